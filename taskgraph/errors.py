@@ -1,0 +1,283 @@
+"""Every exception that taskgraph raises: typed fields, and the message made from them.
+
+One class for each situation that a user can act on. The message is made in ``__str__`` from the
+fields: what happened, to what, and what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class TaskgraphError(Exception):
+    """The base of all errors that taskgraph itself raises."""
+
+
+# What a task may be
+
+
+class TaskNameError(TaskgraphError, ValueError):
+    """A task's name or namespace is not made of identifiers."""
+
+    def __init__(self, name: str, what: str = "name") -> None:
+        super().__init__(name, what)
+        self.name = name
+        self.what = what
+
+    def __str__(self) -> str:
+        dots = " separated by dots" if self.what == "namespace" else ""
+        return (
+            f"Task {self.what} {self.name!r} is not valid: use letters, digits and underscores"
+            f"{dots}, not starting with a digit. Give another one with @task({self.what}=...)."
+        )
+
+
+class TaskOptionError(TaskgraphError, ValueError):
+    """An option of a task has a value that it cannot have."""
+
+    def __init__(self, task: str, option: str, reason: str) -> None:
+        super().__init__(task, option, reason)
+        self.task = task
+        self.option = option
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"Task {self.task}: option {self.option!r}: {self.reason}"
+
+
+class UnknownTaskError(TaskgraphError, LookupError):
+    """No task of this name is registered."""
+
+    def __init__(self, name: str, nearest: Sequence[str] = (), place: str = "") -> None:
+        super().__init__(name, tuple(nearest), place)
+        self.name = name
+        self.nearest = tuple(nearest)
+        self.place = place
+
+    def __str__(self) -> str:
+        where = f" in {self.place}" if self.place else ""
+        message = f"There is no task named {self.name!r}{where}."
+        if self.nearest:
+            message += f" Did you mean {' or '.join(repr(n) for n in self.nearest)}?"
+        return message
+
+
+# Values
+
+
+class UnhashableValueError(TaskgraphError, TypeError):
+    """A value has no stable hash; says where inside the argument it was found."""
+
+    def __init__(self, path: str, type_name: str, reason: str) -> None:
+        super().__init__(path, type_name, reason)
+        self.path = path
+        self.type_name = type_name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} (a {self.type_name}) cannot be hashed in a stable way: {self.reason}. "
+            "Leave the argument out of the key with @task(config_args=[...]), give its class a "
+            "__taskgraph_hash__ method, or register a ValueKind for it."
+        )
+
+
+class UnstorableValueError(TaskgraphError):
+    """A value cannot be written to the store: it cannot be pickled, or is too large."""
+
+    def __init__(self, type_name: str, reason: str) -> None:
+        super().__init__(type_name, reason)
+        self.type_name = type_name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"A value of type {self.type_name} cannot be stored: {self.reason}."
+
+
+class DamagedValueError(TaskgraphError):
+    """A stored value does not have the bytes that were written, or can no longer be read."""
+
+    def __init__(self, value_hash: str, reason: str) -> None:
+        super().__init__(value_hash, reason)
+        self.value_hash = value_hash
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"Stored value {self.value_hash[:8]} cannot be used: {self.reason}. "
+            "The call that made it will run again."
+        )
+
+
+# Running
+
+
+class SchedulerError(TaskgraphError):
+    """The scheduler was asked for something that it cannot do."""
+
+
+class CircularCallError(SchedulerError):
+    """A call needs its own result: nothing that is left can ever become ready."""
+
+    def __init__(self, task: str, eval_hash: str) -> None:
+        super().__init__(task, eval_hash)
+        self.task = task
+        self.eval_hash = eval_hash
+
+    def __str__(self) -> str:
+        return (
+            f"The call of {self.task} ({self.eval_hash[:8]}) needs its own result: it calls itself "
+            "with the same arguments, directly or through other tasks. Let an argument change."
+        )
+
+
+class DryRunResult(TaskgraphError):
+    """A dry run reached the first call that would have to run."""
+
+    def __init__(self, calls: Sequence[str]) -> None:
+        super().__init__(tuple(calls))
+        self.calls = tuple(calls)
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.calls[:5]) + (" ..." if len(self.calls) > 5 else "")
+        return f"Dry run: {len(self.calls)} calls would run next: {shown}"
+
+
+class NoCurrentSchedulerError(TaskgraphError):
+    """A function that needs a running scheduler was called outside of one."""
+
+    def __str__(self) -> str:
+        return "No scheduler is running here. Call this inside of a task or a scheduler task."
+
+
+class ExecutorError(TaskgraphError):
+    """An executor cannot be made or used as asked."""
+
+
+class WorkerLostError(ExecutorError):
+    """The process that ran a task ended before the task did."""
+
+    def __init__(self, task: str, detail: str = "") -> None:
+        super().__init__(task, detail)
+        self.task = task
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return (
+            f"The worker process that ran {self.task} ended before the task did"
+            f"{f' ({self.detail})' if self.detail else ''}: killed, out of memory, or a crash in "
+            "native code. Its finished siblings are kept; run again to go on from there."
+        )
+
+
+class RemoteTaskError(TaskgraphError):
+    """Stands for a task's exception that could not be sent back as it was."""
+
+    def __init__(self, error: str) -> None:
+        super().__init__(error)
+        self.error = error
+
+    def __str__(self) -> str:
+        return self.error
+
+
+# Settings
+
+
+class ConfigError(TaskgraphError):
+    """A setting, or the file that it stands in, cannot be used."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(place, reason)
+        self.place = place
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}"
+
+
+class UnknownSettingError(ConfigError):
+    """A setting has a name that is not known."""
+
+    def __init__(self, place: str, key: str, nearest: str | None = None) -> None:
+        hint = f" Did you mean {nearest!r}?" if nearest else ""
+        super().__init__(place, f"unknown setting {key!r}.{hint}")
+        self.args = (place, key, nearest)
+        self.key = key
+        self.nearest = nearest
+
+
+# The database
+
+
+class DatabaseError(TaskgraphError):
+    """The database cannot do what was asked; says which database and what to do."""
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(uri, reason)
+        self.uri = uri
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"Database {self.uri}: {self.reason}"
+
+
+class DatabaseVersionError(DatabaseError):
+    """The database's schema is too new for this library, or too old and not to be upgraded."""
+
+
+class ForeignDatabaseError(DatabaseError):
+    """The file or database is not one of taskgraph's."""
+
+
+class DatabaseReadOnlyError(DatabaseError):
+    """The database or its folder cannot be written to."""
+
+
+class DatabaseFullError(DatabaseError):
+    """The disk is full."""
+
+
+class DatabaseBusyError(DatabaseError):
+    """Another process kept the database locked for longer than the time-out."""
+
+
+# Looking things up
+
+
+class UnknownRecordError(TaskgraphError, LookupError):
+    """No record has this id, id prefix or path."""
+
+    def __init__(self, wanted: str) -> None:
+        super().__init__(wanted)
+        self.wanted = wanted
+
+    def __str__(self) -> str:
+        return (
+            f"Nothing is recorded under {self.wanted!r}: no id starts so, and no file of this "
+            "path was read or written. `taskgraph log` lists what there is."
+        )
+
+
+class AmbiguousIdError(TaskgraphError, LookupError):
+    """An id prefix stands for more than one record."""
+
+    def __init__(self, prefix: str, matches: Sequence[str]) -> None:
+        super().__init__(prefix, tuple(matches))
+        self.prefix = prefix
+        self.matches = tuple(matches)
+
+    def __str__(self) -> str:
+        return f"{self.prefix!r} stands for several records ({', '.join(self.matches)}): add digits."
+
+
+class ScriptLoadError(TaskgraphError):
+    """A script or module that holds tasks cannot be loaded."""
+
+    def __init__(self, script: str, reason: str) -> None:
+        super().__init__(script, reason)
+        self.script = script
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"Cannot load {self.script}: {self.reason}"

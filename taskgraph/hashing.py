@@ -1,0 +1,160 @@
+"""Canonical hashes: the same content gives the same 32 hex digits, everywhere and always.
+
+One function, xxh3-128. Every pre-image starts with its record type, so that records of different
+kinds never collide; within a record type the encoding is injective. What is hashed never depends
+on object identity, hash order, import order, interning or the Python version. Golden vectors in
+the tests hold these encodings still: a change of any of them is a new cache for every user.
+
+xxh3 (https://github.com/Cyan4973/xxHash) is integrity, not authenticity.
+"""
+
+from __future__ import annotations
+
+import gc
+import marshal
+from collections.abc import Iterable, Sequence
+from typing import Any, NewType
+
+from xxhash import xxh3_128, xxh3_128_hexdigest
+
+ValueHash = NewType("ValueHash", str)
+TaskHash = NewType("TaskHash", str)
+ArgsHash = NewType("ArgsHash", str)
+EvalHash = NewType("EvalHash", str)
+CallHash = NewType("CallHash", str)
+ContentDigest = NewType("ContentDigest", str)
+
+
+# Types whose values marshal writes without references, identity or hash order, and that hold
+# nothing but each other. Exact types only: a subclass would be written as its base.
+ATOMIC_TYPES = frozenset({type(None), bool, int, float, complex, str, bytes, type(...)})
+CONTAINER_TYPES = frozenset({list, tuple, dict, set, frozenset})
+_BUILTIN_TYPES = ATOMIC_TYPES | CONTAINER_TYPES
+
+# Version 2 is the newest without references and interning flags: equal content, equal bytes.
+_MARSHAL_VERSION = 2
+# Deeper or larger values are hashed piece by piece, which gives them another hash; both limits
+# are therefore functions of the content alone (depth and number of containers, not of sharing).
+_MAX_DEPTH = 200
+_MAX_CONTAINERS = 1_000_000
+
+_PLAIN = b"value\0m"
+_SHAPE = b"value\0s"
+
+
+def digest_bytes(content: bytes | bytearray | memoryview) -> ContentDigest:
+    """Return the digest of stored bytes, with no record type before them."""
+    return ContentDigest(xxh3_128_hexdigest(content))
+
+
+def is_builtin(value: object) -> bool:
+    """Tell whether a value is made of exact builtin types only, at every depth.
+
+    Level by level instead of by recursion: each level costs a few calls into C, whatever its size.
+    """
+    kind = type(value)
+    if kind in ATOMIC_TYPES:
+        return True
+    if kind not in CONTAINER_TYPES:
+        return False
+    level: list[Any] = [value]
+    containers = 1
+    for _ in range(_MAX_DEPTH):
+        inside = gc.get_referents(*level)
+        types = set(map(type, inside))
+        if not types <= _BUILTIN_TYPES:
+            return False
+        if types.isdisjoint(CONTAINER_TYPES):
+            return True
+        level = [each for each in inside if type(each) in CONTAINER_TYPES]
+        containers += len(level)
+        if containers > _MAX_CONTAINERS:
+            return False
+    return False
+
+
+def hash_builtin(value: object) -> ValueHash | None:
+    """Return the hash of a value of exact builtin types, or None if it is not one.
+
+    None is also the answer for what marshal refuses (bytes beyond 2 GB, say): the answer depends
+    on the content alone, so such a value is always hashed by its shape.
+    """
+    if not is_builtin(value):
+        return None
+    try:
+        plain = marshal.dumps(value, _MARSHAL_VERSION)
+    except (ValueError, TypeError):
+        return None
+    return ValueHash(xxh3_128_hexdigest(_PLAIN + plain))
+
+
+def hash_shape(
+    tag: str,
+    state: object,
+    children: Sequence[str] = (),
+    *,
+    buffers: Iterable[bytes | bytearray | memoryview] = (),
+    ordered: bool = True,
+) -> ValueHash:
+    """Hash one level of a value that is not made of builtins alone.
+
+    Args:
+        tag: What kind of thing this is; no two kinds share one.
+        state: What is known of it besides its children; exact builtin types only.
+        children: Value hashes of what lies inside.
+        buffers: Raw content that is hashed in place, without a copy.
+        ordered: Whether the order of the children counts.
+    """
+    inner = children if ordered else sorted(children)
+    hasher = xxh3_128(_SHAPE)
+    hasher.update(marshal.dumps((tag, state, len(inner)), _MARSHAL_VERSION))
+    hasher.update("".join(inner).encode("ascii"))
+    for buffer in buffers:
+        size = buffer.nbytes if isinstance(buffer, memoryview) else len(buffer)
+        hasher.update(size.to_bytes(8, "little"))
+        hasher.update(buffer)
+    return ValueHash(hasher.hexdigest())
+
+
+def hash_record(record: str, *fields: str | int | None) -> str:
+    """Hash a record of any other kind by its name and its fields."""
+    return xxh3_128_hexdigest(record.encode() + b"\0" + marshal.dumps(fields, _MARSHAL_VERSION))
+
+
+# The hot pre-images: fixed-width fields, put together without a call to marshal.
+
+
+def hash_args(arguments: Iterable[tuple[str, str]]) -> ArgsHash:
+    """Hash bound arguments: pairs of a label and a value hash, in the order of the signature.
+
+    Labels are parameter names, ``*`` for each item of ``*args`` and ``**name`` for each of
+    ``**kwargs``. The hash comes first in each pair and has a fixed width, and the label its
+    length, so that no two lists of arguments share a pre-image.
+    """
+    text = "".join([f"{value_hash}{len(label)}:{label}" for label, value_hash in arguments])
+    return ArgsHash(xxh3_128_hexdigest(("args\0" + text).encode("utf-8", "surrogatepass")))
+
+
+def hash_eval(task_hash: TaskHash, args_hash: ArgsHash) -> EvalHash:
+    """Return the cache key of a call."""
+    return EvalHash(xxh3_128_hexdigest(f"eval\0{task_hash}{args_hash}".encode("ascii")))
+
+
+def hash_call(
+    task_hash: TaskHash,
+    args_hash: ArgsHash,
+    value_hash: ValueHash,
+    children: Sequence[CallHash] = (),
+) -> CallHash:
+    """Return the Merkle hash of a finished call over its result and its child calls in order."""
+    text = f"call\0{task_hash}{args_hash}{value_hash}{''.join(children)}"
+    return CallHash(xxh3_128_hexdigest(text.encode("ascii")))
+
+
+def hash_argument(
+    call_hash: CallHash, position: int | None, key: str | None, value_hash: ValueHash
+) -> str:
+    """Return the identity of one argument of a call."""
+    place = "" if position is None else str(position)
+    text = f"argument\0{call_hash}{value_hash}{place}:{key or ''}"
+    return xxh3_128_hexdigest(text.encode("utf-8", "surrogatepass"))

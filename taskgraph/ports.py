@@ -1,0 +1,160 @@
+"""The few batch-shaped verbs through which the engine meets the world.
+
+A backend answers and remembers; an executor runs calls; an observer is told. Each is a Protocol:
+whatever has these methods will do, and `tests/contracts` holds one suite for each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from taskgraph.events import Event
+from taskgraph.hashing import ValueHash
+from taskgraph.records import (
+    CacheAnswer,
+    CacheQuery,
+    JobId,
+    LeaseRecord,
+    Micros,
+    PackedValue,
+    RecordBatch,
+    StoredResult,
+)
+
+
+class Backend(Protocol):
+    """Where calls are remembered. All verbs may be called from one thread only, the engine's."""
+
+    def check_cache(self, queries: Sequence[CacheQuery]) -> list[CacheAnswer]:
+        """Answer all questions at once, in their order."""
+        ...
+
+    def record(self, batch: RecordBatch) -> None:
+        """Write all rows of a batch in one transaction: all of them are kept, or none.
+
+        Raises:
+            DatabaseError: Nothing of the batch was written; the message says why.
+        """
+        ...
+
+    def load_values(self, value_hashes: Sequence[ValueHash]) -> dict[ValueHash, StoredResult]:
+        """Return the stored values that exist under these hashes."""
+        ...
+
+    def take(self, leases: Sequence[LeaseRecord]) -> list[LeaseRecord | None]:
+        """Take each lease that is free, expired, or whose holder on this host is gone.
+
+        Returns:
+            For each lease, None if it was taken, else the lease that is in the way.
+        """
+        ...
+
+    def heartbeat(self, holder: str, expires: Micros) -> int:
+        """Prolong all leases of a holder; returns how many it still has. Callable by any thread."""
+        ...
+
+    def release(self, holder: str, keys: Sequence[str]) -> None:
+        """Give leases back; those that the holder does not have are left alone."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections. A second call does nothing."""
+        ...
+
+
+class Call(NamedTuple):
+    """A call that is ready to run: all arguments are values."""
+
+    job_id: JobId
+    fullname: str
+    func: Callable[..., Any]  # the user's own function: any arguments, any result
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A call that returned.
+
+    Attributes:
+        value: What it returned; it may hold expressions.
+        packed: The same, hashed and encoded where the call ran; None if it cannot be stored.
+        unstored: Why it cannot be stored, if it cannot.
+    """
+
+    job_id: JobId
+    value: Any
+    packed: PackedValue | None
+    unstored: str | None
+    started: Micros
+    ended: Micros
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """A call that raised."""
+
+    job_id: JobId
+    error: BaseException
+    frames: tuple[FrameRecord, ...]
+    started: Micros
+    ended: Micros
+
+
+class FrameRecord(NamedTuple):
+    """One frame of a user's traceback, as text: it crosses processes and is stored."""
+
+    filename: str
+    lineno: int
+    name: str
+    line: str
+
+
+Outcome = Returned | Raised
+
+
+class Inbox(Protocol):
+    """Where executors put what came of the calls that they were given."""
+
+    def deliver(self, outcomes: Sequence[Outcome]) -> None:
+        """Hand over outcomes; may be called from any thread."""
+        ...
+
+    def when_idle(self, step: Callable[[], bool]) -> None:
+        """Have the scheduler's thread call ``step`` whenever it would otherwise wait.
+
+        ``step`` returns False when it had nothing to do.
+        """
+        ...
+
+
+class Executor(Protocol):
+    """Where users' code runs. It knows neither the engine nor another executor."""
+
+    name: str
+
+    def start(self, inbox: Inbox) -> None:
+        """Get ready; called once before the first ``submit`` of each execution."""
+        ...
+
+    def submit(self, calls: Sequence[Call]) -> None:
+        """Accept calls; each will have exactly one outcome, unless cancelled before it starts."""
+        ...
+
+    def cancel(self, job_ids: Sequence[JobId]) -> list[JobId]:
+        """Drop those of the calls that have not started; returns which will have no outcome."""
+        ...
+
+    def stop(self) -> None:
+        """Let go of threads and processes, after the calls that run. Twice is once."""
+        ...
+
+
+class Observer(Protocol):
+    """Who is told what happened; called on the scheduler's thread, in order."""
+
+    def notify(self, event: Event) -> None:
+        """Take note of an event. Must not raise and must not block."""
+        ...

@@ -1,0 +1,266 @@
+"""The plain data that crosses the border between the engine and a backend.
+
+NamedTuples: cheap to make and ready for ``executemany``. Hashes and ids are 32 hex digits, times
+are whole microseconds since 1970-01-01 UTC. The order of fields is the order of columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple, NewType
+
+from taskgraph.hashing import (
+    ArgsHash,
+    CallHash,
+    ContentDigest,
+    EvalHash,
+    TaskHash,
+    ValueHash,
+)
+from taskgraph.values.stored import FileRecord, PackedValue, SubvalueRecord, ValueRecord
+
+ExecutionId = NewType("ExecutionId", str)
+JobId = NewType("JobId", str)
+Micros = NewType("Micros", int)
+
+
+class State(StrEnum):
+    """The states of executions and jobs, as they are stored."""
+
+    SCHEDULED = "SCHEDULED"
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    CRASHED = "CRASHED"
+
+
+class ExecutionRecord(NamedTuple):
+    """One run of a root expression; ``args`` is the command line as a JSON list."""
+
+    id: ExecutionId
+    args: str
+    job_id: JobId | None
+    updated_time: Micros | None
+    state_type: State
+    state_time: Micros
+    environment_hash: ValueHash | None
+
+
+class JobRecord(NamedTuple):
+    """One attempt to reduce one call within an execution."""
+
+    id: JobId
+    execution_id: ExecutionId
+    parent_id: JobId | None
+    task_hash: TaskHash
+    eval_hash: EvalHash | None
+    call_hash: CallHash | None
+    start_time: Micros
+    end_time: Micros | None
+    cached: bool
+    state_type: State
+
+
+class CallNodeRecord(NamedTuple):
+    """What was computed: a task on arguments gave a result."""
+
+    call_hash: CallHash
+    eval_hash: EvalHash
+    task_name: str
+    task_hash: TaskHash
+    args_hash: ArgsHash
+    value_hash: ValueHash
+    timestamp: Micros
+
+
+class CallEdgeRecord(NamedTuple):
+    """A call and its child call, in order."""
+
+    parent_id: CallHash
+    child_id: CallHash
+    call_order: int
+
+
+class ArgumentRecord(NamedTuple):
+    """One argument of a call: a parameter has position and key, ``*args`` only the former."""
+
+    arg_hash: str
+    call_hash: CallHash
+    value_hash: ValueHash
+    arg_position: int | None
+    arg_key: str | None
+
+
+class ArgumentResultRecord(NamedTuple):
+    """The call that an argument's value came from."""
+
+    arg_hash: str
+    result_call_hash: CallHash
+
+
+class SubtreeTaskRecord(NamedTuple):
+    """A task that ran in a call or anywhere below it."""
+
+    call_hash: CallHash
+    task_hash: TaskHash
+
+
+class EvaluationRecord(NamedTuple):
+    """A cache entry: what a single reduction of a call gave."""
+
+    eval_hash: EvalHash
+    task_hash: TaskHash
+    args_hash: ArgsHash
+    value_hash: ValueHash
+    timestamp: Micros
+
+
+class TaskRecord(NamedTuple):
+    """A task's code at one time."""
+
+    hash: TaskHash
+    name: str
+    namespace: str
+    source: str
+
+
+class PartRecord(NamedTuple):
+    """A piece of code or a constant that counts in a task's hash."""
+
+    part_hash: str
+    kind: str
+    name: str
+    source: str
+
+
+class TaskPartRecord(NamedTuple):
+    """A part and the task that it counts for."""
+
+    task_hash: TaskHash
+    part_hash: str
+
+
+class TagRecord(NamedTuple):
+    """A tag; ``value`` is JSON text with sorted keys."""
+
+    tag_hash: str
+    entity_type: str
+    entity_id: str
+    key: str
+    value: str
+    is_current: bool
+
+
+class LeaseRecord(NamedTuple):
+    """A claim on ``key`` by a living process; ``started`` is the start time of that process."""
+
+    key: str
+    holder: str
+    host: str
+    pid: int
+    started: Micros
+    expires: Micros
+
+
+@dataclass(slots=True)
+class RecordBatch:
+    """All rows of one transaction.
+
+    Content-addressed rows that exist are left alone; evaluations, executions and jobs are
+    upserted (a later row with the same id replaces the earlier one).
+    """
+
+    values: list[ValueRecord] = field(default_factory=list)
+    subvalues: list[SubvalueRecord] = field(default_factory=list)
+    files: list[FileRecord] = field(default_factory=list)
+    tasks: list[TaskRecord] = field(default_factory=list)
+    parts: list[PartRecord] = field(default_factory=list)
+    task_parts: list[TaskPartRecord] = field(default_factory=list)
+    call_nodes: list[CallNodeRecord] = field(default_factory=list)
+    call_edges: list[CallEdgeRecord] = field(default_factory=list)
+    arguments: list[ArgumentRecord] = field(default_factory=list)
+    argument_results: list[ArgumentResultRecord] = field(default_factory=list)
+    subtree_tasks: list[SubtreeTaskRecord] = field(default_factory=list)
+    evaluations: list[EvaluationRecord] = field(default_factory=list)
+    executions: list[ExecutionRecord] = field(default_factory=list)
+    jobs: list[JobRecord] = field(default_factory=list)
+    tags: list[TagRecord] = field(default_factory=list)
+
+
+class CacheQuery(NamedTuple):
+    """A question to the cache: ``shallow`` asks for whole calls as well."""
+
+    eval_hash: EvalHash
+    shallow: bool = False
+
+
+class StoredResult(NamedTuple):
+    """A value as it was found in the store, not yet decoded and not yet checked."""
+
+    value_hash: ValueHash
+    type: str
+    format: str
+    value: bytes
+    content_digest: ContentDigest
+
+
+class EvaluationFound(NamedTuple):
+    """The single reduction of a call.
+
+    ``call_hash`` is that of a recorded call node with the same eval_hash and the same value, if
+    there is one: a call without children whose node needs no second writing.
+    """
+
+    result: StoredResult
+    timestamp: Micros
+    call_hash: CallHash | None
+
+
+class CallFound(NamedTuple):
+    """A whole call: its final value, and the tasks that ran in it and below it."""
+
+    call_hash: CallHash
+    result: StoredResult
+    timestamp: Micros
+    subtree_tasks: frozenset[TaskHash]
+
+
+class CacheAnswer(NamedTuple):
+    """What the backend knows of one eval_hash; ``calls`` are newest first, for shallow queries."""
+
+    evaluation: EvaluationFound | None
+    calls: tuple[CallFound, ...] = ()
+
+
+__all__ = [
+    "ArgumentRecord",
+    "ArgumentResultRecord",
+    "CacheAnswer",
+    "CacheQuery",
+    "CallEdgeRecord",
+    "CallFound",
+    "CallNodeRecord",
+    "EvaluationFound",
+    "EvaluationRecord",
+    "ExecutionId",
+    "ExecutionRecord",
+    "FileRecord",
+    "JobId",
+    "JobRecord",
+    "LeaseRecord",
+    "Micros",
+    "PackedValue",
+    "PartRecord",
+    "RecordBatch",
+    "State",
+    "StoredResult",
+    "SubtreeTaskRecord",
+    "SubvalueRecord",
+    "TagRecord",
+    "TaskPartRecord",
+    "TaskRecord",
+    "ValueRecord",
+]
