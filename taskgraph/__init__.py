@@ -1,0 +1,75 @@
+"""taskgraph: workflows of plain Python functions that remember every result."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from taskgraph._version import __version__
+
+if TYPE_CHECKING:
+    from taskgraph.app import Scheduler, get_current_scheduler, run, set_current_scheduler
+    from taskgraph.combinators.control import catch, cond, seq
+    from taskgraph.tasks.decorator import scheduler_task, task
+    from taskgraph.tasks.names import get_current_namespace, namespace
+    from taskgraph.tasks.registry import get_task_registry
+    from taskgraph.tasks.task import PartialTask, Task
+    from taskgraph.values.directories import Dir
+    from taskgraph.values.files import File
+    from taskgraph.values.filesets import FileSet
+
+__all__ = [
+    "Dir",
+    "File",
+    "FileSet",
+    "PartialTask",
+    "Scheduler",
+    "Task",
+    "__version__",
+    "catch",
+    "cond",
+    "get_current_namespace",
+    "get_current_scheduler",
+    "get_task_registry",
+    "namespace",
+    "run",
+    "scheduler_task",
+    "seq",
+    "set_current_scheduler",
+    "task",
+]
+
+# Where each name is at home; it is loaded when it is first asked for, so that `import taskgraph`
+# stays quick.
+_HOMES = {
+    "Dir": "taskgraph.values.directories",
+    "File": "taskgraph.values.files",
+    "FileSet": "taskgraph.values.filesets",
+    "PartialTask": "taskgraph.tasks.task",
+    "Scheduler": "taskgraph.app",
+    "Task": "taskgraph.tasks.task",
+    "catch": "taskgraph.combinators.control",
+    "cond": "taskgraph.combinators.control",
+    "get_current_namespace": "taskgraph.tasks.names",
+    "get_current_scheduler": "taskgraph.app",
+    "get_task_registry": "taskgraph.tasks.registry",
+    "namespace": "taskgraph.tasks.names",
+    "run": "taskgraph.app",
+    "scheduler_task": "taskgraph.tasks.decorator",
+    "seq": "taskgraph.combinators.control",
+    "set_current_scheduler": "taskgraph.app",
+    "task": "taskgraph.tasks.decorator",
+}
+
+
+def __getattr__(name: str) -> Any:  # any public name
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'taskgraph' has no attribute {name!r}")
+    found = getattr(importlib.import_module(home), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -109,6 +109,23 @@ class DamagedValueError(TaskgraphError):
         )
 
 
+class UnknownRootError(TaskgraphError, LookupError):
+    """A file was recorded below a root that is not declared here."""
+
+    def __init__(self, root: str, path: str, known: Sequence[str] = ()) -> None:
+        super().__init__(root, path, tuple(known))
+        self.root = root
+        self.path = path
+        self.known = tuple(known)
+
+    def __str__(self) -> str:
+        here = ", ".join(repr(name) for name in self.known) or "none"
+        return (
+            f"File {self.path!r} lies below the root {self.root!r}, which is not declared here "
+            f"(there is {here}). Say where it is: {self.root} = \"/folder\" in [roots]."
+        )
+
+
 # Running
 
 
@@ -272,12 +289,20 @@ class AmbiguousIdError(TaskgraphError, LookupError):
 
 
 class ScriptLoadError(TaskgraphError):
-    """A script or module that holds tasks cannot be loaded."""
+    """A script or module that holds tasks cannot be loaded.
 
-    def __init__(self, script: str, reason: str) -> None:
-        super().__init__(script, reason)
+    ``trace`` is the traceback of the exception that it raised, cut to the user's own frames.
+    """
+
+    def __init__(self, script: str, reason: str, trace: str = "") -> None:
+        super().__init__(script, reason, trace)
         self.script = script
         self.reason = reason
+        self.trace = trace
 
     def __str__(self) -> str:
         return f"Cannot load {self.script}: {self.reason}"
+
+
+class ScriptNotFoundError(ScriptLoadError, LookupError):
+    """There is no script or module of this name."""

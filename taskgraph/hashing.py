@@ -29,17 +29,22 @@ ContentDigest = NewType("ContentDigest", str)
 # nothing but each other. Exact types only: a subclass would be written as its base.
 ATOMIC_TYPES = frozenset({type(None), bool, int, float, complex, str, bytes, type(...)})
 CONTAINER_TYPES = frozenset({list, tuple, dict, set, frozenset})
+_SET_TYPES = frozenset({set, frozenset})
 _BUILTIN_TYPES = ATOMIC_TYPES | CONTAINER_TYPES
 
 # Version 2 is the newest without references and interning flags: equal content, equal bytes.
-_MARSHAL_VERSION = 2
-# Deeper or larger values are hashed piece by piece, which gives them another hash; both limits
-# are therefore functions of the content alone (depth and number of containers, not of sharing).
-_MAX_DEPTH = 200
-_MAX_CONTAINERS = 1_000_000
+MARSHAL_VERSION = 2
+# Deeper or larger values are hashed piece by piece, which gives them another hash; all limits
+# are therefore functions of the content alone (never of what is shared in memory).
+MAX_DEPTH = 200
+MAX_CONTAINERS = 4_000_000
+# Marshal writes what is in a set twice, to sort it: sets inside of sets cost 2 ** levels.
+MAX_SET_LEVELS = 4
 
-_PLAIN = b"value\0m"
+PLAIN = b"value\0m"
 _SHAPE = b"value\0s"
+# From here on a copy costs more than a second call into the hasher.
+_LARGE = 1 << 16
 
 
 def digest_bytes(content: bytes | bytearray | memoryview) -> ContentDigest:
@@ -47,30 +52,38 @@ def digest_bytes(content: bytes | bytearray | memoryview) -> ContentDigest:
     return ContentDigest(xxh3_128_hexdigest(content))
 
 
-def is_builtin(value: object) -> bool:
-    """Tell whether a value is made of exact builtin types only, at every depth.
+def count_containers(value: object) -> int:
+    """Count the containers in a value of exact builtin types; minus those looked at if it is none.
 
     Level by level instead of by recursion: each level costs a few calls into C, whatever its size.
     """
     kind = type(value)
     if kind in ATOMIC_TYPES:
-        return True
+        return 1
     if kind not in CONTAINER_TYPES:
-        return False
+        return -1
     level: list[Any] = [value]
     containers = 1
-    for _ in range(_MAX_DEPTH):
+    set_levels = 1 if kind in _SET_TYPES else 0
+    for _ in range(MAX_DEPTH):
         inside = gc.get_referents(*level)
         types = set(map(type, inside))
         if not types <= _BUILTIN_TYPES:
-            return False
+            return -containers
         if types.isdisjoint(CONTAINER_TYPES):
-            return True
+            return containers
+        if not types.isdisjoint(_SET_TYPES):
+            set_levels += 1
         level = [each for each in inside if type(each) in CONTAINER_TYPES]
         containers += len(level)
-        if containers > _MAX_CONTAINERS:
-            return False
-    return False
+        if containers > MAX_CONTAINERS or set_levels > MAX_SET_LEVELS:
+            return -containers
+    return -containers
+
+
+def is_builtin(value: object) -> bool:
+    """Tell whether a value is made of exact builtin types only, at every depth, within limits."""
+    return count_containers(value) > 0
 
 
 def hash_builtin(value: object) -> ValueHash | None:
@@ -79,13 +92,43 @@ def hash_builtin(value: object) -> ValueHash | None:
     None is also the answer for what marshal refuses (bytes beyond 2 GB, say): the answer depends
     on the content alone, so such a value is always hashed by its shape.
     """
-    if not is_builtin(value):
+    if type(value) not in ATOMIC_TYPES and count_containers(value) < 0:
         return None
+    return hash_proven(value)
+
+
+def hash_proven(value: object) -> ValueHash | None:
+    """Do as `hash_builtin` for a value that was proven to be made of exact builtin types."""
+    if type(value) is bytes and _LARGE < len(value) < 1 << 31:
+        # What marshal would write, without the copy.
+        hasher = xxh3_128(PLAIN + b"s" + len(value).to_bytes(4, "little"))
+        hasher.update(value)
+        return ValueHash(hasher.hexdigest())
     try:
-        plain = marshal.dumps(value, _MARSHAL_VERSION)
+        plain = marshal.dumps(value, MARSHAL_VERSION)
     except (ValueError, TypeError):
         return None
-    return ValueHash(xxh3_128_hexdigest(_PLAIN + plain))
+    except MemoryError:
+        # Also what marshal says when it cannot sort a set: equal bytes of values that are neither
+        # equal nor ordered, which only complex NaNs are.
+        if _sorts_complex(value):
+            return None
+        raise
+    if len(plain) < _LARGE:
+        return ValueHash(xxh3_128_hexdigest(PLAIN + plain))
+    hasher = xxh3_128(PLAIN)
+    hasher.update(plain)
+    return ValueHash(hasher.hexdigest())
+
+
+def _sorts_complex(value: object) -> bool:
+    found: set[type] = {type(value)}
+    level: list[Any] = [value]
+    while level:
+        inside = gc.get_referents(*level)
+        found.update(map(type, inside))
+        level = [each for each in inside if type(each) in CONTAINER_TYPES]
+    return complex in found and not found.isdisjoint(_SET_TYPES)
 
 
 def hash_shape(
@@ -107,7 +150,7 @@ def hash_shape(
     """
     inner = children if ordered else sorted(children)
     hasher = xxh3_128(_SHAPE)
-    hasher.update(marshal.dumps((tag, state, len(inner)), _MARSHAL_VERSION))
+    hasher.update(marshal.dumps((tag, state, len(inner)), MARSHAL_VERSION))
     hasher.update("".join(inner).encode("ascii"))
     for buffer in buffers:
         size = buffer.nbytes if isinstance(buffer, memoryview) else len(buffer)
@@ -118,7 +161,7 @@ def hash_shape(
 
 def hash_record(record: str, *fields: str | int | None) -> str:
     """Hash a record of any other kind by its name and its fields."""
-    return xxh3_128_hexdigest(record.encode() + b"\0" + marshal.dumps(fields, _MARSHAL_VERSION))
+    return xxh3_128_hexdigest(record.encode() + b"\0" + marshal.dumps(fields, MARSHAL_VERSION))
 
 
 # The hot pre-images: fixed-width fields, put together without a call to marshal.

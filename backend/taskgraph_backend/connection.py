@@ -1,0 +1,283 @@
+"""How a database is reached, and what its errors mean: what differs between databases is here.
+
+Each connection is in autocommit mode: transactions begin where code says BEGIN and nowhere else.
+The hot path speaks to the driver itself, because SQLAlchemy takes 150 ms to import and doubles the
+time of a lookup; readers and migrations get an engine that opens its connections here as well.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from functools import cached_property
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, quote, unquote
+
+from taskgraph.errors import (
+    DatabaseBusyError,
+    DatabaseError,
+    DatabaseFullError,
+    DatabaseReadOnlyError,
+    ForeignDatabaseError,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+BUSY_TIMEOUT_SECONDS = 60.0
+_SYNCHRONOUS = ("normal", "full")
+_QUERY = frozenset({"mode", "immutable", "cache", "vfs"})
+
+# Measured at 1,000,000 calls: with random keys the inner pages of the b-trees must stay in memory
+# (SQLite's own default is 2 MB), and a page that is written again before it is checkpointed is
+# copied once instead of many times (SQLite's own default is 1,000 pages).
+_CACHE_KIB = 64 * 1024
+_CHECKPOINT_PAGES = 4000
+
+#: SQL for the database's own clock, in whole microseconds since 1970.
+NOW = "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)"
+
+
+class _SharedConnection(sqlite3.Connection):
+    """The one connection of a database in memory, shared by the hot path and the readers.
+
+    A reader's engine commits, rolls back and closes what it was given; here that would end a
+    transaction of the hot path, or the database. The hot path uses SQL text for all of these.
+    """
+
+    def commit(self) -> None:
+        """Do nothing."""
+
+    def rollback(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def end(self) -> None:
+        """Let go of the database, and so of all that is in it."""
+        super().close()
+
+
+class SqliteDatabase:
+    """An SQLite database: a file, or one in memory that lives as long as this object."""
+
+    dialect = "sqlite"
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        synchronous: str = "normal",
+        busy_timeout: float = BUSY_TIMEOUT_SECONDS,
+    ) -> None:
+        if synchronous not in _SYNCHRONOUS:
+            raise DatabaseError(
+                uri, f"synchronous is one of {', '.join(_SYNCHRONOUS)}, not {synchronous!r}"
+            )
+        self.uri = uri
+        self.synchronous = synchronous
+        self.busy_timeout = busy_timeout
+        self.path, self._query = _parse_sqlite(uri)
+        self._shared: _SharedConnection | None = None
+        self._opening = threading.Lock()
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the database is gone when this object is."""
+        return self.path is None
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the URI asks for reading only."""
+        return "mode=ro" in self._query or "immutable=1" in self._query
+
+    def connect(self) -> sqlite3.Connection:
+        """Return a connection in autocommit mode; for a database in memory always the same one.
+
+        Raises:
+            DatabaseError: There is no such file, or it is none of SQLite's.
+        """
+        if self.path is None:
+            with self._opening:
+                if self._shared is None:
+                    self._shared = sqlite3.connect(
+                        ":memory:",
+                        isolation_level=None,
+                        check_same_thread=False,
+                        cached_statements=256,
+                        factory=_SharedConnection,
+                    )
+                    self._shared.execute("PRAGMA foreign_keys=ON")
+                return self._shared
+        try:
+            connection = sqlite3.connect(
+                f"file:{quote(self.path)}{self._query}",
+                uri=True,
+                timeout=self.busy_timeout,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=256,
+            )
+        except sqlite3.Error as error:
+            raise self.translate(error) from error
+        try:
+            connection.execute("PRAGMA foreign_keys=ON")
+            connection.execute(f"PRAGMA synchronous={self.synchronous}")
+            connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+            connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+        except sqlite3.Error as error:
+            connection.close()
+            raise self.translate(error) from error
+        return connection
+
+    def use_wal(self, connection: sqlite3.Connection) -> None:
+        """Let readers and a writer work side by side; changes the file, so only call it on ours."""
+        if self.path is None:
+            return
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        if mode != "wal":
+            connection.execute("PRAGMA journal_mode=WAL").fetchone()
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The engine of readers and migrations; a transaction of it begins as a read."""
+        from sqlalchemy import Connection, create_engine, event
+        from sqlalchemy.pool import QueuePool, StaticPool
+
+        if self.in_memory:
+            return create_engine("sqlite://", creator=self.connect, poolclass=StaticPool)
+        engine = create_engine("sqlite://", creator=self.connect, poolclass=QueuePool)
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            options = connection.get_execution_options()
+            connection.exec_driver_sql(str(options.get("begin", "BEGIN")))
+
+        return engine
+
+    def close(self) -> None:
+        """Let go of the engine's connections, and of a database in memory."""
+        engine = self.__dict__.pop("engine", None)
+        if engine is not None:
+            engine.dispose()
+        if self._shared is not None:
+            self._shared.end()
+            self._shared = None
+
+    def translate(self, error: BaseException) -> DatabaseError:
+        """Return the error that says what happened and what to do."""
+        if isinstance(error, DatabaseError):
+            return error
+        # SQLAlchemy keeps the driver's own error in `orig`.
+        original = getattr(error, "orig", None) or error
+        name = getattr(original, "sqlite_errorname", "") or ""
+        message = str(original)
+        if name.startswith("SQLITE_READONLY") or "readonly database" in message:
+            return DatabaseReadOnlyError(self.uri, self._read_only(message))
+        if name.startswith("SQLITE_FULL") or (name.startswith("SQLITE_IOERR") and self._is_full()):
+            return DatabaseFullError(
+                self.uri,
+                "database or disk is full. Nothing of the last step was written; "
+                f"free some space in {self._folder()} and run again to go on from there.",
+            )
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            return DatabaseBusyError(
+                self.uri,
+                f"another process kept it locked for more than {self.busy_timeout:g} seconds. "
+                "Nothing of the last step was written; wait for that process, or end it, and run "
+                "again.",
+            )
+        if name == "SQLITE_NOTADB" or "file is not a database" in message:
+            return ForeignDatabaseError(
+                self.uri,
+                "file is not a database of taskgraph (nor any of SQLite's). It was left as it is; "
+                "name another file.",
+            )
+        if name.startswith("SQLITE_CANTOPEN") or "unable to open database file" in message:
+            return self._cannot_open()
+        if name.startswith("SQLITE_CORRUPT"):
+            return DatabaseError(
+                self.uri,
+                f"the file is damaged ({message}). Copy it, then try `sqlite3 {self.path} .recover`,"
+                " or move it away: results will be computed again.",
+            )
+        if name.startswith("SQLITE_CONSTRAINT_FOREIGNKEY"):
+            return DatabaseError(
+                self.uri,
+                f"a row refers to one that does not exist ({message}). Nothing of the batch was "
+                "written.",
+            )
+        return DatabaseError(self.uri, message)
+
+    def _folder(self) -> str:
+        return os.path.dirname(self.path) if self.path else "memory"
+
+    def _is_full(self) -> bool:
+        """SQLite calls some failures of a full disk an I/O error: ask the file system."""
+        try:
+            return self.path is not None and os.statvfs(self._folder()).f_bavail == 0
+        except OSError:
+            return False
+
+    def _read_only(self, message: str) -> str:
+        return (
+            f"it cannot be written to ({message}). Check the permissions of {self.path} and of its "
+            "folder, or copy it to where you can write."
+        )
+
+    def _cannot_open(self) -> DatabaseError:
+        folder = self._folder()
+        if not os.path.isdir(folder):
+            what = "is no folder" if os.path.exists(folder) else "does not exist"
+            return DatabaseError(self.uri, f"its folder {folder} {what}. Make it first.")
+        if self.path and os.path.isdir(self.path):
+            return DatabaseError(self.uri, "it is a folder. Name a file.")
+        if self.path and not os.path.exists(self.path) and "mode=r" in self._query:
+            return DatabaseError(self.uri, "there is no such file.")
+        return DatabaseReadOnlyError(
+            self.uri,
+            f"it cannot be opened: {folder} must be writable, also for reading. Check its "
+            "permissions, copy the file to where you can write, or add ?immutable=1 to the URI if "
+            "no one else writes to it.",
+        )
+
+
+def open_database(
+    uri: str | None = None,
+    *,
+    synchronous: str = "normal",
+    busy_timeout: float = BUSY_TIMEOUT_SECONDS,
+) -> SqliteDatabase:
+    """Return the database of a URI: ``sqlite:///relative``, ``sqlite:////absolute``, ``sqlite://``.
+
+    Raises:
+        DatabaseError: The URI names a kind of database that is not known.
+    """
+    return SqliteDatabase(
+        uri or "sqlite:///:memory:", synchronous=synchronous, busy_timeout=busy_timeout
+    )
+
+
+def _parse_sqlite(uri: str) -> tuple[str | None, str]:
+    scheme, separator, rest = uri.partition("://")
+    if not separator or scheme != "sqlite":
+        raise DatabaseError(
+            uri,
+            "not a database URI that is known: use sqlite:///relative/path.db, "
+            "sqlite:////absolute/path.db or sqlite:// for one in memory.",
+        )
+    location, _, query = rest.partition("?")
+    path = location.removeprefix("/")
+    if path in {"", ":memory:"}:
+        return None, ""
+    if not location.startswith("/"):
+        raise DatabaseError(uri, "a path follows three slashes: sqlite:///relative/path.db")
+    options = parse_qsl(query)
+    for key, _value in options:
+        if key not in _QUERY:
+            known = ", ".join(sorted(_QUERY))
+            raise DatabaseError(uri, f"unknown option {key!r}; known are {known}")
+    text = "&".join(f"{key}={quote(value)}" for key, value in options)
+    return os.path.abspath(unquote(path)), f"?{text}" if text else ""

@@ -1,0 +1,65 @@
+"""JSON as it is kept in columns: equal values have equal text, on every database.
+
+The rules are those of PostgreSQL's JSONB: the order of keys is nothing, ``1`` equals ``1.0``, and
+what JSONB refuses (NUL characters, half surrogate pairs, NaN) is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+
+def to_json(value: Any) -> str:
+    """Return the text of a JSON value, the same text for all values that compare equal.
+
+    Raises:
+        ValueError: The value, or something in it, is not JSON or cannot be stored.
+    """
+    return json.dumps(
+        _canonical(value),
+        ensure_ascii=False,
+        sort_keys=True,
+        separators=(",", ":"),
+        allow_nan=False,
+    )
+
+
+def normalize_json(text: str) -> str:
+    """Return the one text of the value that a JSON text stands for."""
+    return to_json(json.loads(text))
+
+
+def _canonical(value: Any) -> Any:
+    match value:
+        case None | bool() | int():
+            return value
+        case float():
+            if not math.isfinite(value):
+                raise ValueError(f"{value} is not a JSON number")
+            return int(value) if value.is_integer() else value
+        case str():
+            return _storable(value)
+        case list() | tuple():
+            return [_canonical(each) for each in value]
+        case dict():
+            return {_key(key): _canonical(each) for key, each in value.items()}
+        case _:
+            raise ValueError(f"a {type(value).__name__} is not a JSON value")
+
+
+def _key(key: Any) -> str:
+    if not isinstance(key, str):
+        raise ValueError(f"a key of a JSON object is text, not {key!r}")
+    return _storable(key)
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("text with a NUL character cannot be stored")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("text with half of a surrogate pair cannot be stored") from None
+    return text

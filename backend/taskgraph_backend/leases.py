@@ -1,0 +1,90 @@
+"""Claims of living processes: who holds one, and whether that process is still there.
+
+A process is named by host, pid and start time, so that a pid that was given out again is not
+mistaken for the one that held it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from functools import cache
+from typing import NamedTuple
+
+from taskgraph.records import LeaseRecord, Micros
+
+# The pid namespace that is not a container's, on every Linux.
+_FIRST_PID_NAMESPACE = "pid:[4026531836]"
+
+
+class Place(NamedTuple):
+    """Where a process runs: the fields of a lease that name it."""
+
+    host: str
+    pid: int
+    started: Micros
+
+
+def this_process() -> Place:
+    """Return the place of this process."""
+    pid = os.getpid()
+    started = process_started(pid)
+    return Place(host_name(), pid, Micros(0) if started is None else started)
+
+
+@cache
+def host_name() -> str:
+    """Return what tells this host's pids from those of others: a container has its own."""
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        namespace = _FIRST_PID_NAMESPACE
+    host = socket.gethostname()
+    return host if namespace == _FIRST_PID_NAMESPACE else f"{host}/{namespace}"
+
+
+def process_started(pid: int) -> Micros | None:
+    """Return when a process of this host started, or None if there is none.
+
+    The time is by a clock of the host that is never set (ticks since it was booted), where there
+    is one: only compare it.
+    """
+    if sys.platform == "linux":
+        return _started_linux(pid)
+    return _started_posix(pid)
+
+
+def is_gone(lease: LeaseRecord) -> bool:
+    """Tell whether the holder of a lease ran on this host and ended."""
+    return lease.host == host_name() and process_started(lease.pid) != lease.started
+
+
+def _started_linux(pid: int) -> Micros | None:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            # The second field is the command in parentheses and may hold anything.
+            fields = stat.read().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    if fields[0] in {b"Z", b"X"}:  # ended, and its parent has not asked for it yet
+        return None
+    return Micros(int(fields[19]) * 1_000_000 // os.sysconf("SC_CLK_TCK"))
+
+
+def _started_posix(pid: int) -> Micros | None:
+    """Ask `ps`, as on macOS: whole seconds, which is enough to tell two owners of a pid apart."""
+    from datetime import UTC, datetime
+
+    shown = subprocess.run(
+        ["ps", "-o", "lstart=", "-p", str(pid)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "LC_ALL": "C", "TZ": "UTC"},
+    ).stdout.strip()
+    if not shown:
+        return None
+    when = datetime.strptime(" ".join(shown.split()), "%a %b %d %H:%M:%S %Y").replace(tzinfo=UTC)
+    return Micros(int(when.timestamp()) * 1_000_000)

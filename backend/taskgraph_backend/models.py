@@ -1,0 +1,713 @@
+"""The whole schema as classes, for those who read: relations and cheap properties, no queries.
+
+Nothing here unpickles but the properties named ``value_parsed``, and no list reads a value's bytes:
+the column is deferred. The classes bear the plain names, so use them through the module:
+``models.Job``.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, ClassVar, NamedTuple
+
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, MetaData, Text
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    foreign,
+    mapped_column,
+    relationship,
+    remote,
+)
+from sqlalchemy.types import Boolean
+
+from taskgraph_backend.columns import JSON, DateTimeUTC, Hash16
+
+#: Longest text of one argument in `CallNode.args_display`.
+_ARGUMENT_WIDTH = 60
+
+
+class TagEntity(StrEnum):
+    """What a tag can be on; ``Null`` marks the tag that stands for a deletion."""
+
+    Execution = "Execution"
+    Job = "Job"
+    CallNode = "CallNode"
+    Task = "Task"
+    Value = "Value"
+    Null = "Null"
+
+
+class PreviewValue(NamedTuple):
+    """Stands for a value that could not be, or must not be, loaded."""
+
+    value: Value
+    size: int
+
+    def __repr__(self) -> str:
+        return f"{self.value.type}(hash={self.value.value_hash[:8]}, size={self.size})"
+
+
+def _is_at(entity_id: str) -> str:
+    return f"foreign(Tag.entity_id) == {entity_id}"
+
+
+def _reference(column: str) -> ForeignKey:
+    """A foreign key that is looked at when the transaction ends: rows come in any order."""
+    return ForeignKey(column, deferrable=True, initially="DEFERRED")
+
+
+class Base(DeclarativeBase):
+    """The base of all tables."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: DateTimeUTC,
+        str: Text,
+        bytes: LargeBinary,
+        bool: Boolean,
+        int: BigInteger,
+    }
+
+
+class Execution(Base):
+    """One run of a root expression."""
+
+    __tablename__ = "execution"
+    # Sweeping looks for those that run.
+    __table_args__ = (Index(None, "state_type"),)
+
+    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    args: Mapped[str]
+    # No foreign key: each would point at the other.
+    job_id: Mapped[str | None] = mapped_column(Hash16)
+    updated_time: Mapped[datetime | None]
+    state_type: Mapped[str]
+    state_time: Mapped[datetime]
+    environment_hash: Mapped[str | None] = mapped_column(Hash16, _reference("value.value_hash"))
+
+    job: Mapped[Job | None] = relationship(
+        primaryjoin=lambda: foreign(Execution.job_id) == remote(Job.id), viewonly=True
+    )
+    jobs: Mapped[list[Job]] = relationship(
+        back_populates="execution",
+        order_by=lambda: (Job.start_time, Job.id),
+        viewonly=True,
+    )
+    environment: Mapped[Value | None] = relationship(viewonly=True)
+    tags: Mapped[list[Tag]] = relationship(
+        primaryjoin=_is_at("Execution.id"), viewonly=True, order_by=lambda: (Tag.key, Tag.tag_hash)
+    )
+
+    @property
+    def task(self) -> Task | None:
+        """The task of the root job."""
+        return None if self.job is None else self.job.task
+
+    @property
+    def call_node(self) -> CallNode | None:
+        """What the root job computed."""
+        return None if self.job is None else self.job.call_node
+
+    @property
+    def status(self) -> str:
+        """RUNNING, FAILED, DONE, PENDING or CANCELLED."""
+        return status_of(self.state_type, cached=False)
+
+
+class Job(Base):
+    """One attempt to reduce one call within an execution."""
+
+    __tablename__ = "job"
+    __table_args__ = (
+        # The jobs of an execution, which is also how those of a crashed one are found.
+        Index(None, "execution_id"),
+        # The children of a job.
+        Index(None, "parent_id"),
+        # The jobs that share a call node.
+        Index(None, "call_hash"),
+    )
+
+    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    execution_id: Mapped[str] = mapped_column(Hash16, _reference("execution.id"))
+    parent_id: Mapped[str | None] = mapped_column(Hash16, _reference("job.id"))
+    task_hash: Mapped[str] = mapped_column(Hash16, _reference("task.hash"))
+    eval_hash: Mapped[str | None] = mapped_column(Hash16)
+    call_hash: Mapped[str | None] = mapped_column(Hash16, _reference("call_node.call_hash"))
+    start_time: Mapped[datetime]
+    end_time: Mapped[datetime | None]
+    cached: Mapped[bool]
+    state_type: Mapped[str]
+
+    execution: Mapped[Execution] = relationship(back_populates="jobs", viewonly=True)
+    task: Mapped[Task] = relationship(viewonly=True)
+    call_node: Mapped[CallNode | None] = relationship(back_populates="jobs", viewonly=True)
+    parent_job: Mapped[Job | None] = relationship(
+        back_populates="child_jobs", remote_side=[id], viewonly=True
+    )
+    child_jobs: Mapped[list[Job]] = relationship(
+        back_populates="parent_job",
+        order_by=lambda: (Job.start_time, Job.id),
+        viewonly=True,
+    )
+    tags: Mapped[list[Tag]] = relationship(
+        primaryjoin=_is_at("Job.id"), viewonly=True, order_by=lambda: (Tag.key, Tag.tag_hash)
+    )
+
+    @property
+    def status(self) -> str:
+        """RUNNING, FAILED, CACHED, DONE, PENDING or CANCELLED."""
+        return status_of(self.state_type, self.cached)
+
+    @property
+    def duration(self) -> timedelta:
+        """The time it took, or takes so far."""
+        return (self.end_time or datetime.now(UTC)) - self.start_time
+
+
+class CallNode(Base):
+    """The lasting record that a task on these arguments gave this result."""
+
+    __tablename__ = "call_node"
+    __table_args__ = (
+        # Whole calls of a cache key: the shallow check, and one for each hit.
+        Index(None, "eval_hash"),
+        # Who made this value?
+        Index(None, "value_hash"),
+        # The calls of a task; through them its jobs.
+        Index(None, "task_hash"),
+    )
+
+    call_hash: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    eval_hash: Mapped[str] = mapped_column(Hash16)
+    task_name: Mapped[str]
+    task_hash: Mapped[str] = mapped_column(Hash16, _reference("task.hash"))
+    args_hash: Mapped[str] = mapped_column(Hash16)
+    value_hash: Mapped[str] = mapped_column(Hash16, _reference("value.value_hash"))
+    timestamp: Mapped[datetime]
+
+    task: Mapped[Task] = relationship(back_populates="call_nodes", viewonly=True)
+    value: Mapped[Value] = relationship(back_populates="results", viewonly=True)
+    jobs: Mapped[list[Job]] = relationship(
+        back_populates="call_node", order_by=lambda: (Job.start_time, Job.id), viewonly=True
+    )
+    arguments: Mapped[list[Argument]] = relationship(
+        back_populates="call_node",
+        order_by=lambda: (Argument.arg_position.is_(None), Argument.arg_position, Argument.arg_key),
+        viewonly=True,
+    )
+    child_edges: Mapped[list[CallEdge]] = relationship(
+        back_populates="parent_node",
+        foreign_keys=lambda: [CallEdge.parent_id],
+        order_by=lambda: CallEdge.call_order,
+        viewonly=True,
+    )
+    parent_edges: Mapped[list[CallEdge]] = relationship(
+        back_populates="child_node", foreign_keys=lambda: [CallEdge.child_id], viewonly=True
+    )
+    arg_results: Mapped[list[ArgumentResult]] = relationship(
+        back_populates="result_call_node", viewonly=True
+    )
+    task_set: Mapped[list[CallSubtreeTask]] = relationship(
+        back_populates="call_node", viewonly=True
+    )
+    tags: Mapped[list[Tag]] = relationship(
+        primaryjoin=_is_at("CallNode.call_hash"),
+        viewonly=True,
+        order_by=lambda: (Tag.key, Tag.tag_hash),
+    )
+
+    @property
+    def children(self) -> list[CallNode]:
+        """The child calls in order; one that was made twice is there twice."""
+        return [edge.child_node for edge in self.child_edges]
+
+    @property
+    def parents(self) -> list[CallNode]:
+        """The calls that this one is a child of, each once."""
+        return list({edge.parent_id: edge.parent_node for edge in self.parent_edges}.values())
+
+    @property
+    def downstream(self) -> list[CallNode]:
+        """The calls that took this one's result as an argument, each once."""
+        nodes = (result.arg.call_node for result in self.arg_results)
+        return list({node.call_hash: node for node in nodes}.values())
+
+    @property
+    def value_parsed(self) -> Any:
+        """The result itself; a PreviewValue where it cannot be loaded."""
+        return self.value.value_parsed
+
+    @property
+    def args_display(self) -> str:
+        """The arguments as one line of short previews."""
+        return ", ".join(argument.display for argument in self.arguments)
+
+
+class CallEdge(Base):
+    """A call and its child call, in order."""
+
+    __tablename__ = "call_edge"
+    __table_args__ = (
+        # The parents of a call.
+        Index(None, "child_id"),
+        {"sqlite_with_rowid": False},
+    )
+
+    parent_id: Mapped[str] = mapped_column(
+        Hash16, _reference("call_node.call_hash"), primary_key=True
+    )
+    child_id: Mapped[str] = mapped_column(
+        Hash16, _reference("call_node.call_hash"), primary_key=True
+    )
+    call_order: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+
+    parent_node: Mapped[CallNode] = relationship(
+        back_populates="child_edges", foreign_keys=[parent_id], viewonly=True
+    )
+    child_node: Mapped[CallNode] = relationship(
+        back_populates="parent_edges", foreign_keys=[child_id], viewonly=True
+    )
+
+
+class Argument(Base):
+    """One argument of a call; ``*args`` have a position only, ``**kwargs`` a key only."""
+
+    __tablename__ = "argument"
+    __table_args__ = (
+        # The arguments of a call.
+        Index(None, "call_hash"),
+        # Who used this value?
+        Index(None, "value_hash"),
+    )
+
+    arg_hash: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    call_hash: Mapped[str] = mapped_column(Hash16, _reference("call_node.call_hash"))
+    value_hash: Mapped[str] = mapped_column(Hash16, _reference("value.value_hash"))
+    arg_position: Mapped[int | None] = mapped_column(Integer)
+    arg_key: Mapped[str | None]
+
+    call_node: Mapped[CallNode] = relationship(back_populates="arguments", viewonly=True)
+    value: Mapped[Value] = relationship(back_populates="arguments", viewonly=True)
+    arg_results: Mapped[list[ArgumentResult]] = relationship(back_populates="arg", viewonly=True)
+
+    @property
+    def upstream(self) -> list[CallNode]:
+        """The calls that the value came from."""
+        return [result.result_call_node for result in self.arg_results]
+
+    @property
+    def value_parsed(self) -> Any:
+        """The value itself; a PreviewValue where it cannot be loaded."""
+        return self.value.value_parsed
+
+    @property
+    def display(self) -> str:
+        """The argument as it stands in a call, shortened."""
+        text = " ".join(self.value.preview.split())
+        if len(text) > _ARGUMENT_WIDTH:
+            text = text[: _ARGUMENT_WIDTH - 3] + "..."
+        return text if self.arg_key is None else f"{self.arg_key}={text}"
+
+
+class ArgumentResult(Base):
+    """The call that an argument's value came from."""
+
+    __tablename__ = "argument_result"
+    __table_args__ = (
+        # Who used the result of this call?
+        Index(None, "result_call_hash"),
+        {"sqlite_with_rowid": False},
+    )
+
+    arg_hash: Mapped[str] = mapped_column(Hash16, _reference("argument.arg_hash"), primary_key=True)
+    result_call_hash: Mapped[str] = mapped_column(
+        Hash16, _reference("call_node.call_hash"), primary_key=True
+    )
+
+    arg: Mapped[Argument] = relationship(back_populates="arg_results", viewonly=True)
+    result_call_node: Mapped[CallNode] = relationship(back_populates="arg_results", viewonly=True)
+
+
+class CallSubtreeTask(Base):
+    """A task that ran in a call or anywhere below it."""
+
+    __tablename__ = "call_subtree_task"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    call_hash: Mapped[str] = mapped_column(
+        Hash16, _reference("call_node.call_hash"), primary_key=True
+    )
+    task_hash: Mapped[str] = mapped_column(Hash16, _reference("task.hash"), primary_key=True)
+
+    call_node: Mapped[CallNode] = relationship(back_populates="task_set", viewonly=True)
+    task: Mapped[Task] = relationship(viewonly=True)
+
+
+class CallContext(Base):
+    """What a call, or anything below it, read of its context."""
+
+    __tablename__ = "call_context"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    call_hash: Mapped[str] = mapped_column(
+        Hash16, _reference("call_node.call_hash"), primary_key=True
+    )
+    path: Mapped[str] = mapped_column(primary_key=True)
+    value_hash: Mapped[str] = mapped_column(Hash16, _reference("value.value_hash"))
+
+
+class Evaluation(Base):
+    """A cache entry: what a single reduction of a call gave."""
+
+    __tablename__ = "evaluation"
+
+    eval_hash: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    task_hash: Mapped[str] = mapped_column(Hash16, _reference("task.hash"))
+    args_hash: Mapped[str] = mapped_column(Hash16)
+    value_hash: Mapped[str] = mapped_column(Hash16, _reference("value.value_hash"))
+    timestamp: Mapped[datetime]
+
+    task: Mapped[Task] = relationship(back_populates="evals", viewonly=True)
+    value: Mapped[Value] = relationship(back_populates="evals", viewonly=True)
+
+    @property
+    def value_parsed(self) -> Any:
+        """The value itself; a PreviewValue where it cannot be loaded."""
+        return self.value.value_parsed
+
+
+class Task(Base):
+    """A task's code at one time; it is a value too, whose text is kept for ever."""
+
+    __tablename__ = "task"
+    # A task's versions by its bare name.
+    __table_args__ = (Index(None, "name"),)
+
+    hash: Mapped[str] = mapped_column(Hash16, _reference("value.value_hash"), primary_key=True)
+    name: Mapped[str]
+    namespace: Mapped[str]
+    source: Mapped[str]
+
+    value: Mapped[Value] = relationship(back_populates="task", viewonly=True)
+    call_nodes: Mapped[list[CallNode]] = relationship(back_populates="task", viewonly=True)
+    evals: Mapped[list[Evaluation]] = relationship(back_populates="task", viewonly=True)
+    # By way of the calls, for which there is an index: jobs have none on their task.
+    jobs: Mapped[list[Job]] = relationship(
+        secondary=lambda: CallNode.__table__,
+        primaryjoin=lambda: Task.hash == CallNode.task_hash,
+        secondaryjoin=lambda: CallNode.call_hash == foreign(Job.call_hash),
+        order_by=lambda: (Job.start_time, Job.id),
+        viewonly=True,
+    )
+    parts: Mapped[list[Part]] = relationship(
+        secondary=lambda: TaskPart.__table__, order_by=lambda: (Part.kind, Part.name), viewonly=True
+    )
+    tags: Mapped[list[Tag]] = relationship(
+        primaryjoin=_is_at("Task.hash"), viewonly=True, order_by=lambda: (Tag.key, Tag.tag_hash)
+    )
+
+    @property
+    def fullname(self) -> str:
+        """Namespace and name."""
+        return f"{self.namespace}.{self.name}" if self.namespace else self.name
+
+    def show_source(self) -> str:
+        """Return the code with a line above that names the task and this version of it."""
+        return f"# {self.fullname} {self.hash[:8]}\n{self.source}"
+
+
+class Part(Base):
+    """A piece of code or a constant that counts in a task's hash."""
+
+    __tablename__ = "part"
+
+    part_hash: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    kind: Mapped[str]
+    name: Mapped[str]
+    source: Mapped[str]
+
+
+class TaskPart(Base):
+    """A part and the task that it counts for."""
+
+    __tablename__ = "task_part"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    task_hash: Mapped[str] = mapped_column(Hash16, _reference("task.hash"), primary_key=True)
+    part_hash: Mapped[str] = mapped_column(Hash16, _reference("part.part_hash"), primary_key=True)
+
+
+class Value(Base):
+    """Any argument or result, stored once under its hash."""
+
+    __tablename__ = "value"
+
+    value_hash: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    type: Mapped[str]
+    format: Mapped[str]
+    size: Mapped[int]
+    preview: Mapped[str]
+    content_digest: Mapped[str] = mapped_column(Hash16)
+    trusted: Mapped[bool]
+    # Deferred, so that no list of values reads megabytes; and the last column, for SQLite walks
+    # through the pages of a large one to get to what stands behind it.
+    value: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+
+    results: Mapped[list[CallNode]] = relationship(
+        back_populates="value", order_by=lambda: CallNode.timestamp.desc(), viewonly=True
+    )
+    arguments: Mapped[list[Argument]] = relationship(back_populates="value", viewonly=True)
+    evals: Mapped[list[Evaluation]] = relationship(back_populates="value", viewonly=True)
+    task: Mapped[Task | None] = relationship(back_populates="value", viewonly=True)
+    file: Mapped[File | None] = relationship(back_populates="value", viewonly=True)
+    handle: Mapped[Handle | None] = relationship(back_populates="value", viewonly=True)
+    child_edges: Mapped[list[Subvalue]] = relationship(
+        back_populates="parent", foreign_keys=lambda: [Subvalue.parent_value_hash], viewonly=True
+    )
+    parent_edges: Mapped[list[Subvalue]] = relationship(
+        back_populates="child", foreign_keys=lambda: [Subvalue.value_hash], viewonly=True
+    )
+    children: Mapped[list[Value]] = relationship(
+        secondary=lambda: Subvalue.__table__,
+        primaryjoin=lambda: Value.value_hash == Subvalue.parent_value_hash,
+        secondaryjoin=lambda: Value.value_hash == Subvalue.value_hash,
+        back_populates="parents",
+        viewonly=True,
+    )
+    parents: Mapped[list[Value]] = relationship(
+        secondary=lambda: Subvalue.__table__,
+        primaryjoin=lambda: Value.value_hash == Subvalue.value_hash,
+        secondaryjoin=lambda: Value.value_hash == Subvalue.parent_value_hash,
+        back_populates="children",
+        viewonly=True,
+    )
+    tags: Mapped[list[Tag]] = relationship(
+        primaryjoin=_is_at("Value.value_hash"),
+        viewonly=True,
+        order_by=lambda: (Tag.key, Tag.tag_hash),
+    )
+
+    @property
+    def subfiles(self) -> list[File]:
+        """The files that lie inside."""
+        return [child.file for child in self.children if child.file is not None]
+
+    @property
+    def subhandles(self) -> list[Handle]:
+        """The handles that lie inside."""
+        return [child.handle for child in self.children if child.handle is not None]
+
+    @property
+    def value_parsed(self) -> Any:
+        """The value itself; a PreviewValue where it cannot, or must not, be loaded."""
+        # A wide net on purpose: loading runs the code of the value's class, which may be gone or
+        # may fail in any way, and whoever looks at a record wants to see the rest of it.
+        if not self.trusted:
+            return PreviewValue(self, self.size)
+        try:
+            from taskgraph.values.codec import decode
+
+            return decode(self.value_hash, self.type, self.format, self.value, self.content_digest)
+        except Exception:
+            return PreviewValue(self, self.size)
+
+
+class Subvalue(Base):
+    """A value that lies inside another one."""
+
+    __tablename__ = "subvalue"
+    __table_args__ = (
+        # What holds this value?
+        Index(None, "value_hash"),
+        {"sqlite_with_rowid": False},
+    )
+
+    parent_value_hash: Mapped[str] = mapped_column(
+        Hash16, _reference("value.value_hash"), primary_key=True
+    )
+    value_hash: Mapped[str] = mapped_column(
+        Hash16, _reference("value.value_hash"), primary_key=True
+    )
+
+    parent: Mapped[Value] = relationship(
+        back_populates="child_edges", foreign_keys=[parent_value_hash], viewonly=True
+    )
+    child: Mapped[Value] = relationship(
+        back_populates="parent_edges", foreign_keys=[value_hash], viewonly=True
+    )
+
+
+class File(Base):
+    """What a File value stands for: a path under a root, and the content seen there."""
+
+    __tablename__ = "file"
+    # By path alone and by path and root: one index serves both.
+    __table_args__ = (Index(None, "path", "root"),)
+
+    value_hash: Mapped[str] = mapped_column(
+        Hash16, _reference("value.value_hash"), primary_key=True
+    )
+    root: Mapped[str]
+    path: Mapped[str]
+    content_hash: Mapped[str]
+    size: Mapped[int]
+
+    value: Mapped[Value] = relationship(back_populates="file", viewonly=True)
+
+    @property
+    def parent_values(self) -> list[Value]:
+        """The values that hold this file."""
+        return self.value.parents
+
+    @property
+    def values(self) -> list[Value]:
+        """The file's own value and all that hold it."""
+        return [self.value, *self.value.parents]
+
+
+class Handle(Base):
+    """A value that stands for a stateful service; its hash is the chain of calls behind it."""
+
+    __tablename__ = "handle"
+    __table_args__ = (Index(None, "value_hash"),)
+
+    hash: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    fullname: Mapped[str]
+    key: Mapped[str]
+    value_hash: Mapped[str] = mapped_column(Hash16, _reference("value.value_hash"))
+    is_valid: Mapped[bool]
+
+    value: Mapped[Value] = relationship(back_populates="handle", viewonly=True)
+    children: Mapped[list[Handle]] = relationship(
+        secondary=lambda: HandleEdge.__table__,
+        primaryjoin=lambda: Handle.hash == HandleEdge.parent_id,
+        secondaryjoin=lambda: Handle.hash == HandleEdge.child_id,
+        back_populates="parents",
+        viewonly=True,
+    )
+    parents: Mapped[list[Handle]] = relationship(
+        secondary=lambda: HandleEdge.__table__,
+        primaryjoin=lambda: Handle.hash == HandleEdge.child_id,
+        secondaryjoin=lambda: Handle.hash == HandleEdge.parent_id,
+        back_populates="children",
+        viewonly=True,
+    )
+
+    @property
+    def parent_values(self) -> list[Value]:
+        """The values that hold this handle."""
+        return self.value.parents
+
+    @property
+    def values(self) -> list[Value]:
+        """The handle's own value and all that hold it."""
+        return [self.value, *self.value.parents]
+
+
+class HandleEdge(Base):
+    """A state of a handle and one that came from it."""
+
+    __tablename__ = "handle_edge"
+    __table_args__ = (Index(None, "child_id"), {"sqlite_with_rowid": False})
+
+    parent_id: Mapped[str] = mapped_column(Hash16, _reference("handle.hash"), primary_key=True)
+    child_id: Mapped[str] = mapped_column(Hash16, _reference("handle.hash"), primary_key=True)
+
+
+class Tag(Base):
+    """A key and a JSON value on a record; never overwritten, only superseded."""
+
+    __tablename__ = "tag"
+    __table_args__ = (
+        # The tags of a record.
+        Index(None, "entity_id"),
+        # The records that have a tag.
+        Index(None, "key"),
+    )
+
+    tag_hash: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    entity_type: Mapped[str]
+    entity_id: Mapped[str] = mapped_column(Hash16)
+    key: Mapped[str]
+    value: Mapped[Any] = mapped_column(JSON)
+    is_current: Mapped[bool]
+
+    children: Mapped[list[Tag]] = relationship(
+        secondary=lambda: TagEdit.__table__,
+        primaryjoin=lambda: Tag.tag_hash == TagEdit.parent_id,
+        secondaryjoin=lambda: Tag.tag_hash == TagEdit.child_id,
+        back_populates="parents",
+        viewonly=True,
+    )
+    parents: Mapped[list[Tag]] = relationship(
+        secondary=lambda: TagEdit.__table__,
+        primaryjoin=lambda: Tag.tag_hash == TagEdit.child_id,
+        secondaryjoin=lambda: Tag.tag_hash == TagEdit.parent_id,
+        back_populates="children",
+        viewonly=True,
+    )
+
+    @property
+    def namespace(self) -> str:
+        """What stands before the last dot of the key."""
+        return self.key.rpartition(".")[0]
+
+    @property
+    def base_key(self) -> str:
+        """What stands after the last dot of the key."""
+        return self.key.rpartition(".")[2]
+
+
+class TagEdit(Base):
+    """A tag and the one that superseded it."""
+
+    __tablename__ = "tag_edit"
+    __table_args__ = (Index(None, "child_id"), {"sqlite_with_rowid": False})
+
+    parent_id: Mapped[str] = mapped_column(Hash16, _reference("tag.tag_hash"), primary_key=True)
+    child_id: Mapped[str] = mapped_column(Hash16, _reference("tag.tag_hash"), primary_key=True)
+
+
+class Lease(Base):
+    """A claim on a key by a living process."""
+
+    __tablename__ = "lease"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[str]
+    host: Mapped[str]
+    pid: Mapped[int]
+    # Not a date: when the process started by the clock of its host, only ever compared.
+    started: Mapped[int]
+    expires: Mapped[datetime]
+
+
+class SchemaVersion(Base):
+    """A schema version that this database was brought to; the newest row counts."""
+
+    __tablename__ = "taskgraph_version"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    version: Mapped[str]
+    timestamp: Mapped[datetime]
+
+
+def status_of(state_type: str, cached: bool) -> str:
+    """Return the short word that people see for a stored state."""
+    match state_type:
+        case "COMPLETED":
+            return "CACHED" if cached else "DONE"
+        case "CRASHED":
+            return "FAILED"
+        case "SCHEDULED":
+            return "PENDING"
+        case _:
+            return state_type

@@ -1,0 +1,256 @@
+"""Schema versions and how a database gets from one to another: whole or not at all.
+
+An embedded SQLite database is created and upgraded when it is opened, and never downgraded by
+itself. Whether anything must be done is one small query; alembic is imported only if so.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from taskgraph.errors import DatabaseError, DatabaseVersionError, ForeignDatabaseError
+from taskgraph_backend.connection import SqliteDatabase
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy import Connection
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class DBVersionInfo:
+    """A schema version; the greater one is the newer one."""
+
+    migration_id: str = field(compare=False)
+    major: int
+    minor: int
+    description: str = field(compare=False, default="")
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}"
+
+
+#: What this library reads and writes; a test holds it against the newest migration.
+CURRENT = DBVersionInfo("0001", 1, 0, "The first schema.")
+#: Minor steps only add what older libraries may leave alone.
+_NEWEST_MINOR = 999
+
+
+def parse_db_version(text: str) -> DBVersionInfo:
+    """Return the version that a text such as ``2.0``, ``3`` or ``latest`` stands for.
+
+    Raises:
+        ValueError: The text is none of these.
+    """
+    if text == "latest":
+        return CURRENT
+    major, dot, minor = text.partition(".")
+    if not major.isdecimal() or (dot and not minor.isdecimal()):
+        raise ValueError(f"{text!r} is not a schema version: write '2.0', '3' or 'latest'")
+    return DBVersionInfo("", int(major), int(minor or 0))
+
+
+def required_versions() -> tuple[DBVersionInfo, DBVersionInfo]:
+    """Return the oldest and the newest schema version that this library works with."""
+    return CURRENT, DBVersionInfo("", CURRENT.major, _NEWEST_MINOR)
+
+
+def is_compatible(version: DBVersionInfo | None) -> bool:
+    """Tell whether this library works with a schema."""
+    oldest, newest = required_versions()
+    return version is not None and oldest <= version <= newest
+
+
+def migrations_folder() -> Path:
+    """Return where the migrations lie: beside this module in a wheel, else in the checkout."""
+    here = Path(__file__).resolve().parent
+    for folder in (here / "migrations", here.parent.parent / "migrations"):
+        if (folder / "env.py").is_file():
+            return folder
+    raise FileNotFoundError(f"the migrations of taskgraph_backend are missing beside {here}")
+
+
+def read_version(database: SqliteDatabase, connection: sqlite3.Connection) -> DBVersionInfo | None:
+    """Return the schema version of a database, or None if it is empty.
+
+    Raises:
+        ForeignDatabaseError: It holds something else; nothing was changed.
+    """
+    try:
+        (tables, ours) = connection.execute(
+            "SELECT count(*), count(CASE WHEN name = 'taskgraph_version' THEN 1 END)"
+            " FROM sqlite_master"
+        ).fetchone()
+        if not tables:
+            return None
+        row = None
+        if ours:
+            row = connection.execute(
+                "SELECT version FROM taskgraph_version ORDER BY id DESC LIMIT 1"
+            ).fetchone()
+    except sqlite3.Error as error:
+        raise database.translate(error) from error
+    if row is None:
+        raise ForeignDatabaseError(
+            database.uri,
+            "it is the database of another program. It was left as it is; name another file.",
+        )
+    version = parse_db_version(row[0])
+    return CURRENT if version == CURRENT else version
+
+
+def prepare(
+    database: SqliteDatabase, connection: sqlite3.Connection, migrate: bool | None = None
+) -> None:
+    """Make a database ready for use: create or upgrade its schema where that is needed.
+
+    Args:
+        migrate: False to refuse where something would have to be done.
+
+    Raises:
+        DatabaseVersionError: The schema is too new, or too old and not to be upgraded.
+    """
+    version = read_version(database, connection)
+    if not is_compatible(version):
+        refuse_newer(database, version)
+        if migrate is False:
+            state = "it is empty" if version is None else f"its schema {version} is too old"
+            raise DatabaseVersionError(
+                database.uri,
+                f"{state}: this library needs {CURRENT}. Run `taskgraph db upgrade`.",
+            )
+        migrate_to(database, CURRENT, upgrade_only=True)
+    _use_wal(database, connection)
+
+
+def refuse_newer(database: SqliteDatabase, version: DBVersionInfo | None) -> None:
+    """Raise the error that says what to do if a schema is newer than this library knows."""
+    _, newest = required_versions()
+    if version is not None and version > newest:
+        raise DatabaseVersionError(
+            database.uri,
+            f"its schema {version} is too new: this library knows {CURRENT}. Upgrade taskgraph, or "
+            "let the newer one run `taskgraph db downgrade`.",
+        )
+
+
+def all_versions() -> list[DBVersionInfo]:
+    """Return all schema versions there are migrations to, oldest first."""
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory.from_config(_config())
+    found = []
+    for script in scripts.walk_revisions():
+        version = parse_db_version(script.module.version)
+        found.append(
+            DBVersionInfo(script.revision, version.major, version.minor, script.doc.strip())
+        )
+    return sorted(found)
+
+
+def migrate_to(
+    database: SqliteDatabase, desired: DBVersionInfo, *, upgrade_only: bool = False
+) -> None:
+    """Bring a database to a schema version, in one transaction that no one else can disturb.
+
+    Args:
+        upgrade_only: Leave a database alone that is newer.
+
+    Raises:
+        DatabaseVersionError: There is no such version, or the database is newer than all of them.
+    """
+    known = all_versions()
+    goal = next((version for version in known if version == desired), None)
+    if goal is None:
+        names = ", ".join(map(str, known))
+        raise DatabaseVersionError(
+            database.uri, f"there is no schema version {desired}. Known are {names}."
+        )
+    with _exclusive(database) as connection:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        # Asked again: another process may have done it while this one waited for its turn.
+        version = read_version(database, driver)
+        if version is not None and version > known[-1]:
+            refuse_newer(database, version)
+        if version == goal or (upgrade_only and version is not None and version > goal):
+            return
+        _run_alembic(connection, goal, down=version is not None and version > goal)
+        connection.exec_driver_sql(
+            "INSERT INTO taskgraph_version (version, timestamp) VALUES (?, ?)",
+            (str(goal), time.time_ns() // 1000),
+        )
+
+
+def _run_alembic(connection: Connection, goal: DBVersionInfo, *, down: bool) -> None:
+    from alembic import command
+
+    config = _config()
+    config.attributes["connection"] = connection
+    change = command.downgrade if down else command.upgrade
+    change(config, goal.migration_id)
+
+
+def _config() -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    # A percent sign means something in settings.
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    return config
+
+
+@contextmanager
+def _exclusive(database: SqliteDatabase) -> Iterator[Connection]:
+    """Give a connection on which a transaction has begun that shuts all others out."""
+    from sqlalchemy.exc import DBAPIError
+
+    engine = database.engine.execution_options(begin="BEGIN EXCLUSIVE")
+    try:
+        # What fails inside is rolled back, tables that were made included.
+        with engine.begin() as connection:
+            yield connection
+    except (sqlite3.Error, DBAPIError) as error:
+        raise database.translate(error) from error
+
+
+def _use_wal(database: SqliteDatabase, connection: sqlite3.Connection) -> None:
+    """Turn the write-ahead log on; while another process creates the schema, that must wait.
+
+    SQLite does not wait by itself here: it would be waiting with a lock in its hand.
+    """
+    deadline = time.monotonic() + database.busy_timeout
+    while True:
+        try:
+            database.use_wal(connection)
+            return
+        except sqlite3.Error as error:
+            translated: Any = database.translate(error)
+            if error.sqlite_errorname.startswith("SQLITE_READONLY"):
+                return  # reading is all that is wanted, or the first write will say so
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY"):
+                raise translated from error
+            if time.monotonic() > deadline:
+                raise translated from error
+        time.sleep(0.005)
+
+
+__all__ = [
+    "CURRENT",
+    "DBVersionInfo",
+    "DatabaseError",
+    "all_versions",
+    "is_compatible",
+    "migrate_to",
+    "migrations_folder",
+    "parse_db_version",
+    "prepare",
+    "read_version",
+    "refuse_newer",
+    "required_versions",
+]

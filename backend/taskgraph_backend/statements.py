@@ -1,0 +1,142 @@
+"""The SQL of the hot path, in one place: text and plain tuples, for SQLite and PostgreSQL alike.
+
+The order of columns is that of the records; a test holds all of it against the models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+Key = TypeVar("Key")
+
+#: More parameters in one statement are no faster, and old versions of SQLite take 999 at most.
+MOST_KEYS = 500
+
+#: A stored value whose bytes were found to be damaged: it is there for its relations only.
+DAMAGED = "damaged"
+
+
+def _insert(table: str, columns: str) -> str:
+    marks = ", ".join("?" * len(columns.split(",")))
+    return f"INSERT INTO {table} ({columns}) VALUES ({marks})"
+
+
+def _keep(table: str, columns: str) -> str:
+    """Insert what is not there; content-addressed rows that exist are left alone."""
+    return f"{_insert(table, columns)} ON CONFLICT DO NOTHING"
+
+
+def _replace(table: str, columns: str) -> str:
+    """Insert, or replace the row of the same key, which is the first column."""
+    key, *others = columns.split(", ")
+    updates = ", ".join(f"{column} = excluded.{column}" for column in others)
+    return f"{_insert(table, columns)} ON CONFLICT ({key}) DO UPDATE SET {updates}"
+
+
+# Parents come before children: a deferred foreign key whose parent is there costs one seek, one
+# whose parent comes later makes SQLite look for waiting children at each row that comes after.
+
+# A value that exists is left alone, unless its bytes were damaged, or came from elsewhere and
+# were now made here.
+VALUE = (
+    _insert("value", "value_hash, type, format, value, size, preview, content_digest, trusted")
+    + " ON CONFLICT (value_hash) DO UPDATE SET type = excluded.type, format = excluded.format,"
+    " value = excluded.value, size = excluded.size, preview = excluded.preview,"
+    " content_digest = excluded.content_digest, trusted = excluded.trusted"
+    f" WHERE value.format = '{DAMAGED}' OR (excluded.trusted AND NOT value.trusted)"
+)
+SUBVALUE = _keep("subvalue", "parent_value_hash, value_hash")
+FILE = _keep("file", "value_hash, root, path, content_hash, size")
+TASK = _keep("task", "hash, name, namespace, source")
+PART = _keep("part", "part_hash, kind, name, source")
+TASK_PART = _keep("task_part", "task_hash, part_hash")
+CALL_NODE = _keep(
+    "call_node", "call_hash, eval_hash, task_name, task_hash, args_hash, value_hash, timestamp"
+)
+CALL_EDGE = _keep("call_edge", "parent_id, child_id, call_order")
+ARGUMENT = _keep("argument", "arg_hash, call_hash, value_hash, arg_position, arg_key")
+ARGUMENT_RESULT = _keep("argument_result", "arg_hash, result_call_hash")
+SUBTREE_TASK = _keep("call_subtree_task", "call_hash, task_hash")
+EVALUATION = _replace("evaluation", "eval_hash, task_hash, args_hash, value_hash, timestamp")
+EXECUTION = _replace(
+    "execution", "id, args, job_id, updated_time, state_type, state_time, environment_hash"
+)
+JOB = _replace(
+    "job",
+    "id, execution_id, parent_id, task_hash, eval_hash, call_hash, start_time, end_time, cached,"
+    " state_type",
+)
+TAG = _keep("tag", "tag_hash, entity_type, entity_id, key, value, is_current")
+TAG_EDIT = _keep("tag_edit", "parent_id, child_id")
+
+LEASE = _keep("lease", "key, holder, host, pid, started, expires")
+LEASE_TAKE_OVER = (
+    "UPDATE lease SET holder = ?, host = ?, pid = ?, started = ?, expires = ?"
+    " WHERE key = ? AND holder = ?"
+)
+LEASE_HEARTBEAT = "UPDATE lease SET expires = ? WHERE holder = ?"
+LEASE_RELEASE = "DELETE FROM lease WHERE key = ? AND holder = ?"
+
+_STORED = "v.value_hash, v.type, v.format, v.value, v.content_digest"
+
+
+def _keys(count: int) -> str:
+    return ", ".join("?" * count)
+
+
+def evaluations(count: int) -> str:
+    """Cache entries with their values, and a whole call with the same key and value."""
+    return (
+        f"SELECT e.eval_hash, e.timestamp, {_STORED}, (SELECT c.call_hash FROM call_node c"
+        " WHERE c.eval_hash = e.eval_hash AND c.value_hash = e.value_hash LIMIT 1)"
+        " FROM evaluation e JOIN value v ON v.value_hash = e.value_hash"
+        f" WHERE e.eval_hash IN ({_keys(count)})"
+    )
+
+
+def calls(count: int) -> str:
+    """Whole calls of cache keys, newest first."""
+    return (
+        "SELECT eval_hash, call_hash, value_hash, timestamp FROM call_node"
+        f" WHERE eval_hash IN ({_keys(count)}) ORDER BY timestamp DESC, call_hash"
+    )
+
+
+def subtree_tasks(count: int) -> str:
+    """The tasks that ran in calls or below them."""
+    return f"SELECT call_hash, task_hash FROM call_subtree_task WHERE call_hash IN ({_keys(count)})"
+
+
+def values(count: int) -> str:
+    """Stored values."""
+    return f"SELECT {_STORED} FROM value v WHERE v.value_hash IN ({_keys(count)})"
+
+
+def leases(count: int) -> str:
+    """Leases, and whether the database's clock says that they are over; needs its clock's SQL."""
+    return (
+        "SELECT key, holder, host, pid, started, expires, expires < {now} FROM lease"
+        f" WHERE key IN ({_keys(count)})"
+    )
+
+
+def mark_damaged(count: int) -> str:
+    """Values whose bytes are not what was written."""
+    return (
+        f"UPDATE value SET format = '{DAMAGED}', value = x'', size = 0"
+        f" WHERE value_hash IN ({_keys(count)})"
+    )
+
+
+def padded(keys: Sequence[Key], most: int = MOST_KEYS) -> list[Sequence[Key]]:
+    """Cut keys into pieces of few different lengths, so that few different statements are parsed.
+
+    The last piece is filled up to the next power of two with its own last key.
+    """
+    pieces: list[Sequence[Key]] = []
+    for start in range(0, len(keys), most):
+        piece = keys[start : start + most]
+        size = min(most, 1 << (len(piece) - 1).bit_length())
+        pieces.append([*piece, *[piece[-1]] * (size - len(piece))])
+    return pieces

@@ -1,0 +1,801 @@
+"""Writes and looks up what the engine asks for; owns the connection and every transaction.
+
+A batch is written whole or not at all. This is the hot path: SQL text and tuples on the driver's
+own connection, no SQLAlchemy and no ORM.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from taskgraph.errors import DamagedValueError, DatabaseError
+from taskgraph.hashing import CallHash, ContentDigest, EvalHash, TaskHash, ValueHash
+from taskgraph.records import (
+    CacheAnswer,
+    CacheQuery,
+    CallFound,
+    EvaluationFound,
+    ExecutionId,
+    LeaseRecord,
+    Micros,
+    PackedValue,
+    RecordBatch,
+    State,
+    StoredResult,
+)
+from taskgraph_backend import schema, statements
+from taskgraph_backend.connection import BUSY_TIMEOUT_SECONDS, NOW, SqliteDatabase, open_database
+from taskgraph_backend.jsontext import normalize_json
+from taskgraph_backend.leases import is_gone
+from taskgraph_backend.schema import DBVersionInfo
+from taskgraph_backend.tags import tag_record
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from taskgraph_backend import models
+    from taskgraph_backend.query import Reader
+
+#: The lease of a running execution has this and its id as its key.
+EXECUTION_LEASE = "execution:"
+
+# Whole calls of one cache key that are looked at, newest first: each is one version of the code
+# below the call, and going far back costs more than running again.
+_MOST_CALLS = 16
+
+# The driver binds a bytearray without asking for adapters, which it does for bytes: half the time.
+_binary = bytearray.fromhex
+
+_Rows = Sequence[tuple[Any, ...]]
+_Step = tuple[str, _Rows]
+
+_SETTINGS = frozenset({"db_uri", "automigrate", "synchronous", "busy_timeout", "max_value_size"})
+MAX_VALUE_SIZE = 1_000_000_000
+
+
+class SqlBackend:
+    """The backend port on a database, with conveniences for users, tools and tests.
+
+    A database in memory is ready at once; one in a file after `load`.
+
+    Args:
+        db_uri: ``sqlite:///relative``, ``sqlite:////absolute``; without one it is in memory.
+        config: Settings by name: ``db_uri``, ``automigrate``, ``synchronous`` ("normal", "full"),
+            ``busy_timeout`` (seconds), ``max_value_size`` (bytes, for `record_value`).
+    """
+
+    def __init__(self, db_uri: str | None = None, config: Mapping[str, Any] | None = None) -> None:
+        settings = dict(config or {})
+        unknown = sorted(settings.keys() - _SETTINGS)
+        uri = db_uri or settings.get("db_uri") or "sqlite:///:memory:"
+        if unknown:
+            raise DatabaseError(uri, f"unknown setting {unknown[0]!r}")
+        self.database: SqliteDatabase = open_database(
+            uri,
+            synchronous=settings.get("synchronous", "normal"),
+            busy_timeout=settings.get("busy_timeout", BUSY_TIMEOUT_SECONDS),
+        )
+        self.max_value_size: int = settings.get("max_value_size", MAX_VALUE_SIZE)
+        self._automigrate: bool = settings.get("automigrate", True)
+        self._driver: sqlite3.Connection | None = None
+        self._closed = False
+        self._owns_database = True
+        self._session: Reader | None = None
+        # Heartbeats come from a thread of their own; a transaction is the work of one thread.
+        self._lock = threading.RLock()
+
+    @property
+    def db_uri(self) -> str:
+        """Where the database is."""
+        return self.database.uri
+
+    # Opening and closing
+
+    def load(self, migrate: bool | None = None) -> None:
+        """Open the database; create or upgrade its schema, and mark what crashed meanwhile.
+
+        Args:
+            migrate: Whether the schema may be created or upgraded; the setting by default.
+
+        Raises:
+            DatabaseError: It cannot be opened, is another program's, or has the wrong schema.
+        """
+        if self._driver is not None:
+            return
+        driver = self.database.connect()
+        try:
+            schema.prepare(self.database, driver, self._automigrate if migrate is None else migrate)
+        except BaseException:
+            driver.close()
+            raise
+        self._driver = driver
+        self._closed = False
+        self.sweep()
+
+    def close(self) -> None:
+        """Let go of files and connections. A second call does nothing."""
+        with self._lock:
+            self._closed = True
+            if self._session is not None:
+                self._session.close()
+                self._session = None
+            driver, self._driver = self._driver, None
+            # The last connection of a file copies the log into it and removes it.
+            if driver is not None:
+                driver.close()
+            if self._owns_database:
+                self.database.close()
+
+    def __enter__(self) -> SqlBackend:
+        """Load the database."""
+        self.load()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the database."""
+        self.close()
+
+    def clone(self, session: Reader | None = None) -> SqlBackend:
+        """Return another backend on the same database, with a connection of its own.
+
+        Args:
+            session: What it shall read with.
+
+        Raises:
+            DatabaseError: There is nothing to clone before the database is loaded.
+        """
+        if self._driver is None:
+            raise DatabaseError(self.db_uri, "it can only be cloned after it was loaded: call load")
+        other = SqlBackend.__new__(SqlBackend)
+        other.__dict__.update(self.__dict__)
+        other._driver = self.database.connect()
+        other._owns_database = False
+        other._session = session
+        # In memory both share the connection, so they share the lock as well.
+        other._lock = self._lock if self.database.in_memory else threading.RLock()
+        return other
+
+    def create_engine(self) -> Engine:
+        """Return the SQLAlchemy engine of the database, for reading."""
+        return self.database.engine
+
+    @property
+    def session(self) -> Reader:
+        """A session for reading; see also `reader`."""
+        if self._session is None:
+            self._session = self.reader()
+        return self._session
+
+    def reader(self) -> Reader:
+        """Return a new session for reading; close it, or use it in a ``with``."""
+        from taskgraph_backend.query import Reader
+
+        self._connection()
+        return Reader(self)
+
+    def migrate(self, desired_version: Any = None, upgrade_only: bool = False) -> None:
+        """Bring the schema to a version, the newest by default; also to an older one.
+
+        Args:
+            desired_version: Text such as "1.0", or a `DBVersionInfo`.
+            upgrade_only: Leave a newer schema alone.
+
+        Raises:
+            DatabaseVersionError: There is no such version.
+        """
+        if desired_version is None:
+            desired_version = schema.CURRENT
+        elif isinstance(desired_version, str):
+            desired_version = schema.parse_db_version(desired_version)
+        schema.migrate_to(self.database, desired_version, upgrade_only=upgrade_only)
+
+    def get_db_version(self) -> DBVersionInfo | None:
+        """Return the schema version of the database; None if it is empty."""
+        if self._driver is not None:
+            with self._lock:
+                return schema.read_version(self.database, self._driver)
+        driver = self.database.connect()
+        try:
+            return schema.read_version(self.database, driver)
+        finally:
+            driver.close()
+
+    def get_all_db_versions(self) -> list[DBVersionInfo]:
+        """Return all schema versions there are, oldest first."""
+        return schema.all_versions()
+
+    def get_db_version_required(self) -> tuple[DBVersionInfo, DBVersionInfo]:
+        """Return the oldest and the newest schema version that this library works with."""
+        return schema.required_versions()
+
+    def is_db_compatible(self) -> bool:
+        """Tell whether this library works with the schema of the database as it is."""
+        return schema.is_compatible(self.get_db_version())
+
+    # The port: looking up
+
+    def check_cache(self, queries: Sequence[CacheQuery]) -> list[CacheAnswer]:
+        """Answer all questions at once, in their order."""
+        if not queries:
+            return []
+        keys = list(dict.fromkeys([query[0] for query in queries]))
+        with self._reading() as driver:
+            evaluations = _find_evaluations(driver, keys)
+            shallow = list(dict.fromkeys([query[0] for query in queries if query[1]]))
+            calls = _find_calls(driver, shallow) if shallow else {}
+        return [
+            CacheAnswer(evaluations.get(key), calls.get(key, ()) if shallow_ else ())
+            for key, shallow_ in queries
+        ]
+
+    def load_values(self, value_hashes: Sequence[ValueHash]) -> dict[ValueHash, StoredResult]:
+        """Return the stored values that exist under these hashes."""
+        with self._reading() as driver:
+            return _find_values(driver, list(dict.fromkeys(value_hashes)))
+
+    # The port: recording
+
+    def record(self, batch: RecordBatch) -> None:
+        """Write all rows of a batch in one transaction: all of them are kept, or none.
+
+        Raises:
+            DatabaseError: Nothing of the batch was written; the message says why.
+        """
+        # Rows are made before the transaction begins: no one waits for that.
+        steps = [step for step in _steps(batch) if step[1]]
+        if steps:
+            with self._writing() as driver:
+                for sql, rows in steps:
+                    _execute_many(driver, sql, rows)
+
+    def discard_values(self, value_hashes: Sequence[ValueHash]) -> None:
+        """Mark stored values as damaged: they are found no more, and replaced when made again."""
+        with self._writing() as driver:
+            for keys in statements.padded(value_hashes):
+                driver.execute(statements.mark_damaged(len(keys)), [_binary(key) for key in keys])
+
+    # The port: leases
+
+    def take(self, leases: Sequence[LeaseRecord]) -> list[LeaseRecord | None]:
+        """Take each lease that is free, expired, or whose holder on this host is gone.
+
+        Returns:
+            For each lease, None if it was taken, else the lease that is in the way.
+        """
+        if not leases:
+            return []
+        with self._writing() as driver:
+            inserted = driver.executemany(statements.LEASE, leases).rowcount
+            if inserted == len(leases):
+                return [None] * len(leases)
+            held = _find_leases(driver, [lease.key for lease in leases])
+            gone: dict[tuple[str, int, Micros], bool] = {}
+            answers: list[LeaseRecord | None] = []
+            for lease in leases:
+                other, is_over = held[lease.key]
+                if other.holder != lease.holder:
+                    place = (other.host, other.pid, other.started)
+                    if not is_over and place not in gone:
+                        gone[place] = is_gone(other)
+                    if not is_over and not gone[place]:
+                        answers.append(other)
+                        continue
+                _, *fields = lease
+                driver.execute(statements.LEASE_TAKE_OVER, (*fields, lease.key, other.holder))
+                held[lease.key] = (lease, False)
+                answers.append(None)
+            return answers
+
+    def heartbeat(self, holder: str, expires: Micros) -> int:
+        """Prolong all leases of a holder; returns how many it still has. Callable by any thread."""
+        with self._writing() as driver:
+            return driver.execute(statements.LEASE_HEARTBEAT, (expires, holder)).rowcount
+
+    def release(self, holder: str, keys: Sequence[str]) -> None:
+        """Give leases back; those that the holder does not have are left alone."""
+        if keys:
+            with self._writing() as driver:
+                driver.executemany(statements.LEASE_RELEASE, [(key, holder) for key in keys])
+
+    # What crashed
+
+    def sweep(self) -> list[ExecutionId]:
+        """Mark the executions that run no more although they never ended; return their ids."""
+        with self._reading() as driver:
+            rows = driver.execute(
+                "SELECT id FROM execution WHERE state_type = ?", (State.RUNNING.value,)
+            ).fetchall()
+        if not rows:
+            return []
+        return self.mark_crashed([ExecutionId(id.hex()) for (id,) in rows])
+
+    def mark_crashed(self, executions: Sequence[ExecutionId]) -> list[ExecutionId]:
+        """Mark those of the executions that are RUNNING while no living process holds their lease.
+
+        They and their running jobs become CRASHED; a database that can only be read stays as it is.
+
+        Returns:
+            The ids of those that were found so.
+        """
+        with self._reading() as driver:
+            crashed = self._crashed(driver, executions)
+        if not crashed or self.database.read_only:
+            return crashed
+        with self._writing() as driver:
+            # Asked again: a process may have taken one of them up in between.
+            crashed = self._crashed(driver, crashed)
+            for execution_id in crashed:
+                key = _binary(execution_id)
+                running, dead = State.RUNNING.value, State.CRASHED.value
+                # When it crashed is not known: it lived when it was last heard of.
+                driver.execute(
+                    "UPDATE job SET state_type = ?, end_time = max(start_time, (SELECT"
+                    " coalesce(updated_time, state_time) FROM execution WHERE id = ?))"
+                    " WHERE execution_id = ? AND state_type = ?",
+                    (dead, key, key, running),
+                )
+                driver.execute(
+                    "UPDATE execution SET state_type = ?, state_time ="
+                    " coalesce(updated_time, state_time) WHERE id = ? AND state_type = ?",
+                    (dead, key, running),
+                )
+                driver.execute("DELETE FROM lease WHERE key = ?", (EXECUTION_LEASE + execution_id,))
+        return crashed
+
+    def _crashed(
+        self, driver: sqlite3.Connection, executions: Sequence[ExecutionId]
+    ) -> list[ExecutionId]:
+        held = _find_leases(driver, [EXECUTION_LEASE + each for each in executions])
+        found = []
+        for execution_id in executions:
+            lease, is_over = held.get(EXECUTION_LEASE + execution_id, (None, True))
+            if is_over or lease is None or is_gone(lease):
+                found.append(execution_id)
+        return found
+
+    # Conveniences
+
+    def record_value(self, value: Any, data: bytes | None = None) -> ValueHash:
+        """Record a value with all that is recorded inside it; return its hash.
+
+        Args:
+            data: The bytes to store, if they are known.
+
+        Raises:
+            DatabaseError: It is larger than ``max_value_size``.
+        """
+        from taskgraph.values.pack import pack
+
+        packed: PackedValue = pack(value)
+        if data is not None:
+            from taskgraph.hashing import digest_bytes
+
+            first = packed.values[0]._replace(
+                value=data, size=len(data), content_digest=digest_bytes(data)
+            )
+            packed = packed._replace(values=(first, *packed.values[1:]))
+        for record in packed.values:
+            if record.size > self.max_value_size:
+                raise DatabaseError(
+                    self.db_uri,
+                    f"a value of type {record.type} is too large: {record.size} bytes, and"
+                    f" max_value_size is {self.max_value_size}. Write it to a File instead.",
+                )
+        self.record(
+            RecordBatch(
+                values=list(packed.values),
+                subvalues=list(packed.subvalues),
+                files=list(packed.files),
+            )
+        )
+        return packed.values[0].value_hash
+
+    def get_value(self, value_hash: ValueHash) -> tuple[Any, bool]:
+        """Return a stored value and True; None and False if there is none that can be loaded."""
+        stored = self.load_values([value_hash]).get(value_hash)
+        return (None, False) if stored is None else _decode(stored)
+
+    def get_eval_cache(self, eval_hash: EvalHash) -> tuple[Any, bool]:
+        """Return what a single reduction gave and True; None and False if that is not known."""
+        (answer,) = self.check_cache([CacheQuery(eval_hash)])
+        return (None, False) if answer.evaluation is None else _decode(answer.evaluation.result)
+
+    def get_call_cache(self, call_hash: CallHash) -> tuple[Any, bool]:
+        """Return the result of a call and True; None and False if it is not known."""
+        with self._reading() as driver:
+            row = driver.execute(
+                "SELECT value_hash FROM call_node WHERE call_hash = ?", (_binary(call_hash),)
+            ).fetchone()
+        return (None, False) if row is None else self.get_value(ValueHash(row[0].hex()))
+
+    def set_eval_cache(
+        self,
+        eval_hash: EvalHash,
+        task_hash: TaskHash,
+        args_hash: str,
+        value: Any,
+        value_hash: ValueHash | None = None,
+    ) -> None:
+        """Record what a single reduction gave; the task must be recorded already.
+
+        Args:
+            value_hash: That of the value, if the value is recorded already.
+        """
+        if value_hash is None:
+            value_hash = self.record_value(value)
+        with self._writing() as driver:
+            keys = (eval_hash, task_hash, args_hash, value_hash)
+            (now,) = driver.execute(f"SELECT {NOW}").fetchone()
+            driver.execute(statements.EVALUATION, (*(_binary(key) for key in keys), now))
+
+    def get_job(self, job_id: str) -> models.Job | None:
+        """Return a job as an object of the backend's session."""
+        from taskgraph_backend import models
+
+        return self.session.get(models.Job, job_id)
+
+    def has_records(self, record_ids: Iterable[str]) -> set[str]:
+        """Return those of the ids that are recorded, as whatever they are."""
+        found: set[str] = set()
+        with self._reading() as driver:
+            for keys in statements.padded(list(dict.fromkeys(record_ids))):
+                marks = ", ".join("?" * len(keys))
+                binary = [_binary(key) for key in keys]
+                for table, column in _OWNERS:
+                    rows = driver.execute(
+                        f"SELECT {column} FROM {table} WHERE {column} IN ({marks})", binary
+                    )
+                    found.update(key.hex() for (key,) in rows)
+        return found
+
+    def record_tags(
+        self,
+        entity_type: str,
+        entity_id: str,
+        tags: Iterable[tuple[str, Any]],
+        parents: Iterable[str] = (),
+        update: bool = False,
+        new: bool = False,
+    ) -> list[tuple[str, str, str, Any]]:
+        """Tag a record; what these tags supersede stays, and is no longer current.
+
+        Args:
+            parents: Hashes of tags that each of these supersedes.
+            update: Supersede the current tags of the same keys as well.
+            new: Add also what was there once and is superseded.
+
+        Returns:
+            For each tag its hash, the record's id, its key and its value.
+        """
+        wanted = [(key, value) for key, value in tags]
+        given = list(parents)
+        recorded = []
+        with self._writing() as driver:
+            for key, value in wanted:
+                old = _find_tags(driver, entity_id, key)
+                above = set(given)
+                if update:
+                    above.update(tag for tag, _, is_current in old if is_current)
+                if new:
+                    text = tag_record(entity_type, entity_id, key, value).value
+                    above.update(tag for tag, stored, _ in old if stored == text)
+                record = tag_record(entity_type, entity_id, key, value, above)
+                if record.tag_hash not in {tag for tag, _, _ in old}:
+                    driver.execute(statements.TAG, _tag_row(record))
+                for parent in above:
+                    driver.execute(statements.TAG_EDIT, (_binary(parent), _binary(record.tag_hash)))
+                    driver.execute(
+                        "UPDATE tag SET is_current = 0 WHERE tag_hash = ?", (_binary(parent),)
+                    )
+                recorded.append((record.tag_hash, entity_id, key, json.loads(record.value)))
+        return recorded
+
+    def get_tags(self, entity_ids: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
+        """Return for each record its current tags: each key with all of its values."""
+        found: dict[str, dict[str, list[Any]]] = {each: {} for each in entity_ids}
+        with self._reading() as driver:
+            for keys in statements.padded(list(found)):
+                marks = ", ".join("?" * len(keys))
+                rows = driver.execute(
+                    "SELECT entity_id, key, value FROM tag WHERE is_current AND entity_type <>"
+                    f" 'Null' AND entity_id IN ({marks}) ORDER BY key, value",
+                    [_binary(key) for key in keys],
+                )
+                for entity_id, key, value in rows:
+                    found[entity_id.hex()].setdefault(key, []).append(json.loads(value))
+        return found
+
+    # Transactions
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._driver is None:
+            if self._closed:
+                raise DatabaseError(self.db_uri, "it is closed; call load to open it again")
+            if not self.database.in_memory:
+                raise DatabaseError(self.db_uri, "it is not open yet; call load first")
+            self.load()
+            assert self._driver is not None
+        return self._driver
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection for a few statements; each sees what is committed when it starts."""
+        with self._lock:
+            try:
+                yield self._connection()
+            except sqlite3.Error as error:
+                raise self.database.translate(error) from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection with a transaction that has the write lock from its start.
+
+        Whatever goes wrong, Ctrl-C included, nothing of it is kept: a job whose rows were in it
+        is not recorded, and its result can be recorded again or computed again.
+        """
+        with self._lock:
+            driver = self._connection()
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+                yield driver
+                driver.execute("COMMIT")
+            except BaseException as error:
+                reason = self._explain(driver, error)
+                if driver.in_transaction:
+                    driver.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise reason from error
+                raise
+
+    def _explain(self, driver: sqlite3.Connection, error: BaseException) -> DatabaseError:
+        translated = self.database.translate(error)
+        if getattr(error, "sqlite_errorname", "") != "SQLITE_CONSTRAINT_FOREIGNKEY":
+            return translated
+        # Looking for the rows reads every table: worth it only while that is quick.
+        (pages,) = driver.execute("PRAGMA page_count").fetchone()
+        if pages > 10_000:
+            return translated
+        rows = driver.execute('SELECT DISTINCT "table", parent FROM pragma_foreign_key_check')
+        pairs = ", ".join(f"{table} to {parent}" for table, parent in rows)
+        return DatabaseError(self.db_uri, f"{translated.reason} Missing: {pairs}.")
+
+
+# The tables whose rows have an id that people see, with the column that holds it.
+_OWNERS = (
+    ("execution", "id"),
+    ("job", "id"),
+    ("call_node", "call_hash"),
+    ("task", "hash"),
+    ("value", "value_hash"),
+    ("tag", "tag_hash"),
+)
+
+
+# Rows from records
+
+
+def _optional(key: str | None) -> bytearray | None:
+    return None if key is None else _binary(key)
+
+
+def _tag_row(tag: Any) -> tuple[Any, ...]:
+    return (
+        _binary(tag.tag_hash),
+        tag.entity_type,
+        _binary(tag.entity_id),
+        tag.key,
+        normalize_json(tag.value),
+        tag.is_current,
+    )
+
+
+def _steps(batch: RecordBatch) -> list[_Step]:
+    """Return the statements of a batch with their rows, parents before children."""
+    h = _binary
+    maybe = _optional
+    return [
+        (
+            statements.VALUE,
+            [
+                (h(key), type, format, value, size, preview, h(digest), trusted)
+                for key, type, format, value, size, preview, digest, trusted in batch.values
+            ],
+        ),
+        (statements.SUBVALUE, [(h(parent), h(child)) for parent, child in batch.subvalues]),
+        (
+            statements.FILE,
+            [(h(key), root, path, content, size) for key, root, path, content, size in batch.files],
+        ),
+        (
+            statements.TASK,
+            [(h(key), name, namespace, source) for key, name, namespace, source in batch.tasks],
+        ),
+        (
+            statements.PART,
+            [(h(key), kind, name, source) for key, kind, name, source in batch.parts],
+        ),
+        (statements.TASK_PART, [(h(task), h(part)) for task, part in batch.task_parts]),
+        (
+            statements.CALL_NODE,
+            [
+                (h(call), h(eval_hash), name, h(task), h(args), h(value), time)
+                for call, eval_hash, name, task, args, value, time in batch.call_nodes
+            ],
+        ),
+        (
+            statements.CALL_EDGE,
+            [(h(parent), h(child), order) for parent, child, order in batch.call_edges],
+        ),
+        (
+            statements.ARGUMENT,
+            [
+                (h(key), h(call), h(value), position, name)
+                for key, call, value, position, name in batch.arguments
+            ],
+        ),
+        (
+            statements.ARGUMENT_RESULT,
+            [(h(argument), h(call)) for argument, call in batch.argument_results],
+        ),
+        (statements.SUBTREE_TASK, [(h(call), h(task)) for call, task in batch.subtree_tasks]),
+        (
+            statements.EVALUATION,
+            [
+                (h(key), h(task), h(args), h(value), time)
+                for key, task, args, value, time in batch.evaluations
+            ],
+        ),
+        (
+            statements.EXECUTION,
+            [
+                (h(key), args, maybe(job), updated, state.value, time, maybe(environment))
+                for key, args, job, updated, state, time, environment in batch.executions
+            ],
+        ),
+        (
+            statements.JOB,
+            [
+                (
+                    h(job.id),
+                    h(job.execution_id),
+                    None if job.parent_id is None else h(job.parent_id),
+                    h(job.task_hash),
+                    None if job.eval_hash is None else h(job.eval_hash),
+                    None if job.call_hash is None else h(job.call_hash),
+                    job.start_time,
+                    job.end_time,
+                    1 if job.cached else 0,
+                    job.state_type.value,
+                )
+                for job in batch.jobs
+            ],
+        ),
+        (statements.TAG, [_tag_row(tag) for tag in batch.tags]),
+    ]
+
+
+def _execute_many(driver: sqlite3.Connection, sql: str, rows: _Rows) -> None:
+    try:
+        driver.executemany(sql, rows)
+    except UnicodeEncodeError:
+        # A path that is not UTF-8 has half surrogates in it, which no database takes: it is shown
+        # and looked up with backslashes. What was inserted before is met again, and left alone.
+        driver.executemany(
+            sql,
+            [tuple(storable(each) if type(each) is str else each for each in row) for row in rows],
+        )
+
+
+def storable(text: str) -> str:
+    """Return text as a database can keep it: half surrogates are written as ``\\udc80``."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+# Answers from rows
+
+
+def _stored(row: Sequence[Any]) -> StoredResult:
+    key, type_name, format, value, digest = row
+    return StoredResult(ValueHash(key.hex()), type_name, format, value, ContentDigest(digest.hex()))
+
+
+def _find_evaluations(
+    driver: sqlite3.Connection, keys: Sequence[EvalHash]
+) -> dict[EvalHash, EvaluationFound]:
+    found: dict[EvalHash, EvaluationFound] = {}
+    for piece in statements.padded(keys):
+        rows = driver.execute(statements.evaluations(len(piece)), [_binary(key) for key in piece])
+        for eval_hash, time, key, type_name, format, value, digest, call in rows.fetchall():
+            if format != statements.DAMAGED:
+                found[eval_hash.hex()] = EvaluationFound(
+                    StoredResult(key.hex(), type_name, format, value, digest.hex()),
+                    time,
+                    None if call is None else call.hex(),
+                )
+    return found
+
+
+def _find_calls(
+    driver: sqlite3.Connection, keys: Sequence[EvalHash]
+) -> dict[EvalHash, tuple[CallFound, ...]]:
+    nodes: dict[EvalHash, list[tuple[CallHash, ValueHash, Micros]]] = {}
+    for piece in statements.padded(keys):
+        rows = driver.execute(statements.calls(len(piece)), [_binary(key) for key in piece])
+        for eval_hash, call_hash, value_hash, time in rows:
+            calls = nodes.setdefault(eval_hash.hex(), [])
+            if len(calls) < _MOST_CALLS:
+                calls.append((call_hash.hex(), value_hash.hex(), time))
+    every = [node for calls in nodes.values() for node in calls]
+    tasks: dict[str, list[TaskHash]] = {}
+    for names in statements.padded([call for call, _, _ in every]):
+        rows = driver.execute(statements.subtree_tasks(len(names)), [_binary(n) for n in names])
+        for call_hash, task_hash in rows:
+            tasks.setdefault(call_hash.hex(), []).append(task_hash.hex())
+    values = _find_values(driver, list(dict.fromkeys([value for _, value, _ in every])))
+    return {
+        eval_hash: tuple(
+            CallFound(call, values[value], time, frozenset(tasks.get(call, ())))
+            for call, value, time in calls
+            if value in values
+        )
+        for eval_hash, calls in nodes.items()
+    }
+
+
+def _find_values(
+    driver: sqlite3.Connection, keys: Sequence[ValueHash]
+) -> dict[ValueHash, StoredResult]:
+    found = {}
+    for piece in statements.padded(keys):
+        rows = driver.execute(statements.values(len(piece)), [_binary(key) for key in piece])
+        for row in rows:
+            stored = _stored(row)
+            if stored.format != statements.DAMAGED:
+                found[stored.value_hash] = stored
+    return found
+
+
+def _find_leases(
+    driver: sqlite3.Connection, keys: Sequence[str]
+) -> dict[str, tuple[LeaseRecord, bool]]:
+    found = {}
+    for piece in statements.padded(keys):
+        for row in driver.execute(statements.leases(len(piece)).format(now=NOW), piece):
+            *fields, is_over = row
+            lease = LeaseRecord(*fields)
+            found[lease.key] = (lease, bool(is_over))
+    return found
+
+
+def _find_tags(driver: sqlite3.Connection, entity_id: str, key: str) -> list[tuple[str, str, bool]]:
+    rows = driver.execute(
+        "SELECT tag_hash, value, is_current FROM tag WHERE entity_id = ? AND key = ?",
+        (_binary(entity_id), key),
+    )
+    return [(tag_hash.hex(), value, bool(is_current)) for tag_hash, value, is_current in rows]
+
+
+def _decode(stored: StoredResult) -> tuple[Any, bool]:
+    from taskgraph.values.codec import decode
+
+    try:
+        return (
+            decode(
+                stored.value_hash,
+                stored.type,
+                stored.format,
+                stored.value,
+                stored.content_digest,
+            ),
+            True,
+        )
+    except DamagedValueError:
+        return None, False
+
+
+__all__ = ["EXECUTION_LEASE", "SqlBackend", "storable"]

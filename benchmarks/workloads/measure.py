@@ -1,0 +1,160 @@
+"""Runs one workload with one contestant in this process and prints what it took as JSON lines.
+
+    python benchmarks/workloads/measure.py redun_peer fanout --phase fresh --folder /tmp/here
+
+A contestant is a module beside this one with a class `Contestant`. Opening (files, schema, late
+imports) is measured apart: each contestant has run one other task before the clock starts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from statistics import median
+from typing import Any, Protocol
+
+from shapes import MEGABYTE, READ, Sizes, calls_in_tree, sum_of_leaves, values, write_file
+
+
+class ContestantType(Protocol):
+    """What a workload module must offer; a method that is missing is a workload left out."""
+
+    name: str
+
+    def __init__(self, folder: Path) -> None: ...
+    def warm_up(self) -> None: ...
+    def fanout(self, tasks: int) -> list[int]: ...
+    def chain(self, length: int) -> int: ...
+    def tree(self, depth: int) -> int: ...
+    def tree_shallow(self, depth: int) -> int: ...
+    def close(self) -> None: ...
+    @staticmethod
+    def hashers() -> dict[str, Callable[[Any], Any]]: ...
+    @staticmethod
+    def file_hashers() -> dict[tuple[str, str], Callable[[str], Any]]: ...
+
+
+def say(**measurement: object) -> None:
+    print(json.dumps(measurement), flush=True)
+
+
+def peak_memory() -> int:
+    """Return the most memory that this process had, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+@contextmanager
+def clocked(**names: object) -> Iterator[dict[str, Any]]:
+    """Time a block, and print the measurement with whatever the block added to it."""
+    extra: dict[str, Any] = {}
+    gc.collect()
+    memory = peak_memory()
+    wall, cpu = time.perf_counter(), time.process_time()
+    yield extra
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    say(**names, seconds=wall, cpu=cpu, memory=peak_memory() - memory, **extra)
+
+
+def require(got: object, wanted: object) -> None:
+    if got != wanted:
+        raise SystemExit(f"wrong result: {str(got)[:200]} instead of {str(wanted)[:200]}")
+
+
+def measure_graph(
+    kind: type[ContestantType], workload: str, phase: str, folder: Path, sizes: Sizes
+) -> None:
+    tool = kind.name
+    with clocked(tool=tool, workload=workload, measure=f"open {phase}", count=1):
+        contestant = kind(folder)
+        contestant.warm_up()
+    work: Callable[[], object]
+    match workload:
+        case "fanout":
+            count, wanted = sizes.tasks, list(range(1, sizes.tasks + 1))
+            work = lambda: contestant.fanout(sizes.tasks)  # noqa: E731
+        case "chain":
+            count, wanted = sizes.chain, sizes.chain
+            work = lambda: contestant.chain(sizes.chain)  # noqa: E731
+        case "tree" | "tree_shallow":
+            count, wanted = calls_in_tree(sizes.depth), sum_of_leaves(sizes.depth)
+            work = lambda: getattr(contestant, workload)(sizes.depth)  # noqa: E731
+        case _:
+            raise SystemExit(f"no workload {workload}")
+    with clocked(tool=tool, workload=workload, measure=phase, count=count):
+        result = work()
+    require(result, wanted)
+    if workload == "fanout":
+        with clocked(tool=tool, workload=workload, measure=f"same process {phase}", count=count):
+            result = work()
+        require(result, wanted)
+    contestant.close()
+
+
+def time_of(work: Callable[[], object], at_least: float) -> tuple[float, int]:
+    """Return the median seconds of one call of `work`, and how often it ran."""
+    work()
+    samples: list[float] = []
+    loops = 1
+    started = time.perf_counter()
+    while len(samples) < 3 or (time.perf_counter() - started < at_least and len(samples) < 100):
+        begin = time.perf_counter()
+        for _ in range(loops):
+            work()
+        taken = time.perf_counter() - begin
+        samples.append(taken / loops)
+        if taken < 0.0005 and at_least:
+            # Too short for the clock: forget it, and do more at once.
+            loops *= 4
+            samples.clear()
+    return median(samples), loops * len(samples)
+
+
+def measure_hashing(kind: type[ContestantType], folder: Path, sizes: Sizes) -> None:
+    for name, (make, size) in values(sizes).items():
+        value = make()
+        for tool, hasher in kind.hashers().items():
+            seconds, times = time_of(lambda h=hasher, v=value: h(v), sizes.seconds)
+            say(
+                tool=tool, workload="hashing", measure=name, count=1, seconds=seconds, bytes=size,
+                times=times,
+            )  # fmt: skip
+    path = folder.parent / f"file-{sizes.megabytes}.bin"
+    write_file(path, sizes.megabytes)
+    for (tool, measure), hasher in kind.file_hashers().items():
+        seconds, times = time_of(lambda h=hasher: h(str(path)), sizes.seconds)
+        say(
+            tool=tool, workload="hashing", measure=measure, count=1, seconds=seconds,
+            bytes=sizes.megabytes * MEGABYTE if measure == READ else 0, times=times,
+        )  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("contestant", help="a module beside this one, such as redun_peer")
+    parser.add_argument("workload", help="fanout, chain, tree, tree_shallow or hashing")
+    parser.add_argument("--phase", default="fresh", choices=["fresh", "again"])
+    parser.add_argument("--folder", type=Path, required=True, help="where the cache lies")
+    for each in fields(Sizes):
+        parser.add_argument(f"--{each.name}", type=type(each.default), default=each.default)
+    options = parser.parse_args()
+    sizes = Sizes(**{each.name: getattr(options, each.name) for each in fields(Sizes)})
+    options.folder.mkdir(parents=True, exist_ok=True)
+    kind: type[ContestantType] = importlib.import_module(options.contestant).Contestant
+    if options.workload == "hashing":
+        measure_hashing(kind, options.folder, sizes)
+    elif hasattr(kind, options.workload):
+        measure_graph(kind, options.workload, options.phase, options.folder, sizes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""Makes tables of the medians of a run: for the terminal and for a page in Markdown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+
+# The ids are those that the goals are written with.
+GRAPH_ROWS = [
+    ("W1 fan-out, fresh", "fanout", "fresh"),
+    ("W2 again, new process", "fanout", "again"),
+    ("W2 again, same process", "fanout", "same process fresh"),
+    ("W3 chain, fresh", "chain", "fresh"),
+    ("W3 chain, again", "chain", "again"),
+    ("W4 tree, fresh", "tree", "fresh"),
+    ("W4 tree, again", "tree", "again"),
+    ("W4 shallow root, fresh", "tree_shallow", "fresh"),
+]
+WHOLE_ROWS = [
+    ("W1 whole process, fresh", "fanout", "process fresh"),
+    ("W2 whole process, again", "fanout", "process again"),
+    ("opening, new database", "fanout", "open fresh"),
+    ("opening, existing one", "fanout", "open again"),
+    ("W4 shallow root, again", "tree_shallow", "again"),
+    ("the same with 64 x the calls", "tree_shallow_large", "again"),
+]
+ABSENT = "-"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, a head and rows of text."""
+
+    title: str
+    head: list[str]
+    rows: list[list[str]]
+
+
+def tables(report: dict[str, Any]) -> list[Table]:
+    medians: dict[str, dict[str, float]] = report["medians"]
+    found = [
+        _compare("Microseconds a task (in brackets: times ours)", medians, GRAPH_ROWS, each=True),
+        _compare("Milliseconds in all (in brackets: times ours)", medians, WHOLE_ROWS, each=False),
+        _hashing(medians),
+        _lookup(medians),
+        _flat(medians),
+    ]
+    return [table for table in found if table.rows]
+
+
+def _split(key: str) -> tuple[str, str, int, str]:
+    workload, measure, count, tool = key.split("/", 3)
+    return workload, measure, int(count), tool
+
+
+def _tools(medians: dict[str, dict[str, float]], workload: str) -> list[str]:
+    tools = {tool: None for wl, _, _, tool in map(_split, medians) if wl == workload}
+    return sorted(tools, key=lambda tool: tool != "taskgraph")
+
+
+def _number(value: float) -> str:
+    if value >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _against(value: float, ours: float | None) -> str:
+    return _number(value) if ours is None else f"{_number(value)} ({_number(value / ours)})"
+
+
+def _compare(
+    title: str,
+    medians: dict[str, dict[str, float]],
+    wanted: list[tuple[str, str, str]],
+    *,
+    each: bool,
+) -> Table:
+    tools = _tools(medians, "fanout") or _tools(medians, "tree") or _tools(medians, "chain")
+    rows = []
+    for label, workload, measure in wanted:
+        by_tool: dict[str, float] = {}
+        for tool in tools:
+            figures = medians.get(f"{workload}/{measure}/0/{tool}")
+            if figures:
+                seconds = figures["seconds"]
+                by_tool[tool] = seconds / figures["count"] * 1e6 if each else seconds * 1e3
+        ours = by_tool.get("taskgraph")
+        cells = [
+            ABSENT if tool not in by_tool
+            else _against(by_tool[tool], None if tool == "taskgraph" else ours)
+            for tool in tools
+        ]  # fmt: skip
+        if by_tool:
+            rows.append([label, *cells])
+    return Table(title, ["", *tools], rows)
+
+
+def _hashing(medians: dict[str, dict[str, float]]) -> Table:
+    tools = _tools(medians, "hashing")
+    measures = {measure: None for wl, measure, _, _ in map(_split, medians) if wl == "hashing"}
+    rows = []
+    for measure in measures:
+        by_tool = {
+            tool: medians[f"hashing/{measure}/0/{tool}"]
+            for tool in tools
+            if f"hashing/{measure}/0/{tool}" in medians
+        }
+        ours = by_tool.get("taskgraph", {}).get("seconds")
+        cells = []
+        for tool in tools:
+            figures = by_tool.get(tool)
+            if figures is None:
+                cells.append(ABSENT)
+                continue
+            seconds = figures["seconds"]
+            text = _against(seconds * 1e6, None if tool == "taskgraph" else ours and ours * 1e6)
+            if figures.get("bytes"):
+                text += f", {figures['bytes'] / seconds / 1e9:.1f} GB/s"
+            cells.append(text)
+        rows.append([measure, *cells])
+    title = "W5 hashing a value: microseconds (in brackets: times ours)"
+    return Table(title, ["value", *tools], rows)
+
+
+def _lookup(medians: dict[str, dict[str, float]]) -> Table:
+    tools = _tools(medians, "lookup")
+    measures = {measure: None for wl, measure, _, _ in map(_split, medians) if wl == "lookup"}
+    rows = []
+    for measure in measures:
+        times: dict[str, float] = {}
+        for tool in tools:
+            figures = medians.get(f"lookup/{measure}/0/{tool}")
+            if figures:
+                times[tool] = figures["seconds"] / figures["count"] * 1e6
+        ours = times.get("taskgraph")
+        cells = [
+            ABSENT if tool not in times
+            else _against(times[tool], None if tool == "taskgraph" else ours)
+            for tool in tools
+        ]  # fmt: skip
+        rows.append([measure, *cells])
+    title = "W6 the archive by itself: microseconds a call (in brackets: times ours)"
+    return Table(title, ["", *tools], rows)
+
+
+def _flat(medians: dict[str, dict[str, float]]) -> Table:
+    rows = []
+    keys = sorted(
+        (_split(key) for key in medians),
+        key=lambda part: (part[3] != "taskgraph", part[3], part[2]),
+    )
+    for workload, measure, count, tool in keys:
+        if workload != "flat" or measure != "fresh":
+            continue
+        fresh = medians[f"flat/fresh/{count}/{tool}"]
+        again = medians.get(f"flat/again/{count}/{tool}")
+        rows.append(
+            [
+                tool,
+                f"{count:,}",
+                _number(fresh["seconds"] / count * 1e6),
+                _number(fresh["cpu"] / count * 1e6),
+                ABSENT if again is None else _number(again["seconds"] / count * 1e6),
+                _number(fresh["memory"] / count),
+                ABSENT if "disk" not in fresh else _number(fresh["disk"] / count),
+            ]
+        )
+    head = ["", "tasks", "fresh, us", "CPU, us", "again, us", "memory, bytes", "database, bytes"]
+    return Table("Growth: fan-outs of more and more tasks, for each task", head, rows)
+
+
+def show(made: list[Table]) -> None:
+    """Draw the tables on the terminal."""
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+    console = Console()
+    for table in made:
+        drawn = RichTable(title=table.title, title_justify="left")
+        for number, name in enumerate(table.head):
+            drawn.add_column(name, justify="right" if number else "left", no_wrap=number == 0)
+        for row in table.rows:
+            drawn.add_row(*row)
+        console.print(drawn)
+
+
+def markdown(report: dict[str, Any], made: list[Table]) -> str:
+    """Return the tables for a page."""
+    named = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
+    lines = [
+        f"Measured on {report['when']}: {report['machine']}; {named}; "
+        f"medians of {report['rounds']} rounds.",
+        "",
+    ]
+    for table in made:
+        lines += [f"**{table.title}**", ""]
+        lines.append("| " + " | ".join(table.head) + " |")
+        lines.append("|" + "|".join(["---"] + ["---:"] * (len(table.head) - 1)) + "|")
+        lines += ["| " + " | ".join(row) + " |" for row in table.rows]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def write_into(page: Path, report: dict[str, Any], made: list[Table]) -> None:
+    """Replace what stands between the two marks of a page."""
+    text = page.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    page.write_text(f"{before}{BEGIN}\n\n{markdown(report, made)}\n{END}{after}", encoding="utf-8")

@@ -1,0 +1,370 @@
+"""Puts the parts together: settings, backend, executors and engine; the public Scheduler and run.
+
+The only module of the core that knows `taskgraph_backend`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from taskgraph.config import Settings, find_config_dir, load_settings, write_default_config
+from taskgraph.engine.environment import describe_environment
+from taskgraph.engine.leasing import ExecutionLease
+from taskgraph.engine.loop import Engine
+from taskgraph.engine.options import RunOptions
+from taskgraph.errors import ExecutorError, NoCurrentSchedulerError, SchedulerError
+from taskgraph.events import FilesRead, Warned
+from taskgraph.executors.inline import InlineExecutor
+from taskgraph.executors.processes import ProcessExecutor
+from taskgraph.executors.threads import ThreadExecutor
+from taskgraph.expression import SchedulerExpression, TaskExpression, find_expressions, quote
+from taskgraph.ports import Backend, Executor, Observer
+from taskgraph.records import ExecutionId, PackedValue
+from taskgraph.values.pack import pack
+from taskgraph.values.places import FilePlaces, use_places
+from taskgraph.values.reading import ReadingPool
+
+if TYPE_CHECKING:
+    from taskgraph_backend.query import Reader
+
+    from taskgraph_backend import SqlBackend
+
+T = TypeVar("T")
+
+_current: ContextVar[Scheduler | None] = ContextVar("taskgraph_scheduler", default=None)
+
+
+class Scheduler:
+    """Reduces expressions to values, remembers every result, and records where it came from.
+
+    Args:
+        settings: Where and how; by default a database in memory, which ends with the process and
+            says so once.
+        backend: A backend, or the URL of a database, in place of the one in the settings.
+        executor: The name of the executor of tasks that name none.
+        observers: Who is told what happens.
+
+    Use it as a context manager, or call `close` when done.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        backend: Backend | str | None = None,
+        executor: str | None = None,
+        observers: Iterable[Observer] = (),
+    ) -> None:
+        is_given = settings is not None
+        self.settings = settings or load_settings(find_config_dir())
+        self.observers = list(observers)
+        self.executors = make_executors(self.settings)
+        self.default_executor = executor or self.settings.scheduler.executor
+        if self.default_executor not in self.executors:
+            known = ", ".join(sorted(self.executors))
+            raise ExecutorError(
+                f"There is no executor named {self.default_executor!r}; there are: {known}."
+            )
+        self._places = places_of(self.settings)
+        self._in_memory = backend is None and not is_given
+        self.backend = self._open_backend(backend, is_given)
+        self._pool = ReadingPool(progress=self._on_progress)
+        # One run at a time: a second thread waits here until the first run is recorded.
+        self._running = threading.Lock()
+        self._runner: int | None = None
+        self._is_closed = False
+
+    def _open_backend(self, backend: Backend | str | None, is_given: bool) -> Backend:
+        if backend is not None and not isinstance(backend, str):
+            return backend
+        uri = backend or (database_uri(self.settings) if is_given else "sqlite:///:memory:")
+        return open_database(self.settings, uri)
+
+    def run(
+        self,
+        expr: T,
+        *,
+        exec_argv: Sequence[str] | None = None,
+        dryrun: bool = False,
+        cache: bool = True,
+        execution_id: str | None = None,
+    ) -> T:
+        """Reduce an expression, or any nested value of expressions, to its value.
+
+        Args:
+            expr: What to evaluate.
+            exec_argv: The command line to record; by default that of this process.
+            dryrun: Stop before the first call would run.
+            cache: Whether results of earlier executions may be used.
+            execution_id: 32 hex digits; by default a new one.
+
+        Raises:
+            DryRunResult: A dry run came to a call that would run.
+            Exception: The task's own, with a ``__taskgraph_trace__`` that names tasks and values.
+            SchedulerError: The scheduler is closed, or is running already in this thread.
+        """
+        if self._is_closed:
+            raise SchedulerError("This scheduler was closed. Make a new one.")
+        if self._runner == threading.get_ident():
+            raise SchedulerError(
+                "A scheduler cannot run inside of its own task. Return the expression instead: "
+                "it is evaluated as a child call."
+            )
+        self._say_where_results_go()
+        root = _root_of(expr)
+        run_options = RunOptions(
+            execution_id=ExecutionId(execution_id or uuid.uuid4().hex),
+            args=json.dumps(list(exec_argv if exec_argv is not None else sys.argv)),
+            use_cache=cache,
+            is_dry=dryrun,
+            default_executor=self.default_executor,
+        )
+        with self._running:
+            self._runner = threading.get_ident()
+            try:
+                return self._run(root, run_options)  # type: ignore[no-any-return]  # expr's value
+            finally:
+                self._runner = None
+
+    def _run(self, root: TaskExpression, run_options: RunOptions) -> Any:
+        from taskgraph_backend.leases import this_process
+
+        lease = ExecutionLease(self.backend, run_options.execution_id, *this_process())
+        environment = _Environment(self.settings.project_dir)
+        engine = Engine(
+            self.backend,
+            self.executors,
+            self.observers,
+            self._pool,
+            environment.packed,
+            run_options,
+        )
+        before = use_places(self._places)
+        token = _current.set(self)
+        lease.take()
+        try:
+            return engine.run(root)
+        finally:
+            _current.reset(token)
+            use_places(before)
+            for executor in self.executors.values():
+                if isinstance(executor, ThreadExecutor):
+                    executor.stop()  # threads are cheap to make, and a process may want to fork
+            lease.release()
+
+    def _say_where_results_go(self) -> None:
+        if self._in_memory:
+            self._in_memory = False
+            self._notify(
+                Warned(
+                    "Results are kept in memory and end with this process. Use taskgraph.run(), or "
+                    "Scheduler(load_settings()), to keep them in the project's database."
+                )
+            )
+
+    def _on_progress(self, done: int, total: int) -> None:
+        self._notify(FilesRead(done, total))
+
+    def _notify(self, event: Any) -> None:
+        for observer in self.observers:
+            observer.notify(event)
+
+    def add_executor(self, executor: Executor) -> None:
+        """Add an executor under its name."""
+        self.executors[executor.name] = executor
+
+    def close(self) -> None:
+        """Let go of workers and of the database. A second call does nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        for executor in self.executors.values():
+            executor.stop()
+        self._pool.stop()
+        self.backend.close()
+
+    def __enter__(self) -> Scheduler:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _Environment:
+    """Describes the machine on a thread of its own while the run goes on."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._described: PackedValue | None = None
+        self._thread = threading.Thread(target=self._describe, daemon=True)
+        self._thread.start()
+
+    def _describe(self) -> None:
+        self._described = pack(describe_environment(self._folder))
+
+    def packed(self) -> PackedValue | None:
+        """Return the description as a value; None if it could not be made."""
+        self._thread.join()
+        return self._described
+
+
+def _root_of(expr: Any) -> TaskExpression:
+    """Return the root call: a plain call with values as arguments, or what stands in for it."""
+    if isinstance(expr, TaskExpression) and (
+        isinstance(expr, SchedulerExpression) or not find_expressions(list(expr._inputs()))
+    ):
+        return expr
+    from taskgraph.combinators.control import root_task
+
+    root = root_task(quote(expr))
+    assert isinstance(root, TaskExpression)
+    return root
+
+
+# The parts
+
+
+def make_executors(settings: Settings) -> dict[str, Executor]:
+    """Return all executors that the settings name; none of them has started anything yet."""
+    makers: Mapping[str, Callable[..., Executor]] = {
+        "inline": InlineExecutor,
+        "threads": ThreadExecutor,
+        "processes": ProcessExecutor,
+    }
+    made: dict[str, Executor] = {}
+    for name, wanted in settings.executors.items():
+        maker = makers.get(wanted.type)
+        if maker is None:
+            known = ", ".join(sorted(makers))
+            raise ExecutorError(
+                f"executors.{name}: there is no type {wanted.type!r}; there are: {known}."
+            )
+        given: dict[str, Any] = {}
+        if wanted.type != "inline" and wanted.max_workers is not None:
+            given["max_workers"] = wanted.max_workers
+        if wanted.type == "processes" and wanted.start_method is not None:
+            given["start_method"] = wanted.start_method
+        made[name] = maker(name, **given)
+    return made
+
+
+def places_of(settings: Settings) -> FilePlaces:
+    """Return what files need to know of the settings."""
+    return FilePlaces(
+        {"project": settings.project_dir, **settings.roots},
+        # In the settings the last glob that matches counts, in FilePlaces the first.
+        tuple(reversed(list(settings.files.policies.items()))),
+        ask_above=settings.files.ask_above,
+    )
+
+
+def database_uri(settings: Settings) -> str:
+    """Return the URL of the project's database."""
+    return settings.backend.db_uri or f"sqlite:///{settings.config_dir / 'taskgraph.db'}"
+
+
+def open_database(settings: Settings, uri: str | None = None) -> SqlBackend:
+    """Open a database, made or upgraded as the settings allow.
+
+    Raises:
+        DatabaseError: It cannot be opened, is not ours, or is too new.
+    """
+    from taskgraph_backend import SqlBackend
+
+    wanted = settings.backend
+    options = {"synchronous": wanted.synchronous, "max_value_size": wanted.max_value_size}
+    backend = SqlBackend(uri or database_uri(settings), options)
+    backend.load(settings.backend.automigrate)
+    return backend
+
+
+def database(settings: Settings) -> SqlBackend:
+    """Return the project's database as it is: nothing is made or upgraded until it is asked to."""
+    from taskgraph_backend import SqlBackend
+
+    return SqlBackend(database_uri(settings), settings.backend)
+
+
+def open_reader(settings: Settings) -> Reader:
+    """Open the project's database for reading: `log` and its like."""
+    from taskgraph_backend.query import Reader
+
+    return Reader(open_database(settings))
+
+
+# The functions
+
+
+_schedulers: dict[str, Scheduler] = {}
+_schedulers_lock = threading.Lock()
+
+
+def scheduler_for(config_dir: str | Path | None = None) -> Scheduler:
+    """Return the scheduler of a config directory: made on demand and kept."""
+    folder = find_config_dir(given=config_dir)
+    key = f"{os.getpid()}:{folder}"
+    with _schedulers_lock:
+        found = _schedulers.get(key)
+        if found is None or found._is_closed:
+            write_default_config(folder)
+            found = _schedulers[key] = Scheduler(load_settings(folder))
+    return found
+
+
+def run(
+    expr: T,
+    config_dir: str | Path | None = None,
+    *,
+    exec_argv: Sequence[str] | None = None,
+    dryrun: bool = False,
+    cache: bool = True,
+    execution_id: str | None = None,
+) -> T:
+    """Evaluate an expression with the scheduler of a config directory.
+
+    Args:
+        expr: What to evaluate: a lazy call, or any nested value of them.
+        config_dir: The folder of settings and database; by default the nearest ``.taskgraph``
+            upward, or a new one in the working directory.
+        exec_argv: The command line to record; by default that of this process.
+        dryrun: Stop before the first call would run.
+        cache: Whether results of earlier executions may be used.
+        execution_id: 32 hex digits; by default a new one.
+
+    Raises:
+        Exception: As `Scheduler.run`.
+    """
+    return scheduler_for(config_dir).run(
+        expr, exec_argv=exec_argv, dryrun=dryrun, cache=cache, execution_id=execution_id
+    )
+
+
+def get_current_scheduler(required: bool = True) -> Scheduler | None:
+    """Return the scheduler that runs here, or was set.
+
+    Raises:
+        NoCurrentSchedulerError: There is none, and one is required.
+    """
+    scheduler = _current.get()
+    if scheduler is None and required:
+        raise NoCurrentSchedulerError()
+    return scheduler
+
+
+def set_current_scheduler(scheduler: Scheduler | None) -> None:
+    """Set the scheduler of this context."""
+    _current.set(scheduler)

@@ -1,0 +1,174 @@
+"""The command ``taskgraph``: its subcommands by name, and what an error means to a shell.
+
+A module of a subcommand is imported when that one is used, so that ``taskgraph --help`` is quick.
+Errors become exit codes here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import click
+
+from taskgraph import errors
+from taskgraph._version import __version__
+from taskgraph.cli.options import ExitCode, Globals
+
+# The first class that fits counts; every other error of ours is RUN_FAILED.
+EXIT_CODES: Final[tuple[tuple[type[errors.TaskgraphError], ExitCode], ...]] = (
+    (errors.UnknownTaskError, ExitCode.NOT_FOUND),
+    (errors.UnknownRecordError, ExitCode.NOT_FOUND),
+    (errors.ScriptNotFoundError, ExitCode.NOT_FOUND),
+    (errors.AmbiguousIdError, ExitCode.USAGE),
+    (errors.ConfigError, ExitCode.USAGE),
+    (errors.ExecutorError, ExitCode.USAGE),
+    (errors.DatabaseVersionError, ExitCode.CONFLICT),
+    (errors.ForeignDatabaseError, ExitCode.CONFLICT),
+    (errors.DatabaseBusyError, ExitCode.CONFLICT),
+)
+
+
+class _Entry(NamedTuple):
+    """Where a subcommand lives, and its line in the help: known without importing it."""
+
+    module: str
+    help: str
+
+
+COMMANDS: Final[dict[str, _Entry]] = {
+    "init": _Entry("taskgraph.cli.init", "Make a folder a project: settings and a database."),
+    "run": _Entry("taskgraph.cli.run", "Run a task of a script or module."),
+    "log": _Entry("taskgraph.cli.log", "Show what was run, and where values and files came from."),
+    "db": _Entry("taskgraph.cli.db", "Look after the database."),
+}
+
+
+class CommandGroup(click.Group):
+    """A group whose subcommands are modules with an attribute ``command``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of `COMMANDS`."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of a command and return that command."""
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = importlib.import_module(COMMANDS[cmd_name].module).command
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+
+@click.group(
+    cls=CommandGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "-c",
+    "--config",
+    "config_dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Config directory. Default: TASKGRAPH_CONFIG, else the nearest .taskgraph upward.",
+)
+@click.option("--traceback", is_flag=True, help="Show where in taskgraph an error was raised.")
+@click.version_option(__version__, "--version", message="taskgraph %(version)s")
+@click.pass_context
+def cli(ctx: click.Context, config_dir: Path | None, traceback: bool) -> None:
+    """Workflows of plain Python functions that remember every result.
+
+    \b
+    taskgraph run flow.py main --n 3     run a task of a script
+    taskgraph log                        what was run
+    taskgraph log results/table.csv      which call wrote a file, and from what
+    """
+    ctx.obj = Globals(config_dir, traceback)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; never raises.
+
+    Args:
+        argv: Arguments without the program's name; those of this process by default.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        result = cli.main(arguments, prog_name="taskgraph", standalone_mode=False)
+        sys.stdout.flush()
+    except BaseException as error:
+        # Whatever it is, it ends here: the shell gets a code and the user a sentence.
+        return _report(error, _wants_traceback(arguments))
+    return int(result) if isinstance(result, int) else ExitCode.OK
+
+
+def _wants_traceback(arguments: Sequence[str]) -> bool:
+    # Asked of the words themselves: an error may come before click has read them all.
+    before_command = []
+    for word in arguments:
+        if word in COMMANDS:
+            break
+        before_command.append(word)
+    return "--traceback" in before_command
+
+
+def _report(error: BaseException, with_traceback: bool) -> int:
+    """Tell the user about an error on stderr, and return the exit code."""
+    match error:
+        case _ if _is_closed_pipe(error):
+            # Nobody reads any more, as after `| head`. Python would complain at exit otherwise.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = ExitCode.PIPE_CLOSED
+        case KeyboardInterrupt() | click.Abort():
+            _say("Interrupted. What had finished is kept; run again to go on from there.")
+            code = ExitCode.INTERRUPTED
+        case SystemExit():
+            return error.code if isinstance(error.code, int) else ExitCode.OK
+        case click.UsageError():
+            error.show()
+            code = ExitCode.USAGE
+        case click.ClickException():
+            _say(f"Error: {error.format_message()}")
+            code = ExitCode.USAGE
+        case _:
+            code = _report_failure(error, with_traceback)
+    return code
+
+
+def _report_failure(error: BaseException, with_traceback: bool) -> ExitCode:
+    if with_traceback:
+        import traceback
+
+        _say("".join(traceback.format_exception(error)).rstrip())
+    if isinstance(error, errors.TaskgraphError):
+        if isinstance(error, errors.ScriptLoadError) and error.trace:
+            _say(error.trace.rstrip())
+        _say(f"Error: {error}")
+        fitting = (code for kind, code in EXIT_CODES if isinstance(error, kind))
+        return next(fitting, ExitCode.RUN_FAILED)
+    _say(f"Error: {type(error).__name__}: {error}")
+    if not with_traceback:
+        _say("This was not expected. `taskgraph --traceback ...` shows where it happened.")
+    return ExitCode.RUN_FAILED
+
+
+def _is_closed_pipe(error: BaseException) -> bool:
+    # click turns a closed pipe into an exit of its own, with the cause behind it.
+    return isinstance(error, BrokenPipeError) or (
+        isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError)
+    )
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

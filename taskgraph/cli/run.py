@@ -1,0 +1,179 @@
+"""``taskgraph run``: run a task of the user's script.
+
+The result goes to stdout; progress and errors go to stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from taskgraph.cli.options import ExitCode, load_settings
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from taskgraph.tasks.task import Task
+
+_MOST_CHARACTERS = 4000
+
+_HELP = """Run a task of a script or module.
+
+SCRIPT is the path of a Python file or the dotted name of a module, TASK one of its tasks. What
+follows are flags made from the task's parameters.
+
+\b
+taskgraph run flow.py --help           the tasks in flow.py
+taskgraph run flow.py main --help      the flags of main
+taskgraph run flow.py main --n 3
+"""
+
+
+@click.command(
+    "run",
+    help=_HELP,
+    short_help="Run a task of a script or module.",
+    options_metavar="[OPTIONS]",
+    context_settings={"allow_interspersed_args": False},
+)
+@click.option("--no-cache", is_flag=True, help="Run every call, whatever is stored; store as ever.")
+@click.option("--dryrun", is_flag=True, help="Run nothing; say which calls would run first.")
+@click.option("--executor", metavar="NAME", help="Executor of the tasks that name none.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress on stderr, errors only.")
+@click.argument("script")
+@click.argument("words", metavar="[TASK] [FLAGS]...", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    no_cache: bool,
+    dryrun: bool,
+    executor: str | None,
+    quiet: bool,
+    script: str,
+    words: tuple[str, ...],
+) -> int:
+    """Load the script, read the flags of the task, run it and print what it returns."""
+    from taskgraph.cli.flags import TaskFlags
+    from taskgraph.cli.scripts import find_task, load_script
+
+    overrides = {"scheduler.executor": executor} if executor else {}
+    module = load_script(script)
+    if not words or words[0] in ("--help", "-h"):
+        click.echo(_list_of_tasks(ctx, script, module))
+        return ExitCode.OK if words else ExitCode.USAGE
+    name, *rest = words
+    if name.startswith("-"):
+        raise click.UsageError(f"Expected the name of a task, not {name!r}.{_hint(ctx, name)}", ctx)
+    task = find_task(module, name)
+    flags = TaskFlags(task, f"{ctx.command_path} {script} {name}")
+    try:
+        args, kwargs = flags.parse(rest)
+    except click.NoSuchOption as error:
+        hint = _hint(ctx, error.option_name)
+        if not hint:
+            raise
+        raise click.UsageError(f"{task.fullname} has no {error.option_name}.{hint}", ctx) from None
+    expression = _call(task, args, kwargs)
+    return _run(ctx, expression, overrides, _How(no_cache, dryrun, quiet))
+
+
+class _How:
+    """How the run was asked for."""
+
+    def __init__(self, no_cache: bool, dryrun: bool, quiet: bool) -> None:
+        self.no_cache = no_cache
+        self.dryrun = dryrun
+        self.quiet = quiet
+
+
+def _call(task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    try:
+        return task(*args, **kwargs)
+    except TypeError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _run(ctx: click.Context, expression: Any, overrides: dict[str, Any], how: _How) -> int:
+    from taskgraph import app
+    from taskgraph.cli.progress import make_progress
+    from taskgraph.config import write_default_config
+    from taskgraph.errors import DryRunResult
+
+    settings = load_settings(ctx, overrides)
+    write_default_config(settings.config_dir)
+    progress = None if how.quiet else make_progress(settings.scheduler.job_status_interval)
+    scheduler = app.Scheduler(settings, observers=[progress] if progress else [])
+    try:
+        result = scheduler.run(
+            expression, exec_argv=sys.argv, dryrun=how.dryrun, cache=not how.no_cache
+        )
+    except DryRunResult as answer:
+        if progress:
+            progress.close(summary=False)
+        click.echo(f"{len(answer.calls)} calls would run next:")
+        for call in answer.calls:
+            click.echo(f"  {call}")
+        return ExitCode.OK
+    except Exception as error:
+        trace = getattr(error, "__taskgraph_trace__", None)
+        if trace is None:
+            raise
+        if progress:
+            progress.close()
+        click.echo(trace.format(), err=True)
+        return ExitCode.RUN_FAILED
+    finally:
+        if progress:
+            progress.close()
+        scheduler.close()
+    shown = show_result(result)
+    if shown is not None:
+        click.echo(shown)
+    return ExitCode.OK
+
+
+def show_result(result: Any) -> str | None:
+    """Return a result as it is printed: text in full, all else as it is written in Python.
+
+    None is printed as nothing, and what would fill the screen is cut.
+    """
+    if result is None or isinstance(result, str):
+        return result
+    text = repr(result)
+    if len(text) > _MOST_CHARACTERS:
+        return f"{text[:_MOST_CHARACTERS]}... ({len(text):,} characters)"
+    return text
+
+
+def _list_of_tasks(ctx: click.Context, script: str, module: ModuleType) -> str:
+    from taskgraph.cli.flags import summaries
+    from taskgraph.cli.scripts import tasks_of
+
+    formatter = click.HelpFormatter(width=100)
+    formatter.write_usage(f"{ctx.command_path} {script}", "TASK [FLAGS]")
+    tasks = tasks_of(module)
+    about = (module.__doc__ or "").strip().split("\n", 1)[0]
+    if about:
+        formatter.write_paragraph()
+        formatter.write_text(about)
+    if not tasks:
+        formatter.write_paragraph()
+        formatter.write_text("There are no tasks in it: put @task above a function.")
+        return formatter.getvalue().rstrip()
+    with formatter.section("Tasks"):
+        formatter.write_dl(list(summaries(tasks)))
+    formatter.write_paragraph()
+    formatter.write_text(f"`{ctx.command_path} {script} TASK --help` shows the flags of a task.")
+    return formatter.getvalue().rstrip()
+
+
+def _hint(ctx: click.Context, word: str) -> str:
+    """Return what to say of an option of ``run`` that stands where those of the task belong."""
+    own = {name for parameter in ctx.command.params for name in parameter.opts}
+    name = word.partition("=")[0]
+    if name not in own:
+        return ""
+    return f" {name} is an option of `{ctx.command_path}`: put it before the script."

@@ -1,0 +1,648 @@
+"""Settings: defaults, then the project's files, then the environment, then the command line.
+
+Whatever is later in that order wins, key by key. A key that is not known and a value of the wrong
+type are errors that name the place they stand in: no setting is ever silently without effect.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from taskgraph.errors import ConfigError, UnknownSettingError
+
+CONFIG_DIR_NAME: Final = ".taskgraph"
+CONFIG_FILE_NAME: Final = "config.toml"
+DATABASE_NAME: Final = "taskgraph.db"
+ENVIRONMENT_PREFIX: Final = "TASKGRAPH_"
+CONFIG_VARIABLE: Final = "TASKGRAPH_CONFIG"
+PROJECT_ROOT: Final = "project"
+BUILT_IN_EXECUTORS: Final = ("threads", "processes", "inline")
+
+_MIB: Final = 1024**2
+_SIZE_UNITS: Final = {
+    "": 1,
+    "b": 1,
+    **{unit + "b": 1000**power for power, unit in enumerate("kmgt", start=1)},
+    **{unit + "ib": 1024**power for power, unit in enumerate("kmgt", start=1)},
+}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*")
+_VARIABLE = re.compile(r"\$?\$\{([^}]*)\}")
+
+
+# What a value may be: each kind says what it expects, for the error, and reads it.
+
+
+class _Kind(NamedTuple):
+    """A kind of setting; ``read`` raises ValueError for what it cannot read."""
+
+    expected: str
+    read: Callable[[Any], Any]  # what stands in a TOML file may be anything
+    # Text of an environment variable is read as this first, where the kind is not text itself.
+    from_text: Callable[[str], Any]
+
+
+def _exactly(*types: type) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        # bool is an int to Python, but `max_workers = true` is a mistake.
+        if type(value) not in types:
+            raise ValueError
+        return value
+
+    return read
+
+
+def _bool_from_text(text: str) -> bool:
+    match text.strip().lower():
+        case "true" | "yes" | "on" | "1":
+            return True
+        case "false" | "no" | "off" | "0":
+            return False
+        case _:
+            raise ValueError
+
+
+def _list_from_text(text: str) -> list[str]:
+    return [each.strip() for each in text.split(",") if each.strip()]
+
+
+def _read_positive(value: Any) -> int:
+    if type(value) is not int or value < 1:
+        raise ValueError
+    return value
+
+
+def _read_count(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError
+    return value
+
+
+def _read_seconds(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 < value < float("inf"):
+        raise ValueError
+    return float(value)
+
+
+def _read_size(value: Any) -> int:
+    if type(value) is int and value > 0:
+        return value
+    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if match is None or match[2].lower() not in _SIZE_UNITS:
+        raise ValueError
+    return int(float(match[1]) * _SIZE_UNITS[match[2].lower()])
+
+
+def _read_names(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise ValueError
+    return tuple(value)
+
+
+def _one_of(*choices: str) -> _Kind:
+    def read(value: Any) -> str:
+        if not isinstance(value, str) or value not in choices:
+            raise ValueError
+        return value
+
+    return _Kind("one of " + ", ".join(f'"{each}"' for each in choices), read, str)
+
+
+_TEXT = _Kind("text", _exactly(str), str)
+_BOOL = _Kind("true or false", _exactly(bool), _bool_from_text)
+_POSITIVE = _Kind("a whole number, 1 or more", _read_positive, int)
+_COUNT = _Kind("a whole number, 0 or more", _read_count, int)
+_SECONDS = _Kind("a number of seconds above 0", _read_seconds, float)
+_SIZE_KIND = _Kind('a size, as 1000000 or "256 MiB"', _read_size, str)
+_NAMES = _Kind("a list of texts", _read_names, _list_from_text)
+_POLICY = _one_of("content", "stat", "immutable")
+
+
+def _setting(kind: _Kind, default: Any) -> Any:  # the type of the field it stands for
+    return field(default=default, metadata={"kind": kind})
+
+
+# The sections
+
+
+@dataclass(frozen=True, slots=True)
+class BackendSettings:
+    """``[backend]``: where calls are remembered.
+
+    Attributes:
+        db_uri: URL of the database; a SQLite file in the config directory by default.
+        automigrate: Whether to upgrade an old database when it is opened. None: SQLite yes,
+            PostgreSQL no.
+        synchronous: How hard SQLite makes sure of the disk: ``normal`` survives a killed process,
+            ``full`` a power cut as well.
+        max_value_size: Values whose bytes are more than this are not stored.
+    """
+
+    db_uri: str = _setting(_TEXT, "")
+    automigrate: bool | None = _setting(_BOOL, None)
+    synchronous: str = _setting(_one_of("normal", "full"), "normal")
+    max_value_size: int = _setting(_SIZE_KIND, 256 * _MIB)
+
+
+@dataclass(frozen=True, slots=True)
+class FileSettings:
+    """``[files]``: how the content of files is known.
+
+    Attributes:
+        policies: Globs and what tells whether a file that matches has changed: its ``content``,
+            its ``stat`` (size and time), or nothing once it exists (``immutable``). The last glob
+            that matches counts.
+        ask_above: A file larger than this is announced before it is read for its hash.
+    """
+
+    policies: Mapping[str, str] = field(default_factory=dict, metadata={"values": _POLICY})
+    ask_above: int = _setting(_SIZE_KIND, 100 * 1000**3)
+
+
+@dataclass(frozen=True, slots=True)
+class CodeSettings:
+    """``[code]``: which code is the user's own and counts in the hash of a task.
+
+    Attributes:
+        project: Folders whose modules are followed; the project folder by default.
+    """
+
+    project: tuple[Path, ...] = _setting(_NAMES, ())
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerSettings:
+    """``[scheduler]``: how a run is carried out.
+
+    Attributes:
+        executor: Name of the executor of tasks that name none.
+        ignore_warnings: Warnings that are not shown; ``namespace`` is one.
+        job_status_interval: Seconds between two lines of progress where there is no terminal.
+    """
+
+    executor: str = _setting(_TEXT, "threads")
+    ignore_warnings: tuple[str, ...] = _setting(_NAMES, ())
+    job_status_interval: float = _setting(_SECONDS, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorSettings:
+    """``[executors.NAME]``: an executor that tasks can name.
+
+    Attributes:
+        type: What it is: ``threads``, ``processes``, ``inline``, or the name of a plug-in.
+        max_workers: How many calls run at once; None for the cores of this machine.
+        start_method: How processes are made: ``spawn`` or ``forkserver`` or ``fork``; None for
+            the executor's own choice.
+        options: Further keys, for plug-ins only.
+    """
+
+    type: str = _setting(_TEXT, "")
+    max_workers: int | None = _setting(_POSITIVE, None)
+    start_method: str | None = _setting(_one_of("spawn", "forkserver", "fork"), None)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _built_in_executors() -> dict[str, ExecutorSettings]:
+    return {name: ExecutorSettings(type=name) for name in BUILT_IN_EXECUTORS}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of a project, checked and complete.
+
+    Attributes:
+        config_dir: The folder that they come from, absolute; it need not exist.
+        backend: Where calls are remembered.
+        roots: Folders by name; a path inside of one is hashed relative to it. The project folder
+            is always the root ``project``.
+        files: How the content of files is known.
+        code: Which code counts in the hash of a task.
+        scheduler: How a run is carried out.
+        executors: Executors by name, the built-in ones among them.
+        limits: How much there is of each limited resource, by name.
+    """
+
+    config_dir: Path
+    backend: BackendSettings = field(default_factory=BackendSettings)
+    roots: Mapping[str, Path] = field(default_factory=dict)
+    files: FileSettings = field(default_factory=FileSettings)
+    code: CodeSettings = field(default_factory=CodeSettings)
+    scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
+    executors: Mapping[str, ExecutorSettings] = field(default_factory=_built_in_executors)
+    limits: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def project_dir(self) -> Path:
+        """The project folder: the one that the config directory lies in."""
+        return self.config_dir.parent
+
+
+_SECTIONS: Final[Mapping[str, type]] = {
+    "backend": BackendSettings,
+    "files": FileSettings,
+    "code": CodeSettings,
+    "scheduler": SchedulerSettings,
+}
+# Sections whose keys are the user's own, and what their values are.
+_OPEN_SECTIONS: Final[Mapping[str, _Kind]] = {"roots": _TEXT, "limits": _COUNT}
+_SECTION_NAMES: Final = (*_SECTIONS, *_OPEN_SECTIONS, "executors")
+
+
+def setting_names() -> Iterator[str]:
+    """Yield the name of every setting, with ``NAME`` or ``GLOB`` where the user chooses one."""
+    for section, kind in _SECTIONS.items():
+        for each in fields(kind):
+            yield f"{section}.{each.name}" + (".GLOB" if "values" in each.metadata else "")
+    for section in _OPEN_SECTIONS:
+        yield f"{section}.NAME"
+    for each in fields(ExecutorSettings):
+        if each.name != "options":
+            yield f"executors.NAME.{each.name}"
+
+
+# Finding and loading
+
+
+def find_config_dir(start: Path | None = None, given: str | Path | None = None) -> Path:
+    """Return the config directory: an absolute path that need not exist yet.
+
+    Args:
+        start: Where to look from; the working directory by default.
+        given: What the user asked for, as by ``-c``; it is taken as it is.
+
+    Returns:
+        ``given``, else what ``TASKGRAPH_CONFIG`` says, else the nearest ``.taskgraph`` in
+        ``start`` or a folder above it, else ``.taskgraph`` in ``start``.
+    """
+    wanted = given or os.environ.get(CONFIG_VARIABLE)
+    if wanted:
+        return Path(wanted).expanduser().absolute()
+    here = (start or Path.cwd()).absolute()
+    for folder in (here, *here.parents):
+        if (folder / CONFIG_DIR_NAME).is_dir():
+            return folder / CONFIG_DIR_NAME
+    return here / CONFIG_DIR_NAME
+
+
+def load_settings(
+    config_dir: str | Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> Settings:
+    """Load the settings of a config directory.
+
+    Args:
+        config_dir: The folder, as for `find_config_dir`.
+        overrides: Settings that win over all others: nested, as ``{"backend": {"db_uri": u}}``,
+            or with dots, as ``{"backend.db_uri": u}``.
+
+    Raises:
+        UnknownSettingError: A key is not known.
+        ConfigError: A file cannot be read, or a value is not what it should be.
+    """
+    folder = find_config_dir(given=config_dir)
+    found = _Found()
+    for place, table in _tables_of_files(folder):
+        found.add(place, table)
+    found.add_environment(os.environ)
+    found.add("an override", _nested(overrides or {}))
+    return _settings(folder, found)
+
+
+def _tables_of_files(config_dir: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield what the files say, expanded; the later ones win."""
+    pyproject = config_dir.parent / "pyproject.toml"
+    tool = _load_toml(pyproject).get("tool", {})
+    table = tool.get("taskgraph", {}) if isinstance(tool, dict) else {}
+    if not isinstance(table, dict):
+        raise ConfigError(str(pyproject), "tool.taskgraph: expected a table")
+    yield f"{pyproject} [tool.taskgraph]", _expanded(table, str(pyproject), "")
+    own = config_dir / CONFIG_FILE_NAME
+    yield str(own), _expanded(_load_toml(own), str(own), "")
+
+
+def _load_toml(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as stream:
+            return tomllib.load(stream)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), f"this is not TOML: {error}") from error
+    except OSError as error:
+        raise ConfigError(str(path), f"cannot be read: {error.strerror}") from error
+
+
+def _expanded(value: Any, place: str, key: str) -> Any:
+    """Return a value with ``${VAR}`` filled in from the environment; ``$${`` stands for ``${``."""
+    if isinstance(value, dict):
+        return {
+            name: _expanded(inner, place, f"{key}.{name}" if key else name)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [_expanded(inner, place, key) for inner in value]
+    if not isinstance(value, str):
+        return value
+
+    def fill(match: re.Match[str]) -> str:
+        if match[0].startswith("$$"):
+            return match[0][1:]
+        filled = os.environ.get(match[1])
+        if filled is None:
+            raise ConfigError(
+                place,
+                f"{key}: the environment variable {match[1]!r} is not set. "
+                "Set it, or write $${ for a literal ${.",
+            )
+        return filled
+
+    return _VARIABLE.sub(fill, value)
+
+
+def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with dotted keys as nested tables."""
+    nested: dict[str, Any] = {}
+    for name, value in flat.items():
+        *path, last = name.split(".")
+        table = nested
+        for step in path:
+            table = table.setdefault(step, {})
+        if isinstance(value, Mapping):
+            table.setdefault(last, {}).update(value)
+        else:
+            table[last] = list(value) if isinstance(value, tuple) else value
+    return nested
+
+
+class _Found:
+    """Settings as they were found: for each path of keys, the value that wins and its place."""
+
+    def __init__(self) -> None:
+        self.leaves: dict[tuple[str, ...], tuple[str, Any]] = {}
+
+    def add(self, place: str, table: Mapping[str, Any], path: tuple[str, ...] = ()) -> None:
+        """Add a table; its values win over those that are there."""
+        for name, value in table.items():
+            here = (*path, name)
+            if not path and name not in _SECTION_NAMES:
+                raise _unknown(place, name, _SECTION_NAMES)
+            if isinstance(value, dict) and (value or len(here) == 1):
+                self.add(place, value, here)
+            elif not path:
+                raise ConfigError(place, f"{name}: expected a table [{name}]")
+            else:
+                self.leaves[here] = (place, value)
+
+    def add_environment(self, variables: Mapping[str, str]) -> None:
+        """Add the variables that stand for settings, as ``TASKGRAPH_BACKEND__DB_URI``."""
+        for variable, text in variables.items():
+            if not variable.startswith(ENVIRONMENT_PREFIX) or variable == CONFIG_VARIABLE:
+                continue
+            name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+            path = tuple(name.split("__"))
+            if len(path) > 1:
+                self._add_text(f"environment variable {variable}", path, text)
+            elif name.partition("_")[0] in _SECTION_NAMES:
+                # One underscore where two are meant; all other variables are somebody else's.
+                names = [each.replace(".", "__") for each in setting_names()]
+                raise _unknown(
+                    "the environment",
+                    variable,
+                    [ENVIRONMENT_PREFIX + each.upper() for each in names],
+                )
+
+    def _add_text(self, place: str, path: tuple[str, ...], text: str) -> None:
+        if path[0] not in _SECTION_NAMES:
+            raise _unknown(place, path[0], _SECTION_NAMES)
+        self.leaves[path] = (place, _Text(text))
+
+    def below(self, *path: str) -> dict[tuple[str, ...], tuple[str, Any]]:
+        """Return what was found below a path, by the rest of each path."""
+        depth = len(path)
+        return {
+            keys[depth:]: found
+            for keys, found in self.leaves.items()
+            if keys[:depth] == path and len(keys) > depth
+        }
+
+
+class _Text(str):
+    """A value from the environment, where everything is text."""
+
+    __slots__ = ()
+
+
+def _unknown(place: str, key: str, known: Any) -> UnknownSettingError:
+    nearest = difflib.get_close_matches(key, list(known), n=1, cutoff=0.5)
+    return UnknownSettingError(place, key, nearest[0] if nearest else None)
+
+
+def _read(kind: _Kind, place: str, key: str, value: Any) -> Any:
+    try:
+        return kind.read(kind.from_text(value) if isinstance(value, _Text) else value)
+    except ValueError:
+        shown = repr(str(value)) if isinstance(value, str) else repr(value)
+        raise ConfigError(place, f"{key}: expected {kind.expected}, not {shown}") from None
+
+
+def _section_values(found: _Found, section: str, kind: type) -> dict[str, Any]:
+    """Return the checked values of a section whose keys are known."""
+    known = {each.name: each for each in fields(kind)}
+    values: dict[str, Any] = {}
+    for path, (place, value) in found.below(section).items():
+        name, *rest = path
+        dotted = ".".join((section, *path))
+        if name not in known:
+            raise _unknown(place, f"{section}.{name}", [f"{section}.{each}" for each in known])
+        _put(values, known[name], rest, (place, dotted, value))
+    return values
+
+
+def _put(
+    values: dict[str, Any], wanted: Field[Any], rest: list[str], found: tuple[str, str, Any]
+) -> None:
+    place, dotted, value = found
+    if "values" in wanted.metadata:
+        if not rest:
+            if value == {}:
+                return
+            raise ConfigError(place, f"{dotted}: expected a table of globs")
+        inner = values.setdefault(wanted.name, {})
+        inner[".".join(rest)] = _read(wanted.metadata["values"], place, dotted, value)
+    elif rest:
+        kind = wanted.metadata["kind"]
+        key = dotted.removesuffix("." + ".".join(rest))
+        raise ConfigError(place, f"{key}: expected {kind.expected}, not a table")
+    else:
+        values[wanted.name] = _read(wanted.metadata["kind"], place, dotted, value)
+
+
+def _settings(config_dir: Path, found: _Found) -> Settings:
+    project = config_dir.parent
+    backend = _section_values(found, "backend", BackendSettings)
+    backend["db_uri"] = _database(backend.get("db_uri", ""), config_dir)
+    code = _section_values(found, "code", CodeSettings)
+    folders = code.get("project") or (".",)
+    executors = _executors(found)
+    scheduler = SchedulerSettings(**_section_values(found, "scheduler", SchedulerSettings))
+    if scheduler.executor not in executors:
+        place = found.leaves[("scheduler", "executor")][0]
+        names = ", ".join(sorted(executors))
+        raise ConfigError(
+            place,
+            f"scheduler.executor: there is no executor {scheduler.executor!r} (there are {names}). "
+            f"Add a table [executors.{scheduler.executor}].",
+        )
+    roots = {name: _folder(path, project) for name, path in _open_section(found, "roots").items()}
+    if roots.get(PROJECT_ROOT, project) != project:
+        place = found.leaves[("roots", PROJECT_ROOT)][0]
+        raise ConfigError(
+            place, f"roots.{PROJECT_ROOT}: this name is kept for the project folder, {project}"
+        )
+    return Settings(
+        config_dir=config_dir,
+        backend=BackendSettings(**backend),
+        roots={PROJECT_ROOT: project, **roots},
+        files=FileSettings(**_section_values(found, "files", FileSettings)),
+        code=CodeSettings(project=tuple(_folder(each, project) for each in folders)),
+        scheduler=scheduler,
+        executors=executors,
+        limits=_open_section(found, "limits"),
+    )
+
+
+def _open_section(found: _Found, section: str) -> dict[str, Any]:
+    values = {}
+    for path, (place, value) in found.below(section).items():
+        name = ".".join(path)
+        values[name] = _read(_OPEN_SECTIONS[section], place, f"{section}.{name}", value)
+    return values
+
+
+def _executors(found: _Found) -> dict[str, ExecutorSettings]:
+    executors = _built_in_executors()
+    names: dict[str, str] = {}
+    for path, (place, value) in found.below("executors").items():
+        if len(path) == 1 and value != {}:
+            raise ConfigError(place, f"executors.{path[0]}: expected a table")
+        names.setdefault(path[0], place)
+    for name, place in names.items():
+        section = f"executors.{name}"
+        leaves = found.below("executors", name)
+        type_found = leaves.get(("type",))
+        type_name = (
+            _read(_TEXT, type_found[0], f"{section}.type", type_found[1]) if type_found else name
+        )
+        if not type_found and name not in BUILT_IN_EXECUTORS:
+            choices = ", ".join(f'"{each}"' for each in BUILT_IN_EXECUTORS)
+            raise ConfigError(place, f"{section}: needs a type, as {choices}")
+        executors[name] = _executor(section, type_name, leaves)
+    return executors
+
+
+def _executor(
+    section: str, type_name: str, leaves: Mapping[tuple[str, ...], tuple[str, Any]]
+) -> ExecutorSettings:
+    known = {each.name: each for each in fields(ExecutorSettings) if each.name != "options"}
+    values: dict[str, Any] = {"type": type_name}
+    options: dict[str, Any] = {}
+    for path, (place, value) in leaves.items():
+        name, *rest = path
+        if name in known:
+            _put(values, known[name], rest, (place, ".".join((section, *path)), value))
+        elif type_name in BUILT_IN_EXECUTORS:
+            raise _unknown(place, f"{section}.{name}", [f"{section}.{each}" for each in known])
+        else:
+            options[".".join(path)] = str(value) if isinstance(value, _Text) else value
+    return ExecutorSettings(**values, options=options)
+
+
+def _folder(text: str, project: Path) -> Path:
+    return Path(os.path.abspath(project / Path(text).expanduser()))
+
+
+def _database(uri: str, config_dir: Path) -> str:
+    """Return the URL of the database, with the path of a SQLite file made absolute."""
+    if not uri:
+        return f"sqlite:///{config_dir / DATABASE_NAME}"
+    if uri.startswith("sqlite:///"):
+        path, question, query = uri.removeprefix("sqlite:///").partition("?")
+        if path and path != ":memory:" and not path.startswith("file:"):
+            return f"sqlite:///{_folder(path, config_dir.parent)}{question}{query}"
+    return uri
+
+
+# A first configuration
+
+DEFAULT_CONFIG: Final = """\
+# Settings of this project. What is commented out shows the default.
+# An environment variable TASKGRAPH_SECTION__KEY wins over this file, and ${VAR} is filled in from
+# the environment. Relative paths start from the folder that .taskgraph lies in.
+
+[backend]
+# db_uri = "sqlite:///.taskgraph/taskgraph.db"   # or "postgresql://host/database"
+# automigrate = true            # upgrade an old database when it is opened (PostgreSQL: false)
+# synchronous = "normal"        # "full" survives a power cut as well, and is slower
+# max_value_size = "256 MiB"    # larger results are used, but not stored
+
+[scheduler]
+# executor = "threads"          # of tasks that name none
+# ignore_warnings = []          # as ["namespace"]
+# job_status_interval = 10      # seconds between two lines of progress in a log
+
+[files]
+# ask_above = "100 GB"          # say so before a larger file is read for its hash
+
+[files.policies]
+# "*.bam" = "stat"              # "content" (default), "stat" (size and time), "immutable"
+
+[code]
+# project = ["."]               # folders whose code counts in the hash of a task
+
+[roots]
+# reference = "/data/reference" # paths below are the same for everyone, wherever it lies
+
+[limits]
+# api = 4                       # tasks with limits=["api"] run four at a time
+
+# [executors.big]
+# type = "processes"            # "threads", "processes", "inline"
+# max_workers = 8
+# start_method = "spawn"        # "spawn", "forkserver", "fork"
+"""
+
+
+def write_default_config(config_dir: Path) -> bool:
+    """Write a commented ``config.toml`` into a folder, which is made if need be.
+
+    It appears whole or not at all, and one that is there is never touched.
+
+    Returns:
+        Whether it was written.
+
+    Raises:
+        ConfigError: The folder or the file cannot be written.
+    """
+    wanted = config_dir / CONFIG_FILE_NAME
+    draft = config_dir / f".{CONFIG_FILE_NAME}.{os.getpid()}"
+    try:
+        config_dir.mkdir(parents=True, exist_ok=True)
+        draft.write_text(DEFAULT_CONFIG, encoding="utf-8")
+        try:
+            # A link is refused where a rename would overwrite: two that start at once are safe.
+            os.link(draft, wanted)
+        except FileExistsError:
+            return False
+        finally:
+            draft.unlink()
+    except OSError as error:
+        raise ConfigError(str(wanted), f"cannot be written: {error.strerror}") from error
+    return True

@@ -1,0 +1,1 @@
+"""The workshop: reduces expressions to values. One thread; no SQL, no pools."""

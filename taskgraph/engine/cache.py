@@ -1,0 +1,124 @@
+"""Cache decisions: what the backend knows of a call becomes a Hit, or a Miss with its reason.
+
+Nothing is trusted because it was found: bytes are checked against their digest when decoded, and
+values that stand for the world (files above all) are compared with it before they are used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from taskgraph.engine.jobs import Job
+from taskgraph.errors import DamagedValueError
+from taskgraph.expression import SchedulerExpression
+from taskgraph.hashing import CallHash, TaskHash, ValueHash
+from taskgraph.records import CacheAnswer, CacheQuery, StoredResult
+from taskgraph.tasks.options import CacheCheckValid, CacheScope
+from taskgraph.values import codec
+
+
+class Reason(StrEnum):
+    """Why a call must run."""
+
+    SCOPE = "the cache was not asked"
+    ABSENT = "no result is recorded for this code and these arguments"
+    DAMAGED = "the recorded result is damaged"
+    INVALID = "the recorded result no longer matches the world"
+    UNKNOWN_TASK = "the recorded result calls a task that is not defined any more"
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A recorded result that may be used, if it is still valid.
+
+    Attributes:
+        value: Decoded; it may hold expressions if it is a single reduction.
+        call_hash: A recorded call node that may turn out to be this very call.
+        subtree: Of a whole call: the tasks in it and below. None for a single reduction.
+    """
+
+    value: Any
+    value_hash: ValueHash
+    call_hash: CallHash | None
+    subtree: frozenset[TaskHash] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """A call must run; ``detail`` says more of the reason."""
+
+    reason: Reason
+    detail: str = ""
+
+    @property
+    def text(self) -> str:
+        """The reason in words."""
+        return f"{self.reason.value}: {self.detail}" if self.detail else self.reason.value
+
+
+def scope_of(job: Job, use_cache: bool) -> CacheScope:
+    """Return how far away a job's result may come from."""
+    scope = job.options.get("cache_scope", CacheScope.BACKEND)
+    if job.is_uncacheable:
+        return CacheScope.NONE
+    # A scheduler task's result depends on what it evaluates, not on its arguments alone: it is
+    # stepped through again, and what it evaluates is looked up instead.
+    if scope is CacheScope.BACKEND and (not use_cache or isinstance(job.expr, SchedulerExpression)):
+        return CacheScope.CSE
+    assert isinstance(scope, CacheScope)
+    return scope
+
+
+def query_of(job: Job) -> CacheQuery:
+    """Return the question to the backend for a job."""
+    assert job.eval_hash is not None
+    return CacheQuery(job.eval_hash, job.options.get("check_valid") is CacheCheckValid.SHALLOW)
+
+
+def decide(answer: CacheAnswer, current_tasks: CurrentTasks) -> Hit | Miss:
+    """Choose what to use of an answer: a whole call if asked for, else a single reduction."""
+    miss = Miss(Reason.ABSENT)
+    for call in answer.calls:
+        if not current_tasks.cover(call.subtree_tasks):
+            continue
+        decoded = _decode(call.result)
+        if isinstance(decoded, Miss):
+            miss = decoded
+            continue
+        return Hit(decoded.value, call.result.value_hash, call.call_hash, call.subtree_tasks)
+    found = answer.evaluation
+    if found is None:
+        return miss
+    decoded = _decode(found.result)
+    if isinstance(decoded, Miss):
+        return decoded
+    return Hit(decoded.value, found.result.value_hash, found.call_hash)
+
+
+class CurrentTasks:
+    """The hashes of all tasks as they are defined now, made at the first shallow look-up."""
+
+    def __init__(self) -> None:
+        self._hashes: set[TaskHash] | None = None
+
+    def cover(self, wanted: frozenset[TaskHash]) -> bool:
+        """Tell whether all of these tasks are still defined as they were."""
+        if self._hashes is None:
+            from taskgraph.tasks.registry import get_task_registry
+
+            self._hashes = get_task_registry().task_hashes
+        return wanted <= self._hashes
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    value: Any
+
+
+def _decode(stored: StoredResult) -> _Decoded | Miss:
+    try:
+        return _Decoded(codec.decode(*stored))
+    except DamagedValueError as error:
+        return Miss(Reason.DAMAGED, error.reason)

@@ -1,0 +1,262 @@
+"""From ready nodes to calls that run: weighed, looked up together, submitted together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from taskgraph.engine.cache import CurrentTasks, Hit, Miss, Reason, decide, query_of, scope_of
+from taskgraph.engine.finishing import Finisher
+from taskgraph.engine.inbox import QueueInbox
+from taskgraph.engine.jobs import Job, Node, Operation, Phase
+from taskgraph.engine.options import RunOptions
+from taskgraph.engine.recorder import Recorder
+from taskgraph.engine.reduction import Graph
+from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
+from taskgraph.errors import DryRunResult, ExecutorError
+from taskgraph.events import CacheEntryRefused, Event, JobsSubmitted
+from taskgraph.expression import SchedulerExpression
+from taskgraph.hashing import EvalHash
+from taskgraph.ports import Backend, Call, Executor
+from taskgraph.records import CacheAnswer, JobId
+from taskgraph.tasks.options import CacheScope
+from taskgraph.values import walk
+from taskgraph.values.preview import preview
+from taskgraph.worker import now
+
+
+class Looker(Protocol):
+    """Looks at files and the like on threads of its own, so that the scheduler never waits."""
+
+    def submit(self, values: Sequence[Any], done: Callable[[BaseException | None], None]) -> None:
+        """Look at values anew; ``done`` is called on another thread."""
+        ...
+
+    def check(
+        self,
+        values: Sequence[Any],
+        done: Callable[[list[Any | None], BaseException | None], None],
+    ) -> None:
+        """Compare values with the world; ``done`` gets what is not valid in each, or None."""
+        ...
+
+
+class Dispatcher:
+    """Decides for each ready call where its result comes from, and has it run if from nowhere.
+
+    Attributes:
+        submitted: Calls that executors have.
+        looking: How many batches of files are being looked at.
+        is_draining: Whether nothing new is to be started.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        backend: Backend,
+        executors: Mapping[str, Executor],
+        looker: Looker,
+        inbox: QueueInbox,
+        recorder: Recorder,
+        finisher: Finisher,
+        calls: dict[EvalHash, Job],
+        notify: Callable[[Event], None],
+        options: RunOptions,
+    ) -> None:
+        self._graph = graph
+        self._backend = backend
+        self._executors = executors
+        self._looker = looker
+        self._inbox = inbox
+        self._recorder = recorder
+        self._finisher = finisher
+        self._calls = calls
+        self._notify = notify
+        self._options = options
+        self._started: set[str] = set()
+        self._current_tasks = CurrentTasks()
+        self.submitted: dict[JobId, Job] = {}
+        self.looking = 0
+        self.is_draining = False
+
+    def take_ready(self, nodes: Sequence[Node]) -> None:
+        """Move nodes whose inputs are all values: operators are applied, calls weighed."""
+        to_weigh: list[Job] = []
+        unread: list[tuple[Job, list[Any]]] = []
+        for node in nodes:
+            if node.phase is not Phase.WAITING:
+                continue
+            node.phase = Phase.READY
+            if isinstance(node, Operation):
+                self._finisher.compute(node)
+                continue
+            assert isinstance(node, Job)
+            if self.is_draining:
+                node.phase = Phase.DROPPED
+                continue
+            evaluate_inputs(node)
+            files = find_unread(node)
+            if files:
+                unread.append((node, files))
+            else:
+                to_weigh.append(node)
+        if unread:
+            self._read(unread)
+        if to_weigh:
+            self._look_up(to_weigh)
+
+    def _read(self, unread: Sequence[tuple[Job, list[Any]]]) -> None:
+        """Have files looked at by the pool; the jobs go on when that is done."""
+        jobs = [job for job, _ in unread]
+        values = [each for _, files in unread for each in files]
+        for job in jobs:
+            job.phase = Phase.RUNNING
+
+        def done(error: BaseException | None) -> None:
+            self.looking -= 1
+            for job in jobs:
+                job.phase = Phase.READY
+                if error is not None:
+                    self._finisher.fail(job, error, job)
+            if error is None and not self.is_draining:
+                self._look_up(jobs)
+
+        self.looking += 1
+        self._looker.submit(values, lambda error: self._inbox.call_soon(lambda: done(error)))
+
+    # Weighed: has this call been made before?
+
+    def _look_up(self, jobs: Sequence[Job]) -> None:
+        to_ask: list[Job] = []
+        to_run: list[Job] = []
+        for job in jobs:
+            try:
+                weigh(job)
+            except Exception as error:
+                # A wrong call (TypeError), an argument without a hash, or a hook of a value that
+                # raised: the call fails as if its body had, and is recorded where it can be.
+                self._finisher.fail(job, error, job)
+                continue
+            scope = scope_of(job, self._options.use_cache)
+            if scope is CacheScope.NONE:
+                to_run.append(job)
+                continue
+            assert job.eval_hash is not None
+            leader = self._calls.setdefault(job.eval_hash, job)
+            if leader is not job:
+                self._take_equal(job, leader)
+            elif scope is CacheScope.BACKEND:
+                to_ask.append(job)
+            else:
+                to_run.append(job)
+        if to_ask:
+            answers = self._backend.check_cache([query_of(job) for job in to_ask])
+            to_run += self._take_answers(to_ask, answers)
+        if to_run:
+            self._submit(to_run)
+
+    def _take_equal(self, job: Job, leader: Job) -> None:
+        if leader.phase in {Phase.DONE, Phase.FAILED}:
+            self._finisher.copy(job, leader)
+        elif leader.phase is Phase.DROPPED:
+            assert job.eval_hash is not None
+            self._calls[job.eval_hash] = job
+            self._submit([job])
+        else:
+            self._graph.follow(leader, job)
+
+    def _take_answers(self, jobs: Sequence[Job], answers: Sequence[CacheAnswer]) -> list[Job]:
+        """Use the hits that are valid; returns the jobs that must run."""
+        to_run: list[Job] = []
+        to_check: list[tuple[Job, Hit]] = []
+        for job, answer in zip(jobs, answers, strict=True):
+            decision = decide(answer, self._current_tasks)
+            if isinstance(decision, Miss):
+                if decision.reason is not Reason.ABSENT:
+                    self._refuse(job, decision)
+                to_run.append(job)
+            elif walk.find_live(decision.value):
+                to_check.append((job, decision))
+            elif not self._finisher.take_hit(job, decision):
+                to_run.append(job)
+        if to_check:
+            self._check(to_check)
+        return to_run
+
+    def _check(self, to_check: Sequence[tuple[Job, Hit]]) -> None:
+        """Have cached values compared with the world, by the pool that reads files."""
+        for job, _ in to_check:
+            job.phase = Phase.RUNNING
+
+        def done(invalid: Sequence[Any], error: BaseException | None) -> None:
+            self.looking -= 1
+            to_run: list[Job] = []
+            found = invalid if error is None else [error] * len(to_check)
+            for (job, hit), wrong in zip(to_check, found, strict=True):
+                job.phase = Phase.READY
+                if self.is_draining:
+                    job.phase = Phase.DROPPED
+                elif wrong is not None:
+                    self._refuse(job, Miss(Reason.INVALID, preview(wrong)))
+                    to_run.append(job)
+                elif not self._finisher.take_hit(job, hit):
+                    to_run.append(job)
+            if to_run:
+                self._submit(to_run)
+
+        self.looking += 1
+        self._looker.check(
+            [hit.value for _, hit in to_check],
+            lambda invalid, error: self._inbox.call_soon(lambda: done(invalid, error)),
+        )
+
+    def _refuse(self, job: Job, miss: Miss) -> None:
+        self._notify(CacheEntryRefused(job.task.fullname, miss.text))
+
+    # Running
+
+    def _submit(self, jobs: Sequence[Job]) -> None:
+        batches: dict[str, list[Call]] = {}
+        tasks: list[str] = []
+        if self._options.is_dry:
+            calls = [each for each in jobs if not isinstance(each.expr, SchedulerExpression)]
+            if calls:
+                raise DryRunResult([repr(each.expr) for each in calls])
+        for job in jobs:
+            job.started = now()
+            if isinstance(job.expr, SchedulerExpression):
+                self._finisher.begin_generator(job)
+                continue
+            name = job.options.get("executor", self._options.default_executor)
+            if name not in self._executors:
+                known = ", ".join(sorted(self._executors))
+                error = ExecutorError(f"There is no executor named {name!r}; there are: {known}.")
+                self._finisher.fail(job, error, job)
+                continue
+            func = job.task.func
+            assert func is not None
+            job.phase = Phase.RUNNING
+            self.submitted[job.id] = job
+            self._recorder.add_running(job)
+            tasks.append(job.task.fullname)
+            call = Call(job.id, job.task.fullname, func, job.args, job.kwargs)
+            batches.setdefault(name, []).append(call)
+        for name, calls_of_one in batches.items():
+            self._start_executor(name).submit(calls_of_one)
+        if tasks:
+            self._notify(JobsSubmitted(tuple(tasks)))
+
+    def _start_executor(self, name: str) -> Executor:
+        executor = self._executors[name]
+        if name not in self._started:
+            executor.start(self._inbox)
+            self._started.add(name)
+        return executor
+
+    def cancel_waiting(self) -> None:
+        """Take back the calls that no executor has started."""
+        if not self.submitted:
+            return
+        for name in self._started:
+            for job_id in self._executors[name].cancel(list(self.submitted)):
+                self.submitted.pop(job_id, None)

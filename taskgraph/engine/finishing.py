@@ -1,0 +1,355 @@
+"""What comes of a node: values, expressions and errors, from wherever they came.
+
+The Finisher moves nodes from the moment that there is a result (a body returned, a record was
+found, an equal call ended, an operator was applied) to DONE or FAILED, and adds their rows. It
+starts nothing: new nodes are planted in the graph and found there by the Dispatcher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from taskgraph.engine.cache import Hit, Miss, Reason
+from taskgraph.engine.jobs import Job, Node, Operation, Phase
+from taskgraph.engine.recorder import Recorder, name_of_unstored, unstored_value
+from taskgraph.engine.reduction import Graph
+from taskgraph.errors import UnhashableValueError, UnknownTaskError, UnstorableValueError
+from taskgraph.events import CacheEntryRefused, Event, JobCached, JobDone, JobFailed, ResultUnstored
+from taskgraph.expression import Expression, SchedulerExpression, TaskExpression
+from taskgraph.hashing import EvalHash, TaskHash, hash_call
+from taskgraph.ports import Raised, Returned
+from taskgraph.records import PackedValue, State
+from taskgraph.values.failures import ErrorValue
+from taskgraph.values.pack import pack
+from taskgraph.worker import frames_of, now
+
+
+class Finisher:
+    """Takes results to final values and records them.
+
+    Args:
+        graph: Where nodes wait for each other.
+        recorder: Where rows go.
+        calls: The calls of this execution by eval_hash, shared with the Dispatcher.
+        notify: Tells the observers.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        recorder: Recorder,
+        calls: dict[EvalHash, Job],
+        notify: Callable[[Event], None],
+    ) -> None:
+        self._graph = graph
+        self._recorder = recorder
+        self._calls = calls
+        self._notify = notify
+
+    # Outcomes of bodies that ran
+
+    def on_returned(self, job: Job, outcome: Returned) -> None:
+        """Take what a body returned; from the next commit on it need not run again."""
+        job.started, job.ended = outcome.started, outcome.ended
+        job.reduction = outcome.packed
+        self._set_unstored(job, outcome.unstored)
+        if job.reduction is not None and not job.is_uncacheable:
+            self._recorder.add_reduction(job, job.reduction)
+        self._take_result(job, outcome.value)
+
+    def on_raised(self, job: Job, outcome: Raised) -> None:
+        """Take what a body raised."""
+        job.started, job.ended = outcome.started, outcome.ended
+        job.frames = outcome.frames
+        self.fail(job, outcome.error, job)
+
+    def _set_unstored(self, job: Job, reason: str | None) -> None:
+        if reason is not None:
+            job.unstored = reason
+            self._notify(ResultUnstored(job.id, job.task.fullname, reason))
+
+    def _take_result(self, job: Job, value: Any) -> None:
+        """Take what a body gave: a value, or expressions that are child calls."""
+        job.template = value
+        job.phase = Phase.REDUCING
+        try:
+            is_waiting = self._graph.plant(value, job, job)
+        except UnknownTaskError as error:
+            self.fail(job, error, job)
+            return
+        if not is_waiting:
+            job.value = value
+            if job.reduction is not None:
+                job.value_hash = job.reduction.values[0].value_hash
+            self._finish(job)
+
+    # Results that are there already
+
+    def take_hit(self, job: Job, hit: Hit) -> bool:
+        """Use a recorded result; False if it calls what is not there any more."""
+        job.is_cached = True
+        job.started = now()
+        job.known_call = hit.call_hash
+        if hit.subtree is not None:
+            job.call_hash = hit.call_hash
+            job.subtree = hit.subtree
+        job.template = hit.value
+        job.phase = Phase.REDUCING
+        try:
+            is_waiting = self._graph.plant(hit.value, job, job)
+        except UnknownTaskError as error:
+            self._forget_children(job)
+            self._notify(
+                CacheEntryRefused(job.task.fullname, Miss(Reason.UNKNOWN_TASK, error.name).text)
+            )
+            return False
+        if not is_waiting:
+            job.value = hit.value
+            job.value_hash = hit.value_hash
+            self._finish(job)
+        return True
+
+    def _forget_children(self, job: Job) -> None:
+        for node in job.nodes.values():
+            node.phase = Phase.DROPPED
+        job.nodes = {}
+        job.children = []
+        job.is_cached = False
+        job.known_call = None
+        job.wait = None
+        job.phase = Phase.READY
+
+    def copy(self, job: Job, leader: Job) -> None:
+        """Take over what came of an equal call of this execution, an error as well."""
+        job.is_cached = True
+        job.started = job.ended = now()
+        job.value_hash = leader.value_hash
+        job.is_unstored = leader.is_unstored
+        job.call_hash = job.known_call = leader.call_hash
+        job.subtree = leader.subtree
+        if leader.phase is Phase.FAILED:
+            assert leader.error is not None
+            self._recorder.add_finished(job, State.FAILED)
+            self._notify(JobFailed(job.id, job.task.fullname, repr(leader.error)))
+            self._graph.fail(job, leader.error, leader.origin or leader)
+        else:
+            job.value = leader.value
+            self._settle(job)
+
+    def compute(self, operation: Operation) -> None:
+        """Apply an operator; its errors are those of the call that wrote it down."""
+        owner = operation.owner
+        assert owner is not None
+        try:
+            value = operation.compute()
+        except Exception as error:
+            owner_frames = frames_of(error.__traceback__)
+            owner.frames = owner.frames or owner_frames
+            self._graph.fail(operation, error, owner)
+            return
+        self._take_value(operation, value)
+
+    def _take_value(self, operation: Operation, value: Any) -> None:
+        owner = operation.owner
+        assert owner is not None
+        operation.template = value
+        operation.phase = Phase.REDUCING
+        try:
+            is_waiting = self._graph.plant(value, owner, operation)
+        except UnknownTaskError as error:
+            self._graph.fail(operation, error, owner)
+            return
+        if not is_waiting:
+            operation.value = value
+            self._graph.settle(operation)
+
+    # Scheduler tasks: generators that are stepped from here
+
+    def begin_generator(self, job: Job) -> None:
+        """Start a scheduler task: its generator runs until it waits for something."""
+        func = job.task.func
+        assert func is not None
+        try:
+            made = func(*job.args, **job.kwargs)
+        except Exception as error:
+            job.frames = frames_of(error.__traceback__)
+            self.fail(job, error, job)
+            return
+        if not hasattr(made, "send"):
+            self._take_result(job, made)
+            return
+        job.generator = made
+        self._step(job, lambda: made.send(None))
+
+    def _step(self, job: Job, resume: Callable[[], Any]) -> None:
+        """Resume a generator until it waits for something that is not there yet."""
+        generator = job.generator
+        while True:
+            try:
+                wanted = resume()
+            except StopIteration as stop:
+                job.generator = None
+                self._take_result(job, stop.value)
+                return
+            except Exception as error:
+                job.generator = None
+                job.frames = frames_of(error.__traceback__)
+                origin = job.origin if error is job.error and job.origin is not None else job
+                self.fail(job, error, origin)
+                return
+            job.template = wanted
+            job.phase = Phase.REDUCING
+            try:
+                if self._graph.plant(wanted, job, job):
+                    return
+            except UnknownTaskError as unknown:
+                resume = _raiser(generator, unknown)
+                continue
+            resume = _sender(generator, wanted)
+
+    # Awaited values are there, or will never be
+
+    def reduce(self, node: Node) -> None:
+        """Go on with a node all of whose awaited expressions are values."""
+        if node.phase is Phase.FOLLOWING:
+            assert isinstance(node, Job) and node.eval_hash is not None
+            self.copy(node, self._calls[node.eval_hash])
+            return
+        if node.phase is not Phase.REDUCING:
+            return
+        if isinstance(node, Operation):
+            assert node.owner is not None
+            node.value = node.owner.resolved(node.template)
+            self._graph.settle(node)
+            return
+        assert isinstance(node, Job)
+        value = node.resolved(node.template)
+        if node.generator is not None:
+            self._step(node, _sender(node.generator, value))
+            return
+        node.value = value
+        self._weigh_final(node)
+        self._finish(node)
+
+    def _weigh_final(self, job: Job) -> None:
+        """Hash and pack a value that was put together from those of child calls."""
+        template = job.template
+        if isinstance(template, Expression):
+            node = job.nodes[id(template)]
+            if node.value_hash is not None:
+                job.value_hash = node.value_hash
+                job.is_unstored = node.is_unstored
+                job.unstored = job.unstored or (node.unstored if isinstance(node, Job) else None)
+                return
+        if any(each.is_unstored for each in job.nodes.values()):
+            self._set_unstored(job, "it holds a result that could not be stored")
+            return
+        packed = self._pack_here(job, job.value)
+        if packed is not None:
+            job.value_hash = packed.values[0].value_hash
+            self._recorder.add_value(packed)
+
+    def _pack_here(self, job: Job, value: Any) -> PackedValue | None:
+        try:
+            return pack(value)
+        except (UnhashableValueError, UnstorableValueError) as error:
+            self._set_unstored(job, str(error))
+        except Exception as error:
+            # A hook of the user's value raised: the value is used, and recorded as unstored.
+            self._set_unstored(job, f"{type(error).__name__}: {error}")
+        return None
+
+    def break_(self, node: Node, cause: Node) -> None:
+        """Go on with a node when something that it awaited failed: it fails too, or recovers."""
+        error = cause.error
+        assert error is not None
+        if node.phase in {Phase.DONE, Phase.FAILED, Phase.DROPPED}:
+            return
+        if isinstance(node, Operation):
+            self._graph.fail(node, error, cause.origin)
+            return
+        assert isinstance(node, Job)
+        if node.phase is Phase.FOLLOWING:
+            if cause.phase is Phase.FAILED:
+                self.copy(node, cause)  # type: ignore[arg-type]  # only jobs are followed
+            else:
+                self._graph.fail(node, error, cause.origin)
+        elif node.generator is not None:
+            node.error, node.origin = error, cause.origin
+            self._step(node, _raiser(node.generator, error))
+        else:
+            self.fail(node, error, cause.origin or node)
+
+    # Finished
+
+    def _finish(self, job: Job) -> None:
+        """Give a job its final hashes, add its rows, and let those that wait for it go on."""
+        if job.value_hash is None and job.unstored is None:
+            packed = self._pack_here(job, job.value)
+            if packed is not None:
+                job.value_hash = packed.values[0].value_hash
+                self._recorder.add_value(packed)
+        if job.value_hash is None:
+            job.is_unstored = True
+            job.value_hash = name_of_unstored(job.id)
+            self._recorder.add_value(unstored_value(job.value, job.value_hash))
+        elif job.is_uncacheable and job.reduction is not None:
+            self._recorder.add_value(job.reduction)
+        assert job.args_hash is not None
+        if job.call_hash is None:
+            children = [each.call_hash for each in job.children if each.call_hash is not None]
+            job.call_hash = hash_call(job.task_hash, job.args_hash, job.value_hash, children)
+            job.subtree = _subtree_of(job)
+        if isinstance(job.expr, TaskExpression):
+            job.expr.call_hash = job.call_hash
+        job.ended = job.ended or now()
+        job.error = job.origin = None
+        if isinstance(job.expr, SchedulerExpression) and job.children:
+            # Stepping through it again is no work: what counts is whether anything below ran.
+            job.is_cached = all(each.is_cached for each in job.children)
+        self._settle(job)
+
+    def _settle(self, job: Job) -> None:
+        self._recorder.add_finished(job, State.COMPLETED)
+        if job.is_cached:
+            self._notify(JobCached(job.id, job.task.fullname))
+        else:
+            assert job.started is not None and job.ended is not None
+            seconds = (job.ended - job.started) / 1e6
+            self._notify(JobDone(job.id, job.task.fullname, seconds))
+        job.let_go()
+        self._graph.settle(job)
+
+    def fail(self, job: Job, error: BaseException, origin: Job) -> None:
+        """Record a failure: the call gets a node of its own, but no cache entry."""
+        job.started = job.started or now()
+        job.ended = job.ended or now()
+        if job.args_hash is not None:
+            failure = ErrorValue(error)
+            packed = self._pack_here(job, failure)
+            job.value_hash = packed.values[0].value_hash if packed else name_of_unstored(job.id)
+            self._recorder.add_value(packed or unstored_value(failure, job.value_hash))
+            children = [each.call_hash for each in job.children if each.call_hash is not None]
+            job.call_hash = hash_call(job.task_hash, job.args_hash, job.value_hash, children)
+            job.subtree = _subtree_of(job)
+        self._recorder.add_finished(job, State.FAILED)
+        self._notify(JobFailed(job.id, job.task.fullname, repr(error)))
+        self._graph.fail(job, error, origin)
+
+
+def _subtree_of(job: Job) -> frozenset[TaskHash]:
+    """Return the tasks of a call and of all below it; one set object serves many equal ones."""
+    largest = max((each.subtree for each in job.children), key=len, default=frozenset())
+    others = [each.subtree for each in job.children if not each.subtree <= largest]
+    if job.task_hash in largest and not others:
+        return largest
+    return largest.union([job.task_hash], *others)
+
+
+def _sender(generator: Any, value: Any) -> Callable[[], Any]:
+    return lambda: generator.send(value)
+
+
+def _raiser(generator: Any, error: BaseException) -> Callable[[], Any]:
+    return lambda: generator.throw(error)

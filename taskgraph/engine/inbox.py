@@ -1,0 +1,47 @@
+"""Where everything that happens outside of the scheduler's thread comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+
+from taskgraph.ports import Outcome
+
+Message = Outcome | Callable[[], None]
+
+
+class QueueInbox:
+    """Outcomes from executors, and what pools want done on the scheduler's thread."""
+
+    def __init__(self) -> None:
+        self._messages: SimpleQueue[Message] = SimpleQueue()
+        self._steps: list[Callable[[], bool]] = []
+
+    def deliver(self, outcomes: Sequence[Outcome]) -> None:
+        """Hand over outcomes; from any thread."""
+        for each in outcomes:
+            self._messages.put(each)
+
+    def call_soon(self, action: Callable[[], None]) -> None:
+        """Have something done on the scheduler's thread; from any thread."""
+        self._messages.put(action)
+
+    def when_idle(self, step: Callable[[], bool]) -> None:
+        """Have ``step`` called whenever the scheduler would otherwise wait."""
+        if step not in self._steps:
+            self._steps.append(step)
+
+    def step(self) -> bool:
+        """Do a step of those that work on this thread; False if they have nothing to do."""
+        return any(step() for step in self._steps)
+
+    def take(self, timeout: float) -> list[Message]:
+        """Return all that came in, waiting for the first up to ``timeout`` seconds."""
+        messages: list[Message] = []
+        try:
+            if timeout > 0:
+                messages.append(self._messages.get(timeout=timeout))
+            while True:
+                messages.append(self._messages.get_nowait())
+        except Empty:
+            return messages

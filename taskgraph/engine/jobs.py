@@ -1,0 +1,226 @@
+"""The nodes of a running reduction: jobs for calls, operations for operators.
+
+A node is always in one named phase; `Graph` and `Engine` move it on, nobody else. Fields that a
+phase does not have yet are not looked at in that phase.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from enum import IntEnum
+from typing import Any
+
+from taskgraph.expression import (
+    Expression,
+    SimpleExpression,
+    TaskExpression,
+    ValueExpression,
+    substitute,
+)
+from taskgraph.hashing import ArgsHash, CallHash, EvalHash, TaskHash, ValueHash
+from taskgraph.ports import FrameRecord
+from taskgraph.records import JobId, Micros, PackedValue
+from taskgraph.tasks.options import Options
+from taskgraph.tasks.task import Task
+
+
+class Phase(IntEnum):
+    """Where a node is in its life."""
+
+    WAITING = 0  # for its inputs
+    READY = 1  # all inputs are values; being weighed and looked up
+    FOLLOWING = 2  # an equal call is on its way
+    RUNNING = 3  # handed to an executor, or to the reading pool
+    REDUCING = 4  # returned expressions, which are being evaluated
+    DONE = 5
+    FAILED = 6
+    DROPPED = 7  # an input failed: it never ran
+
+
+class Wait:
+    """What a node waits for: a number of others. A new wait makes an old one void."""
+
+    __slots__ = ("needs", "node")
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.needs = 0
+
+
+class Node:
+    """An expression under evaluation, within the call that it was written down in.
+
+    Attributes:
+        expr: The expression; kept alive, for nodes are found by its identity.
+        owner: The job whose result (or root) the expression is part of.
+        waiters: Waits of those that need this value.
+        template: What the node gave before the expressions in it were evaluated.
+        value: The final value, in DONE.
+        value_hash: Its hash, where it is known already.
+        is_unstored: Whether the value has no hash of its own, so that what uses it is not cached.
+        error: In FAILED and DROPPED.
+        origin: The job whose body raised it.
+    """
+
+    __slots__ = (
+        "error",
+        "expr",
+        "is_unstored",
+        "origin",
+        "owner",
+        "phase",
+        "template",
+        "value",
+        "value_hash",
+        "wait",
+        "waiters",
+    )
+
+    def __init__(self, expr: Expression, owner: Job | None) -> None:
+        self.expr = expr
+        self.owner = owner
+        self.phase = Phase.WAITING
+        self.wait: Wait | None = None
+        self.waiters: list[Wait] = []
+        self.template: Any = None
+        self.value: Any = None
+        self.value_hash: ValueHash | None = None
+        self.is_unstored = False
+        self.error: BaseException | None = None
+        self.origin: Job | None = None
+
+
+class Operation(Node):
+    """An operator, an attribute, an index or a call on values: computed in the scheduler."""
+
+    __slots__ = ()
+
+    def compute(self) -> Any:
+        """Apply the operation to the values of its inputs."""
+        expr = self.expr
+        assert self.owner is not None
+        if isinstance(expr, ValueExpression):
+            return self.owner.resolved(expr.value)
+        assert isinstance(expr, SimpleExpression)
+        args = [self.owner.resolved(each) for each in expr.args]
+        kwargs = {name: self.owner.resolved(each) for name, each in expr.kwargs.items()}
+        return expr._apply(args, kwargs)
+
+
+class WeighedArgument:
+    """An argument of a job with the hash of its value.
+
+    Attributes:
+        given: As it stands in the call; holds the expressions that it came from.
+        value_hash: None for those that do not count and cannot be hashed.
+        is_recorded: Whether the value is in the store already, as the result of another call.
+    """
+
+    __slots__ = ("given", "is_recorded", "key", "position", "value", "value_hash")
+
+    def __init__(
+        self,
+        position: int | None,
+        key: str | None,
+        given: Any,
+        value: Any,
+        value_hash: ValueHash | None,
+        is_recorded: bool,
+    ) -> None:
+        self.position = position
+        self.key = key
+        self.given = given
+        self.value = value
+        self.value_hash = value_hash
+        self.is_recorded = is_recorded
+
+
+class Job(Node):
+    """One attempt to reduce one call.
+
+    Attributes:
+        options: The options in force, all layers merged.
+        nodes: The nodes of the expressions written down by this job, by identity.
+        children: The jobs among them, in the order in which they must be evaluated.
+        arguments: From READY on.
+        reduction: The single reduction as it is stored, once the body returned.
+        subtree: The hashes of all tasks in this call and below, in DONE.
+        frames: The user's frames, in FAILED.
+    """
+
+    __slots__ = (
+        "args",
+        "args_hash",
+        "arguments",
+        "call_hash",
+        "children",
+        "ended",
+        "eval_hash",
+        "exported",
+        "frames",
+        "generator",
+        "id",
+        "is_announced",
+        "is_cached",
+        "is_uncacheable",
+        "known_call",
+        "kwargs",
+        "nodes",
+        "options",
+        "reduction",
+        "started",
+        "subtree",
+        "task",
+        "task_hash",
+        "unstored",
+    )
+
+    def __init__(
+        self,
+        id: JobId,
+        task: Task[..., Any],
+        task_hash: TaskHash,
+        expr: TaskExpression,
+        owner: Job | None,
+        options: Options,
+    ) -> None:
+        super().__init__(expr, owner)
+        self.id = id
+        self.task = task
+        self.task_hash = task_hash
+        self.options = options
+        self.exported: Options | None = None
+        self.nodes: dict[int, Node] = {}
+        self.children: list[Job] = []
+        self.args: tuple[Any, ...] = ()
+        self.kwargs: dict[str, Any] = {}
+        self.arguments: list[WeighedArgument] = []
+        self.args_hash: ArgsHash | None = None
+        self.eval_hash: EvalHash | None = None
+        self.call_hash: CallHash | None = None
+        self.known_call: CallHash | None = None
+        self.reduction: PackedValue | None = None
+        self.subtree: frozenset[TaskHash] = frozenset()
+        self.started: Micros | None = None
+        self.ended: Micros | None = None
+        self.is_cached = False
+        self.is_announced = False
+        self.is_uncacheable = False
+        self.unstored: str | None = None
+        self.generator: Generator[Any, Any, Any] | None = None
+        self.frames: tuple[FrameRecord, ...] = ()
+
+    def resolved(self, given: Any) -> Any:
+        """Return a nested value with the values of this job's nodes in place of expressions."""
+        return substitute(given, lambda expr: self.nodes[id(expr)].value)
+
+    def let_go(self) -> None:
+        """Drop what is needed no more once the job is recorded: a run may have millions."""
+        self.nodes = {}
+        self.children = []
+        self.arguments = []
+        self.args = ()
+        self.kwargs = {}
+        self.reduction = None
+        self.template = None
+        self.generator = None

@@ -1,0 +1,59 @@
+"""The claim of a living execution: as long as its heartbeat goes on, nobody calls it crashed."""
+
+from __future__ import annotations
+
+import threading
+
+from taskgraph.errors import DatabaseError
+from taskgraph.ports import Backend
+from taskgraph.records import ExecutionId, LeaseRecord, Micros
+from taskgraph.worker import now
+
+_SECONDS = 30  # how long a lease lives without a heartbeat
+_BEAT = 5  # seconds between two of them
+
+
+def execution_key(execution_id: ExecutionId) -> str:
+    """Return the key of an execution's lease."""
+    return f"execution:{execution_id}"
+
+
+class ExecutionLease:
+    """Holds the lease of one execution, with a heartbeat on a thread of its own.
+
+    A busy scheduler, or a long inline task, does not keep it from beating.
+    """
+
+    def __init__(
+        self, backend: Backend, execution_id: ExecutionId, host: str, pid: int, started: Micros
+    ) -> None:
+        self._backend = backend
+        self._key = execution_key(execution_id)
+        self._holder = execution_id
+        self._lease = LeaseRecord(self._key, execution_id, host, pid, started, self._expiry())
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="taskgraph-heartbeat", daemon=True)
+
+    @staticmethod
+    def _expiry() -> Micros:
+        return Micros(now() + _SECONDS * 1_000_000)
+
+    def take(self) -> None:
+        """Take the lease and begin to beat."""
+        self._backend.take([self._lease])
+        self._thread.start()
+
+    def release(self) -> None:
+        """Stop beating and give the lease back."""
+        self._ended.set()
+        self._thread.join()
+        self._backend.release(self._holder, [self._key])
+
+    def _beat(self) -> None:
+        while not self._ended.wait(_BEAT):
+            try:
+                self._backend.heartbeat(self._holder, self._expiry())
+            except DatabaseError:
+                # A database that is busy or gone for a moment does not end the run: the next beat
+                # comes before the lease expires, and the run's own writes say what is wrong.
+                continue

@@ -1,0 +1,253 @@
+"""The conductor: takes one root expression to its value.
+
+    run
+      begin            the execution and its root job are written down
+      repeat           until the root is settled
+        broken         what was needed failed: the call fails too, or its generator is told
+        reduced        what was awaited is there: the call is finished and recorded
+        ready          inputs are values: weighed, looked up together, submitted together
+        wait           for outcomes; before that, and every 20 ms, rows are committed
+      drain            after a failure: what runs is finished and recorded
+      end              the execution's state; everything is committed
+
+One thread, and no step of it blocks on user code (but for the inline executor's), on a file, or on
+the database for longer than a batch.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from taskgraph.engine.dispatch import Dispatcher, Looker
+from taskgraph.engine.finishing import Finisher
+from taskgraph.engine.inbox import QueueInbox
+from taskgraph.engine.jobs import Job, Phase
+from taskgraph.engine.options import RunOptions
+from taskgraph.engine.recorder import Recorder
+from taskgraph.engine.reduction import Graph
+from taskgraph.engine.trace import trace_of
+from taskgraph.errors import CircularCallError, DryRunResult
+from taskgraph.events import Event, ExecutionEnded, ExecutionStarted
+from taskgraph.expression import TaskExpression
+from taskgraph.hashing import EvalHash, TaskHash
+from taskgraph.ports import Backend, Executor, Observer, Raised, Returned
+from taskgraph.records import ExecutionRecord, JobId, PackedValue, State
+from taskgraph.tasks.options import NO_OPTIONS, merge_options
+from taskgraph.tasks.registry import get_task_registry
+from taskgraph.tasks.task import Task
+from taskgraph.worker import now
+
+_CHUNK = 1_000  # ready jobs that are looked up and submitted together
+_GRACE = 0.002  # seconds to wait for the next outcome before rows are committed
+_NAP = 0.100  # seconds to wait at most, so that slow jobs are written down as running
+_SETTLED = frozenset({Phase.DONE, Phase.FAILED})
+
+
+class Engine:
+    """Reduces one root expression; made for one execution and used once."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        executors: Mapping[str, Executor],
+        observers: Sequence[Observer],
+        looker: Looker,
+        environment: Callable[[], PackedValue | None],
+        run_options: RunOptions,
+    ) -> None:
+        self._observers = observers
+        self._environment = environment
+        self._options = run_options
+        self._graph = Graph(self._make_job)
+        self._inbox = QueueInbox()
+        self._recorder = Recorder(backend, run_options.execution_id)
+        self._calls: dict[EvalHash, Job] = {}
+        self._finisher = Finisher(self._graph, self._recorder, self._calls, self._notify)
+        self._dispatcher = Dispatcher(
+            self._graph,
+            backend,
+            executors,
+            looker,
+            self._inbox,
+            self._recorder,
+            self._finisher,
+            self._calls,
+            self._notify,
+            run_options,
+        )
+        self._task_hashes: dict[int, tuple[Task[..., Any], TaskHash]] = {}
+        self._new_id = _id_maker()
+
+    # The run as a whole
+
+    def run(self, root_expr: TaskExpression) -> Any:
+        """Reduce the root expression; returns its value or raises the error of the task."""
+        started = time.monotonic()
+        root = self._make_job(root_expr, None)
+        self._notify(ExecutionStarted(self._options.execution_id, root.task.fullname))
+        self._recorder.add_execution(self._execution(root, State.RUNNING))
+        state = State.CANCELLED
+        try:
+            self._graph.ready.append(root)
+            while root.phase not in _SETTLED:
+                self._advance()
+                if root.phase not in _SETTLED:
+                    self._wait(root)
+            state = State.COMPLETED if root.phase is Phase.DONE else State.FAILED
+            if root.phase is Phase.FAILED:
+                self._drain()
+        except DryRunResult:
+            raise
+        except Exception:
+            state = State.FAILED
+            raise
+        finally:
+            self._dispatcher.cancel_waiting()
+            self._end(root, state)
+            self._notify(
+                ExecutionEnded(self._options.execution_id, state, time.monotonic() - started)
+            )
+        if root.error is not None:
+            self._raise(root)
+        return root.value
+
+    def _end(self, root: Job, state: State) -> None:
+        """Write down how it ended. A run that did not get this far is found by its lease."""
+        if not root.is_announced and root.started is None:
+            root.started = now()
+        if not root.is_announced:
+            self._recorder.add_finished(root, state)
+        environment = self._environment()
+        if environment is not None:
+            self._recorder.add_value(environment)
+        self._recorder.add_execution(self._execution(root, state, environment))
+        self._recorder.flush()
+
+    def _execution(
+        self, root: Job, state: State, environment: PackedValue | None = None
+    ) -> ExecutionRecord:
+        moment = now()
+        return ExecutionRecord(
+            self._options.execution_id,
+            self._options.args,
+            root.id,
+            moment,
+            state,
+            moment,
+            environment.values[0].value_hash if environment is not None else None,
+        )
+
+    def _raise(self, root: Job) -> None:
+        assert root.error is not None
+        trace = trace_of(root.origin or root, root.error)
+        root.error.__taskgraph_trace__ = trace  # type: ignore[attr-defined]  # read by the front end
+        raise root.error
+
+    def _drain(self) -> None:
+        """After a failure: let what runs end, and record it; nothing new is started."""
+        dispatcher = self._dispatcher
+        dispatcher.is_draining = True
+        dispatcher.cancel_waiting()
+        self._advance()
+        while dispatcher.submitted or dispatcher.looking:
+            if not self._inbox.step():
+                self._receive(_NAP)
+            self._receive(0)
+            self._advance()
+            self._recorder.flush_if_due()
+
+    # One turn of the wheel
+
+    def _advance(self) -> None:
+        """Move all nodes that can move without waiting for anything outside."""
+        graph = self._graph
+        while graph.broken or graph.reduced or graph.ready:
+            if graph.broken:
+                broken, graph.broken = graph.broken, []
+                for node, cause in broken:
+                    self._finisher.break_(node, cause)
+            if graph.reduced:
+                reduced, graph.reduced = graph.reduced, []
+                for node in reduced:
+                    self._finisher.reduce(node)
+            if graph.ready:
+                ready, graph.ready = graph.ready[:_CHUNK], graph.ready[_CHUNK:]
+                self._dispatcher.take_ready(ready)
+            self._recorder.flush_if_due()
+
+    def _wait(self, root: Job) -> None:
+        """Wait for outcomes; rows are committed while there is nothing else to do."""
+        if self._inbox.step():
+            self._receive(0)
+            self._recorder.flush_if_due()
+            return
+        if self._recorder.is_dirty:
+            if self._receive(_GRACE):
+                self._recorder.flush_if_due()
+                return
+            self._recorder.flush()
+        if not self._dispatcher.submitted and not self._dispatcher.looking:
+            if self._receive(0):
+                return
+            self._fail_stuck(root)
+            return
+        self._receive(_NAP)
+        self._recorder.announce_slow()
+
+    def _receive(self, timeout: float) -> bool:
+        messages = self._inbox.take(timeout)
+        for message in messages:
+            if not isinstance(message, Returned | Raised):
+                message()
+                continue
+            job = self._dispatcher.submitted.pop(message.job_id, None)
+            if job is None:  # cancelled, and ended all the same
+                continue
+            if isinstance(message, Returned):
+                self._finisher.on_returned(job, message)
+            else:
+                self._finisher.on_raised(job, message)
+        return bool(messages)
+
+    def _fail_stuck(self, root: Job) -> None:
+        """Nothing runs and nothing is ready: a call waits for itself, by way of an equal one."""
+        stuck = next((each for each in self._calls.values() if each.phase is Phase.REDUCING), root)
+        error = CircularCallError(stuck.task.fullname, stuck.eval_hash or "")
+        self._finisher.fail(stuck, error, stuck)
+
+    # Making nodes
+
+    def _make_job(self, expr: TaskExpression, owner: Job | None) -> Job:
+        task = expr._task
+        if not isinstance(task, Task):
+            task = get_task_registry().get(expr.task_name)
+            if expr._options:
+                task = task.options(**expr._options)
+        options = merge_options(
+            task.base_options,
+            (owner.exported or NO_OPTIONS) if owner is not None else NO_OPTIONS,
+            task.call_options,
+            self._options.options,
+        )
+        return Job(self._new_id(), task, self._hash_of(task), expr, owner, options)
+
+    def _hash_of(self, task: Task[..., Any]) -> TaskHash:
+        """Return a task's hash, read once an execution: code that changes meanwhile counts next."""
+        known = self._task_hashes.get(id(task))
+        if known is None:
+            known = self._task_hashes[id(task)] = (task, task.get_hash())
+        return known[1]
+
+    def _notify(self, event: Event) -> None:
+        for observer in self._observers:
+            observer.notify(event)
+
+
+def _id_maker() -> Callable[[], JobId]:
+    """Return a maker of random ids; seeded once from the system, which is slow to ask."""
+    bits = random.Random(os.urandom(32)).getrandbits
+    return lambda: JobId(f"{bits(128):032x}")

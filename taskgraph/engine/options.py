@@ -1,0 +1,20 @@
+"""What a run is asked to do besides reducing its expression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from taskgraph.records import ExecutionId
+from taskgraph.tasks.options import NO_OPTIONS, Options
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What a run is asked to do besides reducing its expression."""
+
+    execution_id: ExecutionId
+    args: str = "[]"
+    use_cache: bool = True
+    is_dry: bool = False
+    default_executor: str = "threads"
+    options: Options = field(default_factory=lambda: NO_OPTIONS)

@@ -1,0 +1,278 @@
+"""The desk: settled jobs become rows, and the rows of a while one transaction.
+
+What is added is committed by `flush`: the loop calls it when it would otherwise wait, when the
+oldest row is `MAX_DELAY` old, and before a result is given to the caller.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import Any
+
+from taskgraph.engine.jobs import Job, Phase, WeighedArgument
+from taskgraph.engine.reduction import upstream_of
+from taskgraph.errors import UnhashableValueError, UnstorableValueError
+from taskgraph.hashing import (
+    CallHash,
+    TaskHash,
+    ValueHash,
+    digest_bytes,
+    hash_argument,
+    hash_record,
+)
+from taskgraph.ports import Backend
+from taskgraph.records import (
+    ArgumentRecord,
+    ArgumentResultRecord,
+    CallEdgeRecord,
+    CallNodeRecord,
+    EvaluationRecord,
+    ExecutionId,
+    ExecutionRecord,
+    JobId,
+    JobRecord,
+    PackedValue,
+    PartRecord,
+    RecordBatch,
+    State,
+    SubtreeTaskRecord,
+    TaskPartRecord,
+    TaskRecord,
+    ValueRecord,
+)
+from taskgraph.tasks.task import Task
+from taskgraph.values.pack import pack
+from taskgraph.values.preview import preview
+from taskgraph.worker import now
+
+MAX_DELAY = 0.020  # seconds from a result to its commit
+_ANNOUNCE_AFTER = 0.200  # seconds after which a job that still runs is shown as running
+_REMEMBERED = 20_000  # values that are known to be in the store, not to be packed again
+
+
+class Recorder:
+    """Collects the rows of one execution and writes them batch by batch."""
+
+    def __init__(self, backend: Backend, execution_id: ExecutionId) -> None:
+        self._backend = backend
+        self._execution_id = execution_id
+        self._batch = RecordBatch()
+        self._jobs: dict[JobId, JobRecord] = {}
+        self._values: dict[ValueHash, None] = {}
+        self._tasks: set[TaskHash] = set()
+        self._running: deque[tuple[float, Job]] = deque()
+        self._oldest: float | None = None
+
+    # What is added
+
+    def add_execution(self, execution: ExecutionRecord) -> None:
+        """Add or replace the row of the execution."""
+        self._batch.executions.append(execution)
+        self._touch()
+
+    def add_value(self, packed: PackedValue) -> None:
+        """Add a value with all that is inside it."""
+        value_hash = packed.values[0].value_hash
+        if value_hash in self._values:
+            return
+        self._remember(value_hash)
+        batch = self._batch
+        batch.values += packed.values
+        if packed.subvalues:
+            batch.subvalues += packed.subvalues
+        if packed.files:
+            batch.files += packed.files
+        self._touch()
+
+    def add_task(self, task: Task[..., Any], task_hash: TaskHash) -> None:
+        """Add a task's code, with its parts, once an execution."""
+        if task_hash in self._tasks:
+            return
+        self._tasks.add(task_hash)
+        batch = self._batch
+        source = task.source
+        batch.tasks.append(TaskRecord(task_hash, task.name, task.namespace, source))
+        # A task is a value too, under the very same hash.
+        batch.values += pack_or_name(task, ValueHash(task_hash)).values
+        if task.version is None:
+            for part in task.fingerprint.parts:
+                batch.parts.append(PartRecord(*part))
+                batch.task_parts.append(TaskPartRecord(task_hash, part.part_hash))
+
+    def add_reduction(self, job: Job, packed: PackedValue) -> None:
+        """Add what the body of a call returned: from here on it need not run again."""
+        assert job.eval_hash is not None and job.args_hash is not None
+        self.add_task(job.task, job.task_hash)
+        self.add_value(packed)
+        self._batch.evaluations.append(
+            EvaluationRecord(
+                job.eval_hash, job.task_hash, job.args_hash, packed.values[0].value_hash, now()
+            )
+        )
+        self._touch()
+
+    def add_running(self, job: Job) -> None:
+        """Note that a job was handed to an executor; it gets a row if it takes long."""
+        self._running.append((time.monotonic(), job))
+
+    def add_finished(self, job: Job, state: State) -> None:
+        """Add a finished job: its row, and the call that it was unless that is recorded already."""
+        self.add_task(job.task, job.task_hash)
+        owner = job.owner
+        while owner is not None and not owner.is_announced:
+            self._announce(owner)
+            owner = owner.owner
+        assert job.started is not None
+        self._jobs[job.id] = JobRecord(
+            job.id,
+            self._execution_id,
+            job.owner.id if job.owner is not None else None,
+            job.task_hash,
+            job.eval_hash,
+            job.call_hash,
+            job.started,
+            job.ended,
+            job.is_cached,
+            state,
+        )
+        job.is_announced = True
+        if job.call_hash is not None:
+            self._add_call(job, job.call_hash)
+        self._touch()
+
+    def _add_call(self, job: Job, call_hash: CallHash) -> None:
+        batch = self._batch
+        is_new = job.known_call != call_hash
+        if is_new:
+            assert job.eval_hash is not None and job.args_hash is not None
+            assert job.value_hash is not None
+            batch.call_nodes.append(
+                CallNodeRecord(
+                    call_hash,
+                    job.eval_hash,
+                    job.task.fullname,
+                    job.task_hash,
+                    job.args_hash,
+                    job.value_hash,
+                    job.ended or now(),
+                )
+            )
+            for order, child in enumerate(job.children):
+                if child.call_hash is not None:
+                    batch.call_edges.append(CallEdgeRecord(call_hash, child.call_hash, order))
+            for task_hash in job.subtree:
+                batch.subtree_tasks.append(SubtreeTaskRecord(call_hash, task_hash))
+        for argument in job.arguments:
+            self._add_argument(job, call_hash, argument, is_new)
+
+    def _add_argument(
+        self, job: Job, call_hash: CallHash, argument: WeighedArgument, is_new: bool
+    ) -> None:
+        value_hash = argument.value_hash
+        if value_hash is None:
+            return
+        upstream: list[CallHash] = []
+        if argument.given is not argument.value and job.owner is not None:
+            upstream = upstream_of(argument.given, job.owner)
+        if not is_new and not upstream:
+            return
+        arg_hash = hash_argument(call_hash, argument.position, argument.key, value_hash)
+        if is_new:
+            if not argument.is_recorded and value_hash not in self._values:
+                self.add_value(pack_or_name(argument.value, value_hash))
+            self._batch.arguments.append(
+                ArgumentRecord(arg_hash, call_hash, value_hash, argument.position, argument.key)
+            )
+        for result_call in upstream:
+            self._batch.argument_results.append(ArgumentResultRecord(arg_hash, result_call))
+
+    def _announce(self, job: Job) -> None:
+        """Write a job down as running: others point at it, or it takes its time."""
+        self.add_task(job.task, job.task_hash)
+        job.is_announced = True
+        self._jobs[job.id] = JobRecord(
+            job.id,
+            self._execution_id,
+            job.owner.id if job.owner is not None else None,
+            job.task_hash,
+            job.eval_hash,
+            None,
+            job.started or now(),
+            None,
+            False,
+            State.RUNNING,
+        )
+        self._touch()
+
+    def _remember(self, value_hash: ValueHash) -> None:
+        if len(self._values) >= _REMEMBERED:
+            self._values.clear()
+        self._values[value_hash] = None
+
+    # When it is written
+
+    def _touch(self) -> None:
+        if self._oldest is None:
+            self._oldest = time.monotonic()
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether anything waits to be written."""
+        return self._oldest is not None
+
+    def announce_slow(self) -> None:
+        """Give a row to the jobs that have been running for a while."""
+        border = time.monotonic() - _ANNOUNCE_AFTER
+        running = self._running
+        while running and running[0][0] <= border:
+            _, job = running.popleft()
+            if job.phase is Phase.RUNNING and not job.is_announced:
+                while job is not None and not job.is_announced:
+                    self._announce(job)
+                    job = job.owner  # type: ignore[assignment]  # the loop's condition says so
+
+    def flush_if_due(self) -> None:
+        """Write if the oldest row has waited long enough."""
+        if self._oldest is not None and time.monotonic() - self._oldest >= MAX_DELAY:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write all rows in one transaction.
+
+        Raises:
+            DatabaseError: Nothing of the batch was written.
+        """
+        self.announce_slow()
+        if self._oldest is None:
+            return
+        batch = self._batch
+        batch.jobs = list(self._jobs.values())
+        self._backend.record(batch)
+        self._batch = RecordBatch()
+        self._jobs = {}
+        self._oldest = None
+
+
+def pack_or_name(value: Any, value_hash: ValueHash) -> PackedValue:
+    """Return a value packed; one that cannot be stored is recorded by its name alone."""
+    try:
+        packed = pack(value)
+    except (UnhashableValueError, UnstorableValueError):
+        return unstored_value(value, value_hash)
+    if packed.values[0].value_hash != value_hash:
+        # The caller changed it in place since it was weighed; what was weighed is gone.
+        return unstored_value(value, value_hash)
+    return packed
+
+
+def unstored_value(value: Any, value_hash: ValueHash) -> PackedValue:
+    """Return the row that stands for a value that is not in the store."""
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    record = ValueRecord(value_hash, kind, "unstored", b"", 0, preview(value), digest_bytes(b""))
+    return PackedValue((record,))
+
+
+def name_of_unstored(job_id: JobId) -> ValueHash:
+    """Return the identity of a result that has none of its own: it is named by its job."""
+    return ValueHash(hash_record("unstored", job_id))

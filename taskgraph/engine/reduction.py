@@ -1,0 +1,195 @@
+"""The graph of nodes: who waits for whom. Data only; nothing here runs, hashes or records.
+
+Planting an expression makes a node for it and for all that it needs; settling or failing a node
+moves on those that wait for it. Both work with lists instead of recursion, so that depth costs
+memory only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from taskgraph.engine.jobs import Job, Node, Operation, Phase, Wait
+from taskgraph.expression import (
+    Expression,
+    SchedulerExpression,
+    TaskExpression,
+    find_expressions,
+)
+from taskgraph.hashing import ATOMIC_TYPES, CallHash
+
+MakeJob = Callable[[TaskExpression, Job | None], Job]
+
+
+class Graph:
+    """Nodes in their dependencies.
+
+    Attributes:
+        ready: Nodes whose inputs are all values, in the order in which they became so.
+        reduced: Nodes all of whose awaited expressions are values.
+        broken: Nodes that were reducing, or followed another one, when what they need failed.
+    """
+
+    def __init__(self, make_job: MakeJob) -> None:
+        self._make_job = make_job
+        self.ready: list[Node] = []
+        self.reduced: list[Node] = []
+        self.broken: list[tuple[Node, Node]] = []
+
+    def plant(self, value: Any, owner: Job, waiter: Node) -> bool:
+        """Make nodes for all expressions in a value, and let ``waiter`` wait for them.
+
+        Returns:
+            Whether there is anything to wait for; if not, the value is concrete.
+
+        Raises:
+            UnknownTaskError: An expression names a task that is not defined here.
+        """
+        roots = find_expressions(value)
+        if not roots:
+            return False
+        self._grow(roots, owner)
+        self._link(roots, owner, waiter)
+        if waiter.wait is not None and waiter.wait.needs == 0:
+            self.reduced.append(waiter)
+        return True
+
+    def _grow(self, roots: list[Expression], owner: Job) -> None:
+        """Make the nodes, innermost first: so are children ordered, whatever the timing."""
+        nodes = owner.nodes
+        # An expression comes off the stack twice: first to make its node and those of its inputs,
+        # then, when all of these are there, to be linked to them.
+        stack: list[tuple[Expression, list[Expression] | None]] = [(e, None) for e in roots[::-1]]
+        while stack:
+            expr, inner = stack.pop()
+            if inner is None:
+                if id(expr) in nodes:
+                    continue
+                node = self._make_node(expr, owner)
+                nodes[id(expr)] = node
+                inner = _inputs_of(node)
+                if inner:
+                    stack.append((expr, inner))
+                    stack.extend((each, None) for each in reversed(inner))
+                    continue
+            node = nodes[id(expr)]
+            if isinstance(node, Job):
+                owner.children.append(node)
+            if inner:
+                self._link(inner, owner, node)
+                if node.wait is not None and node.wait.needs > 0:
+                    continue
+            if node.phase is Phase.WAITING:
+                self.ready.append(node)
+
+    def _make_node(self, expr: Expression, owner: Job) -> Node:
+        if isinstance(expr, TaskExpression):
+            return self._make_job(expr, owner)
+        return Operation(expr, owner)
+
+    def _link(self, needed: list[Expression], owner: Job, waiter: Node) -> None:
+        wait = Wait(waiter)
+        waiter.wait = wait
+        for expr in needed:
+            node = owner.nodes[id(expr)]
+            if node.phase is Phase.DONE:
+                continue
+            if node.phase in {Phase.FAILED, Phase.DROPPED}:
+                self._break(wait, node)
+                return
+            node.waiters.append(wait)
+            wait.needs += 1
+
+    def follow(self, leader: Job, follower: Job) -> None:
+        """Let a job wait for an equal one that is on its way."""
+        follower.phase = Phase.FOLLOWING
+        follower.wait = Wait(follower)
+        follower.wait.needs = 1
+        leader.waiters.append(follower.wait)
+
+    def settle(self, node: Node) -> None:
+        """Mark a node as done: it has its value. Those that wait for it move on."""
+        node.phase = Phase.DONE
+        node.template = None
+        waiters, node.waiters = node.waiters, []
+        for wait in waiters:
+            wait.needs -= 1
+            if wait.needs == 0 and wait.node.wait is wait:
+                waiting = wait.node
+                (self.ready if waiting.phase is Phase.WAITING else self.reduced).append(waiting)
+
+    def fail(self, node: Node, error: BaseException, origin: Job | None) -> None:
+        """Mark a node as failed. Those that wait for it as an input are dropped in their turn.
+
+        Args:
+            node: The node.
+            error: What was raised.
+            origin: The job whose body raised it.
+        """
+        node.phase = Phase.FAILED
+        node.error = error
+        node.origin = origin
+        self._break_waiters(node)
+
+    def _break_waiters(self, node: Node) -> None:
+        stack = [node]
+        while stack:
+            failed = stack.pop()
+            waiters, failed.waiters = failed.waiters, []
+            for wait in waiters:
+                dropped = self._break(wait, failed)
+                if dropped is not None:
+                    stack.append(dropped)
+
+    def _break(self, wait: Wait, cause: Node) -> Node | None:
+        """Void a wait; returns its node if that was dropped, so that its own waiters break."""
+        node = wait.node
+        if node.wait is not wait:
+            return None
+        node.wait = None
+        if node.phase is not Phase.WAITING:
+            self.broken.append((node, cause))
+            return None
+        node.phase = Phase.DROPPED
+        node.error = cause.error
+        node.origin = cause.origin
+        return node
+
+
+def _inputs_of(node: Node) -> list[Expression]:
+    """Return the expressions that must be values before the node can run."""
+    expr = node.expr
+    if isinstance(expr, SchedulerExpression):
+        return []
+    inner: list[Expression] = []
+    for given in expr._inputs():
+        if type(given) not in ATOMIC_TYPES:
+            inner += find_expressions(given)
+    if isinstance(node, Job) and node.task.binder.lazy_defaults:
+        assert isinstance(expr, TaskExpression)
+        inner += node.task.binder.missing_lazy_defaults(expr.args, expr.kwargs).values()
+    return inner
+
+
+def upstream_of(given: Any, owner: Job) -> list[CallHash]:
+    """Return the calls that a value came from: those that its expressions reach.
+
+    Operators are looked through, calls are not. Linear in what is reached, and asked for only when
+    a job is recorded.
+    """
+    found: dict[CallHash, None] = {}
+    seen: set[int] = set()
+    stack = find_expressions(given)
+    while stack:
+        expr = stack.pop()
+        if id(expr) in seen:
+            continue
+        seen.add(id(expr))
+        node = owner.nodes[id(expr)]
+        if isinstance(node, Job):
+            if node.call_hash is not None:
+                found[node.call_hash] = None
+        else:
+            stack += _inputs_of(node)
+    return list(found)

@@ -1,0 +1,87 @@
+"""The trace of a failed run in the user's words: tasks and values, outermost first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from taskgraph.engine.jobs import Job
+from taskgraph.expression import TaskExpression
+from taskgraph.ports import FrameRecord
+from taskgraph.values.preview import preview
+
+_MOST_JOBS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFrame:
+    """A call on the way from the root to the failure."""
+
+    job_id: str
+    task: str
+    filename: str
+    lineno: int
+    arguments: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskTrace:
+    """Where a run failed.
+
+    Attributes:
+        tasks: The calls from the root to the one that raised.
+        frames: The user's frames inside of that one.
+        error: The exception in one line.
+    """
+
+    tasks: tuple[TaskFrame, ...]
+    frames: tuple[FrameRecord, ...]
+    error: str
+
+    def format(self) -> str:
+        """Return the trace as text, in the form of Python's own."""
+        lines = ["Task trace (outermost task first):"]
+        hidden = len(self.tasks) - _MOST_JOBS
+        for index, task in enumerate(self.tasks):
+            if hidden > 0 and index == _MOST_JOBS // 2:
+                lines.append(f"  ... {hidden} more tasks ...")
+            if hidden > 0 and _MOST_JOBS // 2 <= index < _MOST_JOBS // 2 + hidden:
+                continue
+            where = f'file "{task.filename}", line {task.lineno}'
+            lines.append(f"  Job {task.job_id[:8]}, task {task.task}, {where}")
+            lines += [f"    {name} = {shown}" for name, shown in task.arguments]
+        for frame in self.frames:
+            lines.append(f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}')
+            if frame.line:
+                lines.append(f"    {frame.line}")
+        lines.append(self.error)
+        return "\n".join(lines)
+
+
+def trace_of(origin: Job, error: BaseException) -> TaskTrace:
+    """Return the trace from the root to the job whose body raised."""
+    jobs: list[Job] = []
+    job: Job | None = origin
+    while job is not None:
+        jobs.append(job)
+        job = job.owner
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return TaskTrace(tuple(_frame_of(each) for each in reversed(jobs)), origin.frames, text)
+
+
+def _frame_of(job: Job) -> TaskFrame:
+    code = getattr(job.task.func, "__code__", None)
+    filename = code.co_filename if code is not None else "?"
+    lineno = code.co_firstlineno if code is not None else 0
+    return TaskFrame(job.id, job.task.fullname, filename, lineno, _arguments_of(job))
+
+
+def _arguments_of(job: Job) -> tuple[tuple[str, str], ...]:
+    if job.arguments:
+        return tuple(
+            (each.key or f"*{each.position}", preview(each.value)) for each in job.arguments
+        )
+    assert isinstance(job.expr, TaskExpression)
+    given: list[tuple[str, Any]] = [(f"*{i}", each) for i, each in enumerate(job.expr.args)]
+    given += list(job.expr.kwargs.items())
+    return tuple((name, preview(value)) for name, value in given)

@@ -1,0 +1,112 @@
+"""Weighing: from a ready job to its arguments' hashes, args_hash and eval_hash.
+
+Values that come from other calls are not hashed again. Files that must be looked at first are
+named to the caller, who has a pool for that; nothing here blocks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from taskgraph.engine.jobs import Job, WeighedArgument
+from taskgraph.errors import UnhashableValueError
+from taskgraph.expression import Expression, SchedulerExpression, TaskExpression, find_expressions
+from taskgraph.hashing import ATOMIC_TYPES, ValueHash, hash_args, hash_eval, hash_record
+from taskgraph.values import walk
+from taskgraph.values.weigh import hash_value
+
+
+def evaluate_inputs(job: Job) -> None:
+    """Put the values of its inputs into a ready job: what its function will be called with."""
+    expr = job.expr
+    assert isinstance(expr, TaskExpression)
+    if isinstance(expr, SchedulerExpression):
+        job.args, job.kwargs = expr.args, expr.kwargs
+        return
+    lazy = job.task.binder.lazy_defaults
+    given = expr.kwargs
+    if lazy:
+        given = {**given, **job.task.binder.missing_lazy_defaults(expr.args, given)}
+    if job.wait is None:
+        job.args, job.kwargs = expr.args, given
+        return
+    assert job.owner is not None
+    resolved = job.owner.resolved
+    job.args = tuple([resolved(each) for each in expr.args])
+    job.kwargs = {name: resolved(each) for name, each in given.items()}
+
+
+def find_unread(job: Job) -> list[Any]:
+    """Return the files and the like in a job's own arguments, to be looked at before weighing.
+
+    Those that come from other calls were looked at when these ended, or when their cached values
+    were checked; those that the caller wrote down may have changed since anybody looked.
+    """
+    unread: list[Any] = []
+    for value in (*job.args, *job.kwargs.values()):
+        if type(value) not in ATOMIC_TYPES:
+            unread += walk.find_live(value)
+    return unread
+
+
+def weigh(job: Job) -> None:
+    """Hash a job's arguments and make its args_hash and eval_hash.
+
+    Raises:
+        UnhashableValueError: An argument has no stable hash; names the path to it.
+        TypeError: The arguments do not fit the signature.
+    """
+    expr = job.expr
+    assert isinstance(expr, TaskExpression)
+    binder = job.task.binder
+    values = binder.bind(job.args, job.kwargs)
+    given = values
+    if job.wait is not None:
+        given = binder.bind(expr.args, {**_lazy_defaults(job), **expr.kwargs})
+    ignored = binder.ignored
+    weighed: list[WeighedArgument] = []
+    labels: list[tuple[str, str]] = []
+    for bound, raw in zip(values, given, strict=True):
+        argument = WeighedArgument(bound.position, bound.key, raw.value, bound.value, None, False)
+        weighed.append(argument)
+        if bound.label in ignored:
+            _weigh_ignored(argument)
+            continue
+        value_hash = _weigh_argument(job, argument, bound.label)
+        argument.value_hash = value_hash
+        labels.append((bound.label, value_hash))
+    job.arguments = weighed
+    job.args_hash = hash_args(labels)
+    job.eval_hash = hash_eval(job.task_hash, job.args_hash)
+
+
+def _lazy_defaults(job: Job) -> dict[str, Expression]:
+    expr = job.expr
+    assert isinstance(expr, TaskExpression)
+    if not job.task.binder.lazy_defaults:
+        return {}
+    return job.task.binder.missing_lazy_defaults(expr.args, expr.kwargs)
+
+
+def _weigh_argument(job: Job, argument: WeighedArgument, label: str) -> ValueHash:
+    raw = argument.given
+    if argument.value is not raw and job.owner is not None:
+        nodes = [job.owner.nodes[id(each)] for each in find_expressions(raw)]
+        if isinstance(raw, Expression):
+            node = nodes[0]
+            if node.value_hash is not None:
+                argument.is_recorded = isinstance(node, Job)
+                job.is_uncacheable |= node.is_unstored
+                return node.value_hash
+        if any(node.is_unstored for node in nodes):
+            # What is made of a value without a hash has none either: it is named by this job.
+            job.is_uncacheable = True
+            return ValueHash(hash_record("unstored argument", job.id, label))
+    return hash_value(argument.value, f"args.{label.lstrip('*')}")
+
+
+def _weigh_ignored(argument: WeighedArgument) -> None:
+    try:
+        argument.value_hash = hash_value(argument.value)
+    except UnhashableValueError:
+        argument.value_hash = None

@@ -1,0 +1,1 @@
+"""Where users' code runs: inline, threads, processes. Each knows the port and nothing else."""

@@ -1,0 +1,108 @@
+"""Runs calls on threads of this process."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Sequence
+
+from taskgraph.ports import Call, Inbox
+from taskgraph.records import JobId
+from taskgraph.worker import run_call
+
+# While threads run Python code, the scheduler gets the interpreter back only after a switch
+# interval: with the default of 5 ms a commit of many rows takes hundreds of milliseconds.
+_SWITCH_INTERVAL = 0.0002
+
+
+class ThreadExecutor:
+    """Runs calls on a fixed number of threads, which take them from one queue.
+
+    Args:
+        name: The name that tasks choose it by.
+        max_workers: How many threads; by default one for each core.
+    """
+
+    def __init__(self, name: str = "threads", max_workers: int | None = None) -> None:
+        self.name = name
+        self._size = max_workers or os.cpu_count() or 1
+        self._calls: deque[tuple[Call, Inbox]] = deque()
+        # A condition instead of a queue: calls are cancelled and counted under the same lock.
+        self._changed = threading.Condition()
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._is_stopping = False
+        self._inbox: Inbox | None = None
+        self._old_interval: float | None = None
+
+    def start(self, inbox: Inbox) -> None:
+        """Take note of where outcomes go; threads are made when there are calls for them."""
+        self._inbox = inbox
+        self._is_stopping = False
+        if self._old_interval is None and sys.getswitchinterval() > _SWITCH_INTERVAL:
+            self._old_interval = sys.getswitchinterval()
+            sys.setswitchinterval(_SWITCH_INTERVAL)
+
+    def submit(self, calls: Sequence[Call]) -> None:
+        """Queue calls, and wake or make as many threads as can be of use."""
+        inbox = self._inbox
+        assert inbox is not None, "start comes before submit"
+        with self._changed:
+            self._calls.extend((call, inbox) for call in calls)
+            missing = min(len(self._calls) - self._idle, self._size - len(self._threads))
+            for _ in range(max(0, missing)):
+                number = len(self._threads) + 1
+                thread = threading.Thread(
+                    target=self._work, name=f"taskgraph-{self.name}-{number}", daemon=True
+                )
+                self._threads.append(thread)
+                thread.start()
+            self._changed.notify(min(len(calls), self._size))
+
+    def cancel(self, job_ids: Sequence[JobId]) -> list[JobId]:
+        """Drop calls that no thread has taken."""
+        unwanted = set(job_ids)
+        with self._changed:
+            dropped = [call.job_id for call, _ in self._calls if call.job_id in unwanted]
+            kept = [each for each in self._calls if each[0].job_id not in unwanted]
+            self._calls.clear()
+            self._calls.extend(kept)
+        return dropped
+
+    def stop(self) -> None:
+        """Let the threads end after the calls that they run; nobody waits for them."""
+        with self._changed:
+            self._is_stopping = True
+            self._calls.clear()
+            self._changed.notify_all()
+        self._threads = []
+        if self._old_interval is not None:
+            sys.setswitchinterval(self._old_interval)
+            self._old_interval = None
+
+    def _work(self) -> None:
+        calls = self._calls
+        while True:
+            try:
+                call, inbox = calls.popleft()
+            except IndexError:
+                if not self._rest():
+                    return
+                continue
+            # Each outcome is handed over at once: the next call may take an hour.
+            inbox.deliver([run_call(call)])
+
+    def _rest(self) -> bool:
+        """Wait for calls; False if there will be none."""
+        with self._changed:
+            self._idle += 1
+            try:
+                while not self._calls:
+                    if self._is_stopping:
+                        return False
+                    self._changed.wait()
+                return True
+            finally:
+                self._idle -= 1

@@ -1,0 +1,1 @@
+"""Tasks: options, names, the registry and the decorators that fill it."""

@@ -1,0 +1,113 @@
+"""The decorators `task` and `scheduler_task`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, ParamSpec, TypeVar, overload
+
+from taskgraph.tasks.names import compute_namespace
+from taskgraph.tasks.registry import get_task_registry
+from taskgraph.tasks.task import SchedulerTask, Task
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@overload
+def task(func: Callable[P, R]) -> Task[P, R]: ...
+
+
+@overload
+def task(
+    *,
+    name: str | None = None,
+    namespace: str | None = None,
+    version: str | None = None,
+    hash_includes: Sequence[Any] = (),
+    source: str | None = None,
+    **options: Any,
+) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+
+
+def task(
+    func: Callable[..., Any] | None = None,
+    *,
+    name: str | None = None,
+    namespace: str | None = None,
+    version: str | None = None,
+    hash_includes: Sequence[Any] = (),
+    source: str | None = None,
+    **options: Any,
+) -> Any:
+    """Make a task of a function; usable bare or with arguments.
+
+    Args:
+        func: The function; a plain one or ``async``.
+        name: The task's name, by default the function's.
+        namespace: Where the name is at home, by default the variable ``taskgraph_namespace`` of the
+            module, or what `taskgraph.namespace` set.
+        version: Replaces the code in the hash: only a new version makes the task run again.
+        hash_includes: Values that count in the hash as well.
+        source: The source text, for functions that were made at run time.
+        options: See `taskgraph.tasks.options.KNOWN_OPTIONS`.
+
+    Raises:
+        TaskNameError: Name or namespace is not made of identifiers.
+        TaskOptionError: An option is unknown or has a value that it cannot have.
+        TypeError: ``nout`` is not a non-negative integer.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Task[..., Any]:
+        return _register(
+            Task(
+                function,
+                name=name if name is not None else _name_of(function),
+                namespace=compute_namespace(function, namespace),
+                version=version,
+                hash_includes=hash_includes,
+                source=source,
+                options=options,
+            )
+        )
+
+    return decorate if func is None else decorate(func)
+
+
+def scheduler_task(
+    name: str | None = None, namespace: str | None = None, version: str = "1", **options: Any
+) -> Callable[[Callable[P, Generator[Any, Any, R]]], SchedulerTask[P, R]]:
+    """Make a scheduler task of a generator: it sees its arguments unevaluated.
+
+    The generator yields the expressions to evaluate, any nested value of them, and is sent their
+    values; an error of theirs is raised at the ``yield``. It returns a value or an expression::
+
+        @scheduler_task()
+        def first_true(exprs):
+            for expr in exprs:
+                value = yield expr
+                if value:
+                    return value
+            return None
+    """
+
+    def decorate(function: Callable[P, Generator[Any, Any, R]]) -> SchedulerTask[P, R]:
+        made: SchedulerTask[P, R] = SchedulerTask(
+            function,  # type: ignore[arg-type]  # its call stands for what the generator returns
+            name=name if name is not None else _name_of(function),
+            namespace=compute_namespace(function, namespace),
+            version=version,
+            options=options,
+        )
+        _register(made)
+        return made
+
+    return decorate
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def _register(made: Task[..., Any]) -> Task[..., Any]:
+    get_task_registry().add(made)
+    return made

@@ -1,0 +1,99 @@
+"""Binding of arguments: `f(1)`, `f(x=1)` and a default of 1 are one and the same call."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from taskgraph.expression import Expression
+
+_POSITIONAL = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+
+
+class BoundArgument(NamedTuple):
+    """One argument in its place.
+
+    Attributes:
+        label: How it enters ``args_hash``: the parameter's name, ``*`` or ``**name``.
+        position: Its position in the signature; None for items of ``**kwargs``.
+        key: The parameter's name; None for items of ``*args``.
+    """
+
+    label: str
+    position: int | None
+    key: str | None
+    value: Any  # the user's
+
+
+class Binder:
+    """Binds arguments to one signature, quickly where the signature is a plain one."""
+
+    __slots__ = (
+        "_defaults",
+        "_is_plain",
+        "_most",
+        "_names",
+        "_required",
+        "ignored",
+        "lazy_defaults",
+        "signature",
+    )
+
+    def __init__(self, signature: inspect.Signature, ignored: Sequence[str] = ()) -> None:
+        self.signature = signature
+        self.ignored = frozenset(ignored)
+        parameters = list(signature.parameters.values())
+        empty = inspect.Parameter.empty
+        self._names = tuple(each.name for each in parameters)
+        self._is_plain = all(each.kind in _POSITIONAL for each in parameters)
+        self._required = sum(1 for each in parameters if each.default is empty)
+        self._most = len(parameters)
+        self._defaults = {e.name: e.default for e in parameters if e.default is not empty}
+        self.lazy_defaults: Mapping[str, Expression] = {
+            name: default
+            for name, default in self._defaults.items()
+            if isinstance(default, Expression)
+        }
+
+    def check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Check that the arguments fit.
+
+        Raises:
+            TypeError: With Python's own words.
+        """
+        if self._is_plain and not kwargs and self._required <= len(args) <= self._most:
+            return
+        self.signature.bind(*args, **kwargs)
+
+    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[BoundArgument]:
+        """Return the arguments in the order of the signature, with defaults."""
+        if self._is_plain and not kwargs and len(args) == self._most:
+            return [
+                BoundArgument(name, position, name, value)
+                for position, (name, value) in enumerate(zip(self._names, args, strict=True))
+            ]
+        bound = self.signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        arguments: list[BoundArgument] = []
+        for index, (name, value) in enumerate(bound.arguments.items()):
+            match self.signature.parameters[name].kind:
+                case inspect.Parameter.VAR_POSITIONAL:
+                    arguments += [
+                        BoundArgument("*", index + offset, None, each)
+                        for offset, each in enumerate(value)
+                    ]
+                case inspect.Parameter.VAR_KEYWORD:
+                    arguments += [
+                        BoundArgument(f"**{key}", None, key, value[key]) for key in sorted(value)
+                    ]
+                case _:
+                    arguments.append(BoundArgument(name, index, name, value))
+        return arguments
+
+    def missing_lazy_defaults(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> dict[str, Expression]:
+        """Return the defaults that are expressions and were not given: they are evaluated too."""
+        given = set(self._names[: len(args)]) | set(kwargs)
+        return {n: each for n, each in self.lazy_defaults.items() if n not in given}

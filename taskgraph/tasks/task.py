@@ -1,0 +1,305 @@
+"""The Task: a function with a name, options and a hash. Calling it writes the call down."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Generic, ParamSpec, TypeVar, cast
+
+from taskgraph.errors import TaskOptionError
+from taskgraph.expression import SchedulerExpression, TaskExpression
+from taskgraph.fingerprint.code import Fingerprint, fingerprint, read_source
+from taskgraph.hashing import TaskHash, hash_record
+from taskgraph.tasks.names import check_name, check_namespace, join_name
+from taskgraph.tasks.options import (
+    NO_OPTIONS,
+    Options,
+    checked_options,
+    meaning_of,
+    merge_options,
+)
+from taskgraph.tasks.signature import Binder
+from taskgraph.values.weigh import hash_value
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Task(Generic[P, R]):
+    """A function that is run as a step of a workflow.
+
+    Attributes:
+        name: The task's own name.
+        namespace: Where the name is at home; may be empty.
+        func: The function as the user wrote it; None for a task that was read from the store and
+            is not defined here.
+        version: Replaces the code in the hash, if given.
+    """
+
+    expression_type: type[TaskExpression] = TaskExpression
+
+    def __init__(
+        self,
+        func: Callable[P, R] | None,
+        *,
+        name: str,
+        namespace: str = "",
+        version: str | None = None,
+        hash_includes: Sequence[Any] = (),
+        source: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        call_options: Options = NO_OPTIONS,
+    ) -> None:
+        check_name(name)
+        check_namespace(namespace)
+        self.name = name
+        self.namespace = namespace
+        self.fullname = join_name(namespace, name)
+        self.func = func
+        self.version = version
+        self.hash_includes = tuple(hash_includes)
+        self._given_source = source
+        self.base_options = checked_options(self.fullname, options or {})
+        self.call_options = call_options
+        self._fingerprint: Fingerprint | None = None
+        self._binder: Binder | None = None
+        self._recorded_hash: TaskHash | None = None
+        if func is not None:
+            self.__doc__ = func.__doc__
+            self.__wrapped__ = func
+            self.__module__ = func.__module__
+            self.__qualname__ = func.__qualname__
+            self._check_config_args()
+        self.nout = self._infer_nout()
+
+    def _check_config_args(self) -> None:
+        for option in self.base_options.get("config_args", ()):
+            if option not in self.signature.parameters:
+                names = ", ".join(self.signature.parameters) or "none"
+                raise TaskOptionError(
+                    self.fullname,
+                    "config_args",
+                    f"there is no parameter named {option!r}; there are: {names}",
+                )
+
+    def _infer_nout(self) -> int | None:
+        nout = merge_options(self.base_options, self.call_options).get("nout")
+        if nout is not None or self.func is None:
+            return cast("int | None", nout)
+        annotation = getattr(self.func, "__annotations__", {}).get("return")
+        if isinstance(annotation, str):
+            # Only what may be a tuple is worth resolving, and what cannot be resolved is none.
+            try:
+                annotation = typing.get_type_hints(self.func).get("return")
+            except Exception:
+                return None
+        return get_tuple_type_length(annotation)
+
+    @property
+    def signature(self) -> inspect.Signature:
+        """The signature of the function."""
+        return self.binder.signature
+
+    @property
+    def binder(self) -> Binder:
+        """What binds arguments to the signature."""
+        if self._binder is None:
+            if self.func is None:
+                raise ValueError(f"Task {self.fullname} is not defined here; import its module.")
+            signature = inspect.signature(self.func)
+            self._binder = Binder(signature, self.base_options.get("config_args", ()))
+        return self._binder
+
+    @property
+    def source(self) -> str:
+        """The source text of the function, from its ``def`` on."""
+        if self._given_source is not None:
+            return self._given_source
+        return read_source(self.func) if self.func is not None else ""
+
+    @property
+    def load_module(self) -> str:
+        """The module that a worker imports to find the task."""
+        return cast(str, self.base_options.get("load_module") or self.__module__)
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What of the code counts; read once, at first use."""
+        if self._fingerprint is None:
+            if self.func is None:
+                raise ValueError(f"Task {self.fullname} is not defined here; import its module.")
+            self._fingerprint = fingerprint(self.func, self._given_source)
+        return self._fingerprint
+
+    @property
+    def hash(self) -> TaskHash:
+        """The hash over full name, code or version, and the options that change meaning."""
+        if self.func is None and self._recorded_hash is not None:
+            return self._recorded_hash
+        return self.get_hash()
+
+    def get_hash(self) -> TaskHash:
+        """Compute the hash from the code as it is now."""
+        code = f"version:{self.version}" if self.version is not None else self.fingerprint.code_hash
+        included = [hash_value(each, "hash_includes") for each in self.hash_includes]
+        options = merge_options(self.base_options, self.call_options)
+        meaning = [f"{name}={value!r}" for name, value in meaning_of(options)]
+        fields: list[str | int] = [self.fullname, code, len(included), *included, *meaning]
+        return TaskHash(hash_record("task", *fields))
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Write a call down; nothing runs.
+
+        Returns:
+            A `TaskExpression`. Type checkers are told that it is what the function returns, for
+            that is what it stands for wherever it goes.
+
+        Raises:
+            TypeError: The arguments do not fit the signature.
+        """
+        if self.func is not None:
+            try:
+                (self._binder or self.binder).check(args, kwargs)
+            except TypeError as error:
+                raise TypeError(f"{self.fullname}{self.signature}: {error}") from None
+        return cast(
+            R,
+            self.expression_type(
+                self.fullname, args, kwargs, self.call_options or None, None, self.nout, self
+            ),
+        )
+
+    def options(self, **options: Any) -> Task[P, R]:
+        """Return the same task with other options for the calls that are made of it."""
+        checked = checked_options(self.fullname, options)
+        twin = self._twin()
+        twin.call_options = merge_options(self.call_options, checked)
+        twin.nout = twin.call_options.get("nout", self.nout)
+        if "config_args" in checked:
+            twin._binder = Binder(self.signature, checked["config_args"])
+        return twin
+
+    def _twin(self) -> Task[P, R]:
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+    def partial(self, *args: Any, **kwargs: Any) -> PartialTask:
+        """Return the task with some arguments given already."""
+        return PartialTask(self, args, kwargs)
+
+    def get_task_options(self) -> dict[str, Any]:
+        """Return all options of the task."""
+        return dict(merge_options(self.base_options, self.call_options))
+
+    def get_task_option(self, name: str, default: Any = None) -> Any:
+        """Return one option of the task, or a default."""
+        return merge_options(self.base_options, self.call_options).get(name, default)
+
+    def has_task_option(self, name: str) -> bool:
+        """Tell whether an option was given."""
+        return name in self.base_options or name in self.call_options
+
+    def is_async(self) -> bool:
+        """Tell whether the function is a coroutine function."""
+        return inspect.iscoroutinefunction(self.func)
+
+    def __repr__(self) -> str:
+        return f"Task(fullname={self.fullname!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = {
+            "name": self.name,
+            "namespace": self.namespace,
+            "version": self.version,
+            "hash": self.hash,
+            "task_options": dict(self.call_options),
+        }
+        return _restore_task, (type(self), state)
+
+
+class PartialTask:
+    """A task with some of its arguments.
+
+    Attributes:
+        task: The task that will be called.
+        args: The positional arguments so far.
+        kwargs: The keyword arguments so far; those of a call override them.
+    """
+
+    __slots__ = ("args", "kwargs", "task")
+
+    def __init__(
+        self,
+        task: Task[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.task = task
+        self.args = tuple(args)
+        self.kwargs = dict(kwargs or {})
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Write down a call with all arguments."""
+        return self.task(*self.args, *args, **{**self.kwargs, **kwargs})
+
+    def partial(self, *args: Any, **kwargs: Any) -> PartialTask:
+        """Return the task with more arguments."""
+        return PartialTask(self.task, (*self.args, *args), {**self.kwargs, **kwargs})
+
+    def options(self, **options: Any) -> PartialTask:
+        """Return the same with other options for the task."""
+        return PartialTask(self.task.options(**options), self.args, self.kwargs)
+
+    def __repr__(self) -> str:
+        given = [repr(each) for each in self.args]
+        given += [f"{name}={self.kwargs[name]!r}" for name in sorted(self.kwargs)]
+        return f"{self.task.fullname}.partial({', '.join(given)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PartialTask, (self.task, self.args, self.kwargs)
+
+
+class SchedulerTask(Task[P, R]):
+    """A task that runs inside of the scheduler and sees its arguments unevaluated.
+
+    Its function is a generator that yields expressions, is sent their values, and returns a value
+    or an expression; a plain function that returns an expression will do as well.
+    """
+
+    expression_type = SchedulerExpression
+
+
+def get_tuple_type_length(annotation: Any) -> int | None:
+    """Return how many items a tuple type has, or None where that is not known."""
+    origin = typing.get_origin(annotation)
+    if origin is tuple:
+        items = typing.get_args(annotation)
+        if Ellipsis in items:
+            return None
+        return 0 if items == ((),) else len(items)
+    if isinstance(annotation, type) and issubclass(annotation, tuple):
+        fields = getattr(annotation, "_fields", None)
+        return len(fields) if fields is not None else None
+    return None
+
+
+def _restore_task(kind: type[Task[..., Any]], state: dict[str, Any]) -> Task[..., Any]:
+    """Make a task again from its stored state, with the function that is registered here."""
+    from taskgraph.tasks.registry import get_task_registry
+
+    fullname = join_name(state["namespace"], state["name"])
+    registered = get_task_registry().find(fullname)
+    if registered is not None:
+        options = state["task_options"]
+        task: Task[..., Any] = registered.options(**options) if options else registered._twin()
+    else:
+        task = kind(None, name=state["name"], namespace=state["namespace"])
+    task._recorded_hash = state["hash"]
+    return task
+
+
+def names_of(tasks: Iterable[Task[..., Any]]) -> list[str]:
+    """Return the sorted full names of tasks."""
+    return sorted(each.fullname for each in tasks)

@@ -1,0 +1,318 @@
+"""What tests of workflows and of plugs need: a backend in memory, an observer and a clock.
+
+`MemoryBackend` is held to the same contract as the database, references between rows included.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
+
+from taskgraph.errors import DatabaseError
+from taskgraph.events import Event
+from taskgraph.hashing import CallHash, EvalHash, TaskHash, ValueHash
+from taskgraph.records import (
+    ArgumentRecord,
+    ArgumentResultRecord,
+    CacheAnswer,
+    CacheQuery,
+    CallEdgeRecord,
+    CallFound,
+    CallNodeRecord,
+    EvaluationFound,
+    EvaluationRecord,
+    ExecutionId,
+    ExecutionRecord,
+    FileRecord,
+    JobId,
+    JobRecord,
+    LeaseRecord,
+    Micros,
+    PartRecord,
+    RecordBatch,
+    StoredResult,
+    SubtreeTaskRecord,
+    SubvalueRecord,
+    TagRecord,
+    TaskPartRecord,
+    TaskRecord,
+    ValueRecord,
+)
+
+EventType = TypeVar("EventType", bound=Event)
+
+
+def system_clock() -> Micros:
+    """Return the time now, in whole microseconds since 1970."""
+    return Micros(time.time_ns() // 1000)
+
+
+class FixedClock:
+    """A clock that stands still until it is told otherwise: call it for the time."""
+
+    def __init__(self, now: int = 1_700_000_000_000_000) -> None:
+        self.now = Micros(now)
+
+    def __call__(self) -> Micros:
+        """Return the time, in whole microseconds since 1970."""
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now = Micros(self.now + round(seconds * 1_000_000))
+
+
+class RecordingObserver:
+    """An observer that keeps what it was told, in order, in `events`."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def notify(self, event: Event) -> None:
+        """Take note of an event."""
+        self.events.append(event)
+
+    def of(self, kind: type[EventType]) -> list[EventType]:
+        """Return the events of one kind, in order."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+class _Reference(NamedTuple):
+    """A row's reference to another one, by table and key."""
+
+    table: str
+    key: object
+
+
+class MemoryBackend:
+    """The backend port in dictionaries, which tests may look into: one for each table.
+
+    Args:
+        clock: Gives the time by which leases expire.
+        is_gone: Tells whether the process that holds a lease has ended.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], Micros] = system_clock,
+        is_gone: Callable[[LeaseRecord], bool] = lambda lease: False,
+    ) -> None:
+        self.values: dict[ValueHash, ValueRecord] = {}
+        self.subvalues: dict[SubvalueRecord, SubvalueRecord] = {}
+        self.files: dict[ValueHash, FileRecord] = {}
+        self.tasks: dict[TaskHash, TaskRecord] = {}
+        self.parts: dict[str, PartRecord] = {}
+        self.task_parts: dict[TaskPartRecord, TaskPartRecord] = {}
+        self.call_nodes: dict[CallHash, CallNodeRecord] = {}
+        self.call_edges: dict[CallEdgeRecord, CallEdgeRecord] = {}
+        self.arguments: dict[str, ArgumentRecord] = {}
+        self.argument_results: dict[ArgumentResultRecord, ArgumentResultRecord] = {}
+        self.subtree_tasks: dict[SubtreeTaskRecord, SubtreeTaskRecord] = {}
+        self.evaluations: dict[EvalHash, EvaluationRecord] = {}
+        self.executions: dict[ExecutionId, ExecutionRecord] = {}
+        self.jobs: dict[JobId, JobRecord] = {}
+        self.tags: dict[str, TagRecord] = {}
+        self.leases: dict[str, LeaseRecord] = {}
+        self._calls_of: dict[EvalHash, list[CallNodeRecord]] = {}
+        self._tasks_of: dict[CallHash, set[TaskHash]] = {}
+        self._clock = clock
+        self._is_gone = is_gone
+        # Heartbeats come from a thread of their own.
+        self._lock = threading.Lock()
+        self._is_closed = False
+
+    def check_cache(self, queries: Sequence[CacheQuery]) -> list[CacheAnswer]:
+        """Answer all questions at once, in their order."""
+        self._check_open()
+        return [
+            CacheAnswer(self._evaluation(key), self._calls(key) if shallow else ())
+            for key, shallow in queries
+        ]
+
+    def record(self, batch: RecordBatch) -> None:
+        """Keep all rows of a batch, or none.
+
+        Raises:
+            DatabaseError: A row refers to one that does not exist.
+        """
+        self._check_open()
+        self._check_references(batch)
+        for value in batch.values:
+            old = self.values.get(value.value_hash)
+            if old is None or (value.trusted and not old.trusted):
+                self.values[value.value_hash] = value
+        _keep(self.subvalues, ((row, row) for row in batch.subvalues))
+        _keep(self.files, ((row.value_hash, row) for row in batch.files))
+        _keep(self.tasks, ((row.hash, row) for row in batch.tasks))
+        _keep(self.parts, ((row.part_hash, row) for row in batch.parts))
+        _keep(self.task_parts, ((row, row) for row in batch.task_parts))
+        for node in batch.call_nodes:
+            if node.call_hash not in self.call_nodes:
+                self.call_nodes[node.call_hash] = node
+                self._calls_of.setdefault(node.eval_hash, []).append(node)
+        _keep(self.call_edges, ((row, row) for row in batch.call_edges))
+        _keep(self.arguments, ((row.arg_hash, row) for row in batch.arguments))
+        _keep(self.argument_results, ((row, row) for row in batch.argument_results))
+        for row in batch.subtree_tasks:
+            self.subtree_tasks[row] = row
+            self._tasks_of.setdefault(row.call_hash, set()).add(row.task_hash)
+        self.evaluations.update((row.eval_hash, row) for row in batch.evaluations)
+        self.executions.update((row.id, row) for row in batch.executions)
+        self.jobs.update((row.id, row) for row in batch.jobs)
+        _keep(self.tags, ((row.tag_hash, row) for row in batch.tags))
+
+    def load_values(self, value_hashes: Sequence[ValueHash]) -> dict[ValueHash, StoredResult]:
+        """Return the stored values that exist under these hashes."""
+        self._check_open()
+        return {key: self._stored(key) for key in value_hashes if key in self.values}
+
+    def take(self, leases: Sequence[LeaseRecord]) -> list[LeaseRecord | None]:
+        """Take each lease that is free, expired, or whose holder on this host is gone.
+
+        Returns:
+            For each lease, None if it was taken, else the lease that is in the way.
+        """
+        self._check_open()
+        with self._lock:
+            now = self._clock()
+            answers: list[LeaseRecord | None] = []
+            for lease in leases:
+                other = self.leases.get(lease.key)
+                if (
+                    other is None
+                    or other.holder == lease.holder
+                    or other.expires < now
+                    or self._is_gone(other)
+                ):
+                    self.leases[lease.key] = lease
+                    answers.append(None)
+                else:
+                    answers.append(other)
+            return answers
+
+    def heartbeat(self, holder: str, expires: Micros) -> int:
+        """Prolong all leases of a holder; returns how many it still has. Callable by any thread."""
+        self._check_open()
+        with self._lock:
+            held = [lease for lease in self.leases.values() if lease.holder == holder]
+            for lease in held:
+                self.leases[lease.key] = lease._replace(expires=expires)
+            return len(held)
+
+    def release(self, holder: str, keys: Sequence[str]) -> None:
+        """Give leases back; those that the holder does not have are left alone."""
+        self._check_open()
+        with self._lock:
+            for key in keys:
+                lease = self.leases.get(key)
+                if lease is not None and lease.holder == holder:
+                    del self.leases[key]
+
+    def close(self) -> None:
+        """Refuse all further questions. A second call does nothing."""
+        self._is_closed = True
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise DatabaseError("memory", "it is closed")
+
+    def _stored(self, value_hash: ValueHash) -> StoredResult:
+        value = self.values[value_hash]
+        return StoredResult(
+            value.value_hash, value.type, value.format, value.value, value.content_digest
+        )
+
+    def _evaluation(self, eval_hash: EvalHash) -> EvaluationFound | None:
+        found = self.evaluations.get(eval_hash)
+        if found is None:
+            return None
+        calls = self._calls_of.get(eval_hash, ())
+        same = (call.call_hash for call in calls if call.value_hash == found.value_hash)
+        return EvaluationFound(self._stored(found.value_hash), found.timestamp, next(same, None))
+
+    def _calls(self, eval_hash: EvalHash) -> tuple[CallFound, ...]:
+        calls = sorted(
+            self._calls_of.get(eval_hash, ()), key=lambda call: (-call.timestamp, call.call_hash)
+        )
+        return tuple(
+            CallFound(
+                call.call_hash,
+                self._stored(call.value_hash),
+                call.timestamp,
+                frozenset(self._tasks_of.get(call.call_hash, ())),
+            )
+            for call in calls
+        )
+
+    def _check_references(self, batch: RecordBatch) -> None:
+        there: dict[str, tuple[Iterable[object], set[object]]] = {
+            "value": (self.values, {row.value_hash for row in batch.values}),
+            "task": (self.tasks, {row.hash for row in batch.tasks}),
+            "part": (self.parts, {row.part_hash for row in batch.parts}),
+            "call_node": (self.call_nodes, {row.call_hash for row in batch.call_nodes}),
+            "argument": (self.arguments, {row.arg_hash for row in batch.arguments}),
+            "execution": (self.executions, {row.id for row in batch.executions}),
+            "job": (self.jobs, {row.id for row in batch.jobs}),
+        }
+        for table, reference in _references(batch):
+            old, new = there[reference.table]
+            if reference.key is not None and reference.key not in new and reference.key not in old:
+                raise DatabaseError(
+                    "memory",
+                    "a row refers to one that does not exist. Nothing of the batch was written."
+                    f" Missing: {table} to {reference.table}.",
+                )
+
+
+def _references(batch: RecordBatch) -> Iterable[tuple[str, _Reference]]:
+    """Give each reference of the rows of a batch, with the table that it is in."""
+    for task in batch.tasks:
+        yield "task", _Reference("value", task.hash)
+    for subvalue in batch.subvalues:
+        yield "subvalue", _Reference("value", subvalue.parent_value_hash)
+        yield "subvalue", _Reference("value", subvalue.value_hash)
+    for file in batch.files:
+        yield "file", _Reference("value", file.value_hash)
+    for task_part in batch.task_parts:
+        yield "task_part", _Reference("task", task_part.task_hash)
+        yield "task_part", _Reference("part", task_part.part_hash)
+    for node in batch.call_nodes:
+        yield "call_node", _Reference("task", node.task_hash)
+        yield "call_node", _Reference("value", node.value_hash)
+    for edge in batch.call_edges:
+        yield "call_edge", _Reference("call_node", edge.parent_id)
+        yield "call_edge", _Reference("call_node", edge.child_id)
+    for argument in batch.arguments:
+        yield "argument", _Reference("call_node", argument.call_hash)
+        yield "argument", _Reference("value", argument.value_hash)
+    for result in batch.argument_results:
+        yield "argument_result", _Reference("argument", result.arg_hash)
+        yield "argument_result", _Reference("call_node", result.result_call_hash)
+    for subtree in batch.subtree_tasks:
+        yield "call_subtree_task", _Reference("call_node", subtree.call_hash)
+        yield "call_subtree_task", _Reference("task", subtree.task_hash)
+    for evaluation in batch.evaluations:
+        yield "evaluation", _Reference("task", evaluation.task_hash)
+        yield "evaluation", _Reference("value", evaluation.value_hash)
+    for execution in batch.executions:
+        yield "execution", _Reference("value", execution.environment_hash)
+    for job in batch.jobs:
+        yield "job", _Reference("execution", job.execution_id)
+        yield "job", _Reference("job", job.parent_id)
+        yield "job", _Reference("task", job.task_hash)
+        yield "job", _Reference("call_node", job.call_hash)
+
+
+Key = TypeVar("Key")
+Row = TypeVar("Row")
+
+
+def _keep(table: dict[Key, Row], rows: Iterable[tuple[Key, Row]]) -> None:
+    """Add rows whose keys are new; content-addressed rows that exist are left alone."""
+    for key, row in rows:
+        table.setdefault(key, row)
+
+
+__all__ = ["FixedClock", "MemoryBackend", "RecordingObserver", "system_clock"]

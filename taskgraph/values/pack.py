@@ -1,0 +1,84 @@
+"""Packing: a value and all that is recorded with it, as rows that can cross to a backend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from taskgraph.errors import UnstorableValueError
+from taskgraph.hashing import ATOMIC_TYPES, ValueHash, digest_bytes
+from taskgraph.values import codec
+from taskgraph.values.kinds import ValueKind
+from taskgraph.values.preview import preview
+from taskgraph.values.registry import kind_of
+from taskgraph.values.stored import FileRecord, PackedValue, SubvalueRecord, ValueRecord
+from taskgraph.values.weigh import Weight, hash_value
+from taskgraph.values.weigh import weigh as weigh_value
+
+_ATOM_NAMES = {cls: f"builtins.{cls.__name__}" for cls in ATOMIC_TYPES}
+
+
+def pack(value: Any, weight: Weight | None = None, *, max_size: int | None = None) -> PackedValue:
+    """Return a value with its subvalues and files, hashed and encoded.
+
+    Args:
+        value: Any value.
+        weight: What `weigh` gave for it, if that was done already.
+        max_size: How many bytes each encoded value may have at most.
+
+    Raises:
+        UnhashableValueError: Something inside has no stable hash.
+        UnstorableValueError: It cannot be pickled, or is larger than it may be.
+    """
+    if type(value) in ATOMIC_TYPES:
+        value_hash = hash_value(value) if weight is None else weight.value_hash
+        return PackedValue((_record(value, value_hash, _ATOM_NAMES[type(value)], max_size),))
+    if weight is None:
+        weight = weigh_value(value)
+    kind = kind_of(value)
+    root = _record(value, weight.value_hash, kind.type_name(value), max_size)
+    if not weight.subvalues and not kind.is_subvalue:
+        return PackedValue((root,))
+    return _pack_all(value, kind, root, weight, max_size)
+
+
+def _record(
+    value: Any, value_hash: ValueHash, type_name: str, max_size: int | None
+) -> ValueRecord:
+    format, payload = codec.encode(value)
+    size = len(payload)
+    if max_size is not None and size > max_size:
+        reason = (
+            f"it has {size:,} bytes, and {max_size:,} are allowed by the setting max_value_size; "
+            "raise it, or return a File"
+        )
+        raise UnstorableValueError(type_name, reason)
+    return ValueRecord(
+        value_hash,
+        type_name,
+        format,
+        payload,
+        size,
+        preview(value),
+        digest_bytes(payload),
+    )
+
+
+def _pack_all(
+    value: Any, kind: ValueKind, root: ValueRecord, weight: Weight, max_size: int | None
+) -> PackedValue:
+    values = {weight.value_hash: root}
+    files: list[FileRecord] = []
+    edges: list[SubvalueRecord] = []
+    file = kind.file_record(value, weight.value_hash)
+    if file is not None:
+        files.append(file)
+    for inner in weight.subvalues:
+        edges.append(SubvalueRecord(inner.parent_hash, inner.value_hash))
+        if inner.value_hash in values:
+            continue
+        type_name = inner.kind.type_name(inner.value)
+        values[inner.value_hash] = _record(inner.value, inner.value_hash, type_name, max_size)
+        file = inner.kind.file_record(inner.value, inner.value_hash)
+        if file is not None:
+            files.append(file)
+    return PackedValue(tuple(values.values()), tuple(edges), tuple(files))

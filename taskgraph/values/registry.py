@@ -1,0 +1,172 @@
+"""Which kind a value is of: one table for built-in kinds and those of strangers.
+
+What a type resolves to depends on the type and on what is registered, never on the order in which
+values were met.
+"""
+
+from __future__ import annotations
+
+import enum
+import threading
+import warnings
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from taskgraph.values.kinds import ValueKind, class_name
+
+ENTRY_POINT_GROUP = "taskgraph.values"
+
+# Where the kinds for the types of a top-level module are: our module, and the function in it that
+# registers them. Called when the first value of such a type (or of a subclass) is met.
+_BUILT_IN = {
+    "builtins": ("taskgraph.values.builtin", "register_builtin"),
+    "array": ("taskgraph.values.standard", "register_array"),
+    "datetime": ("taskgraph.values.standard", "register_datetime"),
+    "decimal": ("taskgraph.values.standard", "register_decimal"),
+    "enum": ("taskgraph.values.standard", "register_enum"),
+    "fractions": ("taskgraph.values.standard", "register_fractions"),
+    "numpy": ("taskgraph.values.arrays", "register_arrays"),
+    "pathlib": ("taskgraph.values.standard", "register_pathlib"),
+    "re": ("taskgraph.values.standard", "register_re"),
+    "uuid": ("taskgraph.values.standard", "register_uuid"),
+    "zoneinfo": ("taskgraph.values.standard", "register_zoneinfo"),
+}
+
+_exact: dict[type, ValueKind] = {}
+_bases: dict[type, ValueKind] = {}
+_names: dict[str, ValueKind] = {}
+_resolved: dict[type, ValueKind] = {}
+# Classes made at run time would otherwise be kept alive for ever.
+_MAX_RESOLVED = 10_000
+_loaded: set[str] = set()
+_lock = threading.RLock()
+
+
+def register(cls: type, kind: ValueKind, *, subclasses: bool = False) -> None:
+    """Say how values of a class behave; a later kind for the same class replaces the earlier.
+
+    Args:
+        cls: The class.
+        kind: How its values behave.
+        subclasses: Whether the kind is for subclasses, unless a nearer base has its own; and for
+            the class itself, unless it has one of its own too.
+    """
+    with _lock:
+        (_bases if subclasses else _exact)[cls] = kind
+        _names[kind.name or class_name(cls)] = kind
+        _resolved.clear()
+
+
+def kind_of(value: Any) -> ValueKind:
+    """Return the kind that a value is of."""
+    kind = _resolved.get(type(value))
+    return kind if kind is not None else kind_of_class(type(value))
+
+
+def kind_of_class(cls: type) -> ValueKind:
+    """Return the kind that values of a class are of."""
+    kind = _resolved.get(cls)
+    if kind is not None:
+        return kind
+    with _lock:
+        for base in cls.__mro__:
+            _load_built_in(base.__module__)
+        found = _find(cls)
+        if found is None:
+            _load_entry_points()
+            found = _find(cls) or _default(cls)
+        if len(_resolved) > _MAX_RESOLVED:
+            _resolved.clear()
+        _resolved[cls] = found
+        return found
+
+
+def kind_named(name: str) -> ValueKind:
+    """Return the kind under whose type name a value was stored.
+
+    Raises:
+        LookupError: No kind has this name, and no class can be imported by it.
+    """
+    with _lock:
+        _load_built_in("builtins")
+        _load_built_in(name)
+        if name not in _names:
+            _load_entry_points()
+        if name in _names:
+            return _names[name]
+        cls = _import_class(name)
+        if cls is None:
+            raise LookupError(f"there is no type named {name!r}")
+        return kind_of_class(cls)
+
+
+def _find(cls: type) -> ValueKind | None:
+    if cls in _exact:
+        return _exact[cls]
+    nearest = next((_bases[base] for base in cls.__mro__ if base in _bases), None)
+    # Files, handles and Value classes stay what they are, whatever methods they have.
+    if nearest is not None and nearest.is_subvalue:
+        return nearest
+    from taskgraph.values import objects
+
+    if callable(getattr(cls, objects.HASH_METHOD, None)):
+        return objects.BY_METHOD
+    # Members of a mixed-in enum (IntEnum, say) are members first: int comes earlier in their MRO.
+    if issubclass(cls, enum.Enum):
+        return _bases.get(enum.Enum, nearest)
+    return nearest
+
+
+def _default(cls: type) -> ValueKind:
+    from taskgraph.values import objects
+
+    return objects.default_kind(cls)
+
+
+def _load_built_in(module: str) -> None:
+    top = str(module).partition(".")[0]
+    if top not in _BUILT_IN or top in _loaded:
+        return
+    where, function = _BUILT_IN[top]
+    # First noted, then called: the kinds register themselves through the same door.
+    _loaded.add(top)
+    try:
+        getattr(import_module(where), function)()
+    except ImportError:
+        _loaded.discard(top)
+        raise
+
+
+def _load_entry_points() -> None:
+    if ENTRY_POINT_GROUP in _loaded:
+        return
+    _loaded.add(ENTRY_POINT_GROUP)
+    from importlib.metadata import entry_points
+
+    for entry_point in entry_points(group=ENTRY_POINT_GROUP):
+        # A distribution that cannot be loaded costs its own kinds only: its values then are of
+        # the default kind, so their keys change and nothing wrong is found.
+        try:
+            add_kinds: Callable[[Callable[..., None]], object] = entry_point.load()
+            add_kinds(register)
+        except Exception as error:
+            warnings.warn(
+                f"Entry point {entry_point.value!r} of group {ENTRY_POINT_GROUP} cannot be used: "
+                f"{type(error).__name__}: {error}. Its kinds of values are not known.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+
+def _import_class(name: str) -> type | None:
+    parts = name.split(".")
+    for cut in range(len(parts) - 1, 0, -1):
+        try:
+            found: Any = import_module(".".join(parts[:cut]))
+            for part in parts[cut:]:
+                found = getattr(found, part)
+        except (ImportError, AttributeError, ValueError):
+            continue
+        return found if isinstance(found, type) else None
+    return None

@@ -1,0 +1,106 @@
+"""Walks through values, looking for those that stand for something in the world.
+
+Never recursive. Values of builtin types alone cost next to nothing, however large they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from taskgraph.errors import UnhashableValueError
+from taskgraph.hashing import ATOMIC_TYPES, CONTAINER_TYPES, is_builtin
+from taskgraph.values.kinds import ValueKind, overrides
+from taskgraph.values.registry import kind_of
+
+# A kind that has one of these looks at the world.
+_LIVE_METHODS = ("is_valid", "needs_reading", "read", "refresh")
+
+
+def find_live(value: Any) -> list[Any]:
+    """Return the values inside that stand for something in the world (files above all)."""
+    return [each for each, kind in _each(value) if is_live(kind)]
+
+
+def is_live(kind: ValueKind) -> bool:
+    """Tell whether values of a kind may stop to match the world, or must be read."""
+    return any(overrides(kind, method) for method in _LIVE_METHODS)
+
+
+def find_unread(value: Any) -> list[Any]:
+    """Return the values inside that must be read before they can be hashed. Never blocks."""
+    return [each for each, kind in _each(value) if kind.needs_reading(each)]
+
+
+def read(value: Any, progress: Callable[[int], None] | None = None) -> None:
+    """Read all values inside that must be read; blocks on files.
+
+    Args:
+        value: Where to look.
+        progress: Told how many bytes were read since the last time.
+    """
+    for each, kind in _each(value):
+        if kind.needs_reading(each):
+            kind.read(each, progress)
+
+
+def refresh(value: Any) -> None:
+    """Have all values inside look at the world again; called where a task ran."""
+    for each, kind in _each(value):
+        kind.refresh(each)
+
+
+def find_invalid(value: Any) -> Any | None:
+    """Return the first value inside that no longer matches the world, None if all do."""
+    return next((each for each, kind in _each(value) if not kind.is_valid(each)), None)
+
+
+def is_valid_nested(value: Any) -> bool:
+    """Tell whether all values inside still match the world. May block on files."""
+    return all(kind.is_valid(each) for each, kind in _each(value))
+
+
+def find_kind(value: Any, is_wanted: Callable[[ValueKind], bool]) -> list[Any]:
+    """Return the values inside, at any depth, that are of a kind that is wanted."""
+    return [each for each, kind in _each(value) if is_wanted(kind)]
+
+
+def _each(value: Any) -> Iterator[tuple[Any, ValueKind]]:
+    """Yield each value inside that is no builtin, in order, once, before what lies in it."""
+    if is_builtin(value):
+        return
+    waiting = [value]
+    seen: dict[int, Any] = {}
+    while waiting:
+        each = waiting.pop()
+        cls = type(each)
+        if cls in ATOMIC_TYPES or id(each) in seen:
+            continue
+        # Kept, so that no other value gets its identity while the walk goes on.
+        seen[id(each)] = each
+        if cls in CONTAINER_TYPES:
+            inside = items_of(each)
+        else:
+            kind = kind_of(each)
+            yield each, kind
+            inside = inner_values(each, kind)
+        if inside and not set(map(type, inside)) <= ATOMIC_TYPES:
+            waiting += inside[::-1]
+
+
+def items_of(container: Any) -> list[Any]:
+    """Return what lies in an exact builtin container; keys and values by turns for dicts."""
+    if type(container) is dict:
+        return [each for pair in container.items() for each in pair]
+    return list(container)
+
+
+def inner_values(value: Any, kind: ValueKind) -> list[Any]:
+    """Return what lies inside a value of any other type, nothing if that cannot be told."""
+    if not overrides(kind, "subvalues") and not overrides(kind, "shape"):
+        return []
+    try:
+        return list(kind.subvalues(value))
+    except UnhashableValueError:
+        # What cannot be taken apart for its hash cannot be searched; weighing it says why.
+        return []

@@ -1,0 +1,62 @@
+"""Runs one call in whatever process this is, and weighs what came of it right there.
+
+User code goes through `run_call` only, in every executor.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from types import TracebackType
+
+from taskgraph.errors import UnhashableValueError, UnstorableValueError
+from taskgraph.ports import Call, FrameRecord, Outcome, Raised, Returned
+from taskgraph.records import Micros, PackedValue
+from taskgraph.values import walk
+from taskgraph.values.pack import pack
+
+
+def now() -> Micros:
+    """Return the time of day in whole microseconds since 1970 UTC."""
+    return Micros(time.time_ns() // 1000)
+
+
+def run_call(call: Call) -> Outcome:
+    """Run a call: the result is hashed and encoded where it was made.
+
+    A result that cannot be hashed or stored is returned all the same, with the reason. An error of
+    the user's code never leaves here as an exception; only what ends the process does.
+    """
+    started = now()
+    try:
+        value = call.func(*call.args, **call.kwargs)
+        walk.refresh(value)
+    except Exception as error:
+        return Raised(call.job_id, error, frames_of(error.__traceback__), started, now())
+    except SystemExit as error:
+        # sys.exit() in a task is a task that failed, not the end of the worker.
+        return Raised(call.job_id, error, frames_of(error.__traceback__), started, now())
+    ended = now()
+    packed, unstored = weigh_result(value)
+    return Returned(call.job_id, value, packed, unstored, started, ended)
+
+
+def weigh_result(value: object) -> tuple[PackedValue | None, str | None]:
+    """Return a result packed, or the reason why it cannot be."""
+    try:
+        return pack(value), None
+    except (UnhashableValueError, UnstorableValueError) as error:
+        return None, str(error)
+    except Exception as error:
+        # The value's own hooks (__getstate__, __reduce__, a ValueKind) may raise anything. The
+        # result is kept and its job recorded as uncached; hours of work are not thrown away.
+        return None, f"{type(error).__name__}: {error}"
+
+
+def frames_of(trace: TracebackType | None) -> tuple[FrameRecord, ...]:
+    """Return the user's frames of a traceback, outermost first, as text."""
+    frames = [
+        FrameRecord(each.filename, each.lineno or 0, each.name, each.line or "")
+        for each in traceback.extract_tb(trace)
+    ]
+    return tuple(each for each in frames if each.filename != __file__)

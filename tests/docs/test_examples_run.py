@@ -1,0 +1,61 @@
+"""The Python code in README.md and docs/ runs, and prints what the page says that it prints.
+
+All blocks fenced as ``python`` on a page are one program, run in an empty folder by a new process;
+line numbers in its tracebacks are those of the page. Blocks fenced as ``text output`` are what it
+prints, in order. ``python fragment`` is shown and not run: for signatures and for what the page
+says that it fails.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+_BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def program_of(text: str) -> str:
+    """Return the Python blocks of a page, each on the lines where the page has it."""
+    lines = [""] * (text.count("\n") + 1)
+    for match in _BLOCK.finditer(text):
+        if match[1] == "python":
+            start = text.count("\n", 0, match.start(2))
+            block = match[2].splitlines()
+            lines[start : start + len(block)] = block
+    return "\n".join(lines).rstrip()
+
+
+def output_of(text: str) -> str:
+    """Return what a page says that its program prints."""
+    return "".join(match[2] for match in _BLOCK.finditer(text) if match[1] == "text output")
+
+
+PROGRAMS = [page for page in PAGES if program_of(page.read_text(encoding="utf-8"))]
+
+
+def test_there_are_pages_with_programs() -> None:
+    assert ROOT / "README.md" in PROGRAMS
+
+
+@pytest.mark.parametrize("page", PROGRAMS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_code_on_the_page_runs(page: Path, tmp_path: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    script = tmp_path / f"{page.stem.replace('-', '_').lower()}.py"
+    script.write_text(program_of(text), encoding="utf-8")
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'backend'}", "NO_COLOR": "1"}
+    env.pop("TASKGRAPH_CONFIG", None)
+
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60
+    )
+
+    assert done.returncode == 0, done.stderr
+    if output_of(text):
+        assert done.stdout == output_of(text)

@@ -1,0 +1,48 @@
+"""The benchmarks run: tiny ones, of ours only, and no figure is looked at."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def _run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(CHECKOUT / "benchmarks" / "run.py"), "--quick", *arguments],
+        cwd=cwd,
+        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_a_quick_run_measures_every_workload(tmp_path: Path) -> None:
+    done = _run("--results", str(tmp_path / "results"), cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "results" / "latest.json").read_text())
+    measured = {key.split("/")[0] for key in report["medians"]}
+    assert measured == {"fanout", "chain", "tree", "tree_shallow", "hashing", "lookup", "flat"}
+
+
+def test_the_tables_are_written_between_the_marks_of_a_page(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- results: begin -->\nold\n<!-- results: end -->\nafter\n")
+
+    done = _run(
+        "--workloads", "fanout", "--results", str(tmp_path), "--readme", str(page), cwd=tmp_path
+    )
+
+    assert done.returncode == 0, done.stderr
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "W1 fan-out, fresh" in text
+    assert "old" not in text
