@@ -477,13 +477,12 @@ class ExpressionKind(ValueKind):
             inside = [*value.args, *(value.kwargs[name] for name in names)]
             return Shape("expression.simple", (value.func_name, len(value.args), *names), inside)
         names = sorted(value.kwargs)
-        inside = [
-            *value.args,
-            *(value.kwargs[name] for name in names),
-            dict(sorted((value._options or {}).items())),
-            dict(sorted((value._export_options or {}).items())),
-        ]
-        state = (value.task_name, isinstance(value, SchedulerExpression), len(value.args), *names)
+        inside = [*value.args, *(value.kwargs[name] for name in names)]
+        given = [each for each in (value._options, value._export_options) if each]
+        inside += [dict(sorted(each.items())) for each in given]
+        is_lazy = isinstance(value, SchedulerExpression)
+        layers = (bool(value._options), bool(value._export_options))
+        state = (value.task_name, is_lazy, *layers, len(value.args), *names)
         return Shape("expression.task", state, inside)
 
     def preview(self, value: Any) -> str:

@@ -97,7 +97,7 @@ def hash_builtin(value: object) -> ValueHash | None:
     return hash_proven(value)
 
 
-def hash_proven(value: object) -> ValueHash | None:
+def hash_proven(value: Any) -> ValueHash | None:
     """Do as `hash_builtin` for a value that was proven to be made of exact builtin types."""
     if type(value) is bytes and _LARGE < len(value) < 1 << 31:
         # What marshal would write, without the copy.
@@ -133,7 +133,7 @@ def _sorts_complex(value: object) -> bool:
 
 def hash_shape(
     tag: str,
-    state: object,
+    state: Any,
     children: Sequence[str] = (),
     *,
     buffers: Iterable[bytes | bytearray | memoryview] = (),

@@ -241,7 +241,7 @@ class MemoryBackend:
                 call.call_hash,
                 self._stored(call.value_hash),
                 call.timestamp,
-                frozenset(self._tasks_of.get(call.call_hash, ())),
+                frozenset({call.task_hash, *self._tasks_of.get(call.call_hash, ())}),
             )
             for call in calls
         )

@@ -33,10 +33,50 @@ _QUERY = frozenset({"mode", "immutable", "cache", "vfs"})
 # (SQLite's own default is 2 MB), and a page that is written again before it is checkpointed is
 # copied once instead of many times (SQLite's own default is 1,000 pages).
 _CACHE_KIB = 64 * 1024
-_CHECKPOINT_PAGES = 4000
+_CHECKPOINT_PAGES = 16_000
 
 #: SQL for the database's own clock, in whole microseconds since 1970.
 NOW = "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)"
+
+
+# What SQLite calls it (the start of the name of its code), what we call it, and what to do.
+_REASONS: tuple[tuple[str, type[DatabaseError], str], ...] = (
+    (
+        "SQLITE_READONLY",
+        DatabaseReadOnlyError,
+        "it cannot be written to ({message}). Check the permissions of {path} and of its folder, "
+        "or copy it to where you can write.",
+    ),
+    (
+        "SQLITE_FULL",
+        DatabaseFullError,
+        "database or disk is full. Nothing of the last step was written; free some space in "
+        "{folder} and run again to go on from there.",
+    ),
+    (
+        "SQLITE_BUSY",
+        DatabaseBusyError,
+        "another process kept it locked for more than {seconds} seconds. Nothing of the last step "
+        "was written; wait for that process, or end it, and run again.",
+    ),
+    (
+        "SQLITE_NOTADB",
+        ForeignDatabaseError,
+        "file is not a database of taskgraph, nor any of SQLite's. It was left as it is; name "
+        "another file.",
+    ),
+    (
+        "SQLITE_CORRUPT",
+        DatabaseError,
+        "the file is damaged ({message}). Copy it, then try `sqlite3 {path} .recover`, or move it "
+        "away: results will be computed again.",
+    ),
+    (
+        "SQLITE_CONSTRAINT_FOREIGNKEY",
+        DatabaseError,
+        "a row refers to one that does not exist ({message}). Nothing of the batch was written.",
+    ),
+)
 
 
 class _SharedConnection(sqlite3.Connection):
@@ -172,43 +212,24 @@ class SqliteDatabase:
             return error
         # SQLAlchemy keeps the driver's own error in `orig`.
         original = getattr(error, "orig", None) or error
-        name = getattr(original, "sqlite_errorname", "") or ""
         message = str(original)
-        if name.startswith("SQLITE_READONLY") or "readonly database" in message:
-            return DatabaseReadOnlyError(self.uri, self._read_only(message))
-        if name.startswith("SQLITE_FULL") or (name.startswith("SQLITE_IOERR") and self._is_full()):
-            return DatabaseFullError(
-                self.uri,
-                "database or disk is full. Nothing of the last step was written; "
-                f"free some space in {self._folder()} and run again to go on from there.",
-            )
-        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            return DatabaseBusyError(
-                self.uri,
-                f"another process kept it locked for more than {self.busy_timeout:g} seconds. "
-                "Nothing of the last step was written; wait for that process, or end it, and run "
-                "again.",
-            )
-        if name == "SQLITE_NOTADB" or "file is not a database" in message:
-            return ForeignDatabaseError(
-                self.uri,
-                "file is not a database of taskgraph (nor any of SQLite's). It was left as it is; "
-                "name another file.",
-            )
-        if name.startswith("SQLITE_CANTOPEN") or "unable to open database file" in message:
+        # Not all errors of the driver have a code: those of its own checks have none.
+        name = getattr(original, "sqlite_errorname", None) or ""
+        if name.startswith("SQLITE_IOERR") and self._is_full():
+            name = "SQLITE_FULL"
+        if name.startswith("SQLITE_CANTOPEN"):
             return self._cannot_open()
-        if name.startswith("SQLITE_CORRUPT"):
-            return DatabaseError(
-                self.uri,
-                f"the file is damaged ({message}). Copy it, then try `sqlite3 {self.path} .recover`,"
-                " or move it away: results will be computed again.",
-            )
-        if name.startswith("SQLITE_CONSTRAINT_FOREIGNKEY"):
-            return DatabaseError(
-                self.uri,
-                f"a row refers to one that does not exist ({message}). Nothing of the batch was "
-                "written.",
-            )
+        for start, kind, reason in _REASONS:
+            if name.startswith(start):
+                return kind(
+                    self.uri,
+                    reason.format(
+                        message=message,
+                        path=self.path,
+                        folder=self._folder(),
+                        seconds=f"{self.busy_timeout:g}",
+                    ),
+                )
         return DatabaseError(self.uri, message)
 
     def _folder(self) -> str:
@@ -220,12 +241,6 @@ class SqliteDatabase:
             return self.path is not None and os.statvfs(self._folder()).f_bavail == 0
         except OSError:
             return False
-
-    def _read_only(self, message: str) -> str:
-        return (
-            f"it cannot be written to ({message}). Check the permissions of {self.path} and of its "
-            "folder, or copy it to where you can write."
-        )
 
     def _cannot_open(self) -> DatabaseError:
         folder = self._folder()

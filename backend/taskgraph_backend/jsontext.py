@@ -1,4 +1,4 @@
-"""JSON as it is kept in columns: equal values have equal text, on every database.
+"""Text and JSON as they are kept in columns: equal values have equal text, on every database.
 
 The rules are those of PostgreSQL's JSONB: the order of keys is nothing, ``1`` equals ``1.0``, and
 what JSONB refuses (NUL characters, half surrogate pairs, NaN) is refused.
@@ -31,6 +31,11 @@ def normalize_json(text: str) -> str:
     return to_json(json.loads(text))
 
 
+def storable(text: str) -> str:
+    """Return text as a database can keep it: half surrogates are written as ``\\udc80``."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _canonical(value: Any) -> Any:
     match value:
         case None | bool() | int():
@@ -40,7 +45,7 @@ def _canonical(value: Any) -> Any:
                 raise ValueError(f"{value} is not a JSON number")
             return int(value) if value.is_integer() else value
         case str():
-            return _storable(value)
+            return _checked(value)
         case list() | tuple():
             return [_canonical(each) for each in value]
         case dict():
@@ -52,10 +57,10 @@ def _canonical(value: Any) -> Any:
 def _key(key: Any) -> str:
     if not isinstance(key, str):
         raise ValueError(f"a key of a JSON object is text, not {key!r}")
-    return _storable(key)
+    return _checked(key)
 
 
-def _storable(text: str) -> str:
+def _checked(text: str) -> str:
     if "\0" in text:
         raise ValueError("text with a NUL character cannot be stored")
     try:

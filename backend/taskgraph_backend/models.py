@@ -22,6 +22,7 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.types import Boolean
 
+from taskgraph.hashing import ContentDigest, ValueHash
 from taskgraph_backend.columns import JSON, DateTimeUTC, Hash16
 
 #: Longest text of one argument in `CallNode.args_display`.
@@ -177,8 +178,9 @@ class CallNode(Base):
 
     __tablename__ = "call_node"
     __table_args__ = (
-        # Whole calls of a cache key: the shallow check, and one for each hit.
-        Index(None, "eval_hash"),
+        # Whole calls of a cache key: the shallow check, and one for each hit, which is answered
+        # from the index alone.
+        Index(None, "eval_hash", "value_hash", "call_hash"),
         # Who made this value?
         Index(None, "value_hash"),
         # The calls of a task; through them its jobs.
@@ -261,13 +263,14 @@ class CallEdge(Base):
         {"sqlite_with_rowid": False},
     )
 
+    # In this order the children of a call lie side by side as they come.
     parent_id: Mapped[str] = mapped_column(
         Hash16, _reference("call_node.call_hash"), primary_key=True
     )
+    call_order: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     child_id: Mapped[str] = mapped_column(
         Hash16, _reference("call_node.call_hash"), primary_key=True
     )
-    call_order: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
 
     parent_node: Mapped[CallNode] = relationship(
         back_populates="child_edges", foreign_keys=[parent_id], viewonly=True
@@ -337,7 +340,7 @@ class ArgumentResult(Base):
 
 
 class CallSubtreeTask(Base):
-    """A task that ran in a call or anywhere below it."""
+    """A task that ran below a call; the call's own task need not have a row."""
 
     __tablename__ = "call_subtree_task"
     __table_args__ = ({"sqlite_with_rowid": False},)
@@ -462,7 +465,9 @@ class Value(Base):
     value: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
 
     results: Mapped[list[CallNode]] = relationship(
-        back_populates="value", order_by=lambda: CallNode.timestamp.desc(), viewonly=True
+        back_populates="value",
+        order_by=lambda: (CallNode.timestamp.desc(), CallNode.call_hash),
+        viewonly=True,
     )
     arguments: Mapped[list[Argument]] = relationship(back_populates="value", viewonly=True)
     evals: Mapped[list[Evaluation]] = relationship(back_populates="value", viewonly=True)
@@ -515,7 +520,13 @@ class Value(Base):
         try:
             from taskgraph.values.codec import decode
 
-            return decode(self.value_hash, self.type, self.format, self.value, self.content_digest)
+            return decode(
+                ValueHash(self.value_hash),
+                self.type,
+                self.format,
+                self.value,
+                ContentDigest(self.content_digest),
+            )
         except Exception:
             return PreviewValue(self, self.size)
 

@@ -110,6 +110,8 @@ def prepare(
     """Make a database ready for use: create or upgrade its schema where that is needed.
 
     Args:
+        database: The database.
+        connection: One of its connections.
         migrate: False to refuse where something would have to be done.
 
     Raises:
@@ -159,6 +161,8 @@ def migrate_to(
     """Bring a database to a schema version, in one transaction that no one else can disturb.
 
     Args:
+        database: The database.
+        desired: The version to bring it to.
         upgrade_only: Leave a database alone that is newer.
 
     Raises:

@@ -98,7 +98,7 @@ def evaluations(count: int) -> str:
 def calls(count: int) -> str:
     """Whole calls of cache keys, newest first."""
     return (
-        "SELECT eval_hash, call_hash, value_hash, timestamp FROM call_node"
+        "SELECT eval_hash, call_hash, value_hash, timestamp, task_hash FROM call_node"
         f" WHERE eval_hash IN ({_keys(count)}) ORDER BY timestamp DESC, call_hash"
     )
 

@@ -11,7 +11,8 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from taskgraph.errors import DamagedValueError, DatabaseError
 from taskgraph.hashing import CallHash, ContentDigest, EvalHash, TaskHash, ValueHash
@@ -30,7 +31,7 @@ from taskgraph.records import (
 )
 from taskgraph_backend import schema, statements
 from taskgraph_backend.connection import BUSY_TIMEOUT_SECONDS, NOW, SqliteDatabase, open_database
-from taskgraph_backend.jsontext import normalize_json
+from taskgraph_backend.jsontext import normalize_json, storable
 from taskgraph_backend.leases import is_gone
 from taskgraph_backend.schema import DBVersionInfo
 from taskgraph_backend.tags import tag_record
@@ -58,6 +59,12 @@ _SETTINGS = frozenset({"db_uri", "automigrate", "synchronous", "busy_timeout", "
 MAX_VALUE_SIZE = 1_000_000_000
 
 
+class Section(Protocol):
+    """A section of settings: any dataclass with the fields that are known here."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
 class SqlBackend:
     """The backend port on a database, with conveniences for users, tools and tests.
 
@@ -65,12 +72,14 @@ class SqlBackend:
 
     Args:
         db_uri: ``sqlite:///relative``, ``sqlite:////absolute``; without one it is in memory.
-        config: Settings by name: ``db_uri``, ``automigrate``, ``synchronous`` ("normal", "full"),
-            ``busy_timeout`` (seconds), ``max_value_size`` (bytes, for `record_value`).
+        config: Settings by name, or a dataclass of them: ``db_uri``, ``automigrate``,
+            ``synchronous`` ("normal", "full"), ``busy_timeout`` (seconds), ``max_value_size`` (bytes, for `record_value`).
     """
 
-    def __init__(self, db_uri: str | None = None, config: Mapping[str, Any] | None = None) -> None:
-        settings = dict(config or {})
+    def __init__(
+        self, db_uri: str | None = None, config: Mapping[str, Any] | Section | None = None
+    ) -> None:
+        settings = _settings(config)
         unknown = sorted(settings.keys() - _SETTINGS)
         uri = db_uri or settings.get("db_uri") or "sqlite:///:memory:"
         if unknown:
@@ -81,7 +90,8 @@ class SqlBackend:
             busy_timeout=settings.get("busy_timeout", BUSY_TIMEOUT_SECONDS),
         )
         self.max_value_size: int = settings.get("max_value_size", MAX_VALUE_SIZE)
-        self._automigrate: bool = settings.get("automigrate", True)
+        # An embedded database has no one else who would upgrade it.
+        self._automigrate: bool = settings.get("automigrate") is not False
         self._driver: sqlite3.Connection | None = None
         self._closed = False
         self._owns_database = True
@@ -364,6 +374,7 @@ class SqlBackend:
         """Record a value with all that is recorded inside it; return its hash.
 
         Args:
+            value: The value.
             data: The bytes to store, if they are known.
 
         Raises:
@@ -424,6 +435,10 @@ class SqlBackend:
         """Record what a single reduction gave; the task must be recorded already.
 
         Args:
+            eval_hash: The cache key.
+            task_hash: That of the task.
+            args_hash: That of the arguments.
+            value: What it gave.
             value_hash: That of the value, if the value is recorded already.
         """
         if value_hash is None:
@@ -437,7 +452,8 @@ class SqlBackend:
         """Return a job as an object of the backend's session."""
         from taskgraph_backend import models
 
-        return self.session.get(models.Job, job_id)
+        job: models.Job | None = self.session.get(models.Job, job_id)
+        return job
 
     def has_records(self, record_ids: Iterable[str]) -> set[str]:
         """Return those of the ids that are recorded, as whatever they are."""
@@ -465,6 +481,9 @@ class SqlBackend:
         """Tag a record; what these tags supersede stays, and is no longer current.
 
         Args:
+            entity_type: What the record is, as in `models.TagEntity`.
+            entity_id: Its id.
+            tags: Pairs of a key and a JSON value.
             parents: Hashes of tags that each of these supersedes.
             update: Supersede the current tags of the same keys as well.
             new: Add also what was there once and is superseded.
@@ -565,6 +584,12 @@ class SqlBackend:
         return DatabaseError(self.db_uri, f"{translated.reason} Missing: {pairs}.")
 
 
+def _settings(config: Mapping[str, Any] | Section | None) -> dict[str, Any]:
+    if config is None or isinstance(config, Mapping):
+        return dict(config or {})
+    return {each.name: getattr(config, each.name) for each in fields(config)}
+
+
 # The tables whose rows have an id that people see, with the column that holds it.
 _OWNERS = (
     ("execution", "id"),
@@ -598,6 +623,9 @@ def _steps(batch: RecordBatch) -> list[_Step]:
     """Return the statements of a batch with their rows, parents before children."""
     h = _binary
     maybe = _optional
+    # That a call's own task ran in it is known from the call: without a row for it, calls that
+    # make no others need none, and those are nearly all of them.
+    own_tasks = {node.call_hash: node.task_hash for node in batch.call_nodes}
     return [
         (
             statements.VALUE,
@@ -642,7 +670,14 @@ def _steps(batch: RecordBatch) -> list[_Step]:
             statements.ARGUMENT_RESULT,
             [(h(argument), h(call)) for argument, call in batch.argument_results],
         ),
-        (statements.SUBTREE_TASK, [(h(call), h(task)) for call, task in batch.subtree_tasks]),
+        (
+            statements.SUBTREE_TASK,
+            [
+                (h(call), h(task))
+                for call, task in batch.subtree_tasks
+                if own_tasks.get(call) != task
+            ],
+        ),
         (
             statements.EVALUATION,
             [
@@ -691,11 +726,6 @@ def _execute_many(driver: sqlite3.Connection, sql: str, rows: _Rows) -> None:
         )
 
 
-def storable(text: str) -> str:
-    """Return text as a database can keep it: half surrogates are written as ``\\udc80``."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
 # Answers from rows
 
 
@@ -724,22 +754,23 @@ def _find_calls(
     driver: sqlite3.Connection, keys: Sequence[EvalHash]
 ) -> dict[EvalHash, tuple[CallFound, ...]]:
     nodes: dict[EvalHash, list[tuple[CallHash, ValueHash, Micros]]] = {}
+    tasks: dict[CallHash, set[TaskHash]] = {}
     for piece in statements.padded(keys):
         rows = driver.execute(statements.calls(len(piece)), [_binary(key) for key in piece])
-        for eval_hash, call_hash, value_hash, time in rows:
+        for eval_hash, call_hash, value_hash, time, task_hash in rows:
             calls = nodes.setdefault(eval_hash.hex(), [])
             if len(calls) < _MOST_CALLS:
                 calls.append((call_hash.hex(), value_hash.hex(), time))
+                tasks[call_hash.hex()] = {task_hash.hex()}
     every = [node for calls in nodes.values() for node in calls]
-    tasks: dict[str, list[TaskHash]] = {}
-    for names in statements.padded([call for call, _, _ in every]):
+    for names in statements.padded(list(tasks)):
         rows = driver.execute(statements.subtree_tasks(len(names)), [_binary(n) for n in names])
         for call_hash, task_hash in rows:
-            tasks.setdefault(call_hash.hex(), []).append(task_hash.hex())
+            tasks[call_hash.hex()].add(task_hash.hex())
     values = _find_values(driver, list(dict.fromkeys([value for _, value, _ in every])))
     return {
         eval_hash: tuple(
-            CallFound(call, values[value], time, frozenset(tasks.get(call, ())))
+            CallFound(call, values[value], time, frozenset(tasks[call]))
             for call, value, time in calls
             if value in values
         )
@@ -798,4 +829,4 @@ def _decode(stored: StoredResult) -> tuple[Any, bool]:
         return None, False
 
 
-__all__ = ["EXECUTION_LEASE", "SqlBackend", "storable"]
+__all__ = ["EXECUTION_LEASE", "SqlBackend"]

@@ -26,6 +26,11 @@ from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).resolve().parent
+# The installed command, or the same from a checkout that is only on the path.
+_INSTALLED = Path(sys.executable).with_name("taskgraph")
+TASKGRAPH = (
+    [str(_INSTALLED)] if _INSTALLED.exists() else [sys.executable, "-m", "taskgraph.cli.main"]
+)
 EDITED = Path("json", "decoder.py")
 NEW = "newcomer.py"
 
@@ -80,7 +85,7 @@ class Demo:
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run the command line as a process of its own; its failure ends the demo."""
         done = subprocess.run(
-            [sys.executable, "-m", "taskgraph", *words],
+            [*TASKGRAPH, *words],
             env=self._env, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
@@ -95,9 +100,16 @@ class Demo:
             "--source", str(self.library), "--out", str(self.reports),
         )  # fmt: skip
         seconds = time.monotonic() - started
-        jobs = json.loads(self.command("log", "-", "--json").stdout)["jobs"]
-        runs = Counter(job["task"].rpartition(".")[2] for job in jobs if not job["cached"])
-        return Seen(runs, sum(1 for job in jobs if job["cached"]), seconds)
+        recorded = json.loads(self.command("log", "-", "--json").stdout)
+        runs: Counter[str] = Counter()
+        cached = 0
+        for each in recorded["tasks"]:
+            for status, count in each["counts"].items():
+                if status == "CACHED":
+                    cached += count
+                else:
+                    runs[each["task"].rpartition(".")[2]] += count
+        return Seen(runs, cached, seconds)
 
     def reword_comment(self) -> None:
         """Change a comment in one file: its content is new, its measure is not."""

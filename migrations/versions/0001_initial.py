@@ -29,7 +29,6 @@ def reference(column: str, target: str, name: str) -> sa.ForeignKeyConstraint:
 
 
 def upgrade() -> None:
-
     op.create_table(
         "lease",
         sa.Column("key", sa.Text(), nullable=False),
@@ -157,7 +156,11 @@ def upgrade() -> None:
         reference("value_hash", "value.value_hash", "fk_call_node_value_hash"),
         sa.PrimaryKeyConstraint("call_hash", name="pk_call_node"),
     )
-    op.create_index("ix_call_node_eval_hash", "call_node", ["eval_hash"])
+    op.create_index(
+        "ix_call_node_eval_hash_value_hash_call_hash",
+        "call_node",
+        ["eval_hash", "value_hash", "call_hash"],
+    )
     op.create_index("ix_call_node_task_hash", "call_node", ["task_hash"])
     op.create_index("ix_call_node_value_hash", "call_node", ["value_hash"])
     op.create_table(
@@ -216,11 +219,11 @@ def upgrade() -> None:
     op.create_table(
         "call_edge",
         sa.Column("parent_id", HASH, nullable=False),
-        sa.Column("child_id", HASH, nullable=False),
         sa.Column("call_order", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("child_id", HASH, nullable=False),
         reference("child_id", "call_node.call_hash", "fk_call_edge_child_id"),
         reference("parent_id", "call_node.call_hash", "fk_call_edge_parent_id"),
-        sa.PrimaryKeyConstraint("parent_id", "child_id", "call_order", name="pk_call_edge"),
+        sa.PrimaryKeyConstraint("parent_id", "call_order", "child_id", name="pk_call_edge"),
         sqlite_with_rowid=False,
     )
     op.create_index("ix_call_edge_child_id", "call_edge", ["child_id"])

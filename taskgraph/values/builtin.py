@@ -63,7 +63,8 @@ class DictKind(ValueKind):
 
 
 def _dict_step(inside: Sequence[Any], position: int) -> str:
-    key = preview(inside[position - position % 2], 40)
+    key = inside[position - position % 2]
+    key = f'"{key}"' if type(key) is str and key.isidentifier() else preview(key, 40)
     return f"[{key}]" if position % 2 else f"<key {key}>"
 
 

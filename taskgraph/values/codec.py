@@ -54,9 +54,14 @@ _PATH_CLASSES = (
 )
 
 
+_DISPATCH: ChainMap[type, Any] = ChainMap(
+    dict.fromkeys(_PATH_CLASSES, _reduce_path), dispatch_table
+)
+
+
 class _Pickler(pickle.Pickler):
     # Only the maps of pickle and copyreg are asked for types that are not builtin: no cost here.
-    dispatch_table = ChainMap(dict.fromkeys(_PATH_CLASSES, _reduce_path), dispatch_table)
+    dispatch_table = _DISPATCH
 
 
 def encode(value: Any) -> tuple[str, bytes]:
@@ -75,6 +80,14 @@ def encode(value: Any) -> tuple[str, bytes]:
     except Exception as error:  # a stranger's kind may raise anything
         raise UnstorableValueError(kind.type_name(value), _describe(error)) from error
     return made if made is not None else _write(value, kind)
+
+
+def encode_plain(value: Any) -> tuple[str, bytes]:
+    """Do as `encode` for a value that was proven to be made of exact builtin types."""
+    try:
+        return PICKLE, pickle.dumps(value, _PROTOCOL)
+    except (RecursionError, MemoryError):
+        return encode(value)
 
 
 def decode(
@@ -213,4 +226,13 @@ def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-__all__ = ["CLOUDPICKLE", "PICKLE", "decode", "dumps", "encode", "loads", "restore_path"]
+__all__ = [
+    "CLOUDPICKLE",
+    "PICKLE",
+    "decode",
+    "dumps",
+    "encode",
+    "encode_plain",
+    "loads",
+    "restore_path",
+]

@@ -19,7 +19,6 @@ from taskgraph.hashing import digest_bytes, hash_record
 from taskgraph.values.places import Policy, current_places
 from taskgraph.values.statcache import clock_ns, stat_cache
 
-
 Progress = Callable[[int], None]
 
 
@@ -73,6 +72,8 @@ def look(location: str, policy: Policy, progress: Progress | None = None) -> See
     """Return what is at an absolute local path now.
 
     Args:
+        location: The path, as `places.locate` gives it.
+        policy: How the content is to be known.
         progress: Told how many bytes were read since the last time; what it raises ends the
             reading.
 

@@ -29,9 +29,7 @@ class Dir(FileGroup):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         text = os.fspath(path)
-        self.path = text.rstrip("/") or text
-        self._location = locate(self.path)
-        self._sighting = None
+        super().__init__(text.rstrip("/") or text)
 
     @property
     def text(self) -> str:
@@ -88,6 +86,7 @@ class Dir(FileGroup):
         """Copy all files to another folder, which may lie anywhere, and return that.
 
         Args:
+            dest: The folder to copy to; its parents are made.
             skip_if_exists: Whether a destination that exists is left as it is.
         """
         target = dest if isinstance(dest, Dir) else type(self)(dest)

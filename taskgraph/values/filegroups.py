@@ -6,14 +6,15 @@ the content; the order is that of the paths, whatever the file system lists firs
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Self
 
 from taskgraph.hashing import ValueHash, hash_record, hash_shape
 from taskgraph.values.contents import MISSING, Progress, Seen
-from taskgraph.values.files import File, respell, spell
+from taskgraph.values.files import File, respell, spell, tag_of
 from taskgraph.values.filesystems import Entry, Filesystem, errors_naming, get_filesystem
-from taskgraph.values.places import Place, current_places, printable
+from taskgraph.values.places import Place, current_places, locate, printable
 
 
 class Member(NamedTuple):
@@ -45,26 +46,41 @@ class Sighting(NamedTuple):
 class FileGroup:
     """Many files that are one value; see `Dir` and `FileSet`."""
 
-    __slots__ = ("__weakref__", "_location", "_sighting")
+    __slots__ = ("__weakref__", "_location", "_place", "_sighting")
 
-    #: Enters the hash: a folder and a pattern never share one.
+    #: Enters the hash, so that a folder and a pattern never share one; see ``tag_of``.
     tag = "file group"
 
     _location: str
+    _place: Place | None
     _sighting: Sighting | None
 
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._set_text(os.fspath(path))
+        self._location = locate(self.text)
+        self._place = None
+        self._sighting = None
+
     @classmethod
-    def at(cls, path: str, location: str, sighting: Sighting | None = None) -> Self:
+    def at(
+        cls,
+        path: str,
+        location: str,
+        sighting: Sighting | None = None,
+        place: Place | None = None,
+    ) -> Self:
         """Make a group from all that is known of it, without looking.
 
         Args:
             path: The path or pattern as it is to be shown.
             location: The same as an absolute path, or URL.
             sighting: What was seen there.
+            place: Its portable name, where this process knows no roots.
         """
         made = cls.__new__(cls)
         made._set_text(path)
         made._location = location
+        made._place = place
         made._sighting = sighting
         return made
 
@@ -95,8 +111,14 @@ class FileGroup:
 
     @property
     def place(self) -> Place:
-        """The portable name of the path or pattern."""
-        return current_places().name(self._location)
+        """The portable name of the path or pattern.
+
+        Where no roots are known, outside of a run, it is what it was where they were.
+        """
+        places = current_places()
+        if self._place is None or places.roots:
+            self._place = places.name(self._location)
+        return self._place
 
     @property
     def location(self) -> str:
@@ -111,7 +133,7 @@ class FileGroup:
     def hash_of(self, sighting: Sighting) -> ValueHash:
         """Return the hash that this group has if this is what is in it."""
         root, path = self.place
-        return hash_shape(self.tag, (root, path, sighting.content))
+        return hash_shape(tag_of(type(self)), (root, path, sighting.content))
 
     def look(self, progress: Progress | None = None) -> Sighting:
         """Look at all files again, and remember and return what is there.
@@ -120,6 +142,7 @@ class FileGroup:
             OSError: Something is there and cannot be read.
         """
         self._sighting = self._look(progress)
+        self._place = self.place
         return self._sighting
 
     def update_hash(self) -> None:
@@ -202,9 +225,12 @@ class FileGroup:
         known = "" if self._sighting is None else f", hash={self.hash[:8]}"
         return f"{type(self).__name__}({label}={printable(self.text)}{known})"
 
-    def __reduce__(self) -> tuple[Callable[..., FileGroup], tuple[object, ...]]:
-        spelled = spell(self.text, self._location)
-        return _rebuild, (type(self), *spelled, self._location, pack_sighting(self._sighting))
+    def __reduce__(self) -> tuple[Callable[..., FileGroup], tuple[object, ...], object]:
+        spelled = spell(self.text, self.place)
+        packed = pack_sighting(self._sighting)
+        # Third is what a subclass keeps besides.
+        more = getattr(self, "__dict__", None) or None
+        return _rebuild, (type(self), *spelled, self._location, packed), more
 
 
 PackedMembers = list[tuple[str, str, int]]
@@ -247,4 +273,4 @@ def _rebuild(
     packed: PackedMembers | bool | None,
 ) -> FileGroup:
     path, location = respell(root, name, given, fallback)
-    return kind.at(path, location, unpack_sighting(packed))
+    return kind.at(path, location, unpack_sighting(packed), Place(root, name))

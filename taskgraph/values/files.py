@@ -8,7 +8,7 @@ is recorded.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import IO, Any, Self
 
 from taskgraph.hashing import ValueHash, hash_shape
@@ -20,6 +20,7 @@ from taskgraph.values.filesystems import (
     errors_naming,
     get_filesystem,
 )
+from taskgraph.values.kinds import class_name
 from taskgraph.values.places import Place, current_places, is_url, locate, printable
 
 
@@ -35,29 +36,38 @@ class File:
         path: The path as it was given.
     """
 
-    __slots__ = ("__weakref__", "_location", "_seen", "path")
+    __slots__ = ("__weakref__", "_location", "_place", "_seen", "path")
+
+    #: Enters the hash; see ``tag_of``.
+    tag = "file"
 
     path: str
     _location: str
+    _place: Place | None
     _seen: Seen | None
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = path.path if isinstance(path, File) else os.fspath(path)
         self._location = path._location if isinstance(path, File) else locate(self.path)
+        self._place = None
         self._seen = None
 
     @classmethod
-    def at(cls, path: str, location: str, seen: Seen | None = None) -> Self:
+    def at(
+        cls, path: str, location: str, seen: Seen | None = None, place: Place | None = None
+    ) -> Self:
         """Make a File from all that is known of it, without looking.
 
         Args:
             path: The path as it is to be shown.
             location: Its absolute path, or URL.
             seen: What was seen there.
+            place: Its portable name, where this process knows no roots.
         """
         made = cls.__new__(cls)
         made.path = path
         made._location = location
+        made._place = place
         made._seen = seen
         return made
 
@@ -70,8 +80,14 @@ class File:
 
     @property
     def place(self) -> Place:
-        """The portable name of the path: its root and the path below it."""
-        return current_places().name(self._location)
+        """The portable name of the path: its root and the path below it.
+
+        Where no roots are known, outside of a run, it is what it was where they were.
+        """
+        places = current_places()
+        if self._place is None or places.roots:
+            self._place = places.name(self._location)
+        return self._place
 
     @property
     def location(self) -> str:
@@ -86,7 +102,7 @@ class File:
     def hash_of(self, seen: Seen) -> ValueHash:
         """Return the hash that this File has if this is its content."""
         root, path = self.place
-        return hash_shape("file", (root, path, seen.content))
+        return hash_shape(tag_of(type(self)), (root, path, seen.content))
 
     def look(self, progress: Progress | None = None) -> Seen:
         """Look at the file again, and remember and return what is there.
@@ -95,6 +111,7 @@ class File:
             OSError: It is there and cannot be read.
         """
         self._seen = self._look(progress)
+        self._place = self.place
         return self._seen
 
     def update_hash(self) -> None:
@@ -210,6 +227,7 @@ class File:
         """Copy the content to another File, which may lie anywhere, and return that.
 
         Args:
+            dest: The File, or the path, to copy to; its parents are made.
             skip_if_exists: Whether a destination that exists is left as it is.
         """
         target = dest if isinstance(dest, File) else type(self)(dest)
@@ -251,25 +269,43 @@ class File:
             return f"{name}(path={shown})"
         return f"{name}(path={shown}, hash={self.hash[:8]})"
 
-    def __reduce__(self) -> tuple[Callable[..., File], tuple[object, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., File], tuple[object, ...], object]:
         seen = None if self._seen is None else tuple(self._seen)
-        return _rebuild, (type(self), *spell(self.path, self._location), self._location, seen)
+        spelled = spell(self.path, self.place)
+        # Third is what a subclass keeps besides.
+        more = getattr(self, "__dict__", None) or None
+        return _rebuild, (type(self), *spelled, self._location, seen), more
 
 
-def spell(path: str, location: str) -> tuple[str, str, str | None]:
-    """Return root and path of a location, and how it was given if that was as a relative path.
+def tag_of(kind: type) -> str:
+    """Return what says in a hash which class a value is of.
+
+    A subclass that names no tag of its own has one by its name: values of two classes never share
+    a hash, for they would share what is stored under it.
+    """
+    tag = str(kind.tag)  # type: ignore[attr-defined]  # of File and FileGroup
+    return tag if "tag" in vars(kind) else f"{tag} {class_name(kind)}"
+
+
+def spell(path: str, place: Place) -> tuple[str, str, str | None]:
+    """Return root and path of a place, and how it was given if that was as a relative path.
 
     Nothing of it depends on where a root lies.
     """
-    root, name = current_places().name(location)
+    root, name = place
     relative = not (os.path.isabs(path) or is_url(path))
     return root, name, path if relative else None
 
 
-def respell(root: str, name: str, given: str | None, fallback: str | None = None) -> Sequence[str]:
+def respell(
+    root: str, name: str, given: str | None, fallback: str | None = None
+) -> tuple[str, str]:
     """Return path and location for what ``spell`` gave, here and now.
 
     Args:
+        root: The name of the root, or "".
+        name: The path below it, or an absolute path, or a URL.
+        given: The path as it was given, if it was relative.
         fallback: The location to take if no such root is known here.
 
     Raises:
@@ -294,4 +330,4 @@ def _rebuild(
     seen: tuple[str, int] | None,
 ) -> File:
     path, location = respell(root, name, given, fallback)
-    return kind.at(path, location, None if seen is None else Seen(*seen))
+    return kind.at(path, location, None if seen is None else Seen(*seen), Place(root, name))

@@ -7,7 +7,6 @@ import re
 
 from taskgraph.values.filegroups import FileGroup
 from taskgraph.values.filesystems import Entry
-from taskgraph.values.places import locate
 
 _MAGIC = re.compile(r"[*?[]")
 
@@ -31,9 +30,7 @@ class FileSet(FileGroup):
     pattern: str
 
     def __init__(self, pattern: str | os.PathLike[str]) -> None:
-        self.pattern = os.fspath(pattern)
-        self._location = locate(self.pattern)
-        self._sighting = None
+        super().__init__(pattern)
 
     @property
     def text(self) -> str:

@@ -14,6 +14,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import IO, Any, NamedTuple, Protocol
 
 from taskgraph.hashing import hash_record
@@ -59,6 +60,10 @@ class Filesystem(Protocol):
         """Open a file; one that is written appears, whole, when its stream is closed.
 
         Args:
+            path: Where the file is or will be.
+            mode: As for `open`.
+            encoding: Of text; UTF-8 if it is not given.
+            newline: As for `open`.
             on_close: Called once when a stream for writing was closed and nothing went wrong.
 
         Raises:
@@ -186,7 +191,7 @@ class LocalFilesystem:
         check_mode(mode, encoding)
         if mode[0] == "r" and "+" not in mode:
             text = None if "b" in mode else encoding or "utf-8"
-            return open(path, mode, encoding=text, newline=newline)  # noqa: SIM115 - is returned
+            return open(path, mode, encoding=text, newline=newline)
         raw: PendingFile | FileInPlace
         if mode[0] in "wx" and not _is_special(path):
             raw = PendingFile(path, exclusive=mode[0] == "x")
@@ -430,7 +435,7 @@ class RemoteFilesystem:
             found = remote.info(inner)
         except (FileNotFoundError, NotADirectoryError):
             return MISSING
-        return _seen_in(found, policy, lambda: str(remote.ukey(inner)))
+        return _seen_in(found, policy, partial(remote.ukey, inner))
 
     def bytes_to_read(self, path: str, policy: Policy) -> int:
         """Return 0: remote files are never read for their identity."""
@@ -456,9 +461,7 @@ class RemoteFilesystem:
             if found.get("type") == "directory" or name.endswith("/"):
                 continue
             location = _as_url(url, inner, name, remote)
-            seen = _seen_in(
-                found, places.policy(location), lambda each=name: str(remote.ukey(each))
-            )
+            seen = _seen_in(found, places.policy(location), partial(remote.ukey, name))
             entries.append(Entry(location, seen))
         return sorted(entries)
 
@@ -564,14 +567,17 @@ def _as_url(url: str, inner: str, found: str, remote: Any) -> str:
     """Return the URL of something found under another URL, spelled as that one is.
 
     Args:
+        url: The URL below which it was found.
         inner: What fsspec made of ``url``; the difference is what it takes off all paths.
+        found: What fsspec calls it.
+        remote: The file system that found it.
     """
     if url.endswith(inner):
         return url[: len(url) - len(inner)] + found
     return str(remote.unstrip_protocol(found))
 
 
-def _seen_in(found: Mapping[str, Any], policy: Policy, ukey: Callable[[], str]) -> Seen:
+def _seen_in(found: Mapping[str, Any], policy: Policy, ukey: Callable[[], object]) -> Seen:
     """Return the identity of a remote file by what its store says of it."""
     if found.get("type") == "directory":
         return DIRECTORY
@@ -583,7 +589,7 @@ def _seen_in(found: Mapping[str, Any], policy: Policy, ukey: Callable[[], str]) 
         version = found.get(key)
         if version:
             return Seen(hash_record("file remote", key, str(version), size), size)
-    return Seen(hash_record("file remote", "ukey", ukey(), size), size)
+    return Seen(hash_record("file remote", "ukey", str(ukey()), size), size)
 
 
 _LOCAL = LocalFilesystem()

@@ -119,10 +119,15 @@ class ValueKind:
         """Tell, without blocking, whether ``read`` must be called before the value is hashed."""
         return False
 
+    def bytes_to_read(self, value: Any) -> int:
+        """Return how many bytes ``read`` would read, for progress. May block, briefly."""
+        return 0
+
     def read(self, value: Any, progress: Callable[[int], None] | None = None) -> None:
         """Look at the world so that the value can be hashed; blocks, and is called by a pool.
 
         Args:
+            value: The value.
             progress: Told how many bytes were read since the last time.
         """
 

@@ -126,7 +126,8 @@ class ObjectKind(ValueKind):
             return Shape("global", (*class_path(cls), owner, str(reduced)))
         if not isinstance(reduced, tuple) or not 2 <= len(reduced) <= 6:
             raise refuse(value, "its __reduce__ gives neither text nor a tuple of two to six")
-        made_by, arguments, state, items, pairs, setter = (*reduced, *[None] * (6 - len(reduced)))
+        parts: list[Any] = [*reduced, *[None] * (6 - len(reduced))]
+        made_by, arguments, state, items, pairs, setter = parts
         maker, values = _read_maker(made_by, tuple(arguments))
         labels = [f"<argument {position}>" for position in range(len(values))]
         taken = take_apart(state, cls)
@@ -207,50 +208,75 @@ class MethodKind(ValueKind):
         return ()
 
 
-class DataclassKind(ValueKind):
-    """Dataclasses: by class and fields in order, then other attributes sorted by name."""
+class InstanceKind(ValueKind):
+    """Objects of one class that leaves it to Python what its state is: attributes, by name."""
+
+    def __init__(self, cls: type) -> None:
+        self._path = class_path(cls)
+        self._derived = derived_names(cls)
+        self._is_checked = False
 
     def shape(self, value: Any) -> Shape:
         """Return the class and the names, with the attributes inside."""
-        cls = type(value)
-        attributes = all_attributes(value)
-        fields = [f.name for f in dataclasses.fields(value) if f.name in attributes]
-        known = set(fields)
-        others = [name for name in _counted(attributes, cls) if name not in known]
-        names = [*fields, *others]
-        labels = [f".{name}" for name in names]
-        state = (*class_path(cls), len(fields), *names)
-        return Shape("dataclass", state, [attributes[n] for n in names], labels.__getitem__)
+        attributes = self._attributes(value)
+        names = [name for name in sorted(attributes) if name not in self._derived]
+        inside = [attributes[name] for name in names]
+        return Shape("instance", (*self._path, *names), inside, lambda p: f".{names[p]}")
+
+    def _attributes(self, value: Any) -> dict[str, Any]:
+        if not self._is_checked:
+            # Python refuses to write objects that hold more than their attributes (locks, say),
+            # and does so for the class, not for the object.
+            _reduce(value)
+            self._is_checked = True
+        return all_attributes(value)
+
+
+class DataclassKind(InstanceKind):
+    """Objects of one dataclass: fields in order, then other attributes by name."""
+
+    def __init__(self, cls: type) -> None:
+        super().__init__(cls)
+        self._fields = [field.name for field in dataclasses.fields(cls)]
+
+    def shape(self, value: Any) -> Shape:
+        """Return the class and the names, with the attributes inside."""
+        attributes = self._attributes(value)
+        names = [name for name in self._fields if name in attributes]
+        fields = len(names)
+        if len(attributes) > fields:
+            known = self._derived.union(names)
+            names += sorted(name for name in attributes if name not in known)
+        inside = [attributes[name] for name in names]
+        return Shape("dataclass", (*self._path, fields, *names), inside, lambda p: f".{names[p]}")
 
 
 def all_attributes(value: Any) -> dict[str, Any]:
     """Return what lies in ``__dict__`` and in slots."""
-    state = object.__getstate__(value)  # type: ignore[attr-defined]
-    if state is None:
-        return {}
-    if isinstance(state, dict):
-        return state
-    return {**(state[0] or {}), **state[1]}
+    state: Any = object.__getstate__(value)
+    if type(state) is tuple:
+        return {**(state[0] or {}), **state[1]}
+    attributes: dict[str, Any] = state or {}
+    return attributes
 
 
 OBJECT = ObjectKind()
 BY_METHOD = MethodKind()
-DATACLASS = DataclassKind()
 
 
 def default_kind(cls: type) -> ValueKind:
     """Return the kind for a class that nobody registered one for."""
-    if dataclasses.is_dataclass(cls) and reduces_by_default(cls):
-        return DATACLASS
-    return OBJECT
+    if cls is object or not reduces_by_default(cls):
+        return OBJECT
+    return DataclassKind(cls) if dataclasses.is_dataclass(cls) else InstanceKind(cls)
 
 
 __all__ = [
     "BY_METHOD",
-    "DATACLASS",
     "HASH_METHOD",
     "OBJECT",
     "DataclassKind",
+    "InstanceKind",
     "MethodKind",
     "ObjectKind",
     "State",
@@ -262,5 +288,3 @@ __all__ = [
     "refuse",
     "take_apart",
 ]
-
-

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from taskgraph.errors import UnstorableValueError
-from taskgraph.hashing import ATOMIC_TYPES, ValueHash, digest_bytes
+from taskgraph.hashing import ATOMIC_TYPES, CONTAINER_TYPES, ValueHash, digest_bytes, hash_builtin
 from taskgraph.values import codec
 from taskgraph.values.kinds import ValueKind
 from taskgraph.values.preview import preview
 from taskgraph.values.registry import kind_of
 from taskgraph.values.stored import FileRecord, PackedValue, SubvalueRecord, ValueRecord
-from taskgraph.values.weigh import Weight, hash_value
+from taskgraph.values.weigh import Weight
 from taskgraph.values.weigh import weigh as weigh_value
 
-_ATOM_NAMES = {cls: f"builtins.{cls.__name__}" for cls in ATOMIC_TYPES}
+_NAMES = {cls: f"builtins.{cls.__name__}" for cls in ATOMIC_TYPES | CONTAINER_TYPES}
 
 
 def pack(value: Any, weight: Weight | None = None, *, max_size: int | None = None) -> PackedValue:
@@ -29,22 +29,29 @@ def pack(value: Any, weight: Weight | None = None, *, max_size: int | None = Non
         UnhashableValueError: Something inside has no stable hash.
         UnstorableValueError: It cannot be pickled, or is larger than it may be.
     """
-    if type(value) in ATOMIC_TYPES:
-        value_hash = hash_value(value) if weight is None else weight.value_hash
-        return PackedValue((_record(value, value_hash, _ATOM_NAMES[type(value)], max_size),))
     if weight is None:
+        plain = hash_builtin(value)
+        if plain is not None:
+            name = _NAMES[type(value)]
+            encoded = codec.encode_plain(value)
+            return PackedValue((_record(value, plain, name, encoded, max_size),))
         weight = weigh_value(value)
     kind = kind_of(value)
-    root = _record(value, weight.value_hash, kind.type_name(value), max_size)
+    encoded = codec.encode(value)
+    root = _record(value, weight.value_hash, kind.type_name(value), encoded, max_size)
     if not weight.subvalues and not kind.is_subvalue:
         return PackedValue((root,))
     return _pack_all(value, kind, root, weight, max_size)
 
 
 def _record(
-    value: Any, value_hash: ValueHash, type_name: str, max_size: int | None
+    value: Any,
+    value_hash: ValueHash,
+    type_name: str,
+    encoded: tuple[str, bytes],
+    max_size: int | None,
 ) -> ValueRecord:
-    format, payload = codec.encode(value)
+    format, payload = encoded
     size = len(payload)
     if max_size is not None and size > max_size:
         reason = (
@@ -52,15 +59,8 @@ def _record(
             "raise it, or return a File"
         )
         raise UnstorableValueError(type_name, reason)
-    return ValueRecord(
-        value_hash,
-        type_name,
-        format,
-        payload,
-        size,
-        preview(value),
-        digest_bytes(payload),
-    )
+    shown = preview(value)
+    return ValueRecord(value_hash, type_name, format, payload, size, shown, digest_bytes(payload))
 
 
 def _pack_all(
@@ -77,7 +77,9 @@ def _pack_all(
         if inner.value_hash in values:
             continue
         type_name = inner.kind.type_name(inner.value)
-        values[inner.value_hash] = _record(inner.value, inner.value_hash, type_name, max_size)
+        encoded = codec.encode(inner.value)
+        record = _record(inner.value, inner.value_hash, type_name, encoded, max_size)
+        values[inner.value_hash] = record
         file = inner.kind.file_record(inner.value, inner.value_hash)
         if file is not None:
             files.append(file)

@@ -55,6 +55,7 @@ def locate(path: str | os.PathLike[str], folder: str | None = None) -> str:
     file. Only where ``..`` follows a link, where text cannot tell, is the file system asked.
 
     Args:
+        path: As it was given.
         folder: What a relative path is relative to; by default the working directory.
     """
     text = os.fspath(path)
@@ -203,7 +204,7 @@ _current = FilePlaces()
 
 def use_places(places: FilePlaces) -> FilePlaces:
     """Make these the settings for files of this process; returns those until now."""
-    global _current  # noqa: PLW0603 - the one setting of a process, set by whoever starts it
+    global _current
     before, _current = _current, places
     return before
 

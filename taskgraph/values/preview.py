@@ -6,6 +6,7 @@ never an exception.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import inspect
 import re
@@ -17,6 +18,8 @@ from taskgraph.values.kinds import class_path, overrides
 from taskgraph.values.registry import kind_of
 
 LIMIT = 120
+# Where the __repr__ of all named tuples was written.
+_COLLECTIONS = collections.__file__
 
 _ADDRESS = re.compile(r"(?: object)? at 0x[0-9a-fA-F]+")
 _MAX_DEPTH = 4
@@ -25,7 +28,12 @@ _MAX_ITEMS = 40
 _MAX_BITS = 2_000
 # A type's own repr is not asked for more items than these.
 _MAX_SIZED = 2_000
-_BRACKETS = {list: "[]", tuple: "()", set: "{}", frozenset: ("frozenset({", "})")}
+_BRACKETS: dict[type, tuple[str, str]] = {
+    list: ("[", "]"),
+    tuple: ("(", ")"),
+    set: ("{", "}"),
+    frozenset: ("frozenset({", "})"),
+}
 
 
 def preview(value: Any, limit: int = LIMIT) -> str:
@@ -44,7 +52,7 @@ def preview(value: Any, limit: int = LIMIT) -> str:
     return text if len(text) <= limit else text[: max(limit - 3, 0)] + "..."[:limit]
 
 
-def _show(value: Any, room: int, depth: int) -> str:
+def _show(value: Any, room: int, depth: int) -> str:  # noqa: PLR0911 - one line for each type
     cls = type(value)
     if cls is int:
         return repr(value) if value.bit_length() <= _MAX_BITS else _show_large(value)
@@ -92,20 +100,20 @@ def _join(texts: Iterable[str], total: int, opening: str, closing: str, room: in
     return opening + ", ".join(parts) + closing
 
 
-def _show_other(value: Any, room: int, depth: int) -> str:
+def _show_other(value: Any, room: int, depth: int) -> str:  # noqa: PLR0911 - one for each type
     cls = type(value)
     kind = kind_of(value)
     if overrides(kind, "preview"):
         return kind.preview(value)
-    own = cls.__repr__
+    own: Any = cls.__repr__
     if own is object.__repr__:
         return f"<{class_path(cls)[1]} object>"
     if dataclasses.is_dataclass(cls) and _is_generated(own):
         names = [f.name for f in dataclasses.fields(value) if f.repr]
         shown = (f"{name}={_field(value, name, room, depth)}" for name in names)
         return _join(shown, len(names), f"{cls.__qualname__}(", ")", room)
-    if isinstance(value, tuple) and getattr(own, "__module__", "").startswith("namedtuple_"):
-        names = list(cls._fields)  # type: ignore[attr-defined]
+    if isinstance(value, tuple) and _is_named(own):
+        names = list(cls._fields)
         shown = (f"{name}={_field(value, name, room, depth)}" for name in names)
         return _join(shown, len(names), f"{cls.__name__}(", ")", room)
     for base in (list, tuple, dict, set, frozenset, str, bytes, int):
@@ -119,15 +127,15 @@ def _show_other(value: Any, room: int, depth: int) -> str:
     return repr(value)
 
 
-def _start_of(value: Any, base: type, room: int) -> Any:
+def _start_of(value: Any, base: Any, room: int) -> Any:
     """Return the start of a value of a builtin's subclass as that builtin."""
     if base is int:
         return int.__index__(value) + 0
     if base is dict:
         return dict(islice(dict.items(value), _MAX_ITEMS + 1))
     if base in (str, bytes):
-        return base.__getitem__(value, slice(room + 1))  # type: ignore[attr-defined]
-    return base(islice(base.__iter__(value), _MAX_ITEMS + 1))  # type: ignore[attr-defined, call-arg]
+        return base.__getitem__(value, slice(room + 1))
+    return base(islice(base.__iter__(value), _MAX_ITEMS + 1))
 
 
 def _field(value: Any, name: str, room: int, depth: int) -> str:
@@ -140,6 +148,11 @@ def _field(value: Any, name: str, room: int, depth: int) -> str:
 def _is_generated(method: Any) -> bool:
     code = getattr(inspect.unwrap(method), "__code__", None)
     return code is not None and code.co_filename == "<string>"
+
+
+def _is_named(method: Any) -> bool:
+    code = getattr(method, "__code__", None)
+    return code is not None and code.co_filename == _COLLECTIONS
 
 
 def _clean(text: str) -> str:

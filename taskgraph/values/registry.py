@@ -29,6 +29,7 @@ _BUILT_IN = {
     "numpy": ("taskgraph.values.arrays", "register_arrays"),
     "pathlib": ("taskgraph.values.standard", "register_pathlib"),
     "re": ("taskgraph.values.standard", "register_re"),
+    "taskgraph": ("taskgraph.values.file_kinds", "register_files"),
     "uuid": ("taskgraph.values.standard", "register_uuid"),
     "zoneinfo": ("taskgraph.values.standard", "register_zoneinfo"),
 }

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 from taskgraph.values.kinds import Shape, ValueKind, class_path
 from taskgraph.values.objects import default_state, refuse, take_apart
 from taskgraph.values.registry import register

@@ -81,6 +81,9 @@ class StatCache:
         """Keep a content hash for a file with this stat.
 
         Args:
+            path: The absolute path.
+            stat: Its stat before and after it was read.
+            content: The hash of what was read.
             read_at: When reading began, in ns since 1970. A file that changed within the clock's
                 granularity before is not remembered: it will be looked at again next time.
 

@@ -186,6 +186,9 @@ def open_for_writing(
 
     Args:
         raw: A `PendingFile`, a `FileInPlace` or another raw stream with ``discard``.
+        mode: As for `open`.
+        encoding: Of text; UTF-8 if it is not given.
+        newline: As for `open`.
         on_close: Called once, after the stream was closed and its content is in place.
     """
     both = "+" in mode

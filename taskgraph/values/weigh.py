@@ -157,7 +157,7 @@ class _Walk:
         # By identity, which is sound while the values live: each is held by a node or by the
         # children of one until the walk is over.
         self._nodes: dict[int, _Node] = {}
-        self._plain: dict[int, str] = {}
+        self._plain: dict[int, ValueHash] = {}
         self._open: set[int] = set()
         self._stack: list[_Node] = []
         self._in_vain = 0
@@ -214,7 +214,7 @@ class _Walk:
             node.holds_subvalues = True
             node.inner.append(child)
 
-    def _hash_container(self, value: Any) -> str | None:
+    def _hash_container(self, value: Any) -> ValueHash | None:
         """Return the hash of a container of builtins alone, None of any other one."""
         if id(value) in self._nodes:
             return None

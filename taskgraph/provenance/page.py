@@ -1,0 +1,337 @@
+"""Pages of text: rich on a terminal, plain and aligned in a pipe.
+
+A page is made of blocks, a block of text with named styles; what is drawn how is decided here and
+nowhere else. Text from records is cleaned first: no record can move the cursor or colour a screen.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple, TextIO
+
+if TYPE_CHECKING:
+    # rich takes 60 ms to import: for a terminal only.
+    from rich.console import Console, RenderableType
+    from rich.text import Text
+
+
+class Span(NamedTuple):
+    """Text in a style."""
+
+    text: str
+    style: str = ""
+
+
+class Line(tuple[Span, ...]):
+    """Spans, one after the other."""
+
+    __slots__ = ()
+
+    @property
+    def text(self) -> str:
+        """The text without its styles."""
+        return "".join(span.text for span in self)
+
+
+def line(*parts: str | Span | Line) -> Line:
+    """Make a line of texts, spans and lines."""
+    spans: list[Span] = []
+    for part in parts:
+        if isinstance(part, Line):
+            spans.extend(part)
+        else:
+            spans.append(part if isinstance(part, Span) else Span(part))
+    return Line(spans)
+
+
+def clean(text: str, most: int | None = None) -> str:
+    """Return text as one line that is safe to print, cut if it is longer than ``most``."""
+    shown = " ".join(text.split())
+    if not shown.isprintable():
+        shown = "".join(
+            each if each.isprintable() else each.encode("unicode_escape", "replace").decode()
+            for each in shown
+        )
+    if most is not None and len(shown) > most:
+        shown = shown[: max(0, most - 3)] + "..."
+    return shown
+
+
+def clean_source(text: str) -> str:
+    """Return source text that is safe to print, with its lines and its indentation."""
+    return "\n".join(
+        "".join(
+            each if each.isprintable() or each == "\t" else f"\\x{ord(each):02x}"
+            for each in each_line
+        )
+        for each_line in text.splitlines()
+    ).expandtabs(4)
+
+
+# Blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What a page, or a part of it, is about."""
+
+    line: Line
+    is_part: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Labels with what they say."""
+
+    rows: Sequence[tuple[str, Line]]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table; of those that may shrink, the text is cut on a narrow terminal."""
+
+    name: str
+    is_right: bool = False
+    may_shrink: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Line]]
+
+
+@dataclass(frozen=True, slots=True)
+class TreeRow:
+    """A row of a tree.
+
+    Attributes:
+        depth: How deep it is; the rows follow each other in the order of a walk.
+        line: What it says.
+        cells: What stands in the columns behind it.
+    """
+
+    depth: int
+    line: Line
+    cells: Sequence[Line] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """Rows below each other, with guides."""
+
+    rows: Sequence[TreeRow]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Python code."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A line by itself."""
+
+    line: Line
+
+
+Block = Heading | Facts | Grid | Tree | Source | Note
+
+
+# Printing
+
+_STYLES: Final = {
+    "done": "green",
+    "cached": "cyan",
+    "failed": "bold red",
+    "running": "yellow",
+    "pending": "dim",
+    "task": "bold",
+    "id": "dim yellow",
+    "name": "blue",
+    "value": "",
+    "path": "magenta",
+    "dim": "dim",
+    "strong": "bold",
+    "": "",
+}
+# A tree deeper than this is drawn no further to the right.
+_MOST_GUIDES: Final = 24
+
+
+def print_page(blocks: Iterable[Block], stream: TextIO) -> None:
+    """Write a page to a stream in the way that fits it."""
+    if stream.isatty() and os.environ.get("TERM") != "dumb":
+        _print_rich(list(blocks), stream)
+    else:
+        stream.write(plain_text(blocks))
+
+
+def plain_text(blocks: Iterable[Block]) -> str:
+    """Return a page as plain text: nothing is cut, and columns are aligned."""
+    parts: list[str] = []
+    for block in blocks:
+        if isinstance(block, Heading) and parts:
+            parts.append("")
+        parts.extend(_plain_lines(block))
+    return "".join(f"{each.rstrip()}\n" for each in parts)
+
+
+def _plain_lines(block: Block) -> list[str]:
+    match block:
+        case Heading():
+            return [block.line.text]
+        case Note():
+            return [block.line.text]
+        case Source():
+            return [f"    {each}" for each in clean_source(block.text).splitlines()]
+        case Facts():
+            width = max((len(label) for label, _ in block.rows), default=0)
+            return [f"{label:<{width}}  {text.text}" for label, text in block.rows]
+        case Grid():
+            header = [column.name for column in block.columns]
+            rows = [[cell.text for cell in row] for row in block.rows]
+            rights = [column.is_right for column in block.columns]
+            return _aligned([header, *rows] if any(header) else rows, rights)
+        case Tree():
+            # What is aligned comes first: the tree itself may be as wide as it likes.
+            rows = [
+                [*(cell.text for cell in row.cells), "  " * row.depth + row.line.text]
+                for row in block.rows
+            ]
+            return _aligned(rows, [False] * max(map(len, rows), default=0))
+
+
+def _aligned(rows: Sequence[Sequence[str]], rights: Sequence[bool]) -> list[str]:
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rights))] if rows else []
+    return [
+        "  ".join(
+            cell.rjust(width) if is_right else cell.ljust(width)
+            for cell, width, is_right in zip(row, widths, rights, strict=True)
+        )
+        for row in rows
+    ]
+
+
+def _print_rich(blocks: Sequence[Block], stream: TextIO) -> None:
+    from rich.console import Console
+
+    console = Console(file=stream, highlight=False, emoji=False, markup=False)
+    for index, block in enumerate(blocks):
+        if isinstance(block, Heading) and index:
+            console.print()
+        console.print(_drawn(block, console), no_wrap=isinstance(block, Note), overflow="ellipsis")
+
+
+def _drawn(block: Block, console: Console) -> RenderableType:
+    match block:
+        case Heading():
+            return _text(block.line, "dim" if block.is_part else "")
+        case Note():
+            return _text(block.line)
+        case Source():
+            return _source(block)
+        case Facts():
+            return _facts(block)
+        case Grid():
+            return _grid(block)
+        case Tree():
+            return _tree(block, console)
+
+
+def _text(spans: Line, style: str = "") -> Text:
+    from rich.text import Text
+
+    text = Text(style=style)
+    for span in spans:
+        text.append(span.text, style=_STYLES[span.style])
+    return text
+
+
+def _source(block: Source) -> RenderableType:
+    from rich.padding import Padding
+    from rich.syntax import Syntax
+
+    code = Syntax(clean_source(block.text), "python", theme="ansi_dark", background_color="default")
+    return Padding(code, (0, 0, 0, 2))
+
+
+def _facts(block: Facts) -> RenderableType:
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2), pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, text in block.rows:
+        table.add_row(label, _text(text))
+    return table
+
+
+def _grid(block: Grid) -> RenderableType:
+    from rich import box
+    from rich.table import Table
+
+    has_header = any(column.name for column in block.columns)
+    table = Table(
+        box=box.SIMPLE_HEAD if has_header else None,
+        show_header=has_header,
+        header_style="dim",
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        show_edge=False,
+    )
+    for column in block.columns:
+        table.add_column(
+            column.name,
+            justify="right" if column.is_right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            min_width=None if column.may_shrink else max_width(block, column),
+        )
+    for row in block.rows:
+        table.add_row(*(_text(cell) for cell in row))
+    return table
+
+
+def max_width(block: Grid, column: Column) -> int:
+    """Return how wide a column is when nothing of it is cut."""
+    place = block.columns.index(column)
+    return max([len(column.name), *(len(row[place].text) for row in block.rows)])
+
+
+def _tree(block: Tree, console: Console) -> RenderableType:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2, 0, 0), expand=False)
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    for place in range(len(block.rows[0].cells) if block.rows else 0):
+        width = max(len(row.cells[place].text) for row in block.rows)
+        table.add_column(no_wrap=True, min_width=width, justify="right")
+    is_ascii = not (console.encoding or "").lower().startswith("utf")
+    for row, guides in zip(block.rows, _guides(block.rows, is_ascii), strict=True):
+        table.add_row(
+            Text.assemble((guides, "bright_black"), _text(row.line)), *map(_text, row.cells)
+        )
+    return table
+
+
+def _guides(rows: Sequence[TreeRow], is_ascii: bool) -> list[str]:
+    """Return what is drawn before each row: which lines go on is known from what follows it."""
+    through, fork, last = ("|  ", "|- ", "`- ") if is_ascii else ("│  ", "├─ ", "└─ ")
+    drawn: list[str] = []
+    # For each depth, whether another row of that depth follows before a shallower one.
+    goes_on: list[bool] = []
+    for row in reversed(rows):
+        depth = min(row.depth, _MOST_GUIDES)
+        goes_on += [False] * (depth + 1 - len(goes_on))
+        above = "".join(through if goes_on[level] else "   " for level in range(1, depth))
+        drawn.append(above + (fork if goes_on[depth] else last) if depth else "")
+        goes_on = [*goes_on[:depth], True]
+    return drawn[::-1]

@@ -1,0 +1,336 @@
+"""What is shown of a record: plain data, made from rows, drawn as a page or written as JSON.
+
+The names of the fields are the keys of ``--json`` and change only with a line in the changelog.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import PurePath
+from typing import Any
+
+from taskgraph.provenance.rows import (
+    ArgumentRow,
+    CallRow,
+    ExecutionRow,
+    FileRow,
+    JobRow,
+    TaskRow,
+    ValueRow,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FileView:
+    """A path under a root, and what was seen there."""
+
+    root: str
+    path: str
+    content_hash: str
+    size: int
+
+    @classmethod
+    def of(cls, row: FileRow) -> FileView:
+        """Make a view of a row."""
+        return cls(row.root, row.path, row.content_hash, row.size)
+
+
+@dataclass(frozen=True, slots=True)
+class ValueView:
+    """A value, by its preview."""
+
+    value_hash: str
+    type: str
+    size: int
+    preview: str
+    file: FileView | None
+
+    @classmethod
+    def of(cls, row: ValueRow) -> ValueView:
+        """Make a view of a row."""
+        file = FileView.of(row.file) if row.file is not None else None
+        return cls(row.value_hash, row.type, row.size, row.preview, file)
+
+
+@dataclass(frozen=True, slots=True)
+class CallReference:
+    """A call, by its name."""
+
+    call_hash: str
+    task: str
+
+    @classmethod
+    def of(cls, row: CallRow) -> CallReference:
+        """Make a view of a row."""
+        return cls(row.call_hash, row.task_name)
+
+
+@dataclass(frozen=True, slots=True)
+class ArgumentView:
+    """An argument, and the calls that it came from."""
+
+    name: str
+    value: ValueView
+    upstream: tuple[CallReference, ...]
+
+    @classmethod
+    def of(cls, row: ArgumentRow) -> ArgumentView:
+        """Make a view of a row."""
+        name = row.arg_key if row.arg_key is not None else f"*{row.arg_position}"
+        upstream = tuple(CallReference.of(call) for call in row.upstream)
+        return cls(name, ValueView.of(row.value), upstream)
+
+
+@dataclass(frozen=True, slots=True)
+class CallView:
+    """What was computed: a task on arguments gave a result."""
+
+    call_hash: str
+    eval_hash: str
+    task: str
+    task_hash: str
+    time: datetime
+    arguments: tuple[ArgumentView, ...]
+    result: ValueView
+
+    @classmethod
+    def of(cls, row: CallRow) -> CallView:
+        """Make a view of a row."""
+        arguments = tuple(ArgumentView.of(argument) for argument in row.arguments)
+        return cls(
+            call_hash=row.call_hash,
+            eval_hash=row.eval_hash,
+            task=row.task_name,
+            task_hash=row.task_hash,
+            time=row.timestamp,
+            arguments=arguments,
+            result=ValueView.of(row.value),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """One attempt to reduce a call; ``arguments`` and ``result`` are previews."""
+
+    id: str
+    execution_id: str
+    parent_id: str | None
+    task: str
+    task_hash: str
+    call_hash: str | None
+    status: str
+    started: datetime
+    ended: datetime | None
+    arguments: tuple[tuple[str, str], ...]
+    result: str | None
+
+    @classmethod
+    def of(cls, row: JobRow) -> JobView:
+        """Make a view of a row."""
+        call = row.call_node
+        arguments = () if call is None else tuple(_previews(call.arguments))
+        return cls(
+            id=row.id,
+            execution_id=row.execution_id,
+            parent_id=row.parent_id,
+            task=row.task.fullname,
+            task_hash=row.task.hash,
+            call_hash=None if call is None else call.call_hash,
+            status=row.status,
+            started=row.start_time,
+            ended=row.end_time,
+            arguments=arguments,
+            result=None if call is None else call.value.preview,
+        )
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took, once it has ended."""
+        return None if self.ended is None else (self.ended - self.started).total_seconds()
+
+
+def _previews(arguments: Iterable[ArgumentRow]) -> Iterable[tuple[str, str]]:
+    for argument in arguments:
+        yield argument.arg_key or "", argument.value.preview
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionView:
+    """One run."""
+
+    id: str
+    task: str | None
+    status: str
+    started: datetime | None
+    ended: datetime | None
+    command: tuple[str, ...]
+
+    @classmethod
+    def of(cls, row: ExecutionRow) -> ExecutionView:
+        """Make a view of a row."""
+        job = row.job
+        ended = row.state_time if row.status not in ("RUNNING", "PENDING") else None
+        return cls(
+            id=row.id,
+            task=None if job is None else job.task.fullname,
+            status=row.status,
+            started=None if job is None else job.start_time,
+            ended=ended if job is None else job.end_time or ended,
+            command=_command(row.args),
+        )
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took, once it has ended."""
+        if self.started is None or self.ended is None:
+            return None
+        return (self.ended - self.started).total_seconds()
+
+    @property
+    def command_line(self) -> str:
+        """The command as it was typed, with the program's name alone."""
+        if not self.command:
+            return ""
+        program, *rest = self.command
+        name = PurePath(program).name
+        # `python -m taskgraph.cli.main` is how a program without a script is found.
+        return shlex.join(["taskgraph" if name == "main.py" else name, *rest])
+
+
+def _command(args: str) -> tuple[str, ...]:
+    try:
+        words = json.loads(args)
+    except ValueError:
+        return (args,)
+    return tuple(map(str, words)) if isinstance(words, list) else (args,)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCount:
+    """How many jobs of a task came to which state."""
+
+    task: str
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionDetail:
+    """One run with its jobs: at most as many as were asked for, of ``jobs_total``."""
+
+    execution: ExecutionView
+    tasks: tuple[TaskCount, ...]
+    jobs_total: int
+    jobs: tuple[JobView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JobDetail:
+    """One job, with the jobs that led to it, outermost first."""
+
+    job: JobView
+    trace: tuple[JobView, ...]
+    call: CallView | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallDetail:
+    """One call node, and the newest jobs that it stands for."""
+
+    call: CallView
+    children: tuple[CallReference, ...]
+    jobs: tuple[JobView, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDetail:
+    """A task's code, and the newest of its jobs."""
+
+    hash: str
+    task: str
+    source: str
+    jobs: tuple[JobView, ...]
+
+    @classmethod
+    def of(cls, row: TaskRow, jobs: Sequence[JobRow]) -> TaskDetail:
+        """Make a view of a row."""
+        return cls(row.hash, row.fullname, row.source, tuple(map(JobView.of, jobs)))
+
+
+@dataclass(frozen=True, slots=True)
+class StoryStep:
+    """A call in the story of a value.
+
+    Attributes:
+        depth: How many steps from the value.
+        role: What it was for the step before: ``argument NAME``, ``part`` for a call that made a
+            part of that one's result, or nothing for the first.
+        call: The call.
+        inputs: Its arguments that no call made, with a file in them: the story's beginnings.
+        job: The newest job that ran it.
+        seen_before: Whether it was told further up, with what led to it.
+    """
+
+    depth: int
+    role: str
+    call: CallView
+    inputs: tuple[FileView, ...]
+    job: JobView | None
+    seen_before: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """How a value came to be: the call that made it, and what led to that, each call once."""
+
+    steps: tuple[StoryStep, ...]
+    is_cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ValueDetail:
+    """A value or file: how it came to be, and who used it.
+
+    Attributes:
+        value: The value.
+        story: How it came to be; without steps if it came from outside.
+        used_by: Calls that had it among their arguments, newest first.
+        used_by_total: How many there are.
+    """
+
+    value: ValueView
+    story: Story
+    used_by: tuple[JobView, ...]
+    used_by_total: int
+
+
+def as_json(view: Any) -> str:
+    """Return a view, or a list of them, as JSON text."""
+    if isinstance(view, list | tuple):
+        return json.dumps([_record(each) for each in view], indent=2, default=_plain)
+    return json.dumps(_record(view), indent=2, default=_plain)
+
+
+def _record(view: Any) -> dict[str, Any]:
+    return {"type": _TYPE_NAMES[type(view)], **asdict(view)}
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value)
+
+
+_TYPE_NAMES = {
+    ExecutionView: "execution",
+    ExecutionDetail: "execution",
+    JobDetail: "job",
+    CallDetail: "call",
+    TaskDetail: "task",
+    ValueDetail: "value",
+}

@@ -1,0 +1,202 @@
+"""How files, folders and file sets behave as values.
+
+They are stored as JSON that names root, path and what was seen: a record can be read without
+unpickling, and on another machine, where the roots lie elsewhere, it means the same file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from taskgraph.hashing import ValueHash
+from taskgraph.values.contents import Seen
+from taskgraph.values.directories import Dir
+from taskgraph.values.filegroups import FileGroup, pack_sighting, unpack_sighting
+from taskgraph.values.files import File, respell, spell, tag_of
+from taskgraph.values.filesets import FileSet
+from taskgraph.values.kinds import Shape, ValueKind, class_name
+from taskgraph.values.places import Place, printable
+from taskgraph.values.stored import FileRecord
+
+
+def _pack(fields: dict[str, object]) -> bytes:
+    # ASCII: a name that is no UTF-8 is kept as escapes.
+    return json.dumps(fields, separators=(",", ":")).encode("ascii")
+
+
+class FileKind(ValueKind):
+    """How Files are hashed, stored, shown and checked.
+
+    Args:
+        name: The name of the type as it is stored.
+        cls: The class of the values.
+    """
+
+    is_subvalue = True
+
+    def __init__(self, name: str = "taskgraph.File", cls: type[File] = File) -> None:
+        self.name = name
+        self._cls = cls
+
+    def type_name(self, value: File) -> str:
+        """Return the name of this kind, or that of a subclass."""
+        return self.name if type(value) is self._cls else class_name(type(value))
+
+    def shape(self, value: File) -> Shape:
+        """Return what the hash covers."""
+        seen = value.seen or value.look()
+        return Shape(tag_of(type(value)), (*value.place, seen.content))
+
+    def own_hash(self, value: File) -> ValueHash:
+        """Return the hash over root, path and the content that was seen."""
+        return value.hash
+
+    def encode(self, value: File) -> tuple[str, bytes] | None:
+        """Return JSON with root, path, content and size; subclasses are pickled."""
+        if type(value) is not self._cls:
+            return None
+        seen = value.seen or value.look()
+        root, path, given = spell(value.path, value.place)
+        fields: dict[str, object] = {"root": root, "path": path}
+        if given is not None:
+            fields["given"] = given
+        return "file", _pack(fields | {"content": seen.content, "size": seen.size})
+
+    def decode(self, format: str, payload: bytes) -> File:
+        """Make a File at the place where its root lies here.
+
+        Raises:
+            UnknownRootError: The root is not declared here.
+        """
+        fields = json.loads(payload)
+        place = Place(fields["root"], fields["path"])
+        path, location = respell(*place, fields.get("given"))
+        return self._cls.at(path, location, Seen(fields["content"], fields["size"]), place)
+
+    def subvalues(self, value: File) -> Sequence[Any]:
+        """Return nothing: a File is one whole."""
+        return ()
+
+    def parse(self, text: str) -> File:
+        """Make a File from its path."""
+        return self._cls(text)
+
+    def is_valid(self, value: File) -> bool:
+        """Tell whether what is there now is what was seen. May block."""
+        return value.is_valid()
+
+    def needs_reading(self, value: File) -> bool:
+        """Tell whether the file was never looked at."""
+        return value.seen is None
+
+    def bytes_to_read(self, value: File) -> int:
+        """Return how many bytes ``read`` would read. May block, briefly."""
+        return value.bytes_to_read()
+
+    def read(self, value: File, progress: Callable[[int], None] | None = None) -> None:
+        """Look at the file."""
+        value.look(progress)
+
+    def refresh(self, value: File) -> None:
+        """Look at the file again: since it was last seen, a command may have written it."""
+        value.look()
+
+    def file_record(self, value: File, value_hash: ValueHash) -> FileRecord:
+        """Return the row that the file can be found by."""
+        seen = value.seen or value.look()
+        root, path = value.place
+        return FileRecord(value_hash, root, printable(path), seen.content, seen.size)
+
+
+class FileGroupKind(ValueKind):
+    """How folders and file sets are hashed, stored, shown and checked.
+
+    Args:
+        name: The name of the type as it is stored.
+        cls: The class of the values.
+    """
+
+    is_subvalue = True
+
+    def __init__(self, name: str, cls: type[FileGroup]) -> None:
+        self.name = name
+        self._cls = cls
+
+    def type_name(self, value: FileGroup) -> str:
+        """Return the name of this kind, or that of a subclass."""
+        return self.name if type(value) is self._cls else class_name(type(value))
+
+    def shape(self, value: FileGroup) -> Shape:
+        """Return what the hash covers."""
+        sighting = value.sighting or value.look()
+        return Shape(tag_of(type(value)), (*value.place, sighting.content))
+
+    def own_hash(self, value: FileGroup) -> ValueHash:
+        """Return the hash over root, path and the paths and contents of all files."""
+        return value.hash
+
+    def encode(self, value: FileGroup) -> tuple[str, bytes] | None:
+        """Return JSON with root, path and what was seen of each file; subclasses are pickled."""
+        if type(value) is not self._cls:
+            return None
+        sighting = value.sighting or value.look()
+        root, path, given = spell(value.text, value.place)
+        fields: dict[str, object] = {"root": root, "path": path}
+        if given is not None:
+            fields["given"] = given
+        return value.tag, _pack(fields | {"members": pack_sighting(sighting)})
+
+    def decode(self, format: str, payload: bytes) -> FileGroup:
+        """Make a group at the place where its root lies here.
+
+        Raises:
+            UnknownRootError: The root is not declared here.
+        """
+        fields = json.loads(payload)
+        place = Place(fields["root"], fields["path"])
+        path, location = respell(*place, fields.get("given"))
+        return self._cls.at(path, location, unpack_sighting(fields["members"]), place)
+
+    def subvalues(self, value: FileGroup) -> Sequence[Any]:
+        """Return the Files that were seen."""
+        return value.seen_files()
+
+    def parse(self, text: str) -> FileGroup:
+        """Make a folder from its path, or a file set from its pattern."""
+        return self._cls(text)
+
+    def is_valid(self, value: FileGroup) -> bool:
+        """Tell whether what is there now is what was seen. May block."""
+        return value.is_valid()
+
+    def needs_reading(self, value: FileGroup) -> bool:
+        """Tell whether the files were never looked at."""
+        return value.sighting is None
+
+    def bytes_to_read(self, value: FileGroup) -> int:
+        """Return how many bytes ``read`` would read. May block, briefly."""
+        return value.bytes_to_read()
+
+    def read(self, value: FileGroup, progress: Callable[[int], None] | None = None) -> None:
+        """Look at all files."""
+        value.look(progress)
+
+    def refresh(self, value: FileGroup) -> None:
+        """Look at all files again: since they were last seen, a command may have written some."""
+        value.look()
+
+
+FILE = FileKind()
+DIR = FileGroupKind("taskgraph.Dir", Dir)
+FILE_SET = FileGroupKind("taskgraph.FileSet", FileSet)
+
+
+def register_files() -> None:
+    """Register the kinds of `File`, `Dir` and `FileSet`."""
+    from taskgraph.values.registry import register
+
+    register(File, FILE, subclasses=True)
+    register(Dir, DIR, subclasses=True)
+    register(FileSet, FILE_SET, subclasses=True)
