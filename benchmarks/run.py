@@ -283,7 +283,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _plan(options: argparse.Namespace) -> Plan:
     if options.quick:
-        return Plan(options.only, options.workloads, 1, shapes.QUICK, (50,), 100, pin=False)
+        return Plan(options.only, options.workloads, 1, shapes.QUICK, (50,), 500, pin=False)
     sizes = shapes.Sizes(megabytes=1024) if options.large else shapes.FULL
     pin = not options.no_pin and hasattr(os, "sched_setaffinity")
     return Plan(

@@ -77,7 +77,7 @@ class Scheduler:
         self._places = places_of(self.settings)
         self._in_memory = backend is None and not is_given
         self.backend = self._open_backend(backend, is_given)
-        self._pool = ReadingPool(progress=self._on_progress)
+        self._pool = ReadingPool(progress=self._on_progress, announce=self._on_news)
         # One run at a time: a second thread waits here until the first run is recorded.
         self._running = threading.Lock()
         self._runner: int | None = None
@@ -173,6 +173,9 @@ class Scheduler:
 
     def _on_progress(self, done: int, total: int) -> None:
         self._notify(FilesRead(done, total))
+
+    def _on_news(self, sentence: str) -> None:
+        self._notify(Warned(sentence))
 
     def _notify(self, event: Any) -> None:
         for observer in self.observers:

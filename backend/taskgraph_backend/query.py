@@ -168,12 +168,35 @@ class Reader(Session):
             return None
         return self.scalars(_newest().limit(1).offset(number - 1)).unique().first()
 
-    def job_tree(self, execution_id: str, *, arguments: bool = False) -> JobTree:
+    def job_counts(self, execution_id: str) -> dict[str, dict[str, int]]:
+        """Return how many jobs of an execution are in which status, by full name of the task.
+
+        Tasks in the order in which they first started.
+        """
+        job, task = models.Job, models.Task
+        grouped = self.execute(
+            select(task.namespace, task.name, job.state_type, job.cached, func.count())
+            .join(task, task.hash == job.task_hash)
+            .where(job.execution_id == execution_id)
+            .group_by(task.namespace, task.name, job.state_type, job.cached)
+            .order_by(func.min(job.start_time), task.namespace, task.name)
+        )
+        counts: dict[str, dict[str, int]] = {}
+        for namespace, name, state_type, cached, count in grouped:
+            of_task = counts.setdefault(f"{namespace}.{name}" if namespace else name, {})
+            status = models.status_of(state_type, cached)
+            of_task[status] = of_task.get(status, 0) + count
+        return counts
+
+    def job_tree(
+        self, execution_id: str, *, arguments: bool = False, limit: int | None = None
+    ) -> JobTree:
         """Return all jobs of an execution, with tasks, call nodes and results.
 
         Args:
             execution_id: Its full id.
             arguments: Whether to load the arguments of the calls, in two statements more.
+            limit: At most so many jobs: those that failed, then those that started first.
         """
         job, node = models.Job, models.CallNode
         query = (
@@ -182,9 +205,18 @@ class Reader(Session):
             .order_by(job.start_time, job.id)
             .options(joinedload(job.task), joinedload(job.call_node).joinedload(node.value))
         )
+        if limit is not None:
+            # A failure takes its callers with it, so what is left is mostly still one tree.
+            chosen = (
+                select(job.id)
+                .where(job.execution_id == execution_id)
+                .order_by(job.state_type.not_in(("FAILED", "CRASHED")), job.start_time, job.id)
+                .limit(limit)
+            )
+            query = query.where(job.id.in_(chosen))
         if arguments:
             query = query.options(
-                subqueryload(job.call_node)
+                joinedload(job.call_node)
                 .subqueryload(node.arguments)
                 .joinedload(models.Argument.value)
             )

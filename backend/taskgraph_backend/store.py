@@ -73,7 +73,8 @@ class SqlBackend:
     Args:
         db_uri: ``sqlite:///relative``, ``sqlite:////absolute``; without one it is in memory.
         config: Settings by name, or a dataclass of them: ``db_uri``, ``automigrate``,
-            ``synchronous`` ("normal", "full"), ``busy_timeout`` (seconds), ``max_value_size`` (bytes, for `record_value`).
+            ``synchronous`` ("normal", "full"), ``busy_timeout`` (seconds), ``max_value_size``
+            (bytes, for `record_value`).
     """
 
     def __init__(

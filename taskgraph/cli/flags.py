@@ -464,6 +464,8 @@ class TaskFlags:
 
 
 def _default_text(help_text: str, default: Any) -> str:
+    if default is None:
+        return ""
     shown = default.name if isinstance(default, enum.Enum) else repr(default)
     if isinstance(default, PurePath):
         shown = str(default)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from taskgraph.cli.options import load_settings
 if TYPE_CHECKING:
     from taskgraph.config import Settings
     from taskgraph.provenance.page import Block
+    from taskgraph.provenance.reading import Reader
 
 _DEFAULT_LIMIT = 20
 _DEFAULT_JOBS = 100
@@ -83,14 +84,42 @@ def _nothing(record: str | None) -> tuple[Any, list[Block]]:
 
 
 def _look_up(
-    reader: Any, settings: Settings, record: str | None, limit: int | None
+    reader: Reader, settings: Settings, record: str | None, limit: int | None
 ) -> tuple[Any, list[Block]]:
     """Return the view of what was asked for, and its page."""
-    from taskgraph.provenance import reading, render
+    from taskgraph.errors import UnknownRecordError
+    from taskgraph.provenance import reading
+    from taskgraph.provenance.render import executions_page
 
     if record is None:
         most = limit or _DEFAULT_LIMIT
-        executions = reading.executions(reader, most + 1)
-        return executions[:most], render.executions_page(executions[:most], len(executions) > most)
-    found = _find(reader, settings, record)
-    return reading.detail_page(reader, found, limit)
+        listed = reading.list_executions(reader, most + 1)
+        return listed[:most], executions_page(listed[:most], is_cut=len(listed) > most)
+    view = reading.look_at(reader, _find(reader, settings, record), limit)
+    if view is None:
+        raise UnknownRecordError(record)
+    return view, reading.page_of(view)
+
+
+def _find(reader: Reader, settings: Settings, record: str) -> Any:
+    """Return the row, or the file with its job, that a text stands for."""
+    for root, path in _places(settings, record):
+        found = reader.find_file((root, path))
+        if found is not None:
+            return found
+    return reader.find(record)
+
+
+def _places(settings: Settings, text: str) -> Iterator[tuple[str, str]]:
+    """Yield the roots and paths under which a file may be recorded, the nearest root first.
+
+    What has neither a folder nor a suffix in its name and is no file here is no path.
+    """
+    if "://" in text or ("/" not in text and "." not in text and not Path(text).exists()):
+        return
+    path = Path(os.path.abspath(text))
+    nearest = sorted(settings.roots.items(), key=lambda each: len(each[1].parts), reverse=True)
+    for root, folder in nearest:
+        if path.is_relative_to(folder):
+            yield root, path.relative_to(folder).as_posix()
+    yield "", path.as_posix()

@@ -235,9 +235,9 @@ class PlainProgress:
             rows.append((each.task, *numbers, format_seconds(each.seconds)))
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = []
-        for name, *numbers in rows:
-            cells = [cell.rjust(width) for cell, width in zip(numbers, widths[1:], strict=True)]
-            lines.append("  ".join([name.ljust(widths[0]), *cells]))
+        for row in rows:
+            cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+            lines.append("  ".join([row[0].ljust(widths[0]), *cells]))
         hidden = len(self.counts.tasks()) - _MOST_ROWS
         if hidden > 0:
             lines.append(f"and {hidden} more tasks")

@@ -113,7 +113,8 @@ def _run(ctx: click.Context, expression: Any, overrides: dict[str, Any], how: _H
     except DryRunResult as answer:
         if progress:
             progress.close(summary=False)
-        click.echo(f"{len(answer.calls)} calls would run next:")
+        calls = "call" if len(answer.calls) == 1 else "calls"
+        click.echo(f"{len(answer.calls)} {calls} would run next:")
         for call in answer.calls:
             click.echo(f"  {call}")
         return ExitCode.OK

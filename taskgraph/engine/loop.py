@@ -124,10 +124,9 @@ class Engine:
 
     def _end(self, root: Job, state: State) -> None:
         """Write down how it ended. A run that did not get this far is found by its lease."""
-        if not root.is_announced and root.started is None:
-            root.started = now()
         if not root.is_announced:
-            self._recorder.add_finished(root, state)
+            self._recorder.announce(root)
+        self._recorder.cancel_open()
         environment = self._environment()
         if environment is not None:
             self._recorder.add_value(environment)

@@ -62,6 +62,7 @@ class Recorder:
         self._values: dict[ValueHash, None] = {}
         self._tasks: set[TaskHash] = set()
         self._running: deque[tuple[float, Job]] = deque()
+        self._open: dict[JobId, Job] = {}
         self._oldest: float | None = None
 
     # What is added
@@ -121,7 +122,7 @@ class Recorder:
         self.add_task(job.task, job.task_hash)
         owner = job.owner
         while owner is not None and not owner.is_announced:
-            self._announce(owner)
+            self.announce(owner)
             owner = owner.owner
         assert job.started is not None
         self._jobs[job.id] = JobRecord(
@@ -137,6 +138,7 @@ class Recorder:
             state,
         )
         job.is_announced = True
+        self._open.pop(job.id, None)
         if job.call_hash is not None:
             self._add_call(job, job.call_hash)
         self._touch()
@@ -158,9 +160,10 @@ class Recorder:
                     job.ended or now(),
                 )
             )
-            for order, child in enumerate(job.children):
-                if child.call_hash is not None:
-                    batch.call_edges.append(CallEdgeRecord(call_hash, child.call_hash, order))
+            # Children that were dropped have no call; the others are numbered without a gap.
+            children = [each.call_hash for each in job.children if each.call_hash is not None]
+            for order, child in enumerate(children):
+                batch.call_edges.append(CallEdgeRecord(call_hash, child, order))
             for task_hash in job.subtree:
                 batch.subtree_tasks.append(SubtreeTaskRecord(call_hash, task_hash))
         for argument in job.arguments:
@@ -187,23 +190,37 @@ class Recorder:
         for result_call in upstream:
             self._batch.argument_results.append(ArgumentResultRecord(arg_hash, result_call))
 
-    def _announce(self, job: Job) -> None:
+    def announce(self, job: Job) -> None:
         """Write a job down as running: others point at it, or it takes its time."""
         self.add_task(job.task, job.task_hash)
         job.is_announced = True
-        self._jobs[job.id] = JobRecord(
+        self._open[job.id] = job
+        self._jobs[job.id] = self._unfinished(job, State.RUNNING)
+        self._touch()
+
+    def _unfinished(self, job: Job, state: State) -> JobRecord:
+        started = job.started or now()
+        owner_id = job.owner.id if job.owner is not None else None
+        ended = None if state is State.RUNNING else now()
+        return JobRecord(
             job.id,
             self._execution_id,
-            job.owner.id if job.owner is not None else None,
+            owner_id,
             job.task_hash,
             job.eval_hash,
             None,
-            job.started or now(),
-            None,
+            started,
+            ended,
             False,
-            State.RUNNING,
+            state,
         )
-        self._touch()
+
+    def cancel_open(self) -> None:
+        """Write down as cancelled what was shown as running and will not end in this run."""
+        for job in self._open.values():
+            self._jobs[job.id] = self._unfinished(job, State.CANCELLED)
+            self._touch()
+        self._open.clear()
 
     def _remember(self, value_hash: ValueHash) -> None:
         if len(self._values) >= _REMEMBERED:
@@ -229,7 +246,7 @@ class Recorder:
             _, job = running.popleft()
             if job.phase is Phase.RUNNING and not job.is_announced:
                 while job is not None and not job.is_announced:
-                    self._announce(job)
+                    self.announce(job)
                     job = job.owner  # type: ignore[assignment]  # the loop's condition says so
 
     def flush_if_due(self) -> None:

@@ -13,6 +13,7 @@ import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from taskgraph.errors import UnhashableValueError
 from taskgraph.hashing import hash_record
 from taskgraph.values.preview import preview
 from taskgraph.values.weigh import hash_value
@@ -25,7 +26,8 @@ class Part(NamedTuple):
 
     Attributes:
         part_hash: Over kind, name and content.
-        kind: ``source``, ``code`` or ``closure``.
+        kind: ``source``, ``code``, ``closure``, or ``unfollowed`` for a value in the closure that
+            has no stable hash, of which the type alone counts.
         name: What it is called in the code.
         source: Its text, or a preview of the constant.
     """
@@ -50,13 +52,9 @@ def fingerprint(func: Callable[..., Any], source: str | None = None) -> Fingerpr
         func: The function, or any callable.
         source: Its source text, where Python cannot find it.
 
-    Raises:
-        UnhashableValueError: A value in the closure has no stable hash.
     """
     parts = [_body(func, source)]
-    for name, cell in _closure(func):
-        part_hash = hash_record("part", "closure", name, hash_value(cell, f"closure.{name}"))
-        parts.append(Part(part_hash, "closure", name, preview(cell)))
+    parts += [_constant(name, content) for name, content in _closure(func)]
     return Fingerprint(hash_record("code", *[each.part_hash for each in parts]), tuple(parts))
 
 
@@ -81,6 +79,17 @@ def _hash_code(code: types.CodeType) -> str:
     ]
     names = [*code.co_names, "", *code.co_varnames, "", *code.co_freevars]
     return hash_record("bytecode", code.co_code.hex(), *constants, "", *names)
+
+
+def _constant(name: str, content: Any) -> Part:
+    try:
+        value_hash = hash_value(content, name)
+    except UnhashableValueError as error:
+        # A lock, a connection, a logger: its state is not what the function means, and a task that
+        # could not be hashed could not run at all. The part says that it was not followed.
+        kind = f"{type(content).__module__}.{type(content).__qualname__}"
+        return Part(hash_record("part", "unfollowed", name, kind), "unfollowed", name, error.reason)
+    return Part(hash_record("part", "closure", name, value_hash), "closure", name, preview(content))
 
 
 def _closure(func: Callable[..., Any]) -> list[tuple[str, Any]]:

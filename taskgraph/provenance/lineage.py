@@ -130,9 +130,10 @@ def _makers_of_argument(argument: ArgumentRow) -> list[CallRow]:
     """Return the calls that an argument came from, also when it was handed down by the caller."""
     level = [argument]
     for _ in range(_MOST_LEVELS):
-        found = {innermost(call).call_hash: call for each in level for call in each.upstream}
+        found = {call.call_hash: call for each in level for call in each.upstream}
         if found:
-            return [innermost(call) for call in found.values()]
+            makers = {innermost(call).call_hash: innermost(call) for call in found.values()}
+            return sorted(makers.values(), key=lambda call: (call.timestamp, call.call_hash))
         level = [above for each in level for above in _same_in_caller(each)][:_MOST_PARTS]
         if not level:
             break
@@ -166,7 +167,7 @@ def job_of(call: CallRow) -> JobRow | None:
 def users_of(value: ValueRow) -> list[CallRow]:
     """Return the calls that had a value, or something that holds it, as an argument.
 
-    Newest first, and each once. A call that only handed it down to its children is left out.
+    Newest first, and each once.
     """
     given = [*value.arguments, *(each for holder in value.parents for each in holder.arguments)]
     calls = {each.call_node.call_hash: each.call_node for each in given}

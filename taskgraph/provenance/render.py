@@ -104,24 +104,25 @@ def byte_size(size: int) -> str:
     return f"{amount:.1f} TB"
 
 
-def called(task: str, arguments: Sequence[tuple[str, str]]) -> Line:
-    """Return a call as it would be written, with short previews."""
+def called(task: str, arguments: Sequence[tuple[str, Line]]) -> Line:
+    """Return a call as it would be written, with what is shown of its arguments."""
     parts: list[str | Span | Line] = [Span(clean(task), "task"), "("]
-    for index, (name, preview) in enumerate(arguments):
+    for index, (name, shown) in enumerate(arguments):
         parts.append(", " if index else "")
         if name:
             parts += [Span(clean(name), "name"), "="]
-        parts.append(clean(preview, _ARGUMENT_WIDTH))
+        parts.append(shown)
     return line(*parts, ")")
+
+
+def _called(job: JobView) -> Line:
+    arguments = [(name, line(clean(text, _ARGUMENT_WIDTH))) for name, text in job.arguments]
+    return called(job.task, arguments)
 
 
 def _job_line(job: JobView) -> Line:
     mark, style = STATUSES.get(job.status, ("?", ""))
-    call = (
-        line(Span(clean(job.task), "task"))
-        if job.call_hash is None
-        else called(job.task, job.arguments)
-    )
+    call = line(Span(clean(job.task), "task")) if job.call_hash is None else _called(job)
     parts: list[str | Span | Line] = [Span(mark, style), " ", call]
     if job.result is not None:
         parts += [Span(" -> ", "dim"), clean(job.result, _RESULT_WIDTH)]
@@ -129,9 +130,14 @@ def _job_line(job: JobView) -> Line:
 
 
 def _call_line(call: CallView) -> Line:
-    arguments = [(_key(each), each.value.preview) for each in call.arguments]
-    result = clean(call.result.preview, _RESULT_WIDTH)
+    arguments = [(_key(each), _brief(each.value, _ARGUMENT_WIDTH)) for each in call.arguments]
+    result = _brief(call.result, _RESULT_WIDTH)
     return line(called(call.task, arguments), Span(" -> ", "dim"), result)
+
+
+def _brief(value: ValueView, width: int) -> Line:
+    """Return a value in a few words: of a file, the path."""
+    return line(clean(value.preview, width)) if value.file is None else file_line(value.file)
 
 
 def _key(argument: ArgumentView) -> str:
@@ -151,12 +157,12 @@ def _value_line(value: ValueView) -> Line:
 # Executions
 
 
-def executions_page(executions: Sequence[ExecutionView], more: int = 0) -> list[Block]:
+def executions_page(executions: Sequence[ExecutionView], *, is_cut: bool = False) -> list[Block]:
     """Return the list of executions, newest first.
 
     Args:
         executions: Those to show.
-        more: How many there are besides.
+        is_cut: Whether there are more.
     """
     if not executions:
         return [Note(line("Nothing was run yet: taskgraph run SCRIPT TASK"))]
@@ -165,6 +171,7 @@ def executions_page(executions: Sequence[ExecutionView], more: int = 0) -> list[
         Column("status"),
         Column("started"),
         Column("time", is_right=True),
+        Column("jobs", is_right=True),
         Column("task"),
         Column("command", may_shrink=True),
     ]
@@ -174,12 +181,26 @@ def executions_page(executions: Sequence[ExecutionView], more: int = 0) -> list[
             status(each.status),
             moment(each.started),
             duration(each.seconds),
+            _job_counts(each.counts),
             line(Span(clean(each.task or "-"), "task")),
             line(Span(clean(each.command_line, _COMMAND_WIDTH), "dim")),
         ]
         for each in executions
     ]
-    return [Grid(columns, rows), *_more(more, "executions", "--limit")]
+    blocks: list[Block] = [Grid(columns, rows)]
+    if is_cut:
+        blocks.append(Note(line(Span("... and older ones (--limit shows more)", "dim"))))
+    return blocks
+
+
+def _job_counts(counts: Mapping[str, int]) -> Line:
+    """Return how many jobs there were, those that failed and that ran for themselves."""
+    parts: list[str | Span | Line] = []
+    for word in ("FAILED", "RUNNING", "DONE", "CACHED"):
+        if counts.get(word):
+            mark, style = STATUSES[word]
+            parts += [" " if parts else "", Span(f"{counts[word]:,}{mark}", style)]
+    return line(*parts) if parts else line(Span("-", "dim"))
 
 
 def _more(count: int, what: str, option: str) -> list[Block]:
@@ -379,7 +400,7 @@ def _jobs_grid(jobs: Sequence[JobView]) -> Grid:
             moment(job.started),
             duration(job.seconds),
             line(short_id(job.execution_id)),
-            called(job.task, job.arguments),
+            _called(job),
         ]
         for job in jobs
     ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import PurePath
@@ -19,7 +19,6 @@ from taskgraph.provenance.rows import (
     ExecutionRow,
     FileRow,
     JobRow,
-    TaskRow,
     ValueRow,
 )
 
@@ -160,7 +159,7 @@ def _previews(arguments: Iterable[ArgumentRow]) -> Iterable[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionView:
-    """One run."""
+    """One run; ``counts`` has the number of its jobs by status."""
 
     id: str
     task: str | None
@@ -168,10 +167,11 @@ class ExecutionView:
     started: datetime | None
     ended: datetime | None
     command: tuple[str, ...]
+    counts: dict[str, int]
 
     @classmethod
-    def of(cls, row: ExecutionRow) -> ExecutionView:
-        """Make a view of a row."""
+    def of(cls, row: ExecutionRow, counts: dict[str, int]) -> ExecutionView:
+        """Make a view of a row and the number of its jobs by status."""
         job = row.job
         ended = row.state_time if row.status not in ("RUNNING", "PENDING") else None
         return cls(
@@ -181,6 +181,7 @@ class ExecutionView:
             started=None if job is None else job.start_time,
             ended=ended if job is None else job.end_time or ended,
             command=_command(row.args),
+            counts=counts,
         )
 
     @property
@@ -255,11 +256,6 @@ class TaskDetail:
     task: str
     source: str
     jobs: tuple[JobView, ...]
-
-    @classmethod
-    def of(cls, row: TaskRow, jobs: Sequence[JobRow]) -> TaskDetail:
-        """Make a view of a row."""
-        return cls(row.hash, row.fullname, row.source, tuple(map(JobView.of, jobs)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 from taskgraph.values import objects
 from taskgraph.values.kinds import Shape, ValueKind, class_path
-from taskgraph.values.objects import refuse, take_apart
+from taskgraph.values.objects import take_apart
 from taskgraph.values.registry import register
 
 NPY = "npy"
@@ -26,6 +26,19 @@ _PLAIN_KINDS = frozenset("?biufcmMSUV")
 
 Buffer = memoryview | bytes
 
+# Attributes of masked arrays that are hashed by themselves, or follow from the rest.
+_MASKED = frozenset(
+    [
+        "_basedict",
+        "_baseclass",
+        "_fill_value",
+        "_hardmask",
+        "_isfield",
+        "_mask",
+        "_optinfo",
+        "_sharedmask",
+    ]
+)
 _STATE_METHODS = ("__reduce__", "__reduce_ex__")
 
 
@@ -72,7 +85,7 @@ class ArraySubclassKind(ValueKind):
             return objects.OBJECT.shape(value)
         taken = take_apart(getattr(value, "__dict__", None) or None, cls)
         labels = ["", *taken.labels]
-        state = (*class_path(cls), taken.described)
+        state = (*_class_path(cls), taken.described)
         inside = [_as_base(value), *taken.values]
         return Shape("numpy subclass", state, inside, labels.__getitem__)
 
@@ -82,18 +95,13 @@ class MaskedArrayKind(ValueKind):
 
     def shape(self, value: Any) -> Shape:
         """Return the parts as children."""
-        inside = (_as_base(value), np.ma.getmaskarray(value), value.fill_value, value.__dict__)
-        kept = {"_basedict", "_fill_value", "_isfield", "_optinfo", "_mask", "_sharedmask"}
-        others = {k: v for k, v in inside[3].items() if k not in kept and k != "_baseclass"}
-        info = value.__dict__.get("_optinfo") or {}
-        state = (*class_path(type(value)), bool(value.hardmask))
-        others.pop("_hardmask", None)
-        return Shape(
-            "numpy.ma",
-            state,
-            (*inside[:3], dict(sorted(info.items())), dict(sorted(others.items()))),
-            (".data", ".mask", ".fill_value", "._optinfo", ".__dict__").__getitem__,
-        )
+        attributes = value.__dict__
+        info = dict(sorted((attributes.get("_optinfo") or {}).items()))
+        others = take_apart({n: attributes[n] for n in attributes if n not in _MASKED}, type(value))
+        state = (*_class_path(type(value)), bool(value.hardmask), others.described)
+        labels = [".data", ".mask", ".fill_value", "._optinfo", *others.labels]
+        parts = [_as_base(value), np.ma.getmaskarray(value), value.fill_value, info]
+        return Shape("numpy.ma", state, [*parts, *others.values], labels.__getitem__)
 
 
 class ScalarKind(ValueKind):
@@ -102,7 +110,8 @@ class ScalarKind(ValueKind):
     def shape(self, value: Any) -> Shape:
         """Return dtype and content."""
         cls = type(value)
-        own = () if cls.__module__.partition(".")[0] == "numpy" else class_path(cls)
+        # Those of numpy are told apart by their dtype, and called differently in its versions.
+        own = () if _is_of_numpy(cls) else class_path(cls)
         return _describe("numpy.scalar", own, np.asarray(value))
 
 
@@ -172,7 +181,7 @@ def describe_dtype(dtype: np.dtype[Any]) -> tuple[Any, list[Any]]:
 
 def _is_strange(dtype: np.dtype[Any]) -> bool:
     """Tell whether a dtype was defined outside of numpy; their codes are not their own."""
-    return dtype.isbuiltin == 2 or type(dtype).__module__.partition(".")[0] != "numpy"
+    return dtype.isbuiltin == 2 or not _is_of_numpy(type(dtype))
 
 
 def _is_plain(dtype: np.dtype[Any]) -> bool:
@@ -236,15 +245,13 @@ def _as_base(value: Any) -> np.ndarray[Any, Any]:
     return base
 
 
-class _RefusedKind(ValueKind):
-    """What of numpy has no content that could be hashed."""
+def _is_of_numpy(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] == "numpy"
 
-    def __init__(self, reason: str) -> None:
-        self._reason = reason
 
-    def shape(self, value: Any) -> Shape:
-        """Refuse."""
-        raise refuse(value, self._reason)
+def _class_path(cls: type) -> tuple[str, str]:
+    """Return where a class is; numpy moves its own between modules."""
+    return ("numpy", cls.__name__) if _is_of_numpy(cls) else class_path(cls)
 
 
 def register_arrays() -> None:
@@ -256,7 +263,7 @@ def register_arrays() -> None:
     register(np.ndarray, ArrayKind())
     register(np.generic, ScalarKind(), subclasses=True)
     register(np.dtype, DtypeKind(), subclasses=True)
-    register(np.nditer, _RefusedKind("an iterator over arrays has no content of its own"))
+    register(type(np.ma.masked), objects.OBJECT)
 
 
 __all__ = ["NPY", "describe_dtype", "register_arrays"]

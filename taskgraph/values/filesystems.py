@@ -12,6 +12,7 @@ import io
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -402,14 +403,19 @@ class RemoteFilesystem:
         if recursive:
             remote.rm(inner, recursive=True)
             return
-        if self.proto in _OBJECT_STORES:
-            # A bucket is never removed, and a folder is there only as long as files are.
-            if remote.ls(inner, detail=False):
-                raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
-            return
-        if remote.ls(inner, detail=False):
+        has_folders = self.proto not in _OBJECT_STORES
+        try:
+            within = remote.ls(inner, detail=False)
+        except FileNotFoundError:
+            # In an object store a folder is there only as long as files are.
+            if has_folders:
+                raise
+            within = []
+        if within:
             raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
-        remote.rmdir(inner)
+        # A bucket is never removed.
+        if has_folders:
+            remote.rmdir(inner)
 
     def glob(self, pattern: str) -> list[str]:
         """Return what matches a pattern, sorted, as URLs."""
@@ -461,7 +467,10 @@ class RemoteFilesystem:
             if found.get("type") == "directory" or name.endswith("/"):
                 continue
             location = _as_url(url, inner, name, remote)
-            seen = _seen_in(found, places.policy(location), partial(remote.ukey, name))
+            policy = places.policy(location)
+            # Some listings say less than asking for one file does; a version is a version.
+            is_enough = policy is Policy.CONTENT and any(found.get(key) for key in _VERSION_KEYS)
+            seen = _seen_in(found, policy, partial(remote.ukey, name)) if is_enough else None
             entries.append(Entry(location, seen))
         return sorted(entries)
 
@@ -494,8 +503,9 @@ class RemoteFilesystem:
 class _PendingObject(io.RawIOBase):
     """A remote file that appears when this is closed.
 
-    A small one is sent in one request at the end. A large one is streamed in parts that its file
-    system commits at the end; where it knows no committing, a file that failed is removed.
+    A small one is sent in one request at the end. A large one is streamed to an object store in
+    parts, which are put together at the end or never; for all others it is kept on the local disk
+    until the end, for what they do with half of a file is not known.
     """
 
     def __init__(self, filesystem: RemoteFilesystem, remote: Any, inner: str) -> None:
@@ -504,7 +514,8 @@ class _PendingObject(io.RawIOBase):
         self._remote = remote
         self._inner = inner
         self._small: io.BytesIO | None = io.BytesIO()
-        self._stream: Any = None
+        self._parts: Any = None
+        self._on_disk: IO[bytes] | None = None
         self._discarded = False
 
     def writable(self) -> bool:
@@ -515,9 +526,9 @@ class _PendingObject(io.RawIOBase):
         if self._small is not None:
             if self._small.tell() + size <= _ONE_REQUEST:
                 return self._small.write(content)
-            self._start_streaming(self._small.getbuffer())
-            self._small = None
-        self._stream.write(bytes(content))
+            first, self._small = self._small.getvalue(), None
+            self._begin().write(first)
+        self._begin().write(bytes(content))
         return size
 
     def discard(self) -> None:
@@ -527,40 +538,47 @@ class _PendingObject(io.RawIOBase):
         if self.closed:
             return
         super().close()
-        if self._stream is not None:
-            self._end_stream()
-        elif not self._discarded and self._small is not None:
-            content = self._small.getvalue()
-            self._filesystem._with_parents(
-                self._remote, self._inner, lambda: self._remote.pipe_file(self._inner, content)
-            )
+        if self._small is not None:
+            if not self._discarded:
+                content = self._small.getvalue()
+                self._publish(lambda: self._remote.pipe_file(self._inner, content))
+        elif self._on_disk is not None:
+            with self._on_disk as local:
+                local.flush()
+                if not self._discarded:
+                    self._publish(lambda: self._remote.put_file(local.name, self._inner))
+        elif self._parts is not None:
+            self._end_parts()
 
-    def _start_streaming(self, first: memoryview) -> None:
-        def start() -> None:
-            self._stream = self._remote.open(self._inner, "wb", autocommit=False)
+    def _begin(self) -> Any:
+        """Return where a large file's content goes."""
+        if self._on_disk is not None or self._parts is not None:
+            return self._on_disk or self._parts
+        if self._filesystem.proto in _OBJECT_STORES:
+            parts = self._remote.open(self._inner, "wb", autocommit=False)
+            # fsspec notes it for a transaction that this is not part of.
+            with suppress(ValueError):
+                self._remote.transaction.files.remove(parts)
+            if getattr(parts, "autocommit", True) is False:
+                self._parts = parts
+                return parts
+        self._on_disk = tempfile.NamedTemporaryFile(prefix="taskgraph-")  # noqa: SIM115 - close() closes it
+        return self._on_disk
 
-        self._filesystem._with_parents(self._remote, self._inner, start)
-        # fsspec notes it for a transaction that this is not part of.
-        with suppress(ValueError):
-            self._remote.transaction.files.remove(self._stream)
-        self._stream.write(bytes(first))
-
-    def _end_stream(self) -> None:
-        commits = hasattr(self._stream, "commit") and hasattr(self._stream, "discard")
+    def _end_parts(self) -> None:
         try:
-            self._stream.close()
+            self._parts.close()
+            if not self._discarded:
+                self._parts.commit()
         except BaseException:
             self._discarded = True
             raise
         finally:
-            if not self._discarded:
-                if commits:
-                    self._stream.commit()
-            elif commits:
-                self._stream.discard()
-            else:
-                with suppress(FileNotFoundError):
-                    self._remote.rm_file(self._inner)
+            if self._discarded:
+                self._parts.discard()
+
+    def _publish(self, write: Callable[[], object]) -> None:
+        self._filesystem._with_parents(self._remote, self._inner, write)
 
 
 def _as_url(url: str, inner: str, found: str, remote: Any) -> str:

@@ -1,0 +1,45 @@
+"""Fixtures of all rooms: each implementation of the backend port, and rows to fill it with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from taskgraph.ports import Backend
+from taskgraph.testing import MemoryBackend
+from taskgraph_backend import SqlBackend
+from taskgraph_backend.leases import is_gone
+
+
+def _memory(folder: Path) -> Backend:
+    return MemoryBackend(is_gone=is_gone)
+
+
+def _sqlite_file(folder: Path) -> Backend:
+    backend = SqlBackend(f"sqlite:///{folder / 'taskgraph.db'}")
+    backend.load()
+    return backend
+
+
+def _sqlite_memory(folder: Path) -> Backend:
+    return SqlBackend()
+
+
+@pytest.fixture(params=[_memory, _sqlite_file, _sqlite_memory], ids=lambda make: make.__name__[1:])
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    """Each implementation of the backend port in turn, empty."""
+    make: Callable[[Path], Backend] = request.param
+    made = make(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def sql_backend(tmp_path: Path) -> Iterator[SqlBackend]:
+    """A database in a file, empty."""
+    made = SqlBackend(f"sqlite:///{tmp_path / 'taskgraph.db'}")
+    made.load()
+    yield made
+    made.close()

@@ -1,0 +1,348 @@
+"""What every backend does, whatever it keeps its rows in."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from taskgraph.errors import DatabaseError
+from taskgraph.ports import Backend
+from taskgraph.records import CacheQuery, RecordBatch, State
+from taskgraph.testing import MemoryBackend
+from taskgraph_backend.leases import host_name, process_started, this_process
+from tests.rows import (
+    NOW,
+    TASK,
+    a_call,
+    a_job,
+    a_lease,
+    a_subtree,
+    a_task,
+    a_value,
+    an_argument,
+    an_edge,
+    an_evaluation,
+    an_execution,
+    key,
+    together,
+)
+
+
+def test_unknown_key_has_no_evaluation_and_no_calls(backend: Backend) -> None:
+    (answer,) = backend.check_cache([CacheQuery(key(1), True)])
+
+    assert answer == (None, ())
+
+
+def test_no_questions_have_no_answers(backend: Backend) -> None:
+    assert backend.check_cache([]) == []
+
+
+def test_recorded_evaluation_is_found_with_its_value(backend: Backend) -> None:
+    backend.record(together(a_task(), an_evaluation(1, 2)))
+
+    (answer,) = backend.check_cache([CacheQuery(key(1))])
+
+    assert answer.evaluation is not None
+    expected = a_value(2)
+    assert answer.evaluation.result == (
+        expected.value_hash,
+        expected.type,
+        expected.format,
+        expected.value,
+        expected.content_digest,
+    )
+    assert answer.evaluation.timestamp == NOW
+    assert answer.evaluation.call_hash is None
+
+
+def test_answers_come_in_the_order_of_the_questions(backend: Backend) -> None:
+    numbers = range(1, 1300)
+    backend.record(together(a_task(), *(an_evaluation(n, 5000 + n) for n in numbers if n % 3)))
+
+    asked = [*reversed(numbers), 1, 1]
+    answers = backend.check_cache([CacheQuery(key(n)) for n in asked])
+
+    found = [a.evaluation and a.evaluation.result.value_hash for a in answers]
+    assert found == [key(5000 + n) if n % 3 else None for n in asked]
+
+
+def test_evaluation_names_the_call_that_has_the_same_value(backend: Backend) -> None:
+    backend.record(together(a_task(), an_evaluation(1, 2), a_call(3, 1, 2), a_call(4, 1, 9)))
+
+    (answer,) = backend.check_cache([CacheQuery(key(1))])
+
+    assert answer.evaluation is not None
+    assert answer.evaluation.call_hash == key(3)
+
+
+def test_calls_are_only_looked_up_for_shallow_questions(backend: Backend) -> None:
+    backend.record(together(a_task(), a_call(3, 1, 2)))
+
+    answers = backend.check_cache([CacheQuery(key(1)), CacheQuery(key(1), True)])
+
+    assert [len(answer.calls) for answer in answers] == [0, 1]
+
+
+def test_calls_are_newest_first_with_the_tasks_below_them(backend: Backend) -> None:
+    backend.record(
+        together(
+            a_task(),
+            a_task(0x7A52, "g"),
+            a_call(3, 1, 2, NOW),
+            a_call(4, 1, 5, NOW + 9),
+            a_subtree(3, TASK, 0x7A52),
+        )
+    )
+
+    (answer,) = backend.check_cache([CacheQuery(key(1), True)])
+
+    assert [(call.call_hash, call.timestamp) for call in answer.calls] == [
+        (key(4), NOW + 9),
+        (key(3), NOW),
+    ]
+    assert answer.calls[0].subtree_tasks == {key(TASK)}
+    assert answer.calls[1].subtree_tasks == {key(TASK), key(0x7A52)}
+    assert answer.calls[1].result.value_hash == key(2)
+
+
+def test_later_evaluation_replaces_the_earlier_one(backend: Backend) -> None:
+    backend.record(together(a_task(), an_evaluation(1, 2)))
+
+    backend.record(an_evaluation(1, 3, NOW + 1))
+
+    (answer,) = backend.check_cache([CacheQuery(key(1))])
+    assert answer.evaluation is not None
+    assert (answer.evaluation.result.value_hash, answer.evaluation.timestamp) == (key(3), NOW + 1)
+
+
+def test_value_that_exists_is_left_alone(backend: Backend) -> None:
+    backend.record(RecordBatch(values=[a_value(1, b"first")]))
+
+    backend.record(RecordBatch(values=[a_value(1, b"second")]))
+
+    assert backend.load_values([key(1)])[key(1)].value == b"first"
+
+
+def test_value_made_here_replaces_one_from_elsewhere(backend: Backend) -> None:
+    backend.record(RecordBatch(values=[a_value(1, b"imported", trusted=False)]))
+
+    backend.record(RecordBatch(values=[a_value(1, b"made here")]))
+
+    assert backend.load_values([key(1)])[key(1)].value == b"made here"
+
+
+def test_only_values_that_exist_are_loaded(backend: Backend) -> None:
+    backend.record(RecordBatch(values=[a_value(n) for n in range(1, 700)]))
+
+    found = backend.load_values([key(n) for n in (1, 1, 650, 9999)])
+
+    assert set(found) == {key(1), key(650)}
+
+
+def test_batch_with_a_dangling_reference_leaves_nothing(backend: Backend) -> None:
+    whole = together(a_task(), an_evaluation(1, 2), an_edge(77, 78))
+
+    with pytest.raises(DatabaseError, match="refers to one that does not exist"):
+        backend.record(whole)
+
+    assert backend.check_cache([CacheQuery(key(1))]) == [(None, ())]
+    assert backend.load_values([key(2)]) == {}
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        an_evaluation(1, 2),
+        a_call(1, 2, 3),
+        an_argument(1, 2, 3),
+        a_subtree(1, TASK),
+        a_job(1),
+        an_edge(1, 2),
+    ],
+    ids=["evaluation", "call", "argument", "subtree", "job", "edge"],
+)
+def test_row_without_what_it_refers_to_is_refused(backend: Backend, batch: RecordBatch) -> None:
+    with pytest.raises(DatabaseError):
+        backend.record(batch)
+
+
+def test_order_within_a_batch_is_nothing(backend: Backend) -> None:
+    child_first = together(
+        a_job(2, parent=1, call=5), a_job(1, call=4), an_execution(), a_task(),
+        an_edge(4, 5), a_call(4, 8, 9), a_call(5, 6, 7),
+    )  # fmt: skip
+
+    backend.record(child_first)
+
+    assert len(backend.load_values([key(7), key(9)])) == 2
+
+
+def test_recording_twice_changes_nothing(backend: Backend) -> None:
+    whole = together(
+        a_task(), an_execution(), a_job(1, call=4), a_call(4, 8, 9), an_evaluation(8, 9),
+        an_argument(5, 4, 6, upstream=(4,)), an_edge(4, 4),
+    )  # fmt: skip
+    backend.record(whole)
+    before = backend.check_cache([CacheQuery(key(8), True)])
+
+    backend.record(whole)
+
+    assert backend.check_cache([CacheQuery(key(8), True)]) == before
+
+
+def test_empty_batch_is_no_work(backend: Backend) -> None:
+    backend.record(RecordBatch())
+
+
+def test_job_may_be_written_while_it_runs_and_again_when_it_is_done(backend: Backend) -> None:
+    backend.record(together(a_task(), an_execution(), a_job(1, end=None, state=State.RUNNING)))
+
+    backend.record(together(a_call(4, 8, 9), a_job(1, call=4)))
+
+    backend.record(an_execution(state=State.COMPLETED))
+
+
+def test_text_that_is_not_utf8_is_kept_somehow(backend: Backend) -> None:
+    odd = a_value(1)._replace(preview="caf\udce9")
+
+    backend.record(RecordBatch(values=[a_value(2), odd, a_value(3)]))
+
+    assert len(backend.load_values([key(1), key(2), key(3)])) == 3
+
+
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(payload=st.binary(max_size=5000), number=st.integers(1, 2**128 - 1))
+def test_bytes_come_back_as_they_were_written(
+    backend: Backend, payload: bytes, number: int
+) -> None:
+    value = a_value(number, payload)
+    known = backend.load_values([value.value_hash])
+
+    backend.record(RecordBatch(values=[value]))
+
+    stored = backend.load_values([value.value_hash])[value.value_hash]
+    assert stored.value == (known[value.value_hash].value if known else payload)
+
+
+# Leases
+
+
+def test_free_lease_is_taken(backend: Backend) -> None:
+    assert backend.take([a_lease("a"), a_lease("b")]) == [None, None]
+
+
+def test_lease_of_another_holder_is_in_the_way(backend: Backend) -> None:
+    theirs = a_lease("a", "they")
+    backend.take([theirs])
+
+    assert backend.take([a_lease("a"), a_lease("b")]) == [theirs, None]
+
+
+def test_holder_takes_its_own_lease_again(backend: Backend) -> None:
+    backend.take([a_lease("a")])
+
+    assert backend.take([a_lease("a"), a_lease("a")]) == [None, None]
+
+
+def test_expired_lease_is_taken_over(backend: Backend) -> None:
+    backend.take([a_lease("a", "they", expires=NOW)])
+
+    assert backend.take([a_lease("a")]) == [None]
+    assert backend.heartbeat("they", NOW + 5) == 0
+
+
+def test_lease_of_a_process_that_ended_is_taken_over_at_once(backend: Backend) -> None:
+    # It waits for its input to close, so it is there to be asked about.
+    with subprocess.Popen(
+        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as other:
+        started = process_started(other.pid)
+        assert started is not None
+        theirs = a_lease("a", "they", host=host_name(), pid=other.pid, started=started)
+        backend.take([theirs])
+        while_it_lives = backend.take([a_lease("a")])
+        other.kill()
+
+    assert while_it_lives == [theirs]
+    assert backend.take([a_lease("a")]) == [None]
+
+
+def test_pid_that_was_given_out_again_does_not_hold_the_lease(backend: Backend) -> None:
+    here = this_process()
+    backend.take([a_lease("a", "they", host=here.host, pid=here.pid, started=here.started - 1)])
+
+    assert backend.take([a_lease("a")]) == [None]
+
+
+def test_lease_of_a_living_process_of_this_host_is_kept(backend: Backend) -> None:
+    here = this_process()
+    theirs = a_lease("a", "they", host=here.host, pid=here.pid, started=here.started)
+    backend.take([theirs])
+
+    assert backend.take([a_lease("a")]) == [theirs]
+
+
+def test_released_lease_is_free(backend: Backend) -> None:
+    backend.take([a_lease("a", "they")])
+
+    backend.release("they", ["a", "never had"])
+
+    assert backend.take([a_lease("a")]) == [None]
+
+
+def test_only_the_holder_can_release(backend: Backend) -> None:
+    theirs = a_lease("a", "they")
+    backend.take([theirs])
+
+    backend.release("me", ["a"])
+
+    assert backend.take([a_lease("a")]) == [theirs]
+
+
+def test_heartbeat_prolongs_all_leases_of_a_holder(backend: Backend) -> None:
+    backend.take([a_lease("a", expires=NOW), a_lease("b", expires=NOW), a_lease("c", "they")])
+
+    count = backend.heartbeat("me", a_lease("a").expires)
+
+    assert count == 2
+    assert backend.take([a_lease("a", "they")]) == [a_lease("a")]
+
+
+def test_heartbeat_comes_from_another_thread_while_rows_are_written(backend: Backend) -> None:
+    backend.take([a_lease("a")])
+    counts: list[int] = []
+    beats = threading.Thread(
+        target=lambda: counts.extend(backend.heartbeat("me", NOW + n) for n in range(50))
+    )
+
+    beats.start()
+    for number in range(50):
+        backend.record(RecordBatch(values=[a_value(number)]))
+    beats.join()
+
+    assert counts == [1] * 50
+    assert len(backend.load_values([key(number) for number in range(50)])) == 50
+
+
+def test_closing_twice_is_once(backend: Backend) -> None:
+    backend.close()
+    backend.close()
+
+    with pytest.raises(DatabaseError, match="closed"):
+        backend.check_cache([CacheQuery(key(1))])
+
+
+def test_memory_backend_has_the_port_and_nothing_else() -> None:
+    verbs = {name for name in vars(MemoryBackend) if not name.startswith("_")}
+
+    assert verbs == {name for name in vars(Backend) if not name.startswith("_")}

@@ -1,0 +1,21 @@
+"""Hashes recipes in a process of its own: reads batches from stdin, writes hashes to stdout."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+
+from taskgraph.values.weigh import hash_value
+from tests.properties.recipes import build
+
+
+def main() -> None:
+    other = sys.argv[1] == "other"
+    for line in sys.stdin:
+        recipes = pickle.loads(bytes.fromhex(line))
+        print(json.dumps([hash_value(build(each, other=other)) for each in recipes]), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""Golden vectors: the hash of a value of every type named, frozen.
+
+A vector that changes is a new cache for every user. Never edit one: find out what changed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+MODULES = (
+    "array collections datetime decimal fractions functools numpy pathlib re struct types uuid "
+    "zoneinfo"
+).split()
+
+VECTORS = {
+    "None": "4eb8382714218c8ea6a59591b8e1574f",
+    "True": "f4d0ffed4118446e0f1c9c594d4fb1c5",
+    "False": "357acdc9229469f1d7d051e93e6a7c78",
+    "...": "a6e6cd05686bfb850055b25bdea31842",
+    "0": "0cdc25e8f3119dd9671801aef3998c87",
+    "1": "656f4d063b12e649b59e5f153eb1c1df",
+    "-1": "e91a484bd2ce9dacb24c2d2421877599",
+    "2**31 - 1": "1048e3b66ad4ef50f499a5f83b09fe10",
+    "2**31": "3f008662f759e96477b8dd977a492b74",
+    "-(2**31) - 1": "4bf4c9c7f9778e74ca30a6cd80089057",
+    "2**200": "99586794a331a76af856e3360e47a12e",
+    "0.0": "eab353e00ff3d251f5006a2ceba10634",
+    "-0.0": "ef3dacf3a0f2cb4492d16ea82357f855",
+    "1.0": "a3110521195c046d96871aded8c5bd81",
+    "float('inf')": "93d6e7558b1739da67e623b10db0e27d",
+    "float('nan')": "6a9358875838aee6655c0b5a79aaa0a0",
+    "struct.unpack('<d', bytes.fromhex('010000000000f87f'))[0]": "da154d89bd17b9c2b087c3e931e6bb55",
+    "1j": "a651211ef2a1d1b701789811dada7905",
+    "complex(-0.0, float('nan'))": "b750a6f5e79bc6776136f61b03d2a4fe",
+    "''": "600f921479d5ff18f76d202204e5b942",
+    "'a'": "ef8c2701f4adf04678351f024b0d3dbb",
+    "'é'": "abc9f1b8495b577f2173bc50be5d9192",
+    "'\\ud800'": "b8831b16900711b3e13c2a2ebb21dbd0",
+    "'\\ud83d\\ude00'": "560caec1bc874be92ad1c14904108adf",
+    "'\\U0001f600'": "ef9e57df9fa84858a5a955ba6a220b85",
+    "b''": "5ea67bf4f2b4ebadd87884e8e23cafa8",
+    "b'a'": "69b0385b6cc654a720112066e547d6de",
+    "b'a' * 100_000": "58c193280ce3b96867a0c3483fb045f3",
+    "()": "33a279b73a9fd2d9d2bf0e7cbd0d9455",
+    "(1,)": "f12216b07de10ae8f0d261bd7b53c8c0",
+    "[]": "76f0c6ff2919b428bb6832b7d226380f",
+    "[1]": "f143c5615e6486c677450e64062fd098",
+    "[True]": "a7b292500cfbaa97310fe0adda3d1e92",
+    "[1.0]": "1b5a385e2b7c59e31b30e10a731c133d",
+    "['a', b'a', None]": "804ffe316a5deb385841dad6889a0a29",
+    "{}": "bc5b3f69edc231460b063479a321d979",
+    "{'a': 1, 'b': 2}": "2bba307c58098a23286c9d20aaaaedf8",
+    "{'b': 2, 'a': 1}": "50b56f21190e462b1da3973134df5c85",
+    "{(1, 'a'): 1, (True, b'a'): 2}": "641a9c32f22f1ecff8754c7d10c179f6",
+    "set()": "df1ecfd116aa9c3098d63390dbf25f20",
+    "{1, 'a', b'a'}": "7c5b62af42a9a904ed877d0ce40fafe6",
+    "frozenset({1, 'a', b'a'})": "a6e0bd2348472b299672f8fc15f31bb5",
+    "{frozenset({1}), frozenset({frozenset({2})})}": "904d7f51f34746412b2d1696cf942e90",
+    "frozenset({frozenset({frozenset({frozenset({frozenset({1})})})})})": "e1fb196583dd9c7ca5ca725f4821800f",
+    "{complex(float('nan'), 1), complex(float('nan'), 1)}": "5581b0c3df8c77c352b6ec20ccfad4be",
+    "functools.reduce(lambda inner, _: [inner], range(199), [])": "9150a770b18b7f88b1ec2eb5b79e6134",
+    "functools.reduce(lambda inner, _: [inner], range(200), [])": "7b37ec48457d2ccbb598a0469c9b7baa",
+    "functools.reduce(lambda inner, _: [inner], range(5000), [])": "ee80372065cd4af69e5c10e7ba6e0f74",
+    "range(0, 10, 2)": "3668bb27e16deca6daeaaf42bea991ab",
+    "slice(1, None, 2)": "4ea1279d8d7c0d9c3438f41832fa3e47",
+    "bytearray(b'a')": "cda56b66ef0b3bf6d8d585f1c8bbdc61",
+    "memoryview(b'ab')": "d6f5b7479680011fa882e6c2396808ee",
+    "array.array('i', [1, 2])": "9df205eb664baf283476f1461b941e23",
+    "int": "a3e7c749ca79b02e03b5567d1875f8c4",
+    "list[int]": "26978809b75bc477f7add8c35d903086",
+    "collections.OrderedDict(a=1)": "5d0251fb527dffb6553b8b94f1b6c7da",
+    "collections.defaultdict(list, a=[1])": "757ada351b2670ea55f84c98121b4831",
+    "collections.Counter('aab')": "54b2f6896fce1cf1b1f1f7ebbb83d407",
+    "collections.deque([1, 2], maxlen=3)": "0a4c3dc0dd195a9dfad601400a5ce1c0",
+    "re.compile('a+', re.I)": "3654465f27d21c9a435dc75106f9d708",
+    "datetime.date(2020, 1, 2)": "519a2b2090bb09c50b7307c628903ae3",
+    "datetime.time(1, 2, 3, 4, fold=1)": "9f1c1df7800f13a5fd19b0ddbe4014bc",
+    "datetime.datetime(2020, 1, 2, 3, 4, 5, 6)": "364da8f89a523c0054c3839d9a15a1ca",
+    "datetime.datetime(2020, 1, 2, tzinfo=datetime.timezone.utc)": "b1da10aa5e679aa848dbaf73a041675c",
+    "datetime.datetime(2020, 1, 2, tzinfo=zoneinfo.ZoneInfo('UTC'))": "82ae2360594b95f1ddae1b7852563fcd",
+    "datetime.timedelta(days=1, microseconds=2)": "7367cd44de79a630ae0e2edaf8481946",
+    "datetime.timezone(datetime.timedelta(hours=1), 'X')": "be0003f6c0ed28053f88f622a1606034",
+    "decimal.Decimal('1.0')": "cfd793166ab9830ee5d34ff8239e53d9",
+    "decimal.Decimal('1.00')": "5d13b00e30105b5ae3ef009a52298376",
+    "decimal.Decimal('-0')": "60d30bbf30b5dead7577a3a31ff41495",
+    "decimal.Decimal('NaN123')": "43b2a57ee72cb0a732a76203ca65852f",
+    "fractions.Fraction(1, 3)": "9a6fcd6d9efab3664ea00228ea183e50",
+    "uuid.UUID(int=7)": "311a05aa4af101318ea8481152320b41",
+    "pathlib.PurePosixPath('a/b')": "834da5f1dfe9dec3ae04641a11b85c91",
+    "pathlib.PosixPath('a/b')": "241bef97ddf73b0be5b8dd485e97ada8",
+    "pathlib.PureWindowsPath('C:/a')": "2a2310614bd6e5307a48b2415b3f62c9",
+    "[pathlib.PosixPath('a'), 1]": "7bf516570eb66b925f5d1ec1016afbb7",
+    "{'p': pathlib.PosixPath('a')}": "59c48e4c73b4c95b8092117e37a7eaff",
+    "{pathlib.PosixPath('a'), pathlib.PosixPath('b'), 1}": "22b36f93f486de3998673856be1d617f",
+    "types.SimpleNamespace(b=1, a=[2])": "a5ce1914ef82186bc25f45670598a0db",
+    "ValueError('x', 1)": "d690aea99f4739fcf5d6b71af16efefb",
+    "golden.Color.RED": "3aa5a5754edbba572a25c71573ac3a21",
+    "golden.Level.LOW": "5ce6e1f3632cadbf97b59f6dd733f8c5",
+    "golden.Right.READ | golden.Right.WRITE": "a9c1180df1b14e3a5317dfc191e3ff73",
+    "golden.Point(1, 2)": "2b66d09b5980bd5eb3c970d4ecf60c1f",
+    "golden.Box([1], golden.Box(None))": "5ead471085b0c0825262c952c3755b72",
+    "golden.Frozen(1, 2)": "55911a8c2f475ccfd3cb3b2c6b1727bb",
+    "golden.Plain(b=1, a=2)": "84ed2f22fd8219f9b7368fc50f46d329",
+    "golden.Slotted(1, 2)": "b0fc3154d2b948de7d2a3486e57ed682",
+    "golden.ByHand(('a', 1))": "d64d2d0f94cc70be50ec00ad50eb1c87",
+    "golden.MyInt(3)": "c9d117c9f9a18a9761937fcd24478e79",
+    "golden.MyStr('a')": "7525700fb9b8a255e041b798b84001df",
+    "golden.MyList([1, golden.MyInt(2)])": "898eeb89efc03d78b198378da10fa388",
+    "golden.MyDict(a=1)": "9c853b6a0315048e566648b7305b1fe4",
+    "golden.MySet([1, 'a'])": "0eb420a68413e6adfc8bd10653e7eb7b",
+    "numpy.arange(6, dtype='<i4').reshape(2, 3)": "4bab631b13f84146cafb906d1e0e2b1d",
+    "numpy.arange(6, dtype='>i4').reshape(2, 3)": "cf7d05af068d64979fcf9930fc285917",
+    "numpy.array(1.0)": "91714d2c5a6906318503e4c9af620c8d",
+    "numpy.zeros((0, 3), '<f4')": "2d6a225a5ea00d5d0a50b452693f4918",
+    "numpy.array(['a', 'bc'])": "af122c5dad7745e89cf90a4d049368ed",
+    "numpy.array([b'a'])": "82ed0f6d1f7508fba9429f4c3d46e259",
+    "numpy.array([True, False])": "e9dfdb8484f58f9194ecc711d0e79fc8",
+    "numpy.array(['2020-01-01', 'NaT'], 'M8[D]')": "1ab1c949df21b1f7a00df2f6f3d71213",
+    "numpy.array([1, 'a', None], object)": "175697debf3d4e6e673a151ba530f658",
+    "numpy.array([(1, 2.0)], [('a', '<i4'), ('b', '<f8')])": "44beb34376bd8561eb5dfc91929e2365",
+    "numpy.float64(1.0)": "1370d97980fda8843a510bafbe1135c8",
+    "numpy.float32(1.0)": "226930f61c2d1296c1bc0416944632fe",
+    "numpy.int64(1)": "9f587eeeff42f7c45def526b6d1d3b23",
+    "numpy.bool_(True)": "ff9888ba7647bb5b07753bc6af9edd3f",
+    "numpy.str_('a')": "2381f022ce45f04a1dd3de0bd7155e52",
+    "numpy.datetime64('2020-01-01')": "8944a368a7991299479895f21b19ec8d",
+    "numpy.dtype('<f8')": "c54515fbeacba4664414913b0fca68ac",
+    "numpy.ma.masked_array([1, 2], [False, True])": "d961c3d601b611dc358ffca3fa33c319",
+}
+
+
+def values() -> dict[str, Any]:
+    """Return the values by the expressions that they are made from."""
+    names = {name: importlib.import_module(name) for name in MODULES}
+    names["golden"] = importlib.import_module("tests.properties.recipes")
+    return {text: eval(text, names) for text in VECTORS}
+
+
+def changed() -> list[str]:
+    """Return the expressions whose values have another hash here."""
+    from taskgraph.values.weigh import hash_value
+
+    return [text for text, value in values().items() if hash_value(value) != VECTORS[text]]
+
+
+if __name__ == "__main__":
+    sys.exit("\n".join(changed()))

@@ -1,0 +1,252 @@
+"""Tasks: names, signatures, options, hashes and the registry."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any, NamedTuple
+
+import pytest
+
+from taskgraph.errors import TaskNameError, TaskOptionError, UnknownTaskError
+from taskgraph.expression import SchedulerExpression, TaskExpression
+from taskgraph.tasks.decorator import scheduler_task, task
+from taskgraph.tasks.names import get_current_namespace, namespace
+from taskgraph.tasks.options import CacheCheckValid, CacheScope
+from taskgraph.tasks.registry import TaskRegistry, get_task_registry
+from taskgraph.tasks.task import Task, get_tuple_type_length
+
+
+class Pair(NamedTuple):
+    a: int
+    b: int
+
+
+@task(namespace="unit")
+def plain(x: int, y: int = 2) -> int:
+    """Add up."""
+    return x + y
+
+
+def test_a_task_is_made_bare_and_with_arguments() -> None:
+    @task
+    def bare() -> None: ...
+
+    @task(name="given", namespace="unit.more", version="3")
+    def other() -> None: ...
+
+    assert bare.fullname == "bare"
+    assert other.fullname == "unit.more.given"
+    assert get_task_registry().get("unit.more.given") is other
+
+
+@pytest.mark.parametrize("name", ["", "1a", "a-b", "a b", "a.b", "é", "<lambda>"])
+def test_a_name_that_is_no_identifier_is_refused(name: str) -> None:
+    with pytest.raises(TaskNameError, match="not valid"):
+        task(name=name)(lambda: None)
+
+
+@pytest.mark.parametrize("name", ["1a", "a..b", ".a", "a b"])
+def test_a_namespace_that_is_not_made_of_identifiers_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="namespace"):
+        task(namespace=name)(plain.func)  # type: ignore[arg-type]
+
+
+def test_the_namespace_is_the_explicit_one_then_that_in_force() -> None:
+    namespace("unit.current")
+    try:
+
+        @task
+        def inside() -> None: ...
+
+        @task(namespace="")
+        def outside() -> None: ...
+
+        assert get_current_namespace() == "unit.current"
+    finally:
+        namespace()
+
+    assert inside.fullname == "unit.current.inside"
+    assert outside.fullname == "outside"
+
+
+def test_calling_a_task_runs_nothing() -> None:
+    ran = []
+
+    @task(namespace="unit")
+    def noisy() -> None:
+        ran.append(1)
+
+    expr: Any = noisy()
+
+    assert isinstance(expr, TaskExpression)
+    assert not ran
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"), [((), {}), ((1, 2, 3), {}), ((1,), {"z": 1}), ((1,), {"x": 1})]
+)
+def test_a_call_with_wrong_arguments_fails_at_once(args: Any, kwargs: Any) -> None:
+    with pytest.raises(TypeError, match=r"unit\.plain\(x"):
+        plain(*args, **kwargs)
+
+
+def test_source_starts_at_def_and_keeps_its_indentation() -> None:
+    @task(namespace="unit", version="1")
+    def local() -> int:
+        return 1
+
+    assert local.source.startswith("    def local() -> int:\n        return 1")
+
+
+def test_the_hash_follows_the_code_or_the_version() -> None:
+    def make(source: str, **options: Any) -> Task[..., Any]:
+        return task(name="made", namespace="unit", source=source, **options)(lambda x: x)
+
+    one, same, other = (make(text) for text in ("def f(x): 1", "def f(x): 1", "def f(x): 2"))
+    versioned, again = (make(text, version="1") for text in ("def f(x): 1", "def f(x): 2"))
+
+    assert one.hash == same.hash
+    assert one.hash != other.hash
+    assert versioned.hash == again.hash
+    assert versioned.hash != one.hash
+    assert make("def f(x): 1", hash_includes=["a"]).hash != one.hash
+    assert make("def f(x): 1", nout=2).hash != one.hash
+    assert make("def f(x): 1", executor="inline", memory=3, cache=False).hash == one.hash
+
+
+def test_closures_of_one_text_have_different_hashes() -> None:
+    def make(amount: int) -> Task[..., Any]:
+        @task(name="add", namespace="unit")
+        def add(x: int) -> int:
+            return x + amount
+
+        return add
+
+    assert make(1).hash != make(2).hash
+    assert make(1).hash == make(1).hash
+
+
+def test_options_are_brought_to_one_form() -> None:
+    made = task(
+        name="made", namespace="unit", cache=False, check_valid="shallow", config_args=["x"]
+    )(lambda x: x)
+
+    assert made.get_task_option("cache_scope") is CacheScope.CSE
+    assert made.get_task_option("check_valid") is CacheCheckValid.SHALLOW
+    assert made.has_task_option("config_args")
+    assert made.get_task_option("absent", 3) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "good"),
+    [
+        ({"cache_scope": "NEVER"}, "BACKEND"),
+        ({"check_valid": "some"}, "shallow"),
+        ({"cache": "yes"}, "True"),
+        ({"config_args": ["z"]}, "x"),
+        ({"config_args": "x"}, "list"),
+        ({"executor": 3}, "name"),
+    ],
+)
+def test_a_bad_value_of_an_option_names_the_good_ones(options: Any, good: str) -> None:
+    with pytest.raises(TaskOptionError, match=good):
+        task(name="made", namespace="unit", **options)(lambda x: x)
+
+
+@pytest.mark.parametrize("nout", [-1, "2", 1.5, True])
+def test_nout_must_be_a_non_negative_integer(nout: Any) -> None:
+    with pytest.raises(TypeError, match="nout"):
+        task(name="made", namespace="unit", nout=nout)(lambda x: x)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "length"),
+    [
+        (tuple[int, str], 2),
+        (tuple[int, ...], None),
+        (tuple[()], 0),
+        (tuple, None),
+        (Pair, 2),
+        (list[int], None),
+        (None, None),
+    ],
+)
+def test_the_length_of_a_tuple_type_is_read(annotation: Any, length: int | None) -> None:
+    assert get_tuple_type_length(annotation) == length
+
+
+def test_nout_is_read_from_the_return_annotation() -> None:
+    @task(namespace="unit")
+    def both() -> tuple[int, int]:
+        return 1, 2
+
+    first, second = both()
+
+    assert repr(first) == "unit.both()[0]"
+    assert repr(second) == "unit.both()[1]"
+
+
+def test_options_of_a_call_leave_the_task_alone() -> None:
+    inline = plain.options(executor="inline")
+
+    assert inline.get_task_option("executor") == "inline"
+    assert not plain.has_task_option("executor")
+    assert inline.hash == plain.hash
+    assert repr(inline(1)) == "unit.plain(1)"
+
+
+def test_partial_tasks_merge_their_arguments() -> None:
+    partial = plain.partial(1).partial(y=2)
+
+    assert repr(partial(y=5)) == "unit.plain(1, y=5)"
+    assert partial.args == (1,)
+    assert partial.kwargs == {"y": 2}
+
+
+def test_a_task_travels_by_name_and_hash() -> None:
+    again = pickle.loads(pickle.dumps(plain))
+
+    assert again.func is plain.func
+    assert again.hash == plain.hash
+    assert again.fullname == plain.fullname
+
+
+def test_a_task_without_a_definition_keeps_its_hash_and_cannot_be_run() -> None:
+    registry = get_task_registry()
+    made = task(name="gone", namespace="unit")(lambda: None)
+    payload, hash = pickle.dumps(made), made.hash
+    del registry._tasks["unit.gone"]
+
+    again = pickle.loads(payload)
+
+    assert again.hash == hash
+    with pytest.raises(ValueError, match="not defined here"):
+        _ = again.signature
+
+
+def test_an_unknown_task_names_the_nearest() -> None:
+    with pytest.raises(UnknownTaskError, match="unit.plain"):
+        get_task_registry().get("unit.plane")
+
+
+def test_a_task_can_be_renamed_and_found_by_hash() -> None:
+    registry = TaskRegistry()
+    made = task(name="old", namespace="unit")(lambda: None)
+    registry.add(made)
+
+    registry.rename("unit.old", "unit.other", "new")
+
+    assert "unit.old" not in registry
+    assert registry.get("unit.other.new") is made
+    assert registry.get(hash=made.hash) is made
+    assert registry.task_hashes == {made.hash}
+    assert len(registry) == 1
+
+
+def test_a_scheduler_task_gives_a_scheduler_expression() -> None:
+    @scheduler_task(namespace="unit")
+    def twice(expr: Any) -> Any:
+        value = yield expr
+        return value * 2
+
+    assert isinstance(twice(plain(1)), SchedulerExpression)

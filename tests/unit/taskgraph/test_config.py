@@ -1,0 +1,298 @@
+"""Settings: where they come from, which one wins, and what is refused."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from taskgraph.config import (
+    DEFAULT_CONFIG,
+    find_config_dir,
+    load_settings,
+    setting_names,
+    write_default_config,
+)
+from taskgraph.errors import ConfigError, UnknownSettingError
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("TASKGRAPH_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def config_dir(tmp_path: Path) -> Path:
+    folder = tmp_path / "project" / ".taskgraph"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def write(config_dir: Path, text: str) -> Path:
+    path = config_dir / "config.toml"
+    path.write_text(text)
+    return path
+
+
+def test_without_any_file_the_defaults_hold(config_dir: Path) -> None:
+    settings = load_settings(config_dir)
+
+    assert settings.backend.db_uri == f"sqlite:///{config_dir}/taskgraph.db"
+    assert settings.backend.max_value_size == 256 * 1024**2
+    assert settings.roots == {"project": config_dir.parent}
+    assert settings.code.project == (config_dir.parent,)
+    assert settings.scheduler.executor == "threads"
+    assert settings.project_dir == config_dir.parent
+
+
+def test_each_source_wins_over_the_one_before(
+    config_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (config_dir.parent / "pyproject.toml").write_text(
+        "[tool.taskgraph.limits]\na = 1\nb = 1\nc = 1\nd = 1\n"
+    )
+    write(config_dir, "[limits]\nb = 2\nc = 2\nd = 2\n")
+    monkeypatch.setenv("TASKGRAPH_LIMITS__C", "3")
+    monkeypatch.setenv("TASKGRAPH_LIMITS__D", "3")
+
+    settings = load_settings(config_dir, {"limits.d": 4})
+
+    assert settings.limits == {"a": 1, "b": 2, "c": 3, "d": 4}
+
+
+def test_an_unknown_key_names_the_nearest(config_dir: Path) -> None:
+    path = write(config_dir, '[backend]\ndb_url = "sqlite://"\n')
+
+    with pytest.raises(UnknownSettingError) as caught:
+        load_settings(config_dir)
+
+    assert caught.value.nearest == "backend.db_uri"
+    assert str(path) in str(caught.value)
+
+
+def test_an_unknown_section_names_the_nearest(config_dir: Path) -> None:
+    write(config_dir, "[limit]\napi = 1\n")
+
+    with pytest.raises(UnknownSettingError, match="'limits'"):
+        load_settings(config_dir)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "expected"),
+    [
+        ("[backend]\ndb_uri = 3", "backend.db_uri", "text"),
+        ('[backend]\nautomigrate = "yes"', "backend.automigrate", "true or false"),
+        ('[backend]\nsynchronous = "off"', "backend.synchronous", 'one of "normal", "full"'),
+        ('[backend]\nmax_value_size = "big"', "backend.max_value_size", "a size"),
+        ("[limits]\napi = -1", "limits.api", "a whole number, 0 or more"),
+        ("[limits]\napi = true", "limits.api", "a whole number, 0 or more"),
+        ("[executors.threads]\nmax_workers = 0", "executors.threads.max_workers", "1 or more"),
+        ("[scheduler]\njob_status_interval = 0", "scheduler.job_status_interval", "above 0"),
+        ('[files.policies]\n"*.bam" = "date"', "files.policies.*.bam", '"content"'),
+        ("[code]\nproject = [1]", "code.project", "a list of texts"),
+        ("[scheduler.executor]\nname = 1", "scheduler.executor", "text"),
+        ("[executors]\nthreads = 3", "executors.threads", "a table"),
+        ("limits = 3", "limits", "a table"),
+        ('[files]\npolicies = "stat"', "files.policies", "a table of globs"),
+    ],
+)
+def test_a_wrong_type_says_file_key_and_what_was_expected(
+    config_dir: Path, text: str, key: str, expected: str
+) -> None:
+    path = write(config_dir, text)
+
+    with pytest.raises(ConfigError) as caught:
+        load_settings(config_dir)
+
+    assert str(caught.value).startswith(f"{path}: {key}: expected")
+    assert expected in str(caught.value)
+
+
+def test_a_file_that_is_not_toml_is_named(config_dir: Path) -> None:
+    path = write(config_dir, "[backend")
+
+    with pytest.raises(ConfigError, match="not TOML") as caught:
+        load_settings(config_dir)
+
+    assert caught.value.place == str(path)
+
+
+def test_variables_are_filled_in(config_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PASSWORD", "secret")
+    write(config_dir, '[backend]\ndb_uri = "postgresql://me:${PASSWORD}@host/$${db}"\n')
+
+    settings = load_settings(config_dir)
+
+    assert settings.backend.db_uri == "postgresql://me:secret@host/${db}"
+
+
+def test_a_variable_that_is_not_set_is_an_error(config_dir: Path) -> None:
+    write(config_dir, '[roots]\ndata = "${NOT_SET_ANYWHERE}/x"\n')
+
+    with pytest.raises(ConfigError, match=r"roots.data: .*'NOT_SET_ANYWHERE' is not set"):
+        load_settings(config_dir)
+
+
+def test_the_environment_is_read_by_type(config_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKGRAPH_BACKEND__AUTOMIGRATE", "false")
+    monkeypatch.setenv("TASKGRAPH_BACKEND__MAX_VALUE_SIZE", "1.5 GB")
+    monkeypatch.setenv("TASKGRAPH_EXECUTORS__BIG__TYPE", "processes")
+    monkeypatch.setenv("TASKGRAPH_EXECUTORS__BIG__MAX_WORKERS", "7")
+    monkeypatch.setenv("TASKGRAPH_SCHEDULER__IGNORE_WARNINGS", "namespace, memory")
+
+    settings = load_settings(config_dir)
+
+    assert settings.backend.automigrate is False
+    assert settings.backend.max_value_size == 1_500_000_000
+    assert settings.executors["big"].max_workers == 7
+    assert settings.scheduler.ignore_warnings == ("namespace", "memory")
+
+
+def test_a_wrong_variable_is_named(config_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKGRAPH_LIMITS__API", "many")
+
+    with pytest.raises(ConfigError, match=r"TASKGRAPH_LIMITS__API: limits.api: expected .* 'many'"):
+        load_settings(config_dir)
+
+
+def test_one_underscore_for_two_is_an_error(
+    config_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TASKGRAPH_BACKEND_DB_URI", "sqlite://")
+
+    with pytest.raises(UnknownSettingError, match="TASKGRAPH_BACKEND__DB_URI"):
+        load_settings(config_dir)
+
+
+def test_variables_of_others_are_left_alone(
+    config_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TASKGRAPH_TORTURE", "1")
+
+    assert load_settings(config_dir) == load_settings(config_dir)
+
+
+def test_relative_paths_start_from_the_project(config_dir: Path) -> None:
+    write(
+        config_dir,
+        '[backend]\ndb_uri = "sqlite:///data/x.db"\n'
+        '[roots]\nraw = "raw"\nup = "../up"\n[code]\nproject = ["src"]\n',
+    )
+
+    settings = load_settings(config_dir)
+
+    project = config_dir.parent
+    assert settings.backend.db_uri == f"sqlite:///{project}/data/x.db"
+    assert settings.roots["raw"] == project / "raw"
+    assert settings.roots["up"] == project.parent / "up"
+    assert settings.code.project == (project / "src",)
+
+
+def test_the_project_root_cannot_be_moved(config_dir: Path) -> None:
+    write(config_dir, '[roots]\nproject = "/elsewhere"\n')
+
+    with pytest.raises(ConfigError, match="kept for the project folder"):
+        load_settings(config_dir)
+
+
+def test_an_executor_needs_a_type_unless_it_is_built_in(config_dir: Path) -> None:
+    write(config_dir, "[executors.threads]\nmax_workers = 3\n[executors.big]\nmax_workers = 3\n")
+
+    with pytest.raises(ConfigError, match=r"executors.big: needs a type"):
+        load_settings(config_dir)
+
+
+def test_a_plug_in_executor_may_have_keys_of_its_own(config_dir: Path) -> None:
+    write(config_dir, '[executors.farm]\ntype = "slurm"\npartition = "long"\n')
+
+    settings = load_settings(config_dir)
+
+    assert settings.executors["farm"].type == "slurm"
+    assert settings.executors["farm"].options == {"partition": "long"}
+
+
+def test_a_built_in_executor_has_no_keys_of_its_own(config_dir: Path) -> None:
+    write(config_dir, '[executors.big]\ntype = "threads"\nmax_worker = 3\n')
+
+    with pytest.raises(UnknownSettingError, match="executors.big.max_workers"):
+        load_settings(config_dir)
+
+
+def test_an_executor_that_is_not_there_is_refused(config_dir: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no executor 'thread' .*inline, processes, threads"):
+        load_settings(config_dir, {"scheduler.executor": "thread"})
+
+
+def test_the_nearest_config_dir_upward_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".taskgraph").mkdir()
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+
+    found = find_config_dir(deep)
+    monkeypatch.setenv("TASKGRAPH_CONFIG", str(tmp_path / "elsewhere"))
+
+    assert found == tmp_path / ".taskgraph"
+    assert find_config_dir(deep) == tmp_path / "elsewhere"
+    assert find_config_dir(deep, given=tmp_path / "given") == tmp_path / "given"
+
+
+def test_without_any_config_dir_it_is_that_of_the_folder(tmp_path: Path) -> None:
+    assert find_config_dir(tmp_path) == tmp_path / ".taskgraph"
+
+
+def test_default_config_is_written_once_and_says_the_defaults(config_dir: Path) -> None:
+    before = load_settings(config_dir)
+
+    first = write_default_config(config_dir)
+    second = write_default_config(config_dir)
+
+    assert (first, second) == (True, False)
+    assert load_settings(config_dir) == before
+    assert [path.name for path in config_dir.iterdir()] == ["config.toml"]
+
+
+def test_default_config_never_overwrites(config_dir: Path) -> None:
+    path = write(config_dir, "[limits]\napi = 4\n")
+
+    assert write_default_config(config_dir) is False
+    assert path.read_text() == "[limits]\napi = 4\n"
+
+
+def test_default_config_names_every_setting() -> None:
+    missing = [
+        name
+        for name in setting_names()
+        if name.rpartition(".")[2] not in ("NAME", "GLOB")
+        and f"# {name.rpartition('.')[2]} =" not in DEFAULT_CONFIG
+    ]
+
+    assert missing == []
+
+
+def test_default_config_holds_when_its_comments_are_removed(config_dir: Path) -> None:
+    lines = DEFAULT_CONFIG.splitlines()
+    shown = [each.removeprefix("# ") if "=" in each or "[" in each else each for each in lines]
+    prose = [each for each in shown if not each.startswith(("Settings", "An env", "the env"))]
+    write(config_dir, "\n".join(prose).replace("sqlite:///.task", "sqlite:///.task"))
+
+    settings = load_settings(config_dir)
+
+    defaults = load_settings(config_dir.parent / "other" / ".taskgraph")
+    assert settings.backend == type(settings.backend)(
+        settings.backend.db_uri, automigrate=True
+    )
+    assert settings.scheduler.executor == defaults.scheduler.executor
+    assert settings.files.ask_above == defaults.files.ask_above
+
+
+def test_settings_travel_to_other_processes(config_dir: Path) -> None:
+    settings = load_settings(config_dir)
+
+    assert pickle.loads(pickle.dumps(settings)) == settings

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from taskgraph import records
+from taskgraph_backend import statements
+from taskgraph_backend.connection import NOW
+from taskgraph_backend.models import Base
+from taskgraph_backend.store import SqlBackend
+
+RECORDS = {
+    "VALUE": records.ValueRecord,
+    "SUBVALUE": records.SubvalueRecord,
+    "FILE": records.FileRecord,
+    "TASK": records.TaskRecord,
+    "PART": records.PartRecord,
+    "TASK_PART": records.TaskPartRecord,
+    "CALL_NODE": records.CallNodeRecord,
+    "CALL_EDGE": records.CallEdgeRecord,
+    "ARGUMENT": records.ArgumentRecord,
+    "ARGUMENT_RESULT": records.ArgumentResultRecord,
+    "SUBTREE_TASK": records.SubtreeTaskRecord,
+    "EVALUATION": records.EvaluationRecord,
+    "EXECUTION": records.ExecutionRecord,
+    "JOB": records.JobRecord,
+    "TAG": records.TagRecord,
+    "LEASE": records.LeaseRecord,
+}
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_columns_are_the_fields_of_the_record_in_order(name: str) -> None:
+    found = re.match(r"INSERT INTO (\w+) \(([^)]*)\)", getattr(statements, name))
+
+    assert found is not None
+    assert tuple(found[2].split(", ")) == RECORDS[name]._fields
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_columns_are_those_of_the_model(name: str) -> None:
+    found = re.match(r"INSERT INTO (\w+) \(([^)]*)\)", getattr(statements, name))
+
+    assert found is not None
+    assert set(found[2].split(", ")) == set(Base.metadata.tables[found[1]].columns.keys())
+
+
+@pytest.mark.parametrize("name", ["EVALUATION", "EXECUTION", "JOB", "VALUE"])
+def test_upsert_is_on_the_primary_key_and_sets_all_else(name: str) -> None:
+    sql = getattr(statements, name)
+    table = Base.metadata.tables[sql.split()[2]]
+
+    (primary,) = (column.name for column in table.primary_key)
+    others = {column.name for column in table.columns} - {primary}
+
+    assert f"ON CONFLICT ({primary}) DO UPDATE" in sql
+    assert set(re.findall(r"(\w+) = excluded\.\1", sql)) == others
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        *(getattr(statements, name) for name in RECORDS),
+        statements.TAG_EDIT,
+        statements.LEASE_TAKE_OVER,
+        statements.LEASE_HEARTBEAT,
+        statements.LEASE_RELEASE,
+        statements.evaluations(3),
+        statements.calls(3),
+        statements.subtree_tasks(3),
+        statements.values(3),
+        statements.leases(3).format(now=NOW),
+        statements.mark_damaged(3),
+    ],
+    ids=lambda sql: sql[:40],
+)
+def test_statement_is_valid_and_looks_rows_up_by_an_index(sql: str) -> None:
+    with SqlBackend() as backend:
+        driver = backend.database.connect()
+
+        plan = driver.execute(f"EXPLAIN QUERY PLAN {sql}", [None] * sql.count("?")).fetchall()
+
+    # Leases are few, and a heartbeat touches all of a holder.
+    if sql != statements.LEASE_HEARTBEAT:
+        assert not [step for *_, step in plan if step.startswith("SCAN")]
+
+
+def test_hit_is_answered_without_the_table_of_calls() -> None:
+    with SqlBackend() as backend:
+        driver = backend.database.connect()
+
+        plan = driver.execute(f"EXPLAIN QUERY PLAN {statements.evaluations(2)}", [b"", b""])
+
+        assert any("COVERING INDEX ix_call_node_eval_hash" in step for *_, step in plan)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 5, 499, 500, 501, 1000, 1234])
+def test_pieces_hold_all_keys_and_have_few_lengths(count: int) -> None:
+    pieces = statements.padded(range(count))
+
+    assert sorted({key for piece in pieces for key in piece}) == list(range(count))
+    assert all(len(piece) == 500 or len(piece) & (len(piece) - 1) == 0 for piece in pieces)
