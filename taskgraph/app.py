@@ -22,7 +22,7 @@ from taskgraph.engine.leasing import ExecutionLease
 from taskgraph.engine.loop import Engine
 from taskgraph.engine.options import RunOptions
 from taskgraph.errors import ExecutorError, NoCurrentSchedulerError, SchedulerError
-from taskgraph.events import FilesRead, Warned
+from taskgraph.events import Event, FilesRead, Warned
 from taskgraph.executors.inline import InlineExecutor
 from taskgraph.executors.processes import ProcessExecutor
 from taskgraph.executors.threads import ThreadExecutor
@@ -81,6 +81,7 @@ class Scheduler:
         # One run at a time: a second thread waits here until the first run is recorded.
         self._running = threading.Lock()
         self._runner: int | None = None
+        self._engine: Engine | None = None
         self._is_closed = False
 
     def _open_backend(self, backend: Backend | str | None, is_given: bool) -> Backend:
@@ -127,6 +128,7 @@ class Scheduler:
             use_cache=cache,
             is_dry=dryrun,
             default_executor=self.default_executor,
+            max_value_size=self.settings.backend.max_value_size,
         )
         with self._running:
             self._runner = threading.get_ident()
@@ -151,9 +153,11 @@ class Scheduler:
         before = use_places(self._places)
         token = _current.set(self)
         lease.take()
+        self._engine = engine
         try:
             return engine.run(root)
         finally:
+            self._engine = None
             _current.reset(token)
             use_places(before)
             for executor in self.executors.values():
@@ -172,12 +176,18 @@ class Scheduler:
             )
 
     def _on_progress(self, done: int, total: int) -> None:
-        self._notify(FilesRead(done, total))
+        self._tell(FilesRead(done, total))
 
     def _on_news(self, sentence: str) -> None:
-        self._notify(Warned(sentence))
+        self._tell(Warned(sentence))
 
-    def _notify(self, event: Any) -> None:
+    def _tell(self, event: Event) -> None:
+        """Have observers told on the scheduler's thread; called by the pool that reads files."""
+        engine = self._engine
+        if engine is not None:
+            engine.tell(event)
+
+    def _notify(self, event: Event) -> None:
         for observer in self.observers:
             observer.notify(event)
 

@@ -122,7 +122,7 @@ class UnknownRootError(TaskgraphError, LookupError):
         here = ", ".join(repr(name) for name in self.known) or "none"
         return (
             f"File {self.path!r} lies below the root {self.root!r}, which is not declared here "
-            f"(there is {here}). Say where it is: {self.root} = \"/folder\" in [roots]."
+            f'(there is {here}). Say where it is: {self.root} = "/folder" in [roots].'
         )
 
 
@@ -285,7 +285,9 @@ class AmbiguousIdError(TaskgraphError, LookupError):
         self.matches = tuple(matches)
 
     def __str__(self) -> str:
-        return f"{self.prefix!r} stands for several records ({', '.join(self.matches)}): add digits."
+        return (
+            f"{self.prefix!r} stands for several records ({', '.join(self.matches)}): add digits."
+        )
 
 
 class ScriptLoadError(TaskgraphError):

@@ -72,6 +72,7 @@ class Call(NamedTuple):
     func: Callable[..., Any]  # the user's own function: any arguments, any result
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    max_value_size: int | None = None  # bytes; larger results are returned and not stored
 
 
 @dataclass(frozen=True, slots=True)

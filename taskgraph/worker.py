@@ -37,14 +37,16 @@ def run_call(call: Call) -> Outcome:
         # sys.exit() in a task is a task that failed, not the end of the worker.
         return Raised(call.job_id, error, frames_of(error.__traceback__), started, now())
     ended = now()
-    packed, unstored = weigh_result(value)
+    packed, unstored = weigh_result(value, call.max_value_size)
     return Returned(call.job_id, value, packed, unstored, started, ended)
 
 
-def weigh_result(value: object) -> tuple[PackedValue | None, str | None]:
+def weigh_result(
+    value: object, max_size: int | None = None
+) -> tuple[PackedValue | None, str | None]:
     """Return a result packed, or the reason why it cannot be."""
     try:
-        return pack(value), None
+        return pack(value, max_size=max_size), None
     except (UnhashableValueError, UnstorableValueError) as error:
         return None, str(error)
     except Exception as error:

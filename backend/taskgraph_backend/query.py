@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select
-from sqlalchemy.orm import InstrumentedAttribute, Session, aliased, joinedload, subqueryload
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased, joinedload
 
 from taskgraph.errors import AmbiguousIdError, UnknownRecordError
 from taskgraph_backend import models

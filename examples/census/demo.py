@@ -33,6 +33,8 @@ TASKGRAPH = (
 )
 EDITED = Path("json", "decoder.py")
 NEW = "newcomer.py"
+# A report of 200 packages has a long story; its beginning shows what is in it.
+STORY_LINES = 24
 
 
 @dataclass(frozen=True)
@@ -208,9 +210,13 @@ def main() -> int:
         )  # fmt: skip
     console.print(table)
 
-    console.print("\nWhere report.csv came from (taskgraph log .../report.csv):\n")
-    console.print(demo.command("log", str(demo.reports / "report.csv")).stdout, markup=False)
-    console.print(f"Look at {demo.reports / 'report.html'}")
+    console.print("\n$ taskgraph log report.csv", style="bold")
+    story = demo.command("log", str(demo.reports / "report.csv")).stdout.splitlines()
+    for line in story[:STORY_LINES]:
+        console.print(line, markup=False, highlight=False, no_wrap=True, overflow="ellipsis")
+    if len(story) > STORY_LINES:
+        console.print(f"... and {len(story) - STORY_LINES:,} lines more", style="dim")
+    console.print(f"\nThe page with the charts: {demo.reports / 'report.html'}")
     for line in wrong:
         console.print(f"[bold red]wrong[/] {line}")
     return 1 if wrong else 0

@@ -59,7 +59,7 @@ def _parse_generic(annotation: Any, origin: Any, text: str) -> Any:
         return _parse_union(typing.get_args(annotation), text)
     if origin is typing.Literal:
         return _parse_choice(typing.get_args(annotation), text)
-    if collections.abc.Callable in (annotation, origin):
+    if origin is collections.abc.Callable:
         return _parse_function(text)
     if origin is not None:
         return _parse_literal_of(origin, annotation, text)
@@ -98,14 +98,21 @@ class _Anything:
 _SAYS_NOTHING: Final = (inspect.Parameter.empty, Any, object)
 
 
-def _parse_bool(text: str) -> bool:
+def _truth(text: str) -> bool | None:
     match text.lower():
         case "true" | "yes" | "on" | "1":
             return True
         case "false" | "no" | "off" | "0":
             return False
         case _:
-            raise ValueError("expected true or false")
+            return None
+
+
+def _parse_bool(text: str) -> bool:
+    truth = _truth(text)
+    if truth is None:
+        raise ValueError("expected true or false")
+    return truth
 
 
 def _number(kind: Callable[[str], Any], what: str) -> Callable[[str], Any]:
@@ -135,28 +142,6 @@ def _parse_date(text: str) -> date:
 def _parse_none(text: str) -> None:
     if text.lower() not in ("none", "null"):
         raise ValueError("expected none")
-
-
-_READERS: Final[Mapping[Any, Callable[[str], Any]]] = {
-    _Anything: parse_literal,
-    str: str,
-    int: _number(int, "a whole number"),
-    float: _number(float, "a number"),
-    complex: _number(complex, "a complex number as 1+2j"),
-    bool: _parse_bool,
-    bytes: str.encode,
-    Decimal: _number(Decimal, "a decimal number"),
-    Fraction: _number(Fraction, "a fraction as 1/3"),
-    UUID: _number(UUID, "a UUID"),
-    datetime: _parse_datetime,
-    date: _parse_date,
-    time: _number(time.fromisoformat, "a time of day as 12:30"),
-    timedelta: _number(lambda text: timedelta(seconds=float(text)), "a number of seconds"),
-    Path: Path,
-    PurePath: PurePath,
-    None: _parse_none,
-    type(None): _parse_none,
-}
 
 
 def _parse_union(members: Sequence[Any], text: str) -> Any:
@@ -210,6 +195,29 @@ def _parse_function(text: str) -> Any:
     if not callable(found):
         raise ValueError(f"{text} is not callable")
     return found
+
+
+_READERS: Final[Mapping[Any, Callable[[str], Any]]] = {
+    _Anything: parse_literal,
+    str: str,
+    int: _number(int, "a whole number"),
+    float: _number(float, "a number"),
+    complex: _number(complex, "a complex number as 1+2j"),
+    bool: _parse_bool,
+    bytes: str.encode,
+    Decimal: _number(Decimal, "a decimal number"),
+    Fraction: _number(Fraction, "a fraction as 1/3"),
+    UUID: _number(UUID, "a UUID"),
+    datetime: _parse_datetime,
+    date: _parse_date,
+    time: _number(time.fromisoformat, "a time of day as 12:30"),
+    timedelta: _number(lambda text: timedelta(seconds=float(text)), "a number of seconds"),
+    Path: Path,
+    PurePath: PurePath,
+    None: _parse_none,
+    type(None): _parse_none,
+    collections.abc.Callable: _parse_function,
+}
 
 
 def _parse_literal_of(origin: Any, annotation: Any, text: str) -> Any:
@@ -326,10 +334,8 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _names(parameter: str) -> list[str]:
-    """Return how a flag may be written; the first one is shown."""
-    dashed = "--" + parameter.strip("_").replace("_", "-")
-    return [dashed] if "_" not in parameter else [dashed, "--" + parameter]
+def _dashed(parameter: str) -> str:
+    return "--" + parameter.strip("_").replace("_", "-")
 
 
 class TaskFlags:
@@ -403,28 +409,31 @@ class TaskFlags:
         return tuple(args), kwargs
 
     def _spelled_out(self, words: Sequence[str]) -> list[str]:
-        """Return the words with ``--flag false`` and ``--flag=false`` as ``--no-flag``."""
+        """Return the words with ``--flag false`` as ``--no-flag``, and ``--a_b`` as ``--a-b``."""
         spelled: list[str] = []
-        waiting = iter(words)
-        for word in waiting:
-            name, equals, text = word.partition("=")
-            if name not in self._booleans:
-                spelled.append(word)
+        switch = ""  # the one before, if it may still be given a truth
+        for given in words:
+            truth = _truth(given)
+            if switch and truth is not None:
+                spelled[-1] = switch if truth else self._booleans[switch]
+                switch = ""
                 continue
-            rest = [] if equals else [next(waiting, None)]
-            value = text if equals else rest[0]
-            try:
-                truth = _parse_bool(value or "")
-            except ValueError:
-                if equals:
-                    raise click.BadParameter(
-                        f"{text!r}: expected true or false.", param_hint=repr(name)
-                    ) from None
-                spelled.append(name)
-                spelled += [each for each in rest if each is not None]
-                continue
-            spelled.append(name if truth else self._booleans[name])
+            name, equals, text = given.partition("=")
+            if name.startswith("--"):
+                name = "--" + name[2:].replace("_", "-")
+            switch = name if name in self._booleans and not equals else ""
+            if name in self._booleans and equals:
+                spelled.append(self._switch(name, text))
+            else:
+                spelled.append(name + equals + text)
         return spelled
+
+    def _switch(self, name: str, text: str) -> str:
+        truth = _truth(text)
+        if truth is None:
+            reason = f"{text!r}: expected true or false."
+            raise click.BadParameter(reason, param_hint=repr(name))
+        return name if truth else self._booleans[name]
 
     def _flag(self, parameter: inspect.Parameter, annotation: Any, help_text: str) -> _Flag:
         if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
@@ -437,29 +446,29 @@ class TaskFlags:
             "required": required,
             "help": help_text + ("" if required else _default_text(help_text, parameter.default)),
         }
-        names = _names(parameter.name)
+        name = _dashed(parameter.name)
         inner = _without_none(_plain(annotation))
         if inner is bool:
-            positive, negative = names[0], "--no-" + names[0][2:]
-            self._booleans |= {positive: negative}
-            option = click.Option([parameter.name, f"{positive}/{negative}"], **shared)
+            negative = "--no-" + name[2:]
+            self._booleans[name] = negative
+            option = click.Option([parameter.name, f"{name}/{negative}"], **shared)
             return _Flag(option, _same)
         repeated = _repeated(inner)
         if repeated is not None:
             container, kind = repeated
-            option = click.Option([parameter.name, *names], type=kind, multiple=True, **shared)
+            option = click.Option([parameter.name, name], type=kind, multiple=True, **shared)
             return _Flag(option, container)
         items = _tuple_items(inner)
         if items:
             kinds_of_items = tuple(_Annotated(item) for item in items)
             option = click.Option(
-                [parameter.name, *names],
+                [parameter.name, name],
                 type=kinds_of_items,
                 metavar=" ".join(kind.name for kind in kinds_of_items),
                 **shared,
             )
             return _Flag(option, tuple)
-        option = click.Option([parameter.name, *names], type=_Annotated(annotation), **shared)
+        option = click.Option([parameter.name, name], type=_Annotated(annotation), **shared)
         return _Flag(option, _same)
 
 

@@ -12,8 +12,9 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 from taskgraph.errors import ScriptLoadError, ScriptNotFoundError, UnknownTaskError
 from taskgraph.tasks.registry import AnyTask, get_task_registry
@@ -45,20 +46,35 @@ def _load_file(script: str, path: Path) -> ModuleType:
     path = path.absolute()
     name = path.stem
     _check_name(script, name, path)
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
+    if path.suffix != ".py":
         raise ScriptLoadError(script, "it is not a Python file: its name must end in .py.")
     if sys.path[0:1] != [str(path.parent)]:
         sys.path.insert(0, str(path.parent))
+    loader = _FreshLoader(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except (Exception, SystemExit) as error:
         # Left in place, half a module would be what a second import finds.
         sys.modules.pop(name, None)
         raise _load_error(script, error) from error
     return module
+
+
+class _FreshLoader(SourceFileLoader):
+    """Compiles the source each time.
+
+    Cached bytecode is told from stale one by size and second: a script that is edited and run
+    again at once, as people do, could run as it was and be recorded as it is.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        source = self.get_data(self.path)
+        code: CodeType = self.source_to_code(source, self.path)
+        return code
 
 
 def _scripts_in(folder: Path) -> list[str]:

@@ -239,7 +239,8 @@ class Dispatcher:
             self.submitted[job.id] = job
             self._recorder.add_running(job)
             tasks.append(job.task.fullname)
-            call = Call(job.id, job.task.fullname, func, job.args, job.kwargs)
+            most = self._options.max_value_size
+            call = Call(job.id, job.task.fullname, func, job.args, job.kwargs, most)
             batches.setdefault(name, []).append(call)
         for name, calls_of_one in batches.items():
             self._start_executor(name).submit(calls_of_one)

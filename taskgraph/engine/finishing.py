@@ -14,15 +14,14 @@ from taskgraph.engine.cache import Hit, Miss, Reason
 from taskgraph.engine.jobs import Job, Node, Operation, Phase
 from taskgraph.engine.recorder import Recorder, name_of_unstored, unstored_value
 from taskgraph.engine.reduction import Graph
-from taskgraph.errors import UnhashableValueError, UnknownTaskError, UnstorableValueError
+from taskgraph.errors import UnknownTaskError
 from taskgraph.events import CacheEntryRefused, Event, JobCached, JobDone, JobFailed, ResultUnstored
 from taskgraph.expression import Expression, SchedulerExpression, TaskExpression
 from taskgraph.hashing import EvalHash, TaskHash, hash_call
 from taskgraph.ports import Raised, Returned
 from taskgraph.records import PackedValue, State
 from taskgraph.values.failures import ErrorValue
-from taskgraph.values.pack import pack
-from taskgraph.worker import frames_of, now
+from taskgraph.worker import frames_of, now, weigh_result
 
 
 class Finisher:
@@ -33,6 +32,7 @@ class Finisher:
         recorder: Where rows go.
         calls: The calls of this execution by eval_hash, shared with the Dispatcher.
         notify: Tells the observers.
+        max_value_size: How many bytes a value that is stored may have.
     """
 
     def __init__(
@@ -41,7 +41,9 @@ class Finisher:
         recorder: Recorder,
         calls: dict[EvalHash, Job],
         notify: Callable[[Event], None],
+        max_value_size: int | None,
     ) -> None:
+        self._max_size = max_value_size
         self._graph = graph
         self._recorder = recorder
         self._calls = calls
@@ -251,14 +253,9 @@ class Finisher:
             self._recorder.add_value(packed)
 
     def _pack_here(self, job: Job, value: Any) -> PackedValue | None:
-        try:
-            return pack(value)
-        except (UnhashableValueError, UnstorableValueError) as error:
-            self._set_unstored(job, str(error))
-        except Exception as error:
-            # A hook of the user's value raised: the value is used, and recorded as unstored.
-            self._set_unstored(job, f"{type(error).__name__}: {error}")
-        return None
+        packed, reason = weigh_result(value, self._max_size)
+        self._set_unstored(job, reason)
+        return packed
 
     def break_(self, node: Node, cause: Node) -> None:
         """Go on with a node when something that it awaited failed: it fails too, or recovers."""

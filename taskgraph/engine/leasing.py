@@ -47,7 +47,12 @@ class ExecutionLease:
         """Stop beating and give the lease back."""
         self._ended.set()
         self._thread.join()
-        self._backend.release(self._holder, [self._key])
+        try:
+            self._backend.release(self._holder, [self._key])
+        except DatabaseError:
+            # The run says itself what is wrong with the database. A lease that is left is taken
+            # over as soon as this process is gone.
+            return
 
     def _beat(self) -> None:
         while not self._ended.wait(_BEAT):

@@ -32,7 +32,7 @@ from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import Recorder
 from taskgraph.engine.reduction import Graph
 from taskgraph.engine.trace import trace_of
-from taskgraph.errors import CircularCallError, DryRunResult
+from taskgraph.errors import CircularCallError, DatabaseError, DryRunResult
 from taskgraph.events import Event, ExecutionEnded, ExecutionStarted
 from taskgraph.expression import TaskExpression
 from taskgraph.hashing import EvalHash, TaskHash
@@ -67,9 +67,15 @@ class Engine:
         self._options = run_options
         self._graph = Graph(self._make_job)
         self._inbox = QueueInbox()
-        self._recorder = Recorder(backend, run_options.execution_id)
+        self._recorder = Recorder(backend, run_options.execution_id, run_options.max_value_size)
         self._calls: dict[EvalHash, Job] = {}
-        self._finisher = Finisher(self._graph, self._recorder, self._calls, self._notify)
+        self._finisher = Finisher(
+            self._graph,
+            self._recorder,
+            self._calls,
+            self._notify,
+            run_options.max_value_size,
+        )
         self._dispatcher = Dispatcher(
             self._graph,
             backend,
@@ -92,29 +98,41 @@ class Engine:
         with _rare_collections():
             return self._run(root_expr)
 
+    def tell(self, event: Event) -> None:
+        """Have observers told of something that happened elsewhere; from any thread."""
+        self._inbox.call_soon(lambda: self._notify(event))
+
     def _run(self, root_expr: TaskExpression) -> Any:
         started = time.monotonic()
         root = self._make_job(root_expr, None)
         self._notify(ExecutionStarted(self._options.execution_id, root.task.fullname))
         self._recorder.add_execution(self._execution(root, State.RUNNING))
-        state = State.CANCELLED
+        state = State.FAILED
         try:
             self._graph.ready.append(root)
             while root.phase not in _SETTLED:
                 self._advance()
                 if root.phase not in _SETTLED:
                     self._wait(root)
-            state = State.COMPLETED if root.phase is Phase.DONE else State.FAILED
             if root.phase is Phase.FAILED:
                 self._drain()
-        except DryRunResult:
+            else:
+                state = State.COMPLETED
+            self._end(root, state)
+        except DatabaseError:
+            # Nothing more can be written down. The rows that were, are whole, and the lease that
+            # is left tells the next one who opens the database that this run crashed.
+            self._dispatcher.cancel_waiting()
             raise
-        except Exception:
-            state = State.FAILED
-            raise
-        finally:
+        except BaseException as error:
+            # A dry run that came to a call, a Ctrl-C, or an error of ours: what was finished until
+            # now is kept, the rest is written down as cancelled.
+            is_wanted = isinstance(error, DryRunResult | KeyboardInterrupt)
+            state = State.CANCELLED if is_wanted else State.FAILED
             self._dispatcher.cancel_waiting()
             self._end(root, state)
+            raise
+        finally:
             self._notify(
                 ExecutionEnded(self._options.execution_id, state, time.monotonic() - started)
             )

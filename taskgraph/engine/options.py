@@ -16,5 +16,6 @@ class RunOptions:
     args: str = "[]"
     use_cache: bool = True
     is_dry: bool = False
+    max_value_size: int | None = None
     default_executor: str = "threads"
     options: Options = field(default_factory=lambda: NO_OPTIONS)

@@ -54,7 +54,10 @@ _REMEMBERED = 20_000  # values that are known to be in the store, not to be pack
 class Recorder:
     """Collects the rows of one execution and writes them batch by batch."""
 
-    def __init__(self, backend: Backend, execution_id: ExecutionId) -> None:
+    def __init__(
+        self, backend: Backend, execution_id: ExecutionId, max_value_size: int | None
+    ) -> None:
+        self._max_size = max_value_size
         self._backend = backend
         self._execution_id = execution_id
         self._batch = RecordBatch()
@@ -183,7 +186,7 @@ class Recorder:
         arg_hash = hash_argument(call_hash, argument.position, argument.key, value_hash)
         if is_new:
             if not argument.is_recorded and value_hash not in self._values:
-                self.add_value(pack_or_name(argument.value, value_hash))
+                self.add_value(pack_or_name(argument.value, value_hash, self._max_size))
             self._batch.arguments.append(
                 ArgumentRecord(arg_hash, call_hash, value_hash, argument.position, argument.key)
             )
@@ -271,10 +274,10 @@ class Recorder:
         self._oldest = None
 
 
-def pack_or_name(value: Any, value_hash: ValueHash) -> PackedValue:
+def pack_or_name(value: Any, value_hash: ValueHash, max_size: int | None = None) -> PackedValue:
     """Return a value packed; one that cannot be stored is recorded by its name alone."""
     try:
-        packed = pack(value)
+        packed = pack(value, max_size=max_size)
     except (UnhashableValueError, UnstorableValueError):
         return unstored_value(value, value_hash)
     if packed.values[0].value_hash != value_hash:

@@ -26,7 +26,9 @@ def _uri(folder: Path) -> str:
 
 def _set_version(folder: Path, version: str) -> None:
     connection = sqlite3.connect(folder / "taskgraph.db")
-    connection.execute("INSERT INTO taskgraph_version (version, timestamp) VALUES (?, 1)", [version])
+    connection.execute(
+        "INSERT INTO taskgraph_version (version, timestamp) VALUES (?, 1)", [version]
+    )
     connection.commit()
     connection.close()
 
@@ -208,9 +210,7 @@ def test_two_processes_may_create_a_database_at_once(tmp_path: Path) -> None:
     assert [each.returncode for each in both] == [0, 0]
 
 
-@pytest.mark.parametrize(
-    ("text", "numbers"), [("2.0", (2, 0)), ("3", (3, 0)), ("1.12", (1, 12))]
-)
+@pytest.mark.parametrize(("text", "numbers"), [("2.0", (2, 0)), ("3", (3, 0)), ("1.12", (1, 12))])
 def test_version_is_read_from_text(text: str, numbers: tuple[int, int]) -> None:
     version = schema.parse_db_version(text)
 

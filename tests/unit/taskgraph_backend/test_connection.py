@@ -241,7 +241,7 @@ def test_busy_database_says_so_after_the_timeout(tmp_path: Path) -> None:
 
     with (
         SqlBackend(uri, {"busy_timeout": 0.05}) as backend,
-        pytest.raises(DatabaseBusyError, match="locked for more than 0.05 seconds"),
+        pytest.raises(DatabaseBusyError, match=r"locked for more than 0\.05 seconds"),
     ):
         backend.record(_one_value())
 
@@ -277,13 +277,12 @@ def test_reader_does_not_hold_up_a_writer(sql_backend: SqlBackend) -> None:
 
 
 def test_reader_of_a_database_in_memory_ends_no_transaction_of_the_writer() -> None:
-    with SqlBackend() as backend:
-        with backend._writing() as driver:
-            with backend.create_engine().connect() as reader:
-                reader.exec_driver_sql("SELECT 1")
-                reader.rollback()
+    with SqlBackend() as backend, backend._writing() as driver:
+        with backend.create_engine().connect() as reader:
+            reader.exec_driver_sql("SELECT 1")
+            reader.rollback()
 
-            still_open = driver.in_transaction
+        still_open = driver.in_transaction
 
     assert still_open
 

@@ -81,8 +81,9 @@ def test_statement_is_valid_and_looks_rows_up_by_an_index(sql: str) -> None:
 
         plan = driver.execute(f"EXPLAIN QUERY PLAN {sql}", [None] * sql.count("?")).fetchall()
 
-    # Leases are few, and a heartbeat touches all of a holder.
-    if sql != statements.LEASE_HEARTBEAT:
+    # Leases are few, and a heartbeat touches all of a holder. An insert names the tables whose rows
+    # might wait for this one, and looks at none of them while none waits.
+    if sql != statements.LEASE_HEARTBEAT and not sql.startswith("INSERT"):
         assert not [step for *_, step in plan if step.startswith("SCAN")]
 
 

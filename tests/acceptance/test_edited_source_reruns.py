@@ -1,0 +1,55 @@
+"""Edited code runs again, and only what it concerns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def edit(flow: Any, old: str, new: str) -> None:
+    path = flow.folder / "flow.py"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_an_edited_task_runs_again(flow: Any) -> None:
+    flow("run", "flow.py", "main")
+    flow.ran()
+
+    edit(flow, '"".join(part', '"-".join(part')
+    flow("run", "flow.py", "main")
+
+    assert flow.ran() == ["join"]
+    assert (flow.folder / "results/all.txt").read_text() == "ONE\n-TWO\n"
+
+
+def test_an_edited_helper_runs_its_tasks_again(flow: Any) -> None:
+    flow("run", "flow.py", "main")
+    flow.ran()
+
+    edit(flow, "text.upper()", "text.title()")
+    flow("run", "flow.py", "main")
+
+    assert flow.ran() == ["clean in0.txt", "clean in1.txt", "join"]
+
+
+def test_a_comment_runs_nothing_again(flow: Any) -> None:
+    flow("run", "flow.py", "main")
+    flow.ran()
+
+    edit(flow, "    return text.upper()", "    # louder\n    return text.upper()  # louder")
+    flow("run", "flow.py", "main")
+
+    assert flow.ran() == []
+
+
+def test_an_edit_taken_back_runs_nothing_again(flow: Any) -> None:
+    flow("run", "flow.py", "halves", "2", "4")
+    edit(flow, "return x / 2", "return x / 2.5")
+    flow("run", "flow.py", "halves", "2", "4")
+
+    edit(flow, "return x / 2.5", "return x / 2")
+    done = flow("run", "flow.py", "halves", "2", "4")
+
+    assert done.out == "[1.0, 2.0]\n"
+    assert done.summary.startswith("3 jobs: 0 done, 3 cached")

@@ -1,0 +1,277 @@
+"""What every executor must do, run for each of them."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from taskgraph import task
+from taskgraph.errors import ExecutorError, RemoteTaskError, WorkerLostError
+from taskgraph.executors.inline import InlineExecutor
+from taskgraph.executors.processes import ProcessExecutor, reference_to
+from taskgraph.executors.threads import ThreadExecutor
+from taskgraph.ports import Call, Executor, Outcome, Raised, Returned
+from taskgraph.records import JobId
+
+
+class Inbox:
+    """Collects outcomes; steps those who work when the scheduler is idle."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[str, Outcome] = {}
+        self.count = 0
+        self._changed = threading.Condition()
+        self._steps: list[Callable[[], bool]] = []
+
+    def deliver(self, outcomes: Sequence[Outcome]) -> None:
+        with self._changed:
+            self.count += len(outcomes)
+            self.outcomes.update({each.job_id: each for each in outcomes})
+            self._changed.notify_all()
+
+    def when_idle(self, step: Callable[[], bool]) -> None:
+        self._steps.append(step)
+
+    def wait(self, count: int) -> None:
+        while any(step() for step in self._steps):
+            pass
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.count >= count, timeout=60)
+
+
+@pytest.fixture(params=["inline", "threads", "processes", "forkserver"])
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    made: Executor
+    match request.param:
+        case "inline":
+            made = InlineExecutor()
+        case "threads":
+            made = ThreadExecutor(max_workers=2)
+        case "processes":
+            made = ProcessExecutor(max_workers=2)
+        case _:
+            made = ProcessExecutor(max_workers=2, start_method="forkserver")
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def inbox(executor: Executor) -> Inbox:
+    inbox = Inbox()
+    executor.start(inbox)
+    return inbox
+
+
+def in_processes(executor: Executor) -> bool:
+    return isinstance(executor, ProcessExecutor)
+
+
+def call(name: str, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Call:
+    return Call(JobId(name), f"contract.{func.__name__}", func, args, kwargs)
+
+
+def double(x: int) -> int:
+    return 2 * x
+
+
+def shout(message: str) -> None:
+    raise ValueError(message)
+
+
+def die() -> None:
+    os._exit(7)
+
+
+def leave() -> None:
+    raise SystemExit("left")
+
+
+def make_lock() -> Any:
+    return threading.Lock()
+
+
+class Awkward(Exception):
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+def raise_awkwardly() -> None:
+    raise Awkward(1, 2)
+
+
+def test_a_result_comes_back_packed(executor: Executor, inbox: Inbox) -> None:
+    executor.submit([call("a", double, 21)])
+    inbox.wait(1)
+
+    outcome = inbox.outcomes["a"]
+    assert isinstance(outcome, Returned)
+    assert outcome.value == 42
+    assert outcome.packed is not None
+    assert outcome.packed.values[0].preview == "42"
+    assert 0 < outcome.started <= outcome.ended
+
+
+def test_keyword_arguments_arrive(executor: Executor, inbox: Inbox) -> None:
+    executor.submit([call("a", double, x=4)])
+    inbox.wait(1)
+
+    outcome = inbox.outcomes["a"]
+    assert isinstance(outcome, Returned)
+    assert outcome.value == 8
+
+
+def test_an_error_comes_back_with_the_user_s_frames(executor: Executor, inbox: Inbox) -> None:
+    executor.submit([call("a", shout, "no")])
+    inbox.wait(1)
+
+    outcome = inbox.outcomes["a"]
+    assert isinstance(outcome, Raised)
+    assert isinstance(outcome.error, ValueError)
+    assert str(outcome.error) == "no"
+    assert [each.name for each in outcome.frames] == ["shout"]
+    assert outcome.frames[0].line == "raise ValueError(message)"
+
+
+def test_sys_exit_ends_the_call_and_not_the_worker(executor: Executor, inbox: Inbox) -> None:
+    executor.submit([call("a", leave), call("b", double, 1)])
+    inbox.wait(2)
+
+    assert isinstance(inbox.outcomes["a"], Raised)
+    assert isinstance(inbox.outcomes["b"], Returned)
+
+
+def test_a_thousand_tiny_calls_have_one_outcome_each(executor: Executor, inbox: Inbox) -> None:
+    executor.submit([call(str(number), double, number) for number in range(1000)])
+    inbox.wait(1000)
+
+    values = {name: each.value for name, each in inbox.outcomes.items()}  # type: ignore[union-attr]
+    assert inbox.count == 1000
+    assert values == {str(number): 2 * number for number in range(1000)}
+
+
+def test_a_result_that_cannot_be_pickled_does_not_hang(executor: Executor, inbox: Inbox) -> None:
+    executor.submit([call("a", make_lock)])
+    inbox.wait(1)
+
+    outcome = inbox.outcomes["a"]
+    if in_processes(executor):
+        assert isinstance(outcome, Raised)
+        assert isinstance(outcome.error, ExecutorError)
+    else:
+        assert isinstance(outcome, Returned)
+        assert outcome.packed is None
+        assert outcome.unstored is not None
+
+
+def test_an_error_that_cannot_be_pickled_keeps_its_text(executor: Executor, inbox: Inbox) -> None:
+    executor.submit([call("a", raise_awkwardly)])
+    inbox.wait(1)
+
+    outcome = inbox.outcomes["a"]
+    assert isinstance(outcome, Raised)
+    assert "1 and 2" in str(outcome.error)
+    assert isinstance(outcome.error, RemoteTaskError if in_processes(executor) else Awkward)
+
+
+def test_arguments_that_cannot_travel_fail_their_own_call_only(
+    executor: Executor, inbox: Inbox
+) -> None:
+    executor.submit([call("a", double, threading.Lock()), call("b", double, 1)])
+    inbox.wait(2)
+
+    first = inbox.outcomes["a"]
+    assert isinstance(first, Raised)
+    assert isinstance(first.error, ExecutorError if in_processes(executor) else TypeError)
+    assert isinstance(inbox.outcomes["b"], Returned)
+
+
+def test_functions_that_cannot_be_imported_travel_all_the_same(
+    executor: Executor, inbox: Inbox
+) -> None:
+    amount = 5
+
+    def add(x: int) -> int:
+        return x + amount
+
+    executor.submit([call("a", add, 1), call("b", lambda x: x * amount, 2)])
+    inbox.wait(2)
+
+    assert inbox.outcomes["a"].value == 6  # type: ignore[union-attr]
+    assert inbox.outcomes["b"].value == 10  # type: ignore[union-attr]
+
+
+def test_calls_that_have_not_started_can_be_cancelled(executor: Executor, inbox: Inbox) -> None:
+    calls = [call(str(number), time.sleep, 0.05) for number in range(40)]
+    executor.submit(calls)
+
+    dropped = executor.cancel([each.job_id for each in calls])
+    inbox.wait(len(calls) - len(dropped))
+
+    assert dropped
+    assert not set(dropped) & set(inbox.outcomes)
+    assert len(inbox.outcomes) == len(calls) - len(dropped)
+
+
+def test_it_can_be_started_and_used_again(executor: Executor, inbox: Inbox) -> None:
+    executor.submit([call("a", double, 1)])
+    inbox.wait(1)
+    again = Inbox()
+
+    executor.start(again)
+    executor.submit([call("b", double, 2)])
+    again.wait(1)
+
+    assert set(inbox.outcomes) == {"a"}
+    assert set(again.outcomes) == {"b"}
+
+
+def test_stopping_twice_is_stopping_once(executor: Executor, inbox: Inbox) -> None:
+    executor.submit([call("a", double, 1)])
+    inbox.wait(1)
+
+    executor.stop()
+    executor.stop()
+
+    assert set(inbox.outcomes) == {"a"}
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_worker_that_dies_fails_its_call_and_the_next_ones_run(method: str) -> None:
+    executor = ProcessExecutor(max_workers=1, start_method=method)
+    inbox = Inbox()
+    executor.start(inbox)
+
+    executor.submit([call("a", die)])
+    inbox.wait(1)
+    executor.submit([call("b", double, 3)])
+    inbox.wait(2)
+    executor.stop()
+
+    first, second = inbox.outcomes["a"], inbox.outcomes["b"]
+    assert isinstance(first, Raised)
+    assert isinstance(first.error, WorkerLostError)
+    assert "contract.die" in str(first.error)
+    assert isinstance(second, Returned)
+
+
+def test_forking_is_refused() -> None:
+    with pytest.raises(ExecutorError, match="spawn"):
+        ProcessExecutor(start_method="fork")
+
+
+@task(namespace="contract")
+def importable(x: int) -> int:
+    return x
+
+
+def test_a_task_of_an_importable_module_travels_by_name() -> None:
+    reference = reference_to("contract.importable", importable.func)  # type: ignore[arg-type]
+
+    assert reference is not None
+    assert reference.module == __name__
+    assert reference_to("contract.importable", double) is None

@@ -1,0 +1,105 @@
+"""Programs that must type-check, and programs that must not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.slow
+
+
+def check(tmp_path: Path, program: str) -> list[str]:
+    pytest.importorskip("mypy", reason="mypy is for `make check`")
+    path = tmp_path / "program.py"
+    path.write_text(textwrap.dedent(program))
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "mypy", "--strict", "--no-error-summary"),
+            *("--hide-error-context", "--cache-dir", str(tmp_path / "cache"), str(path)),
+        ],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={"MYPYPATH": f"{ROOT}:{ROOT / 'backend'}", "PATH": ""},
+        check=False,
+    )
+    assert not done.stderr, done.stderr
+    return [line.partition("program.py:")[2] for line in done.stdout.splitlines()]
+
+
+def test_a_call_of_a_task_is_its_return_type(tmp_path: Path) -> None:
+    errors = check(
+        tmp_path,
+        """
+        from typing import assert_type
+        from taskgraph import File, Scheduler, Task, run, task
+
+        @task
+        def double(x: int, times: int = 2) -> int:
+            return x * times
+
+        @task(namespace="a", check_valid="shallow")
+        def write(number: int) -> File:
+            return File(str(number))
+
+        @task
+        def main(n: int) -> list[int]:
+            return [double(each) for each in range(n)]
+
+        assert_type(double(1), int)
+        assert_type(write(double(1)), File)
+        assert_type(run(main(3)), list[int])
+        assert_type(double.options(executor="inline")(1), int)
+        with Scheduler() as scheduler:
+            assert_type(scheduler.run(double(1) + double(2)), int)
+        """,
+    )
+
+    assert errors == []
+
+
+def test_wrong_arguments_of_a_task_are_errors(tmp_path: Path) -> None:
+    errors = check(
+        tmp_path,
+        """
+        from taskgraph import task
+
+        @task
+        def double(x: int) -> int:
+            return 2 * x
+
+        double("1")
+        double()
+        double(1, 2)
+        double(y=1)
+        text: str = double(1)
+        """,
+    )
+
+    assert sorted({int(line.partition(":")[0]) for line in errors}) == [8, 9, 10, 11, 12]
+
+
+def test_an_observer_a_backend_and_an_executor_are_checked_by_their_ports(tmp_path: Path) -> None:
+    errors = check(
+        tmp_path,
+        """
+        from taskgraph.executors.inline import InlineExecutor
+        from taskgraph.executors.processes import ProcessExecutor
+        from taskgraph.executors.threads import ThreadExecutor
+        from taskgraph.ports import Backend, Executor, Observer
+        from taskgraph.testing import MemoryBackend, RecordingObserver
+        from taskgraph_backend import SqlBackend
+
+        executors: list[Executor] = [InlineExecutor(), ThreadExecutor(), ProcessExecutor()]
+        backends: list[Backend] = [MemoryBackend(), SqlBackend()]
+        observers: list[Observer] = [RecordingObserver()]
+        """,
+    )
+
+    assert errors == []

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import pytest
+
+from taskgraph.records import State
+from taskgraph_backend import SqlBackend
+from taskgraph_backend.integrity import check
+from tests.rows import (
+    NOW,
+    a_call,
+    a_job,
+    a_subtree,
+    a_task,
+    an_argument,
+    an_edge,
+    an_evaluation,
+    an_execution,
+    key,
+    together,
+)
+
+OTHER = 0x7A52
+
+
+@pytest.fixture
+def sound(sql_backend: SqlBackend) -> SqlBackend:
+    sql_backend.record(
+        together(
+            a_task(),
+            a_task(OTHER, "g"),
+            an_execution(root=1, state=State.COMPLETED),
+            a_job(1, call=10),
+            a_job(2, parent=1, call=11),
+            a_call(10, 100, 200),
+            a_call(11, 101, 201),
+            an_edge(10, 11),
+            an_evaluation(100, 200),
+            an_argument(50, 11, 202),
+        )
+    )
+    return sql_backend
+
+
+def test_sound_database_has_no_problems(sound: SqlBackend) -> None:
+    assert check(sound) == []
+
+
+def test_database_in_memory_can_be_checked() -> None:
+    with SqlBackend() as backend:
+        assert check(backend) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "table", "detail"),
+    [
+        ("UPDATE value SET value = x'32'", "value", "not those that were written"),
+        ("UPDATE value SET size = 99", "value", "size is 99, stored are"),
+        ("UPDATE job SET end_time = NULL", "job", "COMPLETED without end"),
+        ("UPDATE job SET end_time = 5", "job", "before"),
+        ("UPDATE execution SET job_id = x'00'", "execution", "its job 00 is missing"),
+        (
+            "UPDATE job SET state_type = 'RUNNING', end_time = NULL",
+            "job",
+            "it is RUNNING in one that is COMPLETED",
+        ),
+        ("UPDATE call_edge SET call_order = 3", "call_edge", "1 children numbered to 3"),
+        (
+            f"UPDATE call_node SET task_hash = x'{key(OTHER)}' WHERE call_hash = x'{key(11)}'",
+            "call_edge",
+            f"task {key(OTHER)} is missing",
+        ),
+        (
+            f"UPDATE job SET task_hash = x'{key(OTHER)}'",
+            "job",
+            "its call is of task",
+        ),
+        ("PRAGMA foreign_keys=OFF; DELETE FROM task", "job", "refer to no task"),
+    ],
+)
+def test_damage_is_found(sound: SqlBackend, damage: str, table: str, detail: str) -> None:
+    sound._connection().executescript(damage)
+
+    found = check(sound)
+
+    assert [each for each in found if each.table == table and detail in str(each)]
+
+
+def test_job_below_one_of_another_execution_is_found(sound: SqlBackend) -> None:
+    sound.record(
+        together(an_execution(77, state=State.COMPLETED), a_job(3, execution=77, parent=1))
+    )
+
+    (problem,) = check(sound)
+
+    assert problem.rule == "a job's parent is of the same execution"
+    assert problem.key == key(3)
+
+
+def test_contents_need_not_be_read(sound: SqlBackend) -> None:
+    sound._connection().execute("UPDATE value SET value = x'32'")
+
+    assert [each for each in check(sound, contents=False) if "written" in each.rule] == []
+
+
+def test_discarded_value_is_named(sound: SqlBackend) -> None:
+    sound.discard_values([key(200)])
+
+    (problem,) = check(sound)
+
+    assert "made again" in problem.detail
+
+
+def test_tasks_below_a_child_are_fine_when_recorded(sound: SqlBackend) -> None:
+    sound.record(together(a_subtree(10, OTHER), a_call(12, 102, 7, NOW)))
+
+    assert check(sound) == []
