@@ -316,7 +316,7 @@ def open_reader(settings: Settings) -> Reader:
     """Open the project's database for reading: `log` and its like."""
     from taskgraph_backend.query import Reader
 
-    return Reader(open_database(settings))
+    return Reader(open_database(settings), owns_backend=True)
 
 
 # The functions

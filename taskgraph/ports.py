@@ -43,6 +43,10 @@ class Backend(Protocol):
         """Return the stored values that exist under these hashes."""
         ...
 
+    def discard_values(self, value_hashes: Sequence[ValueHash]) -> None:
+        """Mark stored values as damaged: they are found no more, and replaced when made again."""
+        ...
+
     def take(self, leases: Sequence[LeaseRecord]) -> list[LeaseRecord | None]:
         """Take each lease that is free, expired, or whose holder on this host is gone.
 

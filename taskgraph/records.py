@@ -37,6 +37,11 @@ class State(StrEnum):
     CRASHED = "CRASHED"
 
 
+def execution_lease(execution_id: ExecutionId) -> str:
+    """Return the key of the lease that a running execution holds."""
+    return f"execution:{execution_id}"
+
+
 class ExecutionRecord(NamedTuple):
     """One run of a root expression; ``args`` is the command line as a JSON list."""
 
@@ -263,4 +268,5 @@ __all__ = [
     "TaskPartRecord",
     "TaskRecord",
     "ValueRecord",
+    "execution_lease",
 ]

@@ -117,6 +117,7 @@ class MemoryBackend:
         self.leases: dict[str, LeaseRecord] = {}
         self._calls_of: dict[EvalHash, list[CallNodeRecord]] = {}
         self._tasks_of: dict[CallHash, set[TaskHash]] = {}
+        self._damaged: set[ValueHash] = set()
         self._clock = clock
         self._is_gone = is_gone
         # Heartbeats come from a thread of their own.
@@ -141,8 +142,10 @@ class MemoryBackend:
         self._check_references(batch)
         for value in batch.values:
             old = self.values.get(value.value_hash)
-            if old is None or (value.trusted and not old.trusted):
+            is_damaged = value.value_hash in self._damaged
+            if old is None or is_damaged or (value.trusted and not old.trusted):
                 self.values[value.value_hash] = value
+                self._damaged.discard(value.value_hash)
         _keep(self.subvalues, ((row, row) for row in batch.subvalues))
         _keep(self.files, ((row.value_hash, row) for row in batch.files))
         _keep(self.tasks, ((row.hash, row) for row in batch.tasks))
@@ -166,7 +169,13 @@ class MemoryBackend:
     def load_values(self, value_hashes: Sequence[ValueHash]) -> dict[ValueHash, StoredResult]:
         """Return the stored values that exist under these hashes."""
         self._check_open()
-        return {key: self._stored(key) for key in value_hashes if key in self.values}
+        known = self.values.keys() - self._damaged
+        return {key: self._stored(key) for key in value_hashes if key in known}
+
+    def discard_values(self, value_hashes: Sequence[ValueHash]) -> None:
+        """Mark stored values as damaged: they are found no more, and replaced when made again."""
+        self._check_open()
+        self._damaged.update(value_hashes)
 
     def take(self, leases: Sequence[LeaseRecord]) -> list[LeaseRecord | None]:
         """Take each lease that is free, expired, or whose holder on this host is gone.
@@ -226,7 +235,7 @@ class MemoryBackend:
 
     def _evaluation(self, eval_hash: EvalHash) -> EvaluationFound | None:
         found = self.evaluations.get(eval_hash)
-        if found is None:
+        if found is None or found.value_hash in self._damaged:
             return None
         calls = self._calls_of.get(eval_hash, ())
         same = (call.call_hash for call in calls if call.value_hash == found.value_hash)
@@ -244,6 +253,7 @@ class MemoryBackend:
                 frozenset({call.task_hash, *self._tasks_of.get(call.call_hash, ())}),
             )
             for call in calls
+            if call.value_hash not in self._damaged
         )
 
     def _check_references(self, batch: RecordBatch) -> None:

@@ -20,6 +20,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased, joinedload
 from taskgraph.errors import AmbiguousIdError, UnknownRecordError
 from taskgraph_backend import models
 from taskgraph_backend.jsontext import storable
+from taskgraph_backend.neighbours import Neighbours
 
 if TYPE_CHECKING:
     from taskgraph_backend.store import SqlBackend
@@ -103,7 +104,7 @@ class UpstreamArgument:
     calls: list[models.CallNode] = field(default_factory=list)
 
 
-class Reader(Session):
+class Reader(Neighbours):
     """A session for reading that knows its backend.
 
     Args:

@@ -28,6 +28,7 @@ from taskgraph.records import (
     RecordBatch,
     State,
     StoredResult,
+    execution_lease,
 )
 from taskgraph_backend import schema, statements
 from taskgraph_backend.connection import BUSY_TIMEOUT_SECONDS, NOW, SqliteDatabase, open_database
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
 
     from taskgraph_backend import models
     from taskgraph_backend.query import Reader
-
-#: The lease of a running execution has this and its id as its key.
-EXECUTION_LEASE = "execution:"
 
 # Whole calls of one cache key that are looked at, newest first: each is one version of the code
 # below the call, and going far back costs more than running again.
@@ -355,16 +353,16 @@ class SqlBackend:
                     " coalesce(updated_time, state_time) WHERE id = ? AND state_type = ?",
                     (dead, key, running),
                 )
-                driver.execute("DELETE FROM lease WHERE key = ?", (EXECUTION_LEASE + execution_id,))
+                driver.execute("DELETE FROM lease WHERE key = ?", (execution_lease(execution_id),))
         return crashed
 
     def _crashed(
         self, driver: sqlite3.Connection, executions: Sequence[ExecutionId]
     ) -> list[ExecutionId]:
-        held = _find_leases(driver, [EXECUTION_LEASE + each for each in executions])
+        held = _find_leases(driver, [execution_lease(each) for each in executions])
         found = []
         for execution_id in executions:
-            lease, is_over = held.get(EXECUTION_LEASE + execution_id, (None, True))
+            lease, is_over = held.get(execution_lease(execution_id), (None, True))
             if is_over or lease is None or is_gone(lease):
                 found.append(execution_id)
         return found
@@ -830,4 +828,4 @@ def _decode(stored: StoredResult) -> tuple[Any, bool]:
         return None, False
 
 
-__all__ = ["EXECUTION_LEASE", "SqlBackend"]
+__all__ = ["SqlBackend"]

@@ -15,7 +15,7 @@ from taskgraph.cli.options import load_settings
 if TYPE_CHECKING:
     from taskgraph.config import Settings
     from taskgraph.provenance.page import Block
-    from taskgraph.provenance.reading import Reader
+    from taskgraph.provenance.rows import Reader
 
 _DEFAULT_LIMIT = 20
 _DEFAULT_JOBS = 100

@@ -323,7 +323,13 @@ def draw_table(counts: Counts) -> RenderableType:
         _styled_message(message) for message in counts.messages[-_MOST_MESSAGES:]
     ]
     tasks = counts.tasks()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", padding=(0, 1))
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        header_style="dim",
+        padding=(0, 1),
+    )
     table.add_column("task", no_wrap=True, overflow="ellipsis", max_width=48)
     table.add_column("", no_wrap=True)
     for column in ("running", "done", "cached", "failed", "time"):

@@ -17,6 +17,8 @@ from taskgraph.hashing import CallHash, TaskHash, ValueHash
 from taskgraph.records import CacheAnswer, CacheQuery, StoredResult
 from taskgraph.tasks.options import CacheCheckValid, CacheScope
 from taskgraph.values import codec
+from taskgraph.values.failures import ERROR_TYPE
+from taskgraph.values.stored import UNSTORED
 
 
 class Reason(StrEnum):
@@ -47,10 +49,17 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """A call must run; ``detail`` says more of the reason."""
+    """A call must run.
+
+    Attributes:
+        reason: Why.
+        detail: More of it.
+        damaged: The stored value that cannot be used, and is to be replaced.
+    """
 
     reason: Reason
     detail: str = ""
+    damaged: ValueHash | None = None
 
     @property
     def text(self) -> str:
@@ -81,7 +90,7 @@ def decide(answer: CacheAnswer, current_tasks: CurrentTasks) -> Hit | Miss:
     """Choose what to use of an answer: a whole call if asked for, else a single reduction."""
     miss = Miss(Reason.ABSENT)
     for call in answer.calls:
-        if not current_tasks.cover(call.subtree_tasks):
+        if not _is_usable(call.result) or not current_tasks.cover(call.subtree_tasks):
             continue
         decoded = _decode(call.result)
         if isinstance(decoded, Miss):
@@ -95,6 +104,11 @@ def decide(answer: CacheAnswer, current_tasks: CurrentTasks) -> Hit | Miss:
     if isinstance(decoded, Miss):
         return decoded
     return Hit(decoded.value, found.result.value_hash, found.call_hash)
+
+
+def _is_usable(result: StoredResult) -> bool:
+    """Tell whether a whole call gave a value: errors are never replayed, and some are not kept."""
+    return result.format != UNSTORED and result.type != ERROR_TYPE
 
 
 class CurrentTasks:
@@ -121,4 +135,4 @@ def _decode(stored: StoredResult) -> _Decoded | Miss:
     try:
         return _Decoded(codec.decode(*stored))
     except DamagedValueError as error:
-        return Miss(Reason.DAMAGED, error.reason)
+        return Miss(Reason.DAMAGED, error.reason, stored.value_hash)

@@ -174,6 +174,8 @@ class Dispatcher:
             if isinstance(decision, Miss):
                 if decision.reason is not Reason.ABSENT:
                     self._refuse(job, decision)
+                if decision.damaged is not None:
+                    self._backend.discard_values([decision.damaged])
                 to_run.append(job)
             elif walk.find_live(decision.value):
                 to_check.append((job, decision))

@@ -6,16 +6,11 @@ import threading
 
 from taskgraph.errors import DatabaseError
 from taskgraph.ports import Backend
-from taskgraph.records import ExecutionId, LeaseRecord, Micros
+from taskgraph.records import ExecutionId, LeaseRecord, Micros, execution_lease
 from taskgraph.worker import now
 
 _SECONDS = 30  # how long a lease lives without a heartbeat
 _BEAT = 5  # seconds between two of them
-
-
-def execution_key(execution_id: ExecutionId) -> str:
-    """Return the key of an execution's lease."""
-    return f"execution:{execution_id}"
 
 
 class ExecutionLease:
@@ -28,7 +23,7 @@ class ExecutionLease:
         self, backend: Backend, execution_id: ExecutionId, host: str, pid: int, started: Micros
     ) -> None:
         self._backend = backend
-        self._key = execution_key(execution_id)
+        self._key = execution_lease(execution_id)
         self._holder = execution_id
         self._lease = LeaseRecord(self._key, execution_id, host, pid, started, self._expiry())
         self._ended = threading.Event()

@@ -44,6 +44,7 @@ from taskgraph.records import (
 from taskgraph.tasks.task import Task
 from taskgraph.values.pack import pack
 from taskgraph.values.preview import preview
+from taskgraph.values.stored import UNSTORED
 from taskgraph.worker import now
 
 MAX_DELAY = 0.020  # seconds from a result to its commit
@@ -289,7 +290,7 @@ def pack_or_name(value: Any, value_hash: ValueHash, max_size: int | None = None)
 def unstored_value(value: Any, value_hash: ValueHash) -> PackedValue:
     """Return the row that stands for a value that is not in the store."""
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
-    record = ValueRecord(value_hash, kind, "unstored", b"", 0, preview(value), digest_bytes(b""))
+    record = ValueRecord(value_hash, kind, UNSTORED, b"", 0, preview(value), digest_bytes(b""))
     return PackedValue((record,))
 
 

@@ -6,12 +6,13 @@ here walks by recursion, and nothing unpickles.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
-from taskgraph.provenance.rows import ArgumentRow, CallRow, JobRow, ValueRow
+from taskgraph.provenance.rows import CallRow, JobRow, Reader, UpstreamRow, ValueRow
 from taskgraph.provenance.views import (
+    ArgumentView,
     CallView,
     FileView,
     JobView,
@@ -22,8 +23,11 @@ from taskgraph.provenance.views import (
 MOST_CALLS: Final = 40
 # How far to follow an argument that a task handed down to its children, and a result handed up.
 _MOST_LEVELS: Final = 100
-# A call that made 1,000 parts of its result shows the first few.
-_MOST_PARTS: Final = 8
+# Of a thousand calls that made a list, or a part of a result each, so many are told.
+_MOST_BESIDE: Final = 12
+_MOST_CALLERS: Final = 4
+_MOST_FILES: Final = 12
+_MOST_ARGUMENTS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,142 +37,122 @@ class _Visit:
     call: CallRow
 
 
-def tell_story(value: ValueRow, most_calls: int = MOST_CALLS) -> Story:
+@dataclass(slots=True)
+class _Behind:
+    """What is behind a call: other calls, files from outside, and how much more of both."""
+
+    visits: list[_Visit] = field(default_factory=list)
+    inputs: list[FileView] = field(default_factory=list)
+    more: int = 0
+
+
+def tell_story(reader: Reader, value: ValueRow, most_calls: int = MOST_CALLS) -> Story:
     """Tell how a value came to be.
 
     Args:
+        reader: Where to look.
         value: The value.
         most_calls: Tell of no more calls than this.
     """
-    maker = find_maker(value)
-    waiting = [] if maker is None else [_Visit(0, "", maker)]
+    makers = reader.makers(value.value_hash, 1)
+    waiting = [_Visit(0, "", innermost(reader, maker)) for maker in makers]
     steps: list[StoryStep] = []
     told: set[str] = set()
     while waiting:
         if len(steps) == most_calls:
             return Story(tuple(steps), is_cut=True)
         visit = waiting.pop()
-        call = visit.call
-        seen_before = call.call_hash in told
-        told.add(call.call_hash)
-        inputs: list[FileView] = []
-        led_to = [] if seen_before else list(_what_led_to(visit, inputs))
-        steps.append(_step(visit, inputs, seen_before))
+        seen_before = visit.call.call_hash in told
+        told.add(visit.call.call_hash)
+        arguments = reader.upstream(visit.call)[:_MOST_ARGUMENTS]
+        behind = _Behind() if seen_before else _look_behind(reader, visit, arguments)
+        steps.append(_step(reader, visit, arguments, behind, seen_before=seen_before))
         # Last in, first out: the first argument is told first, with all that led to it.
-        waiting.extend(reversed(led_to))
+        waiting.extend(reversed(behind.visits))
     return Story(tuple(steps), is_cut=False)
 
 
-def _step(visit: _Visit, inputs: Iterable[FileView], seen_before: bool) -> StoryStep:
-    job = job_of(visit.call)
+def _step(
+    reader: Reader,
+    visit: _Visit,
+    arguments: Sequence[UpstreamRow],
+    behind: _Behind,
+    *,
+    seen_before: bool,
+) -> StoryStep:
+    job = job_of(reader, visit.call)
     return StoryStep(
         depth=visit.depth,
         role=visit.role,
-        call=CallView.of(visit.call),
-        inputs=tuple(dict.fromkeys(inputs)),
+        call=CallView.of(visit.call, tuple(map(ArgumentView.of, arguments))),
+        inputs=tuple(dict.fromkeys(behind.inputs)),
+        more=behind.more,
         job=None if job is None else JobView.of(job),
         seen_before=seen_before,
     )
 
 
-def _what_led_to(visit: _Visit, inputs: list[FileView]) -> Iterator[_Visit]:
-    """Yield the calls that a call rests on, and add the files that come from no call."""
+def _look_behind(reader: Reader, visit: _Visit, arguments: Sequence[UpstreamRow]) -> _Behind:
+    """Return the calls that a call rests on, and the files that come from no call."""
+    behind = _Behind()
     depth = visit.depth + 1
-    for argument in visit.call.arguments:
-        makers = _makers_of_argument(argument)
-        for maker in makers:
-            yield _Visit(depth, f"argument {argument.arg_key or '*'}", maker)
+    for each in arguments:
+        makers = _makers_of_argument(reader, each)
+        for maker in makers[:_MOST_BESIDE]:
+            inner = innermost(reader, maker)
+            behind.visits.append(_Visit(depth, f"argument {each.argument.arg_key or '*'}", inner))
+        behind.more += max(0, len(makers) - _MOST_BESIDE)
         if not makers:
-            inputs.extend(files_in(argument.value))
-    for part in _parts(visit.call):
-        yield _Visit(depth, "part", part)
+            files = reader.files_in(each.argument.value.value_hash, _MOST_FILES + 1)
+            behind.inputs += map(FileView.of, files[:_MOST_FILES])
+            behind.more += len(files) > _MOST_FILES
+    call = visit.call
+    parts = reader.parts(call.call_hash, call.value.value_hash, _MOST_BESIDE + 1)
+    behind.visits += [_Visit(depth, "part", part) for part in parts[:_MOST_BESIDE]]
+    behind.more += len(parts) > _MOST_BESIDE
+    return behind
 
 
-def _parts(call: CallRow) -> list[CallRow]:
-    """Return the child calls that made something of a call's result, each once.
-
-    A child whose result *is* the result was taken in place of the call already.
-    """
-    inside = {child.value_hash for child in call.value.children}
-    # Numbers and texts are no recorded subvalues: without any of these, all children count.
-    children = {child.call_hash: child for child in call.children}.values()
-    chosen = [child for child in children if not inside or child.value.value_hash in inside]
-    return chosen[:_MOST_PARTS]
-
-
-def find_maker(value: ValueRow) -> CallRow | None:
-    """Return the call that made a value: of the newest, the innermost one.
-
-    A value that no call gave by itself may be part of a result: then the call of that one.
-    """
-    made = [result for result in value.results if not _was_given(result, value)]
-    if not made:
-        holders = [holder for holder in value.parents if holder.results]
-        made = [result for holder in holders for result in holder.results]
-    if not made:
-        return None
-    return innermost(max(made, key=lambda call: call.timestamp))
-
-
-def _was_given(call: CallRow, value: ValueRow) -> bool:
-    """Tell whether a call only handed on what it was given."""
-    return any(argument.value.value_hash == value.value_hash for argument in call.arguments)
-
-
-def innermost(call: CallRow) -> CallRow:
+def innermost(reader: Reader, call: CallRow) -> CallRow:
     """Return the call at the bottom that made a result which was handed up unchanged."""
+    wanted = call.value.value_hash
     for _ in range(_MOST_LEVELS):
-        wanted = call.value.value_hash
-        inner = next((each for each in call.children if each.value.value_hash == wanted), None)
+        inner = reader.giving_child(call.call_hash, wanted)
         if inner is None or inner.call_hash == call.call_hash:
             break
         call = inner
     return call
 
 
-def _makers_of_argument(argument: ArgumentRow) -> list[CallRow]:
+def _makers_of_argument(reader: Reader, given: UpstreamRow) -> Sequence[CallRow]:
     """Return the calls that an argument came from, also when it was handed down by the caller."""
-    level = [argument]
+    level = [given]
     for _ in range(_MOST_LEVELS):
-        found = {call.call_hash: call for each in level for call in each.upstream}
+        found = {call.call_hash: call for each in level for call in each.calls}
         if found:
-            makers = {innermost(call).call_hash: innermost(call) for call in found.values()}
-            return sorted(makers.values(), key=lambda call: (call.timestamp, call.call_hash))
-        level = [above for each in level for above in _same_in_caller(each)][:_MOST_PARTS]
+            return sorted(found.values(), key=lambda call: (call.timestamp, call.call_hash))
+        level = [above for each in level for above in _same_in_callers(reader, each)]
+        level = level[:_MOST_CALLERS]
         if not level:
             break
     return []
 
 
-def _same_in_caller(argument: ArgumentRow) -> Sequence[ArgumentRow]:
-    wanted = argument.value.value_hash
-    return [
-        above
-        for caller in argument.call_node.parents
-        for above in caller.arguments
-        if above.value.value_hash == wanted
-        or any(inside.value_hash == wanted for inside in above.value.children)
-    ]
+def _same_in_callers(reader: Reader, given: UpstreamRow) -> Iterator[UpstreamRow]:
+    """Yield the arguments of the callers that an argument is, or is a part of."""
+    wanted = given.argument.value.value_hash
+    for caller in reader.callers(given.argument.call_node.call_hash, _MOST_CALLERS):
+        for above in reader.upstream(caller)[:_MOST_ARGUMENTS]:
+            if reader.holds(above.argument.value.value_hash, wanted):
+                yield above
 
 
-def files_in(value: ValueRow) -> list[FileView]:
-    """Return the file that a value stands for, or those inside of it."""
-    if value.file is not None:
-        return [FileView.of(value.file)]
-    return [FileView.of(child.file) for child in value.children if child.file is not None]
-
-
-def job_of(call: CallRow) -> JobRow | None:
+def job_of(reader: Reader, call: CallRow) -> JobRow | None:
     """Return the newest job that ran a call; one that took it from the cache if there is none."""
-    ran = [job for job in call.jobs if job.status != "CACHED"]
-    return max(ran or call.jobs, key=lambda job: job.start_time, default=None)
+    return next(iter(reader.jobs_of_call(call.call_hash, 1)), None)
 
 
-def users_of(value: ValueRow) -> list[CallRow]:
-    """Return the calls that had a value, or something that holds it, as an argument.
-
-    Newest first, and each once.
-    """
-    given = [*value.arguments, *(each for holder in value.parents for each in holder.arguments)]
-    calls = {each.call_node.call_hash: each.call_node for each in given}
-    return sorted(calls.values(), key=lambda call: call.timestamp, reverse=True)
+def view_call(reader: Reader, call: CallRow) -> CallView:
+    """Return the view of a call: its first arguments, with where each came from."""
+    arguments = reader.upstream(call)[:_MOST_ARGUMENTS]
+    return CallView.of(call, tuple(map(ArgumentView.of, arguments)))

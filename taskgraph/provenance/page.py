@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TextIO
 
 if TYPE_CHECKING:
     # rich takes 60 ms to import: for a terminal only.
-    from rich.console import Console, RenderableType
+    from rich.console import Console, JustifyMethod, RenderableType
     from rich.text import Text
 
 
@@ -161,6 +161,7 @@ _STYLES: Final = {
     "strong": "bold",
     "": "",
 }
+_GAP: Final = 2  # between two columns
 # A tree deeper than this is drawn no further to the right.
 _MOST_GUIDES: Final = 24
 
@@ -240,7 +241,7 @@ def _drawn(block: Block, console: Console) -> RenderableType:
         case Facts():
             return _facts(block)
         case Grid():
-            return _grid(block)
+            return _grid(block, console)
         case Tree():
             return _tree(block, console)
 
@@ -265,7 +266,7 @@ def _source(block: Source) -> RenderableType:
 def _facts(block: Facts) -> RenderableType:
     from rich.table import Table
 
-    table = Table.grid(padding=(0, 2), pad_edge=False)
+    table = Table.grid(padding=(0, _GAP), pad_edge=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for label, text in block.rows:
@@ -273,7 +274,7 @@ def _facts(block: Facts) -> RenderableType:
     return table
 
 
-def _grid(block: Grid) -> RenderableType:
+def _grid(block: Grid, console: Console) -> RenderableType:
     from rich import box
     from rich.table import Table
 
@@ -283,42 +284,72 @@ def _grid(block: Grid) -> RenderableType:
         show_header=has_header,
         header_style="dim",
         pad_edge=False,
-        padding=(0, 2, 0, 0),
+        padding=(0, _GAP, 0, 0),
         show_edge=False,
     )
-    for column in block.columns:
+    natural = [
+        max([len(column.name), *(_text(row[place]).cell_len for row in block.rows)])
+        for place, column in enumerate(block.columns)
+    ]
+    may_shrink = [column.may_shrink for column in block.columns]
+    # A box draws one blank more between two columns.
+    widths = fit_widths(natural, may_shrink, console.width, _GAP + has_header)
+    for column, width in zip(block.columns, widths, strict=True):
+        justify: JustifyMethod = "right" if column.is_right else "left"
         table.add_column(
-            column.name,
-            justify="right" if column.is_right else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=None if column.may_shrink else max_width(block, column),
+            column.name, justify=justify, no_wrap=True, overflow="ellipsis", width=width
         )
     for row in block.rows:
         table.add_row(*(_text(cell) for cell in row))
     return table
 
 
-def max_width(block: Grid, column: Column) -> int:
-    """Return how wide a column is when nothing of it is cut."""
-    place = block.columns.index(column)
-    return max([len(column.name), *(len(row[place].text) for row in block.rows)])
+def fit_widths(
+    natural: Sequence[int], may_shrink: Sequence[bool], total: int, gap: int = _GAP
+) -> list[int]:
+    """Return the widths of columns that are to fit side by side, with gaps between them.
+
+    Args:
+        natural: How wide each would like to be.
+        may_shrink: Which of them give way; the widest first.
+        total: How wide the terminal is.
+        gap: How much there is between two columns.
+    """
+    widths = list(natural)
+    excess = sum(widths) + gap * (len(widths) - 1) - total
+    while excess > 0:
+        given = [place for place, width in enumerate(widths) if may_shrink[place] and width > 1]
+        if not given:
+            break
+        widest = max(widths[place] for place in given)
+        others = [widths[place] for place in given if widths[place] < widest]
+        at_widest = [place for place in given if widths[place] == widest]
+        step = min(widest - max(others, default=1), -(-excess // len(at_widest)))
+        for place in at_widest:
+            widths[place] -= step
+        excess -= step * len(at_widest)
+    return widths
 
 
 def _tree(block: Tree, console: Console) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table.grid(padding=(0, 2, 0, 0), expand=False)
-    table.add_column(no_wrap=True, overflow="ellipsis")
-    for place in range(len(block.rows[0].cells) if block.rows else 0):
-        width = max(len(row.cells[place].text) for row in block.rows)
-        table.add_column(no_wrap=True, min_width=width, justify="right")
+    table = Table.grid(padding=(0, _GAP, 0, 0), expand=False)
     is_ascii = not (console.encoding or "").lower().startswith("utf")
-    for row, guides in zip(block.rows, _guides(block.rows, is_ascii), strict=True):
-        table.add_row(
-            Text.assemble((guides, "bright_black"), _text(row.line)), *map(_text, row.cells)
-        )
+    lines = [
+        Text.assemble((guides, "bright_black"), _text(row.line))
+        for row, guides in zip(block.rows, _guides(block.rows, is_ascii), strict=True)
+    ]
+    cells = [[_text(cell) for cell in row.cells] for row in block.rows]
+    natural = [max((each.cell_len for each in lines), default=0)]
+    natural += [max(cell.cell_len for cell in column) for column in zip(*cells, strict=True)]
+    first, *others = fit_widths(natural, [True] + [False] * (len(natural) - 1), console.width)
+    table.add_column(no_wrap=True, overflow="ellipsis", width=first)
+    for width in others:
+        table.add_column(no_wrap=True, width=width, justify="right")
+    for text, row in zip(lines, cells, strict=True):
+        table.add_row(text, *row)
     return table
 
 

@@ -5,10 +5,10 @@ Each view is bounded: so many jobs, so many calls, whatever the size of the exec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from typing import Any, Final
 
-from taskgraph.provenance.lineage import tell_story, users_of
+from taskgraph.provenance.lineage import job_of, tell_story, view_call
 from taskgraph.provenance.page import Block
 from taskgraph.provenance.render import (
     call_page,
@@ -17,11 +17,18 @@ from taskgraph.provenance.render import (
     task_page,
     value_page,
 )
-from taskgraph.provenance.rows import CallRow, ExecutionRow, FileRow, JobRow, TaskRow, ValueRow
+from taskgraph.provenance.rows import (
+    CallRow,
+    ExecutionRow,
+    FileRow,
+    JobRow,
+    Reader,
+    TaskRow,
+    ValueRow,
+)
 from taskgraph.provenance.views import (
     CallDetail,
     CallReference,
-    CallView,
     ExecutionDetail,
     ExecutionView,
     JobDetail,
@@ -37,60 +44,6 @@ _JOBS_OF_A_RECORD: Final = 10
 _MOST_CHILDREN: Final = 100
 # A failure 10,000 calls deep is shown by its ends.
 _MOST_TRACE: Final = 40
-
-
-class SummaryRow(Protocol):
-    """An execution in a list, with the number of its jobs by status."""
-
-    @property
-    def execution(self) -> ExecutionRow:
-        """The execution."""
-        ...
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """How many jobs it has by status."""
-        ...
-
-
-class JobTreeRows(Protocol):
-    """The jobs of an execution."""
-
-    @property
-    def jobs(self) -> Sequence[JobRow]:
-        """The jobs, by start."""
-        ...
-
-
-class Reader(Protocol):
-    """What is asked of the archive."""
-
-    def executions(self, limit: int = 50, offset: int = 0) -> Sequence[SummaryRow]:
-        """Return a page of the executions, newest first."""
-        ...
-
-    def job_counts(self, execution_id: str) -> dict[str, dict[str, int]]:
-        """Return how many jobs of an execution are in which status, by task."""
-        ...
-
-    def job_tree(
-        self, execution_id: str, *, arguments: bool = False, limit: int | None = None
-    ) -> JobTreeRows:
-        """Return the jobs of an execution."""
-        ...
-
-    def find(self, text: str) -> Any:
-        """Return the row that an id, a name or a path stands for; Any, for it may be of any table.
-
-        Raises:
-            UnknownRecordError: There is none.
-            AmbiguousIdError: There are several.
-        """
-        ...
-
-    def find_file(self, path: tuple[str, str]) -> tuple[FileRow, JobRow, str] | None:
-        """Return the file of a root and path, a job, and ``result`` or ``arg``."""
-        ...
 
 
 def list_executions(reader: Reader, limit: int) -> list[ExecutionView]:
@@ -112,14 +65,14 @@ def look_at(reader: Reader, found: Any, limit: int | None = None) -> View | None
     """
     if isinstance(found, tuple):
         file: FileRow = found[0]
-        return _value(file.value, limit or _JOBS_OF_A_RECORD)
+        return _value(reader, file.value, limit or _JOBS_OF_A_RECORD)
     makers: dict[str, Callable[[], View]] = {
         "Execution": lambda: _execution(reader, found, limit or _JOBS_OF_AN_EXECUTION),
-        "Job": lambda: _job(found),
-        "CallNode": lambda: _call(found, limit or _JOBS_OF_A_RECORD),
-        "Task": lambda: _task(found, limit or _JOBS_OF_A_RECORD),
-        "Value": lambda: _value(found, limit or _JOBS_OF_A_RECORD),
-        "File": lambda: _value(found.value, limit or _JOBS_OF_A_RECORD),
+        "Job": lambda: _job(reader, found),
+        "CallNode": lambda: _call(reader, found, limit or _JOBS_OF_A_RECORD),
+        "Task": lambda: _task(reader, found, limit or _JOBS_OF_A_RECORD),
+        "Value": lambda: _value(reader, found, limit or _JOBS_OF_A_RECORD),
+        "File": lambda: _value(reader, found.value, limit or _JOBS_OF_A_RECORD),
     }
     maker = makers.get(type(found).__name__)
     return None if maker is None else maker()
@@ -155,7 +108,7 @@ def _execution(reader: Reader, row: ExecutionRow, limit: int) -> ExecutionDetail
     )
 
 
-def _job(row: JobRow) -> JobDetail:
+def _job(reader: Reader, row: JobRow) -> JobDetail:
     trace = [row]
     above = row.parent_job
     while above is not None and len(trace) < _MOST_TRACE:
@@ -165,36 +118,31 @@ def _job(row: JobRow) -> JobDetail:
     return JobDetail(
         job=JobView.of(row),
         trace=tuple(JobView.of(each) for each in reversed(trace)),
-        call=None if call is None else CallView.of(call),
+        call=None if call is None else view_call(reader, call),
         source=row.task.source,
     )
 
 
-def _call(row: CallRow, limit: int) -> CallDetail:
-    children = [CallReference.of(child) for child in row.children[:_MOST_CHILDREN]]
+def _call(reader: Reader, row: CallRow, limit: int) -> CallDetail:
     return CallDetail(
-        call=CallView.of(row),
-        children=tuple(children),
-        jobs=_newest(row.jobs, limit),
+        call=view_call(reader, row),
+        children=tuple(map(CallReference.of, reader.children(row.call_hash, _MOST_CHILDREN))),
+        jobs=tuple(map(JobView.of, reader.jobs_of_call(row.call_hash, limit))),
         source=row.task.source,
     )
 
 
-def _task(row: TaskRow, limit: int) -> TaskDetail:
-    return TaskDetail(row.hash, row.fullname, row.source, _newest(row.jobs, limit))
+def _task(reader: Reader, row: TaskRow, limit: int) -> TaskDetail:
+    jobs = tuple(map(JobView.of, reader.jobs_of_task(row.hash, limit)))
+    return TaskDetail(row.hash, row.fullname, row.source, jobs)
 
 
-def _value(row: ValueRow, limit: int) -> ValueDetail:
-    users = users_of(row)
-    jobs = [job for call in users[:limit] for job in call.jobs[-1:]]
+def _value(reader: Reader, row: ValueRow, limit: int) -> ValueDetail:
+    users, total = reader.users(row.value_hash, limit)
+    jobs = [job for call in users if (job := job_of(reader, call)) is not None]
     return ValueDetail(
         value=ValueView.of(row),
-        story=tell_story(row),
+        story=tell_story(reader, row),
         used_by=tuple(map(JobView.of, jobs)),
-        used_by_total=len(users),
+        used_by_total=total,
     )
-
-
-def _newest(jobs: Sequence[JobRow], limit: int) -> tuple[JobView, ...]:
-    newest = sorted(jobs, key=lambda job: job.start_time, reverse=True)
-    return tuple(map(JobView.of, newest[:limit]))

@@ -45,6 +45,7 @@ _ARGUMENT_WIDTH: Final = 40
 _RESULT_WIDTH: Final = 60
 _VALUE_WIDTH: Final = 200
 _COMMAND_WIDTH: Final = 100
+_MOST_ARGUMENTS: Final = 8
 
 #: A mark and a style for each status.
 STATUSES: Final[Mapping[str, tuple[str, str]]] = {
@@ -107,12 +108,12 @@ def byte_size(size: int) -> str:
 def called(task: str, arguments: Sequence[tuple[str, Line]]) -> Line:
     """Return a call as it would be written, with what is shown of its arguments."""
     parts: list[str | Span | Line] = [Span(clean(task), "task"), "("]
-    for index, (name, shown) in enumerate(arguments):
+    for index, (name, shown) in enumerate(arguments[:_MOST_ARGUMENTS]):
         parts.append(", " if index else "")
         if name:
             parts += [Span(clean(name), "name"), "="]
         parts.append(shown)
-    return line(*parts, ")")
+    return line(*parts, ", ...)" if len(arguments) > _MOST_ARGUMENTS else ")")
 
 
 def _called(job: JobView) -> Line:
@@ -347,7 +348,7 @@ def value_page(detail: ValueDetail) -> list[Block]:
 
 def _call_blocks(call: CallView) -> Iterator[Block]:
     if call.arguments:
-        columns = [Column(""), Column(""), Column("", may_shrink=True), Column("")]
+        columns = [Column(""), Column(""), *[Column("", may_shrink=True)] * 2]
         rows = [
             [
                 line(Span(clean(each.name), "name")),
@@ -458,3 +459,5 @@ def _story_rows(step: StoryStep) -> Iterator[TreeRow]:
         for file in step.inputs:
             text = line(Span("input ", "dim"), file_line(file))
             yield TreeRow(step.depth + 1, text, [line()])
+    if step.more:
+        yield TreeRow(step.depth + 1, line(Span("... and more", "dim")), [line()])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class FileRow(Protocol):
@@ -73,26 +73,6 @@ class ValueRow(Protocol):
         """The file that it stands for."""
         ...
 
-    @property
-    def children(self) -> Sequence[ValueRow]:
-        """The recorded values inside of it."""
-        ...
-
-    @property
-    def parents(self) -> Sequence[ValueRow]:
-        """The values that it lies inside of."""
-        ...
-
-    @property
-    def results(self) -> Sequence[CallRow]:
-        """The calls that gave it."""
-        ...
-
-    @property
-    def arguments(self) -> Sequence[ArgumentRow]:
-        """Where it was an argument."""
-        ...
-
 
 class TaskRow(Protocol):
     """A task's code at one time."""
@@ -110,11 +90,6 @@ class TaskRow(Protocol):
     @property
     def source(self) -> str:
         """The text of its function."""
-        ...
-
-    @property
-    def jobs(self) -> Sequence[JobRow]:
-        """The jobs that ran it or took it from the cache."""
         ...
 
 
@@ -139,11 +114,6 @@ class ArgumentRow(Protocol):
     @property
     def call_node(self) -> CallRow:
         """The call that it was given to."""
-        ...
-
-    @property
-    def upstream(self) -> Sequence[CallRow]:
-        """The calls that it came from."""
         ...
 
 
@@ -188,21 +158,6 @@ class CallRow(Protocol):
     @property
     def arguments(self) -> Sequence[ArgumentRow]:
         """What it was given, in the order of the signature."""
-        ...
-
-    @property
-    def children(self) -> Sequence[CallRow]:
-        """The calls that it made, in order."""
-        ...
-
-    @property
-    def parents(self) -> Sequence[CallRow]:
-        """The calls that made it."""
-        ...
-
-    @property
-    def jobs(self) -> Sequence[JobRow]:
-        """The jobs that it stands for, oldest first."""
         ...
 
 
@@ -281,4 +236,116 @@ class ExecutionRow(Protocol):
     @property
     def job(self) -> JobRow | None:
         """The job of the root expression."""
+        ...
+
+
+class UpstreamRow(Protocol):
+    """An argument of a call, with the calls that its value came from."""
+
+    @property
+    def argument(self) -> ArgumentRow:
+        """The argument."""
+        ...
+
+    @property
+    def calls(self) -> Sequence[CallRow]:
+        """The calls, newest first."""
+        ...
+
+
+class SummaryRow(Protocol):
+    """An execution in a list, with the number of its jobs by status."""
+
+    @property
+    def execution(self) -> ExecutionRow:
+        """The execution."""
+        ...
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many jobs it has by status."""
+        ...
+
+
+class JobTreeRows(Protocol):
+    """The jobs of an execution."""
+
+    @property
+    def jobs(self) -> Sequence[JobRow]:
+        """The jobs, by start."""
+        ...
+
+
+class Reader(Protocol):
+    """What is asked of the archive; each answer is bounded."""
+
+    def executions(self, limit: int = 50, offset: int = 0) -> Sequence[SummaryRow]:
+        """Return a page of the executions, newest first."""
+        ...
+
+    def job_counts(self, execution_id: str) -> dict[str, dict[str, int]]:
+        """Return how many jobs of an execution are in which status, by task."""
+        ...
+
+    def job_tree(
+        self, execution_id: str, *, arguments: bool = False, limit: int | None = None
+    ) -> JobTreeRows:
+        """Return jobs of an execution: those that failed, then those that started first."""
+        ...
+
+    def find(self, text: str) -> Any:
+        """Return the row that an id, a name or a path stands for; Any, for it may be of any table.
+
+        Raises:
+            UnknownRecordError: There is none.
+            AmbiguousIdError: There are several.
+        """
+        ...
+
+    def find_file(self, path: str | tuple[str, str]) -> tuple[Any, Any, str] | None:
+        """Return the file of a root and path, a job, and ``result`` or ``arg``."""
+        ...
+
+    def upstream(self, call_node: Any) -> Sequence[UpstreamRow]:
+        """Return the arguments of a call in order, and where each came from."""
+        ...
+
+    def makers(self, value_hash: str, limit: int) -> Sequence[CallRow]:
+        """Return the calls that gave a value, newest first; else those that gave one holding it."""
+        ...
+
+    def giving_child(self, call_hash: str, value_hash: str) -> CallRow | None:
+        """Return the child call that gave a value."""
+        ...
+
+    def children(self, call_hash: str, limit: int) -> Sequence[CallRow]:
+        """Return the child calls in order, each once."""
+        ...
+
+    def parts(self, call_hash: str, value_hash: str, limit: int) -> Sequence[CallRow]:
+        """Return the child calls whose results lie in a value; all children if none does."""
+        ...
+
+    def callers(self, call_hash: str, limit: int) -> Sequence[CallRow]:
+        """Return the calls that a call is a child of."""
+        ...
+
+    def users(self, value_hash: str, limit: int) -> tuple[Sequence[CallRow], int]:
+        """Return the newest calls that had a value as an argument, and how many there are."""
+        ...
+
+    def files_in(self, value_hash: str, limit: int) -> Sequence[FileRow]:
+        """Return the file that a value stands for, or those that lie in it."""
+        ...
+
+    def holds(self, value_hash: str, inner_hash: str) -> bool:
+        """Tell whether a value is another one, or holds it."""
+        ...
+
+    def jobs_of_call(self, call_hash: str, limit: int) -> Sequence[JobRow]:
+        """Return the jobs of a call: those that ran it first, newest first."""
+        ...
+
+    def jobs_of_task(self, task_hash: str, limit: int) -> Sequence[JobRow]:
+        """Return the newest jobs of a task."""
         ...

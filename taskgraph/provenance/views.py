@@ -19,6 +19,7 @@ from taskgraph.provenance.rows import (
     ExecutionRow,
     FileRow,
     JobRow,
+    UpstreamRow,
     ValueRow,
 )
 
@@ -77,11 +78,11 @@ class ArgumentView:
     upstream: tuple[CallReference, ...]
 
     @classmethod
-    def of(cls, row: ArgumentRow) -> ArgumentView:
+    def of(cls, row: UpstreamRow) -> ArgumentView:
         """Make a view of a row."""
-        name = row.arg_key if row.arg_key is not None else f"*{row.arg_position}"
-        upstream = tuple(CallReference.of(call) for call in row.upstream)
-        return cls(name, ValueView.of(row.value), upstream)
+        given = row.argument
+        name = given.arg_key if given.arg_key is not None else f"*{given.arg_position}"
+        return cls(name, ValueView.of(given.value), tuple(map(CallReference.of, row.calls)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +98,8 @@ class CallView:
     result: ValueView
 
     @classmethod
-    def of(cls, row: CallRow) -> CallView:
+    def of(cls, row: CallRow, arguments: tuple[ArgumentView, ...]) -> CallView:
         """Make a view of a row."""
-        arguments = tuple(ArgumentView.of(argument) for argument in row.arguments)
         return cls(
             call_hash=row.call_hash,
             eval_hash=row.eval_hash,
@@ -131,7 +131,7 @@ class JobView:
     def of(cls, row: JobRow) -> JobView:
         """Make a view of a row."""
         call = row.call_node
-        arguments = () if call is None else tuple(_previews(call.arguments))
+        arguments = () if call is None else tuple(_previews(call.arguments[:_MOST_ARGUMENTS]))
         return cls(
             id=row.id,
             execution_id=row.execution_id,
@@ -150,6 +150,10 @@ class JobView:
     def seconds(self) -> float | None:
         """How long it took, once it has ended."""
         return None if self.ended is None else (self.ended - self.started).total_seconds()
+
+
+# A call of ten thousand arguments is shown by the first ones.
+_MOST_ARGUMENTS = 50
 
 
 def _previews(arguments: Iterable[ArgumentRow]) -> Iterable[tuple[str, str]]:
@@ -179,7 +183,7 @@ class ExecutionView:
             task=None if job is None else job.task.fullname,
             status=row.status,
             started=None if job is None else job.start_time,
-            ended=ended if job is None else job.end_time or ended,
+            ended=ended,
             command=_command(row.args),
             counts=counts,
         )
@@ -268,6 +272,7 @@ class StoryStep:
             part of that one's result, or nothing for the first.
         call: The call.
         inputs: Its arguments that no call made, with a file in them: the story's beginnings.
+        more: How many more calls and files there are behind it than are told of.
         job: The newest job that ran it.
         seen_before: Whether it was told further up, with what led to it.
     """
@@ -276,6 +281,7 @@ class StoryStep:
     role: str
     call: CallView
     inputs: tuple[FileView, ...]
+    more: int
     job: JobView | None
     seen_before: bool
 

@@ -9,6 +9,9 @@ from taskgraph.values.kinds import Shape, ValueKind, class_path
 from taskgraph.values.preview import preview
 from taskgraph.values.registry import register
 
+#: The name of the type of failures, as it is stored.
+ERROR_TYPE = "taskgraph.ErrorValue"
+
 # An error is told by the start of its text; a message may hold a whole data set.
 _MAX_TEXT = 10_000
 
@@ -76,7 +79,7 @@ def _identify(value: ErrorValue) -> tuple[Any, ...]:
 class ErrorKind(ValueKind):
     """Stored exceptions: by class, text and frames."""
 
-    name = "taskgraph.ErrorValue"
+    name = ERROR_TYPE
 
     def shape(self, value: Any) -> Shape:
         """Return class and text, with the frames inside."""

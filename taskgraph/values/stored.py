@@ -10,6 +10,10 @@ from typing import NamedTuple
 from taskgraph.hashing import ContentDigest, ValueHash
 
 
+#: The format of a value that has a row and no content: it could not be hashed or stored.
+UNSTORED = "unstored"
+
+
 class ValueRecord(NamedTuple):
     """A value as it is stored: one row, content-addressed."""
 

@@ -137,6 +137,17 @@ def test_value_made_here_replaces_one_from_elsewhere(backend: Backend) -> None:
     assert backend.load_values([key(1)])[key(1)].value == b"made here"
 
 
+def test_discarded_value_is_found_no_more_until_it_is_made_again(backend: Backend) -> None:
+    backend.record(together(a_task(), an_evaluation(1, 2), a_call(3, 1, 2)))
+
+    backend.discard_values([key(2)])
+    while_gone = backend.check_cache([CacheQuery(key(1), True)])
+    backend.record(RecordBatch(values=[a_value(2, b"again")]))
+
+    assert while_gone == [(None, ())]
+    assert backend.load_values([key(2)])[key(2)].value == b"again"
+
+
 def test_only_values_that_exist_are_loaded(backend: Backend) -> None:
     backend.record(RecordBatch(values=[a_value(n) for n in range(1, 700)]))
 

@@ -146,4 +146,4 @@ def changed() -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit("\n".join(changed()))
+    sys.exit("\n".join(changed()) or 0)

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from taskgraph.errors import DatabaseError
-from taskgraph.records import CacheQuery, RecordBatch, State
+from taskgraph.records import CacheQuery, RecordBatch, State, execution_lease
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.leases import host_name, this_process
-from taskgraph_backend.store import EXECUTION_LEASE
 from taskgraph_backend.tags import tag_record
 from tests.rows import (
     EXECUTION,
@@ -136,17 +135,6 @@ def test_own_task_of_a_call_takes_no_row(sql_backend: SqlBackend) -> None:
     assert count == 0
 
 
-def test_discarded_value_is_found_no_more_until_it_is_made_again(sql_backend: SqlBackend) -> None:
-    sql_backend.record(together(a_task(), an_evaluation(1, 2), a_call(3, 1, 2)))
-
-    sql_backend.discard_values([key(2)])
-    while_gone = sql_backend.check_cache([CacheQuery(key(1), True)])
-    sql_backend.record(RecordBatch(values=[a_value(2, b"again")]))
-
-    assert while_gone == [(None, ())]
-    assert sql_backend.load_values([key(2)])[key(2)].value == b"again"
-
-
 # Crashes
 
 
@@ -157,7 +145,7 @@ def test_execution_without_a_living_process_is_crashed_after_loading(tmp_path: P
         backend.record(_running())
         backend.take(
             [
-                a_lease(EXECUTION_LEASE + key(EXECUTION), "gone", host=here.host, pid=here.pid,
+                a_lease(execution_lease(key(EXECUTION)), "gone", host=here.host, pid=here.pid,
                         started=here.started - 1)
             ]
         )  # fmt: skip
@@ -172,7 +160,7 @@ def test_execution_without_a_living_process_is_crashed_after_loading(tmp_path: P
 def test_execution_of_a_living_process_runs_on(sql_backend: SqlBackend) -> None:
     here = this_process()
     sql_backend.record(_running())
-    name = EXECUTION_LEASE + key(EXECUTION)
+    name = execution_lease(key(EXECUTION))
     sql_backend.take([a_lease(name, host=here.host, pid=here.pid, started=here.started)])
 
     assert sql_backend.sweep() == []
@@ -183,7 +171,7 @@ def test_execution_of_another_host_runs_on_until_its_lease_expires(
     sql_backend: SqlBackend,
 ) -> None:
     sql_backend.record(_running())
-    name = EXECUTION_LEASE + key(EXECUTION)
+    name = execution_lease(key(EXECUTION))
     sql_backend.take([a_lease(name, host="elsewhere")])
     while_held = sql_backend.sweep()
 
