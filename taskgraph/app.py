@@ -32,6 +32,7 @@ from taskgraph.records import ExecutionId, PackedValue
 from taskgraph.values.pack import pack
 from taskgraph.values.places import FilePlaces, use_places
 from taskgraph.values.reading import ReadingPool
+from taskgraph.worker import running_task
 
 if TYPE_CHECKING:
     from taskgraph_backend.query import Reader
@@ -80,7 +81,6 @@ class Scheduler:
         self._pool = ReadingPool(progress=self._on_progress, announce=self._on_news)
         # One run at a time: a second thread waits here until the first run is recorded.
         self._running = threading.Lock()
-        self._runner: int | None = None
         self._engine: Engine | None = None
         self._is_closed = False
 
@@ -115,10 +115,12 @@ class Scheduler:
         """
         if self._is_closed:
             raise SchedulerError("This scheduler was closed. Make a new one.")
-        if self._runner == threading.get_ident():
+        outer = running_task()
+        if outer is not None and self._running.locked():
+            # Its own thread would wait for the run that waits for this task.
             raise SchedulerError(
-                "A scheduler cannot run inside of its own task. Return the expression instead: "
-                "it is evaluated as a child call."
+                f"{outer} runs in this scheduler and cannot start another run in it. Return the "
+                "expression instead: it is evaluated as a child call."
             )
         self._say_where_results_go()
         root = _root_of(expr)
@@ -131,11 +133,7 @@ class Scheduler:
             max_value_size=self.settings.backend.max_value_size,
         )
         with self._running:
-            self._runner = threading.get_ident()
-            try:
-                return self._run(root, run_options)  # type: ignore[no-any-return]  # expr's value
-            finally:
-                self._runner = None
+            return self._run(root, run_options)  # type: ignore[no-any-return]  # expr's value
 
     def _run(self, root: TaskExpression, run_options: RunOptions) -> Any:
         from taskgraph_backend.leases import this_process

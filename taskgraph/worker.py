@@ -5,15 +5,24 @@ User code goes through `run_call` only, in every executor.
 
 from __future__ import annotations
 
+import threading
 import time
 import traceback
-from types import TracebackType
+from types import CoroutineType, TracebackType
 
 from taskgraph.errors import UnhashableValueError, UnstorableValueError
 from taskgraph.ports import Call, FrameRecord, Outcome, Raised, Returned
 from taskgraph.records import Micros, PackedValue
 from taskgraph.values import walk
 from taskgraph.values.pack import pack
+
+
+_this_thread = threading.local()
+
+
+def running_task() -> str | None:
+    """Return the full name of the task whose body runs on this thread, if one does."""
+    return getattr(_this_thread, "task", None)
 
 
 def now() -> Micros:
@@ -28,17 +37,33 @@ def run_call(call: Call) -> Outcome:
     the user's code never leaves here as an exception; only what ends the process does.
     """
     started = now()
+    outer = running_task()
+    _this_thread.task = call.fullname
     try:
         value = call.func(*call.args, **call.kwargs)
+        if type(value) is CoroutineType:
+            value = _await(value)
         walk.refresh(value)
-    except Exception as error:
+    except BaseException as error:
+        # Whatever a body raises is how its call failed: sys.exit(), a cancelled future or an
+        # exception that derives from BaseException must not end a worker whose scheduler waits
+        # for it. Only a Ctrl-C on the main thread is meant for the whole run.
+        is_interrupt = isinstance(error, KeyboardInterrupt)
+        if is_interrupt and threading.current_thread() is threading.main_thread():
+            raise
         return Raised(call.job_id, error, frames_of(error.__traceback__), started, now())
-    except SystemExit as error:
-        # sys.exit() in a task is a task that failed, not the end of the worker.
-        return Raised(call.job_id, error, frames_of(error.__traceback__), started, now())
+    finally:
+        _this_thread.task = outer
     ended = now()
     packed, unstored = weigh_result(value, call.max_value_size)
     return Returned(call.job_id, value, packed, unstored, started, ended)
+
+
+def _await(coroutine: CoroutineType[object, object, object]) -> object:
+    """Run the body of an ``async def`` task to its end, on an event loop of its own."""
+    import asyncio
+
+    return asyncio.run(coroutine)
 
 
 def weigh_result(

@@ -178,7 +178,8 @@ def main() -> int:
     parser.add_argument("--only", default="", help="packages to copy, with commas (default: all)")
     options = parser.parse_args()
 
-    console = Console()
+    # In a log there is no width to keep to.
+    console = Console(width=None if sys.stdout.isatty() else 120)
     shutil.rmtree(options.work, ignore_errors=True)
     demo = Demo(options.work.resolve())
     demo.copy_library([name for name in options.only.split(",") if name])

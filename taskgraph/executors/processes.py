@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import multiprocessing
 import os
+import signal
 import sys
 import sysconfig
 import threading
@@ -324,6 +325,8 @@ def _start_worker(path: list[str], places: FilePlaces) -> None:
         if folder not in sys.path:
             sys.path.insert(0, folder)
     use_places(places)
+    # A Ctrl-C reaches the whole group of processes; the scheduler says what there is to say.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()

@@ -7,10 +7,12 @@ part. Helpers and globals are not followed yet; they will be further parts of th
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import textwrap
 import types
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from taskgraph.errors import UnhashableValueError
@@ -43,6 +45,46 @@ class Fingerprint(NamedTuple):
 
     code_hash: str
     parts: tuple[Part, ...]
+
+
+class Code:
+    """A function's source and fingerprint, each read once and when it is first asked for.
+
+    A file that was edited after the function was loaded from it no longer holds its source: the
+    compiled code counts then, so that what runs is never taken for what was not loaded.
+
+    Args:
+        func: The function, or any callable.
+        source: Its source text, where it is known.
+    """
+
+    def __init__(self, func: Callable[..., Any], source: str | None = None) -> None:
+        self._func = func
+        self._loaded = _stamp(func)
+        self._source = source
+
+    @cached_property
+    def source(self) -> str:
+        """The source text from the ``def`` on; "" where there is none to be trusted."""
+        if self._source is not None:
+            return self._source
+        return read_source(self._func) if _stamp(self._func) == self._loaded else ""
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """What of the function counts."""
+        return fingerprint(self._func, self.source)
+
+
+def _stamp(func: Callable[..., Any]) -> tuple[int, int] | None:
+    code = getattr(func, "__code__", None)
+    if code is None:
+        return None
+    try:
+        stat = os.stat(code.co_filename)
+    except OSError:  # <stdin>, <string>, a cell of a notebook
+        return None
+    return stat.st_mtime_ns, stat.st_size
 
 
 def fingerprint(func: Callable[..., Any], source: str | None = None) -> Fingerprint:

@@ -9,7 +9,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from taskgraph.errors import TaskOptionError
 from taskgraph.expression import SchedulerExpression, TaskExpression
-from taskgraph.fingerprint.code import Fingerprint, fingerprint, read_source
+from taskgraph.fingerprint.code import Code, Fingerprint
 from taskgraph.hashing import TaskHash, hash_record
 from taskgraph.tasks.names import check_name, check_namespace, join_name
 from taskgraph.tasks.options import (
@@ -59,10 +59,10 @@ class Task(Generic[P, R]):
         self.func = func
         self.version = version
         self.hash_includes = tuple(hash_includes)
-        self._given_source = source
+        # Shared by all twins of the task: its source is read once.
+        self._code = Code(func, source) if func is not None else None
         self.base_options = checked_options(self.fullname, options or {})
         self.call_options = call_options
-        self._fingerprint: Fingerprint | None = None
         self._binder: Binder | None = None
         self._recorded_hash: TaskHash | None = None
         if func is not None:
@@ -114,9 +114,7 @@ class Task(Generic[P, R]):
     @property
     def source(self) -> str:
         """The source text of the function, from its ``def`` on."""
-        if self._given_source is not None:
-            return self._given_source
-        return read_source(self.func) if self.func is not None else ""
+        return self._code.source if self._code is not None else ""
 
     @property
     def load_module(self) -> str:
@@ -126,11 +124,9 @@ class Task(Generic[P, R]):
     @property
     def fingerprint(self) -> Fingerprint:
         """What of the code counts; read once, at first use."""
-        if self._fingerprint is None:
-            if self.func is None:
-                raise ValueError(f"Task {self.fullname} is not defined here; import its module.")
-            self._fingerprint = fingerprint(self.func, self._given_source)
-        return self._fingerprint
+        if self._code is None:
+            raise ValueError(f"Task {self.fullname} is not defined here; import its module.")
+        return self._code.fingerprint
 
     @property
     def hash(self) -> TaskHash:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -69,9 +70,9 @@ class ArrayKind(ValueKind):
     def preview(self, value: Any) -> str:
         """Return dtype, shape and the first items."""
         array = np.asarray(value)
-        first = array.flat[:6].tolist() if array.size else []
+        first = list(islice(array.flat, 6))
         more = ", ..." if array.size > len(first) else ""
-        items = ", ".join(repr(each) if isinstance(each, str) else str(each) for each in first)
+        items = ", ".join(repr(str(each)) if isinstance(each, str) else str(each) for each in first)
         return f"array({array.dtype}, shape={array.shape}, [{items}{more}])"
 
 
@@ -91,14 +92,14 @@ class ArraySubclassKind(ValueKind):
 
 
 class MaskedArrayKind(ValueKind):
-    """Masked arrays: by data, mask and fill value."""
+    """Masked arrays: by data, mask and fill value; not by how hard the mask is, as for pickle."""
 
     def shape(self, value: Any) -> Shape:
         """Return the parts as children."""
         attributes = value.__dict__
         info = dict(sorted((attributes.get("_optinfo") or {}).items()))
         others = take_apart({n: attributes[n] for n in attributes if n not in _MASKED}, type(value))
-        state = (*_class_path(type(value)), bool(value.hardmask), others.described)
+        state = (*_class_path(type(value)), others.described)
         labels = [".data", ".mask", ".fill_value", "._optinfo", *others.labels]
         parts = [_as_base(value), np.ma.getmaskarray(value), value.fill_value, info]
         return Shape("numpy.ma", state, [*parts, *others.values], labels.__getitem__)

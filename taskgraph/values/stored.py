@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from taskgraph.hashing import ContentDigest, ValueHash
 
-
 #: The format of a value that has a row and no content: it could not be hashed or stored.
 UNSTORED = "unstored"
 

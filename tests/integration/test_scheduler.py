@@ -590,7 +590,9 @@ def test_a_dry_run_names_what_would_run(scheduler: Scheduler) -> None:
     assert ran == []
 
 
-def test_a_scheduler_without_a_database_says_so_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_scheduler_without_a_database_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     observer = RecordingObserver()
 
@@ -609,3 +611,61 @@ def test_counts_of_a_cached_run_are_all_cached(scheduler: Scheduler) -> None:
     scheduler.run([fan(3), cond(inc(1) > 0, inc(7), 0)])
 
     assert len(events(scheduler, JobDone)) == done
+
+
+class Abort(BaseException):
+    """Derives from BaseException, as asyncio's cancellation does."""
+
+
+def test_an_error_outside_of_exception_fails_the_task_and_hangs_nothing(
+    scheduler: Scheduler,
+) -> None:
+    @task(namespace="sched")
+    def abort() -> None:
+        raise Abort("out")
+
+    with pytest.raises(Abort, match="out"):
+        scheduler.run([abort(), inc(1)])
+
+
+def test_an_async_task_is_awaited_and_cached(scheduler: Scheduler) -> None:
+    @task(namespace="sched")
+    async def later(x: int) -> int:
+        ran.append("later")
+        return x + 1
+
+    for _ in range(2):
+        assert scheduler.run(later(1)) == 2
+
+    assert ran == ["later"]
+
+
+def test_a_run_inside_of_a_task_on_another_thread_is_refused_and_does_not_hang(
+    project: Settings,
+) -> None:
+    with Scheduler(project, executor="threads") as scheduler:
+
+        @task(namespace="sched", cache=False)
+        def nested() -> Any:
+            return scheduler.run(inc(1))
+
+        with pytest.raises(SchedulerError, match=r"sched\.nested"):
+            scheduler.run(nested())
+
+
+def test_a_result_that_is_too_large_is_returned_and_not_stored(tmp_path: Path) -> None:
+    from taskgraph.config import BackendSettings
+
+    (tmp_path / ".taskgraph").mkdir()
+    small = Settings(tmp_path / ".taskgraph", backend=BackendSettings(max_value_size=1000))
+    observer = RecordingObserver()
+
+    @task(namespace="sched")
+    def large() -> bytes:
+        return b"x" * 2000
+
+    with Scheduler(small, observers=[observer]) as scheduler:
+        assert len(scheduler.run(large())) == 2000
+
+    (unstored,) = [each for each in observer.events if isinstance(each, ResultUnstored)]
+    assert "max_value_size" in unstored.reason

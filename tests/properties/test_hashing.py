@@ -90,10 +90,10 @@ leaves = (
 )
 hashables = st.recursive(
     hashable_leaves,
-    lambda inner: st.tuples(
-        st.sampled_from(["tuple", "frozenset"]), st.lists(inner, max_size=3).map(tuple)
-    )
-    | st.tuples(st.sampled_from(["frozen", "point", "pair"]), st.tuples(inner, inner)),
+    lambda inner: (
+        st.tuples(st.sampled_from(["tuple", "frozenset"]), st.lists(inner, max_size=3).map(tuple))
+        | st.tuples(st.sampled_from(["frozen", "point", "pair"]), st.tuples(inner, inner))
+    ),
     max_leaves=4,
 )
 

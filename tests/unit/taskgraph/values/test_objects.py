@@ -153,8 +153,14 @@ class Reduced:
         (types.SimpleNamespace(a=1), types.SimpleNamespace(a=2)),
         (Reduced("one"), Reduced("two")),
         (Reduced((dict, ())), Reduced((list, ()))),
-        (Reduced(lambda: (dict, (), None, iter([1]))), Reduced(lambda: (dict, (), None, iter([2])))),
-        (Reduced(lambda: (dict, (), None, None, iter([(1, 2)]))), Reduced((dict, (), None, None, None))),
+        (
+            Reduced(lambda: (dict, (), None, iter([1]))),
+            Reduced(lambda: (dict, (), None, iter([2]))),
+        ),
+        (
+            Reduced(lambda: (dict, (), None, None, iter([(1, 2)]))),
+            Reduced((dict, (), None, None, None)),
+        ),
         (Reduced((dict, (), None, None, None, dict.update)), Reduced((dict, ()))),
         (Reduced((dict.fromkeys, ((1,),))), Reduced((collections.OrderedDict.fromkeys, ((1,),)))),
         (Reduced((functools.partial(int, 1), ())), Reduced((functools.partial(int, 2), ()))),
