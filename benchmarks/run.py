@@ -201,13 +201,24 @@ def peers_python() -> Path:
     return python
 
 
-def summarize(measurements: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Return the medians over all rounds, as `workload/measure/count/tool` -> figures."""
+def _by_key(measurements: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     groups: dict[str, list[dict[str, Any]]] = {}
     for each in measurements:
         count = each["count"] if each["workload"] == "flat" else 0
         key = f"{each['workload']}/{each['measure']}/{count}/{each['tool']}"
         groups.setdefault(key, []).append(each)
+    return groups
+
+
+def seconds_of_rounds(measurements: Iterable[dict[str, Any]]) -> dict[str, list[float]]:
+    """Return what each round took, to see how much the machine was at rest."""
+    groups = _by_key(measurements)
+    return {key: [each["seconds"] for each in group] for key, group in groups.items()}
+
+
+def summarize(measurements: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return the medians over all rounds, as `workload/measure/count/tool` -> figures."""
+    groups = _by_key(measurements)
     return {
         key: {
             name: median(each[name] for each in group)
@@ -307,7 +318,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "rounds": plan.rounds,
         "sizes": asdict(plan.sizes),
         "medians": summarize(bench.measurements),
-        "measurements": bench.measurements,
+        "rounds_seconds": seconds_of_rounds(bench.measurements),
     }
     options.results.mkdir(parents=True, exist_ok=True)
     (options.results / "latest.json").write_text(json.dumps(report, indent=1) + "\n")

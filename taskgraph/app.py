@@ -35,9 +35,8 @@ from taskgraph.values.reading import ReadingPool
 from taskgraph.worker import running_task
 
 if TYPE_CHECKING:
-    from taskgraph_backend.query import Reader
-
     from taskgraph_backend import SqlBackend
+    from taskgraph_backend.query import Reader
 
 T = TypeVar("T")
 

@@ -19,6 +19,7 @@ from taskgraph.errors import ConfigError, UnknownSettingError
 
 CONFIG_DIR_NAME: Final = ".taskgraph"
 CONFIG_FILE_NAME: Final = "config.toml"
+IGNORE_FILE_NAME: Final = ".gitignore"
 DATABASE_NAME: Final = "taskgraph.db"
 ENVIRONMENT_PREFIX: Final = "TASKGRAPH_"
 CONFIG_VARIABLE: Final = "TASKGRAPH_CONFIG"
@@ -68,18 +69,8 @@ def _bool_from_text(text: str) -> bool:
             raise ValueError
 
 
-def _list_from_text(text: str) -> list[str]:
-    return [each.strip() for each in text.split(",") if each.strip()]
-
-
 def _read_positive(value: Any) -> int:
     if type(value) is not int or value < 1:
-        raise ValueError
-    return value
-
-
-def _read_count(value: Any) -> int:
-    if type(value) is not int or value < 0:
         raise ValueError
     return value
 
@@ -99,14 +90,6 @@ def _read_size(value: Any) -> int:
     return int(float(match[1]) * _SIZE_UNITS[match[2].lower()])
 
 
-def _read_names(value: Any) -> tuple[str, ...]:
-    if isinstance(value, str):
-        value = [value]
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise ValueError
-    return tuple(value)
-
-
 def _one_of(*choices: str) -> _Kind:
     def read(value: Any) -> str:
         if not isinstance(value, str) or value not in choices:
@@ -119,10 +102,8 @@ def _one_of(*choices: str) -> _Kind:
 _TEXT = _Kind("text", _exactly(str), str)
 _BOOL = _Kind("true or false", _exactly(bool), _bool_from_text)
 _POSITIVE = _Kind("a whole number, 1 or more", _read_positive, int)
-_COUNT = _Kind("a whole number, 0 or more", _read_count, int)
 _SECONDS = _Kind("a number of seconds above 0", _read_seconds, float)
 _SIZE_KIND = _Kind('a size, as 1000000 or "256 MiB"', _read_size, str)
-_NAMES = _Kind("a list of texts", _read_names, _list_from_text)
 _POLICY = _one_of("content", "stat", "immutable")
 
 
@@ -168,28 +149,15 @@ class FileSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class CodeSettings:
-    """``[code]``: which code is the user's own and counts in the hash of a task.
-
-    Attributes:
-        project: Folders whose modules are followed; the project folder by default.
-    """
-
-    project: tuple[Path, ...] = _setting(_NAMES, ())
-
-
-@dataclass(frozen=True, slots=True)
 class SchedulerSettings:
     """``[scheduler]``: how a run is carried out.
 
     Attributes:
         executor: Name of the executor of tasks that name none.
-        ignore_warnings: Warnings that are not shown; ``namespace`` is one.
         job_status_interval: Seconds between two lines of progress where there is no terminal.
     """
 
     executor: str = _setting(_TEXT, "threads")
-    ignore_warnings: tuple[str, ...] = _setting(_NAMES, ())
     job_status_interval: float = _setting(_SECONDS, 10.0)
 
 
@@ -200,14 +168,14 @@ class ExecutorSettings:
     Attributes:
         type: What it is: ``threads``, ``processes``, ``inline``, or the name of a plug-in.
         max_workers: How many calls run at once; None for the cores of this machine.
-        start_method: How processes are made: ``spawn`` or ``forkserver`` or ``fork``; None for
-            the executor's own choice.
+        start_method: How processes are made: ``spawn`` or ``forkserver``; None for the
+            executor's own choice.
         options: Further keys, for plug-ins only.
     """
 
     type: str = _setting(_TEXT, "")
     max_workers: int | None = _setting(_POSITIVE, None)
-    start_method: str | None = _setting(_one_of("spawn", "forkserver", "fork"), None)
+    start_method: str | None = _setting(_one_of("spawn", "forkserver"), None)
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -225,20 +193,16 @@ class Settings:
         roots: Folders by name; a path inside of one is hashed relative to it. The project folder
             is always the root ``project``.
         files: How the content of files is known.
-        code: Which code counts in the hash of a task.
         scheduler: How a run is carried out.
         executors: Executors by name, the built-in ones among them.
-        limits: How much there is of each limited resource, by name.
     """
 
     config_dir: Path
     backend: BackendSettings = field(default_factory=BackendSettings)
     roots: Mapping[str, Path] = field(default_factory=dict)
     files: FileSettings = field(default_factory=FileSettings)
-    code: CodeSettings = field(default_factory=CodeSettings)
     scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
     executors: Mapping[str, ExecutorSettings] = field(default_factory=_built_in_executors)
-    limits: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def project_dir(self) -> Path:
@@ -249,11 +213,10 @@ class Settings:
 _SECTIONS: Final[Mapping[str, type]] = {
     "backend": BackendSettings,
     "files": FileSettings,
-    "code": CodeSettings,
     "scheduler": SchedulerSettings,
 }
 # Sections whose keys are the user's own, and what their values are.
-_OPEN_SECTIONS: Final[Mapping[str, _Kind]] = {"roots": _TEXT, "limits": _COUNT}
+_OPEN_SECTIONS: Final[Mapping[str, _Kind]] = {"roots": _TEXT}
 _SECTION_NAMES: Final = (*_SECTIONS, *_OPEN_SECTIONS, "executors")
 
 
@@ -378,7 +341,7 @@ def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, Mapping):
             table.setdefault(last, {}).update(value)
         else:
-            table[last] = list(value) if isinstance(value, tuple) else value
+            table[last] = value
     return nested
 
 
@@ -489,8 +452,6 @@ def _settings(config_dir: Path, found: _Found) -> Settings:
     project = config_dir.parent
     backend = _section_values(found, "backend", BackendSettings)
     backend["db_uri"] = _database(backend.get("db_uri", ""), config_dir)
-    code = _section_values(found, "code", CodeSettings)
-    folders = code.get("project") or (".",)
     executors = _executors(found)
     scheduler = SchedulerSettings(**_section_values(found, "scheduler", SchedulerSettings))
     if scheduler.executor not in executors:
@@ -512,10 +473,8 @@ def _settings(config_dir: Path, found: _Found) -> Settings:
         backend=BackendSettings(**backend),
         roots={PROJECT_ROOT: project, **roots},
         files=FileSettings(**_section_values(found, "files", FileSettings)),
-        code=CodeSettings(project=tuple(_folder(each, project) for each in folders)),
         scheduler=scheduler,
         executors=executors,
-        limits=_open_section(found, "limits"),
     )
 
 
@@ -595,7 +554,6 @@ DEFAULT_CONFIG: Final = """\
 
 [scheduler]
 # executor = "threads"          # of tasks that name none
-# ignore_warnings = []          # as ["namespace"]
 # job_status_interval = 10      # seconds between two lines of progress in a log
 
 [files]
@@ -604,45 +562,65 @@ DEFAULT_CONFIG: Final = """\
 [files.policies]
 # "*.bam" = "stat"              # "content" (default), "stat" (size and time), "immutable"
 
-[code]
-# project = ["."]               # folders whose code counts in the hash of a task
-
 [roots]
 # reference = "/data/reference" # paths below are the same for everyone, wherever it lies
-
-[limits]
-# api = 4                       # tasks with limits=["api"] run four at a time
 
 # [executors.big]
 # type = "processes"            # "threads", "processes", "inline"
 # max_workers = 8
-# start_method = "spawn"        # "spawn", "forkserver", "fork"
+# start_method = "spawn"        # or "forkserver"
 """
+
+# The settings are shared with the project; the database beside them is not.
+_IGNORED: Final = f"*\n!{IGNORE_FILE_NAME}\n!{CONFIG_FILE_NAME}\n"
 
 
 def write_default_config(config_dir: Path) -> bool:
     """Write a commented ``config.toml`` into a folder, which is made if need be.
 
-    It appears whole or not at all, and one that is there is never touched.
+    A folder that is made here also gets a ``.gitignore``, so that ``config.toml`` is committed and
+    the database is not. Each file appears whole or not at all, and one that is there is never
+    touched.
 
     Returns:
-        Whether it was written.
+        Whether ``config.toml`` was written.
 
     Raises:
-        ConfigError: The folder or the file cannot be written.
+        ConfigError: The folder or a file cannot be written.
     """
     wanted = config_dir / CONFIG_FILE_NAME
-    draft = config_dir / f".{CONFIG_FILE_NAME}.{os.getpid()}"
     try:
-        config_dir.mkdir(parents=True, exist_ok=True)
-        draft.write_text(DEFAULT_CONFIG, encoding="utf-8")
-        try:
-            # A link is refused where a rename would overwrite: two that start at once are safe.
-            os.link(draft, wanted)
-        except FileExistsError:
-            return False
-        finally:
-            draft.unlink()
+        if _make_folder(config_dir):
+            _write_new(config_dir / IGNORE_FILE_NAME, _IGNORED)
+        return _write_new(wanted, DEFAULT_CONFIG)
     except OSError as error:
         raise ConfigError(str(wanted), f"cannot be written: {error.strerror}") from error
+
+
+def _make_folder(folder: Path) -> bool:
+    """Make a folder; return whether it was made by this call.
+
+    A folder that was there may hold other things, as with ``-c .``, which must not be ignored.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+        return False
+    return True
+
+
+def _write_new(path: Path, text: str) -> bool:
+    """Write a file unless it is there already; return whether it was written."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
+    try:
+        # A link is refused where a rename would overwrite: two that start at once are safe.
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink()
     return True

@@ -17,6 +17,7 @@ from taskgraph.values import registry
 from taskgraph.values.kinds import Shape, ValueKind
 
 _REPR_DEPTH = 12
+_REPR_ITEMS = 20
 
 
 class Expression:
@@ -332,7 +333,8 @@ def format_expression(expr: Expression) -> str:
             if isinstance(value, list | tuple | dict) and depth == 0:
                 return "..."
             if type(value) is list:
-                return f"[{', '.join(shower(depth - 1)(each) for each in value)}]"
+                shown = [shower(depth - 1)(each) for each in value[:_REPR_ITEMS]]
+                return f"[{', '.join([*shown, '...'] if len(value) > _REPR_ITEMS else shown)}]"
             return repr(value)
 
         return show

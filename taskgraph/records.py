@@ -215,8 +215,8 @@ class StoredResult(NamedTuple):
 class EvaluationFound(NamedTuple):
     """The single reduction of a call.
 
-    ``call_hash`` is that of a recorded call node with the same eval_hash and the same value, if
-    there is one: a call without children whose node needs no second writing.
+    ``call_hash`` is that of the newest recorded call node with the same eval_hash, if there is one:
+    a call that turns out to be this very one needs no second writing.
     """
 
     result: StoredResult

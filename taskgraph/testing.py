@@ -238,8 +238,9 @@ class MemoryBackend:
         if found is None or found.value_hash in self._damaged:
             return None
         calls = self._calls_of.get(eval_hash, ())
-        same = (call.call_hash for call in calls if call.value_hash == found.value_hash)
-        return EvaluationFound(self._stored(found.value_hash), found.timestamp, next(same, None))
+        newest = max(calls, key=lambda call: call.timestamp, default=None)
+        known = newest.call_hash if newest is not None else None
+        return EvaluationFound(self._stored(found.value_hash), found.timestamp, known)
 
     def _calls(self, eval_hash: EvalHash) -> tuple[CallFound, ...]:
         calls = sorted(

@@ -16,7 +16,6 @@ from taskgraph.records import Micros, PackedValue
 from taskgraph.values import walk
 from taskgraph.values.pack import pack
 
-
 _this_thread = threading.local()
 
 

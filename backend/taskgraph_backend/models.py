@@ -180,7 +180,7 @@ class CallNode(Base):
     __table_args__ = (
         # Whole calls of a cache key: the shallow check, and one for each hit, which is answered
         # from the index alone.
-        Index(None, "eval_hash", "value_hash", "call_hash"),
+        Index(None, "eval_hash", "timestamp", "call_hash"),
         # Who made this value?
         Index(None, "value_hash"),
         # The calls of a task; through them its jobs.

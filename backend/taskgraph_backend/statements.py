@@ -86,10 +86,10 @@ def _keys(count: int) -> str:
 
 
 def evaluations(count: int) -> str:
-    """Cache entries with their values, and a whole call with the same key and value."""
+    """Cache entries with their values, and the newest whole call with the same key."""
     return (
         f"SELECT e.eval_hash, e.timestamp, {_STORED}, (SELECT c.call_hash FROM call_node c"
-        " WHERE c.eval_hash = e.eval_hash AND c.value_hash = e.value_hash LIMIT 1)"
+        " WHERE c.eval_hash = e.eval_hash ORDER BY c.timestamp DESC LIMIT 1)"
         " FROM evaluation e JOIN value v ON v.value_hash = e.value_hash"
         f" WHERE e.eval_hash IN ({_keys(count)})"
     )

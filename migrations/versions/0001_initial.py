@@ -157,9 +157,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("call_hash", name="pk_call_node"),
     )
     op.create_index(
-        "ix_call_node_eval_hash_value_hash_call_hash",
+        "ix_call_node_eval_hash_timestamp_call_hash",
         "call_node",
-        ["eval_hash", "value_hash", "call_hash"],
+        ["eval_hash", "timestamp", "call_hash"],
     )
     op.create_index("ix_call_node_task_hash", "call_node", ["task_hash"])
     op.create_index("ix_call_node_value_hash", "call_node", ["value_hash"])

@@ -226,6 +226,7 @@ class Dispatcher:
                 raise DryRunResult([repr(each.expr) for each in calls])
         for job in jobs:
             job.started = now()
+            self._recorder.pack_arguments(job)
             if isinstance(job.expr, SchedulerExpression):
                 self._finisher.begin_generator(job)
                 continue

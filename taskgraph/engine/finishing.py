@@ -8,11 +8,12 @@ starts nothing: new nodes are planted in the graph and found there by the Dispat
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from taskgraph.engine.cache import Hit, Miss, Reason
 from taskgraph.engine.jobs import Job, Node, Operation, Phase
-from taskgraph.engine.recorder import Recorder, name_of_unstored, unstored_value
+from taskgraph.engine.recorder import Recorder, name_of_unstored
 from taskgraph.engine.reduction import Graph
 from taskgraph.errors import UnknownTaskError
 from taskgraph.events import CacheEntryRefused, Event, JobCached, JobDone, JobFailed, ResultUnstored
@@ -21,6 +22,7 @@ from taskgraph.hashing import EvalHash, TaskHash, hash_call
 from taskgraph.ports import Raised, Returned
 from taskgraph.records import PackedValue, State
 from taskgraph.values.failures import ErrorValue
+from taskgraph.values.pack import pack_unstored
 from taskgraph.worker import frames_of, now, weigh_result
 
 
@@ -290,7 +292,7 @@ class Finisher:
         if job.value_hash is None:
             job.is_unstored = True
             job.value_hash = name_of_unstored(job.id)
-            self._recorder.add_value(unstored_value(job.value, job.value_hash))
+            self._recorder.add_value(pack_unstored(job.value, job.value_hash))
         elif job.is_uncacheable and job.reduction is not None:
             self._recorder.add_value(job.reduction)
         assert job.args_hash is not None
@@ -326,7 +328,7 @@ class Finisher:
             failure = ErrorValue(error)
             packed = self._pack_here(job, failure)
             job.value_hash = packed.values[0].value_hash if packed else name_of_unstored(job.id)
-            self._recorder.add_value(packed or unstored_value(failure, job.value_hash))
+            self._recorder.add_value(packed or pack_unstored(failure, job.value_hash))
             children = [each.call_hash for each in job.children if each.call_hash is not None]
             job.call_hash = hash_call(job.task_hash, job.args_hash, job.value_hash, children)
             job.subtree = _subtree_of(job)
@@ -341,7 +343,15 @@ def _subtree_of(job: Job) -> frozenset[TaskHash]:
     others = [each.subtree for each in job.children if not each.subtree <= largest]
     if job.task_hash in largest and not others:
         return largest
+    if not largest:
+        return _alone(job.task_hash)
     return largest.union([job.task_hash], *others)
+
+
+@lru_cache(maxsize=4096)
+def _alone(task_hash: TaskHash) -> frozenset[TaskHash]:
+    """Return the subtree of a call without children: one object for all calls of a task."""
+    return frozenset([task_hash])
 
 
 def _sender(generator: Any, value: Any) -> Callable[[], Any]:

@@ -22,6 +22,7 @@ from taskgraph.ports import FrameRecord
 from taskgraph.records import JobId, Micros, PackedValue
 from taskgraph.tasks.options import Options
 from taskgraph.tasks.task import Task
+from taskgraph.values.weigh import Weight
 
 
 class Phase(IntEnum):
@@ -112,11 +113,13 @@ class WeighedArgument:
 
     Attributes:
         given: As it stands in the call; holds the expressions that it came from.
-        value_hash: None for those that do not count and cannot be hashed.
+        weight: The hash of the value and what lies inside it; None for those that do not count
+            and cannot be hashed.
         is_recorded: Whether the value is in the store already, as the result of another call.
+        packed: How it is stored, where that had to be made before the body ran.
     """
 
-    __slots__ = ("given", "is_recorded", "key", "position", "value", "value_hash")
+    __slots__ = ("given", "is_recorded", "key", "packed", "position", "value", "weight")
 
     def __init__(
         self,
@@ -124,15 +127,16 @@ class WeighedArgument:
         key: str | None,
         given: Any,
         value: Any,
-        value_hash: ValueHash | None,
+        weight: Weight | None,
         is_recorded: bool,
     ) -> None:
         self.position = position
         self.key = key
         self.given = given
         self.value = value
-        self.value_hash = value_hash
+        self.weight = weight
         self.is_recorded = is_recorded
+        self.packed: PackedValue | None = None
 
 
 class Job(Node):
@@ -216,11 +220,18 @@ class Job(Node):
 
     def let_go(self) -> None:
         """Drop what is needed no more once the job is recorded: a run may have millions."""
-        self.nodes = {}
-        self.children = []
-        self.arguments = []
+        # Nothing is added to these any more: all jobs that are done share the same empty ones.
+        self.nodes = _NO_NODES
+        self.children = _NO_JOBS
+        self.arguments = _NO_ARGUMENTS
         self.args = ()
-        self.kwargs = {}
+        self.kwargs = _NO_KWARGS
         self.reduction = None
         self.template = None
         self.generator = None
+
+
+_NO_NODES: dict[int, Node] = {}
+_NO_JOBS: list[Job] = []
+_NO_ARGUMENTS: list[WeighedArgument] = []
+_NO_KWARGS: dict[str, Any] = {}

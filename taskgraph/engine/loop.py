@@ -201,6 +201,8 @@ class Engine:
             if graph.ready:
                 ready, graph.ready = graph.ready[:_CHUNK], graph.ready[_CHUNK:]
                 self._dispatcher.take_ready(ready)
+                if graph.ready:  # there are more: what came back meanwhile must not pile up
+                    self._receive(0)
             self._recorder.flush_if_due()
 
     def _wait(self, root: Job) -> None:

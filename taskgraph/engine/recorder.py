@@ -12,12 +12,11 @@ from typing import Any
 
 from taskgraph.engine.jobs import Job, Phase, WeighedArgument
 from taskgraph.engine.reduction import upstream_of
-from taskgraph.errors import UnhashableValueError, UnstorableValueError
 from taskgraph.hashing import (
+    ATOMIC_TYPES,
     CallHash,
     TaskHash,
     ValueHash,
-    digest_bytes,
     hash_argument,
     hash_record,
 )
@@ -39,12 +38,10 @@ from taskgraph.records import (
     SubtreeTaskRecord,
     TaskPartRecord,
     TaskRecord,
-    ValueRecord,
 )
 from taskgraph.tasks.task import Task
-from taskgraph.values.pack import pack
-from taskgraph.values.preview import preview
-from taskgraph.values.stored import UNSTORED
+from taskgraph.values.pack import pack_or_name
+from taskgraph.values.weigh import Weight
 from taskgraph.worker import now
 
 MAX_DELAY = 0.020  # seconds from a result to its commit
@@ -99,7 +96,7 @@ class Recorder:
         source = task.source
         batch.tasks.append(TaskRecord(task_hash, task.name, task.namespace, source))
         # A task is a value too, under the very same hash.
-        batch.values += pack_or_name(task, ValueHash(task_hash)).values
+        batch.values += pack_or_name(task, Weight(ValueHash(task_hash))).values
         if task.version is None:
             for part in task.fingerprint.parts:
                 batch.parts.append(PartRecord(*part))
@@ -116,6 +113,15 @@ class Recorder:
             )
         )
         self._touch()
+
+    def pack_arguments(self, job: Job) -> None:
+        """Encode what a body could change in place, before it has the chance to."""
+        for argument in job.arguments:
+            weight = argument.weight
+            if argument.is_recorded or weight is None or type(argument.value) in ATOMIC_TYPES:
+                continue
+            if argument.packed is None and weight.value_hash not in self._values:
+                argument.packed = pack_or_name(argument.value, weight, self._max_size)
 
     def add_running(self, job: Job) -> None:
         """Note that a job was handed to an executor; it gets a row if it takes long."""
@@ -176,9 +182,9 @@ class Recorder:
     def _add_argument(
         self, job: Job, call_hash: CallHash, argument: WeighedArgument, is_new: bool
     ) -> None:
-        value_hash = argument.value_hash
-        if value_hash is None:
+        if argument.weight is None:
             return
+        value_hash = argument.weight.value_hash
         upstream: list[CallHash] = []
         if argument.given is not argument.value and job.owner is not None:
             upstream = upstream_of(argument.given, job.owner)
@@ -187,7 +193,10 @@ class Recorder:
         arg_hash = hash_argument(call_hash, argument.position, argument.key, value_hash)
         if is_new:
             if not argument.is_recorded and value_hash not in self._values:
-                self.add_value(pack_or_name(argument.value, value_hash, self._max_size))
+                packed = argument.packed
+                self.add_value(
+                    packed or pack_or_name(argument.value, argument.weight, self._max_size)
+                )
             self._batch.arguments.append(
                 ArgumentRecord(arg_hash, call_hash, value_hash, argument.position, argument.key)
             )
@@ -273,25 +282,6 @@ class Recorder:
         self._batch = RecordBatch()
         self._jobs = {}
         self._oldest = None
-
-
-def pack_or_name(value: Any, value_hash: ValueHash, max_size: int | None = None) -> PackedValue:
-    """Return a value packed; one that cannot be stored is recorded by its name alone."""
-    try:
-        packed = pack(value, max_size=max_size)
-    except (UnhashableValueError, UnstorableValueError):
-        return unstored_value(value, value_hash)
-    if packed.values[0].value_hash != value_hash:
-        # The caller changed it in place since it was weighed; what was weighed is gone.
-        return unstored_value(value, value_hash)
-    return packed
-
-
-def unstored_value(value: Any, value_hash: ValueHash) -> PackedValue:
-    """Return the row that stands for a value that is not in the store."""
-    kind = f"{type(value).__module__}.{type(value).__qualname__}"
-    record = ValueRecord(value_hash, kind, UNSTORED, b"", 0, preview(value), digest_bytes(b""))
-    return PackedValue((record,))
 
 
 def name_of_unstored(job_id: JobId) -> ValueHash:

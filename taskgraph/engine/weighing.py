@@ -13,7 +13,9 @@ from taskgraph.errors import UnhashableValueError
 from taskgraph.expression import Expression, SchedulerExpression, TaskExpression, find_expressions
 from taskgraph.hashing import ATOMIC_TYPES, ValueHash, hash_args, hash_eval, hash_record
 from taskgraph.values import walk
-from taskgraph.values.weigh import hash_value
+from taskgraph.values.pack import pack_unstored
+from taskgraph.values.weigh import Weight
+from taskgraph.values.weigh import weigh as weigh_value
 
 
 def evaluate_inputs(job: Job) -> None:
@@ -72,9 +74,8 @@ def weigh(job: Job) -> None:
         if bound.label in ignored:
             _weigh_ignored(argument)
             continue
-        value_hash = _weigh_argument(job, argument, bound.label)
-        argument.value_hash = value_hash
-        labels.append((bound.label, value_hash))
+        argument.weight = _weigh_argument(job, argument, bound.label)
+        labels.append((bound.label, argument.weight.value_hash))
     job.arguments = weighed
     job.args_hash = hash_args(labels)
     job.eval_hash = hash_eval(job.task_hash, job.args_hash)
@@ -88,7 +89,7 @@ def _lazy_defaults(job: Job) -> dict[str, Expression]:
     return job.task.binder.missing_lazy_defaults(expr.args, expr.kwargs)
 
 
-def _weigh_argument(job: Job, argument: WeighedArgument, label: str) -> ValueHash:
+def _weigh_argument(job: Job, argument: WeighedArgument, label: str) -> Weight:
     raw = argument.given
     if argument.value is not raw and job.owner is not None:
         nodes = [job.owner.nodes[id(each)] for each in find_expressions(raw)]
@@ -97,16 +98,18 @@ def _weigh_argument(job: Job, argument: WeighedArgument, label: str) -> ValueHas
             if node.value_hash is not None:
                 argument.is_recorded = isinstance(node, Job)
                 job.is_uncacheable |= node.is_unstored
-                return node.value_hash
+                return Weight(node.value_hash)
         if any(node.is_unstored for node in nodes):
             # What is made of a value without a hash has none either: it is named by this job.
             job.is_uncacheable = True
-            return ValueHash(hash_record("unstored argument", job.id, label))
-    return hash_value(argument.value, f"args.{label.lstrip('*')}")
+            name = ValueHash(hash_record("unstored argument", job.id, label))
+            argument.packed = pack_unstored(argument.value, name)
+            return Weight(name)
+    return weigh_value(argument.value, f"args.{label.lstrip('*')}")
 
 
 def _weigh_ignored(argument: WeighedArgument) -> None:
     try:
-        argument.value_hash = hash_value(argument.value)
+        argument.weight = weigh_value(argument.value)
     except UnhashableValueError:
-        argument.value_hash = None
+        argument.weight = None

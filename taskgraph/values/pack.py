@@ -10,7 +10,13 @@ from taskgraph.values import codec
 from taskgraph.values.kinds import ValueKind
 from taskgraph.values.preview import preview
 from taskgraph.values.registry import kind_of
-from taskgraph.values.stored import FileRecord, PackedValue, SubvalueRecord, ValueRecord
+from taskgraph.values.stored import (
+    UNSTORED,
+    FileRecord,
+    PackedValue,
+    SubvalueRecord,
+    ValueRecord,
+)
 from taskgraph.values.weigh import Weight
 from taskgraph.values.weigh import weigh as weigh_value
 
@@ -42,6 +48,21 @@ def pack(value: Any, weight: Weight | None = None, *, max_size: int | None = Non
     if not weight.subvalues and not kind.is_subvalue:
         return PackedValue((root,))
     return _pack_all(value, kind, root, weight, max_size)
+
+
+def pack_or_name(value: Any, weight: Weight, max_size: int | None = None) -> PackedValue:
+    """Return a weighed value packed; one that cannot be stored is recorded by its name alone."""
+    try:
+        return pack(value, weight, max_size=max_size)
+    except UnstorableValueError:
+        return pack_unstored(value, weight.value_hash)
+
+
+def pack_unstored(value: Any, value_hash: ValueHash) -> PackedValue:
+    """Return the row that stands for a value that is not in the store."""
+    name = kind_of(value).type_name(value)
+    digest = digest_bytes(b"")
+    return PackedValue((ValueRecord(value_hash, name, UNSTORED, b"", 0, preview(value), digest),))
 
 
 def _record(

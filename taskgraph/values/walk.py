@@ -15,6 +15,7 @@ from taskgraph.values.registry import kind_of
 
 # A kind that has one of these looks at the world.
 _LIVE_METHODS = ("is_valid", "needs_reading", "read", "refresh")
+_live_kinds: dict[type[ValueKind], bool] = {}
 
 
 def find_live(value: Any) -> list[Any]:
@@ -24,7 +25,11 @@ def find_live(value: Any) -> list[Any]:
 
 def is_live(kind: ValueKind) -> bool:
     """Tell whether values of a kind may stop to match the world, or must be read."""
-    return any(overrides(kind, method) for method in _LIVE_METHODS)
+    known = _live_kinds.get(type(kind))
+    if known is None:
+        known = any(overrides(kind, method) for method in _LIVE_METHODS)
+        _live_kinds[type(kind)] = known
+    return known
 
 
 def find_unread(value: Any) -> list[Any]:

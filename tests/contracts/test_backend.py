@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from taskgraph.errors import DatabaseError
 from taskgraph.ports import Backend
-from taskgraph.records import CacheQuery, RecordBatch, State
+from taskgraph.records import CacheQuery, Micros, RecordBatch, State
 from taskgraph.testing import MemoryBackend
 from taskgraph_backend.leases import host_name, process_started, this_process
 from tests.rows import (
@@ -72,8 +72,10 @@ def test_answers_come_in_the_order_of_the_questions(backend: Backend) -> None:
     assert found == [key(5000 + n) if n % 3 else None for n in asked]
 
 
-def test_evaluation_names_the_call_that_has_the_same_value(backend: Backend) -> None:
-    backend.record(together(a_task(), an_evaluation(1, 2), a_call(3, 1, 2), a_call(4, 1, 9)))
+def test_evaluation_names_the_newest_call_of_its_key(backend: Backend) -> None:
+    newest = a_call(3, 1, 9)
+    newest.call_nodes[0] = newest.call_nodes[0]._replace(timestamp=Micros(NOW + 5))
+    backend.record(together(a_task(), an_evaluation(1, 2), a_call(4, 1, 2), newest))
 
     (answer,) = backend.check_cache([CacheQuery(key(1))])
 

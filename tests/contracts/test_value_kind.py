@@ -1,6 +1,6 @@
 """What every kind of values promises: round trip, stable hash, equal means equal hash.
 
-A new kind joins by a line in ``RECIPES``: two ways to make the same value, and a value that differs.
+A new kind joins by a line in ``RECIPES``: two ways to make the same value, and one that differs.
 """
 
 from __future__ import annotations

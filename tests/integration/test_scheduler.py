@@ -10,12 +10,22 @@ from typing import Any
 
 import pytest
 
-from taskgraph import File, Scheduler, catch, cond, scheduler_task, seq, task
+from taskgraph import (
+    File,
+    Scheduler,
+    catch,
+    cond,
+    get_current_scheduler,
+    scheduler_task,
+    seq,
+    task,
+)
 from taskgraph.config import Settings
 from taskgraph.errors import (
     CircularCallError,
     DryRunResult,
     ExecutorError,
+    NoCurrentSchedulerError,
     SchedulerError,
     UnhashableValueError,
     UnknownTaskError,
@@ -569,6 +579,24 @@ def test_a_scheduler_cannot_run_inside_of_its_own_task(project: Settings) -> Non
 
         with pytest.raises(SchedulerError, match="child call"):
             scheduler.run(nested())
+
+
+def test_the_scheduler_that_runs_is_the_current_one_inside_of_inline_tasks(
+    project: Settings,
+) -> None:
+    seen = []
+
+    @task(namespace="sched", cache=False)
+    def look() -> None:
+        seen.append(get_current_scheduler())
+
+    with Scheduler(project, executor="inline") as scheduler:
+        scheduler.run(look())
+        assert seen == [scheduler]
+
+    assert get_current_scheduler(required=False) is None
+    with pytest.raises(NoCurrentSchedulerError, match="No scheduler is running"):
+        get_current_scheduler()
 
 
 def test_a_closed_scheduler_says_so(project: Settings) -> None:

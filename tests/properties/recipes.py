@@ -1,6 +1,6 @@
 """Recipes: values written as plain text and numbers, so that any process can make them.
 
-``build`` makes the same value in two ways that must not show in its hash: the second shares nothing,
+``build`` makes the same value in two ways that must not show in its hash: the second shares and
 interns nothing, fills sets backwards and lays arrays out differently. ``same`` is the notion of
 equality that hashes are held to.
 """
@@ -99,6 +99,7 @@ class ByHand:
 
 
 SUBCLASSES = {"int": MyInt, "str": MyStr, "list": MyList, "dict": MyDict, "set": MySet}
+NUMBERS: dict[Any, Any] = {}
 MEMBERS = (Color.RED, Color.BLUE, Shade.RED, Level.LOW, Right.READ, Right.READ | Right.WRITE)
 
 
@@ -139,10 +140,12 @@ class _Builder:
         return content
 
     def make_float(self, content: bytes) -> float:
-        return struct.unpack("<d", content)[0]
+        # Not a number is equal to itself by identity only: how many of them a set keeps would
+        # depend on what is shared.
+        return NUMBERS.setdefault(content, struct.unpack("<d", content)[0])
 
     def make_complex(self, content: Any) -> complex:
-        return complex(*(self.make_float(each) for each in content))
+        return NUMBERS.setdefault(tuple(content), complex(*map(self.make_float, content)))
 
     def make_list(self, content: Any) -> list[Any]:
         return self.all(content)
@@ -154,9 +157,12 @@ class _Builder:
         return {self.build(key): self.build(value) for key, value in content}
 
     def make_set(self, content: Any) -> set[Any]:
+        # Of values that Python takes for equal (1 and True, named tuples of other classes) a set
+        # keeps the first: it must be the same one in both ways.
+        kept = list(dict.fromkeys(self.all(content)))
         made = set()
-        for each in content[::-1] if self.other else content:
-            made.add(self.build(each))
+        for each in kept[::-1] if self.other else kept:
+            made.add(each)
         return made
 
     def make_frozenset(self, content: Any) -> frozenset[Any]:

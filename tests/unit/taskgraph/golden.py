@@ -3,6 +3,8 @@
 A vector that changes is a new cache for every user. Never edit one: find out what changed.
 """
 
+# ruff: noqa: E501 - a vector stays on its line
+
 from __future__ import annotations
 
 import importlib
@@ -157,4 +159,4 @@ def changed() -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit("\n".join(changed()))
+    sys.exit("\n".join(changed()) or 0)
