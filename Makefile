@@ -18,7 +18,7 @@ help: ## Show this list
 demo: $(VENV)/installed-test ## Run the census of Python's library six times and check what ran again
 	$(BIN)/python examples/census/demo.py $(ARGS)
 
-test: $(VENV)/installed-test ## Run all tests (ARGS="tests/unit -k hash" for some)
+test: $(VENV)/installed-check ## Run all tests (ARGS="tests/unit -k hash" for some)
 	$(BIN)/python -m pytest -q $(ARGS)
 
 check: $(VENV)/installed-check ## Ask ruff, mypy and import-linter
@@ -34,7 +34,7 @@ fix: $(VENV)/installed-check ## Let ruff put right what it can
 bench: $(VENV)/installed-test ## Measure against the promised numbers
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
-torture: $(VENV)/installed-test ## Run the long tests too: kill -9 in a loop, large graphs, many processes
+torture: $(VENV)/installed-check ## Run the long tests too: kill -9 in a loop, large graphs, many processes
 	TASKGRAPH_TORTURE=1 $(BIN)/python -m pytest -q $(ARGS)
 
 migration: $(VENV)/installed-test ## Draft a migration from the models: make migration m="add run notes"

@@ -15,7 +15,6 @@ pytestmark = pytest.mark.slow
 
 
 def check(tmp_path: Path, program: str) -> list[str]:
-    pytest.importorskip("mypy", reason="mypy is for `make check`")
     path = tmp_path / "program.py"
     path.write_text(textwrap.dedent(program))
     done = subprocess.run(
