@@ -1,8 +1,11 @@
-"""Functions as values: their fingerprint counts, never their address."""
+"""Functions as values: their fingerprint counts, never their address.
+
+Compiled functions and bound methods need no kind of their own: they are what Python reduces them
+to, a name, and the object that they are bound to.
+"""
 
 from __future__ import annotations
 
-import builtins
 import types
 from typing import Any
 
@@ -28,40 +31,4 @@ class FunctionKind(ValueKind):
         return f"{value.__module__}.{value.__qualname__}"
 
 
-class BuiltinFunctionKind(ValueKind):
-    """Functions that are compiled: by name."""
-
-    name = "builtins.builtin_function_or_method"
-
-    def shape(self, value: Any) -> Shape:
-        """Return the name, with the object that a method is bound to inside."""
-        owner = value.__self__
-        inside = () if isinstance(owner, types.ModuleType) or owner is None else (owner,)
-        module = value.__module__ or builtins.__name__
-        return Shape(
-            "builtin function", (module, value.__qualname__), inside, lambda _: ".__self__"
-        )
-
-    def preview(self, value: Any) -> str:
-        """Return the function's name."""
-        return f"{value.__module__ or builtins.__name__}.{value.__qualname__}"
-
-
-class MethodKind(ValueKind):
-    """Bound methods: by function and object."""
-
-    name = "builtins.method"
-
-    def shape(self, value: Any) -> Shape:
-        """Return a pair of the function and what it is bound to."""
-        inside = (value.__func__, value.__self__)
-        return Shape("method", None, inside, (".__func__", ".__self__").__getitem__)
-
-    def preview(self, value: Any) -> str:
-        """Return the function's name."""
-        return f"{value.__func__.__module__}.{value.__func__.__qualname__}"
-
-
 registry.register(types.FunctionType, FunctionKind())
-registry.register(types.BuiltinFunctionType, BuiltinFunctionKind())
-registry.register(types.MethodType, MethodKind())

@@ -91,12 +91,12 @@ def test_a_script_cannot_stand_in_for_another_module(space: Any) -> None:
 
 
 def test_a_wrong_setting_names_file_and_key(flow: Any) -> None:
-    path = flow.write(".taskgraph/config.toml", "[limits]\napi = true\n")
+    path = flow.write(".taskgraph/config.toml", "[executors.threads]\nmax_workers = 0\n")
 
     done = flow("run", "flow.py", "main")
 
     assert done.code == 2
-    assert f"Error: {path}: limits.api: expected a whole number" in done.err
+    assert f"Error: {path}: executors.threads.max_workers: expected a whole number" in done.err
 
 
 def test_a_database_of_somebody_else_is_a_conflict(flow: Any) -> None:
@@ -137,12 +137,12 @@ def test_help_lists_commands_tasks_and_flags(flow: Any) -> None:
 def test_init_makes_settings_once(space: Any) -> None:
     first = space("init", "project")
     config = Path(space.folder / "project/.taskgraph/config.toml")
-    config.write_text("[limits]\napi = 2\n")
+    config.write_text("[executors.threads]\nmax_workers = 2\n")
 
     second = space("init", "project")
 
     assert (first.code, second.code) == (0, 0)
-    assert config.read_text() == "[limits]\napi = 2\n"
+    assert config.read_text() == "[executors.threads]\nmax_workers = 2\n"
     assert "left as it is" in second.out
     assert config.with_name("taskgraph.db").exists()
 

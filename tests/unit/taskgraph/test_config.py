@@ -9,6 +9,7 @@ import pytest
 
 from taskgraph.config import (
     DEFAULT_CONFIG,
+    Settings,
     find_config_dir,
     load_settings,
     setting_names,
@@ -45,7 +46,6 @@ def test_without_any_file_the_defaults_hold(config_dir: Path) -> None:
     assert settings.backend.db_uri == f"sqlite:///{config_dir}/taskgraph.db"
     assert settings.backend.max_value_size == 256 * 1024**2
     assert settings.roots == {"project": config_dir.parent}
-    assert settings.code.project == (config_dir.parent,)
     assert settings.scheduler.executor == "threads"
     assert settings.project_dir == config_dir.parent
 
@@ -54,15 +54,20 @@ def test_each_source_wins_over_the_one_before(
     config_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (config_dir.parent / "pyproject.toml").write_text(
-        "[tool.taskgraph.limits]\na = 1\nb = 1\nc = 1\nd = 1\n"
+        '[tool.taskgraph.roots]\na = "/1"\nb = "/1"\nc = "/1"\nd = "/1"\n'
     )
-    write(config_dir, "[limits]\nb = 2\nc = 2\nd = 2\n")
-    monkeypatch.setenv("TASKGRAPH_LIMITS__C", "3")
-    monkeypatch.setenv("TASKGRAPH_LIMITS__D", "3")
+    write(config_dir, '[roots]\nb = "/2"\nc = "/2"\nd = "/2"\n')
+    monkeypatch.setenv("TASKGRAPH_ROOTS__C", "/3")
+    monkeypatch.setenv("TASKGRAPH_ROOTS__D", "/3")
 
-    settings = load_settings(config_dir, {"limits.d": 4})
+    settings = load_settings(config_dir, {"roots.d": "/4"})
 
-    assert settings.limits == {"a": 1, "b": 2, "c": 3, "d": 4}
+    assert {name: str(settings.roots[name]) for name in "abcd"} == {
+        "a": "/1",
+        "b": "/2",
+        "c": "/3",
+        "d": "/4",
+    }
 
 
 def test_an_unknown_key_names_the_nearest(config_dir: Path) -> None:
@@ -76,9 +81,24 @@ def test_an_unknown_key_names_the_nearest(config_dir: Path) -> None:
 
 
 def test_an_unknown_section_names_the_nearest(config_dir: Path) -> None:
-    write(config_dir, "[limit]\napi = 1\n")
+    write(config_dir, '[root]\ndata = "/data"\n')
 
-    with pytest.raises(UnknownSettingError, match="'limits'"):
+    with pytest.raises(UnknownSettingError, match="'roots'"):
+        load_settings(config_dir)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[limits]\napi = 4",
+        '[code]\nproject = ["."]',
+        '[scheduler]\nignore_warnings = ["namespace"]',
+    ],
+)
+def test_a_setting_that_nothing_reads_is_refused(config_dir: Path, text: str) -> None:
+    write(config_dir, text)
+
+    with pytest.raises(UnknownSettingError):
         load_settings(config_dir)
 
 
@@ -89,15 +109,20 @@ def test_an_unknown_section_names_the_nearest(config_dir: Path) -> None:
         ('[backend]\nautomigrate = "yes"', "backend.automigrate", "true or false"),
         ('[backend]\nsynchronous = "off"', "backend.synchronous", 'one of "normal", "full"'),
         ('[backend]\nmax_value_size = "big"', "backend.max_value_size", "a size"),
-        ("[limits]\napi = -1", "limits.api", "a whole number, 0 or more"),
-        ("[limits]\napi = true", "limits.api", "a whole number, 0 or more"),
+        ("[roots]\ndata = 1", "roots.data", "text"),
+        ("[executors.threads]\nmax_workers = -1", "executors.threads.max_workers", "1 or more"),
+        ("[executors.threads]\nmax_workers = true", "executors.threads.max_workers", "1 or more"),
         ("[executors.threads]\nmax_workers = 0", "executors.threads.max_workers", "1 or more"),
         ("[scheduler]\njob_status_interval = 0", "scheduler.job_status_interval", "above 0"),
         ('[files.policies]\n"*.bam" = "date"', "files.policies.*.bam", '"content"'),
-        ("[code]\nproject = [1]", "code.project", "a list of texts"),
+        (
+            '[executors.processes]\nstart_method = "fork"',
+            "executors.processes.start_method",
+            'one of "spawn", "forkserver"',
+        ),
         ("[scheduler.executor]\nname = 1", "scheduler.executor", "text"),
         ("[executors]\nthreads = 3", "executors.threads", "a table"),
-        ("limits = 3", "limits", "a table"),
+        ("roots = 3", "roots", "a table"),
         ('[files]\npolicies = "stat"', "files.policies", "a table of globs"),
     ],
 )
@@ -143,20 +168,24 @@ def test_the_environment_is_read_by_type(config_dir: Path, monkeypatch: pytest.M
     monkeypatch.setenv("TASKGRAPH_BACKEND__MAX_VALUE_SIZE", "1.5 GB")
     monkeypatch.setenv("TASKGRAPH_EXECUTORS__BIG__TYPE", "processes")
     monkeypatch.setenv("TASKGRAPH_EXECUTORS__BIG__MAX_WORKERS", "7")
-    monkeypatch.setenv("TASKGRAPH_SCHEDULER__IGNORE_WARNINGS", "namespace, memory")
+    monkeypatch.setenv("TASKGRAPH_SCHEDULER__JOB_STATUS_INTERVAL", "2.5")
 
     settings = load_settings(config_dir)
 
     assert settings.backend.automigrate is False
     assert settings.backend.max_value_size == 1_500_000_000
     assert settings.executors["big"].max_workers == 7
-    assert settings.scheduler.ignore_warnings == ("namespace", "memory")
+    assert settings.scheduler.job_status_interval == 2.5
 
 
 def test_a_wrong_variable_is_named(config_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TASKGRAPH_LIMITS__API", "many")
+    variable = "TASKGRAPH_EXECUTORS__BIG__MAX_WORKERS"
+    monkeypatch.setenv("TASKGRAPH_EXECUTORS__BIG__TYPE", "threads")
+    monkeypatch.setenv(variable, "many")
 
-    with pytest.raises(ConfigError, match=r"TASKGRAPH_LIMITS__API: limits.api: expected .* 'many'"):
+    with pytest.raises(
+        ConfigError, match=rf"{variable}: executors.big.max_workers: expected .* 'many'"
+    ):
         load_settings(config_dir)
 
 
@@ -180,8 +209,7 @@ def test_variables_of_others_are_left_alone(
 def test_relative_paths_start_from_the_project(config_dir: Path) -> None:
     write(
         config_dir,
-        '[backend]\ndb_uri = "sqlite:///data/x.db"\n'
-        '[roots]\nraw = "raw"\nup = "../up"\n[code]\nproject = ["src"]\n',
+        '[backend]\ndb_uri = "sqlite:///data/x.db"\n[roots]\nraw = "raw"\nup = "../up"\n',
     )
 
     settings = load_settings(config_dir)
@@ -190,7 +218,6 @@ def test_relative_paths_start_from_the_project(config_dir: Path) -> None:
     assert settings.backend.db_uri == f"sqlite:///{project}/data/x.db"
     assert settings.roots["raw"] == project / "raw"
     assert settings.roots["up"] == project.parent / "up"
-    assert settings.code.project == (project / "src",)
 
 
 def test_the_project_root_cannot_be_moved(config_dir: Path) -> None:
@@ -259,10 +286,54 @@ def test_default_config_is_written_once_and_says_the_defaults(config_dir: Path) 
 
 
 def test_default_config_never_overwrites(config_dir: Path) -> None:
-    path = write(config_dir, "[limits]\napi = 4\n")
+    path = write(config_dir, '[roots]\ndata = "/data"\n')
 
     assert write_default_config(config_dir) is False
-    assert path.read_text() == "[limits]\napi = 4\n"
+    assert path.read_text() == '[roots]\ndata = "/data"\n'
+
+
+def test_a_new_folder_lets_only_its_settings_be_committed(tmp_path: Path) -> None:
+    folder = tmp_path / "project" / ".taskgraph"
+
+    write_default_config(folder)
+
+    assert sorted(path.name for path in folder.iterdir()) == [".gitignore", "config.toml"]
+    assert (folder / ".gitignore").read_text() == "*\n!.gitignore\n!config.toml\n"
+
+
+def test_a_gitignore_that_is_there_is_never_touched(tmp_path: Path) -> None:
+    folder = tmp_path / ".taskgraph"
+    write_default_config(folder)
+    (folder / ".gitignore").write_text("mine\n")
+    (folder / "config.toml").unlink()
+
+    written = write_default_config(folder)
+
+    assert written is True
+    assert (folder / ".gitignore").read_text() == "mine\n"
+
+
+def test_a_folder_that_was_there_is_not_ignored(tmp_path: Path) -> None:
+    (tmp_path / "flow.py").touch()
+
+    write_default_config(tmp_path)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.toml", "flow.py"]
+
+
+def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".taskgraph").touch()
+
+    with pytest.raises(ConfigError, match="cannot be written"):
+        write_default_config(tmp_path / ".taskgraph")
+
+
+def test_settings_made_by_hand_are_complete(config_dir: Path) -> None:
+    settings = Settings(config_dir)
+
+    assert settings.project_dir == config_dir.parent
+    assert settings.scheduler == load_settings(config_dir).scheduler
+    assert settings.executors == load_settings(config_dir).executors
 
 
 def test_default_config_names_every_setting() -> None:
