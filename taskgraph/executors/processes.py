@@ -13,6 +13,7 @@ import signal
 import sys
 import sysconfig
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -31,6 +32,9 @@ from taskgraph.worker import now, run_call
 # outcomes travel, few enough that a cancelled run leaves little behind.
 _AHEAD = 2
 _MOST_IN_BATCH = 32
+# What is finished waits for the rest of its message: no more than this many seconds, as far as
+# can be told from how long a task took before.
+_MOST_SECONDS = 0.005
 # Code in here is not edited while a program runs.
 _INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
@@ -77,6 +81,7 @@ class ProcessExecutor:
         self._waiting: deque[tuple[Call, Inbox]] = deque()
         self._running: dict[Future[bytes], _Batch] = {}
         self._pool: ProcessPoolExecutor | None = None
+        self._seconds: dict[str, float] = {}
         self._code: frozenset[tuple[str, int, int]] = frozenset()
         self._inbox: Inbox | None = None
         self._is_stopping = False
@@ -133,8 +138,23 @@ class ProcessExecutor:
     def _next_batch(self) -> list[tuple[Call, Inbox]]:
         """Return some waiting calls: many in one message when there are very many of them."""
         fair = len(self._waiting) // (self._size * _AHEAD * 4)
-        count = max(1, min(_MOST_IN_BATCH, fair))
-        return [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]
+        most = max(1, min(_MOST_IN_BATCH, fair))
+        batch: list[tuple[Call, Inbox]] = []
+        expected = 0.0
+        while self._waiting and len(batch) < most:
+            # A task that was not seen yet goes alone: it may take an hour.
+            seconds = self._seconds.get(self._waiting[0][0].fullname, _MOST_SECONDS)
+            if batch and expected + seconds >= _MOST_SECONDS:
+                break
+            expected += seconds
+            batch.append(self._waiting.popleft())
+        return batch
+
+    def _learn(self, call: Call, outcome: Outcome) -> None:
+        """Remember how long a task takes: the longest of late, slowly forgotten."""
+        seconds = (outcome.ended - outcome.started) / 1e6
+        before = self._seconds.get(call.fullname, 0.0)
+        self._seconds[call.fullname] = max(seconds, 0.9 * before)
 
     def _send(self, batch: list[tuple[Call, Inbox]]) -> None:
         sent: list[tuple[Call, Inbox]] = []
@@ -179,7 +199,13 @@ class ProcessExecutor:
         error = future.exception()
         calls = [call for call, _ in batch.calls]
         if error is None:
-            batch.calls[0][1].deliver(_decode_outcomes(future.result(), calls))
+            outcomes = _decode_outcomes(future.result(), calls)
+            with self._lock:
+                for call, outcome in zip(calls, outcomes, strict=False):
+                    self._learn(call, outcome)
+                # What the worker did not come to is sent again, before all others.
+                self._waiting.extendleft(reversed(batch.calls[len(outcomes) :]))
+            batch.calls[0][1].deliver(outcomes)
         elif isinstance(error, BrokenProcessPool):
             self._on_lost(batch)
         else:
@@ -246,8 +272,14 @@ def _is_importable(module: str) -> bool:
 
 
 def _run_batch(messages: list[bytes]) -> bytes:
-    """Run calls one after the other; runs in the worker."""
-    return codec.dumps([_run_message(each) for each in messages])
+    """Run calls one after the other, and stop after one that took long; runs in the worker."""
+    end = time.monotonic() + _MOST_SECONDS
+    outcomes = []
+    for each in messages:
+        outcomes.append(_run_message(each))
+        if time.monotonic() >= end:
+            break
+    return codec.dumps(outcomes)
 
 
 def _run_message(message: bytes) -> tuple[Any, ...]:
@@ -296,7 +328,7 @@ def _encode_outcome(outcome: Outcome) -> tuple[Any, ...]:
 
 def _decode_outcomes(message: bytes, calls: Sequence[Call]) -> list[Outcome]:
     outcomes: list[Outcome] = []
-    for call, fields in zip(calls, codec.loads(message), strict=True):
+    for call, fields in zip(calls, codec.loads(message), strict=False):
         try:
             outcomes.append(_decode_outcome(call, fields))
         except Exception as error:

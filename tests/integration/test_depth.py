@@ -6,8 +6,8 @@ from pathlib import Path
 
 from taskgraph import Scheduler, task
 from taskgraph.config import Settings
-from taskgraph.testing import RecordingObserver
 from taskgraph.events import JobDone
+from taskgraph.testing import RecordingObserver
 
 CHAIN = 100_000
 DEPTH = 10_000

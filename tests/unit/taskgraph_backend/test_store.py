@@ -21,7 +21,6 @@ from tests.rows import (
     a_subtree,
     a_task,
     a_value,
-    an_evaluation,
     an_execution,
     key,
     together,

@@ -1,0 +1,159 @@
+"""Ctrl-C, a full disk, a killed worker, two runs at once: what is finished is kept."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from taskgraph import Scheduler, task
+from taskgraph.config import Settings
+from taskgraph.errors import DatabaseFullError, WorkerLostError
+from taskgraph.records import State
+from taskgraph_backend import SqlBackend, models
+from taskgraph_backend.integrity import check
+from taskgraph_backend.query import Reader
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'backend'}"}
+
+SCRIPT = """
+import os, sys, time
+from pathlib import Path
+from taskgraph import Scheduler, task
+from taskgraph.config import Settings
+
+@task(namespace="stop")
+def step(n):
+    with open(sys.argv[1] + "/log", "a") as log:
+        print(n, file=log, flush=True)
+    time.sleep(0.02)
+    return n
+
+@task(namespace="stop")
+def total(ns):
+    return sum(ns)
+
+if __name__ == "__main__":
+    with Scheduler(Settings(Path(sys.argv[1]) / ".taskgraph"), executor=sys.argv[2]) as scheduler:
+        print(scheduler.run(total([step(n) for n in range(int(sys.argv[3]))])))
+"""
+
+
+def start(folder: Path, executor: str, count: int) -> subprocess.Popen[str]:
+    script = folder / "script.py"
+    if not script.exists():
+        (folder / ".taskgraph").mkdir()
+        script.write_text(textwrap.dedent(SCRIPT))
+    return subprocess.Popen(
+        [sys.executable, str(script), str(folder), executor, str(count)],
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def lines(folder: Path) -> list[str]:
+    log = folder / "log"
+    return log.read_text().split() if log.exists() else []
+
+
+def uri(folder: Path) -> str:
+    return f"sqlite:///{folder / '.taskgraph' / 'taskgraph.db'}"
+
+
+def states(folder: Path) -> list[State]:
+    with SqlBackend(uri(folder)) as backend, Reader(backend) as reader:
+        found = [each.state_type for each in reader.query(models.Execution).all()]
+        assert check(backend) == []
+    return [State(each) for each in found]
+
+
+@pytest.mark.parametrize("executor", ["inline", "threads", "processes"])
+def test_ctrl_c_keeps_what_is_finished(executor: str, tmp_path: Path) -> None:
+    process = start(tmp_path, executor, 200)
+    while process.poll() is None and len(lines(tmp_path)) < 20:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGINT)
+    _, complaints = process.communicate(timeout=30)
+    before = lines(tmp_path)
+    assert "KeyboardInterrupt" in complaints
+    assert len(before) < 200
+    assert states(tmp_path) == [State.CANCELLED]
+
+    (tmp_path / "log").unlink()
+    process = start(tmp_path, executor, 200)
+    output, complaints = process.communicate(timeout=60)
+
+    assert process.returncode == 0, complaints
+    assert output.split() == [str(sum(range(200)))]
+    # Two workers, and what was on its way to them.
+    assert len(set(lines(tmp_path)) & set(before)) <= 6
+
+
+def test_two_runs_of_one_workflow_at_once_both_end_well(tmp_path: Path) -> None:
+    both = [start(tmp_path, "threads", 60) for _ in range(2)]
+
+    for process in both:
+        output, complaints = process.communicate(timeout=60)
+        assert process.returncode == 0, complaints
+        assert output.split() == [str(sum(range(60)))]
+
+    assert states(tmp_path) == [State.COMPLETED, State.COMPLETED]
+
+
+@task(namespace="stop")
+def grow(n: int) -> bytes:
+    return os.urandom(20_000)
+
+
+@task(namespace="stop")
+def lengths(parts: list[bytes]) -> int:
+    return sum(map(len, parts))
+
+
+def test_a_full_disk_ends_the_run_with_nothing_half_written(tmp_path: Path) -> None:
+    (tmp_path / ".taskgraph").mkdir()
+    settings = Settings(tmp_path / ".taskgraph")
+
+    with Scheduler(settings, executor="inline") as scheduler:
+        scheduler.run(grow(-1))
+        backend = scheduler.backend
+        assert isinstance(backend, SqlBackend)
+        backend._connection().execute("PRAGMA max_page_count = 300")
+        with pytest.raises(DatabaseFullError, match="full"):
+            scheduler.run(lengths([grow(n) for n in range(200)]))
+
+    with SqlBackend(uri(tmp_path)) as again:
+        assert check(again) == []
+    with Scheduler(settings, executor="inline") as scheduler:
+        assert scheduler.run(lengths([grow(n) for n in range(200)])) == 200 * 20_000
+
+
+@task(namespace="stop")
+def die_once(marker: str) -> str:
+    path = Path(marker)
+    if not path.exists():
+        path.write_text("")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "alive"
+
+
+def test_a_killed_worker_is_an_error_that_says_so_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    (tmp_path / ".taskgraph").mkdir()
+
+    with Scheduler(Settings(tmp_path / ".taskgraph"), executor="processes") as scheduler:
+        with pytest.raises(WorkerLostError, match=r"stop\.die_once"):
+            scheduler.run(die_once(str(tmp_path / "marker")))
+        assert scheduler.run(die_once(str(tmp_path / "marker"))) == "alive"
+
+    with SqlBackend(uri(tmp_path)) as backend:
+        assert check(backend) == []
