@@ -80,6 +80,8 @@ class Finisher:
         try:
             is_waiting = self._graph.plant(value, job, job)
         except UnknownTaskError as error:
+            for node in job.nodes.values():
+                node.phase = Phase.DROPPED
             self.fail(job, error, job)
             return
         if not is_waiting:

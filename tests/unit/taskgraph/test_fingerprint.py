@@ -64,9 +64,8 @@ def test_the_source_starts_at_def_without_decorators() -> None:
 
 
 def test_without_a_source_the_compiled_code_counts() -> None:
-    made: list[Any] = []
-    for text in ("lambda x: x + 1", "lambda x: x + 1", "lambda x: x + 2", "lambda y: abs(y)"):
-        made.append(eval(text))
+    texts = ("lambda x: x + 1", "lambda x: x + 1", "lambda x: x + 2", "lambda y: abs(y)")
+    made = [eval(text) for text in texts]
 
     one, same, other, third = (fingerprint(each).code_hash for each in made)
 

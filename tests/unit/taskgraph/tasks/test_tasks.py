@@ -225,7 +225,7 @@ def test_a_task_without_a_definition_keeps_its_hash_and_cannot_be_run() -> None:
 
 
 def test_an_unknown_task_names_the_nearest() -> None:
-    with pytest.raises(UnknownTaskError, match="unit.plain"):
+    with pytest.raises(UnknownTaskError, match=r"unit\.plain"):
         get_task_registry().get("unit.plane")
 
 
