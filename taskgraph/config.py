@@ -24,6 +24,11 @@ DATABASE_NAME: Final = "taskgraph.db"
 ENVIRONMENT_PREFIX: Final = "TASKGRAPH_"
 CONFIG_VARIABLE: Final = "TASKGRAPH_CONFIG"
 PROJECT_ROOT: Final = "project"
+# Settings that an executor of a type has no use for.
+_WITHOUT: Final[Mapping[str, tuple[str, ...]]] = {
+    "inline": ("max_workers", "start_method"),
+    "threads": ("start_method",),
+}
 BUILT_IN_EXECUTORS: Final = ("threads", "processes", "inline")
 
 _MIB: Final = 1024**2
@@ -120,8 +125,7 @@ class BackendSettings:
 
     Attributes:
         db_uri: URL of the database; a SQLite file in the config directory by default.
-        automigrate: Whether to upgrade an old database when it is opened. None: SQLite yes,
-            PostgreSQL no.
+        automigrate: Whether to upgrade an old database when it is opened. None: SQLite yes.
         synchronous: How hard SQLite makes sure of the disk: ``normal`` survives a killed process,
             ``full`` a power cut as well.
         max_value_size: Values whose bytes are more than this are not stored.
@@ -166,17 +170,15 @@ class ExecutorSettings:
     """``[executors.NAME]``: an executor that tasks can name.
 
     Attributes:
-        type: What it is: ``threads``, ``processes``, ``inline``, or the name of a plug-in.
+        type: What it is: ``threads``, ``processes`` or ``inline``.
         max_workers: How many calls run at once; None for the cores of this machine.
         start_method: How processes are made: ``spawn`` or ``forkserver``; None for the
             executor's own choice.
-        options: Further keys, for plug-ins only.
     """
 
     type: str = _setting(_TEXT, "")
     max_workers: int | None = _setting(_POSITIVE, None)
     start_method: str | None = _setting(_one_of("spawn", "forkserver"), None)
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _built_in_executors() -> dict[str, ExecutorSettings]:
@@ -228,8 +230,7 @@ def setting_names() -> Iterator[str]:
     for section in _OPEN_SECTIONS:
         yield f"{section}.NAME"
     for each in fields(ExecutorSettings):
-        if each.name != "options":
-            yield f"executors.NAME.{each.name}"
+        yield f"executors.NAME.{each.name}"
 
 
 # Finding and loading
@@ -510,18 +511,19 @@ def _executors(found: _Found) -> dict[str, ExecutorSettings]:
 def _executor(
     section: str, type_name: str, leaves: Mapping[tuple[str, ...], tuple[str, Any]]
 ) -> ExecutorSettings:
-    known = {each.name: each for each in fields(ExecutorSettings) if each.name != "options"}
+    known = {each.name: each for each in fields(ExecutorSettings)}
     values: dict[str, Any] = {"type": type_name}
-    options: dict[str, Any] = {}
     for path, (place, value) in leaves.items():
         name, *rest = path
-        if name in known:
-            _put(values, known[name], rest, (place, ".".join((section, *path)), value))
-        elif type_name in BUILT_IN_EXECUTORS:
+        if name not in known:
             raise _unknown(place, f"{section}.{name}", [f"{section}.{each}" for each in known])
-        else:
-            options[".".join(path)] = str(value) if isinstance(value, _Text) else value
-    return ExecutorSettings(**values, options=options)
+        _put(values, known[name], rest, (place, ".".join((section, *path)), value))
+        if type_name not in BUILT_IN_EXECUTORS:
+            choices = ", ".join(f'"{each}"' for each in BUILT_IN_EXECUTORS)
+            raise ConfigError(place, f"{section}.type: expected one of {choices}")
+        if name in _WITHOUT.get(type_name, ()):
+            raise ConfigError(place, f'{section}.{name}: has no meaning for "{type_name}"')
+    return ExecutorSettings(**values)
 
 
 def _folder(text: str, project: Path) -> Path:
@@ -547,8 +549,8 @@ DEFAULT_CONFIG: Final = """\
 # the environment. Relative paths start from the folder that .taskgraph lies in.
 
 [backend]
-# db_uri = "sqlite:///.taskgraph/taskgraph.db"   # or "postgresql://host/database"
-# automigrate = true            # upgrade an old database when it is opened (PostgreSQL: false)
+# db_uri = "sqlite:///.taskgraph/taskgraph.db"
+# automigrate = true            # upgrade an old database when it is opened 
 # synchronous = "normal"        # "full" survives a power cut as well, and is slower
 # max_value_size = "256 MiB"    # larger results are used, but not stored
 

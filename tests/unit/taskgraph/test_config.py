@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -234,13 +235,22 @@ def test_an_executor_needs_a_type_unless_it_is_built_in(config_dir: Path) -> Non
         load_settings(config_dir)
 
 
-def test_a_plug_in_executor_may_have_keys_of_its_own(config_dir: Path) -> None:
-    write(config_dir, '[executors.farm]\ntype = "slurm"\npartition = "long"\n')
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('[executors.farm]\ntype = "slurm"\n', "executors.farm.type: expected one of"),
+        ("[executors.inline]\nmax_workers = 3\n", 'has no meaning for "inline"'),
+        ('[executors.threads]\nstart_method = "spawn"\n', 'has no meaning for "threads"'),
+        ("[executors.farm]\nmax_workers = 3\n", "needs a type"),
+    ],
+)
+def test_an_executor_is_of_a_type_and_has_its_settings_only(
+    config_dir: Path, text: str, reason: str
+) -> None:
+    write(config_dir, text)
 
-    settings = load_settings(config_dir)
-
-    assert settings.executors["farm"].type == "slurm"
-    assert settings.executors["farm"].options == {"partition": "long"}
+    with pytest.raises(ConfigError, match=re.escape(reason)):
+        load_settings(config_dir)
 
 
 def test_a_built_in_executor_has_no_keys_of_its_own(config_dir: Path) -> None:
