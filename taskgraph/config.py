@@ -550,7 +550,7 @@ DEFAULT_CONFIG: Final = """\
 
 [backend]
 # db_uri = "sqlite:///.taskgraph/taskgraph.db"
-# automigrate = true            # upgrade an old database when it is opened 
+# automigrate = true            # upgrade an old database when it is opened
 # synchronous = "normal"        # "full" survives a power cut as well, and is slower
 # max_value_size = "256 MiB"    # larger results are used, but not stored
 
