@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from taskgraph.errors import ExecutorError, RemoteTaskError, WorkerLostError
@@ -78,6 +79,11 @@ class ProcessExecutor:
         self._size = max_workers or os.cpu_count() or 1
         self._method = start_method
         self._lock = threading.RLock()
+        # Futures that are done. They are looked at on a thread of our own: the pool calls back with
+        # its own lock held when a worker has died, and whatever touched the pool then (a submit,
+        # the last reference to it) would wait for that lock for ever.
+        self._done: SimpleQueue[Future[bytes] | None] = SimpleQueue()
+        self._collector: threading.Thread | None = None
         self._waiting: deque[tuple[Call, Inbox]] = deque()
         self._running: dict[Future[bytes], _Batch] = {}
         self._pool: ProcessPoolExecutor | None = None
@@ -106,6 +112,10 @@ class ProcessExecutor:
         assert inbox is not None, "start comes before submit"
         with self._lock:
             self._waiting.extend((call, inbox) for call in calls)
+            if self._collector is None:
+                name = f"taskgraph-{self.name}-outcomes"
+                self._collector = threading.Thread(target=self._collect, name=name, daemon=True)
+                self._collector.start()
         self._feed()
 
     def cancel(self, job_ids: Sequence[JobId]) -> list[JobId]:
@@ -127,6 +137,9 @@ class ProcessExecutor:
             self._is_stopping = True
             self._waiting.clear()
             pool, self._pool = self._pool, None
+            collector, self._collector = self._collector, None
+        if collector is not None:
+            self._done.put(None)
         if pool is not None:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -180,7 +193,7 @@ class ProcessExecutor:
             self._pool = self._make_pool()
             future = self._pool.submit(_run_batch, messages)
         self._running[future] = _Batch(sent, self._pool)
-        future.add_done_callback(self._on_done)
+        future.add_done_callback(self._done.put)
 
     def _make_pool(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
@@ -190,8 +203,12 @@ class ProcessExecutor:
             initargs=(list(sys.path), current_places()),
         )
 
+    def _collect(self) -> None:
+        while (future := self._done.get()) is not None:
+            self._on_done(future)
+
     def _on_done(self, future: Future[bytes]) -> None:
-        """Hand over outcomes; called on a thread of the pool."""
+        """Hand over outcomes, or what became of a message instead."""
         with self._lock:
             batch = self._running.pop(future, None)
         if batch is None or future.cancelled():
