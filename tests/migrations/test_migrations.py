@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -96,9 +97,8 @@ def test_upgrading_again_changes_nothing(tmp_path: Path) -> None:
         backend.migrate()
 
         assert backend.check_cache([CacheQuery(key(1))]) == before
-        (count,) = backend.database.connect().execute(
-            "SELECT count(*) FROM taskgraph_version"
-        ).fetchone()  # fmt: skip
+        with closing(backend.database.connect()) as connection:
+            (count,) = connection.execute("SELECT count(*) FROM taskgraph_version").fetchone()
         assert count == 1
 
 
@@ -125,8 +125,11 @@ def test_newer_schema_is_not_migrated_either(tmp_path: Path) -> None:
     SqlBackend(_uri(tmp_path)).__enter__().close()
     _set_version(tmp_path, "99.0")
 
-    with pytest.raises(DatabaseVersionError, match="too new"):
-        SqlBackend(_uri(tmp_path)).migrate("1.0")
+    with (
+        closing(SqlBackend(_uri(tmp_path))) as backend,
+        pytest.raises(DatabaseVersionError, match="too new"),
+    ):
+        backend.migrate("1.0")
 
 
 def test_without_leave_nothing_is_created(tmp_path: Path) -> None:
