@@ -121,6 +121,9 @@ class SqlBackend:
             schema.prepare(self.database, driver, self._automigrate if migrate is None else migrate)
         except BaseException:
             driver.close()
+            # Migrations have connections of their own, which nobody else would close.
+            if self._owns_database:
+                self.database.close()
             raise
         self._driver = driver
         self._closed = False
