@@ -16,6 +16,7 @@ from taskgraph.expression import SchedulerExpression
 from taskgraph.hashing import CallHash, TaskHash, ValueHash
 from taskgraph.records import CacheAnswer, CacheQuery, StoredResult
 from taskgraph.tasks.options import CacheCheckValid, CacheScope
+from taskgraph.tasks.registry import AnyTask, get_task_registry
 from taskgraph.values import codec
 from taskgraph.values.failures import ERROR_TYPE
 from taskgraph.values.stored import UNSTORED
@@ -28,7 +29,7 @@ class Reason(StrEnum):
     ABSENT = "no result is recorded for this code and these arguments"
     DAMAGED = "the recorded result is damaged"
     INVALID = "the recorded result no longer matches the world"
-    UNKNOWN_TASK = "the recorded result calls a task that is not defined any more"
+    UNPLANTED = "the recorded result calls what cannot be called any more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,14 @@ def _is_usable(result: StoredResult) -> bool:
     return result.format != UNSTORED and result.type != ERROR_TYPE
 
 
+def _hash_of(task: AnyTask) -> TaskHash | None:
+    try:
+        return task.hash
+    except Exception:
+        # A task without a hash cannot run; that is its own error, and no other call's.
+        return None
+
+
 class CurrentTasks:
     """The hashes of all tasks as they are defined now, made at the first shallow look-up."""
 
@@ -120,9 +129,7 @@ class CurrentTasks:
     def cover(self, wanted: frozenset[TaskHash]) -> bool:
         """Tell whether all of these tasks are still defined as they were."""
         if self._hashes is None:
-            from taskgraph.tasks.registry import get_task_registry
-
-            self._hashes = get_task_registry().task_hashes
+            self._hashes = {h for each in get_task_registry() if (h := _hash_of(each)) is not None}
         return wanted <= self._hashes
 
 

@@ -15,7 +15,6 @@ from taskgraph.engine.cache import Hit, Miss, Reason
 from taskgraph.engine.jobs import Job, Node, Operation, Phase
 from taskgraph.engine.recorder import Recorder, name_of_unstored
 from taskgraph.engine.reduction import Graph
-from taskgraph.errors import UnknownTaskError
 from taskgraph.events import CacheEntryRefused, Event, JobCached, JobDone, JobFailed, ResultUnstored
 from taskgraph.expression import Expression, SchedulerExpression, TaskExpression
 from taskgraph.hashing import EvalHash, TaskHash, hash_call
@@ -74,12 +73,16 @@ class Finisher:
             self._notify(ResultUnstored(job.id, job.task.fullname, reason))
 
     def _take_result(self, job: Job, value: Any) -> None:
-        """Take what a body gave: a value, or expressions that are child calls."""
+        """Take what a body gave: a value, or expressions that are child calls.
+
+        Children that cannot be made (a task that is not defined, or that has no hash) fail the
+        call that wrote them down.
+        """
         job.template = value
         job.phase = Phase.REDUCING
         try:
             is_waiting = self._graph.plant(value, job, job)
-        except UnknownTaskError as error:
+        except Exception as error:
             for node in job.nodes.values():
                 node.phase = Phase.DROPPED
             self.fail(job, error, job)
@@ -104,10 +107,11 @@ class Finisher:
         job.phase = Phase.REDUCING
         try:
             is_waiting = self._graph.plant(hit.value, job, job)
-        except UnknownTaskError as error:
+        except Exception as error:
+            # The body runs again, and gives what can be called now or fails by itself.
             self._forget_children(job)
             self._notify(
-                CacheEntryRefused(job.task.fullname, Miss(Reason.UNKNOWN_TASK, error.name).text)
+                CacheEntryRefused(job.task.fullname, Miss(Reason.UNPLANTED, str(error)).text)
             )
             return False
         if not is_waiting:
@@ -163,7 +167,7 @@ class Finisher:
         operation.phase = Phase.REDUCING
         try:
             is_waiting = self._graph.plant(value, owner, operation)
-        except UnknownTaskError as error:
+        except Exception as error:
             self._graph.fail(operation, error, owner)
             return
         if not is_waiting:
@@ -209,8 +213,8 @@ class Finisher:
             try:
                 if self._graph.plant(wanted, job, job):
                     return
-            except UnknownTaskError as unknown:
-                resume = _raiser(generator, unknown)
+            except Exception as unplanted:
+                resume = _raiser(generator, unplanted)
                 continue
             resume = _sender(generator, wanted)
 

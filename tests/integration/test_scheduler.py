@@ -697,3 +697,19 @@ def test_a_result_that_is_too_large_is_returned_and_not_stored(tmp_path: Path) -
 
     (unstored,) = [each for each in observer.events if isinstance(each, ResultUnstored)]
     assert "max_value_size" in unstored.reason
+
+
+def test_a_task_without_a_hash_fails_the_call_that_wrote_it_down_and_no_other(
+    scheduler: Scheduler,
+) -> None:
+    @task(name="unhashable", namespace="sched", hash_includes=[threading.Lock()])
+    def unhashable() -> int:
+        return 1
+
+    with pytest.raises(UnhashableValueError, match="hash_includes"):
+        scheduler.run([unhashable(), inc(1)])
+    assert scheduler.run(catch(unhashable(), UnhashableValueError, recover)).startswith("recovered")
+    shallow = fan.options(check_valid="shallow")
+    assert scheduler.run(shallow(2)) == [1, 2]
+    assert scheduler.run(shallow(2)) == [1, 2]
+    del get_task_registry()._tasks["sched.unhashable"]
