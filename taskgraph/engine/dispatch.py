@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from taskgraph.engine.cache import CurrentTasks, Hit, Miss, Reason, decide, query_of, scope_of
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.inbox import QueueInbox
-from taskgraph.engine.jobs import Job, Node, Operation, Phase
+from taskgraph.engine.jobs import SETTLED, Job, Node, Operation, Phase
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import Recorder
 from taskgraph.engine.reduction import Graph
@@ -85,6 +85,10 @@ class Dispatcher:
         unread: list[tuple[Job, list[Any]]] = []
         for node in nodes:
             if node.phase is not Phase.WAITING:
+                continue
+            if node.owner is not None and node.owner.phase in SETTLED:
+                # Its error was caught, or was final: nobody needs this any more.
+                node.phase = Phase.DROPPED
                 continue
             node.phase = Phase.READY
             if isinstance(node, Operation):

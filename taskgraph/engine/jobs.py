@@ -38,6 +38,9 @@ class Phase(IntEnum):
     DROPPED = 7  # an input failed: it never ran
 
 
+SETTLED = frozenset({Phase.DONE, Phase.FAILED, Phase.DROPPED})
+
+
 class Wait:
     """What a node waits for: a number of others. A new wait makes an old one void."""
 
@@ -220,6 +223,8 @@ class Job(Node):
 
     def let_go(self) -> None:
         """Drop what is needed no more once the job is recorded: a run may have millions."""
+        if any(each.phase not in SETTLED for each in self.nodes.values()):
+            return  # an error was caught, and children that run still look up their inputs here
         # Nothing is added to these any more: all jobs that are done share the same empty ones.
         self.nodes = _NO_NODES
         self.children = _NO_JOBS

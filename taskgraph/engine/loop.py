@@ -19,9 +19,12 @@ from __future__ import annotations
 import gc
 import os
 import random
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from taskgraph.engine.dispatch import Dispatcher, Looker
@@ -41,7 +44,7 @@ from taskgraph.records import ExecutionRecord, JobId, PackedValue, State
 from taskgraph.tasks.options import NO_OPTIONS, merge_options
 from taskgraph.tasks.registry import get_task_registry
 from taskgraph.tasks.task import Task
-from taskgraph.worker import now
+from taskgraph.worker import now, running_task
 
 _CHUNK = 1_000  # ready jobs that are looked up and submitted together
 _GRACE = 0.002  # seconds to wait for the next outcome before rows are committed
@@ -90,17 +93,25 @@ class Engine:
         )
         self._task_hashes: dict[int, tuple[Task[..., Any], TaskHash]] = {}
         self._new_id = _id_maker()
+        self._is_waiting = False
+        self._is_interrupted = False
 
     # The run as a whole
 
     def run(self, root_expr: TaskExpression) -> Any:
         """Reduce the root expression; returns its value or raises the error of the task."""
-        with _rare_collections():
+        with _rare_collections(), _interrupts(self._on_interrupt):
             return self._run(root_expr)
 
     def tell(self, event: Event) -> None:
         """Have observers told of something that happened elsewhere; from any thread."""
         self._inbox.call_soon(lambda: self._notify(event))
+
+    def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:
+        """Let a Ctrl-C end a body or a wait at once, but never the adding of rows half-way."""
+        if self._is_waiting or running_task() is not None:
+            raise KeyboardInterrupt
+        self._is_interrupted = True
 
     def _run(self, root_expr: TaskExpression) -> Any:
         started = time.monotonic()
@@ -204,6 +215,8 @@ class Engine:
                 if graph.ready:  # there are more: what came back meanwhile must not pile up
                     self._receive(0)
             self._recorder.flush_if_due()
+            if self._is_interrupted:
+                raise KeyboardInterrupt
 
     def _wait(self, root: Job) -> None:
         """Wait for outcomes; rows are committed while there is nothing else to do."""
@@ -225,7 +238,13 @@ class Engine:
         self._recorder.announce_slow()
 
     def _receive(self, timeout: float) -> bool:
-        messages = self._inbox.take(timeout)
+        if self._is_interrupted:
+            raise KeyboardInterrupt
+        self._is_waiting = timeout > 0
+        try:
+            messages = self._inbox.take(timeout)
+        finally:
+            self._is_waiting = False
         for message in messages:
             if not isinstance(message, Returned | Raised):
                 message()
@@ -271,6 +290,20 @@ class Engine:
     def _notify(self, event: Event) -> None:
         for observer in self._observers:
             observer.notify(event)
+
+
+@contextmanager
+def _interrupts(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Have a Ctrl-C handled by the engine, where Python's own handler is in force."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager

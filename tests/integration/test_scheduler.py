@@ -713,3 +713,55 @@ def test_a_task_without_a_hash_fails_the_call_that_wrote_it_down_and_no_other(
     assert scheduler.run(shallow(2)) == [1, 2]
     assert scheduler.run(shallow(2)) == [1, 2]
     del get_task_registry()._tasks["sched.unhashable"]
+
+
+def test_children_that_outlive_a_caught_error_are_recorded(project: Settings) -> None:
+    @task(namespace="sched")
+    def fail_soon() -> int:
+        time.sleep(0.05)
+        raise ValueError("soon")
+
+    @task(namespace="sched")
+    def outlive(x: int) -> int:
+        time.sleep(0.15)
+        ran.append("outlive")
+        return x
+
+    @task(namespace="sched")
+    def never(x: int) -> int:
+        ran.append("never")
+        return x
+
+    expr = catch([fail_soon(), never(outlive(inc(1)))], ValueError, recover)
+    with Scheduler(project, executor="threads") as scheduler:
+        assert scheduler.run([expr, outlive(add(5, 5))]) == ["recovered from soon", 10]
+
+    assert "never" not in ran
+    with SqlBackend(f"sqlite:///{project.config_dir / 'taskgraph.db'}") as backend:
+        assert check(backend) == []
+
+
+def test_ctrl_c_while_rows_are_added_does_not_leave_half_of_a_call(
+    project: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+    import signal
+
+    from taskgraph.engine import recorder
+
+    original = recorder.hash_argument
+
+    def interrupted(*args: Any) -> str:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.001)  # the signal is here before the row is
+        return original(*args)
+
+    with Scheduler(project, executor="inline") as scheduler:
+        monkeypatch.setattr(recorder, "hash_argument", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            scheduler.run([inc(inc(1))])
+        monkeypatch.undo()
+        assert scheduler.run([inc(inc(1))]) == [3]
+
+    with SqlBackend(f"sqlite:///{project.config_dir / 'taskgraph.db'}") as backend:
+        assert check(backend) == []
