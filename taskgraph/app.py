@@ -81,6 +81,7 @@ class Scheduler:
         # One run at a time: a second thread waits here until the first run is recorded.
         self._running = threading.Lock()
         self._engine: Engine | None = None
+        self._runner: int | None = None
         self._is_closed = False
 
     def _open_backend(self, backend: Backend | str | None, is_given: bool) -> Backend:
@@ -115,11 +116,13 @@ class Scheduler:
         if self._is_closed:
             raise SchedulerError("This scheduler was closed. Make a new one.")
         outer = running_task()
-        if outer is not None and self._running.locked():
-            # Its own thread would wait for the run that waits for this task.
+        is_own_thread = self._runner == threading.get_ident()
+        if is_own_thread or (outer is not None and self._running.locked()):
+            # This thread would wait for the run that waits for it.
+            who = outer or "What runs on the scheduler's own thread"
             raise SchedulerError(
-                f"{outer} runs in this scheduler and cannot start another run in it. Return the "
-                "expression instead: it is evaluated as a child call."
+                f"{who} is part of a run of this scheduler and cannot start another run in it. "
+                "Return the expression instead: it is evaluated as a child call."
             )
         self._say_where_results_go()
         root = _root_of(expr)
@@ -132,7 +135,11 @@ class Scheduler:
             max_value_size=self.settings.backend.max_value_size,
         )
         with self._running:
-            return self._run(root, run_options)  # type: ignore[no-any-return]  # expr's value
+            self._runner = threading.get_ident()
+            try:
+                return self._run(root, run_options)  # type: ignore[no-any-return]  # expr's value
+            finally:
+                self._runner = None
 
     def _run(self, root: TaskExpression, run_options: RunOptions) -> Any:
         from taskgraph_backend.leases import this_process

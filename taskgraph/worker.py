@@ -73,10 +73,22 @@ def weigh_result(
         return pack(value, max_size=max_size), None
     except (UnhashableValueError, UnstorableValueError) as error:
         return None, str(error)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         # The value's own hooks (__getstate__, __reduce__, a ValueKind) may raise anything. The
         # result is kept and its job recorded as uncached; hours of work are not thrown away.
-        return None, f"{type(error).__name__}: {error}"
+        return None, describe_error(error)
+
+
+def describe_error(error: BaseException) -> str:
+    """Return an exception in one line, whatever its own methods do."""
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except Exception:
+        return f"{name} (its text cannot be shown)"
+    return f"{name}: {text}" if text else name
 
 
 def frames_of(trace: TracebackType | None) -> tuple[FrameRecord, ...]:

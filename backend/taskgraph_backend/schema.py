@@ -7,6 +7,7 @@ itself. Whether anything must be done is one small query; alembic is imported on
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -191,13 +192,18 @@ def migrate_to(
         )
 
 
+_alembic = threading.Lock()
+
+
 def _run_alembic(connection: Connection, goal: DBVersionInfo, *, down: bool) -> None:
     from alembic import command
 
     config = _config()
     config.attributes["connection"] = connection
     change = command.downgrade if down else command.upgrade
-    change(config, goal.migration_id)
+    # Alembic keeps the migration that runs in globals of its own: one at a time in a process.
+    with _alembic:
+        change(config, goal.migration_id)
 
 
 def _config() -> Config:

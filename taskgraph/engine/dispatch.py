@@ -98,8 +98,13 @@ class Dispatcher:
             if self.is_draining:
                 node.phase = Phase.DROPPED
                 continue
-            evaluate_inputs(node)
-            files = find_unread(node)
+            try:
+                evaluate_inputs(node)
+                files = find_unread(node)
+            except Exception as error:
+                # A container that refuses the value of an expression in it.
+                self._finisher.fail(node, error, node)
+                continue
             if files:
                 unread.append((node, files))
             else:

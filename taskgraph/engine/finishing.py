@@ -22,7 +22,7 @@ from taskgraph.ports import Raised, Returned
 from taskgraph.records import PackedValue, State
 from taskgraph.values.failures import ErrorValue
 from taskgraph.values.pack import pack_unstored
-from taskgraph.worker import frames_of, now, weigh_result
+from taskgraph.worker import describe_error, frames_of, now, weigh_result
 
 
 class Finisher:
@@ -141,7 +141,7 @@ class Finisher:
         if leader.phase is Phase.FAILED:
             assert leader.error is not None
             self._recorder.add_finished(job, State.FAILED)
-            self._notify(JobFailed(job.id, job.task.fullname, repr(leader.error)))
+            self._notify(JobFailed(job.id, job.task.fullname, describe_error(leader.error)))
             self._graph.fail(job, leader.error, leader.origin or leader)
         else:
             job.value = leader.value
@@ -202,7 +202,9 @@ class Finisher:
                 job.generator = None
                 self._take_result(job, stop.value)
                 return
-            except Exception as error:
+            except BaseException as error:
+                if isinstance(error, KeyboardInterrupt) and error is not job.error:
+                    raise
                 job.generator = None
                 job.frames = frames_of(error.__traceback__)
                 origin = job.origin if error is job.error and job.origin is not None else job
@@ -230,11 +232,24 @@ class Finisher:
             return
         if isinstance(node, Operation):
             assert node.owner is not None
-            node.value = node.owner.resolved(node.template)
+            try:
+                node.value = node.owner.resolved(node.template)
+            except Exception as error:
+                self._graph.fail(node, error, node.owner)
+                return
             self._graph.settle(node)
             return
         assert isinstance(node, Job)
-        value = node.resolved(node.template)
+        try:
+            value = node.resolved(node.template)
+        except Exception as error:
+            # A value that its container refuses: an unhashable one in a set, or a class's own
+            # __new__ or __copy__ that raises.
+            if node.generator is not None:
+                self._step(node, _raiser(node.generator, error))
+            else:
+                self.fail(node, error, node)
+            return
         if node.generator is not None:
             self._step(node, _sender(node.generator, value))
             return
@@ -339,7 +354,7 @@ class Finisher:
             job.call_hash = hash_call(job.task_hash, job.args_hash, job.value_hash, children)
             job.subtree = _subtree_of(job)
         self._recorder.add_finished(job, State.FAILED)
-        self._notify(JobFailed(job.id, job.task.fullname, repr(error)))
+        self._notify(JobFailed(job.id, job.task.fullname, describe_error(error)))
         self._graph.fail(job, error, origin)
 
 

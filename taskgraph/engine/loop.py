@@ -23,7 +23,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -125,9 +125,9 @@ class Engine:
                 self._advance()
                 if root.phase not in _SETTLED:
                     self._wait(root)
-            if root.phase is Phase.FAILED:
-                self._drain()
-            else:
+            # After an error, caught or not, there may be siblings that still run.
+            self._drain()
+            if root.phase is Phase.DONE:
                 state = State.COMPLETED
             self._end(root, state)
         except DatabaseError:
@@ -140,7 +140,10 @@ class Engine:
             # now is kept, the rest is written down as cancelled.
             is_wanted = isinstance(error, DryRunResult | KeyboardInterrupt)
             state = State.CANCELLED if is_wanted else State.FAILED
+            self._is_interrupted = False
+            self._dispatcher.is_draining = True
             self._dispatcher.cancel_waiting()
+            self._receive(0)
             self._end(root, state)
             raise
         finally:
@@ -179,7 +182,8 @@ class Engine:
     def _raise(self, root: Job) -> None:
         assert root.error is not None
         trace = trace_of(root.origin or root, root.error)
-        root.error.__taskgraph_trace__ = trace  # type: ignore[attr-defined]  # read by the front end
+        with suppress(Exception):  # a frozen exception goes without
+            root.error.__taskgraph_trace__ = trace  # type: ignore[attr-defined]  # for the front end
         raise root.error
 
     def _drain(self) -> None:

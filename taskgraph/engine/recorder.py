@@ -230,6 +230,7 @@ class Recorder:
 
     def cancel_open(self) -> None:
         """Write down as cancelled what was shown as running and will not end in this run."""
+        self._running.clear()  # what was not shown as running yet never will be
         for job in self._open.values():
             self._jobs[job.id] = self._unfinished(job, State.CANCELLED)
             self._touch()

@@ -9,6 +9,7 @@ from taskgraph.engine.jobs import Job
 from taskgraph.expression import TaskExpression
 from taskgraph.ports import FrameRecord
 from taskgraph.values.preview import preview
+from taskgraph.worker import describe_error
 
 _MOST_JOBS = 30
 
@@ -65,8 +66,8 @@ def trace_of(origin: Job, error: BaseException) -> TaskTrace:
     while job is not None:
         jobs.append(job)
         job = job.owner
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return TaskTrace(tuple(_frame_of(each) for each in reversed(jobs)), origin.frames, text)
+    tasks = tuple(_frame_of(each) for each in reversed(jobs))
+    return TaskTrace(tasks, origin.frames, describe_error(error))
 
 
 def _frame_of(job: Job) -> TaskFrame:

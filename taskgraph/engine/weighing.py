@@ -105,7 +105,17 @@ def _weigh_argument(job: Job, argument: WeighedArgument, label: str) -> Weight:
             name = ValueHash(hash_record("unstored argument", job.id, label))
             argument.packed = pack_unstored(argument.value, name)
             return Weight(name)
-    return weigh_value(argument.value, f"args.{label.lstrip('*')}")
+    try:
+        return weigh_value(argument.value, f"args.{label.lstrip('*')}")
+    except Exception:
+        if not isinstance(job.expr, SchedulerExpression):
+            raise
+        # A scheduler task is given calls and not values. What has no hash in them is the calls'
+        # own affair: config_args do not count there, and `catch` may recover from the rest.
+        job.is_uncacheable = True
+        name = ValueHash(hash_record("unstored argument", job.id, label))
+        argument.packed = pack_unstored(argument.value, name)
+        return Weight(name)
 
 
 def _weigh_ignored(argument: WeighedArgument) -> None:

@@ -27,7 +27,7 @@ from taskgraph.records import JobId, PackedValue
 from taskgraph.tasks.registry import get_task_registry
 from taskgraph.values import codec
 from taskgraph.values.places import FilePlaces, current_places, use_places
-from taskgraph.worker import now, run_call
+from taskgraph.worker import describe_error, now, run_call
 
 # Calls that are given to the pool ahead of time, for each worker: enough that none is idle while
 # outcomes travel, few enough that a cancelled run leaves little behind.
@@ -192,6 +192,12 @@ class ProcessExecutor:
         except BrokenProcessPool:
             self._pool = self._make_pool()
             future = self._pool.submit(_run_batch, messages)
+        except Exception as error:
+            # No more processes, no more memory, or an interpreter that is ending.
+            reason = ExecutorError(f"executor {self.name!r} cannot start a worker: {error}")
+            for call, inbox in sent:
+                inbox.deliver([Raised(call.job_id, reason, (), now(), now())])
+            return
         self._running[future] = _Batch(sent, self._pool)
         future.add_done_callback(self._done.put)
 
@@ -216,7 +222,10 @@ class ProcessExecutor:
         error = future.exception()
         calls = [call for call, _ in batch.calls]
         if error is None:
-            outcomes = _decode_outcomes(future.result(), calls)
+            try:
+                outcomes = _decode_outcomes(future.result(), calls)
+            except Exception as damaged:
+                outcomes = [Raised(each.job_id, damaged, (), now(), now()) for each in calls]
             with self._lock:
                 for call, outcome in zip(calls, outcomes, strict=False):
                     self._learn(call, outcome)
@@ -260,7 +269,8 @@ def _loaded_code() -> frozenset[tuple[str, int, int]]:
 
 def _encode_call(call: Call) -> bytes:
     function = reference_to(call.fullname, call.func) or call.func
-    return codec.dumps((call.job_id, call.fullname, function, call.args, call.kwargs))
+    most = call.max_value_size
+    return codec.dumps((call.job_id, call.fullname, function, call.args, call.kwargs, most))
 
 
 def reference_to(fullname: str, func: Callable[..., Any]) -> FunctionReference | None:
@@ -300,12 +310,17 @@ def _run_batch(messages: list[bytes]) -> bytes:
 
 
 def _run_message(message: bytes) -> tuple[Any, ...]:
-    job_id, fullname, function, args, kwargs = codec.loads(message)
+    try:
+        job_id, fullname, function, args, kwargs, most = codec.loads(message)
+    except Exception as error:
+        # An argument that can be sent and not be made again fails its own call; the scheduler
+        # knows by the order which that was.
+        return _encode_outcome(Raised(JobId(""), error, (), now(), now()))
     try:
         func = _find(function) if isinstance(function, FunctionReference) else function
     except Exception as error:
         return _encode_outcome(Raised(job_id, error, (), now(), now()))
-    return _encode_outcome(run_call(Call(job_id, fullname, func, args, kwargs)))
+    return _encode_outcome(run_call(Call(job_id, fullname, func, args, kwargs, most)))
 
 
 def _find(reference: FunctionReference) -> Callable[..., Any]:
@@ -339,7 +354,7 @@ def _encode_outcome(outcome: Outcome) -> tuple[Any, ...]:
         codec.loads(sent)
     except Exception:
         # Many exceptions cannot be pickled, or not be made again from what was.
-        sent = codec.dumps(RemoteTaskError(f"{type(outcome.error).__name__}: {outcome.error}"))
+        sent = codec.dumps(RemoteTaskError(describe_error(outcome.error)))
     return (False, sent, outcome.frames, outcome.started, outcome.ended)
 
 

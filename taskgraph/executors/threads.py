@@ -8,9 +8,9 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 
-from taskgraph.ports import Call, Inbox
+from taskgraph.ports import Call, Inbox, Raised
 from taskgraph.records import JobId
-from taskgraph.worker import run_call
+from taskgraph.worker import now, run_call
 
 # While threads run Python code, the scheduler gets the interpreter back only after a switch
 # interval: with the default of 5 ms a commit of many rows takes hundreds of milliseconds.
@@ -92,7 +92,13 @@ class ThreadExecutor:
                     return
                 continue
             # Each outcome is handed over at once: the next call may take an hour.
-            inbox.deliver([run_call(call)])
+            try:
+                outcome = run_call(call)
+            except BaseException as error:
+                # Nothing that gets here is a task's own; the scheduler waits for an answer all
+                # the same, and this thread for the next call.
+                outcome = Raised(call.job_id, error, (), now(), now())
+            inbox.deliver([outcome])
 
     def _rest(self) -> bool:
         """Wait for calls; False if there will be none."""

@@ -275,3 +275,38 @@ def test_a_task_of_an_importable_module_travels_by_name() -> None:
     assert reference is not None
     assert reference.module == __name__
     assert reference_to("contract.importable", double) is None
+
+
+def test_a_result_that_is_too_large_is_not_packed(executor: Executor, inbox: Inbox) -> None:
+    executor.submit([call("a", bytes, 5_000)._replace(max_value_size=1_000)])
+    inbox.wait(1)
+
+    outcome = inbox.outcomes["a"]
+    assert isinstance(outcome, Returned)
+    assert len(outcome.value) == 5_000
+    assert outcome.packed is None
+    assert "max_value_size" in str(outcome.unstored)
+
+
+class Treacherous:
+    """Can be sent, and cannot be made again."""
+
+    def __reduce__(self) -> Any:
+        return _refuse, ()
+
+
+def _refuse() -> None:
+    raise ValueError("not here")
+
+
+def test_an_argument_that_cannot_be_made_again_fails_its_own_call_only() -> None:
+    executor = ProcessExecutor(max_workers=1)
+    inbox = Inbox()
+    executor.start(inbox)
+
+    executor.submit([call("a", double, Treacherous()), call("b", double, 1)])
+    inbox.wait(2)
+    executor.stop()
+
+    assert isinstance(inbox.outcomes["a"], Raised)
+    assert isinstance(inbox.outcomes["b"], Returned)

@@ -765,3 +765,122 @@ def test_ctrl_c_while_rows_are_added_does_not_leave_half_of_a_call(
 
     with SqlBackend(f"sqlite:///{project.config_dir / 'taskgraph.db'}") as backend:
         assert check(backend) == []
+
+
+def test_config_args_do_not_count_below_a_scheduler_task_either(scheduler: Scheduler) -> None:
+    @task(namespace="sched", config_args=["lock"])
+    def locked(x: int, lock: Any) -> int:
+        ran.append("locked")
+        return x
+
+    for _ in range(2):
+        lock = threading.Lock()
+        assert scheduler.run([locked(1, lock), cond(True, locked(1, lock))]) == [1, 1]
+
+    assert ran == ["locked"]
+
+
+def test_catch_recovers_from_an_argument_without_a_hash(scheduler: Scheduler) -> None:
+    expr = catch(inc(threading.Lock()), UnhashableValueError, recover)  # type: ignore[arg-type]
+
+    assert scheduler.run(expr).startswith("recovered from args.x")
+
+
+def test_a_run_from_the_scheduler_s_own_thread_is_refused(scheduler: Scheduler) -> None:
+    @scheduler_task(namespace="sched")
+    def nest(expr: Any) -> Any:
+        scheduler.run(inc(3))
+        yield expr
+
+    with pytest.raises(SchedulerError, match="child call"):
+        scheduler.run(nest(inc(1)))
+
+
+class Stubborn:
+    """Has a hash, and ends whoever pickles it."""
+
+    def __taskgraph_hash__(self) -> str:
+        return "stubborn"
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise SystemExit(1)
+
+
+def test_a_result_whose_hooks_raise_anything_is_used_and_unstored(scheduler: Scheduler) -> None:
+    @task(namespace="sched")
+    def make() -> Any:
+        return Stubborn()
+
+    assert isinstance(scheduler.run(make()), Stubborn)
+    assert events(scheduler, ResultUnstored)
+
+
+def test_a_value_that_its_container_refuses_is_an_error_of_the_call(scheduler: Scheduler) -> None:
+    @task(namespace="sched")
+    def make_list() -> list[int]:
+        return [1]
+
+    @task(namespace="sched")
+    def put_into_a_set() -> Any:
+        return {make_list()}  # type: ignore[arg-type]  # not hashable: that is the point
+
+    @task(namespace="sched")
+    def size(values: Any) -> int:
+        return len(values)
+
+    assert scheduler.run(catch(put_into_a_set(), TypeError, recover)).startswith("recovered")
+    assert scheduler.run(catch(size({make_list()}), TypeError, recover)).startswith("recovered")  # type: ignore[arg-type]
+
+
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+def test_an_exception_that_cannot_be_shown_is_raised_all_the_same(scheduler: Scheduler) -> None:
+    @task(namespace="sched")
+    def unprintable() -> None:
+        raise Unprintable
+
+    with pytest.raises(Unprintable):
+        scheduler.run(unprintable())
+
+
+def test_an_error_outside_of_exception_is_recorded_with_its_siblings(project: Settings) -> None:
+    @task(namespace="sched")
+    def abort() -> None:
+        time.sleep(0.02)
+        raise Abort("out")
+
+    @task(namespace="sched")
+    def slow() -> int:
+        time.sleep(0.1)
+        ran.append("slow")
+        return 7
+
+    with Scheduler(project, executor="threads") as scheduler:
+        with pytest.raises(Abort):
+            scheduler.run([slow(), abort()])
+        assert scheduler.run(slow()) == 7
+
+    assert ran == ["slow"]
+
+
+def test_no_job_is_left_running_after_a_run(project: Settings) -> None:
+    @task(namespace="sched")
+    def interrupt() -> None:
+        time.sleep(0.25)
+        raise KeyboardInterrupt
+
+    with Scheduler(project, executor="inline") as scheduler, pytest.raises(KeyboardInterrupt):
+        scheduler.run([inc(1), interrupt(), inc(2)])
+
+    with SqlBackend(f"sqlite:///{project.config_dir / 'taskgraph.db'}") as backend:
+        from taskgraph_backend.query import Reader
+
+        with Reader(backend) as reader:
+            states = {each.state_type for each in reader.query(models.Job).all()}
+        assert check(backend) == []
+    assert "RUNNING" not in states
