@@ -83,8 +83,7 @@ class Finisher:
         try:
             is_waiting = self._graph.plant(value, job, job)
         except Exception as error:
-            for node in job.nodes.values():
-                node.phase = Phase.DROPPED
+            job.drop_waiting()
             self.fail(job, error, job)
             return
         if not is_waiting:
@@ -110,9 +109,8 @@ class Finisher:
         except Exception as error:
             # The body runs again, and gives what can be called now or fails by itself.
             self._forget_children(job)
-            self._notify(
-                CacheEntryRefused(job.task.fullname, Miss(Reason.UNPLANTED, str(error)).text)
-            )
+            miss = Miss(Reason.UNPLANTED, describe_error(error))
+            self._notify(CacheEntryRefused(job.task.fullname, miss.text))
             return False
         if not is_waiting:
             job.value = hit.value
@@ -121,8 +119,7 @@ class Finisher:
         return True
 
     def _forget_children(self, job: Job) -> None:
-        for node in job.nodes.values():
-            node.phase = Phase.DROPPED
+        job.drop_waiting()
         job.nodes = {}
         job.children = []
         job.is_cached = False
@@ -318,8 +315,7 @@ class Finisher:
             self._recorder.add_value(job.reduction)
         assert job.args_hash is not None
         if job.call_hash is None:
-            children = [each.call_hash for each in job.children if each.call_hash is not None]
-            job.call_hash = hash_call(job.task_hash, job.args_hash, job.value_hash, children)
+            job.call_hash = hash_call(job.task_hash, job.args_hash, job.value_hash, job.child_calls)
             job.subtree = _subtree_of(job)
         if isinstance(job.expr, TaskExpression):
             job.expr.call_hash = job.call_hash
@@ -350,8 +346,7 @@ class Finisher:
             packed = self._pack_here(job, failure)
             job.value_hash = packed.values[0].value_hash if packed else name_of_unstored(job.id)
             self._recorder.add_value(packed or pack_unstored(failure, job.value_hash))
-            children = [each.call_hash for each in job.children if each.call_hash is not None]
-            job.call_hash = hash_call(job.task_hash, job.args_hash, job.value_hash, children)
+            job.call_hash = hash_call(job.task_hash, job.args_hash, job.value_hash, job.child_calls)
             job.subtree = _subtree_of(job)
         self._recorder.add_finished(job, State.FAILED)
         self._notify(JobFailed(job.id, job.task.fullname, describe_error(error)))

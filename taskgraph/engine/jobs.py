@@ -221,6 +221,17 @@ class Job(Node):
         """Return a nested value with the values of this job's nodes in place of expressions."""
         return substitute(given, lambda expr: self.nodes[id(expr)].value)
 
+    @property
+    def child_calls(self) -> list[CallHash]:
+        """The calls of the children in order, without those that were dropped and have none."""
+        return [each.call_hash for each in self.children if each.call_hash is not None]
+
+    def drop_waiting(self) -> None:
+        """Drop the nodes that wait for their inputs: what they were planted for is not to be."""
+        for node in self.nodes.values():
+            if node.phase is Phase.WAITING:
+                node.phase = Phase.DROPPED
+
     def let_go(self) -> None:
         """Drop what is needed no more once the job is recorded: a run may have millions."""
         if any(each.phase not in SETTLED for each in self.nodes.values()):

@@ -171,8 +171,7 @@ class Recorder:
                 )
             )
             # Children that were dropped have no call; the others are numbered without a gap.
-            children = [each.call_hash for each in job.children if each.call_hash is not None]
-            for order, child in enumerate(children):
+            for order, child in enumerate(job.child_calls):
                 batch.call_edges.append(CallEdgeRecord(call_hash, child, order))
             for task_hash in job.subtree:
                 batch.subtree_tasks.append(SubtreeTaskRecord(call_hash, task_hash))

@@ -123,11 +123,10 @@ RECIPES = {
 PARAMS = pytest.mark.parametrize("name", RECIPES)
 
 
-@PARAMS
+# An enum that is made here cannot be imported by the name that it is stored under.
+@pytest.mark.parametrize("name", [each for each in RECIPES if each != "flag"])
 def test_a_stored_value_comes_back_as_it_was(name: str) -> None:
     value = RECIPES[name].value
-    if name == "flag":
-        pytest.skip("made here, cannot be imported")
     record = pack(value).values[0]
 
     again = codec.decode(
