@@ -48,9 +48,7 @@ def run_task(task: Any, folder: Path, database: str | None) -> Ran:
     observer = RecordingObserver()
     settings = load_settings(folder / ".taskgraph")
     backend = database or MemoryBackend()
-    with Scheduler(
-        settings, backend=backend, executor="inline", observers=[observer]
-    ) as scheduler:
+    with Scheduler(settings, backend=backend, executor="inline", observers=[observer]) as scheduler:
         result = scheduler.run(task())
     submitted = [name for event in observer.of(JobsSubmitted) for name in event.tasks]
     return Ran(repr(result), tuple(sorted(set(submitted))))
