@@ -11,6 +11,7 @@ tables into README.md (in all) and benchmarks/README.md (by construct).
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import os
 import subprocess
@@ -27,10 +28,12 @@ CHECKOUT = HERE.parent
 sys.path[:0] = [str(HERE), str(CHECKOUT), str(CHECKOUT / "backend")]
 
 import run  # noqa: E402
+
 from tests.fingerprint_corpus.cases import (  # noqa: E402
     Case,
     edit_project,
     edited_cells,
+    new_text,
     read_cases,
     write_project,
 )
@@ -51,6 +54,7 @@ class Verdict(NamedTuple):
     Attributes:
         case: The case's name.
         kind: ``semantic``, ``cosmetic`` or ``unfollowed``.
+        place: ``task`` if the edit is in the text of a task's own function, else ``elsewhere``.
         construct: What its edit is about.
         word: ``right``, ``stale``, ``needless``, ``listed`` (stale, and the tool says beforehand
             what it cannot see), ``failed`` (the tool cannot run the project), ``left out``.
@@ -59,6 +63,7 @@ class Verdict(NamedTuple):
 
     case: str
     kind: str
+    place: str
     construct: str
     word: str
     detail: str = ""
@@ -107,7 +112,10 @@ def verdicts_of(tool: str, python: Path, cases: Iterable[Case], scratch: Path) -
     found = []
     for case in cases:
         if case.only and tool != "taskgraph":
-            found.append(Verdict(case.name, case.kind, case.construct, "left out", case.only))
+            place = place_of(case)
+            found.append(
+                Verdict(case.name, case.kind, place, case.construct, "left out", case.only)
+            )
         else:
             found.append(_verdict(case, driver, scratch))
     driver.close()
@@ -121,20 +129,42 @@ def _verdict(case: Case, driver: Driver, scratch: Path) -> Verdict:
     template = str(scratch / "template")
     cells = {name: case.before[name] for name in case.cells}
 
-    def ask(store: str) -> dict[str, Any]:
-        return driver.ask(
-            folder=str(folder), store=str(place / store), how=case.how, cells=cells, template=template
-        )
+    def ask(store: str, template: str = "") -> dict[str, Any]:
+        where = {"folder": str(folder), "store": str(place / store), "template": template}
+        return driver.ask(**where, how=case.how, cells=cells)
 
-    first = ask("store")
+    first = ask("store", template)
     folder = edit_project(case, folder)
     cells |= edited_cells(case)
-    second = driver.ask(
-        folder=str(folder), store=str(place / "store"), how=case.how, cells=cells
-    )
-    fresh = ask("fresh")
+    second = ask("store")
+    fresh = ask("fresh", template)
     word, detail = _judged(case, first, second, fresh)
-    return Verdict(case.name, case.kind, case.construct, word, detail)
+    return Verdict(case.name, case.kind, place_of(case), case.construct, word, detail)
+
+
+def place_of(case: Case) -> str:
+    """Tell whether an edit is in the text of a task's own function, or elsewhere."""
+    after = dict(case.before)
+    for step in case.edit:
+        if step.action in ("changed", "edited", "new"):
+            after[step.file] = new_text(case, step)
+    return "task" if _text_of_tasks(case.before) != _text_of_tasks(after) else "elsewhere"
+
+
+def _text_of_tasks(files: Mapping[str, str]) -> dict[str, str]:
+    found = {}
+    for name, text in files.items():
+        if not name.endswith(".py") and not name.startswith("cell "):
+            continue
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and _is_task(node):
+                found[node.name] = ast.get_source_segment(text, node) or ""
+    return found
+
+
+def _is_task(function: ast.FunctionDef) -> bool:
+    called = [each.func if isinstance(each, ast.Call) else each for each in function.decorator_list]
+    return any(isinstance(each, ast.Name) and each.id == "task" for each in called)
 
 
 def _judged(
@@ -145,7 +175,8 @@ def _judged(
             return "failed", answer["error"]
     if second["result"] != fresh["result"]:
         said = f"{second['result']} for {fresh['result']}".replace("\n", "")
-        is_listed = any(name.startswith(case.lists[0]) for name in first["listed"] if case.lists[0])
+        where, word = case.lists
+        is_listed = any(where in each and word in each for each in first["listed"] if where)
         return ("listed" if is_listed else "stale"), said
     needless = set(second["ran"]) - (set(case.runs) - set(case.needless))
     if needless and case.kind == "cosmetic":
@@ -155,18 +186,37 @@ def _judged(
 
 # Tables
 
+# Kind and place of edits, the word that is counted, and what the row says.
+_ROWS = (
+    ("semantic", "task", "stale", "stale, though the task's own text was edited"),
+    (
+        "semantic",
+        "elsewhere",
+        "stale",
+        "stale, as a helper, class or constant that it uses was edited",
+    ),
+    ("unfollowed", "", "stale", "stale, with nothing said, in code that cannot be followed"),
+    ("cosmetic", "task", "needless", "needless rerun: only the looks of the task's text changed"),
+    (
+        "cosmetic",
+        "elsewhere",
+        "needless",
+        "needless rerun: only looks, or what is not used, changed",
+    ),
+)
+
 
 def summary(report: Mapping[str, Any]) -> list[list[str]]:
     """Return the table of all cases together: a head, then rows."""
     rows = [["", *(f"{tool} {report['versions'][tool]}" for tool in report["tools"])]]
-    for kind, bad, label in (
-        ("semantic", "stale", "edits that change the result: stale results"),
-        ("cosmetic", "needless", "edits that change nothing: needless reruns"),
-        ("unfollowed", "stale", "edits that no tool can follow: stale, and nothing says so"),
-    ):
-        rows.append([label, *(_cell(report["tools"][tool], kind, bad) for tool in report["tools"])])
+    for kind, place, bad, label in _ROWS:
+        chosen = {
+            tool: [each for each in verdicts if place in ("", each["place"])]
+            for tool, verdicts in report["tools"].items()
+        }
+        rows.append([label, *(_cell(verdicts, kind, bad) for verdicts in chosen.values())])
     rows.append(
-        ["left out, or the tool could not run them"]
+        ["not counted: of features that one tool has, or failed"]
         + [_count(report["tools"][tool], "left out", "failed") for tool in report["tools"]]
     )
     return rows

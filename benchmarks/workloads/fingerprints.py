@@ -1,4 +1,4 @@
-"""Runs projects of the corpus of edits with one tool: requests on stdin, answers on stdout, as JSON.
+"""Runs projects of the corpus of edits with one tool: JSON requests on stdin, answers on stdout.
 
 Each request is carried out by a child of its own, forked after the tool was imported: as in a new
 process nothing of an earlier run is left, and nobody waits for imports.
@@ -62,12 +62,9 @@ class Ours:
     """taskgraph, as it is."""
 
     def __init__(self) -> None:
-        import taskgraph.app
-        import taskgraph.cli.scripts
         import taskgraph_backend  # noqa: F401
 
     def prepare(self, store: Path, bodies: Bodies) -> None:
-        from taskgraph.tasks import decorator
         from taskgraph.tasks.registry import TaskRegistry
 
         os.environ["TASKGRAPH_BACKEND__DB_URI"] = f"sqlite:///{store / 'taskgraph.db'}"
@@ -78,7 +75,6 @@ class Ours:
             added(registry, task)
 
         TaskRegistry.add = add  # type: ignore[method-assign]
-        assert decorator.get_task_registry() is not None
 
     def load(self, folder: Path) -> ModuleType:
         from taskgraph.cli.scripts import load_script
@@ -91,7 +87,8 @@ class Ours:
         return taskgraph.run(task())
 
     def lists(self, task: Any) -> list[str]:
-        return [part.name for part in task.fingerprint.parts if part.kind == "unfollowed"]
+        unfollowed = [part for part in task.fingerprint.parts if part.kind == "unfollowed"]
+        return [f"{part.name}: {part.source}" for part in unfollowed]
 
 
 class Peer:
@@ -226,7 +223,7 @@ def main() -> None:
     tool = TOOLS[sys.argv[1]]()
     for line in sys.stdin:
         request = json.loads(line)
-        if "template" in request:
+        if request.get("template"):
             shutil.copytree(request["template"], request["store"], dirs_exist_ok=True)
         print(json.dumps(in_child(tool, request)), flush=True)
 
