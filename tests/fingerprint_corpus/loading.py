@@ -60,4 +60,5 @@ class Kernel:
             lines = text.splitlines(keepends=True)
             # No time of change: checkcache leaves it alone.
             linecache.cache[name] = (len(text), None, lines, name)
-            exec(compile(text, name, "exec"), self.module.__dict__)
+            code = compile(text, name, "exec", dont_inherit=True)
+            exec(code, self.module.__dict__)
