@@ -97,10 +97,9 @@ class Recorder:
         batch.tasks.append(TaskRecord(task_hash, task.name, task.namespace, source))
         # A task is a value too, under the very same hash.
         batch.values += pack_or_name(task, Weight(ValueHash(task_hash))).values
-        if task.version is None:
-            for part in task.fingerprint.parts:
-                batch.parts.append(PartRecord(*part))
-                batch.task_parts.append(TaskPartRecord(task_hash, part.part_hash))
+        for part in task.parts:
+            batch.parts.append(PartRecord(*part))
+            batch.task_parts.append(TaskPartRecord(task_hash, part.part_hash))
 
     def add_reduction(self, job: Job, packed: PackedValue) -> None:
         """Add what the body of a call returned: from here on it need not run again."""
