@@ -17,6 +17,7 @@ from taskgraph.fingerprint.classes import (
     behaviour_items,
     has_behaviour,
     may_differ,
+    registered_with,
 )
 from taskgraph.fingerprint.outline import Chain, Outline
 from taskgraph.fingerprint.own import (
@@ -30,7 +31,7 @@ from taskgraph.fingerprint.own import (
 from taskgraph.fingerprint.parts import PartKind, make_part
 from taskgraph.fingerprint.pieces import Binding, Mode, Piece
 from taskgraph.fingerprint.project import is_own_module, is_own_module_name
-from taskgraph.fingerprint.scope import MISSING, UNBOUND, Scope, function_label, module_label
+from taskgraph.fingerprint.scope import MISSING, UNBOUND, Found, Scope, function_label, module_label
 from taskgraph.fingerprint.sources import outline_of, outline_of_class, unwrapped
 from taskgraph.fingerprint.surroundings import digest_file
 from taskgraph.hashing import ATOMIC_TYPES, CONTAINER_TYPES, hash_builtin
@@ -54,12 +55,18 @@ _C_FUNCTIONS: Final = (
     types.MethodWrapperType,
 )
 _LIBRARIES: Final = tuple(importlib.machinery.EXTENSION_SUFFIXES)
+# The function itself, as an attribute of what counts by its name.
+_FUNCTION_OF: Final = frozenset({"func", "__wrapped__"})
 _BUILTIN_TYPES: Final = ATOMIC_TYPES | CONTAINER_TYPES
 
 
 def register_named(cls: type, namer: Namer) -> None:
     """Have objects of a class, and of its subclasses, count by their name."""
     _namers[cls] = namer
+
+
+def _namer_of(value: Any) -> Namer | None:
+    return next((_namers[base] for base in type(value).__mro__ if base in _namers), None)
 
 
 class Nothing:
@@ -99,7 +106,7 @@ class _Describer:
             self._other(value)
 
     def _other(self, value: Any) -> None:
-        namer = next((_namers[base] for base in type(value).__mro__ if base in _namers), None)
+        namer = _namer_of(value)
         if namer is not None:
             self._named(*namer(value))
         elif isinstance(value, types.ModuleType):
@@ -276,7 +283,7 @@ class _Describer:
         piece.say("", *map(".".join, chains))
         for chain in chains:
             self._reference(scope, chain)
-        self._set_traps(scope, outline)
+        self._set_traps(scope, chains, outline)
 
     def _reference(self, scope: Scope, chain: Chain) -> None:
         """Enter what a name stands for, and note the name as a part."""
@@ -292,23 +299,39 @@ class _Describer:
         piece.children.append(child)
         if not isinstance(target, types.ModuleType) and not is_builtin_name(target):
             piece.bindings.append(Binding(found.kind, found.name, child))
-        if found.rest and isinstance(target, types.FunctionType):
+        if found.rest:
+            self._attribute(found)
+
+    def _attribute(self, found: Found) -> None:
+        """Enter an attribute that is taken of something that does not count for it."""
+        target, name = found.target, found.rest[0]
+        if isinstance(target, types.FunctionType):
             # An attribute that was put on a function.
-            name = found.rest[0]
             held = vars(target).get(name, MISSING)
             if held is not MISSING and name != "__wrapped__":
                 self._bound(PartKind.CONSTANT, f"{found.name}.", [(name, held)])
+        elif name in _FUNCTION_OF and _namer_of(target) is not None:
+            # Of what counts by its name, as a task does, the plain function is called.
+            self._bound(PartKind.CONSTANT, f"{found.name}.", [(name, getattr(target, name, None))])
 
-    def _set_traps(self, scope: Scope, outline: Outline) -> None:
+    def _set_traps(self, scope: Scope, chains: Sequence[Chain], outline: Outline) -> None:
+        """Note what cannot be followed, and enter what can be after all."""
+        lines = {each.chain: each.line for each in outline.traps if each.what != "import"}
+        imported = {each.chain for each in outline.traps if each.what == "import"}
+        for chain in chains:
+            why = traps.sense_reference(scope, chain, scope.find(chain))
+            if why and (chain not in imported or chain in lines):
+                self._unfollowed(why, lines.get(chain))
         for trap in outline.traps:
             sensed = traps.sense(scope, trap)
             self._children(sensed.reached)
             if sensed.why:
-                where = f"{self._piece.label}, line {trap.line + 1}"
-                part = make_part(
-                    PartKind.UNFOLLOWED, where, sensed.why, self._piece.label, sensed.why
-                )
-                self._piece.other_parts.append(part)
+                self._unfollowed(sensed.why, trap.line)
+
+    def _unfollowed(self, why: str, line: int | None) -> None:
+        label = self._piece.label
+        where = label if line is None else f"{label}, line {line + 1}"
+        self._piece.other_parts.append(make_part(PartKind.UNFOLLOWED, where, why, label, why))
 
     # Classes
 
@@ -327,6 +350,9 @@ class _Describer:
         self._children(base for base in cls.__bases__ if base is not object)
         if type(cls) is not type:
             self._children([type(cls)])
+        registered = registered_with(cls)
+        piece.say("", *(class_name(each) for each in registered))
+        self._children(registered)
         if issubclass(cls, enum.Enum):
             piece.say("", *cls.__members__)
             self._children(each._value_ for each in cls.__members__.values())

@@ -20,7 +20,7 @@ from xxhash import xxh3_128_hexdigest
 from taskgraph.hashing import MARSHAL_VERSION
 
 #: Counts in the memory of outlines: another encoding is another outline.
-ENCODING: Final = 1
+ENCODING: Final = 2
 
 Chain = tuple[str, ...]
 
@@ -34,7 +34,9 @@ class Trap(NamedTuple):
     Attributes:
         chain: The name that is called, or assigned to.
         target: The name that is its first argument; () where there is none, or it is local.
-        what: A word for it: ``call``, ``call on``, ``assignment``, or ``attribute``.
+        what: A word for it: ``call`` of an importer with a name that is computed or ``import`` with
+            one that is not, ``call on`` something (``getattr`` and its like), ``assignment`` to an
+            attribute of something, or ``attribute``.
         line: Counted from the first line of the piece.
     """
 
@@ -91,25 +93,13 @@ class Outline(NamedTuple):
 _SILENT: Final = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 _fields: dict[type[ast.AST], tuple[str, ...]] = {}
 
-# Names whose calls reach what only shows at run time; resolved, and so proven, by who follows.
-TRAP_CALLS: Final = frozenset(
-    {
-        "eval",
-        "exec",
-        "globals",
-        "getattr",
-        "setattr",
-        "delattr",
-        "vars",
-        "__import__",
-        "import_module",
-        "reload",
-        "getsource",
-        "getsourcelines",
-        "CDLL",
-    }
+# Names whose calls may reach what only shows at run time, as their arguments have it. Whether the
+# names stand for what they seem to is found out by who follows.
+_IMPORTERS: Final = frozenset({"__import__", "import_module"})
+_ACCESSORS: Final = frozenset({"getattr", "hasattr", "setattr", "delattr", "vars"})
+TRAP_ATTRIBUTES: Final = frozenset(
+    {"__subclasses__", "__globals__", "__code__", "f_globals", "f_builtins"}
 )
-TRAP_ATTRIBUTES: Final = frozenset({"__subclasses__", "__globals__", "__code__"})
 _DOC_READERS: Final = frozenset({"__doc__", "getdoc", "docopt"})
 _ANNOTATION_READERS: Final = frozenset(
     {
@@ -545,7 +535,8 @@ class Reader:
     def _call(self, node: ast.AST) -> None:
         assert isinstance(node, ast.Call)
         chain = _chain_of(node.func)
-        if not chain or chain[-1] not in TRAP_CALLS or not self._trap_call(chain, node):
+        may_trap = bool(chain) and (chain[-1] in _IMPORTERS or chain[-1] in _ACCESSORS)
+        if not may_trap or not self._trap_call(chain, node):
             self._plain(node)
 
     def _trap_call(self, chain: Chain, node: ast.Call) -> bool:
@@ -553,12 +544,13 @@ class Reader:
         first = node.args[0] if node.args else None
         line = node.lineno - self._piece.first
         name = chain[-1]
-        if name in {"__import__", "import_module"} and _is_absolute_name(first):
-            assert isinstance(first, ast.Constant)
-            self._scope.used.add((f"@0:{first.value!s}:",))
-            return False
-        if name not in {"getattr", "setattr", "delattr", "vars"}:
-            self._piece.traps.append(Trap(chain, (), "call", line))
+        if name in _IMPORTERS:
+            what = "call"
+            if _is_absolute_name(first):
+                assert isinstance(first, ast.Constant)
+                self._scope.used.add((f"@0:{first.value!s}:",))
+                what = "import"
+            self._piece.traps.append(Trap(chain, (), what, line))
             return False
         if first is None:
             return False
@@ -567,7 +559,7 @@ class Reader:
             return False
         second = node.args[1] if len(node.args) > 1 else None
         text = second.value if isinstance(second, ast.Constant) else None
-        is_plain = name == "getattr" and isinstance(text, str)
+        is_plain = name in {"getattr", "hasattr"} and isinstance(text, str)
         if not is_plain:
             self._piece.traps.append(Trap(chain, target, "call on", line))
         if not target:

@@ -3,38 +3,47 @@
 from __future__ import annotations
 
 import builtins
-import importlib
+import sys
 import types
 from typing import Any, Final, NamedTuple
 
-from taskgraph.fingerprint.outline import Trap
+from taskgraph.fingerprint.outline import Chain, Trap
 from taskgraph.fingerprint.own import is_own_code
 from taskgraph.fingerprint.scope import MISSING, UNBOUND, Found, Scope
 
-# Why a call cannot be followed, by the function that is called.
-_CALLS: Final[tuple[tuple[Any, str], ...]] = (
-    (builtins.eval, "eval() runs code that only shows at run time"),
-    (builtins.exec, "exec() runs code that only shows at run time"),
-    (builtins.globals, "globals() reaches every name of the module"),
-    (builtins.__import__, "it imports a module whose name only shows at run time"),
-    (importlib.import_module, "it imports a module whose name only shows at run time"),
-    (importlib.reload, "it loads a module anew"),
-)
+# What cannot be followed, by module and name: to refer to it is enough, under whatever name.
+_REFERENCES: Final = {
+    ("builtins", "eval"): "eval() runs code that only shows at run time",
+    ("builtins", "exec"): "exec() runs code that only shows at run time",
+    ("builtins", "globals"): "globals() reaches every name of the module",
+    ("builtins", "__import__"): "__import__() takes a name that only shows at run time",
+    ("importlib", "import_module"): "import_module() takes a name that only shows at run time",
+    ("importlib", "reload"): "reload() loads a module anew",
+    ("importlib.util", "spec_from_file_location"): "it loads a file as a module",
+    ("sys", "modules"): "sys.modules reaches every module that is loaded",
+    ("sys", "_getframe"): "_getframe() reaches the names of whoever calls",
+    ("inspect", "currentframe"): "currentframe() reaches the names of whoever calls",
+    ("inspect", "stack"): "stack() reaches the names of whoever calls",
+    ("inspect", "getsource"): "getsource() reads source text, comments and all",
+    ("inspect", "getsourcelines"): "getsourcelines() reads source text, comments and all",
+    ("runpy", "run_path"): "run_path() runs a file",
+    ("runpy", "run_module"): "run_module() runs a module",
+    ("ctypes", "CDLL"): "CDLL() loads a library of machine code",
+    ("ctypes", "cdll"): "cdll loads libraries of machine code",
+}
+_REFERENCE_NAMES: Final = frozenset(name for _, name in _REFERENCES)
 _CALLS_ON: Final[tuple[tuple[Any, str], ...]] = (
     (builtins.getattr, "getattr() takes a name that only shows at run time"),
     (builtins.vars, "vars() reaches every name of it"),
     (builtins.setattr, "setattr() changes it (monkey-patching)"),
     (builtins.delattr, "delattr() changes it (monkey-patching)"),
 )
-_CALLS_BY_NAME: Final = {
-    "inspect.getsource": "it reads source text, comments and all",
-    "inspect.getsourcelines": "it reads source text, comments and all",
-    "ctypes.CDLL": "it loads a library of machine code",
-}
 _ATTRIBUTES: Final = {
     "__subclasses__": "__subclasses__() finds classes at run time",
     "__globals__": "__globals__ reaches every name of a module",
     "__code__": "__code__ depends on the version of Python",
+    "f_globals": "f_globals reaches every name of a module",
+    "f_builtins": "f_builtins reaches every builtin",
 }
 
 #: Decorators that look at no annotations.
@@ -71,8 +80,8 @@ def sense(scope: Scope, trap: Trap) -> Sensed:
             return _sense_assignment(scope, trap)
         case "call on":
             return _sense_call_on(scope, trap)
-        case _:
-            return _sense_call(scope, trap)
+        case _:  # calls that import: to refer to the importer is enough
+            return Sensed()
 
 
 def _sense_assignment(scope: Scope, trap: Trap) -> Sensed:
@@ -84,12 +93,20 @@ def _sense_assignment(scope: Scope, trap: Trap) -> Sensed:
     return Sensed("", _unless_module(found))
 
 
-def _sense_call(scope: Scope, trap: Trap) -> Sensed:
-    found = scope.find(trap.chain, into_modules=True)
+def sense_reference(scope: Scope, chain: Chain, found: Found) -> str:
+    """Return why something that a name stands for cannot be followed; "" for most things."""
+    if isinstance(found.target, types.ModuleType):
+        if not found.rest or chain[-1] not in _REFERENCE_NAMES:
+            return ""
+        found = scope.find(chain, into_modules=True)
     if found.rest:
-        return Sensed()
-    why = _why(_CALLS, found.target)
-    return Sensed(why or _CALLS_BY_NAME.get(_name_of(found.target), ""))
+        return ""
+    for (module, name), why in _REFERENCES.items():
+        if getattr(sys.modules.get(module), name, MISSING) is found.target:
+            return why
+    # Where its arguments cannot be seen, by its own name.
+    is_renamed = chain[-1] not in {"getattr", "setattr", "delattr", "vars"}
+    return _why(_CALLS_ON, found.target) if is_renamed else ""
 
 
 def _sense_call_on(scope: Scope, trap: Trap) -> Sensed:
