@@ -5,6 +5,7 @@ The cases are files in tests/fingerprint_corpus; their format is described there
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
@@ -166,7 +167,8 @@ class Process:
 
 def printed(result: str) -> str:
     """Return what is printed of a result: text is shown as it is."""
-    return result.strip("'\"") if result.startswith(("'", '"')) else result
+    value = ast.literal_eval(result)
+    return value if isinstance(value, str) else result
 
 
 @pytest.mark.parametrize("case", IN_PROCESSES, ids=named)
