@@ -201,6 +201,8 @@ class MethodKind(ValueKind):
         except Exception as error:  # the user's own method may raise anything
             reason = f"its {HASH_METHOD} raised {type(error).__name__}: {error}"
             raise refuse(value, reason) from error
+        if stands is value:
+            raise refuse(value, f"its {HASH_METHOD} gives the object itself")
         return Shape("by method", class_path(type(value)), (stands,), lambda _: f".{HASH_METHOD}()")
 
     def subvalues(self, value: Any) -> Sequence[Any]:

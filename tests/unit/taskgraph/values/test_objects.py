@@ -245,6 +245,14 @@ def test_errors_of_the_users_methods_are_told_as_reasons() -> None:
         hash_value(ByMethod(OSError("boom")))
 
 
+def test_an_object_cannot_stand_for_itself() -> None:
+    value = ByMethod(None)
+    value.stands = value
+
+    with pytest.raises(UnhashableValueError, match="gives the object itself"):
+        hash_value(value)
+
+
 def test_a_method_can_name_what_stands_for_an_object() -> None:
     assert hash_value(ByMethod([1, "a"])) == hash_value(ByMethod([1, "a"]))
     assert hash_value(ByMethod([1, "a"])) != hash_value(ByMethod([1, "b"]))
