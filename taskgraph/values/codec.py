@@ -10,6 +10,7 @@ import io
 import pathlib
 import pickle
 import sys
+import types
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator
 from copyreg import dispatch_table
@@ -18,6 +19,7 @@ from typing import Any, ClassVar, NamedTuple
 from taskgraph.errors import DamagedValueError, UnstorableValueError
 from taskgraph.hashing import ATOMIC_TYPES, ContentDigest, ValueHash, digest_bytes
 from taskgraph.values.kinds import ValueKind, class_name, overrides
+from taskgraph.values.places import Place, current_places
 from taskgraph.values.registry import kind_named, kind_of
 
 PICKLE = "pickle"
@@ -41,8 +43,34 @@ def restore_path(class_name: str, text: str) -> pathlib.PurePath:
     return cls(text)
 
 
-def _reduce_path(path: pathlib.PurePath) -> tuple[Callable[..., Any], tuple[str, str]]:
-    return restore_path, (type(path).__name__, str(path))
+def restore_inside(class_name: str, root: str, path: str, text: str = "") -> pathlib.PurePath:
+    """Make a path inside a root again, at the place where that root lies here.
+
+    Args:
+        class_name: The name of its class in `pathlib`.
+        root: The name of the root.
+        path: The path below the root.
+        text: How the path was spelled if not by the root's own path; kept where that still leads
+            to the same place.
+
+    Raises:
+        UnknownRootError: The root is not declared here.
+    """
+    places, place = current_places(), Place(root, path)
+    if text and places.name_inside(text) == place:
+        return restore_path(class_name, text)
+    return restore_path(class_name, places.find(place))
+
+
+def _reduce_path(path: pathlib.PurePath) -> tuple[Callable[..., Any], tuple[str, ...]]:
+    text, name = str(path), type(path).__name__
+    places = current_places()
+    place = places.name_inside(text)
+    if place is None:
+        return restore_path, (name, text)
+    if places.find(place) == text:
+        return restore_inside, (name, *place)
+    return restore_inside, (name, *place, text)
 
 
 _PATH_CLASSES = (
@@ -53,7 +81,17 @@ _PATH_CLASSES = (
 )
 
 
+def restore_proxy(content: dict[Any, Any]) -> types.MappingProxyType[Any, Any]:
+    """Make a read-only view of a dictionary again."""
+    return types.MappingProxyType(content)
+
+
+def _reduce_proxy(proxy: types.MappingProxyType[Any, Any]) -> tuple[Callable[..., Any], Any]:
+    return restore_proxy, (dict(proxy),)
+
+
 _OWN: dict[type, Any] = dict.fromkeys(_PATH_CLASSES, _reduce_path)
+_OWN[types.MappingProxyType] = _reduce_proxy
 _DISPATCH: ChainMap[type, Any] = ChainMap(_OWN, dispatch_table)
 
 
@@ -386,5 +424,7 @@ __all__ = [
     "encode",
     "encode_plain",
     "loads",
+    "restore_inside",
     "restore_path",
+    "restore_proxy",
 ]

@@ -119,36 +119,58 @@ class ObjectKind(ValueKind):
         cls = type(value)
         if cls is object:
             raise refuse(value, "a bare object() is told apart by its identity only")
-        reduced = _reduce(value)
-        if isinstance(reduced, str):
-            module = getattr(value, "__module__", None)
-            owner = module if isinstance(module, str) else None
-            return Shape("global", (*class_path(cls), owner, str(reduced)))
-        if not isinstance(reduced, tuple) or not 2 <= len(reduced) <= 6:
-            raise refuse(value, "its __reduce__ gives neither text nor a tuple of two to six")
-        parts: list[Any] = [*reduced, *[None] * (6 - len(reduced))]
-        made_by, arguments, state, items, pairs, setter = parts
-        maker, values = _read_maker(made_by, tuple(arguments))
-        labels = [f"<argument {position}>" for position in range(len(values))]
-        taken = take_apart(state, cls)
-        values += taken.values
-        labels += taken.labels
-        counts = [len(values)]
-        if setter is not None:
-            values.append(setter)
-            labels.append("<state setter>")
-        if items is not None:
-            listed = list(items)
-            values += listed
-            labels += [f"[{position}]" for position in range(len(listed))]
-        counts.append(len(values))
-        if pairs is not None:
-            for key, inner in pairs:
-                values += (key, inner)
-                labels += ("<key>", f"[{_short(key)}]")
-        counts.append(len(values))
-        described = (*class_path(cls), maker, taken.described, setter is not None, *counts)
-        return Shape("object", described, values, labels.__getitem__)
+        if _is_builtin_iterator(cls):
+            raise refuse(value, "it is used up by whoever reads it; give a list of what it yields")
+        return shape_reduced(value, _reduce(value))
+
+
+# Python can write down how far some of these have come, but not in all versions, and an argument
+# that is used up by its first reader has no content.
+_ITERATOR_MODULES = frozenset({"builtins", "itertools", "collections", "_collections", "array"})
+
+
+def _is_builtin_iterator(cls: type) -> bool:
+    return hasattr(cls, "__next__") and any(
+        "__next__" in vars(base) and base.__module__ in _ITERATOR_MODULES for base in cls.__mro__
+    )
+
+
+def shape_reduced(value: Any, reduced: Any) -> Shape:
+    """Return the shape of an object from what ``__reduce__`` gave.
+
+    Raises:
+        UnhashableValueError: What it gave cannot be used.
+    """
+    cls = type(value)
+    if isinstance(reduced, str):
+        module = getattr(value, "__module__", None)
+        owner = module if isinstance(module, str) else None
+        return Shape("global", (*class_path(cls), owner, str(reduced)))
+    if not isinstance(reduced, tuple) or not 2 <= len(reduced) <= 6:
+        raise refuse(value, "its __reduce__ gives neither text nor a tuple of two to six")
+    parts: list[Any] = [*reduced, *[None] * (6 - len(reduced))]
+    made_by, arguments, state, items, pairs, setter = parts
+    maker, values = _read_maker(made_by, tuple(arguments))
+    labels = [f"<argument {position}>" for position in range(len(values))]
+    taken = take_apart(state, cls)
+    values += taken.values
+    labels += taken.labels
+    counts = [len(values)]
+    if setter is not None:
+        values.append(setter)
+        labels.append("<state setter>")
+    if items is not None:
+        listed = list(items)
+        values += listed
+        labels += [f"[{position}]" for position in range(len(listed))]
+    counts.append(len(values))
+    if pairs is not None:
+        for key, inner in pairs:
+            values += (key, inner)
+            labels += ("<key>", f"[{_short(key)}]")
+    counts.append(len(values))
+    described = (*class_path(cls), maker, taken.described, setter is not None, *counts)
+    return Shape("object", described, values, labels.__getitem__)
 
 
 def _reduce(value: Any) -> Any:
@@ -268,7 +290,7 @@ BY_METHOD = MethodKind()
 
 def default_kind(cls: type) -> ValueKind:
     """Return the kind for a class that nobody registered one for."""
-    if cls is object or not reduces_by_default(cls):
+    if cls is object or _is_builtin_iterator(cls) or not reduces_by_default(cls):
         return OBJECT
     return DataclassKind(cls) if dataclasses.is_dataclass(cls) else InstanceKind(cls)
 
@@ -288,5 +310,6 @@ __all__ = [
     "derived_names",
     "reduces_by_default",
     "refuse",
+    "shape_reduced",
     "take_apart",
 ]

@@ -22,6 +22,7 @@ ENTRY_POINT_GROUP = "taskgraph.values"
 _BUILT_IN = {
     "builtins": ("taskgraph.values.builtin", "register_builtin"),
     "array": ("taskgraph.values.standard", "register_array"),
+    "asyncio": ("taskgraph.values.standard", "register_asyncio"),
     "datetime": ("taskgraph.values.standard", "register_datetime"),
     "decimal": ("taskgraph.values.standard", "register_decimal"),
     "enum": ("taskgraph.values.standard", "register_enum"),
@@ -29,8 +30,10 @@ _BUILT_IN = {
     "numpy": ("taskgraph.values.arrays", "register_arrays"),
     "pathlib": ("taskgraph.values.standard", "register_pathlib"),
     "re": ("taskgraph.values.standard", "register_re"),
+    "tempfile": ("taskgraph.values.standard", "register_tempfile"),
     "taskgraph": ("taskgraph.values.file_kinds", "register_files"),
     "uuid": ("taskgraph.values.standard", "register_uuid"),
+    "weakref": ("taskgraph.values.standard", "register_weakref"),
     "zoneinfo": ("taskgraph.values.standard", "register_zoneinfo"),
 }
 

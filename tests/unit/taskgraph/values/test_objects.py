@@ -209,7 +209,6 @@ def test_what_must_be_closed_is_refused() -> None:
         sys,
         object(),
         weakref.ref(Plain),
-        types.MappingProxyType({}),
         Reduced(1),
         Reduced((1,)),
         Plain(lock=threading.RLock()),
