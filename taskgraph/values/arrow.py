@@ -1,4 +1,4 @@
-"""The kinds of Arrow's tables, arrays and types: by type and content, never by how these are laid out.
+"""The kinds of Arrow's tables, arrays and types: by type and content, never by layout.
 
 Chunks, slices, offsets, the codes of a dictionary and what lies under a null do not count: a column
 is hashed as one array without nulls, and with where these were. Stored in Arrow's own format.
@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from taskgraph.errors import UnstorableValueError
 from taskgraph.values.kinds import Shape, ValueKind
+from taskgraph.values.objects import refuse
 from taskgraph.values.preview import preview
 from taskgraph.values.registry import register
 
@@ -25,7 +26,7 @@ _SHOWN = 6
 _VIEWS = {"string_view": pa.large_string(), "binary_view": pa.large_binary()}
 
 
-def describe_type(type_: Any) -> Any:
+def describe_type(type_: Any) -> Any:  # noqa: PLR0911 - one line for each type
     """Return a type as plain data.
 
     How the items of lists and maps are called does not count, as it does not for ``==`` of Arrow's.
@@ -119,7 +120,7 @@ def _decode(array: Any) -> Any:
             return array if without is type_ else array.cast(without)
 
 
-def _without_views(type_: Any) -> Any:
+def _without_views(type_: Any) -> Any:  # noqa: PLR0911 - one line for each type
     """Return the type with no views in it: for these Arrow cannot leave out nulls."""
     types = pa.types
     if str(type_) in _VIEWS:
@@ -188,11 +189,14 @@ def _union_contents(array: Any) -> Iterator[Buffer]:
 
 
 def _describe_array(tag: str, array: Any, length: int) -> Shape:
-    buffers = list(contents(array))
     type_ = array.type
-    if pa.types.is_dictionary(type_) and type_.ordered:
-        # Here the order of the dictionary is the order of the values.
-        buffers += contents(array.dictionary)
+    try:
+        buffers = list(contents(array))
+        if pa.types.is_dictionary(type_) and type_.ordered:
+            # Here the order of the dictionary is the order of the values.
+            buffers += contents(array.dictionary)
+    except pa.ArrowNotImplementedError as error:
+        raise refuse(array, f"Arrow cannot take arrays of {type_} apart ({error})") from error
     return Shape(tag, (describe_type(type_), length), buffers=buffers)
 
 
@@ -334,6 +338,9 @@ class ScalarKind(ValueKind):
             inner = inner.value
         if not inner.is_valid:
             return Shape("pyarrow.Scalar", (describe_type(value.type), None))
+        if isinstance(inner, pa.UnionScalar):
+            state = (describe_type(value.type), inner.type_code)
+            return Shape("pyarrow.Scalar", state, (inner.value,))
         buffers = list(contents(pa.repeat(inner, 1)))
         return Shape("pyarrow.Scalar", (describe_type(value.type), 1), buffers=buffers)
 

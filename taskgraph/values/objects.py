@@ -9,6 +9,7 @@ from __future__ import annotations
 import copyreg
 import dataclasses
 import functools
+import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -275,6 +276,50 @@ class DataclassKind(InstanceKind):
         return Shape("dataclass", (*self._path, fields, *names), inside, lambda p: f".{names[p]}")
 
 
+class AttrsKind(InstanceKind):
+    """Objects of one class made by attrs: fields in order, then other attributes by name."""
+
+    def __init__(self, cls: type) -> None:
+        super().__init__(cls)
+        self._fields = [field.name for field in vars_of_attrs(cls)]
+        # Classes with slots are given a __getstate__ that leaves out all but fields.
+        self._has_more = cls.__getstate__ is object.__getstate__  # type: ignore[comparison-overlap]
+        self._own = self._derived | {"_attrs_cached_hash"}
+
+    def shape(self, value: Any) -> Shape:
+        """Return the class and the names, with the attributes inside."""
+        attributes = self._attributes(value)
+        names = [name for name in self._fields if name in attributes]
+        fields = len(names)
+        if self._has_more and len(attributes) > fields:
+            known = self._own.union(names)
+            names += sorted(name for name in attributes if name not in known)
+        inside = [attributes[name] for name in names]
+        return Shape("attrs", (*self._path, fields, *names), inside, lambda p: f".{names[p]}")
+
+
+def vars_of_attrs(cls: type) -> tuple[Any, ...]:
+    """Return the fields of a class made by attrs, without a look at attrs; none of any other."""
+    fields = getattr(cls, "__attrs_attrs__", ())
+    return fields if isinstance(fields, tuple) else ()
+
+
+def _is_by_attrs(cls: type) -> bool:
+    """Tell whether a class was made by attrs and leaves it to attrs what its state is."""
+    if not vars_of_attrs(cls) or cls in copyreg.dispatch_table:
+        return False
+    for name in ("__reduce_ex__", "__reduce__", "__getstate__", "__getnewargs__"):
+        for base in cls.__mro__:
+            if name in vars(base):
+                code = getattr(vars(base)[name], "__code__", None)
+                # attrs gives what it makes the module of the class: only its file tells.
+                is_made = code is not None and "attr" in code.co_filename.split(os.sep)[-2:]
+                if base is not object and not is_made:
+                    return False
+                break
+    return not hasattr(cls, "__getnewargs_ex__")
+
+
 def all_attributes(value: Any) -> dict[str, Any]:
     """Return what lies in ``__dict__`` and in slots."""
     state: Any = object.__getstate__(value)
@@ -290,6 +335,8 @@ BY_METHOD = MethodKind()
 
 def default_kind(cls: type) -> ValueKind:
     """Return the kind for a class that nobody registered one for."""
+    if _is_by_attrs(cls):
+        return AttrsKind(cls)
     if cls is object or _is_builtin_iterator(cls) or not reduces_by_default(cls):
         return OBJECT
     return DataclassKind(cls) if dataclasses.is_dataclass(cls) else InstanceKind(cls)

@@ -1,7 +1,7 @@
 """The kinds of pandas: frames, series, indexes, arrays and scalars, by content.
 
-By dtypes, labels and names too, but never by blocks, views, codes of a `MultiIndex` or where text is
-kept. The encoding uses no ``__reduce__`` and names no module of pandas: both change with it.
+By dtypes, labels and names too, but never by blocks, views, codes of a `MultiIndex` or where text
+is kept. The encoding uses no ``__reduce__`` and names no module of pandas: both change with it.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def _show_items(value: Any, name: str) -> str:
 
 
 class ArrayKind(ValueKind):
-    """Arrays of pandas' own dtypes: by dtype and content; what lies under a missing value is not."""
+    """Arrays of pandas' own dtypes: by dtype and content, but for what lies under missing items."""
 
     def shape(self, value: Any) -> Shape:
         """Return the dtype, with the content as what it is made of."""
@@ -164,7 +164,7 @@ class ArrayKind(ValueKind):
         return _show_items(value, "")
 
 
-def _take_apart(value: Any) -> list[Any] | None:
+def _take_apart(value: Any) -> list[Any] | None:  # noqa: PLR0911 - one line for each type
     """Return what an array is made of; None for arrays of strangers."""
     match type(value.dtype).__name__, value:
         case "CategoricalDtype", _:
@@ -217,7 +217,7 @@ def _find_arrow(value: Any) -> Any:
 class DtypeKind(ValueKind):
     """Dtypes of pandas' own: by what they are called, and what they hold."""
 
-    def shape(self, value: Any) -> Shape:
+    def shape(self, value: Any) -> Shape:  # noqa: PLR0911 - one line for each type
         """Return name and parameters, with the values in these inside."""
         cls = _own_class(type(value))
         match type(value).__name__:

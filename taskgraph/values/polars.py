@@ -25,7 +25,7 @@ _SHOWN = 6
 _TEMPORAL = (pl.Date, pl.Datetime, pl.Duration, pl.Time)
 
 
-def describe_type(dtype: Any) -> Any:
+def describe_type(dtype: Any) -> Any:  # noqa: PLR0911 - one line for each type
     """Return a type as plain data; a class of types is the same as its instance."""
     if isinstance(dtype, type):
         try:
