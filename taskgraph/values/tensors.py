@@ -57,8 +57,11 @@ class TensorKind(ValueKind):
 def _content(tensor: Any) -> memoryview:
     # To bits first: conjugates and negatives may be noted only, and are made here.
     plain = tensor.cpu().resolve_conj().resolve_neg().contiguous()
-    flat = plain.reshape(-1).view(torch.uint8).numpy()
-    return memoryview(np.ascontiguousarray(flat))  # type: ignore[arg-type]
+    flat = plain.reshape(-1)
+    if flat.numel() < 2:
+        # It counts as contiguous whatever its stride, but only a copy can be seen as bytes.
+        flat = torch.empty(flat.shape, dtype=flat.dtype).copy_(flat)
+    return memoryview(np.ascontiguousarray(flat.view(torch.uint8).numpy()))  # type: ignore[arg-type]
 
 
 class ModuleKind(ValueKind):
