@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -15,12 +16,15 @@ from taskgraph.engine.jobs import Job
 from taskgraph.errors import DamagedValueError
 from taskgraph.expression import SchedulerExpression
 from taskgraph.hashing import CallHash, TaskHash, ValueHash
-from taskgraph.records import CacheAnswer, CacheQuery, StoredResult
+from taskgraph.records import CacheAnswer, CacheQuery, Micros, StoredResult
 from taskgraph.tasks.options import CacheCheckValid, CacheScope
 from taskgraph.tasks.registry import AnyTask, get_task_registry
 from taskgraph.values import codec
 from taskgraph.values.failures import ERROR_TYPE
 from taskgraph.values.stored import UNSTORED
+from taskgraph.worker import now
+
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class Reason(StrEnum):
@@ -31,6 +35,7 @@ class Reason(StrEnum):
     DAMAGED = "the recorded result is damaged"
     INVALID = "the recorded result no longer matches the world"
     UNPLANTED = "the recorded result calls what cannot be called any more"
+    AGE = "the recorded result is older than max_age"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +120,17 @@ def query_of(job: Job) -> CacheQuery:
     return CacheQuery(job.eval_hash, job.options.get("check_valid") is CacheCheckValid.SHALLOW)
 
 
-def decide(answer: CacheAnswer, current_tasks: CurrentTasks) -> Hit | Miss:
+def decide(
+    answer: CacheAnswer, current_tasks: CurrentTasks, max_age: timedelta | None = None
+) -> Hit | Miss:
     """Choose what to use of an answer: a whole call if asked for, else a single reduction."""
     miss = Miss(Reason.ABSENT)
+    oldest = None if max_age is None else now() - max_age // _MICROSECOND
     for call in answer.calls:
         if not _is_usable(call.result) or not current_tasks.cover(call.subtree_tasks):
             continue
+        if oldest is not None and call.timestamp < oldest:
+            continue  # if its parts are younger, they are put together again
         decoded = _decode(call.result)
         if isinstance(decoded, Miss):
             miss = decoded
@@ -129,10 +139,17 @@ def decide(answer: CacheAnswer, current_tasks: CurrentTasks) -> Hit | Miss:
     found = answer.evaluation
     if found is None:
         return miss
+    if oldest is not None and found.timestamp < oldest:
+        return Miss(Reason.AGE, _age_of(found.timestamp, max_age))
     decoded = _decode(found.result)
     if isinstance(decoded, Miss):
         return decoded
     return Hit(decoded.value, found.result.value_hash, found.call_hash)
+
+
+def _age_of(timestamp: Micros, max_age: timedelta | None) -> str:
+    age = timedelta(seconds=(now() - timestamp) // 1_000_000)
+    return f"it is {age} old, and may be {max_age}"
 
 
 def _is_usable(result: StoredResult) -> bool:

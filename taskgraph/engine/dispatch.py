@@ -189,9 +189,10 @@ class Dispatcher:
         to_run: list[Job] = []
         to_check: list[tuple[Job, Hit]] = []
         for job, answer in zip(jobs, answers, strict=True):
-            decision = decide(answer, self._current_tasks)
+            decision = decide(answer, self._current_tasks, job.options.get("max_age"))
             if isinstance(decision, Miss):
-                if decision.reason is not Reason.ABSENT:
+                job.miss = decision.note
+                if decision.reason not in {Reason.ABSENT, Reason.AGE}:  # old age is no surprise
                     self._refuse(job, decision)
                 if decision.damaged is not None:
                     self._backend.discard_values([decision.damaged])
