@@ -12,6 +12,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+from taskgraph.engine.aliases import NO_ALIASES, Aliases, Earlier
 from taskgraph.engine.jobs import Job
 from taskgraph.errors import DamagedValueError
 from taskgraph.expression import SchedulerExpression
@@ -46,12 +47,14 @@ class Hit:
         value: Decoded; it may hold expressions if it is a single reduction.
         call_hash: A recorded call node that may turn out to be this very call.
         subtree: Of a whole call: the tasks in it and below. None for a single reduction.
+        earlier: The blessed version of the task that it was recorded under, if it was.
     """
 
     value: Any
     value_hash: ValueHash
     call_hash: CallHash | None
     subtree: frozenset[TaskHash] | None = None
+    earlier: Earlier | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,15 +169,24 @@ def _hash_of(task: AnyTask) -> TaskHash | None:
 
 
 class CurrentTasks:
-    """The hashes of all tasks as they are defined now, made at the first shallow look-up."""
+    """The hashes of all tasks as they are defined now, made at the first shallow look-up.
 
-    def __init__(self) -> None:
+    Args:
+        aliases: Earlier code that counts for the present one.
+    """
+
+    def __init__(self, aliases: Aliases = NO_ALIASES) -> None:
+        self._aliases = aliases
         self._hashes: set[TaskHash] | None = None
+        self._is_extended = False
 
     def cover(self, wanted: frozenset[TaskHash]) -> bool:
         """Tell whether all of these tasks are still defined as they were."""
         if self._hashes is None:
             self._hashes = {h for each in get_task_registry() if (h := _hash_of(each)) is not None}
+        if not self._is_extended and not wanted <= self._hashes:
+            self._hashes = self._aliases.with_earlier(self._hashes)
+            self._is_extended = True
         return wanted <= self._hashes
 
 
