@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from taskgraph._version import __version__
 
 if TYPE_CHECKING:
-    from taskgraph.app import Scheduler, get_current_scheduler, run, set_current_scheduler
+    from taskgraph.app import Scheduler, get_current_scheduler, plan, run, set_current_scheduler
     from taskgraph.combinators.control import catch, cond, seq
     from taskgraph.tasks.decorator import scheduler_task, task
     from taskgraph.tasks.names import get_current_namespace, namespace
@@ -32,6 +32,7 @@ __all__ = [
     "get_current_scheduler",
     "get_task_registry",
     "namespace",
+    "plan",
     "run",
     "scheduler_task",
     "seq",
@@ -54,6 +55,7 @@ _HOMES = {
     "get_current_scheduler": "taskgraph.app",
     "get_task_registry": "taskgraph.tasks.registry",
     "namespace": "taskgraph.tasks.names",
+    "plan": "taskgraph.app",
     "run": "taskgraph.app",
     "scheduler_task": "taskgraph.tasks.decorator",
     "seq": "taskgraph.combinators.control",
