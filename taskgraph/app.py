@@ -32,6 +32,8 @@ from taskgraph.executors.inline import InlineExecutor
 from taskgraph.executors.processes import ProcessExecutor
 from taskgraph.executors.threads import ThreadExecutor
 from taskgraph.expression import SchedulerExpression, TaskExpression, find_expressions, quote
+from taskgraph.fingerprint.code import frozen
+from taskgraph.fingerprint.project import Project, use_project
 from taskgraph.plans import Plan
 from taskgraph.ports import Backend, Executor, Observer
 from taskgraph.records import ExecutionId, PackedValue
@@ -169,13 +171,12 @@ class Scheduler:
     def _plan(self, root: TaskExpression, run_options: RunOptions, explain: Explain | None) -> Plan:
         from taskgraph.engine.planner import Planner
 
-        before = use_places(self._places)
         token = _current.set(self)
         try:
-            return Planner(self.backend, self._pool, run_options, explain).plan(root)
+            with in_force(self.settings, self._places):
+                return Planner(self.backend, self._pool, run_options, explain).plan(root)
         finally:
             _current.reset(token)
-            use_places(before)
 
     def _check_free(self) -> None:
         """Refuse what would wait for itself.
@@ -208,16 +209,15 @@ class Scheduler:
             environment.packed,
             run_options,
         )
-        before = use_places(self._places)
         token = _current.set(self)
         lease.take()
         self._engine = engine
         try:
-            return engine.run(root)
+            with in_force(self.settings, self._places):
+                return engine.run(root)
         finally:
             self._engine = None
             _current.reset(token)
-            use_places(before)
             for executor in self.executors.values():
                 if isinstance(executor, ThreadExecutor):
                     executor.stop()  # threads are cheap to make, and a process may want to fork
@@ -343,6 +343,11 @@ def places_of(settings: Settings) -> FilePlaces:
     )
 
 
+def project_of(settings: Settings) -> Project:
+    """Return what the fingerprint needs to know of the settings."""
+    return Project(settings.code.project, settings.code.strict)
+
+
 def database_uri(settings: Settings) -> str:
     """Return the URL of the project's database."""
     return settings.backend.db_uri or f"sqlite:///{settings.config_dir / 'taskgraph.db'}"
@@ -379,14 +384,26 @@ def open_reader(settings: Settings) -> Reader:
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[SqlBackend]:
-    """Open the project's database, with files where the settings say that they are."""
+    """Open the project's database, with the settings in force."""
     backend = open_database(settings)
-    before = use_places(places_of(settings))
     try:
-        yield backend
+        with in_force(settings, places_of(settings)):
+            yield backend
+    finally:
+        backend.close()
+
+
+@contextmanager
+def in_force(settings: Settings, places: FilePlaces) -> Iterator[None]:
+    """Have files and code known as the settings say; code that was read once stays as it was."""
+    before = use_places(places)
+    project = use_project(project_of(settings))
+    try:
+        with frozen():
+            yield
     finally:
         use_places(before)
-        backend.close()
+        use_project(project)
 
 
 def author() -> str:

@@ -23,6 +23,7 @@ PUBLIC = [
     "get_current_scheduler",
     "get_task_registry",
     "namespace",
+    "opaque",
     "plan",
     "run",
     "scheduler_task",
