@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import sys
 import types
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from taskgraph.fingerprint.outline import GLOBAL, Chain
@@ -37,12 +38,14 @@ class Found(NamedTuple):
         rest: The attributes that are taken of it.
         name: What to call it: by the module that the name is in, or by the function around.
         kind: Which kind of part its value is.
+        namespace: Where it is a variable, if it is one of a module.
     """
 
     target: Any
     rest: Chain
     name: str
     kind: PartKind
+    namespace: Mapping[str, Any] | None = None
 
 
 _BUILTINS: Final = frozenset(vars(builtins))
@@ -91,6 +94,9 @@ class Scope:
             return Found(MISSING, (), "", PartKind.NAME)
         found, name, kind = self._root(chain[0])
         rest = chain[1:]
+        namespace = None
+        if kind is PartKind.CONSTANT and chain[0][0] != "@":
+            namespace = self._globals
         while rest and isinstance(found, types.ModuleType):
             inner = _attribute(found, rest[0])
             if not is_own_module(found) and not into_modules and not is_own_code(inner):
@@ -99,8 +105,9 @@ class Scope:
             else:
                 name = f"{module_label(found.__name__, _file_of(found))}.{rest[0]}"
                 kind = PartKind.CONSTANT
+                namespace = vars(found)
             found, rest = inner, rest[1:]
-        return Found(found, rest, name, kind)
+        return Found(found, rest, name, kind, namespace)
 
     def _root(self, root: str) -> tuple[Any, str, PartKind]:
         if root[0] == "@":
