@@ -21,7 +21,6 @@ from taskgraph.fingerprint.classes import (
 )
 from taskgraph.fingerprint.outline import Chain, Outline
 from taskgraph.fingerprint.own import (
-    is_builtin_name,
     is_opaque,
     is_own_function,
     own_code_in,
@@ -31,7 +30,15 @@ from taskgraph.fingerprint.own import (
 from taskgraph.fingerprint.parts import PartKind, make_part
 from taskgraph.fingerprint.pieces import Binding, Mode, Piece
 from taskgraph.fingerprint.project import is_own_module, is_own_module_name
-from taskgraph.fingerprint.scope import MISSING, UNBOUND, Found, Scope, function_label, module_label
+from taskgraph.fingerprint.scope import (
+    BUILTIN,
+    MISSING,
+    UNBOUND,
+    Found,
+    Scope,
+    function_label,
+    module_label,
+)
 from taskgraph.fingerprint.sources import outline_of, outline_of_class, unwrapped
 from taskgraph.fingerprint.surroundings import digest_file
 from taskgraph.hashing import ATOMIC_TYPES, CONTAINER_TYPES, hash_builtin
@@ -69,13 +76,6 @@ def _namer_of(value: Any) -> Namer | None:
     return next((_namers[base] for base in type(value).__mro__ if base in _namers), None)
 
 
-class Nothing:
-    """What a name stands for as long as it stands for nothing."""
-
-
-NOTHING: Final = Nothing()
-
-
 def describe(piece: Piece, enter: Enter) -> None:
     """Let a piece say what its object is, and enter what that refers to.
 
@@ -93,7 +93,9 @@ class _Describer:
 
     def describe(self) -> None:
         value = self._piece.value
-        if self._piece.role == "behaviour":
+        if value is BUILTIN or value is MISSING:
+            self._says("builtin name" if value is BUILTIN else "nothing")
+        elif self._piece.role == "behaviour":
             self._behaviour(value)
         elif type(value) in _BUILTIN_TYPES:
             self._builtin(value)
@@ -122,8 +124,8 @@ class _Describer:
             self._says("method", [value.__func__, value.__self__])
         elif isinstance(value, property | staticmethod | classmethod):
             self._says(type(value).__name__, unwrapped(value))
-        elif type(value) is object or value is NOTHING:
-            self._says("sentinel" if type(value) is object else "nothing")
+        elif type(value) is object:
+            self._says("sentinel")
         elif (wrapped := wrapped_by(value)) is not None:
             # What functools.lru_cache makes, and other decorators that are objects.
             self._says(f"wrapper {class_name(type(value))}", [wrapped])
@@ -282,22 +284,32 @@ class _Describer:
         chains = sorted(set(chains))
         piece.say("", *map(".".join, chains))
         for chain in chains:
-            self._reference(scope, chain)
-        self._set_traps(scope, chains, outline)
+            found = scope.find(chain)
+            self._reference(found)
+            why = traps.sense_reference(scope, chain, found)
+            if why:
+                self._suspect(why, chain, outline)
+        for trap in outline.traps:
+            sensed = traps.sense(scope, trap)
+            self._children(sensed.reached)
+            if sensed.why:
+                self._unfollowed(sensed.why, trap.line)
 
-    def _reference(self, scope: Scope, chain: Chain) -> None:
+    def _reference(self, found: Found) -> None:
         """Enter what a name stands for, and note the name as a part."""
         piece = self._piece
-        found = scope.find(chain)
         target = found.target
+        if target is BUILTIN:
+            piece.children.append(self._enter(BUILTIN))
+            return
         if target is MISSING or target is UNBOUND:
-            piece.children.append(self._enter(NOTHING))
+            piece.children.append(self._enter(MISSING))
             if target is MISSING:
                 piece.bindings.append(Binding(PartKind.NAME, found.name, None))
             return
         child = self._enter(target)
         piece.children.append(child)
-        if not isinstance(target, types.ModuleType) and not is_builtin_name(target):
+        if not isinstance(target, types.ModuleType):
             piece.bindings.append(Binding(found.kind, found.name, child))
         if found.rest:
             self._attribute(found)
@@ -314,19 +326,14 @@ class _Describer:
             # Of what counts by its name, as a task does, the plain function is called.
             self._bound(PartKind.CONSTANT, f"{found.name}.", [(name, getattr(target, name, None))])
 
-    def _set_traps(self, scope: Scope, chains: Sequence[Chain], outline: Outline) -> None:
-        """Note what cannot be followed, and enter what can be after all."""
-        lines = {each.chain: each.line for each in outline.traps if each.what != "import"}
-        imported = {each.chain for each in outline.traps if each.what == "import"}
-        for chain in chains:
-            why = traps.sense_reference(scope, chain, scope.find(chain))
-            if why and (chain not in imported or chain in lines):
-                self._unfollowed(why, lines.get(chain))
-        for trap in outline.traps:
-            sensed = traps.sense(scope, trap)
-            self._children(sensed.reached)
-            if sensed.why:
-                self._unfollowed(sensed.why, trap.line)
+    def _suspect(self, why: str, chain: Chain, outline: Outline) -> None:
+        """Note that a name stands for what may reach anything, unless its use is a harmless one."""
+        uses = [each for each in outline.traps if each.chain == chain]
+        if not uses:
+            self._unfollowed(why, None)
+        for each in uses:
+            if each.what == "call":
+                self._unfollowed(why, each.line)
 
     def _unfollowed(self, why: str, line: int | None) -> None:
         label = self._piece.label

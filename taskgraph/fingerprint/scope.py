@@ -22,6 +22,8 @@ class _Mark:
 
 #: A name that stands for nothing.
 MISSING: Final = _Mark()
+#: What a name that is one of Python's own stands for, as long as nobody hides it.
+BUILTIN: Final = _Mark()
 #: A name of the function around that is not bound yet: it is when the code runs, if ever.
 UNBOUND: Final = _Mark()
 
@@ -30,7 +32,8 @@ class Found(NamedTuple):
     """Where a chain of names leads.
 
     Attributes:
-        target: The object that counts: modules are gone through, and anything else is the end.
+        target: The object that counts: modules are gone through, and anything else is the end;
+            or one of the marks `MISSING`, `BUILTIN` and `UNBOUND`.
         rest: The attributes that are taken of it.
         name: What to call it: by the module that the name is in, or by the function around.
         kind: Which kind of part its value is.
@@ -40,6 +43,9 @@ class Found(NamedTuple):
     rest: Chain
     name: str
     kind: PartKind
+
+
+_BUILTINS: Final = frozenset(vars(builtins))
 
 
 class Scope:
@@ -97,15 +103,15 @@ class Scope:
         return Found(found, rest, name, kind)
 
     def _root(self, root: str) -> tuple[Any, str, PartKind]:
-        if root.startswith(GLOBAL):
+        if root[0] == "@":
+            if not root.startswith(GLOBAL):
+                return (*self._imported(root), PartKind.CONSTANT)
             root = root.removeprefix(GLOBAL)
-        elif root.startswith("@"):
-            return (*self._imported(root), PartKind.CONSTANT)
         elif root in self._closure:
             return self._closure[root], f"{self._label}: {root}", PartKind.CLOSURE
         found = self._globals.get(root, MISSING)
-        if found is MISSING:
-            found = getattr(builtins, root, MISSING)
+        if found is MISSING and root in _BUILTINS:
+            return BUILTIN, f"builtins.{root}", PartKind.OUTSIDE
         return found, f"{self._module}.{root}", PartKind.CONSTANT
 
     def _imported(self, root: str) -> tuple[Any, str]:
