@@ -338,8 +338,12 @@ def test_a_fingerprint_differs_if_and_only_if_its_task_runs_again(here: dict[str
     reason="TASKGRAPH_PYTHONS names no other interpreters (with xxhash and numpy)",
 )
 def test_fingerprints_are_the_same_on_other_pythons(here: dict[str, str], tmp_path: Path) -> None:
+    # Without a source, compiled code counts, and each version of Python compiles in its own way.
+    compiled = {case.name for case in FOLLOWED if case.construct == "compiled code"}
+    ours = {name: found for name, found in here.items() if name.split(" ")[0] not in compiled}
+
     wrong = {}
     for number, python in enumerate(os.environ["TASKGRAPH_PYTHONS"].split(os.pathsep)):
-        wrong[python] = differing(here, fingerprints(python, tmp_path / str(number), "0"))
+        wrong[python] = differing(ours, fingerprints(python, tmp_path / str(number), "0"))
 
     assert not any(wrong.values()), wrong
