@@ -2,7 +2,7 @@
 
     make compare                                         all tools; writes the tables
     python benchmarks/compare_fingerprints.py --only taskgraph
-    make compare ARGS="--only taskgraph --keep"          after a change of ours: seconds, not minutes
+    make compare ARGS="--only taskgraph --keep"    after a change of ours
 
 Each case of `tests/fingerprint_corpus` is a project that is run, edited, and run again; a run with
 an empty store says what is true after the edit. Counts go to `results/fingerprints.json`; the
