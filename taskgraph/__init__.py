@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from taskgraph._version import __version__
 
 if TYPE_CHECKING:
-    from taskgraph.app import Scheduler, get_current_scheduler, run, set_current_scheduler
+    from taskgraph.app import Scheduler, get_current_scheduler, plan, run, set_current_scheduler
     from taskgraph.combinators.control import catch, cond, seq
     from taskgraph.fingerprint.opaque import opaque
     from taskgraph.tasks.decorator import scheduler_task, task
@@ -34,6 +34,7 @@ __all__ = [
     "get_task_registry",
     "namespace",
     "opaque",
+    "plan",
     "run",
     "scheduler_task",
     "seq",
@@ -57,6 +58,7 @@ _HOMES = {
     "get_task_registry": "taskgraph.tasks.registry",
     "namespace": "taskgraph.tasks.names",
     "opaque": "taskgraph.fingerprint.opaque",
+    "plan": "taskgraph.app",
     "run": "taskgraph.app",
     "scheduler_task": "taskgraph.tasks.decorator",
     "seq": "taskgraph.combinators.control",

@@ -7,6 +7,7 @@ fields: what happened, to what, and what to do next.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 
 class TaskgraphError(Exception):
@@ -177,6 +178,53 @@ class DryRunResult(TaskgraphError):
         return f"Dry run: {len(self.calls)} calls would run next: {shown}"
 
 
+class RerunLimitError(TaskgraphError):
+    """A run would make more calls again than it may.
+
+    Attributes:
+        limit: How many calls, or how much of the time that they took the last time.
+        calls: How many it would be.
+        seconds: How long these took the last time, as far as that is known.
+        causes: Task, reason and number of calls of those that it would be most of.
+        is_before: Whether it was known before anything ran.
+    """
+
+    def __init__(
+        self,
+        limit: int | timedelta,
+        calls: int,
+        seconds: float,
+        causes: Sequence[tuple[str, str, int]],
+        is_before: bool,
+    ) -> None:
+        super().__init__(limit, calls, seconds, tuple(causes), is_before)
+        self.limit = limit
+        self.calls = calls
+        self.seconds = seconds
+        self.causes = tuple(causes)
+        self.is_before = is_before
+
+    def __str__(self) -> str:
+        took = f" that took {_rounded(self.seconds)} the last time" if self.seconds else ""
+        calls = f"{self.calls} {_calls(self.calls)}{took}"
+        causes = "; ".join(f"{task}, {n} {_calls(n)}: {why}" for task, why, n in self.causes)
+        allowed = self.limit if isinstance(self.limit, timedelta) else f"{self.limit} calls"
+        state = "Nothing has run" if self.is_before else "What had finished is kept"
+        return (
+            f"This run would make {calls} again, and it may make {allowed} again (max_rerun). "
+            f"{state}. Most of all: {causes}. `taskgraph plan` shows them; raise the limit if they "
+            "are to run."
+        )
+
+
+def _calls(count: int) -> str:
+    return "call" if count == 1 else "calls"
+
+
+def _rounded(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 90 else str(timedelta(seconds=round(seconds)))
+
+
 class NoCurrentSchedulerError(TaskgraphError):
     """A function that needs a running scheduler was called outside of one."""
 
@@ -305,6 +353,50 @@ class AmbiguousIdError(TaskgraphError, LookupError):
         return (
             f"{self.prefix!r} stands for several records ({', '.join(self.matches)}): add digits."
         )
+
+
+class BlessRefusedError(TaskgraphError):
+    """Results of one version of a task cannot be made to count for another one."""
+
+    def __init__(self, old: str, new: str, reason: str) -> None:
+        super().__init__(old, new, reason)
+        self.old = old
+        self.new = new
+        self.reason = reason
+
+    def __str__(self) -> str:
+        names = self.old if self.old == self.new else f"{self.old} for {self.new}"
+        return f"Results of {names} are left as they were: {self.reason}."
+
+
+class BlessCheckError(TaskgraphError):
+    """A call that was made again with other code gave another result."""
+
+    def __init__(self, call: str, call_hash: str, before: str, after: str) -> None:
+        super().__init__(call, call_hash, before, after)
+        self.call = call
+        self.call_hash = call_hash
+        self.before = before
+        self.after = after
+
+    def __str__(self) -> str:
+        return (
+            f"{self.call} (call {self.call_hash[:8]}) gave {self.before} and gives {self.after} "
+            "now, so nothing was blessed. If the calls in it were renamed, bless these tasks first."
+        )
+
+
+class UnknownAliasError(TaskgraphError, LookupError):
+    """No alias of this kind is in force."""
+
+    def __init__(self, old: str, new: str | None = None) -> None:
+        super().__init__(old, new)
+        self.old = old
+        self.new = new
+
+    def __str__(self) -> str:
+        whom = f" for {self.new}" if self.new else ""
+        return f"{self.old} is not blessed{whom}. `taskgraph bless --list` shows what is."
 
 
 class ScriptLoadError(TaskgraphError):

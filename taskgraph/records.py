@@ -55,7 +55,11 @@ class ExecutionRecord(NamedTuple):
 
 
 class JobRecord(NamedTuple):
-    """One attempt to reduce one call within an execution."""
+    """One attempt to reduce one call within an execution.
+
+    ``miss`` says why it ran although a result might have been there: JSON with a ``reason`` (the
+    name of an ``engine.cache.Reason``) and a ``detail``; None if nothing was recorded of its call.
+    """
 
     id: JobId
     execution_id: ExecutionId
@@ -67,6 +71,7 @@ class JobRecord(NamedTuple):
     end_time: Micros | None
     cached: bool
     state_type: State
+    miss: str | None = None
 
 
 class CallNodeRecord(NamedTuple):
@@ -148,6 +153,23 @@ class TaskPartRecord(NamedTuple):
     part_hash: str
 
 
+class TaskAliasRecord(NamedTuple):
+    """An earlier version of a task, whose results count for a later one as well.
+
+    A row is never deleted: one that has an ``end_time`` says that they do not count any more.
+    """
+
+    old_hash: TaskHash
+    new_hash: TaskHash
+    timestamp: Micros
+    old_name: str
+    new_name: str
+    author: str
+    why: str
+    end_time: Micros | None = None
+    end_author: str | None = None
+
+
 class TagRecord(NamedTuple):
     """A tag; ``value`` is JSON text with sorted keys."""
 
@@ -174,8 +196,8 @@ class LeaseRecord(NamedTuple):
 class RecordBatch:
     """All rows of one transaction.
 
-    Content-addressed rows that exist are left alone; evaluations, executions and jobs are
-    upserted (a later row with the same id replaces the earlier one).
+    Content-addressed rows that exist are left alone; evaluations, executions, jobs and task aliases
+    are upserted (a later row with the same key replaces the earlier one).
     """
 
     values: list[ValueRecord] = field(default_factory=list)
@@ -193,6 +215,7 @@ class RecordBatch:
     executions: list[ExecutionRecord] = field(default_factory=list)
     jobs: list[JobRecord] = field(default_factory=list)
     tags: list[TagRecord] = field(default_factory=list)
+    task_aliases: list[TaskAliasRecord] = field(default_factory=list)
 
 
 class CacheQuery(NamedTuple):
@@ -240,6 +263,56 @@ class CacheAnswer(NamedTuple):
     calls: tuple[CallFound, ...] = ()
 
 
+class TaskVersion(NamedTuple):
+    """A task's code at one time, and what is known of its calls.
+
+    Attributes:
+        last_time: When a call of it was last asked for, cached or not; None if never.
+        seconds: How long a call of it usually took in its own function, if any is known.
+        makes_calls: Whether calls of it made child calls.
+    """
+
+    hash: TaskHash
+    fullname: str
+    last_time: Micros | None
+    seconds: float | None
+    makes_calls: bool
+
+
+class PastBelow(NamedTuple):
+    """The calls of one task that were made below another call, and how long they took in all."""
+
+    task: str
+    calls: int
+    seconds: float
+
+
+class PastCall(NamedTuple):
+    """A call as it was made the last time.
+
+    Attributes:
+        seconds: How long its own function took, if that is known.
+        size: How many bytes its result has as it is stored.
+        below: The calls below it, at any depth.
+    """
+
+    call_hash: CallHash
+    task_hash: TaskHash
+    timestamp: Micros
+    seconds: float | None
+    size: int
+    below: tuple[PastBelow, ...]
+
+
+class RecordedCall(NamedTuple):
+    """A call with its arguments and what its body returned, so that it can be made again."""
+
+    call_hash: CallHash
+    eval_hash: EvalHash
+    arguments: tuple[ArgumentRecord, ...]
+    result: StoredResult
+
+
 __all__ = [
     "ArgumentRecord",
     "ArgumentResultRecord",
@@ -259,14 +332,19 @@ __all__ = [
     "Micros",
     "PackedValue",
     "PartRecord",
+    "PastBelow",
+    "PastCall",
     "RecordBatch",
+    "RecordedCall",
     "State",
     "StoredResult",
     "SubtreeTaskRecord",
     "SubvalueRecord",
     "TagRecord",
+    "TaskAliasRecord",
     "TaskPartRecord",
     "TaskRecord",
+    "TaskVersion",
     "ValueRecord",
     "execution_lease",
 ]

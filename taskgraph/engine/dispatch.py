@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from taskgraph.engine.cache import CurrentTasks, Hit, Miss, Reason, decide, query_of, scope_of
+from taskgraph.engine.budget import RerunBudget
+from taskgraph.engine.cache import Hit, Miss, Reason, scope_of, unasked
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.inbox import QueueInbox
 from taskgraph.engine.jobs import SETTLED, Job, Node, Operation, Phase
+from taskgraph.engine.lookup import Lookup
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import Recorder
 from taskgraph.engine.reduction import Graph
@@ -18,10 +20,9 @@ from taskgraph.events import CacheEntryRefused, Event, JobsSubmitted
 from taskgraph.expression import SchedulerExpression
 from taskgraph.hashing import EvalHash
 from taskgraph.ports import Backend, Call, Executor
-from taskgraph.records import CacheAnswer, JobId
+from taskgraph.records import JobId
 from taskgraph.tasks.options import CacheScope
 from taskgraph.values import walk
-from taskgraph.values.preview import preview
 from taskgraph.worker import now
 
 
@@ -60,9 +61,12 @@ class Dispatcher:
         recorder: Recorder,
         finisher: Finisher,
         calls: dict[EvalHash, Job],
+        lookup: Lookup,
         notify: Callable[[Event], None],
         options: RunOptions,
+        budget: RerunBudget | None = None,
     ) -> None:
+        self._budget = budget
         self._graph = graph
         self._backend = backend
         self._executors = executors
@@ -74,7 +78,7 @@ class Dispatcher:
         self._notify = notify
         self._options = options
         self._started: set[str] = set()
-        self._current_tasks = CurrentTasks()
+        self._lookup = lookup
         self.submitted: dict[JobId, Job] = {}
         self.looking = 0
         self.is_draining = False
@@ -147,6 +151,8 @@ class Dispatcher:
                 self._finisher.fail(job, error, job)
                 continue
             scope = scope_of(job, self._options.use_cache)
+            if scope is not CacheScope.BACKEND and not isinstance(job.expr, SchedulerExpression):
+                job.miss = unasked(job).note
             if scope is CacheScope.NONE:
                 to_run.append(job)
                 continue
@@ -159,8 +165,7 @@ class Dispatcher:
             else:
                 to_run.append(job)
         if to_ask:
-            answers = self._backend.check_cache([query_of(job) for job in to_ask])
-            to_run += self._take_answers(to_ask, answers)
+            to_run += self._take_decisions(to_ask, self._lookup.ask(to_ask))
         if to_run:
             self._submit(to_run)
 
@@ -174,14 +179,14 @@ class Dispatcher:
         else:
             self._graph.follow(leader, job)
 
-    def _take_answers(self, jobs: Sequence[Job], answers: Sequence[CacheAnswer]) -> list[Job]:
+    def _take_decisions(self, jobs: Sequence[Job], decisions: Sequence[Hit | Miss]) -> list[Job]:
         """Use the hits that are valid; returns the jobs that must run."""
         to_run: list[Job] = []
         to_check: list[tuple[Job, Hit]] = []
-        for job, answer in zip(jobs, answers, strict=True):
-            decision = decide(answer, self._current_tasks)
+        for job, decision in zip(jobs, decisions, strict=True):
             if isinstance(decision, Miss):
-                if decision.reason is not Reason.ABSENT:
+                job.miss = decision.note
+                if decision.reason not in {Reason.ABSENT, Reason.AGE}:  # old age is no surprise
                     self._refuse(job, decision)
                 if decision.damaged is not None:
                     self._backend.discard_values([decision.damaged])
@@ -199,29 +204,32 @@ class Dispatcher:
         for job, _ in to_check:
             job.phase = Phase.RUNNING
 
-        def done(invalid: Sequence[Any], error: BaseException | None) -> None:
+        def done(wrong: Sequence[str | None]) -> None:
             self.looking -= 1
             to_run: list[Job] = []
-            found = invalid if error is None else [error] * len(to_check)
-            for (job, hit), wrong in zip(to_check, found, strict=True):
+            for (job, hit), what in zip(to_check, wrong, strict=True):
                 job.phase = Phase.READY
                 if self.is_draining:
                     job.phase = Phase.DROPPED
-                elif wrong is not None:
-                    self._refuse(job, Miss(Reason.INVALID, preview(wrong)))
+                elif what is not None:
+                    self._refuse(job, Miss(Reason.INVALID, what))
                     to_run.append(job)
                 elif not self._finisher.take_hit(job, hit):
                     to_run.append(job)
             if to_run:
                 self._submit(to_run)
 
+        def describe(invalid: Sequence[Any], error: BaseException | None) -> None:
+            # Still in the pool: what is said of a file may need another look at it.
+            found = invalid if error is None else [error] * len(to_check)
+            wrong = [None if each is None else walk.describe_change(each) for each in found]
+            self._inbox.call_soon(lambda: done(wrong))
+
         self.looking += 1
-        self._looker.check(
-            [hit.value for _, hit in to_check],
-            lambda invalid, error: self._inbox.call_soon(lambda: done(invalid, error)),
-        )
+        self._looker.check([hit.value for _, hit in to_check], describe)
 
     def _refuse(self, job: Job, miss: Miss) -> None:
+        job.miss = miss.note
         self._notify(CacheEntryRefused(job.task.fullname, miss.text))
 
     # Running
@@ -233,6 +241,8 @@ class Dispatcher:
             calls = [each for each in jobs if not isinstance(each.expr, SchedulerExpression)]
             if calls:
                 raise DryRunResult([repr(each.expr) for each in calls])
+        if self._budget is not None:
+            self._budget.charge(jobs)
         for job in jobs:
             job.started = now()
             self._recorder.pack_arguments(job)

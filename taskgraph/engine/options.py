@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from taskgraph.records import ExecutionId
 from taskgraph.tasks.options import NO_OPTIONS, Options
@@ -10,7 +11,11 @@ from taskgraph.tasks.options import NO_OPTIONS, Options
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What a run is asked to do besides reducing its expression."""
+    """What a run is asked to do besides reducing its expression.
+
+    ``max_rerun`` is how many calls that were made before may be made again, or how long they may
+    have taken; see `taskgraph.engine.budget`.
+    """
 
     execution_id: ExecutionId
     args: str = "[]"
@@ -18,4 +23,5 @@ class RunOptions:
     is_dry: bool = False
     max_value_size: int | None = None
     default_executor: str = "threads"
+    max_rerun: int | timedelta | None = None
     options: Options = field(default_factory=lambda: NO_OPTIONS)

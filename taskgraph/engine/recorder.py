@@ -92,14 +92,11 @@ class Recorder:
         if task_hash in self._tasks:
             return
         self._tasks.add(task_hash)
-        batch = self._batch
-        source = task.source
-        batch.tasks.append(TaskRecord(task_hash, task.name, task.namespace, source))
-        # A task is a value too, under the very same hash.
-        batch.values += pack_or_name(task, Weight(ValueHash(task_hash))).values
-        for part in task.parts:
-            batch.parts.append(PartRecord(*part))
-            batch.task_parts.append(TaskPartRecord(task_hash, part.part_hash))
+        add_task_rows(self._batch, task, task_hash)
+
+    def know_task(self, task_hash: TaskHash) -> None:
+        """Take note that a version of a task is recorded already."""
+        self._tasks.add(task_hash)
 
     def add_reduction(self, job: Job, packed: PackedValue) -> None:
         """Add what the body of a call returned: from here on it need not run again."""
@@ -145,6 +142,7 @@ class Recorder:
             job.ended,
             job.is_cached,
             state,
+            job.miss,
         )
         job.is_announced = True
         self._open.pop(job.id, None)
@@ -162,7 +160,7 @@ class Recorder:
                 CallNodeRecord(
                     call_hash,
                     job.eval_hash,
-                    job.task.fullname,
+                    job.recorded_name,
                     job.task_hash,
                     job.args_hash,
                     job.value_hash,
@@ -224,6 +222,7 @@ class Recorder:
             ended,
             False,
             state,
+            job.miss,
         )
 
     def cancel_open(self) -> None:
@@ -281,6 +280,15 @@ class Recorder:
         self._batch = RecordBatch()
         self._jobs = {}
         self._oldest = None
+
+
+def add_task_rows(batch: RecordBatch, task: Task[..., Any], task_hash: TaskHash) -> None:
+    """Add the rows of a task's code: a task is a value too, under the very same hash."""
+    batch.tasks.append(TaskRecord(task_hash, task.name, task.namespace, task.source))
+    batch.values += pack_or_name(task, Weight(ValueHash(task_hash))).values
+    for part in task.parts:
+        batch.parts.append(PartRecord(*part))
+        batch.task_parts.append(TaskPartRecord(task_hash, part.part_hash))
 
 
 def name_of_unstored(job_id: JobId) -> ValueHash:

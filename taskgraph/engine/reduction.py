@@ -68,7 +68,7 @@ class Graph:
                     continue
                 node = self._make_node(expr, owner)
                 nodes[id(expr)] = node
-                inner = _inputs_of(node)
+                inner = inputs_of(node)
                 if inner:
                     stack.append((expr, inner))
                     stack.extend((each, None) for each in reversed(inner))
@@ -157,7 +157,7 @@ class Graph:
         return node
 
 
-def _inputs_of(node: Node) -> list[Expression]:
+def inputs_of(node: Node) -> list[Expression]:
     """Return the expressions that must be values before the node can run."""
     expr = node.expr
     if isinstance(expr, SchedulerExpression):
@@ -191,5 +191,5 @@ def upstream_of(given: Any, owner: Job) -> list[CallHash]:
             if node.call_hash is not None:
                 found[node.call_hash] = None
         else:
-            stack += _inputs_of(node)
+            stack += inputs_of(node)
     return list(found)

@@ -9,10 +9,11 @@ import json
 import shlex
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import PurePath
 from typing import Any
 
+from taskgraph.plans import Plan, PlannedCall
 from taskgraph.provenance.rows import (
     ArgumentRow,
     CallRow,
@@ -22,6 +23,9 @@ from taskgraph.provenance.rows import (
     UpstreamRow,
     ValueRow,
 )
+from taskgraph.records import Micros, TaskAliasRecord
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +315,113 @@ class ValueDetail:
     used_by_total: int
 
 
+@dataclass(frozen=True, slots=True)
+class BelowView:
+    """The calls of one task below another call, and how long they took."""
+
+    task: str
+    calls: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCallView:
+    """A call that would run; see `taskgraph.plans.PlannedCall`."""
+
+    task: str
+    call: str
+    reason: str
+    why: str
+    is_certain: bool
+    is_rerun: bool
+    is_open: bool
+    is_body: bool
+    seconds: float | None
+    size: int | None
+    task_hash: str
+    args_hash: str | None
+    below: list[BelowView]
+
+    @classmethod
+    def of(cls, call: PlannedCall) -> PlannedCallView:
+        """Make a view of a planned call."""
+        return cls(
+            call.task,
+            call.call,
+            call.reason,
+            call.why,
+            call.is_certain,
+            call.is_rerun,
+            call.is_open,
+            call.is_body,
+            call.seconds,
+            call.size,
+            call.task_hash,
+            call.args_hash,
+            [BelowView(*each) for each in call.below],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PlanView:
+    """What a run would do: how many calls for sure, how many perhaps, and each of them."""
+
+    certain: int
+    possible: int
+    cached: int
+    reruns: int
+    seconds: float
+    error: str | None
+    calls: list[PlannedCallView]
+
+    @classmethod
+    def of(cls, plan: Plan) -> PlanView:
+        """Make a view of a plan."""
+        return cls(
+            plan.certain,
+            plan.possible,
+            sum(plan.cached.values()),
+            len(plan.reruns),
+            plan.seconds,
+            plan.error,
+            [PlannedCallView.of(each) for each in plan.calls],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AliasView:
+    """An alias: results of ``old`` count for ``new``, from ``time`` until ``ended``."""
+
+    old: str
+    old_hash: str
+    new: str
+    new_hash: str
+    time: datetime
+    author: str
+    why: str
+    ended: datetime | None
+    ended_by: str | None
+
+    @classmethod
+    def of(cls, row: TaskAliasRecord) -> AliasView:
+        """Make a view of a row."""
+        return cls(
+            row.old_name,
+            row.old_hash,
+            row.new_name,
+            row.new_hash,
+            _when(row.timestamp),
+            row.author,
+            row.why,
+            None if row.end_time is None else _when(row.end_time),
+            row.end_author,
+        )
+
+
+def _when(micros: Micros) -> datetime:
+    return _EPOCH + timedelta(microseconds=micros)
+
+
 def as_json(view: Any) -> str:
     """Return a view, or a list of them, as JSON text."""
     if isinstance(view, list | tuple):
@@ -335,4 +446,6 @@ _TYPE_NAMES = {
     CallDetail: "call",
     TaskDetail: "task",
     ValueDetail: "value",
+    AliasView: "alias",
+    PlanView: "plan",
 }

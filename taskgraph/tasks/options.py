@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -44,6 +45,7 @@ KNOWN_OPTIONS: Mapping[str, str] = MappingProxyType(
         "cache": "False: look for results in this execution only",
         "cache_scope": "NONE, CSE or BACKEND",
         "check_valid": "full: replay one reduction at a time; shallow: trust a whole call",
+        "max_age": "how old a result may be: a timedelta, or seconds",
         "config_args": "parameters that do not count in the cache key",
         "nout": "number of items of a tuple result",
         "packages": 'distributions whose version counts; "auto": those that the code imports',
@@ -93,6 +95,8 @@ def _checked(task: str, name: str, value: Any) -> Any:
             return _choice(task, name, CacheScope, value)
         case "check_valid":
             return _choice(task, name, CacheCheckValid, value)
+        case "max_age":
+            return _age(task, value)
         case "nout":
             check_nout(value)
         case "config_args":
@@ -117,6 +121,19 @@ def _names(task: str, option: str, value: Any) -> tuple[str, ...] | str:
     if not isinstance(names, Sequence) or not all(isinstance(each, str) for each in names):
         raise TaskOptionError(task, option, f"must be a list of names, not {value!r}")
     return tuple(names)
+
+
+def _age(task: str, value: object) -> timedelta:
+    age = value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            age = timedelta(seconds=value)
+        except (OverflowError, ValueError):  # infinite, or not a number
+            age = None
+    if not isinstance(age, timedelta) or age <= timedelta(0):
+        reason = f"must be a timedelta or a number of seconds, more than none; not {value!r}"
+        raise TaskOptionError(task, "max_age", reason)
+    return age
 
 
 def check_nout(nout: object) -> None:

@@ -15,6 +15,8 @@ from taskgraph.values.registry import register
 class EstimatorKind(ValueKind):
     """Estimators of scikit-learn: by class, parameters and fitted attributes."""
 
+    brings_code = True
+
     def shape(self, value: Any) -> Shape:
         """Return the class and the names, with parameters and fitted attributes inside."""
         from sklearn.base import BaseEstimator
@@ -46,6 +48,8 @@ class ModelKind(ValueKind):
 
     Which fields were set shows in what is dumped, though not in ``==``.
     """
+
+    brings_code = True
 
     def shape(self, value: Any) -> Shape:
         """Return the class and the names, with the values inside."""

@@ -111,6 +111,8 @@ class ErrorKind(ValueKind):
     Not by traceback, cause and context, which pickle leaves out as well.
     """
 
+    brings_code = True
+
     def shape(self, value: Any) -> Shape:
         """Return what pickle would write, in the same way for all versions of Python."""
         cls: Any = type(value)

@@ -67,6 +67,8 @@ def _content(tensor: Any) -> memoryview:
 class ModuleKind(ValueKind):
     """Modules: by class, own attributes, parameters, buffers and modules inside."""
 
+    brings_code = True
+
     def shape(self, value: Any) -> Shape:
         """Return the class and the names, with what these name inside."""
         cls: Any = type(value)

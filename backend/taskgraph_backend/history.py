@@ -1,0 +1,159 @@
+"""What is known of the past of tasks and calls: for plans, budgets and aliases, never for a run.
+
+Reading only, and by an index: a question costs what it finds, however much else is recorded.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from taskgraph.hashing import CallHash, ContentDigest, EvalHash, TaskHash, ValueHash
+from taskgraph.records import (
+    ArgumentRecord,
+    PastBelow,
+    PastCall,
+    RecordedCall,
+    StoredResult,
+    TaskAliasRecord,
+    TaskVersion,
+)
+from taskgraph.values.failures import ERROR_TYPE
+from taskgraph_backend import statements
+
+# Calls of a version that its usual time is taken from.
+_MOST_TIMED = 1_000
+# Shorter ones stand for too many.
+_LEAST_DIGITS = 4
+
+_binary = bytearray.fromhex
+
+# How long the newest job that ran a call took in its own function.
+_SECONDS = (
+    "(SELECT (j.end_time - j.start_time) / 1e6 FROM job j WHERE j.call_hash = {call}"
+    " AND NOT j.cached AND j.end_time IS NOT NULL ORDER BY j.start_time DESC LIMIT 1)"
+)
+
+
+def find_aliases(driver: sqlite3.Connection) -> list[TaskAliasRecord]:
+    """Return all aliases of tasks, those that ended too, oldest first."""
+    rows = driver.execute(statements.TASK_ALIASES).fetchall()
+    return [TaskAliasRecord(old.hex(), new.hex(), *others) for old, new, *others in rows]
+
+
+def find_versions(
+    driver: sqlite3.Connection, wanted: Sequence[str]
+) -> dict[str, list[TaskVersion]]:
+    """Return the recorded versions of tasks by full name or first digits, last run first."""
+    return {each: _versions(driver, each) for each in wanted}
+
+
+def _versions(driver: sqlite3.Connection, wanted: str) -> list[TaskVersion]:
+    namespace, _, name = wanted.rpartition(".")
+    rows = driver.execute(
+        "SELECT hash, namespace, name FROM task WHERE name = ? AND namespace = ?", (name, namespace)
+    ).fetchall()
+    if not rows and _is_prefix(wanted):
+        low, high = wanted.lower().ljust(32, "0"), wanted.lower().ljust(32, "f")
+        rows = driver.execute(
+            "SELECT hash, namespace, name FROM task WHERE hash BETWEEN ? AND ?",
+            (_binary(low), _binary(high)),
+        ).fetchall()
+    found = [_version(driver, *row) for row in rows]
+    return sorted(found, key=lambda each: (-(each.last_time or 0), each.hash))
+
+
+def _is_prefix(text: str) -> bool:
+    digits = set(text.lower())
+    return _LEAST_DIGITS <= len(text) <= 32 and digits <= set("0123456789abcdef")
+
+
+def _version(driver: sqlite3.Connection, key: bytes, namespace: str, name: str) -> TaskVersion:
+    (last_time,) = driver.execute(
+        "SELECT max(j.start_time) FROM call_node c JOIN job j ON j.call_hash = c.call_hash"
+        " WHERE c.task_hash = ?",
+        (key,),
+    ).fetchone()
+    seconds, makes_calls = driver.execute(
+        f"SELECT avg({_SECONDS.format(call='c.call_hash')}),"
+        " max(EXISTS (SELECT 1 FROM call_edge e WHERE e.parent_id = c.call_hash))"
+        " FROM (SELECT call_hash FROM call_node WHERE task_hash = ? LIMIT ?) c",
+        (key, _MOST_TIMED),
+    ).fetchone()
+    fullname = f"{namespace}.{name}" if namespace else name
+    return TaskVersion(TaskHash(key.hex()), fullname, last_time, seconds, bool(makes_calls))
+
+
+def find_past(
+    driver: sqlite3.Connection, eval_hashes: Sequence[EvalHash]
+) -> dict[EvalHash, PastCall]:
+    """Return the newest whole call of each cache key that has one."""
+    found: dict[EvalHash, PastCall] = {}
+    for piece in statements.padded(list(dict.fromkeys(eval_hashes))):
+        marks = ", ".join("?" * len(piece))
+        # Of several rows of a key the newest comes first, and the others are left out.
+        rows = driver.execute(
+            "SELECT c.eval_hash, c.call_hash, c.task_hash, c.timestamp, v.size,"
+            f" {_SECONDS.format(call='c.call_hash')},"
+            " EXISTS (SELECT 1 FROM call_edge e WHERE e.parent_id = c.call_hash)"
+            " FROM call_node c JOIN value v ON v.value_hash = c.value_hash"
+            f" WHERE c.eval_hash IN ({marks}) ORDER BY c.timestamp DESC, c.call_hash",
+            [_binary(key) for key in piece],
+        ).fetchall()
+        for key, call, task, time, size, seconds, has_children in rows:
+            eval_hash = EvalHash(key.hex())
+            if eval_hash not in found:
+                below = _below(driver, call) if has_children else ()
+                found[eval_hash] = PastCall(
+                    CallHash(call.hex()), TaskHash(task.hex()), time, seconds, size, below
+                )
+    return found
+
+
+def _below(driver: sqlite3.Connection, call: bytes) -> tuple[PastBelow, ...]:
+    """Return the calls that one made, directly or not, by task: each call once."""
+    rows = driver.execute(
+        "WITH RECURSIVE below (call) AS (SELECT child_id FROM call_edge WHERE parent_id = ?"
+        " UNION SELECT e.child_id FROM below JOIN call_edge e ON e.parent_id = below.call)"
+        f" SELECT c.task_name, count(*), total({_SECONDS.format(call='c.call_hash')})"
+        " FROM below JOIN call_node c ON c.call_hash = below.call"
+        " GROUP BY c.task_name ORDER BY c.task_name",
+        (call,),
+    )
+    return tuple(PastBelow(*row) for row in rows)
+
+
+def sample_calls(driver: sqlite3.Connection, task_hash: TaskHash, count: int) -> list[RecordedCall]:
+    """Return calls of a version that may be made again: the same ones each time it is asked."""
+    # By their hashes, whose order is as good as random and the same for everyone.
+    rows = driver.execute(
+        "SELECT min(c.call_hash), c.eval_hash, v.value_hash, v.type, v.format, v.value,"
+        " v.content_digest FROM call_node c JOIN evaluation e ON e.eval_hash = c.eval_hash"
+        " JOIN value v ON v.value_hash = e.value_hash JOIN value r ON r.value_hash = c.value_hash"
+        f" WHERE c.task_hash = ? AND r.type <> '{ERROR_TYPE}'"
+        f" AND v.format <> '{statements.DAMAGED}'"
+        " GROUP BY c.eval_hash ORDER BY c.eval_hash LIMIT ?",
+        (_binary(task_hash), count),
+    ).fetchall()
+    found = []
+    for call, eval_hash, key, type_name, format, value, digest in rows:
+        arguments = driver.execute(
+            "SELECT arg_hash, value_hash, arg_position, arg_key FROM argument WHERE call_hash = ?"
+            " ORDER BY arg_position IS NULL, arg_position, arg_key",
+            (call,),
+        )
+        call_hash = CallHash(call.hex())
+        found.append(
+            RecordedCall(
+                call_hash,
+                EvalHash(eval_hash.hex()),
+                tuple(
+                    ArgumentRecord(arg.hex(), call_hash, ValueHash(given.hex()), position, name)
+                    for arg, given, position, name in arguments
+                ),
+                StoredResult(
+                    ValueHash(key.hex()), type_name, format, value, ContentDigest(digest.hex())
+                ),
+            )
+        )
+    return found
