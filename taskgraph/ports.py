@@ -21,6 +21,7 @@ from taskgraph.records import (
     PackedValue,
     RecordBatch,
     StoredResult,
+    TaskAliasRecord,
 )
 
 
@@ -41,6 +42,10 @@ class Backend(Protocol):
 
     def load_values(self, value_hashes: Sequence[ValueHash]) -> dict[ValueHash, StoredResult]:
         """Return the stored values that exist under these hashes."""
+        ...
+
+    def load_aliases(self) -> list[TaskAliasRecord]:
+        """Return all aliases of tasks, those that ended too, oldest first."""
         ...
 
     def discard_values(self, value_hashes: Sequence[ValueHash]) -> None:

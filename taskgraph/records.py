@@ -55,7 +55,11 @@ class ExecutionRecord(NamedTuple):
 
 
 class JobRecord(NamedTuple):
-    """One attempt to reduce one call within an execution."""
+    """One attempt to reduce one call within an execution.
+
+    ``miss`` says why it ran although a result might have been there: JSON with a ``reason`` (the
+    name of an ``engine.cache.Reason``) and a ``detail``; None if nothing was recorded of its call.
+    """
 
     id: JobId
     execution_id: ExecutionId
@@ -67,6 +71,7 @@ class JobRecord(NamedTuple):
     end_time: Micros | None
     cached: bool
     state_type: State
+    miss: str | None = None
 
 
 class CallNodeRecord(NamedTuple):
@@ -148,6 +153,23 @@ class TaskPartRecord(NamedTuple):
     part_hash: str
 
 
+class TaskAliasRecord(NamedTuple):
+    """An earlier version of a task, whose results count for a later one as well.
+
+    A row is never deleted: one that has an ``end_time`` says that they do not count any more.
+    """
+
+    old_hash: TaskHash
+    new_hash: TaskHash
+    timestamp: Micros
+    old_name: str
+    new_name: str
+    author: str
+    why: str
+    end_time: Micros | None = None
+    end_author: str | None = None
+
+
 class TagRecord(NamedTuple):
     """A tag; ``value`` is JSON text with sorted keys."""
 
@@ -174,8 +196,8 @@ class LeaseRecord(NamedTuple):
 class RecordBatch:
     """All rows of one transaction.
 
-    Content-addressed rows that exist are left alone; evaluations, executions and jobs are
-    upserted (a later row with the same id replaces the earlier one).
+    Content-addressed rows that exist are left alone; evaluations, executions, jobs and task aliases
+    are upserted (a later row with the same key replaces the earlier one).
     """
 
     values: list[ValueRecord] = field(default_factory=list)
@@ -193,6 +215,7 @@ class RecordBatch:
     executions: list[ExecutionRecord] = field(default_factory=list)
     jobs: list[JobRecord] = field(default_factory=list)
     tags: list[TagRecord] = field(default_factory=list)
+    task_aliases: list[TaskAliasRecord] = field(default_factory=list)
 
 
 class CacheQuery(NamedTuple):
@@ -265,6 +288,7 @@ __all__ = [
     "SubtreeTaskRecord",
     "SubvalueRecord",
     "TagRecord",
+    "TaskAliasRecord",
     "TaskPartRecord",
     "TaskRecord",
     "ValueRecord",

@@ -36,6 +36,7 @@ from taskgraph.records import (
     SubtreeTaskRecord,
     SubvalueRecord,
     TagRecord,
+    TaskAliasRecord,
     TaskPartRecord,
     TaskRecord,
     ValueRecord,
@@ -114,6 +115,7 @@ class MemoryBackend:
         self.executions: dict[ExecutionId, ExecutionRecord] = {}
         self.jobs: dict[JobId, JobRecord] = {}
         self.tags: dict[str, TagRecord] = {}
+        self.task_aliases: dict[tuple[TaskHash, TaskHash, Micros], TaskAliasRecord] = {}
         self.leases: dict[str, LeaseRecord] = {}
         self._calls_of: dict[EvalHash, list[CallNodeRecord]] = {}
         self._tasks_of: dict[CallHash, set[TaskHash]] = {}
@@ -165,12 +167,19 @@ class MemoryBackend:
         self.executions.update((row.id, row) for row in batch.executions)
         self.jobs.update((row.id, row) for row in batch.jobs)
         _keep(self.tags, ((row.tag_hash, row) for row in batch.tags))
+        self.task_aliases.update((row[:3], row) for row in batch.task_aliases)
 
     def load_values(self, value_hashes: Sequence[ValueHash]) -> dict[ValueHash, StoredResult]:
         """Return the stored values that exist under these hashes."""
         self._check_open()
         known = self.values.keys() - self._damaged
         return {key: self._stored(key) for key in value_hashes if key in known}
+
+    def load_aliases(self) -> list[TaskAliasRecord]:
+        """Return all aliases of tasks, those that ended too, oldest first."""
+        self._check_open()
+        rows = self.task_aliases.values()
+        return sorted(rows, key=lambda row: (row.timestamp, row.old_hash, row.new_hash))
 
     def discard_values(self, value_hashes: Sequence[ValueHash]) -> None:
         """Mark stored values as damaged: they are found no more, and replaced when made again."""
@@ -314,6 +323,9 @@ def _references(batch: RecordBatch) -> Iterable[tuple[str, _Reference]]:
         yield "job", _Reference("job", job.parent_id)
         yield "job", _Reference("task", job.task_hash)
         yield "job", _Reference("call_node", job.call_hash)
+    for alias in batch.task_aliases:
+        yield "task_alias", _Reference("task", alias.old_hash)
+        yield "task_alias", _Reference("task", alias.new_hash)
 
 
 Key = TypeVar("Key")

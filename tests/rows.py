@@ -17,6 +17,7 @@ from taskgraph.records import (
     State,
     SubtreeTaskRecord,
     SubvalueRecord,
+    TaskAliasRecord,
     TaskRecord,
     ValueRecord,
 )
@@ -73,6 +74,7 @@ def a_job(
     end: int | None = NOW + 1,
     state: State = State.COMPLETED,
     cached: bool = False,
+    miss: str | None = None,
 ) -> RecordBatch:
     return RecordBatch(
         jobs=[
@@ -87,6 +89,7 @@ def a_job(
                 end,
                 cached,
                 state,
+                miss,
             )
         ]
     )
@@ -135,6 +138,17 @@ def a_file(number: int, path: str, root: str = "", inside: tuple[int, ...] = ())
         files=[FileRecord(key(number), root, path, "content", 3)],
         subvalues=[SubvalueRecord(key(each), key(number)) for each in inside],
     )
+
+
+def an_alias(old: int, new: int, time: int = NOW, end: int | None = None) -> RecordBatch:
+    return RecordBatch(
+        task_aliases=[
+            TaskAliasRecord(
+                key(old), key(new), time, "ns.f", "ns.g", "ada@here", "a rename",
+                end, None if end is None else "bob@there",
+            )
+        ]
+    )  # fmt: skip
 
 
 def a_lease(

@@ -108,6 +108,13 @@ _RULES = (
         " GROUP BY edge.parent_id, child.task_hash",
     ),
     (
+        "an alias that ended has a time and an author of its end",
+        "task_alias",
+        "SELECT old_hash, 'it ended ' || CASE WHEN end_time IS NULL THEN 'at no time'"
+        " WHEN end_author IS NULL THEN 'by no one' ELSE 'before it began' END FROM task_alias"
+        " WHERE (end_time IS NULL) <> (end_author IS NULL) OR end_time < timestamp",
+    ),
+    (
         "a current tag is not superseded",
         "tag",
         "SELECT tag.tag_hash, 'it is current and was superseded' FROM tag"

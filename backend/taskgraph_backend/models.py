@@ -146,6 +146,9 @@ class Job(Base):
     end_time: Mapped[datetime | None]
     cached: Mapped[bool]
     state_type: Mapped[str]
+    # Why it ran although a result might have been there: JSON with "reason" and "detail". Nothing
+    # for those that did not run, and for those of whose call nothing was recorded.
+    miss: Mapped[str | None]
 
     execution: Mapped[Execution] = relationship(back_populates="jobs", viewonly=True)
     task: Mapped[Task] = relationship(viewonly=True)
@@ -446,6 +449,29 @@ class TaskPart(Base):
 
     task_hash: Mapped[str] = mapped_column(Hash16, _reference("task.hash"), primary_key=True)
     part_hash: Mapped[str] = mapped_column(Hash16, _reference("part.part_hash"), primary_key=True)
+
+
+class TaskAlias(Base):
+    """An earlier version of a task, whose results count for a later one as well.
+
+    A row that has an end is kept, and says that results do not count any more.
+    """
+
+    __tablename__ = "task_alias"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    old_hash: Mapped[str] = mapped_column(Hash16, _reference("task.hash"), primary_key=True)
+    new_hash: Mapped[str] = mapped_column(Hash16, _reference("task.hash"), primary_key=True)
+    timestamp: Mapped[datetime] = mapped_column(primary_key=True)
+    old_name: Mapped[str]
+    new_name: Mapped[str]
+    author: Mapped[str]
+    why: Mapped[str]
+    end_time: Mapped[datetime | None]
+    end_author: Mapped[str | None]
+
+    old: Mapped[Task] = relationship(foreign_keys=[old_hash], viewonly=True)
+    new: Mapped[Task] = relationship(foreign_keys=[new_hash], viewonly=True)
 
 
 class Value(Base):

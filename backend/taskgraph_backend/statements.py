@@ -27,10 +27,11 @@ def _keep(table: str, columns: str) -> str:
     return f"{_insert(table, columns)} ON CONFLICT DO NOTHING"
 
 
-def _replace(table: str, columns: str) -> str:
-    """Insert, or replace the row of the same key, which is the first column."""
-    key, *others = columns.split(", ")
-    updates = ", ".join(f"{column} = excluded.{column}" for column in others)
+def _replace(table: str, columns: str, keys: int = 1) -> str:
+    """Insert, or replace the row of the same key, which is in the first columns."""
+    names = columns.split(", ")
+    updates = ", ".join(f"{column} = excluded.{column}" for column in names[keys:])
+    key = ", ".join(names[:keys])
     return f"{_insert(table, columns)} ON CONFLICT ({key}) DO UPDATE SET {updates}"
 
 
@@ -65,10 +66,20 @@ EXECUTION = _replace(
 JOB = _replace(
     "job",
     "id, execution_id, parent_id, task_hash, eval_hash, call_hash, start_time, end_time, cached,"
-    " state_type",
+    " state_type, miss",
 )
 TAG = _keep("tag", "tag_hash, entity_type, entity_id, key, value, is_current")
 TAG_EDIT = _keep("tag_edit", "parent_id, child_id")
+
+TASK_ALIAS = _replace(
+    "task_alias",
+    "old_hash, new_hash, timestamp, old_name, new_name, author, why, end_time, end_author",
+    keys=3,
+)
+TASK_ALIASES = (
+    "SELECT old_hash, new_hash, timestamp, old_name, new_name, author, why, end_time, end_author"
+    " FROM task_alias ORDER BY timestamp, old_hash, new_hash"
+)
 
 LEASE = _keep("lease", "key, holder, host, pid, started, expires")
 LEASE_TAKE_OVER = (

@@ -28,6 +28,7 @@ from taskgraph.records import (
     RecordBatch,
     State,
     StoredResult,
+    TaskAliasRecord,
     execution_lease,
 )
 from taskgraph_backend import schema, statements
@@ -249,6 +250,12 @@ class SqlBackend:
         """Return the stored values that exist under these hashes."""
         with self._reading() as driver:
             return _find_values(driver, list(dict.fromkeys(value_hashes)))
+
+    def load_aliases(self) -> list[TaskAliasRecord]:
+        """Return all aliases of tasks, those that ended too, oldest first."""
+        with self._reading() as driver:
+            rows = driver.execute(statements.TASK_ALIASES).fetchall()
+        return [TaskAliasRecord(old.hex(), new.hex(), *others) for old, new, *others in rows]
 
     # The port: recording
 
@@ -708,11 +715,16 @@ def _steps(batch: RecordBatch) -> list[_Step]:
                     job.end_time,
                     1 if job.cached else 0,
                     job.state_type.value,
+                    job.miss,
                 )
                 for job in batch.jobs
             ],
         ),
         (statements.TAG, [_tag_row(tag) for tag in batch.tags]),
+        (
+            statements.TASK_ALIAS,
+            [(h(alias.old_hash), h(alias.new_hash), *alias[2:]) for alias in batch.task_aliases],
+        ),
     ]
 
 

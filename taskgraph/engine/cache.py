@@ -6,6 +6,7 @@ values that stand for the world (files above all) are compared with it before th
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -66,6 +67,33 @@ class Miss:
     def text(self) -> str:
         """The reason in words."""
         return f"{self.reason.value}: {self.detail}" if self.detail else self.reason.value
+
+    @property
+    def note(self) -> str | None:
+        """The reason as it is stored; nothing for a plain absence, which most misses are."""
+        if self.reason is Reason.ABSENT:
+            return None
+        return json.dumps({"reason": self.reason.name, "detail": self.detail})
+
+
+# Made once each: a run without the cache has one for every job.
+_UNHASHED = Miss(Reason.SCOPE, "an argument has no hash of its own")
+_SCOPE_NONE = Miss(Reason.SCOPE, "cache_scope=NONE")
+_SCOPE_CSE = Miss(Reason.SCOPE, "cache=False")
+_SWITCHED_OFF = Miss(Reason.SCOPE, "the run was asked not to use it")
+
+
+def unasked(job: Job) -> Miss:
+    """Return why the backend is not asked for a job's result."""
+    if job.is_uncacheable:
+        return _UNHASHED
+    match job.options.get("cache_scope", CacheScope.BACKEND):
+        case CacheScope.NONE:
+            return _SCOPE_NONE
+        case CacheScope.CSE:
+            return _SCOPE_CSE
+        case _:
+            return _SWITCHED_OFF
 
 
 def scope_of(job: Job, use_cache: bool) -> CacheScope:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from taskgraph.engine.cache import CurrentTasks, Hit, Miss, Reason, decide, query_of, scope_of
+from taskgraph.engine.cache import (
+    CurrentTasks,
+    Hit,
+    Miss,
+    Reason,
+    decide,
+    query_of,
+    scope_of,
+    unasked,
+)
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.inbox import QueueInbox
 from taskgraph.engine.jobs import SETTLED, Job, Node, Operation, Phase
@@ -21,7 +30,6 @@ from taskgraph.ports import Backend, Call, Executor
 from taskgraph.records import CacheAnswer, JobId
 from taskgraph.tasks.options import CacheScope
 from taskgraph.values import walk
-from taskgraph.values.preview import preview
 from taskgraph.worker import now
 
 
@@ -147,6 +155,8 @@ class Dispatcher:
                 self._finisher.fail(job, error, job)
                 continue
             scope = scope_of(job, self._options.use_cache)
+            if scope is not CacheScope.BACKEND and not isinstance(job.expr, SchedulerExpression):
+                job.miss = unasked(job).note
             if scope is CacheScope.NONE:
                 to_run.append(job)
                 continue
@@ -199,29 +209,32 @@ class Dispatcher:
         for job, _ in to_check:
             job.phase = Phase.RUNNING
 
-        def done(invalid: Sequence[Any], error: BaseException | None) -> None:
+        def done(wrong: Sequence[str | None]) -> None:
             self.looking -= 1
             to_run: list[Job] = []
-            found = invalid if error is None else [error] * len(to_check)
-            for (job, hit), wrong in zip(to_check, found, strict=True):
+            for (job, hit), what in zip(to_check, wrong, strict=True):
                 job.phase = Phase.READY
                 if self.is_draining:
                     job.phase = Phase.DROPPED
-                elif wrong is not None:
-                    self._refuse(job, Miss(Reason.INVALID, preview(wrong)))
+                elif what is not None:
+                    self._refuse(job, Miss(Reason.INVALID, what))
                     to_run.append(job)
                 elif not self._finisher.take_hit(job, hit):
                     to_run.append(job)
             if to_run:
                 self._submit(to_run)
 
+        def describe(invalid: Sequence[Any], error: BaseException | None) -> None:
+            # Still in the pool: what is said of a file may need another look at it.
+            found = invalid if error is None else [error] * len(to_check)
+            wrong = [None if each is None else walk.describe_change(each) for each in found]
+            self._inbox.call_soon(lambda: done(wrong))
+
         self.looking += 1
-        self._looker.check(
-            [hit.value for _, hit in to_check],
-            lambda invalid, error: self._inbox.call_soon(lambda: done(invalid, error)),
-        )
+        self._looker.check([hit.value for _, hit in to_check], describe)
 
     def _refuse(self, job: Job, miss: Miss) -> None:
+        job.miss = miss.note
         self._notify(CacheEntryRefused(job.task.fullname, miss.text))
 
     # Running

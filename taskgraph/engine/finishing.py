@@ -110,6 +110,7 @@ class Finisher:
             # The body runs again, and gives what can be called now or fails by itself.
             self._forget_children(job)
             miss = Miss(Reason.UNPLANTED, describe_error(error))
+            job.miss = miss.note
             self._notify(CacheEntryRefused(job.task.fullname, miss.text))
             return False
         if not is_waiting:

@@ -152,6 +152,7 @@ class Job(Node):
         arguments: From READY on.
         reduction: The single reduction as it is stored, once the body returned.
         subtree: The hashes of all tasks in this call and below, in DONE.
+        miss: Why it must run although a result might have been there, as it is stored.
         frames: The user's frames, in FAILED.
     """
 
@@ -172,6 +173,7 @@ class Job(Node):
         "is_uncacheable",
         "known_call",
         "kwargs",
+        "miss",
         "nodes",
         "options",
         "reduction",
@@ -214,6 +216,7 @@ class Job(Node):
         self.is_announced = False
         self.is_uncacheable = False
         self.unstored: str | None = None
+        self.miss: str | None = None
         self.generator: Generator[Any, Any, Any] | None = None
         self.frames: tuple[FrameRecord, ...] = ()
 

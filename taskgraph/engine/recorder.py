@@ -146,6 +146,7 @@ class Recorder:
             job.ended,
             job.is_cached,
             state,
+            job.miss,
         )
         job.is_announced = True
         self._open.pop(job.id, None)
@@ -225,6 +226,7 @@ class Recorder:
             ended,
             False,
             state,
+            job.miss,
         )
 
     def cancel_open(self) -> None:

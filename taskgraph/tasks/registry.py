@@ -101,6 +101,11 @@ class TaskKind(ValueKind):
         recorded = value._recorded_hash or value.hash
         return bool(found.options(**value.call_options).hash == recorded)
 
+    def describe_change(self, value: Any) -> str:
+        """Say whether the task was edited, or is gone."""
+        state = "was edited" if value.fullname in _registry else "is not defined here"
+        return f"task {value.fullname}: it {state}"
+
 
 class PartialTaskKind(ValueKind):
     """Partial tasks: a task and the arguments so far."""

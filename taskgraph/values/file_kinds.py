@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from taskgraph.hashing import ValueHash
-from taskgraph.values.contents import Seen
+from taskgraph.values.contents import MISSING, Seen
 from taskgraph.values.directories import Dir
 from taskgraph.values.filegroups import FileGroup, pack_sighting, unpack_sighting
 from taskgraph.values.files import File, respell, spell, tag_of
@@ -24,6 +24,17 @@ from taskgraph.values.stored import FileRecord
 def _pack(fields: dict[str, object]) -> bytes:
     # ASCII: a name that is no UTF-8 is kept as escapes.
     return json.dumps(fields, separators=(",", ":")).encode("ascii")
+
+
+def _change(was_there: bool, is_there: bool) -> str:
+    if was_there != is_there:
+        return "it is there now and was not" if is_there else "it is not there any more"
+    return "its content changed"
+
+
+def _first_of(paths: Sequence[str]) -> str:
+    others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return f"{printable(paths[0])}{others}"
 
 
 class FileKind(ValueKind):
@@ -86,6 +97,11 @@ class FileKind(ValueKind):
     def is_valid(self, value: File) -> bool:
         """Tell whether what is there now is what was seen. May block."""
         return value.is_valid()
+
+    def describe_change(self, value: File) -> str:
+        """Say which file it is, and whether its content or only its existence changed."""
+        was_there = value.seen is not None and value.seen.content != MISSING.content
+        return f"{printable(value.path)}: {_change(was_there, value.exists())}"
 
     def needs_reading(self, value: File) -> bool:
         """Tell whether the file was never looked at."""
@@ -170,6 +186,19 @@ class FileGroupKind(ValueKind):
     def is_valid(self, value: FileGroup) -> bool:
         """Tell whether what is there now is what was seen. May block."""
         return value.is_valid()
+
+    def describe_change(self, value: FileGroup) -> str:
+        """Say which files came, went or changed, as far as a look at their names tells."""
+        before = {file.location: file.path for file in value.seen_files()}
+        after = {file.location: file.path for file in value.files}
+        gone = [path for place, path in before.items() if place not in after]
+        new = [path for place, path in after.items() if place not in before]
+        said = [
+            f"{_first_of(paths)} {what}"
+            for paths, what in ((gone, "no longer there"), (new, "newly there"))
+            if paths
+        ]
+        return f"{printable(value.text)}: {', '.join(said) or 'the content of its files changed'}"
 
     def needs_reading(self, value: FileGroup) -> bool:
         """Tell whether the files were never looked at."""

@@ -115,6 +115,10 @@ class ValueKind:
         """Tell whether the value still matches the world. May block on files."""
         return True
 
+    def describe_change(self, value: Any) -> str:
+        """Say what is different in the world, of a value that is not valid. May block on files."""
+        return f"{self.preview(value)}: it no longer matches the world"
+
     def needs_reading(self, value: Any) -> bool:
         """Tell, without blocking, whether ``read`` must be called before the value is hashed."""
         return False

@@ -11,6 +11,7 @@ from typing import Any
 from taskgraph.errors import UnhashableValueError
 from taskgraph.hashing import ATOMIC_TYPES, CONTAINER_TYPES, is_builtin
 from taskgraph.values.kinds import ValueKind, overrides
+from taskgraph.values.preview import preview
 from taskgraph.values.registry import kind_of
 
 # A kind that has one of these looks at the world.
@@ -58,6 +59,20 @@ def refresh(value: Any) -> None:
 def find_invalid(value: Any) -> Any | None:
     """Return the first value inside that no longer matches the world, None if all do."""
     return next((each for each, kind in _each(value) if not kind.is_valid(each)), None)
+
+
+def describe_change(value: Any) -> str:
+    """Say of a value that `find_invalid` gave, or of the error instead of one, what is wrong.
+
+    May block on files.
+    """
+    if isinstance(value, BaseException):
+        return f"{type(value).__name__}: {value}"
+    try:
+        return kind_of(value).describe_change(value)
+    except Exception:
+        # It changes while it is looked at, or is out of reach: what it is must do.
+        return preview(value)
 
 
 def is_valid_nested(value: Any) -> bool:

@@ -24,6 +24,7 @@ from tests.rows import (
     a_subtree,
     a_task,
     a_value,
+    an_alias,
     an_argument,
     an_edge,
     an_evaluation,
@@ -245,6 +246,38 @@ def test_bytes_come_back_as_they_were_written(
 
     stored = backend.load_values([value.value_hash])[value.value_hash]
     assert stored.value == (known[value.value_hash].value if known else payload)
+
+
+# Aliases of tasks
+
+
+def test_aliases_are_found_oldest_first_with_all_that_is_said_of_them(backend: Backend) -> None:
+    backend.record(together(a_task(1), a_task(2), a_task(3), an_alias(2, 3, NOW + 1)))
+    backend.record(an_alias(1, 2, NOW))
+
+    assert backend.load_aliases() == [
+        *an_alias(1, 2, NOW).task_aliases,
+        *an_alias(2, 3, NOW + 1).task_aliases,
+    ]
+
+
+def test_an_alias_that_ends_is_kept_and_may_begin_again(backend: Backend) -> None:
+    backend.record(together(a_task(1), a_task(2), an_alias(1, 2)))
+
+    backend.record(an_alias(1, 2, NOW, end=NOW + 5))
+    backend.record(an_alias(1, 2, NOW + 9))
+
+    assert backend.load_aliases() == [
+        *an_alias(1, 2, NOW, end=NOW + 5).task_aliases,
+        *an_alias(1, 2, NOW + 9).task_aliases,
+    ]
+
+
+def test_an_alias_of_a_task_that_is_not_recorded_is_refused(backend: Backend) -> None:
+    backend.record(a_task(1))
+
+    with pytest.raises(DatabaseError):
+        backend.record(an_alias(1, 2))
 
 
 # Leases

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 import sys
@@ -68,7 +69,11 @@ def test_tables_are_declared_alike_to_the_letter(sql_backend: SqlBackend) -> Non
 
 def _declarations(driver: sqlite3.Connection) -> dict[str, list[str]]:
     rows = driver.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
-    return {name: sorted(line.strip(" ,\t") for line in sql.splitlines()) for name, sql in rows}
+    # A column that was added later stands on the line of the one before it.
+    return {
+        name: sorted(filter(None, (line.strip() for line in re.split(r"\n|,(?=\s)", sql))))
+        for name, sql in rows
+    }
 
 
 def test_newest_migration_is_the_version_of_the_library() -> None:
@@ -149,7 +154,8 @@ def test_failed_creation_leaves_an_empty_database(
 ) -> None:
     folder = tmp_path / "migrations"
     (folder / "versions").mkdir(parents=True)
-    for name in ("env.py", "script.py.mako", "versions/0001_initial.py"):
+    scripts = (schema.migrations_folder() / "versions").glob("*.py")
+    for name in ("env.py", "script.py.mako", *(f"versions/{each.name}" for each in scripts)):
         (folder / name).write_text((schema.migrations_folder() / name).read_text())
     broken = folder / "versions" / "0001_initial.py"
     broken.write_text(broken.read_text().replace('"ix_job_call_hash", "job"', '"x", "nothing"'))
@@ -181,6 +187,30 @@ def test_downgrade_of_the_first_migration_leaves_no_table(tmp_path: Path) -> Non
     assert [name for name in names if not name.startswith("sqlite_")] == ["alembic_version"]
 
 
+def test_upgrade_and_downgrade_keep_the_rows_of_the_first_schema(tmp_path: Path) -> None:
+    backend = SqlBackend(_uri(tmp_path))
+    backend.migrate("1.0")
+    driver = sqlite3.connect(tmp_path / "taskgraph.db")
+    driver.executescript(
+        "INSERT INTO value VALUES (x'01', 't', 'f', 1, 'p', x'00', 1, x'31');"
+        "INSERT INTO task VALUES (x'01', 'f', 'ns', 'def f(): ...');"
+        "INSERT INTO execution VALUES (x'02', '[]', x'03', 1, 'COMPLETED', 1, NULL);"
+        "INSERT INTO job VALUES (x'03', x'02', NULL, x'01', NULL, NULL, 1, 2, 0, 'COMPLETED');"
+    )
+    before = driver.execute("SELECT * FROM job").fetchall()
+    driver.commit()
+
+    backend.migrate()
+    upgraded = driver.execute("SELECT * FROM job").fetchall()
+    backend.migrate("1.0")
+    downgraded = driver.execute("SELECT * FROM job").fetchall()
+
+    driver.close()
+    backend.close()
+    assert upgraded == [(*before[0], None)]
+    assert downgraded == before
+
+
 def test_two_processes_may_create_a_database_at_once(tmp_path: Path) -> None:
     program = (
         "import sys; from taskgraph_backend import SqlBackend\n"
@@ -209,7 +239,7 @@ def test_two_processes_may_create_a_database_at_once(tmp_path: Path) -> None:
         each.stdin.flush()
 
     answers = [each.communicate()[0] for each in both]
-    assert answers == ["1.0\n", "1.0\n"]
+    assert answers == [f"{schema.CURRENT}\n"] * 2
     assert [each.returncode for each in both] == [0, 0]
 
 

@@ -26,6 +26,7 @@ RECORDS = {
     "EXECUTION": records.ExecutionRecord,
     "JOB": records.JobRecord,
     "TAG": records.TagRecord,
+    "TASK_ALIAS": records.TaskAliasRecord,
     "LEASE": records.LeaseRecord,
 }
 
@@ -46,15 +47,15 @@ def test_columns_are_those_of_the_model(name: str) -> None:
     assert set(found[2].split(", ")) == set(Base.metadata.tables[found[1]].columns.keys())
 
 
-@pytest.mark.parametrize("name", ["EVALUATION", "EXECUTION", "JOB", "VALUE"])
+@pytest.mark.parametrize("name", ["EVALUATION", "EXECUTION", "JOB", "TASK_ALIAS", "VALUE"])
 def test_upsert_is_on_the_primary_key_and_sets_all_else(name: str) -> None:
     sql = getattr(statements, name)
     table = Base.metadata.tables[sql.split()[2]]
 
-    (primary,) = (column.name for column in table.primary_key)
-    others = {column.name for column in table.columns} - {primary}
+    primary = [column.name for column in table.primary_key]
+    others = {column.name for column in table.columns} - {*primary}
 
-    assert f"ON CONFLICT ({primary}) DO UPDATE" in sql
+    assert f"ON CONFLICT ({', '.join(primary)}) DO UPDATE" in sql
     assert set(re.findall(r"(\w+) = excluded\.\1", sql)) == others
 
 

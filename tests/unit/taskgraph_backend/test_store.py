@@ -45,6 +45,16 @@ def _running() -> RecordBatch:
     )
 
 
+def test_why_a_job_missed_is_kept_with_it(sql_backend: SqlBackend) -> None:
+    sql_backend.record(together(a_task(), an_execution(), a_job(1, miss="{}"), a_job(2)))
+
+    driver = sql_backend.database.connect()
+    noted = driver.execute("SELECT miss FROM job ORDER BY id").fetchall()
+
+    driver.close()
+    assert noted == [("{}",), (None,)]
+
+
 def test_file_must_be_loaded_first(tmp_path: Path) -> None:
     backend = SqlBackend(f"sqlite:///{tmp_path}/x.db")
 
