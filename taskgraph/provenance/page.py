@@ -244,10 +244,8 @@ def _drawn(block: Block, console: Console) -> RenderableType:
             return _text(block.line, "dim" if block.is_part else "")
         case Note():
             return _text(block.line)
-        case Source():
-            return _source(block)
-        case Diff():
-            return _diff(block)
+        case Source() | Diff():
+            return _source(block) if isinstance(block, Source) else _diff(block)
         case Facts():
             return _facts(block)
         case Grid():
