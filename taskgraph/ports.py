@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from taskgraph.events import Event
-from taskgraph.hashing import ValueHash
+from taskgraph.hashing import EvalHash, TaskHash, ValueHash
 from taskgraph.records import (
     CacheAnswer,
     CacheQuery,
@@ -19,9 +19,12 @@ from taskgraph.records import (
     LeaseRecord,
     Micros,
     PackedValue,
+    PastCall,
     RecordBatch,
+    RecordedCall,
     StoredResult,
     TaskAliasRecord,
+    TaskVersion,
 )
 
 
@@ -46,6 +49,22 @@ class Backend(Protocol):
 
     def load_aliases(self) -> list[TaskAliasRecord]:
         """Return all aliases of tasks, those that ended too, oldest first."""
+        ...
+
+    def find_versions(self, wanted: Sequence[str]) -> dict[str, list[TaskVersion]]:
+        """Return the recorded versions of tasks, last run first.
+
+        Args:
+            wanted: Full names; where there is none, first digits of hashes.
+        """
+        ...
+
+    def find_past(self, eval_hashes: Sequence[EvalHash]) -> dict[EvalHash, PastCall]:
+        """Return the newest whole call of each cache key that has one."""
+        ...
+
+    def sample_calls(self, task_hash: TaskHash, count: int) -> list[RecordedCall]:
+        """Return calls of a version that may be made again: the same ones each time."""
         ...
 
     def discard_values(self, value_hashes: Sequence[ValueHash]) -> None:

@@ -263,6 +263,56 @@ class CacheAnswer(NamedTuple):
     calls: tuple[CallFound, ...] = ()
 
 
+class TaskVersion(NamedTuple):
+    """A task's code at one time, and what is known of its calls.
+
+    Attributes:
+        last_time: When a call of it was last asked for, cached or not; None if never.
+        seconds: How long a call of it usually took in its own function, if any is known.
+        makes_calls: Whether calls of it made child calls.
+    """
+
+    hash: TaskHash
+    fullname: str
+    last_time: Micros | None
+    seconds: float | None
+    makes_calls: bool
+
+
+class PastBelow(NamedTuple):
+    """The calls of one task that were made below another call, and how long they took in all."""
+
+    task: str
+    calls: int
+    seconds: float
+
+
+class PastCall(NamedTuple):
+    """A call as it was made the last time.
+
+    Attributes:
+        seconds: How long its own function took, if that is known.
+        size: How many bytes its result has as it is stored.
+        below: The calls below it, at any depth.
+    """
+
+    call_hash: CallHash
+    task_hash: TaskHash
+    timestamp: Micros
+    seconds: float | None
+    size: int
+    below: tuple[PastBelow, ...]
+
+
+class RecordedCall(NamedTuple):
+    """A call with its arguments and what its body returned, so that it can be made again."""
+
+    call_hash: CallHash
+    eval_hash: EvalHash
+    arguments: tuple[ArgumentRecord, ...]
+    result: StoredResult
+
+
 __all__ = [
     "ArgumentRecord",
     "ArgumentResultRecord",
@@ -282,7 +332,10 @@ __all__ = [
     "Micros",
     "PackedValue",
     "PartRecord",
+    "PastBelow",
+    "PastCall",
     "RecordBatch",
+    "RecordedCall",
     "State",
     "StoredResult",
     "SubtreeTaskRecord",
@@ -291,6 +344,7 @@ __all__ = [
     "TaskAliasRecord",
     "TaskPartRecord",
     "TaskRecord",
+    "TaskVersion",
     "ValueRecord",
     "execution_lease",
 ]

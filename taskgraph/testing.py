@@ -31,7 +31,10 @@ from taskgraph.records import (
     LeaseRecord,
     Micros,
     PartRecord,
+    PastBelow,
+    PastCall,
     RecordBatch,
+    RecordedCall,
     StoredResult,
     SubtreeTaskRecord,
     SubvalueRecord,
@@ -39,8 +42,10 @@ from taskgraph.records import (
     TaskAliasRecord,
     TaskPartRecord,
     TaskRecord,
+    TaskVersion,
     ValueRecord,
 )
+from taskgraph.values.failures import ERROR_TYPE
 
 EventType = TypeVar("EventType", bound=Event)
 
@@ -181,6 +186,38 @@ class MemoryBackend:
         rows = self.task_aliases.values()
         return sorted(rows, key=lambda row: (row.timestamp, row.old_hash, row.new_hash))
 
+    def find_versions(self, wanted: Sequence[str]) -> dict[str, list[TaskVersion]]:
+        """Return the recorded versions of tasks, last run first.
+
+        Args:
+            wanted: Full names; where there is none, first digits of hashes.
+        """
+        self._check_open()
+        return {each: self._versions(each) for each in wanted}
+
+    def find_past(self, eval_hashes: Sequence[EvalHash]) -> dict[EvalHash, PastCall]:
+        """Return the newest whole call of each cache key that has one."""
+        self._check_open()
+        newest = {
+            key: max(calls, key=lambda call: (call.timestamp, -int(call.call_hash, 16)))
+            for key in eval_hashes
+            if (calls := self._calls_of.get(key))
+        }
+        return {key: self._past(call) for key, call in newest.items()}
+
+    def sample_calls(self, task_hash: TaskHash, count: int) -> list[RecordedCall]:
+        """Return calls of a version that may be made again: the same ones each time."""
+        self._check_open()
+        samples: dict[EvalHash, RecordedCall] = {}
+        for call in sorted(self.call_nodes.values(), reverse=True):
+            evaluation = self.evaluations.get(call.eval_hash)
+            if call.task_hash != task_hash or evaluation is None:
+                continue
+            is_error = self.values[call.value_hash].type == ERROR_TYPE
+            if not is_error and evaluation.value_hash not in self._damaged:
+                samples[call.eval_hash] = self._sample(call, evaluation)
+        return [samples[key] for key in sorted(samples)][:count]
+
     def discard_values(self, value_hashes: Sequence[ValueHash]) -> None:
         """Mark stored values as damaged: they are found no more, and replaced when made again."""
         self._check_open()
@@ -241,6 +278,67 @@ class MemoryBackend:
         return StoredResult(
             value.value_hash, value.type, value.format, value.value, value.content_digest
         )
+
+    def _versions(self, wanted: str) -> list[TaskVersion]:
+        found = [each for each in self.tasks.values() if _fullname(each) == wanted]
+        if not found and _is_prefix(wanted):
+            found = [each for each in self.tasks.values() if each.hash.startswith(wanted.lower())]
+        versions = [self._version(each) for each in found]
+        return sorted(versions, key=lambda each: (-(each.last_time or 0), each.hash))
+
+    def _version(self, task: TaskRecord) -> TaskVersion:
+        calls = [each.call_hash for each in self.call_nodes.values() if each.task_hash == task.hash]
+        known = set(calls)
+        times = [each.start_time for each in self.jobs.values() if each.call_hash in known]
+        seconds = [taken for each in calls if (taken := self._seconds(each)) is not None]
+        return TaskVersion(
+            task.hash,
+            _fullname(task),
+            max(times, default=None),
+            sum(seconds) / len(seconds) if seconds else None,
+            any(edge.parent_id in known for edge in self.call_edges),
+        )
+
+    def _seconds(self, call_hash: CallHash) -> float | None:
+        taken = [
+            (job.start_time, (job.end_time - job.start_time) / 1e6)
+            for job in self.jobs.values()
+            if job.call_hash == call_hash and not job.cached and job.end_time is not None
+        ]
+        return max(taken)[1] if taken else None
+
+    def _past(self, call: CallNodeRecord) -> PastCall:
+        children: dict[CallHash, list[CallHash]] = {}
+        for edge in self.call_edges:
+            children.setdefault(edge.parent_id, []).append(edge.child_id)
+        below: set[CallHash] = set()
+        waiting = [call.call_hash]
+        while waiting:
+            new = set(children.get(waiting.pop(), ())) - below
+            below |= new
+            waiting += new
+        by_task: dict[str, list[CallHash]] = {}
+        for call_hash in below:
+            by_task.setdefault(self.call_nodes[call_hash].task_name, []).append(call_hash)
+        return PastCall(
+            call.call_hash,
+            call.task_hash,
+            call.timestamp,
+            self._seconds(call.call_hash),
+            self.values[call.value_hash].size,
+            tuple(
+                PastBelow(name, len(calls), sum(self._seconds(each) or 0.0 for each in calls))
+                for name, calls in sorted(by_task.items())
+            ),
+        )
+
+    def _sample(self, call: CallNodeRecord, evaluation: EvaluationRecord) -> RecordedCall:
+        arguments = [each for each in self.arguments.values() if each.call_hash == call.call_hash]
+        arguments.sort(
+            key=lambda each: (each.arg_position is None, each.arg_position or 0, each.arg_key or "")
+        )
+        result = self._stored(evaluation.value_hash)
+        return RecordedCall(call.call_hash, call.eval_hash, tuple(arguments), result)
 
     def _evaluation(self, eval_hash: EvalHash) -> EvaluationFound | None:
         found = self.evaluations.get(eval_hash)
@@ -326,6 +424,14 @@ def _references(batch: RecordBatch) -> Iterable[tuple[str, _Reference]]:
     for alias in batch.task_aliases:
         yield "task_alias", _Reference("task", alias.old_hash)
         yield "task_alias", _Reference("task", alias.new_hash)
+
+
+def _fullname(task: TaskRecord) -> str:
+    return f"{task.namespace}.{task.name}" if task.namespace else task.name
+
+
+def _is_prefix(text: str) -> bool:
+    return 4 <= len(text) <= 32 and set(text.lower()) <= set("0123456789abcdef")
 
 
 Key = TypeVar("Key")

@@ -25,13 +25,16 @@ from taskgraph.records import (
     LeaseRecord,
     Micros,
     PackedValue,
+    PastCall,
     RecordBatch,
+    RecordedCall,
     State,
     StoredResult,
     TaskAliasRecord,
+    TaskVersion,
     execution_lease,
 )
-from taskgraph_backend import schema, statements
+from taskgraph_backend import history, schema, statements
 from taskgraph_backend.connection import BUSY_TIMEOUT_SECONDS, NOW, SqliteDatabase, open_database
 from taskgraph_backend.jsontext import normalize_json, storable
 from taskgraph_backend.leases import is_gone
@@ -251,11 +254,31 @@ class SqlBackend:
         with self._reading() as driver:
             return _find_values(driver, list(dict.fromkeys(value_hashes)))
 
+    # The port: the past
+
     def load_aliases(self) -> list[TaskAliasRecord]:
         """Return all aliases of tasks, those that ended too, oldest first."""
         with self._reading() as driver:
-            rows = driver.execute(statements.TASK_ALIASES).fetchall()
-        return [TaskAliasRecord(old.hex(), new.hex(), *others) for old, new, *others in rows]
+            return history.find_aliases(driver)
+
+    def find_versions(self, wanted: Sequence[str]) -> dict[str, list[TaskVersion]]:
+        """Return the recorded versions of tasks, last run first.
+
+        Args:
+            wanted: Full names; where there is none, first digits of hashes.
+        """
+        with self._reading() as driver:
+            return history.find_versions(driver, wanted)
+
+    def find_past(self, eval_hashes: Sequence[EvalHash]) -> dict[EvalHash, PastCall]:
+        """Return the newest whole call of each cache key that has one."""
+        with self._reading() as driver:
+            return history.find_past(driver, eval_hashes)
+
+    def sample_calls(self, task_hash: TaskHash, count: int) -> list[RecordedCall]:
+        """Return calls of a version that may be made again: the same ones each time."""
+        with self._reading() as driver:
+            return history.sample_calls(driver, task_hash, count)
 
     # The port: recording
 

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+from taskgraph.engine.aliases import NO_ALIASES, Aliases, Earlier
 from taskgraph.engine.jobs import Job
 from taskgraph.errors import DamagedValueError
 from taskgraph.expression import SchedulerExpression
 from taskgraph.hashing import CallHash, TaskHash, ValueHash
-from taskgraph.records import CacheAnswer, CacheQuery, StoredResult
+from taskgraph.records import CacheAnswer, CacheQuery, Micros, StoredResult
 from taskgraph.tasks.options import CacheCheckValid, CacheScope
 from taskgraph.tasks.registry import AnyTask, get_task_registry
 from taskgraph.values import codec
 from taskgraph.values.failures import ERROR_TYPE
 from taskgraph.values.stored import UNSTORED
+from taskgraph.worker import now
+
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class Reason(StrEnum):
@@ -31,6 +36,7 @@ class Reason(StrEnum):
     DAMAGED = "the recorded result is damaged"
     INVALID = "the recorded result no longer matches the world"
     UNPLANTED = "the recorded result calls what cannot be called any more"
+    AGE = "the recorded result is older than max_age"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +47,14 @@ class Hit:
         value: Decoded; it may hold expressions if it is a single reduction.
         call_hash: A recorded call node that may turn out to be this very call.
         subtree: Of a whole call: the tasks in it and below. None for a single reduction.
+        earlier: The blessed version of the task that it was recorded under, if it was.
     """
 
     value: Any
     value_hash: ValueHash
     call_hash: CallHash | None
     subtree: frozenset[TaskHash] | None = None
+    earlier: Earlier | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +123,17 @@ def query_of(job: Job) -> CacheQuery:
     return CacheQuery(job.eval_hash, job.options.get("check_valid") is CacheCheckValid.SHALLOW)
 
 
-def decide(answer: CacheAnswer, current_tasks: CurrentTasks) -> Hit | Miss:
+def decide(
+    answer: CacheAnswer, current_tasks: CurrentTasks, max_age: timedelta | None = None
+) -> Hit | Miss:
     """Choose what to use of an answer: a whole call if asked for, else a single reduction."""
     miss = Miss(Reason.ABSENT)
+    oldest = None if max_age is None else now() - max_age // _MICROSECOND
     for call in answer.calls:
         if not _is_usable(call.result) or not current_tasks.cover(call.subtree_tasks):
             continue
+        if oldest is not None and call.timestamp < oldest:
+            continue  # if its parts are younger, they are put together again
         decoded = _decode(call.result)
         if isinstance(decoded, Miss):
             miss = decoded
@@ -129,10 +142,17 @@ def decide(answer: CacheAnswer, current_tasks: CurrentTasks) -> Hit | Miss:
     found = answer.evaluation
     if found is None:
         return miss
+    if oldest is not None and found.timestamp < oldest:
+        return Miss(Reason.AGE, _age_of(found.timestamp, max_age))
     decoded = _decode(found.result)
     if isinstance(decoded, Miss):
         return decoded
     return Hit(decoded.value, found.result.value_hash, found.call_hash)
+
+
+def _age_of(timestamp: Micros, max_age: timedelta | None) -> str:
+    age = timedelta(seconds=(now() - timestamp) // 1_000_000)
+    return f"it is {age} old, and may be {max_age}"
 
 
 def _is_usable(result: StoredResult) -> bool:
@@ -149,15 +169,24 @@ def _hash_of(task: AnyTask) -> TaskHash | None:
 
 
 class CurrentTasks:
-    """The hashes of all tasks as they are defined now, made at the first shallow look-up."""
+    """The hashes of all tasks as they are defined now, made at the first shallow look-up.
 
-    def __init__(self) -> None:
+    Args:
+        aliases: Earlier code that counts for the present one.
+    """
+
+    def __init__(self, aliases: Aliases = NO_ALIASES) -> None:
+        self._aliases = aliases
         self._hashes: set[TaskHash] | None = None
+        self._is_extended = False
 
     def cover(self, wanted: frozenset[TaskHash]) -> bool:
         """Tell whether all of these tasks are still defined as they were."""
         if self._hashes is None:
             self._hashes = {h for each in get_task_registry() if (h := _hash_of(each)) is not None}
+        if not self._is_extended and not wanted <= self._hashes:
+            self._hashes = self._aliases.with_earlier(self._hashes)
+            self._is_extended = True
         return wanted <= self._hashes
 
 

@@ -5,19 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from taskgraph.engine.cache import (
-    CurrentTasks,
-    Hit,
-    Miss,
-    Reason,
-    decide,
-    query_of,
-    scope_of,
-    unasked,
-)
+from taskgraph.engine.cache import Hit, Miss, Reason, scope_of, unasked
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.inbox import QueueInbox
 from taskgraph.engine.jobs import SETTLED, Job, Node, Operation, Phase
+from taskgraph.engine.lookup import Lookup
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import Recorder
 from taskgraph.engine.reduction import Graph
@@ -27,7 +19,7 @@ from taskgraph.events import CacheEntryRefused, Event, JobsSubmitted
 from taskgraph.expression import SchedulerExpression
 from taskgraph.hashing import EvalHash
 from taskgraph.ports import Backend, Call, Executor
-from taskgraph.records import CacheAnswer, JobId
+from taskgraph.records import JobId
 from taskgraph.tasks.options import CacheScope
 from taskgraph.values import walk
 from taskgraph.worker import now
@@ -68,6 +60,7 @@ class Dispatcher:
         recorder: Recorder,
         finisher: Finisher,
         calls: dict[EvalHash, Job],
+        lookup: Lookup,
         notify: Callable[[Event], None],
         options: RunOptions,
     ) -> None:
@@ -82,7 +75,7 @@ class Dispatcher:
         self._notify = notify
         self._options = options
         self._started: set[str] = set()
-        self._current_tasks = CurrentTasks()
+        self._lookup = lookup
         self.submitted: dict[JobId, Job] = {}
         self.looking = 0
         self.is_draining = False
@@ -169,8 +162,7 @@ class Dispatcher:
             else:
                 to_run.append(job)
         if to_ask:
-            answers = self._backend.check_cache([query_of(job) for job in to_ask])
-            to_run += self._take_answers(to_ask, answers)
+            to_run += self._take_decisions(to_ask, self._lookup.ask(to_ask))
         if to_run:
             self._submit(to_run)
 
@@ -184,14 +176,14 @@ class Dispatcher:
         else:
             self._graph.follow(leader, job)
 
-    def _take_answers(self, jobs: Sequence[Job], answers: Sequence[CacheAnswer]) -> list[Job]:
+    def _take_decisions(self, jobs: Sequence[Job], decisions: Sequence[Hit | Miss]) -> list[Job]:
         """Use the hits that are valid; returns the jobs that must run."""
         to_run: list[Job] = []
         to_check: list[tuple[Job, Hit]] = []
-        for job, answer in zip(jobs, answers, strict=True):
-            decision = decide(answer, self._current_tasks)
+        for job, decision in zip(jobs, decisions, strict=True):
             if isinstance(decision, Miss):
-                if decision.reason is not Reason.ABSENT:
+                job.miss = decision.note
+                if decision.reason not in {Reason.ABSENT, Reason.AGE}:  # old age is no surprise
                     self._refuse(job, decision)
                 if decision.damaged is not None:
                     self._backend.discard_values([decision.damaged])

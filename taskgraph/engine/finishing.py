@@ -113,6 +113,9 @@ class Finisher:
             job.miss = miss.note
             self._notify(CacheEntryRefused(job.task.fullname, miss.text))
             return False
+        if hit.earlier is not None:
+            job.stand_in_for(hit.earlier)
+            self._recorder.know_task(job.task_hash)
         if not is_waiting:
             job.value = hit.value
             job.value_hash = hit.value_hash
@@ -134,6 +137,8 @@ class Finisher:
         job.started = job.ended = now()
         job.value_hash = leader.value_hash
         job.is_unstored = leader.is_unstored
+        job.task_hash, job.eval_hash = leader.task_hash, leader.eval_hash
+        job.earlier = leader.earlier
         job.call_hash = job.known_call = leader.call_hash
         job.subtree = leader.subtree
         if leader.phase is Phase.FAILED:

@@ -10,6 +10,7 @@ from collections.abc import Generator
 from enum import IntEnum
 from typing import Any
 
+from taskgraph.engine.aliases import Earlier
 from taskgraph.expression import (
     Expression,
     SimpleExpression,
@@ -17,7 +18,7 @@ from taskgraph.expression import (
     ValueExpression,
     substitute,
 )
-from taskgraph.hashing import ArgsHash, CallHash, EvalHash, TaskHash, ValueHash
+from taskgraph.hashing import ArgsHash, CallHash, EvalHash, TaskHash, ValueHash, hash_eval
 from taskgraph.ports import FrameRecord
 from taskgraph.records import JobId, Micros, PackedValue
 from taskgraph.tasks.options import Options
@@ -152,6 +153,7 @@ class Job(Node):
         arguments: From READY on.
         reduction: The single reduction as it is stored, once the body returned.
         subtree: The hashes of all tasks in this call and below, in DONE.
+        earlier: The blessed version of the task whose recorded result this job uses.
         miss: Why it must run although a result might have been there, as it is stored.
         frames: The user's frames, in FAILED.
     """
@@ -162,6 +164,7 @@ class Job(Node):
         "arguments",
         "call_hash",
         "children",
+        "earlier",
         "ended",
         "eval_hash",
         "exported",
@@ -217,6 +220,7 @@ class Job(Node):
         self.is_uncacheable = False
         self.unstored: str | None = None
         self.miss: str | None = None
+        self.earlier: Earlier | None = None
         self.generator: Generator[Any, Any, Any] | None = None
         self.frames: tuple[FrameRecord, ...] = ()
 
@@ -228,6 +232,18 @@ class Job(Node):
     def child_calls(self) -> list[CallHash]:
         """The calls of the children in order, without those that were dropped and have none."""
         return [each.call_hash for each in self.children if each.call_hash is not None]
+
+    @property
+    def recorded_name(self) -> str:
+        """The full name that goes with ``task_hash``."""
+        return self.task.fullname if self.earlier is None else self.earlier.fullname
+
+    def stand_in_for(self, earlier: Earlier) -> None:
+        """Become a job of a blessed version of its task: the records stay those of that version."""
+        assert self.args_hash is not None
+        self.earlier = earlier
+        self.task_hash = earlier.task_hash
+        self.eval_hash = hash_eval(earlier.task_hash, self.args_hash)
 
     def drop_waiting(self) -> None:
         """Drop the nodes that wait for their inputs: what they were planted for is not to be."""

@@ -17,8 +17,6 @@ the database for longer than a batch.
 from __future__ import annotations
 
 import gc
-import os
-import random
 import signal
 import threading
 import time
@@ -27,10 +25,13 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
+from taskgraph.engine.aliases import Aliases
 from taskgraph.engine.dispatch import Dispatcher, Looker
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.inbox import QueueInbox
 from taskgraph.engine.jobs import Job, Phase
+from taskgraph.engine.lookup import Lookup
+from taskgraph.engine.making import JobMaker
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import Recorder
 from taskgraph.engine.reduction import Graph
@@ -38,12 +39,9 @@ from taskgraph.engine.trace import trace_of
 from taskgraph.errors import CircularCallError, DatabaseError, DryRunResult
 from taskgraph.events import Event, ExecutionEnded, ExecutionStarted
 from taskgraph.expression import TaskExpression
-from taskgraph.hashing import EvalHash, TaskHash
+from taskgraph.hashing import EvalHash
 from taskgraph.ports import Backend, Executor, Observer, Raised, Returned
-from taskgraph.records import ExecutionRecord, JobId, PackedValue, State
-from taskgraph.tasks.options import NO_OPTIONS, merge_options
-from taskgraph.tasks.registry import get_task_registry
-from taskgraph.tasks.task import Task
+from taskgraph.records import ExecutionRecord, PackedValue, State
 from taskgraph.worker import now, running_task
 
 _CHUNK = 1_000  # ready jobs that are looked up and submitted together
@@ -68,6 +66,8 @@ class Engine:
         self._observers = observers
         self._environment = environment
         self._options = run_options
+        aliases = Aliases(backend.load_aliases)
+        self._make_job = JobMaker(run_options.options, aliases)
         self._graph = Graph(self._make_job)
         self._inbox = QueueInbox()
         self._recorder = Recorder(backend, run_options.execution_id, run_options.max_value_size)
@@ -88,11 +88,10 @@ class Engine:
             self._recorder,
             self._finisher,
             self._calls,
+            Lookup(backend, aliases),
             self._notify,
             run_options,
         )
-        self._task_hashes: dict[int, tuple[Task[..., Any], TaskHash]] = {}
-        self._new_id = _id_maker()
         self._is_waiting = False
         self._is_interrupted = False
 
@@ -268,29 +267,6 @@ class Engine:
         error = CircularCallError(stuck.task.fullname, stuck.eval_hash or "")
         self._finisher.fail(stuck, error, stuck)
 
-    # Making nodes
-
-    def _make_job(self, expr: TaskExpression, owner: Job | None) -> Job:
-        task = expr._task
-        if not isinstance(task, Task):
-            task = get_task_registry().get(expr.task_name)
-            if expr._options:
-                task = task.options(**expr._options)
-        options = merge_options(
-            task.base_options,
-            (owner.exported or NO_OPTIONS) if owner is not None else NO_OPTIONS,
-            task.call_options,
-            self._options.options,
-        )
-        return Job(self._new_id(), task, self._hash_of(task), expr, owner, options)
-
-    def _hash_of(self, task: Task[..., Any]) -> TaskHash:
-        """Return a task's hash, read once an execution: code that changes meanwhile counts next."""
-        known = self._task_hashes.get(id(task))
-        if known is None:
-            known = self._task_hashes[id(task)] = (task, task.get_hash())
-        return known[1]
-
     def _notify(self, event: Event) -> None:
         for observer in self._observers:
             observer.notify(event)
@@ -326,9 +302,3 @@ def _rare_collections() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
-
-
-def _id_maker() -> Callable[[], JobId]:
-    """Return a maker of random ids; seeded once from the system, which is slow to ask."""
-    bits = random.Random(os.urandom(32)).getrandbits
-    return lambda: JobId(f"{bits(128):032x}")

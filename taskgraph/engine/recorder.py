@@ -102,6 +102,10 @@ class Recorder:
                 batch.parts.append(PartRecord(*part))
                 batch.task_parts.append(TaskPartRecord(task_hash, part.part_hash))
 
+    def know_task(self, task_hash: TaskHash) -> None:
+        """Take note that a version of a task is recorded already."""
+        self._tasks.add(task_hash)
+
     def add_reduction(self, job: Job, packed: PackedValue) -> None:
         """Add what the body of a call returned: from here on it need not run again."""
         assert job.eval_hash is not None and job.args_hash is not None
@@ -164,7 +168,7 @@ class Recorder:
                 CallNodeRecord(
                     call_hash,
                     job.eval_hash,
-                    job.task.fullname,
+                    job.recorded_name,
                     job.task_hash,
                     job.args_hash,
                     job.value_hash,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -44,6 +45,7 @@ KNOWN_OPTIONS: Mapping[str, str] = MappingProxyType(
         "cache": "False: look for results in this execution only",
         "cache_scope": "NONE, CSE or BACKEND",
         "check_valid": "full: replay one reduction at a time; shallow: trust a whole call",
+        "max_age": "how old a result may be: a timedelta, or seconds",
         "config_args": "parameters that do not count in the cache key",
         "nout": "number of items of a tuple result",
         "load_module": "module that a worker imports to find the task",
@@ -83,6 +85,8 @@ def checked_options(task: str, options: Mapping[str, Any]) -> Options:
                 checked[name] = _choice(task, name, CacheScope, value)
             case "check_valid":
                 checked[name] = _choice(task, name, CacheCheckValid, value)
+            case "max_age":
+                checked[name] = _age(task, value)
             case "nout":
                 check_nout(value)
                 checked[name] = value
@@ -97,6 +101,19 @@ def checked_options(task: str, options: Mapping[str, Any]) -> Options:
             case _:
                 checked[name] = value
     return MappingProxyType(checked)
+
+
+def _age(task: str, value: object) -> timedelta:
+    age = value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            age = timedelta(seconds=value)
+        except (OverflowError, ValueError):  # infinite, or not a number
+            age = None
+    if not isinstance(age, timedelta) or age <= timedelta(0):
+        reason = f"must be a timedelta or a number of seconds, more than none; not {value!r}"
+        raise TaskOptionError(task, "max_age", reason)
+    return age
 
 
 def check_nout(nout: object) -> None:

@@ -280,6 +280,129 @@ def test_an_alias_of_a_task_that_is_not_recorded_is_refused(backend: Backend) ->
         backend.record(an_alias(1, 2))
 
 
+# The past
+
+
+SECOND = 1_000_000
+
+
+def test_versions_of_a_task_are_found_by_name_and_by_digits(backend: Backend) -> None:
+    backend.record(together(a_task(0xA1 << 112), a_task(0xA2 << 112), a_task(0xB << 112, "g")))
+
+    found = backend.find_versions(["ns.f", "00a2", "ns.unknown", "00", "f"])
+
+    versions = {wanted: {each.hash for each in found[wanted]} for wanted in found}
+    assert versions == {
+        "ns.f": {key(0xA1 << 112), key(0xA2 << 112)},
+        "00a2": {key(0xA2 << 112)},
+        "ns.unknown": set(),
+        "00": set(),
+        "f": set(),
+    }
+    assert found["00a2"][0].fullname == "ns.f"
+
+
+def test_the_version_that_was_asked_for_last_comes_first(backend: Backend) -> None:
+    first, second = a_call(3, 1, 2), a_call(4, 5, 2)
+    second.call_nodes[0] = second.call_nodes[0]._replace(task_hash=key(8))
+    backend.record(
+        together(
+            a_task(), a_task(8), a_task(9), first, second, an_execution(),
+            a_job(1, call=3), a_job(2, call=4, start=NOW + 1),
+            a_job(3, call=3, start=NOW + 2, cached=True),
+        )
+    )  # fmt: skip
+
+    versions = backend.find_versions(["ns.f"])["ns.f"]
+
+    assert [(each.hash, each.last_time) for each in versions] == [
+        (key(TASK), NOW + 2),
+        (key(8), NOW + 1),
+        (key(9), None),
+    ]
+
+
+def test_a_version_knows_the_usual_time_of_its_calls_and_whether_they_call(
+    backend: Backend,
+) -> None:
+    backend.record(
+        together(
+            a_task(), a_call(3, 1, 2), a_call(4, 5, 2), an_edge(3, 4), an_execution(),
+            a_job(1, call=3, end=NOW + SECOND), a_job(2, call=4, end=NOW + 3 * SECOND),
+            a_job(3, call=4, start=NOW + 9, end=NOW + 10, cached=True),
+        )
+    )  # fmt: skip
+
+    (version,) = backend.find_versions(["ns.f"])["ns.f"]
+
+    assert version == (key(TASK), "ns.f", NOW + 9, 2.0, True)
+
+
+def test_the_past_of_a_key_is_its_newest_call_with_all_below_it(backend: Backend) -> None:
+    backend.record(
+        together(
+            a_task(), an_execution(), a_call(3, 1, 2), a_call(4, 1, 5, NOW + 9),
+            a_call(6, 11, 2), a_call(7, 12, 2), an_edge(4, 6), an_edge(4, 7, 1), an_edge(6, 7),
+            a_job(1, call=4, end=NOW + 2 * SECOND), a_job(2, call=6, end=NOW + SECOND),
+            a_job(3, call=7, end=NOW + SECOND), a_job(4, call=7, end=NOW + 9, cached=True),
+        )
+    )  # fmt: skip
+
+    past = backend.find_past([key(1), key(11), key(12), key(99)])
+
+    assert set(past) == {key(1), key(11), key(12)}
+    assert past[key(1)] == (key(4), key(TASK), NOW + 9, 2.0, 1, (("ns.f", 2, 2.0),))
+    assert past[key(11)].below == (("ns.f", 1, 1.0),)
+    assert past[key(12)].below == ()
+
+
+def test_a_call_that_never_ran_here_has_no_time(backend: Backend) -> None:
+    backend.record(together(a_task(), a_call(3, 1, 2)))
+
+    assert backend.find_past([key(1)])[key(1)].seconds is None
+
+
+def test_many_keys_are_asked_for_at_once(backend: Backend) -> None:
+    numbers = range(1, 1200)
+    backend.record(together(a_task(), *(a_call(5000 + n, n, 1) for n in numbers)))
+
+    past = backend.find_past([key(n) for n in numbers])
+
+    assert [past[key(n)].call_hash for n in numbers] == [key(5000 + n) for n in numbers]
+
+
+def test_a_sample_is_the_same_each_time_and_has_what_is_needed_to_call_again(
+    backend: Backend,
+) -> None:
+    calls = [together(a_call(50 + n, n, 7), an_evaluation(n, 8)) for n in range(1, 9)]
+    backend.record(
+        together(a_task(), *calls, an_argument(90, 51, 6), an_argument(91, 51, 7, name="y"))
+    )
+
+    sample = backend.sample_calls(key(TASK), 3)
+
+    assert [each.eval_hash for each in sample] == [key(1), key(2), key(3)]
+    assert sample == backend.sample_calls(key(TASK), 3)
+    assert sample[0].result.value_hash == key(8)
+    given = [(each.arg_key, each.value_hash) for each in sample[0].arguments]
+    assert given == [("x", key(6)), ("y", key(7))]
+
+
+def test_a_sample_leaves_out_errors_damaged_results_and_other_tasks(backend: Backend) -> None:
+    failed = together(a_call(51, 1, 7), an_evaluation(1, 8))
+    failed.values[0] = failed.values[0]._replace(type="taskgraph.ErrorValue")
+    backend.record(
+        together(
+            a_task(), failed, a_call(52, 2, 4), an_evaluation(2, 5), a_call(53, 3, 4),
+            a_call(54, 4, 4), an_evaluation(4, 4),
+        )
+    )  # fmt: skip
+    backend.discard_values([key(5)])
+
+    assert [each.call_hash for each in backend.sample_calls(key(TASK), 9)] == [key(54)]
+    assert backend.sample_calls(key(0x999), 9) == []
+
+
 # Leases
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,25 @@ def misses(backend: MemoryBackend, task_hash: str) -> list[Any]:
 @task(namespace="misses")
 def inc(x: int) -> int:
     return x + 1
+
+
+@task(namespace="misses", max_age=timedelta(hours=1))
+def aging(x: int) -> int:
+    return x
+
+
+@task(namespace="misses", max_age=3600, check_valid="shallow")
+def aging_as_a_whole(x: int) -> Any:
+    return inc(x)
+
+
+def grow_old(backend: MemoryBackend, hours: float) -> None:
+    """Let all that is recorded be so much older."""
+    micros = round(hours * 3_600_000_000)
+    for key, entry in backend.evaluations.items():
+        backend.evaluations[key] = entry._replace(timestamp=entry.timestamp - micros)
+    for calls in backend._calls_of.values():
+        calls[:] = [each._replace(timestamp=each.timestamp - micros) for each in calls]
 
 
 @task(namespace="misses", cache=False)
@@ -113,6 +133,61 @@ def test_a_file_that_is_gone_and_one_that_changed_are_told_apart(
         ("INVALID", f"{path}: it is not there any more"),
         ("INVALID", f"{path}: its content changed"),
     ]
+
+
+def test_a_result_that_is_too_old_is_made_again_and_is_young_then(
+    scheduler: Scheduler, backend: MemoryBackend
+) -> None:
+    scheduler.run(aging(1))
+    grow_old(backend, 0.9)
+    scheduler.run(aging(1))
+    grow_old(backend, 0.2)
+    scheduler.run(aging(1))
+    grow_old(backend, 0.9)
+    scheduler.run(aging(1))
+
+    assert misses(backend, aging.hash) == [
+        None,
+        None,
+        ("AGE", "it is 1:06:00 old, and may be 1:00:00"),
+        None,
+    ]
+    assert [job.cached for job in backend.jobs.values()] == [False, True, False, True]
+
+
+def test_the_age_of_a_call_may_be_given_where_it_is_made(
+    scheduler: Scheduler, backend: MemoryBackend
+) -> None:
+    scheduler.run(inc(1))
+    grow_old(backend, 1)
+
+    scheduler.run(inc.options(max_age=7200)(1))
+    scheduler.run(inc.options(max_age=60)(1))
+
+    assert [job.cached for job in backend.jobs.values()] == [False, True, False]
+
+
+def test_age_is_nothing_to_an_equal_call_of_the_same_run(
+    scheduler: Scheduler, backend: MemoryBackend
+) -> None:
+    scheduler.run([aging.options(max_age=1e-6)(1), aging.options(max_age=1e-6)(1)])
+
+    of_task = [job for job in backend.jobs.values() if job.task_hash == aging.hash]
+    assert sorted(job.cached for job in of_task) == [False, True]
+
+
+def test_a_whole_call_that_is_too_old_is_put_together_again(
+    scheduler: Scheduler, backend: MemoryBackend
+) -> None:
+    scheduler.run(aging_as_a_whole(1))
+    scheduler.run(aging_as_a_whole(1))
+    grow_old(backend, 2)
+    scheduler.run(aging_as_a_whole(1))
+
+    noted = misses(backend, aging_as_a_whole.hash)
+    assert [each and each[0] for each in noted] == [None, None, "AGE"]
+    # It ran again; what it calls has no such limit and did not.
+    assert [job.cached for job in backend.jobs.values()].count(False) == 3
 
 
 def test_a_folder_names_the_files_that_came_and_went(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import pytest
@@ -151,6 +152,20 @@ def test_options_are_brought_to_one_form() -> None:
 def test_a_bad_value_of_an_option_names_the_good_ones(options: Any, good: str) -> None:
     with pytest.raises(TaskOptionError, match=good):
         task(name="made", namespace="unit", **options)(lambda x: x)
+
+
+@pytest.mark.parametrize("age", [timedelta(minutes=5), 300, 300.0])
+def test_an_age_is_a_timedelta_or_seconds_and_is_nothing_to_the_hash(age: Any) -> None:
+    aging = plain.options(max_age=age)
+
+    assert aging.get_task_option("max_age") == timedelta(minutes=5)
+    assert aging.hash == plain.hash
+
+
+@pytest.mark.parametrize("age", [0, -1, timedelta(0), "1h", True, None, float("nan"), 1e300])
+def test_what_is_no_age_is_refused(age: Any) -> None:
+    with pytest.raises(TaskOptionError, match=r"max_age.*timedelta or a number of seconds"):
+        plain.options(max_age=age)
 
 
 @pytest.mark.parametrize("nout", [-1, "2", 1.5, True])

@@ -1,0 +1,65 @@
+"""Looking calls up: one question for all of a tick, and one more for blessed code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from taskgraph.engine.aliases import Aliases, Earlier
+from taskgraph.engine.cache import CurrentTasks, Hit, Miss, Reason, decide, query_of
+from taskgraph.engine.jobs import Job
+from taskgraph.hashing import hash_eval
+from taskgraph.ports import Backend
+
+
+class Lookup:
+    """Decides for weighed calls what may be used of the records.
+
+    Args:
+        backend: What knows them.
+        aliases: The earlier code that counts for later code.
+    """
+
+    def __init__(self, backend: Backend, aliases: Aliases) -> None:
+        self._backend = backend
+        self._aliases = aliases
+        self._current_tasks = CurrentTasks(aliases)
+
+    def ask(self, jobs: Sequence[Job]) -> list[Hit | Miss]:
+        """Return what may be used for each job; files in it were not looked at yet."""
+        answers = self._backend.check_cache([query_of(job) for job in jobs])
+        decisions = [
+            decide(answer, self._current_tasks, job.options.get("max_age"))
+            for job, answer in zip(jobs, answers, strict=True)
+        ]
+        absent = [
+            (index, earlier)
+            for index, decision in enumerate(decisions)
+            if isinstance(decision, Miss) and decision.reason is Reason.ABSENT
+            for earlier in self._aliases.earlier_than(jobs[index].task_hash)
+        ]
+        if absent:
+            self._ask_earlier(jobs, decisions, absent)
+        return decisions
+
+    def _ask_earlier(
+        self,
+        jobs: Sequence[Job],
+        decisions: list[Hit | Miss],
+        absent: Sequence[tuple[int, Earlier]],
+    ) -> None:
+        """Put what is known under an earlier task hash in the place of a miss; nearest first."""
+        queries = []
+        for index, earlier in absent:
+            job = jobs[index]
+            assert job.args_hash is not None
+            eval_hash = hash_eval(earlier.task_hash, job.args_hash)
+            queries.append(query_of(job)._replace(eval_hash=eval_hash))
+        answers = self._backend.check_cache(queries)
+        for (index, earlier), answer in zip(absent, answers, strict=True):
+            if isinstance(decisions[index], Hit):
+                continue
+            max_age = jobs[index].options.get("max_age")
+            decision = decide(answer, self._current_tasks, max_age)
+            if isinstance(decision, Hit):
+                decisions[index] = replace(decision, earlier=earlier)

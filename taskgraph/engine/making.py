@@ -1,0 +1,73 @@
+"""Making jobs: which task an expression calls, its hash in this execution, and its options."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from typing import Any
+
+from taskgraph.engine.aliases import Aliases
+from taskgraph.engine.jobs import Job
+from taskgraph.expression import TaskExpression
+from taskgraph.hashing import TaskHash
+from taskgraph.records import JobId
+from taskgraph.tasks.options import NO_OPTIONS, Options, merge_options
+from taskgraph.tasks.registry import AnyTask, get_task_registry
+from taskgraph.tasks.task import Task
+
+
+class JobMaker:
+    """Makes the jobs of one execution: a task's code is read once, whatever happens meanwhile.
+
+    Args:
+        options: Those of the run, which go before all others.
+        aliases: Where a task that is not defined any more may be found under a later name.
+    """
+
+    def __init__(self, options: Options, aliases: Aliases) -> None:
+        self._options = options
+        self._aliases = aliases
+        self._hashes: dict[int, tuple[Task[..., Any], TaskHash]] = {}
+        self._new_id = _id_maker()
+
+    def __call__(self, expr: TaskExpression, owner: Job | None) -> Job:
+        """Return a new job for a call.
+
+        Raises:
+            UnknownTaskError: The expression names a task that is not defined here.
+        """
+        task = expr._task
+        if not isinstance(task, Task):
+            task = self._find(expr.task_name)
+            if expr._options:
+                task = task.options(**expr._options)
+        options = merge_options(
+            task.base_options,
+            (owner.exported or NO_OPTIONS) if owner is not None else NO_OPTIONS,
+            task.call_options,
+            self._options,
+        )
+        return Job(self._new_id(), task, self._hash_of(task), expr, owner, options)
+
+    def _find(self, name: str) -> AnyTask:
+        """Return the task of a name that was read from the store: perhaps it has another now."""
+        registry = get_task_registry()
+        found = registry.find(name)
+        if found is None:
+            later = map(registry.find, self._aliases.names_after(name))
+            found = next((each for each in later if each is not None), None)
+        return registry.get(name) if found is None else found
+
+    def _hash_of(self, task: Task[..., Any]) -> TaskHash:
+        """Return a task's hash, read once an execution: code that changes meanwhile counts next."""
+        known = self._hashes.get(id(task))
+        if known is None:
+            known = self._hashes[id(task)] = (task, task.get_hash())
+        return known[1]
+
+
+def _id_maker() -> Callable[[], JobId]:
+    """Return a maker of random ids; seeded once from the system, which is slow to ask."""
+    bits = random.Random(os.urandom(32)).getrandbits
+    return lambda: JobId(f"{bits(128):032x}")
