@@ -21,7 +21,7 @@ from taskgraph_backend.statements import MOST_KEYS
 Key = TypeVar("Key")
 
 
-class PastCall(NamedTuple):
+class KnownCall(NamedTuple):
     """A call as it is recorded; ``type`` and ``format`` are those of its result."""
 
     call_hash: str
@@ -29,12 +29,13 @@ class PastCall(NamedTuple):
     task_name: str
     task_hash: str
     args_hash: str
+    value_hash: str
     timestamp: datetime
     type: str
     format: str
 
 
-class PastArgument(NamedTuple):
+class KnownArgument(NamedTuple):
     """An argument of a call, by the hash of its value."""
 
     call_hash: str
@@ -43,7 +44,7 @@ class PastArgument(NamedTuple):
     value_hash: str
 
 
-class PastJob(NamedTuple):
+class KnownJob(NamedTuple):
     """A job with the code and the key of its call."""
 
     id: str
@@ -61,7 +62,7 @@ class PastJob(NamedTuple):
     miss: str | None
 
 
-class PastPart(NamedTuple):
+class KnownPart(NamedTuple):
     """A part of a task's code, without its text."""
 
     task_hash: str
@@ -105,10 +106,10 @@ class EarlierCalls(Session):
             )
         )
 
-    def calls_by_key(self, eval_hashes: Sequence[str], before: datetime) -> list[PastCall]:
+    def calls_by_key(self, eval_hashes: Sequence[str], before: datetime) -> list[KnownCall]:
         """Return the calls of cache keys that were made before a time, newest first."""
         node = models.CallNode
-        found: list[PastCall] = []
+        found: list[KnownCall] = []
         for piece in _pieces(eval_hashes):
             query = _calls().where(node.eval_hash.in_(piece), node.timestamp < before)
             found += map(_call, self.execute(query))
@@ -116,7 +117,7 @@ class EarlierCalls(Session):
 
     def newest_calls(
         self, task_hashes: Sequence[str], before: datetime, limit: int
-    ) -> list[PastCall]:
+    ) -> list[KnownCall]:
         """Return the newest calls of any of these versions of a task, made before a time."""
         if not task_hashes:
             return []
@@ -137,10 +138,10 @@ class EarlierCalls(Session):
         rows = self.execute(query.order_by(node.timestamp.desc(), node.call_hash).limit(limit))
         return list(map(_call, rows))
 
-    def calls_at(self, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], PastCall]:
+    def calls_at(self, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], KnownCall]:
         """Return the child calls that calls made at a position in their order."""
         node, edge = models.CallNode, models.CallEdge
-        found: dict[tuple[str, int], PastCall] = {}
+        found: dict[tuple[str, int], KnownCall] = {}
         for piece in _pieces(places):
             query = (
                 _calls()
@@ -150,7 +151,7 @@ class EarlierCalls(Session):
             )
             for row in self.execute(query):
                 *fields, parent, order = row
-                found[parent, order] = PastCall(*fields)
+                found[parent, order] = KnownCall(*fields)
         return found
 
     def orders_in(self, edges: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
@@ -181,16 +182,16 @@ class EarlierCalls(Session):
             )
         return found
 
-    def arguments_of(self, call_hashes: Sequence[str]) -> dict[str, list[PastArgument]]:
+    def arguments_of(self, call_hashes: Sequence[str]) -> dict[str, list[KnownArgument]]:
         """Return the arguments of calls; a call without any is in it as well."""
         argument = models.Argument
-        found: dict[str, list[PastArgument]] = {each: [] for each in call_hashes}
+        found: dict[str, list[KnownArgument]] = {each: [] for each in call_hashes}
         for piece in _pieces(call_hashes):
             query = select(
                 argument.call_hash, argument.arg_position, argument.arg_key, argument.value_hash
             ).where(argument.call_hash.in_(piece))
             for row in self.execute(query):
-                found[row[0]].append(PastArgument(*row))
+                found[row[0]].append(KnownArgument(*row))
         return found
 
     def givers_of(
@@ -222,10 +223,10 @@ class EarlierCalls(Session):
                 found.setdefault(row[0], []).append(Giver(*row))
         return found
 
-    def parts_of(self, task_hashes: Sequence[str]) -> dict[str, list[PastPart]]:
+    def parts_of(self, task_hashes: Sequence[str]) -> dict[str, list[KnownPart]]:
         """Return the parts of the code of tasks, without their texts."""
         part, link = models.Part, models.TaskPart
-        found: dict[str, list[PastPart]] = {each: [] for each in task_hashes}
+        found: dict[str, list[KnownPart]] = {each: [] for each in task_hashes}
         for piece in _pieces(task_hashes):
             query = (
                 select(link.task_hash, part.part_hash, part.kind, part.name)
@@ -233,7 +234,7 @@ class EarlierCalls(Session):
                 .where(link.task_hash.in_(piece))
             )
             for row in self.execute(query):
-                found[row[0]].append(PastPart(*row))
+                found[row[0]].append(KnownPart(*row))
         return found
 
     def texts_of_parts(self, part_hashes: Sequence[str]) -> dict[str, str]:
@@ -285,9 +286,9 @@ class EarlierCalls(Session):
         job = models.Job
         return self.scalar(select(func.min(job.start_time)).where(job.execution_id == execution_id))
 
-    def past_jobs(self, job_ids: Sequence[str]) -> dict[str, PastJob]:
+    def past_jobs(self, job_ids: Sequence[str]) -> dict[str, KnownJob]:
         """Return jobs by their ids."""
-        found: dict[str, PastJob] = {}
+        found: dict[str, KnownJob] = {}
         for piece in _pieces(job_ids):
             for row in self.execute(_jobs().where(models.Job.id.in_(piece))):
                 found[row[0]] = _job(row)
@@ -295,7 +296,7 @@ class EarlierCalls(Session):
 
     def missed_jobs(
         self, execution_id: str, limit: int, task_name: str | None = None
-    ) -> list[PastJob]:
+    ) -> list[KnownJob]:
         """Return the first jobs of an execution that ran, by start; of one task if it is named."""
         job, task = models.Job, models.Task
         query = _jobs().where(job.execution_id == execution_id, ~job.cached)
@@ -304,7 +305,7 @@ class EarlierCalls(Session):
             query = query.where(task.name == name, task.namespace == namespace)
         return list(map(_job, self.execute(query.order_by(job.start_time, job.id).limit(limit))))
 
-    def missed_below(self, job_id: str, limit: int) -> list[PastJob]:
+    def missed_below(self, job_id: str, limit: int) -> list[KnownJob]:
         """Return the jobs below a job, at any depth, that ran; the first by start."""
         job = models.Job
         below = select(job.id.label("id")).where(job.parent_id == job_id).cte(recursive=True)
@@ -312,7 +313,7 @@ class EarlierCalls(Session):
         query = _jobs().where(job.id.in_(select(below.c.id)), ~job.cached)
         return list(map(_job, self.execute(query.order_by(job.start_time, job.id).limit(limit))))
 
-    def newest_job(self, task_name: str, limit: int) -> PastJob | None:
+    def newest_job(self, task_name: str, limit: int) -> KnownJob | None:
         """Return the newest job of a task; of its newest execution, one that ran before others.
 
         Args:
@@ -334,7 +335,7 @@ class EarlierCalls(Session):
         row = self.execute(query.order_by(job.cached, job.start_time, job.id).limit(1)).first()
         return None if row is None else _job(row)
 
-    def jobs_that_ran(self, eval_hash: str, until: datetime) -> PastJob | None:
+    def jobs_that_ran(self, eval_hash: str, until: datetime) -> KnownJob | None:
         """Return the newest job that ran a call of a cache key, started until a time."""
         job, node = models.Job, models.CallNode
         query = _jobs().where(
@@ -352,14 +353,15 @@ def _calls() -> Select[*tuple[Any, ...]]:
         node.task_name,
         node.task_hash,
         node.args_hash,
+        node.value_hash,
         node.timestamp,
         value.type,
         value.format,
     ).join(value, value.value_hash == node.value_hash)
 
 
-def _call(row: Sequence[Any]) -> PastCall:
-    return PastCall(*row)
+def _call(row: Sequence[Any]) -> KnownCall:
+    return KnownCall(*row)
 
 
 def _jobs() -> Select[*tuple[Any, ...]]:
@@ -386,9 +388,9 @@ def _jobs() -> Select[*tuple[Any, ...]]:
     )
 
 
-def _job(row: Sequence[Any]) -> PastJob:
+def _job(row: Sequence[Any]) -> KnownJob:
     id, execution, parent, namespace, name, *others = row
-    return PastJob(id, execution, parent, f"{namespace}.{name}" if namespace else name, *others)
+    return KnownJob(id, execution, parent, f"{namespace}.{name}" if namespace else name, *others)
 
 
 def _pieces(keys: Iterable[Key]) -> list[list[Key]]:
@@ -396,4 +398,4 @@ def _pieces(keys: Iterable[Key]) -> list[list[Key]]:
     return [every[start : start + MOST_KEYS] for start in range(0, len(every), MOST_KEYS)]
 
 
-__all__ = ["EarlierCalls", "Giver", "PastArgument", "PastCall", "PastJob", "PastPart"]
+__all__ = ["EarlierCalls", "Giver", "KnownArgument", "KnownCall", "KnownJob", "KnownPart"]

@@ -10,12 +10,17 @@ from taskgraph.tasks.options import NO_OPTIONS, Options
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What a run is asked to do besides reducing its expression."""
+    """What a run is asked to do besides reducing its expression.
+
+    ``tells_misses`` has observers told of each call that is about to run, with all that is needed
+    to explain why; it costs time.
+    """
 
     execution_id: ExecutionId
     args: str = "[]"
     use_cache: bool = True
     is_dry: bool = False
+    tells_misses: bool = False
     max_value_size: int | None = None
     default_executor: str = "threads"
     options: Options = field(default_factory=lambda: NO_OPTIONS)

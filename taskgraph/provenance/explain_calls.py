@@ -29,9 +29,11 @@ from taskgraph.provenance.explain import (
 from taskgraph.provenance.explain_code import PartChange, compare_parts, describe_parts
 from taskgraph.provenance.explain_rows import GivenRow, HistoryReader, PartRow, PastCallRow
 from taskgraph.provenance.rows import FileRow, ValueRow
+from taskgraph.records import StoredResult
 from taskgraph.values import codec
 from taskgraph.values.contents import MISSING
 from taskgraph.values.failures import ERROR_TYPE
+from taskgraph.values.pack import pack
 from taskgraph.values.preview import preview
 from taskgraph.values.stored import UNSTORED
 
@@ -59,6 +61,14 @@ _REASONS: Final[Mapping[str, ChangeKind]] = {
     "UNPLANTED": ChangeKind.UNPLANTED,
     "AGE": ChangeKind.AGE,
 }
+
+# What the kind of files says of one that is not as it was, and what is said of it here.
+_FILE_NEWS: Final[Mapping[str, str]] = {
+    "it is not there any more": "vanished",
+    "it is there now and was not": "appeared",
+    "its content changed": "content changed",
+}
+_MOST_OUTPUTS: Final = 1_000
 
 #: An argument's place: its position and its parameter's name, of which one may be None.
 Label = tuple[int | None, str | None]
@@ -387,7 +397,7 @@ class Explainer:
         question, equal, nearest = answer
         task = question.task
         if question.reason:
-            return [_recorded_reason(question)], False
+            return [self._recorded_reason(question, equal)], False
         if question.eval_hash is None:
             what = "an argument has no hash, so there is no key to look it up by"
             return [Change(ChangeKind.SCOPE, task, detail=what)], False
@@ -407,6 +417,18 @@ class Explainer:
         # What follows from another call is told last.
         changes.sort(key=lambda change: change.is_caused)
         return changes or [_unnamed(question, nearest)], is_cut
+
+    def _recorded_reason(self, question: Question, equal: PastCallRow | None) -> Change:
+        kind = _REASONS.get(question.reason, ChangeKind.SCOPE)
+        if kind is not ChangeKind.OUTPUT:
+            return Change(kind, question.task, detail=question.detail)
+        name, _, what = question.detail.rpartition(": ")
+        # A recorded reduction holds the arguments of child calls too: such a file is no output.
+        if equal is not None and what in _FILE_NEWS:
+            outputs = self._reader.files_in(equal.value_hash, _MOST_OUTPUTS)
+            if not any(f"/{name}".endswith(f"/{each.path}") for each in outputs):
+                return Change(ChangeKind.FILE, name, detail=_FILE_NEWS[what])
+        return Change(kind, name or question.task, detail=what)
 
 
 class _Values:
@@ -429,14 +451,16 @@ class _Values:
         if old is None or new is None:
             shown = [None if each is None else self.preview(question, each) for each in (old, new)]
             return [Difference("", shown[0], shown[1])], False
-        try:
-            pair = [self._value(question, each) for each in (old, new)]
-            found, is_more = find_differences(*pair)
-        except Exception:
-            # A wide net on purpose: the code of users' classes runs here, which may be gone or
-            # may fail in any way; that the argument changed is known all the same.
-            found, is_more = [], False
-        return found or [self._by_rows(question, old, new)], is_more
+        for read in (self._value, self._outline):
+            try:
+                found, is_more = find_differences(read(question, old), read(question, new))
+            except Exception:
+                # A wide net on purpose: the code of users' classes runs here, which may be gone
+                # or may fail in any way; that the argument changed is known all the same.
+                continue
+            if found:
+                return found, is_more
+        return [self._by_rows(question, old, new)], False
 
     def _value(self, question: Question, value_hash: str) -> Any:
         if value_hash in question.values:
@@ -445,6 +469,18 @@ class _Values:
         if stored is None or stored.format == UNSTORED:
             raise DamagedValueError(value_hash, "it is not stored")
         return codec.decode(*stored)
+
+    def _outline(self, question: Question, value_hash: str) -> Any:
+        """Return a value with stand-ins for objects whose classes are not here."""
+        stored = self._stored.get(value_hash)
+        if stored is None and value_hash in question.values:
+            packed = pack(question.values[value_hash]).values[0]
+            stored = StoredResult(*packed[:4], packed.content_digest)
+        if stored is None:
+            raise DamagedValueError(value_hash, "it is not stored")
+        return codec.decode_outline(
+            stored.value_hash, stored.format, stored.value, stored.content_digest
+        )
 
     def _by_rows(self, question: Question, old: str, new: str) -> Difference:
         before, after = self._rows.get(old), self._rows.get(new)
@@ -476,6 +512,8 @@ def _argument_change(name: str, found: Difference, causes: tuple[Cause, ...]) ->
             ChangeKind.ARGUMENT, name, path, found.old, found.new, found.detail, causes=causes
         )
     root = "" if found.file.root in ("project", "") else f"{found.file.root}:"
+    # What is on disk changed by itself, unless a call of the execution wrote it.
+    causes = tuple(cause for cause in causes if cause.relation == "gave")
     return Change(
         ChangeKind.FILE,
         f"{root}{found.file.path}",
@@ -489,19 +527,12 @@ def _argument_change(name: str, found: Difference, causes: tuple[Cause, ...]) ->
 
 def _causes(question: Question, name: str) -> tuple[Cause, ...]:
     """Return where an argument came from: calls that ran first, and the caller if it ran."""
-    givers = sorted(question.givers.get(name, ()), key=lambda cause: not cause.ran)
-    causes = tuple(islice(givers, _MOST_CAUSES))
-    if question.called_by is not None and not any(cause.ran for cause in causes):
-        causes = (*causes, question.called_by)
-    return causes
-
-
-def _recorded_reason(question: Question) -> Change:
-    kind = _REASONS.get(question.reason, ChangeKind.SCOPE)
-    if kind is ChangeKind.OUTPUT:
-        name, _, what = question.detail.rpartition(": ")
-        return Change(kind, name or question.task, detail=what)
-    return Change(kind, question.task, detail=question.detail)
+    givers = question.givers.get(name, ())
+    ran = [cause for cause in givers if cause.ran]
+    if ran:
+        return tuple(ran[:_MOST_CAUSES])
+    called_by = () if question.called_by is None else (question.called_by,)
+    return (*givers[:_MOST_CAUSES], *called_by)
 
 
 def _not_replayed(task: str, equal: PastCallRow) -> Change:

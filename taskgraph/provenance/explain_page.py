@@ -20,7 +20,7 @@ from taskgraph.provenance.explain import (
     RootCause,
     TaskRuns,
 )
-from taskgraph.provenance.explain_words import brief, headline
+from taskgraph.provenance.explain_words import brief_of, headline
 from taskgraph.provenance.page import (
     Block,
     Column,
@@ -144,7 +144,7 @@ def _changes(explanation: Explanation, *, with_diffs: bool = True) -> Iterator[B
     told = [each for each in explanation.changes if each.kind is not ChangeKind.NEW or each.causes]
     if told:
         columns = [Column(""), Column(""), Column("", may_shrink=True)]
-        yield Heading(line("What changed"), is_part=True)
+        yield Heading(line("Why"), is_part=True)
         yield Grid(columns, [_row(each) for each in told])
     if explanation.is_cut:
         yield Note(line(Span("... and more", "dim")))
@@ -235,7 +235,7 @@ def _execution(explanation: ExecutionExplanation) -> Iterator[Block]:
 def _cause_rows(cause: RootCause) -> Iterator[TreeRow]:
     count = sum(each.count for each in (*cause.tasks, *cause.followed))
     calls = f"{count:,} {'call' if count == 1 else 'calls'}"
-    yield TreeRow(0, line(Span(brief(cause.change), "strong")), [line(calls)])
+    yield TreeRow(0, line(Span(brief_of(cause), "strong")), [line(calls)])
     for each in cause.tasks:
         yield TreeRow(1, _runs(each), [line(f"{each.count:,}")])
     for each in cause.followed:

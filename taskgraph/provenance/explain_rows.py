@@ -53,6 +53,11 @@ class PastCallRow(Protocol):
         ...
 
     @property
+    def value_hash(self) -> str:
+        """What it gave."""
+        ...
+
+    @property
     def timestamp(self) -> datetime:
         """When it was computed."""
         ...

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from taskgraph.errors import UnknownRecordError
+from taskgraph.events import JobMissed, WeighedCall
 from taskgraph.provenance.explain import (
     AnyExplanation,
     Cause,
@@ -25,10 +28,19 @@ from taskgraph.provenance.explain import (
     TaskRuns,
     Verdict,
 )
-from taskgraph.provenance.explain_calls import MOST_CALLS, Explainer, Given, Question, name_of
+from taskgraph.provenance.explain_calls import (
+    MOST_CALLS,
+    Explainer,
+    Given,
+    LivePart,
+    Question,
+    name_of,
+)
 from taskgraph.provenance.explain_code import explain_code
 from taskgraph.provenance.explain_rows import GiverRow, HistoryReader, PastJobRow
 from taskgraph.provenance.explain_words import brief
+from taskgraph.tasks.task import Task
+from taskgraph.values.preview import preview
 
 #: How many calls of one execution are explained.
 MOST_MISSES: Final = 200
@@ -204,24 +216,79 @@ def _by_argument(givers: Iterable[GiverRow]) -> dict[str, list[Cause]]:
     return found
 
 
+# Questions about calls that run now, or would
+
+
+def question_of_miss(event: JobMissed, job: ExplainedJob | None) -> Question:
+    """Return what is to be explained of a call that is about to run.
+
+    Args:
+        event: What the engine told of it.
+        job: The job that it will be recorded as; None if it is only asked about.
+    """
+    reason, detail = read_miss(event.miss)
+    called_by = None
+    if event.caller is not None:
+        caller = event.caller
+        called_by = Cause("called", caller.task.fullname, caller.job_id, event.caller_ran)
+    question = _question_of(event.call, job)
+    return replace(
+        question,
+        reason=reason,
+        detail=detail,
+        caller=None if event.caller is None else _question_of(event.caller, None),
+        called_by=called_by,
+        order=event.order,
+    )
+
+
+def _question_of(call: WeighedCall, job: ExplainedJob | None) -> Question:
+    return Question(
+        call.task.fullname,
+        call.task_hash,
+        call.eval_hash,
+        call.args_hash,
+        tuple(Given(each.position, each.key, each.value_hash) for each in call.arguments),
+        job,
+        givers={
+            name_of(Given(each.position, each.key, "")): [
+                Cause("gave", giver.task, giver.job_id, giver.ran) for giver in each.given_by
+            ]
+            for each in call.arguments
+        },
+        values={each.value_hash: each.value for each in call.arguments},
+        parts=tuple(LivePart(*part) for part in parts_of_task(call.task)),
+    )
+
+
+def explain_asked(reader: HistoryReader, event: JobMissed, is_hit: bool) -> Explanation:
+    """Explain what would become of a call now.
+
+    Args:
+        reader: Where to look.
+        event: What the engine told of the call.
+        is_hit: Whether a recorded result would be used.
+    """
+    now = datetime.now(UTC)
+    question = question_of_miss(event, None)
+    if not is_hit:
+        return Explainer(reader, now).explain([question])[0]
+    return Explanation(
+        question.task,
+        question.task_hash,
+        Verdict.HIT,
+        tuple(
+            (name_of(given), preview(question.values[given.value_hash]))
+            for given in question.given or ()
+        ),
+        made_by=_made_by(reader, question.eval_hash, now),
+    )
+
+
 # Calls that did not run, and what ran below calls
 
 
 def _explain_hit(reader: HistoryReader, job: PastJobRow) -> Explanation:
-    maker = None
-    if job.eval_hash is not None:
-        maker = reader.jobs_that_ran(job.eval_hash, job.start_time)
-    made_by = None
-    if maker is not None:
-        source = reader.sources_of([maker.task_hash]).get(maker.task_hash, "")
-        made_by = MadeBy(
-            maker.id,
-            maker.execution_id,
-            maker.start_time,
-            _seconds(maker),
-            maker.task_hash,
-            source,
-        )
     given = reader.arguments_of([job.call_hash]).get(job.call_hash, ()) if job.call_hash else ()
     values = reader.values_of([each.value_hash for each in given])
     below = _below(reader, job)
@@ -233,7 +300,17 @@ def _explain_hit(reader: HistoryReader, job: PastJobRow) -> Explanation:
         explained_job(job),
         changes=below[:_MOST_ROOTS_BELOW],
         is_cut=len(below) > _MOST_ROOTS_BELOW,
-        made_by=made_by,
+        made_by=_made_by(reader, job.eval_hash, job.start_time),
+    )
+
+
+def _made_by(reader: HistoryReader, eval_hash: str | None, until: datetime) -> MadeBy | None:
+    maker = None if eval_hash is None else reader.jobs_that_ran(eval_hash, until)
+    if maker is None:
+        return None
+    source = reader.sources_of([maker.task_hash]).get(maker.task_hash, "")
+    return MadeBy(
+        maker.id, maker.execution_id, maker.start_time, _seconds(maker), maker.task_hash, source
     )
 
 
@@ -242,15 +319,7 @@ def _with_children(reader: HistoryReader, job: PastJobRow, explained: Explanatio
     if not explained.changes or explained.changes[0].kind is not ChangeKind.STEPPED:
         return explained
     below = _below(reader, job)[:_MOST_ROOTS_BELOW]
-    return Explanation(
-        explained.task,
-        explained.task_hash,
-        explained.verdict,
-        explained.arguments,
-        explained.job,
-        explained.against,
-        (*below, *explained.changes),
-    )
+    return replace(explained, changes=(*below, *explained.changes))
 
 
 def _below(reader: HistoryReader, job: PastJobRow) -> tuple[Change, ...]:
@@ -372,13 +441,28 @@ def explain_recorded_code(reader: HistoryReader, fullname: str) -> CodeExplanati
     )
 
 
+def parts_of_task(task: Task[..., Any]) -> Sequence[Any]:
+    """Return the parts of a task's code as it is now, as they would be recorded."""
+    return task.fingerprint.parts if task.version is None else ()
+
+
+def explain_current_code(task: Task[..., Any]) -> CodeExplanation:
+    """Return all that counts of a task's code as it is now."""
+    parts = [(each.kind, each.name, each.source) for each in parts_of_task(task)]
+    return explain_code(task.fullname, task.hash, task.source, parts)
+
+
 __all__ = [
     "MOST_MISSES",
+    "explain_asked",
+    "explain_current_code",
     "explain_execution",
     "explain_found",
     "explain_job",
     "explain_recorded_code",
     "explain_task",
+    "parts_of_task",
+    "question_of_miss",
     "questions_of",
     "read_miss",
 ]

@@ -12,6 +12,7 @@ from taskgraph.provenance.explain import (
     CodeExplanation,
     ExecutionExplanation,
     Explanation,
+    RootCause,
     Verdict,
 )
 from taskgraph.provenance.page import clean
@@ -73,7 +74,6 @@ def _of_call(explanation: Explanation) -> str:
         return f"{task} {_of_hit(explanation)}"
     first, *others = explanation.changes
     verb = "would run" if explanation.job is None else "ran"
-    # Below the same function, many calls are new in the same way: only "again" tells them apart.
     again = "" if explanation.against is None else " again"
     more = ""
     own = [each for each in others if each.is_caused == first.is_caused]
@@ -81,7 +81,14 @@ def _of_call(explanation: Explanation) -> str:
         more = " and " + (
             brief(own[0]) if len(own) == 1 and not explanation.is_cut else _and_more(explanation)
         )
-    return f"{task} {verb}{again} because {brief(first)}{more}"
+    why = "its code changed" if _is_own_code(explanation.task, first) else brief(first)
+    return f"{task} {verb}{again} because {why}{more}"
+
+
+def _is_own_code(task: str, change: Change) -> bool:
+    """Tell whether a change is one of the task's own function."""
+    name = change.name.rpartition(".")[2]
+    return change.kind is ChangeKind.FUNCTION and name == task.rpartition(".")[2]
 
 
 def _and_more(explanation: Explanation) -> str:
@@ -112,9 +119,7 @@ def _of_execution(explanation: ExecutionExplanation) -> str:
     if not explanation.causes:
         return text
     first, *others = explanation.causes
-    why = brief(first.change)
-    if first.change.kind is ChangeKind.NEW:
-        why = f"{clean(first.tasks[0].task)} was never called before"
+    why = brief_of(first)
     more = f" and {len(others)} other {'thing' if len(others) == 1 else 'things'}"
     return f"{text}, because {why}{more if others else ''}"
 
@@ -133,6 +138,16 @@ def brief(change: Change) -> str:
         return _FIXED[change.kind]
     special = _SPECIAL.get(change.kind)
     return _of_part(change) if special is None else special(change)
+
+
+def brief_of(cause: RootCause) -> str:
+    """Return what made calls run in a few words that need no subject."""
+    text = brief(cause.change)
+    for start in ("it ", "its "):
+        if text.startswith(start):
+            subject = clean(cause.tasks[0].task)
+            return f"{subject}{'' if start == 'it ' else ':'} {text.removeprefix('it ')}"
+    return text
 
 
 def _name_of(change: Change) -> str:
@@ -222,4 +237,4 @@ _SPECIAL: Final[Mapping[ChangeKind, Callable[[Change], str]]] = {
     ChangeKind.CHILD: _of_child,
 }
 
-__all__ = ["brief", "headline"]
+__all__ = ["brief", "brief_of", "headline"]
