@@ -5,12 +5,15 @@ The only module of the core that knows `taskgraph_backend`.
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
+import platform
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
@@ -321,6 +324,27 @@ def open_reader(settings: Settings) -> Reader:
     from taskgraph_backend.query import Reader
 
     return Reader(open_database(settings), owns_backend=True)
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[SqlBackend]:
+    """Open the project's database, with files where the settings say that they are."""
+    backend = open_database(settings)
+    before = use_places(places_of(settings))
+    try:
+        yield backend
+    finally:
+        use_places(before)
+        backend.close()
+
+
+def author() -> str:
+    """Return who does something that is written down: user and host."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        user = f"uid {os.getuid()}"
+    return f"{user}@{platform.node()}"
 
 
 # The functions

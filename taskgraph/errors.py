@@ -290,6 +290,50 @@ class AmbiguousIdError(TaskgraphError, LookupError):
         )
 
 
+class BlessRefusedError(TaskgraphError):
+    """Results of one version of a task cannot be made to count for another one."""
+
+    def __init__(self, old: str, new: str, reason: str) -> None:
+        super().__init__(old, new, reason)
+        self.old = old
+        self.new = new
+        self.reason = reason
+
+    def __str__(self) -> str:
+        names = self.old if self.old == self.new else f"{self.old} for {self.new}"
+        return f"Results of {names} are left as they were: {self.reason}."
+
+
+class BlessCheckError(TaskgraphError):
+    """A call that was made again with other code gave another result."""
+
+    def __init__(self, call: str, call_hash: str, before: str, after: str) -> None:
+        super().__init__(call, call_hash, before, after)
+        self.call = call
+        self.call_hash = call_hash
+        self.before = before
+        self.after = after
+
+    def __str__(self) -> str:
+        return (
+            f"{self.call} (call {self.call_hash[:8]}) gave {self.before} and gives {self.after} "
+            "now, so nothing was blessed. If the calls in it were renamed, bless these tasks first."
+        )
+
+
+class UnknownAliasError(TaskgraphError, LookupError):
+    """No alias of this kind is in force."""
+
+    def __init__(self, old: str, new: str | None = None) -> None:
+        super().__init__(old, new)
+        self.old = old
+        self.new = new
+
+    def __str__(self) -> str:
+        whom = f" for {self.new}" if self.new else ""
+        return f"{self.old} is not blessed{whom}. `taskgraph bless --list` shows what is."
+
+
 class ScriptLoadError(TaskgraphError):
     """A script or module that holds tasks cannot be loaded.
 

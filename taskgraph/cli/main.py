@@ -23,6 +23,7 @@ from taskgraph.cli.options import ExitCode, Globals
 EXIT_CODES: Final[tuple[tuple[type[errors.TaskgraphError], ExitCode], ...]] = (
     (errors.UnknownTaskError, ExitCode.NOT_FOUND),
     (errors.UnknownRecordError, ExitCode.NOT_FOUND),
+    (errors.UnknownAliasError, ExitCode.NOT_FOUND),
     (errors.ScriptNotFoundError, ExitCode.NOT_FOUND),
     (errors.AmbiguousIdError, ExitCode.USAGE),
     (errors.ConfigError, ExitCode.USAGE),
@@ -30,6 +31,8 @@ EXIT_CODES: Final[tuple[tuple[type[errors.TaskgraphError], ExitCode], ...]] = (
     (errors.DatabaseVersionError, ExitCode.CONFLICT),
     (errors.ForeignDatabaseError, ExitCode.CONFLICT),
     (errors.DatabaseBusyError, ExitCode.CONFLICT),
+    (errors.BlessRefusedError, ExitCode.STATE_REFUSED),
+    (errors.BlessCheckError, ExitCode.STATE_REFUSED),
 )
 
 
@@ -44,6 +47,10 @@ COMMANDS: Final[dict[str, _Entry]] = {
     "init": _Entry("taskgraph.cli.init", "Make a folder a project: settings and a database."),
     "run": _Entry("taskgraph.cli.run", "Run a task of a script or module."),
     "log": _Entry("taskgraph.cli.log", "Show what was run, and where values and files came from."),
+    "bless": _Entry(
+        "taskgraph.cli.bless", "Keep results after a refactor that changes no meaning."
+    ),
+    "unbless": _Entry("taskgraph.cli.unbless", "Take back what was blessed."),
     "db": _Entry("taskgraph.cli.db", "Look after the database."),
 }
 

@@ -92,15 +92,7 @@ class Recorder:
         if task_hash in self._tasks:
             return
         self._tasks.add(task_hash)
-        batch = self._batch
-        source = task.source
-        batch.tasks.append(TaskRecord(task_hash, task.name, task.namespace, source))
-        # A task is a value too, under the very same hash.
-        batch.values += pack_or_name(task, Weight(ValueHash(task_hash))).values
-        if task.version is None:
-            for part in task.fingerprint.parts:
-                batch.parts.append(PartRecord(*part))
-                batch.task_parts.append(TaskPartRecord(task_hash, part.part_hash))
+        add_task_rows(self._batch, task, task_hash)
 
     def know_task(self, task_hash: TaskHash) -> None:
         """Take note that a version of a task is recorded already."""
@@ -288,6 +280,16 @@ class Recorder:
         self._batch = RecordBatch()
         self._jobs = {}
         self._oldest = None
+
+
+def add_task_rows(batch: RecordBatch, task: Task[..., Any], task_hash: TaskHash) -> None:
+    """Add the rows of a task's code: a task is a value too, under the very same hash."""
+    batch.tasks.append(TaskRecord(task_hash, task.name, task.namespace, task.source))
+    batch.values += pack_or_name(task, Weight(ValueHash(task_hash))).values
+    if task.version is None:
+        for part in task.fingerprint.parts:
+            batch.parts.append(PartRecord(*part))
+            batch.task_parts.append(TaskPartRecord(task_hash, part.part_hash))
 
 
 def name_of_unstored(job_id: JobId) -> ValueHash:

@@ -9,7 +9,7 @@ import json
 import shlex
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import PurePath
 from typing import Any
 
@@ -22,6 +22,9 @@ from taskgraph.provenance.rows import (
     UpstreamRow,
     ValueRow,
 )
+from taskgraph.records import Micros, TaskAliasRecord
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +314,40 @@ class ValueDetail:
     used_by_total: int
 
 
+@dataclass(frozen=True, slots=True)
+class AliasView:
+    """An alias: results of ``old`` count for ``new``, from ``time`` until ``ended``."""
+
+    old: str
+    old_hash: str
+    new: str
+    new_hash: str
+    time: datetime
+    author: str
+    why: str
+    ended: datetime | None
+    ended_by: str | None
+
+    @classmethod
+    def of(cls, row: TaskAliasRecord) -> AliasView:
+        """Make a view of a row."""
+        return cls(
+            row.old_name,
+            row.old_hash,
+            row.new_name,
+            row.new_hash,
+            _when(row.timestamp),
+            row.author,
+            row.why,
+            None if row.end_time is None else _when(row.end_time),
+            row.end_author,
+        )
+
+
+def _when(micros: Micros) -> datetime:
+    return _EPOCH + timedelta(microseconds=micros)
+
+
 def as_json(view: Any) -> str:
     """Return a view, or a list of them, as JSON text."""
     if isinstance(view, list | tuple):
@@ -335,4 +372,5 @@ _TYPE_NAMES = {
     CallDetail: "call",
     TaskDetail: "task",
     ValueDetail: "value",
+    AliasView: "alias",
 }
