@@ -21,6 +21,7 @@ from taskgraph.events import (
     JobCached,
     JobDone,
     JobFailed,
+    JobMissed,
     JobsSubmitted,
     ResultUnstored,
     Warned,
@@ -74,6 +75,7 @@ class Counts:
             Warned: self._warned,
             ResultUnstored: self._unstored,
             CacheEntryRefused: self._refused,
+            JobMissed: _skip,
         }
         self.root = ""
         self.began = clock()
@@ -156,6 +158,10 @@ class Counts:
 
     def _refused(self, event: CacheEntryRefused) -> None:
         self.messages.append(f"A stored result of {event.task} was not used: {event.reason}")
+
+
+def _skip(event: JobMissed) -> None:
+    """Count nothing: it is told again when it is submitted."""
 
 
 class Progress(Protocol):

@@ -6,7 +6,7 @@ The result goes to stdout; progress and errors go to stderr.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +16,7 @@ from taskgraph.cli.options import ExitCode, load_settings
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from taskgraph.provenance.explain import Explanation
     from taskgraph.tasks.task import Task
 
 _MOST_CHARACTERS = 4000
@@ -41,6 +42,7 @@ taskgraph run flow.py main --n 3
 )
 @click.option("--no-cache", is_flag=True, help="Run every call, whatever is stored; store as ever.")
 @click.option("--dryrun", is_flag=True, help="Run nothing; say which calls would run first.")
+@click.option("--explain", is_flag=True, help="Say on stderr why each call that runs does so.")
 @click.option("--executor", metavar="NAME", help="Executor of the tasks that name none.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr, errors only.")
 @click.argument("script")
@@ -50,6 +52,7 @@ def command(
     ctx: click.Context,
     no_cache: bool,
     dryrun: bool,
+    explain: bool,
     executor: str | None,
     quiet: bool,
     script: str,
@@ -77,16 +80,17 @@ def command(
             raise
         raise click.UsageError(f"{task.fullname} has no {error.option_name}.{hint}", ctx) from None
     expression = _call(task, args, kwargs)
-    return _run(ctx, expression, overrides, _How(no_cache, dryrun, quiet))
+    return _run(ctx, expression, overrides, _How(no_cache, dryrun, quiet, explain))
 
 
 class _How:
     """How the run was asked for."""
 
-    def __init__(self, no_cache: bool, dryrun: bool, quiet: bool) -> None:
+    def __init__(self, no_cache: bool, dryrun: bool, quiet: bool, explain: bool) -> None:
         self.no_cache = no_cache
         self.dryrun = dryrun
         self.quiet = quiet
+        self.explain = explain
 
 
 def _call(task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -108,7 +112,11 @@ def _run(ctx: click.Context, expression: Any, overrides: dict[str, Any], how: _H
     scheduler = app.Scheduler(settings, observers=[progress] if progress else [])
     try:
         result = scheduler.run(
-            expression, exec_argv=sys.argv, dryrun=how.dryrun, cache=not how.no_cache
+            expression,
+            exec_argv=sys.argv,
+            dryrun=how.dryrun,
+            cache=not how.no_cache,
+            explain=_tell_misses() if how.explain else None,
         )
     except DryRunResult as answer:
         if progress:
@@ -134,6 +142,15 @@ def _run(ctx: click.Context, expression: Any, overrides: dict[str, Any], how: _H
     if shown is not None:
         click.echo(shown)
     return ExitCode.OK
+
+
+def _tell_misses() -> Callable[[Explanation], None]:
+    """Return what writes on stderr why calls run, as they do."""
+    from taskgraph.provenance.explain_page import MissTeller
+    from taskgraph.provenance.page import print_page
+
+    teller = MissTeller()
+    return lambda explanation: print_page(teller.blocks(explanation), sys.stderr)
 
 
 def show_result(result: Any) -> str | None:

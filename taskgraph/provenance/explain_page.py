@@ -60,15 +60,23 @@ def explanation_page(explanation: AnyExplanation) -> list[Block]:
             return [_headline(explanation), *_code(explanation)]
 
 
-def miss_blocks(explanation: Explanation, *, with_diffs: bool = True) -> list[Block]:
-    """Return a miss as it is told while a run goes on: the sentence, and what differs.
+class MissTeller:
+    """Tells misses while a run goes on: a line each, and each change of code in full but once."""
 
-    Args:
-        explanation: What is told.
-        with_diffs: Whether to show what changed in the text of code.
-    """
-    blocks: list[Block] = [Note(line(Span("? ", "running"), headline(explanation)))]
-    return [*blocks, *_changes(explanation, with_diffs=with_diffs)] if with_diffs else blocks
+    def __init__(self) -> None:
+        self._shown: set[tuple[str, str]] = set()
+
+    def blocks(self, explanation: Explanation) -> list[Block]:
+        """Return what is to be told of a miss."""
+        blocks: list[Block] = [Note(line(Span("> ", "running"), headline(explanation)))]
+        if len(explanation.changes) > 1:
+            columns = [Column(""), Column(""), Column(""), Column("", may_shrink=True)]
+            blocks.append(Grid(columns, [[line(" "), *_row(each)] for each in explanation.changes]))
+        for each in explanation.changes:
+            if each.diff and (each.name, each.diff) not in self._shown:
+                self._shown.add((each.name, each.diff))
+                blocks.append(Diff(each.diff))
+        return blocks
 
 
 def as_json(explanation: AnyExplanation) -> str:
@@ -140,7 +148,7 @@ def _called(explanation: Explanation) -> Line:
     return called(explanation.task, arguments)
 
 
-def _changes(explanation: Explanation, *, with_diffs: bool = True) -> Iterator[Block]:
+def _changes(explanation: Explanation) -> Iterator[Block]:
     told = [each for each in explanation.changes if each.kind is not ChangeKind.NEW or each.causes]
     if told:
         columns = [Column(""), Column(""), Column("", may_shrink=True)]
@@ -149,7 +157,7 @@ def _changes(explanation: Explanation, *, with_diffs: bool = True) -> Iterator[B
     if explanation.is_cut:
         yield Note(line(Span("... and more", "dim")))
     for each in explanation.changes:
-        if each.diff and with_diffs:
+        if each.diff:
             yield Heading(line(clean(each.name)), is_part=True)
             yield Diff(each.diff)
 
@@ -289,4 +297,4 @@ def _text(part: CodePart) -> Span:
     return Span(clean(part.text, _PART_WIDTH), "dim")
 
 
-__all__ = ["as_json", "explanation_page", "miss_blocks"]
+__all__ = ["MissTeller", "as_json", "explanation_page"]
