@@ -321,7 +321,7 @@ class _MissExplainer:
         self._execution_id = execution_id
         self._tell = tell
         self._warn = warn
-        self._explainer = Explainer(reader, datetime.now(UTC), execution_id, is_over=False)
+        self._explainer = Explainer(reader, datetime.now(UTC), execution_id)
 
     def notify(self, event: Event) -> None:
         """Explain a miss; all else is for others."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -109,6 +110,7 @@ class JobMissed(NamedTuple):
         caller_ran: Whether the caller ran, or was taken from the cache.
         order: Its place among the calls of the caller.
         miss: Why, as it is recorded with the job.
+        made: The keys of all calls of this execution so far, those of this tick too.
     """
 
     call: WeighedCall
@@ -116,6 +118,7 @@ class JobMissed(NamedTuple):
     caller_ran: bool
     order: int | None
     miss: str | None
+    made: Container[str]
 
 
 class FilesRead(NamedTuple):

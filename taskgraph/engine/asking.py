@@ -42,7 +42,7 @@ def ask(expr: TaskExpression, backend: Backend) -> Asked:
     miss = _look_up(job, backend, aliases)
     if miss is not None:
         job.miss = miss.note
-    return Asked(describe_miss(job), miss is None)
+    return Asked(describe_miss(job, ()), miss is None)
 
 
 def _look_up(job: Job, backend: Backend, aliases: Aliases) -> Miss | None:

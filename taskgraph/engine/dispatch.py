@@ -272,7 +272,7 @@ class Dispatcher:
 
     def _notify_misses(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
-            self._notify(describe_miss(job))
+            self._notify(describe_miss(job, self._calls))
 
     def _start_executor(self, name: str) -> Executor:
         executor = self._executors[name]

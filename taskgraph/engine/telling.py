@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from taskgraph.engine.jobs import Job
 from taskgraph.engine.reduction import jobs_behind
 from taskgraph.events import GivenBy, JobMissed, WeighedCall, WeighedValue
+from taskgraph.expression import SchedulerExpression
 
 # Looking for a call among those of its caller costs their number.
 _MOST_SIBLINGS = 10_000
 
 
-def describe_miss(job: Job) -> JobMissed:
-    """Return what is known of a call that is about to run, and of the call that wrote it down."""
-    owner = job.owner
+def describe_miss(job: Job, made: Container[str]) -> JobMissed:
+    """Return what is known of a call that is about to run, and of the call that wrote it down.
+
+    Args:
+        job: The call.
+        made: The keys of all calls of this execution so far.
+    """
+    # Scheduler tasks are stepped through in each run and write nothing down by themselves.
+    caller = job.owner
+    while caller is not None and isinstance(caller.expr, SchedulerExpression):
+        caller = caller.owner
     return JobMissed(
-        _weighed(job, owner),
-        None if owner is None else _weighed(owner, None),
-        owner is not None and not owner.is_cached,
-        _order_of(job, owner),
+        _weighed(job, job.owner),
+        None if caller is None else _weighed(caller, None),
+        caller is not None and not caller.is_cached,
+        _order_of(job, caller),
         job.miss,
+        made,
     )
 
 

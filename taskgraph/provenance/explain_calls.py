@@ -8,7 +8,7 @@ ingredient can be named, the change is UNNAMED, and that is a bug.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import combinations, islice
@@ -110,6 +110,7 @@ class Question:
         givers: The calls that its arguments came from, by the names of these.
         values: Arguments themselves by value hash, where they are at hand.
         parts: Its code, where that is not recorded.
+        made: The keys of the calls of its execution, where that is not recorded.
     """
 
     task: str
@@ -126,6 +127,7 @@ class Question:
     givers: Mapping[str, Sequence[Cause]] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
     parts: tuple[LivePart, ...] | None = None
+    made: Container[str] | None = None
 
 
 class _Answer(NamedTuple):
@@ -143,7 +145,6 @@ class Explainer:
         reader: Where to look.
         before: Calls that were made later do not count: when the execution started.
         execution_id: The execution.
-        is_over: Whether all of it is recorded.
     """
 
     def __init__(
@@ -151,13 +152,10 @@ class Explainer:
         reader: HistoryReader,
         before: datetime,
         execution_id: str | None = None,
-        *,
-        is_over: bool = True,
     ) -> None:
         self._reader = reader
         self._before = before
         self._execution_id = execution_id
-        self._is_over = is_over
         self._versions: dict[str, Sequence[str]] = {}
         self._recent: dict[str, Sequence[PastCallRow]] = {}
         self._made_here: dict[str, set[str]] = {}
@@ -302,7 +300,7 @@ class Explainer:
         tied = [call for key, call in candidates.items() if counts[key] == fewest]
         if len(tied) == 1:
             return tied[0]
-        made_here = self._made_in_execution(question.task, tied)
+        made_here = self._made_in_execution(question, tied)
         places = {call.call_hash for call in aligned}
         return min(
             tied,
@@ -320,13 +318,13 @@ class Explainer:
             )
         return self._recent[task]
 
-    def _made_in_execution(self, task: str, calls: Sequence[PastCallRow]) -> set[str]:
+    def _made_in_execution(self, question: Question, calls: Sequence[PastCallRow]) -> set[str]:
         """Return which calls this execution made or reused too: they were replaced by nothing."""
+        if question.made is not None:
+            return {call.call_hash for call in calls if call.eval_hash in question.made}
         if self._execution_id is None:
             return set()
-        if not self._is_over:
-            wanted = [call.call_hash for call in calls]
-            return self._reader.calls_made_in(self._execution_id, wanted)
+        task = question.task
         if task not in self._made_here:
             wanted = [call.call_hash for call in self._recent_calls(task)]
             self._made_here[task] = self._reader.calls_made_in(self._execution_id, wanted)

@@ -68,7 +68,9 @@ class MissTeller:
 
     def blocks(self, explanation: Explanation) -> list[Block]:
         """Return what is to be told of a miss."""
-        blocks: list[Block] = [Note(line(Span("> ", "running"), headline(explanation)))]
+        job = explanation.job
+        words = line(Span("> ", "running"), headline(explanation))
+        blocks: list[Block] = [Note(words if job is None else line(words, "  ", short_id(job.id)))]
         if len(explanation.changes) > 1:
             columns = [Column(""), Column(""), Column(""), Column("", may_shrink=True)]
             blocks.append(Grid(columns, [[line(" "), *_row(each)] for each in explanation.changes]))

@@ -38,7 +38,7 @@ from taskgraph.provenance.explain_calls import (
 )
 from taskgraph.provenance.explain_code import explain_code
 from taskgraph.provenance.explain_rows import GiverRow, HistoryReader, PastJobRow
-from taskgraph.provenance.explain_words import brief
+from taskgraph.provenance.explain_words import SWITCHED_OFF, brief
 from taskgraph.tasks.task import Task
 from taskgraph.values.preview import preview
 
@@ -48,6 +48,8 @@ _MOST_BELOW: Final = 50
 _MOST_ROOTS_BELOW: Final = 5
 _MOST_GIVERS: Final = 2_000
 _MOST_JOB_IDS: Final = 3
+# Scheduler tasks of the library that may stand between a call and its caller.
+_MOST_LEVELS: Final = 5
 
 
 def explain_found(reader: HistoryReader, found: Any, name: str) -> AnyExplanation:
@@ -131,8 +133,7 @@ def _explain_missed(reader: HistoryReader, jobs: Sequence[PastJobRow]) -> list[E
 
 def questions_of(reader: HistoryReader, jobs: Sequence[PastJobRow]) -> list[Question]:
     """Return what is to be explained of jobs of one execution."""
-    ids = [job.parent_id for job in jobs if job.parent_id is not None]
-    callers = reader.past_jobs(ids)
+    callers = _callers(reader, jobs)
     calls = [job.call_hash for job in (*jobs, *callers.values()) if job.call_hash is not None]
     arguments = {
         call_hash: tuple(Given(each.position, each.key, each.value_hash) for each in given)
@@ -148,14 +149,14 @@ def questions_of(reader: HistoryReader, jobs: Sequence[PastJobRow]) -> list[Ques
             (caller.call_hash, job.call_hash)
             for job in jobs
             if job.call_hash is not None
-            and (caller := callers.get(job.parent_id or "")) is not None
+            and (caller := callers.get(job.id)) is not None
             and caller.call_hash is not None
         ]
     )
-    asked_callers = {key: _question(job, arguments) for key, job in callers.items()}
+    asked_callers = {job.id: _question(job, arguments) for job in callers.values()}
     questions = []
     for job in jobs:
-        caller = callers.get(job.parent_id or "")
+        caller = callers.get(job.id)
         order = None
         if caller is not None and caller.call_hash is not None and job.call_hash is not None:
             order = orders.get((caller.call_hash, job.call_hash))
@@ -170,6 +171,33 @@ def questions_of(reader: HistoryReader, jobs: Sequence[PastJobRow]) -> list[Ques
             )
         )
     return questions
+
+
+def _callers(reader: HistoryReader, jobs: Sequence[PastJobRow]) -> dict[str, PastJobRow]:
+    """Return the caller of each job that has one: the nearest that is no task of the library.
+
+    Those (``cond``, the root of an expression) are stepped through in each run and write nothing
+    down by themselves.
+    """
+    callers: dict[str, PastJobRow] = {}
+    waiting = {job.id: job for job in jobs}
+    for _ in range(_MOST_LEVELS):
+        ids = [each.parent_id for each in waiting.values() if each.parent_id is not None]
+        above = reader.past_jobs(ids)
+        found = {
+            key: above[each.parent_id]
+            for key, each in waiting.items()
+            if each.parent_id is not None and each.parent_id in above
+        }
+        callers |= {key: each for key, each in found.items() if not _is_internal(each)}
+        waiting = {key: each for key, each in found.items() if _is_internal(each)}
+        if not waiting:
+            break
+    return callers
+
+
+def _is_internal(job: PastJobRow) -> bool:
+    return job.task_name.startswith("taskgraph.")
 
 
 def _question(job: PastJobRow, arguments: Mapping[str, tuple[Given, ...]], **more: Any) -> Question:
@@ -239,6 +267,7 @@ def question_of_miss(event: JobMissed, job: ExplainedJob | None) -> Question:
         caller=None if event.caller is None else _question_of(event.caller, None),
         called_by=called_by,
         order=event.order,
+        made=event.made,
     )
 
 
@@ -324,7 +353,8 @@ def _with_children(reader: HistoryReader, job: PastJobRow, explained: Explanatio
 
 def _below(reader: HistoryReader, job: PastJobRow) -> tuple[Change, ...]:
     """Return the calls below a job that ran for a reason of their own."""
-    missed = reader.missed_below(job.id, _MOST_BELOW)
+    found = reader.missed_below(job.id, _MOST_BELOW)
+    missed = [each for each in found if not _is_internal(each)]
     explained = _explain_missed(reader, missed)
     roots = [
         (each, why)
@@ -347,10 +377,12 @@ def _below(reader: HistoryReader, job: PastJobRow) -> tuple[Change, ...]:
 
 def explain_execution(reader: HistoryReader, execution_id: str) -> ExecutionExplanation:
     """Explain why calls of an execution ran: what changed, and what followed from that."""
-    counts = reader.job_counts(execution_id)
+    every = reader.job_counts(execution_id)
+    counts = {task: each for task, each in every.items() if not task.startswith("taskgraph.")}
     cached = sum(each.get("CACHED", 0) for each in counts.values())
     total = sum(sum(each.values()) for each in counts.values())
-    missed = reader.missed_jobs(execution_id, MOST_MISSES)
+    found = reader.missed_jobs(execution_id, MOST_MISSES)
+    missed = [job for job in found if not _is_internal(job)]
     explained = _explain_missed(reader, missed)
     # A scheduler task below which nothing ran is counted as cached, and is no news else.
     told = [each for each in explained if each.changes[0].kind is not ChangeKind.STEPPED]
@@ -393,7 +425,7 @@ def _root_causes(explained: Sequence[Explanation]) -> list[RootCause]:
 
 def _key(task: str, change: Change) -> tuple[ChangeKind, str, str]:
     # What belongs to no task alone (a helper, a file, a package) is one cause for all of them.
-    is_shared = change.kind not in (
+    is_shared = change.detail == SWITCHED_OFF or change.kind not in (
         ChangeKind.ARGUMENT,
         ChangeKind.SCOPE,
         ChangeKind.VERSION,

@@ -16,7 +16,10 @@ from taskgraph.provenance.explain import (
     Verdict,
 )
 from taskgraph.provenance.page import clean
+from taskgraph.records import State
 
+#: What the engine says of a run with ``--no-cache``.
+SWITCHED_OFF: Final = "the run was asked not to use it"
 _VALUE_WIDTH: Final = 40
 _NAME_WIDTH: Final = 80
 _ID_DIGITS: Final = 8
@@ -30,7 +33,7 @@ _OUTPUTS: Final[Mapping[str, str]] = {
 _SCOPES: Final[Mapping[str, str]] = {
     "cache=False": "its task has cache=False",
     "cache_scope=NONE": "its task has cache_scope=NONE",
-    "the run was asked not to use it": "the run was asked not to use the cache",
+    SWITCHED_OFF: "the run was asked not to use the cache",
     "an argument has no hash of its own": "an argument has no hash of its own",
 }
 _FIXED: Final[Mapping[ChangeKind, str]] = {
@@ -73,7 +76,7 @@ def _of_call(explanation: Explanation) -> str:
     if explanation.verdict is Verdict.HIT:
         return f"{task} {_of_hit(explanation)}"
     first, *others = explanation.changes
-    verb = "would run" if explanation.job is None else "ran"
+    verb = _verb(explanation)
     again = "" if explanation.against is None else " again"
     more = ""
     own = [each for each in others if each.is_caused == first.is_caused]
@@ -83,6 +86,12 @@ def _of_call(explanation: Explanation) -> str:
         )
     why = "its code changed" if _is_own_code(explanation.task, first) else brief(first)
     return f"{task} {verb}{again} because {why}{more}"
+
+
+def _verb(explanation: Explanation) -> str:
+    if explanation.job is None:
+        return "would run"
+    return "runs" if explanation.job.state == State.RUNNING else "ran"
 
 
 def _is_own_code(task: str, change: Change) -> bool:
@@ -237,4 +246,4 @@ _SPECIAL: Final[Mapping[ChangeKind, Callable[[Change], str]]] = {
     ChangeKind.CHILD: _of_child,
 }
 
-__all__ = ["brief", "brief_of", "headline"]
+__all__ = ["SWITCHED_OFF", "brief", "brief_of", "headline"]
