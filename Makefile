@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench torture migration docs wheel clean
+.PHONY: help demo test check fix bench compare torture migration docs wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ fix: $(VENV)/installed-check ## Let ruff put right what it can
 
 bench: $(VENV)/installed-test ## Measure against the promised numbers
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+compare: $(VENV)/installed-test ## Count stale results and needless reruns over the corpus of edits, beside others
+	$(BIN)/python benchmarks/compare_fingerprints.py --write $(ARGS)
 
 torture: $(VENV)/installed-check ## Run the long tests too: kill -9 in a loop, large graphs, many processes
 	TASKGRAPH_TORTURE=1 $(BIN)/python -m pytest -q $(ARGS)

@@ -10,6 +10,7 @@ from taskgraph._version import __version__
 if TYPE_CHECKING:
     from taskgraph.app import Scheduler, explain, get_current_scheduler, run, set_current_scheduler
     from taskgraph.combinators.control import catch, cond, seq
+    from taskgraph.fingerprint.opaque import opaque
     from taskgraph.tasks.decorator import scheduler_task, task
     from taskgraph.tasks.names import get_current_namespace, namespace
     from taskgraph.tasks.registry import get_task_registry
@@ -33,6 +34,7 @@ __all__ = [
     "get_current_scheduler",
     "get_task_registry",
     "namespace",
+    "opaque",
     "run",
     "scheduler_task",
     "seq",
@@ -56,6 +58,7 @@ _HOMES = {
     "get_current_scheduler": "taskgraph.app",
     "get_task_registry": "taskgraph.tasks.registry",
     "namespace": "taskgraph.tasks.names",
+    "opaque": "taskgraph.fingerprint.opaque",
     "run": "taskgraph.app",
     "scheduler_task": "taskgraph.tasks.decorator",
     "seq": "taskgraph.combinators.control",

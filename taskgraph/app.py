@@ -36,6 +36,8 @@ from taskgraph.executors.inline import InlineExecutor
 from taskgraph.executors.processes import ProcessExecutor
 from taskgraph.executors.threads import ThreadExecutor
 from taskgraph.expression import SchedulerExpression, TaskExpression, find_expressions, quote
+from taskgraph.fingerprint.code import frozen
+from taskgraph.fingerprint.project import Project, use_project
 from taskgraph.ports import Backend, Executor, Observer
 from taskgraph.records import ExecutionId, PackedValue, State
 from taskgraph.tasks.task import Task
@@ -185,15 +187,18 @@ class Scheduler:
             run_options,
         )
         before = use_places(self._places)
+        project = use_project(project_of(self.settings))
         token = _current.set(self)
         lease.take()
         self._engine = engine
         try:
-            return engine.run(root)
+            with frozen():
+                return engine.run(root)
         finally:
             self._engine = None
             _current.reset(token)
             use_places(before)
+            use_project(project)
             for executor in self.executors.values():
                 if isinstance(executor, ThreadExecutor):
                     executor.stop()  # threads are cheap to make, and a process may want to fork
@@ -411,6 +416,11 @@ def places_of(settings: Settings) -> FilePlaces:
         tuple(reversed(list(settings.files.policies.items()))),
         ask_above=settings.files.ask_above,
     )
+
+
+def project_of(settings: Settings) -> Project:
+    """Return what the fingerprint needs to know of the settings."""
+    return Project(settings.code.project, settings.code.strict)
 
 
 def database_uri(settings: Settings) -> str:

@@ -95,6 +95,16 @@ def _read_size(value: Any) -> int:
     return int(float(match[1]) * _SIZE_UNITS[match[2].lower()])
 
 
+def _read_texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+        raise ValueError
+    return tuple(value)
+
+
+def _texts_from_text(text: str) -> list[str]:
+    return [each for each in text.split(os.pathsep) if each]
+
+
 def _one_of(*choices: str) -> _Kind:
     def read(value: Any) -> str:
         if not isinstance(value, str) or value not in choices:
@@ -105,6 +115,7 @@ def _one_of(*choices: str) -> _Kind:
 
 
 _TEXT = _Kind("text", _exactly(str), str)
+_TEXTS = _Kind("a list of texts", _read_texts, _texts_from_text)
 _BOOL = _Kind("true or false", _exactly(bool), _bool_from_text)
 _POSITIVE = _Kind("a whole number, 1 or more", _read_positive, int)
 _SECONDS = _Kind("a number of seconds above 0", _read_seconds, float)
@@ -153,6 +164,20 @@ class FileSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CodeSettings:
+    """``[code]``: which code counts in the hash of a task that reaches it.
+
+    Attributes:
+        project: Folders, relative to the project folder, whose code is followed. By default all
+            code is that is not installed: no part of Python and in no ``site-packages``.
+        strict: Whether what cannot be followed is an error, for tasks that do not say it.
+    """
+
+    project: tuple[str, ...] = _setting(_TEXTS, ())
+    strict: bool = _setting(_BOOL, False)
+
+
+@dataclass(frozen=True, slots=True)
 class SchedulerSettings:
     """``[scheduler]``: how a run is carried out.
 
@@ -195,6 +220,7 @@ class Settings:
         roots: Folders by name; a path inside of one is hashed relative to it. The project folder
             is always the root ``project``.
         files: How the content of files is known.
+        code: Which code counts.
         scheduler: How a run is carried out.
         executors: Executors by name, the built-in ones among them.
     """
@@ -203,6 +229,7 @@ class Settings:
     backend: BackendSettings = field(default_factory=BackendSettings)
     roots: Mapping[str, Path] = field(default_factory=dict)
     files: FileSettings = field(default_factory=FileSettings)
+    code: CodeSettings = field(default_factory=CodeSettings)
     scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
     executors: Mapping[str, ExecutorSettings] = field(default_factory=_built_in_executors)
 
@@ -215,6 +242,7 @@ class Settings:
 _SECTIONS: Final[Mapping[str, type]] = {
     "backend": BackendSettings,
     "files": FileSettings,
+    "code": CodeSettings,
     "scheduler": SchedulerSettings,
 }
 # Sections whose keys are the user's own, and what their values are.
@@ -449,6 +477,12 @@ def _put(
         values[wanted.name] = _read(wanted.metadata["kind"], place, dotted, value)
 
 
+def _code(found: _Found, project: Path) -> CodeSettings:
+    given = CodeSettings(**_section_values(found, "code", CodeSettings))
+    folders = [Path(os.path.abspath(project / Path(each).expanduser())) for each in given.project]
+    return CodeSettings(tuple(map(str, folders)), given.strict)
+
+
 def _settings(config_dir: Path, found: _Found) -> Settings:
     project = config_dir.parent
     backend = _section_values(found, "backend", BackendSettings)
@@ -474,6 +508,7 @@ def _settings(config_dir: Path, found: _Found) -> Settings:
         backend=BackendSettings(**backend),
         roots={PROJECT_ROOT: project, **roots},
         files=FileSettings(**_section_values(found, "files", FileSettings)),
+        code=_code(found, project),
         scheduler=scheduler,
         executors=executors,
     )
@@ -563,6 +598,10 @@ DEFAULT_CONFIG: Final = """\
 
 [files.policies]
 # "*.bam" = "stat"              # "content" (default), "stat" (size and time), "immutable"
+
+[code]
+# project = ["src"]             # folders whose code is followed; all that is not installed
+# strict = true                 # what cannot be followed is an error
 
 [roots]
 # reference = "/data/reference" # paths below are the same for everyone, wherever it lies

@@ -45,6 +45,23 @@ class TaskOptionError(TaskgraphError, ValueError):
         return f"Task {self.task}: option {self.option!r}: {self.reason}"
 
 
+class UnfollowedCodeError(TaskgraphError):
+    """A task that must be strict reaches code or values that cannot be followed."""
+
+    def __init__(self, task: str, unfollowed: Sequence[tuple[str, str]]) -> None:
+        super().__init__(task, tuple(unfollowed))
+        self.task = task
+        self.unfollowed = tuple(unfollowed)
+
+    def __str__(self) -> str:
+        lines = "".join(f"\n  {where}: {why}" for where, why in self.unfollowed)
+        return (
+            f"Task {self.task} is strict, and not all that it reaches can be followed:{lines}\n"
+            "Say it in a way that can be followed, mark what has no bearing on the result with "
+            "@taskgraph.opaque, give the task a version= of its own, or leave strict out."
+        )
+
+
 class UnknownTaskError(TaskgraphError, LookupError):
     """No task of this name is registered."""
 

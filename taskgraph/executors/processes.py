@@ -22,6 +22,8 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from taskgraph.errors import ExecutorError, RemoteTaskError, WorkerLostError
+from taskgraph.fingerprint.code import freeze
+from taskgraph.fingerprint.project import Project, current_project, use_project
 from taskgraph.ports import Call, Inbox, Outcome, Raised, Returned
 from taskgraph.records import JobId, PackedValue
 from taskgraph.tasks.registry import get_task_registry
@@ -206,7 +208,7 @@ class ProcessExecutor:
             self._size,
             mp_context=multiprocessing.get_context(self._method),
             initializer=_start_worker,
-            initargs=(list(sys.path), current_places()),
+            initargs=(list(sys.path), current_places(), current_project()),
         )
 
     def _collect(self) -> None:
@@ -383,12 +385,14 @@ def _decode_outcome(call: Call, fields: tuple[Any, ...]) -> Outcome:
     return Returned(call.job_id, decoded, packed, unstored, started, ended)
 
 
-def _start_worker(path: list[str], places: FilePlaces) -> None:
+def _start_worker(path: list[str], places: FilePlaces, project: Project) -> None:
     """Make a worker see what its parent sees, and end when the parent does, however that ends."""
     for folder in reversed(path):
         if folder not in sys.path:
             sys.path.insert(0, folder)
     use_places(places)
+    use_project(project)
+    freeze()  # what is imported here stays as it is
     # A Ctrl-C reaches the whole group of processes; the scheduler says what there is to say.
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     parent = multiprocessing.parent_process()

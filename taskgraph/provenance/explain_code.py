@@ -22,10 +22,7 @@ from taskgraph.provenance.explain_rows import PartRow
 
 #: Kinds whose text is code, and is shown as a diff.
 TEXTS: Final = frozenset({ChangeKind.FUNCTION, ChangeKind.CLASS})
-_KINDS: Final[Mapping[str, ChangeKind]] = {
-    **{kind.value: kind for kind in CODE_KINDS},
-    "source": ChangeKind.FUNCTION,
-}
+_KINDS: Final[Mapping[str, ChangeKind]] = {kind.value: kind for kind in CODE_KINDS}
 # With a version, code does not count at all: that its parts came or went says nothing.
 _REPLACED: Final = frozenset(
     {

@@ -286,7 +286,7 @@ def _question_of(call: WeighedCall, job: ExplainedJob | None) -> Question:
             for each in call.arguments
         },
         values={each.value_hash: each.value for each in call.arguments},
-        parts=tuple(LivePart(*part) for part in parts_of_task(call.task)),
+        parts=tuple(LivePart(*part) for part in call.task.parts),
     )
 
 
@@ -473,14 +473,9 @@ def explain_recorded_code(reader: HistoryReader, fullname: str) -> CodeExplanati
     )
 
 
-def parts_of_task(task: Task[..., Any]) -> Sequence[Any]:
-    """Return the parts of a task's code as it is now, as they would be recorded."""
-    return task.fingerprint.parts if task.version is None else ()
-
-
 def explain_current_code(task: Task[..., Any]) -> CodeExplanation:
     """Return all that counts of a task's code as it is now."""
-    parts = [(each.kind, each.name, each.source) for each in parts_of_task(task)]
+    parts = [(each.kind, each.name, each.source) for each in task.parts]
     return explain_code(task.fullname, task.hash, task.source, parts)
 
 
@@ -493,7 +488,6 @@ __all__ = [
     "explain_job",
     "explain_recorded_code",
     "explain_task",
-    "parts_of_task",
     "question_of_miss",
     "questions_of",
     "read_miss",

@@ -48,6 +48,9 @@ KNOWN_OPTIONS: Mapping[str, str] = MappingProxyType(
         "max_age": "how old a result may be: a timedelta, or seconds",
         "config_args": "parameters that do not count in the cache key",
         "nout": "number of items of a tuple result",
+        "packages": 'distributions whose version counts; "auto": those that the code imports',
+        "tools": "executables that count: by content or, with arguments, by what they print",
+        "strict": "True: what of the code cannot be followed is an error",
         "load_module": "module that a worker imports to find the task",
         "cpus": "hint for executors",
         "gpus": "hint for executors",
@@ -76,31 +79,48 @@ def checked_options(task: str, options: Mapping[str, Any]) -> Options:
             nearest = difflib.get_close_matches(name, KNOWN_OPTIONS, n=1)
             hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
             raise TaskOptionError(task, name, f"there is no such option.{hint}")
-        match name:
-            case "cache":
-                if not isinstance(value, bool):
-                    raise TaskOptionError(task, name, f"must be True or False, not {value!r}")
-                checked["cache_scope"] = CacheScope.BACKEND if value else CacheScope.CSE
-            case "cache_scope":
-                checked[name] = _choice(task, name, CacheScope, value)
-            case "check_valid":
-                checked[name] = _choice(task, name, CacheCheckValid, value)
-            case "max_age":
-                checked[name] = _age(task, value)
-            case "nout":
-                check_nout(value)
-                checked[name] = value
-            case "config_args":
-                if isinstance(value, str) or not all(isinstance(each, str) for each in value):
-                    raise TaskOptionError(task, name, "must be a list of parameter names")
-                checked[name] = tuple(value)
-            case "executor" | "load_module":
-                if not isinstance(value, str):
-                    raise TaskOptionError(task, name, f"must be a name, not {value!r}")
-                checked[name] = value
-            case _:
-                checked[name] = value
+        if name == "cache":
+            if not isinstance(value, bool):
+                raise TaskOptionError(task, name, f"must be True or False, not {value!r}")
+            checked["cache_scope"] = CacheScope.BACKEND if value else CacheScope.CSE
+        else:
+            checked[name] = _checked(task, name, value)
     return MappingProxyType(checked)
+
+
+def _checked(task: str, name: str, value: Any) -> Any:
+    """Return the value of one option in its one form."""
+    match name:
+        case "cache_scope":
+            return _choice(task, name, CacheScope, value)
+        case "check_valid":
+            return _choice(task, name, CacheCheckValid, value)
+        case "max_age":
+            return _age(task, value)
+        case "nout":
+            check_nout(value)
+        case "config_args":
+            if isinstance(value, str) or not all(isinstance(each, str) for each in value):
+                raise TaskOptionError(task, name, "must be a list of parameter names")
+            return tuple(value)
+        case "packages" | "tools":
+            return _names(task, name, value)
+        case "strict":
+            if not isinstance(value, bool):
+                raise TaskOptionError(task, name, f"must be True or False, not {value!r}")
+        case "executor" | "load_module":
+            if not isinstance(value, str):
+                raise TaskOptionError(task, name, f"must be a name, not {value!r}")
+    return value
+
+
+def _names(task: str, option: str, value: Any) -> tuple[str, ...] | str:
+    if option == "packages" and value == "auto":
+        return "auto"
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, Sequence) or not all(isinstance(each, str) for each in names):
+        raise TaskOptionError(task, option, f"must be a list of names, not {value!r}")
+    return tuple(names)
 
 
 def _age(task: str, value: object) -> timedelta:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from taskgraph.errors import UnknownTaskError
+from taskgraph.fingerprint.describe import register_named
+from taskgraph.fingerprint.parts import PartKind
 from taskgraph.hashing import TaskHash, ValueHash
 from taskgraph.tasks.names import check_name, check_namespace, join_name
 from taskgraph.tasks.task import PartialTask, Task
@@ -120,4 +122,6 @@ class PartialTaskKind(ValueKind):
 
 
 kinds.register(Task, TaskKind(), subclasses=True)
+# A task that another one calls counts there by its name: its own code counts in its own calls.
+register_named(Task, lambda task: (PartKind.TASK, task.fullname, ()))
 kinds.register(PartialTask, PartialTaskKind())

@@ -7,9 +7,12 @@ import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
-from taskgraph.errors import TaskOptionError
+from taskgraph.errors import TaskOptionError, UnfollowedCodeError
 from taskgraph.expression import SchedulerExpression, TaskExpression
-from taskgraph.fingerprint.code import Code, Fingerprint
+from taskgraph.fingerprint.code import Code
+from taskgraph.fingerprint.parts import Fingerprint, Part, PartKind, make_part
+from taskgraph.fingerprint.project import current_project
+from taskgraph.fingerprint.surroundings import package_parts, tool_parts
 from taskgraph.hashing import TaskHash, hash_record
 from taskgraph.tasks.names import check_name, check_namespace, join_name
 from taskgraph.tasks.options import (
@@ -20,6 +23,7 @@ from taskgraph.tasks.options import (
     merge_options,
 )
 from taskgraph.tasks.signature import Binder
+from taskgraph.values.preview import preview
 from taskgraph.values.weigh import hash_value
 
 P = ParamSpec("P")
@@ -123,7 +127,7 @@ class Task(Generic[P, R]):
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """What of the code counts; read once, at first use."""
+        """What of the code counts, as it is now or was when the execution began."""
         if self._code is None:
             raise ValueError(f"Task {self.fullname} is not defined here; import its module.")
         return self._code.fingerprint
@@ -136,13 +140,61 @@ class Task(Generic[P, R]):
         return self.get_hash()
 
     def get_hash(self) -> TaskHash:
-        """Compute the hash from the code as it is now."""
-        code = f"version:{self.version}" if self.version is not None else self.fingerprint.code_hash
-        included = [hash_value(each, "hash_includes") for each in self.hash_includes]
+        """Compute the hash from the code as it is now.
+
+        Raises:
+            UnfollowedCodeError: The task is strict, and something it reaches cannot be followed.
+            TaskOptionError: A package or tool that counts is not there.
+        """
+        if self.version is not None:
+            code = f"version:{self.version}"
+        else:
+            found = self.fingerprint
+            code = found.code_hash
+            self._check_strict(found)
+        others = self._other_parts()
+        return TaskHash(hash_record("task", self.fullname, code, *[e.part_hash for e in others]))
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All that counts in the hash besides the full name, one by one."""
+        if self.version is not None:
+            code = [make_part(PartKind.VERSION, "version", self.version)]
+        else:
+            code = list(self.fingerprint.parts)
+        return (*code, *self._other_parts())
+
+    def _other_parts(self) -> list[Part]:
+        """Return what counts besides the code; the same for the hash and for its explanation."""
         options = merge_options(self.base_options, self.call_options)
-        meaning = [f"{name}={value!r}" for name, value in meaning_of(options)]
-        fields: list[str | int] = [self.fullname, code, len(included), *included, *meaning]
-        return TaskHash(hash_record("task", *fields))
+        parts = [
+            make_part(
+                PartKind.INCLUDE,
+                f"hash_includes[{position}]",
+                preview(each),
+                hash_value(each, "hash_includes"),
+            )
+            for position, each in enumerate(self.hash_includes)
+        ]
+        try:
+            if packages := options.get("packages"):
+                # With a version in place of the code, nobody looks at what that imports.
+                code = () if self.version is not None else self.fingerprint.parts
+                parts += package_parts(packages, code)
+            if tools := options.get("tools"):
+                parts += tool_parts(tools)
+        except LookupError as error:
+            option = "tools" if "executable" in str(error) else "packages"
+            raise TaskOptionError(self.fullname, option, str(error)) from error
+        parts += [make_part(PartKind.OPTION, n, repr(value)) for n, value in meaning_of(options)]
+        return parts
+
+    def _check_strict(self, found: Fingerprint) -> None:
+        options = merge_options(self.base_options, self.call_options)
+        if options.get("strict", current_project().strict) and found.unfollowed:
+            raise UnfollowedCodeError(
+                self.fullname, [(each.name, each.source) for each in found.unfollowed]
+            )
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Write a call down; nothing runs.

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from taskgraph.values.kinds import ValueKind, class_name
+from taskgraph.values.kinds import Shape, ValueKind, class_name
 
 ENTRY_POINT_GROUP = "taskgraph.values"
 
@@ -33,6 +33,10 @@ _BUILT_IN = {
     "uuid": ("taskgraph.values.standard", "register_uuid"),
     "zoneinfo": ("taskgraph.values.standard", "register_zoneinfo"),
 }
+
+# Where the kinds of functions and classes are. Code is a room of its own, which knows this one;
+# this one knows its name, as it knows the names of entry points.
+_CODE = ("taskgraph.fingerprint.functions", "register_code")
 
 _exact: dict[type, ValueKind] = {}
 _bases: dict[type, ValueKind] = {}
@@ -57,6 +61,34 @@ def register(cls: type, kind: ValueKind, *, subclasses: bool = False) -> None:
         (_bases if subclasses else _exact)[cls] = kind
         _names[kind.name or class_name(cls)] = kind
         _resolved.clear()
+
+
+_bring_along: Callable[[type], Any] = lambda cls: None  # noqa: E731 - until code is registered
+
+
+def bring_along(find: Callable[[type], Any]) -> None:
+    """Say what stands for the code that objects of a class bring along; None for none."""
+    global _bring_along  # noqa: PLW0603 - registered once, as all kinds are
+    _bring_along = find
+
+
+def shape_of(value: Any, kind: ValueKind) -> Shape:
+    """Return one level of a value, with what its methods do as the last of its children.
+
+    Raises:
+        UnhashableValueError: As `ValueKind.shape`.
+    """
+    shape = kind.shape(value)
+    if not kind.brings_code:
+        return shape
+    code = _bring_along(type(value))
+    if code is None:
+        return shape
+    inside = [*shape.children, code]
+    last = len(inside) - 1
+    return shape._replace(
+        children=inside, label=lambda p: "<methods>" if p == last else shape.label(p)
+    )
 
 
 def kind_of(value: Any) -> ValueKind:
@@ -134,6 +166,9 @@ def _load_built_in(module: str) -> None:
     _loaded.add(top)
     try:
         getattr(import_module(where), function)()
+        if top == "builtins":
+            module, register_code = _CODE
+            getattr(import_module(module), register_code)()
     except ImportError:
         _loaded.discard(top)
         raise

@@ -116,6 +116,8 @@ class ArrayKind(ValueKind):
 class EnumKind(ValueKind):
     """Members of enums: by class, name and value. Flags by class and value alone."""
 
+    brings_code = True
+
     def shape(self, value: Any) -> Shape:
         """Return class and name, with the value inside."""
         import enum

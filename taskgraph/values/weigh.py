@@ -29,7 +29,7 @@ from taskgraph.hashing import (
     hash_shape,
 )
 from taskgraph.values.kinds import Shape, ValueKind, class_name, overrides
-from taskgraph.values.registry import kind_of
+from taskgraph.values.registry import kind_of, shape_of
 
 # Small enough to be looked up without a proof that they are builtins: they cannot be anything else,
 # and marshal accepts all of them.
@@ -124,7 +124,7 @@ class _Node:
             if overrides(kind, "subvalues"):
                 self.children = kind.subvalues(value)
             return
-        shape = kind.shape(value)
+        shape = shape_of(value, kind)
         self.shape = shape
         self.children = shape.children
         self.counted = len(shape.children)

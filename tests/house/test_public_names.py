@@ -24,6 +24,7 @@ PUBLIC = [
     "get_current_scheduler",
     "get_task_registry",
     "namespace",
+    "opaque",
     "run",
     "scheduler_task",
     "seq",

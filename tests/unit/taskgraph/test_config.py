@@ -92,7 +92,6 @@ def test_an_unknown_section_names_the_nearest(config_dir: Path) -> None:
     "text",
     [
         "[limits]\napi = 4",
-        '[code]\nproject = ["."]',
         '[scheduler]\nignore_warnings = ["namespace"]',
     ],
 )

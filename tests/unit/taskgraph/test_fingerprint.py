@@ -9,7 +9,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from taskgraph.fingerprint import functions  # noqa: F401 - registers the kinds of functions
 from taskgraph.fingerprint.code import Code, fingerprint, read_source
 from taskgraph.values.weigh import hash_value
 
@@ -31,19 +30,19 @@ def make(amount: Any) -> Any:
 
 
 def test_the_parts_are_the_body_and_what_the_closure_holds() -> None:
-    code_hash, parts = fingerprint(make(5))
+    found = fingerprint(make(5))
 
-    assert [(each.kind, each.source) for each in parts][1:] == [("closure", "5")]
-    assert parts[0].kind == "source"
-    assert code_hash != fingerprint(make(6)).code_hash
-    assert code_hash == fingerprint(make(5)).code_hash
+    assert [(each.kind, each.source) for each in found.parts][1:] == [("closure", "5")]
+    assert found.parts[0].kind == "function"
+    assert found.code_hash != fingerprint(make(6)).code_hash
+    assert found.code_hash == fingerprint(make(5)).code_hash
 
 
 def test_what_cannot_be_hashed_in_a_closure_is_named_and_not_followed() -> None:
-    _, parts = fingerprint(make(threading.Lock()))
+    unfollowed = fingerprint(make(threading.Lock())).unfollowed
 
-    assert parts[1].kind == "unfollowed"
-    assert parts[1].name == "amount"
+    assert [each.name.rpartition(": ")[2] for each in unfollowed] == ["amount"]
+    assert "lock" in unfollowed[0].source
 
 
 def test_a_function_that_calls_itself_has_a_fingerprint() -> None:

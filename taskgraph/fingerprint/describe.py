@@ -1,0 +1,386 @@
+"""Says what an object is for a fingerprint, and which other objects it refers to."""
+
+from __future__ import annotations
+
+import enum
+import importlib.machinery
+import sys
+import types
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from taskgraph.errors import UnhashableValueError
+from taskgraph.fingerprint import traps
+from taskgraph.fingerprint.bytecode import outline_compiled
+from taskgraph.fingerprint.classes import (
+    Behaviour,
+    behaviour_items,
+    has_behaviour,
+    may_differ,
+)
+from taskgraph.fingerprint.outline import Chain, Outline
+from taskgraph.fingerprint.own import (
+    is_builtin_name,
+    is_opaque,
+    is_own_function,
+    own_code_in,
+    own_code_of,
+    wrapped_by,
+)
+from taskgraph.fingerprint.parts import PartKind, make_part
+from taskgraph.fingerprint.pieces import Binding, Mode, Piece
+from taskgraph.fingerprint.project import is_own_module, is_own_module_name
+from taskgraph.fingerprint.scope import MISSING, UNBOUND, Scope, function_label, module_label
+from taskgraph.fingerprint.sources import outline_of, outline_of_class, unwrapped
+from taskgraph.fingerprint.surroundings import digest_file
+from taskgraph.hashing import ATOMIC_TYPES, CONTAINER_TYPES, hash_builtin
+from taskgraph.values.kinds import class_name
+from taskgraph.values.places import current_places
+from taskgraph.values.registry import kind_of, shape_of
+
+Enter = Callable[..., int]
+
+#: Says of an object which kind of part it is, its name, and what else of it counts.
+Namer = Callable[[Any], tuple[PartKind, str, Sequence[Any]]]
+_namers: dict[type, Namer] = {}
+
+_C_FUNCTIONS: Final = (
+    types.BuiltinFunctionType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+    types.MethodWrapperType,
+)
+_LIBRARIES: Final = tuple(importlib.machinery.EXTENSION_SUFFIXES)
+_BUILTIN_TYPES: Final = ATOMIC_TYPES | CONTAINER_TYPES
+
+
+def register_named(cls: type, namer: Namer) -> None:
+    """Have objects of a class, and of its subclasses, count by their name."""
+    _namers[cls] = namer
+
+
+class Nothing:
+    """What a name stands for as long as it stands for nothing."""
+
+
+NOTHING: Final = Nothing()
+
+
+def describe(piece: Piece, enter: Enter) -> None:
+    """Let a piece say what its object is, and enter what that refers to.
+
+    Args:
+        piece: The piece.
+        enter: Gives the number of the piece for an object, in a role.
+    """
+    _Describer(piece, enter).describe()
+
+
+class _Describer:
+    def __init__(self, piece: Piece, enter: Enter) -> None:
+        self._piece = piece
+        self._enter = enter
+
+    def describe(self) -> None:
+        value = self._piece.value
+        if self._piece.role == "behaviour":
+            self._behaviour(value)
+        elif type(value) in _BUILTIN_TYPES:
+            self._builtin(value)
+        elif is_opaque(value):
+            self._piece.is_code = True
+            self._piece.say("opaque")
+        elif isinstance(value, types.FunctionType):
+            self._function(value)
+        else:
+            self._other(value)
+
+    def _other(self, value: Any) -> None:
+        namer = next((_namers[base] for base in type(value).__mro__ if base in _namers), None)
+        if namer is not None:
+            self._named(*namer(value))
+        elif isinstance(value, types.ModuleType):
+            self._module(value)
+        elif isinstance(value, type):
+            self._class(value)
+        elif isinstance(value, Behaviour):
+            self._piece.name_code(class_name(value.cls))
+            self._children([value.cls], "behaviour")
+        elif isinstance(value, _C_FUNCTIONS):
+            self._compiled(value)
+        elif isinstance(value, types.MethodType):
+            self._says("method", [value.__func__, value.__self__])
+        elif isinstance(value, property | staticmethod | classmethod):
+            self._says(type(value).__name__, unwrapped(value))
+        elif type(value) is object or value is NOTHING:
+            self._says("sentinel" if type(value) is object else "nothing")
+        elif (wrapped := wrapped_by(value)) is not None:
+            # What functools.lru_cache makes, and other decorators that are objects.
+            self._says(f"wrapper {class_name(type(value))}", [wrapped])
+        else:
+            self._value(value)
+
+    def _says(self, what: str, inside: Iterable[Any] = ()) -> None:
+        self._piece.say(what)
+        self._children(inside)
+
+    def _children(self, values: Iterable[Any], role: str = "") -> None:
+        self._piece.children += [self._enter(each, role) for each in values]
+
+    def _bound(self, kind: PartKind, label: str, items: Iterable[tuple[str, Any]]) -> None:
+        """Enter values under their names."""
+        for name, value in items:
+            child = self._enter(value)
+            self._piece.children.append(child)
+            self._piece.bindings.append(Binding(kind, f"{label}{name}", child))
+
+    # Values
+
+    def _builtin(self, value: Any) -> None:
+        if type(value) is str:
+            place = _place_of(value)
+            if place is not None:
+                self._piece.say("path as text", *place)
+                return
+        if type(value) in ATOMIC_TYPES or not _may_name_a_root(value):
+            plain = hash_builtin(value)
+            if plain is not None:
+                self._piece.say("builtin", plain)
+                return
+        self._shape(value)
+
+    def _value(self, value: Any) -> None:
+        try:
+            own = kind_of(value).own_hash(value)
+            if own is not None:
+                self._piece.say("value", own)
+                return
+            self._shape(value)
+        except UnhashableValueError as error:
+            self._unhashable(value, error.reason)
+        except Exception as error:  # the user's own hooks may raise anything
+            self._unhashable(value, f"{type(error).__name__}: {error}")
+
+    def _shape(self, value: Any) -> None:
+        shape = shape_of(value, kind_of(value))
+        self._piece.shape = shape
+        self._children(shape.children)
+
+    def _unhashable(self, value: Any, reason: str) -> None:
+        """Count the type alone, and what code of the user's lies right in it."""
+        name = class_name(type(value))
+        self._piece.say("unfollowed", name)
+        self._piece.unfollowed = f"a {name} has no stable hash: {reason}"
+        self._children(own_code_of(value))
+
+    # Things that count by their name
+
+    def _named(self, kind: PartKind, name: str, inside: Sequence[Any]) -> None:
+        self._piece.name_code(name)
+        self._piece.say("named", kind.value, name)
+        self._piece.own_part = (kind, name, "")
+        self._children(inside)
+
+    def _outside(self, name: str) -> None:
+        self._piece.name_code(name)
+        self._piece.say("outside", name)
+        if not name.startswith("builtins."):
+            self._piece.own_part = (PartKind.OUTSIDE, name, "")
+
+    def _module(self, module: types.ModuleType) -> None:
+        if not is_own_module(module):
+            self._outside(module.__name__)
+            return
+        label = module_label(module.__name__, getattr(module, "__file__", None))
+        self._piece.name_code(label)
+        self._piece.say("module", label)
+        why = "the module is used as a whole: what of it counts only shows at run time"
+        self._piece.own_part = (PartKind.UNFOLLOWED, label, why)
+
+    def _compiled(self, value: Any) -> None:
+        owner = getattr(value, "__self__", None)
+        if owner is not None and not isinstance(owner, types.ModuleType):
+            self._says(f"method {value.__name__}", [owner])
+            return
+        objclass = getattr(value, "__objclass__", None)
+        module = getattr(value, "__module__", None) or getattr(objclass, "__module__", None)
+        name = f"{module or 'builtins'}.{value.__qualname__}"
+        loaded = sys.modules.get(module or "builtins")
+        path = getattr(loaded, "__file__", None) or ""
+        if loaded is None or not path.endswith(_LIBRARIES) or not is_own_module(loaded):
+            self._outside(_outside_name(name))
+            return
+        self._piece.name_code(name)
+        self._piece.say("library", name, digest_file(path))
+        why = "a compiled function: the content of its library counts in its place"
+        self._piece.own_part = (PartKind.UNFOLLOWED, name, why)
+
+    # Functions
+
+    def _function(self, func: types.FunctionType) -> None:
+        if not is_own_function(func):
+            self._outside(_outside_name(f"{func.__module__}.{func.__qualname__}"))
+            self._children(own_code_in(func))
+            return
+        label = function_label(func)
+        self._piece.name_code(label)
+        outline = outline_of(func)
+        kind = PartKind.FUNCTION if outline is not None else PartKind.CODE
+        scope = Scope.of_function(func, label)
+        self._outlined(kind, outline or outline_compiled(func.__code__), scope)
+        self._defaults(func, label)
+        wrapped = wrapped_by(func)
+        if wrapped is not None:
+            self._children([wrapped])
+
+    def _defaults(self, func: types.FunctionType, label: str) -> None:
+        """Enter the defaults of a function, by value; those of a task count in its calls."""
+        if self._piece.role == "task":
+            return
+        names = func.__code__.co_varnames[: func.__code__.co_argcount]
+        given = func.__defaults__ or ()
+        items = list(zip(names[len(names) - len(given) :], given, strict=True))
+        items += sorted((func.__kwdefaults__ or {}).items())
+        self._piece.say("", *(name for name, _ in items))
+        self._bound(PartKind.DEFAULT, f"{label}: ", items)
+
+    def _outlined(self, kind: PartKind, outline: Outline, scope: Scope) -> None:
+        """Describe what has a source: a function or a class."""
+        piece = self._piece
+        piece.own_part = (kind, piece.label, outline.text)
+        piece.docs = outline.docs
+        piece.looks_at |= Mode.DOCS if outline.reads_docs else Mode.PLAIN
+        piece.looks_at |= Mode.ANNOTATIONS if outline.reads_annotations else Mode.PLAIN
+        decorators = [
+            each
+            for each in outline.decorators
+            # @task: its options count by themselves, or not at all.
+            if piece.role != "task" or not traps.is_taskgraphs(scope.find(each[1]))
+        ]
+        chains = [*outline.references, *(chain for each in decorators for chain in each[2])]
+        chains += [each for each in outline.optional if scope.find(each).target is not MISSING]
+        piece.say(kind.value, outline.syntax, *(syntax for syntax, _, _ in decorators))
+        callees = [*outline.inner_decorators, *(callee for _, callee, _ in decorators)]
+        if all(traps.is_inert(scope.find(each)) for each in callees):
+            piece.annotations = outline.annotations
+        else:
+            # A decorator from outside may look at them; those of other pieces it does not see.
+            piece.say(outline.annotations)
+            chains += outline.annotation_references
+        if kind is PartKind.CODE:
+            chains = list(_through_modules(scope, chains))
+        chains = sorted(set(chains))
+        piece.say("", *map(".".join, chains))
+        for chain in chains:
+            self._reference(scope, chain)
+        self._set_traps(scope, outline)
+
+    def _reference(self, scope: Scope, chain: Chain) -> None:
+        """Enter what a name stands for, and note the name as a part."""
+        piece = self._piece
+        found = scope.find(chain)
+        target = found.target
+        if target is MISSING or target is UNBOUND:
+            piece.children.append(self._enter(NOTHING))
+            if target is MISSING:
+                piece.bindings.append(Binding(PartKind.NAME, found.name, None))
+            return
+        child = self._enter(target)
+        piece.children.append(child)
+        if not isinstance(target, types.ModuleType) and not is_builtin_name(target):
+            piece.bindings.append(Binding(found.kind, found.name, child))
+        if found.rest and isinstance(target, types.FunctionType):
+            # An attribute that was put on a function.
+            name = found.rest[0]
+            held = vars(target).get(name, MISSING)
+            if held is not MISSING and name != "__wrapped__":
+                self._bound(PartKind.CONSTANT, f"{found.name}.", [(name, held)])
+
+    def _set_traps(self, scope: Scope, outline: Outline) -> None:
+        for trap in outline.traps:
+            sensed = traps.sense(scope, trap)
+            self._children(sensed.reached)
+            if sensed.why:
+                where = f"{self._piece.label}, line {trap.line + 1}"
+                part = make_part(
+                    PartKind.UNFOLLOWED, where, sensed.why, self._piece.label, sensed.why
+                )
+                self._piece.other_parts.append(part)
+
+    # Classes
+
+    def _class(self, cls: type) -> None:
+        if not is_own_module_name(cls.__module__):
+            self._outside(_outside_name(f"{cls.__module__}.{cls.__qualname__}"))
+            return
+        piece = self._piece
+        label = f"{module_label(cls.__module__)}.{cls.__qualname__}"
+        piece.name_code(label)
+        outline = outline_of_class(cls)
+        if outline is None:
+            self._unwritten_class(cls, label)
+            return
+        self._outlined(PartKind.CLASS, outline, Scope.of_class(cls, label))
+        self._children(base for base in cls.__bases__ if base is not object)
+        if type(cls) is not type:
+            self._children([type(cls)])
+        if issubclass(cls, enum.Enum):
+            piece.say("", *cls.__members__)
+            self._children(each._value_ for each in cls.__members__.values())
+            return
+        items = [each for each in sorted(vars(cls).items()) if may_differ(*each, outline)]
+        piece.say("", *(name for name, _ in items))
+        self._bound(PartKind.CONSTANT, f"{label}.", items)
+
+    def _unwritten_class(self, cls: type, label: str) -> None:
+        """Describe a class without a source, as namedtuple() makes it: by what it holds."""
+        self._piece.own_part = (PartKind.CLASS, label, "")
+        items = behaviour_items(cls, with_fields=True)
+        self._piece.say("class", cls.__qualname__, *(name for name, _ in items))
+        self._children(base for base in cls.__bases__ if base is not object)
+        self._bound(PartKind.CONSTANT, f"{label}.", items)
+
+    def _behaviour(self, cls: type) -> None:
+        label = f"{module_label(cls.__module__)}.{cls.__qualname__}"
+        self._piece.name_code(label)
+        items = behaviour_items(cls)
+        self._piece.say("behaviour", *(name for name, _ in items))
+        self._children((base for base in cls.__bases__ if has_behaviour(base)), "behaviour")
+        self._bound(PartKind.CONSTANT, f"{label}.", items)
+
+
+def _through_modules(scope: Scope, chains: Sequence[Chain]) -> Iterator[Chain]:
+    """Yield chains for compiled code, which does not say what an attribute is taken of."""
+    names = [chain[0] for chain in chains]
+    for chain in chains:
+        target = scope.find(chain).target
+        if isinstance(target, types.ModuleType) and is_own_module(target):
+            yield from ((*chain, name) for name in names if name in vars(target))
+        elif target is not MISSING:  # an attribute, as likely as not
+            yield chain
+
+
+def _outside_name(name: str) -> str:
+    # Installed packages move their functions between their own modules.
+    module, _, qualname = name.partition(".")
+    return f"{module}.{qualname.rpartition('.')[2]}"
+
+
+# Texts that are paths
+
+
+def _place_of(text: str) -> tuple[str, str] | None:
+    """Return root and path of a text that is an absolute path below a root; None for others."""
+    if not text.startswith("/"):
+        return None
+    place = current_places().name(text)
+    return (place.root, place.path) if place.root else None
+
+
+def _may_name_a_root(container: Any) -> bool:
+    """Tell whether a container may hold, as text, a path below a root."""
+    roots = [root for root in current_places().roots.values() if len(root) > 1]
+    return bool(roots) and any(root in repr(container) for root in roots)

@@ -1,0 +1,220 @@
+"""Follows what a function reaches, object by object, in the program as it is loaded.
+
+Each thing that is reached is a piece: a function, a class, a value, a name of something outside. A
+piece says what it is and which other pieces it refers to, in order. So all of them make a graph,
+with cycles, and the hash of a piece is a hash over everything that can be reached from it. Which
+objects names stand for is asked of the running program, what a piece says is taken from its source.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from taskgraph.fingerprint.describe import describe
+from taskgraph.fingerprint.parts import Fingerprint, Part, PartKind, make_part
+from taskgraph.fingerprint.pieces import Binding, Mode, Piece
+from taskgraph.hashing import hash_record
+from taskgraph.values.cycles import hash_graph
+from taskgraph.values.kinds import class_name
+from taskgraph.values.preview import preview
+
+TASK_ROLE = "task"
+
+
+class Follower:
+    """Everything that was reached until now; good for as long as the program does not change."""
+
+    def __init__(self) -> None:
+        self._pieces: list[Piece] = []
+        self._index: dict[tuple[str, int], int] = {}
+        self._waiting: list[int] = []
+        self._hashes: dict[tuple[int, int], str] = {}
+        self._surface: dict[int, str] = {}
+        self._fingerprints: dict[int, Fingerprint] = {}
+        self._looks_at = Mode.PLAIN
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    # What is asked
+
+    def fingerprint(self, value: Any, role: str = "") -> Fingerprint:
+        """Return what counts of a function, a class or anything that can be called.
+
+        Args:
+            value: What is asked about.
+            role: ``task`` for the function of a task: its defaults are arguments of its calls.
+        """
+        root = self._explore(value, role if isinstance(value, types.FunctionType) else "")
+        known = self._fingerprints.get(root)
+        if known is None:
+            reached = self._reached(root)
+            mode = self._mode(reached)
+            if role:  # what calls itself is not told of twice
+                itself = self._index.get(("", id(value)))
+                reached = [each for each in reached if each != itself]
+            known = self._fingerprints[root] = Fingerprint(
+                self._code_hash(root, mode), lambda: tuple(self._parts(reached, mode))
+            )
+        return known
+
+    def code_hash(self, value: Any, role: str = "") -> str:
+        """Return the hash of a function or class alone.
+
+        Args:
+            value: The function or class.
+            role: ``behaviour`` for what the methods of a class do.
+        """
+        root = self._explore(value, role)
+        if self._looks_at == Mode.PLAIN:
+            return self._code_hash(root, Mode.PLAIN)
+        return self._code_hash(root, self._mode(self._reached(root)))
+
+    def _code_hash(self, root: int, mode: int) -> str:
+        return hash_record("code", mode, self._hash(root, mode))
+
+    # The graph
+
+    def enter(self, value: Any, role: str = "") -> int:
+        """Return the number of the piece for an object; it is described before long."""
+        key = (role, id(value))
+        known = self._index.get(key)
+        if known is None:
+            known = self._index[key] = len(self._pieces)
+            self._pieces.append(Piece(value, role))
+            self._waiting.append(known)
+        return known
+
+    def _explore(self, value: Any, role: str) -> int:
+        root = self.enter(value, role)
+        while self._waiting:
+            piece = self._pieces[self._waiting.pop()]
+            describe(piece, self.enter)
+            self._looks_at |= piece.looks_at
+        return root
+
+    def _reached(self, root: int) -> list[int]:
+        """Return all pieces below one, in the order in which a reader would meet them."""
+        reached: dict[int, None] = {}
+        waiting = [root]
+        while waiting:
+            each = waiting.pop()
+            if each not in reached:
+                reached[each] = None
+                waiting += reversed(self._pieces[each].children)
+        return list(reached)
+
+    def _mode(self, reached: Iterable[int]) -> int:
+        mode = Mode.PLAIN
+        if self._looks_at != Mode.PLAIN:
+            for each in reached:
+                mode |= self._pieces[each].looks_at
+        return mode
+
+    # Hashes
+
+    def _hash(self, root: int, mode: int) -> str:
+        hashes = self._hashes
+        if (root, mode) not in hashes:
+            new: dict[int, None] = {}
+            waiting = [root]
+            while waiting:
+                each = waiting.pop()
+                if each not in new and (each, mode) not in hashes:
+                    new[each] = None
+                    waiting += self._pieces[each].children
+            found = self._hash_pieces(list(new), lambda each: hashes[each, mode], mode)
+            hashes.update({(each, mode): value for each, value in found})
+        return hashes[root, mode]
+
+    def _surface_hash(self, root: int) -> str:
+        """Return the hash of a value in which code counts by its name: that has its own parts."""
+        surface = self._surface
+        new: dict[int, None] = {}
+        waiting = [root]
+        while waiting:
+            each = waiting.pop()
+            if each in surface or each in new:
+                continue
+            piece = self._pieces[each]
+            if piece.is_code:
+                surface[each] = hash_record("named", piece.label)
+                continue
+            new[each] = None
+            waiting += piece.children
+        surface.update(self._hash_pieces(list(new), surface.__getitem__, Mode.PLAIN))
+        return surface[root]
+
+    def _hash_pieces(
+        self, new: Sequence[int], known: Callable[[int], str], mode: int
+    ) -> list[tuple[int, str]]:
+        """Hash pieces that may refer to each other, and to others that have their hash."""
+        place = {each: position for position, each in enumerate(new)}
+        outer: list[str] = []
+        edges: list[list[int]] = []
+        for each in new:
+            children = self._pieces[each].children
+            for child in children:
+                if child not in place:
+                    place[child] = len(new) + len(outer)
+                    outer.append(known(child))
+            edges.append([place[child] for child in children])
+        edges += [[] for _ in outer]
+
+        def combine(position: int, inner: Sequence[str]) -> str:
+            if position >= len(new):
+                return outer[position - len(new)]
+            return self._pieces[new[position]].combine(inner, mode)
+
+        return list(zip(new, hash_graph(edges, combine), strict=False))
+
+    # Parts
+
+    def _parts(self, reached: Sequence[int], mode: int) -> Iterator[Part]:
+        seen: set[str] = set()
+        for each in reached:
+            piece = self._pieces[each]
+            named = (part for binding in piece.bindings for part in self._parts_named(binding))
+            for part in (*piece.parts(mode), *named):
+                if part.part_hash not in seen:
+                    seen.add(part.part_hash)
+                    yield part
+
+    def _parts_named(self, binding: Binding) -> Iterator[Part]:
+        """Yield what is to be told of a name: the value that it stands for, above all."""
+        if binding.target is None:
+            yield make_part(PartKind.NAME, binding.name, "stands for nothing yet")
+            return
+        target = self._pieces[binding.target]
+        if target.is_code:
+            if not _is_named_so(binding.name, target.label):
+                yield make_part(PartKind.NAME, binding.name, target.label)
+            return
+        yield from self._unfollowed_in(binding.target, binding.name)
+        if not target.unfollowed:
+            surface = self._surface_hash(binding.target)
+            yield make_part(binding.kind, binding.name, preview(target.value), surface)
+
+    def _unfollowed_in(self, value: int, name: str) -> Iterator[Part]:
+        """Yield a part for each place in a value that has no stable hash."""
+        waiting = [(value, name)]
+        seen: set[int] = set()
+        while waiting:
+            each, path = waiting.pop()
+            piece = self._pieces[each]
+            if each in seen or piece.is_code:
+                continue
+            seen.add(each)
+            if piece.unfollowed:
+                kind = class_name(type(piece.value))
+                yield make_part(PartKind.UNFOLLOWED, path, piece.unfollowed, kind)
+            elif piece.shape is not None:
+                label = piece.shape.label
+                waiting += [(c, path + label(i)) for i, c in enumerate(piece.children)]
+
+
+def _is_named_so(name: str, label: str) -> bool:
+    last = name.rpartition(": ")[2]
+    return last.rpartition(".")[2] == label.rpartition(".")[2]

@@ -1,0 +1,75 @@
+"""The parts of a fingerprint: what was counted, one by one, so that two of them can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from functools import cached_property
+from typing import NamedTuple
+
+from taskgraph.hashing import hash_record
+
+
+class PartKind(StrEnum):
+    """What kind of thing counts."""
+
+    FUNCTION = "function"  # its text
+    CLASS = "class"  # its text
+    CODE = "code"  # compiled code without a source
+    CONSTANT = "constant"  # the value of a name
+    CLOSURE = "closure"  # the value of a name of the function around
+    DEFAULT = "default"  # the default of a parameter
+    NAME = "name"  # a name that stands for something called otherwise, or for nothing
+    OUTSIDE = "outside"  # something of an installed package
+    TASK = "task"  # another task, by its name
+    PACKAGE = "package"  # a distribution, by its version
+    TOOL = "tool"  # an executable, by its content or by what it prints
+    INCLUDE = "include"  # a value of hash_includes
+    OPTION = "option"  # an option that changes what a call means
+    VERSION = "version"  # what replaces the code
+    UNFOLLOWED = "unfollowed"  # what may count and cannot be followed
+
+
+class Part(NamedTuple):
+    """Something that counts.
+
+    Attributes:
+        part_hash: Over kind, name and content.
+        kind: One of `PartKind`.
+        name: What it is called, with its module: ``helpers.SCALE``.
+        source: Its text, a preview of its value, or why it cannot be followed.
+    """
+
+    part_hash: str
+    kind: str
+    name: str
+    source: str
+
+
+def make_part(kind: PartKind, name: str, source: str, *content: str | int | None) -> Part:
+    """Return a part, hashed over kind, name and content; by its source where that says it all."""
+    counted = content or (source,)
+    return Part(hash_record("part", kind.value, name, *counted), kind.value, name, source)
+
+
+class Fingerprint:
+    """All that counts of a function.
+
+    Args:
+        code_hash: The hash over all of it.
+        list_parts: Lists it part by part, when it is first asked for.
+    """
+
+    def __init__(self, code_hash: str, list_parts: Callable[[], tuple[Part, ...]]) -> None:
+        self.code_hash = code_hash
+        self._list_parts = list_parts
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """All that counts, one by one; the function itself first."""
+        return self._list_parts()
+
+    @property
+    def unfollowed(self) -> tuple[Part, ...]:
+        """The parts that cannot be followed."""
+        return tuple(each for each in self.parts if each.kind == PartKind.UNFOLLOWED)

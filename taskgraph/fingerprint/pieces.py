@@ -1,0 +1,115 @@
+"""A piece: something that was reached, what it says of itself, and what it refers to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from taskgraph.fingerprint.parts import Part, PartKind, make_part
+from taskgraph.hashing import hash_record, hash_shape
+from taskgraph.values.kinds import Shape
+
+
+class Mode:
+    """What else counts, for all that a function reaches if anything there looks at it."""
+
+    PLAIN: Final = 0
+    DOCS: Final = 1
+    ANNOTATIONS: Final = 2
+
+
+class Binding:
+    """A name, and the piece that it stands for; None if it stands for nothing."""
+
+    __slots__ = ("kind", "name", "target")
+
+    def __init__(self, kind: PartKind, name: str, target: int | None) -> None:
+        self.kind = kind
+        self.name = name
+        self.target = target
+
+
+class Piece:
+    """Something that was reached.
+
+    Attributes:
+        value: The object; kept, so that it is known by its identity.
+        role: How it is looked at: ``""``, ``task`` or ``behaviour``.
+        is_code: Whether it stands for code rather than for a value.
+        label: What it is called.
+        fields: What it says of itself, besides what it refers to.
+        docs: What else it says if docstrings count.
+        annotations: What else it says if annotations count.
+        shape: Of a value: how its hash is made.
+        unfollowed: Of a value: why it has no stable hash.
+        children: The pieces that it refers to.
+        bindings: The names through which it refers to some of them.
+        own_part: Kind, name and text of the part that it is, if it is one.
+        other_parts: What else is to be told of it.
+        looks_at: The bits of `Mode` that it needs.
+    """
+
+    __slots__ = (
+        "annotations",
+        "bindings",
+        "children",
+        "docs",
+        "fields",
+        "is_code",
+        "label",
+        "looks_at",
+        "other_parts",
+        "own_part",
+        "role",
+        "shape",
+        "unfollowed",
+        "value",
+    )
+
+    def __init__(self, value: Any, role: str) -> None:
+        self.value = value
+        self.role = role
+        self.is_code = False
+        self.label = ""
+        self.fields: tuple[str | int | None, ...] = ()
+        self.docs = ""
+        self.annotations = ""
+        self.shape: Shape | None = None
+        self.unfollowed = ""
+        self.children: list[int] = []
+        self.bindings: list[Binding] = []
+        self.own_part: tuple[PartKind, str, str] | None = None
+        self.other_parts: list[Part] = []
+        self.looks_at = Mode.PLAIN
+
+    def say(self, *fields: str | int | None) -> None:
+        """Add to what the piece says of itself."""
+        self.fields += fields
+
+    def name_code(self, label: str) -> None:
+        """Make it a piece of code of this name."""
+        self.is_code = True
+        self.label = label
+
+    def counted(self, mode: int) -> tuple[str | int | None, ...]:
+        """Return what the piece says of itself in a mode."""
+        docs = self.docs if mode & Mode.DOCS else ""
+        annotations = self.annotations if mode & Mode.ANNOTATIONS else ""
+        return (*self.fields, docs, annotations)
+
+    def combine(self, inner: Sequence[str], mode: int) -> str:
+        """Return the hash of the piece from the hashes of those that it refers to."""
+        shape = self.shape
+        if shape is None:
+            return hash_record("piece", *self.counted(mode), len(inner), *inner)
+        return hash_shape(
+            shape.tag, shape.state, inner, buffers=shape.buffers, ordered=shape.ordered
+        )
+
+    def parts(self, mode: int) -> Iterator[Part]:
+        """Yield the parts that the piece is by itself, whatever names lead to it."""
+        if self.own_part is not None:
+            kind, name, text = self.own_part
+            counted = [each for each in self.counted(mode) if each is not None]
+            yield make_part(kind, name, text, *counted)
+        yield from self.other_parts

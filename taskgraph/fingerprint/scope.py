@@ -1,0 +1,201 @@
+"""What names stand for where a piece of code is: its closure, its module, builtins, imports."""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import importlib.util
+import sys
+import types
+from typing import Any, Final, NamedTuple
+
+from taskgraph.fingerprint.outline import GLOBAL, Chain
+from taskgraph.fingerprint.own import is_own_code
+from taskgraph.fingerprint.parts import PartKind
+from taskgraph.fingerprint.project import is_own_file, is_own_module
+from taskgraph.fingerprint.sources import own_functions
+
+
+class _Mark:
+    pass
+
+
+#: A name that stands for nothing.
+MISSING: Final = _Mark()
+#: A name of the function around that is not bound yet: it is when the code runs, if ever.
+UNBOUND: Final = _Mark()
+
+
+class Found(NamedTuple):
+    """Where a chain of names leads.
+
+    Attributes:
+        target: The object that counts: modules are gone through, and anything else is the end.
+        rest: The attributes that are taken of it.
+        name: What to call it: by the module that the name is in, or by the function around.
+        kind: Which kind of part its value is.
+    """
+
+    target: Any
+    rest: Chain
+    name: str
+    kind: PartKind
+
+
+class Scope:
+    """The names that a piece of code sees.
+
+    Args:
+        closure: Names of functions around it, with their values.
+        globals_: The names of its module.
+        label: What the code is called.
+    """
+
+    def __init__(self, closure: dict[str, Any], globals_: dict[str, Any], label: str) -> None:
+        self._closure = closure
+        self._globals = globals_
+        self._label = label
+        self._module = module_label(globals_.get("__name__", ""), globals_.get("__file__"))
+
+    @classmethod
+    def of_function(cls, func: types.FunctionType, label: str) -> Scope:
+        """Return the names that a function sees."""
+        return cls(cells_of(func), func.__globals__, label)
+
+    @classmethod
+    def of_class(cls, owner: type, label: str) -> Scope:
+        """Return the names that the body and the methods of a class see."""
+        closure: dict[str, Any] = {}
+        globals_: dict[str, Any] = getattr(sys.modules.get(owner.__module__), "__dict__", {})
+        for each in own_functions(owner):
+            closure.update(cells_of(each))
+            globals_ = each.__globals__
+        closure.pop("__class__", None)
+        return cls(closure, globals_, label)
+
+    def find(self, chain: Chain, *, into_modules: bool = False) -> Found:
+        """Return where a chain leads.
+
+        Args:
+            chain: A name and the attributes taken of it; () for an expression that is no name.
+            into_modules: Whether to go into modules from outside as well. Otherwise one of them
+                is the end, unless the user has put something of his own there.
+        """
+        if not chain:
+            return Found(MISSING, (), "", PartKind.NAME)
+        found, name, kind = self._root(chain[0])
+        rest = chain[1:]
+        while rest and isinstance(found, types.ModuleType):
+            inner = _attribute(found, rest[0])
+            if not is_own_module(found) and not into_modules and not is_own_code(inner):
+                if not isinstance(inner, types.ModuleType):
+                    break
+            else:
+                name = f"{module_label(found.__name__, _file_of(found))}.{rest[0]}"
+                kind = PartKind.CONSTANT
+            found, rest = inner, rest[1:]
+        return Found(found, rest, name, kind)
+
+    def _root(self, root: str) -> tuple[Any, str, PartKind]:
+        if root.startswith(GLOBAL):
+            root = root.removeprefix(GLOBAL)
+        elif root.startswith("@"):
+            return (*self._imported(root), PartKind.CONSTANT)
+        elif root in self._closure:
+            return self._closure[root], f"{self._label}: {root}", PartKind.CLOSURE
+        found = self._globals.get(root, MISSING)
+        if found is MISSING:
+            found = getattr(builtins, root, MISSING)
+        return found, f"{self._module}.{root}", PartKind.CONSTANT
+
+    def _imported(self, root: str) -> tuple[Any, str]:
+        """Return what an import within the code gives; the user's modules are imported for it."""
+        level, module, attribute = root[1:].split(":")
+        try:
+            full = self._absolute(int(level), module)
+            found = _import(full)
+        except Exception:  # a module of the user's may raise anything when it is loaded
+            return MISSING, f"{module}.{attribute}".strip(".")
+        name = module_label(full, _file_of(found))
+        if not attribute or found is MISSING:
+            return found, name
+        inner = _attribute(found, attribute)
+        if not is_own_module(found) and not is_own_code(inner):
+            return inner if isinstance(inner, types.ModuleType) else found, name
+        return inner, f"{name}.{attribute}"
+
+    def _absolute(self, level: int, module: str) -> str:
+        if not level:
+            return module
+        package = self._globals.get("__package__") or ""
+        return importlib.util.resolve_name("." * level + module, package)
+
+
+def cells_of(func: types.FunctionType) -> dict[str, Any]:
+    """Return the names that a function has from the functions around it, with their values."""
+    found: dict[str, Any] = {}
+    for name, cell in zip(func.__code__.co_freevars, func.__closure__ or (), strict=True):
+        try:
+            found[name] = cell.cell_contents
+        except ValueError:
+            found[name] = UNBOUND
+    return found
+
+
+_stand_ins: dict[str, types.ModuleType] = {}
+
+
+def _import(name: str) -> Any:
+    """Return a module: the user's are loaded, others only if they are already."""
+    loaded = sys.modules.get(name)
+    if loaded is not None:
+        return loaded
+    spec = importlib.util.find_spec(name.partition(".")[0])
+    if spec is None:
+        return MISSING
+    places = [spec.origin, *(spec.submodule_search_locations or ())]
+    if any(each and is_own_file(f"{each}/__init__.py") for each in places if each != "built-in"):
+        return importlib.import_module(name)
+    if name not in _stand_ins:
+        _stand_ins[name] = types.ModuleType(name)
+        _stand_ins[name].__file__ = "<frozen>"
+    return _stand_ins[name]
+
+
+def _attribute(module: types.ModuleType, name: str) -> Any:
+    found = vars(module).get(name, MISSING)
+    if found is not MISSING or not is_own_module(module):
+        return found
+    try:
+        return getattr(module, name)
+    except Exception:  # a module's own __getattr__ may raise anything
+        pass
+    try:
+        return importlib.import_module(f"{module.__name__}.{name}")
+    except Exception:
+        return MISSING
+
+
+def _file_of(module: Any) -> str | None:
+    found = getattr(module, "__file__", None)
+    return found if isinstance(found, str) else None
+
+
+def module_label(name: str, filename: str | None = None) -> str:
+    """Return what to call a module: a script that is run is called as if it were imported."""
+    if name not in {"__main__", "__mp_main__"}:
+        return name
+    filename = filename or _file_of(sys.modules.get(name))
+    if not filename:
+        return "__main__"
+    return filename.replace("\\", "/").rpartition("/")[2].removesuffix(".py")
+
+
+def function_label(func: types.FunctionType) -> str:
+    """Return module and qualified name of a function, as it was written.
+
+    The functions that decorators make call themselves like those that they wrap.
+    """
+    globals_ = func.__globals__
+    module = module_label(globals_.get("__name__", ""), globals_.get("__file__"))
+    return f"{module}.{func.__code__.co_qualname}"

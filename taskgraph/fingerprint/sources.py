@@ -1,0 +1,367 @@
+"""From loaded code to the outline of its source, with a proof that it is its source.
+
+A file may have been edited since it was loaded, and two lambdas may stand on one line: so the text
+is compiled again, and an outline belongs to a function if its compiled code is exactly the one that
+is loaded, positions and all. What was read once is remembered on this machine by the content of the
+file; nothing is parsed or compiled there twice.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import linecache
+import marshal
+import os
+import sys
+import textwrap
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from xxhash import xxh3_128_digest, xxh3_128_hexdigest
+
+from taskgraph.fingerprint.bytecode import outline_compiled
+from taskgraph.fingerprint.outline import ENCODING, Outline, Reader, Trap
+from taskgraph.hashing import MARSHAL_VERSION, hash_record
+from taskgraph.values.places import current_places
+
+_DEEP: Final = 50_000  # frames for reading sums of thousands of terms
+_MOST_REMEMBERED: Final = 5_000  # files with outlines on disk
+_VERSION: Final = (
+    f"{ENCODING}-{sys.implementation.cache_tag}-{importlib.util.MAGIC_NUMBER.hex()}"
+    f"-{sys.flags.optimize}"
+)
+
+
+class _File:
+    """The outlines of a text: functions by their compiled code, classes by their names."""
+
+    def __init__(self, functions: dict[str, Outline], classes: Sequence[Outline]) -> None:
+        self.functions = functions
+        self.classes: dict[str, list[Outline]] = {}
+        for each in classes:
+            self.classes.setdefault(each.name, []).append(each)
+
+
+_NOTHING = _File({}, ())
+_lock = threading.RLock()
+_files: dict[str, tuple[Any, _File]] = {}  # by name, with what tells that the file has changed
+_by_code: dict[CodeType, Outline | None] = {}
+_by_function: WeakKeyDictionary[FunctionType, Outline] = WeakKeyDictionary()
+_by_class: WeakKeyDictionary[type, Outline | None] = WeakKeyDictionary()
+_MOST_CODES: Final = 100_000
+
+
+def outline_of(func: FunctionType) -> Outline | None:
+    """Return the outline of a function; None where its source is not known for certain."""
+    return _by_function.get(func) or _outline_of_code(func.__code__)
+
+
+def _outline_of_code(code: CodeType) -> Outline | None:
+    if code in _by_code:
+        return _by_code[code]
+    with _lock:
+        digest = digest_code(code)
+        found = _file(code.co_filename).functions.get(digest)
+        if found is None and _files.pop(code.co_filename, None) is not None:
+            # Written twice between two ticks of the file system's clock, perhaps.
+            found = _file(code.co_filename).functions.get(digest)
+        if len(_by_code) > _MOST_CODES:
+            _by_code.clear()
+        # A file that does not fit now will not fit later, but one that is not there yet may.
+        if found is not None or os.path.exists(code.co_filename):
+            _by_code[code] = found
+    return found
+
+
+def outline_of_class(cls: type) -> Outline | None:
+    """Return the outline of a class; None where its source is not known for certain."""
+    if cls in _by_class:
+        return _by_class[cls]
+    with _lock:
+        found = _find_class(cls)
+        _by_class[cls] = found
+    return found
+
+
+def _find_class(cls: type) -> Outline | None:
+    """Return the only outline of this name that holds all methods of the class."""
+    methods = [each.__code__ for each in own_functions(cls)]
+    names = dict.fromkeys(code.co_filename for code in methods)
+    module = sys.modules.get(cls.__module__)
+    own_file = getattr(module, "__file__", None)
+    if own_file:
+        names.setdefault(own_file)
+    for name in names:
+        fits = [
+            each
+            for each in _file(name).classes.get(cls.__qualname__, ())
+            if all(_lies_in(code, each, name) for code in methods if code.co_filename == name)
+        ]
+        if len(fits) == 1:
+            return fits[0]
+    return None
+
+
+def _lies_in(code: CodeType, outline: Outline, filename: str) -> bool:
+    if not outline.first <= code.co_firstlineno <= outline.last:
+        return True  # defined elsewhere and put into the class: it is followed by itself
+    return code.co_filename == filename and _outline_of_code(code) is not None
+
+
+def own_functions(cls: type) -> Iterator[FunctionType]:
+    """Yield the functions in the body of a class, unwrapped from properties and their like."""
+    for attribute in list(vars(cls).values()):
+        for each in unwrapped(attribute):
+            if isinstance(each, FunctionType) and each.__module__ == cls.__module__:
+                yield each
+
+
+def unwrapped(attribute: Any) -> tuple[Any, ...]:
+    """Return what a property, a static method and their like hold."""
+    if isinstance(attribute, property):
+        return tuple(each for each in (attribute.fget, attribute.fset, attribute.fdel) if each)
+    if isinstance(attribute, staticmethod | classmethod):
+        return (attribute.__func__,)
+    return (attribute,)
+
+
+def digest_code(code: CodeType) -> str:
+    """Return a digest of compiled code with its positions; good on this version of Python only."""
+    constants = [
+        digest_code(each) if isinstance(each, CodeType) else _constant(each)
+        for each in code.co_consts
+    ]
+    content = (
+        code.co_code,
+        code.co_linetable,
+        code.co_exceptiontable,
+        code.co_names,
+        code.co_varnames,
+        code.co_freevars,
+        code.co_cellvars,
+        (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount),
+        code.co_flags,
+        code.co_firstlineno,
+        code.co_qualname,
+        constants,
+    )
+    return xxh3_128_hexdigest(marshal.dumps(content, MARSHAL_VERSION))
+
+
+def _constant(value: Any) -> Any:
+    try:
+        return marshal.dumps(value, MARSHAL_VERSION)
+    except ValueError:  # a kind of constant that came later, slices in 3.14
+        return repr(value)
+
+
+# Files
+
+
+def _file(name: str) -> _File:
+    stamp = _stamp(name)
+    known = _files.get(name)
+    if known is not None and known[0] == stamp:
+        return known[1]
+    content = _read(name)
+    found = _remembered(content, name) if content else _NOTHING
+    _files[name] = (stamp, found)
+    return found
+
+
+def _stamp(name: str) -> Any:
+    try:
+        stat = os.stat(name)
+    except OSError:  # <stdin>, a cell of a notebook, a file in an archive
+        return len(linecache.getlines(name)), "".join(linecache.getlines(name)[:1])
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def _read(name: str) -> bytes:
+    try:
+        return Path(name).read_bytes()
+    except (OSError, ValueError):
+        return "".join(linecache.getlines(name)).encode("utf-8", "surrogatepass")
+
+
+def _remembered(content: bytes, name: str) -> _File:
+    """Return the outlines of a text, from the memory of this machine if they are there."""
+    digest = xxh3_128_hexdigest(content)
+    place = _memory() / _VERSION / digest[:2] / digest[2:]
+    found = _load(place)
+    if found is None:
+        found = _outlines(content, name)
+        _keep(place, found)
+    functions, classes = found
+    return _File(functions, classes)
+
+
+_Outlines = tuple[dict[str, Outline], list[Outline]]
+
+
+def _outlines(content: bytes, name: str) -> _Outlines:
+    """Read, compile and pair: each function's outline by the digest of its compiled code."""
+    try:
+        text = importlib.util.decode_source(content)
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, UnicodeError):
+        # Edited since it was loaded, and not Python at this moment.
+        return {}, []
+    pieces = _read_deeply(text, tree)
+    compiled = _compile(text, name)
+    if compiled is None:
+        return {}, []
+    functions: dict[tuple[int, str], Outline] = {}
+    lambdas: list[tuple[ast.Lambda, Outline]] = []
+    classes: list[Outline] = []
+    for node, outline in pieces:
+        if isinstance(node, ast.Lambda):
+            lambdas.append((node, outline))
+        elif isinstance(node, ast.ClassDef):
+            classes.append(outline)
+        else:
+            functions[outline.first, node.name] = outline
+    found: dict[str, Outline] = {}
+    for code in _codes(compiled):
+        if code.co_name == "<lambda>":
+            match = _lambda_of(code, lambdas)
+        else:
+            match = functions.get((code.co_firstlineno, code.co_name))
+        if match is not None:
+            found[digest_code(code)] = match
+    return found, classes
+
+
+def _read_deeply(text: str, tree: ast.Module) -> list[Any]:
+    limit = sys.getrecursionlimit()
+    try:
+        return Reader(text).read(tree)
+    except RecursionError:
+        # Calls from Python to Python need no stack of C: only the number is in the way.
+        sys.setrecursionlimit(max(limit, _DEEP))
+        try:
+            return Reader(text).read(tree)
+        finally:
+            sys.setrecursionlimit(limit)
+
+
+def _compile(text: str, name: str) -> CodeType | None:
+    # The second flag is how the cells of a notebook are compiled.
+    for flags in (0, ast.PyCF_ALLOW_TOP_LEVEL_AWAIT):
+        try:
+            return compile(text, name, "exec", flags=flags, dont_inherit=True)
+        except (SyntaxError, ValueError, RecursionError):
+            continue
+    return None
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield each
+            yield from _codes(each)
+
+
+def _lambda_of(code: CodeType, lambdas: Sequence[tuple[ast.Lambda, Outline]]) -> Outline | None:
+    """Return the innermost lambda that holds all instructions of a code object."""
+    places = [
+        (first, start, last, end)
+        for first, last, start, end in code.co_positions()
+        if first is not None and last is not None and start is not None and end
+    ]
+    fits: list[tuple[int, int, Outline]] = []
+    for node, outline in lambdas:
+        body = node.body
+        assert body.end_lineno is not None and body.end_col_offset is not None
+        start = (body.lineno, body.col_offset)
+        end = (body.end_lineno, body.end_col_offset)
+        if node.lineno == code.co_firstlineno and all(
+            start <= (first, left) and (last, right) <= end for first, left, last, right in places
+        ):
+            fits.append((end[0] - start[0], end[1] - start[1], outline))
+    if not places and len(fits) > 1:  # compiled without positions
+        return None
+    return min(fits, key=lambda each: each[:2])[2] if fits else None
+
+
+# The memory on this machine
+
+
+def _memory() -> Path:
+    folder = current_places().cache_dir
+    if folder is None:
+        import platformdirs
+
+        folder = platformdirs.user_cache_dir("taskgraph")
+    return Path(folder) / "outlines"
+
+
+def _load(place: Path) -> _Outlines | None:
+    try:
+        content = place.read_bytes()
+    except OSError:
+        return None
+    if xxh3_128_digest(content[16:]) != content[:16]:
+        return None
+    functions, classes = marshal.loads(content[16:])
+    return (
+        {digest: _restored(each) for digest, each in functions.items()},
+        [_restored(each) for each in classes],
+    )
+
+
+def _restored(fields: tuple[Any, ...]) -> Outline:
+    outline = Outline(*fields)
+    return outline._replace(traps=tuple(Trap(*each) for each in outline.traps))
+
+
+def _keep(place: Path, outlines: _Outlines) -> None:
+    functions, classes = outlines
+    plain = (
+        {digest: _plain(each) for digest, each in functions.items()},
+        [_plain(each) for each in classes],
+    )
+    content = marshal.dumps(plain)
+    temporary = place.with_name(f"{place.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(xxh3_128_digest(content) + content)
+        temporary.replace(place)
+    except OSError:
+        return  # without the memory it only takes longer
+    _forget_old(place.parent)
+
+
+def _plain(outline: Outline) -> tuple[Any, ...]:
+    return tuple(outline._replace(traps=tuple(tuple(each) for each in outline.traps)))  # type: ignore[misc]  # as marshal wants it
+
+
+def _forget_old(folder: Path) -> None:
+    """Keep the memory small: of what lies in one of its folders, the oldest go."""
+    try:
+        kept = sorted(folder.iterdir(), key=lambda each: each.stat().st_mtime)
+        for each in kept[: -_MOST_REMEMBERED // 256]:
+            each.unlink(missing_ok=True)
+    except OSError:  # another process tidies up
+        return
+
+
+def remember_text(func: FunctionType, text: str) -> None:
+    """Take a text for the source of a function whose file has none, or another."""
+    plain = textwrap.dedent(text)
+    try:
+        tree = ast.parse(plain)
+    except (SyntaxError, ValueError):
+        tree = ast.Module([], [])
+    found = [each for node, each in _read_deeply(plain, tree) if node in tree.body]
+    if not found:
+        # No Python: then the text counts as it is, and the names are those of the compiled code.
+        compiled = outline_compiled(func.__code__)
+        found = [compiled._replace(syntax=hash_record("text", plain), text=plain)]
+    with _lock:
+        _by_function[func] = found[-1]
