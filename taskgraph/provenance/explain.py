@@ -92,6 +92,7 @@ class Change:
         detail: More of it in words.
         diff: Of code, a unified diff of its text.
         causes: The calls that it came from.
+        follows: Whether it is a part of the code that only came or went because another changed.
     """
 
     kind: ChangeKind
@@ -102,11 +103,17 @@ class Change:
     detail: str = ""
     diff: str = ""
     causes: tuple[Cause, ...] = ()
+    follows: bool = False
 
     @property
     def is_caused(self) -> bool:
         """Whether it follows from another call that ran in the same execution."""
         return any(cause.ran for cause in self.causes)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it follows from nothing else that is known here."""
+        return not self.follows and not self.is_caused
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +177,7 @@ class Explanation:
     @property
     def is_root(self) -> bool:
         """Whether it ran for a reason of its own, not only because of another call that ran."""
-        return self.verdict is Verdict.MISS and not all(each.is_caused for each in self.changes)
+        return self.verdict is Verdict.MISS and any(each.is_own for each in self.changes)
 
 
 @dataclass(frozen=True, slots=True)

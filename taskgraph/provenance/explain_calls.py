@@ -282,12 +282,12 @@ class Explainer:
         best = min(
             keyed,
             key=lambda call: (
-                len(self._compare(call.task_hash, question.task_hash)),
+                self._count_parts(call.task_hash, question.task_hash),
                 -call.timestamp.timestamp(),
             ),
             default=None,
         )
-        if best is not None and len(self._compare(best.task_hash, question.task_hash)) <= 1:
+        if best is not None and self._count_parts(best.task_hash, question.task_hash) <= 1:
             return best
         recent = self._recent_calls(question.task)
         candidates = {call.call_hash: call for call in (*keyed, *aligned, *recent)}
@@ -346,9 +346,11 @@ class Explainer:
         return self._compared[old, new]
 
     def _count(self, question: Question, call: PastCallRow) -> int:
-        return len(self._compare(call.task_hash, question.task_hash)) + len(
-            self._differing(_Answer(question, None, call))
-        )
+        arguments = len(self._differing(_Answer(question, None, call)))
+        return arguments + self._count_parts(call.task_hash, question.task_hash)
+
+    def _count_parts(self, old: str, new: str) -> int:
+        return sum(not each.follows for each in self._compare(old, new))
 
     def _differing(self, answer: _Answer) -> dict[str, tuple[str | None, str | None]]:
         """Return the arguments that count and are not the same, as old and new value hash."""
@@ -413,7 +415,7 @@ class Explainer:
             changes += [_argument_change(name, each, causes) for each in found]
             is_cut |= is_more
         # What follows from another call is told last.
-        changes.sort(key=lambda change: change.is_caused)
+        changes.sort(key=lambda change: (change.is_caused, change.follows))
         return changes or [_unnamed(question, nearest)], is_cut
 
     def _recorded_reason(self, question: Question, equal: PastCallRow | None) -> Change:

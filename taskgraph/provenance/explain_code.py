@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from taskgraph.provenance.explain import (
@@ -39,6 +40,15 @@ _REPLACED: Final = frozenset(
         ChangeKind.PART,
     }
 )
+_BY_THEMSELVES: Final = frozenset(
+    {
+        ChangeKind.VERSION,
+        ChangeKind.PACKAGE,
+        ChangeKind.TOOL,
+        ChangeKind.INCLUDE,
+        ChangeKind.OPTION,
+    }
+)
 _CONTEXT_LINES: Final = 3
 
 # A part by kind, name and, where several have both, a number.
@@ -46,12 +56,16 @@ _Key = tuple[str, str, int]
 
 
 class PartChange(NamedTuple):
-    """A part that is not the same in two versions; a hash of None says that it is not there."""
+    """A part that is not the same in two versions; a hash of None says that it is not there.
+
+    ``follows`` says that it came or went because another part changed.
+    """
 
     kind: str
     name: str
     old_hash: str | None
     new_hash: str | None
+    follows: bool = False
 
 
 def compare_parts(old: Iterable[PartRow], new: Iterable[PartRow]) -> list[PartChange]:
@@ -63,13 +77,15 @@ def compare_parts(old: Iterable[PartRow], new: Iterable[PartRow]) -> list[PartCh
         if before.get((kind, name, number)) != after.get((kind, name, number))
     ]
     if any(kind_of_part(each.kind) is ChangeKind.VERSION for each in changes):
-        kept = [
-            each
-            for each in changes
-            if kind_of_part(each.kind) not in _REPLACED or None not in each[2:]
-        ]
+        kept = [each for each in changes if kind_of_part(each.kind) not in _REPLACED]
         changes = kept
-    return sorted(changes, key=_telling)
+    # Where something cannot be followed is told by its line, which moves with any edit above it.
+    followed = [each for each in changes if each.kind != ChangeKind.UNFOLLOWED]
+    told = sorted(followed or changes, key=_telling)
+    # A helper that an edited body calls now, or calls no more.
+    return [
+        each._replace(follows=_came_or_went(each) and not _came_or_went(told[0])) for each in told
+    ]
 
 
 def _by_name(parts: Iterable[PartRow]) -> dict[_Key, str]:
@@ -82,10 +98,13 @@ def _by_name(parts: Iterable[PartRow]) -> dict[_Key, str]:
 
 
 def _telling(change: PartChange) -> tuple[bool, int, str]:
-    kind = kind_of_part(change.kind)
-    # A version that came or went is the cause, and so is a name that now stands for another thing.
-    is_side_effect = None in (change.old_hash, change.new_hash) and kind is not ChangeKind.VERSION
-    return is_side_effect, CODE_KINDS.index(kind), change.name
+    return _came_or_went(change), CODE_KINDS.index(kind_of_part(change.kind)), change.name
+
+
+def _came_or_went(change: PartChange) -> bool:
+    # A version or an option that came or went is there by itself.
+    own = kind_of_part(change.kind) in _BY_THEMSELVES
+    return not own and None in (change.old_hash, change.new_hash)
 
 
 def kind_of_part(kind: str) -> ChangeKind:
@@ -100,13 +119,15 @@ def describe_parts(changes: Sequence[PartChange], text_of: Callable[[str], str])
         changes: Parts that differ.
         text_of: Gives the text of a part by its hash.
     """
-    return [_describe(each, text_of) for each in changes]
+    return [replace(_describe(each, text_of), follows=each.follows) for each in changes]
 
 
 def _describe(change: PartChange, text_of: Callable[[str], str]) -> Change:
     kind = kind_of_part(change.kind)
     old = None if change.old_hash is None else text_of(change.old_hash)
     new = None if change.new_hash is None else text_of(change.new_hash)
+    if kind is ChangeKind.CODE:
+        return Change(kind, change.name, detail="its source is not known for certain")
     detail = change.kind if kind is ChangeKind.PART else ""
     if kind in TEXTS:
         if old == new:

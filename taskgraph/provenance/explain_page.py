@@ -189,7 +189,10 @@ def _what(change: Change) -> Iterator[str | Span | Line]:
         is_told = True
     elif change.diff:
         added, removed = _counts(change.diff)
-        yield Span(f"{added} lines added, {removed} removed", "dim")
+        yield Span(f"+{added} -{removed} lines", "dim")
+        is_told = True
+    if change.follows:
+        yield Span(f"{'  ' if is_told else ''}with the change above", "dim")
         is_told = True
     for cause in change.causes:
         yield "  " if is_told else ""

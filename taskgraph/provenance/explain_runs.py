@@ -404,7 +404,7 @@ def _root_causes(explained: Sequence[Explanation]) -> list[RootCause]:
     followed: dict[tuple[ChangeKind, str, str], list[Explanation]] = {}
     for each in explained:
         assert each.job is not None
-        own = next((change for change in each.changes if not change.is_caused), None)
+        own = next((change for change in each.changes if change.is_own), None)
         if own is not None:
             key = _key(each.task, own)
             changes.setdefault(key, own)

@@ -79,11 +79,11 @@ def _of_call(explanation: Explanation) -> str:
     verb = _verb(explanation)
     again = "" if explanation.against is None else " again"
     more = ""
-    own = [each for each in others if each.is_caused == first.is_caused]
-    if own:
-        more = " and " + (
-            brief(own[0]) if len(own) == 1 and not explanation.is_cut else _and_more(explanation)
-        )
+    own = [each for each in others if each.is_caused == first.is_caused and not each.follows]
+    if len(own) == 1 and not explanation.is_cut:
+        more = f" and {brief(own[0])}"
+    elif own:
+        more = f" and {len(own)}{' or more' if explanation.is_cut else ''} other things changed"
     why = "its code changed" if _is_own_code(explanation.task, first) else brief(first)
     return f"{task} {verb}{again} because {why}{more}"
 
@@ -98,11 +98,6 @@ def _is_own_code(task: str, change: Change) -> bool:
     """Tell whether a change is one of the task's own function."""
     name = change.name.rpartition(".")[2]
     return change.kind is ChangeKind.FUNCTION and name == task.rpartition(".")[2]
-
-
-def _and_more(explanation: Explanation) -> str:
-    count = len(explanation.changes) - 1
-    return f"{count}{' or more' if explanation.is_cut else ''} other things changed"
 
 
 def _of_hit(explanation: Explanation) -> str:
