@@ -20,6 +20,8 @@ from taskgraph_backend.statements import MOST_KEYS
 
 Key = TypeVar("Key")
 
+_OWN_NAMESPACE = "taskgraph"
+
 
 class KnownCall(NamedTuple):
     """A call as it is recorded; ``type`` and ``format`` are those of its result."""
@@ -297,9 +299,14 @@ class EarlierCalls(Session):
     def missed_jobs(
         self, execution_id: str, limit: int, task_name: str | None = None
     ) -> list[KnownJob]:
-        """Return the first jobs of an execution that ran, by start; of one task if it is named."""
+        """Return the first jobs of an execution that ran, by start; of one task if it is named.
+
+        Those of the library's own tasks are left out: they are stepped through in each run.
+        """
         job, task = models.Job, models.Task
-        query = _jobs().where(job.execution_id == execution_id, ~job.cached)
+        query = _jobs().where(
+            job.execution_id == execution_id, ~job.cached, task.namespace != _OWN_NAMESPACE
+        )
         if task_name is not None:
             namespace, _, name = task_name.rpartition(".")
             query = query.where(task.name == name, task.namespace == namespace)
@@ -310,7 +317,9 @@ class EarlierCalls(Session):
         job = models.Job
         below = select(job.id.label("id")).where(job.parent_id == job_id).cte(recursive=True)
         below = below.union_all(select(job.id).join(below, job.parent_id == below.c.id))
-        query = _jobs().where(job.id.in_(select(below.c.id)), ~job.cached)
+        query = _jobs().where(
+            job.id.in_(select(below.c.id)), ~job.cached, models.Task.namespace != _OWN_NAMESPACE
+        )
         return list(map(_job, self.execute(query.order_by(job.start_time, job.id).limit(limit))))
 
     def newest_job(self, task_name: str, limit: int) -> KnownJob | None:

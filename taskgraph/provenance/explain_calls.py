@@ -1,9 +1,10 @@
 """Calls that missed the cache, held against the nearest call that was made before.
 
 Nearest is the earlier call of the same task that differs in the fewest ingredients: parts of its
-code and arguments. Between equals it is the one that stood at the same place below the same caller,
-then one that this execution did not make as well, then the newest. Nothing is guessed: if no
-ingredient can be named, the change is UNNAMED, and that is a bug.
+code and arguments. Between equals it is the one that stood at the same place below the same caller;
+then that with the fewest differing arguments that came from no call which ran; then one that this
+execution did not make as well; then the newest. Nothing is guessed: if no ingredient can be named,
+the change is UNNAMED, and that is a bug.
 """
 
 from __future__ import annotations
@@ -306,6 +307,7 @@ class Explainer:
             tied,
             key=lambda call: (
                 call.call_hash not in places,
+                self._count_unexplained(question, call),
                 call.call_hash in made_here,
                 -call.timestamp.timestamp(),
             ),
@@ -348,6 +350,13 @@ class Explainer:
     def _count(self, question: Question, call: PastCallRow) -> int:
         arguments = len(self._differing(_Answer(question, None, call)))
         return arguments + self._count_parts(call.task_hash, question.task_hash)
+
+    def _count_unexplained(self, question: Question, call: PastCallRow) -> int:
+        """Return how many arguments would differ that came from no call which ran."""
+        differing = self._differing(_Answer(question, None, call))
+        return sum(
+            not any(cause.ran for cause in question.givers.get(name, ())) for name in differing
+        )
 
     def _count_parts(self, old: str, new: str) -> int:
         return sum(not each.follows for each in self._compare(old, new))

@@ -353,8 +353,7 @@ def _with_children(reader: HistoryReader, job: PastJobRow, explained: Explanatio
 
 def _below(reader: HistoryReader, job: PastJobRow) -> tuple[Change, ...]:
     """Return the calls below a job that ran for a reason of their own."""
-    found = reader.missed_below(job.id, _MOST_BELOW)
-    missed = [each for each in found if not _is_internal(each)]
+    missed = reader.missed_below(job.id, _MOST_BELOW)
     explained = _explain_missed(reader, missed)
     roots = [
         (each, why)
@@ -381,8 +380,7 @@ def explain_execution(reader: HistoryReader, execution_id: str) -> ExecutionExpl
     counts = {task: each for task, each in every.items() if not task.startswith("taskgraph.")}
     cached = sum(each.get("CACHED", 0) for each in counts.values())
     total = sum(sum(each.values()) for each in counts.values())
-    found = reader.missed_jobs(execution_id, MOST_MISSES)
-    missed = [job for job in found if not _is_internal(job)]
+    missed = reader.missed_jobs(execution_id, MOST_MISSES)
     explained = _explain_missed(reader, missed)
     # A scheduler task below which nothing ran is counted as cached, and is no news else.
     told = [each for each in explained if each.changes[0].kind is not ChangeKind.STEPPED]
