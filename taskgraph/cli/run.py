@@ -16,6 +16,7 @@ from taskgraph.cli.options import ExitCode, load_settings
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from taskgraph.cli.progress import Progress
     from taskgraph.provenance.explain import Explanation
     from taskgraph.tasks.task import Task
 
@@ -116,7 +117,7 @@ def _run(ctx: click.Context, expression: Any, overrides: dict[str, Any], how: _H
             exec_argv=sys.argv,
             dryrun=how.dryrun,
             cache=not how.no_cache,
-            explain=_tell_misses() if how.explain else None,
+            explain=_miss_teller(progress) if how.explain else None,
         )
     except DryRunResult as answer:
         if progress:
@@ -144,13 +145,15 @@ def _run(ctx: click.Context, expression: Any, overrides: dict[str, Any], how: _H
     return ExitCode.OK
 
 
-def _tell_misses() -> Callable[[Explanation], None]:
+def _miss_teller(progress: Progress | None) -> Callable[[Explanation], None]:
     """Return what writes on stderr why calls run, as they do."""
     from taskgraph.provenance.explain_page import MissTeller
     from taskgraph.provenance.page import print_page
 
     teller = MissTeller()
-    return lambda explanation: print_page(teller.blocks(explanation), sys.stderr)
+    if progress is None:
+        return lambda explanation: print_page(teller.blocks(explanation), sys.stderr)
+    return lambda explanation: progress.show(teller.blocks(explanation))
 
 
 def show_result(result: Any) -> str | None:

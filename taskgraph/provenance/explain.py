@@ -191,17 +191,22 @@ class TaskRuns:
 
 @dataclass(frozen=True, slots=True)
 class RootCause:
-    """A change with the calls that ran because of it.
+    """Changes with the calls that ran because of them.
 
     Attributes:
-        change: The change, as it was at the first of the calls.
-        tasks: The calls that it made run.
+        changes: The changes that these calls have in common, as they were at the first of them.
+        tasks: The calls that they made run.
         followed: The calls that ran because one of those gave or called something else.
     """
 
-    change: Change
+    changes: tuple[Change, ...]
     tasks: tuple[TaskRuns, ...]
     followed: tuple[TaskRuns, ...]
+
+    @property
+    def change(self) -> Change:
+        """The most telling one of the changes."""
+        return self.changes[0]
 
 
 @dataclass(frozen=True, slots=True)

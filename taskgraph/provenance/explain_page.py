@@ -236,13 +236,15 @@ def _execution(explanation: ExecutionExplanation) -> Iterator[Block]:
     rest = explanation.ran - explanation.explained
     if rest > 0:
         yield Note(line(Span(f"... and {rest:,} more calls that are not explained here", "dim")))
-    shown = set()
-    for cause in explanation.causes:
-        change = cause.change
-        if change.diff and (change.kind, change.name) not in shown:
-            shown.add((change.kind, change.name))
-            yield Heading(line(clean(change.name)), is_part=True)
-            yield Diff(change.diff)
+    changes = {
+        (change.kind, change.name): change
+        for cause in explanation.causes
+        for change in cause.changes
+        if change.diff
+    }
+    for change in changes.values():
+        yield Heading(line(clean(change.name)), is_part=True)
+        yield Diff(change.diff)
 
 
 def _cause_rows(cause: RootCause) -> Iterator[TreeRow]:
@@ -298,7 +300,9 @@ def _parts(parts: tuple[CodePart, ...]) -> Grid:
 def _text(part: CodePart) -> Span:
     lines = part.text.splitlines()
     if len(lines) > 1:
-        return Span(f"{clean(lines[0], _PART_WIDTH)}  ({len(lines)} lines)", "dim")
+        # Decorators say less than what they stand above.
+        first = next((each for each in lines if each.lstrip()[:1] not in ("@", "")), lines[0])
+        return Span(f"{clean(first, _PART_WIDTH)}  ({len(lines)} lines)", "dim")
     return Span(clean(part.text, _PART_WIDTH), "dim")
 
 

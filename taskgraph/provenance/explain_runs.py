@@ -48,6 +48,15 @@ _MOST_BELOW: Final = 50
 _MOST_ROOTS_BELOW: Final = 5
 _MOST_GIVERS: Final = 2_000
 _MOST_JOB_IDS: Final = 3
+_OF_ONE_TASK: Final = frozenset(
+    {
+        ChangeKind.ARGUMENT,
+        ChangeKind.SCOPE,
+        ChangeKind.VERSION,
+        ChangeKind.INCLUDE,
+        ChangeKind.OPTION,
+    }
+)
 # Scheduler tasks of the library that may stand between a call and its caller.
 _MOST_LEVELS: Final = 5
 
@@ -394,20 +403,24 @@ def explain_execution(reader: HistoryReader, execution_id: str) -> ExecutionExpl
     )
 
 
+# What tells a change from others in one execution.
+_Key = tuple[ChangeKind, str, str]
+
+
 def _root_causes(explained: Sequence[Explanation]) -> list[RootCause]:
     """Group calls by what made them run."""
-    roots: dict[str, tuple[ChangeKind, str, str]] = {}
-    changes: dict[tuple[ChangeKind, str, str], Change] = {}
-    ran: dict[tuple[ChangeKind, str, str], list[Explanation]] = {}
-    followed: dict[tuple[ChangeKind, str, str], list[Explanation]] = {}
+    roots: dict[str, tuple[_Key, ...]] = {}
+    changes: dict[tuple[_Key, ...], tuple[Change, ...]] = {}
+    ran: dict[tuple[_Key, ...], list[Explanation]] = {}
+    followed: dict[tuple[_Key, ...], list[Explanation]] = {}
     for each in explained:
         assert each.job is not None
-        own = next((change for change in each.changes if change.is_own), None)
-        if own is not None:
-            key = _key(each.task, own)
-            changes.setdefault(key, own)
-            ran.setdefault(key, []).append(each)
-            roots[each.job.id] = key
+        own = tuple(change for change in each.changes if change.is_own)
+        if own:
+            keys = tuple(dict.fromkeys(_key(each.task, change) for change in own))
+            changes.setdefault(keys, own)
+            ran.setdefault(keys, []).append(each)
+            roots[each.job.id] = keys
             continue
         causes = [cause for change in each.changes for cause in change.causes if cause.ran]
         found = next((roots[cause.job_id] for cause in causes if cause.job_id in roots), None)
@@ -415,23 +428,17 @@ def _root_causes(explained: Sequence[Explanation]) -> list[RootCause]:
             roots[each.job.id] = found
             followed.setdefault(found, []).append(each)
     grouped = [
-        RootCause(change, _by_task(ran[key]), _by_task(followed.get(key, [])))
-        for key, change in changes.items()
+        RootCause(own, _by_task(ran[keys]), _by_task(followed.get(keys, [])))
+        for keys, own in changes.items()
     ]
     return sorted(grouped, key=_weight, reverse=True)
 
 
-def _key(task: str, change: Change) -> tuple[ChangeKind, str, str]:
+def _key(task: str, change: Change) -> _Key:
+    if change.detail == SWITCHED_OFF:
+        return change.kind, change.detail, ""
     # What belongs to no task alone (a helper, a file, a package) is one cause for all of them.
-    is_shared = change.detail == SWITCHED_OFF or change.kind not in (
-        ChangeKind.ARGUMENT,
-        ChangeKind.SCOPE,
-        ChangeKind.VERSION,
-        ChangeKind.INCLUDE,
-        ChangeKind.OPTION,
-    )
-    name = change.detail if change.kind is ChangeKind.SCOPE else change.name
-    return change.kind, name, "" if is_shared else task
+    return change.kind, change.name, task if change.kind in _OF_ONE_TASK else ""
 
 
 def _by_task(explained: Iterable[Explanation]) -> tuple[TaskRuns, ...]:

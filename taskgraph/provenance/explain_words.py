@@ -150,8 +150,12 @@ def brief_of(cause: RootCause) -> str:
     for start in ("it ", "its "):
         if text.startswith(start):
             subject = clean(cause.tasks[0].task)
-            return f"{subject}{'' if start == 'it ' else ':'} {text.removeprefix('it ')}"
-    return text
+            text = f"{subject}{'' if start == 'it ' else ':'} {text.removeprefix('it ')}"
+            break
+    others = len(cause.changes) - 1
+    if others == 1:
+        return f"{text} and {brief(cause.changes[1])}"
+    return f"{text} and {others} other things" if others else text
 
 
 def _name_of(change: Change) -> str:

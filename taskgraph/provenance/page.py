@@ -177,7 +177,9 @@ _MOST_GUIDES: Final = 24
 def print_page(blocks: Iterable[Block], stream: TextIO) -> None:
     """Write a page to a stream in the way that fits it."""
     if stream.isatty() and os.environ.get("TERM") != "dumb":
-        _print_rich(list(blocks), stream)
+        from rich.console import Console
+
+        print_on(Console(file=stream, highlight=False, emoji=False, markup=False), list(blocks))
     else:
         stream.write(plain_text(blocks))
 
@@ -228,10 +230,8 @@ def _aligned(rows: Sequence[Sequence[str]], rights: Sequence[bool]) -> list[str]
     ]
 
 
-def _print_rich(blocks: Sequence[Block], stream: TextIO) -> None:
-    from rich.console import Console
-
-    console = Console(file=stream, highlight=False, emoji=False, markup=False)
+def print_on(console: Console, blocks: Sequence[Block]) -> None:
+    """Draw a page on a terminal, above what is drawn there anew all the time."""
     for index, block in enumerate(blocks):
         if isinstance(block, Heading) and index:
             console.print()
