@@ -148,8 +148,20 @@ class MadeBy:
     source: str
 
 
+class Told:
+    """What can be told in one sentence: its ``str``."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        from taskgraph.provenance.explain_words import headline
+
+        assert isinstance(self, Explanation | ExecutionExplanation | CodeExplanation)
+        return headline(self)
+
+
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Told):
     """Why a call ran, or did not.
 
     Attributes:
@@ -210,7 +222,7 @@ class RootCause:
 
 
 @dataclass(frozen=True, slots=True)
-class ExecutionExplanation:
+class ExecutionExplanation(Told):
     """Why calls of an execution ran.
 
     Attributes:
@@ -240,7 +252,7 @@ class CodePart:
 
 
 @dataclass(frozen=True, slots=True)
-class CodeExplanation:
+class CodeExplanation(Told):
     """All that counts of a task's code, and what of it cannot be followed."""
 
     task: str

@@ -211,6 +211,9 @@ def _of_argument(change: Change) -> str:
 
 
 def _of_file(change: Change) -> str:
+    gave = next((each for each in change.causes if each.relation == "gave" and each.ran), None)
+    if gave is not None:
+        return f"{clean(gave.task)} gave another {_name_of(change)}"
     what = "changed" if change.detail == "content changed" else change.detail
     return f"file {_name_of(change)} {what}"
 
