@@ -25,6 +25,8 @@ from taskgraph.values.weigh import hash_value
 
 #: At most so many places are named.
 MOST = 12
+# What lies deeper would be hashed again and again, once for each level around it.
+_MOST_HASHED: Final = 60
 _KEY_WIDTH: Final = 40
 # Longer texts are shown around the first place where they differ.
 _TEXT_WIDTH: Final = 60
@@ -68,10 +70,14 @@ _Pair = tuple[str, Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """One level of two values: pairs to go on with, and what is named here."""
+    """One level of two values: pairs to go on with, and what is named here.
+
+    ``is_all`` says that the values are the same if all pairs are and nothing is named.
+    """
 
     pairs: Sequence[_Pair] = ()
     found: Sequence[Difference] = ()
+    is_all: bool = False
 
 
 def find_differences(old: Any, new: Any, most: int = MOST) -> tuple[list[Difference], bool]:
@@ -82,23 +88,33 @@ def find_differences(old: Any, new: Any, most: int = MOST) -> tuple[list[Differe
         new: The other.
         most: Name no more places than this.
     """
-    waiting: list[_Pair] = [("", old, new)]
+    if _is_same(old, new):
+        return [], False
+    # All that waits is known to differ; with each, how often what is around it was hashed.
+    waiting: list[tuple[int, _Pair]] = [(0, ("", old, new))]
     found: list[Difference] = []
     seen: set[tuple[int, int]] = set()
     while waiting:
-        path, a, b = waiting.pop()
+        depth, (path, a, b) = waiting.pop()
         # In a cycle the same two meet again: what differs there is named already.
-        if (id(a), id(b)) in seen or _is_same(a, b):
+        if (id(a), id(b)) in seen:
             continue
         seen.add((id(a), id(b)))
-        level = _compare(path, a, b)
-        pairs = [pair for pair in level.pairs if not _is_same(*pair[1:])]
+        if depth > _MOST_HASHED:
+            level = _leaf(path, a, b, "somewhere inside")
+        else:
+            level = _compare(path, a, b)
+        pairs = level.pairs
+        # An only child of two that differ differs as well.
+        if len(pairs) > 1 or level.found or not level.is_all:
+            depth += 1
+            pairs = [pair for pair in pairs if not _is_same(*pair[1:])]
         if not pairs and not level.found:
             level = _leaf(path, a, b)
         found += level.found
         if len(found) > most:
             break
-        waiting += reversed(pairs)
+        waiting += [(depth, pair) for pair in reversed(pairs)]
     return found[:most], len(found) > most
 
 
@@ -172,7 +188,7 @@ def _around(text: Any, at: int) -> str:
 
 def _compare_sequences(path: str, a: Sequence[Any], b: Sequence[Any]) -> _Level:
     if len(a) == len(b):
-        return _Level([(f"{path}[{i}]", a[i], b[i]) for i in range(len(a))])
+        return _Level([(f"{path}[{i}]", a[i], b[i]) for i in range(len(a))], is_all=True)
     start, shorter = 0, min(len(a), len(b))
     while start < shorter and _is_same(a[start], b[start]):
         start += 1
@@ -209,7 +225,7 @@ def _compare_dicts(path: str, a: dict[Any, Any], b: dict[Any, Any]) -> _Level:
     if not found and common != list(new):
         # Side by side with what is inside, not in place of it: both count.
         found = [Difference(path, preview(list(a)), preview(list(b)), "the order of its keys")]
-    return _Level(pairs, found)
+    return _Level(pairs, found, is_all=True)
 
 
 def _name_of(key: Any) -> tuple[Any, ...]:
