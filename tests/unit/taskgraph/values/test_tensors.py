@@ -75,6 +75,16 @@ def test_modules_count_by_class_parameters_buffers_and_mode() -> None:
     assert len({hash_value(each) for each in values}) == len(values)
 
 
+def test_the_numbers_of_hooks_do_not_count() -> None:
+    hashes = set()
+    for _ in range(2):
+        module = make_module()
+        module.register_forward_hook(len)
+        hashes.add(hash_value(module))
+
+    assert len(hashes) == 1
+
+
 @pytest.mark.parametrize("make", [lambda: torch.arange(3), make_module, lambda: torch.tensor(1.0)])
 def test_what_was_stored_comes_back(make: Any) -> None:
     value = make()
