@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 from taskgraph._version import __version__
 
 if TYPE_CHECKING:
-    from taskgraph.app import Scheduler, explain, get_current_scheduler, run, set_current_scheduler
+    from taskgraph.app import (
+        Scheduler,
+        explain,
+        get_current_scheduler,
+        plan,
+        run,
+        set_current_scheduler,
+    )
     from taskgraph.combinators.control import catch, cond, seq
     from taskgraph.fingerprint.opaque import opaque
     from taskgraph.tasks.decorator import scheduler_task, task
@@ -35,6 +42,7 @@ __all__ = [
     "get_task_registry",
     "namespace",
     "opaque",
+    "plan",
     "run",
     "scheduler_task",
     "seq",
@@ -59,6 +67,7 @@ _HOMES = {
     "get_task_registry": "taskgraph.tasks.registry",
     "namespace": "taskgraph.tasks.names",
     "opaque": "taskgraph.fingerprint.opaque",
+    "plan": "taskgraph.app",
     "run": "taskgraph.app",
     "scheduler_task": "taskgraph.tasks.decorator",
     "seq": "taskgraph.combinators.control",

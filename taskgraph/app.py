@@ -15,12 +15,13 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskgraph.config import Settings, find_config_dir, load_settings, write_default_config
+from taskgraph.engine.budget import check_plan
 from taskgraph.engine.environment import describe_environment
 from taskgraph.engine.leasing import ExecutionLease
 from taskgraph.engine.loop import Engine
@@ -38,6 +39,7 @@ from taskgraph.executors.threads import ThreadExecutor
 from taskgraph.expression import SchedulerExpression, TaskExpression, find_expressions, quote
 from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.project import Project, use_project
+from taskgraph.plans import Plan
 from taskgraph.ports import Backend, Executor, Observer
 from taskgraph.records import ExecutionId, PackedValue, State
 from taskgraph.tasks.task import Task
@@ -47,6 +49,7 @@ from taskgraph.values.reading import ReadingPool
 from taskgraph.worker import running_task
 
 if TYPE_CHECKING:
+    from taskgraph.engine.planner import Explain
     from taskgraph.provenance.explain import AnyExplanation, Explanation
     from taskgraph.provenance.rows import Reader as AnyReader
     from taskgraph_backend import SqlBackend
@@ -113,6 +116,7 @@ class Scheduler:
         cache: bool = True,
         execution_id: str | None = None,
         explain: Callable[[Explanation], None] | None = None,
+        max_rerun: int | timedelta | None = None,
     ) -> T:
         """Reduce an expression, or any nested value of expressions, to its value.
 
@@ -123,11 +127,74 @@ class Scheduler:
             cache: Whether results of earlier executions may be used.
             execution_id: 32 hex digits; by default a new one.
             explain: Told why, for each call that is about to run; each costs some milliseconds.
+            max_rerun: How many calls that were made before may be made again, or how long these
+                may have taken the last time.
 
         Raises:
+            RerunLimitError: More would be made again. Nothing has run if that is known beforehand.
             DryRunResult: A dry run came to a call that would run.
             Exception: The task's own, with a ``__taskgraph_trace__`` that names tasks and values.
             SchedulerError: The scheduler is closed, or is running already in this thread.
+        """
+        self._check_free()
+        self._say_where_results_go()
+        root = _root_of(expr)
+        run_options = RunOptions(
+            execution_id=ExecutionId(execution_id or uuid.uuid4().hex),
+            args=json.dumps(list(exec_argv if exec_argv is not None else sys.argv)),
+            use_cache=cache,
+            is_dry=dryrun,
+            tells_misses=explain is not None,
+            default_executor=self.default_executor,
+            max_value_size=self.settings.backend.max_value_size,
+            max_rerun=max_rerun,
+        )
+        with self._running:
+            self._runner = threading.get_ident()
+            try:
+                if max_rerun is not None:
+                    check_plan(self._plan(root, run_options, None), max_rerun)
+                with self._explaining(run_options, explain) as observers:
+                    return self._run(root, run_options, observers)  # type: ignore[no-any-return]  # expr's value
+            finally:
+                self._runner = None
+
+    def plan(self, expr: Any, *, cache: bool = True, explain: Explain | None = None) -> Plan:
+        """Return what a run would do now, as far as the records tell. Nothing runs.
+
+        Args:
+            expr: What would be evaluated.
+            cache: Whether results of earlier executions might be used.
+            explain: Says of a call why it would run, where more is known than the reason.
+
+        Raises:
+            SchedulerError: The scheduler is closed, or is running already in this thread.
+        """
+        self._check_free()
+        root = _root_of(expr)
+        run_options = RunOptions(ExecutionId(""), use_cache=cache)
+        with self._running:
+            self._runner = threading.get_ident()
+            try:
+                return self._plan(root, run_options, explain)
+            finally:
+                self._runner = None
+
+    def _plan(self, root: TaskExpression, run_options: RunOptions, explain: Explain | None) -> Plan:
+        from taskgraph.engine.planner import Planner
+
+        token = _current.set(self)
+        try:
+            with in_force(self.settings, self._places):
+                return Planner(self.backend, self._pool, run_options, explain).plan(root)
+        finally:
+            _current.reset(token)
+
+    def _check_free(self) -> None:
+        """Refuse what would wait for itself.
+
+        Raises:
+            SchedulerError: It is closed, or this thread is part of a run.
         """
         if self._is_closed:
             raise SchedulerError("This scheduler was closed. Make a new one.")
@@ -140,24 +207,6 @@ class Scheduler:
                 f"{who} is part of a run of this scheduler and cannot start another run in it. "
                 "Return the expression instead: it is evaluated as a child call."
             )
-        self._say_where_results_go()
-        root = _root_of(expr)
-        run_options = RunOptions(
-            execution_id=ExecutionId(execution_id or uuid.uuid4().hex),
-            args=json.dumps(list(exec_argv if exec_argv is not None else sys.argv)),
-            use_cache=cache,
-            is_dry=dryrun,
-            tells_misses=explain is not None,
-            default_executor=self.default_executor,
-            max_value_size=self.settings.backend.max_value_size,
-        )
-        with self._running:
-            self._runner = threading.get_ident()
-            try:
-                with self._explaining(run_options, explain) as observers:
-                    return self._run(root, run_options, observers)  # type: ignore[no-any-return]  # expr's value
-            finally:
-                self._runner = None
 
     @contextmanager
     def _explaining(
@@ -186,19 +235,15 @@ class Scheduler:
             environment.packed,
             run_options,
         )
-        before = use_places(self._places)
-        project = use_project(project_of(self.settings))
         token = _current.set(self)
         lease.take()
         self._engine = engine
         try:
-            with frozen():
+            with in_force(self.settings, self._places):
                 return engine.run(root)
         finally:
             self._engine = None
             _current.reset(token)
-            use_places(before)
-            use_project(project)
             for executor in self.executors.values():
                 if isinstance(executor, ThreadExecutor):
                     executor.stop()  # threads are cheap to make, and a process may want to fork
@@ -252,12 +297,8 @@ class Scheduler:
                 type(self.backend).__name__,
                 "it keeps no history. Use a database: Scheduler(load_settings()).",
             )
-        before = use_places(self._places)
-        try:
-            with self.backend.reader() as reader:
-                yield reader
-        finally:
-            use_places(before)
+        with in_force(self.settings, self._places), self.backend.reader() as reader:
+            yield reader
 
     def _say_where_results_go(self) -> None:
         if self._in_memory:
@@ -459,14 +500,26 @@ def open_reader(settings: Settings) -> Reader:
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[SqlBackend]:
-    """Open the project's database, with files where the settings say that they are."""
+    """Open the project's database, with the settings in force."""
     backend = open_database(settings)
-    before = use_places(places_of(settings))
     try:
-        yield backend
+        with in_force(settings, places_of(settings)):
+            yield backend
+    finally:
+        backend.close()
+
+
+@contextmanager
+def in_force(settings: Settings, places: FilePlaces) -> Iterator[None]:
+    """Have files and code known as the settings say; code that was read once stays as it was."""
+    before = use_places(places)
+    project = use_project(project_of(settings))
+    try:
+        with frozen():
+            yield
     finally:
         use_places(before)
-        backend.close()
+        use_project(project)
 
 
 def author() -> str:
@@ -536,6 +589,7 @@ def run(
     dryrun: bool = False,
     cache: bool = True,
     execution_id: str | None = None,
+    max_rerun: int | timedelta | None = None,
 ) -> T:
     """Evaluate an expression with the scheduler of a config directory.
 
@@ -547,12 +601,19 @@ def run(
         dryrun: Stop before the first call would run.
         cache: Whether results of earlier executions may be used.
         execution_id: 32 hex digits; by default a new one.
+        max_rerun: How many calls that were made before may be made again, or how long these may
+            have taken the last time.
 
     Raises:
         Exception: As `Scheduler.run`.
     """
     return scheduler_for(config_dir).run(
-        expr, exec_argv=exec_argv, dryrun=dryrun, cache=cache, execution_id=execution_id
+        expr,
+        exec_argv=exec_argv,
+        dryrun=dryrun,
+        cache=cache,
+        execution_id=execution_id,
+        max_rerun=max_rerun,
     )
 
 
@@ -572,6 +633,17 @@ def explain(what: Any, config_dir: str | Path | None = None) -> AnyExplanation:
         ExplanationError: The arguments of a call are calls themselves.
     """
     return scheduler_for(config_dir).explain(what)
+
+
+def plan(expr: Any, config_dir: str | Path | None = None, *, cache: bool = True) -> Plan:
+    """Return what a run would do now, with the scheduler of a config directory. Nothing runs.
+
+    Args:
+        expr: What would be evaluated.
+        config_dir: As for `run`.
+        cache: Whether results of earlier executions might be used.
+    """
+    return scheduler_for(config_dir).plan(expr, cache=cache)
 
 
 def get_current_scheduler(required: bool = True) -> Scheduler | None:

@@ -7,6 +7,7 @@ fields: what happened, to what, and what to do next.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 
 class TaskgraphError(Exception):
@@ -175,6 +176,53 @@ class DryRunResult(TaskgraphError):
     def __str__(self) -> str:
         shown = ", ".join(self.calls[:5]) + (" ..." if len(self.calls) > 5 else "")
         return f"Dry run: {len(self.calls)} calls would run next: {shown}"
+
+
+class RerunLimitError(TaskgraphError):
+    """A run would make more calls again than it may.
+
+    Attributes:
+        limit: How many calls, or how much of the time that they took the last time.
+        calls: How many it would be.
+        seconds: How long these took the last time, as far as that is known.
+        causes: Task, reason and number of calls of those that it would be most of.
+        is_before: Whether it was known before anything ran.
+    """
+
+    def __init__(
+        self,
+        limit: int | timedelta,
+        calls: int,
+        seconds: float,
+        causes: Sequence[tuple[str, str, int]],
+        is_before: bool,
+    ) -> None:
+        super().__init__(limit, calls, seconds, tuple(causes), is_before)
+        self.limit = limit
+        self.calls = calls
+        self.seconds = seconds
+        self.causes = tuple(causes)
+        self.is_before = is_before
+
+    def __str__(self) -> str:
+        took = f" that took {_rounded(self.seconds)} the last time" if self.seconds else ""
+        calls = f"{self.calls} {_calls(self.calls)}{took}"
+        causes = "; ".join(f"{task}, {n} {_calls(n)}: {why}" for task, why, n in self.causes)
+        allowed = self.limit if isinstance(self.limit, timedelta) else f"{self.limit} calls"
+        state = "Nothing has run" if self.is_before else "What had finished is kept"
+        return (
+            f"This run would make {calls} again, and it may make {allowed} again (max_rerun). "
+            f"{state}. Most of all: {causes}. `taskgraph plan` shows them; raise the limit if they "
+            "are to run."
+        )
+
+
+def _calls(count: int) -> str:
+    return "call" if count == 1 else "calls"
+
+
+def _rounded(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 90 else str(timedelta(seconds=round(seconds)))
 
 
 class NoCurrentSchedulerError(TaskgraphError):

@@ -46,6 +46,7 @@ class _Entry(NamedTuple):
 COMMANDS: Final[dict[str, _Entry]] = {
     "init": _Entry("taskgraph.cli.init", "Make a folder a project: settings and a database."),
     "run": _Entry("taskgraph.cli.run", "Run a task of a script or module."),
+    "plan": _Entry("taskgraph.cli.plan", "Show what a run would do now, and why."),
     "explain": _Entry("taskgraph.cli.explain", "Explain why something ran, or did not."),
     "log": _Entry("taskgraph.cli.log", "Show what was run, and where values and files came from."),
     "bless": _Entry(

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from taskgraph.cli.limits import Limit
 from taskgraph.cli.options import ExitCode, load_settings
 
 if TYPE_CHECKING:
+    from datetime import timedelta
     from types import ModuleType
 
     from taskgraph.cli.progress import Progress
@@ -46,6 +48,12 @@ taskgraph run flow.py main --n 3
 @click.option("--explain", is_flag=True, help="Say on stderr why each call that runs does so.")
 @click.option("--executor", metavar="NAME", help="Executor of the tasks that name none.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr, errors only.")
+@click.option(
+    "--max-rerun",
+    type=Limit(),
+    metavar="LIMIT",
+    help="Stop before more calls are made again than this: 500, or 2h of what they took last time.",
+)
 @click.argument("script")
 @click.argument("words", metavar="[TASK] [FLAGS]...", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
@@ -56,18 +64,34 @@ def command(
     explain: bool,
     executor: str | None,
     quiet: bool,
+    max_rerun: int | timedelta | None,
     script: str,
     words: tuple[str, ...],
 ) -> int:
     """Load the script, read the flags of the task, run it and print what it returns."""
+    if no_cache and max_rerun is not None:
+        raise click.UsageError("--no-cache runs everything again: --max-rerun has no use.", ctx)
+    overrides = {"scheduler.executor": executor} if executor else {}
+    if not words or words[0] in ("--help", "-h"):
+        return show_tasks(ctx, script, is_asked=bool(words))
+    expression = read_call(ctx, script, words)
+    return _run(ctx, expression, overrides, _How(no_cache, dryrun, explain, quiet, max_rerun))
+
+
+def show_tasks(ctx: click.Context, script: str, *, is_asked: bool) -> int:
+    """List the tasks of a script: because somebody asked, or said nothing else."""
+    from taskgraph.cli.scripts import load_script
+
+    click.echo(_list_of_tasks(ctx, script, load_script(script)))
+    return ExitCode.OK if is_asked else ExitCode.USAGE
+
+
+def read_call(ctx: click.Context, script: str, words: Sequence[str]) -> Any:
+    """Return the lazy call that a script, the name of a task and its flags stand for."""
     from taskgraph.cli.flags import TaskFlags
     from taskgraph.cli.scripts import find_task, load_script
 
-    overrides = {"scheduler.executor": executor} if executor else {}
     module = load_script(script)
-    if not words or words[0] in ("--help", "-h"):
-        click.echo(_list_of_tasks(ctx, script, module))
-        return ExitCode.OK if words else ExitCode.USAGE
     name, *rest = words
     if name.startswith("-"):
         raise click.UsageError(f"Expected the name of a task, not {name!r}.{_hint(ctx, name)}", ctx)
@@ -80,14 +104,21 @@ def command(
         if not hint:
             raise
         raise click.UsageError(f"{task.fullname} has no {error.option_name}.{hint}", ctx) from None
-    expression = _call(task, args, kwargs)
-    return _run(ctx, expression, overrides, _How(no_cache, dryrun, quiet, explain))
+    return _call(task, args, kwargs)
 
 
 class _How:
     """How the run was asked for."""
 
-    def __init__(self, no_cache: bool, dryrun: bool, quiet: bool, explain: bool) -> None:
+    def __init__(
+        self,
+        no_cache: bool,
+        dryrun: bool,
+        explain: bool,
+        quiet: bool,
+        max_rerun: int | timedelta | None,
+    ) -> None:
+        self.max_rerun = max_rerun
         self.no_cache = no_cache
         self.dryrun = dryrun
         self.quiet = quiet
@@ -118,6 +149,7 @@ def _run(ctx: click.Context, expression: Any, overrides: dict[str, Any], how: _H
             dryrun=how.dryrun,
             cache=not how.no_cache,
             explain=_miss_teller(progress) if how.explain else None,
+            max_rerun=how.max_rerun,
         )
     except DryRunResult as answer:
         if progress:

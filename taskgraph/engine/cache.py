@@ -84,6 +84,14 @@ class Miss:
         return json.dumps({"reason": self.reason.name, "detail": self.detail})
 
 
+def miss_of(job: Job) -> Miss:
+    """Return why a job runs, of one that does."""
+    if job.miss is None:
+        return Miss(Reason.ABSENT)
+    noted = json.loads(job.miss)
+    return Miss(Reason[noted["reason"]], noted["detail"])
+
+
 # Made once each: a run without the cache has one for every job.
 _UNHASHED = Miss(Reason.SCOPE, "an argument has no hash of its own")
 _SCOPE_NONE = Miss(Reason.SCOPE, "cache_scope=NONE")

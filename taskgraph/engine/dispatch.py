@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from taskgraph.engine.budget import RerunBudget
 from taskgraph.engine.cache import Hit, Miss, Reason, scope_of, unasked
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.inbox import QueueInbox
@@ -64,7 +65,9 @@ class Dispatcher:
         lookup: Lookup,
         notify: Callable[[Event], None],
         options: RunOptions,
+        budget: RerunBudget | None = None,
     ) -> None:
+        self._budget = budget
         self._graph = graph
         self._backend = backend
         self._executors = executors
@@ -241,6 +244,8 @@ class Dispatcher:
                 if self._options.tells_misses:
                     self._notify_misses(calls)
                 raise DryRunResult([repr(each.expr) for each in calls])
+        if self._budget is not None:
+            self._budget.charge(jobs)
         for job in jobs:
             job.started = now()
             self._recorder.pack_arguments(job)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from taskgraph.engine.budget import RerunBudget
 from taskgraph.engine.cache import Hit, Miss, Reason
 from taskgraph.engine.jobs import Job, Node, Operation, Phase
 from taskgraph.engine.recorder import Recorder, name_of_unstored
@@ -34,6 +35,7 @@ class Finisher:
         calls: The calls of this execution by eval_hash, shared with the Dispatcher.
         notify: Tells the observers.
         max_value_size: How many bytes a value that is stored may have.
+        budget: Follows what is made again, if that is limited.
     """
 
     def __init__(
@@ -43,7 +45,9 @@ class Finisher:
         calls: dict[EvalHash, Job],
         notify: Callable[[Event], None],
         max_value_size: int | None,
+        budget: RerunBudget | None = None,
     ) -> None:
+        self._budget = budget
         self._max_size = max_value_size
         self._graph = graph
         self._recorder = recorder
@@ -133,6 +137,8 @@ class Finisher:
 
     def copy(self, job: Job, leader: Job) -> None:
         """Take over what came of an equal call of this execution, an error as well."""
+        if self._budget is not None:
+            self._budget.pass_over(job, leader)
         job.is_cached = True
         job.started = job.ended = now()
         job.value_hash = leader.value_hash
@@ -319,6 +325,8 @@ class Finisher:
             self._recorder.add_value(pack_unstored(job.value, job.value_hash))
         elif job.is_uncacheable and job.reduction is not None:
             self._recorder.add_value(job.reduction)
+        if self._budget is not None:
+            self._budget.pass_on(job)
         assert job.args_hash is not None
         if job.call_hash is None:
             job.call_hash = hash_call(job.task_hash, job.args_hash, job.value_hash, job.child_calls)

@@ -26,6 +26,7 @@ from types import FrameType
 from typing import Any
 
 from taskgraph.engine.aliases import Aliases
+from taskgraph.engine.budget import RerunBudget
 from taskgraph.engine.dispatch import Dispatcher, Looker
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.inbox import QueueInbox
@@ -36,7 +37,7 @@ from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import Recorder
 from taskgraph.engine.reduction import Graph
 from taskgraph.engine.trace import trace_of
-from taskgraph.errors import CircularCallError, DatabaseError, DryRunResult
+from taskgraph.errors import CircularCallError, DatabaseError, DryRunResult, RerunLimitError
 from taskgraph.events import Event, ExecutionEnded, ExecutionStarted
 from taskgraph.expression import TaskExpression
 from taskgraph.hashing import EvalHash
@@ -72,12 +73,15 @@ class Engine:
         self._inbox = QueueInbox()
         self._recorder = Recorder(backend, run_options.execution_id, run_options.max_value_size)
         self._calls: dict[EvalHash, Job] = {}
+        limit = run_options.max_rerun
+        budget = RerunBudget(backend, limit) if limit is not None else None
         self._finisher = Finisher(
             self._graph,
             self._recorder,
             self._calls,
             self._notify,
             run_options.max_value_size,
+            budget,
         )
         self._dispatcher = Dispatcher(
             self._graph,
@@ -91,6 +95,7 @@ class Engine:
             Lookup(backend, aliases),
             self._notify,
             run_options,
+            budget,
         )
         self._is_waiting = False
         self._is_interrupted = False
@@ -135,9 +140,9 @@ class Engine:
             self._dispatcher.cancel_waiting()
             raise
         except BaseException as error:
-            # A dry run that came to a call, a Ctrl-C, or an error of ours: what was finished until
-            # now is kept, the rest is written down as cancelled.
-            is_wanted = isinstance(error, DryRunResult | KeyboardInterrupt)
+            # A dry run that came to a call, a limit that was reached, a Ctrl-C, or an error of
+            # ours: what was finished until now is kept, the rest is written down as cancelled.
+            is_wanted = isinstance(error, DryRunResult | RerunLimitError | KeyboardInterrupt)
             state = State.CANCELLED if is_wanted else State.FAILED
             self._is_interrupted = False
             self._dispatcher.is_draining = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from taskgraph.records import ExecutionId
 from taskgraph.tasks.options import NO_OPTIONS, Options
@@ -13,7 +14,8 @@ class RunOptions:
     """What a run is asked to do besides reducing its expression.
 
     ``tells_misses`` has observers told of each call that is about to run, with all that is needed
-    to explain why; it costs time.
+    to explain why; it costs time. ``max_rerun`` is how many calls that were made before may be made
+    again, or how long they may have taken; see `taskgraph.engine.budget`.
     """
 
     execution_id: ExecutionId
@@ -23,4 +25,5 @@ class RunOptions:
     tells_misses: bool = False
     max_value_size: int | None = None
     default_executor: str = "threads"
+    max_rerun: int | timedelta | None = None
     options: Options = field(default_factory=lambda: NO_OPTIONS)

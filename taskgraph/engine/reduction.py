@@ -68,7 +68,7 @@ class Graph:
                     continue
                 node = self._make_node(expr, owner)
                 nodes[id(expr)] = node
-                inner = _inputs_of(node)
+                inner = inputs_of(node)
                 if inner:
                     stack.append((expr, inner))
                     stack.extend((each, None) for each in reversed(inner))
@@ -157,7 +157,7 @@ class Graph:
         return node
 
 
-def _inputs_of(node: Node) -> list[Expression]:
+def inputs_of(node: Node) -> list[Expression]:
     """Return the expressions that must be values before the node can run."""
     expr = node.expr
     if isinstance(expr, SchedulerExpression):
@@ -197,4 +197,4 @@ def jobs_behind(given: Any, owner: Job) -> Iterator[Job]:
         if isinstance(node, Job):
             yield node
         else:
-            stack += _inputs_of(node)
+            stack += inputs_of(node)

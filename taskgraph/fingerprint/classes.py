@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import types
 from collections.abc import Iterator
 from functools import cached_property
@@ -13,6 +14,7 @@ from taskgraph.fingerprint.own import is_own_code, is_own_function
 from taskgraph.fingerprint.project import is_own_module_name, when_changed
 from taskgraph.fingerprint.sources import unwrapped
 from taskgraph.hashing import ATOMIC_TYPES, CONTAINER_TYPES
+from taskgraph.values.kinds import class_name
 
 # Files that the methods are from which dataclasses and attrs write by themselves.
 _GENERATED: Final = ("<string>", "<attrs generated")
@@ -66,6 +68,16 @@ def behaviour_items(cls: type, *, with_fields: bool = False) -> list[tuple[str, 
         elif not name.startswith("__") and name not in held and _is_shared(value):
             found.append((name, value))
     return found
+
+
+def registered_with(cls: type) -> list[type]:
+    """Return the classes that were registered with an abstract base, by name."""
+    if not isinstance(cls, abc.ABCMeta):
+        return []
+    # What ABCMeta itself shows of them in its method for debugging.
+    registry = abc._get_dump(cls)[0]  # type: ignore[attr-defined]  # not in its stubs
+    found = [each for reference in registry if (each := reference()) is not None]
+    return sorted(found, key=class_name)
 
 
 def _functions_of(attribute: Any) -> list[types.FunctionType]:

@@ -17,10 +17,10 @@ from taskgraph.fingerprint.classes import (
     behaviour_items,
     has_behaviour,
     may_differ,
+    registered_with,
 )
 from taskgraph.fingerprint.outline import Chain, Outline
 from taskgraph.fingerprint.own import (
-    is_builtin_name,
     is_opaque,
     is_own_function,
     own_code_in,
@@ -30,8 +30,17 @@ from taskgraph.fingerprint.own import (
 from taskgraph.fingerprint.parts import PartKind, make_part
 from taskgraph.fingerprint.pieces import Binding, Mode, Piece
 from taskgraph.fingerprint.project import is_own_module, is_own_module_name
-from taskgraph.fingerprint.scope import MISSING, UNBOUND, Scope, function_label, module_label
+from taskgraph.fingerprint.scope import (
+    BUILTIN,
+    MISSING,
+    UNBOUND,
+    Found,
+    Scope,
+    function_label,
+    module_label,
+)
 from taskgraph.fingerprint.sources import outline_of, outline_of_class, unwrapped
+from taskgraph.fingerprint.state import States, note_change
 from taskgraph.fingerprint.surroundings import digest_file
 from taskgraph.hashing import ATOMIC_TYPES, CONTAINER_TYPES, hash_builtin
 from taskgraph.values.kinds import class_name
@@ -54,6 +63,11 @@ _C_FUNCTIONS: Final = (
     types.MethodWrapperType,
 )
 _LIBRARIES: Final = tuple(importlib.machinery.EXTENSION_SUFFIXES)
+# The function itself, as an attribute of what counts by its name.
+_FUNCTION_OF: Final = frozenset({"func", "__wrapped__"})
+_NEVER_STATE: Final = (types.FunctionType, types.ModuleType, type)
+# Where the types are from that only hold what they are given.
+_PLAIN_MODULES: Final = frozenset({"builtins", "collections", "functools", "types"})
 _BUILTIN_TYPES: Final = ATOMIC_TYPES | CONTAINER_TYPES
 
 
@@ -62,31 +76,32 @@ def register_named(cls: type, namer: Namer) -> None:
     _namers[cls] = namer
 
 
-class Nothing:
-    """What a name stands for as long as it stands for nothing."""
+def _namer_of(value: Any) -> Namer | None:
+    return next((_namers[base] for base in type(value).__mro__ if base in _namers), None)
 
 
-NOTHING: Final = Nothing()
-
-
-def describe(piece: Piece, enter: Enter) -> None:
+def describe(piece: Piece, enter: Enter, states: States) -> None:
     """Let a piece say what its object is, and enter what that refers to.
 
     Args:
         piece: The piece.
         enter: Gives the number of the piece for an object, in a role.
+        states: Knows the variables that code changes.
     """
-    _Describer(piece, enter).describe()
+    _Describer(piece, enter, states).describe()
 
 
 class _Describer:
-    def __init__(self, piece: Piece, enter: Enter) -> None:
+    def __init__(self, piece: Piece, enter: Enter, states: States) -> None:
         self._piece = piece
         self._enter = enter
+        self._states = states
 
     def describe(self) -> None:
         value = self._piece.value
-        if self._piece.role == "behaviour":
+        if value is BUILTIN or value is MISSING:
+            self._says("builtin name" if value is BUILTIN else "nothing")
+        elif self._piece.role == "behaviour":
             self._behaviour(value)
         elif type(value) in _BUILTIN_TYPES:
             self._builtin(value)
@@ -99,7 +114,7 @@ class _Describer:
             self._other(value)
 
     def _other(self, value: Any) -> None:
-        namer = next((_namers[base] for base in type(value).__mro__ if base in _namers), None)
+        namer = _namer_of(value)
         if namer is not None:
             self._named(*namer(value))
         elif isinstance(value, types.ModuleType):
@@ -115,8 +130,8 @@ class _Describer:
             self._says("method", [value.__func__, value.__self__])
         elif isinstance(value, property | staticmethod | classmethod):
             self._says(type(value).__name__, unwrapped(value))
-        elif type(value) is object or value is NOTHING:
-            self._says("sentinel" if type(value) is object else "nothing")
+        elif type(value) is object:
+            self._says("sentinel")
         elif (wrapped := wrapped_by(value)) is not None:
             # What functools.lru_cache makes, and other decorators that are objects.
             self._says(f"wrapper {class_name(type(value))}", [wrapped])
@@ -168,13 +183,13 @@ class _Describer:
         shape = shape_of(value, kind_of(value))
         self._piece.shape = shape
         self._children(shape.children)
+        module = type(value).__module__
+        self._piece.is_foreign = module not in _PLAIN_MODULES and not is_own_module_name(module)
 
     def _unhashable(self, value: Any, reason: str) -> None:
         """Count the type alone, and what code of the user's lies right in it."""
-        name = class_name(type(value))
-        self._piece.say("unfollowed", name)
-        self._piece.unfollowed = f"a {name} has no stable hash: {reason}"
-        self._children(own_code_of(value))
+        why = f"a {class_name(type(value))} has no stable hash: {reason}"
+        self._piece.give_up(why, [self._enter(each) for each in own_code_of(value)])
 
     # Things that count by their name
 
@@ -274,41 +289,69 @@ class _Describer:
             chains = list(_through_modules(scope, chains))
         chains = sorted(set(chains))
         piece.say("", *map(".".join, chains))
+        for chain in outline.changes:
+            changed = scope.find(chain)
+            if changed.namespace is not None and not changed.rest:
+                note_change(changed.namespace, changed.name.rpartition(".")[2])
         for chain in chains:
-            self._reference(scope, chain)
-        self._set_traps(scope, outline)
-
-    def _reference(self, scope: Scope, chain: Chain) -> None:
-        """Enter what a name stands for, and note the name as a part."""
-        piece = self._piece
-        found = scope.find(chain)
-        target = found.target
-        if target is MISSING or target is UNBOUND:
-            piece.children.append(self._enter(NOTHING))
-            if target is MISSING:
-                piece.bindings.append(Binding(PartKind.NAME, found.name, None))
-            return
-        child = self._enter(target)
-        piece.children.append(child)
-        if not isinstance(target, types.ModuleType) and not is_builtin_name(target):
-            piece.bindings.append(Binding(found.kind, found.name, child))
-        if found.rest and isinstance(target, types.FunctionType):
-            # An attribute that was put on a function.
-            name = found.rest[0]
-            held = vars(target).get(name, MISSING)
-            if held is not MISSING and name != "__wrapped__":
-                self._bound(PartKind.CONSTANT, f"{found.name}.", [(name, held)])
-
-    def _set_traps(self, scope: Scope, outline: Outline) -> None:
+            found = scope.find(chain)
+            self._reference(found)
+            why = traps.sense_reference(scope, chain, found)
+            if why:
+                self._suspect(why, chain, outline)
         for trap in outline.traps:
             sensed = traps.sense(scope, trap)
             self._children(sensed.reached)
             if sensed.why:
-                where = f"{self._piece.label}, line {trap.line + 1}"
-                part = make_part(
-                    PartKind.UNFOLLOWED, where, sensed.why, self._piece.label, sensed.why
-                )
-                self._piece.other_parts.append(part)
+                self._unfollowed(sensed.why, trap.line)
+
+    def _reference(self, found: Found) -> None:
+        """Enter what a name stands for, and note the name as a part."""
+        piece = self._piece
+        target = found.target
+        if target is BUILTIN:
+            piece.children.append(self._enter(BUILTIN))
+            return
+        if target is MISSING or target is UNBOUND:
+            piece.children.append(self._enter(MISSING))
+            if target is MISSING:
+                piece.bindings.append(Binding(PartKind.NAME, found.name, None))
+            return
+        if found.namespace is not None and not isinstance(target, _NEVER_STATE):
+            name = found.name.rpartition(".")[2]
+            target = self._states.counted(found.namespace, name, target)
+        child = self._enter(target)
+        piece.children.append(child)
+        if not isinstance(target, types.ModuleType):
+            piece.bindings.append(Binding(found.kind, found.name, child))
+        if found.rest:
+            self._attribute(found)
+
+    def _attribute(self, found: Found) -> None:
+        """Enter an attribute that is taken of something that does not count for it."""
+        target, name = found.target, found.rest[0]
+        if isinstance(target, types.FunctionType):
+            # An attribute that was put on a function.
+            held = vars(target).get(name, MISSING)
+            if held is not MISSING and name != "__wrapped__":
+                self._bound(PartKind.CONSTANT, f"{found.name}.", [(name, held)])
+        elif name in _FUNCTION_OF and _namer_of(target) is not None:
+            # Of what counts by its name, as a task does, the plain function is called.
+            self._bound(PartKind.CONSTANT, f"{found.name}.", [(name, getattr(target, name, None))])
+
+    def _suspect(self, why: str, chain: Chain, outline: Outline) -> None:
+        """Note that a name stands for what may reach anything, unless its use is a harmless one."""
+        uses = [each for each in outline.traps if each.chain == chain]
+        if not uses:
+            self._unfollowed(why, None)
+        for each in uses:
+            if each.what == "call":
+                self._unfollowed(why, each.line)
+
+    def _unfollowed(self, why: str, line: int | None) -> None:
+        label = self._piece.label
+        where = label if line is None else f"{label}, line {line + 1}"
+        self._piece.other_parts.append(make_part(PartKind.UNFOLLOWED, where, why, label, why))
 
     # Classes
 
@@ -327,6 +370,9 @@ class _Describer:
         self._children(base for base in cls.__bases__ if base is not object)
         if type(cls) is not type:
             self._children([type(cls)])
+        registered = registered_with(cls)
+        piece.say("", *(class_name(each) for each in registered))
+        self._children(registered)
         if issubclass(cls, enum.Enum):
             piece.say("", *cls.__members__)
             self._children(each._value_ for each in cls.__members__.values())

@@ -20,7 +20,7 @@ from xxhash import xxh3_128_hexdigest
 from taskgraph.hashing import MARSHAL_VERSION
 
 #: Counts in the memory of outlines: another encoding is another outline.
-ENCODING: Final = 1
+ENCODING: Final = 3
 
 Chain = tuple[str, ...]
 
@@ -34,7 +34,9 @@ class Trap(NamedTuple):
     Attributes:
         chain: The name that is called, or assigned to.
         target: The name that is its first argument; () where there is none, or it is local.
-        what: A word for it: ``call``, ``call on``, ``assignment``, or ``attribute``.
+        what: A word for it: ``call`` of an importer with a name that is computed or ``import`` with
+            one that is not, ``call on`` something (``getattr`` and its like), ``assignment`` to an
+            attribute of something, or ``attribute``.
         line: Counted from the first line of the piece.
     """
 
@@ -62,6 +64,7 @@ class Outline(NamedTuple):
         optional: References that may be to names of a class body instead.
         annotation_references: The names in annotations, likewise.
         traps: What may reach further than names tell.
+        changes: Variables outside of it that it changes: ``("log",)`` for ``log.append(x)``.
         assigned: Of a class: the names that its body assigns to.
         reads_docs: Whether something in it looks at docstrings.
         reads_annotations: Whether something in it looks at annotations.
@@ -81,6 +84,7 @@ class Outline(NamedTuple):
     optional: tuple[Chain, ...]
     annotation_references: tuple[Chain, ...]
     traps: tuple[Trap, ...]
+    changes: tuple[Chain, ...]
     assigned: tuple[str, ...]
     reads_docs: bool
     reads_annotations: bool
@@ -91,25 +95,21 @@ class Outline(NamedTuple):
 _SILENT: Final = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 _fields: dict[type[ast.AST], tuple[str, ...]] = {}
 
-# Names whose calls reach what only shows at run time; resolved, and so proven, by who follows.
-TRAP_CALLS: Final = frozenset(
+# Names whose calls may reach what only shows at run time, as their arguments have it. Whether the
+# names stand for what they seem to is found out by who follows.
+_IMPORTERS: Final = frozenset({"__import__", "import_module"})
+_ACCESSORS: Final = frozenset({"getattr", "hasattr", "setattr", "delattr", "vars"})
+# Methods that change what they are called on.
+_CHANGERS: Final = frozenset(
     {
-        "eval",
-        "exec",
-        "globals",
-        "getattr",
-        "setattr",
-        "delattr",
-        "vars",
-        "__import__",
-        "import_module",
-        "reload",
-        "getsource",
-        "getsourcelines",
-        "CDLL",
+        *("append", "appendleft", "extend", "extendleft", "insert", "pop", "popleft", "popitem"),
+        *("remove", "discard", "clear", "add", "update", "setdefault", "sort", "reverse"),
+        *("subtract", "rotate", "difference_update", "intersection_update"),
     }
 )
-TRAP_ATTRIBUTES: Final = frozenset({"__subclasses__", "__globals__", "__code__"})
+TRAP_ATTRIBUTES: Final = frozenset(
+    {"__subclasses__", "__globals__", "__code__", "f_globals", "f_builtins"}
+)
 _DOC_READERS: Final = frozenset({"__doc__", "getdoc", "docopt"})
 _ANNOTATION_READERS: Final = frozenset(
     {
@@ -174,6 +174,7 @@ class _Piece:
         self.annotation_names: set[Chain] = set()
         self.inner_decorators: set[Chain] = set()
         self.traps: list[Trap] = []
+        self.changes: set[Chain] = set()
         self.assigned: list[str] = []
         self.reads_docs = False
         self.reads_annotations = False
@@ -263,6 +264,7 @@ class Reader:
             optional=tuple(sorted(optional)),
             annotation_references=tuple(sorted(piece.annotation_names)),
             traps=tuple(piece.traps),
+            changes=tuple(sorted(piece.changes)),
             assigned=tuple(dict.fromkeys(piece.assigned)),
             reads_docs=piece.reads_docs,
             reads_annotations=piece.reads_annotations,
@@ -286,6 +288,7 @@ class Reader:
         around.inner_decorators |= piece.inner_decorators
         shift = piece.first - around.first
         around.traps += [each._replace(line=each.line + shift) for each in piece.traps]
+        around.changes |= piece.changes
         around.reads_docs |= piece.reads_docs
         around.reads_annotations |= piece.reads_annotations
         # Names of a class body are not seen from the functions in it.
@@ -503,6 +506,7 @@ class Reader:
         scope.bind(name)
         if name in scope.is_global:
             scope.used.add((name,))
+            self._piece.changes.add((name,))
         self._piece.assigned.append(name)
 
     def _use(self, chain: Chain) -> None:
@@ -529,6 +533,7 @@ class Reader:
         if chain and self._is_outward(chain[0]):
             # An assignment to an attribute of something that is not local.
             piece.traps.append(Trap(chain[:-1], (), "assignment", node.lineno - piece.first))
+            piece.changes.add(chain[:-1])
             piece.tokens += ("assignment", *chain, len(chain))
             return
         piece.tokens += ("Attribute", node.attr)
@@ -545,20 +550,34 @@ class Reader:
     def _call(self, node: ast.AST) -> None:
         assert isinstance(node, ast.Call)
         chain = _chain_of(node.func)
-        if not chain or chain[-1] not in TRAP_CALLS or not self._trap_call(chain, node):
+        if len(chain) > 1 and chain[-1] in _CHANGERS:
+            self._change(chain[:-1])
+        may_trap = bool(chain) and (chain[-1] in _IMPORTERS or chain[-1] in _ACCESSORS)
+        if not may_trap or not self._trap_call(chain, node):
             self._plain(node)
+
+    def _subscript(self, node: ast.AST) -> None:
+        assert isinstance(node, ast.Subscript)
+        if not isinstance(node.ctx, ast.Load):
+            self._change(_chain_of(node.value))
+        self._plain(node)
+
+    def _change(self, chain: Chain) -> None:
+        if chain and self._is_outward(chain[0]):
+            self._piece.changes.add(chain)
 
     def _trap_call(self, chain: Chain, node: ast.Call) -> bool:
         """Note a call that may reach anything; returns whether the call was read as well."""
         first = node.args[0] if node.args else None
         line = node.lineno - self._piece.first
         name = chain[-1]
-        if name in {"__import__", "import_module"} and _is_absolute_name(first):
-            assert isinstance(first, ast.Constant)
-            self._scope.used.add((f"@0:{first.value!s}:",))
-            return False
-        if name not in {"getattr", "setattr", "delattr", "vars"}:
-            self._piece.traps.append(Trap(chain, (), "call", line))
+        if name in _IMPORTERS:
+            what = "call"
+            if _is_absolute_name(first):
+                assert isinstance(first, ast.Constant)
+                self._scope.used.add((f"@0:{first.value!s}:",))
+                what = "import"
+            self._piece.traps.append(Trap(chain, (), what, line))
             return False
         if first is None:
             return False
@@ -567,7 +586,7 @@ class Reader:
             return False
         second = node.args[1] if len(node.args) > 1 else None
         text = second.value if isinstance(second, ast.Constant) else None
-        is_plain = name == "getattr" and isinstance(text, str)
+        is_plain = name in {"getattr", "hasattr"} and isinstance(text, str)
         if not is_plain:
             self._piece.traps.append(Trap(chain, target, "call on", line))
         if not target:
@@ -729,6 +748,7 @@ _HANDLERS: Final[dict[type[ast.AST], Callable[[Reader, ast.AST], None]]] = {
     ast.Name: Reader._name,
     ast.Attribute: Reader._attribute,
     ast.Call: Reader._call,
+    ast.Subscript: Reader._subscript,
     ast.ListComp: Reader._comprehension,
     ast.SetComp: Reader._comprehension,
     ast.DictComp: Reader._comprehension,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import types
 from typing import Any, Final
 
@@ -36,12 +35,6 @@ def is_opaque(value: Any) -> bool:
         return vars(value).get(OPAQUE_MARK) is True
     except TypeError:
         return False
-
-
-def is_builtin_name(value: Any) -> bool:
-    """Tell whether something is one of Python's builtins."""
-    name = getattr(value, "__name__", None)
-    return isinstance(name, str) and getattr(builtins, name, None) is value
 
 
 def wrapped_by(value: Any) -> Any:

@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 _INSTALLED_PARTS = frozenset({"site-packages", "dist-packages"})
 
@@ -104,8 +105,19 @@ def _with_real_paths(folders: Iterable[str]) -> set[str]:
     return {place for each in folders for place in (os.path.abspath(each), os.path.realpath(each))}
 
 
+_own_modules: WeakKeyDictionary[ModuleType, bool] = WeakKeyDictionary()
+when_changed(_own_modules.clear)
+
+
 def is_own_module(module: ModuleType) -> bool:
     """Tell whether a module's code is followed: one without a file is, if it is ``__main__``."""
+    known = _own_modules.get(module)
+    if known is None:
+        known = _own_modules[module] = _is_own_module(module)
+    return known
+
+
+def _is_own_module(module: ModuleType) -> bool:
     name = module.__name__
     own = getattr(module, "__file__", None)
     if own:

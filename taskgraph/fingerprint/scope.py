@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import sys
 import types
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from taskgraph.fingerprint.outline import GLOBAL, Chain
@@ -22,6 +23,8 @@ class _Mark:
 
 #: A name that stands for nothing.
 MISSING: Final = _Mark()
+#: What a name that is one of Python's own stands for, as long as nobody hides it.
+BUILTIN: Final = _Mark()
 #: A name of the function around that is not bound yet: it is when the code runs, if ever.
 UNBOUND: Final = _Mark()
 
@@ -30,16 +33,22 @@ class Found(NamedTuple):
     """Where a chain of names leads.
 
     Attributes:
-        target: The object that counts: modules are gone through, and anything else is the end.
+        target: The object that counts: modules are gone through, and anything else is the end;
+            or one of the marks `MISSING`, `BUILTIN` and `UNBOUND`.
         rest: The attributes that are taken of it.
         name: What to call it: by the module that the name is in, or by the function around.
         kind: Which kind of part its value is.
+        namespace: Where it is a variable, if it is one of a module.
     """
 
     target: Any
     rest: Chain
     name: str
     kind: PartKind
+    namespace: Mapping[str, Any] | None = None
+
+
+_BUILTINS: Final = frozenset(vars(builtins))
 
 
 class Scope:
@@ -85,6 +94,9 @@ class Scope:
             return Found(MISSING, (), "", PartKind.NAME)
         found, name, kind = self._root(chain[0])
         rest = chain[1:]
+        namespace = None
+        if kind is PartKind.CONSTANT and chain[0][0] != "@":
+            namespace = self._globals
         while rest and isinstance(found, types.ModuleType):
             inner = _attribute(found, rest[0])
             if not is_own_module(found) and not into_modules and not is_own_code(inner):
@@ -93,19 +105,20 @@ class Scope:
             else:
                 name = f"{module_label(found.__name__, _file_of(found))}.{rest[0]}"
                 kind = PartKind.CONSTANT
+                namespace = vars(found)
             found, rest = inner, rest[1:]
-        return Found(found, rest, name, kind)
+        return Found(found, rest, name, kind, namespace)
 
     def _root(self, root: str) -> tuple[Any, str, PartKind]:
-        if root.startswith(GLOBAL):
+        if root[0] == "@":
+            if not root.startswith(GLOBAL):
+                return (*self._imported(root), PartKind.CONSTANT)
             root = root.removeprefix(GLOBAL)
-        elif root.startswith("@"):
-            return (*self._imported(root), PartKind.CONSTANT)
         elif root in self._closure:
             return self._closure[root], f"{self._label}: {root}", PartKind.CLOSURE
         found = self._globals.get(root, MISSING)
-        if found is MISSING:
-            found = getattr(builtins, root, MISSING)
+        if found is MISSING and root in _BUILTINS:
+            return BUILTIN, f"builtins.{root}", PartKind.OUTSIDE
         return found, f"{self._module}.{root}", PartKind.CONSTANT
 
     def _imported(self, root: str) -> tuple[Any, str]:

@@ -7,6 +7,7 @@ file; nothing is parsed or compiled there twice.
 """
 
 from __future__ import annotations
+import __future__
 
 import ast
 import importlib.util
@@ -50,7 +51,8 @@ class _File:
 _NOTHING = _File({}, ())
 _lock = threading.RLock()
 _files: dict[str, tuple[Any, _File]] = {}  # by name, with what tells that the file has changed
-_by_code: dict[CodeType, Outline | None] = {}
+# By identity, and kept: equal code that is loaded later may have other decorators around it.
+_by_code: dict[int, tuple[CodeType, Outline | None]] = {}
 _by_function: WeakKeyDictionary[FunctionType, Outline] = WeakKeyDictionary()
 _by_class: WeakKeyDictionary[type, Outline | None] = WeakKeyDictionary()
 _MOST_CODES: Final = 100_000
@@ -62,8 +64,9 @@ def outline_of(func: FunctionType) -> Outline | None:
 
 
 def _outline_of_code(code: CodeType) -> Outline | None:
-    if code in _by_code:
-        return _by_code[code]
+    known = _by_code.get(id(code))
+    if known is not None:
+        return known[1]
     with _lock:
         digest = digest_code(code)
         found = _file(code.co_filename).functions.get(digest)
@@ -72,9 +75,7 @@ def _outline_of_code(code: CodeType) -> Outline | None:
             found = _file(code.co_filename).functions.get(digest)
         if len(_by_code) > _MOST_CODES:
             _by_code.clear()
-        # A file that does not fit now will not fit later, but one that is not there yet may.
-        if found is not None or os.path.exists(code.co_filename):
-            _by_code[code] = found
+        _by_code[id(code)] = (code, found)
     return found
 
 
@@ -213,9 +214,6 @@ def _outlines(content: bytes, name: str) -> _Outlines:
         # Edited since it was loaded, and not Python at this moment.
         return {}, []
     pieces = _read_deeply(text, tree)
-    compiled = _compile(text, name)
-    if compiled is None:
-        return {}, []
     functions: dict[tuple[int, str], Outline] = {}
     lambdas: list[tuple[ast.Lambda, Outline]] = []
     classes: list[Outline] = []
@@ -227,7 +225,7 @@ def _outlines(content: bytes, name: str) -> _Outlines:
         else:
             functions[outline.first, node.name] = outline
     found: dict[str, Outline] = {}
-    for code in _codes(compiled):
+    for code in _compiled(text, name):
         if code.co_name == "<lambda>":
             match = _lambda_of(code, lambdas)
         else:
@@ -250,14 +248,18 @@ def _read_deeply(text: str, tree: ast.Module) -> list[Any]:
             sys.setrecursionlimit(limit)
 
 
-def _compile(text: str, name: str) -> CodeType | None:
-    # The second flag is how the cells of a notebook are compiled.
-    for flags in (0, ast.PyCF_ALLOW_TOP_LEVEL_AWAIT):
+def _compiled(text: str, name: str) -> Iterator[CodeType]:
+    """Yield the compiled code of all functions in a text."""
+    flags = [0]
+    if name.startswith("<"):
+        # A cell of a notebook may have await at its top, and the future imports of other cells.
+        future = __future__.annotations.compiler_flag
+        flags += [ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, future, future | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT]
+    for each in flags:
         try:
-            return compile(text, name, "exec", flags=flags, dont_inherit=True)
+            yield from _codes(compile(text, name, "exec", flags=each, dont_inherit=True))
         except (SyntaxError, ValueError, RecursionError):
             continue
-    return None
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

@@ -2,39 +2,47 @@
 
 from __future__ import annotations
 
-import builtins
-import importlib
+import sys
 import types
 from typing import Any, Final, NamedTuple
 
-from taskgraph.fingerprint.outline import Trap
+from taskgraph.fingerprint.outline import Chain, Trap
 from taskgraph.fingerprint.own import is_own_code
-from taskgraph.fingerprint.scope import MISSING, UNBOUND, Found, Scope
+from taskgraph.fingerprint.scope import BUILTIN, MISSING, UNBOUND, Found, Scope
 
-# Why a call cannot be followed, by the function that is called.
-_CALLS: Final[tuple[tuple[Any, str], ...]] = (
-    (builtins.eval, "eval() runs code that only shows at run time"),
-    (builtins.exec, "exec() runs code that only shows at run time"),
-    (builtins.globals, "globals() reaches every name of the module"),
-    (builtins.__import__, "it imports a module whose name only shows at run time"),
-    (importlib.import_module, "it imports a module whose name only shows at run time"),
-    (importlib.reload, "it loads a module anew"),
-)
-_CALLS_ON: Final[tuple[tuple[Any, str], ...]] = (
-    (builtins.getattr, "getattr() takes a name that only shows at run time"),
-    (builtins.vars, "vars() reaches every name of it"),
-    (builtins.setattr, "setattr() changes it (monkey-patching)"),
-    (builtins.delattr, "delattr() changes it (monkey-patching)"),
-)
-_CALLS_BY_NAME: Final = {
-    "inspect.getsource": "it reads source text, comments and all",
-    "inspect.getsourcelines": "it reads source text, comments and all",
-    "ctypes.CDLL": "it loads a library of machine code",
+# What cannot be followed, by module and name: to refer to it is enough, under whatever name.
+_REFERENCES: Final = {
+    "builtins.eval": "eval() runs code that only shows at run time",
+    "builtins.exec": "exec() runs code that only shows at run time",
+    "builtins.globals": "globals() reaches every name of the module",
+    "builtins.__import__": "__import__() takes a name that only shows at run time",
+    "importlib.import_module": "import_module() takes a name that only shows at run time",
+    "importlib.reload": "reload() loads a module anew",
+    "importlib.util.spec_from_file_location": "it loads a file as a module",
+    "sys.modules": "sys.modules reaches every module that is loaded",
+    "sys._getframe": "_getframe() reaches the names of whoever calls",
+    "inspect.currentframe": "currentframe() reaches the names of whoever calls",
+    "inspect.stack": "stack() reaches the names of whoever calls",
+    "inspect.getsource": "getsource() reads source text, comments and all",
+    "inspect.getsourcelines": "getsourcelines() reads source text, comments and all",
+    "runpy.run_path": "run_path() runs a file",
+    "runpy.run_module": "run_module() runs a module",
+    "ctypes.CDLL": "CDLL() loads a library of machine code",
+    "ctypes.cdll": "cdll loads libraries of machine code",
+}
+_REFERENCE_NAMES: Final = frozenset(each.rpartition(".")[2] for each in _REFERENCES)
+_CALLS_ON: Final = {
+    "builtins.getattr": "getattr() takes a name that only shows at run time",
+    "builtins.vars": "vars() reaches every name of it",
+    "builtins.setattr": "setattr() changes it (monkey-patching)",
+    "builtins.delattr": "delattr() changes it (monkey-patching)",
 }
 _ATTRIBUTES: Final = {
     "__subclasses__": "__subclasses__() finds classes at run time",
     "__globals__": "__globals__ reaches every name of a module",
     "__code__": "__code__ depends on the version of Python",
+    "f_globals": "f_globals reaches every name of a module",
+    "f_builtins": "f_builtins reaches every builtin",
 }
 
 #: Decorators that look at no annotations.
@@ -71,49 +79,64 @@ def sense(scope: Scope, trap: Trap) -> Sensed:
             return _sense_assignment(scope, trap)
         case "call on":
             return _sense_call_on(scope, trap)
-        case _:
-            return _sense_call(scope, trap)
+        case _:  # calls that import: to refer to the importer is enough
+            return Sensed()
 
 
 def _sense_assignment(scope: Scope, trap: Trap) -> Sensed:
     found = scope.find(trap.chain)
-    if found.target is MISSING or found.target is UNBOUND:
-        return Sensed()
     if not found.rest and isinstance(found.target, types.ModuleType | type):
         return Sensed(f"{found.name} is changed by an assignment (monkey-patching)")
     return Sensed("", _unless_module(found))
 
 
-def _sense_call(scope: Scope, trap: Trap) -> Sensed:
-    found = scope.find(trap.chain, into_modules=True)
+def sense_reference(scope: Scope, chain: Chain, found: Found) -> str:
+    """Return why something that a name stands for cannot be followed; "" for most things."""
+    if found.target is BUILTIN:
+        return _REFERENCES.get(found.name, "")
+    if isinstance(found.target, types.ModuleType):
+        if not found.rest or chain[-1] not in _REFERENCE_NAMES:
+            return ""
+        found = scope.find(chain, into_modules=True)
     if found.rest:
-        return Sensed()
-    why = _why(_CALLS, found.target)
-    return Sensed(why or _CALLS_BY_NAME.get(_name_of(found.target), ""))
+        return ""
+    return _by_identity().get(id(found.target), "")
+
+
+_identities: dict[int, str] = {}
+_modules_then = [0]
+
+
+def _by_identity() -> dict[int, str]:
+    """Return the reasons by the identity of what they are for, in the modules that are loaded."""
+    if _modules_then[0] != len(sys.modules):
+        _modules_then[0] = len(sys.modules)
+        for each, why in (*_REFERENCES.items(), *_CALLS_ON.items()):
+            module, _, name = each.rpartition(".")
+            held = getattr(sys.modules.get(module), name, None)
+            if held is not None:
+                _identities[id(held)] = why
+    return _identities
 
 
 def _sense_call_on(scope: Scope, trap: Trap) -> Sensed:
-    called = scope.find(trap.chain, into_modules=True)
-    why = "" if called.rest else _why(_CALLS_ON, called.target)
+    called = scope.find(trap.chain)
+    why = _CALLS_ON.get(called.name, "") if called.target is BUILTIN else ""
     target = scope.find(trap.target)
     if not trap.target or target.target is MISSING:
         return Sensed(why)
     if isinstance(target.target, types.ModuleType):
         return Sensed(f"{target.name}: {why}" if why else "")
     # Objects and classes are followed as a whole; to change a class is another matter.
-    is_change = called.target in (builtins.setattr, builtins.delattr)
+    is_change = called.name in {"builtins.setattr", "builtins.delattr"}
     if is_change and isinstance(target.target, type) and not target.rest:
         return Sensed(f"{target.name}: {why}", (target.target,))
     return Sensed("", _unless_module(target))
 
 
-def _why(table: tuple[tuple[Any, str], ...], called: Any) -> str:
-    return next((why for each, why in table if each is called), "")
-
-
 def _unless_module(found: Found) -> tuple[Any, ...]:
-    is_nothing = found.target is MISSING or found.target is UNBOUND
-    return () if is_nothing or isinstance(found.target, types.ModuleType) else (found.target,)
+    is_mark = found.target is MISSING or found.target is UNBOUND or found.target is BUILTIN
+    return () if is_mark or isinstance(found.target, types.ModuleType) else (found.target,)
 
 
 def _name_of(value: Any) -> str:
@@ -139,6 +162,8 @@ def is_inert(found: Found) -> bool:
         return bool(found.name)  # a name of the class body, as in `@size.setter`
     if target is UNBOUND or is_taskgraphs(found):
         return True
+    if target is BUILTIN:
+        return found.name in _INERT and not found.rest
     if isinstance(target, types.ModuleType):
         return ".".join((target.__name__, *found.rest)) in _INERT
     if found.rest:

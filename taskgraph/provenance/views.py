@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import PurePath
 from typing import Any
 
+from taskgraph.plans import Plan, PlannedCall
 from taskgraph.provenance.rows import (
     ArgumentRow,
     CallRow,
@@ -315,6 +316,79 @@ class ValueDetail:
 
 
 @dataclass(frozen=True, slots=True)
+class BelowView:
+    """The calls of one task below another call, and how long they took."""
+
+    task: str
+    calls: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCallView:
+    """A call that would run; see `taskgraph.plans.PlannedCall`."""
+
+    task: str
+    call: str
+    reason: str
+    why: str
+    is_certain: bool
+    is_rerun: bool
+    is_open: bool
+    is_body: bool
+    seconds: float | None
+    size: int | None
+    task_hash: str
+    args_hash: str | None
+    below: list[BelowView]
+
+    @classmethod
+    def of(cls, call: PlannedCall) -> PlannedCallView:
+        """Make a view of a planned call."""
+        return cls(
+            call.task,
+            call.call,
+            call.reason,
+            call.why,
+            call.is_certain,
+            call.is_rerun,
+            call.is_open,
+            call.is_body,
+            call.seconds,
+            call.size,
+            call.task_hash,
+            call.args_hash,
+            [BelowView(*each) for each in call.below],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PlanView:
+    """What a run would do: how many calls for sure, how many perhaps, and each of them."""
+
+    certain: int
+    possible: int
+    cached: int
+    reruns: int
+    seconds: float
+    error: str | None
+    calls: list[PlannedCallView]
+
+    @classmethod
+    def of(cls, plan: Plan) -> PlanView:
+        """Make a view of a plan."""
+        return cls(
+            plan.certain,
+            plan.possible,
+            sum(plan.cached.values()),
+            len(plan.reruns),
+            plan.seconds,
+            plan.error,
+            [PlannedCallView.of(each) for each in plan.calls],
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class AliasView:
     """An alias: results of ``old`` count for ``new``, from ``time`` until ``ended``."""
 
@@ -373,4 +447,5 @@ _TYPE_NAMES = {
     TaskDetail: "task",
     ValueDetail: "value",
     AliasView: "alias",
+    PlanView: "plan",
 }

@@ -101,8 +101,15 @@ class MaskedArrayKind(ValueKind):
         others = take_apart({n: attributes[n] for n in attributes if n not in _MASKED}, type(value))
         state = (*_class_path(type(value)), others.described)
         labels = [".data", ".mask", ".fill_value", "._optinfo", *others.labels]
-        parts = [_as_base(value), np.ma.getmaskarray(value), value.fill_value, info]
+        parts = [_as_base(value), np.ma.getmaskarray(value), _fill_value(value), info]
         return Shape("numpy.ma", state, [*parts, *others.values], labels.__getitem__)
+
+
+def _fill_value(value: Any) -> Any:
+    # The default one is of the array's dtype only after the first copy.
+    if value.dtype.names is not None or value.dtype.hasobject:
+        return value.fill_value
+    return np.asarray(value.fill_value).astype(value.dtype)[()]
 
 
 class ScalarKind(ValueKind):
@@ -123,6 +130,24 @@ class DtypeKind(ValueKind):
         """Return the description."""
         described, inside = describe_dtype(value)
         return Shape("numpy.dtype", described, inside, lambda _: ".na_object")
+
+
+class RandomKind(ValueKind):
+    """Sources of random numbers: by what they are, and by their state now."""
+
+    def shape(self, value: Any) -> Shape:
+        """Return the class, with the state inside."""
+        state: Any
+        if isinstance(value, np.random.Generator):
+            state = value.bit_generator
+        elif isinstance(value, np.random.RandomState):
+            state = value.get_state(legacy=False)
+        elif isinstance(value, np.random.SeedSequence):
+            state = dict(sorted(value.state.items()))
+        else:
+            # The seeds say which sources it would give birth to.
+            state = (value.state, getattr(value, "seed_seq", None))
+        return Shape("numpy.random", _class_path(type(value)), (state,), lambda _: ".state")
 
 
 def _describe(tag: str, extra: tuple[str, ...], array: np.ndarray[Any, Any]) -> Shape:
@@ -265,6 +290,13 @@ def register_arrays() -> None:
     register(np.generic, ScalarKind(), subclasses=True)
     register(np.dtype, DtypeKind(), subclasses=True)
     register(type(np.ma.masked), objects.OBJECT)
+    for cls in (
+        np.random.Generator,
+        np.random.BitGenerator,
+        np.random.RandomState,
+        np.random.SeedSequence,
+    ):
+        register(cls, RandomKind(), subclasses=True)
 
 
 __all__ = ["NPY", "describe_dtype", "register_arrays"]

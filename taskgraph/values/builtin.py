@@ -16,6 +16,7 @@ from taskgraph.values.kinds import Shape, ValueKind, class_path
 from taskgraph.values.objects import default_state, refuse, take_apart
 from taskgraph.values.preview import preview
 from taskgraph.values.registry import register
+from taskgraph.values.standard import ErrorKind
 
 
 def _no_step(position: int) -> str:
@@ -167,6 +168,14 @@ class MemoryViewKind(ValueKind):
         return Shape("memoryview", (value.format, tuple(value.shape or ())), buffers=(content,))
 
 
+class ProxyKind(ValueKind):
+    """Read-only views of dictionaries, by content."""
+
+    def shape(self, value: Any) -> Shape:
+        """Return a copy of the dictionary."""
+        return Shape("mappingproxy", None, (dict(value),), _no_step)
+
+
 class ClassKind(ValueKind):
     """Classes themselves: by module and name."""
 
@@ -221,6 +230,8 @@ def register_builtin() -> None:
     register(memoryview, MemoryViewKind())
     register(type, ClassKind(), subclasses=True)
     register(types.ModuleType, ModuleKind(), subclasses=True)
+    register(types.MappingProxyType, ProxyKind())
+    register(BaseException, ErrorKind(), subclasses=True)
 
 
 __all__ = ["is_named_tuple", "register_builtin"]

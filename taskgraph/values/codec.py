@@ -10,16 +10,17 @@ import io
 import pathlib
 import pickle
 import sys
+import types
 from collections import ChainMap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from copyreg import dispatch_table
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-from taskgraph.errors import DamagedValueError, UnhashableValueError, UnstorableValueError
-from taskgraph.hashing import ATOMIC_TYPES, CONTAINER_TYPES, ContentDigest, ValueHash, digest_bytes
+from taskgraph.errors import DamagedValueError, UnstorableValueError
+from taskgraph.hashing import ATOMIC_TYPES, ContentDigest, ValueHash, digest_bytes
 from taskgraph.values.kinds import ValueKind, class_name, overrides
+from taskgraph.values.places import Place, current_places
 from taskgraph.values.registry import kind_named, kind_of
-from taskgraph.values.walk import inner_values, items_of
 
 PICKLE = "pickle"
 CLOUDPICKLE = "cloudpickle"
@@ -42,8 +43,34 @@ def restore_path(class_name: str, text: str) -> pathlib.PurePath:
     return cls(text)
 
 
-def _reduce_path(path: pathlib.PurePath) -> tuple[Callable[..., Any], tuple[str, str]]:
-    return restore_path, (type(path).__name__, str(path))
+def restore_inside(class_name: str, root: str, path: str, text: str = "") -> pathlib.PurePath:
+    """Make a path inside a root again, at the place where that root lies here.
+
+    Args:
+        class_name: The name of its class in `pathlib`.
+        root: The name of the root.
+        path: The path below the root.
+        text: How the path was spelled if not by the root's own path; kept where that still leads
+            to the same place.
+
+    Raises:
+        UnknownRootError: The root is not declared here.
+    """
+    places, place = current_places(), Place(root, path)
+    if text and places.name_inside(text) == place:
+        return restore_path(class_name, text)
+    return restore_path(class_name, places.find(place))
+
+
+def _reduce_path(path: pathlib.PurePath) -> tuple[Callable[..., Any], tuple[str, ...]]:
+    text, name = str(path), type(path).__name__
+    places = current_places()
+    place = places.name_inside(text)
+    if place is None:
+        return restore_path, (name, text)
+    if places.find(place) == text:
+        return restore_inside, (name, *place)
+    return restore_inside, (name, *place, text)
 
 
 _PATH_CLASSES = (
@@ -54,9 +81,18 @@ _PATH_CLASSES = (
 )
 
 
-_DISPATCH: ChainMap[type, Any] = ChainMap(
-    dict.fromkeys(_PATH_CLASSES, _reduce_path), dispatch_table
-)
+def restore_proxy(content: dict[Any, Any]) -> types.MappingProxyType[Any, Any]:
+    """Make a read-only view of a dictionary again."""
+    return types.MappingProxyType(content)
+
+
+def _reduce_proxy(proxy: types.MappingProxyType[Any, Any]) -> tuple[Callable[..., Any], Any]:
+    return restore_proxy, (dict(proxy),)
+
+
+_OWN: dict[type, Any] = dict.fromkeys(_PATH_CLASSES, _reduce_path)
+_OWN[types.MappingProxyType] = _reduce_proxy
+_DISPATCH: ChainMap[type, Any] = ChainMap(_OWN, dispatch_table)
 
 
 class _Pickler(pickle.Pickler):
@@ -222,13 +258,184 @@ def _write(value: Any, kind: ValueKind) -> tuple[str, bytes]:
     try:
         return PICKLE, _pickle(target)
     except RecursionError:
-        target = Flat(_innermost_first(value), value)
+        pass
     except Exception as error:  # __reduce__ and __getstate__ may raise anything
         return CLOUDPICKLE, _write_by_content(target, error)
     try:
-        return PICKLE, _pickle(target)
+        return PICKLE, _pickle_deep(target)
     except Exception as error:
         return CLOUDPICKLE, _write_by_content(target, error)
+
+
+# What is written by one method of pickle's, without a look at anything inside.
+_LEAVES = (ATOMIC_TYPES - {type(...)}) | {bytearray}
+_OPENINGS: dict[type, bytes] = {
+    list: pickle.EMPTY_LIST,
+    dict: pickle.EMPTY_DICT,
+    set: pickle.EMPTY_SET,
+}
+# The one that is written in Python, and says so little of itself that it has no types.
+_PythonPickler: Any = pickle._Pickler
+
+
+class _DeepPickler(_PythonPickler):  # type: ignore[misc]
+    """Writes what any depth of values nests, and what is in cycles, without recursion.
+
+    What it writes is an ordinary pickle: only the way through the value is its own, a list of
+    generators in place of calls. Slow, and therefore only asked where the stack was too small.
+    """
+
+    dispatch_table = _DISPATCH
+
+    def __init__(self, file: io.BytesIO, borrowed: Any = None) -> None:
+        super().__init__(file, _PROTOCOL)
+        # A pickler of cloudpickle, which knows what to do with functions and classes.
+        self._borrowed = borrowed
+        self._tables = [_DISPATCH] if borrowed is None else [_DISPATCH, borrowed.dispatch_table]
+        # How often a value is being reduced right now: it may be met inside of what it is made
+        # from, but then that must be in the memo when it is met again.
+        self._entered: dict[int, int] = {}
+
+    def dump(self, obj: Any) -> None:
+        self.write(pickle.PROTO + bytes([_PROTOCOL]))
+        stack = [self._steps(obj)]
+        while stack:
+            for inner in stack[-1]:
+                if not self._write_known(inner):
+                    stack.append(self._steps(inner))
+                    break
+            else:
+                stack.pop()
+        self.write(pickle.STOP)
+
+    def _write_known(self, value: Any) -> bool:
+        known = self.memo.get(id(value))
+        if known is not None:
+            self.write(self.get(known[0]))
+        elif type(value) in _LEAVES:
+            self.dispatch[type(value)](self, value)
+        else:
+            return False
+        return True
+
+    def _steps(self, value: Any) -> Iterator[Any]:
+        if self._write_known(value):
+            return iter(())
+        cls = type(value)
+        if cls is list or cls is dict or cls is set:
+            return self._fill(value)
+        if cls is tuple or cls is frozenset:
+            return self._build(value)
+        return self._reduce(value)
+
+    def _fill(self, value: Any) -> Iterator[Any]:
+        cls = type(value)
+        self.write(_OPENINGS[cls])
+        self.memoize(value)
+        if cls is list:
+            yield from self._append(value)
+        elif cls is dict:
+            yield from self._set_items(value.items())
+        elif value:
+            self.write(pickle.MARK)
+            yield from value
+            self.write(pickle.ADDITEMS)
+
+    def _append(self, items: Iterable[Any]) -> Iterator[Any]:
+        for each in items:
+            yield each
+            self.write(pickle.APPEND)
+
+    def _set_items(self, pairs: Iterable[tuple[Any, Any]]) -> Iterator[Any]:
+        for key, each in pairs:
+            yield key
+            yield each
+            self.write(pickle.SETITEM)
+
+    def _build(self, value: Any) -> Iterator[Any]:
+        self._open(value)
+        self.write(pickle.MARK)
+        yield from value
+        self._entered[id(value)] -= 1
+        known = self.memo.get(id(value))
+        if known is not None:
+            # It was made on the way, inside of something that it holds.
+            self.write(pickle.POP_MARK + self.get(known[0]))
+            return
+        self.write(pickle.TUPLE if type(value) is tuple else pickle.FROZENSET)
+        if value or type(value) is frozenset:
+            self.memoize(value)
+
+    def _open(self, value: Any) -> None:
+        times = self._entered.get(id(value), 0)
+        if times > 2:
+            raise pickle.PicklingError(f"a {class_name(type(value))} is made from itself")
+        self._entered[id(value)] = times + 1
+
+    def _ask(self, value: Any) -> Any:
+        """Return how a value is made again, as ``__reduce__`` would; text if by name."""
+        cls = type(value)
+        if self._borrowed is not None:
+            reduced = self._borrowed.reducer_override(value)
+            if reduced is not NotImplemented:
+                return reduced
+        reducer = next((table[cls] for table in self._tables if cls in table), None)
+        if reducer is not None:
+            return reducer(value)
+        if cls in self.dispatch or issubclass(cls, type):
+            return None
+        return value.__reduce_ex__(_PROTOCOL)
+
+    def _reduce(self, value: Any) -> Iterator[Any]:
+        reduced = self._ask(value)
+        if reduced is None or isinstance(reduced, str):
+            self._write_global(value, reduced)
+            return
+        made_by, arguments, state, items, pairs, setter = (*reduced, *[None] * 6)[:6]
+        self._open(value)
+        name = getattr(made_by, "__name__", "")
+        if name == "__newobj_ex__":
+            cls, given, named = arguments
+            yield cls
+            yield given
+            yield named
+            self.write(pickle.NEWOBJ_EX)
+        elif name == "__newobj__":
+            yield arguments[0]
+            yield tuple(arguments[1:])
+            self.write(pickle.NEWOBJ)
+        else:
+            yield made_by
+            yield tuple(arguments)
+            self.write(pickle.REDUCE)
+        self._entered[id(value)] -= 1
+        known = self.memo.get(id(value))
+        if known is not None:
+            self.write(pickle.POP + self.get(known[0]))
+            return
+        self.memoize(value)
+        yield from self._append(items or ())
+        yield from self._set_items(pairs or ())
+        if state is not None and setter is None:
+            yield state
+            self.write(pickle.BUILD)
+        elif state is not None:
+            yield setter
+            yield value
+            yield state
+            self.write(pickle.TUPLE2 + pickle.REDUCE + pickle.POP)
+
+    def _write_global(self, value: Any, name: str | None) -> None:
+        if name is None and type(value) in self.dispatch:
+            self.dispatch[type(value)](self, value)
+        else:
+            self.save_global(value, name=name)
+
+
+def _pickle_deep(value: Any, borrowed: Any = None) -> bytes:
+    buffer = io.BytesIO()
+    _DeepPickler(buffer, borrowed).dump(value)
+    return buffer.getvalue()
 
 
 def _pickle(value: Any) -> bytes:
@@ -238,50 +445,33 @@ def _pickle(value: Any) -> bytes:
 
 
 def _write_by_content(value: Any, first_error: Exception | None) -> bytes:
-    import cloudpickle
-
-    shown = value.value if type(value) is Flat else value
     try:
-        written: bytes = cloudpickle.dumps(value, protocol=_PROTOCOL)
+        return _pickle_by_content(value)
     except RecursionError as error:
-        if type(value) is not Flat:
-            return _write_by_content(Flat(_innermost_first(value), value), first_error)
+        shown = value.value if type(value) is Flat else value
         raise UnstorableValueError(class_name(type(shown)), "it is nested too deeply") from error
     except Exception as error:
+        shown = value.value if type(value) is Flat else value
         reason = _describe(first_error or error)
         raise UnstorableValueError(class_name(type(shown)), reason) from error
-    return written
 
 
-def _innermost_first(value: Any) -> list[Any]:
-    """Return all that lies inside a value, what is inside before what is around it."""
-    found: list[Any] = []
-    seen: dict[int, Any] = {id(value): value}
-    stack = [(value, iter(_inside(value)))]
-    while stack:
-        current, rest = stack[-1]
-        for each in rest:
-            if type(each) not in ATOMIC_TYPES and id(each) not in seen:
-                seen[id(each)] = each
-                stack.append((each, iter(_inside(each))))
-                break
-        else:
-            stack.pop()
-            if stack:
-                found.append(current)
-    return found
+def _pickle_by_content(value: Any) -> bytes:
+    import cloudpickle
 
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        dispatch_table: ClassVar[Any] = ChainMap(_OWN, cloudpickle.Pickler.dispatch_table)
 
-def _inside(value: Any) -> list[Any]:
-    if type(value) in CONTAINER_TYPES:
-        return items_of(value)
-    kind = kind_of(value)
-    if overrides(kind, "flatten"):
-        return list(kind.flatten(value))
+    buffer = io.BytesIO()
+    pickler = Pickler(buffer, protocol=_PROTOCOL)
     try:
-        return list(kind.shape(value).children) if overrides(kind, "shape") else []
-    except UnhashableValueError:
-        return inner_values(value, kind)
+        pickler.dump(value)
+    except (RecursionError, pickle.PicklingError) as error:
+        # It tells of a stack that was too small in its own words.
+        if isinstance(error, pickle.PicklingError) and "recursion" not in str(error):
+            raise
+        return _pickle_deep(value, Pickler(io.BytesIO(), protocol=_PROTOCOL))
+    return buffer.getvalue()
 
 
 def _describe(error: Exception) -> str:
@@ -297,5 +487,7 @@ __all__ = [
     "encode",
     "encode_plain",
     "loads",
+    "restore_inside",
     "restore_path",
+    "restore_proxy",
 ]

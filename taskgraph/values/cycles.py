@@ -5,15 +5,21 @@ instead: first by what each thing is, then by what it refers to, then by what th
 a step tells nothing more apart. This is the refinement of partitions by which automata are
 minimised (Moore, 1956), with hashes as the names of the parts: things from which all ways lead to
 the same are the same, whichever of them is shared in memory.
+
+Of the parts into which one falls apart, the largest keeps its name, so that each thing gets a new
+name only a logarithmic number of times (Hopcroft, 1971). Hence two passes: the first finds out what
+is the same, and only the second, over one thing of each sort, gives names that are canonical.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from taskgraph.hashing import hash_record
 
 Combine = Callable[[int, Sequence[str]], str]
+Edges = Mapping[int, Sequence[int]] | Sequence[Sequence[int]]
+_START = hash_record("cycle", "start")
 
 
 def hash_graph(edges: Sequence[Sequence[int]], combine: Combine) -> list[str]:
@@ -25,35 +31,121 @@ def hash_graph(edges: Sequence[Sequence[int]], combine: Combine) -> list[str]:
             that it refers to. What is in no cycle has exactly the hash that this gives.
     """
     hashes = [""] * len(edges)
-    # What leads into a cycle may be the cycle's own content written out once more.
-    unrolled: dict[str, str] = {}
+    above: list[int] = []  # what is in a cycle, or leads into one
     for knot in _knots(edges):
-        if len(knot) == 1 and knot[0] not in edges[knot[0]]:
-            node = knot[0]
-            own = combine(node, [hashes[each] for each in edges[node]])
-            hashes[node] = unrolled.get(own, own)
+        node = knot[0]
+        if _is_cycle(knot, edges) or not all(hashes[each] for each in edges[node]):
+            above += knot
+        else:
+            hashes[node] = combine(node, [hashes[each] for each in edges[node]])
+    if not above:
+        return hashes
+    # What is the same becomes one; what leads into a cycle may be that cycle written out once more.
+    kept: dict[str, int] = {}
+    parts = _Parts(above, edges, combine, hashes)
+    parts.refine()
+    chosen = {node: kept.setdefault(parts.names[node], node) for node in above}
+    merged = {node: [chosen.get(each, each) for each in edges[node]] for node in kept.values()}
+    for knot in _knots([merged.get(node, ()) for node in range(len(edges))]):
+        if knot[0] not in merged:
             continue
-        _refine(knot, edges, combine, hashes)
-        for node in knot:
-            unrolled[combine(node, [hashes[each] for each in edges[node]])] = hashes[node]
+        if _is_cycle(knot, merged):
+            _hash_cycle(knot, merged, combine, hashes)
+        else:
+            node = knot[0]
+            hashes[node] = combine(node, [hashes[each] for each in merged[node]])
+    for node, same in chosen.items():
+        hashes[node] = hashes[same]
     return hashes
 
 
-def _refine(
-    knot: Sequence[int], edges: Sequence[Sequence[int]], combine: Combine, hashes: list[str]
-) -> None:
+def _is_cycle(knot: Sequence[int], edges: Edges) -> bool:
+    return len(knot) > 1 or knot[0] in edges[knot[0]]
+
+
+def _hash_cycle(knot: Sequence[int], edges: Edges, combine: Combine, hashes: list[str]) -> None:
     """Give each node of a cycle its hash; those outside of it that they refer to have theirs."""
-    parts = 1
-    while True:
-        step = {node: combine(node, [hashes[each] for each in edges[node]]) for node in knot}
-        for node, refined in step.items():
-            hashes[node] = refined
-        found = len(set(step.values()))
-        if found == parts:
-            break
-        parts = found
+    parts = _Parts(knot, edges, combine, hashes)
+    parts.refine()
+    # Names say what was told apart and when; only all of them together say what the cycle is.
+    whole = hash_record("cycle", *sorted(parts.names[node] + parts.key(node) for node in knot))
     for node in knot:
-        hashes[node] = hash_record("cycle", hashes[node])
+        hashes[node] = hash_record("cycle", whole, parts.names[node])
+
+
+class _Parts:
+    """Parts of a set of nodes, and a name for each: all in one part look the same so far."""
+
+    def __init__(
+        self, nodes: Sequence[int], edges: Edges, combine: Combine, hashes: Sequence[str]
+    ) -> None:
+        self.names = dict.fromkeys(nodes, _START)
+        self._edges = edges
+        self._combine = combine
+        self._hashes = hashes
+        self._members = {_START: dict.fromkeys(nodes)}
+        # What all in a part had for a key when it was made, or when they were last looked at.
+        self._keys = {_START: ""}
+        self._users: dict[int, list[int]] = {node: [] for node in nodes}
+        for node in nodes:
+            for each in dict.fromkeys(edges[node]):
+                if each in self._users:
+                    self._users[each].append(node)
+
+    def key(self, node: int) -> str:
+        """Return the hash of a node over the names of those that it refers to."""
+        names = self.names
+        inside = [names.get(each) or self._hashes[each] for each in self._edges[node]]
+        return self._combine(node, inside)
+
+    def refine(self) -> None:
+        """Tell apart until each part holds those only from which all ways lead to the same.
+
+        If no two nodes are the same, the names depend on nothing but on what there is.
+        """
+        changed: Iterable[int] = list(self.names)
+        while changed:
+            looks: dict[str, dict[int, str]] = {}
+            for node in changed:
+                name = self.names[node]
+                # What is alone in its part can be told apart from nothing.
+                if len(self._members[name]) > 1:
+                    looks.setdefault(name, {})[node] = self.key(node)
+            renamed = [node for name in looks for node in self._split(name, looks[name])]
+            changed = dict.fromkeys(user for node in renamed for user in self._users[node])
+
+    def _split(self, name: str, looks: Mapping[int, str]) -> list[int]:
+        """Give new names to what no longer looks the same, and return those that have one."""
+        members = self._members[name]
+        groups: dict[str, list[int]] = {}
+        for node, key in looks.items():
+            groups.setdefault(key, []).append(node)
+        counts = {key: len(group) for key, group in groups.items()}
+        others = len(members) - len(looks)
+        if others:
+            last = self._keys[name]
+            counts[last] = counts.get(last, 0) + others
+        largest = max(counts.values())
+        first, *further = [key for key, count in counts.items() if count == largest]
+        # Of several that are the largest none keeps the name: which of them comes first is chance.
+        keeps = None if further else first
+        if others and keeps != last:
+            left = [node for node in members if node not in looks]
+            groups[last] = [*groups.get(last, ()), *left]
+        renamed: list[int] = []
+        for key, group in groups.items():
+            if key == keeps:
+                continue
+            new = hash_record("cycle part", name, key)
+            self._members[new] = dict.fromkeys(group)
+            self._keys[new] = key
+            for node in group:
+                self.names[node] = new
+                del members[node]
+            renamed += group
+        if keeps is not None:
+            self._keys[name] = keeps
+        return renamed
 
 
 def _knots(edges: Sequence[Sequence[int]]) -> Iterator[list[int]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copyreg
 import dataclasses
 import functools
+import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -121,36 +122,58 @@ class ObjectKind(ValueKind):
         cls = type(value)
         if cls is object:
             raise refuse(value, "a bare object() is told apart by its identity only")
-        reduced = _reduce(value)
-        if isinstance(reduced, str):
-            module = getattr(value, "__module__", None)
-            owner = module if isinstance(module, str) else None
-            return Shape("global", (*class_path(cls), owner, str(reduced)))
-        if not isinstance(reduced, tuple) or not 2 <= len(reduced) <= 6:
-            raise refuse(value, "its __reduce__ gives neither text nor a tuple of two to six")
-        parts: list[Any] = [*reduced, *[None] * (6 - len(reduced))]
-        made_by, arguments, state, items, pairs, setter = parts
-        maker, values = _read_maker(made_by, tuple(arguments))
-        labels = [f"<argument {position}>" for position in range(len(values))]
-        taken = take_apart(state, cls)
-        values += taken.values
-        labels += taken.labels
-        counts = [len(values)]
-        if setter is not None:
-            values.append(setter)
-            labels.append("<state setter>")
-        if items is not None:
-            listed = list(items)
-            values += listed
-            labels += [f"[{position}]" for position in range(len(listed))]
-        counts.append(len(values))
-        if pairs is not None:
-            for key, inner in pairs:
-                values += (key, inner)
-                labels += ("<key>", f"[{_short(key)}]")
-        counts.append(len(values))
-        described = (*class_path(cls), maker, taken.described, setter is not None, *counts)
-        return Shape("object", described, values, labels.__getitem__)
+        if _is_builtin_iterator(cls):
+            raise refuse(value, "it is used up by whoever reads it; give a list of what it yields")
+        return shape_reduced(value, _reduce(value))
+
+
+# Python can write down how far some of these have come, but not in all versions, and an argument
+# that is used up by its first reader has no content.
+_ITERATOR_MODULES = frozenset({"builtins", "itertools", "collections", "_collections", "array"})
+
+
+def _is_builtin_iterator(cls: type) -> bool:
+    return hasattr(cls, "__next__") and any(
+        "__next__" in vars(base) and base.__module__ in _ITERATOR_MODULES for base in cls.__mro__
+    )
+
+
+def shape_reduced(value: Any, reduced: Any) -> Shape:
+    """Return the shape of an object from what ``__reduce__`` gave.
+
+    Raises:
+        UnhashableValueError: What it gave cannot be used.
+    """
+    cls = type(value)
+    if isinstance(reduced, str):
+        module = getattr(value, "__module__", None)
+        owner = module if isinstance(module, str) else None
+        return Shape("global", (*class_path(cls), owner, str(reduced)))
+    if not isinstance(reduced, tuple) or not 2 <= len(reduced) <= 6:
+        raise refuse(value, "its __reduce__ gives neither text nor a tuple of two to six")
+    parts: list[Any] = [*reduced, *[None] * (6 - len(reduced))]
+    made_by, arguments, state, items, pairs, setter = parts
+    maker, values = _read_maker(made_by, tuple(arguments))
+    labels = [f"<argument {position}>" for position in range(len(values))]
+    taken = take_apart(state, cls)
+    values += taken.values
+    labels += taken.labels
+    counts = [len(values)]
+    if setter is not None:
+        values.append(setter)
+        labels.append("<state setter>")
+    if items is not None:
+        listed = list(items)
+        values += listed
+        labels += [f"[{position}]" for position in range(len(listed))]
+    counts.append(len(values))
+    if pairs is not None:
+        for key, inner in pairs:
+            values += (key, inner)
+            labels += ("<key>", f"[{_short(key)}]")
+    counts.append(len(values))
+    described = (*class_path(cls), maker, taken.described, setter is not None, *counts)
+    return Shape("object", described, values, labels.__getitem__)
 
 
 def _reduce(value: Any) -> Any:
@@ -203,6 +226,8 @@ class MethodKind(ValueKind):
         except Exception as error:  # the user's own method may raise anything
             reason = f"its {HASH_METHOD} raised {type(error).__name__}: {error}"
             raise refuse(value, reason) from error
+        if stands is value:
+            raise refuse(value, f"its {HASH_METHOD} gives the object itself")
         return Shape("by method", class_path(type(value)), (stands,), lambda _: f".{HASH_METHOD}()")
 
     def subvalues(self, value: Any) -> Sequence[Any]:
@@ -255,6 +280,50 @@ class DataclassKind(InstanceKind):
         return Shape("dataclass", (*self._path, fields, *names), inside, lambda p: f".{names[p]}")
 
 
+class AttrsKind(InstanceKind):
+    """Objects of one class made by attrs: fields in order, then other attributes by name."""
+
+    def __init__(self, cls: type) -> None:
+        super().__init__(cls)
+        self._fields = [field.name for field in vars_of_attrs(cls)]
+        # Classes with slots are given a __getstate__ that leaves out all but fields.
+        self._has_more = cls.__getstate__ is object.__getstate__  # type: ignore[comparison-overlap]
+        self._own = self._derived | {"_attrs_cached_hash"}
+
+    def shape(self, value: Any) -> Shape:
+        """Return the class and the names, with the attributes inside."""
+        attributes = self._attributes(value)
+        names = [name for name in self._fields if name in attributes]
+        fields = len(names)
+        if self._has_more and len(attributes) > fields:
+            known = self._own.union(names)
+            names += sorted(name for name in attributes if name not in known)
+        inside = [attributes[name] for name in names]
+        return Shape("attrs", (*self._path, fields, *names), inside, lambda p: f".{names[p]}")
+
+
+def vars_of_attrs(cls: type) -> tuple[Any, ...]:
+    """Return the fields of a class made by attrs, without a look at attrs; none of any other."""
+    fields = getattr(cls, "__attrs_attrs__", ())
+    return fields if isinstance(fields, tuple) else ()
+
+
+def _is_by_attrs(cls: type) -> bool:
+    """Tell whether a class was made by attrs and leaves it to attrs what its state is."""
+    if not vars_of_attrs(cls) or cls in copyreg.dispatch_table:
+        return False
+    for name in ("__reduce_ex__", "__reduce__", "__getstate__", "__getnewargs__"):
+        for base in cls.__mro__:
+            if name in vars(base):
+                code = getattr(vars(base)[name], "__code__", None)
+                # attrs gives what it makes the module of the class: only its file tells.
+                is_made = code is not None and "attr" in code.co_filename.split(os.sep)[-2:]
+                if base is not object and not is_made:
+                    return False
+                break
+    return not hasattr(cls, "__getnewargs_ex__")
+
+
 def all_attributes(value: Any) -> dict[str, Any]:
     """Return what lies in ``__dict__`` and in slots."""
     state: Any = object.__getstate__(value)
@@ -270,7 +339,9 @@ BY_METHOD = MethodKind()
 
 def default_kind(cls: type) -> ValueKind:
     """Return the kind for a class that nobody registered one for."""
-    if cls is object or not reduces_by_default(cls):
+    if _is_by_attrs(cls):
+        return AttrsKind(cls)
+    if cls is object or _is_builtin_iterator(cls) or not reduces_by_default(cls):
         return OBJECT
     return DataclassKind(cls) if dataclasses.is_dataclass(cls) else InstanceKind(cls)
 
@@ -290,5 +361,6 @@ __all__ = [
     "derived_names",
     "reduces_by_default",
     "refuse",
+    "shape_reduced",
     "take_apart",
 ]

@@ -176,6 +176,16 @@ class FilePlaces:
                 return Place(name, location[len(prefix) :])
         return Place("", location)
 
+    def name_inside(self, path: str) -> Place | None:
+        """Return the portable name of a path inside a root, None of any other path.
+
+        A path with ``..`` in it has none: where that leads, its text cannot tell.
+        """
+        if not self._prefixes or not path.startswith("/"):
+            return None
+        place = self.name(path)
+        return place if place.root and ".." not in path.split("/") else None
+
     def find(self, place: Place) -> str:
         """Return the absolute path or URL that a portable name stands for on this machine.
 

@@ -6,10 +6,13 @@ The encodings name no module and use no ``__reduce__`` that changed between vers
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from taskgraph.values import objects
 from taskgraph.values.kinds import Shape, ValueKind, class_path
 from taskgraph.values.objects import default_state, refuse, take_apart
+from taskgraph.values.places import current_places
 from taskgraph.values.registry import register
 
 
@@ -72,13 +75,19 @@ class UuidKind(ValueKind):
 
 
 class PathKind(ValueKind):
-    """Paths of `pathlib`: by class and text. Where they lead to does not count."""
+    """Paths of `pathlib`: by class and text, inside a root by the root's name and the rest.
+
+    Where they lead to does not count. Those of subclasses, which say themselves how they are made
+    again, count by their text wherever they lie.
+    """
 
     def shape(self, value: Any) -> Shape:
         """Return class and text, and for subclasses their own attributes."""
         cls = type(value)
         if cls.__module__.partition(".")[0] == "pathlib":
-            return Shape("path", (cls.__name__, str(value)))
+            text = str(value)
+            place = current_places().name_inside(text)
+            return Shape("path", (cls.__name__, *place) if place else (cls.__name__, text))
         attributes = getattr(value, "__dict__", None) or None
         if not _keeps_path_state(cls):
             attributes = default_state(value)
@@ -94,6 +103,51 @@ class PathKind(ValueKind):
 def _keeps_path_state(cls: type) -> bool:
     defined = next(base for base in cls.__mro__ if "__getstate__" in vars(base))
     return defined is object
+
+
+class ErrorKind(ValueKind):
+    """Exceptions: by class, arguments and attributes, notes among them.
+
+    Not by traceback, cause and context, which pickle leaves out as well.
+    """
+
+    brings_code = True
+
+    def shape(self, value: Any) -> Shape:
+        """Return what pickle would write, in the same way for all versions of Python."""
+        cls: Any = type(value)
+        # Since Python 3.12 these two write more of what the interpreter noted on its way.
+        if cls.__reduce__ in (AttributeError.__reduce__, NameError.__reduce__):
+            return objects.shape_reduced(value, BaseException.__reduce__(value))
+        if cls.__reduce__ is ImportError.__reduce__:
+            named = {"name": value.name, "path": value.path}
+            state = {**value.__dict__, **{n: v for n, v in named.items() if v is not None}}
+            reduced = (cls, value.args, state) if state else (cls, value.args)
+            return objects.shape_reduced(value, reduced)
+        return objects.OBJECT.shape(value)
+
+
+class RefusedKind(ValueKind):
+    """Values that stand for something which no hash could tell.
+
+    Args:
+        reason: What it is that has no stable hash, and what to give instead.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def shape(self, value: Any) -> Shape:
+        """Refuse."""
+        raise refuse(value, self._reason)
+
+    def subvalues(self, value: Any) -> Sequence[Any]:
+        """Return nothing: to look inside could use it up."""
+        return ()
+
+
+OPEN_FILE = RefusedKind("it stands for a file that is open; give its path, or a File")
+LOOP_BOUND = RefusedKind("it coordinates what is running now, and has no content")
 
 
 class PatternKind(ValueKind):
@@ -136,6 +190,22 @@ def register_array() -> None:
     import array
 
     register(array.array, ArrayKind())
+
+
+def register_asyncio() -> None:
+    """Register what of `asyncio` Python would let through: it holds no lock of the system's."""
+    import asyncio
+
+    for cls in (
+        asyncio.AbstractEventLoop,
+        asyncio.Condition,
+        asyncio.Event,
+        asyncio.Future,
+        asyncio.Lock,
+        asyncio.Queue,
+        asyncio.Semaphore,
+    ):
+        register(cls, LOOP_BOUND, subclasses=True)
 
 
 def register_datetime() -> None:
@@ -186,11 +256,35 @@ def register_re() -> None:
     register(re.Pattern, PatternKind())
 
 
+def register_tempfile() -> None:
+    """Register temporary files and folders."""
+    import tempfile
+
+    register(tempfile.TemporaryDirectory, OPEN_FILE, subclasses=True)
+    register(tempfile.SpooledTemporaryFile, OPEN_FILE, subclasses=True)
+    register(tempfile._TemporaryFileWrapper, OPEN_FILE, subclasses=True)
+
+
 def register_uuid() -> None:
     """Register the kind of UUIDs."""
     import uuid
 
     register(uuid.UUID, UuidKind())
+
+
+def register_weakref() -> None:
+    """Register references that do not hold what they refer to."""
+    import weakref
+
+    reason = RefusedKind("what it refers to may be gone at any time; give that itself")
+    for cls in (
+        weakref.ReferenceType,
+        weakref.WeakKeyDictionary,
+        weakref.WeakSet,
+        weakref.WeakValueDictionary,
+        weakref.finalize,
+    ):
+        register(cls, reason, subclasses=True)
 
 
 def register_zoneinfo() -> None:

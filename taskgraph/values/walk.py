@@ -16,6 +16,8 @@ from taskgraph.values.registry import kind_of
 
 # A kind that has one of these looks at the world.
 _LIVE_METHODS = ("is_valid", "needs_reading", "read", "refresh")
+# Objects that make new objects whenever they are asked for their state never come to an end.
+MAX_NESTING = 1_000_000
 _live_kinds: dict[type[ValueKind], bool] = {}
 
 
@@ -90,9 +92,14 @@ def _each(value: Any) -> Iterator[tuple[Any, ValueKind]]:
     if is_builtin(value):
         return
     waiting = [value]
+    # How deep the values at the end of the list lie: pairs of a depth and where it begins.
+    depths = [(0, 0)]
     seen: dict[int, Any] = {}
     while waiting:
         each = waiting.pop()
+        depth = depths[-1][0]
+        if len(waiting) == depths[-1][1]:
+            depths.pop()
         cls = type(each)
         if cls in ATOMIC_TYPES or id(each) in seen:
             continue
@@ -105,6 +112,10 @@ def _each(value: Any) -> Iterator[tuple[Any, ValueKind]]:
             yield each, kind
             inside = inner_values(each, kind)
         if inside and not set(map(type, inside)) <= ATOMIC_TYPES:
+            if depth == MAX_NESTING:
+                # It makes new values without end; weighing it says so.
+                return
+            depths.append((depth + 1, len(waiting)))
             waiting += inside[::-1]
 
 

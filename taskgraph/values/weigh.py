@@ -2,7 +2,8 @@
 
 Never recursive, so that depth costs memory only. Every value inside that is made of builtins alone
 goes through `hash_builtin`, everything else is hashed by its shape over the hashes of its children:
-which way is taken depends on the content alone, and what is shared in memory never shows.
+which way is taken depends on the content alone, and what is shared in memory never shows. A value
+that contains itself is gone through once more as a graph, for in a cycle there is no bottom.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ from taskgraph.hashing import (
     hash_proven,
     hash_shape,
 )
+from taskgraph.values import walk
+from taskgraph.values.cycles import hash_graph
 from taskgraph.values.kinds import Shape, ValueKind, class_name, overrides
 from taskgraph.values.registry import kind_of, shape_of
 
 # Small enough to be looked up without a proof that they are builtins: they cannot be anything else,
 # and marshal accepts all of them.
 _SMALL_TYPES = frozenset({int, float, bool, type(None)})
-# Objects that make new objects whenever they are asked for their state never come to an end.
-_MAX_NESTING = 1_000_000
 # So many containers may be looked at in vain before the purity of all of them is noted bottom-up.
 _PATIENCE = 200_000
 
@@ -68,7 +69,7 @@ def hash_value(value: Any, path: str = "value") -> ValueHash:
     """
     if type(value) in _SMALL_TYPES:
         return ValueHash(xxh3_128_hexdigest(PLAIN + marshal.dumps(value, MARSHAL_VERSION)))
-    return hash_builtin(value) or _Walk(path).weigh(value).value_hash
+    return hash_builtin(value) or _weigh(value, path).value_hash
 
 
 def weigh(value: Any, path: str = "value") -> Weight:
@@ -84,8 +85,19 @@ def weigh(value: Any, path: str = "value") -> Weight:
     value_hash = hash_builtin(value)
     if value_hash is not None:
         return Weight(value_hash)
-    root = _Walk(path).weigh(value)
+    root = _weigh(value, path)
     return Weight(root.value_hash, _find_subvalues(root) if root.holds_subvalues else ())
+
+
+def _weigh(value: Any, path: str) -> _Node:
+    try:
+        return _Walk(path).weigh(value)
+    except _CycleMet:
+        return _GraphWalk(path).weigh(value)
+
+
+class _CycleMet(Exception):
+    """A value that is being gone through was met again inside itself."""
 
 
 class _Node:
@@ -137,15 +149,18 @@ class _Node:
                     self.children = [*shape.children, *extra]
 
     def finish(self) -> None:
+        if self.shape is None:
+            return
+        self.value_hash = self.combine(self.hashes)
+        # Its buffers may be copies as large as the value.
+        self.shape = None
+
+    def combine(self, hashes: Sequence[str]) -> ValueHash:
         shape = self.shape
         if shape is None:
-            return
-        self.value_hash = hash_shape(
-            shape.tag,
-            shape.state,
-            self.hashes,
-            buffers=shape.buffers,
-            ordered=shape.ordered,
+            return self.value_hash
+        return hash_shape(
+            shape.tag, shape.state, hashes, buffers=shape.buffers, ordered=shape.ordered
         )
 
 
@@ -237,8 +252,8 @@ class _Walk:
     def _enter(self, value: Any) -> _Node:
         key = id(value)
         if key in self._open:
-            raise self._refuse(value, "it contains itself (a cycle)")
-        if len(self._stack) > _MAX_NESTING:
+            raise _CycleMet
+        if len(self._stack) > walk.MAX_NESTING:
             raise self._refuse(value, "it is nested without end")
         try:
             node = _Node(value, kind_of(value))
@@ -257,9 +272,124 @@ class _Walk:
             position = node.position - 1
             if node.shape is not None and position < node.counted:
                 steps.append(node.shape.label(position))
-        if len(steps) > 40:
-            steps = [*steps[:20], f"...({len(steps) - 40} more)...", *steps[-20:]]
-        return "".join(steps)
+        return _shorten(steps)
+
+
+class _Place(NamedTuple):
+    """A value in a graph: its node, and where it was first met."""
+
+    node: _Node
+    user: int
+    position: int
+    depth: int
+
+
+class _GraphWalk:
+    """One way through a value that contains itself: first all that is inside, then all hashes."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._known: dict[int, int] = {}
+        self._places: list[_Place] = []
+        # For each place those inside that are places too, by their positions among the children.
+        self._inside: list[dict[int, int]] = []
+        self._plain: list[dict[int, ValueHash]] = []
+        self._purity = _Purity()
+
+    def weigh(self, value: Any) -> _Node:
+        self._enter(value, 0, 0, 0)
+        waiting = [0]
+        while waiting:
+            found = self._search(waiting.pop())
+            waiting += found[::-1]
+        nodes = [place.node for place in self._places]
+        counted = [
+            [inside[position] for position in inside if position < node.counted]
+            for node, inside in zip(nodes, self._inside, strict=True)
+        ]
+        for node, value_hash in zip(nodes, hash_graph(counted, self._combine), strict=True):
+            node.value_hash = ValueHash(value_hash)
+        self._note_subvalues()
+        return nodes[0]
+
+    def _enter(self, value: Any, user: int, position: int, depth: int) -> int:
+        place = len(self._places)
+        if depth > walk.MAX_NESTING:
+            reason = "it is nested without end"
+            where = self._where(user, position)
+            raise UnhashableValueError(where, class_name(type(value)), reason)
+        try:
+            node = _Node(value, kind_of(value))
+        except UnhashableValueError as error:
+            where = self._where(user, position) + error.path
+            raise UnhashableValueError(where, error.type_name, error.reason) from error.__cause__
+        self._known[id(value)] = place
+        self._places.append(_Place(node, user, position, depth))
+        self._inside.append({})
+        self._plain.append({})
+        return place
+
+    def _search(self, place: int) -> list[int]:
+        """Note what lies in a place, and return what is met for the first time."""
+        node, *_, depth = self._places[place]
+        inside, plain = self._inside[place], self._plain[place]
+        found: list[int] = []
+        for position, child in enumerate(node.children):
+            own = self._hash_plain(child)
+            if own is not None:
+                plain[position] = own
+                continue
+            known = self._known.get(id(child))
+            if known is None:
+                known = self._enter(child, place, position, depth + 1)
+                found.append(known)
+            inside[position] = known
+        return found
+
+    def _hash_plain(self, child: Any) -> ValueHash | None:
+        if type(child) in ATOMIC_TYPES:
+            return hash_builtin(child)
+        if type(child) in CONTAINER_TYPES and self._purity.check(child):
+            return hash_proven(child)
+        return None
+
+    def _combine(self, place: int, hashes: Sequence[str]) -> str:
+        node = self._places[place].node
+        plain, rest = self._plain[place], iter(hashes)
+        return node.combine([plain.get(each) or next(rest) for each in range(node.counted)])
+
+    def _note_subvalues(self) -> None:
+        users: list[list[int]] = [[] for _ in self._places]
+        for place, inside in enumerate(self._inside):
+            for each in dict.fromkeys(inside.values()):
+                users[each].append(place)
+        waiting = [i for i, each in enumerate(self._places) if each.node.holds_subvalues]
+        while waiting:
+            for user in users[waiting.pop()]:
+                node = self._places[user].node
+                if not node.holds_subvalues:
+                    node.holds_subvalues = True
+                    waiting.append(user)
+        for place, inside in enumerate(self._inside):
+            nodes = [self._places[each].node for each in dict.fromkeys(inside.values())]
+            self._places[place].node.inner += [each for each in nodes if each.holds_subvalues]
+
+    def _where(self, place: int, position: int) -> str:
+        steps: list[str] = []
+        while self._places:
+            node, user, above, _ = self._places[place]
+            if node.shape is not None and position < node.counted:
+                steps.append(node.shape.label(position))
+            if place == 0:
+                break
+            place, position = user, above
+        return _shorten([self._path, *steps[::-1]])
+
+
+def _shorten(steps: list[str]) -> str:
+    if len(steps) > 40:
+        steps = [*steps[:20], f"...({len(steps) - 40} more)...", *steps[-20:]]
+    return "".join(steps)
 
 
 class _Purity:

@@ -239,12 +239,12 @@ def new_text(case: Case, step: Step) -> str:
     """
     if step.action != "changed":
         return step.text
-    text = case.before[step.file]
+    text = "\n" + case.before[step.file]  # so that a line is found at its start only
     for old, new in _hunks(step.text):
         if text.count(old) != 1:
             raise CaseError(f"{case.name}: {step.file} does not have this just once:\n{old}")
         text = text.replace(old, new)
-    return text
+    return text.removeprefix("\n")
 
 
 def _hunks(patch: str) -> Iterator[tuple[str, str]]:
@@ -253,7 +253,7 @@ def _hunks(patch: str) -> Iterator[tuple[str, str]]:
         lines = hunk.removesuffix("\n").split("\n")  # a form feed ends no line here
         old = [line[2:] for line in lines if line[:1] != "+"]
         new = [line[2:] for line in lines if line[:1] != "-"]
-        yield "".join(f"{line}\n" for line in old), "".join(f"{line}\n" for line in new)
+        yield "\n".join(["", *old, ""]), "\n".join(["", *new, ""])
 
 
 def _encoded(text: str, form: str) -> bytes:

@@ -8,12 +8,16 @@ several folders: what is printed is the same.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from taskgraph.app import places_of
 from taskgraph.cli.scripts import find_task, load_script
+from taskgraph.config import load_settings
+from taskgraph.values.places import use_places
 from tests.fingerprint_corpus.cases import (
     Case,
     edit_project,
@@ -42,14 +46,24 @@ def _of_case(case: Case, folder: Path) -> Iterator[tuple[str, str]]:
         yield f"{case.name} (edited)", _of_script(edit_project(case, place))
 
 
+@contextlib.contextmanager
+def _project(place: Path) -> Iterator[None]:
+    before = use_places(places_of(load_settings(place / ".taskgraph")))
+    try:
+        with fresh_project(place):
+            yield
+    finally:
+        use_places(before)
+
+
 def _of_script(place: Path) -> str:
-    with fresh_project(place):
+    with _project(place):
         task = find_task(load_script(str(place / "flow.py")), "main")
         return task.fingerprint.code_hash
 
 
 def _of_cells(cells: dict[str, str], place: Path) -> str:
-    with fresh_project(place):
+    with _project(place):
         kernel = Kernel()
         kernel.run(cells)
         code_hash: str = kernel.module.__dict__["main"].fingerprint.code_hash

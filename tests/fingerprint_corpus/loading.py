@@ -24,6 +24,7 @@ def fresh_modules(folder: Path) -> Iterator[None]:
     path, writes, main = list(sys.path), sys.dont_write_bytecode, sys.modules["__main__"]
     sys.dont_write_bytecode = True
     importlib.invalidate_caches()
+    before = set(sys.modules)
     try:
         with contextlib.chdir(folder):
             yield
@@ -31,14 +32,15 @@ def fresh_modules(folder: Path) -> Iterator[None]:
         sys.path[:] = path
         sys.dont_write_bytecode = writes
         sys.modules["__main__"] = main
-        for name in [name for name, module in sys.modules.items() if _is_from(module, folder)]:
-            del sys.modules[name]
+        for name in sys.modules.keys() - before:
+            if _is_from(sys.modules[name], f"{folder}/"):
+                del sys.modules[name]
         linecache.clearcache()
 
 
-def _is_from(module: object, folder: Path) -> bool:
+def _is_from(module: object, folder: str) -> bool:
     places = [getattr(module, "__file__", None), *(getattr(module, "__path__", None) or ())]
-    return any(place is not None and Path(place).is_relative_to(folder) for place in places)
+    return any(place is not None and f"{place}/".startswith(folder) for place in places)
 
 
 class Kernel:
@@ -60,4 +62,5 @@ class Kernel:
             lines = text.splitlines(keepends=True)
             # No time of change: checkcache leaves it alone.
             linecache.cache[name] = (len(text), None, lines, name)
-            exec(compile(text, name, "exec"), self.module.__dict__)
+            code = compile(text, name, "exec", dont_inherit=True)
+            exec(code, self.module.__dict__)

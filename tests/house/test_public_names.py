@@ -25,6 +25,7 @@ PUBLIC = [
     "get_task_registry",
     "namespace",
     "opaque",
+    "plan",
     "run",
     "scheduler_task",
     "seq",

@@ -47,3 +47,34 @@ def test_the_tables_are_written_between_the_marks_of_a_page(tmp_path: Path) -> N
     assert text.endswith("after\n")
     assert "W1 fan-out, fresh" in text
     assert "old" not in text
+
+
+def test_the_comparison_of_fingerprints_counts_what_went_wrong(tmp_path: Path) -> None:
+    results = tmp_path / "fingerprints.json"
+    script = CHECKOUT / "benchmarks" / "compare_fingerprints.py"
+
+    done = subprocess.run(
+        [
+            sys.executable,
+            script,
+            "--only",
+            "taskgraph",
+            "--cases",
+            "task_body",
+            "--results",
+            results,
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    verdicts = json.loads(results.read_text())["tools"]["taskgraph"]
+    assert {each["case"]: each["word"] for each in verdicts} == {
+        "semantic/child_task_body": "right",
+        "semantic/task_body": "right",
+    }
+    assert "| 0 of 2 |" in done.stdout

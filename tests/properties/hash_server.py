@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import pickle
 import sys
+
+# The other process has the libraries before us, and from the last to the first.
+if sys.argv[1:] == ["other"]:
+    for name in ("sklearn", "scipy.sparse", "pydantic", "pyarrow", "polars", "pandas", "numpy"):
+        importlib.import_module(name)
 
 from taskgraph.values.weigh import hash_value
 from tests.properties.recipes import build

@@ -14,8 +14,11 @@ import decimal
 import enum
 import fractions
 import pathlib
+import re
 import struct
+import types
 import uuid
+import zoneinfo
 from typing import Any
 
 import numpy as np
@@ -99,6 +102,7 @@ class ByHand:
 
 
 SUBCLASSES = {"int": MyInt, "str": MyStr, "list": MyList, "dict": MyDict, "set": MySet}
+ERRORS = (ValueError, KeyError, AttributeError, NameError, ImportError, OSError)
 NUMBERS: dict[Any, Any] = {}
 MEMBERS = (Color.RED, Color.BLUE, Shade.RED, Level.LOW, Right.READ, Right.READ | Right.WRITE)
 
@@ -255,7 +259,80 @@ class _Builder:
         return made
 
     def make_deque(self, content: Any) -> Any:
-        return collections.deque(self.all(content))
+        most, items = content
+        made = collections.deque(self.all(items), most)
+        if self.other:
+            made = collections.deque(maxlen=most)
+            made.extend(self.all(items))
+        return made
+
+    def make_counter(self, content: Any) -> Any:
+        return collections.Counter(self.make_dict(content))
+
+    def make_chain(self, content: Any) -> Any:
+        return collections.ChainMap(*(self.make_dict(each) for each in content))
+
+    def make_read_only(self, content: Any) -> Any:
+        return types.MappingProxyType(self.make_dict(content))
+
+    def make_namespace(self, content: Any) -> Any:
+        pairs = sorted(content, reverse=self.other)
+        return types.SimpleNamespace(**{name: self.build(value) for name, value in pairs})
+
+    def make_error(self, content: Any) -> Any:
+        number, arguments, notes = content
+        made = ERRORS[number](*self.all(arguments))
+        for note in notes:
+            made.add_note(note)
+        if self.other:
+            try:
+                raise made from OSError("cause")
+            except Exception as error:
+                return error
+        return made
+
+    def make_pattern(self, content: Any) -> Any:
+        return re.compile(*content)
+
+    def make_zone(self, content: Any) -> Any:
+        if isinstance(content, str):
+            return zoneinfo.ZoneInfo(content)
+        return datetime.timezone(datetime.timedelta(minutes=content))
+
+    def make_masked(self, content: Any) -> Any:
+        numbers, mask = content
+        made = np.ma.masked_array(list(numbers), [bool(m) for m in mask], dtype="<i4")
+        return np.ma.masked_array(made, hard_mask=True) if self.other else made
+
+    def make_structured(self, content: Any) -> Any:
+        made = np.array([tuple(each) for each in content], [("a", "<i4"), ("b", "<f8")])
+        if self.other:
+            # Another layout of the same: with padding, and every second item of a larger array.
+            wide = np.zeros(2 * len(made), np.dtype([("a", "<i4"), ("b", "<f8")], align=True))
+            wide[::2] = made
+            return wide[::2]
+        return made
+
+    def make_objects(self, content: Any) -> Any:
+        items = self.all(content)
+        made = np.empty(len(items), object)
+        for position, each in enumerate(items):
+            made[position] = each
+        return made[::-1][::-1] if self.other else made
+
+    def make_random(self, content: Any) -> Any:
+        name, seed, drawn = content
+        made = getattr(np.random, name)(
+            *([np.random.PCG64(seed)] if name == "Generator" else [seed])
+        )
+        for _ in range(drawn):
+            made.normal()
+        return made
+
+    def make_library(self, content: Any) -> Any:
+        from tests.properties import libraries
+
+        return libraries.build(content, other=self.other)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -268,6 +345,30 @@ def same(a: Any, b: Any) -> bool:
         return same(a.real, b.real) and same(a.imag, b.imag)
     if isinstance(a, set | frozenset):
         return _same_in_any_order(list(a), list(b))
+    if isinstance(a, collections.deque) and a.maxlen != b.maxlen:
+        return False
+    if isinstance(a, collections.ChainMap):
+        return same(a.maps, b.maps)
+    if isinstance(a, types.MappingProxyType):
+        return same(dict(a), dict(b))
+    if isinstance(a, types.SimpleNamespace):
+        return same(dict(sorted(vars(a).items())), dict(sorted(vars(b).items())))
+    if isinstance(a, BaseException):
+        notes = (getattr(a, "__notes__", []), getattr(b, "__notes__", []))
+        return same(a.args, b.args) and same(*notes)
+    if isinstance(a, np.random.Generator):
+        return same(a.bit_generator.state, b.bit_generator.state)
+    if isinstance(a, np.random.RandomState):
+        return same(a.get_state(legacy=False), b.get_state(legacy=False))
+    if isinstance(a, np.ma.MaskedArray):
+        return same(a.data, b.data) and same(np.ma.getmaskarray(a), np.ma.getmaskarray(b))
+    if isinstance(a, np.ndarray) and a.dtype.names:
+        # Padding between the fields does not count.
+        return a.dtype.names == b.dtype.names and _all_same(
+            [a[name] for name in a.dtype.names], [b[name] for name in a.dtype.names]
+        )
+    if isinstance(a, np.ndarray) and a.dtype.hasobject and b.dtype.hasobject:
+        return a.shape == b.shape and same(a.tolist(), b.tolist())
     if isinstance(a, collections.defaultdict) and a.default_factory is not b.default_factory:
         return False
     if isinstance(a, dict):

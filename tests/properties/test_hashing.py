@@ -51,7 +51,8 @@ standard = (
         st.tuples(
             st.sampled_from(["PurePosixPath", "PosixPath", "PureWindowsPath"]),
             st.sampled_from(["", "a", "a//b", "a/b", "/a", "//a", "a/../b", "C:\\x"]),
-        ),
+            # Python 3.12 takes this for a share without a name, and older ones do not.
+        ).filter(lambda pair: pair != ("PureWindowsPath", "//a")),
     )
     | st.tuples(st.just("decimal"), st.sampled_from(["1", "1.0", "1.00", "-0", "0", "NaN", "1E+2"]))
     | st.tuples(st.just("fraction"), st.sampled_from([(1, 2), (1, 1), (2, 1), (-1, 2)]))
@@ -69,6 +70,8 @@ standard = (
     )
     | st.tuples(st.just("date"), st.tuples(st.just(2020), st.integers(1, 2), st.just(1)))
     | st.tuples(st.just("timedelta"), st.integers(-1, 1))
+    | st.tuples(st.just("pattern"), st.sampled_from([("a", 0), ("a", 2), ("b", 0), (b"a", 0)]))
+    | st.tuples(st.just("zone"), st.sampled_from([0, 60, "UTC", "Europe/Berlin"]))
     | st.tuples(st.just("range"), st.sampled_from([(0, 3, 1), (0, 3, 2), (0, 4, 2), (0, 0, 1)]))
 )
 hashable_leaves = scalars | standard
@@ -81,6 +84,20 @@ leaves = (
             st.sampled_from(["<i4", ">i4", "<f4", "<u4", "|b1", "<c8", "<M8[s]", "<M8[D]", "<U3"]),
             st.sampled_from([(), (0,), (1,), (2, 3), (3, 2), (6,), (2, 0), (1, 2, 3)]),
             st.lists(st.integers(0, 2), min_size=1, max_size=3),
+        ),
+    )
+    | st.tuples(
+        st.just("masked"),
+        st.sampled_from([((1, 2), (0, 1)), ((1, 2), (0, 0)), ((1, 3), (0, 1)), ((), ())]),
+    )
+    | st.tuples(
+        st.just("structured"),
+        st.lists(st.tuples(st.integers(0, 1), st.sampled_from([0.0, -0.0, 1.0])), max_size=2),
+    )
+    | st.tuples(
+        st.just("random"),
+        st.tuples(
+            st.sampled_from(["Generator", "RandomState"]), st.integers(0, 1), st.integers(0, 1)
         ),
     )
     | st.tuples(
@@ -105,8 +122,22 @@ def extend(inner: Any) -> Any:
         lambda made: tuple(sorted(made.items(), key=lambda pair: pair[0]))
     )
     return (
-        st.tuples(st.sampled_from(["list", "tuple", "deque"]), st.lists(inner, max_size=4))
-        | st.tuples(st.sampled_from(["dict", "ordered", "default"]), pairs)
+        st.tuples(st.sampled_from(["list", "tuple", "objects"]), st.lists(inner, max_size=4))
+        | st.tuples(
+            st.just("deque"),
+            st.tuples(st.sampled_from([None, 2, 3]), st.lists(inner, max_size=4)),
+        )
+        | st.tuples(st.sampled_from(["dict", "ordered", "default", "read_only", "counter"]), pairs)
+        | st.tuples(st.just("chain"), st.lists(pairs, min_size=1, max_size=2))
+        | st.tuples(st.just("namespace"), named)
+        | st.tuples(
+            st.just("error"),
+            st.tuples(
+                st.integers(0, 4),
+                st.lists(inner, max_size=2),
+                st.lists(st.sampled_from("ab"), max_size=2),
+            ),
+        )
         | st.tuples(st.sampled_from(["set", "frozenset"]), st.lists(hashables, max_size=4))
         | st.tuples(st.sampled_from(["box", "frozen", "slotted", "point", "pair"]), two)
         | st.tuples(st.just("plain"), named)
@@ -129,9 +160,9 @@ recipes = st.recursive(leaves, extend, max_leaves=12)
 class Server:
     """One process that hashes batches of recipes."""
 
-    def __init__(self, seed: str, variant: str) -> None:
+    def __init__(self, seed: str, variant: str, python: str = sys.executable) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.properties.hash_server", variant],
+            [python, "-m", "tests.properties.hash_server", variant],
             cwd=ROOT,
             env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
@@ -154,10 +185,13 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[tuple[Server, Server]]:
-    pair = (Server("1", "one"), Server("4711", "other"))
-    yield pair
-    for server in pair:
+def servers() -> Iterator[list[Server]]:
+    """Give processes with other seeds and orders of import, and those of other Pythons."""
+    pythons = os.environ.get("TASKGRAPH_PYTHONS", "").split(os.pathsep)
+    made = [Server("1", "one"), Server("4711", "other")]
+    made += [Server("7", "other", python) for python in pythons if python]
+    yield made
+    for server in made:
         server.stop()
 
 
@@ -166,10 +200,10 @@ def servers() -> Iterator[tuple[Server, Server]]:
 def test_equal_values_have_equal_hashes_in_every_process(servers: Any, batch: Any) -> None:
     for server in servers:
         server.send(batch)
-    one, other = [server.receive() for server in servers]
+    here = [hash_value(build(each)) for each in batch]
 
-    assert one == other
-    assert one == [hash_value(build(each)) for each in batch]
+    for server in servers:
+        assert server.receive() == here
 
 
 @settings(max_examples=600 * SCALE, **COMMON)

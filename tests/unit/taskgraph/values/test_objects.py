@@ -209,7 +209,6 @@ def test_what_must_be_closed_is_refused() -> None:
         sys,
         object(),
         weakref.ref(Plain),
-        types.MappingProxyType({}),
         Reduced(1),
         Reduced((1,)),
         Plain(lock=threading.RLock()),
@@ -243,6 +242,14 @@ def test_errors_of_the_users_methods_are_told_as_reasons() -> None:
         hash_value(Angry())
     with pytest.raises(UnhashableValueError, match="raised OSError: boom"):
         hash_value(ByMethod(OSError("boom")))
+
+
+def test_an_object_cannot_stand_for_itself() -> None:
+    value = ByMethod(None)
+    value.stands = value
+
+    with pytest.raises(UnhashableValueError, match="gives the object itself"):
+        hash_value(value)
 
 
 def test_a_method_can_name_what_stands_for_an_object() -> None:

@@ -1,4 +1,4 @@
-"""Weighing: depth, sharing, cycles, paths in errors, subvalues."""
+"""Weighing: depth, sharing, paths in errors, subvalues."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from taskgraph.errors import UnhashableValueError
+from taskgraph.values import walk
 from taskgraph.values import weigh as weigh_module
 from taskgraph.values.value import Value
 from taskgraph.values.weigh import hash_value, weigh
@@ -86,23 +87,18 @@ def test_many_levels_that_are_not_pure_cost_no_square(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("patience", [-1, 10**9])
-def test_a_cycle_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch, patience: int) -> None:
+def test_what_cannot_be_hashed_beside_a_cycle_is_named_with_its_path(
+    monkeypatch: pytest.MonkeyPatch, patience: int
+) -> None:
     monkeypatch.setattr(weigh_module, "_PATIENCE", patience)
     cycle: dict[str, Any] = {"a": PurePosixPath("a"), "b": [1]}
     cycle["b"].append(cycle)
+    cycle["c"] = SimpleNamespace(lock=threading.Lock())
 
-    with pytest.raises(UnhashableValueError, match="cycle") as caught:
+    with pytest.raises(UnhashableValueError, match="cannot pickle") as caught:
         hash_value([1, cycle, nest([], 300)], "args.x")
 
-    assert caught.value.path == 'args.x[1]["b"][1]'
-
-
-def test_an_object_that_holds_itself_is_a_cycle() -> None:
-    value = SimpleNamespace()
-    value.me = value
-
-    with pytest.raises(UnhashableValueError, match="cycle"):
-        hash_value(value)
+    assert caught.value.path == 'args.x[1]["c"].lock'
 
 
 class Endless:
@@ -111,12 +107,20 @@ class Endless:
 
 
 def test_an_object_that_never_ends_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weigh_module, "_MAX_NESTING", 1000)
+    monkeypatch.setattr(walk, "MAX_NESTING", 1000)
+    cycle: list[Any] = []
+    cycle += [cycle, Endless()]
 
-    with pytest.raises(UnhashableValueError, match="without end") as caught:
-        hash_value(Endless())
+    for value in (Endless(), cycle):
+        with pytest.raises(UnhashableValueError, match="without end") as caught:
+            hash_value(value)
+        assert "more)..." in caught.value.path
 
-    assert "more)..." in caught.value.path
+
+def test_a_search_through_an_object_that_never_ends_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walk, "MAX_NESTING", 1000)
+
+    assert walk.find_live([Endless(), 1]) == []
 
 
 def test_an_error_names_the_path() -> None:
@@ -174,6 +178,33 @@ def test_a_value_with_a_hash_of_its_own_is_searched_all_the_same() -> None:
 
 def test_equal_subvalues_are_named_once() -> None:
     assert len(weigh([Part("a"), [Part("a")], {1: Part("a")}]).subvalues) == 1
+
+
+def test_subvalues_in_cycles_are_found() -> None:
+    inner = Part("inner")
+    outer = Part("outer", {"k": [inner]})
+    inner.inside = outer
+    root = [outer, [1]]
+
+    weight = weigh(root)
+
+    edges = {(each.parent_hash, each.value_hash) for each in weight.subvalues}
+    assert weight.value_hash == hash_value(root)
+    assert edges == {
+        (hash_value(root), hash_value(outer)),
+        (hash_value(outer), hash_value(inner)),
+        (hash_value(inner), hash_value(outer)),
+    }
+
+
+def test_a_value_with_a_hash_of_its_own_may_be_in_a_cycle() -> None:
+    value = Named("x", [Part("inner")])
+    value.inside.append(value)
+
+    weight = weigh((value,))
+
+    assert [each.value for each in weight.subvalues] == [value, value.inside[0]]
+    assert weight.value_hash == hash_value((Named("x"),))
 
 
 def test_builtins_have_no_subvalues() -> None:

@@ -1,0 +1,480 @@
+"""The planner: goes as far as records lead, and says what would run from there.
+
+    plan
+      repeat           until nothing moves
+        broken, reduced    as in a run
+        ready              operators are applied, calls weighed and looked up, files looked at
+          hit              its value is used, or what it calls is planted
+          miss             it would run: its value is unknown from here on
+      past             what is known of those that would run
+
+An unknown value goes on through operators, containers and calls: a call that is given one waits,
+and would run if the value turns out to be another one than the last time. No body is executed and
+nothing is recorded. Scheduler tasks are stepped, as in every run, as long as they do not look at
+what is unknown.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from taskgraph.engine.aliases import Aliases
+from taskgraph.engine.cache import Hit, Miss, Reason, miss_of, scope_of, unasked
+from taskgraph.engine.dispatch import Looker
+from taskgraph.engine.finishing import Finisher
+from taskgraph.engine.jobs import SETTLED, Job, Node, Operation, Phase
+from taskgraph.engine.lookup import Lookup
+from taskgraph.engine.making import JobMaker
+from taskgraph.engine.options import RunOptions
+from taskgraph.engine.past import Past
+from taskgraph.engine.recorder import Recorder
+from taskgraph.engine.reduction import Graph, inputs_of
+from taskgraph.engine.unknown import LookedAtUnknown, Unknown, UnknownKind
+from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
+from taskgraph.errors import CircularCallError
+from taskgraph.events import Event
+from taskgraph.expression import Expression, SchedulerExpression, TaskExpression, find_expressions
+from taskgraph.hashing import EvalHash
+from taskgraph.plans import WAITS, Plan, PlannedCall
+from taskgraph.ports import Backend
+from taskgraph.records import PackedValue, PastCall, State
+from taskgraph.tasks.options import CacheScope
+from taskgraph.tasks.task import Task
+from taskgraph.values import walk
+from taskgraph.values.preview import preview
+from taskgraph.worker import describe_error
+
+_CALL_WIDTH = 200
+
+Explain = Callable[[Job, Miss, PastCall | None], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Where an unknown value comes from.
+
+    Attributes:
+        job: The call that would have to run; None for what is put together of other unknowns.
+        miss: Why it would run; None if it only waits.
+        sources: The numbers of the unknowns that it needs; all are smaller than its own.
+    """
+
+    job: Job | None
+    miss: Miss | None
+    sources: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class _Unknowns:
+    """All that is unknown, in the order in which it came up."""
+
+    origins: list[_Origin] = field(default_factory=list)
+    #: Whether a scheduler task was given one, so that they may lie where no expression was.
+    were_sent: bool = False
+
+    def add(self, origin: _Origin, key: str) -> Unknown:
+        """Return a new unknown value."""
+        self.origins.append(origin)
+        return Unknown(len(self.origins) - 1, key)
+
+    def inside(self, values: Iterable[Any]) -> list[Unknown]:
+        """Return the unknowns in values that were put together outside of the graph."""
+        found: list[Unknown] = []
+        for each in values if self.were_sent else ():
+            found += walk.find_kind(each, lambda kind: isinstance(kind, UnknownKind))
+        return found
+
+
+class _NoRecorder(Recorder):
+    """Writes nothing down."""
+
+    def add_value(self, packed: PackedValue) -> None:
+        """Do nothing."""
+
+    def add_task(self, task: Task[..., Any], task_hash: str) -> None:
+        """Do nothing."""
+
+    def add_finished(self, job: Job, state: State) -> None:
+        """Do nothing."""
+
+
+class _Foreseer(Finisher):
+    """Takes nodes to values as in a run; what needs an unknown value is unknown itself."""
+
+    def __init__(self, *args: Any, unknowns: _Unknowns) -> None:
+        super().__init__(*args)
+        self._unknowns = unknowns
+        self.cached: Counter[str] = Counter()
+        self.error: str | None = None
+
+    def make_unknown(self, node: Node, origin: _Origin, key: str) -> None:
+        """Settle a node with an unknown value."""
+        value = self._unknowns.add(origin, key)
+        node.value = node.template = value
+        node.value_hash = value.value_hash
+        if isinstance(node, Job):
+            node.generator = None
+        self._graph.settle(node)
+
+    def derive(self, node: Node, sources: Sequence[Unknown]) -> None:
+        """Settle a node with a value that is unknown because others are."""
+        key = getattr(node, "eval_hash", None) or f"{type(node).__name__} {id(node)}"
+        if isinstance(node, Operation):
+            key = _key_of(node, sources)
+        if isinstance(node.template, Expression) and len(sources) == 1:
+            # Handed on as it is: calls that are given the one or the other are equal.
+            (node.value,) = (node.template,) = sources
+            node.value_hash = sources[0].value_hash
+            self._graph.settle(node)
+            return
+        self.make_unknown(node, _Origin(None, None, tuple(each.number for each in sources)), key)
+
+    def take_hit(self, job: Job, hit: Hit) -> bool:
+        """Use a recorded result, and count it."""
+        is_used = super().take_hit(job, hit)
+        if is_used:
+            self.cached[job.task.fullname] += 1
+        return is_used
+
+    def compute(self, operation: Operation) -> None:
+        """Apply an operator unless an operand is unknown."""
+        sources = unknown_inputs(operation)
+        if sources:
+            self.derive(operation, sources)
+        else:
+            super().compute(operation)
+
+    def reduce(self, node: Node) -> None:
+        """Go on with a node; one that only collects what is unknown is unknown as a whole."""
+        if node.phase is Phase.REDUCING:
+            sources = _unknown_among(node, find_expressions(node.template))
+            if isinstance(node, Job) and node.generator is not None:
+                self._unknowns.were_sent |= bool(sources)
+            elif sources:
+                self.derive(node, sources)
+                return
+        super().reduce(node)
+
+    def _finish(self, job: Job) -> None:
+        sources = self._unknowns.inside([job.value])
+        if sources:
+            self.derive(job, sources)
+        else:
+            super()._finish(job)
+
+    def fail(self, job: Job, error: BaseException, origin: Job) -> None:
+        """Let a call fail as it would in the run; one that asked for what is unknown waits."""
+        if isinstance(error, LookedAtUnknown):
+            sources = _unknown_among(job, find_expressions(job.template))
+            numbers = tuple(each.number for each in sources)
+            self.make_unknown(job, _Origin(job, None, numbers), job.eval_hash or job.id)
+            return
+        if job.owner is None:
+            self.error = describe_error(error)
+        super().fail(job, error, origin)
+
+
+def _key_of(operation: Operation, sources: Sequence[Unknown]) -> str:
+    """Return a key that is the same for equal operations on equal unknowns."""
+    from taskgraph.values.weigh import hash_value
+
+    expr = operation.expr
+    assert operation.owner is not None
+    try:
+        operands = operation.owner.resolved(list(expr._inputs()))
+        return hash_value([getattr(expr, "func_name", ""), operands], "operands")
+    except Exception:
+        return f"{id(operation)}"  # what has no hash is equal to nothing else
+
+
+def unknown_inputs(node: Node) -> list[Unknown]:
+    """Return the unknown values that a node is to be computed from."""
+    if node.wait is None:
+        return []
+    return _unknown_among(node, inputs_of(node))
+
+
+def _unknown_among(node: Node, expressions: Sequence[Expression]) -> list[Unknown]:
+    place = node if isinstance(node, Job) and node.phase is Phase.REDUCING else node.owner
+    if place is None:
+        return []
+    values = [place.nodes[id(each)].value for each in expressions]
+    return [each for each in values if type(each) is Unknown]
+
+
+class Planner:
+    """Makes a plan for one root expression; used once.
+
+    Args:
+        backend: What is recorded; it is only asked.
+        looker: Looks at files.
+        run_options: As of the run that is planned.
+        explain: Says why a call would run, where more is known than the reason.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        looker: Looker,
+        run_options: RunOptions,
+        explain: Explain | None = None,
+    ) -> None:
+        self._backend = backend
+        self._looker = looker
+        self._options = run_options
+        self._explain = explain
+        aliases = Aliases(backend.load_aliases)
+        self._make_job = JobMaker(run_options.options, aliases)
+        self._graph = Graph(self._make_job)
+        self._lookup = Lookup(backend, aliases)
+        self._calls: dict[EvalHash, Job] = {}
+        self._unknowns = _Unknowns()
+        self._finisher = _Foreseer(
+            self._graph,
+            _NoRecorder(backend, run_options.execution_id, None),
+            self._calls,
+            _tell_nobody,
+            run_options.max_value_size,
+            unknowns=self._unknowns,
+        )
+
+    def plan(self, root_expr: TaskExpression) -> Plan:
+        """Return what a run of the root expression would do now."""
+        root = self._make_job(root_expr, None)
+        self._graph.ready.append(root)
+        graph = self._graph
+        while graph.broken or graph.reduced or graph.ready:
+            broken, graph.broken = graph.broken, []
+            for node, cause in broken:
+                self._finisher.break_(node, cause)
+            reduced, graph.reduced = graph.reduced, []
+            for node in reduced:
+                self._finisher.reduce(node)
+            ready, graph.ready = graph.ready, []
+            self._take_ready(ready)
+        if root.phase not in SETTLED:
+            self._finisher.error = str(CircularCallError(root.task.fullname, root.eval_hash or ""))
+        return self._summary()
+
+    # From ready nodes to hits, misses and those that wait
+
+    def _take_ready(self, nodes: Sequence[Node]) -> None:
+        jobs: list[Job] = []
+        unread: list[Any] = []
+        for node in nodes:
+            if node.phase is not Phase.WAITING:
+                continue
+            if node.owner is not None and node.owner.phase in SETTLED:
+                node.phase = Phase.DROPPED
+                continue
+            node.phase = Phase.READY
+            if isinstance(node, Operation):
+                self._finisher.compute(node)
+                continue
+            assert isinstance(node, Job)
+            try:
+                evaluate_inputs(node)
+                unread += find_unread(node)
+            except Exception as error:
+                self._fail(node, error)
+                continue
+            jobs.append(node)
+        if unread:
+            self._read(unread, jobs)
+        self._look_up([job for job in jobs if job.phase is Phase.READY])
+
+    def _fail(self, job: Job, error: Exception) -> None:
+        sources = unknown_inputs(job)
+        if sources:
+            # A container that refuses what stands for a value may take the value itself.
+            self._wait_for(job, sources, job.id)
+        else:
+            self._finisher.fail(job, error, job)
+
+    def _read(self, values: Sequence[Any], jobs: Sequence[Job]) -> None:
+        """Look at files; an error is that of the calls that were given them."""
+        (error,) = self._in_pool(lambda done: self._looker.submit(values, done))
+        if error is None:
+            return
+        if len(jobs) == 1:
+            self._finisher.fail(jobs[0], error, jobs[0])
+            return
+        for job in jobs:  # one of them is to blame: each by itself
+            own = find_unread(job)
+            if own:
+                self._read(own, [job])
+
+    @staticmethod
+    def _in_pool(submit: Callable[[Callable[..., None]], None]) -> tuple[Any, ...]:
+        """Wait for what the pool that reads files says."""
+        answered = threading.Event()
+        answer: list[tuple[Any, ...]] = []
+
+        def done(*given: Any) -> None:
+            answer.append(given)
+            answered.set()
+
+        submit(done)
+        answered.wait()
+        return answer[0]
+
+    def _look_up(self, jobs: Sequence[Job]) -> None:
+        to_ask: list[Job] = []
+        for job in jobs:
+            sources = unknown_inputs(job) or self._unknowns.inside(
+                [*job.args, *job.kwargs.values()]
+                if not isinstance(job.expr, SchedulerExpression)
+                else ()
+            )
+            try:
+                weigh(job)
+            except Exception as error:
+                self._fail(job, error)
+                continue
+            scope = scope_of(job, self._options.use_cache)
+            assert job.eval_hash is not None
+            if scope is not CacheScope.NONE:
+                leader = self._calls.setdefault(job.eval_hash, job)
+                if leader is not job:
+                    self._take_equal(job, leader)
+                    continue
+            if sources:
+                key = job.id if scope is CacheScope.NONE else job.eval_hash
+                self._wait_for(job, sources, key)
+            elif scope is CacheScope.BACKEND:
+                to_ask.append(job)
+            else:
+                self._run(job, unasked(job))
+        if to_ask:
+            self._take_decisions(to_ask, self._lookup.ask(to_ask))
+
+    def _take_equal(self, job: Job, leader: Job) -> None:
+        if leader.phase in {Phase.DONE, Phase.FAILED}:
+            self._finisher.copy(job, leader)
+        elif leader.phase is Phase.DROPPED:
+            assert job.eval_hash is not None
+            self._calls[job.eval_hash] = job
+            self._take_decisions([job], self._lookup.ask([job]))
+        else:
+            self._graph.follow(leader, job)
+
+    def _take_decisions(self, jobs: Sequence[Job], decisions: Sequence[Hit | Miss]) -> None:
+        to_check: list[tuple[Job, Hit]] = []
+        for job, decision in zip(jobs, decisions, strict=True):
+            if isinstance(decision, Miss):
+                self._run(job, decision)
+            elif walk.find_live(decision.value):
+                to_check.append((job, decision))
+            else:
+                self._use(job, decision)
+        if not to_check:
+            return
+        values = [hit.value for _, hit in to_check]
+        invalid, error = self._in_pool(lambda done: self._looker.check(values, done))
+        for (job, hit), wrong in zip(to_check, invalid, strict=True):
+            found = wrong if error is None else error
+            if found is None:
+                self._use(job, hit)
+            else:
+                self._run(job, Miss(Reason.INVALID, walk.describe_change(found)))
+
+    def _use(self, job: Job, hit: Hit) -> None:
+        if not self._finisher.take_hit(job, hit):
+            self._run(job, miss_of(job))
+
+    def _run(self, job: Job, miss: Miss) -> None:
+        """Take note that a call would run; a scheduler task is stepped instead."""
+        if isinstance(job.expr, SchedulerExpression):
+            try:
+                self._finisher.begin_generator(job)
+            except LookedAtUnknown as error:
+                self._finisher.fail(job, error, job)
+            return
+        key = job.id if job.eval_hash is None or _is_apart(job, self._options) else job.eval_hash
+        self._finisher.make_unknown(job, _Origin(job, miss), key)
+
+    def _wait_for(self, job: Job, sources: Sequence[Unknown], key: str) -> None:
+        numbers = tuple(each.number for each in sources)
+        self._finisher.make_unknown(job, _Origin(job, None, numbers), key)
+
+    # What is known of the past
+
+    def _summary(self) -> Plan:
+        origins = self._unknowns.origins
+        past = Past(self._backend)
+        past.learn([each.job for each in origins if each.job is not None])
+        is_rerun: list[bool] = []
+        calls: list[PlannedCall] = []
+        for origin in origins:
+            depends = any(is_rerun[number] for number in origin.sources)
+            if origin.job is None:
+                is_rerun.append(depends)
+                continue
+            call = self._planned(origin.job, origin.miss, past, depends)
+            is_rerun.append(call.is_rerun)
+            calls.append(call)
+        return Plan(tuple(calls), dict(self._finisher.cached), self._finisher.error)
+
+    def _planned(self, job: Job, miss: Miss | None, past: Past, depends: bool) -> PlannedCall:
+        is_body = not isinstance(job.expr, SchedulerExpression)
+        last = past.of(job) if miss is not None or not is_body else None
+        below = past.bodies_below(last) if last is not None else ()
+        usual = past.usual(job.task.fullname)
+        if last is not None:
+            is_open = bool(below)
+        else:
+            is_open = not is_body or (usual is not None and usual.makes_calls)
+        if miss is None:
+            reason, rerun = WAITS, depends and usual is not None
+            why = "if its input changes" if depends else "when its input is there"
+        else:
+            reason, why = miss.reason.name, self._why(job, miss, past, last)
+            rerun = past.is_rerun(job, miss)
+        seconds = last.seconds if last is not None else None
+        if seconds is None and usual is not None:
+            seconds = usual.seconds
+        return PlannedCall(
+            job.task.fullname,
+            _written(job),
+            reason,
+            why,
+            miss is not None,
+            rerun,
+            is_open,
+            is_body,
+            seconds if is_body else None,
+            last.size if last is not None else None,
+            below,
+            job.task_hash,
+            job.args_hash if miss is not None else None,
+        )
+
+    def _why(self, job: Job, miss: Miss, past: Past, last: PastCall | None) -> str:
+        explained = self._explain(job, miss, last) if self._explain is not None else None
+        return explained or past.why(job, miss)
+
+
+def _tell_nobody(event: Event) -> None:
+    """Observers are told of runs, not of plans."""
+
+
+def _is_apart(job: Job, options: RunOptions) -> bool:
+    """Tell whether equal calls would run one by one."""
+    return scope_of(job, options.use_cache) is CacheScope.NONE
+
+
+def _written(job: Job) -> str:
+    """Return a call as it would be written, shortened."""
+    if isinstance(job.expr, SchedulerExpression) or not job.arguments:
+        given = preview(job.expr)
+        return given if len(given) <= _CALL_WIDTH else given[: _CALL_WIDTH - 3] + "..."
+    parts = [
+        f"{each.key}={preview(each.value)}" if each.key else preview(each.value)
+        for each in job.arguments
+    ]
+    text = f"{job.task.fullname}({', '.join(parts)})"
+    return text if len(text) <= _CALL_WIDTH else text[: _CALL_WIDTH - 3] + "..."
