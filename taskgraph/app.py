@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskgraph.config import Settings, find_config_dir, load_settings, write_default_config
 from taskgraph.engine.budget import check_plan
+from taskgraph.engine.cache import Miss, Reason
 from taskgraph.engine.environment import describe_environment
+from taskgraph.engine.jobs import Job
 from taskgraph.engine.leasing import ExecutionLease
 from taskgraph.engine.loop import Engine
 from taskgraph.engine.options import RunOptions
@@ -41,7 +43,7 @@ from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.project import Project, use_project
 from taskgraph.plans import Plan
 from taskgraph.ports import Backend, Executor, Observer
-from taskgraph.records import ExecutionId, PackedValue, State
+from taskgraph.records import ExecutionId, PackedValue, PastCall, State
 from taskgraph.tasks.task import Task
 from taskgraph.values.pack import pack
 from taskgraph.values.places import FilePlaces, use_places
@@ -56,6 +58,9 @@ if TYPE_CHECKING:
     from taskgraph_backend.query import Reader
 
 T = TypeVar("T")
+
+# A plan may have more calls than anybody reads.
+_MOST_PLANNED = 200
 
 _current: ContextVar[Scheduler | None] = ContextVar("taskgraph_scheduler", default=None)
 
@@ -286,6 +291,28 @@ class Scheduler:
             )
         asked = ask(expr, self.backend)
         return explain_runs.explain_asked(reader, asked.call, asked.is_hit)
+
+    @contextmanager
+    def explaining_plans(self) -> Iterator[Explain]:
+        """Give what says of planned calls what changed; of the first ones, for it takes time."""
+        from taskgraph.engine.telling import describe_miss
+        from taskgraph.provenance.explain_calls import Explainer
+        from taskgraph.provenance.explain_runs import question_of_miss
+        from taskgraph.provenance.explain_words import why_code
+
+        asked = 0
+        with self.reading() as reader:
+            explainer = Explainer(reader, datetime.now(UTC))
+
+            def why(job: Job, miss: Miss, last: PastCall | None) -> str | None:
+                nonlocal asked
+                asked += 1
+                if miss.reason is not Reason.ABSENT or asked > _MOST_PLANNED:
+                    return None
+                question = question_of_miss(describe_miss(job, ()), None)
+                return why_code(explainer.explain([question])[0])
+
+            yield why
 
     @contextmanager
     def reading(self) -> Iterator[Reader]:
