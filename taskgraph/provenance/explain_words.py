@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from taskgraph.provenance.explain import (
+    CODE_KINDS,
     AnyExplanation,
     Change,
     ChangeKind,
@@ -84,8 +85,21 @@ def _of_call(explanation: Explanation) -> str:
         more = f" and {brief(own[0])}"
     elif own:
         more = f" and {len(own)}{' or more' if explanation.is_cut else ''} other things changed"
-    why = "its code changed" if _is_own_code(explanation.task, first) else brief(first)
+    why = _why(explanation.task, first)
     return f"{task} {verb}{again} because {why}{more}"
+
+
+def why_code(explanation: Explanation) -> str | None:
+    """Return what of the code changed, in a few words; None if it is not the code."""
+    own = [each for each in explanation.changes if each.kind in CODE_KINDS and not each.follows]
+    if not own:
+        return None
+    others = f" and {len(own) - 1} more" if len(own) > 1 else ""
+    return _why(explanation.task, own[0]) + others
+
+
+def _why(task: str, change: Change) -> str:
+    return "its code changed" if _is_own_code(task, change) else brief(change)
 
 
 def _verb(explanation: Explanation) -> str:
@@ -248,4 +262,4 @@ _SPECIAL: Final[Mapping[ChangeKind, Callable[[Change], str]]] = {
     ChangeKind.CHILD: _of_child,
 }
 
-__all__ = ["SWITCHED_OFF", "brief", "brief_of", "headline"]
+__all__ = ["SWITCHED_OFF", "brief", "brief_of", "headline", "why_code"]
