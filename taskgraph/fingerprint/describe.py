@@ -374,19 +374,26 @@ class _Describer:
         piece.say("", *(class_name(each) for each in registered))
         self._children(registered)
         if issubclass(cls, enum.Enum):
-            piece.say("", *cls.__members__)
-            self._children(each._value_ for each in cls.__members__.values())
+            self._members(cls)
             return
         items = [each for each in sorted(vars(cls).items()) if may_differ(*each, outline)]
         piece.say("", *(name for name, _ in items))
         self._bound(PartKind.CONSTANT, f"{label}.", items)
 
+    def _members(self, cls: type[enum.Enum]) -> None:
+        self._piece.say("", *cls.__members__)
+        self._children(each._value_ for each in cls.__members__.values())
+
     def _unwritten_class(self, cls: type, label: str) -> None:
         """Describe a class without a source, as namedtuple() makes it: by what it holds."""
         self._piece.own_part = (PartKind.CLASS, label, "")
+        self._children(base for base in cls.__bases__ if base is not object)
+        if issubclass(cls, enum.Enum):
+            self._piece.say("class", cls.__qualname__)
+            self._members(cls)
+            return
         items = behaviour_items(cls, with_fields=True)
         self._piece.say("class", cls.__qualname__, *(name for name, _ in items))
-        self._children(base for base in cls.__bases__ if base is not object)
         self._bound(PartKind.CONSTANT, f"{label}.", items)
 
     def _behaviour(self, cls: type) -> None:

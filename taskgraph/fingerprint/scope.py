@@ -97,7 +97,7 @@ class Scope:
         namespace = None
         if kind is PartKind.CONSTANT and chain[0][0] != "@":
             namespace = self._globals
-        while rest and isinstance(found, types.ModuleType):
+        while rest and isinstance(found, types.ModuleType) and rest[0] != "__dict__":
             inner = _attribute(found, rest[0])
             if not is_own_module(found) and not into_modules and not is_own_code(inner):
                 if not isinstance(inner, types.ModuleType):

@@ -118,7 +118,10 @@ def own_functions(cls: type) -> Iterator[FunctionType]:
     """Yield the functions in the body of a class, unwrapped from properties and their like."""
     for attribute in list(vars(cls).values()):
         for each in unwrapped(attribute):
-            if isinstance(each, FunctionType) and each.__module__ == cls.__module__:
+            # Not those that decorators made elsewhere, whatever they say of themselves.
+            if isinstance(each, FunctionType) and (
+                each.__globals__.get("__name__") == each.__module__ == cls.__module__
+            ):
                 yield each
 
 
