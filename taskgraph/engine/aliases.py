@@ -35,6 +35,11 @@ class Aliases:
         self._earlier: dict[TaskHash, list[Earlier]] | None = None
         self._later: dict[str, list[str]] = {}
 
+    @property
+    def are_any(self) -> bool:
+        """Whether any is in force."""
+        return bool(self._all())
+
     def earlier_than(self, task_hash: TaskHash) -> list[Earlier]:
         """Return the versions whose results count for a task, nearest first; chains are followed.
 

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from taskgraph.engine.aliases import NO_ALIASES, Aliases, Earlier
 from taskgraph.engine.jobs import Job
@@ -39,8 +39,7 @@ class Reason(StrEnum):
     AGE = "the recorded result is older than max_age"
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A recorded result that may be used, if it is still valid.
 
     Attributes:
@@ -87,11 +86,13 @@ class Miss:
 def miss_of(job: Job) -> Miss:
     """Return why a job runs, of one that does."""
     if job.miss is None:
-        return Miss(Reason.ABSENT)
+        return ABSENT
     noted = json.loads(job.miss)
     return Miss(Reason[noted["reason"]], noted["detail"])
 
 
+#: The plainest miss, and the most frequent one; there is but this object of it.
+ABSENT = Miss(Reason.ABSENT)
 # Made once each: a run without the cache has one for every job.
 _UNHASHED = Miss(Reason.SCOPE, "an argument has no hash of its own")
 _SCOPE_NONE = Miss(Reason.SCOPE, "cache_scope=NONE")
@@ -135,7 +136,7 @@ def decide(
     answer: CacheAnswer, current_tasks: CurrentTasks, max_age: timedelta | None = None
 ) -> Hit | Miss:
     """Choose what to use of an answer: a whole call if asked for, else a single reduction."""
-    miss = Miss(Reason.ABSENT)
+    miss = ABSENT
     oldest = None if max_age is None else now() - max_age // _MICROSECOND
     for call in answer.calls:
         if not _is_usable(call.result) or not current_tasks.cover(call.subtree_tasks):
@@ -198,8 +199,7 @@ class CurrentTasks:
         return wanted <= self._hashes
 
 
-@dataclass(frozen=True, slots=True)
-class _Decoded:
+class _Decoded(NamedTuple):
     value: Any
 
 

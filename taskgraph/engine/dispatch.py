@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from taskgraph.engine.budget import RerunBudget
-from taskgraph.engine.cache import Hit, Miss, Reason, scope_of, unasked
+from taskgraph.engine.cache import ABSENT, Hit, Miss, Reason, scope_of, unasked
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.inbox import QueueInbox
 from taskgraph.engine.jobs import SETTLED, Job, Node, Operation, Phase
@@ -186,11 +186,8 @@ class Dispatcher:
         to_check: list[tuple[Job, Hit]] = []
         for job, decision in zip(jobs, decisions, strict=True):
             if isinstance(decision, Miss):
-                job.miss = decision.note
-                if decision.reason not in {Reason.ABSENT, Reason.AGE}:  # old age is no surprise
-                    self._refuse(job, decision)
-                if decision.damaged is not None:
-                    self._backend.discard_values([decision.damaged])
+                if decision is not ABSENT:
+                    self._take_refused(job, decision)
                 to_run.append(job)
             elif walk.find_live(decision.value):
                 to_check.append((job, decision))
@@ -228,6 +225,15 @@ class Dispatcher:
 
         self.looking += 1
         self._looker.check([hit.value for _, hit in to_check], describe)
+
+    def _take_refused(self, job: Job, miss: Miss) -> None:
+        """Take note of a result that is there and is not used."""
+        if miss.reason is Reason.AGE:
+            job.miss = miss.note  # no news: the task says so itself
+            return
+        self._refuse(job, miss)
+        if miss.damaged is not None:
+            self._backend.discard_values([miss.damaged])
 
     def _refuse(self, job: Job, miss: Miss) -> None:
         job.miss = miss.note

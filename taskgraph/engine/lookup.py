@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from taskgraph.engine.aliases import Aliases, Earlier
-from taskgraph.engine.cache import CurrentTasks, Hit, Miss, Reason, decide, query_of
+from taskgraph.engine.cache import ABSENT, CurrentTasks, Hit, Miss, decide, query_of
 from taskgraph.engine.jobs import Job
 from taskgraph.hashing import hash_eval
 from taskgraph.ports import Backend
+from taskgraph.records import CacheQuery
 
 
 class Lookup:
@@ -32,13 +32,8 @@ class Lookup:
             decide(answer, self._current_tasks, job.options.get("max_age"))
             for job, answer in zip(jobs, answers, strict=True)
         ]
-        absent = [
-            (index, earlier)
-            for index, decision in enumerate(decisions)
-            if isinstance(decision, Miss) and decision.reason is Reason.ABSENT
-            for earlier in self._aliases.earlier_than(jobs[index].task_hash)
-        ]
-        if absent:
+        absent = [index for index, decision in enumerate(decisions) if decision is ABSENT]
+        if absent and self._aliases.are_any:
             self._ask_earlier(jobs, decisions, absent)
         return decisions
 
@@ -46,20 +41,25 @@ class Lookup:
         self,
         jobs: Sequence[Job],
         decisions: list[Hit | Miss],
-        absent: Sequence[tuple[int, Earlier]],
+        absent: Sequence[int],
     ) -> None:
         """Put what is known under an earlier task hash in the place of a miss; nearest first."""
-        queries = []
-        for index, earlier in absent:
+        queries: list[CacheQuery] = []
+        asked: list[tuple[int, Earlier]] = []
+        for index in absent:
             job = jobs[index]
             assert job.args_hash is not None
-            eval_hash = hash_eval(earlier.task_hash, job.args_hash)
-            queries.append(query_of(job)._replace(eval_hash=eval_hash))
+            for earlier in self._aliases.earlier_than(job.task_hash):
+                eval_hash = hash_eval(earlier.task_hash, job.args_hash)
+                queries.append(query_of(job)._replace(eval_hash=eval_hash))
+                asked.append((index, earlier))
+        if not queries:
+            return
         answers = self._backend.check_cache(queries)
-        for (index, earlier), answer in zip(absent, answers, strict=True):
+        for (index, earlier), answer in zip(asked, answers, strict=True):
             if isinstance(decisions[index], Hit):
                 continue
             max_age = jobs[index].options.get("max_age")
             decision = decide(answer, self._current_tasks, max_age)
             if isinstance(decision, Hit):
-                decisions[index] = replace(decision, earlier=earlier)
+                decisions[index] = decision._replace(earlier=earlier)

@@ -301,7 +301,8 @@ class _Describer:
                 self._suspect(why, chain, outline)
         for trap in outline.traps:
             sensed = traps.sense(scope, trap)
-            self._children(sensed.reached)
+            for each in sensed.reached:
+                self._reference(each)
             if sensed.why:
                 self._unfollowed(sensed.why, trap.line)
 

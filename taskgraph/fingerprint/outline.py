@@ -20,10 +20,12 @@ from xxhash import xxh3_128_hexdigest
 from taskgraph.hashing import MARSHAL_VERSION
 
 #: Counts in the memory of outlines: another encoding is another outline.
-ENCODING: Final = 3
+ENCODING: Final = 1
 
 Chain = tuple[str, ...]
 
+#: Before level, module and name of an import within the code.
+IMPORTED: Final = "@import:"
 #: Before a name that was declared global, whatever the functions around it call so.
 GLOBAL: Final = "@global:"
 
@@ -60,7 +62,7 @@ class Outline(NamedTuple):
         decorators: For each decorator of its own: its hash, what is called, what it refers to.
         inner_decorators: What the decorators of functions further inside are called.
         references: The names that it reaches out to, with attributes: ``("np", "mean")``. An import
-            within the code is written in place of the name that it binds, as ``"@0:numpy:mean"``.
+            within the code stands in place of the name that it binds: ``"@import:0:np:mean"``.
         optional: References that may be to names of a class body instead.
         annotation_references: The names in annotations, likewise.
         traps: What may reach further than names tell.
@@ -575,7 +577,7 @@ class Reader:
             what = "call"
             if _is_absolute_name(first):
                 assert isinstance(first, ast.Constant)
-                self._scope.used.add((f"@0:{first.value!s}:",))
+                self._scope.used.add((f"{IMPORTED}0:{first.value!s}:",))
                 what = "import"
             self._piece.traps.append(Trap(chain, (), what, line))
             return False
@@ -652,16 +654,16 @@ class Reader:
         assert isinstance(node, ast.Import)
         for each in node.names:
             if each.asname is not None:
-                self._bind_import(each.asname, f"@0:{each.name}:")
+                self._bind_import(each.asname, f"{IMPORTED}0:{each.name}:")
             else:
                 top = each.name.partition(".")[0]
-                self._bind_import(top, f"@0:{top}:")
+                self._bind_import(top, f"{IMPORTED}0:{top}:")
         self._plain(node)
 
     def _import_from(self, node: ast.AST) -> None:
         assert isinstance(node, ast.ImportFrom)
         for each in node.names:
-            source = f"@{node.level}:{node.module or ''}:{each.name}"
+            source = f"{IMPORTED}{node.level}:{node.module or ''}:{each.name}"
             self._bind_import(each.asname or each.name, source)
         self._plain(node)
 

@@ -10,7 +10,7 @@ import types
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from taskgraph.fingerprint.outline import GLOBAL, Chain
+from taskgraph.fingerprint.outline import GLOBAL, IMPORTED, Chain
 from taskgraph.fingerprint.own import is_own_code
 from taskgraph.fingerprint.parts import PartKind
 from taskgraph.fingerprint.project import is_own_file, is_own_module
@@ -95,7 +95,7 @@ class Scope:
         found, name, kind = self._root(chain[0])
         rest = chain[1:]
         namespace = None
-        if kind is PartKind.CONSTANT and chain[0][0] != "@":
+        if kind is PartKind.CONSTANT and not chain[0].startswith(IMPORTED):
             namespace = self._globals
         while rest and isinstance(found, types.ModuleType) and rest[0] != "__dict__":
             inner = _attribute(found, rest[0])
@@ -111,7 +111,7 @@ class Scope:
 
     def _root(self, root: str) -> tuple[Any, str, PartKind]:
         if root[0] == "@":
-            if not root.startswith(GLOBAL):
+            if root.startswith(IMPORTED):
                 return (*self._imported(root), PartKind.CONSTANT)
             root = root.removeprefix(GLOBAL)
         elif root in self._closure:
@@ -123,7 +123,7 @@ class Scope:
 
     def _imported(self, root: str) -> tuple[Any, str]:
         """Return what an import within the code gives; the user's modules are imported for it."""
-        level, module, attribute = root[1:].split(":")
+        level, module, attribute = root.removeprefix(IMPORTED).split(":")
         try:
             full = self._absolute(int(level), module)
             found = _import(full)

@@ -21,6 +21,7 @@ from taskgraph.hashing import ATOMIC_TYPES, ContentDigest, ValueHash, digest_byt
 from taskgraph.values.kinds import ValueKind, class_name, overrides
 from taskgraph.values.places import Place, current_places
 from taskgraph.values.registry import kind_named, kind_of
+from taskgraph.values.walk import MAX_NESTING
 
 PICKLE = "pickle"
 CLOUDPICKLE = "cloudpickle"
@@ -302,6 +303,8 @@ class _DeepPickler(_PythonPickler):  # type: ignore[misc]
         while stack:
             for inner in stack[-1]:
                 if not self._write_known(inner):
+                    if len(stack) > MAX_NESTING:
+                        raise pickle.PicklingError("it is nested without end")
                     stack.append(self._steps(inner))
                     break
             else:

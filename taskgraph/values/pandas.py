@@ -73,7 +73,9 @@ class FrameKind(ValueKind):
     def shape(self, value: Any) -> Shape:
         """Return the size, with labels and columns inside."""
         names, extras = _extras(value)
-        columns = [_array_of(value.iloc[:, i]) for i in range(value.shape[1])]
+        # Of a frame with nothing besides: pandas copies the attributes for each column taken.
+        bare = pd.DataFrame(value, copy=False)
+        columns = [_array_of(bare.iloc[:, i]) for i in range(bare.shape[1])]
         state = (
             _own_class(type(value)),
             tuple(value.shape),

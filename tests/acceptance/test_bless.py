@@ -235,3 +235,18 @@ def test_what_cannot_be_done_is_said(doubled: Any, words: list[str], code: int, 
     done = doubled(*words)
 
     assert (done.code, text in done.err) == (code, True), done.err
+
+
+def test_an_edit_of_a_helper_is_blessed_under_the_names_of_the_tasks(doubled: Any) -> None:
+    doubled.edit("print(line, file=log)", 'log.write(line + "\\n")')
+    planned = doubled("plan", "flow.py", "main")
+
+    for name in ("double", "total", "main"):
+        done = doubled("bless", name, "--script", "flow.py", "--check", "1")
+        assert done.code == 0, done.err
+    doubled.ran()  # what the checks wrote
+
+    assert planned.code == 1
+    assert doubled("plan", "flow.py", "main").code == 0
+    assert doubled.run() == "6"
+    assert doubled.ran() == []

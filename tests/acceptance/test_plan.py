@@ -208,3 +208,15 @@ def test_wrong_limits_are_refused(flow: Any, words: list[str], text: str) -> Non
 
     assert done.code == 2
     assert text in done.err
+
+
+def test_an_edit_of_a_helper_names_what_reaches_it(ran: Any) -> None:
+    edit(ran, "return text.upper()", "return text.title()")
+
+    plan = planned(ran)
+
+    assert [(each["task"], each["why"]) for each in plan["calls"]] == [
+        ("flow.clean", "its code changed"),
+        ("flow.clean", "its code changed"),
+        ("flow.join", "if its input changes"),
+    ]
