@@ -120,8 +120,8 @@ class Scheduler:
         dryrun: bool = False,
         cache: bool = True,
         execution_id: str | None = None,
-        max_rerun: int | timedelta | None = None,
         explain: Callable[[Explanation], None] | None = None,
+        max_rerun: int | timedelta | None = None,
     ) -> T:
         """Reduce an expression, or any nested value of expressions, to its value.
 
@@ -131,9 +131,9 @@ class Scheduler:
             dryrun: Stop before the first call would run.
             cache: Whether results of earlier executions may be used.
             execution_id: 32 hex digits; by default a new one.
+            explain: Told why, for each call that is about to run; each costs some milliseconds.
             max_rerun: How many calls that were made before may be made again, or how long these
                 may have taken the last time.
-            explain: Told why, for each call that is about to run; each costs some milliseconds.
 
         Raises:
             RerunLimitError: More would be made again. Nothing has run if that is known beforehand.
@@ -644,17 +644,6 @@ def run(
     )
 
 
-def plan(expr: Any, config_dir: str | Path | None = None, *, cache: bool = True) -> Plan:
-    """Return what a run would do now, with the scheduler of a config directory. Nothing runs.
-
-    Args:
-        expr: What would be evaluated.
-        config_dir: As for `run`.
-        cache: Whether results of earlier executions might be used.
-    """
-    return scheduler_for(config_dir).plan(expr, cache=cache)
-
-
 def explain(what: Any, config_dir: str | Path | None = None) -> AnyExplanation:
     """Explain why something ran, or did not, or what would become of a call now.
 
@@ -671,6 +660,17 @@ def explain(what: Any, config_dir: str | Path | None = None) -> AnyExplanation:
         ExplanationError: The arguments of a call are calls themselves.
     """
     return scheduler_for(config_dir).explain(what)
+
+
+def plan(expr: Any, config_dir: str | Path | None = None, *, cache: bool = True) -> Plan:
+    """Return what a run would do now, with the scheduler of a config directory. Nothing runs.
+
+    Args:
+        expr: What would be evaluated.
+        config_dir: As for `run`.
+        cache: Whether results of earlier executions might be used.
+    """
+    return scheduler_for(config_dir).plan(expr, cache=cache)
 
 
 def get_current_scheduler(required: bool = True) -> Scheduler | None:
