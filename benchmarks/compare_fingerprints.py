@@ -2,6 +2,7 @@
 
     make compare                                         all tools; writes the tables
     python benchmarks/compare_fingerprints.py --only taskgraph
+    make compare ARGS="--only taskgraph --keep"    after a change of ours
 
 Each case of `tests/fingerprint_corpus` is a project that is run, edited, and run again; a run with
 an empty store says what is true after the edit. Counts go to `results/fingerprints.json`; the
@@ -281,6 +282,23 @@ def details(report: Mapping[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+def _kept(
+    old: Mapping[str, Sequence[dict[str, str]]], cases: Sequence[Case]
+) -> dict[str, list[dict[str, str]]]:
+    """Return verdicts of last time, under what the cases say of themselves now."""
+    kept = {}
+    for tool, verdicts in old.items():
+        by_name = {each["case"]: each for each in verdicts}
+        missing = [case.name for case in cases if case.name not in by_name]
+        if missing:
+            raise SystemExit(f"{tool} was not run with {', '.join(missing)}: leave out --keep")
+        kept[tool] = [
+            by_name[case.name] | {"place": place_of(case), "construct": case.construct}
+            for case in cases
+        ]
+    return kept
+
+
 def _versions(tools: Sequence[str], pythons: Mapping[str, Path]) -> dict[str, str]:
     code = "import sys, importlib.metadata as m; print(m.version(sys.argv[1]))"
     found = {}
@@ -304,11 +322,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cases", default="", help="only cases whose names contain this")
     parser.add_argument("--peers-python", type=Path, help="instead of the one in .bench/peers")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the counts go")
+    parser.add_argument("--keep", action="store_true", help="keep other tools' counts of last time")
     parser.add_argument("--write", action="store_true", help="write the tables into the pages")
     options = parser.parse_args(arguments)
     options.only = [tool for tool in TOOLS if tool in options.only.split(",")]
-    if not options.only or (options.write and tuple(options.only) != TOOLS):
-        parser.error(f"--only takes some of {', '.join(TOOLS)}, and --write all of them")
+    if not options.only:
+        parser.error(f"--only takes some of {', '.join(TOOLS)}")
     return options
 
 
@@ -330,12 +349,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     with ThreadPoolExecutor(len(options.only)) as pool:  # nothing is timed here
         found = dict(zip(options.only, pool.map(count, options.only), strict=True))
+    versions = _versions(options.only, pythons)
+    if options.keep:
+        old = json.loads(options.results.read_text(encoding="utf-8"))
+        found = _kept(old["tools"], cases) | found
+        versions = old["versions"] | versions
     report = {
         "when": datetime.now(UTC).strftime("%Y-%m-%d"),
         "python": sys.version.split()[0],
-        "versions": _versions(options.only, pythons),
+        "versions": {tool: versions[tool] for tool in TOOLS if tool in found},
         "cases": dict(Counter(case.kind for case in cases)),
-        "tools": found,
+        "tools": {tool: found[tool] for tool in TOOLS if tool in found},
     }
     options.results.parent.mkdir(parents=True, exist_ok=True)
     options.results.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

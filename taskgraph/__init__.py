@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 from taskgraph._version import __version__
 
 if TYPE_CHECKING:
-    from taskgraph.app import Scheduler, get_current_scheduler, plan, run, set_current_scheduler
+    from taskgraph.app import (
+        Scheduler,
+        explain,
+        get_current_scheduler,
+        plan,
+        run,
+        set_current_scheduler,
+    )
     from taskgraph.combinators.control import catch, cond, seq
     from taskgraph.fingerprint.opaque import opaque
     from taskgraph.tasks.decorator import scheduler_task, task
@@ -29,6 +36,7 @@ __all__ = [
     "__version__",
     "catch",
     "cond",
+    "explain",
     "get_current_namespace",
     "get_current_scheduler",
     "get_task_registry",
@@ -53,6 +61,7 @@ _HOMES = {
     "Task": "taskgraph.tasks.task",
     "catch": "taskgraph.combinators.control",
     "cond": "taskgraph.combinators.control",
+    "explain": "taskgraph.app",
     "get_current_namespace": "taskgraph.tasks.names",
     "get_current_scheduler": "taskgraph.app",
     "get_task_registry": "taskgraph.tasks.registry",

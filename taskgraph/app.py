@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,8 +26,13 @@ from taskgraph.engine.environment import describe_environment
 from taskgraph.engine.leasing import ExecutionLease
 from taskgraph.engine.loop import Engine
 from taskgraph.engine.options import RunOptions
-from taskgraph.errors import ExecutorError, NoCurrentSchedulerError, SchedulerError
-from taskgraph.events import Event, FilesRead, Warned
+from taskgraph.errors import (
+    ExecutorError,
+    ExplanationError,
+    NoCurrentSchedulerError,
+    SchedulerError,
+)
+from taskgraph.events import Event, FilesRead, JobMissed, Warned
 from taskgraph.executors.inline import InlineExecutor
 from taskgraph.executors.processes import ProcessExecutor
 from taskgraph.executors.threads import ThreadExecutor
@@ -36,7 +41,8 @@ from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.project import Project, use_project
 from taskgraph.plans import Plan
 from taskgraph.ports import Backend, Executor, Observer
-from taskgraph.records import ExecutionId, PackedValue
+from taskgraph.records import ExecutionId, PackedValue, State
+from taskgraph.tasks.task import Task
 from taskgraph.values.pack import pack
 from taskgraph.values.places import FilePlaces, use_places
 from taskgraph.values.reading import ReadingPool
@@ -44,6 +50,8 @@ from taskgraph.worker import running_task
 
 if TYPE_CHECKING:
     from taskgraph.engine.planner import Explain
+    from taskgraph.provenance.explain import AnyExplanation, Explanation
+    from taskgraph.provenance.rows import Reader as AnyReader
     from taskgraph_backend import SqlBackend
     from taskgraph_backend.query import Reader
 
@@ -108,6 +116,7 @@ class Scheduler:
         cache: bool = True,
         execution_id: str | None = None,
         max_rerun: int | timedelta | None = None,
+        explain: Callable[[Explanation], None] | None = None,
     ) -> T:
         """Reduce an expression, or any nested value of expressions, to its value.
 
@@ -119,6 +128,7 @@ class Scheduler:
             execution_id: 32 hex digits; by default a new one.
             max_rerun: How many calls that were made before may be made again, or how long these
                 may have taken the last time.
+            explain: Told why, for each call that is about to run; each costs some milliseconds.
 
         Raises:
             RerunLimitError: More would be made again. Nothing has run if that is known beforehand.
@@ -134,6 +144,7 @@ class Scheduler:
             args=json.dumps(list(exec_argv if exec_argv is not None else sys.argv)),
             use_cache=cache,
             is_dry=dryrun,
+            tells_misses=explain is not None,
             default_executor=self.default_executor,
             max_value_size=self.settings.backend.max_value_size,
             max_rerun=max_rerun,
@@ -143,7 +154,8 @@ class Scheduler:
             try:
                 if max_rerun is not None:
                     check_plan(self._plan(root, run_options, None), max_rerun)
-                return self._run(root, run_options)  # type: ignore[no-any-return]  # expr's value
+                with self._explaining(run_options, explain) as observers:
+                    return self._run(root, run_options, observers)  # type: ignore[no-any-return]  # expr's value
             finally:
                 self._runner = None
 
@@ -196,7 +208,21 @@ class Scheduler:
                 "Return the expression instead: it is evaluated as a child call."
             )
 
-    def _run(self, root: TaskExpression, run_options: RunOptions) -> Any:
+    @contextmanager
+    def _explaining(
+        self, run_options: RunOptions, tell: Callable[[Explanation], None] | None
+    ) -> Iterator[Sequence[Observer]]:
+        """Give the observers of a run, with one that explains misses if somebody is to be told."""
+        if tell is None:
+            yield self.observers
+            return
+        with self.reading() as reader:
+            explainer = _MissExplainer(reader, run_options.execution_id, tell, self._notify)
+            yield [*self.observers, explainer]
+
+    def _run(
+        self, root: TaskExpression, run_options: RunOptions, observers: Sequence[Observer]
+    ) -> Any:
         from taskgraph_backend.leases import this_process
 
         lease = ExecutionLease(self.backend, run_options.execution_id, *this_process())
@@ -204,7 +230,7 @@ class Scheduler:
         engine = Engine(
             self.backend,
             self.executors,
-            self.observers,
+            observers,
             self._pool,
             environment.packed,
             run_options,
@@ -222,6 +248,61 @@ class Scheduler:
                 if isinstance(executor, ThreadExecutor):
                     executor.stop()  # threads are cheap to make, and a process may want to fork
             lease.release()
+
+    def explain(self, what: Any) -> AnyExplanation:
+        """Explain why something ran, or did not, or what would become of a call now.
+
+        Args:
+            what: A lazy call with values as arguments: would it run now, and why? A task, or its
+                full name: its newest call. An id or the start of one, a record that was read, the
+                path of a file, ``-`` for the newest execution and ``~2`` for the second newest.
+
+        Raises:
+            UnknownRecordError: Nothing is recorded under it.
+            AmbiguousIdError: More than one record starts so.
+            ExplanationError: The arguments are calls themselves, or the backend keeps no history.
+        """
+        from taskgraph.provenance import explain_runs
+
+        with self.reading() as reader:
+            if isinstance(what, TaskExpression):
+                return self._explain_call(reader, what)
+            if isinstance(what, Task):
+                return explain_runs.explain_task(reader, what.fullname)
+            text = str(getattr(what, "id", None) or getattr(what, "call_hash", None) or what)
+            return explain_runs.explain_found(
+                reader, find_record(reader, self.settings, text), text
+            )
+
+    def _explain_call(self, reader: Reader, expr: TaskExpression) -> Explanation:
+        from taskgraph.engine.asking import ask
+        from taskgraph.provenance import explain_runs
+
+        if isinstance(expr, SchedulerExpression) or find_expressions(list(expr._inputs())):
+            raise ExplanationError(
+                expr.task_name,
+                "its arguments are calls, whose values are not known before they run. Explain "
+                "these first, or `taskgraph plan` the whole.",
+            )
+        asked = ask(expr, self.backend)
+        return explain_runs.explain_asked(reader, asked.call, asked.is_hit)
+
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        """Open the records for reading, with files where this project has them."""
+        from taskgraph_backend import SqlBackend
+
+        if not isinstance(self.backend, SqlBackend):
+            raise ExplanationError(
+                type(self.backend).__name__,
+                "it keeps no history. Use a database: Scheduler(load_settings()).",
+            )
+        before = use_places(self._places)
+        try:
+            with self.backend.reader() as reader:
+                yield reader
+        finally:
+            use_places(before)
 
     def _say_where_results_go(self) -> None:
         if self._in_memory:
@@ -273,6 +354,45 @@ class Scheduler:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class _MissExplainer:
+    """An observer that explains each miss of a run before the call runs."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        execution_id: ExecutionId,
+        tell: Callable[[Explanation], None],
+        warn: Callable[[Event], None],
+    ) -> None:
+        from taskgraph.provenance.explain_calls import Explainer
+
+        self._execution_id = execution_id
+        self._tell = tell
+        self._warn = warn
+        self._explainer = Explainer(reader, datetime.now(UTC), execution_id)
+
+    def notify(self, event: Event) -> None:
+        """Explain a miss; all else is for others."""
+        if type(event) is not JobMissed:
+            return
+        try:
+            explanation = self._explain(event)
+        except Exception as error:
+            # The run is worth more than what is said of it.
+            self._warn(Warned(f"Why {event.call.task.fullname} runs cannot be told: {error!r}"))
+            return
+        self._tell(explanation)
+
+    def _explain(self, event: JobMissed) -> Explanation:
+        from taskgraph.provenance.explain import ExplainedJob
+        from taskgraph.provenance.explain_runs import question_of_miss
+
+        job = ExplainedJob(
+            event.call.job_id, self._execution_id, State.RUNNING, datetime.now(UTC), None
+        )
+        return self._explainer.explain([question_of_miss(event, job)])[0]
 
 
 class _Environment:
@@ -415,6 +535,37 @@ def author() -> str:
     return f"{user}@{platform.node()}"
 
 
+def find_record(reader: AnyReader, settings: Settings, text: str) -> Any:
+    """Return the row, or the file with its job, that a text stands for.
+
+    Any: it may be of any table.
+
+    Raises:
+        UnknownRecordError: Nothing is recorded under it.
+        AmbiguousIdError: More than one record starts so.
+    """
+    for root, path in _places_named(settings, text):
+        found = reader.find_file((root, path))
+        if found is not None:
+            return found
+    return reader.find(text)
+
+
+def _places_named(settings: Settings, text: str) -> Iterator[tuple[str, str]]:
+    """Yield the roots and paths under which a file may be recorded, the nearest root first.
+
+    What has neither a folder nor a suffix in its name and is no file here is no path.
+    """
+    if "://" in text or ("/" not in text and "." not in text and not Path(text).exists()):
+        return
+    path = Path(os.path.abspath(text))
+    nearest = sorted(settings.roots.items(), key=lambda each: len(each[1].parts), reverse=True)
+    for root, folder in nearest:
+        if path.is_relative_to(folder):
+            yield root, path.relative_to(folder).as_posix()
+    yield "", path.as_posix()
+
+
 # The functions
 
 
@@ -479,6 +630,24 @@ def plan(expr: Any, config_dir: str | Path | None = None, *, cache: bool = True)
         cache: Whether results of earlier executions might be used.
     """
     return scheduler_for(config_dir).plan(expr, cache=cache)
+
+
+def explain(what: Any, config_dir: str | Path | None = None) -> AnyExplanation:
+    """Explain why something ran, or did not, or what would become of a call now.
+
+    Args:
+        what: A lazy call with values as arguments, a task, an id, a path; see `Scheduler.explain`.
+        config_dir: The folder of settings and database; by default as for `run`.
+
+    Returns:
+        An `Explanation` of one call, or an `ExecutionExplanation` of a whole run.
+
+    Raises:
+        UnknownRecordError: Nothing is recorded under it.
+        AmbiguousIdError: More than one record starts so.
+        ExplanationError: The arguments of a call are calls themselves.
+    """
+    return scheduler_for(config_dir).explain(what)
 
 
 def get_current_scheduler(required: bool = True) -> Scheduler | None:

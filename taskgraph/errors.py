@@ -343,6 +343,18 @@ class UnknownRecordError(TaskgraphError, LookupError):
         )
 
 
+class ExplanationError(TaskgraphError):
+    """Something cannot be explained, or not from these records."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(what, reason)
+        self.what = what
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.what} cannot be explained: {self.reason}"
+
+
 class AmbiguousIdError(TaskgraphError, LookupError):
     """An id prefix stands for more than one record."""
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from taskgraph.hashing import ArgsHash, EvalHash, TaskHash, ValueHash
 from taskgraph.records import ExecutionId, JobId, State
+from taskgraph.tasks.task import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,55 @@ class CacheEntryRefused(NamedTuple):
     reason: str
 
 
+class GivenBy(NamedTuple):
+    """A call that an argument came from: whether it ran, or was taken from the cache."""
+
+    job_id: JobId
+    task: str
+    ran: bool
+
+
+class WeighedValue(NamedTuple):
+    """An argument of a call with its hash and, in order, the calls that it came from."""
+
+    position: int | None
+    key: str | None
+    value_hash: ValueHash
+    value: Any  # the user's
+    given_by: tuple[GivenBy, ...]
+
+
+class WeighedCall(NamedTuple):
+    """A call that was weighed; ``eval_hash`` and ``args_hash`` are None if it has none."""
+
+    job_id: JobId
+    task: Task[..., Any]
+    task_hash: TaskHash
+    eval_hash: EvalHash | None
+    args_hash: ArgsHash | None
+    arguments: tuple[WeighedValue, ...]
+
+
+class JobMissed(NamedTuple):
+    """A call is about to run, for no result could be used; sent only in runs that are explained.
+
+    Attributes:
+        call: The call.
+        caller: The call that wrote it down; its arguments are without the calls they came from.
+        caller_ran: Whether the caller ran, or was taken from the cache.
+        order: Its place among the calls of the caller.
+        miss: Why, as it is recorded with the job.
+        made: The keys of all calls of this execution so far, those of this tick too.
+    """
+
+    call: WeighedCall
+    caller: WeighedCall | None
+    caller_ran: bool
+    order: int | None
+    miss: str | None
+    made: Container[str]
+
+
 class FilesRead(NamedTuple):
     """Files are being read for their hashes: how many bytes of how many so far."""
 
@@ -91,6 +143,7 @@ Event = (
     | JobFailed
     | ResultUnstored
     | CacheEntryRefused
+    | JobMissed
     | FilesRead
     | Warned
 )

@@ -186,8 +186,8 @@ class CallNode(Base):
         Index(None, "eval_hash", "timestamp", "call_hash"),
         # Who made this value?
         Index(None, "value_hash"),
-        # The calls of a task; through them its jobs.
-        Index(None, "task_hash"),
+        # The calls of a task, newest first; through them its jobs.
+        Index(None, "task_hash", "timestamp"),
     )
 
     call_hash: Mapped[str] = mapped_column(Hash16, primary_key=True)

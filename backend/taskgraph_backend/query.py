@@ -19,6 +19,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased, joinedload
 
 from taskgraph.errors import AmbiguousIdError, UnknownRecordError
 from taskgraph_backend import models
+from taskgraph_backend.earlier import EarlierCalls
 from taskgraph_backend.jsontext import storable
 from taskgraph_backend.neighbours import Neighbours
 
@@ -104,7 +105,7 @@ class UpstreamArgument:
     calls: list[models.CallNode] = field(default_factory=list)
 
 
-class Reader(Neighbours):
+class Reader(EarlierCalls, Neighbours):
     """A session for reading that knows its backend.
 
     Args:

@@ -62,7 +62,12 @@ class Ours:
     """taskgraph, as it is."""
 
     def __init__(self) -> None:
-        import taskgraph_backend  # noqa: F401
+        import taskgraph.cli.scripts  # noqa: F401
+        from taskgraph.app import Scheduler
+
+        # Run once, so that all is imported that a run needs; nothing of it is left.
+        with Scheduler(backend="sqlite:///:memory:") as scheduler:
+            scheduler.run([1])
 
     def prepare(self, store: Path, bodies: Bodies) -> None:
         from taskgraph.tasks.registry import TaskRegistry

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +85,7 @@ def _look_up(
     reader: Reader, settings: Settings, record: str | None, limit: int | None
 ) -> tuple[Any, list[Block]]:
     """Return the view of what was asked for, and its page."""
+    from taskgraph.app import find_record
     from taskgraph.errors import UnknownRecordError
     from taskgraph.provenance import reading
     from taskgraph.provenance.render import executions_page
@@ -95,31 +94,7 @@ def _look_up(
         most = limit or _DEFAULT_LIMIT
         listed = reading.list_executions(reader, most + 1)
         return listed[:most], executions_page(listed[:most], is_cut=len(listed) > most)
-    view = reading.look_at(reader, _find(reader, settings, record), limit)
+    view = reading.look_at(reader, find_record(reader, settings, record), limit)
     if view is None:
         raise UnknownRecordError(record)
     return view, reading.page_of(view)
-
-
-def _find(reader: Reader, settings: Settings, record: str) -> Any:
-    """Return the row, or the file with its job, that a text stands for."""
-    for root, path in _places(settings, record):
-        found = reader.find_file((root, path))
-        if found is not None:
-            return found
-    return reader.find(record)
-
-
-def _places(settings: Settings, text: str) -> Iterator[tuple[str, str]]:
-    """Yield the roots and paths under which a file may be recorded, the nearest root first.
-
-    What has neither a folder nor a suffix in its name and is no file here is no path.
-    """
-    if "://" in text or ("/" not in text and "." not in text and not Path(text).exists()):
-        return
-    path = Path(os.path.abspath(text))
-    nearest = sorted(settings.roots.items(), key=lambda each: len(each[1].parts), reverse=True)
-    for root, folder in nearest:
-        if path.is_relative_to(folder):
-            yield root, path.relative_to(folder).as_posix()
-    yield "", path.as_posix()

@@ -47,6 +47,7 @@ COMMANDS: Final[dict[str, _Entry]] = {
     "init": _Entry("taskgraph.cli.init", "Make a folder a project: settings and a database."),
     "run": _Entry("taskgraph.cli.run", "Run a task of a script or module."),
     "plan": _Entry("taskgraph.cli.plan", "Show what a run would do now, and why."),
+    "explain": _Entry("taskgraph.cli.explain", "Explain why something ran, or did not."),
     "log": _Entry("taskgraph.cli.log", "Show what was run, and where values and files came from."),
     "bless": _Entry(
         "taskgraph.cli.bless", "Keep results after a refactor that changes no meaning."
@@ -95,6 +96,7 @@ def cli(ctx: click.Context, config_dir: Path | None, traceback: bool) -> None:
 
     \b
     taskgraph run flow.py main --n 3     run a task of a script
+    taskgraph explain -                  why it ran
     taskgraph log                        what was run
     taskgraph log results/table.csv      which call wrote a file, and from what
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
 from taskgraph.events import (
@@ -21,10 +21,12 @@ from taskgraph.events import (
     JobCached,
     JobDone,
     JobFailed,
+    JobMissed,
     JobsSubmitted,
     ResultUnstored,
     Warned,
 )
+from taskgraph.provenance.page import Block, plain_text, print_on
 from taskgraph.records import State
 
 if TYPE_CHECKING:
@@ -74,6 +76,7 @@ class Counts:
             Warned: self._warned,
             ResultUnstored: self._unstored,
             CacheEntryRefused: self._refused,
+            JobMissed: _skip,
         }
         self.root = ""
         self.began = clock()
@@ -158,11 +161,19 @@ class Counts:
         self.messages.append(f"A stored result of {event.task} was not used: {event.reason}")
 
 
+def _skip(event: JobMissed) -> None:
+    """Count nothing: it is told again when it is submitted."""
+
+
 class Progress(Protocol):
     """An observer that shows what it is told."""
 
     def notify(self, event: Event) -> None:
         """Take note of an event."""
+        ...
+
+    def show(self, blocks: Sequence[Block]) -> None:
+        """Show something besides the progress, at once."""
         ...
 
     def close(self, *, summary: bool = True) -> None:
@@ -202,6 +213,10 @@ class PlainProgress:
                     target=self._write_now_and_then, name="taskgraph-progress", daemon=True
                 )
                 self._thread.start()
+
+    def show(self, blocks: Sequence[Block]) -> None:
+        """Write something besides the counts, at once."""
+        self._write(plain_text(blocks).splitlines())
 
     def close(self, *, summary: bool = True) -> None:
         """Write the counts of each task, and the summary."""
@@ -292,6 +307,10 @@ class LiveProgress:
     def notify(self, event: Event) -> None:
         """Count an event."""
         self.counts.notify(event)
+
+    def show(self, blocks: Sequence[Block]) -> None:
+        """Draw something above the table."""
+        print_on(self._console, blocks)
 
     def close(self, *, summary: bool = True) -> None:
         """Draw the table for the last time, and the summary below it."""

@@ -6,7 +6,7 @@ The result goes to stdout; progress and errors go to stderr.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from types import ModuleType
 
+    from taskgraph.cli.progress import Progress
+    from taskgraph.provenance.explain import Explanation
     from taskgraph.tasks.task import Task
 
 _MOST_CHARACTERS = 4000
@@ -43,6 +45,7 @@ taskgraph run flow.py main --n 3
 )
 @click.option("--no-cache", is_flag=True, help="Run every call, whatever is stored; store as ever.")
 @click.option("--dryrun", is_flag=True, help="Run nothing; say which calls would run first.")
+@click.option("--explain", is_flag=True, help="Say on stderr why each call that runs does so.")
 @click.option("--executor", metavar="NAME", help="Executor of the tasks that name none.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr, errors only.")
 @click.option(
@@ -58,6 +61,7 @@ def command(
     ctx: click.Context,
     no_cache: bool,
     dryrun: bool,
+    explain: bool,
     executor: str | None,
     quiet: bool,
     max_rerun: int | timedelta | None,
@@ -71,7 +75,7 @@ def command(
     if not words or words[0] in ("--help", "-h"):
         return show_tasks(ctx, script, is_asked=bool(words))
     expression = read_call(ctx, script, words)
-    return _run(ctx, expression, overrides, _How(no_cache, dryrun, quiet, max_rerun))
+    return _run(ctx, expression, overrides, _How(no_cache, dryrun, quiet, explain, max_rerun))
 
 
 def show_tasks(ctx: click.Context, script: str, *, is_asked: bool) -> int:
@@ -107,12 +111,18 @@ class _How:
     """How the run was asked for."""
 
     def __init__(
-        self, no_cache: bool, dryrun: bool, quiet: bool, max_rerun: int | timedelta | None
+        self,
+        no_cache: bool,
+        dryrun: bool,
+        quiet: bool,
+        explain: bool,
+        max_rerun: int | timedelta | None,
     ) -> None:
         self.max_rerun = max_rerun
         self.no_cache = no_cache
         self.dryrun = dryrun
         self.quiet = quiet
+        self.explain = explain
 
 
 def _call(task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -139,6 +149,7 @@ def _run(ctx: click.Context, expression: Any, overrides: dict[str, Any], how: _H
             dryrun=how.dryrun,
             cache=not how.no_cache,
             max_rerun=how.max_rerun,
+            explain=_miss_teller(progress) if how.explain else None,
         )
     except DryRunResult as answer:
         if progress:
@@ -164,6 +175,17 @@ def _run(ctx: click.Context, expression: Any, overrides: dict[str, Any], how: _H
     if shown is not None:
         click.echo(shown)
     return ExitCode.OK
+
+
+def _miss_teller(progress: Progress | None) -> Callable[[Explanation], None]:
+    """Return what writes on stderr why calls run, as they do."""
+    from taskgraph.provenance.explain_page import MissTeller
+    from taskgraph.provenance.page import print_page
+
+    teller = MissTeller()
+    if progress is None:
+        return lambda explanation: print_page(teller.blocks(explanation), sys.stderr)
+    return lambda explanation: progress.show(teller.blocks(explanation))
 
 
 def show_result(result: Any) -> str | None:

@@ -14,6 +14,7 @@ from taskgraph.engine.lookup import Lookup
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import Recorder
 from taskgraph.engine.reduction import Graph
+from taskgraph.engine.telling import describe_miss
 from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
 from taskgraph.errors import DryRunResult, ExecutorError
 from taskgraph.events import CacheEntryRefused, Event, JobsSubmitted
@@ -246,6 +247,8 @@ class Dispatcher:
         if self._options.is_dry:
             calls = [each for each in jobs if not isinstance(each.expr, SchedulerExpression)]
             if calls:
+                if self._options.tells_misses:
+                    self._notify_misses(calls)
                 raise DryRunResult([repr(each.expr) for each in calls])
         if self._budget is not None:
             self._budget.charge(jobs)
@@ -255,6 +258,9 @@ class Dispatcher:
             if isinstance(job.expr, SchedulerExpression):
                 self._finisher.begin_generator(job)
                 continue
+            if self._options.tells_misses:
+                # Before its body can change what it was given.
+                self._notify_misses([job])
             name = job.options.get("executor", self._options.default_executor)
             if name not in self._executors:
                 known = ", ".join(sorted(self._executors))
@@ -274,6 +280,10 @@ class Dispatcher:
             self._start_executor(name).submit(calls_of_one)
         if tasks:
             self._notify(JobsSubmitted(tuple(tasks)))
+
+    def _notify_misses(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self._notify(describe_miss(job, self._calls))
 
     def _start_executor(self, name: str) -> Executor:
         executor = self._executors[name]

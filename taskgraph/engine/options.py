@@ -15,12 +15,15 @@ class RunOptions:
 
     ``max_rerun`` is how many calls that were made before may be made again, or how long they may
     have taken; see `taskgraph.engine.budget`.
+    ``tells_misses`` has observers told of each call that is about to run, with all that is needed
+    to explain why; it costs time.
     """
 
     execution_id: ExecutionId
     args: str = "[]"
     use_cache: bool = True
     is_dry: bool = False
+    tells_misses: bool = False
     max_value_size: int | None = None
     default_executor: str = "threads"
     max_rerun: int | timedelta | None = None

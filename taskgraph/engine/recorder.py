@@ -12,6 +12,7 @@ from typing import Any
 
 from taskgraph.engine.jobs import Job, Phase, WeighedArgument
 from taskgraph.engine.reduction import upstream_of
+from taskgraph.expression import SchedulerExpression
 from taskgraph.hashing import (
     ATOMIC_TYPES,
     CallHash,
@@ -125,7 +126,9 @@ class Recorder:
 
     def add_finished(self, job: Job, state: State) -> None:
         """Add a finished job: its row, and the call that it was unless that is recorded already."""
-        self.add_task(job.task, job.task_hash)
+        if not job.is_cached or isinstance(job.expr, SchedulerExpression):
+            # Where a result is recorded, so is the code that gave it; scheduler tasks have none.
+            self.add_task(job.task, job.task_hash)
         owner = job.owner
         while owner is not None and not owner.is_announced:
             self.announce(owner)

@@ -7,7 +7,7 @@ memory only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from taskgraph.engine.jobs import Job, Node, Operation, Phase, Wait
@@ -173,12 +173,19 @@ def inputs_of(node: Node) -> list[Expression]:
 
 
 def upstream_of(given: Any, owner: Job) -> list[CallHash]:
-    """Return the calls that a value came from: those that its expressions reach.
+    """Return the calls that a value came from, of those that have ended.
 
-    Operators are looked through, calls are not. Linear in what is reached, and asked for only when
-    a job is recorded.
+    Asked for only when a job is recorded.
     """
-    found: dict[CallHash, None] = {}
+    found = {job.call_hash: None for job in jobs_behind(given, owner) if job.call_hash is not None}
+    return list(found)
+
+
+def jobs_behind(given: Any, owner: Job) -> Iterator[Job]:
+    """Yield the calls that a value came from: those that its expressions reach, each once.
+
+    Operators are looked through, calls are not. Linear in what is reached.
+    """
     seen: set[int] = set()
     stack = find_expressions(given)
     while stack:
@@ -188,8 +195,6 @@ def upstream_of(given: Any, owner: Job) -> list[CallHash]:
         seen.add(id(expr))
         node = owner.nodes[id(expr)]
         if isinstance(node, Job):
-            if node.call_hash is not None:
-                found[node.call_hash] = None
+            yield node
         else:
             stack += inputs_of(node)
-    return list(found)

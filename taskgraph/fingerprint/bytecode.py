@@ -31,6 +31,7 @@ def outline_compiled(code: types.CodeType) -> Outline:
         optional=(),
         annotation_references=(),
         traps=(),
+        changes=(),
         assigned=(),
         reads_docs="__doc__" in code.co_names,
         reads_annotations="__annotations__" in code.co_names,

@@ -51,7 +51,8 @@ def thaw() -> None:
     global _follower, _holders  # noqa: PLW0603 - one program, one state of it
     with _lock:
         _holders -= 1
-        if not _holders:
+        if not _holders and _follower is not None:
+            _follower.settle()
             _follower = None
 
 

@@ -40,6 +40,7 @@ from taskgraph.fingerprint.scope import (
     module_label,
 )
 from taskgraph.fingerprint.sources import outline_of, outline_of_class, unwrapped
+from taskgraph.fingerprint.state import States, note_change
 from taskgraph.fingerprint.surroundings import digest_file
 from taskgraph.hashing import ATOMIC_TYPES, CONTAINER_TYPES, hash_builtin
 from taskgraph.values.kinds import class_name
@@ -64,6 +65,9 @@ _C_FUNCTIONS: Final = (
 _LIBRARIES: Final = tuple(importlib.machinery.EXTENSION_SUFFIXES)
 # The function itself, as an attribute of what counts by its name.
 _FUNCTION_OF: Final = frozenset({"func", "__wrapped__"})
+_NEVER_STATE: Final = (types.FunctionType, types.ModuleType, type)
+# Where the types are from that only hold what they are given.
+_PLAIN_MODULES: Final = frozenset({"builtins", "collections", "functools", "types"})
 _BUILTIN_TYPES: Final = ATOMIC_TYPES | CONTAINER_TYPES
 
 
@@ -76,20 +80,22 @@ def _namer_of(value: Any) -> Namer | None:
     return next((_namers[base] for base in type(value).__mro__ if base in _namers), None)
 
 
-def describe(piece: Piece, enter: Enter) -> None:
+def describe(piece: Piece, enter: Enter, states: States) -> None:
     """Let a piece say what its object is, and enter what that refers to.
 
     Args:
         piece: The piece.
         enter: Gives the number of the piece for an object, in a role.
+        states: Knows the variables that code changes.
     """
-    _Describer(piece, enter).describe()
+    _Describer(piece, enter, states).describe()
 
 
 class _Describer:
-    def __init__(self, piece: Piece, enter: Enter) -> None:
+    def __init__(self, piece: Piece, enter: Enter, states: States) -> None:
         self._piece = piece
         self._enter = enter
+        self._states = states
 
     def describe(self) -> None:
         value = self._piece.value
@@ -177,13 +183,13 @@ class _Describer:
         shape = shape_of(value, kind_of(value))
         self._piece.shape = shape
         self._children(shape.children)
+        module = type(value).__module__
+        self._piece.is_foreign = module not in _PLAIN_MODULES and not is_own_module_name(module)
 
     def _unhashable(self, value: Any, reason: str) -> None:
         """Count the type alone, and what code of the user's lies right in it."""
-        name = class_name(type(value))
-        self._piece.say("unfollowed", name)
-        self._piece.unfollowed = f"a {name} has no stable hash: {reason}"
-        self._children(own_code_of(value))
+        why = f"a {class_name(type(value))} has no stable hash: {reason}"
+        self._piece.give_up(why, [self._enter(each) for each in own_code_of(value)])
 
     # Things that count by their name
 
@@ -283,6 +289,10 @@ class _Describer:
             chains = list(_through_modules(scope, chains))
         chains = sorted(set(chains))
         piece.say("", *map(".".join, chains))
+        for chain in outline.changes:
+            changed = scope.find(chain)
+            if changed.namespace is not None and not changed.rest:
+                note_change(changed.namespace, changed.name.rpartition(".")[2])
         for chain in chains:
             found = scope.find(chain)
             self._reference(found)
@@ -291,7 +301,8 @@ class _Describer:
                 self._suspect(why, chain, outline)
         for trap in outline.traps:
             sensed = traps.sense(scope, trap)
-            self._children(sensed.reached)
+            for each in sensed.reached:
+                self._reference(each)
             if sensed.why:
                 self._unfollowed(sensed.why, trap.line)
 
@@ -307,6 +318,9 @@ class _Describer:
             if target is MISSING:
                 piece.bindings.append(Binding(PartKind.NAME, found.name, None))
             return
+        if found.namespace is not None and not isinstance(target, _NEVER_STATE):
+            name = found.name.rpartition(".")[2]
+            target = self._states.counted(found.namespace, name, target)
         child = self._enter(target)
         piece.children.append(child)
         if not isinstance(target, types.ModuleType):
@@ -361,19 +375,26 @@ class _Describer:
         piece.say("", *(class_name(each) for each in registered))
         self._children(registered)
         if issubclass(cls, enum.Enum):
-            piece.say("", *cls.__members__)
-            self._children(each._value_ for each in cls.__members__.values())
+            self._members(cls)
             return
         items = [each for each in sorted(vars(cls).items()) if may_differ(*each, outline)]
         piece.say("", *(name for name, _ in items))
         self._bound(PartKind.CONSTANT, f"{label}.", items)
 
+    def _members(self, cls: type[enum.Enum]) -> None:
+        self._piece.say("", *cls.__members__)
+        self._children(each._value_ for each in cls.__members__.values())
+
     def _unwritten_class(self, cls: type, label: str) -> None:
         """Describe a class without a source, as namedtuple() makes it: by what it holds."""
         self._piece.own_part = (PartKind.CLASS, label, "")
+        self._children(base for base in cls.__bases__ if base is not object)
+        if issubclass(cls, enum.Enum):
+            self._piece.say("class", cls.__qualname__)
+            self._members(cls)
+            return
         items = behaviour_items(cls, with_fields=True)
         self._piece.say("class", cls.__qualname__, *(name for name, _ in items))
-        self._children(base for base in cls.__bases__ if base is not object)
         self._bound(PartKind.CONSTANT, f"{label}.", items)
 
     def _behaviour(self, cls: type) -> None:

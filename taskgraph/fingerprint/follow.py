@@ -15,6 +15,7 @@ from typing import Any
 from taskgraph.fingerprint.describe import describe
 from taskgraph.fingerprint.parts import Fingerprint, Part, PartKind, make_part
 from taskgraph.fingerprint.pieces import Binding, Mode, Piece
+from taskgraph.fingerprint.state import States
 from taskgraph.hashing import hash_record
 from taskgraph.values.cycles import hash_graph
 from taskgraph.values.kinds import class_name
@@ -34,9 +35,15 @@ class Follower:
         self._surface: dict[int, str] = {}
         self._fingerprints: dict[int, Fingerprint] = {}
         self._looks_at = Mode.PLAIN
+        self._states = States()
+        self._is_exploring = False
 
     def __len__(self) -> int:
         return len(self._pieces)
+
+    def settle(self) -> None:
+        """Take note, when an execution has ended, of what it left behind in variables."""
+        self._states.settle()
 
     # What is asked
 
@@ -88,12 +95,46 @@ class Follower:
         return known
 
     def _explore(self, value: Any, role: str) -> int:
-        root = self.enter(value, role)
+        if self._is_exploring:
+            # A hook of a value, while it is looked at, asks about code itself.
+            raise RecursionError("the code of a value is asked for while that value is followed")
+        self._is_exploring = True
+        try:
+            return self._explore_from(self.enter(value, role))
+        finally:
+            self._is_exploring = False
+
+    def _explore_from(self, root: int) -> int:
+        foreign: list[Piece] = []
         while self._waiting:
             piece = self._pieces[self._waiting.pop()]
-            describe(piece, self.enter)
+            describe(piece, self.enter, self._states)
             self._looks_at |= piece.looks_at
+            if piece.is_foreign:
+                foreign.append(piece)
+        for piece in foreign:
+            self._give_up_if_unstable(piece)
         return root
+
+    def _give_up_if_unstable(self, piece: Piece) -> None:
+        """Let the type alone count of an object from outside that holds what has no stable hash.
+
+        A lock in it says that it is a thing that works, a pool or a connection, and what else it
+        holds is of no more meaning. Objects of the user's own classes count as far as they can.
+        """
+        waiting = list(piece.children)
+        seen: set[int] = set()
+        while waiting:
+            each = waiting.pop()
+            inner = self._pieces[each]
+            if each in seen or inner.is_code:
+                continue
+            seen.add(each)
+            if inner.unfollowed:
+                kept = [child for child in piece.children if self._pieces[child].is_code]
+                piece.give_up(inner.unfollowed, kept)
+                return
+            waiting += inner.children
 
     def _reached(self, root: int) -> list[int]:
         """Return all pieces below one, in the order in which a reader would meet them."""

@@ -20,10 +20,12 @@ from xxhash import xxh3_128_hexdigest
 from taskgraph.hashing import MARSHAL_VERSION
 
 #: Counts in the memory of outlines: another encoding is another outline.
-ENCODING: Final = 2
+ENCODING: Final = 1
 
 Chain = tuple[str, ...]
 
+#: Before level, module and name of an import within the code.
+IMPORTED: Final = "@import:"
 #: Before a name that was declared global, whatever the functions around it call so.
 GLOBAL: Final = "@global:"
 
@@ -60,10 +62,11 @@ class Outline(NamedTuple):
         decorators: For each decorator of its own: its hash, what is called, what it refers to.
         inner_decorators: What the decorators of functions further inside are called.
         references: The names that it reaches out to, with attributes: ``("np", "mean")``. An import
-            within the code is written in place of the name that it binds, as ``"@0:numpy:mean"``.
+            within the code stands in place of the name that it binds: ``"@import:0:np:mean"``.
         optional: References that may be to names of a class body instead.
         annotation_references: The names in annotations, likewise.
         traps: What may reach further than names tell.
+        changes: Variables outside of it that it changes: ``("log",)`` for ``log.append(x)``.
         assigned: Of a class: the names that its body assigns to.
         reads_docs: Whether something in it looks at docstrings.
         reads_annotations: Whether something in it looks at annotations.
@@ -83,6 +86,7 @@ class Outline(NamedTuple):
     optional: tuple[Chain, ...]
     annotation_references: tuple[Chain, ...]
     traps: tuple[Trap, ...]
+    changes: tuple[Chain, ...]
     assigned: tuple[str, ...]
     reads_docs: bool
     reads_annotations: bool
@@ -97,6 +101,14 @@ _fields: dict[type[ast.AST], tuple[str, ...]] = {}
 # names stand for what they seem to is found out by who follows.
 _IMPORTERS: Final = frozenset({"__import__", "import_module"})
 _ACCESSORS: Final = frozenset({"getattr", "hasattr", "setattr", "delattr", "vars"})
+# Methods that change what they are called on.
+_CHANGERS: Final = frozenset(
+    {
+        *("append", "appendleft", "extend", "extendleft", "insert", "pop", "popleft", "popitem"),
+        *("remove", "discard", "clear", "add", "update", "setdefault", "sort", "reverse"),
+        *("subtract", "rotate", "difference_update", "intersection_update"),
+    }
+)
 TRAP_ATTRIBUTES: Final = frozenset(
     {"__subclasses__", "__globals__", "__code__", "f_globals", "f_builtins"}
 )
@@ -164,6 +176,7 @@ class _Piece:
         self.annotation_names: set[Chain] = set()
         self.inner_decorators: set[Chain] = set()
         self.traps: list[Trap] = []
+        self.changes: set[Chain] = set()
         self.assigned: list[str] = []
         self.reads_docs = False
         self.reads_annotations = False
@@ -253,6 +266,7 @@ class Reader:
             optional=tuple(sorted(optional)),
             annotation_references=tuple(sorted(piece.annotation_names)),
             traps=tuple(piece.traps),
+            changes=tuple(sorted(piece.changes)),
             assigned=tuple(dict.fromkeys(piece.assigned)),
             reads_docs=piece.reads_docs,
             reads_annotations=piece.reads_annotations,
@@ -276,6 +290,7 @@ class Reader:
         around.inner_decorators |= piece.inner_decorators
         shift = piece.first - around.first
         around.traps += [each._replace(line=each.line + shift) for each in piece.traps]
+        around.changes |= piece.changes
         around.reads_docs |= piece.reads_docs
         around.reads_annotations |= piece.reads_annotations
         # Names of a class body are not seen from the functions in it.
@@ -493,6 +508,7 @@ class Reader:
         scope.bind(name)
         if name in scope.is_global:
             scope.used.add((name,))
+            self._piece.changes.add((name,))
         self._piece.assigned.append(name)
 
     def _use(self, chain: Chain) -> None:
@@ -519,6 +535,7 @@ class Reader:
         if chain and self._is_outward(chain[0]):
             # An assignment to an attribute of something that is not local.
             piece.traps.append(Trap(chain[:-1], (), "assignment", node.lineno - piece.first))
+            piece.changes.add(chain[:-1])
             piece.tokens += ("assignment", *chain, len(chain))
             return
         piece.tokens += ("Attribute", node.attr)
@@ -535,9 +552,21 @@ class Reader:
     def _call(self, node: ast.AST) -> None:
         assert isinstance(node, ast.Call)
         chain = _chain_of(node.func)
+        if len(chain) > 1 and chain[-1] in _CHANGERS:
+            self._change(chain[:-1])
         may_trap = bool(chain) and (chain[-1] in _IMPORTERS or chain[-1] in _ACCESSORS)
         if not may_trap or not self._trap_call(chain, node):
             self._plain(node)
+
+    def _subscript(self, node: ast.AST) -> None:
+        assert isinstance(node, ast.Subscript)
+        if not isinstance(node.ctx, ast.Load):
+            self._change(_chain_of(node.value))
+        self._plain(node)
+
+    def _change(self, chain: Chain) -> None:
+        if chain and self._is_outward(chain[0]):
+            self._piece.changes.add(chain)
 
     def _trap_call(self, chain: Chain, node: ast.Call) -> bool:
         """Note a call that may reach anything; returns whether the call was read as well."""
@@ -548,7 +577,7 @@ class Reader:
             what = "call"
             if _is_absolute_name(first):
                 assert isinstance(first, ast.Constant)
-                self._scope.used.add((f"@0:{first.value!s}:",))
+                self._scope.used.add((f"{IMPORTED}0:{first.value!s}:",))
                 what = "import"
             self._piece.traps.append(Trap(chain, (), what, line))
             return False
@@ -625,16 +654,16 @@ class Reader:
         assert isinstance(node, ast.Import)
         for each in node.names:
             if each.asname is not None:
-                self._bind_import(each.asname, f"@0:{each.name}:")
+                self._bind_import(each.asname, f"{IMPORTED}0:{each.name}:")
             else:
                 top = each.name.partition(".")[0]
-                self._bind_import(top, f"@0:{top}:")
+                self._bind_import(top, f"{IMPORTED}0:{top}:")
         self._plain(node)
 
     def _import_from(self, node: ast.AST) -> None:
         assert isinstance(node, ast.ImportFrom)
         for each in node.names:
-            source = f"@{node.level}:{node.module or ''}:{each.name}"
+            source = f"{IMPORTED}{node.level}:{node.module or ''}:{each.name}"
             self._bind_import(each.asname or each.name, source)
         self._plain(node)
 
@@ -721,6 +750,7 @@ _HANDLERS: Final[dict[type[ast.AST], Callable[[Reader, ast.AST], None]]] = {
     ast.Name: Reader._name,
     ast.Attribute: Reader._attribute,
     ast.Call: Reader._call,
+    ast.Subscript: Reader._subscript,
     ast.ListComp: Reader._comprehension,
     ast.SetComp: Reader._comprehension,
     ast.DictComp: Reader._comprehension,

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from taskgraph.fingerprint.parts import Part, PartKind, make_part
 from taskgraph.hashing import hash_record, hash_shape
-from taskgraph.values.kinds import Shape
+from taskgraph.values.kinds import Shape, class_name
 
 
 class Mode:
@@ -36,6 +36,7 @@ class Piece:
         value: The object; kept, so that it is known by its identity.
         role: How it is looked at: ``""``, ``task`` or ``behaviour``.
         is_code: Whether it stands for code rather than for a value.
+        is_foreign: Whether it is an object of a class from outside.
         label: What it is called.
         fields: What it says of itself, besides what it refers to.
         docs: What else it says if docstrings count.
@@ -56,6 +57,7 @@ class Piece:
         "docs",
         "fields",
         "is_code",
+        "is_foreign",
         "label",
         "looks_at",
         "other_parts",
@@ -70,6 +72,7 @@ class Piece:
         self.value = value
         self.role = role
         self.is_code = False
+        self.is_foreign = False
         self.label = ""
         self.fields: tuple[str | int | None, ...] = ()
         self.docs = ""
@@ -90,6 +93,13 @@ class Piece:
         """Make it a piece of code of this name."""
         self.is_code = True
         self.label = label
+
+    def give_up(self, why: str, children: list[int]) -> None:
+        """Let the type alone count, and what code lies in the object."""
+        self.shape = None
+        self.fields = ("unfollowed", class_name(type(self.value)))
+        self.unfollowed = why
+        self.children = children
 
     def counted(self, mode: int) -> tuple[str | int | None, ...]:
         """Return what the piece says of itself in a mode."""

@@ -7,9 +7,10 @@ import importlib
 import importlib.util
 import sys
 import types
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from taskgraph.fingerprint.outline import GLOBAL, Chain
+from taskgraph.fingerprint.outline import GLOBAL, IMPORTED, Chain
 from taskgraph.fingerprint.own import is_own_code
 from taskgraph.fingerprint.parts import PartKind
 from taskgraph.fingerprint.project import is_own_file, is_own_module
@@ -37,12 +38,14 @@ class Found(NamedTuple):
         rest: The attributes that are taken of it.
         name: What to call it: by the module that the name is in, or by the function around.
         kind: Which kind of part its value is.
+        namespace: Where it is a variable, if it is one of a module.
     """
 
     target: Any
     rest: Chain
     name: str
     kind: PartKind
+    namespace: Mapping[str, Any] | None = None
 
 
 _BUILTINS: Final = frozenset(vars(builtins))
@@ -91,7 +94,10 @@ class Scope:
             return Found(MISSING, (), "", PartKind.NAME)
         found, name, kind = self._root(chain[0])
         rest = chain[1:]
-        while rest and isinstance(found, types.ModuleType):
+        namespace = None
+        if kind is PartKind.CONSTANT and not chain[0].startswith(IMPORTED):
+            namespace = self._globals
+        while rest and isinstance(found, types.ModuleType) and rest[0] != "__dict__":
             inner = _attribute(found, rest[0])
             if not is_own_module(found) and not into_modules and not is_own_code(inner):
                 if not isinstance(inner, types.ModuleType):
@@ -99,12 +105,13 @@ class Scope:
             else:
                 name = f"{module_label(found.__name__, _file_of(found))}.{rest[0]}"
                 kind = PartKind.CONSTANT
+                namespace = vars(found)
             found, rest = inner, rest[1:]
-        return Found(found, rest, name, kind)
+        return Found(found, rest, name, kind, namespace)
 
     def _root(self, root: str) -> tuple[Any, str, PartKind]:
         if root[0] == "@":
-            if not root.startswith(GLOBAL):
+            if root.startswith(IMPORTED):
                 return (*self._imported(root), PartKind.CONSTANT)
             root = root.removeprefix(GLOBAL)
         elif root in self._closure:
@@ -116,7 +123,7 @@ class Scope:
 
     def _imported(self, root: str) -> tuple[Any, str]:
         """Return what an import within the code gives; the user's modules are imported for it."""
-        level, module, attribute = root[1:].split(":")
+        level, module, attribute = root.removeprefix(IMPORTED).split(":")
         try:
             full = self._absolute(int(level), module)
             found = _import(full)

@@ -90,7 +90,7 @@ def outline_of_class(cls: type) -> Outline | None:
 
 
 def _find_class(cls: type) -> Outline | None:
-    """Return the only outline of this name that holds all methods of the class."""
+    """Return the only outline of this name that holds most methods of the class."""
     methods = [each.__code__ for each in own_functions(cls)]
     names = dict.fromkeys(code.co_filename for code in methods)
     module = sys.modules.get(cls.__module__)
@@ -98,27 +98,29 @@ def _find_class(cls: type) -> Outline | None:
     if own_file:
         names.setdefault(own_file)
     for name in names:
-        fits = [
-            each
-            for each in _file(name).classes.get(cls.__qualname__, ())
-            if all(_lies_in(code, each, name) for code in methods if code.co_filename == name)
-        ]
-        if len(fits) == 1:
+        of_file = [code for code in methods if code.co_filename == name]
+        found = _file(name).classes.get(cls.__qualname__, ())
+        inside = {each: [code for code in of_file if _lies_in(code, each)] for each in found}
+        most = max(map(len, inside.values()), default=0)
+        fits = [each for each, codes in inside.items() if len(codes) == most]
+        if len(fits) == 1 and all(map(_outline_of_code, inside[fits[0]])):
             return fits[0]
     return None
 
 
-def _lies_in(code: CodeType, outline: Outline, filename: str) -> bool:
-    if not outline.first <= code.co_firstlineno <= outline.last:
-        return True  # defined elsewhere and put into the class: it is followed by itself
-    return code.co_filename == filename and _outline_of_code(code) is not None
+def _lies_in(code: CodeType, outline: Outline) -> bool:
+    # What does not was defined elsewhere and put into the class: it is followed by itself.
+    return outline.first <= code.co_firstlineno <= outline.last
 
 
 def own_functions(cls: type) -> Iterator[FunctionType]:
     """Yield the functions in the body of a class, unwrapped from properties and their like."""
     for attribute in list(vars(cls).values()):
         for each in unwrapped(attribute):
-            if isinstance(each, FunctionType) and each.__module__ == cls.__module__:
+            # Not those that decorators made elsewhere, whatever they say of themselves.
+            if isinstance(each, FunctionType) and (
+                each.__globals__.get("__name__") == each.__module__ == cls.__module__
+            ):
                 yield each
 
 

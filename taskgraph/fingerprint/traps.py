@@ -67,7 +67,7 @@ class Sensed(NamedTuple):
     """
 
     why: str = ""
-    reached: tuple[Any, ...] = ()
+    reached: tuple[Found, ...] = ()
 
 
 def sense(scope: Scope, trap: Trap) -> Sensed:
@@ -130,13 +130,12 @@ def _sense_call_on(scope: Scope, trap: Trap) -> Sensed:
     # Objects and classes are followed as a whole; to change a class is another matter.
     is_change = called.name in {"builtins.setattr", "builtins.delattr"}
     if is_change and isinstance(target.target, type) and not target.rest:
-        return Sensed(f"{target.name}: {why}", (target.target,))
+        return Sensed(f"{target.name}: {why}", (target,))
     return Sensed("", _unless_module(target))
 
 
-def _unless_module(found: Found) -> tuple[Any, ...]:
-    is_mark = found.target is MISSING or found.target is UNBOUND or found.target is BUILTIN
-    return () if is_mark or isinstance(found.target, types.ModuleType) else (found.target,)
+def _unless_module(found: Found) -> tuple[Found, ...]:
+    return () if isinstance(found.target, types.ModuleType) else (found,)
 
 
 def _name_of(value: Any) -> str:

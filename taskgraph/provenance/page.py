@@ -135,13 +135,20 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Diff:
+    """A unified diff of code."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """A line by itself."""
 
     line: Line
 
 
-Block = Heading | Facts | Grid | Tree | Source | Note
+Block = Heading | Facts | Grid | Tree | Source | Diff | Note
 
 
 # Printing
@@ -161,6 +168,7 @@ _STYLES: Final = {
     "strong": "bold",
     "": "",
 }
+_DIFF_STYLES: Final = (("+", "green"), ("-", "red"), ("@@", "cyan"))
 _GAP: Final = 2  # between two columns
 # A tree deeper than this is drawn no further to the right.
 _MOST_GUIDES: Final = 24
@@ -169,7 +177,9 @@ _MOST_GUIDES: Final = 24
 def print_page(blocks: Iterable[Block], stream: TextIO) -> None:
     """Write a page to a stream in the way that fits it."""
     if stream.isatty() and os.environ.get("TERM") != "dumb":
-        _print_rich(list(blocks), stream)
+        from rich.console import Console
+
+        print_on(Console(file=stream, highlight=False, emoji=False, markup=False), list(blocks))
     else:
         stream.write(plain_text(blocks))
 
@@ -190,7 +200,7 @@ def _plain_lines(block: Block) -> list[str]:
             return [block.line.text]
         case Note():
             return [block.line.text]
-        case Source():
+        case Source() | Diff():
             return [f"    {each}" for each in clean_source(block.text).splitlines()]
         case Facts():
             width = max((len(label) for label, _ in block.rows), default=0)
@@ -220,10 +230,8 @@ def _aligned(rows: Sequence[Sequence[str]], rights: Sequence[bool]) -> list[str]
     ]
 
 
-def _print_rich(blocks: Sequence[Block], stream: TextIO) -> None:
-    from rich.console import Console
-
-    console = Console(file=stream, highlight=False, emoji=False, markup=False)
+def print_on(console: Console, blocks: Sequence[Block]) -> None:
+    """Draw a page on a terminal, above what is drawn there anew all the time."""
     for index, block in enumerate(blocks):
         if isinstance(block, Heading) and index:
             console.print()
@@ -236,8 +244,8 @@ def _drawn(block: Block, console: Console) -> RenderableType:
             return _text(block.line, "dim" if block.is_part else "")
         case Note():
             return _text(block.line)
-        case Source():
-            return _source(block)
+        case Source() | Diff():
+            return _source(block) if isinstance(block, Source) else _diff(block)
         case Facts():
             return _facts(block)
         case Grid():
@@ -261,6 +269,18 @@ def _source(block: Source) -> RenderableType:
 
     code = Syntax(clean_source(block.text), "python", theme="ansi_dark", background_color="default")
     return Padding(code, (0, 0, 0, 2))
+
+
+def _diff(block: Diff) -> RenderableType:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    text = Text()
+    for each in clean_source(block.text).splitlines():
+        style = next((style for start, style in _DIFF_STYLES if each.startswith(start)), "")
+        text.append(f"{each}\n", style=style)
+    text.rstrip()
+    return Padding(text, (0, 0, 0, 4))
 
 
 def _facts(block: Facts) -> RenderableType:

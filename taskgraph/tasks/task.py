@@ -181,11 +181,12 @@ class Task(Generic[P, R]):
                 # With a version in place of the code, nobody looks at what that imports.
                 code = () if self.version is not None else self.fingerprint.parts
                 parts += package_parts(packages, code)
-            if tools := options.get("tools"):
-                parts += tool_parts(tools)
         except LookupError as error:
-            option = "tools" if "executable" in str(error) else "packages"
-            raise TaskOptionError(self.fullname, option, str(error)) from error
+            raise TaskOptionError(self.fullname, "packages", str(error)) from error
+        try:
+            parts += tool_parts(options.get("tools") or ())
+        except LookupError as error:
+            raise TaskOptionError(self.fullname, "tools", str(error)) from error
         parts += [make_part(PartKind.OPTION, n, repr(value)) for n, value in meaning_of(options)]
         return parts
 

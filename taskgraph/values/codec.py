@@ -21,6 +21,7 @@ from taskgraph.hashing import ATOMIC_TYPES, ContentDigest, ValueHash, digest_byt
 from taskgraph.values.kinds import ValueKind, class_name, overrides
 from taskgraph.values.places import Place, current_places
 from taskgraph.values.registry import kind_named, kind_of
+from taskgraph.values.walk import MAX_NESTING
 
 PICKLE = "pickle"
 CLOUDPICKLE = "cloudpickle"
@@ -160,6 +161,68 @@ def decode(
         raise DamagedValueError(value_hash, reason) from error
 
 
+# Builtins and modules of the standard library that hold data and do nothing.
+_HARMLESS = frozenset(
+    {
+        "array",
+        "collections",
+        "copyreg",
+        "datetime",
+        "decimal",
+        "fractions",
+        "ipaddress",
+        "pathlib",
+        "uuid",
+        "zoneinfo",
+    }
+)
+# Packages whose values are data that this library knows how to take apart.
+_KNOWN_PACKAGES = frozenset({"numpy", "pandas", "polars", "pyarrow", "taskgraph"})
+_HARMLESS_BUILTINS = frozenset(
+    {"bytearray", "complex", "frozenset", "list", "range", "set", "slice", "dict", "tuple"}
+    | {"int", "float", "str", "bytes", "bool", "object", "type", "Ellipsis", "NotImplemented"}
+)
+
+
+class _Outliner(pickle.Unpickler):
+    """Makes stand-ins for all objects of classes that are not plain data: no code of theirs runs.
+
+    It is not a sandbox: the bytes must be trusted as those of `decode` must be.
+    """
+
+    def find_class(self, module_name: str, global_name: str) -> Any:
+        if module_name == "builtins" and global_name in _HARMLESS_BUILTINS:
+            return super().find_class(module_name, global_name)
+        if module_name in _HARMLESS or module_name.partition(".")[0] in _KNOWN_PACKAGES:
+            return super().find_class(module_name, global_name)
+        from taskgraph.values.standins import stand_in_for
+
+        return stand_in_for(module_name, global_name)
+
+
+def decode_outline(
+    value_hash: ValueHash, format: str, payload: bytes, content_digest: ContentDigest
+) -> Any:
+    """Make a pickled value again with stand-ins for the objects in it, to look at and compare.
+
+    Where `decode` needs the classes of a value to be importable, this needs none of them.
+
+    Raises:
+        DamagedValueError: These are other bytes, or no pickle, or they hold what has no outline.
+    """
+    if digest_bytes(payload) != content_digest:
+        raise DamagedValueError(value_hash, "its bytes are not those that were written")
+    if format != PICKLE:
+        raise DamagedValueError(value_hash, f"values stored as {format} have no outline")
+    try:
+        value = _Outliner(io.BytesIO(payload)).load()
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise DamagedValueError(value_hash, f"it has no outline ({_describe(error)})") from error
+    return value.value if type(value) is Flat else value
+
+
 def dumps(value: Any, *, main_by_value: bool | None = None) -> bytes:
     """Return bytes that another process can make the value from.
 
@@ -240,6 +303,8 @@ class _DeepPickler(_PythonPickler):  # type: ignore[misc]
         while stack:
             for inner in stack[-1]:
                 if not self._write_known(inner):
+                    if len(stack) > MAX_NESTING:
+                        raise pickle.PicklingError("it is nested without end")
                     stack.append(self._steps(inner))
                     break
             else:
@@ -420,6 +485,7 @@ __all__ = [
     "CLOUDPICKLE",
     "PICKLE",
     "decode",
+    "decode_outline",
     "dumps",
     "encode",
     "encode_plain",

@@ -23,7 +23,9 @@ class EstimatorKind(ValueKind):
 
         cls: Any = type(value)
         state = vars(value)
-        if cls.__getstate__ is not BaseEstimator.__getstate__:
+        if cls.__reduce_ex__ is not object.__reduce_ex__ or cls.__reduce__ is not object.__reduce__:
+            return objects.OBJECT.shape(value)
+        if not objects.leaves_state_to(cls, BaseEstimator):
             # A class that leaves something out does so for a reason.
             state = objects.default_state(value)
         if type(state) is not dict:
@@ -55,8 +57,8 @@ class ModelKind(ValueKind):
         """Return the class and the names, with the values inside."""
         from pydantic import BaseModel
 
-        cls: Any = type(value)
-        if cls.__getstate__ is not BaseModel.__getstate__:
+        cls = type(value)
+        if not objects.leaves_state_to(cls, BaseModel):
             return objects.OBJECT.shape(value)
         derived = objects.derived_names(cls)
         fields = {n: v for n, v in sorted(vars(value).items()) if n not in derived}

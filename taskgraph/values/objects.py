@@ -112,6 +112,13 @@ def reduces_by_default(cls: type) -> bool:
     return not hasattr(cls, "__getnewargs_ex__")
 
 
+def leaves_state_to(cls: type, base: type) -> bool:
+    """Tell whether a class says nothing of its own about its state, beyond what a base says."""
+    names = ("__reduce_ex__", "__reduce__", "__getstate__")
+    is_same = all(getattr(cls, name) is getattr(base, name) for name in names)
+    return is_same and cls not in copyreg.dispatch_table
+
+
 class ObjectKind(ValueKind):
     """Objects of any class: by class and by what pickle would write of them."""
 
@@ -359,6 +366,7 @@ __all__ = [
     "default_kind",
     "default_state",
     "derived_names",
+    "leaves_state_to",
     "reduces_by_default",
     "refuse",
     "shape_reduced",

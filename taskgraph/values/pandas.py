@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from taskgraph.values import objects
-from taskgraph.values.kinds import Shape, ValueKind, class_path
+from taskgraph.values import objects, pandas_format
+from taskgraph.values.kinds import Shape, ValueKind, class_name, class_path
 from taskgraph.values.preview import preview
 from taskgraph.values.registry import register
 
@@ -68,12 +68,14 @@ class FrameKind(ValueKind):
 
     def type_name(self, value: Any) -> str:
         """Return the name of this kind, or that of a subclass."""
-        return self.name if type(value) is pd.DataFrame else super().type_name(value)
+        return self.name if type(value) is pd.DataFrame else class_name(type(value))
 
     def shape(self, value: Any) -> Shape:
         """Return the size, with labels and columns inside."""
         names, extras = _extras(value)
-        columns = [_array_of(value.iloc[:, i]) for i in range(value.shape[1])]
+        # Of a frame with nothing besides: pandas copies the attributes for each column taken.
+        bare = pd.DataFrame(value, copy=False)
+        columns = [_array_of(bare.iloc[:, i]) for i in range(bare.shape[1])]
         state = (
             _own_class(type(value)),
             tuple(value.shape),
@@ -84,6 +86,15 @@ class FrameKind(ValueKind):
         last = [".attrs", *(f".{name}" for name in names)]
         labels = _Labels([".index", ".columns"], value.columns, last)
         return Shape(self.name, state, inside, labels)
+
+    def encode(self, value: Any) -> tuple[str, bytes] | None:
+        """Return the frame in Arrow's format; None if it would not come back exactly."""
+        payload = pandas_format.write(value) if type(value) is pd.DataFrame else None
+        return None if payload is None else (pandas_format.FORMAT, payload)
+
+    def decode(self, format: str, payload: bytes) -> Any:
+        """Read a frame; never unpickles."""
+        return _read(self.name, format, payload)
 
     def preview(self, value: Any) -> str:
         """Return the size and the first columns."""
@@ -101,7 +112,7 @@ class SeriesKind(ValueKind):
 
     def type_name(self, value: Any) -> str:
         """Return the name of this kind, or that of a subclass."""
-        return self.name if type(value) is pd.Series else super().type_name(value)
+        return self.name if type(value) is pd.Series else class_name(type(value))
 
     def shape(self, value: Any) -> Shape:
         """Return the length, with name, labels and content inside."""
@@ -111,6 +122,18 @@ class SeriesKind(ValueKind):
         inside = [value.name, value.index, _array_of(value), dict(value.attrs), *extras]
         labels = [".name", ".index", "", ".attrs", *(f".{name}" for name in names)]
         return Shape(self.name, state, inside, labels.__getitem__)
+
+    def encode(self, value: Any) -> tuple[str, bytes] | None:
+        """Return a frame of one column in Arrow's format; None if it would not come back."""
+        has_more = value.attrs or not value.flags.allows_duplicate_labels
+        if type(value) is not pd.Series or type(value.name) is not str or has_more:
+            return None
+        payload = pandas_format.write(value.to_frame())
+        return None if payload is None else (pandas_format.FORMAT, payload)
+
+    def decode(self, format: str, payload: bytes) -> Any:
+        """Read a series; never unpickles."""
+        return _read(self.name, format, payload).iloc[:, 0].copy()
 
     def preview(self, value: Any) -> str:
         """Return name, dtype, length and the first items."""
@@ -140,6 +163,12 @@ class IndexKind(ValueKind):
     def preview(self, value: Any) -> str:
         """Return class, dtype, length and the first labels."""
         return _show_items(value, "")
+
+
+def _read(name: str, format: str, payload: bytes) -> Any:
+    if format != pandas_format.FORMAT:
+        raise ValueError(f"{name} is stored as {pandas_format.FORMAT}, not as {format}")
+    return pandas_format.read(payload)
 
 
 def _show_items(value: Any, name: str) -> str:

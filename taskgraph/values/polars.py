@@ -80,7 +80,9 @@ def contents(series: Any) -> Iterator[Buffer]:
         yield _fixed(series)
     else:
         # Text; and what is told apart by its text: categories, decimals, very large integers.
-        yield from _byte_contents([each.encode() for each in series.cast(pl.String).to_list()])
+        text = series.cast(pl.String)
+        yield _fixed(text.str.len_bytes().cast(pl.Int64))
+        yield (text.str.join("").item() or "").encode() if len(text) else b""
 
 
 def _byte_contents(items: list[bytes]) -> Iterator[Buffer]:

@@ -71,17 +71,18 @@ class ModuleKind(ValueKind):
 
     def shape(self, value: Any) -> Shape:
         """Return the class and the names, with what these name inside."""
-        cls: Any = type(value)
-        if cls.__getstate__ is not object.__getstate__:
-            return objects.OBJECT.shape(value)
+        cls = type(value)
         attributes = vars(value)
+        is_usual = all(part in attributes for part in _PARTS)
+        if not is_usual or not objects.leaves_state_to(cls, torch.nn.Module):
+            return objects.OBJECT.shape(value)
         derived = objects.derived_names(cls)
         own = sorted(
             name
             for name, held in attributes.items()
             if name not in _PARTS and name not in derived and not _is_inner(name, held)
         )
-        names, inside = list(own), [attributes[name] for name in own]
+        names, inside = list(own), [_without_numbers(name, attributes[name]) for name in own]
         counts = [len(own)]
         for part in _PARTS:
             # In order: that of modules in a Sequential is what it does.
@@ -100,10 +101,16 @@ class ModuleKind(ValueKind):
 
 def _is_inner(name: str, held: Any) -> bool:
     """Tell whether an attribute is torch's own affair; hooks are, unless there are any."""
-    if name == "_non_persistent_buffers_set":
-        return True
-    is_hooks = name.startswith("_") and "hooks" in name
-    return is_hooks and not held
+    return name == "_non_persistent_buffers_set" or (_are_hooks(name, held) and not held)
+
+
+def _are_hooks(name: str, held: Any) -> bool:
+    return name.startswith("_") and "hooks" in name and isinstance(held, dict)
+
+
+def _without_numbers(name: str, held: Any) -> Any:
+    """Return hooks as a list: how they are numbered depends on what this process did before."""
+    return list(held.values()) if _are_hooks(name, held) else held
 
 
 def _own_class(cls: type) -> tuple[str, ...]:

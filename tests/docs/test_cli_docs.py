@@ -12,7 +12,7 @@ import pytest
 from taskgraph.cli.main import COMMANDS, cli
 from taskgraph.cli.options import ExitCode
 from taskgraph.config import setting_names
-from taskgraph.provenance import views
+from taskgraph.provenance import explain, views
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "reference"
 PAGE = (DOCS / "cli.md").read_text(encoding="utf-8")
@@ -66,9 +66,17 @@ def test_each_setting_is_documented(name: str) -> None:
 
 
 def test_each_key_of_json_is_documented() -> None:
-    kinds = [kind for kind in vars(views).values() if dataclasses.is_dataclass(kind)]
+    rooms = [*vars(views).values(), *vars(explain).values()]
+    kinds = [kind for kind in rooms if dataclasses.is_dataclass(kind)]
     keys = {field.name for kind in kinds for field in dataclasses.fields(kind)}
 
     missing = [key for key in sorted(keys) if f"`{key}`" not in PAGE]
 
     assert missing == []
+
+
+@pytest.mark.parametrize("kind", list(explain.ChangeKind))
+def test_each_kind_of_change_is_documented(kind: explain.ChangeKind) -> None:
+    rows = [line.split("|")[1] for line in PAGE.splitlines() if line.count("|") == 3]
+
+    assert any(f"`{kind.value}`" in row for row in rows)

@@ -19,6 +19,7 @@ PUBLIC = [
     "__version__",
     "catch",
     "cond",
+    "explain",
     "get_current_namespace",
     "get_current_scheduler",
     "get_task_registry",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import pickle
 import sys
@@ -10,7 +11,8 @@ import sys
 # The other process has the libraries before us, and from the last to the first.
 if sys.argv[1:] == ["other"]:
     for name in ("sklearn", "scipy.sparse", "pydantic", "pyarrow", "polars", "pandas", "numpy"):
-        importlib.import_module(name)
+        if importlib.util.find_spec(name.partition(".")[0]) is not None:
+            importlib.import_module(name)
 
 from taskgraph.values.weigh import hash_value
 from tests.properties.recipes import build

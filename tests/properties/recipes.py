@@ -101,6 +101,24 @@ class ByHand:
         return self.stands
 
 
+def ring(size: int) -> list[Any]:
+    """Return lists with numbers that hold each other in a ring."""
+    first: list[Any] = [0]
+    last = first
+    for number in range(1, size):
+        last.append([number])
+        last = last[-1]
+    last.append(first)
+    return first
+
+
+def friends() -> Plain:
+    """Return an object in a set that is in its friends' sets."""
+    one, two, three = Plain(name="one"), Plain(name="two"), Plain(name="three")
+    one.others, two.others, three.others = {two, three}, {one}, {one, two}
+    return one
+
+
 SUBCLASSES = {"int": MyInt, "str": MyStr, "list": MyList, "dict": MyDict, "set": MySet}
 ERRORS = (ValueError, KeyError, AttributeError, NameError, ImportError, OSError)
 NUMBERS: dict[Any, Any] = {}

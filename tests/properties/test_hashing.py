@@ -161,6 +161,13 @@ class Server:
     """One process that hashes batches of recipes."""
 
     def __init__(self, seed: str, variant: str, python: str = sys.executable) -> None:
+        # Other Pythons need to have xxhash and numpy only.
+        names = "attrs, pandas, polars, pyarrow, pydantic, scipy, sklearn"
+        command = [python, "-c", f"import {names}"]
+        self.has_libraries = (
+            python == sys.executable
+            or subprocess.run(command, capture_output=True, check=False).returncode == 0
+        )
         self.process = subprocess.Popen(
             [python, "-m", "tests.properties.hash_server", variant],
             cwd=ROOT,

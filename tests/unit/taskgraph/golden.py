@@ -8,9 +8,12 @@ A vector that changes is a new cache for every user. Never edit one: find out wh
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from typing import Any
 
+# Where these are not installed their vectors are left out.
+LIBRARIES = ["pandas", "polars", "pyarrow", "scipy.sparse", "sklearn.linear_model"]
 MODULES = [
     "array",
     "collections",
@@ -141,6 +144,49 @@ VECTORS = {
     "numpy.datetime64('2020-01-01')": "8944a368a7991299479895f21b19ec8d",
     "numpy.dtype('<f8')": "c54515fbeacba4664414913b0fca68ac",
     "numpy.ma.masked_array([1, 2], [False, True])": "a0e703be3661d88e6caf54c200e6f583",
+    "collections.ChainMap({'a': 1}, {})": "4491ebbe4a83a30a1e2b53d67571e5a4",
+    "types.MappingProxyType({'a': 1})": "3b1479c168a56e5624529fa34950d694",
+    "AttributeError('x', name='y')": "0d3ba8ca495d57fbc42185dc89575c0c",
+    "ImportError('x', name='y')": "d154b3d65fe35b52c4f4a1df69e6264a",
+    "OSError(2, 'no', 'a')": "d66ec5764d1492ab61aeb794007eae69",
+    "numpy.ma.masked_array([1, 2], [False, True], dtype='<i4')": "92d62fe445ab1219d3e6dee82e071197",
+    "numpy.random.RandomState(0)": "954a4033c433fe13ada7934915e509c6",
+    "numpy.random.SeedSequence(7)": "2c11ac569a8cd22df09766203c2ea828",
+    "golden.ring(3)": "ffe243f7a43499d7ee796436c3b6a865",
+    "golden.friends()": "a2f9af3ddd8922365816891395a91ff8",
+}
+
+
+LIBRARY_VECTORS: dict[str, str] = {
+    "pandas.DataFrame({'a': [1, 2], 'b': ['x', None]}, index=['p', 'q'])": "fdf0c87e70d4e8fcd76b6298b6b04e4d",
+    "pandas.Series([1.5, None], name='s')": "c2df0dd3c760733be2c5a8cb87a84412",
+    "pandas.Series(['x', 'y'], dtype='category')": "75f244e927530e98a0b879c8bb726671",
+    "pandas.Series([1, None], dtype='Int64')": "f01d115502737d786194063093224570",
+    "pandas.MultiIndex.from_product([['a', 'b'], [1, 2]], names=['x', None])": "44a8d1c62162be5645ba48bb06e62c36",
+    "pandas.RangeIndex(3)": "20362a2510768f812f1e1348e287194a",
+    "pandas.date_range('2020', periods=2, freq='D', tz='UTC')": "f4ff9e2b691cd08bbc84b6ef5390fbb8",
+    "pandas.Timestamp('2020-01-01', tz='UTC')": "a027f68b30716a726f7de3fbae04ba9f",
+    "pandas.Period('2020', 'M')": "e33afa53d58617b1813cf9f2c230d456",
+    "pandas.Interval(0, 1)": "f7657c4c26a251bd87d48b89e713ad3d",
+    "pandas.NaT": "a1c871717898413d04d9832ef10ba2b7",
+    "pandas.NA": "e208b785a54e416c8c0c381e5db7e969",
+    "pandas.offsets.BusinessDay(2)": "9cfdec525f97276a8c8684e55567f2b7",
+    "pyarrow.table({'a': [1, None], 'b': ['x', 'y']})": "29cec5bc478f44269e1456048b327543",
+    "pyarrow.array(['a', None, 'b']).dictionary_encode()": "fe511e0ddfba67a078523d9389d30c9e",
+    "pyarrow.array([[1], None, []])": "f0b39eca00a8bcefa69663033d6c8a37",
+    "pyarrow.array([{'a': 1}, None])": "1c522ead499119092f15ab165a8fdd0b",
+    "pyarrow.scalar(1)": "ca677c2d90f3c95159c164427962d1c0",
+    "pyarrow.timestamp('us', 'UTC')": "c9b2022c19abcdb5a6a317c346e14792",
+    "pyarrow.schema([('a', pyarrow.int8())])": "57fd09143487482276d7be9d1a1ea2cf",
+    "polars.DataFrame({'a': [1, None], 'b': ['x', 'y']})": "bee322306950dc433727e5b1baa07446",
+    "polars.Series('s', [[1], None, []])": "9c389c7677b147a1a307f68d05fd9a72",
+    "polars.Series('s', ['a', None], polars.Categorical)": "edfd27a354e151ee8b760f9810815025",
+    "polars.Int64": "05ec6107528107c2bdd5351d4f7afea9",
+    "scipy.sparse.csr_array(numpy.array([[0.0, 1.0]]))": "26976f7bbc89c49a7bae8b6e003b599d",
+    "scipy.sparse.coo_matrix(numpy.array([[0.0, 1.0]]))": "2d865ee1f851e96a1257e6e3fc30e3fe",
+    "sklearn.linear_model.LinearRegression(fit_intercept=False)": "abc2ce74b7cfcb7d5d24d0eed5a1e431",
+    "libraries.Model(a=1, more=2)": "258731e821946dfaf97d70e2fdaaa02d",
+    "libraries.Defined(1, b=[2])": "9c980f2867333a6ad0c6c02f761d2972",
 }
 
 
@@ -148,14 +194,22 @@ def values() -> dict[str, Any]:
     """Return the values by the expressions that they are made from."""
     names = {name: importlib.import_module(name) for name in MODULES}
     names["golden"] = importlib.import_module("tests.properties.recipes")
-    return {text: eval(text, names) for text in VECTORS}
+    texts = [*VECTORS]
+    if all(importlib.util.find_spec(name.partition(".")[0]) for name in LIBRARIES):
+        names |= {name.partition(".")[0]: importlib.import_module(name) for name in LIBRARIES}
+        names["scipy"] = importlib.import_module("scipy")
+        names["sklearn"] = importlib.import_module("sklearn")
+        names["libraries"] = importlib.import_module("tests.properties.libraries")
+        texts += LIBRARY_VECTORS
+    return {text: eval(text, names) for text in texts}
 
 
 def changed() -> list[str]:
     """Return the expressions whose values have another hash here."""
     from taskgraph.values.weigh import hash_value
 
-    return [text for text, value in values().items() if hash_value(value) != VECTORS[text]]
+    known = VECTORS | LIBRARY_VECTORS
+    return [text for text, value in values().items() if hash_value(value) != known[text]]
 
 
 if __name__ == "__main__":

@@ -123,6 +123,28 @@ def test_deeply_nested_values_with_local_functions_are_written() -> None:
     assert again() == 42
 
 
+class Endless:
+    def __getstate__(self) -> Any:
+        return {"next": Endless()}
+
+
+class MadeFromItself:
+    def __reduce__(self) -> Any:
+        return MadeFromItself, ((self,),)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"), [(Endless(), "without end"), (MadeFromItself(), "made from itself")]
+)
+def test_what_never_ends_is_unstorable(
+    monkeypatch: pytest.MonkeyPatch, value: Any, reason: str
+) -> None:
+    monkeypatch.setattr(codec, "MAX_NESTING", 3000)
+
+    with pytest.raises(UnstorableValueError, match=reason):
+        codec.encode([value])
+
+
 @pytest.mark.parametrize("value", [threading.Lock(), [1, {"a": threading.Lock()}]])
 def test_what_cannot_be_pickled_is_unstorable(value: Any) -> None:
     with pytest.raises(UnstorableValueError, match="cannot pickle"):

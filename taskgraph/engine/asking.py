@@ -1,0 +1,57 @@
+"""Asking what would become of one call now: weighed and looked up as in a run, and not run."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from taskgraph.engine.aliases import Aliases
+from taskgraph.engine.cache import Hit, Miss, Reason, scope_of, unasked
+from taskgraph.engine.jobs import Job
+from taskgraph.engine.lookup import Lookup
+from taskgraph.engine.making import JobMaker
+from taskgraph.engine.telling import describe_miss
+from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
+from taskgraph.events import JobMissed
+from taskgraph.expression import TaskExpression
+from taskgraph.ports import Backend
+from taskgraph.tasks.options import NO_OPTIONS, CacheScope
+from taskgraph.values import walk
+
+
+class Asked(NamedTuple):
+    """A call that was asked about, and whether a recorded result would be used for it."""
+
+    call: JobMissed
+    is_hit: bool
+
+
+def ask(expr: TaskExpression, backend: Backend) -> Asked:
+    """Weigh a call whose arguments are values, and look it up. Blocks on files.
+
+    Raises:
+        UnhashableValueError: An argument has no stable hash.
+        UnknownTaskError: Its task is not defined here.
+    """
+    aliases = Aliases(backend.load_aliases)
+    job = JobMaker(NO_OPTIONS, aliases)(expr, None)
+    evaluate_inputs(job)
+    for each in find_unread(job):
+        # Anew, as a run does: it may have changed since anybody looked.
+        walk.refresh(each)
+    weigh(job)
+    miss = _look_up(job, backend, aliases)
+    if miss is not None:
+        job.miss = miss.note
+    return Asked(describe_miss(job, ()), miss is None)
+
+
+def _look_up(job: Job, backend: Backend, aliases: Aliases) -> Miss | None:
+    """Return why a job would miss, or None if it would not."""
+    if scope_of(job, use_cache=True) is not CacheScope.BACKEND:
+        return unasked(job)
+    (decision,) = Lookup(backend, aliases).ask([job])
+    if isinstance(decision, Miss):
+        return decision
+    assert isinstance(decision, Hit)
+    invalid = walk.find_invalid(decision.value)
+    return None if invalid is None else Miss(Reason.INVALID, walk.describe_change(invalid))

@@ -1,0 +1,278 @@
+"""What explanations need of the rows that they read: attributes, and questions for many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from taskgraph.provenance.rows import Reader, ValueRow
+from taskgraph.records import StoredResult
+
+
+class PartRow(Protocol):
+    """A part of a task's code."""
+
+    @property
+    def part_hash(self) -> str:
+        """Over kind, name and content."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """What it is: a function, a constant."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+
+class PastCallRow(Protocol):
+    """A call that was made earlier."""
+
+    @property
+    def call_hash(self) -> str:
+        """Its identity."""
+        ...
+
+    @property
+    def eval_hash(self) -> str:
+        """The cache key."""
+        ...
+
+    @property
+    def task_hash(self) -> str:
+        """The task's code at that time."""
+        ...
+
+    @property
+    def args_hash(self) -> str:
+        """All arguments that count."""
+        ...
+
+    @property
+    def value_hash(self) -> str:
+        """What it gave."""
+        ...
+
+    @property
+    def timestamp(self) -> datetime:
+        """When it was computed."""
+        ...
+
+    @property
+    def type(self) -> str:
+        """The type of its result."""
+        ...
+
+    @property
+    def format(self) -> str:
+        """How its result is stored."""
+        ...
+
+
+class GivenRow(Protocol):
+    """An argument by the hash of its value."""
+
+    @property
+    def position(self) -> int | None:
+        """Its place, or None for an item of ``**kwargs``."""
+        ...
+
+    @property
+    def key(self) -> str | None:
+        """Its parameter, or None for an item of ``*args``."""
+        ...
+
+    @property
+    def value_hash(self) -> str:
+        """Its value."""
+        ...
+
+
+class PastJobRow(Protocol):
+    """A job with the code and the key of its call."""
+
+    @property
+    def id(self) -> str:
+        """Its identity."""
+        ...
+
+    @property
+    def execution_id(self) -> str:
+        """The run that it belongs to."""
+        ...
+
+    @property
+    def parent_id(self) -> str | None:
+        """The job whose task made this call."""
+        ...
+
+    @property
+    def task_name(self) -> str:
+        """The full name of its task."""
+        ...
+
+    @property
+    def task_hash(self) -> str:
+        """The task's code."""
+        ...
+
+    @property
+    def eval_hash(self) -> str | None:
+        """The cache key; None if an argument has no hash."""
+        ...
+
+    @property
+    def call_hash(self) -> str | None:
+        """Its call, once it ended."""
+        ...
+
+    @property
+    def args_hash(self) -> str | None:
+        """All arguments that count, once it ended."""
+        ...
+
+    @property
+    def start_time(self) -> datetime:
+        """When it began."""
+        ...
+
+    @property
+    def end_time(self) -> datetime | None:
+        """When it ended."""
+        ...
+
+    @property
+    def cached(self) -> bool:
+        """Whether its result came from the cache."""
+        ...
+
+    @property
+    def state(self) -> str:
+        """COMPLETED, FAILED and so on."""
+        ...
+
+    @property
+    def miss(self) -> str | None:
+        """Why it missed, as JSON; None where nothing was recorded of the call."""
+        ...
+
+
+class GiverRow(Protocol):
+    """A call that an argument came from, and its job in the execution."""
+
+    @property
+    def position(self) -> int | None:
+        """The argument's place."""
+        ...
+
+    @property
+    def key(self) -> str | None:
+        """The argument's parameter."""
+        ...
+
+    @property
+    def task_name(self) -> str:
+        """The task that gave it."""
+        ...
+
+    @property
+    def job_id(self) -> str:
+        """The job that gave it."""
+        ...
+
+    @property
+    def cached(self) -> bool:
+        """Whether that one came from the cache."""
+        ...
+
+
+class HistoryReader(Reader, Protocol):
+    """What explanations ask of the archive; each answer is bounded, or as large as the question."""
+
+    def task_versions(self, fullname: str, limit: int) -> Sequence[str]:
+        """Return the hashes of a task's code, that of the newest call first."""
+        ...
+
+    def calls_by_key(self, eval_hashes: Sequence[str], before: datetime) -> Sequence[PastCallRow]:
+        """Return the calls of cache keys that were made before a time, newest first."""
+        ...
+
+    def newest_calls(
+        self, task_hashes: Sequence[str], before: datetime, limit: int
+    ) -> Sequence[PastCallRow]:
+        """Return the newest calls of versions of a task that were made before a time."""
+        ...
+
+    def calls_at(self, places: Sequence[tuple[str, int]]) -> Mapping[tuple[str, int], PastCallRow]:
+        """Return the child calls at a position in the order of their callers."""
+        ...
+
+    def orders_in(self, edges: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], int]:
+        """Return at which position of a call a child call stands first."""
+        ...
+
+    def calls_made_in(self, execution_id: str, call_hashes: Sequence[str]) -> set[str]:
+        """Return those of some calls that an execution made or reused."""
+        ...
+
+    def arguments_of(self, call_hashes: Sequence[str]) -> Mapping[str, Sequence[GivenRow]]:
+        """Return the arguments of calls."""
+        ...
+
+    def givers_of(
+        self, call_hashes: Sequence[str], execution_id: str, limit: int
+    ) -> Mapping[str, Sequence[GiverRow]]:
+        """Return the calls of an execution that the arguments of calls came from."""
+        ...
+
+    def parts_of(self, task_hashes: Sequence[str]) -> Mapping[str, Sequence[PartRow]]:
+        """Return the parts of the code of tasks."""
+        ...
+
+    def texts_of_parts(self, part_hashes: Sequence[str]) -> Mapping[str, str]:
+        """Return the text or preview of parts."""
+        ...
+
+    def sources_of(self, task_hashes: Sequence[str]) -> Mapping[str, str]:
+        """Return the text of the functions of tasks."""
+        ...
+
+    def values_of(self, value_hashes: Sequence[str]) -> Mapping[str, ValueRow]:
+        """Return values, without their bytes."""
+        ...
+
+    def trusted_values(
+        self, value_hashes: Sequence[str], most_bytes: int
+    ) -> Mapping[str, StoredResult]:
+        """Return the stored form of values that may be decoded."""
+        ...
+
+    def started(self, execution_id: str) -> datetime | None:
+        """Return when the first job of an execution started."""
+        ...
+
+    def past_jobs(self, job_ids: Sequence[str]) -> Mapping[str, PastJobRow]:
+        """Return jobs by their ids."""
+        ...
+
+    def missed_jobs(
+        self, execution_id: str, limit: int, task_name: str | None = None
+    ) -> Sequence[PastJobRow]:
+        """Return the first jobs of an execution that ran."""
+        ...
+
+    def missed_below(self, job_id: str, limit: int) -> Sequence[PastJobRow]:
+        """Return the first jobs below a job that ran."""
+        ...
+
+    def newest_job(self, task_name: str, limit: int) -> PastJobRow | None:
+        """Return the newest job of a task."""
+        ...
+
+    def jobs_that_ran(self, eval_hash: str, until: datetime) -> PastJobRow | None:
+        """Return the newest job that ran a call of a cache key."""
+        ...
