@@ -41,7 +41,7 @@ from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.project import Project, use_project
 from taskgraph.plans import Plan
 from taskgraph.ports import Backend, Executor, Observer
-from taskgraph.records import ExecutionId, PackedValue, State
+from taskgraph.records import ExecutionId, JobId, PackedValue, State
 from taskgraph.tasks.task import Task
 from taskgraph.values.pack import pack
 from taskgraph.values.places import FilePlaces, use_places
@@ -49,7 +49,7 @@ from taskgraph.values.reading import ReadingPool
 from taskgraph.worker import running_task
 
 if TYPE_CHECKING:
-    from taskgraph.engine.planner import Explain
+    from taskgraph.engine.jobs import Job
     from taskgraph.provenance.explain import AnyExplanation, Explanation
     from taskgraph.provenance.rows import Reader as AnyReader
     from taskgraph_backend import SqlBackend
@@ -153,19 +153,18 @@ class Scheduler:
             self._runner = threading.get_ident()
             try:
                 if max_rerun is not None:
-                    check_plan(self._plan(root, run_options, None), max_rerun)
+                    check_plan(self._plan(root, run_options), max_rerun)
                 with self._explaining(run_options, explain) as observers:
                     return self._run(root, run_options, observers)  # type: ignore[no-any-return]  # expr's value
             finally:
                 self._runner = None
 
-    def plan(self, expr: Any, *, cache: bool = True, explain: Explain | None = None) -> Plan:
+    def plan(self, expr: Any, *, cache: bool = True) -> Plan:
         """Return what a run would do now, as far as the records tell. Nothing runs.
 
         Args:
             expr: What would be evaluated.
             cache: Whether results of earlier executions might be used.
-            explain: Says of a call why it would run, where more is known than the reason.
 
         Raises:
             SchedulerError: The scheduler is closed, or is running already in this thread.
@@ -176,19 +175,34 @@ class Scheduler:
         with self._running:
             self._runner = threading.get_ident()
             try:
-                return self._plan(root, run_options, explain)
+                return self._plan(root, run_options)
             finally:
                 self._runner = None
 
-    def _plan(self, root: TaskExpression, run_options: RunOptions, explain: Explain | None) -> Plan:
+    def _plan(self, root: TaskExpression, run_options: RunOptions) -> Plan:
         from taskgraph.engine.planner import Planner
+        from taskgraph_backend import SqlBackend
 
+        explain = self._why_run if isinstance(self.backend, SqlBackend) else None
         token = _current.set(self)
         try:
             with in_force(self.settings, self._places):
                 return Planner(self.backend, self._pool, run_options, explain).plan(root)
         finally:
             _current.reset(token)
+
+    def _why_run(self, jobs: Sequence[Job]) -> dict[JobId, str]:
+        """Say of calls that would run why, by what is recorded of earlier ones."""
+        from taskgraph.engine.telling import describe_miss
+        from taskgraph.provenance.explain_calls import Explainer
+        from taskgraph.provenance.explain_runs import question_of_miss
+        from taskgraph.provenance.explain_words import reason_of
+
+        questions = [question_of_miss(describe_miss(job, ()), None) for job in jobs]
+        with self.reading() as reader:
+            explained = Explainer(reader, datetime.now(UTC)).explain(questions)
+        both = zip(jobs, explained, strict=True)
+        return {job.id: reason_of(each) for job, each in both if each.changes}
 
     def _check_free(self) -> None:
         """Refuse what would wait for itself.

@@ -75,9 +75,14 @@ def _of_call(explanation: Explanation) -> str:
     task = clean(explanation.task)
     if explanation.verdict is Verdict.HIT:
         return f"{task} {_of_hit(explanation)}"
-    first, *others = explanation.changes
     verb = _verb(explanation)
     again = "" if explanation.against is None else " again"
+    return f"{task} {verb}{again} because {reason_of(explanation)}"
+
+
+def reason_of(explanation: Explanation) -> str:
+    """Return why a call ran, or would, in a few words."""
+    first, *others = explanation.changes
     more = ""
     own = [each for each in others if each.is_caused == first.is_caused and not each.follows]
     if len(own) == 1 and not explanation.is_cut:
@@ -85,7 +90,7 @@ def _of_call(explanation: Explanation) -> str:
     elif own:
         more = f" and {len(own)}{' or more' if explanation.is_cut else ''} other things changed"
     why = "its code changed" if _is_own_code(explanation.task, first) else brief(first)
-    return f"{task} {verb}{again} because {why}{more}"
+    return f"{why}{more}"
 
 
 def _verb(explanation: Explanation) -> str:
