@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskgraph.config import Settings, find_config_dir, load_settings, write_default_config
 from taskgraph.engine.budget import check_plan
-from taskgraph.engine.cache import Miss, Reason
 from taskgraph.engine.environment import describe_environment
 from taskgraph.engine.jobs import Job
 from taskgraph.engine.leasing import ExecutionLease
@@ -43,7 +42,7 @@ from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.project import Project, use_project
 from taskgraph.plans import Plan
 from taskgraph.ports import Backend, Executor, Observer
-from taskgraph.records import ExecutionId, PackedValue, PastCall, State
+from taskgraph.records import ExecutionId, JobId, PackedValue, State
 from taskgraph.tasks.task import Task
 from taskgraph.values.pack import pack
 from taskgraph.values.places import FilePlaces, use_places
@@ -51,7 +50,7 @@ from taskgraph.values.reading import ReadingPool
 from taskgraph.worker import running_task
 
 if TYPE_CHECKING:
-    from taskgraph.engine.planner import Explain
+    from taskgraph.engine.jobs import Job
     from taskgraph.provenance.explain import AnyExplanation, Explanation
     from taskgraph.provenance.rows import Reader as AnyReader
     from taskgraph_backend import SqlBackend
@@ -158,19 +157,18 @@ class Scheduler:
             self._runner = threading.get_ident()
             try:
                 if max_rerun is not None:
-                    check_plan(self._plan(root, run_options, None), max_rerun)
+                    check_plan(self._plan(root, run_options), max_rerun)
                 with self._explaining(run_options, explain) as observers:
                     return self._run(root, run_options, observers)  # type: ignore[no-any-return]  # expr's value
             finally:
                 self._runner = None
 
-    def plan(self, expr: Any, *, cache: bool = True, explain: Explain | None = None) -> Plan:
+    def plan(self, expr: Any, *, cache: bool = True) -> Plan:
         """Return what a run would do now, as far as the records tell. Nothing runs.
 
         Args:
             expr: What would be evaluated.
             cache: Whether results of earlier executions might be used.
-            explain: Says of a call why it would run, where more is known than the reason.
 
         Raises:
             SchedulerError: The scheduler is closed, or is running already in this thread.
@@ -181,19 +179,34 @@ class Scheduler:
         with self._running:
             self._runner = threading.get_ident()
             try:
-                return self._plan(root, run_options, explain)
+                return self._plan(root, run_options)
             finally:
                 self._runner = None
 
-    def _plan(self, root: TaskExpression, run_options: RunOptions, explain: Explain | None) -> Plan:
+    def _plan(self, root: TaskExpression, run_options: RunOptions) -> Plan:
         from taskgraph.engine.planner import Planner
+        from taskgraph_backend import SqlBackend
 
+        explain = self._why_run if isinstance(self.backend, SqlBackend) else None
         token = _current.set(self)
         try:
             with in_force(self.settings, self._places):
                 return Planner(self.backend, self._pool, run_options, explain).plan(root)
         finally:
             _current.reset(token)
+
+    def _why_run(self, jobs: Sequence[Job]) -> dict[JobId, str]:
+        """Say of calls that would run why, by what is recorded of earlier ones."""
+        from taskgraph.engine.telling import describe_miss
+        from taskgraph.provenance.explain_calls import Explainer
+        from taskgraph.provenance.explain_runs import question_of_miss
+        from taskgraph.provenance.explain_words import reason_of
+
+        questions = [question_of_miss(describe_miss(job, ()), None) for job in jobs]
+        with self.reading() as reader:
+            explained = Explainer(reader, datetime.now(UTC)).explain(questions)
+        both = zip(jobs, explained, strict=True)
+        return {job.id: reason_of(each) for job, each in both if each.changes}
 
     def _check_free(self) -> None:
         """Refuse what would wait for itself.
@@ -291,28 +304,6 @@ class Scheduler:
             )
         asked = ask(expr, self.backend)
         return explain_runs.explain_asked(reader, asked.call, asked.is_hit)
-
-    @contextmanager
-    def explaining_plans(self) -> Iterator[Explain]:
-        """Give what says of planned calls what changed; of the first ones, for it takes time."""
-        from taskgraph.engine.telling import describe_miss
-        from taskgraph.provenance.explain_calls import Explainer
-        from taskgraph.provenance.explain_runs import question_of_miss
-        from taskgraph.provenance.explain_words import why_code
-
-        asked = 0
-        with self.reading() as reader:
-            explainer = Explainer(reader, datetime.now(UTC))
-
-            def why(job: Job, miss: Miss, last: PastCall | None) -> str | None:
-                nonlocal asked
-                asked += 1
-                if miss.reason is not Reason.ABSENT or asked > _MOST_PLANNED:
-                    return None
-                question = question_of_miss(describe_miss(job, ()), None)
-                return why_code(explainer.explain([question])[0])
-
-            yield why
 
     @contextmanager
     def reading(self) -> Iterator[Reader]:

@@ -222,6 +222,8 @@ def _calls(count: int) -> str:
 
 
 def _rounded(seconds: float) -> str:
+    if seconds < 1:
+        return f"{seconds * 1000:.1f} ms"
     return f"{seconds:.1f} s" if seconds < 90 else str(timedelta(seconds=round(seconds)))
 
 

@@ -46,8 +46,8 @@ def command(
     expression = read_call(ctx, script, words)
     settings = load_settings(ctx)
     write_default_config(settings.config_dir)
-    with app.Scheduler(settings) as scheduler, scheduler.explaining_plans() as explain:
-        plan = scheduler.plan(expression, cache=not no_cache, explain=explain)
+    with app.Scheduler(settings) as scheduler:
+        plan = scheduler.plan(expression, cache=not no_cache)
     view = views.PlanView.of(plan)
     if as_json:
         click.echo(views.as_json(view))

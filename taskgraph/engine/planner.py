@@ -18,12 +18,12 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from taskgraph.engine.aliases import Aliases
-from taskgraph.engine.cache import Hit, Miss, Reason, miss_of, scope_of, unasked
+from taskgraph.engine.cache import ABSENT, Hit, Miss, Reason, miss_of, scope_of, unasked
 from taskgraph.engine.dispatch import Looker
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.jobs import SETTLED, Job, Node, Operation, Phase
@@ -38,10 +38,10 @@ from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
 from taskgraph.errors import CircularCallError
 from taskgraph.events import Event
 from taskgraph.expression import Expression, SchedulerExpression, TaskExpression, find_expressions
-from taskgraph.hashing import EvalHash
+from taskgraph.hashing import EvalHash, TaskHash
 from taskgraph.plans import WAITS, Plan, PlannedCall
 from taskgraph.ports import Backend
-from taskgraph.records import PackedValue, PastCall, State
+from taskgraph.records import JobId, PackedValue, State
 from taskgraph.tasks.options import CacheScope
 from taskgraph.tasks.task import Task
 from taskgraph.values import walk
@@ -50,7 +50,11 @@ from taskgraph.worker import describe_error
 
 _CALL_WIDTH = 200
 
-Explain = Callable[[Job, Miss, PastCall | None], str | None]
+# Calls of one task with arguments that were never seen, of which each is explained by itself.
+_MOST_APART = 3
+
+#: Says in a few words why calls would run, of those for which more is known than the plain reason.
+Explain = Callable[[Sequence[Job]], Mapping[JobId, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ class _NoRecorder(Recorder):
     def add_value(self, packed: PackedValue) -> None:
         """Do nothing."""
 
-    def add_task(self, task: Task[..., Any], task_hash: str) -> None:
+    def add_task(self, task: Task[..., Any], task_hash: TaskHash) -> None:
         """Do nothing."""
 
     def add_finished(self, job: Job, state: State) -> None:
@@ -407,6 +411,7 @@ class Planner:
         origins = self._unknowns.origins
         past = Past(self._backend)
         past.learn([each.job for each in origins if each.job is not None])
+        reasons = self._reasons(past)
         is_rerun: list[bool] = []
         calls: list[PlannedCall] = []
         for origin in origins:
@@ -414,13 +419,47 @@ class Planner:
             if origin.job is None:
                 is_rerun.append(depends)
                 continue
-            call = self._planned(origin.job, origin.miss, past, depends)
+            call = self._planned(origin, past, depends, reasons)
             is_rerun.append(call.is_rerun)
             calls.append(call)
         return Plan(tuple(calls), dict(self._finisher.cached), self._finisher.error)
 
-    def _planned(self, job: Job, miss: Miss | None, past: Past, depends: bool) -> PlannedCall:
-        is_body = not isinstance(job.expr, SchedulerExpression)
+    def _reasons(self, past: Past) -> dict[JobId, str]:
+        """Return what is known of calls beyond the plain reason.
+
+        Calls of one task between the same two versions of its code have the same reason, and those
+        with new arguments are explained where they are few: each explanation takes its time.
+        """
+        if self._explain is None:
+            return {}
+        groups: dict[tuple[str, TaskHash | None], list[Job]] = {}
+        for origin in self._unknowns.origins:
+            job = origin.job
+            if job is None or origin.miss is not ABSENT or not _is_body(job):
+                continue
+            last = past.of(job)
+            version = None if last is None else last.task_hash
+            groups.setdefault((job.task.fullname, version), []).append(job)
+        asked = [
+            job
+            for (_, version), jobs in groups.items()
+            if version is not None or len(jobs) <= _MOST_APART
+            for job in jobs[: 1 if version is not None else _MOST_APART]
+            if past.usual(job.task.fullname) is not None
+        ]
+        told = self._explain(asked) if asked else {}
+        reasons = dict(told)
+        for (_, version), jobs in groups.items():
+            if version is not None and jobs[0].id in told:
+                reasons |= {job.id: told[jobs[0].id] for job in jobs}
+        return reasons
+
+    def _planned(
+        self, origin: _Origin, past: Past, depends: bool, reasons: Mapping[JobId, str]
+    ) -> PlannedCall:
+        job, miss = origin.job, origin.miss
+        assert job is not None
+        is_body = _is_body(job)
         last = past.of(job) if miss is not None or not is_body else None
         below = past.bodies_below(last) if last is not None else ()
         usual = past.usual(job.task.fullname)
@@ -432,7 +471,7 @@ class Planner:
             reason, rerun = WAITS, depends and usual is not None
             why = "if its input changes" if depends else "when its input is there"
         else:
-            reason, why = miss.reason.name, self._why(job, miss, past, last)
+            reason, why = miss.reason.name, reasons.get(job.id) or past.why(job, miss)
             rerun = past.is_rerun(job, miss)
         seconds = last.seconds if last is not None else None
         if seconds is None and usual is not None:
@@ -453,13 +492,13 @@ class Planner:
             job.args_hash if miss is not None else None,
         )
 
-    def _why(self, job: Job, miss: Miss, past: Past, last: PastCall | None) -> str:
-        explained = self._explain(job, miss, last) if self._explain is not None else None
-        return explained or past.why(job, miss)
-
 
 def _tell_nobody(event: Event) -> None:
     """Observers are told of runs, not of plans."""
+
+
+def _is_body(job: Job) -> bool:
+    return not isinstance(job.expr, SchedulerExpression)
 
 
 def _is_apart(job: Job, options: RunOptions) -> bool:

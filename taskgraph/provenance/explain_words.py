@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from taskgraph.provenance.explain import (
-    CODE_KINDS,
     AnyExplanation,
     Change,
     ChangeKind,
@@ -76,30 +75,22 @@ def _of_call(explanation: Explanation) -> str:
     task = clean(explanation.task)
     if explanation.verdict is Verdict.HIT:
         return f"{task} {_of_hit(explanation)}"
-    first, *others = explanation.changes
     verb = _verb(explanation)
     again = "" if explanation.against is None else " again"
+    return f"{task} {verb}{again} because {reason_of(explanation)}"
+
+
+def reason_of(explanation: Explanation) -> str:
+    """Return why a call ran, or would, in a few words."""
+    first, *others = explanation.changes
     more = ""
     own = [each for each in others if each.is_caused == first.is_caused and not each.follows]
     if len(own) == 1 and not explanation.is_cut:
         more = f" and {brief(own[0])}"
     elif own:
         more = f" and {len(own)}{' or more' if explanation.is_cut else ''} other things changed"
-    why = _why(explanation.task, first)
-    return f"{task} {verb}{again} because {why}{more}"
-
-
-def why_code(explanation: Explanation) -> str | None:
-    """Return what of the code changed, in a few words; None if it is not the code."""
-    own = [each for each in explanation.changes if each.kind in CODE_KINDS and not each.follows]
-    if not own:
-        return None
-    others = f" and {len(own) - 1} more" if len(own) > 1 else ""
-    return _why(explanation.task, own[0]) + others
-
-
-def _why(task: str, change: Change) -> str:
-    return "its code changed" if _is_own_code(task, change) else brief(change)
+    why = "its code changed" if _is_own_code(explanation.task, first) else brief(first)
+    return f"{why}{more}"
 
 
 def _verb(explanation: Explanation) -> str:
@@ -262,4 +253,4 @@ _SPECIAL: Final[Mapping[ChangeKind, Callable[[Change], str]]] = {
     ChangeKind.CHILD: _of_child,
 }
 
-__all__ = ["SWITCHED_OFF", "brief", "brief_of", "headline", "why_code"]
+__all__ = ["SWITCHED_OFF", "brief", "brief_of", "headline", "reason_of"]

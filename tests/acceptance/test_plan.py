@@ -202,7 +202,7 @@ def test_wrong_limits_are_refused(flow: Any, words: list[str], text: str) -> Non
     assert text in done.err
 
 
-def test_an_edit_of_a_helper_names_what_reaches_it(ran: Any) -> None:
+def test_an_edit_of_a_helper_names_it_and_what_reaches_it(ran: Any) -> None:
     edit(ran, "return text.upper()", "return text.title()")
 
     plan = planned(ran)

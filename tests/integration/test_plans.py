@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from taskgraph import File, Scheduler, catch, cond, scheduler_task, seq, task
+from taskgraph.config import Settings
 from taskgraph.engine import blessing
 from taskgraph.errors import CircularCallError, RerunLimitError, SchedulerError
 from taskgraph.plans import Plan
@@ -321,17 +322,20 @@ def test_blessed_code_is_no_reason_to_run(scheduler: Scheduler, backend: MemoryB
     assert scheduler.plan(later(1)).is_nothing
 
 
-def test_an_explanation_goes_before_the_plain_reason(scheduler: Scheduler) -> None:
-    a = define("a", plus)
-    scheduler.run(a(1))
-    a = define("a", plus, 2)
+def test_with_a_database_the_plan_says_what_changed(tmp_path: Path) -> None:
+    (tmp_path / ".taskgraph").mkdir()
+    with Scheduler(Settings(tmp_path / ".taskgraph"), executor="inline") as scheduler:
+        a = task(name="a", namespace="pl", hash_includes=[1])(lambda x: x)
+        scheduler.run([a(n) for n in range(5)])
+        a = task(name="a", namespace="pl", hash_includes=[2])(lambda x: x)
+        changed = scheduler.plan([a(n) for n in range(5)])
+        new = scheduler.plan(a(9))
 
-    plan = scheduler.plan([a(1), a(2)], explain=lambda job, miss, last: last and "helper changed")
-
-    assert [each.why for each in plan.calls] == [
-        "helper changed",
-        "never called with these arguments",
-    ]
+    whys = {each.why for each in changed.calls}
+    assert len(changed.calls) == 5
+    assert len(whys) == 1
+    assert "hash_includes[0]" in whys.pop()
+    assert "x" in new.calls[0].why
 
 
 def test_a_task_cannot_plan_in_the_scheduler_that_runs_it(scheduler: Scheduler) -> None:
