@@ -54,6 +54,7 @@ class Plan:
     sizes: shapes.Sizes
     flat_tasks: tuple[int, ...]
     evaluations: int
+    functions: int
     pin: bool
 
 
@@ -78,6 +79,8 @@ class Bench:
                     self._process(number, contestant, "hashing")
             if "lookup" in self.plan.workloads:
                 self._lookup(number)
+            if "fingerprint" in self.plan.workloads:
+                self._fingerprint(number)
         if "flat" in self.plan.workloads:
             for number in range(min(self.plan.rounds, 2)):
                 for tasks in self.plan.flat_tasks:
@@ -123,6 +126,12 @@ class Bench:
         if script.exists() and "ours" in self.plan.contestants:
             arguments = ["--json", "--calls", str(self.plan.evaluations)]
             self._collect(number, [sys.executable, str(script), *arguments])
+
+    def _fingerprint(self, number: int) -> None:
+        script = str(HERE / "bench_fingerprint.py")
+        if "ours" in self.plan.contestants:
+            size = ["--functions", str(self.plan.functions)]
+            self._collect(number, [sys.executable, script, "--json", *size])
 
     def _process(
         self,
@@ -276,7 +285,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    workloads = (*GRAPHS, "hashing", "lookup", "flat")
+    workloads = (*GRAPHS, "hashing", "lookup", "fingerprint", "flat")
     parser.add_argument("--quick", action="store_true", help="a smoke test: tiny, ours only")
     parser.add_argument("--only", default=",".join(CONTESTANTS), help="contestants, with commas")
     parser.add_argument("--workloads", default=",".join(workloads), help="with commas")
@@ -294,11 +303,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _plan(options: argparse.Namespace) -> Plan:
     if options.quick:
-        return Plan(options.only, options.workloads, 1, shapes.QUICK, (50,), 500, pin=False)
+        return Plan(options.only, options.workloads, 1, shapes.QUICK, (50,), 500, 2, pin=False)
     sizes = shapes.Sizes(megabytes=1024) if options.large else shapes.FULL
     pin = not options.no_pin and hasattr(os, "sched_setaffinity")
     return Plan(
-        options.only, options.workloads, options.rounds, sizes, FLAT_TASKS, 100_000, pin=pin
+        options.only, options.workloads, options.rounds, sizes, FLAT_TASKS, 100_000, 25, pin=pin
     )
 
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from taskgraph.config import Settings, find_config_dir, load_settings, write_default_config
 from taskgraph.engine.budget import check_plan
 from taskgraph.engine.environment import describe_environment
+from taskgraph.engine.jobs import Job
 from taskgraph.engine.leasing import ExecutionLease
 from taskgraph.engine.loop import Engine
 from taskgraph.engine.options import RunOptions
@@ -56,6 +57,9 @@ if TYPE_CHECKING:
     from taskgraph_backend.query import Reader
 
 T = TypeVar("T")
+
+# A plan may have more calls than anybody reads.
+_MOST_PLANNED = 200
 
 _current: ContextVar[Scheduler | None] = ContextVar("taskgraph_scheduler", default=None)
 
@@ -115,8 +119,8 @@ class Scheduler:
         dryrun: bool = False,
         cache: bool = True,
         execution_id: str | None = None,
-        max_rerun: int | timedelta | None = None,
         explain: Callable[[Explanation], None] | None = None,
+        max_rerun: int | timedelta | None = None,
     ) -> T:
         """Reduce an expression, or any nested value of expressions, to its value.
 
@@ -126,9 +130,9 @@ class Scheduler:
             dryrun: Stop before the first call would run.
             cache: Whether results of earlier executions may be used.
             execution_id: 32 hex digits; by default a new one.
+            explain: Told why, for each call that is about to run; each costs some milliseconds.
             max_rerun: How many calls that were made before may be made again, or how long these
                 may have taken the last time.
-            explain: Told why, for each call that is about to run; each costs some milliseconds.
 
         Raises:
             RerunLimitError: More would be made again. Nothing has run if that is known beforehand.
@@ -311,12 +315,8 @@ class Scheduler:
                 type(self.backend).__name__,
                 "it keeps no history. Use a database: Scheduler(load_settings()).",
             )
-        before = use_places(self._places)
-        try:
-            with self.backend.reader() as reader:
-                yield reader
-        finally:
-            use_places(before)
+        with in_force(self.settings, self._places), self.backend.reader() as reader:
+            yield reader
 
     def _say_where_results_go(self) -> None:
         if self._in_memory:
@@ -635,17 +635,6 @@ def run(
     )
 
 
-def plan(expr: Any, config_dir: str | Path | None = None, *, cache: bool = True) -> Plan:
-    """Return what a run would do now, with the scheduler of a config directory. Nothing runs.
-
-    Args:
-        expr: What would be evaluated.
-        config_dir: As for `run`.
-        cache: Whether results of earlier executions might be used.
-    """
-    return scheduler_for(config_dir).plan(expr, cache=cache)
-
-
 def explain(what: Any, config_dir: str | Path | None = None) -> AnyExplanation:
     """Explain why something ran, or did not, or what would become of a call now.
 
@@ -662,6 +651,17 @@ def explain(what: Any, config_dir: str | Path | None = None) -> AnyExplanation:
         ExplanationError: The arguments of a call are calls themselves.
     """
     return scheduler_for(config_dir).explain(what)
+
+
+def plan(expr: Any, config_dir: str | Path | None = None, *, cache: bool = True) -> Plan:
+    """Return what a run would do now, with the scheduler of a config directory. Nothing runs.
+
+    Args:
+        expr: What would be evaluated.
+        config_dir: As for `run`.
+        cache: Whether results of earlier executions might be used.
+    """
+    return scheduler_for(config_dir).plan(expr, cache=cache)
 
 
 def get_current_scheduler(required: bool = True) -> Scheduler | None:

@@ -10,12 +10,24 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Select, and_, func, literal, select, tuple_, union_all
+from sqlalchemy import (
+    Integer,
+    Select,
+    and_,
+    column,
+    func,
+    literal,
+    select,
+    tuple_,
+    union_all,
+    values,
+)
 from sqlalchemy.orm import Session, joinedload
 
 from taskgraph.hashing import ContentDigest, ValueHash
 from taskgraph.records import StoredResult
 from taskgraph_backend import models
+from taskgraph_backend.columns import Hash16
 from taskgraph_backend.statements import MOST_KEYS
 
 Key = TypeVar("Key")
@@ -145,11 +157,23 @@ class EarlierCalls(Session):
         node, edge = models.CallNode, models.CallEdge
         found: dict[tuple[str, int], KnownCall] = {}
         for piece in _pieces(places):
+            # Not `(parent_id, call_order) IN (...)`: for that SQLite reads all edges.
+            wanted = (
+                values(column("parent_id", Hash16), column("call_order", Integer), name="wanted")
+                .data(piece)
+                .cte()
+            )
             query = (
                 _calls()
                 .join(edge, edge.child_id == node.call_hash)
+                .join(
+                    wanted,
+                    and_(
+                        wanted.c.parent_id == edge.parent_id,
+                        wanted.c.call_order == edge.call_order,
+                    ),
+                )
                 .add_columns(edge.parent_id, edge.call_order)
-                .where(tuple_(edge.parent_id, edge.call_order).in_(piece))
             )
             for row in self.execute(query):
                 *fields, parent, order = row

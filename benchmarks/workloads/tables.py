@@ -46,6 +46,7 @@ def tables(report: dict[str, Any]) -> list[Table]:
         _compare("Milliseconds in all (in brackets: times ours)", medians, WHOLE_ROWS, each=False),
         _hashing(medians),
         _lookup(medians),
+        _fingerprint(medians),
         _flat(medians),
     ]
     return [table for table in found if table.rows]
@@ -144,6 +145,17 @@ def _lookup(medians: dict[str, dict[str, float]]) -> Table:
         rows.append([measure, *cells])
     title = "W6 the archive by itself: microseconds a call (in brackets: times ours)"
     return Table(title, ["", *tools], rows)
+
+
+def _fingerprint(medians: dict[str, dict[str, float]]) -> Table:
+    rows = [
+        [measure, str(round(figures["count"])), _number(figures["seconds"] * 1e3)]
+        for key, figures in medians.items()
+        for workload, measure, _, _ in [_split(key)]
+        if workload == "fingerprint"
+    ]
+    title = "What counts of a task's code: milliseconds"
+    return Table(title, ["", "functions", "taskgraph"], rows)
 
 
 def _flat(medians: dict[str, dict[str, float]]) -> Table:

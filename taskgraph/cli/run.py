@@ -75,7 +75,7 @@ def command(
     if not words or words[0] in ("--help", "-h"):
         return show_tasks(ctx, script, is_asked=bool(words))
     expression = read_call(ctx, script, words)
-    return _run(ctx, expression, overrides, _How(no_cache, dryrun, quiet, explain, max_rerun))
+    return _run(ctx, expression, overrides, _How(no_cache, dryrun, explain, quiet, max_rerun))
 
 
 def show_tasks(ctx: click.Context, script: str, *, is_asked: bool) -> int:
@@ -114,8 +114,8 @@ class _How:
         self,
         no_cache: bool,
         dryrun: bool,
-        quiet: bool,
         explain: bool,
+        quiet: bool,
         max_rerun: int | timedelta | None,
     ) -> None:
         self.max_rerun = max_rerun
@@ -148,8 +148,8 @@ def _run(ctx: click.Context, expression: Any, overrides: dict[str, Any], how: _H
             exec_argv=sys.argv,
             dryrun=how.dryrun,
             cache=not how.no_cache,
-            max_rerun=how.max_rerun,
             explain=_miss_teller(progress) if how.explain else None,
+            max_rerun=how.max_rerun,
         )
     except DryRunResult as answer:
         if progress:

@@ -13,10 +13,9 @@ from taskgraph.tasks.options import NO_OPTIONS, Options
 class RunOptions:
     """What a run is asked to do besides reducing its expression.
 
-    ``max_rerun`` is how many calls that were made before may be made again, or how long they may
-    have taken; see `taskgraph.engine.budget`.
     ``tells_misses`` has observers told of each call that is about to run, with all that is needed
-    to explain why; it costs time.
+    to explain why; it costs time. ``max_rerun`` is how many calls that were made before may be made
+    again, or how long they may have taken; see `taskgraph.engine.budget`.
     """
 
     execution_id: ExecutionId

@@ -19,9 +19,6 @@ from xxhash import xxh3_128_hexdigest
 
 from taskgraph.hashing import MARSHAL_VERSION
 
-#: Counts in the memory of outlines: another encoding is another outline.
-ENCODING: Final = 1
-
 Chain = tuple[str, ...]
 
 #: Before level, module and name of an import within the code.

@@ -18,6 +18,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any, Final
@@ -25,17 +26,16 @@ from weakref import WeakKeyDictionary
 
 from xxhash import xxh3_128_digest, xxh3_128_hexdigest
 
+from taskgraph._version import __version__ as taskgraph_version
+from taskgraph.fingerprint import bytecode
+from taskgraph.fingerprint import outline as reading
 from taskgraph.fingerprint.bytecode import outline_compiled
-from taskgraph.fingerprint.outline import ENCODING, Outline, Reader, Trap
+from taskgraph.fingerprint.outline import Outline, Reader, Trap
 from taskgraph.hashing import MARSHAL_VERSION, hash_record
 from taskgraph.values.places import current_places
 
 _DEEP: Final = 50_000  # frames for reading sums of thousands of terms
 _MOST_REMEMBERED: Final = 5_000  # files with outlines on disk
-_VERSION: Final = (
-    f"{ENCODING}-{sys.implementation.cache_tag}-{importlib.util.MAGIC_NUMBER.hex()}"
-    f"-{sys.flags.optimize}"
-)
 
 
 class _File:
@@ -195,7 +195,7 @@ def _read(name: str) -> bytes:
 def _remembered(content: bytes, name: str) -> _File:
     """Return the outlines of a text, from the memory of this machine if they are there."""
     digest = xxh3_128_hexdigest(content)
-    place = _memory() / _VERSION / digest[:2] / digest[2:]
+    place = _memory() / _version() / digest[:2] / digest[2:]
     found = _load(place)
     if found is None:
         found = _outlines(content, name)
@@ -303,6 +303,18 @@ def _memory() -> Path:
 
         folder = platformdirs.user_cache_dir("taskgraph")
     return Path(folder) / "outlines"
+
+
+@lru_cache(maxsize=1)
+def _version() -> str:
+    """Return what outlines depend on besides the text: this Python, and the code that reads it."""
+    own = [Path(each) for each in (reading.__file__, bytecode.__file__, __file__)]
+    try:
+        code = xxh3_128_hexdigest(b"\0".join(each.read_bytes() for each in own))
+    except OSError:  # in an archive: its own bytes cannot change under it
+        code = taskgraph_version
+    tag = f"{sys.implementation.cache_tag}-{importlib.util.MAGIC_NUMBER.hex()}"
+    return f"{tag}-{sys.flags.optimize}-{code}"
 
 
 def _load(place: Path) -> _Outlines | None:

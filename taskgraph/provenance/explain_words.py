@@ -253,4 +253,4 @@ _SPECIAL: Final[Mapping[ChangeKind, Callable[[Change], str]]] = {
     ChangeKind.CHILD: _of_child,
 }
 
-__all__ = ["SWITCHED_OFF", "brief", "brief_of", "headline"]
+__all__ = ["SWITCHED_OFF", "brief", "brief_of", "headline", "reason_of"]

@@ -317,7 +317,8 @@ class Case:
         self.folder = root / self.flow.name
         self.folder.mkdir()
         for step in self.flow.steps:
-            if step.reads is not None:
+            # Some are not there at first.
+            if step.reads is not None and draw.random() < 0.8:
                 (self.folder / step.reads).write_text("x" * draw.randint(0, 9))
         self.no_cache = False
         #: What was said of misses while the newest run went on.
@@ -370,6 +371,9 @@ class Case:
         explained = self.scheduler.explain(f"{self.flow.name}.{task}")
         assert isinstance(explained, Explanation)
         return explained
+
+    def has_input(self, step: Step) -> bool:
+        return step.reads is not None and (self.folder / step.reads).exists()
 
     def choose(self, is_fit: Callable[[Step], bool]) -> Step | None:
         fitting = [step for step in self.flow.steps if is_fit(step)]
@@ -499,7 +503,7 @@ def upstream_file(case: Case) -> Expected | None:
 
 @mutation
 def file_content(case: Case) -> Expected | None:
-    step = case.choose(lambda step: step.reads is not None)
+    step = case.choose(case.has_input)
     if step is None or step.reads is None:
         return None
     (case.folder / step.reads).write_text("other content")
@@ -507,8 +511,17 @@ def file_content(case: Case) -> Expected | None:
 
 
 @mutation
+def file_appeared(case: Case) -> Expected | None:
+    step = case.choose(lambda step: step.reads is not None and not case.has_input(step))
+    if step is None or step.reads is None:
+        return None
+    (case.folder / step.reads).write_text("new")
+    return Expected(step.name, ChangeKind.FILE, step.reads, "source[1]")
+
+
+@mutation
 def file_vanished(case: Case) -> Expected | None:
-    step = case.choose(lambda step: step.reads is not None)
+    step = case.choose(case.has_input)
     if step is None or step.reads is None:
         return None
     (case.folder / step.reads).unlink()

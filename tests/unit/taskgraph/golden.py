@@ -153,7 +153,7 @@ VECTORS = {
     "numpy.random.RandomState(0)": "954a4033c433fe13ada7934915e509c6",
     "numpy.random.SeedSequence(7)": "2c11ac569a8cd22df09766203c2ea828",
     "golden.ring(3)": "ffe243f7a43499d7ee796436c3b6a865",
-    "golden.friends()": "a2f9af3ddd8922365816891395a91ff8",
+    "golden.friends()": "6ee217bc1c3adeb268a01bea27939ca3",
 }
 
 
@@ -185,7 +185,7 @@ LIBRARY_VECTORS: dict[str, str] = {
     "scipy.sparse.csr_array(numpy.array([[0.0, 1.0]]))": "26976f7bbc89c49a7bae8b6e003b599d",
     "scipy.sparse.coo_matrix(numpy.array([[0.0, 1.0]]))": "2d865ee1f851e96a1257e6e3fc30e3fe",
     "sklearn.linear_model.LinearRegression(fit_intercept=False)": "abc2ce74b7cfcb7d5d24d0eed5a1e431",
-    "libraries.Model(a=1, more=2)": "258731e821946dfaf97d70e2fdaaa02d",
+    "libraries.Model(a=1, more=2)": "02330cffea6a0b26e3296ef9d839740f",
     "libraries.Defined(1, b=[2])": "9c980f2867333a6ad0c6c02f761d2972",
 }
 

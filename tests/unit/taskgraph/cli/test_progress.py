@@ -26,10 +26,33 @@ from taskgraph.events import (
     JobsSubmitted,
     Warned,
 )
+from taskgraph.provenance.page import Note, line
 from taskgraph.records import ExecutionId, JobId, State
 
 EXECUTION = ExecutionId("ab" * 16)
 JOB = JobId("cd" * 16)
+
+
+def test_what_is_shown_besides_stands_between_the_lines() -> None:
+    stream = io.StringIO()
+    progress = PlainProgress(stream)
+    progress.notify(ExecutionStarted(ExecutionId("e" * 32), "flow.main"))
+
+    progress.show([Note(line("why it runs"))])
+    progress.close()
+
+    lines = stream.getvalue().splitlines()
+    assert lines[:2] == ["Running flow.main (eeeeeeee)", "why it runs"]
+
+
+def test_on_a_terminal_it_stands_above_the_table() -> None:
+    stream = io.StringIO()
+    progress = LiveProgress(Console(file=stream, force_terminal=True, width=80))
+
+    progress.show([Note(line("why it runs"))])
+    progress.close()
+
+    assert "why it runs" in stream.getvalue()
 
 
 def events(*, failed: bool = False) -> list[Event]:
