@@ -287,7 +287,7 @@ class Scheduler:
                 return self._explain_call(reader, what)
             if isinstance(what, Task):
                 return explain_runs.explain_task(reader, what.fullname)
-            text = str(getattr(what, "id", None) or getattr(what, "call_hash", None) or what)
+            text = _name_of(what)
             return explain_runs.explain_found(
                 reader, find_record(reader, self.settings, text), text
             )
@@ -549,6 +549,14 @@ def author() -> str:
     return f"{user}@{platform.node()}"
 
 
+def _name_of(what: Any) -> str:
+    """Return what a record, or what was read of one, can be found by."""
+    if isinstance(what, str | os.PathLike):
+        return str(os.fspath(what))
+    names = (getattr(what, name, None) for name in ("id", "call_hash", "hash", "value_hash"))
+    return next((name for name in names if isinstance(name, str)), str(what))
+
+
 def find_record(reader: AnyReader, settings: Settings, text: str) -> Any:
     """Return the row, or the file with its job, that a text stands for.
 
@@ -573,7 +581,8 @@ def _places_named(settings: Settings, text: str) -> Iterator[tuple[str, str]]:
     if "://" in text or ("/" not in text and "." not in text and not Path(text).exists()):
         return
     path = Path(os.path.abspath(text))
-    nearest = sorted(settings.roots.items(), key=lambda each: len(each[1].parts), reverse=True)
+    roots = {"project": settings.project_dir, **settings.roots}
+    nearest = sorted(roots.items(), key=lambda each: len(each[1].parts), reverse=True)
     for root, folder in nearest:
         if path.is_relative_to(folder):
             yield root, path.relative_to(folder).as_posix()

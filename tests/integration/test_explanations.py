@@ -167,6 +167,24 @@ def test_what_is_not_recorded_cannot_be_explained(scheduler: Scheduler) -> None:
         scheduler.explain("no.such.task")
 
 
+def test_records_and_files_are_explained_as_they_are(scheduler: Scheduler, tmp_path: Path) -> None:
+    @task(name="write")
+    def write() -> File:
+        out = File(tmp_path / "out.txt")
+        out.write("text")
+        return out
+
+    result = scheduler.run(write())
+    job = next(each for each in _jobs(scheduler) if each.task.fullname == "explained.write")
+
+    by_job = of(scheduler, job)
+
+    assert by_job.task == "explained.write"
+    for what in (result, tmp_path / "out.txt", job.id[:8], job.call_node, job.task, by_job.job):
+        assert of(scheduler, what) == by_job, what
+    assert isinstance(scheduler.explain(job.execution_id), ExecutionExplanation)
+
+
 def test_an_error_is_not_replayed(scheduler: Scheduler) -> None:
     for _ in range(2):
         with pytest.raises(ValueError, match="not good"):

@@ -197,6 +197,29 @@ def test_of_an_array_the_first_item_that_differs_is_named() -> None:
     assert found == Difference('["x"][1, 2]', "6.0", "50.0", "and 1 more of its 12 items")
 
 
+@pytest.mark.parametrize("package", ["pandas", "polars"])
+def test_of_a_table_column_and_row_are_named(package: str) -> None:
+    frames: Any = pytest.importorskip(package)
+    columns = {"x": [1, 2, 3, 4], "y": list("abcd")}
+    old = frames.DataFrame(columns)
+    other = frames.DataFrame({**columns, "x": [1, 2, 3, 9]})
+
+    told = [
+        [(each.path, each.detail) for each in find_differences({"t": old}, {"t": new})[0]]
+        for new in (
+            other,
+            frames.DataFrame({"x": columns["x"]}),
+            frames.DataFrame({"x": [1], "y": ["a"]}),
+        )
+    ]
+
+    assert told == [
+        [('["t"]["x"][3]', "")],
+        [('["t"]["y"]', "")],
+        [('["t"]', "4 rows became 1")],
+    ]
+
+
 def test_a_nan_is_the_same_as_itself() -> None:
     old = np.array([np.nan, 1.0])
 
