@@ -1,18 +1,16 @@
-"""Puts the parts together: settings, backend, executors and engine; the public Scheduler and run.
+"""The public Scheduler, and the functions that use one: run, plan, explain.
 
-The only module of the core that knows `taskgraph_backend`.
+With `taskgraph.assembly`, which puts the parts together, the only importer of ``taskgraph_backend``.
 """
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
-import platform
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
@@ -20,6 +18,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from taskgraph.assembly import (
+    database_uri,
+    find_record,
+    in_force,
+    make_executors,
+    open_database,
+    places_of,
+)
 from taskgraph.config import Settings, find_config_dir, load_settings, write_default_config
 from taskgraph.engine.budget import check_plan
 from taskgraph.engine.environment import describe_environment
@@ -34,26 +40,19 @@ from taskgraph.errors import (
     SchedulerError,
 )
 from taskgraph.events import Event, FilesRead, JobMissed, Warned
-from taskgraph.executors.inline import InlineExecutor
-from taskgraph.executors.processes import ProcessExecutor
 from taskgraph.executors.threads import ThreadExecutor
 from taskgraph.expression import SchedulerExpression, TaskExpression, find_expressions, quote
-from taskgraph.fingerprint.code import frozen
-from taskgraph.fingerprint.project import Project, use_project
 from taskgraph.plans import Plan
 from taskgraph.ports import Backend, Executor, Observer
 from taskgraph.records import ExecutionId, JobId, PackedValue, State
 from taskgraph.tasks.task import Task
 from taskgraph.values.pack import pack
-from taskgraph.values.places import FilePlaces, use_places
 from taskgraph.values.reading import ReadingPool
 from taskgraph.worker import running_task
 
 if TYPE_CHECKING:
     from taskgraph.engine.jobs import Job
     from taskgraph.provenance.explain import AnyExplanation, Explanation
-    from taskgraph.provenance.rows import Reader as AnyReader
-    from taskgraph_backend import SqlBackend
     from taskgraph_backend.query import Reader
 
 T = TypeVar("T")
@@ -440,153 +439,12 @@ def _root_of(expr: Any) -> TaskExpression:
     return root
 
 
-# The parts
-
-
-def make_executors(settings: Settings) -> dict[str, Executor]:
-    """Return all executors that the settings name; none of them has started anything yet."""
-    makers: Mapping[str, Callable[..., Executor]] = {
-        "inline": InlineExecutor,
-        "threads": ThreadExecutor,
-        "processes": ProcessExecutor,
-    }
-    made: dict[str, Executor] = {}
-    for name, wanted in settings.executors.items():
-        maker = makers.get(wanted.type)
-        if maker is None:
-            known = ", ".join(sorted(makers))
-            raise ExecutorError(
-                f"executors.{name}: there is no type {wanted.type!r}; there are: {known}."
-            )
-        given: dict[str, Any] = {}
-        if wanted.type != "inline" and wanted.max_workers is not None:
-            given["max_workers"] = wanted.max_workers
-        if wanted.type == "processes" and wanted.start_method is not None:
-            given["start_method"] = wanted.start_method
-        made[name] = maker(name, **given)
-    return made
-
-
-def places_of(settings: Settings) -> FilePlaces:
-    """Return what files need to know of the settings."""
-    return FilePlaces(
-        {"project": settings.project_dir, **settings.roots},
-        # In the settings the last glob that matches counts, in FilePlaces the first.
-        tuple(reversed(list(settings.files.policies.items()))),
-        ask_above=settings.files.ask_above,
-    )
-
-
-def project_of(settings: Settings) -> Project:
-    """Return what the fingerprint needs to know of the settings."""
-    return Project(settings.code.project, settings.code.strict)
-
-
-def database_uri(settings: Settings) -> str:
-    """Return the URL of the project's database."""
-    return settings.backend.db_uri or f"sqlite:///{settings.config_dir / 'taskgraph.db'}"
-
-
-def open_database(settings: Settings, uri: str | None = None) -> SqlBackend:
-    """Open a database, made or upgraded as the settings allow.
-
-    Raises:
-        DatabaseError: It cannot be opened, is not ours, or is too new.
-    """
-    from taskgraph_backend import SqlBackend
-
-    wanted = settings.backend
-    options = {"synchronous": wanted.synchronous, "max_value_size": wanted.max_value_size}
-    backend = SqlBackend(uri or database_uri(settings), options)
-    backend.load(settings.backend.automigrate)
-    return backend
-
-
-def database(settings: Settings) -> SqlBackend:
-    """Return the project's database as it is: nothing is made or upgraded until it is asked to."""
-    from taskgraph_backend import SqlBackend
-
-    return SqlBackend(database_uri(settings), settings.backend)
-
-
-def open_reader(settings: Settings) -> Reader:
-    """Open the project's database for reading: `log` and its like."""
-    from taskgraph_backend.query import Reader
-
-    return Reader(open_database(settings), owns_backend=True)
-
-
-@contextmanager
-def opened(settings: Settings) -> Iterator[SqlBackend]:
-    """Open the project's database, with the settings in force."""
-    backend = open_database(settings)
-    try:
-        with in_force(settings, places_of(settings)):
-            yield backend
-    finally:
-        backend.close()
-
-
-@contextmanager
-def in_force(settings: Settings, places: FilePlaces) -> Iterator[None]:
-    """Have files and code known as the settings say; code that was read once stays as it was."""
-    before = use_places(places)
-    project = use_project(project_of(settings))
-    try:
-        with frozen():
-            yield
-    finally:
-        use_places(before)
-        use_project(project)
-
-
-def author() -> str:
-    """Return who does something that is written down: user and host."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user need not have a name
-        user = f"uid {os.getuid()}"
-    return f"{user}@{platform.node()}"
-
-
 def _name_of(what: Any) -> str:
     """Return what a record, or what was read of one, can be found by."""
     if isinstance(what, str | os.PathLike):
         return str(os.fspath(what))
     names = (getattr(what, name, None) for name in ("id", "call_hash", "hash", "value_hash"))
     return next((name for name in names if isinstance(name, str)), str(what))
-
-
-def find_record(reader: AnyReader, settings: Settings, text: str) -> Any:
-    """Return the row, or the file with its job, that a text stands for.
-
-    Any: it may be of any table.
-
-    Raises:
-        UnknownRecordError: Nothing is recorded under it.
-        AmbiguousIdError: More than one record starts so.
-    """
-    for root, path in _places_named(settings, text):
-        found = reader.find_file((root, path))
-        if found is not None:
-            return found
-    return reader.find(text)
-
-
-def _places_named(settings: Settings, text: str) -> Iterator[tuple[str, str]]:
-    """Yield the roots and paths under which a file may be recorded, the nearest root first.
-
-    What has neither a folder nor a suffix in its name and is no file here is no path.
-    """
-    if "://" in text or ("/" not in text and "." not in text and not Path(text).exists()):
-        return
-    path = Path(os.path.abspath(text))
-    roots = {"project": settings.project_dir, **settings.roots}
-    nearest = sorted(roots.items(), key=lambda each: len(each[1].parts), reverse=True)
-    for root, folder in nearest:
-        if path.is_relative_to(folder):
-            yield root, path.relative_to(folder).as_posix()
-    yield "", path.as_posix()
 
 
 # The functions

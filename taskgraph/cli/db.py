@@ -19,10 +19,10 @@ def command() -> None:
 @click.pass_context
 def info(ctx: click.Context, as_json: bool) -> int:
     """Show where the database is and whether this library can use it."""
-    from taskgraph import app
+    from taskgraph import assembly
 
     settings = load_settings(ctx)
-    database = app.database(settings)
+    database = assembly.database(settings)
     oldest, newest = database.get_db_version_required()
     facts = {
         "config_dir": str(settings.config_dir),
@@ -54,9 +54,9 @@ def info(ctx: click.Context, as_json: bool) -> int:
 @click.pass_context
 def upgrade(ctx: click.Context) -> None:
     """Upgrade the schema; one that is up to date is left alone."""
-    from taskgraph import app
+    from taskgraph import assembly
 
-    database = app.database(load_settings(ctx))
+    database = assembly.database(load_settings(ctx))
     before = database.get_db_version()
     database.migrate()
     after = database.get_db_version()

@@ -47,7 +47,7 @@ taskgraph log flow.main           a task, by its full name
 @click.pass_context
 def command(ctx: click.Context, as_json: bool, limit: int | None, record: str | None) -> None:
     """Look a record up, and show it as a page or as JSON."""
-    from taskgraph import app
+    from taskgraph import assembly
     from taskgraph.provenance import views
     from taskgraph.provenance.page import print_page
 
@@ -55,7 +55,7 @@ def command(ctx: click.Context, as_json: bool, limit: int | None, record: str | 
     if not _has_database(settings):
         view, page = _nothing(record)
     else:
-        reader = app.open_reader(settings)
+        reader = assembly.open_reader(settings)
         try:
             view, page = _look_up(reader, settings, record, limit)
         finally:
@@ -85,7 +85,7 @@ def _look_up(
     reader: Reader, settings: Settings, record: str | None, limit: int | None
 ) -> tuple[Any, list[Block]]:
     """Return the view of what was asked for, and its page."""
-    from taskgraph.app import find_record
+    from taskgraph.assembly import find_record
     from taskgraph.errors import UnknownRecordError
     from taskgraph.provenance import reading
     from taskgraph.provenance.render import executions_page

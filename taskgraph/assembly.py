@@ -1,0 +1,167 @@
+"""Puts the parts together: from settings to executors, folders, the project and its database.
+
+With `taskgraph.app`, the only importer of ``taskgraph_backend``.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from taskgraph.config import Settings
+from taskgraph.errors import ExecutorError
+from taskgraph.executors.inline import InlineExecutor
+from taskgraph.executors.processes import ProcessExecutor
+from taskgraph.executors.threads import ThreadExecutor
+from taskgraph.fingerprint.code import frozen
+from taskgraph.fingerprint.project import Project, use_project
+from taskgraph.ports import Executor
+from taskgraph.values.places import FilePlaces, use_places
+
+if TYPE_CHECKING:
+    from taskgraph.provenance.rows import Reader as AnyReader
+    from taskgraph_backend import SqlBackend
+    from taskgraph_backend.query import Reader
+
+
+def make_executors(settings: Settings) -> dict[str, Executor]:
+    """Return all executors that the settings name; none of them has started anything yet."""
+    makers: Mapping[str, Callable[..., Executor]] = {
+        "inline": InlineExecutor,
+        "threads": ThreadExecutor,
+        "processes": ProcessExecutor,
+    }
+    made: dict[str, Executor] = {}
+    for name, wanted in settings.executors.items():
+        maker = makers.get(wanted.type)
+        if maker is None:
+            known = ", ".join(sorted(makers))
+            raise ExecutorError(
+                f"executors.{name}: there is no type {wanted.type!r}; there are: {known}."
+            )
+        given: dict[str, Any] = {}
+        if wanted.type != "inline" and wanted.max_workers is not None:
+            given["max_workers"] = wanted.max_workers
+        if wanted.type == "processes" and wanted.start_method is not None:
+            given["start_method"] = wanted.start_method
+        made[name] = maker(name, **given)
+    return made
+
+
+def places_of(settings: Settings) -> FilePlaces:
+    """Return what files need to know of the settings."""
+    return FilePlaces(
+        {"project": settings.project_dir, **settings.roots},
+        # In the settings the last glob that matches counts, in FilePlaces the first.
+        tuple(reversed(list(settings.files.policies.items()))),
+        ask_above=settings.files.ask_above,
+    )
+
+
+def project_of(settings: Settings) -> Project:
+    """Return what the fingerprint needs to know of the settings."""
+    return Project(settings.code.project, settings.code.strict)
+
+
+def database_uri(settings: Settings) -> str:
+    """Return the URL of the project's database."""
+    return settings.backend.db_uri or f"sqlite:///{settings.config_dir / 'taskgraph.db'}"
+
+
+def open_database(settings: Settings, uri: str | None = None) -> SqlBackend:
+    """Open a database, made or upgraded as the settings allow.
+
+    Raises:
+        DatabaseError: It cannot be opened, is not ours, or is too new.
+    """
+    from taskgraph_backend import SqlBackend
+
+    wanted = settings.backend
+    options = {"synchronous": wanted.synchronous, "max_value_size": wanted.max_value_size}
+    backend = SqlBackend(uri or database_uri(settings), options)
+    backend.load(settings.backend.automigrate)
+    return backend
+
+
+def database(settings: Settings) -> SqlBackend:
+    """Return the project's database as it is: nothing is made or upgraded until it is asked to."""
+    from taskgraph_backend import SqlBackend
+
+    return SqlBackend(database_uri(settings), settings.backend)
+
+
+def open_reader(settings: Settings) -> Reader:
+    """Open the project's database for reading: `log` and its like."""
+    from taskgraph_backend.query import Reader
+
+    return Reader(open_database(settings), owns_backend=True)
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[SqlBackend]:
+    """Open the project's database, with the settings in force."""
+    backend = open_database(settings)
+    try:
+        with in_force(settings, places_of(settings)):
+            yield backend
+    finally:
+        backend.close()
+
+
+@contextmanager
+def in_force(settings: Settings, places: FilePlaces) -> Iterator[None]:
+    """Have files and code known as the settings say; code that was read once stays as it was."""
+    before = use_places(places)
+    project = use_project(project_of(settings))
+    try:
+        with frozen():
+            yield
+    finally:
+        use_places(before)
+        use_project(project)
+
+
+def author() -> str:
+    """Return who does something that is written down: user and host."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        user = f"uid {os.getuid()}"
+    return f"{user}@{platform.node()}"
+
+
+def find_record(reader: AnyReader, settings: Settings, text: str) -> Any:
+    """Return the row, or the file with its job, that a text stands for.
+
+    Any: it may be of any table.
+
+    Raises:
+        UnknownRecordError: Nothing is recorded under it.
+        AmbiguousIdError: More than one record starts so.
+    """
+    for root, path in _places_named(settings, text):
+        found = reader.find_file((root, path))
+        if found is not None:
+            return found
+    return reader.find(text)
+
+
+def _places_named(settings: Settings, text: str) -> Iterator[tuple[str, str]]:
+    """Yield the roots and paths under which a file may be recorded, the nearest root first.
+
+    What has neither a folder nor a suffix in its name and is no file here is no path.
+    """
+    if "://" in text or ("/" not in text and "." not in text and not Path(text).exists()):
+        return
+    path = Path(os.path.abspath(text))
+    roots = {"project": settings.project_dir, **settings.roots}
+    nearest = sorted(roots.items(), key=lambda each: len(each[1].parts), reverse=True)
+    for root, folder in nearest:
+        if path.is_relative_to(folder):
+            yield root, path.relative_to(folder).as_posix()
+    yield "", path.as_posix()
