@@ -1,6 +1,6 @@
 """The public Scheduler, and the functions that use one: run, plan, explain.
 
-With `taskgraph.assembly`, which puts the parts together, the only importer of ``taskgraph_backend``.
+With `taskgraph.assembly`, which puts the parts together, it alone imports ``taskgraph_backend``.
 """
 
 from __future__ import annotations
