@@ -250,6 +250,10 @@ class _Describer:
         wrapped = wrapped_by(func)
         if wrapped is not None:
             self._children([wrapped])
+        owner = scope.closure.get("__class__")
+        if isinstance(owner, type):
+            # super(), in a method that was taken out of its class, leads to the bases.
+            self._children([owner], "behaviour")
 
     def _defaults(self, func: types.FunctionType, label: str) -> None:
         """Enter the defaults of a function, by value; those of a task count in its calls."""

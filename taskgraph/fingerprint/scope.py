@@ -54,14 +54,17 @@ _BUILTINS: Final = frozenset(vars(builtins))
 class Scope:
     """The names that a piece of code sees.
 
-    Args:
+    Attributes:
         closure: Names of functions around it, with their values.
+
+    Args:
+        closure: As the attribute.
         globals_: The names of its module.
         label: What the code is called.
     """
 
     def __init__(self, closure: dict[str, Any], globals_: dict[str, Any], label: str) -> None:
-        self._closure = closure
+        self.closure = closure
         self._globals = globals_
         self._label = label
         self._module = module_label(globals_.get("__name__", ""), globals_.get("__file__"))
@@ -114,8 +117,8 @@ class Scope:
             if root.startswith(IMPORTED):
                 return (*self._imported(root), PartKind.CONSTANT)
             root = root.removeprefix(GLOBAL)
-        elif root in self._closure:
-            return self._closure[root], f"{self._label}: {root}", PartKind.CLOSURE
+        elif root in self.closure:
+            return self.closure[root], f"{self._label}: {root}", PartKind.CLOSURE
         found = self._globals.get(root, MISSING)
         if found is MISSING and root in _BUILTINS:
             return BUILTIN, f"builtins.{root}", PartKind.OUTSIDE

@@ -27,10 +27,11 @@ from weakref import WeakKeyDictionary
 from xxhash import xxh3_128_digest, xxh3_128_hexdigest
 
 from taskgraph._version import __version__ as taskgraph_version
-from taskgraph.fingerprint import bytecode
-from taskgraph.fingerprint import outline as reading
+from taskgraph.fingerprint import bytecode, syntax
+from taskgraph.fingerprint import outline as outlines
 from taskgraph.fingerprint.bytecode import outline_compiled
-from taskgraph.fingerprint.outline import Outline, Reader, Trap
+from taskgraph.fingerprint.outline import Outline, Trap
+from taskgraph.fingerprint.syntax import Reader
 from taskgraph.hashing import MARSHAL_VERSION, hash_record
 from taskgraph.values.places import current_places
 
@@ -308,7 +309,7 @@ def _memory() -> Path:
 @lru_cache(maxsize=1)
 def _version() -> str:
     """Return what outlines depend on besides the text: this Python, and the code that reads it."""
-    own = [Path(each) for each in (reading.__file__, bytecode.__file__, __file__)]
+    own = [Path(each) for each in (outlines.__file__, syntax.__file__, bytecode.__file__, __file__)]
     try:
         code = xxh3_128_hexdigest(b"\0".join(each.read_bytes() for each in own))
     except OSError:  # in an archive: its own bytes cannot change under it

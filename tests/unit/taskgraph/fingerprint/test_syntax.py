@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskgraph.fingerprint.outline import Outline, Reader
+from taskgraph.fingerprint.outline import Outline
+from taskgraph.fingerprint.syntax import Reader
 
 
 def outlines(text: str) -> dict[str, Outline]:
