@@ -33,6 +33,8 @@ def outline_compiled(code: types.CodeType) -> Outline:
         traps=(),
         changes=(),
         assigned=(),
+        defined=(),
+        imports=(),
         reads_docs="__doc__" in code.co_names,
         reads_annotations="__annotations__" in code.co_names,
         text="",

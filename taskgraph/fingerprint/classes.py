@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
+import inspect
 import types
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from taskgraph.fingerprint.outline import Outline
-from taskgraph.fingerprint.own import is_own_code, is_own_function
-from taskgraph.fingerprint.project import is_own_module_name, when_changed
+from taskgraph.fingerprint.own import is_opaque, is_own_function, wrapped_by
+from taskgraph.fingerprint.project import is_own_class, when_changed
 from taskgraph.fingerprint.sources import unwrapped
 from taskgraph.hashing import ATOMIC_TYPES, CONTAINER_TYPES
 from taskgraph.values.kinds import class_name
 
-# Files that the methods are from which dataclasses and attrs write by themselves.
-_GENERATED: Final = ("<string>", "<attrs generated")
+# What Python keeps in classes for its own purposes.
+_MACHINERY: Final = frozenset({"_abc_impl", "_abc_registry"})
+_SLOTS: Final = (types.MemberDescriptorType, types.GetSetDescriptorType)
+_USUAL_PARAMS: Final = (
+    ("init", True),
+    ("repr", True),
+    ("eq", True),
+    ("order", False),
+    ("unsafe_hash", False),
+    ("frozen", False),
+)
+_USUAL_FIELDS: Final = (
+    ("init", True),
+    ("repr", True),
+    ("hash", None),
+    ("compare", True),
+    ("kw_only", False),
+)
 
 
 class Behaviour:
@@ -31,19 +48,25 @@ class Behaviour:
 
 def may_differ(name: str, value: Any, outline: Outline) -> bool:
     """Tell whether an attribute of a class may be another than the text of the class says."""
-    functions = _functions_of(value)
+    functions = functions_of(value)
     if functions:
         # Somebody put a method in after the class was made, or a decorator gave another one.
-        return all(map(_is_written, functions)) and not all(
+        return not _is_generated(name, functions) and not all(
             outline.first <= each.__code__.co_firstlineno <= outline.last
             and each.__code__.co_qualname.startswith(outline.name + ".")
             for each in functions
         )
-    if hasattr(type(value), "__get__") or isinstance(value, type):
+    if _is_dunder(name) or name in _MACHINERY:
         return False
-    if name in outline.assigned:
+    if isinstance(value, type):
         return True
-    return not name.startswith("_") and type(value) in ATOMIC_TYPES | CONTAINER_TYPES
+    is_own = is_own_class(type(value))
+    if hasattr(type(value), "__get__") and not is_own:
+        return name not in outline.assigned and name not in outline.defined
+    if name.startswith("_") and name not in outline.assigned:
+        # What frameworks keep in classes; what the user keeps there is simple, or of his own.
+        return is_own or type(value) in ATOMIC_TYPES | CONTAINER_TYPES
+    return True
 
 
 def behaviour_items(cls: type, *, with_fields: bool = False) -> list[tuple[str, Any]]:
@@ -59,15 +82,50 @@ def behaviour_items(cls: type, *, with_fields: bool = False) -> list[tuple[str, 
     held = frozenset() if with_fields else frozenset(_held_names(cls))
     found: list[tuple[str, Any]] = []
     for name, value in sorted(vars(cls).items()):
-        functions = _functions_of(value)
+        functions = functions_of(value)
         if functions:
-            if all(map(_is_written, functions)):
+            if not _is_generated(name, functions):
                 found.append((name, value))
-        elif isinstance(value, cached_property):
-            found.append((name, value.func))
-        elif not name.startswith("__") and name not in held and _is_shared(value):
+        elif _is_dunder(name) or name in held or name in _MACHINERY:
+            continue
+        elif not isinstance(value, _SLOTS) and type(value).__name__ != "_tuplegetter":
             found.append((name, value))
     return found
+
+
+def flags_of(cls: type) -> list[str]:
+    """Return what a dataclass was told about itself and its fields, beyond the ordinary."""
+    params = vars(cls).get("__dataclass_params__")
+    if params is None:
+        return []
+    flags = [
+        f"{name}={given}"
+        for name, usual in _USUAL_PARAMS
+        if (given := getattr(params, name, usual)) != usual
+    ]
+    for each in dataclasses.fields(cls):
+        flags += [
+            f"{each.name}.{name}={given}"
+            for name, usual in _USUAL_FIELDS
+            if (given := getattr(each, name, usual)) is not usual
+        ]
+    return flags
+
+
+def fields_of(cls: type) -> list[str]:
+    """Return the fields of a class without a source, in order, with what is said of their types."""
+    try:
+        annotations = inspect.get_annotations(cls)
+    except Exception:  # what stands in annotations may be evaluated, and raise anything
+        annotations = {}
+    names = getattr(cls, "_fields", None) or annotations
+    return [f"{name}: {_type_name(annotations.get(name))}" for name in names]
+
+
+def _type_name(annotation: Any) -> str:
+    if isinstance(annotation, type) and not hasattr(annotation, "__origin__"):
+        return class_name(annotation)
+    return str(annotation)
 
 
 def registered_with(cls: type) -> list[type]:
@@ -80,18 +138,24 @@ def registered_with(cls: type) -> list[type]:
     return sorted(found, key=class_name)
 
 
-def _functions_of(attribute: Any) -> list[types.FunctionType]:
+def functions_of(attribute: Any) -> list[types.FunctionType]:
+    """Return the functions that an attribute of a class is, or is made of."""
     return [each for each in unwrapped(attribute) if isinstance(each, types.FunctionType)]
 
 
-def _is_written(func: types.FunctionType) -> bool:
-    return not func.__code__.co_filename.startswith(_GENERATED) and is_own_function(func)
+def _is_dunder(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
 
 
-def _is_shared(value: Any) -> bool:
-    if type(value) in ATOMIC_TYPES or type(value) in CONTAINER_TYPES or is_own_code(value):
-        return True
-    return is_own_module_name(type(value).__module__)
+def _is_generated(name: str, functions: Sequence[types.FunctionType]) -> bool:
+    """Tell whether a method is one that dataclasses, attrs or namedtuple write by themselves."""
+    return all(
+        each.__code__.co_filename.startswith("<attrs generated")
+        or (_is_dunder(name) and each.__code__.co_filename == "<string>")
+        or each.__module__ in {"collections", "dataclasses", "reprlib"}
+        or (_is_dunder(name) and not is_own_function(each) and wrapped_by(each) is None)
+        for each in functions
+    )
 
 
 def _held_names(cls: type) -> Iterator[str]:
@@ -114,8 +178,8 @@ def has_behaviour(cls: type) -> bool:
     """Tell whether objects of a class bring code of the user's along."""
     known = _has_behaviour.get(cls)
     if known is None:
-        known = any(
-            is_own_module_name(base.__module__) and bool(behaviour_items(base))
+        known = not is_opaque(cls) and any(
+            is_own_class(base) and bool(behaviour_items(base) or flags_of(base))
             for base in cls.__mro__
         )
         _has_behaviour[cls] = known

@@ -7,6 +7,7 @@ import importlib.machinery
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from taskgraph.errors import UnhashableValueError
@@ -15,13 +16,17 @@ from taskgraph.fingerprint.bytecode import outline_compiled
 from taskgraph.fingerprint.classes import (
     Behaviour,
     behaviour_items,
+    fields_of,
+    flags_of,
     has_behaviour,
     may_differ,
     registered_with,
 )
 from taskgraph.fingerprint.outline import Chain, Outline
 from taskgraph.fingerprint.own import (
+    OPAQUE_MARK,
     is_opaque,
+    is_own_code,
     is_own_function,
     own_code_in,
     own_code_of,
@@ -29,7 +34,7 @@ from taskgraph.fingerprint.own import (
 )
 from taskgraph.fingerprint.parts import PartKind, make_part
 from taskgraph.fingerprint.pieces import Binding, Mode, Piece
-from taskgraph.fingerprint.project import is_own_module, is_own_module_name
+from taskgraph.fingerprint.project import is_own_class, is_own_module, is_own_module_name
 from taskgraph.fingerprint.scope import (
     BUILTIN,
     MISSING,
@@ -63,6 +68,8 @@ _C_FUNCTIONS: Final = (
     types.MethodWrapperType,
 )
 _LIBRARIES: Final = tuple(importlib.machinery.EXTENSION_SUFFIXES)
+_NOT_PUT_ON: Final = frozenset({"__wrapped__", OPAQUE_MARK, "__isabstractmethod__"})
+_CACHING: Final = type(lru_cache(len))
 # The function itself, as an attribute of what counts by its name.
 _FUNCTION_OF: Final = frozenset({"func", "__wrapped__"})
 _NEVER_STATE: Final = (types.FunctionType, types.ModuleType, type)
@@ -127,14 +134,14 @@ class _Describer:
         elif isinstance(value, _C_FUNCTIONS):
             self._compiled(value)
         elif isinstance(value, types.MethodType):
-            self._says("method", [value.__func__, value.__self__])
-        elif isinstance(value, property | staticmethod | classmethod):
+            self._method(value)
+        elif isinstance(value, property | staticmethod | classmethod | cached_property):
             self._says(type(value).__name__, unwrapped(value))
         elif type(value) is object:
             self._says("sentinel")
-        elif (wrapped := wrapped_by(value)) is not None:
-            # What functools.lru_cache makes, and other decorators that are objects.
-            self._says(f"wrapper {class_name(type(value))}", [wrapped])
+        elif type(value) is _CACHING:
+            # Python itself knows it by its name only.
+            self._says("lru_cache", [wrapped_by(value)])
         else:
             self._value(value)
 
@@ -181,6 +188,12 @@ class _Describer:
 
     def _shape(self, value: Any) -> None:
         shape = shape_of(value, kind_of(value))
+        if shape.tag == "global" and is_own_class(type(value)):
+            # It is stored as a name; what counts is what it holds.
+            items = sorted(getattr(value, "__dict__", {}).items(), key=str)
+            self._says("held by name", [type(value), *(each for _, each in items)])
+            self._piece.say(*(str(name) for name, _ in items))
+            return
         self._piece.shape = shape
         self._children(shape.children)
         module = type(value).__module__
@@ -189,7 +202,9 @@ class _Describer:
     def _unhashable(self, value: Any, reason: str) -> None:
         """Count the type alone, and what code of the user's lies right in it."""
         why = f"a {class_name(type(value))} has no stable hash: {reason}"
-        self._piece.give_up(why, [self._enter(each) for each in own_code_of(value)])
+        wrapped = wrapped_by(value)
+        inside = [*own_code_of(value), *([] if wrapped is None else [wrapped])]
+        self._piece.give_up(why, [self._enter(each) for each in inside])
 
     # Things that count by their name
 
@@ -215,19 +230,35 @@ class _Describer:
         why = "the module is used as a whole: what of it counts only shows at run time"
         self._piece.own_part = (PartKind.UNFOLLOWED, label, why)
 
+    def _method(self, method: types.MethodType) -> None:
+        func = method.__func__
+        if isinstance(func, types.FunctionType) and not is_own_function(func):
+            module = sys.modules.get(func.__module__ or "")
+            if getattr(module, method.__name__, None) == method:
+                # A function of a module, to those who use it: random.choice, say.
+                self._outside(_outside_name(func.__module__, method.__name__))
+                return
+        self._says("method", [func, method.__self__])
+
     def _compiled(self, value: Any) -> None:
         owner = getattr(value, "__self__", None)
         if owner is not None and not isinstance(owner, types.ModuleType):
+            home = type(owner).__module__
+            if getattr(sys.modules.get(home), value.__name__, None) == value:
+                # A function of a module, to those who use it: random.random, say.
+                self._outside(_outside_name(home, value.__name__))
+                return
             self._says(f"method {value.__name__}", [owner])
             return
         objclass = getattr(value, "__objclass__", None)
         module = getattr(value, "__module__", None) or getattr(objclass, "__module__", None)
-        name = f"{module or 'builtins'}.{value.__qualname__}"
-        loaded = sys.modules.get(module or "builtins")
+        module = str(module or "builtins")
+        loaded = sys.modules.get(module)
         path = getattr(loaded, "__file__", None) or ""
         if loaded is None or not path.endswith(_LIBRARIES) or not is_own_module(loaded):
-            self._outside(_outside_name(name))
+            self._outside(_outside_name(module, value.__qualname__))
             return
+        name = f"{module}.{value.__qualname__}"
         self._piece.name_code(name)
         self._piece.say("library", name, digest_file(path))
         why = "a compiled function: the content of its library counts in its place"
@@ -237,7 +268,7 @@ class _Describer:
 
     def _function(self, func: types.FunctionType) -> None:
         if not is_own_function(func):
-            self._outside(_outside_name(f"{func.__module__}.{func.__qualname__}"))
+            self._outside(_outside_name(func.__module__ or "", func.__qualname__))
             self._children(own_code_in(func))
             return
         label = function_label(func)
@@ -254,6 +285,15 @@ class _Describer:
         if isinstance(owner, type):
             # super(), in a method that was taken out of its class, leads to the bases.
             self._children([owner], "behaviour")
+
+        # What was put on the function.
+        held = {name: value for name, value in vars(func).items() if name not in _NOT_PUT_ON}
+        items = [(n, self._states.counted(vars(func), n, held[n])) for n in sorted(held)]
+        self._piece.say("", *(name for name, _ in items))
+        self._bound(PartKind.CONSTANT, f"{label}.", items)
+        documented = func.__code__.co_consts[:1]
+        if func.__doc__ is not None and documented != (func.__doc__,):
+            self._piece.docs += func.__doc__
 
     def _defaults(self, func: types.FunctionType, label: str) -> None:
         """Enter the defaults of a function, by value; those of a task count in its calls."""
@@ -293,10 +333,14 @@ class _Describer:
             chains = list(_through_modules(scope, chains))
         chains = sorted(set(chains))
         piece.say("", *map(".".join, chains))
+        for source in outline.imports:
+            scope.find((source,))  # imported for what that does, before values are looked at
         for chain in outline.changes:
             changed = scope.find(chain)
             if changed.namespace is not None and not changed.rest:
                 note_change(changed.namespace, changed.name.rpartition(".")[2])
+            elif isinstance(changed.target, types.FunctionType) and len(changed.rest) == 1:
+                note_change(vars(changed.target), changed.rest[0])
         for chain in chains:
             found = scope.find(chain)
             self._reference(found)
@@ -304,6 +348,7 @@ class _Describer:
             if why:
                 self._suspect(why, chain, outline)
         for trap in outline.traps:
+            piece.takes_functions |= trap.chain == ("func",)
             sensed = traps.sense(scope, trap)
             for each in sensed.reached:
                 self._reference(each)
@@ -335,12 +380,7 @@ class _Describer:
     def _attribute(self, found: Found) -> None:
         """Enter an attribute that is taken of something that does not count for it."""
         target, name = found.target, found.rest[0]
-        if isinstance(target, types.FunctionType):
-            # An attribute that was put on a function.
-            held = vars(target).get(name, MISSING)
-            if held is not MISSING and name != "__wrapped__":
-                self._bound(PartKind.CONSTANT, f"{found.name}.", [(name, held)])
-        elif name in _FUNCTION_OF and _namer_of(target) is not None:
+        if name in _FUNCTION_OF and _namer_of(target) is not None:
             # Of what counts by its name, as a task does, the plain function is called.
             self._bound(PartKind.CONSTANT, f"{found.name}.", [(name, getattr(target, name, None))])
 
@@ -361,8 +401,14 @@ class _Describer:
     # Classes
 
     def _class(self, cls: type) -> None:
+        if cls.__module__ == "types" and not hasattr(types, cls.__name__):
+            self._unwritten_class(cls, f"types.{cls.__qualname__}")  # made by make_dataclass
+            return
         if not is_own_module_name(cls.__module__):
-            self._outside(_outside_name(f"{cls.__module__}.{cls.__qualname__}"))
+            self._outside(_outside_name(cls.__module__, cls.__qualname__))
+            # Methods of the user's that were put on it.
+            items = sorted((name, each) for name, each in vars(cls).items() if is_own_code(each))
+            self._bound(PartKind.CONSTANT, f"{self._piece.label}.", items)
             return
         piece = self._piece
         label = f"{module_label(cls.__module__)}.{cls.__qualname__}"
@@ -391,21 +437,25 @@ class _Describer:
 
     def _unwritten_class(self, cls: type, label: str) -> None:
         """Describe a class without a source, as namedtuple() makes it: by what it holds."""
+        self._piece.name_code(label)
         self._piece.own_part = (PartKind.CLASS, label, "")
+        if type(cls) is not type:
+            self._children([type(cls)])
         self._children(base for base in cls.__bases__ if base is not object)
         if issubclass(cls, enum.Enum):
             self._piece.say("class", cls.__qualname__)
             self._members(cls)
             return
         items = behaviour_items(cls, with_fields=True)
-        self._piece.say("class", cls.__qualname__, *(name for name, _ in items))
+        self._piece.say("class", cls.__qualname__, *fields_of(cls), *flags_of(cls))
+        self._piece.say("", *(name for name, _ in items))
         self._bound(PartKind.CONSTANT, f"{label}.", items)
 
     def _behaviour(self, cls: type) -> None:
         label = f"{module_label(cls.__module__)}.{cls.__qualname__}"
         self._piece.name_code(label)
         items = behaviour_items(cls)
-        self._piece.say("behaviour", *(name for name, _ in items))
+        self._piece.say("behaviour", *flags_of(cls), "", *(name for name, _ in items))
         self._children((base for base in cls.__bases__ if has_behaviour(base)), "behaviour")
         self._bound(PartKind.CONSTANT, f"{label}.", items)
 
@@ -421,10 +471,10 @@ def _through_modules(scope: Scope, chains: Sequence[Chain]) -> Iterator[Chain]:
             yield chain
 
 
-def _outside_name(name: str) -> str:
-    # Installed packages move their functions between their own modules.
-    module, _, qualname = name.partition(".")
-    return f"{module}.{qualname.rpartition('.')[2]}"
+def _outside_name(module: str, qualname: str) -> str:
+    # Where a package keeps its things in private differs between its versions.
+    public = [each for each in module.split(".") if not each.startswith("_")]
+    return ".".join([*(public or [module.strip("_")]), qualname])
 
 
 # Texts that are paths

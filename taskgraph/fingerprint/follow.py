@@ -222,6 +222,16 @@ class Follower:
                 if part.part_hash not in seen:
                     seen.add(part.part_hash)
                     yield part
+        yield from self._functions_of_tasks(reached)
+
+    def _functions_of_tasks(self, reached: Sequence[int]) -> Iterator[Part]:
+        """Yield a part for code that may call the functions of tasks: these are not followed."""
+        pieces = [self._pieces[each] for each in reached]
+        if any(each.own_part and each.own_part[0] is PartKind.TASK for each in pieces):
+            why = "it takes the functions of tasks that only show at run time"
+            for each in pieces:
+                if each.takes_functions:
+                    yield make_part(PartKind.UNFOLLOWED, each.label, why)
 
     def _parts_named(self, binding: Binding) -> Iterator[Part]:
         """Yield what is to be told of a name: the value that it stands for, above all."""

@@ -54,6 +54,8 @@ class Outline(NamedTuple):
         traps: What may reach further than names tell.
         changes: Variables outside of it that it changes: ``("log",)`` for ``log.append(x)``.
         assigned: Of a class: the names that its body assigns to.
+        defined: Of a class: the names of the functions and classes in it.
+        imports: What is imported within it, used or not.
         reads_docs: Whether something in it looks at docstrings.
         reads_annotations: Whether something in it looks at annotations.
         text: Its source.
@@ -74,6 +76,8 @@ class Outline(NamedTuple):
     traps: tuple[Trap, ...]
     changes: tuple[Chain, ...]
     assigned: tuple[str, ...]
+    defined: tuple[str, ...]
+    imports: tuple[str, ...]
     reads_docs: bool
     reads_annotations: bool
     text: str

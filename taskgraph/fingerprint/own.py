@@ -18,7 +18,8 @@ def is_own_function(func: types.FunctionType) -> bool:
     """Tell whether a function is the user's: by the file of its code, or by its module."""
     filename = func.__code__.co_filename
     if filename.startswith("<"):
-        return is_own_module_name(func.__module__)
+        # Made by exec or eval, in names that need not be those of a module.
+        return func.__module__ is None or is_own_module_name(func.__module__)
     return is_own_file(filename)
 
 
@@ -40,8 +41,9 @@ def is_opaque(value: Any) -> bool:
 def wrapped_by(value: Any) -> Any:
     """Return what a decorator says that it wrapped, or None."""
     try:
-        wrapped = getattr(value, "__wrapped__", None)
-    except Exception:  # a stand-in for something that is not there yet
+        # Not by getattr: a stand-in for something else may have any attribute, or raise.
+        wrapped = object.__getattribute__(value, "__dict__").get("__wrapped__")
+    except (AttributeError, TypeError):
         return None
     return wrapped if callable(wrapped) else None
 

@@ -43,6 +43,7 @@ class Piece:
         annotations: What else it says if annotations count.
         shape: Of a value: how its hash is made.
         unfollowed: Of a value: why it has no stable hash.
+        takes_functions: Whether it takes the function out of something that may be a task.
         children: The pieces that it refers to.
         bindings: The names through which it refers to some of them.
         own_part: Kind, name and text of the part that it is, if it is one.
@@ -64,6 +65,7 @@ class Piece:
         "own_part",
         "role",
         "shape",
+        "takes_functions",
         "unfollowed",
         "value",
     )
@@ -79,6 +81,7 @@ class Piece:
         self.annotations = ""
         self.shape: Shape | None = None
         self.unfollowed = ""
+        self.takes_functions = False
         self.children: list[int] = []
         self.bindings: list[Binding] = []
         self.own_part: tuple[PartKind, str, str] | None = None

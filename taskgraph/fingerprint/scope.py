@@ -48,9 +48,6 @@ class Found(NamedTuple):
     namespace: Mapping[str, Any] | None = None
 
 
-_BUILTINS: Final = frozenset(vars(builtins))
-
-
 class Scope:
     """The names that a piece of code sees.
 
@@ -120,8 +117,10 @@ class Scope:
         elif root in self.closure:
             return self.closure[root], f"{self._label}: {root}", PartKind.CLOSURE
         found = self._globals.get(root, MISSING)
-        if found is MISSING and root in _BUILTINS:
-            return BUILTIN, f"builtins.{root}", PartKind.OUTSIDE
+        if found is MISSING:
+            found = vars(builtins).get(root, MISSING)
+            if found is not MISSING and not is_own_code(found):
+                return BUILTIN, f"builtins.{root}", PartKind.OUTSIDE
         return found, f"{self._module}.{root}", PartKind.CONSTANT
 
     def _imported(self, root: str) -> tuple[Any, str]:
@@ -137,7 +136,7 @@ class Scope:
             return found, name
         inner = _attribute(found, attribute)
         if not is_own_module(found) and not is_own_code(inner):
-            return inner if isinstance(inner, types.ModuleType) else found, name
+            return found, name
         return inner, f"{name}.{attribute}"
 
     def _absolute(self, level: int, module: str) -> str:

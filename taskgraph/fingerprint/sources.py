@@ -18,7 +18,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any, Final
@@ -131,6 +131,8 @@ def unwrapped(attribute: Any) -> tuple[Any, ...]:
         return tuple(each for each in (attribute.fget, attribute.fset, attribute.fdel) if each)
     if isinstance(attribute, staticmethod | classmethod):
         return (attribute.__func__,)
+    if isinstance(attribute, cached_property):
+        return (attribute.func,)
     return (attribute,)
 
 

@@ -62,7 +62,7 @@ class _Block:
         self.kind = kind
         self.parent = parent
         self.bound: set[str] = set()
-        self.imports: dict[str, str] = {}
+        self.imports: dict[str, list[str]] = {}
         self.is_global: set[str] = set()
         self.is_nonlocal: set[str] = set()
         self.used: set[Chain] = set()
@@ -78,10 +78,12 @@ class _Block:
         optional: set[Chain] = set(self.optional)
         for chain in self.used:
             root = chain[0]
-            if root in self.imports:
-                outward.add((self.imports[root], *chain[1:]))
-            elif root in self.is_global:
+            # One name may be bound by several imports, as alternatives.
+            outward |= {(source, *chain[1:]) for source in self.imports.get(root, ())}
+            if root in self.is_global:
                 outward.add((GLOBAL + root, *chain[1:]))
+            elif root in self.imports:
+                continue
             elif root not in self.bound:
                 outward.add(chain)
             elif self.kind == "class":
@@ -103,6 +105,8 @@ class _Draft:
         self.traps: list[Trap] = []
         self.changes: set[Chain] = set()
         self.assigned: list[str] = []
+        self.defined: list[str] = []
+        self.imports: list[str] = []
         self.reads_docs = False
         self.reads_annotations = False
         self.first = 0
@@ -193,6 +197,8 @@ class Reader:
             traps=tuple(piece.traps),
             changes=tuple(sorted(piece.changes)),
             assigned=tuple(dict.fromkeys(piece.assigned)),
+            defined=tuple(dict.fromkeys(piece.defined)),
+            imports=tuple(dict.fromkeys(piece.imports)),
             reads_docs=piece.reads_docs,
             reads_annotations=piece.reads_annotations,
             text="".join(self._lines[piece.first - 1 : last]),
@@ -216,6 +222,7 @@ class Reader:
         shift = piece.first - around.first
         around.traps += [each._replace(line=each.line + shift) for each in piece.traps]
         around.changes |= piece.changes
+        around.imports += piece.imports
         around.reads_docs |= piece.reads_docs
         around.reads_annotations |= piece.reads_annotations
         # Names of a class body are not seen from the functions in it.
@@ -385,6 +392,7 @@ class Reader:
         name = getattr(node, "name", None)
         if name is not None:
             self._scope.bind(name)
+            self._piece.defined.append(name)
         self._define(node)
 
     def _constant(self, node: ast.AST) -> None:
@@ -447,7 +455,8 @@ class Reader:
         assert isinstance(node, ast.Attribute)
         chain = _chain_of(node)
         piece = self._piece
-        if node.attr in TRAP_ATTRIBUTES:
+        is_local = not chain or not self._is_outward(chain[0])
+        if node.attr in TRAP_ATTRIBUTES or (node.attr == "func" and is_local):
             piece.traps.append(Trap((node.attr,), (), "attribute", node.lineno - piece.first))
         if chain and isinstance(node.ctx, ast.Load):
             piece.tokens += ("chain", *chain, len(chain))
@@ -460,7 +469,7 @@ class Reader:
         if chain and self._is_outward(chain[0]):
             # An assignment to an attribute of something that is not local.
             piece.traps.append(Trap(chain[:-1], (), "assignment", node.lineno - piece.first))
-            piece.changes.add(chain[:-1])
+            piece.changes |= {chain[:-1], chain}
             piece.tokens += ("assignment", *chain, len(chain))
             return
         piece.tokens += ("Attribute", node.attr)
@@ -593,13 +602,12 @@ class Reader:
         self._plain(node)
 
     def _bind_import(self, name: str, source: str) -> None:
-        if name not in self._scope.is_global:
-            self._scope.imports.setdefault(name, source)
+        self._scope.imports.setdefault(name, []).append(source)
+        self._piece.imports.append(source)
 
     def _global(self, node: ast.AST) -> None:
         assert isinstance(node, ast.Global)
         self._scope.is_global.update(node.names)
-        self._scope.used.update((name,) for name in node.names)
         self._piece.tokens += ("Global", len(node.names), *sorted(node.names))
 
     def _nonlocal(self, node: ast.AST) -> None:

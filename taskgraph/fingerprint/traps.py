@@ -29,6 +29,21 @@ _REFERENCES: Final = {
     "runpy.run_module": "run_module() runs a module",
     "ctypes.CDLL": "CDLL() loads a library of machine code",
     "ctypes.cdll": "cdll loads libraries of machine code",
+    "importlib.util.module_from_spec": "module_from_spec() makes a module",
+    "pydoc.locate": "locate() finds things by a name that only shows at run time",
+    "pkgutil.resolve_name": "resolve_name() finds things by a name that only shows at run time",
+    **{
+        f"{module}.{name}": f"{name}() brings in objects, and with them code"
+        for module, names in (
+            ("pickle", ("load", "loads", "Unpickler")),
+            ("cloudpickle", ("load", "loads")),
+            ("dill", ("load", "loads")),
+            ("joblib", ("load",)),
+            ("torch", ("load",)),
+            ("shelve", ("open",)),
+        )
+        for name in names
+    },
 }
 _REFERENCE_NAMES: Final = frozenset(each.rpartition(".")[2] for each in _REFERENCES)
 _CALLS_ON: Final = {

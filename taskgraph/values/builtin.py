@@ -72,8 +72,6 @@ def _dict_step(inside: Sequence[Any], position: int) -> str:
 class SubclassKind(ValueKind):
     """Subclasses of a builtin type: by class, content as the builtin has it, and state."""
 
-    brings_code = True
-
     def __init__(self, base: type, content: Callable[[Any], Any]) -> None:
         self._base = base
         self._content = content

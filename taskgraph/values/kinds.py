@@ -67,7 +67,7 @@ class ValueKind:
     #: Whether values of this kind are recorded as subvalues when they lie inside others.
     is_subvalue: bool = False
     #: Whether the methods of a value's class count in its hash, if the class is the user's.
-    brings_code: bool = False
+    brings_code: bool = True
 
     def type_name(self, value: Any) -> str:
         """Return the name of the value's type as it is stored."""

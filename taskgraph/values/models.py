@@ -15,8 +15,6 @@ from taskgraph.values.registry import register
 class EstimatorKind(ValueKind):
     """Estimators of scikit-learn: by class, parameters and fitted attributes."""
 
-    brings_code = True
-
     def shape(self, value: Any) -> Shape:
         """Return the class and the names, with parameters and fitted attributes inside."""
         from sklearn.base import BaseEstimator
@@ -50,8 +48,6 @@ class ModelKind(ValueKind):
 
     Which fields were set shows in what is dumped, though not in ``==``.
     """
-
-    brings_code = True
 
     def shape(self, value: Any) -> Shape:
         """Return the class and the names, with the values inside."""

@@ -122,8 +122,6 @@ def leaves_state_to(cls: type, base: type) -> bool:
 class ObjectKind(ValueKind):
     """Objects of any class: by class and by what pickle would write of them."""
 
-    brings_code = True
-
     def shape(self, value: Any) -> Shape:
         """Return the class with its arguments, attributes sorted by name, and items in order."""
         cls = type(value)
@@ -244,8 +242,6 @@ class MethodKind(ValueKind):
 
 class InstanceKind(ValueKind):
     """Objects of one class that leaves it to Python what its state is: attributes, by name."""
-
-    brings_code = True
 
     def __init__(self, cls: type) -> None:
         self._path = class_path(cls)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from taskgraph.hashing import CONTAINER_TYPES
 from taskgraph.values.kinds import Shape, ValueKind, class_name
 
 ENTRY_POINT_GROUP = "taskgraph.values"
@@ -89,7 +90,7 @@ def shape_of(value: Any, kind: ValueKind) -> Shape:
         UnhashableValueError: As `ValueKind.shape`.
     """
     shape = kind.shape(value)
-    if not kind.brings_code:
+    if type(value) in CONTAINER_TYPES or not kind.brings_code:
         return shape
     code = _bring_along(type(value))
     if code is None:

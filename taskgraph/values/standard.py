@@ -111,8 +111,6 @@ class ErrorKind(ValueKind):
     Not by traceback, cause and context, which pickle leaves out as well.
     """
 
-    brings_code = True
-
     def shape(self, value: Any) -> Shape:
         """Return what pickle would write, in the same way for all versions of Python."""
         cls: Any = type(value)
@@ -169,8 +167,6 @@ class ArrayKind(ValueKind):
 
 class EnumKind(ValueKind):
     """Members of enums: by class, name and value. Flags by class and value alone."""
-
-    brings_code = True
 
     def shape(self, value: Any) -> Shape:
         """Return class and name, with the value inside."""

@@ -67,8 +67,6 @@ def _content(tensor: Any) -> memoryview:
 class ModuleKind(ValueKind):
     """Modules: by class, own attributes, parameters, buffers and modules inside."""
 
-    brings_code = True
-
     def shape(self, value: Any) -> Shape:
         """Return the class and the names, with what these name inside."""
         cls = type(value)
