@@ -22,7 +22,7 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from taskgraph.errors import ExecutorError, RemoteTaskError, WorkerLostError
-from taskgraph.fingerprint.code import freeze
+from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.project import Project, current_project, use_project
 from taskgraph.ports import Call, Inbox, Outcome, Raised, Returned
 from taskgraph.records import JobId, PackedValue
@@ -43,11 +43,11 @@ _INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "
 
 
 class FunctionReference(NamedTuple):
-    """A task's function by name: the module that defines it, and the source that was hashed."""
+    """A task's function by name: the module that defines it, and the hash of all texts followed."""
 
     module: str
     fullname: str
-    source: str
+    texts: str
 
 
 class _Batch(NamedTuple):
@@ -285,10 +285,10 @@ def reference_to(fullname: str, func: Callable[..., Any]) -> FunctionReference |
         main = sys.modules["__main__"]
         if getattr(main, "__file__", None) is None:
             return None
-        return FunctionReference(module, fullname, task.source)
+        return FunctionReference(module, fullname, task.fingerprint.texts_hash)
     if not _is_importable(module):
         return None
-    return FunctionReference(task.load_module, fullname, task.source)
+    return FunctionReference(task.load_module, fullname, task.fingerprint.texts_hash)
 
 
 def _is_importable(module: str) -> bool:
@@ -304,10 +304,11 @@ def _run_batch(messages: list[bytes]) -> bytes:
     """Run calls one after the other, and stop after one that took long; runs in the worker."""
     end = time.monotonic() + _MOST_SECONDS
     outcomes = []
-    for each in messages:
-        outcomes.append(_run_message(each))
-        if time.monotonic() >= end:
-            break
+    with frozen():
+        for each in messages:
+            outcomes.append(_run_message(each))
+            if time.monotonic() >= end:
+                break
     return codec.dumps(outcomes)
 
 
@@ -329,10 +330,11 @@ def _find(reference: FunctionReference) -> Callable[..., Any]:
     if reference.module != "__main__":
         importlib.import_module(reference.module)
     task = get_task_registry().get(reference.fullname)
-    if task.source != reference.source:
+    if task.fingerprint.texts_hash != reference.texts:
         # What is recorded names the code that was hashed: another one must not run in its place.
         raise ExecutorError(
-            f"The source of {reference.fullname} was edited after the run had started. Run again."
+            f"The source of {reference.fullname}, or of what it reaches, was edited after "
+            "it was loaded. Run again."
         )
     assert task.func is not None
     return task.func
@@ -392,7 +394,6 @@ def _start_worker(path: list[str], places: FilePlaces, project: Project) -> None
             sys.path.insert(0, folder)
     use_places(places)
     use_project(project)
-    freeze()  # what is imported here stays as it is
     # A Ctrl-C reaches the whole group of processes; the scheduler says what there is to say.
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     parent = multiprocessing.parent_process()

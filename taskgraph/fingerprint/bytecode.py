@@ -31,7 +31,6 @@ def outline_compiled(code: types.CodeType) -> Outline:
         optional=(),
         annotation_references=(),
         traps=(),
-        changes=(),
         assigned=(),
         defined=(),
         imports=(),

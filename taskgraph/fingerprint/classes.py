@@ -40,7 +40,7 @@ _USUAL_FIELDS: Final = (
 class Behaviour:
     """Stands for what the methods of a class do, apart from what its objects hold."""
 
-    __slots__ = ("cls",)
+    __slots__ = ("__weakref__", "cls")
 
     def __init__(self, cls: type) -> None:
         self.cls = cls

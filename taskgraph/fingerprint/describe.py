@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import importlib.machinery
+import os
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -45,7 +46,7 @@ from taskgraph.fingerprint.scope import (
     module_label,
 )
 from taskgraph.fingerprint.sources import outline_of, outline_of_class, unwrapped
-from taskgraph.fingerprint.state import States, note_change
+from taskgraph.fingerprint.state import States
 from taskgraph.fingerprint.surroundings import digest_file
 from taskgraph.hashing import ATOMIC_TYPES, CONTAINER_TYPES, hash_builtin
 from taskgraph.values.kinds import class_name
@@ -95,7 +96,17 @@ def describe(piece: Piece, enter: Enter, states: States) -> None:
         enter: Gives the number of the piece for an object, in a role.
         states: Knows the variables that code changes.
     """
-    _Describer(piece, enter, states).describe()
+    try:
+        _Describer(piece, enter, states).describe()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        # Objects may refuse even to be looked at, and hooks and modules may raise anything; that
+        # must not be the end of a run.
+        why = f"it cannot be looked at: {type(error).__name__}: {error}"
+        name = object.__getattribute__(type(piece.value), "__name__")
+        piece.bindings = []
+        piece.fail(str(name), why)
 
 
 class _Describer:
@@ -139,6 +150,8 @@ class _Describer:
             self._says(type(value).__name__, unwrapped(value))
         elif type(value) is object:
             self._says("sentinel")
+        elif value is os.environ:
+            self._outside("os.environ")  # as it is where it is reached by `os.`
         elif type(value) is _CACHING:
             # Python itself knows it by its name only.
             self._says("lru_cache", [wrapped_by(value)])
@@ -335,12 +348,6 @@ class _Describer:
         piece.say("", *map(".".join, chains))
         for source in outline.imports:
             scope.find((source,))  # imported for what that does, before values are looked at
-        for chain in outline.changes:
-            changed = scope.find(chain)
-            if changed.namespace is not None and not changed.rest:
-                note_change(changed.namespace, changed.name.rpartition(".")[2])
-            elif isinstance(changed.target, types.FunctionType) and len(changed.rest) == 1:
-                note_change(vars(changed.target), changed.rest[0])
         for chain in chains:
             found = scope.find(chain)
             self._reference(found)

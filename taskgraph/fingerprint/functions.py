@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from taskgraph.fingerprint.classes import Behaviour, has_behaviour
 from taskgraph.fingerprint.code import code_hash
@@ -66,16 +66,19 @@ class BehaviourKind(ValueKind):
         return f"methods of {'.'.join(class_path(value.cls))}"
 
 
-_behaviours: WeakKeyDictionary[type, Behaviour] = WeakKeyDictionary()
+# Neither keeps a class alive that was made at run time.
+_behaviours: WeakKeyDictionary[type, ref[Behaviour]] = WeakKeyDictionary()
 
 
 def behaviour_of(cls: type) -> Behaviour | None:
     """Return what stands for the methods of a class; None if they are not the user's."""
     if not has_behaviour(cls):
         return None
-    found = _behaviours.get(cls)
+    known = _behaviours.get(cls)
+    found = known() if known is not None else None
     if found is None:
-        found = _behaviours[cls] = Behaviour(cls)
+        found = Behaviour(cls)
+        _behaviours[cls] = ref(found)
     return found
 
 

@@ -52,7 +52,6 @@ class Outline(NamedTuple):
         optional: References that may be to names of a class body instead.
         annotation_references: The names in annotations, likewise.
         traps: What may reach further than names tell.
-        changes: Variables outside of it that it changes: ``("log",)`` for ``log.append(x)``.
         assigned: Of a class: the names that its body assigns to.
         defined: Of a class: the names of the functions and classes in it.
         imports: What is imported within it, used or not.
@@ -74,7 +73,6 @@ class Outline(NamedTuple):
     optional: tuple[Chain, ...]
     annotation_references: tuple[Chain, ...]
     traps: tuple[Trap, ...]
-    changes: tuple[Chain, ...]
     assigned: tuple[str, ...]
     defined: tuple[str, ...]
     imports: tuple[str, ...]

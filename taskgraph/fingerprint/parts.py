@@ -52,6 +52,9 @@ def make_part(kind: PartKind, name: str, source: str, *content: str | int | None
     return Part(hash_record("part", kind.value, name, *counted), kind.value, name, source)
 
 
+_TEXTS = frozenset({PartKind.FUNCTION, PartKind.CLASS, PartKind.CODE})
+
+
 class Fingerprint:
     """All that counts of a function.
 
@@ -68,6 +71,12 @@ class Fingerprint:
     def parts(self) -> tuple[Part, ...]:
         """All that counts, one by one; the function itself first."""
         return self._list_parts()
+
+    @cached_property
+    def texts_hash(self) -> str:
+        """The hash over the texts alone: other processes have the same if they have the code."""
+        texts = {each.part_hash for each in self.parts if each.kind in _TEXTS}
+        return hash_record("texts", *sorted(texts))
 
     @property
     def unfollowed(self) -> tuple[Part, ...]:

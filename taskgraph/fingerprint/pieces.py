@@ -104,6 +104,16 @@ class Piece:
         self.unfollowed = why
         self.children = children
 
+    def fail(self, type_name: str, why: str) -> None:
+        """Let the name of the type alone count, of an object that cannot even be looked at."""
+        self.shape = None
+        self.fields = ("unfollowed", type_name)
+        self.children = []
+        if self.is_code:
+            self.own_part = (PartKind.UNFOLLOWED, self.label or type_name, why)
+        else:
+            self.unfollowed = why
+
     def counted(self, mode: int) -> tuple[str | int | None, ...]:
         """Return what the piece says of itself in a mode."""
         docs = self.docs if mode & Mode.DOCS else ""

@@ -129,7 +129,9 @@ class Scope:
         try:
             full = self._absolute(int(level), module)
             found = _import(full)
-        except Exception:  # a module of the user's may raise anything when it is loaded
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # a module of the user's may raise anything when it is loaded
             return MISSING, f"{module}.{attribute}".strip(".")
         name = module_label(full, _file_of(found))
         if not attribute or found is MISSING:

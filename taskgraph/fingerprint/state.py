@@ -1,4 +1,4 @@
-"""Module variables that the code itself changes: lists of what was done, counters, memos.
+"""Variables of modules that change while code runs: lists of what was done, counters, memos.
 
 A variable counts by its value when a task is first used in an execution. If what runs then changes
 it, the next execution in this process would see another value and run again, for ever. So what a
@@ -30,17 +30,11 @@ class _Left(NamedTuple):
     before: Any
 
 
-_changed: set[_Place] = set()
 _left: dict[_Place, _Left] = {}
 
 
-def note_change(namespace: Mapping[str, Any], name: str) -> None:
-    """Take note that some code changes a variable of a namespace when it runs."""
-    _changed.add((id(namespace), name))
-
-
 class States:
-    """The variables that were met in an execution and that its code may change."""
+    """The variables of modules that were met in an execution."""
 
     def __init__(self) -> None:
         self._met: dict[_Place, tuple[Mapping[str, Any], Any]] = {}
@@ -48,8 +42,6 @@ class States:
     def counted(self, namespace: Mapping[str, Any], name: str, value: Any) -> Any:
         """Return the value by which a variable counts."""
         place = (id(namespace), name)
-        if place not in _changed:
-            return value
         if place in self._met:
             return self._met[place][1]
         left = _left.get(place)
@@ -106,7 +98,10 @@ def _copied(value: Any) -> Any:
         return copy.copy(value) if type(value).__module__ in _KNOWN_MODULES else value
     if not _is_plain_object(value):
         return value
-    twin = object.__new__(type(value))
+    try:
+        twin = object.__new__(type(value))
+    except TypeError:  # made by a class in C
+        return value
     vars(twin).update(vars(value))
     return twin
 

@@ -26,14 +26,6 @@ _fields: dict[type[ast.AST], tuple[str, ...]] = {}
 # names stand for what they seem to is found out by who follows.
 _IMPORTERS: Final = frozenset({"__import__", "import_module"})
 _ACCESSORS: Final = frozenset({"getattr", "hasattr", "setattr", "delattr", "vars"})
-# Methods that change what they are called on.
-_CHANGERS: Final = frozenset(
-    {
-        *("append", "appendleft", "extend", "extendleft", "insert", "pop", "popleft", "popitem"),
-        *("remove", "discard", "clear", "add", "update", "setdefault", "sort", "reverse"),
-        *("subtract", "rotate", "difference_update", "intersection_update"),
-    }
-)
 TRAP_ATTRIBUTES: Final = frozenset(
     {"__subclasses__", "__globals__", "__code__", "f_globals", "f_builtins"}
 )
@@ -103,7 +95,6 @@ class _Draft:
         self.annotation_names: set[Chain] = set()
         self.inner_decorators: set[Chain] = set()
         self.traps: list[Trap] = []
-        self.changes: set[Chain] = set()
         self.assigned: list[str] = []
         self.defined: list[str] = []
         self.imports: list[str] = []
@@ -195,7 +186,6 @@ class Reader:
             optional=tuple(sorted(optional)),
             annotation_references=tuple(sorted(piece.annotation_names)),
             traps=tuple(piece.traps),
-            changes=tuple(sorted(piece.changes)),
             assigned=tuple(dict.fromkeys(piece.assigned)),
             defined=tuple(dict.fromkeys(piece.defined)),
             imports=tuple(dict.fromkeys(piece.imports)),
@@ -221,7 +211,6 @@ class Reader:
         around.inner_decorators |= piece.inner_decorators
         shift = piece.first - around.first
         around.traps += [each._replace(line=each.line + shift) for each in piece.traps]
-        around.changes |= piece.changes
         around.imports += piece.imports
         around.reads_docs |= piece.reads_docs
         around.reads_annotations |= piece.reads_annotations
@@ -441,7 +430,6 @@ class Reader:
         scope.bind(name)
         if name in scope.is_global:
             scope.used.add((name,))
-            self._piece.changes.add((name,))
         self._piece.assigned.append(name)
 
     def _use(self, chain: Chain) -> None:
@@ -469,7 +457,6 @@ class Reader:
         if chain and self._is_outward(chain[0]):
             # An assignment to an attribute of something that is not local.
             piece.traps.append(Trap(chain[:-1], (), "assignment", node.lineno - piece.first))
-            piece.changes |= {chain[:-1], chain}
             piece.tokens += ("assignment", *chain, len(chain))
             return
         piece.tokens += ("Attribute", node.attr)
@@ -486,21 +473,9 @@ class Reader:
     def _call(self, node: ast.AST) -> None:
         assert isinstance(node, ast.Call)
         chain = _chain_of(node.func)
-        if len(chain) > 1 and chain[-1] in _CHANGERS:
-            self._change(chain[:-1])
         may_trap = bool(chain) and (chain[-1] in _IMPORTERS or chain[-1] in _ACCESSORS)
         if not may_trap or not self._trap_call(chain, node):
             self._plain(node)
-
-    def _subscript(self, node: ast.AST) -> None:
-        assert isinstance(node, ast.Subscript)
-        if not isinstance(node.ctx, ast.Load):
-            self._change(_chain_of(node.value))
-        self._plain(node)
-
-    def _change(self, chain: Chain) -> None:
-        if chain and self._is_outward(chain[0]):
-            self._piece.changes.add(chain)
 
     def _trap_call(self, chain: Chain, node: ast.Call) -> bool:
         """Note a call that may reach anything; returns whether the call was read as well."""
@@ -683,7 +658,6 @@ _HANDLERS: Final[dict[type[ast.AST], Callable[[Reader, ast.AST], None]]] = {
     ast.Name: Reader._name,
     ast.Attribute: Reader._attribute,
     ast.Call: Reader._call,
-    ast.Subscript: Reader._subscript,
     ast.ListComp: Reader._comprehension,
     ast.SetComp: Reader._comprehension,
     ast.DictComp: Reader._comprehension,

@@ -72,8 +72,8 @@ class Task(Generic[P, R]):
         if func is not None:
             self.__doc__ = func.__doc__
             self.__wrapped__ = func
-            self.__module__ = func.__module__
-            self.__qualname__ = func.__qualname__
+            self.__module__ = getattr(func, "__module__", type(func).__module__)
+            self.__qualname__ = getattr(func, "__qualname__", type(func).__qualname__)
             self._check_config_args()
         self.nout = self._infer_nout()
 

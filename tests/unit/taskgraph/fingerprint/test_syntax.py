@@ -110,23 +110,6 @@ def test_names_of_a_class_body_may_be_those_around_it() -> None:
     assert found.optional == (("rate",),)
 
 
-@pytest.mark.parametrize(
-    ("text", "changes"),
-    [
-        ("def f(x): log.append(x)", [("log",)]),
-        ("def f(x): memo[x] = 1", [("memo",)]),
-        ("def f(x):\n    global n\n    n += 1", [("n",)]),
-        ("def f(x): m.memo.update(x)", [("m", "memo")]),
-        ("def f(x):\n    log = []\n    log.append(x)", []),
-        ("def f(log): log.append(1)", []),
-    ],
-)
-def test_changes_are_of_variables_that_are_bound_outside(
-    text: str, changes: list[tuple[str, ...]]
-) -> None:
-    assert list(outline(text).changes) == changes
-
-
 def test_definitions_inside_of_others_have_outlines_of_their_own() -> None:
     found = outlines(
         """
