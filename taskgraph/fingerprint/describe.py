@@ -46,12 +46,13 @@ from taskgraph.fingerprint.scope import (
     module_label,
 )
 from taskgraph.fingerprint.sources import outline_of, outline_of_class, unwrapped
-from taskgraph.fingerprint.state import States
+from taskgraph.fingerprint.state import States, Variable, defaults_of
 from taskgraph.fingerprint.surroundings import digest_file
 from taskgraph.hashing import ATOMIC_TYPES, CONTAINER_TYPES, hash_builtin
 from taskgraph.values.kinds import class_name
 from taskgraph.values.places import current_places
 from taskgraph.values.registry import kind_of, shape_of
+from taskgraph.values.weigh import hash_value
 
 Enter = Callable[..., int]
 
@@ -69,11 +70,13 @@ _C_FUNCTIONS: Final = (
     types.MethodWrapperType,
 )
 _LIBRARIES: Final = tuple(importlib.machinery.EXTENSION_SUFFIXES)
+# A piece for each item of a large table would take its time.
+_MANY: Final = 1_000
 _NOT_PUT_ON: Final = frozenset({"__wrapped__", OPAQUE_MARK, "__isabstractmethod__"})
 _CACHING: Final = type(lru_cache(len))
 # The function itself, as an attribute of what counts by its name.
 _FUNCTION_OF: Final = frozenset({"func", "__wrapped__"})
-_NEVER_STATE: Final = (types.FunctionType, types.ModuleType, type)
+_NEVER_STATE: Final = (types.FunctionType, type)
 # Where the types are from that only hold what they are given.
 _PLAIN_MODULES: Final = frozenset({"builtins", "collections", "functools", "types"})
 _BUILTIN_TYPES: Final = ATOMIC_TYPES | CONTAINER_TYPES
@@ -82,6 +85,14 @@ _BUILTIN_TYPES: Final = ATOMIC_TYPES | CONTAINER_TYPES
 def register_named(cls: type, namer: Namer) -> None:
     """Have objects of a class, and of its subclasses, count by their name."""
     _namers[cls] = namer
+
+
+def _variable(owner: Any, name: str) -> Variable:
+    if isinstance(owner, type):
+        return Variable.in_class(owner, name)
+    if isinstance(owner, types.FunctionType):
+        return Variable.in_defaults(owner, name)
+    return Variable.in_names(owner, name)
 
 
 def _namer_of(value: Any) -> Namer | None:
@@ -165,10 +176,15 @@ class _Describer:
     def _children(self, values: Iterable[Any], role: str = "") -> None:
         self._piece.children += [self._enter(each, role) for each in values]
 
-    def _bound(self, kind: PartKind, label: str, items: Iterable[tuple[str, Any]]) -> None:
-        """Enter values under their names."""
+    def _bound(
+        self, kind: PartKind, label: str, items: Iterable[tuple[str, Any]], owner: Any = None
+    ) -> None:
+        """Enter values under their names, as attributes or defaults of an owner."""
         for name, value in items:
-            child = self._enter(value)
+            held = value
+            if owner is not None and not isinstance(value, _NEVER_STATE):
+                held = self._states.counted(_variable(owner, name), value)
+            child = self._enter(held)
             self._piece.children.append(child)
             self._piece.bindings.append(Binding(kind, f"{label}{name}", child))
 
@@ -207,10 +223,20 @@ class _Describer:
             self._says("held by name", [type(value), *(each for _, each in items)])
             self._piece.say(*(str(name) for name, _ in items))
             return
+        if len(shape.children) > _MANY and self._hashed_whole(value):
+            return
         self._piece.shape = shape
         self._children(shape.children)
         module = type(value).__module__
         self._piece.is_foreign = module not in _PLAIN_MODULES and not is_own_module_name(module)
+
+    def _hashed_whole(self, value: Any) -> bool:
+        """Hash a large value without looking at each thing in it, if there is no code in there."""
+        try:
+            self._piece.say("value", hash_value(value))
+        except (UnhashableValueError, RecursionError):
+            return False
+        return True
 
     def _unhashable(self, value: Any, reason: str) -> None:
         """Count the type alone, and what code of the user's lies right in it."""
@@ -301,9 +327,8 @@ class _Describer:
 
         # What was put on the function.
         held = {name: value for name, value in vars(func).items() if name not in _NOT_PUT_ON}
-        items = [(n, self._states.counted(vars(func), n, held[n])) for n in sorted(held)]
-        self._piece.say("", *(name for name, _ in items))
-        self._bound(PartKind.CONSTANT, f"{label}.", items)
+        self._piece.say("", *sorted(held))
+        self._bound(PartKind.CONSTANT, f"{label}.", sorted(held.items()), vars(func))
         documented = func.__code__.co_consts[:1]
         if func.__doc__ is not None and documented != (func.__doc__,):
             self._piece.docs += func.__doc__
@@ -312,12 +337,9 @@ class _Describer:
         """Enter the defaults of a function, by value; those of a task count in its calls."""
         if self._piece.role == "task":
             return
-        names = func.__code__.co_varnames[: func.__code__.co_argcount]
-        given = func.__defaults__ or ()
-        items = list(zip(names[len(names) - len(given) :], given, strict=True))
-        items += sorted((func.__kwdefaults__ or {}).items())
+        items = defaults_of(func)
         self._piece.say("", *(name for name, _ in items))
-        self._bound(PartKind.DEFAULT, f"{label}: ", items)
+        self._bound(PartKind.DEFAULT, f"{label}: ", items, func)
 
     def _outlined(self, kind: PartKind, outline: Outline, scope: Scope) -> None:
         """Describe what has a source: a function or a class."""
@@ -374,9 +396,8 @@ class _Describer:
             if target is MISSING:
                 piece.bindings.append(Binding(PartKind.NAME, found.name, None))
             return
-        if found.namespace is not None and not isinstance(target, _NEVER_STATE):
-            name = found.name.rpartition(".")[2]
-            target = self._states.counted(found.namespace, name, target)
+        if found.variable is not None and not isinstance(target, _NEVER_STATE):
+            target = self._states.counted(found.variable, target)
         child = self._enter(target)
         piece.children.append(child)
         if not isinstance(target, types.ModuleType):
@@ -436,7 +457,7 @@ class _Describer:
             return
         items = [each for each in sorted(vars(cls).items()) if may_differ(*each, outline)]
         piece.say("", *(name for name, _ in items))
-        self._bound(PartKind.CONSTANT, f"{label}.", items)
+        self._bound(PartKind.CONSTANT, f"{label}.", items, cls)
 
     def _members(self, cls: type[enum.Enum]) -> None:
         self._piece.say("", *cls.__members__)
@@ -456,7 +477,7 @@ class _Describer:
         items = behaviour_items(cls, with_fields=True)
         self._piece.say("class", cls.__qualname__, *fields_of(cls), *flags_of(cls))
         self._piece.say("", *(name for name, _ in items))
-        self._bound(PartKind.CONSTANT, f"{label}.", items)
+        self._bound(PartKind.CONSTANT, f"{label}.", items, cls)
 
     def _behaviour(self, cls: type) -> None:
         label = f"{module_label(cls.__module__)}.{cls.__qualname__}"
@@ -464,7 +485,7 @@ class _Describer:
         items = behaviour_items(cls)
         self._piece.say("behaviour", *flags_of(cls), "", *(name for name, _ in items))
         self._children((base for base in cls.__bases__ if has_behaviour(base)), "behaviour")
-        self._bound(PartKind.CONSTANT, f"{label}.", items)
+        self._bound(PartKind.CONSTANT, f"{label}.", items, cls)
 
 
 def _through_modules(scope: Scope, chains: Sequence[Chain]) -> Iterator[Chain]:

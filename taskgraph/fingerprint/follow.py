@@ -22,6 +22,8 @@ from taskgraph.values.kinds import class_name
 from taskgraph.values.preview import preview
 
 TASK_ROLE = "task"
+# Some objects make new ones whenever they are looked at.
+_DEEPEST = 20_000
 
 
 class Follower:
@@ -37,6 +39,7 @@ class Follower:
         self._looks_at = Mode.PLAIN
         self._states = States()
         self._is_exploring = False
+        self._depth = 0
 
     def __len__(self) -> int:
         return len(self._pieces)
@@ -90,7 +93,9 @@ class Follower:
         known = self._index.get(key)
         if known is None:
             known = self._index[key] = len(self._pieces)
-            self._pieces.append(Piece(value, role))
+            piece = Piece(value, role)
+            piece.depth = self._depth + 1
+            self._pieces.append(piece)
             self._waiting.append(known)
         return known
 
@@ -99,6 +104,7 @@ class Follower:
             # A hook of a value, while it is looked at, asks about code itself.
             raise RecursionError("the code of a value is asked for while that value is followed")
         self._is_exploring = True
+        self._depth = 0
         try:
             return self._explore_from(self.enter(value, role))
         finally:
@@ -108,6 +114,10 @@ class Follower:
         foreign: list[Piece] = []
         while self._waiting:
             piece = self._pieces[self._waiting.pop()]
+            self._depth = piece.depth
+            if piece.depth > _DEEPEST:
+                piece.fail(type(piece.value).__name__, "it goes on without an end")
+                continue
             describe(piece, self.enter, self._states)
             self._looks_at |= piece.looks_at
             if piece.is_foreign:

@@ -43,6 +43,7 @@ class Piece:
         annotations: What else it says if annotations count.
         shape: Of a value: how its hash is made.
         unfollowed: Of a value: why it has no stable hash.
+        depth: How many steps from where it began.
         takes_functions: Whether it takes the function out of something that may be a task.
         children: The pieces that it refers to.
         bindings: The names through which it refers to some of them.
@@ -55,6 +56,7 @@ class Piece:
         "annotations",
         "bindings",
         "children",
+        "depth",
         "docs",
         "fields",
         "is_code",
@@ -80,6 +82,7 @@ class Piece:
         self.docs = ""
         self.annotations = ""
         self.shape: Shape | None = None
+        self.depth = 0
         self.unfollowed = ""
         self.takes_functions = False
         self.children: list[int] = []

@@ -7,7 +7,6 @@ import importlib
 import importlib.util
 import sys
 import types
-from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from taskgraph.fingerprint.outline import GLOBAL, IMPORTED, Chain
@@ -15,6 +14,7 @@ from taskgraph.fingerprint.own import is_own_code
 from taskgraph.fingerprint.parts import PartKind
 from taskgraph.fingerprint.project import is_own_file, is_own_module
 from taskgraph.fingerprint.sources import own_functions
+from taskgraph.fingerprint.state import Variable
 
 
 class _Mark:
@@ -38,14 +38,14 @@ class Found(NamedTuple):
         rest: The attributes that are taken of it.
         name: What to call it: by the module that the name is in, or by the function around.
         kind: Which kind of part its value is.
-        namespace: Where it is a variable, if it is one of a module.
+        variable: Where it stands, if what it stands for may change.
     """
 
     target: Any
     rest: Chain
     name: str
     kind: PartKind
-    namespace: Mapping[str, Any] | None = None
+    variable: Variable | None = None
 
 
 class Scope:
@@ -55,13 +55,16 @@ class Scope:
         closure: Names of functions around it, with their values.
 
     Args:
-        closure: As the attribute.
+        cells: What holds the names of functions around it.
         globals_: The names of its module.
         label: What the code is called.
     """
 
-    def __init__(self, closure: dict[str, Any], globals_: dict[str, Any], label: str) -> None:
-        self.closure = closure
+    def __init__(
+        self, cells: dict[str, types.CellType], globals_: dict[str, Any], label: str
+    ) -> None:
+        self._cells = cells
+        self.closure = {name: _content(cell) for name, cell in cells.items()}
         self._globals = globals_
         self._label = label
         self._module = module_label(globals_.get("__name__", ""), globals_.get("__file__"))
@@ -74,13 +77,13 @@ class Scope:
     @classmethod
     def of_class(cls, owner: type, label: str) -> Scope:
         """Return the names that the body and the methods of a class see."""
-        closure: dict[str, Any] = {}
+        cells: dict[str, types.CellType] = {}
         globals_: dict[str, Any] = getattr(sys.modules.get(owner.__module__), "__dict__", {})
         for each in own_functions(owner):
-            closure.update(cells_of(each))
+            cells.update(cells_of(each))
             globals_ = each.__globals__
-        closure.pop("__class__", None)
-        return cls(closure, globals_, label)
+        cells.pop("__class__", None)
+        return cls(cells, globals_, label)
 
     def find(self, chain: Chain, *, into_modules: bool = False) -> Found:
         """Return where a chain leads.
@@ -94,9 +97,11 @@ class Scope:
             return Found(MISSING, (), "", PartKind.NAME)
         found, name, kind = self._root(chain[0])
         rest = chain[1:]
-        namespace = None
-        if kind is PartKind.CONSTANT and not chain[0].startswith(IMPORTED):
-            namespace = self._globals
+        variable = None
+        if kind is PartKind.CLOSURE:
+            variable = Variable.in_cell(self._cells[chain[0]])
+        elif kind is PartKind.CONSTANT and not chain[0].startswith(IMPORTED):
+            variable = Variable.in_names(self._globals, chain[0].removeprefix(GLOBAL))
         while rest and isinstance(found, types.ModuleType) and rest[0] != "__dict__":
             inner = _attribute(found, rest[0])
             if not is_own_module(found) and not into_modules and not is_own_code(inner):
@@ -105,9 +110,9 @@ class Scope:
             else:
                 name = f"{module_label(found.__name__, _file_of(found))}.{rest[0]}"
                 kind = PartKind.CONSTANT
-                namespace = vars(found)
+                variable = Variable.in_names(vars(found), rest[0])
             found, rest = inner, rest[1:]
-        return Found(found, rest, name, kind, namespace)
+        return Found(found, rest, name, kind, variable)
 
     def _root(self, root: str) -> tuple[Any, str, PartKind]:
         if root[0] == "@":
@@ -148,15 +153,16 @@ class Scope:
         return importlib.util.resolve_name("." * level + module, package)
 
 
-def cells_of(func: types.FunctionType) -> dict[str, Any]:
-    """Return the names that a function has from the functions around it, with their values."""
-    found: dict[str, Any] = {}
-    for name, cell in zip(func.__code__.co_freevars, func.__closure__ or (), strict=True):
-        try:
-            found[name] = cell.cell_contents
-        except ValueError:
-            found[name] = UNBOUND
-    return found
+def cells_of(func: types.FunctionType) -> dict[str, types.CellType]:
+    """Return what holds the names that a function has from the functions around it."""
+    return dict(zip(func.__code__.co_freevars, func.__closure__ or (), strict=True))
+
+
+def _content(cell: types.CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not bound yet: it is when the function runs, if ever
+        return UNBOUND
 
 
 _stand_ins: dict[str, types.ModuleType] = {}
