@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import inspect
+import os
 import types
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -19,21 +20,28 @@ from taskgraph.values.kinds import class_name
 
 # What Python keeps in classes for its own purposes.
 _MACHINERY: Final = frozenset({"_abc_impl", "_abc_registry"})
+# Modules that write methods into classes.
+_MAKERS: Final = tuple(
+    f"{os.sep}{each}"
+    for each in (
+        "enum.py",
+        "dataclasses.py",
+        "reprlib.py",
+        os.path.join("collections", "__init__.py"),
+        os.path.join("pydantic", "main.py"),
+        os.path.join("_internal", "_model_construction.py"),
+        os.path.join("attr", "_make.py"),
+    )
+)
 _SLOTS: Final = (types.MemberDescriptorType, types.GetSetDescriptorType)
 _USUAL_PARAMS: Final = (
-    ("init", True),
     ("repr", True),
     ("eq", True),
     ("order", False),
-    ("unsafe_hash", False),
-    ("frozen", False),
 )
 _USUAL_FIELDS: Final = (
-    ("init", True),
     ("repr", True),
-    ("hash", None),
     ("compare", True),
-    ("kw_only", False),
 )
 
 
@@ -148,14 +156,20 @@ def _is_dunder(name: str) -> bool:
 
 
 def _is_generated(name: str, functions: Sequence[types.FunctionType]) -> bool:
-    """Tell whether a method is one that dataclasses, attrs or namedtuple write by themselves."""
-    return all(
-        each.__code__.co_filename.startswith("<attrs generated")
-        or (_is_dunder(name) and each.__code__.co_filename == "<string>")
-        or each.__module__ in {"collections", "dataclasses", "reprlib"}
-        or (_is_dunder(name) and not is_own_function(each) and wrapped_by(each) is None)
-        for each in functions
-    )
+    """Tell whether a method is one that dataclasses, attrs, enum and their like write."""
+    return all(_is_written_by_machine(name, each) for each in functions)
+
+
+def _is_written_by_machine(name: str, func: types.FunctionType) -> bool:
+    filename = func.__code__.co_filename
+    if filename.startswith("<attrs generated") or (_is_dunder(name) and filename == "<string>"):
+        return True
+    if is_own_function(func):
+        return False
+    wrapped = wrapped_by(func)
+    if isinstance(wrapped, types.FunctionType):
+        return _is_written_by_machine(name, wrapped)
+    return _is_dunder(name) or func.__code__.co_filename.endswith(_MAKERS)
 
 
 def _held_names(cls: type) -> Iterator[str]:

@@ -118,9 +118,9 @@ VECTORS = {
     "golden.Point(1, 2)": "2b66d09b5980bd5eb3c970d4ecf60c1f",
     "golden.Box([1], golden.Box(None))": "5ead471085b0c0825262c952c3755b72",
     "golden.Frozen(1, 2)": "55911a8c2f475ccfd3cb3b2c6b1727bb",
-    "golden.Plain(b=1, a=2)": "bdedf758fafc7c90d2913a5ce46cdb9c",
-    "golden.Slotted(1, 2)": "55a74adc242ed4f54554883a7e52494c",
-    "golden.ByHand(('a', 1))": "d64d2d0f94cc70be50ec00ad50eb1c87",
+    "golden.Plain(b=1, a=2)": "9d464ab090d0af92b237e7309759cf33",
+    "golden.Slotted(1, 2)": "c64c9aa38922490ede10b45bbc1af2d8",
+    "golden.ByHand(('a', 1))": "31aa3234e96734721d8fa8f5a98a5a88",
     "golden.MyInt(3)": "c9d117c9f9a18a9761937fcd24478e79",
     "golden.MyStr('a')": "7525700fb9b8a255e041b798b84001df",
     "golden.MyList([1, golden.MyInt(2)])": "898eeb89efc03d78b198378da10fa388",
@@ -153,7 +153,7 @@ VECTORS = {
     "numpy.random.RandomState(0)": "954a4033c433fe13ada7934915e509c6",
     "numpy.random.SeedSequence(7)": "2c11ac569a8cd22df09766203c2ea828",
     "golden.ring(3)": "ffe243f7a43499d7ee796436c3b6a865",
-    "golden.friends()": "6ee217bc1c3adeb268a01bea27939ca3",
+    "golden.friends()": "1d38173ba4a7aaad3ba0509ce0790d5e",
 }
 
 
@@ -185,7 +185,7 @@ LIBRARY_VECTORS: dict[str, str] = {
     "scipy.sparse.csr_array(numpy.array([[0.0, 1.0]]))": "26976f7bbc89c49a7bae8b6e003b599d",
     "scipy.sparse.coo_matrix(numpy.array([[0.0, 1.0]]))": "2d865ee1f851e96a1257e6e3fc30e3fe",
     "sklearn.linear_model.LinearRegression(fit_intercept=False)": "abc2ce74b7cfcb7d5d24d0eed5a1e431",
-    "libraries.Model(a=1, more=2)": "02330cffea6a0b26e3296ef9d839740f",
+    "libraries.Model(a=1, more=2)": "dfea0ed87787981468f22e9a28a7fe0e",
     "libraries.Defined(1, b=[2])": "9c980f2867333a6ad0c6c02f761d2972",
 }
 
