@@ -451,6 +451,8 @@ class _Describer:
             self._children([type(cls)])
         registered = registered_with(cls)
         piece.say("", *(class_name(each) for each in registered))
+        # What the text says too, unless it was edited since it was loaded.
+        piece.say("", *(each.partition(":")[0] for each in fields_of(cls)), *flags_of(cls))
         self._children(registered)
         if issubclass(cls, enum.Enum):
             self._members(cls)
