@@ -48,6 +48,7 @@ from taskgraph.records import ExecutionId, JobId, PackedValue, State
 from taskgraph.tasks.task import Task
 from taskgraph.values.pack import pack
 from taskgraph.values.reading import ReadingPool
+from taskgraph.values.registry import kind_of_class
 from taskgraph.worker import running_task
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ class Scheduler:
         self._in_memory = backend is None and not is_given
         self.backend = self._open_backend(backend, is_given)
         self._pool = ReadingPool(progress=self._on_progress, announce=self._on_news)
+        # What every run needs, loaded before the first one has to wait for it.
+        kind_of_class(TaskExpression)
         # One run at a time: a second thread waits here until the first run is recorded.
         self._running = threading.Lock()
         self._engine: Engine | None = None

@@ -466,6 +466,8 @@ def in_order(roots: Iterable[Expression]) -> list[Expression]:
 class ExpressionKind(ValueKind):
     """Lazy expressions: hashed and stored as what was asked, never as what comes of it."""
 
+    brings_code = False
+
     def type_name(self, value: Any) -> str:
         """Return the class's name in the package."""
         return f"taskgraph.{type(value).__name__}"
@@ -498,6 +500,8 @@ class ExpressionKind(ValueKind):
 
 class QuotedKind(ValueKind):
     """Quoted expressions: values that hold what is not evaluated."""
+
+    brings_code = False
 
     name = "taskgraph.QuotedExpression"
 

@@ -18,6 +18,8 @@ from taskgraph.values.objects import reduces_by_default
 
 _NO_VALUE: Final = object()
 _CONTAINERS: Final = (list, set, deque)
+_COPIED: Final = (dict, *_CONTAINERS)
+_CODE: Final = (type, FunctionType, ModuleType)
 _KNOWN_MODULES: Final = frozenset({"builtins", "collections"})
 
 _Place = tuple[int, str]  # the owner, by its identity, and the name in it
@@ -147,7 +149,9 @@ def _inside(value: Any) -> list[Any] | None:
 
 def _copied(value: Any) -> Any:
     """Return a copy that holds the same things; the value itself where that is not harmless."""
-    if isinstance(value, (dict, *_CONTAINERS)):
+    if type(value) in ATOMIC_TYPES:
+        return value
+    if isinstance(value, _COPIED):
         return copy.copy(value) if type(value).__module__ in _KNOWN_MODULES else value
     if not _is_plain_object(value):
         return value
@@ -162,6 +166,6 @@ def _copied(value: Any) -> Any:
 def _is_plain_object(value: Any) -> bool:
     """Tell whether all that an object holds is in its ``__dict__``."""
     cls = type(value)
-    if isinstance(value, type | FunctionType | ModuleType) or not hasattr(value, "__dict__"):
+    if isinstance(value, _CODE) or not hasattr(value, "__dict__"):
         return False
     return reduces_by_default(cls) and not any("__slots__" in vars(base) for base in cls.__mro__)
