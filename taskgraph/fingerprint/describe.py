@@ -326,9 +326,10 @@ class _Describer:
             self._children([owner], "behaviour")
 
         # What was put on the function.
-        held = {name: value for name, value in vars(func).items() if name not in _NOT_PUT_ON}
-        self._piece.say("", *sorted(held))
-        self._bound(PartKind.CONSTANT, f"{label}.", sorted(held.items()), vars(func))
+        held = [(name, vars(func)[name]) for name in sorted(vars(func)) if name not in _NOT_PUT_ON]
+        if held:
+            self._piece.say("put on it", *(name for name, _ in held))
+            self._bound(PartKind.CONSTANT, f"{label}.", held, vars(func))
         documented = func.__code__.co_consts[:1]
         if func.__doc__ is not None and documented != (func.__doc__,):
             self._piece.docs += func.__doc__

@@ -29,6 +29,10 @@ BUILTIN: Final = _Mark()
 UNBOUND: Final = _Mark()
 
 
+# What is never taken for something that changes.
+_FIXED: Final = (types.FunctionType, type, _Mark)
+
+
 class Found(NamedTuple):
     """Where a chain of names leads.
 
@@ -97,11 +101,8 @@ class Scope:
             return Found(MISSING, (), "", PartKind.NAME)
         found, name, kind = self._root(chain[0])
         rest = chain[1:]
-        variable = None
-        if kind is PartKind.CLOSURE:
-            variable = Variable.in_cell(self._cells[chain[0]])
-        elif kind is PartKind.CONSTANT and not chain[0].startswith(IMPORTED):
-            variable = Variable.in_names(self._globals, chain[0].removeprefix(GLOBAL))
+        names: dict[str, Any] = self._globals
+        last = chain[0]
         while rest and isinstance(found, types.ModuleType) and rest[0] != "__dict__":
             inner = _attribute(found, rest[0])
             if not is_own_module(found) and not into_modules and not is_own_code(inner):
@@ -110,8 +111,15 @@ class Scope:
             else:
                 name = f"{module_label(found.__name__, _file_of(found))}.{rest[0]}"
                 kind = PartKind.CONSTANT
-                variable = Variable.in_names(vars(found), rest[0])
+                names, last = vars(found), rest[0]
             found, rest = inner, rest[1:]
+        if type(found) in _FIXED:
+            return Found(found, rest, name, kind)
+        if kind is PartKind.CLOSURE:
+            return Found(found, rest, name, kind, Variable.in_cell(self._cells[last]))
+        if last.startswith(IMPORTED):
+            return Found(found, rest, name, kind)
+        variable = Variable.in_names(names, last.removeprefix(GLOBAL))
         return Found(found, rest, name, kind, variable)
 
     def _root(self, root: str) -> tuple[Any, str, PartKind]:
