@@ -371,7 +371,11 @@ class _Describer:
         piece.say("", *map(".".join, chains))
         for source in outline.imports:
             scope.find((source,))  # imported for what that does, before values are looked at
+        builtin = self._enter(BUILTIN)
         for chain in chains:
+            if chain[0] not in traps.SUSPECT_BUILTINS and scope.is_builtin(chain):
+                piece.children.append(builtin)
+                continue
             found = scope.find(chain)
             self._reference(found)
             why = traps.sense_reference(scope, chain, found)

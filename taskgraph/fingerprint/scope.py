@@ -122,6 +122,14 @@ class Scope:
         variable = Variable.in_names(names, last.removeprefix(GLOBAL))
         return Found(found, rest, name, kind, variable)
 
+    def is_builtin(self, chain: Chain) -> bool:
+        """Tell, quickly, whether a chain begins with one of Python's own names."""
+        root = chain[0]
+        if root in self.closure or root in self._globals:
+            return False
+        held = vars(builtins).get(root, MISSING)
+        return held is not MISSING and not is_own_code(held)
+
     def _root(self, root: str) -> tuple[Any, str, PartKind]:
         if root[0] == "@":
             if root.startswith(IMPORTED):
