@@ -20,6 +20,13 @@ from taskgraph.values.kinds import Shape, ValueKind, class_name, class_path
 HASH_METHOD = "__taskgraph_hash__"
 
 _PROTOCOL = 4
+# What functools.update_wrapper copies.
+_COPIED_BY_WRAPPERS = frozenset(
+    {
+        *("__module__", "__name__", "__qualname__", "__doc__"),
+        *("__annotations__", "__annotate__", "__type_params__"),
+    }
+)
 _derived: WeakKeyDictionary[type, frozenset[str]] = WeakKeyDictionary()
 
 
@@ -261,7 +268,11 @@ class InstanceKind(ValueKind):
             # and does so for the class, not for the object.
             _reduce(value)
             self._is_checked = True
-        return all_attributes(value)
+        attributes = all_attributes(value)
+        if "__wrapped__" in attributes:
+            # Copied from the function that it wraps, and more of it in later versions of Python.
+            return {n: each for n, each in attributes.items() if n not in _COPIED_BY_WRAPPERS}
+        return attributes
 
 
 class DataclassKind(InstanceKind):
