@@ -16,7 +16,12 @@ from taskgraph.cli.scripts import find_task, load_script
 from tests.fingerprint_corpus.running import fresh_project, run_task
 
 ROOT = Path(__file__).resolve().parents[2]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'backend'}"}
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'backend'}",
+    # Python itself takes a file that was written twice in a second for the same.
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
 SECONDS = 20
 
 #: What a run leaves behind in the program, and what makes a second one see another program.
