@@ -126,10 +126,8 @@ class Reader:
 
     def _define(self, node: _Definition) -> None:
         """Read a definition as a piece of its own; the piece around it holds its hash."""
-        decorators = self._decorators(node)
-        own_decorators = [
-            self._aside(each, self._piece) for each in getattr(node, "decorator_list", ())
-        ]
+        decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+        own_decorators = [self._aside(each, self._piece) for each in decorators]
         if isinstance(node, ast.ClassDef):
             heads: list[ast.AST] = [*node.bases, *node.keywords]
         else:
@@ -219,9 +217,6 @@ class Reader:
         for chain in outward:
             target.used.add(chain)
         target.optional |= optional
-
-    def _decorators(self, node: _Definition) -> list[ast.expr]:
-        return list(getattr(node, "decorator_list", ()))
 
     def _aside(self, node: ast.expr, around: _Draft) -> tuple[str, Chain, tuple[Chain, ...]]:
         """Read a decorator: its hash, what is called, and the names in it."""

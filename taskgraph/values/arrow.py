@@ -6,6 +6,7 @@ is hashed as one array without nulls, and with where these were. Stored in Arrow
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -221,16 +222,16 @@ def _write(table: Any) -> bytes:
     return written
 
 
-class _StoredKind(ValueKind):
+class _StoredKind(ValueKind, ABC):
     """What is stored as a table in Arrow's format for streams."""
 
+    @abstractmethod
     def to_table(self, value: Any) -> Any:
         """Return a table that holds the value."""
-        raise NotImplementedError
 
+    @abstractmethod
     def from_table(self, table: Any) -> Any:
         """Return the value that a table holds."""
-        raise NotImplementedError
 
     def encode(self, value: Any) -> tuple[str, bytes] | None:
         """Return the bytes of a stream; None for what that cannot hold."""

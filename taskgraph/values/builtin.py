@@ -174,20 +174,6 @@ class ProxyKind(ValueKind):
         return Shape("mappingproxy", None, (dict(value),), _no_step)
 
 
-class ClassKind(ValueKind):
-    """Classes themselves: by module and name."""
-
-    name = "builtins.type"
-
-    def shape(self, value: Any) -> Shape:
-        """Return module and name."""
-        return Shape("class", class_path(value))
-
-    def preview(self, value: Any) -> str:
-        """Return the dotted name."""
-        return ".".join(class_path(value))
-
-
 class ModuleKind(ValueKind):
     """Modules: they have no content of their own."""
 
@@ -226,7 +212,6 @@ def register_builtin() -> None:
     register(range, RangeKind())
     register(slice, SliceKind())
     register(memoryview, MemoryViewKind())
-    register(type, ClassKind(), subclasses=True)
     register(types.ModuleType, ModuleKind(), subclasses=True)
     register(types.MappingProxyType, ProxyKind())
     register(BaseException, ErrorKind(), subclasses=True)
