@@ -9,11 +9,11 @@ from taskgraph.engine.budget import RerunBudget
 from taskgraph.engine.cache import ABSENT, Hit, Miss, Reason, scope_of, unasked
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.inbox import QueueInbox
-from taskgraph.engine.jobs import SETTLED, Job, Node, Operation, Phase
+from taskgraph.engine.jobs import Job, Node, Phase
 from taskgraph.engine.lookup import Lookup
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import Recorder
-from taskgraph.engine.reduction import Graph
+from taskgraph.engine.reduction import Graph, ready_calls
 from taskgraph.engine.telling import describe_miss
 from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
 from taskgraph.errors import DryRunResult, ExecutorError
@@ -88,32 +88,21 @@ class Dispatcher:
         """Move nodes whose inputs are all values: operators are applied, calls weighed."""
         to_weigh: list[Job] = []
         unread: list[tuple[Job, list[Any]]] = []
-        for node in nodes:
-            if node.phase is not Phase.WAITING:
-                continue
-            if node.owner is not None and node.owner.phase in SETTLED:
-                # Its error was caught, or was final: nobody needs this any more.
-                node.phase = Phase.DROPPED
-                continue
-            node.phase = Phase.READY
-            if isinstance(node, Operation):
-                self._finisher.compute(node)
-                continue
-            assert isinstance(node, Job)
+        for job in ready_calls(nodes, self._finisher.compute):
             if self.is_draining:
-                node.phase = Phase.DROPPED
+                job.phase = Phase.DROPPED
                 continue
             try:
-                evaluate_inputs(node)
-                files = find_unread(node)
+                evaluate_inputs(job)
+                files = find_unread(job)
             except Exception as error:
                 # A container that refuses the value of an expression in it.
-                self._finisher.fail(node, error, node)
+                self._finisher.fail(job, error, job)
                 continue
             if files:
-                unread.append((node, files))
+                unread.append((job, files))
             else:
-                to_weigh.append(node)
+                to_weigh.append(job)
         if unread:
             self._read(unread)
         if to_weigh:

@@ -32,7 +32,7 @@ from taskgraph.engine.making import JobMaker
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.past import Past
 from taskgraph.engine.recorder import Recorder
-from taskgraph.engine.reduction import Graph, inputs_of
+from taskgraph.engine.reduction import Graph, inputs_of, ready_calls
 from taskgraph.engine.unknown import LookedAtUnknown, Unknown, UnknownKind
 from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
 from taskgraph.errors import CircularCallError
@@ -269,24 +269,14 @@ class Planner:
     def _take_ready(self, nodes: Sequence[Node]) -> None:
         jobs: list[Job] = []
         unread: list[Any] = []
-        for node in nodes:
-            if node.phase is not Phase.WAITING:
-                continue
-            if node.owner is not None and node.owner.phase in SETTLED:
-                node.phase = Phase.DROPPED
-                continue
-            node.phase = Phase.READY
-            if isinstance(node, Operation):
-                self._finisher.compute(node)
-                continue
-            assert isinstance(node, Job)
+        for job in ready_calls(nodes, self._finisher.compute):
             try:
-                evaluate_inputs(node)
-                unread += find_unread(node)
+                evaluate_inputs(job)
+                unread += find_unread(job)
             except Exception as error:
-                self._fail(node, error)
+                self._fail(job, error)
                 continue
-            jobs.append(node)
+            jobs.append(job)
         if unread:
             self._read(unread, jobs)
         self._look_up([job for job in jobs if job.phase is Phase.READY])

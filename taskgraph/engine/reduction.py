@@ -7,10 +7,10 @@ memory only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from taskgraph.engine.jobs import Job, Node, Operation, Phase, Wait
+from taskgraph.engine.jobs import SETTLED, Job, Node, Operation, Phase, Wait
 from taskgraph.expression import (
     Expression,
     SchedulerExpression,
@@ -198,3 +198,20 @@ def jobs_behind(given: Any, owner: Job) -> Iterator[Job]:
             yield node
         else:
             stack += inputs_of(node)
+
+
+def ready_calls(nodes: Iterable[Node], compute: Callable[[Operation], None]) -> Iterator[Job]:
+    """Yield the calls of nodes whose inputs are all values; operators are computed at once."""
+    for node in nodes:
+        if node.phase is not Phase.WAITING:
+            continue
+        if node.owner is not None and node.owner.phase in SETTLED:
+            # Its error was caught, or was final: nobody needs this any more.
+            node.phase = Phase.DROPPED
+            continue
+        node.phase = Phase.READY
+        if isinstance(node, Operation):
+            compute(node)
+        else:
+            assert isinstance(node, Job)
+            yield node

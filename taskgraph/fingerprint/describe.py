@@ -7,7 +7,7 @@ import importlib.machinery
 import os
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
@@ -23,7 +23,8 @@ from taskgraph.fingerprint.classes import (
     may_differ,
     registered_with,
 )
-from taskgraph.fingerprint.outline import Chain, Outline
+from taskgraph.fingerprint.named import namer_of
+from taskgraph.fingerprint.outline import Chain, Decorator, Outline
 from taskgraph.fingerprint.own import (
     OPAQUE_MARK,
     is_opaque,
@@ -34,31 +35,23 @@ from taskgraph.fingerprint.own import (
     wrapped_by,
 )
 from taskgraph.fingerprint.parts import PartKind, make_part
-from taskgraph.fingerprint.pieces import Binding, Mode, Piece
+from taskgraph.fingerprint.pieces import Mode, Piece
 from taskgraph.fingerprint.project import is_own_class, is_own_module, is_own_module_name
+from taskgraph.fingerprint.references import References
 from taskgraph.fingerprint.scope import (
     BUILTIN,
     MISSING,
-    UNBOUND,
-    Found,
     Scope,
-    function_label,
     module_label,
 )
 from taskgraph.fingerprint.sources import outline_of, outline_of_class, unwrapped
-from taskgraph.fingerprint.state import States, Variable, defaults_of
+from taskgraph.fingerprint.state import defaults_of
 from taskgraph.fingerprint.surroundings import digest_file
 from taskgraph.hashing import ATOMIC_TYPES, CONTAINER_TYPES, hash_builtin
 from taskgraph.values.kinds import class_name
 from taskgraph.values.places import current_places
 from taskgraph.values.registry import kind_of, shape_of
 from taskgraph.values.weigh import hash_value
-
-Enter = Callable[..., int]
-
-#: Says of an object which kind of part it is, its name, and what else of it counts.
-Namer = Callable[[Any], tuple[PartKind, str, Sequence[Any]]]
-_namers: dict[type, Namer] = {}
 
 _C_FUNCTIONS: Final = (
     types.BuiltinFunctionType,
@@ -74,41 +67,20 @@ _LIBRARIES: Final = tuple(importlib.machinery.EXTENSION_SUFFIXES)
 _MANY: Final = 1_000
 _NOT_PUT_ON: Final = frozenset({"__wrapped__", OPAQUE_MARK, "__isabstractmethod__"})
 _CACHING: Final = type(lru_cache(len))
-# The function itself, as an attribute of what counts by its name.
-_FUNCTION_OF: Final = frozenset({"func", "__wrapped__"})
-_NEVER_STATE: Final = (types.FunctionType, type)
 # Where the types are from that only hold what they are given.
 _PLAIN_MODULES: Final = frozenset({"builtins", "collections", "functools", "types"})
 _BUILTIN_TYPES: Final = ATOMIC_TYPES | CONTAINER_TYPES
 
 
-def register_named(cls: type, namer: Namer) -> None:
-    """Have objects of a class, and of its subclasses, count by their name."""
-    _namers[cls] = namer
-
-
-def _variable(owner: Any, name: str) -> Variable:
-    if isinstance(owner, type):
-        return Variable.in_class(owner, name)
-    if isinstance(owner, types.FunctionType):
-        return Variable.in_defaults(owner, name)
-    return Variable.in_names(owner, name)
-
-
-def _namer_of(value: Any) -> Namer | None:
-    return next((_namers[base] for base in type(value).__mro__ if base in _namers), None)
-
-
-def describe(piece: Piece, enter: Enter, states: States) -> None:
+def describe(piece: Piece, references: References) -> None:
     """Let a piece say what its object is, and enter what that refers to.
 
     Args:
         piece: The piece.
-        enter: Gives the number of the piece for an object, in a role.
-        states: Knows the variables that code changes.
+        references: Enters what it refers to.
     """
     try:
-        _Describer(piece, enter, states).describe()
+        _Describer(piece, references).describe()
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -121,10 +93,10 @@ def describe(piece: Piece, enter: Enter, states: States) -> None:
 
 
 class _Describer:
-    def __init__(self, piece: Piece, enter: Enter, states: States) -> None:
+    def __init__(self, piece: Piece, references: References) -> None:
         self._piece = piece
-        self._enter = enter
-        self._states = states
+        self._references = references
+        self._enter = references.enter
 
     def describe(self) -> None:
         value = self._piece.value
@@ -143,7 +115,7 @@ class _Describer:
             self._other(value)
 
     def _other(self, value: Any) -> None:
-        namer = _namer_of(value)
+        namer = namer_of(value)
         if namer is not None:
             self._named(*namer(value))
         elif isinstance(value, types.ModuleType):
@@ -180,13 +152,7 @@ class _Describer:
         self, kind: PartKind, label: str, items: Iterable[tuple[str, Any]], owner: Any = None
     ) -> None:
         """Enter values under their names, as attributes or defaults of an owner."""
-        for name, value in items:
-            held = value
-            if owner is not None and not isinstance(value, _NEVER_STATE):
-                held = self._states.counted(_variable(owner, name), value)
-            child = self._enter(held)
-            self._piece.children.append(child)
-            self._piece.bindings.append(Binding(kind, f"{label}{name}", child))
+        self._references.add_held(self._piece, kind, label, items, owner)
 
     # Values
 
@@ -310,26 +276,25 @@ class _Describer:
             self._outside(_outside_name(func.__module__ or "", func.__qualname__))
             self._children(own_code_in(func))
             return
-        label = function_label(func)
+        scope = Scope.of_function(func)
+        label = scope.label
         self._piece.name_code(label)
         outline = outline_of(func)
         kind = PartKind.FUNCTION if outline is not None else PartKind.CODE
-        scope = Scope.of_function(func, label)
         self._outlined(kind, outline or outline_compiled(func.__code__), scope)
         self._defaults(func, label)
-        wrapped = wrapped_by(func)
+        put_on = vars(func)
+        wrapped = wrapped_by(func) if put_on else None
         if wrapped is not None:
             self._children([wrapped])
         owner = scope.closure.get("__class__")
         if isinstance(owner, type):
             # super(), in a method that was taken out of its class, leads to the bases.
             self._children([owner], "behaviour")
-
-        # What was put on the function.
-        held = [(name, vars(func)[name]) for name in sorted(vars(func)) if name not in _NOT_PUT_ON]
+        held = [(name, put_on[name]) for name in sorted(put_on) if name not in _NOT_PUT_ON]
         if held:
             self._piece.say("put on it", *(name for name, _ in held))
-            self._bound(PartKind.CONSTANT, f"{label}.", held, vars(func))
+            self._bound(PartKind.CONSTANT, f"{label}.", held, put_on)
         documented = func.__code__.co_consts[:1]
         if func.__doc__ is not None and documented != (func.__doc__,):
             self._piece.docs += func.__doc__
@@ -339,7 +304,7 @@ class _Describer:
         if self._piece.role == "task":
             return
         items = defaults_of(func)
-        self._piece.say("", *(name for name, _ in items))
+        self._piece.say("", *[name for name, _ in items])
         self._bound(PartKind.DEFAULT, f"{label}: ", items, func)
 
     def _outlined(self, kind: PartKind, outline: Outline, scope: Scope) -> None:
@@ -349,73 +314,40 @@ class _Describer:
         piece.docs = outline.docs
         piece.looks_at |= Mode.DOCS if outline.reads_docs else Mode.PLAIN
         piece.looks_at |= Mode.ANNOTATIONS if outline.reads_annotations else Mode.PLAIN
-        decorators = [
-            each
-            for each in outline.decorators
-            # @task: its options count by themselves, or not at all.
-            if piece.role != "task" or not traps.is_taskgraphs(scope.find(each[1]))
-        ]
-        chains = [*outline.references, *(chain for each in decorators for chain in each[2])]
-        chains += [each for each in outline.optional if scope.find(each).target is not MISSING]
-        piece.say(kind.value, outline.syntax, *(syntax for syntax, _, _ in decorators))
+        decorators = self._decorators(outline, scope)
+        piece.say(str(kind), outline.syntax, *(syntax for syntax, _, _ in decorators))
+        more = [each for each in outline.optional if scope.find(each).target is not MISSING]
+        more += [chain for _, _, chains in decorators for chain in chains]
         callees = [*outline.inner_decorators, *(callee for _, callee, _ in decorators)]
         if all(traps.is_inert(scope.find(each)) for each in callees):
             piece.annotations = outline.annotations
         else:
             # A decorator from outside may look at them; those of other pieces it does not see.
             piece.say(outline.annotations)
-            chains += outline.annotation_references
+            more += outline.annotation_references
+        chains: Sequence[Chain] = outline.references  # sorted, each once
         if kind is PartKind.CODE:
-            chains = list(_through_modules(scope, chains))
-        chains = sorted(set(chains))
+            chains, more = (), list(_through_modules(scope, [*chains, *more]))
+        if more:
+            chains = sorted({*chains, *more})
         piece.say("", *map(".".join, chains))
         for source in outline.imports:
             scope.find((source,))  # imported for what that does, before values are looked at
-        builtin = self._enter(BUILTIN)
-        for chain in chains:
-            if chain[0] not in traps.SUSPECT_BUILTINS and scope.is_builtin(chain):
-                piece.children.append(builtin)
-                continue
-            found = scope.find(chain)
-            self._reference(found)
-            why = traps.sense_reference(scope, chain, found)
-            if why:
-                self._suspect(why, chain, outline)
+        for why, chain in self._references.add_names(piece, scope, chains):
+            self._suspect(why, chain, outline)
         for trap in outline.traps:
             piece.takes_functions |= trap.chain == ("func",)
             sensed = traps.sense(scope, trap)
             for each in sensed.reached:
-                self._reference(each)
+                self._references.add(piece, each)
             if sensed.why:
                 self._unfollowed(sensed.why, trap.line)
 
-    def _reference(self, found: Found) -> None:
-        """Enter what a name stands for, and note the name as a part."""
-        piece = self._piece
-        target = found.target
-        if target is BUILTIN:
-            piece.children.append(self._enter(BUILTIN))
-            return
-        if target is MISSING or target is UNBOUND:
-            piece.children.append(self._enter(MISSING))
-            if target is MISSING:
-                piece.bindings.append(Binding(PartKind.NAME, found.name, None))
-            return
-        if found.variable is not None and not isinstance(target, _NEVER_STATE):
-            target = self._states.counted(found.variable, target)
-        child = self._enter(target)
-        piece.children.append(child)
-        if not isinstance(target, types.ModuleType):
-            piece.bindings.append(Binding(found.kind, found.name, child))
-        if found.rest:
-            self._attribute(found)
-
-    def _attribute(self, found: Found) -> None:
-        """Enter an attribute that is taken of something that does not count for it."""
-        target, name = found.target, found.rest[0]
-        if name in _FUNCTION_OF and _namer_of(target) is not None:
-            # Of what counts by its name, as a task does, the plain function is called.
-            self._bound(PartKind.CONSTANT, f"{found.name}.", [(name, getattr(target, name, None))])
+    def _decorators(self, outline: Outline, scope: Scope) -> Sequence[Decorator]:
+        """Return the decorators that count: not @task, whose options count otherwise, if at all."""
+        if self._piece.role != "task":
+            return outline.decorators
+        return [each for each in outline.decorators if not traps.is_taskgraphs(scope.find(each[1]))]
 
     def _suspect(self, why: str, chain: Chain, outline: Outline) -> None:
         """Note that a name stands for what may reach anything, unless its use is a harmless one."""

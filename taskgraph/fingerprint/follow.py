@@ -15,6 +15,8 @@ from typing import Any
 from taskgraph.fingerprint.describe import describe
 from taskgraph.fingerprint.parts import Fingerprint, Part, PartKind, make_part
 from taskgraph.fingerprint.pieces import Binding, Mode, Piece
+from taskgraph.fingerprint.references import References
+from taskgraph.fingerprint.sources import files_at_rest
 from taskgraph.fingerprint.state import States
 from taskgraph.hashing import hash_record
 from taskgraph.values.cycles import hash_graph
@@ -38,6 +40,7 @@ class Follower:
         self._fingerprints: dict[int, Fingerprint] = {}
         self._looks_at = Mode.PLAIN
         self._states = States()
+        self._references = References(self.enter, self._states)
         self._is_exploring = False
         self._depth = 0
 
@@ -106,7 +109,8 @@ class Follower:
         self._is_exploring = True
         self._depth = 0
         try:
-            return self._explore_from(self.enter(value, role))
+            with files_at_rest():
+                return self._explore_from(self.enter(value, role))
         finally:
             self._is_exploring = False
 
@@ -118,7 +122,7 @@ class Follower:
             if piece.depth > _DEEPEST:
                 piece.fail(type(piece.value).__name__, "it goes on without an end")
                 continue
-            describe(piece, self.enter, self._states)
+            describe(piece, self._references)
             self._looks_at |= piece.looks_at
             if piece.is_foreign:
                 foreign.append(piece)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 Chain = tuple[str, ...]
+#: The hash of a decorator, what is called, and the names in it.
+Decorator = tuple[str, Chain, tuple[Chain, ...]]
 
 #: Before level, module and name of an import within the code.
 IMPORTED: Final = "@import:"
@@ -67,7 +69,7 @@ class Outline(NamedTuple):
     syntax: str
     docs: str
     annotations: str
-    decorators: tuple[tuple[str, Chain, tuple[Chain, ...]], ...]
+    decorators: tuple[Decorator, ...]
     inner_decorators: tuple[Chain, ...]
     references: tuple[Chain, ...]
     optional: tuple[Chain, ...]

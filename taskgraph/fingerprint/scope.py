@@ -56,7 +56,9 @@ class Scope:
     """The names that a piece of code sees.
 
     Attributes:
+        label: What the code is called.
         closure: Names of functions around it, with their values.
+        globals: The names of its module.
 
     Args:
         cells: What holds the names of functions around it.
@@ -69,14 +71,13 @@ class Scope:
     ) -> None:
         self._cells = cells
         self.closure = {name: _content(cell) for name, cell in cells.items()}
-        self._globals = globals_
-        self._label = label
-        self._module = module_label(globals_.get("__name__", ""), globals_.get("__file__"))
+        self.globals = globals_
+        self.label = label
 
     @classmethod
-    def of_function(cls, func: types.FunctionType, label: str) -> Scope:
+    def of_function(cls, func: types.FunctionType) -> Scope:
         """Return the names that a function sees."""
-        return cls(cells_of(func), func.__globals__, label)
+        return cls(cells_of(func), func.__globals__, function_label(func))
 
     @classmethod
     def of_class(cls, owner: type, label: str) -> Scope:
@@ -101,7 +102,7 @@ class Scope:
             return Found(MISSING, (), "", PartKind.NAME)
         found, name, kind = self._root(chain[0])
         rest = chain[1:]
-        names: dict[str, Any] = self._globals
+        names: dict[str, Any] = self.globals
         last = chain[0]
         while rest and isinstance(found, types.ModuleType) and rest[0] != "__dict__":
             inner = _attribute(found, rest[0])
@@ -116,19 +117,10 @@ class Scope:
         if type(found) in _FIXED:
             return Found(found, rest, name, kind)
         if kind is PartKind.CLOSURE:
-            return Found(found, rest, name, kind, Variable.in_cell(self._cells[last]))
+            return Found(found, rest, name, kind, (self._cells[last], ""))
         if last.startswith(IMPORTED):
             return Found(found, rest, name, kind)
-        variable = Variable.in_names(names, last.removeprefix(GLOBAL))
-        return Found(found, rest, name, kind, variable)
-
-    def is_builtin(self, chain: Chain) -> bool:
-        """Tell, quickly, whether a chain begins with one of Python's own names."""
-        root = chain[0]
-        if root in self.closure or root in self._globals:
-            return False
-        held = vars(builtins).get(root, MISSING)
-        return held is not MISSING and not is_own_code(held)
+        return Found(found, rest, name, kind, (names, last.removeprefix(GLOBAL)))
 
     def _root(self, root: str) -> tuple[Any, str, PartKind]:
         if root[0] == "@":
@@ -136,13 +128,15 @@ class Scope:
                 return (*self._imported(root), PartKind.CONSTANT)
             root = root.removeprefix(GLOBAL)
         elif root in self.closure:
-            return self.closure[root], f"{self._label}: {root}", PartKind.CLOSURE
-        found = self._globals.get(root, MISSING)
+            return self.closure[root], f"{self.label}: {root}", PartKind.CLOSURE
+        found = self.globals.get(root, MISSING)
         if found is MISSING:
             found = vars(builtins).get(root, MISSING)
             if found is not MISSING and not is_own_code(found):
                 return BUILTIN, f"builtins.{root}", PartKind.OUTSIDE
-        return found, f"{self._module}.{root}", PartKind.CONSTANT
+        names = self.globals
+        module = module_label(names.get("__name__", ""), names.get("__file__"))
+        return found, f"{module}.{root}", PartKind.CONSTANT
 
     def _imported(self, root: str) -> tuple[Any, str]:
         """Return what an import within the code gives; the user's modules are imported for it."""
@@ -165,13 +159,15 @@ class Scope:
     def _absolute(self, level: int, module: str) -> str:
         if not level:
             return module
-        package = self._globals.get("__package__") or ""
+        package = self.globals.get("__package__") or ""
         return importlib.util.resolve_name("." * level + module, package)
 
 
 def cells_of(func: types.FunctionType) -> dict[str, types.CellType]:
     """Return what holds the names that a function has from the functions around it."""
-    return dict(zip(func.__code__.co_freevars, func.__closure__ or (), strict=True))
+    if func.__closure__ is None:
+        return {}
+    return dict(zip(func.__code__.co_freevars, func.__closure__, strict=True))
 
 
 def _content(cell: types.CellType) -> Any:

@@ -18,6 +18,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -30,7 +31,7 @@ from taskgraph._version import __version__ as taskgraph_version
 from taskgraph.fingerprint import bytecode, syntax
 from taskgraph.fingerprint import outline as outlines
 from taskgraph.fingerprint.bytecode import outline_compiled
-from taskgraph.fingerprint.outline import Outline, Trap
+from taskgraph.fingerprint.outline import Chain, Outline, Trap
 from taskgraph.fingerprint.syntax import Reader
 from taskgraph.hashing import MARSHAL_VERSION, hash_record
 from taskgraph.values.places import current_places
@@ -39,24 +40,61 @@ _DEEP: Final = 50_000  # frames for reading sums of thousands of terms
 _MOST_REMEMBERED: Final = 5_000  # files with outlines on disk
 
 
+_Fields = tuple[Any, ...]  # those of an outline, as plain data
+
+
 class _File:
     """The outlines of a text: functions by their compiled code, classes by their names."""
 
-    def __init__(self, functions: dict[str, Outline], classes: Sequence[Outline]) -> None:
-        self.functions = functions
+    def __init__(self, functions: dict[str, _Fields], classes: Sequence[_Fields]) -> None:
+        self._functions = functions
         self.classes: dict[str, list[Outline]] = {}
-        for each in classes:
+        for each in map(_restored, classes):
             self.classes.setdefault(each.name, []).append(each)
+
+    def function(self, digest: str) -> Outline | None:
+        """Return the outline of the function that was compiled to this."""
+        fields = self._functions.get(digest)
+        return _restored(fields) if fields is not None else None
+
+
+def _restored(fields: _Fields) -> Outline:
+    outline = Outline._make(fields)
+    if not outline.traps:
+        return outline
+    return outline._replace(traps=tuple(map(Trap._make, outline.traps)))
+
+
+def _plain(outline: Outline, shared: dict[Chain, Chain]) -> _Fields:
+    """Return plain tuples, as marshal wants them; names that are used again are the same object."""
+    return tuple(
+        outline._replace(
+            references=tuple(shared.setdefault(each, each) for each in outline.references),
+            traps=tuple(map(tuple, outline.traps)),  # type: ignore[arg-type]  # see above
+        )
+    )
 
 
 _NOTHING = _File({}, ())
 _lock = threading.RLock()
 _files: dict[str, tuple[Any, _File]] = {}  # by name, with what tells that the file has changed
+_at_rest: set[str] | None = None  # those that need no second look
 # By identity, and kept: equal code that is loaded later may have other decorators around it.
 _by_code: dict[int, tuple[CodeType, Outline | None]] = {}
 _by_function: WeakKeyDictionary[FunctionType, Outline] = WeakKeyDictionary()
 _by_class: WeakKeyDictionary[type, Outline | None] = WeakKeyDictionary()
 _MOST_CODES: Final = 100_000
+
+
+@contextmanager
+def files_at_rest() -> Iterator[None]:
+    """Look at each file only once until the end of this block."""
+    global _at_rest  # noqa: PLW0603 - the memory of the process, as all here
+    before, _at_rest = _at_rest, set()
+    try:
+        yield
+    finally:
+        _at_rest = before
 
 
 def outline_of(func: FunctionType) -> Outline | None:
@@ -70,10 +108,10 @@ def _outline_of_code(code: CodeType) -> Outline | None:
         return known[1]
     with _lock:
         digest = digest_code(code)
-        found = _file(code.co_filename).functions.get(digest)
+        found = _file(code.co_filename).function(digest)
         if found is None and _files.pop(code.co_filename, None) is not None:
             # Written twice between two ticks of the file system's clock, perhaps.
-            found = _file(code.co_filename).functions.get(digest)
+            found = _file(code.co_filename).function(digest)
         if len(_by_code) > _MOST_CODES:
             _by_code.clear()
         _by_code[id(code)] = (code, found)
@@ -137,12 +175,30 @@ def unwrapped(attribute: Any) -> tuple[Any, ...]:
 
 
 def digest_code(code: CodeType) -> str:
-    """Return a digest of compiled code with its positions; good on this version of Python only."""
+    """Return a digest of compiled code with its positions; good on this version of Python only.
+
+    The name of its file does not count, so that what is remembered holds for copies of the file.
+    """
+    try:
+        content = marshal.dumps(code, MARSHAL_VERSION)
+    except ValueError:  # it holds a kind of constant that came later, slices in 3.14
+        content = marshal.dumps(_content(code), MARSHAL_VERSION)
+    name = marshal.dumps(code.co_filename, MARSHAL_VERSION)
+    return xxh3_128_hexdigest(content.replace(name, _NO_NAME))
+
+
+_NO_NAME: Final = marshal.dumps("", MARSHAL_VERSION)
+
+
+def _content(code: CodeType) -> tuple[Any, ...]:
+    """Return all that compiled code consists of, with bytes in place of the constants."""
     constants = [
-        digest_code(each) if isinstance(each, CodeType) else _constant(each)
+        marshal.dumps(_content(each), MARSHAL_VERSION)
+        if isinstance(each, CodeType)
+        else _constant(each)
         for each in code.co_consts
     ]
-    content = (
+    return (
         code.co_code,
         code.co_linetable,
         code.co_exceptiontable,
@@ -156,13 +212,12 @@ def digest_code(code: CodeType) -> str:
         code.co_qualname,
         constants,
     )
-    return xxh3_128_hexdigest(marshal.dumps(content, MARSHAL_VERSION))
 
 
 def _constant(value: Any) -> Any:
     try:
         return marshal.dumps(value, MARSHAL_VERSION)
-    except ValueError:  # a kind of constant that came later, slices in 3.14
+    except ValueError:
         return repr(value)
 
 
@@ -170,8 +225,12 @@ def _constant(value: Any) -> Any:
 
 
 def _file(name: str) -> _File:
-    stamp = _stamp(name)
     known = _files.get(name)
+    if known is not None and _at_rest is not None and name in _at_rest:
+        return known[1]
+    stamp = _stamp(name)
+    if _at_rest is not None:
+        _at_rest.add(name)
     if known is not None and known[0] == stamp:
         return known[1]
     content = _read(name)
@@ -190,7 +249,8 @@ def _stamp(name: str) -> Any:
 
 def _read(name: str) -> bytes:
     try:
-        return Path(name).read_bytes()
+        with open(name, "rb") as file:
+            return file.read()
     except (OSError, ValueError):
         return "".join(linecache.getlines(name)).encode("utf-8", "surrogatepass")
 
@@ -198,16 +258,15 @@ def _read(name: str) -> bytes:
 def _remembered(content: bytes, name: str) -> _File:
     """Return the outlines of a text, from the memory of this machine if they are there."""
     digest = xxh3_128_hexdigest(content)
-    place = _memory() / _version() / digest[:2] / digest[2:]
+    place = os.path.join(_memory(), _version(), digest[:2], digest[2:])
     found = _load(place)
     if found is None:
         found = _outlines(content, name)
-        _keep(place, found)
-    functions, classes = found
-    return _File(functions, classes)
+        _keep(Path(place), found)
+    return _File(*found)
 
 
-_Outlines = tuple[dict[str, Outline], list[Outline]]
+_Outlines = tuple[dict[str, _Fields], list[_Fields]]
 
 
 def _outlines(content: bytes, name: str) -> _Outlines:
@@ -237,7 +296,9 @@ def _outlines(content: bytes, name: str) -> _Outlines:
             match = functions.get((code.co_firstlineno, code.co_name))
         if match is not None:
             found[digest_code(code)] = match
-    return found, classes
+    shared: dict[Chain, Chain] = {}
+    plain = {digest: _plain(each, shared) for digest, each in found.items()}
+    return plain, [_plain(each, shared) for each in classes]
 
 
 def _read_deeply(text: str, tree: ast.Module) -> list[Any]:
@@ -299,13 +360,13 @@ def _lambda_of(code: CodeType, lambdas: Sequence[tuple[ast.Lambda, Outline]]) ->
 # The memory on this machine
 
 
-def _memory() -> Path:
+def _memory() -> str:
     folder = current_places().cache_dir
     if folder is None:
         import platformdirs
 
         folder = platformdirs.user_cache_dir("taskgraph")
-    return Path(folder) / "outlines"
+    return os.path.join(folder, "outlines")
 
 
 @lru_cache(maxsize=1)
@@ -320,32 +381,20 @@ def _version() -> str:
     return f"{tag}-{sys.flags.optimize}-{code}"
 
 
-def _load(place: Path) -> _Outlines | None:
+def _load(place: str) -> _Outlines | None:
     try:
-        content = place.read_bytes()
+        with open(place, "rb") as file:
+            content = file.read()
     except OSError:
         return None
     if xxh3_128_digest(content[16:]) != content[:16]:
         return None
-    functions, classes = marshal.loads(content[16:])
-    return (
-        {digest: _restored(each) for digest, each in functions.items()},
-        [_restored(each) for each in classes],
-    )
-
-
-def _restored(fields: tuple[Any, ...]) -> Outline:
-    outline = Outline(*fields)
-    return outline._replace(traps=tuple(Trap(*each) for each in outline.traps))
+    found: _Outlines = marshal.loads(content[16:])
+    return found
 
 
 def _keep(place: Path, outlines: _Outlines) -> None:
-    functions, classes = outlines
-    plain = (
-        {digest: _plain(each) for digest, each in functions.items()},
-        [_plain(each) for each in classes],
-    )
-    content = marshal.dumps(plain)
+    content = marshal.dumps(outlines)
     temporary = place.with_name(f"{place.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -354,10 +403,6 @@ def _keep(place: Path, outlines: _Outlines) -> None:
     except OSError:
         return  # without the memory it only takes longer
     _forget_old(place.parent)
-
-
-def _plain(outline: Outline) -> tuple[Any, ...]:
-    return tuple(outline._replace(traps=tuple(tuple(each) for each in outline.traps)))  # type: ignore[misc]  # as marshal wants it
 
 
 def _forget_old(folder: Path) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Callable, Mapping
 from types import CellType, FunctionType, ModuleType
 from typing import Any, Final, NamedTuple
 
@@ -22,47 +21,16 @@ _COPIED: Final = (dict, *_CONTAINERS)
 _CODE: Final = (type, FunctionType, ModuleType)
 _KNOWN_MODULES: Final = frozenset({"builtins", "collections"})
 
-_Place = tuple[int, str]  # the owner, by its identity, and the name in it
-
-
-class Variable(NamedTuple):
-    """A place that holds a value: a name of a module, a cell of a closure, an attribute.
-
-    Attributes:
-        owner: What it is a part of.
-        name: Its name there.
-        read: Returns what it holds now.
-    """
-
-    owner: Any
-    name: str
-    read: Callable[[], Any]
-
-    @classmethod
-    def in_names(cls, names: Mapping[str, Any], name: str) -> Variable:
-        """Return a name of a module, or an attribute in a ``__dict__``."""
-        return cls(names, name, lambda: names.get(name, _NO_VALUE))
-
-    @classmethod
-    def in_class(cls, owner: type, name: str) -> Variable:
-        """Return an attribute of a class."""
-        return cls(owner, name, lambda: vars(owner).get(name, _NO_VALUE))
-
-    @classmethod
-    def in_cell(cls, cell: CellType) -> Variable:
-        """Return a name of the function around, as a function inside of it holds it."""
-        return cls(cell, "", lambda: _content(cell))
-
-    @classmethod
-    def in_defaults(cls, func: FunctionType, name: str) -> Variable:
-        """Return the default of a parameter."""
-        return cls(func, f"{name}=", lambda: dict(defaults_of(func)).get(name, _NO_VALUE))
+#: A place that holds a value: an owner, and a name in it. An owner is the names of a module, a
+#: class, the ``__dict__`` of an object, a cell of a closure, or a function, for its defaults.
+Variable = tuple[Any, str]
+_Place = tuple[int, str]  # the same, with the owner's identity
 
 
 class _Left(NamedTuple):
     """What a run left behind in a variable, and what it had found there."""
 
-    variable: Variable
+    owner: Any
     after: Any
     before: Any
 
@@ -74,40 +42,52 @@ class States:
     """The variables that were met in an execution."""
 
     def __init__(self) -> None:
-        self._met: dict[_Place, tuple[Variable, Any]] = {}
+        self._met: dict[_Place, tuple[Any, Any]] = {}  # the owner, and by what value it counts
 
-    def counted(self, variable: Variable, value: Any) -> Any:
+    def counted(self, owner: Any, name: str, value: Any) -> Any:
         """Return the value by which a variable that holds a value counts."""
-        place = (id(variable.owner), variable.name)
-        if place in self._met:
-            return self._met[place][1]
+        place = (id(owner), name)
+        met = self._met.get(place)
+        if met is not None:
+            return met[1]
         left = _left.get(place)
-        is_left = left is not None and left.variable.owner is variable.owner
-        if left is not None and is_left and _is_same(left.after, value):
+        if left is not None and left.owner is owner and _is_same(left.after, value):
             before = left.before
         else:
             before = _copied(value)
-        self._met[place] = (variable, before)
+        self._met[place] = (owner, before)
         return before
 
     def settle(self) -> None:
         """Compare what was met with what is there now that the execution has ended."""
-        for place, (variable, before) in self._met.items():
-            now = variable.read()
+        for place, (owner, before) in self._met.items():
+            now = _read(owner, place[1])
             if _is_same(before, now):
                 _left.pop(place, None)
             else:
-                _left[place] = _Left(variable, _copied(now), before)
+                _left[place] = _Left(owner, _copied(now), before)
+
+
+def _read(owner: Any, name: str) -> Any:
+    """Return what a variable holds now."""
+    if isinstance(owner, CellType):
+        return _content(owner)
+    if isinstance(owner, FunctionType):
+        return dict(defaults_of(owner)).get(name, _NO_VALUE)
+    names = vars(owner) if isinstance(owner, type) else owner
+    return names.get(name, _NO_VALUE)
 
 
 def defaults_of(func: FunctionType) -> list[tuple[str, Any]]:
     """Return the parameters of a function that have defaults, with these."""
-    names = func.__code__.co_varnames[: func.__code__.co_argcount]
-    given = func.__defaults__ or ()
-    return [
-        *zip(names[max(0, len(names) - len(given)) :], given, strict=False),
-        *sorted((func.__kwdefaults__ or {}).items()),
-    ]
+    given, named = func.__defaults__, func.__kwdefaults__
+    items: list[tuple[str, Any]] = []
+    if given:
+        names = func.__code__.co_varnames[: func.__code__.co_argcount]
+        items += zip(names[max(0, len(names) - len(given)) :], given, strict=False)
+    if named:
+        items += sorted(named.items())
+    return items
 
 
 def _content(cell: CellType) -> Any:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from xxhash import xxh3_128_hexdigest
 
-from taskgraph.fingerprint.outline import GLOBAL, IMPORTED, Chain, Outline, Trap
+from taskgraph.fingerprint.outline import GLOBAL, IMPORTED, Chain, Decorator, Outline, Trap
 from taskgraph.hashing import MARSHAL_VERSION
 
 # Fields that say nothing about what the code does.
@@ -164,7 +164,7 @@ class Reader:
         node: _Definition,
         piece: _Draft,
         qualname: str,
-        decorators: Sequence[tuple[str, Chain, tuple[Chain, ...]]],
+        decorators: Sequence[Decorator],
         outward: set[Chain],
         optional: set[Chain],
     ) -> Outline:
@@ -218,7 +218,7 @@ class Reader:
             target.used.add(chain)
         target.optional |= optional
 
-    def _aside(self, node: ast.expr, around: _Draft) -> tuple[str, Chain, tuple[Chain, ...]]:
+    def _aside(self, node: ast.expr, around: _Draft) -> Decorator:
         """Read a decorator: its hash, what is called, and the names in it."""
         piece = self._piece = _Draft(around)
         piece.first = around.first

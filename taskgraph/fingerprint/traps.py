@@ -52,12 +52,6 @@ _CALLS_ON: Final = {
     "builtins.setattr": "setattr() changes it (monkey-patching)",
     "builtins.delattr": "delattr() changes it (monkey-patching)",
 }
-#: Builtins that may reach anything.
-SUSPECT_BUILTINS: Final = frozenset(
-    name
-    for module, _, name in (each.partition(".") for each in (*_REFERENCES, *_CALLS_ON))
-    if module == "builtins"
-)
 _ATTRIBUTES: Final = {
     "__subclasses__": "__subclasses__() finds classes at run time",
     "__globals__": "__globals__ reaches every name of a module",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from taskgraph.errors import UnknownTaskError
-from taskgraph.fingerprint.describe import register_named
+from taskgraph.fingerprint.named import register_named
 from taskgraph.fingerprint.parts import PartKind
 from taskgraph.hashing import TaskHash, ValueHash
 from taskgraph.tasks.names import check_name, check_namespace, join_name

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from taskgraph.fingerprint import sources
-from taskgraph.fingerprint.sources import outline_of, outline_of_class
+from taskgraph.fingerprint.sources import files_at_rest, outline_of, outline_of_class
 from taskgraph.values.places import FilePlaces, use_places
 from tests.unit.taskgraph.fingerprint.test_code import load
 
@@ -120,3 +120,29 @@ def test_the_digest_of_code_has_its_positions(tmp_path: Path) -> None:
     made = load(tmp_path / "twins.py", "def f(): return 1\ndef g(): return 1\ng.__name__ = 'f'\n")
 
     assert sources.digest_code(made.f.__code__) != sources.digest_code(made.g.__code__)
+
+
+def test_what_is_remembered_holds_for_copies_of_the_file(
+    tmp_path: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "def f(x):\n    return [each for each in x if each in {'a', 'b', 'c'}]\n"
+    assert outline_of(load(tmp_path / "original_of_copies.py", text).f) is not None
+    monkeypatch.setattr(sources, "Reader", None)
+
+    copied = outline_of(load(tmp_path / "copy_of_another_name.py", text).f)
+
+    assert copied is not None and copied.name == "f"
+
+
+def test_a_file_is_looked_at_once_while_files_are_at_rest(tmp_path: Path, memory: Path) -> None:
+    path = tmp_path / "edited_while_at_rest.py"
+    made = load(path, "def f(x):\n    return x\ndef g(x):\n    return x\n")
+    with files_at_rest():
+        assert outline_of(made.f) is not None
+        path.write_text("# Edited in the meantime.\n")
+        assert outline_of(made.g) is not None
+    again = load(path, "def f(x):\n    return x + 1\n")
+
+    found = outline_of(again.f)
+
+    assert found is not None and "x + 1" in found.text
