@@ -27,7 +27,6 @@ from taskgraph.assembly import (
     places_of,
 )
 from taskgraph.config import Settings, find_config_dir, load_settings, write_default_config
-from taskgraph.engine.budget import check_plan
 from taskgraph.engine.environment import describe_environment
 from taskgraph.engine.jobs import Job
 from taskgraph.engine.leasing import ExecutionLease
@@ -159,6 +158,8 @@ class Scheduler:
             self._runner = threading.get_ident()
             try:
                 if max_rerun is not None:
+                    from taskgraph.engine.budget import check_plan
+
                     check_plan(self._plan(root, run_options), max_rerun)
                 with self._explaining(run_options, explain) as observers:
                     return self._run(root, run_options, observers)  # type: ignore[no-any-return]  # expr's value

@@ -5,7 +5,6 @@ With `taskgraph.app`, the only importer of ``taskgraph_backend``.
 
 from __future__ import annotations
 
-import getpass
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
@@ -129,6 +128,8 @@ def in_force(settings: Settings, places: FilePlaces) -> Iterator[None]:
 def author() -> str:
     """Return who does something that is written down: user and host."""
     try:
+        import getpass
+
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user need not have a name
         user = f"uid {os.getuid()}"

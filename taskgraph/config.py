@@ -6,7 +6,6 @@ type are errors that name the place they stand in: no setting is ever silently w
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
@@ -433,6 +432,8 @@ class _Text(str):
 
 
 def _unknown(place: str, key: str, known: Any) -> UnknownSettingError:
+    import difflib  # only here, for it takes its time
+
     nearest = difflib.get_close_matches(key, list(known), n=1, cutoff=0.5)
     return UnknownSettingError(place, key, nearest[0] if nearest else None)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from taskgraph.engine.budget import RerunBudget
 from taskgraph.engine.cache import ABSENT, Hit, Miss, Reason, scope_of, unasked
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.inbox import QueueInbox
@@ -25,6 +24,9 @@ from taskgraph.records import JobId
 from taskgraph.tasks.options import CacheScope
 from taskgraph.values import walk
 from taskgraph.worker import now
+
+if TYPE_CHECKING:
+    from taskgraph.engine.budget import RerunBudget
 
 
 class Looker(Protocol):

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from taskgraph.engine.budget import RerunBudget
 from taskgraph.engine.cache import Hit, Miss, Reason
 from taskgraph.engine.jobs import Job, Node, Operation, Phase
 from taskgraph.engine.recorder import Recorder, name_of_unstored
@@ -24,6 +23,9 @@ from taskgraph.records import PackedValue, State
 from taskgraph.values.failures import ErrorValue
 from taskgraph.values.pack import pack_unstored
 from taskgraph.worker import describe_error, frames_of, now, weigh_result
+
+if TYPE_CHECKING:
+    from taskgraph.engine.budget import RerunBudget
 
 
 class Finisher:

@@ -26,7 +26,6 @@ from types import FrameType
 from typing import Any
 
 from taskgraph.engine.aliases import Aliases
-from taskgraph.engine.budget import RerunBudget
 from taskgraph.engine.dispatch import Dispatcher, Looker
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.inbox import QueueInbox
@@ -74,7 +73,11 @@ class Engine:
         self._recorder = Recorder(backend, run_options.execution_id, run_options.max_value_size)
         self._calls: dict[EvalHash, Job] = {}
         limit = run_options.max_rerun
-        budget = RerunBudget(backend, limit) if limit is not None else None
+        budget = None
+        if limit is not None:
+            from taskgraph.engine.budget import RerunBudget
+
+            budget = RerunBudget(backend, limit)
         self._finisher = Finisher(
             self._graph,
             self._recorder,

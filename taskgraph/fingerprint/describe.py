@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from taskgraph.errors import UnhashableValueError
 from taskgraph.fingerprint import traps
-from taskgraph.fingerprint.bytecode import outline_compiled
 from taskgraph.fingerprint.classes import (
     Behaviour,
     behaviour_items,
@@ -281,7 +280,11 @@ class _Describer:
         self._piece.name_code(label)
         outline = outline_of(func)
         kind = PartKind.FUNCTION if outline is not None else PartKind.CODE
-        self._outlined(kind, outline or outline_compiled(func.__code__), scope)
+        if outline is None:
+            from taskgraph.fingerprint.bytecode import outline_compiled
+
+            outline = outline_compiled(func.__code__)
+        self._outlined(kind, outline, scope)
         self._defaults(func, label)
         put_on = vars(func)
         wrapped = wrapped_by(func) if put_on else None

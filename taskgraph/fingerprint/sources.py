@@ -28,15 +28,12 @@ from weakref import WeakKeyDictionary
 from xxhash import xxh3_128_digest, xxh3_128_hexdigest
 
 from taskgraph._version import __version__ as taskgraph_version
-from taskgraph.fingerprint import bytecode, syntax
-from taskgraph.fingerprint import outline as outlines
-from taskgraph.fingerprint.bytecode import outline_compiled
 from taskgraph.fingerprint.outline import Chain, Outline, Trap
-from taskgraph.fingerprint.syntax import Reader
 from taskgraph.hashing import MARSHAL_VERSION, hash_record
 from taskgraph.values.places import current_places
 
 _DEEP: Final = 50_000  # frames for reading sums of thousands of terms
+_READERS: Final = ("outline", "syntax", "bytecode", "sources")  # what makes outlines
 _MOST_REMEMBERED: Final = 5_000  # files with outlines on disk
 
 
@@ -302,6 +299,8 @@ def _outlines(content: bytes, name: str) -> _Outlines:
 
 
 def _read_deeply(text: str, tree: ast.Module) -> list[Any]:
+    from taskgraph.fingerprint.syntax import Reader  # not needed for what is remembered
+
     limit = sys.getrecursionlimit()
     try:
         return Reader(text).read(tree)
@@ -372,7 +371,7 @@ def _memory() -> str:
 @lru_cache(maxsize=1)
 def _version() -> str:
     """Return what outlines depend on besides the text: this Python, and the code that reads it."""
-    own = [Path(each) for each in (outlines.__file__, syntax.__file__, bytecode.__file__, __file__)]
+    own = [Path(__file__).with_name(f"{each}.py") for each in _READERS]
     try:
         code = xxh3_128_hexdigest(b"\0".join(each.read_bytes() for each in own))
     except OSError:  # in an archive: its own bytes cannot change under it
@@ -425,6 +424,8 @@ def remember_text(func: FunctionType, text: str) -> None:
     found = [each for node, each in _read_deeply(plain, tree) if node in tree.body]
     if not found:
         # No Python: then the text counts as it is, and the names are those of the compiled code.
+        from taskgraph.fingerprint.bytecode import outline_compiled
+
         compiled = outline_compiled(func.__code__)
         found = [compiled._replace(syntax=hash_record("text", plain), text=plain)]
     with _lock:

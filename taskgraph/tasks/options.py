@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from enum import Enum
@@ -76,6 +75,8 @@ def checked_options(task: str, options: Mapping[str, Any]) -> Options:
     checked: dict[str, Any] = {}
     for name, value in options.items():
         if name not in KNOWN_OPTIONS:
+            import difflib  # only here, for it takes its time
+
             nearest = difflib.get_close_matches(name, KNOWN_OPTIONS, n=1)
             hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
             raise TaskOptionError(task, name, f"there is no such option.{hint}")

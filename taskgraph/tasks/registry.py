@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,6 +43,8 @@ class TaskRegistry:
             found = next((each for each in self if each.hash == hash), None)
         if found is None:
             wanted = task_name if task_name is not None else str(hash)
+            import difflib  # only here, for it takes its time
+
             raise UnknownTaskError(wanted, difflib.get_close_matches(wanted, self._tasks, n=3))
         return found
 

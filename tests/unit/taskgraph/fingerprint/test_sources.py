@@ -127,7 +127,7 @@ def test_what_is_remembered_holds_for_copies_of_the_file(
 ) -> None:
     text = "def f(x):\n    return [each for each in x if each in {'a', 'b', 'c'}]\n"
     assert outline_of(load(tmp_path / "original_of_copies.py", text).f) is not None
-    monkeypatch.setattr(sources, "Reader", None)
+    monkeypatch.setattr("taskgraph.fingerprint.syntax.Reader", None)
 
     copied = outline_of(load(tmp_path / "copy_of_another_name.py", text).f)
 
