@@ -12,19 +12,24 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 from taskgraph.fingerprint.follow import TASK_ROLE, Follower
+from taskgraph.fingerprint.guards import Guard
 from taskgraph.fingerprint.parts import Fingerprint
+from taskgraph.fingerprint.project import current_project
 from taskgraph.fingerprint.sources import outline_of, remember_text
+from taskgraph.fingerprint.state import States
 
 _FIRST_LINE = re.compile(r"^[ \t]*(async[ \t]+)?def ", re.MULTILINE)
 # Classes and functions that are made anew for each call must not fill the memory.
 _MOST_PIECES = 200_000
 
 _lock = threading.RLock()
-_follower: Follower | None = None
 _holders = 0
+_states: States | None = None
+_follower: Follower | None = None
+_watcher: Follower | None = None
 
 
 @contextmanager
@@ -39,30 +44,39 @@ def frozen() -> Iterator[None]:
 
 def freeze() -> None:
     """Begin such a block; in a worker process it never ends."""
-    global _follower, _holders  # noqa: PLW0603 - one program, one state of it
+    global _states, _holders  # noqa: PLW0603 - one program, one state of it
     with _lock:
         _holders += 1
-        if _follower is None:
-            _follower = Follower()
+        if _states is None:
+            _states = States()
 
 
 def thaw() -> None:
     """End such a block; the last one to end forgets."""
-    global _follower, _holders  # noqa: PLW0603 - one program, one state of it
+    global _states, _follower, _watcher, _holders  # noqa: PLW0603 - one program, one state of it
     with _lock:
         _holders -= 1
-        if not _holders and _follower is not None:
-            _follower.settle()
-            _follower = None
+        if not _holders and _states is not None:
+            _states.settle()
+            _states = _follower = _watcher = None
 
 
 def _current() -> Follower:
     global _follower  # noqa: PLW0603 - as above
-    if _follower is None:
-        return Follower()
-    if len(_follower) > _MOST_PIECES:
-        _follower = Follower()
+    if _states is None:
+        return Follower(States())
+    if _follower is None or len(_follower) > _MOST_PIECES:
+        _follower = Follower(_states)
     return _follower
+
+
+def _watching() -> Follower:
+    global _watcher  # noqa: PLW0603 - as above
+    if _states is None:
+        return Follower(States(), is_watching=True)
+    if _watcher is None or len(_watcher) > _MOST_PIECES:
+        _watcher = Follower(_states, is_watching=True)
+    return _watcher
 
 
 def fingerprint(func: Callable[..., Any], role: str = "") -> Fingerprint:
@@ -82,6 +96,14 @@ def code_hash(value: Any, role: str = "") -> str:
         return _current().code_hash(value, role)
 
 
+class _Known(NamedTuple):
+    """A fingerprint, and what it rests on."""
+
+    fingerprint: Fingerprint
+    guard: Guard
+    folders: tuple[str, ...]
+
+
 class Code:
     """A function's source and fingerprint.
 
@@ -93,6 +115,7 @@ class Code:
     def __init__(self, func: Callable[..., Any], source: str | None = None) -> None:
         self._func = func
         self._given = source
+        self._known: _Known | None = None
         if source is not None and isinstance(func, FunctionType):
             remember_text(func, source)
 
@@ -105,6 +128,21 @@ class Code:
     def fingerprint(self) -> Fingerprint:
         """What of the function counts, as the program is now."""
         return fingerprint(self._func, TASK_ROLE)
+
+    @property
+    def fingerprint_again(self) -> Fingerprint:
+        """The same, for who asks before each call: quick as long as nothing has changed."""
+        folders = current_project().folders
+        with _lock:
+            known = self._known
+            is_current = known is not None and known.folders == folders
+            if known is not None and is_current and known.guard.holds(_states or States()):
+                return known.fingerprint
+            follower = _watching()
+            found = follower.fingerprint(self._func, TASK_ROLE)
+            guard = follower.guard(self._func, TASK_ROLE)
+            self._known = _Known(found, guard, folders) if guard.is_complete else None
+            return found
 
 
 def read_source(func: Callable[..., Any]) -> str:

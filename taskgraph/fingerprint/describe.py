@@ -276,6 +276,7 @@ class _Describer:
             self._children(own_code_in(func))
             return
         scope = Scope.of_function(func)
+        scope.seen = self._piece.seen
         label = scope.label
         self._piece.name_code(label)
         outline = outline_of(func)
@@ -385,7 +386,9 @@ class _Describer:
         if outline is None:
             self._unwritten_class(cls, label)
             return
-        self._outlined(PartKind.CLASS, outline, Scope.of_class(cls, label))
+        scope = Scope.of_class(cls, label)
+        scope.seen = piece.seen
+        self._outlined(PartKind.CLASS, outline, scope)
         self._children(base for base in cls.__bases__ if base is not object)
         if type(cls) is not type:
             self._children([type(cls)])

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from taskgraph.fingerprint.describe import describe
+from taskgraph.fingerprint.guards import Guard
 from taskgraph.fingerprint.parts import Fingerprint, Part, PartKind, make_part
 from taskgraph.fingerprint.pieces import Binding, Mode, Piece
 from taskgraph.fingerprint.references import References
@@ -29,9 +30,17 @@ _DEEPEST = 20_000
 
 
 class Follower:
-    """Everything that was reached until now; good for as long as the program does not change."""
+    """Everything that was reached until now; good for as long as the program does not change.
 
-    def __init__(self) -> None:
+    Attributes:
+        states: By which values variables count.
+
+    Args:
+        states: The same, of another follower that is at work now.
+        is_watching: Whether to take note of what a `Guard` has to know.
+    """
+
+    def __init__(self, states: States, *, is_watching: bool = False) -> None:
         self._pieces: list[Piece] = []
         self._index: dict[tuple[str, int], int] = {}
         self._waiting: list[int] = []
@@ -39,17 +48,14 @@ class Follower:
         self._surface: dict[int, str] = {}
         self._fingerprints: dict[int, Fingerprint] = {}
         self._looks_at = Mode.PLAIN
-        self._states = States()
-        self._references = References(self.enter, self._states)
+        self._is_watching = is_watching
+        self.states = states
+        self._references = References(self.enter, states, is_watching)
         self._is_exploring = False
         self._depth = 0
 
     def __len__(self) -> int:
         return len(self._pieces)
-
-    def settle(self) -> None:
-        """Take note, when an execution has ended, of what it left behind in variables."""
-        self._states.settle()
 
     # What is asked
 
@@ -72,6 +78,13 @@ class Follower:
                 self._code_hash(root, mode), lambda: tuple(self._parts(reached, mode))
             )
         return known
+
+    def guard(self, value: Any, role: str = "") -> Guard:
+        """Return a guard over all that the fingerprint of a function rests on."""
+        root = self._explore(value, role if isinstance(value, types.FunctionType) else "")
+        pieces = [self._pieces[each] for each in self._reached(root)]
+        names = (each for piece in pieces for each in piece.seen or ())
+        return Guard(names, pieces, self.states)
 
     def code_hash(self, value: Any, role: str = "") -> str:
         """Return the hash of a function or class alone.
@@ -98,6 +111,8 @@ class Follower:
             known = self._index[key] = len(self._pieces)
             piece = Piece(value, role)
             piece.depth = self._depth + 1
+            if self._is_watching:
+                piece.seen = []
             self._pieces.append(piece)
             self._waiting.append(known)
         return known

@@ -50,6 +50,7 @@ class Piece:
         own_part: Kind, name and text of the part that it is, if it is one.
         other_parts: What else is to be told of it.
         looks_at: The bits of `Mode` that it needs.
+        seen: The names that were looked up for it; None if nobody wants to know.
     """
 
     __slots__ = (
@@ -66,6 +67,7 @@ class Piece:
         "other_parts",
         "own_part",
         "role",
+        "seen",
         "shape",
         "takes_functions",
         "unfollowed",
@@ -90,6 +92,7 @@ class Piece:
         self.own_part: tuple[PartKind, str, str] | None = None
         self.other_parts: list[Part] = []
         self.looks_at = Mode.PLAIN
+        self.seen: list[Any] | None = None
 
     def say(self, *fields: str | int | None) -> None:
         """Add to what the piece says of itself."""

@@ -7,7 +7,7 @@ the program is taken to stand still, and so it is looked up once for all the cod
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from taskgraph.fingerprint import traps
@@ -16,7 +16,7 @@ from taskgraph.fingerprint.outline import Chain
 from taskgraph.fingerprint.parts import PartKind
 from taskgraph.fingerprint.pieces import Binding, Piece
 from taskgraph.fingerprint.project import is_own_module
-from taskgraph.fingerprint.scope import BUILTIN, MISSING, UNBOUND, Found, Scope
+from taskgraph.fingerprint.scope import BUILTIN, MISSING, UNBOUND, Found, Scope, Sighting
 from taskgraph.fingerprint.state import States
 
 #: Gives the number of the piece for an object, in a role.
@@ -34,18 +34,21 @@ class _Reference(NamedTuple):
         children: The pieces that it leads to.
         bindings: What is to be told of it.
         why: Why what it stands for cannot be followed; "" if it can.
+        seen: Where looking for it led through, if anybody wants to know.
     """
 
     children: tuple[int, ...]
     bindings: tuple[Binding, ...]
     why: str = ""
+    seen: Sequence[Sighting] = ()
 
 
 class _Module:
     """The names of a module, and what is known of them."""
 
-    def __init__(self, names: dict[str, Any]) -> None:
+    def __init__(self, names: dict[str, Any], is_watched: bool) -> None:
         self.scope = Scope({}, names, "")
+        self.scope.seen = [] if is_watched else None
         self.known: dict[Chain, _Reference] = {}
 
 
@@ -58,10 +61,12 @@ class References:
     Args:
         enter: As above.
         states: Knows the variables that code changes.
+        is_watched: Whether to take note of the names that are looked up.
     """
 
-    def __init__(self, enter: Enter, states: States) -> None:
+    def __init__(self, enter: Enter, states: States, is_watched: bool) -> None:
         self.enter = enter
+        self._is_watched = is_watched
         self._states = states
         self._modules: dict[int, _Module] = {}  # by the identity of their names
 
@@ -81,16 +86,18 @@ class References:
                 reference, _ = self._look_up(scope, chain)
             else:
                 reference = module.known.get(chain) or self._find(module, chain)
-            children, bindings, why = reference
+            children, bindings, why, seen = reference
             piece.children += children
             piece.bindings += bindings
             if why:
                 suspects.append((why, chain))
+            if seen and piece.seen is not None:
+                piece.seen += seen
         return suspects
 
     def add(self, piece: Piece, found: Found) -> None:
         """Let a piece refer to what a name leads to."""
-        children, bindings, _ = self._to(found)
+        children, bindings, *_ = self._to(found)
         piece.children += children
         piece.bindings += bindings
 
@@ -114,12 +121,12 @@ class References:
     def _module(self, names: dict[str, Any]) -> _Module:
         module = self._modules.get(id(names))
         if module is None:
-            module = self._modules[id(names)] = _Module(names)
+            module = self._modules[id(names)] = _Module(names, self._is_watched)
         return module
 
     def _find(self, module: _Module, chain: Chain) -> _Reference:
         """Return where a chain of names of a module leads, and keep it if it leads anywhere."""
-        inner = module.scope.globals.get(chain[0]) if len(chain) > 1 else None
+        inner = module.scope.globals.get(chain[0], MISSING) if len(chain) > 1 else MISSING
         if isinstance(inner, types.ModuleType) and is_own_module(inner) and chain[1] in vars(inner):
             # It leads where it leads for the code of that module.
             elsewhere = self._module(vars(inner))
@@ -127,6 +134,13 @@ class References:
             is_found = chain[1:] in elsewhere.known
         else:
             reference, is_found = self._look_up(module.scope, chain)
+        if module.scope.seen is not None:
+            # Itself, and where it led to.
+            seen = [*reference.seen, *module.scope.seen]
+            if inner is not MISSING:
+                seen.append((module.scope.globals, chain[0], inner))
+            reference = reference._replace(seen=seen)
+            module.scope.seen.clear()
         if is_found:
             module.known[chain] = reference
         return reference

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import sys
 import types
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from taskgraph.fingerprint.outline import GLOBAL, IMPORTED, Chain
@@ -31,6 +32,10 @@ UNBOUND: Final = _Mark()
 
 # What is never taken for something that changes.
 _FIXED: Final = (types.FunctionType, type, _Mark)
+
+
+#: What stood under a name: in the names of a module, say, or `MISSING`.
+Sighting = tuple[Mapping[str, Any], str, Any]
 
 
 class Found(NamedTuple):
@@ -59,6 +64,7 @@ class Scope:
         label: What the code is called.
         closure: Names of functions around it, with their values.
         globals: The names of its module.
+        seen: Where looking for names led through; None if nobody wants to know.
 
     Args:
         cells: What holds the names of functions around it.
@@ -69,6 +75,7 @@ class Scope:
     def __init__(
         self, cells: dict[str, types.CellType], globals_: dict[str, Any], label: str
     ) -> None:
+        self.seen: list[Sighting] | None = None
         self._cells = cells
         self.closure = {name: _content(cell) for name, cell in cells.items()}
         self.globals = globals_
@@ -106,6 +113,7 @@ class Scope:
         last = chain[0]
         while rest and isinstance(found, types.ModuleType) and rest[0] != "__dict__":
             inner = _attribute(found, rest[0])
+            self._see(vars(found), rest[0], inner)
             if not is_own_module(found) and not into_modules and not is_own_code(inner):
                 if not isinstance(inner, types.ModuleType):
                     break
@@ -130,8 +138,10 @@ class Scope:
         elif root in self.closure:
             return self.closure[root], f"{self.label}: {root}", PartKind.CLOSURE
         found = self.globals.get(root, MISSING)
+        self._see(self.globals, root, found)
         if found is MISSING:
             found = vars(builtins).get(root, MISSING)
+            self._see(vars(builtins), root, found)
             if found is not MISSING and not is_own_code(found):
                 return BUILTIN, f"builtins.{root}", PartKind.OUTSIDE
         names = self.globals
@@ -149,12 +159,18 @@ class Scope:
         except BaseException:  # a module of the user's may raise anything when it is loaded
             return MISSING, f"{module}.{attribute}".strip(".")
         name = module_label(full, _file_of(found))
+        self._see(sys.modules, full, sys.modules.get(full, MISSING))
         if not attribute or found is MISSING:
             return found, name
         inner = _attribute(found, attribute)
+        self._see(vars(found), attribute, inner)
         if not is_own_module(found) and not is_own_code(inner):
             return found, name
         return inner, f"{name}.{attribute}"
+
+    def _see(self, names: Mapping[str, Any], name: str, found: Any) -> None:
+        if self.seen is not None:
+            self.seen.append((names, name, found))
 
     def _absolute(self, level: int, module: str) -> str:
         if not level:

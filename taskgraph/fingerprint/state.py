@@ -15,7 +15,8 @@ from typing import Any, Final, NamedTuple
 from taskgraph.hashing import ATOMIC_TYPES
 from taskgraph.values.objects import reduces_by_default
 
-_NO_VALUE: Final = object()
+#: What a variable holds that is not bound.
+NO_VALUE: Final = object()
 _CONTAINERS: Final = (list, set, deque)
 _COPIED: Final = (dict, *_CONTAINERS)
 _CODE: Final = (type, FunctionType, ModuleType)
@@ -61,21 +62,21 @@ class States:
     def settle(self) -> None:
         """Compare what was met with what is there now that the execution has ended."""
         for place, (owner, before) in self._met.items():
-            now = _read(owner, place[1])
+            now = read_variable(owner, place[1])
             if _is_same(before, now):
                 _left.pop(place, None)
             else:
                 _left[place] = _Left(owner, _copied(now), before)
 
 
-def _read(owner: Any, name: str) -> Any:
-    """Return what a variable holds now."""
+def read_variable(owner: Any, name: str) -> Any:
+    """Return what a variable holds now; `NO_VALUE` if it holds nothing."""
     if isinstance(owner, CellType):
         return _content(owner)
     if isinstance(owner, FunctionType):
-        return dict(defaults_of(owner)).get(name, _NO_VALUE)
+        return dict(defaults_of(owner)).get(name, NO_VALUE)
     names = vars(owner) if isinstance(owner, type) else owner
-    return names.get(name, _NO_VALUE)
+    return names.get(name, NO_VALUE)
 
 
 def defaults_of(func: FunctionType) -> list[tuple[str, Any]]:
@@ -94,7 +95,7 @@ def _content(cell: CellType) -> Any:
     try:
         return cell.cell_contents
     except ValueError:  # not bound
-        return _NO_VALUE
+        return NO_VALUE
 
 
 def _is_same(one: Any, other: Any) -> bool:
@@ -122,7 +123,7 @@ def _inside(value: Any) -> list[Any] | None:
         return [each for pair in value.items() for each in pair]
     if isinstance(value, _CONTAINERS):
         return list(value)
-    if not _is_plain_object(value):
+    if not is_plain_object(value):
         return None
     return [each for pair in vars(value).items() for each in pair]
 
@@ -133,7 +134,7 @@ def _copied(value: Any) -> Any:
         return value
     if isinstance(value, _COPIED):
         return copy.copy(value) if type(value).__module__ in _KNOWN_MODULES else value
-    if not _is_plain_object(value):
+    if not is_plain_object(value):
         return value
     try:
         twin = object.__new__(type(value))
@@ -143,7 +144,7 @@ def _copied(value: Any) -> Any:
     return twin
 
 
-def _is_plain_object(value: Any) -> bool:
+def is_plain_object(value: Any) -> bool:
     """Tell whether all that an object holds is in its ``__dict__``."""
     cls = type(value)
     if isinstance(value, _CODE) or not hasattr(value, "__dict__"):

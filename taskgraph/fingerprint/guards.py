@@ -1,0 +1,201 @@
+"""Guards: whether anything that a fingerprint rests on has changed in the running program since.
+
+To follow all that a function reaches takes some microseconds for each thing. Who asks again and
+again, before each call, wants to hear "as it was" in less. A guard holds what was seen: which
+object stood under which name, which code, defaults and cells a function had, what a class held,
+and what the containers and plain objects among the constants had in them. As long as all of that
+is the very same, the fingerprint is. What a guard cannot see into has none: it is followed anew.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+import fractions
+import functools
+import logging
+import pathlib
+import re
+import types
+import uuid
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from operator import is_
+from typing import Any, Final
+
+from taskgraph.fingerprint.classes import registered_with
+from taskgraph.fingerprint.own import is_opaque
+from taskgraph.fingerprint.pieces import Piece
+from taskgraph.fingerprint.project import is_own_class
+from taskgraph.fingerprint.scope import MISSING, Sighting
+from taskgraph.fingerprint.state import (
+    States,
+    defaults_of,
+    is_plain_object,
+    read_variable,
+)
+from taskgraph.hashing import ATOMIC_TYPES, CONTAINER_TYPES, hash_builtin
+from taskgraph.values.objects import InstanceKind
+from taskgraph.values.registry import kind_of
+
+# What never becomes another one; what lies inside of it is looked at by itself.
+_FIXED: Final = (
+    *(types.ModuleType, types.BuiltinFunctionType, types.MethodType, types.MethodWrapperType),
+    *(types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType),
+    *(types.GetSetDescriptorType, types.MemberDescriptorType, types.CodeType),
+    *(property, staticmethod, classmethod, cached_property, functools.partial),
+    *(datetime.date, datetime.time, datetime.timedelta, datetime.timezone, decimal.Decimal),
+    *(fractions.Fraction, uuid.UUID, pathlib.PurePath, re.Pattern, range, enum.Enum),
+    logging.Logger,  # stored as its name
+    *(type(functools.lru_cache(len)), type(MISSING)),
+)
+_CODE: Final = (types.FunctionType, type)
+_Held = tuple[
+    types.CodeType,
+    tuple[Any, ...] | None,
+    tuple[Any, ...] | None,
+    tuple[Any, ...] | None,
+    tuple[Any, ...] | None,
+]
+
+
+class Guard:
+    """What was seen when a fingerprint was made.
+
+    Args:
+        names: What stood under which name.
+        pieces: All that was reached.
+        states: By which values variables counted.
+    """
+
+    def __init__(self, names: Iterable[Sighting], pieces: Iterable[Piece], states: States) -> None:
+        self._names: list[Sighting] = []
+        self._functions: list[tuple[types.FunctionType, _Held]] = []
+        self._classes: list[tuple[type, tuple[Any, ...]]] = []
+        self._objects: list[tuple[Any, Any]] = []
+        self._variables: list[tuple[Any, str, Any]] = []
+        self.is_complete = True
+        self._states = states
+        for sighting in {(id(each[0]), each[1]): each for each in names}.values():
+            if not self._add_variable(*sighting):
+                self._names.append(sighting)
+        for piece in pieces:
+            self._add(piece)
+
+    def holds(self, states: States) -> bool:
+        """Tell whether all is as it was.
+
+        Args:
+            states: By which values variables count now.
+        """
+        for names, name, value in self._names:
+            if names.get(name, MISSING) is not value:
+                return False
+        for func, held in self._functions:
+            if not _is_same_function(func, held):
+                return False
+        for cls, members in self._classes:
+            if not _are_same(_members_of(cls), members):
+                return False
+        for value, content in self._objects:
+            if not _is_same_content(_content_of(value), content):
+                return False
+        for owner, name, content in self._variables:
+            counted = states.counted(owner, name, read_variable(owner, name))
+            if not _is_same_content(_content_of(counted), content):
+                return False
+        return True
+
+    def _add(self, piece: Piece) -> None:
+        value = piece.value
+        if isinstance(value, types.FunctionType):
+            self._functions.append((value, _held_by(value)))
+        elif isinstance(value, type):
+            if is_own_class(value):
+                self._classes.append((value, _members_of(value)))
+        elif not (piece.is_code or piece.unfollowed or _is_fixed(value) or is_opaque(value)):
+            content = _content_of(value)
+            self.is_complete &= content is not None
+            if type(value) not in ATOMIC_TYPES:
+                self._objects.append((value, content))
+        for variable in _variables_of(value):
+            self._add_variable(*variable)
+
+    def _add_variable(self, owner: Any, name: str, value: Any) -> bool:
+        """Take note of what a variable holds, if it counts by its content, not by its identity."""
+        if type(value) in ATOMIC_TYPES or isinstance(value, _CODE) or _is_fixed(value):
+            return False
+        content = _content_of(self._states.counted(owner, name, value))
+        if content is None:
+            return False
+        self._variables.append((owner, name, content))
+        return True
+
+
+def _is_fixed(value: Any) -> bool:
+    """Tell whether an object will always be what it is, apart from other objects in it."""
+    return isinstance(value, _FIXED) or type(value) is object
+
+
+def _variables_of(code: Any) -> Iterable[tuple[Any, str, Any]]:
+    """Yield the variables that lie in a function or class; none for anything else."""
+    if isinstance(code, types.FunctionType):
+        yield from ((cell, "", read_variable(cell, "")) for cell in code.__closure__ or ())
+        yield from ((code, name, each) for name, each in defaults_of(code))
+        yield from ((vars(code), name, each) for name, each in vars(code).items())
+    elif isinstance(code, type) and is_own_class(code):
+        yield from ((code, name, each) for name, each in list(vars(code).items()))
+
+
+def _held_by(func: types.FunctionType) -> _Held:
+    """Return what a function is made of: code, defaults, cells and what was put on it."""
+    named, put_on = func.__kwdefaults__, vars(func)
+    return (
+        func.__code__,
+        func.__defaults__,
+        None if named is None else (*named, *named.values()),
+        func.__closure__ and tuple([read_variable(each, "") for each in func.__closure__]),
+        (*put_on, *put_on.values()) if put_on else None,
+    )
+
+
+def _is_same_function(func: types.FunctionType, held: _Held) -> bool:
+    code, defaults, named, cells, put_on = held
+    if func.__code__ is not code or func.__defaults__ is not defaults:
+        return False
+    if named is None and cells is None and put_on is None:
+        return not (func.__kwdefaults__ or vars(func))
+    return all(
+        mine is its or (mine is not None and its is not None and _are_same(mine, its))
+        for mine, its in zip(_held_by(func)[2:], held[2:], strict=True)
+    )
+
+
+def _members_of(cls: type) -> tuple[Any, ...]:
+    """Return what a class is made of."""
+    attributes = vars(cls)
+    return (*attributes, *attributes.values(), *cls.__bases__, *registered_with(cls))
+
+
+def _are_same(one: Sequence[Any], other: Sequence[Any]) -> bool:
+    return len(one) == len(other) and all(map(is_, one, other))
+
+
+def _content_of(value: Any) -> Any:
+    """Return what can be compared of a value that may change; None if nothing can."""
+    if type(value) in ATOMIC_TYPES or type(value) in CONTAINER_TYPES:
+        plain = hash_builtin(value)
+        if plain is not None:
+            return plain
+        items = [*value, *value.values()] if isinstance(value, dict) else value
+        return tuple(items)
+    if isinstance(kind_of(value), InstanceKind) and is_plain_object(value):
+        return (*vars(value), *vars(value).values())
+    return None
+
+
+def _is_same_content(one: Any, other: Any) -> bool:
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return _are_same(one, other)
+    return bool(one == other)

@@ -1,0 +1,182 @@
+"""Guards: a fingerprint that is asked for again is never an old one, and mostly a quick one."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy
+import pytest
+
+from taskgraph.fingerprint.code import Code, fingerprint, frozen
+from tests.unit.taskgraph.fingerprint.test_code import load
+
+TOOLS = """
+def scale(x, by=2, *, plus=[0]):
+    return x * by + plus[0]
+def other(x):
+    return x
+LIMIT = 5
+LEVELS = [1, 2]
+NESTED = {"a": {"b": [1]}}
+HANDLERS = {"scale": scale}
+class Model:
+    factor = 2
+    names = ["a"]
+    def fit(self, x):
+        return x * self.factor
+class Config:
+    def __init__(self):
+        self.rate = 0.5
+        self.steps = [1]
+CONFIG = Config()
+def make(amount):
+    def inner(x):
+        return x + amount
+    return inner
+added = make(1)
+def counted(x):
+    counted.calls = 1
+    return x
+counted.limit = 1
+"""
+FLOW = """
+import tools_of_guards as tools
+from tools_of_guards import (
+    HANDLERS, LEVELS, LIMIT, NESTED, CONFIG, Model, added, counted, scale
+)
+def main(x):
+    model = Model()
+    total = model.fit(scale(x)) + tools.other(x) + added(x) + counted(x)
+    total += LIMIT + LEVELS[0] + NESTED["a"]["b"][0] + HANDLERS["scale"](x) + CONFIG.rate
+    return total + CONFIG.steps[0] + missing(x) + len(LEVELS) + late.value
+"""
+
+
+@pytest.fixture
+def flow(tmp_path: Path) -> Iterator[ModuleType]:
+    tools = load(tmp_path / "tools_of_guards.py", TOOLS)
+    sys.modules[tools.__name__] = tools
+    made = load(tmp_path / "flow_of_guards.py", FLOW)
+    sys.modules[made.__name__] = made
+    yield made
+    del sys.modules[tools.__name__], sys.modules[made.__name__]
+
+
+def rename(tools: ModuleType) -> Callable[[Any], Any]:
+    def scale(x: Any) -> Any:
+        return x * 3
+
+    return scale
+
+
+def new_cell(flow: ModuleType) -> None:
+    flow.added.__closure__[0].cell_contents = 2
+
+
+EDITS: dict[str, Callable[[ModuleType], object]] = {
+    "a function under its name": lambda flow: setattr(flow, "scale", rename(flow)),
+    "a function of a module": lambda flow: setattr(flow.tools, "other", rename(flow)),
+    "the module under its name": lambda flow: setattr(flow, "tools", ModuleType("tools")),
+    "the code of a function": lambda flow: setattr(
+        flow.scale, "__code__", (lambda x, by=1, *, plus=1: x).__code__
+    ),
+    "a default": lambda flow: setattr(flow.scale, "__defaults__", (3,)),
+    "a default that is a list": lambda flow: flow.scale.__kwdefaults__["plus"].append(1),
+    "a default by name": lambda flow: flow.scale.__kwdefaults__.update(plus=[9]),
+    "a cell": new_cell,
+    "an attribute of a function": lambda flow: setattr(flow.counted, "limit", 2),
+    "a new attribute of a function": lambda flow: setattr(flow.counted, "more", 2),
+    "a number": lambda flow: setattr(flow, "LIMIT", 6),
+    "a number of another type": lambda flow: setattr(flow, "LIMIT", 5.0),
+    "an item of a list": lambda flow: flow.LEVELS.append(3),
+    "deep in a dict": lambda flow: flow.NESTED["a"]["b"].append(2),
+    "a function in a dict": lambda flow: flow.HANDLERS.update(scale=flow.tools.other),
+    "a new function in a dict": lambda flow: flow.HANDLERS.update(other=flow.tools.other),
+    "a method": lambda flow: setattr(flow.Model, "fit", lambda self, x: x),
+    "a new method": lambda flow: setattr(flow.Model, "__call__", lambda self, x: x),
+    "an attribute of a class": lambda flow: setattr(flow.Model, "factor", 3),
+    "in an attribute of a class": lambda flow: flow.Model.names.append("b"),
+    "an attribute of an object": lambda flow: setattr(flow.CONFIG, "rate", 0.6),
+    "in an attribute of an object": lambda flow: flow.CONFIG.steps.append(2),
+    "a name that stood for nothing": lambda flow: setattr(flow, "missing", rename(flow)),
+    "a builtin that is hidden": lambda flow: setattr(flow, "len", rename(flow)),
+    "an array in place of nothing": lambda flow: setattr(flow, "late", numpy.arange(3)),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_what_is_edited_in_the_running_program_is_seen(flow: ModuleType, name: str) -> None:
+    code = Code(flow.main)
+    first = code.fingerprint_again
+    assert code.fingerprint_again is first
+    assert first.code_hash == fingerprint(flow.main, "task").code_hash
+
+    EDITS[name](flow)
+
+    later = code.fingerprint_again
+    assert later.code_hash == fingerprint(flow.main, "task").code_hash
+    assert later.code_hash != first.code_hash
+
+
+def test_arrays_are_looked_at_each_time(flow: ModuleType) -> None:
+    code = Code(flow.main)
+    flow.late = numpy.arange(3)
+    first = code.fingerprint_again
+
+    flow.late[0] = 7
+
+    assert code.fingerprint_again.code_hash != first.code_hash
+    flow.late[0] = 0
+    assert code.fingerprint_again.code_hash == first.code_hash
+
+
+def test_what_a_run_leaves_behind_is_no_edit(flow: ModuleType) -> None:
+    code = Code(flow.main)
+    with frozen():
+        first = code.fingerprint_again
+        flow.LEVELS.append(99)
+        flow.LIMIT += 1
+
+    assert code.fingerprint_again.code_hash == first.code_hash
+    flow.LEVELS.append(100)
+    assert code.fingerprint_again.code_hash != first.code_hash
+
+
+def test_a_logger_does_not_make_it_slow(flow: ModuleType) -> None:
+    code = Code(flow.main)
+    flow.late = logging.getLogger("of guards")
+    first = code.fingerprint_again
+
+    assert code.fingerprint_again is first
+
+
+def test_a_module_that_makes_its_attributes_is_asked_each_time(flow: ModuleType) -> None:
+    code = Code(flow.main)
+    made: list[Any] = [flow.tools.scale]
+    flow.late = flow.tools
+    flow.tools.__getattr__ = lambda name: made[-1]
+    first = code.fingerprint_again
+
+    made.append(flow.tools.other)
+
+    later = code.fingerprint_again
+    assert later.code_hash == fingerprint(flow.main, "task").code_hash
+    assert later.code_hash != first.code_hash
+
+
+def test_other_folders_of_the_project_forget_what_was_seen(flow: ModuleType) -> None:
+    code = Code(flow.main)
+    from taskgraph.fingerprint.project import Project, use_project
+
+    first = code.fingerprint_again
+    before = use_project(Project(("/nowhere",)))
+    try:
+        assert code.fingerprint_again.code_hash != first.code_hash
+    finally:
+        use_project(before)
+    assert code.fingerprint_again.code_hash == first.code_hash
