@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     )
     from taskgraph.combinators.control import catch, cond, seq
     from taskgraph.fingerprint.opaque import opaque
+    from taskgraph.plug.memo import cached
     from taskgraph.tasks.decorator import scheduler_task, task
     from taskgraph.tasks.names import get_current_namespace, namespace
     from taskgraph.tasks.registry import get_task_registry
@@ -34,6 +35,7 @@ __all__ = [
     "Scheduler",
     "Task",
     "__version__",
+    "cached",
     "catch",
     "cond",
     "explain",
@@ -59,6 +61,7 @@ _HOMES = {
     "PartialTask": "taskgraph.tasks.task",
     "Scheduler": "taskgraph.app",
     "Task": "taskgraph.tasks.task",
+    "cached": "taskgraph.plug.memo",
     "catch": "taskgraph.combinators.control",
     "cond": "taskgraph.combinators.control",
     "explain": "taskgraph.app",

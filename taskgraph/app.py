@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskgraph.assembly import (
+    Environment,
     database_uri,
     find_record,
     in_force,
@@ -27,7 +28,6 @@ from taskgraph.assembly import (
     places_of,
 )
 from taskgraph.config import Settings, find_config_dir, load_settings, write_default_config
-from taskgraph.engine.environment import describe_environment
 from taskgraph.engine.jobs import Job
 from taskgraph.engine.leasing import ExecutionLease
 from taskgraph.engine.loop import Engine
@@ -43,9 +43,8 @@ from taskgraph.executors.threads import ThreadExecutor
 from taskgraph.expression import SchedulerExpression, TaskExpression, find_expressions, quote
 from taskgraph.plans import Plan
 from taskgraph.ports import Backend, Executor, Observer
-from taskgraph.records import ExecutionId, JobId, PackedValue, State
+from taskgraph.records import ExecutionId, JobId, State
 from taskgraph.tasks.task import Task
-from taskgraph.values.pack import pack
 from taskgraph.values.reading import ReadingPool
 from taskgraph.values.registry import kind_of_class
 from taskgraph.worker import running_task
@@ -247,7 +246,7 @@ class Scheduler:
         from taskgraph_backend.leases import this_process
 
         lease = ExecutionLease(self.backend, run_options.execution_id, *this_process())
-        environment = _Environment(self.settings.project_dir)
+        environment = Environment(self.settings.project_dir)
         engine = Engine(
             self.backend,
             self.executors,
@@ -410,24 +409,6 @@ class _MissExplainer:
             event.call.job_id, self._execution_id, State.RUNNING, datetime.now(UTC), None
         )
         return self._explainer.explain([question_of_miss(event, job)])[0]
-
-
-class _Environment:
-    """Describes the machine on a thread of its own while the run goes on."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._described: PackedValue | None = None
-        self._thread = threading.Thread(target=self._describe, daemon=True)
-        self._thread.start()
-
-    def _describe(self) -> None:
-        self._described = pack(describe_environment(self._folder))
-
-    def packed(self) -> PackedValue | None:
-        """Return the description as a value; None if it could not be made."""
-        self._thread.join()
-        return self._described
 
 
 def _root_of(expr: Any) -> TaskExpression:

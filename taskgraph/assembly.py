@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import platform
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskgraph.config import Settings
+from taskgraph.engine.environment import describe_environment
 from taskgraph.errors import ExecutorError
 from taskgraph.executors.inline import InlineExecutor
 from taskgraph.executors.processes import ProcessExecutor
@@ -20,6 +22,8 @@ from taskgraph.executors.threads import ThreadExecutor
 from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.project import Project, use_project
 from taskgraph.ports import Executor
+from taskgraph.records import PackedValue
+from taskgraph.values.pack import pack
 from taskgraph.values.places import FilePlaces, use_places
 
 if TYPE_CHECKING:
@@ -123,6 +127,24 @@ def in_force(settings: Settings, places: FilePlaces) -> Iterator[None]:
     finally:
         use_places(before)
         use_project(project)
+
+
+class Environment:
+    """Describes the machine on a thread of its own while the run goes on."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._described: PackedValue | None = None
+        self._thread = threading.Thread(target=self._describe, daemon=True)
+        self._thread.start()
+
+    def _describe(self) -> None:
+        self._described = pack(describe_environment(self._folder))
+
+    def packed(self) -> PackedValue | None:
+        """Return the description as a value; None if it could not be made."""
+        self._thread.join()
+        return self._described
 
 
 def author() -> str:

@@ -166,6 +166,42 @@ class CircularCallError(SchedulerError):
         )
 
 
+class LazyResultError(TaskgraphError, TypeError):
+    """A function that is called as it is returned a lazy call, which nobody would run.
+
+    Run it in the function, ``return taskgraph.run(task(...))``, or make the function a task.
+    """
+
+    def __init__(self, function: str, task: str) -> None:
+        super().__init__(function, task)
+        self.function = function
+        self.task = task
+
+    def __str__(self) -> str:
+        return (
+            f"{self.function} returned a call of the task {self.task} that has not run. Run it "
+            f"there, `return taskgraph.run(...)`, or make {self.function} a task itself."
+        )
+
+
+class GeneratorCallError(TaskgraphError, TypeError):
+    """A generator cannot be remembered: what its call gives can be gone through only once.
+
+    Return a list, or have a function that is remembered call the generator.
+    """
+
+    def __init__(self, function: str) -> None:
+        super().__init__(function)
+        self.function = function
+
+    def __str__(self) -> str:
+        return (
+            f"{self.function} is a generator: what its call gives can be gone through only once, "
+            "and cannot be kept. Return a list instead, or keep a function that makes a list of "
+            f"it: `cached(lambda: list({self.function.rpartition('.')[2]}(...)))`."
+        )
+
+
 class DryRunResult(TaskgraphError):
     """A dry run reached the first call that would have to run."""
 

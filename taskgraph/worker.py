@@ -53,6 +53,24 @@ def run_call(call: Call) -> Outcome:
         return Raised(call.job_id, error, frames_of(error.__traceback__), started, now())
     finally:
         _this_thread.task = outer
+    return _returned(call, value, started)
+
+
+async def run_call_async(call: Call) -> Outcome:
+    """Run the call of an ``async def`` function on the event loop that runs here.
+
+    Being cancelled is no outcome of the call, but the end of it.
+    """
+    started = now()
+    try:
+        value = await call.func(*call.args, **call.kwargs)
+        walk.refresh(value)
+    except Exception as error:
+        return Raised(call.job_id, error, frames_of(error.__traceback__), started, now())
+    return _returned(call, value, started)
+
+
+def _returned(call: Call, value: object, started: Micros) -> Returned:
     ended = now()
     packed, unstored = weigh_result(value, call.max_value_size)
     return Returned(call.job_id, value, packed, unstored, started, ended)

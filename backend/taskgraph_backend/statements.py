@@ -97,10 +97,15 @@ def _keys(count: int) -> str:
 
 
 def evaluations(count: int) -> str:
-    """Cache entries with their values, and the newest whole call with the same key."""
+    """Cache entries with their values, and the newest whole call with the same key.
+
+    One that gave the very value of the entry comes before all others.
+    """
+    newest = "SELECT c.call_hash FROM call_node c WHERE c.eval_hash = e.eval_hash"
     return (
-        f"SELECT e.eval_hash, e.timestamp, {_STORED}, (SELECT c.call_hash FROM call_node c"
-        " WHERE c.eval_hash = e.eval_hash ORDER BY c.timestamp DESC LIMIT 1)"
+        f"SELECT e.eval_hash, e.timestamp, {_STORED}, coalesce("
+        f"({newest} AND c.value_hash = e.value_hash ORDER BY c.timestamp DESC LIMIT 1),"
+        f" ({newest} ORDER BY c.timestamp DESC LIMIT 1))"
         " FROM evaluation e JOIN value v ON v.value_hash = e.value_hash"
         f" WHERE e.eval_hash IN ({_keys(count)})"
     )

@@ -47,6 +47,7 @@ class Hit(NamedTuple):
         call_hash: A recorded call node that may turn out to be this very call.
         subtree: Of a whole call: the tasks in it and below. None for a single reduction.
         earlier: The blessed version of the task that it was recorded under, if it was.
+        size: How many bytes it has as it is stored.
     """
 
     value: Any
@@ -54,6 +55,7 @@ class Hit(NamedTuple):
     call_hash: CallHash | None
     subtree: frozenset[TaskHash] | None = None
     earlier: Earlier | None = None
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,10 @@ def decide(
         if isinstance(decoded, Miss):
             miss = decoded
             continue
-        return Hit(decoded.value, call.result.value_hash, call.call_hash, call.subtree_tasks)
+        size = len(call.result.value)
+        return Hit(
+            decoded.value, call.result.value_hash, call.call_hash, call.subtree_tasks, size=size
+        )
     found = answer.evaluation
     if found is None:
         return miss
@@ -156,7 +161,8 @@ def decide(
     decoded = _decode(found.result)
     if isinstance(decoded, Miss):
         return decoded
-    return Hit(decoded.value, found.result.value_hash, found.call_hash)
+    size = len(found.result.value)
+    return Hit(decoded.value, found.result.value_hash, found.call_hash, size=size)
 
 
 def _age_of(timestamp: Micros, max_age: timedelta | None) -> str:

@@ -128,6 +128,19 @@ class Finisher:
             self._finish(job)
         return True
 
+    def take_whole(self, job: Job, hit: Hit) -> None:
+        """Use a recorded result of a call that ran as a whole: nothing below is looked at."""
+        assert job.args_hash is not None
+        if hit.earlier is not None:
+            job.stand_in_for(hit.earlier)
+            self._recorder.know_task(job.task_hash)
+        job.is_cached = True
+        job.value, job.value_hash = hit.value, hit.value_hash
+        job.known_call = hit.call_hash
+        job.call_hash = hit.call_hash or hash_call(job.task_hash, job.args_hash, hit.value_hash, ())
+        job.subtree = hit.subtree or _alone(job.task_hash)
+        self._settle(job)
+
     def _forget_children(self, job: Job) -> None:
         job.drop_waiting()
         job.nodes = {}

@@ -6,7 +6,7 @@ phase does not have yet are not looked at in that phase.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -121,9 +121,10 @@ class WeighedArgument:
             and cannot be hashed.
         is_recorded: Whether the value is in the store already, as the result of another call.
         packed: How it is stored, where that had to be made before the body ran.
+        upstream: The calls that it came from, where no expressions say so.
     """
 
-    __slots__ = ("given", "is_recorded", "key", "packed", "position", "value", "weight")
+    __slots__ = ("given", "is_recorded", "key", "packed", "position", "upstream", "value", "weight")
 
     def __init__(
         self,
@@ -141,6 +142,7 @@ class WeighedArgument:
         self.weight = weight
         self.is_recorded = is_recorded
         self.packed: PackedValue | None = None
+        self.upstream: Sequence[CallHash] = ()
 
 
 class Job(Node):

@@ -42,13 +42,19 @@ class JobMaker:
             task = self._find(expr.task_name)
             if expr._options:
                 task = task.options(**expr._options)
+        return self.make(task, self._hash_of(task), expr, owner)
+
+    def make(
+        self, task: Task[..., Any], task_hash: TaskHash, expr: TaskExpression, owner: Job | None
+    ) -> Job:
+        """Return a new job for a call of a task whose hash is known."""
         options = merge_options(
             task.base_options,
             (owner.exported or NO_OPTIONS) if owner is not None else NO_OPTIONS,
             task.call_options,
             self._options,
         )
-        return Job(self._new_id(), task, self._hash_of(task), expr, owner, options)
+        return Job(self._new_id(), task, task_hash, expr, owner, options)
 
     def _find(self, name: str) -> AnyTask:
         """Return the task of a name that was read from the store: perhaps it has another now."""

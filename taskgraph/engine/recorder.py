@@ -184,7 +184,7 @@ class Recorder:
         if argument.weight is None:
             return
         value_hash = argument.weight.value_hash
-        upstream: list[CallHash] = []
+        upstream = list(argument.upstream)
         if argument.given is not argument.value and job.owner is not None:
             upstream = upstream_of(argument.given, job.owner)
         if not is_new and not upstream:
@@ -228,13 +228,17 @@ class Recorder:
             job.miss,
         )
 
+    def cancel(self, job: Job) -> None:
+        """Write down a job as cancelled that will not end."""
+        self._jobs[job.id] = self._unfinished(job, State.CANCELLED)
+        self._open.pop(job.id, None)
+        self._touch()
+
     def cancel_open(self) -> None:
         """Write down as cancelled what was shown as running and will not end in this run."""
         self._running.clear()  # what was not shown as running yet never will be
-        for job in self._open.values():
-            self._jobs[job.id] = self._unfinished(job, State.CANCELLED)
-            self._touch()
-        self._open.clear()
+        for job in list(self._open.values()):
+            self.cancel(job)
 
     def _remember(self, value_hash: ValueHash) -> None:
         if len(self._values) >= _REMEMBERED:

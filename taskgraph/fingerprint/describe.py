@@ -22,7 +22,7 @@ from taskgraph.fingerprint.classes import (
     may_differ,
     registered_with,
 )
-from taskgraph.fingerprint.named import namer_of
+from taskgraph.fingerprint.named import namer_of, unwrapper_of
 from taskgraph.fingerprint.outline import Chain, Decorator, Outline
 from taskgraph.fingerprint.own import (
     OPAQUE_MARK,
@@ -117,6 +117,9 @@ class _Describer:
         namer = namer_of(value)
         if namer is not None:
             self._named(*namer(value))
+        elif (unwrap := unwrapper_of(value)) is not None:
+            self._piece.name_code(class_name(type(value)))
+            self._says("wrapping", unwrap(value))
         elif isinstance(value, types.ModuleType):
             self._module(value)
         elif isinstance(value, type):

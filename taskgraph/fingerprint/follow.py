@@ -75,7 +75,9 @@ class Follower:
                 itself = self._index.get(("", id(value)))
                 reached = [each for each in reached if each != itself]
             known = self._fingerprints[root] = Fingerprint(
-                self._code_hash(root, mode), lambda: tuple(self._parts(reached, mode))
+                self._code_hash(root, mode),
+                lambda: tuple(self._parts(reached, mode)),
+                lambda: tuple(self._tasks(reached)),
             )
         return known
 
@@ -252,6 +254,12 @@ class Follower:
                     seen.add(part.part_hash)
                     yield part
         yield from self._functions_of_tasks(reached)
+
+    def _tasks(self, reached: Iterable[int]) -> Iterator[Any]:
+        for each in reached:
+            part = self._pieces[each].own_part
+            if part is not None and part[0] is PartKind.TASK:
+                yield self._pieces[each].value
 
     def _functions_of_tasks(self, reached: Sequence[int]) -> Iterator[Part]:
         """Yield a part for code that may call the functions of tasks: these are not followed."""

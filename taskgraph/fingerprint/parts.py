@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from taskgraph.hashing import hash_record
 
@@ -61,16 +61,28 @@ class Fingerprint:
     Args:
         code_hash: The hash over all of it.
         list_parts: Lists it part by part, when it is first asked for.
+        list_tasks: Lists the tasks in it, likewise.
     """
 
-    def __init__(self, code_hash: str, list_parts: Callable[[], tuple[Part, ...]]) -> None:
+    def __init__(
+        self,
+        code_hash: str,
+        list_parts: Callable[[], tuple[Part, ...]],
+        list_tasks: Callable[[], tuple[Any, ...]],
+    ) -> None:
         self.code_hash = code_hash
         self._list_parts = list_parts
+        self._list_tasks = list_tasks
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
         """All that counts, one by one; the function itself first."""
         return self._list_parts()
+
+    @cached_property
+    def tasks(self) -> tuple[Any, ...]:
+        """The tasks that count by their names."""
+        return self._list_tasks()
 
     @cached_property
     def texts_hash(self) -> str:

@@ -139,8 +139,18 @@ class Task(Generic[P, R]):
             return self._recorded_hash
         return self.get_hash()
 
-    def get_hash(self) -> TaskHash:
+    @property
+    def fingerprint_again(self) -> Fingerprint:
+        """The fingerprint, for who asks before each call: quick while nothing has changed."""
+        if self._code is None:
+            raise ValueError(f"Task {self.fullname} is not defined here; import its module.")
+        return self._code.fingerprint_again
+
+    def get_hash(self, found: Fingerprint | None = None) -> TaskHash:
         """Compute the hash from the code as it is now.
+
+        Args:
+            found: The fingerprint, where that is known already.
 
         Raises:
             UnfollowedCodeError: The task is strict, and something it reaches cannot be followed.
@@ -149,7 +159,7 @@ class Task(Generic[P, R]):
         if self.version is not None:
             code = f"version:{self.version}"
         else:
-            found = self.fingerprint
+            found = found or self.fingerprint
             code = found.code_hash
             self._check_strict(found)
         others = self._other_parts()

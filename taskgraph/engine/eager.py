@@ -1,0 +1,184 @@
+"""Calls one at a time: weighed, looked up and recorded at once, without laziness or a loop.
+
+    a call of somebody else's
+      weigh            its arguments and its key; blocks on files
+      look up          a recorded result that still matches the world, or why there is none
+        hit            used: a row for the job
+        miss           it runs, wherever the caller has it run
+          returned     recorded, and committed before the caller sees it
+          raised       recorded; nothing is kept in the cache
+
+For those who run the code themselves: decorated functions, tasks of other tools. Any thread may
+come with a call. What is written down waits for `flush`; no user code runs under the lock.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from taskgraph.engine.aliases import Aliases
+from taskgraph.engine.cache import Hit, Miss, Reason, scope_of, unasked
+from taskgraph.engine.finishing import Finisher
+from taskgraph.engine.jobs import Job, Phase
+from taskgraph.engine.lookup import Lookup
+from taskgraph.engine.making import JobMaker
+from taskgraph.engine.options import RunOptions
+from taskgraph.engine.recorder import Recorder
+from taskgraph.engine.reduction import Graph
+from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
+from taskgraph.errors import LazyResultError
+from taskgraph.events import Event
+from taskgraph.expression import TaskExpression
+from taskgraph.ports import Backend, Outcome, Returned
+from taskgraph.records import ExecutionRecord, PackedValue, State
+from taskgraph.tasks.options import CacheScope
+from taskgraph.tasks.task import Task
+from taskgraph.values import walk
+from taskgraph.worker import now
+
+
+class EagerCalls:
+    """The calls of one execution, as they come.
+
+    Args:
+        backend: Where they are recorded.
+        options: What the execution was asked to do.
+        notify: Told what happens, under the lock.
+    """
+
+    def __init__(
+        self, backend: Backend, options: RunOptions, notify: Callable[[Event], None]
+    ) -> None:
+        aliases = Aliases(backend.load_aliases)
+        self._backend = backend
+        self._options = options
+        self._make_job = JobMaker(options.options, aliases)
+        self._graph = Graph(_refuse)
+        self._recorder = Recorder(backend, options.execution_id, options.max_value_size)
+        self._finisher = Finisher(self._graph, self._recorder, {}, notify, options.max_value_size)
+        self._lookup = Lookup(backend, aliases)
+        # One connection, one batch: whoever adds rows or looks something up holds it.
+        self._lock = threading.RLock()
+
+    def weigh(
+        self,
+        task: Task[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        owner: Job | None,
+    ) -> Job:
+        """Return the job of a call, with its hashes. Blocks on files.
+
+        Raises:
+            UnhashableValueError: An argument has no stable hash.
+            TypeError: The arguments do not fit the signature.
+        """
+        expr = task.expression_type(task.fullname, args, dict(kwargs), task.call_options, task=task)
+        job = self._make_job.make(task, task.get_hash(), expr, owner)
+        evaluate_inputs(job)
+        for each in find_unread(job):
+            walk.refresh(each)
+        weigh(job)
+        job.phase = Phase.READY
+        return job
+
+    def look_up(self, job: Job) -> Hit | Miss:
+        """Return the recorded result of a call, or why none can be used. Blocks on files."""
+        if scope_of(job, self._options.use_cache) is not CacheScope.BACKEND:
+            return unasked(job)
+        with self._lock:
+            (decision,) = self._lookup.ask([job])
+            if isinstance(decision, Miss) and decision.damaged is not None:
+                self._backend.discard_values([decision.damaged])
+        if isinstance(decision, Miss):
+            return decision
+        invalid = walk.find_invalid(decision.value)
+        return decision if invalid is None else Miss(Reason.INVALID, walk.describe_change(invalid))
+
+    def use(self, job: Job, hit: Hit) -> None:
+        """Write down that a recorded result was used."""
+        with self._lock:
+            self._join(job)
+            job.started = job.ended = now()
+            self._finisher.take_whole(job, hit)
+
+    def start(self, job: Job, miss: Miss | None) -> None:
+        """Take note that a call is about to run; one that takes long is shown as running."""
+        with self._lock:
+            self._join(job)
+            job.miss = job.miss if miss is None else miss.note
+            job.phase = Phase.RUNNING
+            job.started = now()
+            self._recorder.pack_arguments(job)
+            self._recorder.add_running(job)
+
+    def finish(self, job: Job, outcome: Outcome) -> None:
+        """Write down what came of a call that ran, and commit it."""
+        with self._lock:
+            if isinstance(outcome, Returned):
+                self._finisher.on_returned(job, outcome)
+            else:
+                self._finisher.on_raised(job, outcome)
+            self._recorder.flush()
+
+    def copy(self, job: Job, leader: Job) -> None:
+        """Write down that a call has the result of an equal one that was not stored."""
+        with self._lock:
+            self._join(job)
+            self._finisher.copy(job, leader)
+
+    def cancel(self, job: Job) -> None:
+        """Write down that a call was interrupted."""
+        with self._lock:
+            job.phase = Phase.DROPPED
+            self._recorder.cancel(job)
+            self._recorder.flush()
+
+    def _join(self, job: Job) -> None:
+        """Make a call a child of the call that it was made in, if that is still running."""
+        owner = job.owner
+        if owner is not None and owner.phase is Phase.RUNNING:
+            owner.children.append(job)
+        else:
+            job.owner = None
+
+    # The execution
+
+    def begin(self) -> None:
+        """Write down that the execution has begun."""
+        with self._lock:
+            self._recorder.add_execution(self._execution(State.RUNNING, None))
+            self._recorder.flush()
+
+    def end(self, environment: PackedValue | None) -> None:
+        """Write down that the execution has ended: what still runs will not be recorded."""
+        with self._lock:
+            self._recorder.cancel_open()
+            if environment is not None:
+                self._recorder.add_value(environment)
+            self._recorder.add_execution(self._execution(State.COMPLETED, environment))
+            self._recorder.flush()
+
+    def flush(self) -> None:
+        """Commit what was written down."""
+        with self._lock:
+            self._recorder.flush()
+
+    def _execution(self, state: State, environment: PackedValue | None) -> ExecutionRecord:
+        moment = now()
+        return ExecutionRecord(
+            self._options.execution_id,
+            self._options.args,
+            None,
+            moment,
+            state,
+            moment,
+            environment.values[0].value_hash if environment is not None else None,
+        )
+
+
+def _refuse(expr: TaskExpression, owner: Job | None) -> Job:
+    """Refuse a lazy call in a result: nobody would ever reduce it."""
+    raise LazyResultError(owner.task.fullname if owner is not None else "", expr.task_name)

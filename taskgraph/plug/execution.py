@@ -1,0 +1,190 @@
+"""The one execution of this process: it holds the calls of everything that is called as it is.
+
+Made at the first of these calls and ended with the process. What hits leave behind is committed by
+a thread of its own, some 20 ms later; what ran is committed before its caller sees the result.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from taskgraph.assembly import Environment, open_database, places_of, project_of
+from taskgraph.config import Settings, find_config_dir, load_settings, write_default_config
+from taskgraph.engine.eager import EagerCalls
+from taskgraph.engine.leasing import ExecutionLease
+from taskgraph.engine.options import RunOptions
+from taskgraph.engine.recorder import MAX_DELAY
+from taskgraph.errors import DatabaseError
+from taskgraph.events import Event
+from taskgraph.fingerprint.code import freeze, thaw
+from taskgraph.fingerprint.project import current_project, use_project
+from taskgraph.plug.flights import Flights
+from taskgraph.plug.origins import Origins
+from taskgraph.records import ExecutionId, JobId
+from taskgraph.values.places import current_places, use_places
+
+_SHOW_AFTER = 0.250  # seconds between two looks at what still runs
+
+
+class ProcessExecution:
+    """The execution of this process in one project.
+
+    Attributes:
+        id: That of the execution.
+        settings: Those of the project.
+        calls: Weighs, looks up and records.
+        origins: Which call a value came from.
+        flights: The calls that are under way.
+        observers: Told what happens, in the thread of the call; they must not call back.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        from taskgraph_backend.leases import this_process
+
+        self.id = ExecutionId(uuid.uuid4().hex)
+        self.settings = settings
+        self.origins = Origins()
+        self.flights = Flights()
+        self.observers: list[Callable[[Event], None]] = []
+        self._places = places_of(settings)
+        self._project = project_of(settings)
+        self._backend = open_database(settings)
+        self._environment = Environment(settings.project_dir)
+        self._lease = ExecutionLease(self._backend, self.id, *this_process())
+        self._lease.take()
+        size = settings.backend.max_value_size
+        options = RunOptions(self.id, args=json.dumps(sys.argv), max_value_size=size)
+        self.calls = EagerCalls(self._backend, options, self._notify)
+        self.calls.begin()
+        self._pid = os.getpid()
+        self._ended = threading.Event()
+        self._wakes = threading.Event()
+        self._thread = threading.Thread(target=self._flush, name="taskgraph-flush", daemon=True)
+        self._thread.start()
+
+    def _notify(self, event: Event) -> None:
+        for observer in self.observers:
+            observer(event)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls of this process may be added."""
+        return not self._ended.is_set() and self._pid == os.getpid()
+
+    @contextmanager
+    def in_force(self) -> Iterator[None]:
+        """Have files and code known as the project's settings say, and code stand still."""
+        if current_places() is not self._places:
+            use_places(self._places)
+        if current_project() is not self._project:
+            use_project(self._project)
+        freeze()
+        try:
+            yield
+        finally:
+            thaw()
+
+    def add_tags(self, job_id: JobId, tags: Mapping[str, Any]) -> None:
+        """Add tags to a job that is recorded."""
+        self._backend.record_tags("Job", job_id, list(tags.items()))
+
+    def commit_soon(self) -> None:
+        """Have what was written down be committed within some milliseconds."""
+        self._wakes.set()
+
+    def _flush(self) -> None:
+        while not self._ended.is_set():
+            self._wakes.wait(_SHOW_AFTER)
+            self._ended.wait(MAX_DELAY)
+            self._wakes.clear()
+            try:
+                self.calls.flush()
+            except DatabaseError:
+                # The rows wait for the next time, and the next call that must be committed says
+                # what is wrong with the database.
+                continue
+
+    def close(self) -> None:
+        """End the execution: all is committed. A second call does nothing."""
+        if not self.is_open:
+            return
+        self._ended.set()
+        self._wakes.set()
+        self._thread.join()
+        try:
+            self.calls.end(self._environment.packed())
+        finally:
+            self._lease.release()
+            self._backend.close()
+
+
+_executions: dict[tuple[int, Path], ProcessExecution] = {}
+_folders: dict[tuple[str | None, str, str | None], Path] = {}
+_lock = threading.Lock()
+
+
+def current_execution(config_dir: str | Path | None = None) -> ProcessExecution:
+    """Return the execution of this process in a project: made at the first call, and kept.
+
+    Args:
+        config_dir: The folder of settings and database; by default the nearest ``.taskgraph``
+            upward, or a new one in the working directory.
+    """
+    asked = (
+        None if config_dir is None else str(config_dir),
+        os.getcwd(),
+        os.environ.get("TASKGRAPH_CONFIG"),
+    )
+    folder = _folders.get(asked)
+    if folder is not None:
+        found = _executions.get((os.getpid(), folder))
+        if found is not None and found.is_open:
+            return found
+    with _lock:
+        folder = _folders[asked] = find_config_dir(given=config_dir)
+        found = _executions.get((os.getpid(), folder))
+        if found is None or not found.is_open:
+            write_default_config(folder)
+            found = ProcessExecution(load_settings(folder))
+            _executions[os.getpid(), folder] = found
+            _close_at_exit()
+        return found
+
+
+def close_executions() -> None:
+    """End the executions of this process: the next call that is recorded begins another one."""
+    for found in list(_executions.values()):
+        found.close()
+
+
+_closing_for: list[int] = []
+
+
+def _close_at_exit() -> None:
+    if os.getpid() in _closing_for:
+        return
+    _closing_for.append(os.getpid())
+    atexit.register(close_executions)
+    if "multiprocessing.util" in sys.modules:
+        # Its workers leave without what atexit promises, and with what it promises itself.
+        from multiprocessing.util import Finalize
+
+        Finalize(None, close_executions, exitpriority=0)
+
+
+def _after_fork() -> None:
+    """Let go of locks that another thread may have held when this process was made."""
+    global _lock  # noqa: PLW0603 - there is no other way to make it anew
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

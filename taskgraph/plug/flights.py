@@ -1,0 +1,114 @@
+"""Single flight: of equal calls that are made at once in this process, one runs.
+
+The others wait until it has ended, and look again. One that would wait for itself, because it is
+made within the call that runs, or because that call waits for it in its turn, runs by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import Future
+
+from taskgraph.engine.jobs import Job
+from taskgraph.hashing import EvalHash
+
+_Runner = int  # a thread, or a task of an event loop
+
+
+class Flight:
+    """A call that is under way.
+
+    Attributes:
+        leader: The call.
+        runner: Who runs it.
+    """
+
+    def __init__(self, flights: Flights, leader: Job, runner: _Runner) -> None:
+        self.leader = leader
+        self.runner = runner
+        self._flights = flights
+        self._landed: Future[None] = Future()
+
+    def wait(self) -> None:
+        """Wait until it has ended."""
+        try:
+            self._landed.result()
+        finally:
+            self._flights.wait_no_more()
+
+    async def wait_async(self) -> None:
+        """Wait until it has ended, and let others go on meanwhile."""
+        try:
+            await asyncio.shield(asyncio.wrap_future(self._landed))
+        finally:
+            self._flights.wait_no_more()
+
+    def land(self) -> None:
+        """Let those that wait go on."""
+        self._landed.set_result(None)
+
+
+class Flights:
+    """All calls that are under way in this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._flights: dict[EvalHash, Flight] = {}
+        self._waiting: dict[_Runner, Flight] = {}
+
+    def enter(self, job: Job) -> Flight:
+        """Return the flight of a call: its own, if ``leader`` is the call, or one to wait for."""
+        assert job.eval_hash is not None
+        runner = _this_runner()
+        with self._lock:
+            known = self._flights.get(job.eval_hash)
+            if known is None:
+                made = self._flights[job.eval_hash] = Flight(self, job, runner)
+                return made
+            if _is_within(job, known.leader) or self._waits_for(known, runner):
+                return Flight(self, job, runner)
+            self._waiting[runner] = known
+            return known
+
+    def leave(self, flight: Flight) -> None:
+        """End a flight."""
+        assert flight.leader.eval_hash is not None
+        with self._lock:
+            if self._flights.get(flight.leader.eval_hash) is flight:
+                del self._flights[flight.leader.eval_hash]
+        flight.land()
+
+    def wait_no_more(self) -> None:
+        """Take note that this thread, or task of an event loop, has stopped to wait."""
+        with self._lock:
+            self._waiting.pop(_this_runner(), None)
+
+    def _waits_for(self, flight: Flight, runner: _Runner) -> bool:
+        """Tell whether who runs a flight is, or waits for, a runner."""
+        seen: set[_Runner] = set()
+        other = flight.runner
+        while other not in seen:
+            if other == runner:
+                return True
+            seen.add(other)
+            next_flight = self._waiting.get(other)
+            if next_flight is None:
+                return False
+            other = next_flight.runner
+        return False
+
+
+def _is_within(job: Job, other: Job) -> bool:
+    owner = job.owner
+    while owner is not None and owner is not other:
+        owner = owner.owner
+    return owner is other
+
+
+def _this_runner() -> _Runner:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    return threading.get_ident() if task is None else id(task)

@@ -1,0 +1,58 @@
+"""From the functions that plug-ins are given to eager tasks: each function has one."""
+
+from __future__ import annotations
+
+import inspect
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Final
+
+from taskgraph.errors import GeneratorCallError
+from taskgraph.tasks.eager import EagerTask, eager_task
+from taskgraph.tasks.task import Task
+
+_MOST: Final = 10_000  # functions made at run time must not fill the memory
+_tasks: OrderedDict[int, EagerTask[..., Any]] = OrderedDict()
+
+
+def task_of(func: Callable[..., Any]) -> EagerTask[..., Any]:
+    """Return the eager task of a function.
+
+    Raises:
+        GeneratorCallError: It is a generator, whose call does nothing by itself.
+    """
+    given = getattr(func, "__taskgraph_task__", None)
+    if isinstance(given, EagerTask):
+        return given
+    if isinstance(func, Task):
+        if func.func is None:
+            raise ValueError(f"Task {func.fullname} is not defined here; import its module.")
+        return eager_task(
+            func.func,
+            name=func.name,
+            namespace=func.namespace,
+            options=func.get_task_options(),
+            version=func.version,
+            hash_includes=func.hash_includes,
+        )
+    known = _tasks.get(id(func))
+    if known is None or known.func is not func:
+        check_callable(func)
+        known = _tasks[id(func)] = eager_task(func)
+        if len(_tasks) > _MOST:
+            _tasks.popitem(last=False)
+    return known
+
+
+def check_callable(func: Callable[..., Any]) -> None:
+    """Refuse what is no function whose result could be kept.
+
+    Raises:
+        GeneratorCallError: It is a generator.
+        TypeError: It cannot be called.
+    """
+    if not callable(func):
+        raise TypeError(f"A function is wanted, not {func!r}.")
+    plain = inspect.unwrap(func)
+    if inspect.isgeneratorfunction(plain) or inspect.isasyncgenfunction(plain):
+        raise GeneratorCallError(getattr(func, "__qualname__", repr(func)))

@@ -1,0 +1,280 @@
+"""The plug-in contract: `key` names a call, `lookup` asks for its result, `record` writes it down.
+
+A tool that runs functions itself needs no more than this::
+
+    from taskgraph.plug import Hit, key, lookup, record
+
+    call = key(func, args, kwargs)
+    found = lookup(call)
+    if isinstance(found, Hit):
+        return found.value
+    with call.running():  # what is called in here becomes a child of this call
+        result = func(*args, **kwargs)
+    record(call, result)
+    return result
+
+Any thread may use them. Code is fingerprinted, arguments are hashed, files are looked at and
+results are stored exactly as for tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from taskgraph.engine import cache
+from taskgraph.engine.jobs import Job
+from taskgraph.fingerprint.parts import Part
+from taskgraph.hashing import ArgsHash, CallHash, EvalHash, TaskHash, ValueHash
+from taskgraph.plug.execution import ProcessExecution, current_execution
+from taskgraph.plug.functions import task_of
+from taskgraph.plug.origins import items_of
+from taskgraph.ports import Outcome, Raised, Returned
+from taskgraph.records import JobId, Micros
+from taskgraph.values import walk
+from taskgraph.values.weigh import hash_value
+from taskgraph.worker import frames_of, now, weigh_result
+
+_caller: ContextVar[Job | None] = ContextVar("taskgraph_caller", default=None)
+
+
+class CallRecord(NamedTuple):
+    """A call as it was recorded.
+
+    Attributes:
+        call_hash: What was computed: over code, arguments, result and the calls within.
+        job_id: This time that it was asked for.
+        value_hash: The result's.
+        unstored: Why the result cannot be used another time; "" if it can.
+    """
+
+    call_hash: CallHash
+    job_id: JobId
+    value_hash: ValueHash
+    unstored: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A recorded result that still matches the world.
+
+    Attributes:
+        value: The result, read anew from the store.
+        record: The call that gave it, with the job of this look-up.
+    """
+
+    value: Any
+    record: CallRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """A call must run.
+
+    Attributes:
+        reason: Why, in words.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class CallKey:
+    """What a call is known by.
+
+    Attributes:
+        fullname: The function's, with its module.
+        task_hash: Over the function's code and all that it reaches.
+        args_hash: Over its arguments.
+        eval_hash: Over both: the key of the cache.
+        arguments: The hash of each argument that counts, by its name.
+    """
+
+    fullname: str
+    task_hash: TaskHash
+    args_hash: ArgsHash
+    eval_hash: EvalHash
+    arguments: Mapping[str, ValueHash]
+    _job: Job = field(repr=False)
+    _execution: ProcessExecution = field(repr=False)
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """All that counts of the code, piece by piece."""
+        return self._job.task.parts
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Have calls that are made in this block, in this thread, be calls within this one."""
+        with within(self._job):
+            yield
+
+
+@contextmanager
+def within(job: Job) -> Iterator[None]:
+    """Have calls that are made in this block be calls within that of a job."""
+    token = _caller.set(job)
+    try:
+        yield
+    finally:
+        _caller.reset(token)
+
+
+def key(
+    func: Callable[..., Any],
+    args: tuple[Any, ...] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    config_dir: str | Path | None = None,
+) -> CallKey:
+    """Return the key of a call. Blocks on files among the arguments.
+
+    Args:
+        func: A plain or ``async`` function, a `cached` one, or a task, whose function is meant.
+        args: The arguments by position.
+        kwargs: The arguments by name.
+        config_dir: The folder of settings and database; by default the nearest ``.taskgraph``
+            upward, or a new one in the working directory.
+
+    Raises:
+        UnhashableValueError: An argument has no stable hash; the message says what to do.
+        UnfollowedCodeError: The settings are strict, and something cannot be followed.
+        TypeError: The arguments do not fit the signature, or the function is a generator.
+    """
+    execution = current_execution(config_dir)
+    with execution.in_force():
+        job = weighed(execution, task_of(func), args, kwargs or {})
+    arguments = {
+        each.key or f"*{each.position}": each.weight.value_hash
+        for each in job.arguments
+        if each.weight is not None
+    }
+    assert job.args_hash is not None and job.eval_hash is not None
+    return CallKey(
+        job.task.fullname, job.task_hash, job.args_hash, job.eval_hash, arguments, job, execution
+    )
+
+
+def weighed(
+    execution: ProcessExecution, task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Job:
+    """Return the job of a call with its hashes, and with the calls that its arguments came from."""
+    job = execution.calls.weigh(task, args, kwargs, _caller.get())
+    for argument in job.arguments:
+        if argument.weight is not None:
+            found = execution.origins.find(argument.value, argument.weight.value_hash)
+            argument.upstream = found
+    return job
+
+
+def lookup(call: CallKey) -> Hit | Miss:
+    """Return the recorded result of a call, or why it must run. Blocks on files in the result."""
+    found = call._execution.calls.look_up(call._job)
+    if isinstance(found, cache.Miss):
+        call._job.miss = found.note
+        return Miss(found.text)
+    return Hit(found.value, used(call._execution, call._job, found))
+
+
+def used(execution: ProcessExecution, job: Job, hit: cache.Hit) -> CallRecord:
+    """Write down that a recorded result is used."""
+    execution.calls.use(job, hit)
+    execution.commit_soon()
+    made = _record_of(job)
+    execution.origins.remember(hit.value, made.value_hash, made.call_hash, hit.size)
+    return made
+
+
+def record(
+    call: CallKey,
+    result: Any = None,
+    *,
+    error: BaseException | None = None,
+    upstream: Iterable[CallRecord] = (),
+    host: str | None = None,
+    started: datetime | None = None,
+    ended: datetime | None = None,
+    tags: Mapping[str, Any] | None = None,
+) -> CallRecord:
+    """Write down what came of a call; it is committed when this returns.
+
+    Args:
+        call: The call, which was looked up and missed.
+        result: What the function returned. One that cannot be stored is recorded as such.
+        error: What it raised instead. Errors are recorded, and never taken from the cache.
+        upstream: The calls that arguments came from, where other objects than they returned were
+            passed: each belongs to the arguments that have its value, or hold it.
+        host: Where it ran, if not here; becomes a tag.
+        started: When it began, an aware time; by default now.
+        ended: When it ended; by default now.
+        tags: More to be found by: values that JSON has.
+
+    Raises:
+        DatabaseError: Nothing was written.
+    """
+    execution, job = call._execution, call._job
+    _add_upstream(job, tuple(upstream))
+    execution.calls.start(job, None)
+    with execution.in_force():
+        outcome = _outcome(execution, job, result, error, _micros(started), _micros(ended))
+    made = finished(execution, job, outcome)
+    told = {**(tags or {}), **({} if host is None else {"host": host})}
+    if told:
+        execution.add_tags(job.id, told)
+    return made
+
+
+def finished(execution: ProcessExecution, job: Job, outcome: Outcome) -> CallRecord:
+    """Write down what came of a call that ran here, and commit it."""
+    execution.calls.finish(job, outcome)
+    made = _record_of(job)
+    if isinstance(outcome, Returned) and job.error is None:
+        size = sum(each.size for each in outcome.packed.values) if outcome.packed else 0
+        execution.origins.remember(outcome.value, made.value_hash, made.call_hash, size)
+    return made
+
+
+def _outcome(
+    execution: ProcessExecution,
+    job: Job,
+    result: Any,
+    error: BaseException | None,
+    started: Micros,
+    ended: Micros,
+) -> Outcome:
+    if error is not None:
+        return Raised(job.id, error, frames_of(error.__traceback__), started, ended)
+    walk.refresh(result)
+    packed, unstored = weigh_result(result, execution.settings.backend.max_value_size)
+    return Returned(job.id, result, packed, unstored, started, ended)
+
+
+def _record_of(job: Job) -> CallRecord:
+    assert job.call_hash is not None and job.value_hash is not None
+    return CallRecord(job.call_hash, job.id, job.value_hash, job.unstored or "")
+
+
+def _add_upstream(job: Job, calls: Sequence[CallRecord]) -> None:
+    """Join arguments to the calls that gave their value, or gave something in it."""
+    for argument in job.arguments:
+        if argument.weight is None or not calls:
+            continue
+        values = {argument.weight.value_hash}
+        if all(each.value_hash not in values for each in calls):
+            values = {hash_value(each) for each in items_of(argument.value)}
+        same = [each.call_hash for each in calls if each.value_hash in values]
+        argument.upstream = list(dict.fromkeys([*argument.upstream, *same]))
+
+
+def _micros(when: datetime | None) -> Micros:
+    if when is None:
+        return now()
+    if when.tzinfo is None:
+        raise ValueError(f"{when!r} says no time zone; use datetime.now(UTC) and its like.")
+    return Micros(int(when.astimezone(UTC).timestamp() * 1e6))

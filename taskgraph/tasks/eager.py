@@ -1,0 +1,114 @@
+"""Eager tasks: functions whose bodies run whole, where they are called.
+
+What such a body calls lies in its own result. So the code of tasks that it reaches counts as well,
+while for a task these count by their names: their calls are looked up by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
+
+from taskgraph.fingerprint.parts import Fingerprint, Part
+from taskgraph.fingerprint.scope import module_label
+from taskgraph.hashing import TaskHash, hash_record
+from taskgraph.tasks.names import compute_namespace, valid_name
+from taskgraph.tasks.task import Task
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class EagerTask(Task[P, R]):
+    """A function that is called as it is, and whose calls are remembered."""
+
+    _last: tuple[Fingerprint, tuple[TaskHash, ...], TaskHash] | None = None
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What of the code counts, as it is now or was when the outermost call began."""
+        return self.fingerprint_again
+
+    def get_hash(self, found: Fingerprint | None = None) -> TaskHash:
+        """Compute the hash from the code as it is now, with that of the tasks that it reaches.
+
+        Raises:
+            UnfollowedCodeError: The task is strict, and something it reaches cannot be followed.
+            TaskOptionError: A package or tool that counts is not there.
+        """
+        if self.version is not None:
+            return super().get_hash()
+        found = found or self.fingerprint
+        below = tuple(each.get_hash() for each in self._tasks_below(found))
+        last = self._last
+        is_fixed = not self.hash_includes and not self.has_task_option("tools")
+        if is_fixed and last is not None and last[0] is found and last[1] == below:
+            return last[2]
+        own = super().get_hash(found)
+        made = TaskHash(hash_record("eager", own, *below)) if below else own
+        self._last = (found, below, made)
+        return made
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All that counts in the hash besides the full name, one by one."""
+        own = super().parts
+        if self.version is not None:
+            return own
+        found = {part.part_hash: part for part in own}
+        for task in self._tasks_below(self.fingerprint):
+            found.update((part.part_hash, part) for part in task.parts)
+        return tuple(found.values())
+
+    def _tasks_below(self, found: Fingerprint) -> list[Task[..., Any]]:
+        """Return the tasks that the body may call, and those that these may call."""
+        if not found.tasks:
+            return []
+        below: dict[str, Task[..., Any]] = {}
+        waiting = list(found.tasks)
+        while waiting:
+            task = waiting.pop()
+            if task.fullname in below or task.func is None:
+                continue
+            below[task.fullname] = task
+            if task.version is None:
+                waiting += task.fingerprint_again.tasks
+        return [below[name] for name in sorted(below)]
+
+
+def eager_task(
+    func: Callable[P, R],
+    *,
+    name: str | None = None,
+    namespace: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    **given: Any,
+) -> EagerTask[P, R]:
+    """Make an eager task of a function.
+
+    Args:
+        func: The function.
+        name: By default that of the function.
+        namespace: By default that of the module for tasks, else the module's name, with the names
+            of classes and functions around the function.
+        options: Those of a task.
+        given: ``version``, ``hash_includes``, ``source``: as of a task.
+    """
+    home, own = names_of_function(func)
+    return EagerTask(
+        func,
+        name=own if name is None else name,
+        namespace=home if namespace is None else namespace,
+        options=options,
+        **given,
+    )
+
+
+def names_of_function(func: Callable[..., Any]) -> tuple[str, str]:
+    """Return namespace and name of a function: its module and what is around it, and its own."""
+    qualname = getattr(func, "__qualname__", type(func).__qualname__)
+    *around, name = [valid_name(each) for each in qualname.split(".") if each != "<locals>"]
+    globals_ = getattr(func, "__globals__", {})
+    module = module_label(getattr(func, "__module__", None) or "", globals_.get("__file__"))
+    home = compute_namespace(func) or ".".join(map(valid_name, module.split(".")))
+    return ".".join(each for each in (home, *around) if each), name

@@ -1,0 +1,60 @@
+"""The contract of plug-ins, for functions that are called as they are."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from taskgraph.plug import Hit, key, lookup, record
+from taskgraph.plug.execution import close_executions
+from taskgraph.plug.memo import cached
+from taskgraph.testing.plug_in import MODULE, PlugInContract, Result, Step
+
+
+def run_here(folder: Path, steps: Sequence[Step], call: Any) -> list[Any]:
+    """Run steps in this process, with modules loaded anew."""
+    for name in (MODULE, "helpers"):
+        sys.modules.pop(name, None)
+    importlib.invalidate_caches()
+    sys.path.insert(0, str(folder))
+    try:
+        module = importlib.import_module(MODULE)
+        results: list[Any] = []
+        for name, args in steps:
+            given = [results[each.step] if isinstance(each, Result) else each for each in args]
+            results.append(call(getattr(module, name), given))
+        return results
+    finally:
+        sys.path.remove(str(folder))
+        close_executions()
+
+
+class TestCached(PlugInContract):
+    """`cached` as a decorator."""
+
+    def run(self, folder: Path, steps: Sequence[Step]) -> list[Any]:
+        return run_here(folder, steps, lambda func, args: cached(func)(*args))
+
+
+class TestVerbs(PlugInContract):
+    """The three verbs, as a plug-in uses them."""
+
+    def run(self, folder: Path, steps: Sequence[Step]) -> list[Any]:
+        def call(func: Any, args: list[Any]) -> Any:
+            wanted = key(func, tuple(args))
+            found = lookup(wanted)
+            if isinstance(found, Hit):
+                return found.value
+            try:
+                with wanted.running():
+                    result = func(*args)
+            except ValueError as error:
+                record(wanted, error=error)
+                raise
+            record(wanted, result)
+            return result
+
+        return run_here(folder, steps, call)
