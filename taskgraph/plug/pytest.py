@@ -1,0 +1,1 @@
+"""Fixtures that are kept between test sessions."""
