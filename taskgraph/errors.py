@@ -202,6 +202,60 @@ class GeneratorCallError(TaskgraphError, TypeError):
         )
 
 
+class YieldFixtureError(GeneratorCallError):
+    """A pytest fixture that yields cannot be kept: what comes after its ``yield`` must run too.
+
+    Let a cached fixture return the value, and one that is not cached take it, yield it and clean up.
+    """
+
+    def __str__(self) -> str:
+        name = self.function.rpartition(".")[2]
+        return (
+            f"The fixture {self.function} yields, so it cannot be kept between sessions: what comes "
+            "after its yield must run each time. Make it two: a fixture with @cached that returns "
+            f"the value, and one without that takes it, yields it as {name} and cleans up."
+        )
+
+
+class FixtureRequestError(TaskgraphError, AttributeError):
+    """A cached pytest fixture asked ``request`` for more than ``request.param``.
+
+    What else is there does not count in the key of the fixture. Let a fixture that is not cached
+    return it, and let the cached one take that as an argument.
+    """
+
+    def __init__(self, attribute: str) -> None:
+        super().__init__(attribute)
+        self.attribute = attribute
+
+    def __str__(self) -> str:
+        if self.attribute == "param":
+            return "The fixture has no param: it was not given @pytest.fixture(params=[...])."
+        return (
+            f"A cached fixture sees request.param only, and asked for request.{self.attribute}, "
+            "which would not count in its key. Return it from a fixture without @cached and take "
+            "that one as an argument; or, if the result does not depend on it, write "
+            '@cached(config_args=["request"]).'
+        )
+
+
+class FixtureNotKeptWarning(UserWarning):
+    """A cached pytest fixture ran and was used, and will run in the next session again."""
+
+    def __init__(self, fixture: str, reason: str, advice: str = "") -> None:
+        super().__init__(fixture, reason, advice)
+        self.fixture = fixture
+        self.reason = reason
+        self.advice = advice
+
+    def __str__(self) -> str:
+        advice = f" {self.advice}" if self.advice else ""
+        return (
+            f"The cached fixture {self.fixture} is not kept and runs in every session: "
+            f"{self.reason}.{advice}"
+        )
+
+
 class DryRunResult(TaskgraphError):
     """A dry run reached the first call that would have to run."""
 

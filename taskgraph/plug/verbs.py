@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from taskgraph.engine import cache
-from taskgraph.engine.jobs import Job
+from taskgraph.engine.jobs import Job, Phase
 from taskgraph.fingerprint.parts import Part
 from taskgraph.hashing import ArgsHash, CallHash, EvalHash, TaskHash, ValueHash
 from taskgraph.plug.execution import ProcessExecution, current_execution
@@ -112,6 +112,7 @@ class CallKey:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Have calls that are made in this block, in this thread, be calls within this one."""
+        _begin(self._execution, self._job)
         with within(self._job):
             yield
 
@@ -220,7 +221,7 @@ def record(
     """
     execution, job = call._execution, call._job
     _add_upstream(job, tuple(upstream))
-    execution.calls.start(job, None)
+    _begin(execution, job)
     with execution.in_force():
         outcome = _outcome(execution, job, result, error, _micros(started), _micros(ended))
     made = finished(execution, job, outcome)
@@ -228,6 +229,12 @@ def record(
     if told:
         execution.add_tags(job.id, told)
     return made
+
+
+def _begin(execution: ProcessExecution, job: Job) -> None:
+    """Have a call be one that runs, unless it is: only then are others calls within it."""
+    if job.phase is not Phase.RUNNING:
+        execution.calls.start(job, None)
 
 
 def finished(execution: ProcessExecution, job: Job, outcome: Outcome) -> CallRecord:
