@@ -92,11 +92,15 @@ class UnhashableValueError(TaskgraphError, TypeError):
         self.type_name = type_name
         self.reason = reason
 
+    @property
+    def what(self) -> str:
+        """What happened, without what to do: for values that are no arguments."""
+        return f"{self.path} (a {self.type_name}) cannot be hashed in a stable way: {self.reason}."
+
     def __str__(self) -> str:
         return (
-            f"{self.path} (a {self.type_name}) cannot be hashed in a stable way: {self.reason}. "
-            "Leave the argument out of the key with @task(config_args=[...]), give its class a "
-            "__taskgraph_hash__ method, or register a ValueKind for it."
+            f"{self.what} Leave the argument out of the key with @task(config_args=[...]), give "
+            "its class a __taskgraph_hash__ method, or register a ValueKind for it."
         )
 
 
@@ -205,15 +209,15 @@ class GeneratorCallError(TaskgraphError, TypeError):
 class YieldFixtureError(GeneratorCallError):
     """A pytest fixture that yields cannot be kept: what comes after its ``yield`` must run too.
 
-    Let a cached fixture return the value, and one that is not cached take it, yield it and clean up.
+    Let a cached fixture return the value, and one that is not cached take and yield it.
     """
 
     def __str__(self) -> str:
         name = self.function.rpartition(".")[2]
         return (
-            f"The fixture {self.function} yields, so it cannot be kept between sessions: what comes "
-            "after its yield must run each time. Make it two: a fixture with @cached that returns "
-            f"the value, and one without that takes it, yields it as {name} and cleans up."
+            f"The fixture {self.function} yields, so it cannot be kept between sessions: what "
+            "follows its yield must run each time. Make it two: one with @cached that returns the "
+            f"value, and {name} without @cached, which takes that one, yields it and cleans up."
         )
 
 

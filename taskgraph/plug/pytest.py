@@ -11,14 +11,16 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from taskgraph.plug.hosts import add_host, remove_host
 
-#: What became of the fixtures of a session: one `taskgraph.plug.fixtures.Note` each.
-NOTES = pytest.StashKey[list[Any]]()
+if TYPE_CHECKING:
+    from taskgraph.plug.fixture_notes import Note
+
+_NOTES: pytest.StashKey[list[Note]] = pytest.StashKey()
 _TOLD = pytest.StashKey[list[tuple[str, str, str]]]()
 _WORD = "not kept"
 
@@ -82,10 +84,11 @@ def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, Any, Any]:
     """Have a fixture be looked up before it is run, if it is a cached one."""
+    __tracebackhide__ = True  # it stands in the traceback of each fixture, cached or not
     if "taskgraph.plug.memo" in sys.modules:
         from taskgraph.plug.fixtures import keep
 
-        keep(fixturedef, request.config, request.config.stash.setdefault(NOTES, []))
+        keep(fixturedef, request.config, request.config.stash.setdefault(_NOTES, []))
     return (yield)
 
 
@@ -94,10 +97,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """End the execution, and say what became of the fixtures."""
     if "taskgraph.plug.execution" not in sys.modules:
         return
-    from taskgraph.plug.telling import end_session
+    from taskgraph.plug.fixture_summary import end_session
 
     config = session.config
-    told = end_session(config.stash.get(NOTES, []), config.getoption("taskgraph_explain"))
+    notes = config.stash.setdefault(_NOTES, [])
+    told = end_session(notes, config.getoption("taskgraph_explain"))
     if hasattr(config, "workeroutput"):
         config.workeroutput["taskgraph"] = told
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Final
 
@@ -10,7 +10,7 @@ from taskgraph.assembly import open_reader
 from taskgraph.config import load_settings
 from taskgraph.errors import TaskgraphError
 from taskgraph.plug.execution import close_executions
-from taskgraph.plug.fixtures import Note
+from taskgraph.plug.fixture_notes import Note
 from taskgraph.provenance.explain import Explanation
 from taskgraph.provenance.explain_runs import explain_job
 from taskgraph.provenance.explain_words import reason_of
@@ -21,7 +21,7 @@ _ID_DIGITS: Final = 8
 Line = tuple[str, str, str]
 
 
-def end_session(notes: Iterable[Note], in_full: bool) -> list[Line]:
+def end_session(notes: Sequence[Note], in_full: bool) -> list[Line]:
     """End the executions of this process, and tell what became of its fixtures.
 
     Args:
@@ -31,7 +31,6 @@ def end_session(notes: Iterable[Note], in_full: bool) -> list[Line]:
     Returns:
         For each note what became of it in a word, the fixture, and the rest.
     """
-    notes = list(notes)
     lost: list[Line] = []
     try:
         close_executions()
@@ -47,7 +46,7 @@ def _same(note: Note) -> tuple[str, str, str]:
     return note.word, note.fixture, note.call
 
 
-def _explained(notes: list[Note]) -> dict[tuple[str, str, str], str]:
+def _explained(notes: Sequence[Note]) -> dict[tuple[str, str, str], str]:
     """Return what the records say; equal set-ups are asked about once."""
     first: dict[tuple[str, str, str], Note] = {}
     for note in notes:
@@ -73,5 +72,5 @@ def _text_of(explanation: Explanation) -> str:
         return f"{reason_of(explanation)}{more}"
     if made is None or made.execution_id == job.execution_id:
         return "made in this session"
-    took = f" in {duration(made.seconds).text}"
-    return f"made by execution {made.execution_id[:_ID_DIGITS]}, {moment(made.started).text}{took}"
+    maker, took = made.execution_id[:_ID_DIGITS], duration(made.seconds).text
+    return f"made by execution {maker} at {moment(made.started).text} in {took}"
