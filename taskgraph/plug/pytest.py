@@ -126,7 +126,7 @@ def pytest_terminal_summary(
     in_full = config.getoption("taskgraph_explain")
     shown = [each for each in told if in_full or each[0] == _WORD]
     if in_full or shown:
-        terminalreporter.section("taskgraph")
+        terminalreporter.write_sep("=", "taskgraph")
     if in_full and not told:
         terminalreporter.write_line("No cached fixture was set up.")
     widths = [max((len(each[at]) for each in shown), default=0) for at in (0, 1)]
