@@ -903,3 +903,11 @@ def test_async_fixtures_are_kept_too(project: Project, tool: str) -> None:
         project.session().assert_outcomes(passed=1)
 
     assert project.ran() == ["numbers", "total"]
+
+
+def test_without_the_plug_in_fixtures_are_kept_as_cached_functions_are(example: Project) -> None:
+    example.pytester.plugins = []
+
+    example.session().assert_outcomes(passed=3)
+
+    assert example.ran() == []
