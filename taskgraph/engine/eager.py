@@ -19,7 +19,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from taskgraph.engine.aliases import Aliases
-from taskgraph.engine.cache import Hit, Miss, Reason, scope_of, unasked
+from taskgraph.engine.answers import KeptAnswers
+from taskgraph.engine.cache import Hit, Miss, Reason, query_of, scope_of, unasked
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.jobs import Job, Phase
 from taskgraph.engine.lookup import Lookup
@@ -58,9 +59,12 @@ class EagerCalls:
         self._graph = Graph(_refuse)
         self._recorder = Recorder(backend, options.execution_id, options.max_value_size)
         self._finisher = Finisher(self._graph, self._recorder, {}, notify, options.max_value_size)
-        self._lookup = Lookup(backend, aliases)
-        # One connection, one batch: whoever adds rows or looks something up holds it.
-        self._lock = threading.RLock()
+        self._answers = KeptAnswers(backend)
+        self._lookup = Lookup(self._answers, aliases)
+        self._lock = threading.Lock()  # held by who adds rows or looks something up
+        self._writing = (
+            threading.Lock()
+        )  # batches are written in the order in which they were begun
 
     def weigh(
         self,
@@ -92,6 +96,7 @@ class EagerCalls:
             (decision,) = self._lookup.ask([job])
             if isinstance(decision, Miss) and decision.damaged is not None:
                 self._backend.discard_values([decision.damaged])
+                self._answers.forget(query_of(job).eval_hash)
         if isinstance(decision, Miss):
             return decision
         invalid = walk.find_invalid(decision.value)
@@ -121,7 +126,9 @@ class EagerCalls:
                 self._finisher.on_returned(job, outcome)
             else:
                 self._finisher.on_raised(job, outcome)
-            self._recorder.flush()
+            if job.eval_hash is not None:
+                self._answers.forget(job.eval_hash)
+        self.flush()
 
     def copy(self, job: Job, leader: Job) -> None:
         """Write down that a call has the result of an equal one that was not stored."""
@@ -134,7 +141,7 @@ class EagerCalls:
         with self._lock:
             job.phase = Phase.DROPPED
             self._recorder.cancel(job)
-            self._recorder.flush()
+        self.flush()
 
     def _join(self, job: Job) -> None:
         """Make a call a child of the call that it was made in, if that is still running."""
@@ -150,7 +157,7 @@ class EagerCalls:
         """Write down that the execution has begun."""
         with self._lock:
             self._recorder.add_execution(self._execution(State.RUNNING, None))
-            self._recorder.flush()
+        self.flush()
 
     def end(self, environment: PackedValue | None) -> None:
         """Write down that the execution has ended: what still runs will not be recorded."""
@@ -159,12 +166,25 @@ class EagerCalls:
             if environment is not None:
                 self._recorder.add_value(environment)
             self._recorder.add_execution(self._execution(State.COMPLETED, environment))
-            self._recorder.flush()
+        self.flush()
 
     def flush(self) -> None:
-        """Commit what was written down."""
-        with self._lock:
-            self._recorder.flush()
+        """Commit what was written down; others may go on meanwhile.
+
+        Raises:
+            DatabaseError: Nothing was written; it is tried again the next time.
+        """
+        with self._writing:
+            with self._lock:
+                batch = self._recorder.take()
+            if batch is None:
+                return
+            try:
+                self._backend.record(batch)
+            except BaseException:
+                with self._lock:
+                    self._recorder.put_back(batch)
+                raise
 
     def _execution(self, state: State, environment: PackedValue | None) -> ExecutionRecord:
         moment = now()

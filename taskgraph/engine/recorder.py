@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from dataclasses import fields
 from typing import Any
 
 from taskgraph.engine.jobs import Job, Phase, WeighedArgument
@@ -47,6 +48,7 @@ from taskgraph.worker import now
 
 MAX_DELAY = 0.020  # seconds from a result to its commit
 _ANNOUNCE_AFTER = 0.200  # seconds after which a job that still runs is shown as running
+_ROWS = [each.name for each in fields(RecordBatch)]
 _REMEMBERED = 20_000  # values that are known to be in the store, not to be packed again
 
 
@@ -284,6 +286,30 @@ class Recorder:
         batch = self._batch
         batch.jobs = list(self._jobs.values())
         self._backend.record(batch)
+        self._begin_batch()
+
+    # For those who write on a thread of their own
+
+    def take(self) -> RecordBatch | None:
+        """Return all rows, to be written by who asks; None if there are none."""
+        self.announce_slow()
+        if self._oldest is None:
+            return None
+        batch = self._batch
+        batch.jobs = list(self._jobs.values())
+        self._begin_batch()
+        return batch
+
+    def put_back(self, batch: RecordBatch) -> None:
+        """Take rows back that could not be written."""
+        later = self._batch
+        self._batch = RecordBatch(
+            **{name: getattr(batch, name) + getattr(later, name) for name in _ROWS}
+        )
+        self._jobs = {**{each.id: each for each in batch.jobs}, **self._jobs}
+        self._touch()
+
+    def _begin_batch(self) -> None:
         self._batch = RecordBatch()
         self._jobs = {}
         self._oldest = None

@@ -65,7 +65,7 @@ class ProcessExecution:
         options = RunOptions(self.id, args=json.dumps(sys.argv), max_value_size=size)
         self.calls = EagerCalls(self._backend, options, self._notify)
         self.calls.begin()
-        self._pid = os.getpid()
+        self._is_ours = True
         self._ended = threading.Event()
         self._wakes = threading.Event()
         self._thread = threading.Thread(target=self._flush, name="taskgraph-flush", daemon=True)
@@ -78,20 +78,32 @@ class ProcessExecution:
     @property
     def is_open(self) -> bool:
         """Whether calls of this process may be added."""
-        return not self._ended.is_set() and self._pid == os.getpid()
+        return self._is_ours and not self._ended.is_set()
 
-    @contextmanager
-    def in_force(self) -> Iterator[None]:
+    def disown(self) -> None:
+        """Leave it to the process that this one was forked from."""
+        self._is_ours = False
+
+    def enter(self) -> None:
         """Have files and code known as the project's settings say, and code stand still."""
         if current_places() is not self._places:
             use_places(self._places)
         if current_project() is not self._project:
             use_project(self._project)
         freeze()
+
+    def leave(self) -> None:
+        """Let code move on again."""
+        thaw()
+
+    @contextmanager
+    def in_force(self) -> Iterator[None]:
+        """Enter, and leave at the end of this block."""
+        self.enter()
         try:
             yield
         finally:
-            thaw()
+            self.leave()
 
     def add_tags(self, job_id: JobId, tags: Mapping[str, Any]) -> None:
         """Add tags to a job that is recorded."""
@@ -99,7 +111,8 @@ class ProcessExecution:
 
     def commit_soon(self) -> None:
         """Have what was written down be committed within some milliseconds."""
-        self._wakes.set()
+        if not self._wakes.is_set():
+            self._wakes.set()
 
     def _flush(self) -> None:
         while not self._ended.is_set():
@@ -127,8 +140,9 @@ class ProcessExecution:
             self._backend.close()
 
 
-_executions: dict[tuple[int, Path], ProcessExecution] = {}
-_folders: dict[tuple[str | None, str, str | None], Path] = {}
+_executions: dict[Path, ProcessExecution] = {}
+_first: dict[str | None, ProcessExecution] = {}  # by what was asked for
+_abandoned: list[ProcessExecution] = []
 _lock = threading.Lock()
 
 
@@ -137,26 +151,20 @@ def current_execution(config_dir: str | Path | None = None) -> ProcessExecution:
 
     Args:
         config_dir: The folder of settings and database; by default the nearest ``.taskgraph``
-            upward, or a new one in the working directory.
+            upward of the working directory at the first call, or a new one there.
     """
-    asked = (
-        None if config_dir is None else str(config_dir),
-        os.getcwd(),
-        os.environ.get("TASKGRAPH_CONFIG"),
-    )
-    folder = _folders.get(asked)
-    if folder is not None:
-        found = _executions.get((os.getpid(), folder))
-        if found is not None and found.is_open:
-            return found
+    asked = None if config_dir is None else str(config_dir)
+    found = _first.get(asked)
+    if found is not None and found.is_open:
+        return found
     with _lock:
-        folder = _folders[asked] = find_config_dir(given=config_dir)
-        found = _executions.get((os.getpid(), folder))
+        folder = find_config_dir(given=config_dir)
+        found = _executions.get(folder)
         if found is None or not found.is_open:
             write_default_config(folder)
-            found = ProcessExecution(load_settings(folder))
-            _executions[os.getpid(), folder] = found
+            found = _executions[folder] = ProcessExecution(load_settings(folder))
             _close_at_exit()
+        _first[asked] = found
         return found
 
 
@@ -164,6 +172,8 @@ def close_executions() -> None:
     """End the executions of this process: the next call that is recorded begins another one."""
     for found in list(_executions.values()):
         found.close()
+    _executions.clear()
+    _first.clear()
 
 
 _closing_for: list[int] = []
@@ -182,9 +192,14 @@ def _close_at_exit() -> None:
 
 
 def _after_fork() -> None:
-    """Let go of locks that another thread may have held when this process was made."""
-    global _lock  # noqa: PLW0603 - there is no other way to make it anew
+    """Begin anew in a process that was forked: connections and threads are those of the other."""
+    global _lock  # noqa: PLW0603 - another thread may have held it
     _lock = threading.Lock()
+    for found in _executions.values():
+        found.disown()
+    _abandoned.extend(_executions.values())  # whose connections nobody may close here
+    _executions.clear()
+    _first.clear()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -63,7 +63,8 @@ class Cached(Generic[P, R]):
         if self._is_async:
             return cast(R, self._call_async(args, kwargs))
         execution = current_execution(self._config_dir)
-        with execution.in_force():
+        execution.enter()
+        try:
             job = weighed(execution, self.__taskgraph_task__, args, kwargs)
             while True:
                 flight = execution.flights.enter(job)
@@ -81,6 +82,8 @@ class Cached(Generic[P, R]):
                     return cast(R, self._run(execution, job))
                 finally:
                     execution.flights.leave(flight)
+        finally:
+            execution.leave()
 
     def _run(self, execution: ProcessExecution, job: Job) -> Any:
         try:
