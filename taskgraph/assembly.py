@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from taskgraph.config import Settings
 from taskgraph.engine.environment import describe_environment
+from taskgraph.engine.leasing import ExecutionLease
 from taskgraph.errors import ExecutorError
 from taskgraph.executors.inline import InlineExecutor
 from taskgraph.executors.processes import ProcessExecutor
 from taskgraph.executors.threads import ThreadExecutor
 from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.project import Project, use_project
-from taskgraph.ports import Executor
-from taskgraph.records import PackedValue
+from taskgraph.ports import Backend, Executor
+from taskgraph.records import ExecutionId, PackedValue
 from taskgraph.values.pack import pack
 from taskgraph.values.places import FilePlaces, use_places
 
@@ -98,10 +99,29 @@ def database(settings: Settings) -> SqlBackend:
     return SqlBackend(database_uri(settings), settings.backend)
 
 
+_before_reading: list[Callable[[], object]] = []
+
+
+def before_reading(write: Callable[[], object]) -> None:
+    """Have something called before records are read: what this process did is to be among them."""
+    _before_reading.append(write)
+
+
+def take_lease(backend: Backend, execution_id: ExecutionId) -> ExecutionLease:
+    """Claim an execution for this process, for as long as it lives."""
+    from taskgraph_backend.leases import this_process
+
+    lease = ExecutionLease(backend, execution_id, *this_process())
+    lease.take()
+    return lease
+
+
 def open_reader(settings: Settings) -> Reader:
     """Open the project's database for reading: `log` and its like."""
     from taskgraph_backend.query import Reader
 
+    for write in _before_reading:
+        write()
     return Reader(open_database(settings), owns_backend=True)
 
 

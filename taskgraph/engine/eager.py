@@ -15,7 +15,8 @@ come with a call. What is written down waits for `flush`; no user code runs unde
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from taskgraph.engine.aliases import Aliases
@@ -33,7 +34,7 @@ from taskgraph.errors import LazyResultError
 from taskgraph.events import Event
 from taskgraph.expression import TaskExpression
 from taskgraph.ports import Backend, Outcome, Returned
-from taskgraph.records import ExecutionRecord, PackedValue, State
+from taskgraph.records import ExecutionRecord, JobId, PackedValue, State
 from taskgraph.tasks.options import CacheScope
 from taskgraph.tasks.task import Task
 from taskgraph.values import walk
@@ -62,9 +63,8 @@ class EagerCalls:
         self._answers = KeptAnswers(backend)
         self._lookup = Lookup(self._answers, aliases)
         self._lock = threading.Lock()  # held by who adds rows or looks something up
-        self._writing = (
-            threading.Lock()
-        )  # batches are written in the order in which they were begun
+        self._writing = threading.Lock()  # held longer: batches are written in their order
+        self._first: JobId | None = None
 
     def weigh(
         self,
@@ -104,7 +104,7 @@ class EagerCalls:
 
     def use(self, job: Job, hit: Hit) -> None:
         """Write down that a recorded result was used."""
-        with self._lock:
+        with self._lock, self._whole(job):
             self._join(job)
             job.started = job.ended = now()
             self._finisher.take_whole(job, hit)
@@ -121,7 +121,7 @@ class EagerCalls:
 
     def finish(self, job: Job, outcome: Outcome) -> None:
         """Write down what came of a call that ran, and commit it."""
-        with self._lock:
+        with self._lock, self._whole(job):
             if isinstance(outcome, Returned):
                 self._finisher.on_returned(job, outcome)
             else:
@@ -132,7 +132,7 @@ class EagerCalls:
 
     def copy(self, job: Job, leader: Job) -> None:
         """Write down that a call has the result of an equal one that was not stored."""
-        with self._lock:
+        with self._lock, self._whole(job):
             self._join(job)
             self._finisher.copy(job, leader)
 
@@ -143,13 +143,34 @@ class EagerCalls:
             self._recorder.cancel(job)
         self.flush()
 
+    @contextmanager
+    def _whole(self, job: Job) -> Iterator[None]:
+        """Have the rows of a call be added all, or none: a Ctrl-C may come at any time.
+
+        So may the end of the stack, where a function calls itself. The job counts as cancelled
+        then, and its call as one that nobody made.
+        """
+        mark = self._recorder.mark()
+        try:
+            yield
+        except BaseException:
+            self._recorder.roll_back(mark, job)
+            job.call_hash = None
+            job.phase = Phase.DROPPED
+            self._recorder.cancel(job)
+            raise
+
     def _join(self, job: Job) -> None:
         """Make a call a child of the call that it was made in, if that is still running."""
         owner = job.owner
         if owner is not None and owner.phase is Phase.RUNNING:
             owner.children.append(job)
-        else:
-            job.owner = None
+            return
+        job.owner = None
+        if self._first is None:
+            # The execution is known by it: when it began, and what it was about.
+            self._first = job.id
+            self._recorder.add_execution(self._execution(State.RUNNING, None))
 
     # The execution
 
@@ -175,15 +196,16 @@ class EagerCalls:
             DatabaseError: Nothing was written; it is tried again the next time.
         """
         with self._writing:
-            with self._lock:
-                batch = self._recorder.take()
-            if batch is None:
-                return
+            batch = None
             try:
-                self._backend.record(batch)
-            except BaseException:
                 with self._lock:
-                    self._recorder.put_back(batch)
+                    batch = self._recorder.take()
+                if batch is not None:
+                    self._backend.record(batch)
+            except BaseException:
+                if batch is not None:
+                    with self._lock:
+                        self._recorder.put_back(batch)
                 raise
 
     def _execution(self, state: State, environment: PackedValue | None) -> ExecutionRecord:
@@ -191,7 +213,7 @@ class EagerCalls:
         return ExecutionRecord(
             self._options.execution_id,
             self._options.args,
-            None,
+            self._first,
             moment,
             state,
             moment,

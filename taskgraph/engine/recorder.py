@@ -52,6 +52,10 @@ _ROWS = [each.name for each in fields(RecordBatch)]
 _REMEMBERED = 20_000  # values that are known to be in the store, not to be packed again
 
 
+#: How many rows of each kind there were.
+Mark = list[int]
+
+
 class Recorder:
     """Collects the rows of one execution and writes them batch by batch."""
 
@@ -232,6 +236,7 @@ class Recorder:
 
     def cancel(self, job: Job) -> None:
         """Write down a job as cancelled that will not end."""
+        self.add_task(job.task, job.task_hash)
         self._jobs[job.id] = self._unfinished(job, State.CANCELLED)
         self._open.pop(job.id, None)
         self._touch()
@@ -308,6 +313,19 @@ class Recorder:
         )
         self._jobs = {**{each.id: each for each in batch.jobs}, **self._jobs}
         self._touch()
+
+    def mark(self) -> Mark:
+        """Return where the rows end now."""
+        return [len(getattr(self._batch, name)) for name in _ROWS]
+
+    def roll_back(self, mark: Mark, job: Job) -> None:
+        """Take back all rows since a mark, and those of a job: adding them was interrupted."""
+        for name, length in zip(_ROWS, mark, strict=True):
+            del getattr(self._batch, name)[length:]
+        self._jobs.pop(job.id, None)
+        # What is added another time does no harm; what is missing does.
+        self._tasks.clear()
+        self._values.clear()
 
     def _begin_batch(self) -> None:
         self._batch = RecordBatch()

@@ -13,14 +13,20 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from taskgraph.assembly import Environment, open_database, places_of, project_of
+from taskgraph.assembly import (
+    Environment,
+    before_reading,
+    open_database,
+    places_of,
+    project_of,
+    take_lease,
+)
 from taskgraph.config import Settings, find_config_dir, load_settings, write_default_config
 from taskgraph.engine.eager import EagerCalls
-from taskgraph.engine.leasing import ExecutionLease
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import MAX_DELAY
 from taskgraph.errors import DatabaseError
@@ -48,8 +54,6 @@ class ProcessExecution:
     """
 
     def __init__(self, settings: Settings) -> None:
-        from taskgraph_backend.leases import this_process
-
         self.id = ExecutionId(uuid.uuid4().hex)
         self.settings = settings
         self.origins = Origins()
@@ -59,8 +63,7 @@ class ProcessExecution:
         self._project = project_of(settings)
         self._backend = open_database(settings)
         self._environment = Environment(settings.project_dir)
-        self._lease = ExecutionLease(self._backend, self.id, *this_process())
-        self._lease.take()
+        self._lease = take_lease(self._backend, self.id)
         size = settings.backend.max_value_size
         options = RunOptions(self.id, args=json.dumps(sys.argv), max_value_size=size)
         self.calls = EagerCalls(self._backend, options, self._notify)
@@ -170,10 +173,11 @@ def current_execution(config_dir: str | Path | None = None) -> ProcessExecution:
 
 def close_executions() -> None:
     """End the executions of this process: the next call that is recorded begins another one."""
-    for found in list(_executions.values()):
-        found.close()
-    _executions.clear()
-    _first.clear()
+    with ExitStack() as stack:
+        for found in _executions.values():
+            stack.callback(found.close)
+        _executions.clear()
+        _first.clear()
 
 
 _closing_for: list[int] = []
@@ -203,3 +207,12 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+def _commit() -> None:
+    for found in list(_executions.values()):
+        if found.is_open:
+            found.calls.flush()
+
+
+before_reading(_commit)
