@@ -216,6 +216,14 @@ class EagerCalls:
                         self._recorder.put_back(batch)
                 raise
 
+    def pause(self) -> None:
+        """Wait until nothing is being written, and have nothing be until `go_on`: for a fork."""
+        self._writing.acquire()
+
+    def go_on(self) -> None:
+        """Let rows be written again."""
+        self._writing.release()
+
     def _execution(self, state: State, environment: PackedValue | None) -> ExecutionRecord:
         moment = now()
         return ExecutionRecord(
