@@ -11,7 +11,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,11 +25,13 @@ from taskgraph.assembly import (
     in_force,
     make_executors,
     open_database,
+    open_reader,
     places_of,
+    take_lease,
 )
 from taskgraph.config import Settings, find_config_dir, load_settings, write_default_config
+from taskgraph.engine.asking import Askable
 from taskgraph.engine.jobs import Job
-from taskgraph.engine.leasing import ExecutionLease
 from taskgraph.engine.loop import Engine
 from taskgraph.engine.options import RunOptions
 from taskgraph.errors import (
@@ -52,6 +54,7 @@ from taskgraph.worker import running_task
 if TYPE_CHECKING:
     from taskgraph.engine.jobs import Job
     from taskgraph.provenance.explain import AnyExplanation, Explanation
+    from taskgraph.provenance.reading import Lineage
     from taskgraph_backend.query import Reader
 
 T = TypeVar("T")
@@ -243,9 +246,6 @@ class Scheduler:
     def _run(
         self, root: TaskExpression, run_options: RunOptions, observers: Sequence[Observer]
     ) -> Any:
-        from taskgraph_backend.leases import this_process
-
-        lease = ExecutionLease(self.backend, run_options.execution_id, *this_process())
         environment = Environment(self.settings.project_dir)
         engine = Engine(
             self.backend,
@@ -256,7 +256,7 @@ class Scheduler:
             run_options,
         )
         token = _current.set(self)
-        lease.take()
+        lease = take_lease(self.backend, run_options.execution_id)
         self._engine = engine
         try:
             with in_force(self.settings, self._places):
@@ -273,9 +273,10 @@ class Scheduler:
         """Explain why something ran, or did not, or what would become of a call now.
 
         Args:
-            what: A lazy call with values as arguments: would it run now, and why? A task, or its
-                full name: its newest call. An id or the start of one, a record that was read, the
-                path of a file, ``-`` for the newest execution and ``~2`` for the second newest.
+            what: A lazy call with values as arguments, or the key of a call: would it run now, and
+                why? A task, a cached function, or a full name: its newest call. An id or the start
+                of one, a record that was read, the path of a file, ``-`` for the newest execution
+                and ``~2`` for the second newest.
 
         Raises:
             UnknownRecordError: Nothing is recorded under it.
@@ -287,8 +288,12 @@ class Scheduler:
         with self.reading() as reader:
             if isinstance(what, TaskExpression):
                 return self._explain_call(reader, what)
-            if isinstance(what, Task):
-                return explain_runs.explain_task(reader, what.fullname)
+            if isinstance(what, Askable):
+                asked = what.ask()
+                return explain_runs.explain_asked(reader, asked.call, asked.is_hit)
+            task = getattr(what, "__taskgraph_task__", what)
+            if isinstance(task, Task):
+                return explain_runs.explain_task(reader, task.fullname)
             text = _name_of(what)
             return explain_runs.explain_found(
                 reader, find_record(reader, self.settings, text), text
@@ -491,7 +496,8 @@ def explain(what: Any, config_dir: str | Path | None = None) -> AnyExplanation:
     """Explain why something ran, or did not, or what would become of a call now.
 
     Args:
-        what: A lazy call with values as arguments, a task, an id, a path; see `Scheduler.explain`.
+        what: A lazy call with values as arguments, the key of a call, a task or cached function,
+            an id, a path; see `Scheduler.explain`.
         config_dir: The folder of settings and database; by default as for `run`.
 
     Returns:
@@ -503,6 +509,29 @@ def explain(what: Any, config_dir: str | Path | None = None) -> AnyExplanation:
         ExplanationError: The arguments of a call are calls themselves.
     """
     return scheduler_for(config_dir).explain(what)
+
+
+def lineage(what: Any, config_dir: str | Path | None = None) -> Lineage:
+    """Return how a file or a value came to be: the calls that led to it, each once.
+
+    Args:
+        what: The path of a file, a `File`, the hash of a value, or a record that was read.
+        config_dir: The folder of settings and database; by default as for `run`.
+
+    Returns:
+        What `print` shows as a page, and ``story.steps`` has as data: each step a call, with its
+        arguments, the job that made it, and how far from the value it was.
+
+    Raises:
+        UnknownRecordError: Nothing is recorded under it.
+        AmbiguousIdError: More than one record starts so.
+    """
+    from taskgraph.provenance.reading import lineage_of
+
+    settings = load_settings(find_config_dir(given=config_dir))
+    with closing(open_reader(settings)) as reader:
+        text = what.path if hasattr(what, "path") else _name_of(what)
+        return lineage_of(reader, find_record(reader, settings, text), text)
 
 
 def plan(expr: Any, config_dir: str | Path | None = None, *, cache: bool = True) -> Plan:

@@ -14,15 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskgraph.config import Settings
-from taskgraph.engine.environment import describe_environment
+from taskgraph.engine.leasing import ExecutionLease
 from taskgraph.errors import ExecutorError
-from taskgraph.executors.inline import InlineExecutor
-from taskgraph.executors.processes import ProcessExecutor
-from taskgraph.executors.threads import ThreadExecutor
 from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.project import Project, use_project
-from taskgraph.ports import Executor
-from taskgraph.records import PackedValue
+from taskgraph.ports import Backend, Executor
+from taskgraph.records import ExecutionId, PackedValue
 from taskgraph.values.pack import pack
 from taskgraph.values.places import FilePlaces, use_places
 
@@ -34,6 +31,11 @@ if TYPE_CHECKING:
 
 def make_executors(settings: Settings) -> dict[str, Executor]:
     """Return all executors that the settings name; none of them has started anything yet."""
+    # Not needed where functions are called as they are.
+    from taskgraph.executors.inline import InlineExecutor
+    from taskgraph.executors.processes import ProcessExecutor
+    from taskgraph.executors.threads import ThreadExecutor
+
     makers: Mapping[str, Callable[..., Executor]] = {
         "inline": InlineExecutor,
         "threads": ThreadExecutor,
@@ -98,10 +100,29 @@ def database(settings: Settings) -> SqlBackend:
     return SqlBackend(database_uri(settings), settings.backend)
 
 
+_before_reading: list[Callable[[], object]] = []
+
+
+def before_reading(write: Callable[[], object]) -> None:
+    """Have something called before records are read: what this process did is to be among them."""
+    _before_reading.append(write)
+
+
+def take_lease(backend: Backend, execution_id: ExecutionId) -> ExecutionLease:
+    """Claim an execution for this process, for as long as it lives."""
+    from taskgraph_backend.leases import this_process
+
+    lease = ExecutionLease(backend, execution_id, *this_process())
+    lease.take()
+    return lease
+
+
 def open_reader(settings: Settings) -> Reader:
     """Open the project's database for reading: `log` and its like."""
     from taskgraph_backend.query import Reader
 
+    for write in _before_reading:
+        write()
     return Reader(open_database(settings), owns_backend=True)
 
 
@@ -139,6 +160,8 @@ class Environment:
         self._thread.start()
 
     def _describe(self) -> None:
+        from taskgraph.engine.environment import describe_environment  # on this thread's time
+
         self._described = pack(describe_environment(self._folder))
 
     def packed(self) -> PackedValue | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from taskgraph.engine.aliases import Aliases
 from taskgraph.engine.cache import Hit, Miss, Reason, scope_of, unasked
@@ -23,6 +23,15 @@ class Asked(NamedTuple):
 
     call: JobMissed
     is_hit: bool
+
+
+@runtime_checkable
+class Askable(Protocol):
+    """A call that can tell what would become of it."""
+
+    def ask(self) -> Asked:
+        """Return what would become of it now."""
+        ...
 
 
 def ask(expr: TaskExpression, backend: Backend) -> Asked:

@@ -15,24 +15,26 @@ come with a call. What is written down waits for `flush`; no user code runs unde
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from taskgraph.engine.aliases import Aliases
-from taskgraph.engine.cache import Hit, Miss, Reason, scope_of, unasked
+from taskgraph.engine.answers import KeptAnswers
+from taskgraph.engine.cache import Hit, Miss, Reason, query_of, scope_of, unasked
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.jobs import Job, Phase
 from taskgraph.engine.lookup import Lookup
 from taskgraph.engine.making import JobMaker
 from taskgraph.engine.options import RunOptions
-from taskgraph.engine.recorder import Recorder
+from taskgraph.engine.recorder import Mark, Recorder
 from taskgraph.engine.reduction import Graph
 from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
 from taskgraph.errors import LazyResultError
 from taskgraph.events import Event
 from taskgraph.expression import TaskExpression
 from taskgraph.ports import Backend, Outcome, Returned
-from taskgraph.records import ExecutionRecord, PackedValue, State
+from taskgraph.records import ExecutionRecord, JobId, PackedValue, State
 from taskgraph.tasks.options import CacheScope
 from taskgraph.tasks.task import Task
 from taskgraph.values import walk
@@ -58,9 +60,11 @@ class EagerCalls:
         self._graph = Graph(_refuse)
         self._recorder = Recorder(backend, options.execution_id, options.max_value_size)
         self._finisher = Finisher(self._graph, self._recorder, {}, notify, options.max_value_size)
-        self._lookup = Lookup(backend, aliases)
-        # One connection, one batch: whoever adds rows or looks something up holds it.
-        self._lock = threading.RLock()
+        self._answers = KeptAnswers(backend)
+        self._lookup = Lookup(self._answers, aliases)
+        self._lock = threading.Lock()  # held by who adds rows or looks something up
+        self._writing = threading.Lock()  # held longer: batches are written in their order
+        self._first: JobId | None = None
 
     def weigh(
         self,
@@ -92,6 +96,7 @@ class EagerCalls:
             (decision,) = self._lookup.ask([job])
             if isinstance(decision, Miss) and decision.damaged is not None:
                 self._backend.discard_values([decision.damaged])
+                self._answers.forget(query_of(job).eval_hash)
         if isinstance(decision, Miss):
             return decision
         invalid = walk.find_invalid(decision.value)
@@ -100,9 +105,14 @@ class EagerCalls:
     def use(self, job: Job, hit: Hit) -> None:
         """Write down that a recorded result was used."""
         with self._lock:
-            self._join(job)
-            job.started = job.ended = now()
-            self._finisher.take_whole(job, hit)
+            try:
+                self._join(job)
+                job.started = job.ended = now()
+                self._finisher.take_whole(job, hit)
+            except BaseException:
+                # The only rows are the job's and those of what is recorded already.
+                self._drop(job, None)
+                raise
 
     def start(self, job: Job, miss: Miss | None) -> None:
         """Take note that a call is about to run; one that takes long is shown as running."""
@@ -116,16 +126,18 @@ class EagerCalls:
 
     def finish(self, job: Job, outcome: Outcome) -> None:
         """Write down what came of a call that ran, and commit it."""
-        with self._lock:
+        with self._lock, self._whole(job):
             if isinstance(outcome, Returned):
                 self._finisher.on_returned(job, outcome)
             else:
                 self._finisher.on_raised(job, outcome)
-            self._recorder.flush()
+            if job.eval_hash is not None:
+                self._answers.forget(job.eval_hash)
+        self.flush()
 
     def copy(self, job: Job, leader: Job) -> None:
         """Write down that a call has the result of an equal one that was not stored."""
-        with self._lock:
+        with self._lock, self._whole(job):
             self._join(job)
             self._finisher.copy(job, leader)
 
@@ -134,15 +146,39 @@ class EagerCalls:
         with self._lock:
             job.phase = Phase.DROPPED
             self._recorder.cancel(job)
-            self._recorder.flush()
+        self.flush()
+
+    @contextmanager
+    def _whole(self, job: Job) -> Iterator[None]:
+        """Have the rows of a call be added all, or none: a Ctrl-C may come at any time.
+
+        So may the end of the stack, where a function calls itself. The job counts as cancelled
+        then, and its call as one that nobody made.
+        """
+        mark = self._recorder.mark()
+        try:
+            yield
+        except BaseException:
+            self._drop(job, mark)
+            raise
+
+    def _drop(self, job: Job, mark: Mark | None) -> None:
+        self._recorder.roll_back(job, mark)
+        job.call_hash = None
+        job.phase = Phase.DROPPED
+        self._recorder.cancel(job)
 
     def _join(self, job: Job) -> None:
         """Make a call a child of the call that it was made in, if that is still running."""
         owner = job.owner
         if owner is not None and owner.phase is Phase.RUNNING:
             owner.children.append(job)
-        else:
-            job.owner = None
+            return
+        job.owner = None
+        if self._first is None:
+            # The execution is known by it: when it began, and what it was about.
+            self._first = job.id
+            self._recorder.add_execution(self._execution(State.RUNNING, None))
 
     # The execution
 
@@ -150,7 +186,7 @@ class EagerCalls:
         """Write down that the execution has begun."""
         with self._lock:
             self._recorder.add_execution(self._execution(State.RUNNING, None))
-            self._recorder.flush()
+        self.flush()
 
     def end(self, environment: PackedValue | None) -> None:
         """Write down that the execution has ended: what still runs will not be recorded."""
@@ -159,19 +195,41 @@ class EagerCalls:
             if environment is not None:
                 self._recorder.add_value(environment)
             self._recorder.add_execution(self._execution(State.COMPLETED, environment))
-            self._recorder.flush()
+        self.flush()
 
     def flush(self) -> None:
-        """Commit what was written down."""
-        with self._lock:
-            self._recorder.flush()
+        """Commit what was written down; others may go on meanwhile.
+
+        Raises:
+            DatabaseError: Nothing was written; it is tried again the next time.
+        """
+        with self._writing:
+            batch = None
+            try:
+                with self._lock:
+                    batch = self._recorder.take()
+                if batch is not None:
+                    self._backend.record(batch)
+            except BaseException:
+                if batch is not None:
+                    with self._lock:
+                        self._recorder.put_back(batch)
+                raise
+
+    def pause(self) -> None:
+        """Wait until nothing is being written, and have nothing be until `go_on`: for a fork."""
+        self._writing.acquire()
+
+    def go_on(self) -> None:
+        """Let rows be written again."""
+        self._writing.release()
 
     def _execution(self, state: State, environment: PackedValue | None) -> ExecutionRecord:
         moment = now()
         return ExecutionRecord(
             self._options.execution_id,
             self._options.args,
-            None,
+            self._first,
             moment,
             state,
             moment,

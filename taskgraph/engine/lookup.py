@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from taskgraph.engine.aliases import Aliases, Earlier
 from taskgraph.engine.cache import ABSENT, CurrentTasks, Hit, Miss, decide, query_of
 from taskgraph.engine.jobs import Job
 from taskgraph.hashing import hash_eval
-from taskgraph.ports import Backend
-from taskgraph.records import CacheQuery
+from taskgraph.records import CacheAnswer, CacheQuery
+
+
+class Answerer(Protocol):
+    """Who is asked: a backend, or what stands before one."""
+
+    def check_cache(self, queries: Sequence[CacheQuery]) -> list[CacheAnswer]:
+        """Answer all questions at once, in their order."""
+        ...
 
 
 class Lookup:
@@ -20,7 +28,7 @@ class Lookup:
         aliases: The earlier code that counts for later code.
     """
 
-    def __init__(self, backend: Backend, aliases: Aliases) -> None:
+    def __init__(self, backend: Answerer, aliases: Aliases) -> None:
         self._backend = backend
         self._aliases = aliases
         self._current_tasks = CurrentTasks(aliases)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from dataclasses import fields
 from typing import Any
 
 from taskgraph.engine.jobs import Job, Phase, WeighedArgument
@@ -47,7 +48,12 @@ from taskgraph.worker import now
 
 MAX_DELAY = 0.020  # seconds from a result to its commit
 _ANNOUNCE_AFTER = 0.200  # seconds after which a job that still runs is shown as running
+_ROWS = [each.name for each in fields(RecordBatch)]
 _REMEMBERED = 20_000  # values that are known to be in the store, not to be packed again
+
+
+#: How many rows of each kind there were.
+Mark = list[int]
 
 
 class Recorder:
@@ -230,6 +236,7 @@ class Recorder:
 
     def cancel(self, job: Job) -> None:
         """Write down a job as cancelled that will not end."""
+        self.add_task(job.task, job.task_hash)
         self._jobs[job.id] = self._unfinished(job, State.CANCELLED)
         self._open.pop(job.id, None)
         self._touch()
@@ -284,6 +291,43 @@ class Recorder:
         batch = self._batch
         batch.jobs = list(self._jobs.values())
         self._backend.record(batch)
+        self._begin_batch()
+
+    # For those who write on a thread of their own
+
+    def take(self) -> RecordBatch | None:
+        """Return all rows, to be written by who asks; None if there are none."""
+        self.announce_slow()
+        if self._oldest is None:
+            return None
+        batch = self._batch
+        batch.jobs = list(self._jobs.values())
+        self._begin_batch()
+        return batch
+
+    def put_back(self, batch: RecordBatch) -> None:
+        """Take rows back that could not be written."""
+        later = self._batch
+        self._batch = RecordBatch(
+            **{name: getattr(batch, name) + getattr(later, name) for name in _ROWS}
+        )
+        self._jobs = {**{each.id: each for each in batch.jobs}, **self._jobs}
+        self._touch()
+
+    def mark(self) -> Mark:
+        """Return where the rows end now."""
+        return [len(getattr(self._batch, name)) for name in _ROWS]
+
+    def roll_back(self, job: Job, mark: Mark | None) -> None:
+        """Take back all rows since a mark, and that of a job: adding them was interrupted."""
+        for name, length in zip(_ROWS, mark or (), strict=mark is not None):
+            del getattr(self._batch, name)[length:]
+        self._jobs.pop(job.id, None)
+        # What is added another time does no harm; what is missing does.
+        self._tasks.clear()
+        self._values.clear()
+
+    def _begin_batch(self) -> None:
         self._batch = RecordBatch()
         self._jobs = {}
         self._oldest = None

@@ -13,14 +13,20 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from taskgraph.assembly import Environment, open_database, places_of, project_of
+from taskgraph.assembly import (
+    Environment,
+    before_reading,
+    open_database,
+    places_of,
+    project_of,
+    take_lease,
+)
 from taskgraph.config import Settings, find_config_dir, load_settings, write_default_config
 from taskgraph.engine.eager import EagerCalls
-from taskgraph.engine.leasing import ExecutionLease
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import MAX_DELAY
 from taskgraph.errors import DatabaseError
@@ -48,8 +54,6 @@ class ProcessExecution:
     """
 
     def __init__(self, settings: Settings) -> None:
-        from taskgraph_backend.leases import this_process
-
         self.id = ExecutionId(uuid.uuid4().hex)
         self.settings = settings
         self.origins = Origins()
@@ -59,13 +63,12 @@ class ProcessExecution:
         self._project = project_of(settings)
         self._backend = open_database(settings)
         self._environment = Environment(settings.project_dir)
-        self._lease = ExecutionLease(self._backend, self.id, *this_process())
-        self._lease.take()
+        self._lease = take_lease(self._backend, self.id)
         size = settings.backend.max_value_size
         options = RunOptions(self.id, args=json.dumps(sys.argv), max_value_size=size)
         self.calls = EagerCalls(self._backend, options, self._notify)
         self.calls.begin()
-        self._pid = os.getpid()
+        self._is_ours = True
         self._ended = threading.Event()
         self._wakes = threading.Event()
         self._thread = threading.Thread(target=self._flush, name="taskgraph-flush", daemon=True)
@@ -78,20 +81,32 @@ class ProcessExecution:
     @property
     def is_open(self) -> bool:
         """Whether calls of this process may be added."""
-        return not self._ended.is_set() and self._pid == os.getpid()
+        return self._is_ours and not self._ended.is_set()
 
-    @contextmanager
-    def in_force(self) -> Iterator[None]:
+    def disown(self) -> None:
+        """Leave it to the process that this one was forked from."""
+        self._is_ours = False
+
+    def enter(self) -> None:
         """Have files and code known as the project's settings say, and code stand still."""
         if current_places() is not self._places:
             use_places(self._places)
         if current_project() is not self._project:
             use_project(self._project)
         freeze()
+
+    def leave(self) -> None:
+        """Let code move on again."""
+        thaw()
+
+    @contextmanager
+    def in_force(self) -> Iterator[None]:
+        """Enter, and leave at the end of this block."""
+        self.enter()
         try:
             yield
         finally:
-            thaw()
+            self.leave()
 
     def add_tags(self, job_id: JobId, tags: Mapping[str, Any]) -> None:
         """Add tags to a job that is recorded."""
@@ -99,7 +114,8 @@ class ProcessExecution:
 
     def commit_soon(self) -> None:
         """Have what was written down be committed within some milliseconds."""
-        self._wakes.set()
+        if not self._wakes.is_set():
+            self._wakes.set()
 
     def _flush(self) -> None:
         while not self._ended.is_set():
@@ -127,8 +143,10 @@ class ProcessExecution:
             self._backend.close()
 
 
-_executions: dict[tuple[int, Path], ProcessExecution] = {}
-_folders: dict[tuple[str | None, str, str | None], Path] = {}
+_executions: dict[Path, ProcessExecution] = {}
+_first: dict[str | None, ProcessExecution] = {}  # by what was asked for
+_paused: list[ProcessExecution] = []
+_abandoned: list[ProcessExecution] = []
 _lock = threading.Lock()
 
 
@@ -137,33 +155,30 @@ def current_execution(config_dir: str | Path | None = None) -> ProcessExecution:
 
     Args:
         config_dir: The folder of settings and database; by default the nearest ``.taskgraph``
-            upward, or a new one in the working directory.
+            upward of the working directory at the first call, or a new one there.
     """
-    asked = (
-        None if config_dir is None else str(config_dir),
-        os.getcwd(),
-        os.environ.get("TASKGRAPH_CONFIG"),
-    )
-    folder = _folders.get(asked)
-    if folder is not None:
-        found = _executions.get((os.getpid(), folder))
-        if found is not None and found.is_open:
-            return found
+    asked = None if config_dir is None else str(config_dir)
+    found = _first.get(asked)
+    if found is not None and found.is_open:
+        return found
     with _lock:
-        folder = _folders[asked] = find_config_dir(given=config_dir)
-        found = _executions.get((os.getpid(), folder))
+        folder = find_config_dir(given=config_dir)
+        found = _executions.get(folder)
         if found is None or not found.is_open:
             write_default_config(folder)
-            found = ProcessExecution(load_settings(folder))
-            _executions[os.getpid(), folder] = found
+            found = _executions[folder] = ProcessExecution(load_settings(folder))
             _close_at_exit()
+        _first[asked] = found
         return found
 
 
 def close_executions() -> None:
     """End the executions of this process: the next call that is recorded begins another one."""
-    for found in list(_executions.values()):
-        found.close()
+    with ExitStack() as stack:
+        for found in _executions.values():
+            stack.callback(found.close)
+        _executions.clear()
+        _first.clear()
 
 
 _closing_for: list[int] = []
@@ -181,10 +196,39 @@ def _close_at_exit() -> None:
         Finalize(None, close_executions, exitpriority=0)
 
 
+def _before_fork() -> None:
+    """Let no thread be in the middle of the database, which the other process would find locked."""
+    _paused.extend(found for found in _executions.values() if found.is_open)
+    for found in _paused:
+        found.calls.pause()
+
+
+def _after_fork_here() -> None:
+    while _paused:
+        _paused.pop().calls.go_on()
+
+
 def _after_fork() -> None:
-    """Let go of locks that another thread may have held when this process was made."""
-    global _lock  # noqa: PLW0603 - there is no other way to make it anew
+    """Begin anew in a process that was forked: connections and threads are those of the other."""
+    global _lock  # noqa: PLW0603 - another thread may have held it
     _lock = threading.Lock()
+    for found in _executions.values():
+        found.disown()
+    _abandoned.extend(_executions.values())  # whose connections nobody may close here
+    _executions.clear()
+    _first.clear()
+    _paused.clear()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_after_fork_here, after_in_child=_after_fork
+)
+
+
+def _commit() -> None:
+    for found in list(_executions.values()):
+        if found.is_open:
+            found.calls.flush()
+
+
+before_reading(_commit)

@@ -6,7 +6,7 @@ made within the call that runs, or because that call waits for it in its turn, r
 
 from __future__ import annotations
 
-import asyncio
+import sys
 import threading
 from concurrent.futures import Future
 
@@ -22,31 +22,34 @@ class Flight:
     Attributes:
         leader: The call.
         runner: Who runs it.
+        landed: Done when it has ended; made when somebody waits for that.
     """
+
+    __slots__ = ("_flights", "landed", "leader", "runner")
 
     def __init__(self, flights: Flights, leader: Job, runner: _Runner) -> None:
         self.leader = leader
         self.runner = runner
+        self.landed: Future[None] | None = None
         self._flights = flights
-        self._landed: Future[None] = Future()
 
     def wait(self) -> None:
         """Wait until it has ended."""
+        assert self.landed is not None
         try:
-            self._landed.result()
+            self.landed.result()
         finally:
             self._flights.wait_no_more()
 
     async def wait_async(self) -> None:
         """Wait until it has ended, and let others go on meanwhile."""
+        import asyncio
+
+        assert self.landed is not None
         try:
-            await asyncio.shield(asyncio.wrap_future(self._landed))
+            await asyncio.shield(asyncio.wrap_future(self.landed))
         finally:
             self._flights.wait_no_more()
-
-    def land(self) -> None:
-        """Let those that wait go on."""
-        self._landed.set_result(None)
 
 
 class Flights:
@@ -68,6 +71,7 @@ class Flights:
                 return made
             if _is_within(job, known.leader) or self._waits_for(known, runner):
                 return Flight(self, job, runner)
+            known.landed = known.landed or Future()
             self._waiting[runner] = known
             return known
 
@@ -77,7 +81,8 @@ class Flights:
         with self._lock:
             if self._flights.get(flight.leader.eval_hash) is flight:
                 del self._flights[flight.leader.eval_hash]
-        flight.land()
+        if flight.landed is not None:
+            flight.landed.set_result(None)
 
     def wait_no_more(self) -> None:
         """Take note that this thread, or task of an event loop, has stopped to wait."""
@@ -107,8 +112,9 @@ def _is_within(job: Job, other: Job) -> bool:
 
 
 def _this_runner() -> _Runner:
-    try:
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None and asyncio._get_running_loop() is not None:
         task = asyncio.current_task()
-    except RuntimeError:
-        task = None
-    return threading.get_ident() if task is None else id(task)
+        if task is not None:
+            return id(task)
+    return threading.get_ident()

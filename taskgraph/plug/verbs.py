@@ -29,7 +29,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from taskgraph.engine import cache
+from taskgraph.engine.asking import Asked
 from taskgraph.engine.jobs import Job, Phase
+from taskgraph.engine.telling import describe_miss
 from taskgraph.fingerprint.parts import Part
 from taskgraph.hashing import ArgsHash, CallHash, EvalHash, TaskHash, ValueHash
 from taskgraph.plug.execution import ProcessExecution, current_execution
@@ -108,6 +110,14 @@ class CallKey:
     def parts(self) -> tuple[Part, ...]:
         """All that counts of the code, piece by piece."""
         return self._job.task.parts
+
+    def ask(self) -> Asked:
+        """Return what would become of the call now; `taskgraph.explain` says it in words."""
+        with self._execution.in_force():
+            found = self._execution.calls.look_up(self._job)
+        if isinstance(found, cache.Miss):
+            self._job.miss = found.note
+        return Asked(describe_miss(self._job, ()), isinstance(found, cache.Hit))
 
     @contextmanager
     def running(self) -> Iterator[None]:

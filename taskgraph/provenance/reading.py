@@ -6,10 +6,12 @@ Each view is bounded: so many jobs, so many calls, whatever the size of the exec
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
+from taskgraph.errors import UnknownRecordError
 from taskgraph.provenance.lineage import job_of, tell_story, view_call
-from taskgraph.provenance.page import Block
+from taskgraph.provenance.page import Block, plain_text
 from taskgraph.provenance.render import (
     call_page,
     execution_page,
@@ -33,6 +35,7 @@ from taskgraph.provenance.views import (
     ExecutionView,
     JobDetail,
     JobView,
+    Story,
     TaskCount,
     TaskDetail,
     ValueDetail,
@@ -76,6 +79,39 @@ def look_at(reader: Reader, found: Any, limit: int | None = None) -> View | None
     }
     maker = makers.get(type(found).__name__)
     return None if maker is None else maker()
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """How a value came to be; shown as a page by ``print``.
+
+    Attributes:
+        value: The value, or the file.
+        story: The calls that led to it; without steps if it came from outside.
+        used_by: Calls that had it among their arguments, newest first.
+    """
+
+    value: ValueView
+    story: Story
+    used_by: tuple[JobView, ...]
+    _page: str
+
+    def __str__(self) -> str:
+        return self._page
+
+
+def lineage_of(reader: Reader, found: Any, text: str) -> Lineage:
+    """Return how what a reader found came to be; of a job or a call, how its result did.
+
+    Raises:
+        UnknownRecordError: It is no value and has none.
+    """
+    call = getattr(found, "call_node", None)
+    view = look_at(reader, getattr(found, "value", found) if call is None else call.value)
+    if not isinstance(view, ValueDetail):
+        raise UnknownRecordError(text)
+    page = plain_text(value_page(view))
+    return Lineage(view.value, view.story, view.used_by, page)
 
 
 def page_of(view: View) -> list[Block]:

@@ -175,7 +175,7 @@ class PlugInContract(ABC):
 
     def test_an_edited_input_file_runs_again(self, folder: Path) -> None:
         """Files count by what is in them."""
-        from taskgraph import File
+        from taskgraph.values.files import File
 
         (folder / "in.txt").write_text("abc")
         steps = [Step("length", (File("in.txt"),))]

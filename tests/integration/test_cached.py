@@ -1,0 +1,661 @@
+"""Functions that are called as ever and remembered: what holds besides the contract of plug-ins."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+
+import taskgraph
+from taskgraph import cached, task
+from taskgraph.assembly import open_reader
+from taskgraph.config import load_settings
+from taskgraph.errors import (
+    GeneratorCallError,
+    LazyResultError,
+    TaskOptionError,
+    UnhashableValueError,
+)
+from taskgraph.plug import CallRecord, Hit, Miss, key, lookup, record
+from taskgraph.plug.execution import close_executions, current_execution
+
+ran: list[Any] = []
+lock = threading.Lock()
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    (tmp_path / ".taskgraph").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TASKGRAPH_CONFIG", raising=False)
+    ran.clear()
+    yield tmp_path
+    close_executions()
+
+
+def counts(folder: Path) -> Counter[tuple[str, str]]:
+    found: Counter[tuple[str, str]] = Counter()
+    with closing(open_reader(load_settings(folder / ".taskgraph"))) as reader:
+        for each in reader.executions():
+            for name, states in reader.job_counts(each.execution.id).items():
+                for state, count in states.items():
+                    found[name.rpartition(".")[2], state] += count
+    return found
+
+
+def select(folder: Path, sql: str) -> list[tuple[Any, ...]]:
+    import sqlite3
+
+    taskgraph.lineage
+    with closing(open_reader(load_settings(folder / ".taskgraph"))):
+        pass  # what is waiting is written
+    with closing(sqlite3.connect(folder / ".taskgraph" / "taskgraph.db")) as connection:
+        return connection.execute(sql).fetchall()
+
+
+@cached
+def double(x: Any) -> Any:
+    ran.append(x)
+    return x * 2
+
+
+def test_it_is_called_as_ever_and_runs_once() -> None:
+    assert [double(4), double(x=4), double(4)] == [8, 8, 8]
+    assert ran == [4]
+    assert double.__name__ == "double"
+
+
+def test_results_are_new_objects_each_time() -> None:
+    first, second, third = double([1]), double([1]), double([1])
+
+    assert first == second == third == [1, 1]
+    assert second is not third
+    second.append(3)
+    assert double([1]) == [1, 1]
+
+
+def test_cached_may_be_used_without_an_at_sign() -> None:
+    def triple(x: int) -> int:
+        ran.append(x)
+        return x * 3
+
+    assert [cached(triple)(2), cached(triple)(2)] == [6, 6]
+    assert ran == [2]
+
+
+class Model:
+    def __init__(self, factor: int) -> None:
+        self.factor = factor
+
+    @cached
+    def fit(self, x: int) -> int:
+        ran.append(x)
+        return x * self.factor
+
+    @classmethod
+    @cached
+    def make(cls, factor: int) -> int:
+        ran.append(factor)
+        return cls(factor).factor
+
+    @staticmethod
+    @cached
+    def plain(x: int) -> int:
+        ran.append(x)
+        return x
+
+
+def test_methods_count_with_their_object() -> None:
+    assert [Model(2).fit(3), Model(2).fit(3), Model(3).fit(3)] == [6, 6, 9]
+    assert ran == [3, 3]
+    assert Model.fit.fullname.endswith("test_cached.Model.fit")
+
+
+def test_methods_of_classes_and_static_ones_are_kept_too() -> None:
+    assert [Model.make(2), Model.make(2), Model.plain(5), Model(1).plain(5)] == [2, 2, 5, 5]
+    assert ran == [2, 5]
+
+
+def test_generators_are_refused_with_advice() -> None:
+    def lines() -> Iterator[int]:
+        yield 1
+
+    with pytest.raises(GeneratorCallError, match=r"Return a list instead"):
+        cached(lines)
+
+
+def test_unknown_options_are_refused() -> None:
+    with pytest.raises(TaskOptionError, match="max_age"):
+        cached(max_agee=3)(lambda x: x)
+
+
+def test_an_argument_without_a_hash_is_refused_with_the_ways_out() -> None:
+    with pytest.raises(UnhashableValueError, match="config_args"):
+        double(threading.Lock())
+
+
+def test_arguments_may_be_left_out_of_the_key() -> None:
+    @cached(config_args=["where"])
+    def load(x: int, where: Any) -> int:
+        ran.append(x)
+        return x
+
+    assert [load(1, threading.Lock()), load(1, object())] == [1, 1]
+    assert ran == [1]
+
+
+def test_a_version_stands_in_for_the_code() -> None:
+    def make(version: str, more: int) -> Callable[[int], int]:
+        def add(x: int) -> int:
+            ran.append(x)
+            return x + more
+
+        return cached(version=version)(add)
+
+    assert [make("1", 1)(1), make("1", 2)(1), make("2", 2)(1)] == [2, 2, 3]
+    assert ran == [1, 1]
+
+
+# Calls within calls
+
+
+@cached
+def inner(x: int) -> int:
+    ran.append(f"inner {x}")
+    return x + 1
+
+
+@cached
+def outer(x: int) -> int:
+    ran.append(f"outer {x}")
+    return inner(x) + inner(x + 1)
+
+
+def test_calls_within_a_call_are_its_children(project: Path) -> None:
+    assert outer(1) == 5
+
+    names = select(
+        project,
+        "SELECT p.task_name, c.task_name, call_order FROM call_edge e"
+        " JOIN call_node p ON p.call_hash = e.parent_id"
+        " JOIN call_node c ON c.call_hash = e.child_id ORDER BY call_order",
+    )
+    assert [(a.rpartition(".")[2], b.rpartition(".")[2], n) for a, b, n in names] == [
+        ("outer", "inner", 0),
+        ("outer", "inner", 1),
+    ]
+    jobs = select(project, "SELECT count(*) FROM job WHERE parent_id IS NOT NULL")
+    assert jobs == [(2,)]
+
+
+def test_the_code_of_a_cached_function_counts_for_who_calls_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert outer(1) == 5
+
+    @cached
+    def inner(x: int) -> int:
+        return x + 10
+
+    monkeypatch.setitem(globals(), "inner", inner)
+
+    assert outer(1) == 23
+
+
+@task
+def step(x: int) -> int:
+    return x + 1
+
+
+@cached
+def runs_a_workflow(x: int) -> int:
+    ran.append(x)
+    return taskgraph.run(step(x))
+
+
+def test_the_code_of_tasks_counts_where_a_body_runs_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [runs_a_workflow(1), runs_a_workflow(1)] == [2, 2]
+    assert ran == [1]
+
+    @task(name="step")
+    def later(x: int) -> int:
+        return x + 5
+
+    monkeypatch.setitem(globals(), "step", later)
+
+    assert runs_a_workflow(1) == 6
+
+
+def test_a_cached_function_counts_with_its_code_in_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    @task
+    def whole(x: int) -> int:
+        return inner(x)
+
+    assert taskgraph.run(whole(1)) == 2
+
+    @cached
+    def other(x: int) -> int:
+        return x + 10
+
+    monkeypatch.setitem(globals(), "inner", other)
+
+    assert taskgraph.run(whole(1)) == 11
+
+
+def test_a_lazy_call_is_no_result() -> None:
+    @cached
+    def lazy(x: int) -> Any:
+        return step(x)
+
+    with pytest.raises(LazyResultError, match=r"taskgraph\.run"):
+        lazy(1)
+
+
+def test_a_function_that_calls_itself_alike_does_not_wait_for_itself() -> None:
+    @cached
+    def endless(x: int) -> int:
+        return endless(x)
+
+    with pytest.raises(RecursionError):
+        endless(1)
+
+
+def test_recursion_is_kept_level_by_level() -> None:
+    @cached
+    def factorial(n: int) -> int:
+        ran.append(n)
+        return n * factorial(n - 1) if n else 1
+
+    assert [factorial(5), factorial(6), factorial(5)] == [120, 720, 120]
+    assert ran == [5, 4, 3, 2, 1, 0, 6]
+
+
+# What is left behind
+
+
+def test_a_counter_that_a_body_changes_is_no_edit() -> None:
+    assert [double(1), double(1), double(2), double(1)] == [2, 2, 4, 2]
+    assert ran == [1, 2]
+
+
+def test_an_edit_of_a_variable_from_outside_counts() -> None:
+    double(1)
+    ran.append("from outside")
+
+    double(1)
+
+    assert ran == [1, "from outside", 1]
+
+
+def test_errors_are_raised_recorded_and_not_kept(project: Path) -> None:
+    @cached
+    def fail(x: int) -> int:
+        raise ValueError(f"not {x}")
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match="not 1"):
+            fail(1)
+
+    assert counts(project)["fail", "FAILED"] == 2
+
+
+def test_an_interrupted_call_is_recorded_as_cancelled(project: Path) -> None:
+    @cached
+    def interrupted(x: int) -> int:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(1)
+
+    assert counts(project)["interrupted", "CANCELLED"] == 1
+
+
+def test_what_is_too_large_is_returned_and_recorded_as_not_kept(project: Path) -> None:
+    (project / ".taskgraph" / "config.toml").write_text("[backend]\nmax_value_size = 1000\n")
+
+    @cached
+    def large(n: int) -> bytes:
+        ran.append(n)
+        return bytes(n)
+
+    assert [len(large(2000)), len(large(2000)), len(large(10)), len(large(10))] == [
+        *(2000, 2000, 10, 10)
+    ]
+    assert ran == [2000, 2000, 10]
+    assert select(project, "SELECT count(*) FROM value WHERE format = 'unstored'") == [(2,)]
+
+
+def test_items_of_a_result_are_known_again(project: Path) -> None:
+    @cached
+    def split(n: int) -> tuple[Any, Any]:
+        return numpy.arange(n), numpy.arange(n) * 0.5
+
+    @cached
+    def total(values: Any) -> float:
+        return float(values.sum())
+
+    for _ in range(2):
+        total(split(4)[1])
+
+    joined = select(
+        project,
+        "SELECT u.task_name, c.task_name, count(*) FROM argument_result r"
+        " JOIN call_node u ON u.call_hash = r.result_call_hash"
+        " JOIN argument a ON a.arg_hash = r.arg_hash"
+        " JOIN call_node c ON c.call_hash = a.call_hash GROUP BY 1, 2",
+    )
+    assert [(a.rpartition(".")[2], b.rpartition(".")[2], n) for a, b, n in joined] == [
+        ("split", "total", 1)
+    ]
+
+
+def test_values_that_python_shares_come_from_nowhere(project: Path) -> None:
+    double(True)
+    double(double(3))  # six is the same object everywhere
+
+    assert select(project, "SELECT count(*) FROM argument_result") == [(0,)]
+
+
+def test_explain_tells_of_a_call_before_it_is_made() -> None:
+    double(1)
+
+    assert "nothing changed" in str(taskgraph.explain(double.key(1)))
+    assert "x" in str(taskgraph.explain(double.key(2)))
+    assert "never called" in str(taskgraph.explain(double))
+
+
+# The verbs
+
+
+def test_a_key_says_what_it_was_made_of() -> None:
+    made = key(double, ([1, 2],))
+
+    assert made.eval_hash == double.key([1, 2]).eval_hash
+    assert list(made.arguments) == ["x"]
+    assert any(part.name.endswith("double") for part in made.parts)
+
+
+def test_what_is_recorded_is_found_and_tells_where_it_came_from(project: Path) -> None:
+    first, second = key(inner, (100_000,)), key(double, (100_001,))
+    assert isinstance(lookup(first), Miss)
+    made = record(first, 100_001, host="there", tags={"run": 7})
+    record(second, 200_002, upstream=[made])
+
+    found = lookup(key(double, (100_001,)))
+
+    assert isinstance(found, Hit)
+    assert isinstance(found.record, CallRecord)
+    assert found.value == 200_002
+    tags = select(project, "SELECT key, value FROM tag ORDER BY key")
+    assert tags == [("host", '"there"'), ("run", "7")]
+    assert select(project, "SELECT count(*) FROM argument_result") == [(1,)]
+
+
+def test_upstream_calls_are_found_inside_of_arguments(project: Path) -> None:
+    made = record(key(inner, (1,)), "a long text")
+    record(key(double, (["a long text", 2],)), 1, upstream=[made])
+
+    assert select(project, "SELECT count(*) FROM argument_result") == [(1,)]
+
+
+# Many at once
+
+
+def test_threads_that_make_one_call_run_it_once(project: Path) -> None:
+    started = threading.Barrier(10)
+
+    @cached(config_args=["gate"])
+    def slow(x: int, gate: Any) -> int:
+        ran.append(x)
+        time.sleep(0.05)
+        return x
+
+    def call(_: int) -> int:
+        started.wait()
+        return slow(1, started)
+
+    with ThreadPoolExecutor(10) as pool:
+        results = list(pool.map(call, range(10)))
+
+    assert results == [1] * 10
+    assert ran == [1]
+    assert counts(project) == Counter({("slow", "DONE"): 1, ("slow", "CACHED"): 9})
+
+
+def test_threads_share_a_result_that_cannot_be_kept(project: Path) -> None:
+    started = threading.Barrier(5)
+
+    @cached(config_args=["gate"])
+    def unstorable(x: int, gate: Any) -> Any:
+        ran.append(x)
+        time.sleep(0.05)
+        return threading.Lock()
+
+    def call(_: int) -> Any:
+        started.wait()
+        return unstorable(1, started)
+
+    with ThreadPoolExecutor(5) as pool:
+        results = set(pool.map(call, range(5)))
+
+    assert len(results) == 1
+    assert ran == [1]
+
+
+def test_calls_that_would_wait_for_each_other_go_on() -> None:
+    @cached(config_args=["gate"])
+    def one(x: int, gate: Any) -> int:
+        gate.append(1)
+        while len(gate) < 2:
+            time.sleep(0.001)
+        return other(x, gate) if len(gate) < 6 else 0
+
+    @cached(config_args=["gate"])
+    def other(x: int, gate: Any) -> int:
+        gate.append(2)
+        while len(gate) < 2:
+            time.sleep(0.001)
+        return one(x, gate) if len(gate) < 6 else 0
+
+    gate: list[int] = []
+    with ThreadPoolExecutor(2) as pool:
+        results = [pool.submit(each, 1, gate) for each in (one, other)]
+        assert [each.result(timeout=30) for each in results] == [0, 0]
+
+
+def test_thirty_threads_get_what_they_ask_for(project: Path) -> None:
+    def call(number: int) -> list[int]:
+        return [double(100 + (number + step) % 40) for step in range(40)]
+
+    with ThreadPoolExecutor(30) as pool:
+        results = list(pool.map(call, range(30)))
+
+    for number, found in enumerate(results):
+        assert found == [2 * (100 + (number + step) % 40) for step in range(40)]
+    assert sorted(ran) == list(range(100, 140))
+    assert counts(project) == Counter({("double", "DONE"): 40, ("double", "CACHED"): 1160})
+
+
+SCRIPT = """
+import os, sys
+from concurrent.futures import ThreadPoolExecutor
+from taskgraph import cached
+
+@cached
+def square(x):
+    return [x * x, "of", x]
+
+def call(number):
+    return [square((number * 7 + step) % 50) for step in range(50)]
+
+if __name__ == "__main__":
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(call, range(int(sys.argv[1]), int(sys.argv[1]) + 4)):
+            assert sorted(found) == [[x * x, "of", x] for x in range(50)], found
+    print("right")
+"""
+
+
+def test_eight_processes_lose_no_record(project: Path) -> None:
+    (project / "many.py").write_text(SCRIPT)
+    started = [
+        subprocess.Popen(
+            [sys.executable, "many.py", str(number)], stdout=subprocess.PIPE, text=True
+        )
+        for number in range(8)
+    ]
+
+    assert [each.communicate(timeout=120)[0] for each in started] == ["right\n"] * 8
+
+    found = counts(project)
+    assert found["square", "DONE"] + found["square", "CACHED"] == 8 * 4 * 50
+    assert found["square", "DONE"] >= 50
+    states = select(project, "SELECT DISTINCT state_type FROM execution")
+    assert states == [("COMPLETED",)]
+    assert select(project, "SELECT count(*) FROM evaluation") == [(50,)]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_of_a_process_pool_record_their_calls(project: Path, method: str) -> None:
+    (project / "pooled.py").write_text(
+        textwrap.dedent(f"""
+        import multiprocessing
+        from taskgraph import cached
+
+        @cached
+        def square(x):
+            return x * x
+
+        if __name__ == "__main__":
+            square(100)
+            with multiprocessing.get_context({method!r}).Pool(2) as pool:
+                print(pool.map(square, range(10)))
+                pool.close()
+                pool.join()
+        """)
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "pooled.py"], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == f"{[x * x for x in range(10)]}\n"
+    assert counts(project)["square", "DONE"] == 11
+    assert select(project, "SELECT DISTINCT state_type FROM execution") == [("COMPLETED",)]
+
+
+def test_what_was_returned_survives_kill_9(project: Path) -> None:
+    (project / "killed.py").write_text(
+        textwrap.dedent("""
+        import os, signal
+        from taskgraph import cached
+
+        @cached
+        def square(x):
+            return x * x
+
+        for number in range(20):
+            square(number)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """)
+    )
+
+    done = subprocess.run([sys.executable, "killed.py"], check=False)
+
+    assert done.returncode == -signal.SIGKILL
+    assert counts(project)["square", "DONE"] == 20
+    assert select(project, "SELECT state_type FROM execution") == [("CRASHED",)]
+
+
+def test_a_cached_function_travels_by_its_name() -> None:
+    again = pickle.loads(pickle.dumps(double))
+
+    assert again is double
+
+
+def test_a_new_execution_begins_after_the_last_one_was_ended(project: Path) -> None:
+    double(1)
+    first = current_execution().id
+    close_executions()
+
+    assert double(1) == 2
+    assert ran == [1]
+    assert current_execution().id != first
+
+
+# async
+
+
+def test_an_async_function_is_awaited_as_ever(project: Path) -> None:
+    @cached
+    async def fetch(x: int) -> int:
+        ran.append(x)
+        await asyncio.sleep(0.01)
+        return x * 2
+
+    async def main() -> list[int]:
+        return [*await asyncio.gather(*(fetch(1) for _ in range(5))), await fetch(1)]
+
+    assert asyncio.run(main()) == [2] * 6
+    assert ran == [1]
+    assert counts(project) == Counter({("fetch", "DONE"): 1, ("fetch", "CACHED"): 5})
+
+
+def test_a_cancelled_call_is_recorded_and_made_again(project: Path) -> None:
+    @cached
+    async def fetch(x: int) -> int:
+        ran.append(x)
+        await asyncio.sleep(0 if len(ran) > 1 else 3600)
+        return x
+
+    async def main() -> int:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(fetch(1), 0.05)
+        return await fetch(1)
+
+    assert asyncio.run(main()) == 1
+    assert ran == [1, 1]
+    assert counts(project) == Counter({("fetch", "CANCELLED"): 1, ("fetch", "DONE"): 1})
+
+
+def test_calls_within_an_async_call_are_its_children(project: Path) -> None:
+    @cached
+    async def leaf(x: int) -> int:
+        await asyncio.sleep(0)
+        return x
+
+    @cached
+    async def root(x: int) -> int:
+        return sum(await asyncio.gather(*(leaf(x + step) for step in range(3))))
+
+    assert asyncio.run(root(1)) == 6  # type: ignore[arg-type]  # a coroutine, as its function says
+
+    edges = select(project, "SELECT count(*), count(DISTINCT parent_id) FROM call_edge")
+    assert edges == [(3, 1)]
+
+
+def test_a_config_dir_of_its_own_holds_the_calls(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+
+    @cached(config_dir=elsewhere)
+    def square(x: int) -> int:
+        return x * x
+
+    assert [square(3), square(3)] == [9, 9]
+    assert (elsewhere / "taskgraph.db").exists()
+    assert not os.path.exists(".taskgraph/taskgraph.db")
