@@ -165,13 +165,16 @@ class Project:
     def __init__(self, pytester: pytest.Pytester) -> None:
         self.pytester = pytester
         self.path = pytester.path
+        self.plugins = [PLUGIN]
 
     def write(self, **sources: str) -> None:
         for name, text in sources.items():
             (self.path / f"{name}.py").write_text(text)
 
     def session(self, *args: str) -> pytest.RunResult:
-        return self.pytester.runpytest_subprocess(*args)
+        # Not `pytester.plugins`: pytest 8 takes the first of them only.
+        plugins = [f"-p{each}" for each in self.plugins]
+        return self.pytester.runpytest_subprocess(*plugins, *args)
 
     def explained(self, *args: str) -> dict[str, str]:
         """Run a session; return what it says of each fixture, with one space between words."""
@@ -208,7 +211,6 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
         monkeypatch.setenv(name, value)
     for name in OTHERS:
         monkeypatch.delenv(name, raising=False)
-    pytester.plugins = [PLUGIN]
     made = Project(pytester)
     made.write(ran=RAN)
     return made
@@ -832,7 +834,7 @@ def test_failing(good): assert good == 2
     )
     outputs = []
     for plugins in ([PLUGIN], []):
-        project.pytester.plugins = list(plugins)
+        project.plugins = list(plugins)
         lines = project.session("-rA", "--setup-show").outlines
         outputs.append([re.sub(r"in \d+\.\d+s", "", line) for line in lines])
 
@@ -844,7 +846,7 @@ def test_failing(good): assert good == 2
 
 def test_several_processes_share_what_is_kept(example: Project) -> None:
     need("xdist")
-    example.pytester.plugins += ["xdist.plugin"]
+    example.plugins += ["xdist.plugin"]
     edit(example.path / "helpers.py", "return 2", "return 3")
 
     first = example.session("-n", "2", "--dist", "each", "--tx", "2*popen")
@@ -891,11 +893,11 @@ async def test_total(total):
 def test_async_fixtures_are_kept_too(project: Project, tool: str) -> None:
     if tool == "pytest_asyncio":  # not among the test dependencies: it warns in each session
         pytest.importorskip(tool)
-        project.pytester.plugins += ["pytest_asyncio.plugin"]
+        project.plugins += ["pytest_asyncio.plugin"]
         names = {"fixture": "pytest_asyncio.fixture", "mark": "pytest.mark.asyncio"}
     else:
         need(tool)
-        project.pytester.plugins += ["anyio.pytest_plugin"]
+        project.plugins += ["anyio.pytest_plugin"]
         names = {"fixture": "pytest.fixture", "mark": "pytest.mark.anyio"}
     project.write(test_async=ASYNC.format(imports=f"import {tool}", **names))
 
@@ -906,7 +908,7 @@ def test_async_fixtures_are_kept_too(project: Project, tool: str) -> None:
 
 
 def test_without_the_plug_in_fixtures_are_kept_as_cached_functions_are(example: Project) -> None:
-    example.pytester.plugins = []
+    example.plugins = []
 
     example.session().assert_outcomes(passed=3)
 
