@@ -112,7 +112,12 @@ class ClientCalls:
             table.take_off(made)
             order = self._order_for(made, is_decided=decision is not None)
             sent = (order, _sent(func, task), *call, made.unweighed)
-            future = self._client.submit(run_order, *sent, key=made.key, **options)
+            try:
+                future = self._client.submit(run_order, *sent, key=made.key, **options)
+            except BaseException:  # something in it cannot travel, or the client is closed
+                execution.calls.cancel(made.job)
+                table.land(made)
+                raise
             made.belong_to(future)
         return future
 
