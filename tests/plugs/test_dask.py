@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -19,18 +21,18 @@ if not os.environ.get("CI"):
     # On CI a missing package is an error: these tests are never skipped in silence there.
     pytest.importorskip("distributed")
 
-from distributed import Client, Event, Future, LocalCluster, fire_and_forget, wait
+from distributed import Client, Event, Future, LocalCluster, fire_and_forget
 
 from taskgraph import File
-from taskgraph.assembly import open_reader
-from taskgraph.config import load_settings
 from taskgraph.errors import UnhashableValueError, WorkerCodeError, WorkerProjectError
 from taskgraph.plug.dask import cached_map, cached_submit, with_options
+from taskgraph.plug.dask.calls import calls_of
 from taskgraph.plug.execution import close_executions
 from taskgraph.plug.memo import cached
 from taskgraph.testing.plug_in import MODULE, PlugInContract, Result, Step, edit
 
 SECONDS = 30
+ROOTS = [Path(__file__).resolve().parents[2], Path(__file__).resolve().parents[2] / "backend"]
 
 
 @contextmanager
@@ -239,9 +241,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-Begin = Callable[[], "contextmanager[Session]"]
-
-
 @pytest.fixture
 def begin(in_threads: LocalCluster, project: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Begin a session with a new client, in threads of this process."""
@@ -360,7 +359,7 @@ def test_options_of_dask_do_not_clash_with_arguments(here: Session) -> None:
     future = cached_submit(chosen, here.steps.total, [1], workers=5)
 
     assert future.result(SECONDS) == 6
-    assert list(here.client.who_has([future]).values()) == [(address,)]
+    assert [list(each) for each in here.client.who_has([future]).values()] == [[address]]
 
 
 def test_an_option_that_would_change_what_is_remembered_is_refused(here: Session) -> None:
@@ -369,14 +368,14 @@ def test_an_option_that_would_change_what_is_remembered_is_refused(here: Session
 
 
 def test_a_future_where_dask_does_not_look_is_refused(here: Session) -> None:
-    with pytest.raises(UnhashableValueError, match="args.x"):
+    with pytest.raises(UnhashableValueError, match=r"args\.x"):
         here.submit("scale", {1: slice(here.client.submit(int, "1"))})
 
 
 def test_a_lazy_collection_is_refused(here: Session) -> None:
     import dask
 
-    with pytest.raises(TypeError, match="client.compute"):
+    with pytest.raises(TypeError, match=r"client\.compute"):
         here.submit("scale", dask.delayed(int)("1"))
 
 
@@ -469,22 +468,197 @@ def test_what_is_fired_and_forgotten_is_recorded(here: Session) -> None:
     del future
     here.event("forgotten").set()
 
-    wait_until(lambda: here.submit("held", 1, "forgotten").done())
-    assert here.ran() == ["held"]
+    done = Counter({("held", "DONE"): 1})
+    wait_until(lambda: TestThreads().states(here.folder) == done)
 
 
-def test_code_that_changes_while_inputs_are_awaited_is_recorded_as_it_ran(begin: Any) -> None:
+def test_a_worker_is_not_held_by_a_client_that_is_gone(here: Session, begin: Any) -> None:
+    with begin() as other:
+        # One that hears nothing any more, as if its process stood still.
+        calls_of(other.client)._hear = lambda event: None  # type: ignore[method-assign]
+        stuck = [other.submit("scale", x) for x in range(4)]
+        began: list[str] = []
+        wait_until(lambda: began.extend(other.ran()) or len(began) == 2)
+        assert {each.status for each in stuck} == {"pending"}
+
+    assert here.client.submit(int, "1").result(SECONDS) == 1
+
+
+def test_a_worker_that_was_taken_over_by_another_project_says_so(
+    there: Session, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assert there.submit("scale", 1).result(SECONDS) == 2
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    with Client(there.client.cluster) as other:
+        foreign = cached(config_dir=elsewhere / ".taskgraph")(there.steps.total)
+        assert cached_submit(other, foreign, [3]).result(SECONDS) == 3
+
+    with pytest.raises(WorkerProjectError, match="another project"):
+        there.submit("scale", 2).result(SECONDS)
+
+
+def test_recorded_results_are_given_where_no_worker_is_there_yet(
+    begin: Any, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with begin() as first:
-        held = first.submit("held", 1, "change")
-        after = first.submit("scale", held)
-        first.steps.factor = lambda: 100
-        first.event("change").set()
-        ran_with = after.result(SECONDS)
+        first.submit("scale", 1).result(SECONDS)
 
-    with begin() as second:
-        future = second.submit("scale", 2)
+    with (
+        cluster_of(processes=False, n_workers=0) as empty,
+        session(empty, project, monkeypatch) as (client, steps),
+    ):
+        future = cached_submit(client, steps.scale, 1)
+        empty.scale(1)
+        assert future.result(SECONDS) == 2
 
-        assert (future.result(SECONDS), ran_with) in {(4, 4), (4, 200)}
+
+# Workers in processes of their own
+
+
+@pytest.fixture
+def there(
+    in_processes: LocalCluster, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Session]:
+    """A session on workers in processes of their own."""
+    with session(in_processes, project, monkeypatch) as (client, module):
+        client.run(begin_session, str(project))
+        yield Session(client, module, project)
+
+
+def loaded_anew(there: Session) -> Any:
+    """Return the module of steps as it is on disk; the workers have what they imported."""
+    import importlib
+
+    forget_modules()
+    importlib.invalidate_caches()
+    there.steps = importlib.import_module(MODULE)
+    return there.steps
+
+
+def test_a_worker_with_other_code_is_an_error_until_it_is_restarted(there: Session) -> None:
+    assert there.submit("scale", 21).result(SECONDS) == 42
+    warm = there.client.submit(there.steps.scale, 1, workers=list(there.client.nthreads()))
+    warm.result(SECONDS)
+    there.client.run(__import__, "steps")
+    edit(there.folder / "helpers.py", "return 2", "return 333")
+    loaded_anew(there)
+    there.ran()
+
+    with pytest.raises(WorkerCodeError, match=r"steps.scale .*helpers\.factor.*restart"):
+        there.submit("scale", 21).result(SECONDS)
+    assert there.ran() == []
+
+    there.client.run(begin_session, str(there.folder))
+    assert there.submit("scale", 21).result(SECONDS) == 21 * 333
+
+
+def test_a_function_that_is_sent_by_content_is_checked_by_what_it_imports(there: Session) -> None:
+    path = there.folder / "script.py"
+    path.write_text("from helpers import factor\ndef script(x):\n    return x + factor()\n")
+    made: dict[str, Any] = {"__name__": "__main__", "__file__": str(path)}
+    exec(compile(path.read_text(), path, "exec"), made)
+    assert cached_submit(there.client, made["script"], 1).result(SECONDS) == 3
+    there.client.run(__import__, "helpers")
+    edit(there.folder / "helpers.py", "return 2", "return 333")
+    made["factor"] = loaded_anew(there).factor
+
+    with pytest.raises(WorkerCodeError, match=r"helpers\.factor"):
+        cached_submit(there.client, made["script"], 1).result(SECONDS)
+
+
+@pytest.mark.parametrize("how", ["cached", "closure", "lambda", "method"])
+def test_functions_of_all_kinds_pass_the_check(there: Session, how: str) -> None:
+    with open(there.folder / "steps.py", "a") as file:
+        file.write(
+            "from taskgraph.plug.memo import cached\n"
+            "kept = cached(scale)\n"
+            "@cached\n"
+            "def twice(x):\n    return scale(x) + scale(x)\n"
+            "def closure(y):\n    def add(x):\n        return scale(x) + y\n    return add\n"
+            "triple = lambda x: scale(x) * 3\n"
+            "class Kept:\n    @staticmethod\n    def method(x):\n        return scale(x) + 1\n"
+        )
+    there.client.run(begin_session, str(there.folder))
+    steps = loaded_anew(there)
+    func, expected = {
+        "cached": (steps.twice, 8),
+        "closure": (steps.closure(5), 9),
+        "lambda": (steps.triple, 12),
+        "method": (steps.Kept.method, 5),
+    }[how]
+
+    results = [cached_submit(there.client, func, 2).result(SECONDS) for _ in range(2)]
+
+    assert results == [expected] * 2
+    assert len(set(there.ran())) == 1
+
+
+def test_code_that_changes_while_inputs_are_awaited_is_recorded_as_it_ran(there: Session) -> None:
+    held = there.submit("held", 1, "change")
+    after = there.submit("scale", held)
+    factor, there.steps.factor = there.steps.factor, lambda: 100
+    there.event("change").set()
+    assert after.result(SECONDS) == 4
+
+    there.steps.factor = factor
+    assert there.submit("scale", 2).done()
+
+
+def test_files_inside_of_the_project_travel(there: Session) -> None:
+    (there.folder / "in.txt").write_text("abc")
+    code = "def copy(source, name):\n    from taskgraph import File\n    file = File(name)\n"
+    code += "    file.write(source.read() + '!')\n    return file\n"
+    with open(there.folder / "steps.py", "a") as file:
+        file.write(code)
+    there.client.run(begin_session, str(there.folder))
+    loaded_anew(there)
+
+    first = there.submit("copy", File("in.txt"), "one.txt")
+    second = there.submit("copy", first, "two.txt")
+
+    assert second.result(SECONDS).read() == "abc!!"
+    said = subprocess.run(
+        [sys.executable, "-m", "taskgraph", "log", "two.txt"],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, ROOTS))},
+    )
+    assert "steps.copy" in said.stdout and "one.txt" in said.stdout
+
+
+def test_the_worker_is_named_with_its_times(there: Session) -> None:
+    there.submit("scale", 1).result(SECONDS)
+    close_executions()
+
+    database = sqlite3.connect(there.folder / ".taskgraph" / "taskgraph.db")
+    with closing(database):
+        ((value,),) = database.execute("SELECT value FROM tag WHERE key = 'host'").fetchall()
+
+    assert json.loads(value) in there.client.nthreads()
+
+
+def test_another_process_finds_what_this_one_recorded(there: Session) -> None:
+    there.submit("scale", 21).result(SECONDS)
+    program = f"""
+        from distributed import Client
+        from taskgraph.plug.dask import cached_submit
+        import steps
+        with Client({there.client.scheduler.address!r}) as client:
+            future = cached_submit(client, steps.scale, 21)
+            print(future.done(), future.result())
+    """
+
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [there.folder, *ROOTS]))},
+    )
+
+    assert done.stdout == "True 42\n", done.stderr
+    assert there.submit("scale", 22).result(SECONDS) == 44
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
