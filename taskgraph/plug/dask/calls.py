@@ -23,7 +23,6 @@ from taskgraph.plug.dask.worker import Order, Surroundings, run_order, texts_of
 from taskgraph.plug.execution import ProcessExecution, current_execution
 from taskgraph.plug.functions import task_of
 from taskgraph.plug.memo import Cached
-from taskgraph.plug.verbs import used
 from taskgraph.tasks.eager import EagerTask
 from taskgraph.values import codec
 from taskgraph.values.places import current_places
@@ -104,9 +103,8 @@ class ClientCalls:
                 return future
             decision = None if made.is_waiting else execution.calls.look_up(made.job)
             if isinstance(decision, Hit):
-                made.record = used(execution, made.job, decision)
                 table.know(made)
-                return made, decision.value
+                return made, made.use(decision)
             if decision is not None:
                 execution.calls.start(made.job, decision)
             table.take_off(made)
@@ -185,9 +183,9 @@ class ClientCalls:
         if not isinstance(decision, Hit):
             calls.start(made.job, decision)
             return Answer("run")
-        made.record = used(made.execution, made.job, decision)
+        value = made.use(decision)
         self._table.land(made)
-        return Answer("value", codec.dumps(decision.value))
+        return Answer("value", codec.dumps(value))
 
 
 def _itself(value: Any) -> Any:

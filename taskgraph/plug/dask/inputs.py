@@ -46,11 +46,12 @@ class Remote:
         self.value_hash: ValueHash | None = None
         self.record: CallRecord | None = None
 
-    def know(self, record: CallRecord | None) -> None:
-        """Take note of the call that gave it, if that is known by now."""
+    def know(self, record: CallRecord | None, shown: str) -> None:
+        """Take note of the call that gave it, and what it looks like, if that is known by now."""
         if record is not None:
             self.record = record
             self.value_hash = record.value_hash
+            self.name = shown
 
 
 class _RemoteKind(ValueKind):

@@ -9,6 +9,7 @@ from typing import Any
 
 from distributed import Future
 
+from taskgraph.engine.cache import Hit
 from taskgraph.engine.jobs import Job, Phase
 from taskgraph.hashing import EvalHash, ValueHash
 from taskgraph.plug.dask.inputs import (
@@ -20,9 +21,10 @@ from taskgraph.plug.dask.inputs import (
 )
 from taskgraph.plug.dask.talk import Told
 from taskgraph.plug.execution import ProcessExecution
-from taskgraph.plug.verbs import CallRecord, finished, weighed
+from taskgraph.plug.verbs import CallRecord, finished, used, weighed
 from taskgraph.ports import Returned
 from taskgraph.tasks.eager import EagerTask
+from taskgraph.values.preview import preview
 
 Given = tuple[tuple[Any, ...], Mapping[str, Any]]
 
@@ -40,6 +42,7 @@ class Submitted:
         key: That of the future.
         unweighed: The futures among the arguments of which nothing is known here.
         record: The call as it was recorded, once it returned.
+        shown: What it returned looks like.
         followers: The jobs of equal calls that were given the same future.
         flights: The keys of the cache under which it is under way.
         is_landed: Whether what came of it is recorded.
@@ -55,6 +58,7 @@ class Submitted:
         self.execution = execution
         self.unweighed: list[Future[Any]] = []
         self.record: CallRecord | None = None
+        self.shown = ""
         self.followers: list[Job] = []
         self.flights: list[EvalHash] = []
         self.is_landed = False
@@ -84,7 +88,7 @@ class Submitted:
             self._unknown.append(made)
         else:
             self._sources.append((made, source))
-            made.know(source.record)
+            made.know(source.record, source.shown)
 
     @property
     def eval_hash(self) -> EvalHash:
@@ -114,6 +118,11 @@ class Submitted:
             other.job.arguments = []
         self.followers.append(other.job)
 
+    def use(self, hit: Hit) -> Any:
+        """Write down that a recorded result is used; returns it."""
+        self.record, self.shown = used(self.execution, self.job, hit), preview(hit.value)
+        return hit.value
+
     def weigh_inputs(self, hashes: Sequence[str]) -> None:
         """Weigh it anew with the values that are there now.
 
@@ -123,7 +132,7 @@ class Submitted:
         for each, value_hash in zip(self._unknown, hashes, strict=True):
             each.value_hash = ValueHash(value_hash)
         for each, source in self._sources:
-            each.know(source.record)
+            each.know(source.record, source.shown)
         weigh_again(self.job)
         name_sources(self.job)
         # What came of an input is not recorded where its execution ended meanwhile.
@@ -159,5 +168,6 @@ class Submitted:
             outcome = replace(outcome, value=Remote(told.preview, type_name=told.type_name))
         record = finished(self.execution, self.job, outcome)
         if isinstance(outcome, Returned):
-            self.record = record
+            first = outcome.packed.values[0].preview if outcome.packed else told.preview
+            self.record, self.shown = record, first
         self.execution.add_tags(self.job.id, {"host": worker})
