@@ -109,7 +109,9 @@ class ClientCalls:
                 execution.calls.start(made.job, decision)
             table.take_off(made)
             order = self._order_for(made, is_decided=decision is not None)
-            sent = (order, _sent(func, task), *call, made.unweighed)
+            args, kwargs = call
+            # A tuple that begins with a function was a task in earlier versions of Dask.
+            sent = (order, _sent(func, task), list(args), kwargs, made.unweighed)
             try:
                 future = self._client.submit(run_order, *sent, key=made.key, **options)
             except BaseException:  # something in it cannot travel, or the client is closed
