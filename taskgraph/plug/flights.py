@@ -12,6 +12,7 @@ from concurrent.futures import Future
 
 from taskgraph.engine.jobs import Job
 from taskgraph.hashing import EvalHash
+from taskgraph.tasks.options import CacheScope
 
 _Runner = int  # a thread, or a task of an event loop
 
@@ -69,7 +70,8 @@ class Flights:
             if known is None:
                 made = self._flights[job.eval_hash] = Flight(self, job, runner)
                 return made
-            if _is_within(job, known.leader) or self._waits_for(known, runner):
+            would_hang = _is_within(job, known.leader) or self._waits_for(known, runner)
+            if would_hang or not _is_shared(job):
                 return Flight(self, job, runner)
             known.landed = known.landed or Future()
             self._waiting[runner] = known
@@ -102,6 +104,11 @@ class Flights:
                 return False
             other = next_flight.runner
         return False
+
+
+def _is_shared(job: Job) -> bool:
+    """Tell whether a call may have the result of another one at all."""
+    return job.options.get("cache_scope", CacheScope.BACKEND) is CacheScope.BACKEND
 
 
 def _is_within(job: Job, other: Job) -> bool:
