@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 
 from taskgraph.engine import cache
 from taskgraph.engine.asking import Asked
-from taskgraph.engine.jobs import Job
+from taskgraph.engine.jobs import Job, Phase
 from taskgraph.engine.telling import describe_miss
 from taskgraph.fingerprint.parts import Part
 from taskgraph.hashing import ArgsHash, CallHash, EvalHash, TaskHash, ValueHash
@@ -121,9 +121,18 @@ class CallKey:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Have calls that are made in this block, in this thread, be calls within this one."""
-        with within(self._job):
-            yield
+        """Take note that it runs; calls that are made in this block, in this thread, are within."""
+        calls = self._execution.calls
+        if self._job.phase is not Phase.RUNNING:
+            calls.start(self._job, None)
+        try:
+            with within(self._job):
+                yield
+        except Exception:
+            raise  # to be recorded
+        except BaseException:  # a Ctrl-C: the body did not end
+            calls.cancel(self._job)
+            raise
 
 
 @contextmanager
@@ -230,7 +239,8 @@ def record(
     """
     execution, job = call._execution, call._job
     _add_upstream(job, tuple(upstream))
-    execution.calls.start(job, None)
+    if job.phase is not Phase.RUNNING:
+        execution.calls.start(job, None)
     with execution.in_force():
         outcome = _outcome(execution, job, result, error, _micros(started), _micros(ended))
     made = finished(execution, job, outcome)
