@@ -70,7 +70,7 @@ class Recorder:
     def show_value(self, value: Any) -> None:
         """Show the value at the end of the cell, as ever."""
         hook: Any = self._shell.displayhook
-        if value is not None and not hook.quiet() and not hasattr(value, "_ipython_display_"):
+        if not hasattr(value, "_ipython_display_"):
             self.shown.append(("data", *hook.compute_format_data(value)))
         with redirect_stdout(self._stdout):  # where a terminal shows it
             sys.displayhook(value)

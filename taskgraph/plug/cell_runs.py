@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from IPython.core.displayhook import DisplayHook
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -23,6 +24,7 @@ _AWAITS = (
     "with @taskgraph.cached, and await that in a plain cell."
 )
 _STAR = "%%cached cannot know what `import *` binds. Put it into a cell of its own."
+_ALONE = "put it, and what it needs, into a cell of its own"
 _MAGIC = "%%cached must be the last magic of a cell: put {!r} above it."
 
 
@@ -45,6 +47,7 @@ class CellRun:
         cell: Its names.
         names: The user's.
         shell: Where it runs.
+        is_shown: Whether the value at its end is shown: no semicolon is behind it.
 
     Args:
         shell: Where it runs.
@@ -60,7 +63,8 @@ class CellRun:
             raise UsageError(_MAGIC.format(source.split(maxsplit=1)[0]))
         # The first line is that of the magic: lines in tracebacks are those of the cell.
         text = "\n" + shell.transform_cell(source)
-        number = len(shell.user_ns["In"]) - 1  # what stands before the cell
+        history = shell.history_manager
+        number = len(history.input_hist_parsed) - 1 if history else 0  # what stands before the cell
         self._filename: Any = shell.compile.cache(text, number)
         self._flags: int = shell.compile.flags
         tree = ast.parse(text, self._filename)
@@ -72,6 +76,7 @@ class CellRun:
         self.cell = Cell(tree)
         self.names: dict[str, Any] = shell.user_ns
         self.shell = shell
+        self.is_shown = not DisplayHook.semicolon_at_end_of_expression(source)
         self._body = tree.body
 
     def define(self) -> str:
@@ -79,8 +84,9 @@ class CellRun:
         for each in self.cell.definitions:
             try:
                 exec(self._compile(ast.Module([each], [])), self.names)
-            except Exception as error:  # it needs what the cell does before; the run will tell
-                return f"`{ast.unparse(each).splitlines()[0]}` fails by itself: {error}"
+            except Exception as error:  # it may need what the cell does before
+                text = ast.unparse(each).partition("\n")[0]
+                return f"`{text}` fails before the cell has run ({error}): {_ALONE}"
         return ""
 
     def run(self, recorder: Recorder) -> Bound:
@@ -133,7 +139,9 @@ class CellRun:
             *body, last = body
         exec(self._compile(ast.Module(body, [])), self.names)
         if isinstance(last, ast.Expr):
-            recorder.show_value(eval(self._compile(ast.Expression(last.value)), self.names))
+            value = eval(self._compile(ast.Expression(last.value)), self.names)
+            if self.is_shown and value is not None:
+                recorder.show_value(value)
 
     def _compile(self, tree: ast.Module | ast.Expression, flags: int = 0) -> Any:
         mode = "eval" if isinstance(tree, ast.Expression) else "exec"

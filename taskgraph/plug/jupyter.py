@@ -66,21 +66,24 @@ def magic_cached(line: str, source: str) -> None:
     given = parse_argstring(magic_cached, line)
     shell = InteractiveShell.instance()
     run = CellRun(shell, source)
-    failed = run.define()
+    undefined = run.define()
+    if undefined:
+        _run_unrecorded(run, undefined)
+        return
     try:
-        call = _key_of(run, given, is_shown=not shell.displayhook.quiet())
+        call = _key_of(run, given)
     except UnhashableValueError as error:
         _run_unrecorded(run, unhashable(error))
         return
     settings = current_execution().settings
-    found = None if given.no_cache or failed else lookup(call)
+    found = None if given.no_cache else lookup(call)
     if isinstance(found, Hit):
         values = dict(found.value)
         show_again(shell, values.pop(_SHOWN, ()))
         bind(run.names, Bound(values, values.pop(_DELETED, [])))
         display(hit_state(settings, found.record.job_id, values))
         return
-    why = failed or ("--no-cache" if given.no_cache else why_it_runs(settings, call))
+    why = "--no-cache" if given.no_cache else why_it_runs(settings, call)
     _run_and_record(run, call, given.outputs, why)
 
 
@@ -114,7 +117,7 @@ def _run_and_record(run: CellRun, call: CallKey, outputs: list[str] | None, why:
     display(run_state(why, (ended - started).total_seconds(), kept, notes))
 
 
-def _key_of(run: CellRun, given: Any, *, is_shown: bool) -> CallKey:
+def _key_of(run: CellRun, given: Any) -> CallKey:
     """Return the key of a cell.
 
     Raises:
@@ -127,7 +130,7 @@ def _key_of(run: CellRun, given: Any, *, is_shown: bool) -> CallKey:
         check_known(given.inputs, run.names, "--inputs")
         ignored = [each for each in inputs if each not in given.inputs]
         inputs = list(dict.fromkeys([*inputs, *given.inputs]))
-    returned = Returned(tuple(given.outputs or ()), is_shown)
+    returned = Returned(tuple(given.outputs or ()), run.is_shown)
     func = run.cell.as_function(given.name or run.cell.name, inputs, returned, run.names)
     options: dict[str, Any] = {"config_args": ignored} if ignored else {}
     return key(cached(**options)(func), (), {each: run.names[each] for each in inputs})
