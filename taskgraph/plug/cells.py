@@ -30,6 +30,10 @@ _DEFINITIONS: Final = (
 _MOST_IN_NAME: Final = 3
 
 
+class _Pattern(ast.Match):
+    """One pattern, apart from what comes after it."""
+
+
 class Returned(NamedTuple):
     """What a cell gives.
 
@@ -138,7 +142,7 @@ class Cell:
                     caught = [_handled(handler) for handler in each.handlers]
                     self._join([[*each.body, *each.orelse], *caught], bound)
                     self._follow(each.finalbody, bound)
-                case ast.Match():
+                case ast.Match() if not isinstance(each, _Pattern):
                     self._take(ast.Expr(each.subject), bound)
                     self._join(list(_ways(each)), bound)
                 case ast.Break() | ast.Continue() | ast.Pass() | ast.Global():
@@ -245,15 +249,20 @@ def _binding(target: ast.expr | None) -> ast.stmt:
 
 def _handled(handler: ast.ExceptHandler) -> list[ast.stmt]:
     kind = [] if handler.type is None else [ast.Expr(handler.type)]
-    named = [] if handler.name is None else [_binding(ast.Name(handler.name, ast.Store()))]
-    return [*kind, *named, *handler.body]
+    if handler.name is None:
+        return [*kind, *handler.body]
+    named = _binding(ast.Name(handler.name, ast.Store()))
+    body = [*kind, named, *handler.body]
+    if not isinstance(body[-1], _LEAVING):
+        body.append(ast.Delete([ast.Name(handler.name, ast.Del())]))
+    return body
 
 
 def _ways(statement: ast.Match) -> Iterator[list[ast.stmt]]:
     is_open = True
     for case in statement.cases:
         only = ast.match_case(case.pattern, case.guard, [ast.Pass()])
-        yield [ast.Match(ast.Constant(None), [only]), *case.body]
+        yield [_Pattern(ast.Constant(None), [only]), *case.body]
         is_any = isinstance(case.pattern, ast.MatchAs) and case.pattern.pattern is None
         is_open &= not is_any or case.guard is not None
     if is_open:
