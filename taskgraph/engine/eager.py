@@ -27,7 +27,7 @@ from taskgraph.engine.jobs import Job, Phase
 from taskgraph.engine.lookup import Lookup
 from taskgraph.engine.making import JobMaker
 from taskgraph.engine.options import RunOptions
-from taskgraph.engine.recorder import Recorder
+from taskgraph.engine.recorder import Mark, Recorder
 from taskgraph.engine.reduction import Graph
 from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
 from taskgraph.errors import LazyResultError
@@ -104,10 +104,15 @@ class EagerCalls:
 
     def use(self, job: Job, hit: Hit) -> None:
         """Write down that a recorded result was used."""
-        with self._lock, self._whole(job):
-            self._join(job)
-            job.started = job.ended = now()
-            self._finisher.take_whole(job, hit)
+        with self._lock:
+            try:
+                self._join(job)
+                job.started = job.ended = now()
+                self._finisher.take_whole(job, hit)
+            except BaseException:
+                # The only rows are the job's and those of what is recorded already.
+                self._drop(job, None)
+                raise
 
     def start(self, job: Job, miss: Miss | None) -> None:
         """Take note that a call is about to run; one that takes long is shown as running."""
@@ -154,11 +159,14 @@ class EagerCalls:
         try:
             yield
         except BaseException:
-            self._recorder.roll_back(mark, job)
-            job.call_hash = None
-            job.phase = Phase.DROPPED
-            self._recorder.cancel(job)
+            self._drop(job, mark)
             raise
+
+    def _drop(self, job: Job, mark: Mark | None) -> None:
+        self._recorder.roll_back(job, mark)
+        job.call_hash = None
+        job.phase = Phase.DROPPED
+        self._recorder.cancel(job)
 
     def _join(self, job: Job) -> None:
         """Make a call a child of the call that it was made in, if that is still running."""
@@ -207,6 +215,14 @@ class EagerCalls:
                     with self._lock:
                         self._recorder.put_back(batch)
                 raise
+
+    def pause(self) -> None:
+        """Wait until nothing is being written, and have nothing be until `go_on`: for a fork."""
+        self._writing.acquire()
+
+    def go_on(self) -> None:
+        """Let rows be written again."""
+        self._writing.release()
 
     def _execution(self, state: State, environment: PackedValue | None) -> ExecutionRecord:
         moment = now()

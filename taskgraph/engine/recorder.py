@@ -318,9 +318,9 @@ class Recorder:
         """Return where the rows end now."""
         return [len(getattr(self._batch, name)) for name in _ROWS]
 
-    def roll_back(self, mark: Mark, job: Job) -> None:
-        """Take back all rows since a mark, and those of a job: adding them was interrupted."""
-        for name, length in zip(_ROWS, mark, strict=True):
+    def roll_back(self, job: Job, mark: Mark | None) -> None:
+        """Take back all rows since a mark, and that of a job: adding them was interrupted."""
+        for name, length in zip(_ROWS, mark or (), strict=mark is not None):
             del getattr(self._batch, name)[length:]
         self._jobs.pop(job.id, None)
         # What is added another time does no harm; what is missing does.

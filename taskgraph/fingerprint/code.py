@@ -7,6 +7,7 @@ defined after the decorator ran, and it is frozen for as long as that execution 
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -153,3 +154,13 @@ def read_source(func: Callable[..., Any]) -> str:
         return ""
     match = _FIRST_LINE.search(outline.text)
     return outline.text[match.start() :] if match else outline.text
+
+
+def _after_fork() -> None:
+    """Let go of a lock that another thread may have held when this process was made."""
+    global _lock  # noqa: PLW0603 - there is no other way to make it anew
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -145,6 +145,7 @@ class ProcessExecution:
 
 _executions: dict[Path, ProcessExecution] = {}
 _first: dict[str | None, ProcessExecution] = {}  # by what was asked for
+_paused: list[ProcessExecution] = []
 _abandoned: list[ProcessExecution] = []
 _lock = threading.Lock()
 
@@ -195,6 +196,18 @@ def _close_at_exit() -> None:
         Finalize(None, close_executions, exitpriority=0)
 
 
+def _before_fork() -> None:
+    """Let no thread be in the middle of the database, which the other process would find locked."""
+    _paused.extend(found for found in _executions.values() if found.is_open)
+    for found in _paused:
+        found.calls.pause()
+
+
+def _after_fork_here() -> None:
+    while _paused:
+        _paused.pop().calls.go_on()
+
+
 def _after_fork() -> None:
     """Begin anew in a process that was forked: connections and threads are those of the other."""
     global _lock  # noqa: PLW0603 - another thread may have held it
@@ -204,9 +217,12 @@ def _after_fork() -> None:
     _abandoned.extend(_executions.values())  # whose connections nobody may close here
     _executions.clear()
     _first.clear()
+    _paused.clear()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_after_fork_here, after_in_child=_after_fork
+)
 
 
 def _commit() -> None:

@@ -53,6 +53,5 @@ def check_callable(func: Callable[..., Any]) -> None:
     """
     if not callable(func):
         raise TypeError(f"A function is wanted, not {func!r}.")
-    plain = inspect.unwrap(func)
-    if inspect.isgeneratorfunction(plain) or inspect.isasyncgenfunction(plain):
+    if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
         raise GeneratorCallError(getattr(func, "__qualname__", repr(func)))

@@ -1,10 +1,12 @@
 """`cached`: a function whose results are remembered, called as ever.
 
-a call
-code and arguments are weighed
-an equal call runs already in this process: wait for it
-a result is recorded and valid     used
-none is                            the function runs; recorded, committed, returned
+    a call
+      code and arguments are weighed
+      an equal call is under way in this process: wait until it has ended
+      a result is recorded and valid     used
+      none is                            the function runs; recorded, committed, returned
+
+Nothing of a call is kept here: what is known of it lies in its job, and in the store.
 """
 
 from __future__ import annotations
@@ -74,12 +76,8 @@ class Cached(Generic[P, R]):
                         return cast(R, flight.leader.value)
                     continue
                 try:
-                    found = execution.calls.look_up(job)
-                    if isinstance(found, Hit):
-                        used(execution, job, found)
-                        return cast(R, found.value)
-                    execution.calls.start(job, found)
-                    return cast(R, self._run(execution, job))
+                    found = _found(execution, job)
+                    return cast(R, self._run(execution, job) if found is None else found.value)
                 finally:
                     execution.flights.leave(flight)
         finally:
@@ -106,12 +104,8 @@ class Cached(Generic[P, R]):
                         return flight.leader.value
                     continue
                 try:
-                    found = execution.calls.look_up(job)
-                    if isinstance(found, Hit):
-                        used(execution, job, found)
-                        return found.value
-                    execution.calls.start(job, found)
-                    return await self._run_async(execution, job)
+                    found = _found(execution, job)
+                    return await self._run_async(execution, job) if found is None else found.value
                 finally:
                     execution.flights.leave(flight)
 
@@ -138,7 +132,17 @@ class Cached(Generic[P, R]):
         return f"<cached {self.fullname}>"
 
     def __reduce__(self) -> Any:
-        return _found_again, (self.__module__, self.__qualname__)
+        return _imported, (self.__module__, self.__qualname__)
+
+
+def _found(execution: ProcessExecution, job: Job) -> Hit | None:
+    """Return the recorded result of a call, which is used now; None if the call begins to run."""
+    found = execution.calls.look_up(job)
+    if isinstance(found, Hit):
+        used(execution, job, found)
+        return found
+    execution.calls.start(job, found)
+    return None
 
 
 def _copied(execution: ProcessExecution, job: Job, flight: Flight) -> bool:
@@ -158,7 +162,7 @@ def _result(execution: ProcessExecution, job: Job, outcome: Returned | Raised) -
     return outcome.value
 
 
-def _found_again(module: str, qualname: str) -> Any:
+def _imported(module: str, qualname: str) -> Any:
     import importlib
 
     found: Any = importlib.import_module(module)

@@ -345,7 +345,9 @@ class MemoryBackend:
         if found is None or found.value_hash in self._damaged:
             return None
         calls = self._calls_of.get(eval_hash, ())
-        newest = max(calls, key=lambda call: call.timestamp, default=None)
+        newest = max(
+            calls, key=lambda c: (c.value_hash == found.value_hash, c.timestamp), default=None
+        )
         known = newest.call_hash if newest is not None else None
         return EvaluationFound(self._stored(found.value_hash), found.timestamp, known)
 

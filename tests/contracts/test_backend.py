@@ -76,12 +76,23 @@ def test_answers_come_in_the_order_of_the_questions(backend: Backend) -> None:
 def test_evaluation_names_the_newest_call_of_its_key(backend: Backend) -> None:
     newest = a_call(3, 1, 9)
     newest.call_nodes[0] = newest.call_nodes[0]._replace(timestamp=Micros(NOW + 5))
-    backend.record(together(a_task(), an_evaluation(1, 2), a_call(4, 1, 2), newest))
+    backend.record(together(a_task(), an_evaluation(1, 2), a_call(4, 1, 8), newest))
 
     (answer,) = backend.check_cache([CacheQuery(key(1))])
 
     assert answer.evaluation is not None
     assert answer.evaluation.call_hash == key(3)
+
+
+def test_evaluation_names_a_call_that_gave_its_value_before_newer_ones(backend: Backend) -> None:
+    newest = a_call(3, 1, 9)
+    newest.call_nodes[0] = newest.call_nodes[0]._replace(timestamp=Micros(NOW + 5))
+    backend.record(together(a_task(), an_evaluation(1, 2), a_call(4, 1, 2), newest))
+
+    (answer,) = backend.check_cache([CacheQuery(key(1))])
+
+    assert answer.evaluation is not None
+    assert answer.evaluation.call_hash == key(4)
 
 
 def test_calls_are_only_looked_up_for_shallow_questions(backend: Backend) -> None:
