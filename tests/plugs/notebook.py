@@ -69,7 +69,8 @@ def _output(outputs: Sequence[Any]) -> Output:
             state, html = each.data["text/plain"], each.data["text/html"]
         else:
             shown.append(each.data.get("text/plain", ""))
-    return Output(streams["stdout"], shown, state, html, streams["stderr"])
+    printed = _COLOR.sub("", streams["stdout"]).replace("\r\n", "\n")
+    return Output(printed, shown, state, html, streams["stderr"])
 
 
 @contextmanager
