@@ -17,6 +17,7 @@ from taskgraph.provenance.explain_runs import explain_asked, explain_job
 from taskgraph.provenance.explain_words import reason_of
 from taskgraph.provenance.render import duration, moment, short_id
 from taskgraph.records import JobId
+from taskgraph.values.kinds import class_name
 from taskgraph.values.weigh import hash_value
 
 _HIT: Final = "✓ from the cache"
@@ -110,11 +111,17 @@ def notes_of(changed: Iterable[str], is_whole: bool, unstored: str) -> list[str]
     return notes
 
 
-def unhashable(error: UnhashableValueError) -> str:
-    """Say which input has no hash, and what to do."""
+def unhashable(error: UnhashableValueError, inputs: Mapping[str, Any]) -> str:
+    """Say which input has no hash, and what to do.
+
+    Args:
+        error: What was said of it.
+        inputs: All of them.
+    """
+    path = error.path.removeprefix("args.")
     return (
-        f"the input {error.path.removeprefix('args.')} (a {error.type_name}) has no stable hash: "
-        f"{error.reason}. Name the inputs that count, without it: %%cached --inputs a,b"
+        f"the input {path} (a {error.type_name}) has no stable hash: {error.reason}. To have the "
+        f"others count alone: %%cached --inputs {_others(inputs)}"
     )
 
 
@@ -122,16 +129,32 @@ def unstorable(result: Mapping[str, Any], reason: str) -> str:
     """Say which name has a value that cannot be stored, and what to do.
 
     Args:
-        result: All that is to be kept.
+        result: All that is to be kept, by name.
         reason: Why it cannot, as the store says it.
     """
     for name, value in result.items():
         try:
             hash_value(value, name)
         except UnhashableValueError as error:
-            reason = f"{error.path} (a {error.type_name}) cannot be stored: {error.reason}"
-            return f"{reason}. Name what is to be kept, without it: %%cached --outputs a,b"
+            where = "" if error.path == name else f" (at {error.path})"
+            return (
+                f"{name} (a {class_name(type(value))}) cannot be stored: {error.reason}{where}. "
+                f"To keep the others alone: %%cached --outputs {_others(result)}"
+            )
     return reason
+
+
+def _others(values: Mapping[str, Any]) -> str:
+    """Return the names whose values have a hash, as an option takes them."""
+    return ",".join(name for name, value in values.items() if _has_hash(value)) or "''"
+
+
+def _has_hash(value: Any) -> bool:
+    try:
+        hash_value(value)
+    except UnhashableValueError:
+        return False
+    return True
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -38,11 +38,11 @@ class Returned(NamedTuple):
     """What a cell gives.
 
     Attributes:
-        outputs: The names that alone are kept; empty for all that it binds.
+        outputs: The names that alone are kept; None for all that it binds.
         is_shown: Whether the value at its end is shown.
     """
 
-    outputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] | None = None
     is_shown: bool = True
 
 
@@ -101,11 +101,14 @@ class Cell:
             names: Those that it sees.
         """
         body = [each for each in self._tree.body if not isinstance(each, ast.Global)]
-        results: list[ast.expr] = [ast.Name(each) for each in returned.outputs]
+        results: list[ast.expr] = []
         last = body[-1] if body else None
         if returned.is_shown and isinstance(last, ast.Expr):
             body.pop()
-            results.insert(0, last.value)
+            results.append(last.value)
+        if returned.outputs is not None:
+            kept: list[ast.expr] = [ast.Name(each) for each in returned.outputs]
+            results.append(ast.Tuple(kept, ast.Load()))
         body.append(ast.Return(ast.Tuple(results, ast.Load())))
         module = ast.parse(f"def {name}({', '.join(sorted(parameters))}): pass")
         (function,) = module.body

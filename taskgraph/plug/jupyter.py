@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, Final
 
+from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
@@ -46,7 +47,8 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
 
 
 def _names(text: str) -> list[str]:
-    return [each.strip() for each in text.split(",") if each.strip()]
+    plain = [each.strip(" '\"") for each in text.split(",")]  # IPython leaves quotes where they are
+    return [each for each in plain if each]
 
 
 @magic_arguments()
@@ -64,6 +66,8 @@ def magic_cached(line: str, source: str) -> None:
     """
     __tracebackhide__ = True
     given = parse_argstring(magic_cached, line)
+    if given.name is not None and not given.name.isidentifier():
+        raise UsageError(f"%%cached --name: {given.name!r} is no name: use letters, digits and _.")
     shell = InteractiveShell.instance()
     run = CellRun(shell, source)
     undefined = run.define()
@@ -73,7 +77,8 @@ def magic_cached(line: str, source: str) -> None:
     try:
         call = _key_of(run, given)
     except UnhashableValueError as error:
-        _run_unrecorded(run, unhashable(error))
+        inputs = {each: run.names[each] for each in inputs_of(run.cell, run.names)}
+        _run_unrecorded(run, unhashable(error, inputs))
         return
     settings = current_execution().settings
     found = None if given.no_cache else lookup(call)
@@ -109,11 +114,10 @@ def _run_and_record(run: CellRun, call: CallKey, outputs: list[str] | None, why:
     changed = changed_in_place(call.arguments, inputs, bound, run.names)
     kept = {**bound.values, **changed}
     if outputs is not None:
-        check_known(outputs, kept, "--outputs")
-        kept = {each: kept[each] for each in outputs}
+        kept = {each: kept[each] for each in outputs if each in kept}
     result = _result(kept, bound, recorder)
     unstored = record(call, result, started=started, ended=ended).unstored
-    notes = notes_of(changed, recorder.is_whole, unstored and unstorable(result, unstored))
+    notes = notes_of(changed, recorder.is_whole, unstored and unstorable(kept, unstored))
     display(run_state(why, (ended - started).total_seconds(), kept, notes))
 
 
@@ -122,7 +126,7 @@ def _key_of(run: CellRun, given: Any) -> CallKey:
 
     Raises:
         UnhashableValueError: The value of an input has no stable hash.
-        UsageError: An input is named that is not there.
+        UsageError: An input or output is named that is not there.
     """
     inputs = inputs_of(run.cell, run.names)
     ignored: list[str] = []
@@ -130,7 +134,9 @@ def _key_of(run: CellRun, given: Any) -> CallKey:
         check_known(given.inputs, run.names, "--inputs")
         ignored = [each for each in inputs if each not in given.inputs]
         inputs = list(dict.fromkeys([*inputs, *given.inputs]))
-    returned = Returned(tuple(given.outputs or ()), run.is_shown)
+    outputs = None if given.outputs is None else tuple(given.outputs)
+    check_known(outputs or (), {*run.cell.binds, *run.cell.reads}, "--outputs")
+    returned = Returned(outputs, run.is_shown)
     func = run.cell.as_function(given.name or run.cell.name, inputs, returned, run.names)
     options: dict[str, Any] = {"config_args": ignored} if ignored else {}
     return key(cached(**options)(func), (), {each: run.names[each] for each in inputs})

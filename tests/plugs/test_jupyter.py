@@ -292,6 +292,26 @@ def test_an_output_that_cannot_be_stored_is_bound_and_said(notebook: Notebook) -
     assert "lock" in notebook.run("fence").shown[0]
 
 
+def test_the_way_out_names_what_can_be_kept(notebook: Notebook) -> None:
+    body = "import threading\nrail, height = threading.Lock(), 3"
+
+    refused = notebook.run(f"%%cached\n{body}")
+    option = refused.state.rpartition("%%cached ")[2]
+    taken = [notebook.run(f"%%cached {option}\n{body}") for _ in range(2)]
+
+    assert option == "--outputs height"
+    assert [each.ran for each in taken] == [True, False]
+
+
+def test_a_cell_may_keep_only_what_it_shows(notebook: Notebook) -> None:
+    cell = "%%cached --outputs ''\nimport threading\nbolt = threading.Lock()\nprint('shown')"
+
+    first, second = notebook.run(cell), notebook.run(cell)
+
+    assert first.ran and not second.ran
+    assert second.printed == "shown\n"
+
+
 def test_an_input_without_a_hash_is_said_with_what_to_do(notebook: Notebook) -> None:
     cell = "%%cached\nbusy = gate.locked()"
 
@@ -300,7 +320,7 @@ def test_an_input_without_a_hash_is_said_with_what_to_do(notebook: Notebook) -> 
     assert done.ran and done.state.startswith("▶ ran (")
     assert ", not kept): busy" in done.state
     assert "the input gate (a _thread.lock) has no stable hash" in done.state
-    assert "--inputs" in done.state
+    assert done.state.endswith("%%cached --inputs ''")
     assert notebook.run("busy").shown == ["False"]
 
 
@@ -322,6 +342,7 @@ def test_an_error_is_that_of_the_cell_on_its_own_lines(notebook: Notebook) -> No
         ("%%cached\n%%time\nx = 1", "must be the last magic of a cell: put '%%time' above it"),
         ("%%cached --inputs nothing\nx = 1", "--inputs: there is no 'nothing'"),
         ("%%cached --outputs nothing\nx = 1", "--outputs: there is no 'nothing'"),
+        ("%%cached --name a-b\nx = 1", "--name: 'a-b' is no name"),
         ("%%cached --bad\nx = 1", "unrecognized arguments: --bad"),
     ],
 )

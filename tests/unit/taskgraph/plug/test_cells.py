@@ -167,11 +167,11 @@ def test_the_function_of_a_cell_says_what_the_cell_does(
 
 def test_what_is_kept_and_what_is_shown_counts() -> None:
     cell = cell_of("x = 1\nx")
-    ways = [Returned(), Returned(("x",)), Returned((), is_shown=False)]
+    ways = [Returned(), Returned(()), Returned(("x",)), Returned(is_shown=False)]
 
     hashes = {code_hash(cell.as_function("cell", [], each, names())) for each in ways}
 
-    assert len(hashes) == 3
+    assert len(hashes) == 4
 
 
 def names() -> dict[str, Any]:
