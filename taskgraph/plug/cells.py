@@ -15,7 +15,7 @@ import dis
 import inspect
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import CodeType, FunctionType, ModuleType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from taskgraph.fingerprint.sources import remember_text
 from taskgraph.tasks.task import Task
@@ -32,18 +32,6 @@ _MOST_IN_NAME: Final = 3
 
 class _Pattern(ast.Match):
     """One pattern, apart from what comes after it."""
-
-
-class Returned(NamedTuple):
-    """What a cell gives.
-
-    Attributes:
-        outputs: The names that alone are kept; None for all that it binds.
-        is_shown: Whether the value at its end is shown.
-    """
-
-    outputs: tuple[str, ...] | None = None
-    is_shown: bool = True
 
 
 class Cell:
@@ -90,30 +78,23 @@ class Cell:
         return {name for each in self.definitions for name in _bound_by(each)} - made
 
     def as_function(
-        self, name: str, parameters: Collection[str], returned: Returned, names: dict[str, Any]
+        self, name: str, parameters: Collection[str], names: dict[str, Any], *, is_shown: bool
     ) -> FunctionType:
         """Return the function that stands for it. It is weighed, and never called.
 
         Args:
             name: Its name.
             parameters: Their names.
-            returned: What it returns.
             names: Those that it sees.
+            is_shown: Whether it gives the value at its end.
         """
         body = [each for each in self._tree.body if not isinstance(each, ast.Global)]
-        results: list[ast.expr] = []
-        last = body[-1] if body else None
-        if returned.is_shown and isinstance(last, ast.Expr):
-            body.pop()
-            results.append(last.value)
-        if returned.outputs is not None:
-            kept: list[ast.expr] = [ast.Name(each) for each in returned.outputs]
-            results.append(ast.Tuple(kept, ast.Load()))
-        body.append(ast.Return(ast.Tuple(results, ast.Load())))
+        if is_shown and body and isinstance(last := body[-1], ast.Expr):
+            body[-1] = ast.Return(last.value)
         module = ast.parse(f"def {name}({', '.join(sorted(parameters))}): pass")
         (function,) = module.body
         assert isinstance(function, ast.FunctionDef)
-        function.body = body
+        function.body = body or [ast.Pass()]
         text = ast.unparse(module)
         made: dict[str, Any] = {}
         exec(compile(text, f"<cell {name}>", "exec", dont_inherit=True), names, made)

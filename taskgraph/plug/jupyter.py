@@ -31,7 +31,7 @@ from taskgraph.plug.cell_states import (
     unstorable,
     why_it_runs,
 )
-from taskgraph.plug.cells import Returned, inputs_of
+from taskgraph.plug.cells import inputs_of
 from taskgraph.plug.execution import current_execution
 from taskgraph.plug.memo import cached
 from taskgraph.plug.verbs import CallKey, Hit, key, lookup, record
@@ -134,12 +134,14 @@ def _key_of(run: CellRun, given: Any) -> CallKey:
         check_known(given.inputs, run.names, "--inputs")
         ignored = [each for each in inputs if each not in given.inputs]
         inputs = list(dict.fromkeys([*inputs, *given.inputs]))
-    outputs = None if given.outputs is None else tuple(given.outputs)
-    check_known(outputs or (), {*run.cell.binds, *run.cell.reads}, "--outputs")
-    returned = Returned(outputs, run.is_shown)
-    func = run.cell.as_function(given.name or run.cell.name, inputs, returned, run.names)
+    check_known(given.outputs or (), {*run.cell.binds, *run.cell.reads}, "--outputs")
+    func = run.cell.as_function(
+        given.name or run.cell.name, inputs, run.names, is_shown=run.is_shown
+    )
+    counts = () if given.outputs is None else (sorted(given.outputs),)
     options: dict[str, Any] = {"config_args": ignored} if ignored else {}
-    return key(cached(**options)(func), (), {each: run.names[each] for each in inputs})
+    wrapped = cached(hash_includes=counts, **options)(func)
+    return key(wrapped, (), {each: run.names[each] for each in inputs})
 
 
 def _result(kept: dict[str, Any], bound: Bound, recorder: Recorder) -> dict[str, Any]:
