@@ -121,17 +121,15 @@ class CallKey:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Take note that it runs; calls that are made in this block, in this thread, are within."""
-        calls = self._execution.calls
-        if self._job.phase is not Phase.RUNNING:
-            calls.start(self._job, None)
+        """Have calls that are made in this block, in this thread, be calls within this one."""
+        _begin(self._execution, self._job)
         try:
             with within(self._job):
                 yield
         except Exception:
-            raise  # to be recorded
+            raise  # what it raised is to be recorded
         except BaseException:  # a Ctrl-C: the body did not end
-            calls.cancel(self._job)
+            self._execution.calls.cancel(self._job)
             raise
 
 
@@ -239,8 +237,7 @@ def record(
     """
     execution, job = call._execution, call._job
     _add_upstream(job, tuple(upstream))
-    if job.phase is not Phase.RUNNING:
-        execution.calls.start(job, None)
+    _begin(execution, job)
     with execution.in_force():
         outcome = _outcome(execution, job, result, error, _micros(started), _micros(ended))
     made = finished(execution, job, outcome)
@@ -248,6 +245,12 @@ def record(
     if told:
         execution.add_tags(job.id, told)
     return made
+
+
+def _begin(execution: ProcessExecution, job: Job) -> None:
+    """Have a call be one that runs, unless it is: only then are others calls within it."""
+    if job.phase is not Phase.RUNNING:
+        execution.calls.start(job, None)
 
 
 def finished(execution: ProcessExecution, job: Job, outcome: Outcome) -> CallRecord:
