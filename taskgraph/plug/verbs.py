@@ -129,8 +129,14 @@ class CallKey:
     def running(self) -> Iterator[None]:
         """Have calls that are made in this block, in this thread, be calls within this one."""
         _begin(self._execution, self._job)
-        with within(self._job):
-            yield
+        try:
+            with within(self._job):
+                yield
+        except Exception:
+            raise  # what it raised is to be recorded
+        except BaseException:  # a Ctrl-C: the body did not end
+            self._execution.calls.cancel(self._job)
+            raise
 
 
 @contextmanager
