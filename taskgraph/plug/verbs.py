@@ -20,7 +20,7 @@ results are stored exactly as for tasks.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -151,7 +151,8 @@ def within(job: Job) -> Iterator[None]:
     try:
         yield
     finally:
-        _caller.reset(token)
+        with suppress(ValueError):  # a coroutine that nobody awaits any more ends elsewhere
+            _caller.reset(token)
         try:
             job.is_uncacheable |= job.task.get_hash() != job.task_hash
         except Exception:  # a module that is just being edited may raise anything
