@@ -68,7 +68,9 @@ class EagerCalls:
         self._finisher = Finisher(self._graph, self._recorder, {}, notify, options.max_value_size)
         self._answers = KeptAnswers(backend)
         self._lookup = Lookup(self._answers, aliases)
-        self._lock = threading.Lock()  # held by who adds rows or looks something up
+        # Held by who adds rows or looks something up. A coroutine that nobody awaits any more may
+        # end in any line of any thread, and then its call is cancelled there.
+        self._lock = threading.RLock()
         self._writing = threading.Lock()  # held longer: batches are written in their order
         self._first: JobId | None = None
 
@@ -152,10 +154,9 @@ class EagerCalls:
             self._finisher.copy(job, leader)
 
     def cancel(self, job: Job) -> None:
-        """Write down that a call was interrupted."""
+        """Write down that a call was interrupted; committed with what comes next."""
         with self._lock:
             self._drop(job, None)
-        self.flush()
 
     @contextmanager
     def _whole(self, job: Job) -> Iterator[None]:

@@ -121,7 +121,7 @@ class _Held(NamedTuple):
 
 
 _held: dict[_Place, _Held] = {}
-_lock = threading.Lock()
+_lock = threading.RLock()  # a call may be thrown away in any line
 
 
 def read_variable(owner: Any, name: str) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 from concurrent.futures import Future
+from weakref import WeakValueDictionary
 
 from taskgraph.engine.jobs import Job
 from taskgraph.hashing import EvalHash
@@ -26,7 +27,7 @@ class Flight:
         landed: Done when it has ended; made when somebody waits for that.
     """
 
-    __slots__ = ("_flights", "landed", "leader", "runner")
+    __slots__ = ("__weakref__", "_flights", "landed", "leader", "runner")
 
     def __init__(self, flights: Flights, leader: Job, runner: _Runner) -> None:
         self.leader = leader
@@ -57,8 +58,10 @@ class Flights:
     """All calls that are under way in this process."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._flights: dict[EvalHash, Flight] = {}
+        # Taken again by the same thread where a coroutine that nobody awaits is thrown away.
+        self._lock = threading.RLock()
+        # Held by who runs them: what a Ctrl-C ended at a bad moment is gone by itself.
+        self._flights: WeakValueDictionary[EvalHash, Flight] = WeakValueDictionary()
         self._waiting: dict[_Runner, Flight] = {}
 
     def enter(self, job: Job) -> Flight:
