@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 
 from taskgraph.engine import cache
 from taskgraph.engine.asking import Asked
-from taskgraph.engine.jobs import Job
+from taskgraph.engine.jobs import Job, Phase
 from taskgraph.engine.telling import describe_miss
 from taskgraph.fingerprint.parts import Part
 from taskgraph.hashing import ArgsHash, CallHash, EvalHash, TaskHash, ValueHash
@@ -122,6 +122,7 @@ class CallKey:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Have calls that are made in this block, in this thread, be calls within this one."""
+        _begin(self._execution, self._job)
         with within(self._job):
             yield
 
@@ -183,13 +184,21 @@ def weighed(
     return job
 
 
-def lookup(call: CallKey) -> Hit | Miss:
-    """Return the recorded result of a call, or why it must run. Blocks on files in the result."""
+def lookup(call: CallKey, *, tags: Mapping[str, Any] | None = None) -> Hit | Miss:
+    """Return the recorded result of a call, or why it must run. Blocks on files in the result.
+
+    Args:
+        call: The call.
+        tags: What the job of this look-up is to be found by, if there is a result.
+    """
     found = call._execution.calls.look_up(call._job)
     if isinstance(found, cache.Miss):
         call._job.miss = found.note
         return Miss(found.text)
-    return Hit(found.value, used(call._execution, call._job, found))
+    made = used(call._execution, call._job, found)
+    if tags:
+        call._execution.add_tags(made.job_id, tags)
+    return Hit(found.value, made)
 
 
 def used(execution: ProcessExecution, job: Job, hit: cache.Hit) -> CallRecord:
@@ -230,7 +239,7 @@ def record(
     """
     execution, job = call._execution, call._job
     _add_upstream(job, tuple(upstream))
-    execution.calls.start(job, None)
+    _begin(execution, job)
     with execution.in_force():
         outcome = _outcome(execution, job, result, error, _micros(started), _micros(ended))
     made = finished(execution, job, outcome)
@@ -238,6 +247,12 @@ def record(
     if told:
         execution.add_tags(job.id, told)
     return made
+
+
+def _begin(execution: ProcessExecution, job: Job) -> None:
+    """Have a call be one that runs, unless it is: only then are others calls within it."""
+    if job.phase is not Phase.RUNNING:
+        execution.calls.start(job, None)
 
 
 def finished(execution: ProcessExecution, job: Job, outcome: Outcome) -> CallRecord:
