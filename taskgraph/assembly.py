@@ -14,12 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskgraph.config import Settings
-from taskgraph.engine.environment import describe_environment
 from taskgraph.engine.leasing import ExecutionLease
 from taskgraph.errors import ExecutorError
-from taskgraph.executors.inline import InlineExecutor
-from taskgraph.executors.processes import ProcessExecutor
-from taskgraph.executors.threads import ThreadExecutor
 from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.project import Project, use_project
 from taskgraph.ports import Backend, Executor
@@ -35,6 +31,11 @@ if TYPE_CHECKING:
 
 def make_executors(settings: Settings) -> dict[str, Executor]:
     """Return all executors that the settings name; none of them has started anything yet."""
+    # Not needed where functions are called as they are.
+    from taskgraph.executors.inline import InlineExecutor
+    from taskgraph.executors.processes import ProcessExecutor
+    from taskgraph.executors.threads import ThreadExecutor
+
     makers: Mapping[str, Callable[..., Executor]] = {
         "inline": InlineExecutor,
         "threads": ThreadExecutor,
@@ -159,6 +160,8 @@ class Environment:
         self._thread.start()
 
     def _describe(self) -> None:
+        from taskgraph.engine.environment import describe_environment  # on this thread's time
+
         self._described = pack(describe_environment(self._folder))
 
     def packed(self) -> PackedValue | None:

@@ -92,11 +92,15 @@ class UnhashableValueError(TaskgraphError, TypeError):
         self.type_name = type_name
         self.reason = reason
 
+    @property
+    def what(self) -> str:
+        """What happened, without what to do: for values that are no arguments."""
+        return f"{self.path} (a {self.type_name}) cannot be hashed in a stable way: {self.reason}."
+
     def __str__(self) -> str:
         return (
-            f"{self.path} (a {self.type_name}) cannot be hashed in a stable way: {self.reason}. "
-            "Leave the argument out of the key with @task(config_args=[...]), give its class a "
-            "__taskgraph_hash__ method, or register a ValueKind for it."
+            f"{self.what} Leave the argument out of the key with @task(config_args=[...]), give "
+            "its class a __taskgraph_hash__ method, or register a ValueKind for it."
         )
 
 
@@ -202,6 +206,60 @@ class GeneratorCallError(TaskgraphError, TypeError):
         )
 
 
+class YieldFixtureError(GeneratorCallError):
+    """A pytest fixture that yields cannot be kept: what comes after its ``yield`` must run too.
+
+    Let a cached fixture return the value, and one that is not cached take and yield it.
+    """
+
+    def __str__(self) -> str:
+        name = self.function.rpartition(".")[2]
+        return (
+            f"The fixture {self.function} yields, so it cannot be kept between sessions: what "
+            "follows its yield must run each time. Make it two: one with @cached that returns the "
+            f"value, and {name} without @cached, which takes that one, yields it and cleans up."
+        )
+
+
+class FixtureRequestError(TaskgraphError, AttributeError):
+    """A cached pytest fixture asked ``request`` for more than ``request.param``.
+
+    What else is there does not count in the key of the fixture. Let a fixture that is not cached
+    return it, and let the cached one take that as an argument.
+    """
+
+    def __init__(self, attribute: str) -> None:
+        super().__init__(attribute)
+        self.attribute = attribute
+
+    def __str__(self) -> str:
+        if self.attribute == "param":
+            return "The fixture has no param: it was not given @pytest.fixture(params=[...])."
+        return (
+            f"A cached fixture sees request.param only, and asked for request.{self.attribute}, "
+            "which would not count in its key. Return it from a fixture without @cached and take "
+            "that one as an argument; or, if the result does not depend on it, write "
+            '@cached(config_args=["request"]).'
+        )
+
+
+class FixtureNotKeptWarning(UserWarning):
+    """A cached pytest fixture ran and was used, and will run in the next session again."""
+
+    def __init__(self, fixture: str, reason: str, advice: str = "") -> None:
+        super().__init__(fixture, reason, advice)
+        self.fixture = fixture
+        self.reason = reason
+        self.advice = advice
+
+    def __str__(self) -> str:
+        advice = f" {self.advice}" if self.advice else ""
+        return (
+            f"The cached fixture {self.fixture} is not kept and runs in every session: "
+            f"{self.reason}.{advice}"
+        )
+
+
 class DryRunResult(TaskgraphError):
     """A dry run reached the first call that would have to run."""
 
@@ -287,6 +345,46 @@ class WorkerLostError(ExecutorError):
             f"The worker process that ran {self.task} ended before the task did"
             f"{f' ({self.detail})' if self.detail else ''}: killed, out of memory, or a crash in "
             "native code. Its finished siblings are kept; run again to go on from there."
+        )
+
+
+class WorkerCodeError(ExecutorError):
+    """A worker of another tool holds other code of a function than the process that submitted it.
+
+    Restart the workers, so that they import it anew.
+    """
+
+    def __init__(self, function: str, worker: str, differing: Sequence[str]) -> None:
+        super().__init__(function, worker, tuple(differing))
+        self.function = function
+        self.worker = worker
+        self.differing = tuple(differing)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.function} did not run: the worker {self.worker} holds other code of "
+            f"{', '.join(self.differing)} than the process that submitted the call. One of the two "
+            "imported it before it was edited, or they read different files. Restart the workers "
+            "(`client.restart()`), and this process too if it is the older one."
+        )
+
+
+class WorkerProjectError(ExecutorError):
+    """A worker of another tool works for another project by now.
+
+    Use one cluster for each project, or make a new client.
+    """
+
+    def __init__(self, function: str, worker: str) -> None:
+        super().__init__(function, worker)
+        self.function = function
+        self.worker = worker
+
+    def __str__(self) -> str:
+        return (
+            f"{self.function} did not run: the worker {self.worker} works for another project by "
+            "now, whose files it would read and whose code it would follow. Use one cluster for "
+            "each project; to take this one over, make a new Client."
         )
 
 

@@ -89,7 +89,9 @@ def weigh_result(
     """Return a result packed, or the reason why it cannot be."""
     try:
         return pack(value, max_size=max_size), None
-    except (UnhashableValueError, UnstorableValueError) as error:
+    except UnhashableValueError as error:
+        return None, error.what
+    except UnstorableValueError as error:
         return None, str(error)
     except KeyboardInterrupt:
         raise

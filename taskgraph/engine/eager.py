@@ -32,7 +32,7 @@ from taskgraph.engine.reduction import Graph
 from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
 from taskgraph.errors import LazyResultError
 from taskgraph.events import Event
-from taskgraph.expression import TaskExpression
+from taskgraph.expression import find_expressions
 from taskgraph.ports import Backend, Outcome, Returned
 from taskgraph.records import ExecutionRecord, JobId, PackedValue, State
 from taskgraph.tasks.options import CacheScope
@@ -57,7 +57,7 @@ class EagerCalls:
         self._backend = backend
         self._options = options
         self._make_job = JobMaker(options.options, aliases)
-        self._graph = Graph(_refuse)
+        self._graph = Graph(self._make_job)
         self._recorder = Recorder(backend, options.execution_id, options.max_value_size)
         self._finisher = Finisher(self._graph, self._recorder, {}, notify, options.max_value_size)
         self._answers = KeptAnswers(backend)
@@ -126,9 +126,13 @@ class EagerCalls:
 
     def finish(self, job: Job, outcome: Outcome) -> None:
         """Write down what came of a call that ran, and commit it."""
+        lazy = find_expressions(outcome.value) if isinstance(outcome, Returned) else []
         with self._lock, self._whole(job):
-            if isinstance(outcome, Returned):
+            if isinstance(outcome, Returned) and not lazy:
                 self._finisher.on_returned(job, outcome)
+            elif isinstance(outcome, Returned):
+                # Nobody would ever reduce them.
+                self._finisher.fail(job, LazyResultError(job.task.fullname, str(lazy[0])), job)
             else:
                 self._finisher.on_raised(job, outcome)
             if job.eval_hash is not None:
@@ -235,8 +239,3 @@ class EagerCalls:
             moment,
             environment.values[0].value_hash if environment is not None else None,
         )
-
-
-def _refuse(expr: TaskExpression, owner: Job | None) -> Job:
-    """Refuse a lazy call in a result: nobody would ever reduce it."""
-    raise LazyResultError(owner.task.fullname if owner is not None else "", expr.task_name)

@@ -351,10 +351,14 @@ class _Describer:
                 self._unfollowed(sensed.why, trap.line)
 
     def _decorators(self, outline: Outline, scope: Scope) -> Sequence[Decorator]:
-        """Return the decorators that count: not @task, whose options count otherwise, if at all."""
+        """Return the decorators that count: not @task, whose options count otherwise, if at all.
+
+        Nor what pytest is told of a fixture: its scope, or for which other params it is set up.
+        """
         if self._piece.role != "task":
             return outline.decorators
-        return [each for each in outline.decorators if not traps.is_taskgraphs(scope.find(each[1]))]
+        found = ((each, scope.find(each[1])) for each in outline.decorators)
+        return [each for each, it in found if not traps.is_taskgraphs(it) and not traps.is_mark(it)]
 
     def _suspect(self, why: str, chain: Chain, outline: Outline) -> None:
         """Note that a name stands for what may reach anything, unless its use is a harmless one."""

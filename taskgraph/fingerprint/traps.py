@@ -72,6 +72,14 @@ _INERT: Final = frozenset(
     }
 )
 
+#: Decorators that only say what a tool does with a function, under all names that they have.
+_MARKS: Final = frozenset(
+    {
+        *("pytest.fixture", "_pytest.fixtures.fixture"),
+        *("pytest_asyncio.fixture", "pytest_asyncio.plugin.fixture"),
+    }
+)
+
 
 class Sensed(NamedTuple):
     """What came of looking at a trap.
@@ -167,6 +175,13 @@ def is_taskgraphs(found: Found) -> bool:
     if not isinstance(found.target, types.FunctionType | type):
         return False
     return str(found.target.__module__).partition(".")[0] == "taskgraph"
+
+
+def is_mark(found: Found) -> bool:
+    """Tell whether a decorator only says what a tool does with a function that it leaves as is."""
+    if isinstance(found.target, types.ModuleType):
+        return ".".join((found.target.__name__, *found.rest)) in _MARKS
+    return not found.rest and _name_of(found.target) in _MARKS
 
 
 def is_inert(found: Found) -> bool:

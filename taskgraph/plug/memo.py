@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
@@ -23,6 +24,7 @@ from taskgraph.fingerprint.named import register_wrapping
 from taskgraph.plug.execution import ProcessExecution, current_execution
 from taskgraph.plug.flights import Flight
 from taskgraph.plug.functions import check_callable
+from taskgraph.plug.hosts import hosted
 from taskgraph.plug.verbs import CallKey, finished, key, used, weighed, within
 from taskgraph.ports import Call, Raised, Returned
 from taskgraph.tasks.eager import EagerTask, eager_task
@@ -125,8 +127,7 @@ class Cached(Generic[P, R]):
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         """Bind the function to an object, as methods are."""
-        bind: Callable[..., Any] = self
-        return self if instance is None else functools.partial(bind, instance)
+        return self if instance is None else types.MethodType(self, instance)
 
     def __repr__(self) -> str:
         return f"<cached {self.fullname}>"
@@ -230,7 +231,10 @@ def cached(
         TaskOptionError: An option is unknown or has a value that it cannot have.
     """
 
-    def decorate(function: Callable[..., Any]) -> Cached[..., Any]:
+    def decorate(function: Callable[..., Any]) -> Any:
+        hosts_own = hosted(function, decorate)
+        if hosts_own is not None:
+            return hosts_own
         check_callable(function)
         made = eager_task(
             function,

@@ -60,8 +60,8 @@ class Origins:
             found += [(each, None) for each in items_of(value)]
         with self._lock:
             for each, its_hash in found:
-                if _is_shared(each):
-                    continue
+                if _is_shared(each) or (its_hash is None and self._find(each, None)):
+                    continue  # an item that another call gave is still that call's
                 origin = _origin(each, its_hash, call_hash, size)
                 if origin is not None:
                     self._known[id(each)] = origin

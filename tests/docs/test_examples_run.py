@@ -37,6 +37,9 @@ def output_of(text: str) -> str:
     return "".join(match[2] for match in _BLOCK.finditer(text) if match[1] == "text output")
 
 
+# What a page needs besides, on CI a missing one is an error; its program is called flow.py, for one
+# of the tool's own name would be imported in place of the tool.
+TOOLS = {"dask.md": "distributed"}
 PROGRAMS = [page for page in PAGES if program_of(page.read_text(encoding="utf-8"))]
 
 
@@ -46,8 +49,11 @@ def test_there_are_pages_with_programs() -> None:
 
 @pytest.mark.parametrize("page", PROGRAMS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_code_on_the_page_runs(page: Path, tmp_path: Path) -> None:
+    if page.name in TOOLS and not os.environ.get("CI"):
+        pytest.importorskip(TOOLS[page.name])
     text = page.read_text(encoding="utf-8")
-    script = tmp_path / f"{page.stem.replace('-', '_').lower()}.py"
+    name = "flow" if page.name in TOOLS else page.stem.replace("-", "_").lower()
+    script = tmp_path / f"{name}.py"
     script.write_text(program_of(text), encoding="utf-8")
     env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'backend'}", "NO_COLOR": "1"}
     env.pop("TASKGRAPH_CONFIG", None)

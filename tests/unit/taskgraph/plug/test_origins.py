@@ -97,3 +97,13 @@ def test_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert known.find(values[0], VALUE) == []
     assert known.find(values[-1], VALUE) == [CALL]
+
+
+def test_what_a_call_only_passed_on_is_still_that_of_the_call_that_gave_it() -> None:
+    known = Origins()
+    table = [1.5]
+    known.remember(table, VALUE, CALL, 10)
+
+    known.remember(["more", table], ANOTHER, OTHER, 10)
+
+    assert known.find(table, VALUE) == [CALL]

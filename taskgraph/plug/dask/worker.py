@@ -1,0 +1,134 @@
+"""What runs on Dask's workers for `taskgraph.plug.dask`: one call, weighed where it ran.
+
+It never decides by itself: what is recorded is known to the process that submitted the call.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from distributed import Worker, WorkerPlugin
+
+from taskgraph.errors import LazyResultError, WorkerCodeError, WorkerProjectError
+from taskgraph.expression import TaskExpression, find_expressions
+from taskgraph.fingerprint.parts import Part, PartKind
+from taskgraph.fingerprint.project import Project, current_project, use_project
+from taskgraph.plug.dask.talk import Talk
+from taskgraph.plug.functions import task_of
+from taskgraph.ports import Call, Outcome, Raised, Returned
+from taskgraph.records import JobId
+from taskgraph.values import codec
+from taskgraph.values.pack import pack_or_name
+from taskgraph.values.places import FilePlaces, current_places, use_places
+from taskgraph.values.stored import PackedValue
+from taskgraph.values.weigh import weigh
+from taskgraph.worker import run_call
+
+_TEXTS: Final = frozenset({PartKind.FUNCTION, PartKind.CLASS, PartKind.CODE})
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a worker is told of a call besides function and arguments.
+
+    Attributes:
+        topic: Where the process that submitted it listens.
+        job_id: The call, as that process knows it.
+        texts: Hash and name of each text that counts.
+        places: How files are known.
+        project: Which code is the user's own.
+        max_size: How many bytes a result may have that is stored.
+        is_decided: Whether it is known already that the call must run.
+    """
+
+    topic: str
+    job_id: JobId
+    fullname: str
+    texts: tuple[tuple[str, str], ...]
+    places: FilePlaces
+    project: Project
+    max_size: int | None
+    is_decided: bool
+
+
+class Surroundings(WorkerPlugin):
+    """Has each worker see files and code as the process that submits calls does."""
+
+    name = "taskgraph"
+
+    def __init__(self, places: FilePlaces, project: Project) -> None:
+        self.places = places
+        self.project = project
+
+    def setup(self, worker: Worker) -> None:
+        """Begin to."""
+        use_places(self.places)
+        use_project(self.project)
+
+
+def texts_of(parts: Sequence[Part]) -> tuple[tuple[str, str], ...]:
+    """Return hash and name of the parts that another process must have loaded alike."""
+    return tuple((each.part_hash, each.name) for each in parts if each.kind in _TEXTS)
+
+
+def run_order(
+    order: Order,
+    func: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    unweighed: Sequence[Any],
+) -> Any:
+    """Run a call, or return what an equal one returned; raises what the function raises."""
+    talk = Talk(order.topic, order.fullname)
+    _check(order, talk.worker.address, func)
+    inputs: list[PackedValue] = []
+    if not order.is_decided:
+        weights = [weigh(each) for each in unweighed]
+        answer = talk.ask([each.value_hash for each in weights])
+        if answer.word == "value":
+            return codec.loads(answer.content)
+        # Now, for the function may change them in place.
+        pairs = zip(unweighed, weights, strict=True)
+        inputs = [pack_or_name(each, weight, order.max_size) for each, weight in pairs]
+    function = task_of(func).func
+    assert function is not None
+    call = Call(order.job_id, order.fullname, function, tuple(args), dict(kwargs), order.max_size)
+    outcome = _without_calls(call, run_call(call))
+    talk.tell(outcome, inputs)
+    if isinstance(outcome, Raised):
+        raise outcome.error
+    return outcome.value
+
+
+def _check(order: Order, address: str, func: Callable[..., Any]) -> None:
+    """Refuse to run other code, or with other files, than the call is known by."""
+    if current_places() != order.places or current_project() != order.project:
+        raise WorkerProjectError(order.fullname, address)
+    missing = dict(order.texts)
+    for part_hash in [part.part_hash for part in task_of(func).parts]:
+        missing.pop(part_hash, None)
+    # What was sent by content is not looked for here; what is imported here must be the same.
+    others = [each for each in missing.values() if _is_imported(each)]
+    if others:
+        raise WorkerCodeError(order.fullname, address, tuple(sorted(others)))
+
+
+def _is_imported(name: str) -> bool:
+    module = name
+    while module := module.rpartition(".")[0]:
+        if module in sys.modules:
+            return module != "__main__"
+    return False
+
+
+def _without_calls(call: Call, outcome: Outcome) -> Outcome:
+    """Return an outcome; an error if it holds lazy calls, which nobody would run."""
+    inside = find_expressions(outcome.value) if isinstance(outcome, Returned) else []
+    if not inside:
+        return outcome
+    name = next((each.task_name for each in inside if isinstance(each, TaskExpression)), "")
+    error = LazyResultError(call.fullname, name)
+    return Raised(call.job_id, error, (), outcome.started, outcome.ended)
