@@ -19,6 +19,7 @@ from prefect.exceptions import FailedRun
 from prefect.futures import PrefectFutureList
 from prefect.transactions import TransactionState, get_transaction
 
+from taskgraph.fingerprint.code import frozen
 from taskgraph.plug.memo import Cached, cached
 from taskgraph.plug.verbs import CallKey, CallRecord, Hit, lookup, record
 
@@ -113,25 +114,27 @@ def recorded(func: Callable[..., Any]) -> Callable[..., Any]:
 
         @functools.wraps(kept, updated=())
         async def run(*args: Any, **kwargs: Any) -> Any:
-            this, body = begin(args, kwargs)
-            found = this.find()
-            if found is not None:
-                return found.value
-            with this.recording() as results:
-                results.append(await body(*args, **kwargs))
-            return results[0]
+            with frozen():  # what the body changes of its module is no edit
+                this, body = begin(args, kwargs)
+                found = this.find()
+                if found is not None:
+                    return found.value
+                with this.recording() as results:
+                    results.append(await body(*args, **kwargs))
+                return results[0]
 
     else:
 
         @functools.wraps(kept, updated=())
         def run(*args: Any, **kwargs: Any) -> Any:
-            this, body = begin(args, kwargs)
-            found = this.find()
-            if found is not None:
-                return found.value
-            with this.recording() as results:
-                results.append(body(*args, **kwargs))
-            return results[0]
+            with frozen():  # what the body changes of its module is no edit
+                this, body = begin(args, kwargs)
+                found = this.find()
+                if found is not None:
+                    return found.value
+                with this.recording() as results:
+                    results.append(body(*args, **kwargs))
+                return results[0]
 
     return run
 
