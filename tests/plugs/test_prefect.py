@@ -11,6 +11,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -276,6 +277,11 @@ def test_a_generator_is_refused_where_it_is_decorated() -> None:
 
     with pytest.raises(GeneratorCallError):
         task(numbers)
+
+
+def test_an_expiration_that_nobody_would_heed_is_refused() -> None:
+    with pytest.raises(TypeError, match="max_age"):
+        task(cache_expiration=timedelta(days=1))(len)
 
 
 # Who calls whom, and what comes from what

@@ -22,7 +22,7 @@ from prefect.tasks import MaterializingTask
 from prefect.utilities.callables import parameters_to_args_kwargs
 
 from taskgraph.fingerprint.named import register_wrapping
-from taskgraph.plug.prefect_runs import cached_in, plain, recorded
+from taskgraph.plug.prefect.bodies import cached_in, plain, recorded
 from taskgraph.plug.verbs import CallKey, key
 from taskgraph.tasks.eager import EagerTask
 
@@ -104,8 +104,14 @@ def task(func: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 
     Raises:
         GeneratorCallError: The function is a generator.
+        TypeError: Results are to expire that Prefect is not told to find.
     """
     if not any(each in options for each in _FINDS):
+        if options.get("cache_expiration") is not None:
+            raise TypeError(
+                "cache_expiration is about results that Prefect finds, and it is told to find none;"
+                " put @cached(max_age=...) below this decorator instead."
+            )
         is_kept = any(options.get(each) for each in _KEEPS)
         options["cache_policy"] = _EachRun() if is_kept else NO_CACHE
 

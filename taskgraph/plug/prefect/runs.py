@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-import prefect
 from prefect.client.schemas.objects import State, TaskRunResult
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.exceptions import FailedRun
-from prefect.futures import PrefectFutureList
 from prefect.transactions import TransactionState, get_transaction
 
-from taskgraph.fingerprint.code import frozen
-from taskgraph.plug.memo import Cached, cached
 from taskgraph.plug.verbs import CallKey, CallRecord, Hit, lookup, record
 
 _MOST: Final = 10_000  # task runs whose calls are known again
@@ -29,7 +23,7 @@ _records: OrderedDict[UUID, CallRecord] = OrderedDict()
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
     """A call, and the run of Prefect that it is; None if it was called past Prefect."""
 
     call: CallKey
@@ -92,64 +86,3 @@ def _failure_in(result: Any) -> Exception | None:
     if isinstance(result, State) and not result.is_completed():
         return FailedRun(result.message or f"It returned the state {result.name}.")
     return None
-
-
-def recorded(func: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function to be called by Prefect, whose calls are looked up and recorded.
-
-    Raises:
-        GeneratorCallError: The function is a generator.
-    """
-    kept: Any = func if isinstance(func, Cached) else cached(func)
-
-    def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_Run, Any]:
-        context = TaskRunContext.get()
-        is_run = context is not None and context.task.fn is run
-        inside = cached_in(run)
-        call = inside.key(*map(plain, args), **{name: plain(each) for name, each in kwargs.items()})
-        return _Run(call, context if is_run else None), inside.__wrapped__
-
-    # What is called here is sent to other processes as it is, with all that it mentions.
-    if inspect.iscoroutinefunction(kept.__wrapped__):
-
-        @functools.wraps(kept, updated=())
-        async def run(*args: Any, **kwargs: Any) -> Any:
-            with frozen():  # what the body changes of its module is no edit
-                this, body = begin(args, kwargs)
-                found = this.find()
-                if found is not None:
-                    return found.value
-                with this.recording() as results:
-                    results.append(await body(*args, **kwargs))
-                return results[0]
-
-    else:
-
-        @functools.wraps(kept, updated=())
-        def run(*args: Any, **kwargs: Any) -> Any:
-            with frozen():  # what the body changes of its module is no edit
-                this, body = begin(args, kwargs)
-                found = this.find()
-                if found is not None:
-                    return found.value
-                with this.recording() as results:
-                    results.append(body(*args, **kwargs))
-                return results[0]
-
-    return run
-
-
-def cached_in(func: Callable[..., Any]) -> Any:
-    """Return the cached function that a task calls, or the function itself if it is not recorded.
-
-    A cached function travels by its name, and in another process that is the name of the task.
-    """
-    found = getattr(func, "__wrapped__", func)
-    if isinstance(found, prefect.Task):
-        return cached_in(found.fn)
-    return found if isinstance(found, Cached) else func
-
-
-def plain(argument: Any) -> Any:
-    """Return an argument as it counts: results that were waited for as a list are a list."""
-    return list(argument) if type(argument) is PrefectFutureList else argument
