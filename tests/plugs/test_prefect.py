@@ -21,6 +21,7 @@ if not os.environ.get("CI"):
     # On CI a missing package is an error: these tests are never skipped in silence there.
     pytest.importorskip("prefect")
 
+import cloudpickle
 import prefect
 from prefect import flow
 from prefect.settings import (
@@ -384,18 +385,19 @@ def test_methods_are_tasks_of_what_their_object_holds(project: Path) -> None:
     assert len(ran) == 2
 
 
-def test_options_of_a_cached_function_are_those_of_the_task(project: Path) -> None:
-    @task(name="versioned")
-    @cached(version="2", config_args=["log"])
+def test_options_are_those_of_taskgraph_and_of_prefect(project: Path) -> None:
     def add(x: int, log: Any) -> int:
         ran.append(x)
         return x + 1
 
-    states = [add(1, log, return_state=True) for log in ("here", "there")]
+    tasks = [task(cached(config_args=["log"])(add)), task(config_args=["log"], retries=1)(add)]
 
-    assert [state.name for state in states] == ["Completed", "Cached"]
+    states = [each(1, log, return_state=True) for each in tasks for log in ("here", "there")]
+
+    assert [state.name for state in states] == ["Completed", "Cached", "Cached", "Cached"]
     assert ran == [1]
-    assert Jobs(project).states == {("add", "DONE"): 1, ("add", "CACHED"): 1}
+    with pytest.raises(TypeError, match="say max_age there"):
+        task(max_age=1)(cached(add))
 
 
 def test_the_code_of_tasks_that_a_task_calls_counts(project: Path) -> None:
@@ -425,6 +427,16 @@ def test_explain_says_what_would_become_of_a_run(project: Path) -> None:
 
     assert before.endswith("double would run because it was never called before")
     assert "would not run" in str(explain(double.key(11)))
+
+
+def test_a_task_that_other_processes_cannot_find_is_not_sent_to_them(project: Path) -> None:
+    @task
+    def local(x: int) -> int:
+        return x
+
+    with pytest.raises(TypeError, match="made within a function"):
+        cloudpickle.dumps(local)
+    assert cloudpickle.loads(cloudpickle.dumps(double))(2) == 4
 
 
 # The policy

@@ -29,6 +29,18 @@ from taskgraph.tasks.eager import EagerTask
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_OURS: Final = frozenset(
+    {
+        "cache",
+        "config_args",
+        "config_dir",
+        "hash_includes",
+        "max_age",
+        "packages",
+        "strict",
+        "tools",
+    }
+)
 _KEEPS: Final = ("persist_result", "result_storage", "result_serializer")
 _FINDS: Final = ("cache_policy", "cache_key_fn", "result_storage_key")
 
@@ -97,26 +109,31 @@ def task(func: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 
     Args:
         func: A function, or a `cached` one, which brings its options along.
-        options: Those of ``prefect.task``. Prefect keeps a copy of each result if it is told to
+        options: Those of ``prefect.task``, and of `cached` those that Prefect has not: ``max_age``,
+            ``config_args``, ``packages``, ``tools``, ``hash_includes``, ``strict``, ``cache``,
+            ``config_dir``. Prefect keeps a copy of each result if it is told to
             by ``persist_result``, ``result_storage`` or ``result_serializer``. Where it is told
             to find results as well, by ``cache_policy``, ``cache_key_fn`` or
             ``result_storage_key``, it does so first, and by these alone.
 
     Raises:
         GeneratorCallError: The function is a generator.
-        TypeError: Results are to expire that Prefect is not told to find.
+        TaskOptionError: An option of taskgraph has a value that it cannot have.
+        TypeError: Results are to expire that Prefect is not told to find, or a cached function
+            has options already.
     """
     if not any(each in options for each in _FINDS):
         if options.get("cache_expiration") is not None:
             raise TypeError(
                 "cache_expiration is about results that Prefect finds, and it is told to find none;"
-                " put @cached(max_age=...) below this decorator instead."
+                " say max_age for those that taskgraph finds."
             )
         is_kept = any(options.get(each) for each in _KEEPS)
         options["cache_policy"] = _EachRun() if is_kept else NO_CACHE
+    ours = {name: options.pop(name) for name in _OURS & options.keys()}
 
     def decorate(function: Callable[..., Any]) -> RecordedTask[..., Any]:
-        return RecordedTask(recorded(function), **options)
+        return RecordedTask(recorded(function, ours), **options)
 
     return decorate if func is None else decorate(func)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import prefect
@@ -16,13 +16,21 @@ from taskgraph.plug.memo import Cached, cached
 from taskgraph.plug.prefect.runs import Run
 
 
-def recorded(func: Callable[..., Any]) -> Callable[..., Any]:
+def recorded(func: Callable[..., Any], options: Mapping[str, Any]) -> Callable[..., Any]:
     """Return a function to be called by Prefect, whose calls are looked up and recorded.
+
+    Args:
+        func: A function, or a cached one.
+        options: Those of `cached`.
 
     Raises:
         GeneratorCallError: The function is a generator.
+        TypeError: It is cached, and has its options.
     """
-    kept: Any = func if isinstance(func, Cached) else cached(func)
+    if isinstance(func, Cached) and options:
+        names = ", ".join(sorted(options))
+        raise TypeError(f"{func!r} is cached with its own options; say {names} there.")
+    kept: Any = func if isinstance(func, Cached) else cached(**options)(func)
 
     def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Run, Any]:
         context = TaskRunContext.get()
