@@ -130,6 +130,11 @@ class Cached(Generic[P, R]):
         return f"<cached {self.fullname}>"
 
     def __reduce__(self) -> Any:
+        if "<locals>" in self.__qualname__:
+            raise TypeError(
+                f"{self.fullname} is made within a function, so that other processes cannot find it"
+                " by its name. Define it in a module."
+            )
         return _imported, (self.__module__, self.__qualname__)
 
 

@@ -212,13 +212,21 @@ def weighed(
     return job
 
 
-def lookup(call: CallKey) -> Hit | Miss:
-    """Return the recorded result of a call, or why it must run. Blocks on files in the result."""
+def lookup(call: CallKey, *, tags: Mapping[str, Any] | None = None) -> Hit | Miss:
+    """Return the recorded result of a call, or why it must run. Blocks on files in the result.
+
+    Args:
+        call: The call.
+        tags: What the job of this look-up is to be found by, if there is a result.
+    """
     found = call._execution.calls.look_up(call._job)
     if isinstance(found, cache.Miss):
         call._job.miss = found.note
         return Miss(found.text)
-    return Hit(found.value, used(call._execution, call._job, found))
+    made = used(call._execution, call._job, found)
+    if tags:
+        call._execution.add_tags(made.job_id, tags)
+    return Hit(found.value, made)
 
 
 def used(execution: ProcessExecution, job: Job, hit: cache.Hit) -> CallRecord:

@@ -39,7 +39,7 @@ def output_of(text: str) -> str:
 
 # What a page needs besides, on CI a missing one is an error; its program is called flow.py, for one
 # of the tool's own name would be imported in place of the tool.
-TOOLS = {"dask.md": "distributed"}
+TOOLS = {"dask.md": "distributed", "prefect.md": "prefect"}
 PROGRAMS = [page for page in PAGES if program_of(page.read_text(encoding="utf-8"))]
 
 
@@ -56,6 +56,7 @@ def test_the_code_on_the_page_runs(page: Path, tmp_path: Path) -> None:
     script = tmp_path / f"{name}.py"
     script.write_text(program_of(text), encoding="utf-8")
     env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'backend'}", "NO_COLOR": "1"}
+    env["PREFECT_HOME"] = str(tmp_path / "prefect")
     env.pop("TASKGRAPH_CONFIG", None)
 
     done = subprocess.run(
