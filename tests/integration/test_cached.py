@@ -728,7 +728,7 @@ def test_the_end_of_the_stack_leaves_nothing_half_written(project: Path) -> None
         return 0 if n == 0 else 1 + deep(n - 1)
 
     with pytest.raises(RecursionError):
-        deep(5_000)
+        deep(2_000)
 
     assert [double(100_000), double(100_000)] == [200_000, 200_000]
     close_executions()

@@ -11,7 +11,6 @@ import prefect
 from prefect.context import TaskRunContext
 from prefect.futures import PrefectFutureList
 
-from taskgraph.fingerprint.code import frozen
 from taskgraph.plug.memo import Cached, cached
 from taskgraph.plug.prefect.runs import Run
 
@@ -44,27 +43,25 @@ def recorded(func: Callable[..., Any], options: Mapping[str, Any]) -> Callable[.
 
         @functools.wraps(kept, updated=())
         async def run(*args: Any, **kwargs: Any) -> Any:
-            with frozen():  # what the body changes of its module is no edit
-                this, body = begin(args, kwargs)
-                found = this.find()
-                if found is not None:
-                    return found.value
-                with this.recording() as results:
-                    results.append(await body(*args, **kwargs))
-                return results[0]
+            this, body = begin(args, kwargs)
+            found = this.find()
+            if found is not None:
+                return found.value
+            with this.recording() as results:
+                results.append(await body(*args, **kwargs))
+            return results[0]
 
     else:
 
         @functools.wraps(kept, updated=())
         def run(*args: Any, **kwargs: Any) -> Any:
-            with frozen():  # what the body changes of its module is no edit
-                this, body = begin(args, kwargs)
-                found = this.find()
-                if found is not None:
-                    return found.value
-                with this.recording() as results:
-                    results.append(body(*args, **kwargs))
-                return results[0]
+            this, body = begin(args, kwargs)
+            found = this.find()
+            if found is not None:
+                return found.value
+            with this.recording() as results:
+                results.append(body(*args, **kwargs))
+            return results[0]
 
     return run
 
