@@ -71,6 +71,7 @@ _HOMES = {
     "get_current_scheduler": "taskgraph.app",
     "get_task_registry": "taskgraph.tasks.registry",
     "lineage": "taskgraph.app",
+    "load_ipython_extension": "taskgraph.plug.jupyter",  # called by IPython's %load_ext
     "namespace": "taskgraph.tasks.names",
     "opaque": "taskgraph.fingerprint.opaque",
     "plan": "taskgraph.app",

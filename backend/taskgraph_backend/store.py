@@ -592,6 +592,8 @@ class SqlBackend:
         with self._lock:
             driver = self._connection()
             try:
+                if driver.in_transaction:  # a Ctrl-C came before what was begun was taken back
+                    driver.execute("ROLLBACK")
                 driver.execute("BEGIN IMMEDIATE")
                 yield driver
                 driver.execute("COMMIT")

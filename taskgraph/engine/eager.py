@@ -30,7 +30,13 @@ from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import Mark, Recorder
 from taskgraph.engine.reduction import Graph
 from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
-from taskgraph.errors import LazyResultError
+from taskgraph.errors import (
+    DatabaseBusyError,
+    DatabaseError,
+    DatabaseFullError,
+    DatabaseReadOnlyError,
+    LazyResultError,
+)
 from taskgraph.events import Event
 from taskgraph.expression import find_expressions
 from taskgraph.ports import Backend, Outcome, Returned
@@ -62,7 +68,9 @@ class EagerCalls:
         self._finisher = Finisher(self._graph, self._recorder, {}, notify, options.max_value_size)
         self._answers = KeptAnswers(backend)
         self._lookup = Lookup(self._answers, aliases)
-        self._lock = threading.Lock()  # held by who adds rows or looks something up
+        # Held by who adds rows or looks something up. A coroutine that nobody awaits any more may
+        # end in any line of any thread, and then its call is cancelled there.
+        self._lock = threading.RLock()
         self._writing = threading.Lock()  # held longer: batches are written in their order
         self._first: JobId | None = None
 
@@ -116,7 +124,7 @@ class EagerCalls:
 
     def start(self, job: Job, miss: Miss | None) -> None:
         """Take note that a call is about to run; one that takes long is shown as running."""
-        with self._lock:
+        with self._lock, self._whole(job):
             self._join(job)
             job.miss = job.miss if miss is None else miss.note
             job.phase = Phase.RUNNING
@@ -146,11 +154,9 @@ class EagerCalls:
             self._finisher.copy(job, leader)
 
     def cancel(self, job: Job) -> None:
-        """Write down that a call was interrupted."""
+        """Write down that a call was interrupted; committed with what comes next."""
         with self._lock:
-            job.phase = Phase.DROPPED
-            self._recorder.cancel(job)
-        self.flush()
+            self._drop(job, None)
 
     @contextmanager
     def _whole(self, job: Job) -> Iterator[None]:
@@ -167,10 +173,14 @@ class EagerCalls:
             raise
 
     def _drop(self, job: Job, mark: Mark | None) -> None:
-        self._recorder.roll_back(job, mark)
         job.call_hash = None
         job.phase = Phase.DROPPED
-        self._recorder.cancel(job)
+        self._recorder.roll_back(job, mark)
+        mark = self._recorder.mark()
+        try:
+            self._recorder.cancel(job)
+        except BaseException:  # at the end of the stack still: then there is no row of it
+            self._recorder.roll_back(job, mark)
 
     def _join(self, job: Job) -> None:
         """Make a call a child of the call that it was made in, if that is still running."""
@@ -208,17 +218,25 @@ class EagerCalls:
             DatabaseError: Nothing was written; it is tried again the next time.
         """
         with self._writing:
-            batch = None
-            try:
-                with self._lock:
-                    batch = self._recorder.take()
-                if batch is not None:
-                    self._backend.record(batch)
-            except BaseException:
-                if batch is not None:
-                    with self._lock:
-                        self._recorder.put_back(batch)
-                raise
+            is_left = self._recorder.is_taken  # from a time when it was interrupted
+            self._write()
+            if is_left:
+                self._write()
+
+    def _write(self) -> None:
+        with self._lock:
+            batch = self._recorder.take()
+        if batch is None:
+            return
+        try:
+            self._backend.record(batch)
+        except (DatabaseBusyError, DatabaseFullError, DatabaseReadOnlyError):
+            raise  # it may work the next time
+        except DatabaseError:
+            # It never will, and must not stand in the way of all that comes later.
+            self._recorder.written()
+            raise
+        self._recorder.written()
 
     def pause(self) -> None:
         """Wait until nothing is being written, and have nothing be until `go_on`: for a fork."""

@@ -72,6 +72,7 @@ class Recorder:
         self._running: deque[tuple[float, Job]] = deque()
         self._open: dict[JobId, Job] = {}
         self._oldest: float | None = None
+        self._taken: RecordBatch | None = None
 
     # What is added
 
@@ -85,21 +86,21 @@ class Recorder:
         value_hash = packed.values[0].value_hash
         if value_hash in self._values:
             return
-        self._remember(value_hash)
         batch = self._batch
         batch.values += packed.values
         if packed.subvalues:
             batch.subvalues += packed.subvalues
         if packed.files:
             batch.files += packed.files
+        self._remember(value_hash)
         self._touch()
 
     def add_task(self, task: Task[..., Any], task_hash: TaskHash) -> None:
         """Add a task's code, with its parts, once an execution."""
         if task_hash in self._tasks:
             return
-        self._tasks.add(task_hash)
         add_task_rows(self._batch, task, task_hash)
+        self._tasks.add(task_hash)
 
     def know_task(self, task_hash: TaskHash) -> None:
         """Take note that a version of a task is recorded already."""
@@ -296,23 +297,25 @@ class Recorder:
     # For those who write on a thread of their own
 
     def take(self) -> RecordBatch | None:
-        """Return all rows, to be written by who asks; None if there are none."""
-        self.announce_slow()
-        if self._oldest is None:
-            return None
-        batch = self._batch
-        batch.jobs = list(self._jobs.values())
-        self._begin_batch()
-        return batch
+        """Return all rows, to be written by who asks; None if there are none.
 
-    def put_back(self, batch: RecordBatch) -> None:
-        """Take rows back that could not be written."""
-        later = self._batch
-        self._batch = RecordBatch(
-            **{name: getattr(batch, name) + getattr(later, name) for name in _ROWS}
-        )
-        self._jobs = {**{each.id: each for each in batch.jobs}, **self._jobs}
-        self._touch()
+        The same ones again until they were `written`, wherever that was interrupted.
+        """
+        self.announce_slow()
+        if self._taken is None and self._oldest is not None:
+            self._batch.jobs = list(self._jobs.values())
+            self._taken = self._batch
+            self._begin_batch()
+        return self._taken
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether rows were taken and are not written yet."""
+        return self._taken is not None
+
+    def written(self) -> None:
+        """Take note that what was taken is written, or never will be."""
+        self._taken = None
 
     def mark(self) -> Mark:
         """Return where the rows end now."""
@@ -323,6 +326,7 @@ class Recorder:
         for name, length in zip(_ROWS, mark or (), strict=mark is not None):
             del getattr(self._batch, name)[length:]
         self._jobs.pop(job.id, None)
+        self._open.pop(job.id, None)
         # What is added another time does no harm; what is missing does.
         self._tasks.clear()
         self._values.clear()

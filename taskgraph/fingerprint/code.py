@@ -10,7 +10,7 @@ import inspect
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FunctionType
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from taskgraph.fingerprint.guards import Guard
 from taskgraph.fingerprint.parts import Fingerprint
 from taskgraph.fingerprint.project import current_project
 from taskgraph.fingerprint.sources import outline_of, remember_text
-from taskgraph.fingerprint.state import States
+from taskgraph.fingerprint.state import States, Variable
 
 _FIRST_LINE = re.compile(r"^[ \t]*(async[ \t]+)?def ", re.MULTILINE)
 # Classes and functions that are made anew for each call must not fill the memory.
@@ -30,7 +30,6 @@ _lock = threading.RLock()
 _holders = 0
 _states: States | None = None
 _follower: Follower | None = None
-_watcher: Follower | None = None
 
 
 @contextmanager
@@ -54,12 +53,12 @@ def freeze() -> None:
 
 def thaw() -> None:
     """End such a block; the last one to end forgets."""
-    global _states, _follower, _watcher, _holders  # noqa: PLW0603 - one program, one state of it
+    global _states, _follower, _holders  # noqa: PLW0603 - one program, one state of it
     with _lock:
         _holders -= 1
         if not _holders and _states is not None:
             _states.settle()
-            _states = _follower = _watcher = None
+            _states = _follower = None
 
 
 def _current() -> Follower:
@@ -69,15 +68,6 @@ def _current() -> Follower:
     if _follower is None or len(_follower) > _MOST_PIECES:
         _follower = Follower(_states)
     return _follower
-
-
-def _watching() -> Follower:
-    global _watcher  # noqa: PLW0603 - as above
-    if _states is None:
-        return Follower(States(), is_watching=True)
-    if _watcher is None or len(_watcher) > _MOST_PIECES:
-        _watcher = Follower(_states, is_watching=True)
-    return _watcher
 
 
 def fingerprint(func: Callable[..., Any], role: str = "") -> Fingerprint:
@@ -132,18 +122,26 @@ class Code:
 
     @property
     def fingerprint_again(self) -> Fingerprint:
-        """The same, for who asks before each call: quick as long as nothing has changed."""
+        """The same, for who asks before each call: quick as long as nothing has changed.
+
+        As the program is at this moment: no run of this process makes it stand still.
+        """
         folders = current_project().folders
         with _lock:
             known = self._known
             is_current = known is not None and known.folders == folders
-            if known is not None and is_current and known.guard.holds(_states or States()):
+            if known is not None and is_current and known.guard.holds(States()):
                 return known.fingerprint
-            follower = _watching()
+            follower = Follower(States(), is_watching=True)
             found = follower.fingerprint(self._func, TASK_ROLE)
             guard = follower.guard(self._func, TASK_ROLE)
-            self._known = _Known(found, guard, folders) if guard.is_complete else None
+            self._known = _Known(found, guard, folders)
             return found
+
+    @property
+    def variables(self) -> Sequence[Variable]:
+        """The variables that the function reaches, as they were seen the last time."""
+        return () if self._known is None else self._known.guard.variables
 
 
 def read_source(func: Callable[..., Any]) -> str:

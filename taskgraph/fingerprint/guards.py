@@ -25,12 +25,14 @@ from operator import is_
 from typing import Any, Final
 
 from taskgraph.fingerprint.classes import registered_with
-from taskgraph.fingerprint.own import is_opaque
+from taskgraph.fingerprint.own import is_opaque, is_own_function
 from taskgraph.fingerprint.pieces import Piece
 from taskgraph.fingerprint.project import is_own_class
 from taskgraph.fingerprint.scope import MISSING, Sighting
+from taskgraph.fingerprint.sources import own_functions
 from taskgraph.fingerprint.state import (
     States,
+    Variable,
     defaults_of,
     is_plain_object,
     read_variable,
@@ -40,15 +42,17 @@ from taskgraph.values.objects import InstanceKind
 from taskgraph.values.registry import kind_of
 
 # What never becomes another one; what lies inside of it is looked at by itself.
-_FIXED: Final = (
-    *(types.ModuleType, types.BuiltinFunctionType, types.MethodType, types.MethodWrapperType),
-    *(types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType),
-    *(types.GetSetDescriptorType, types.MemberDescriptorType, types.CodeType),
-    *(property, staticmethod, classmethod, cached_property, functools.partial),
-    *(datetime.date, datetime.time, datetime.timedelta, datetime.timezone, decimal.Decimal),
-    *(fractions.Fraction, uuid.UUID, pathlib.PurePath, re.Pattern, range, enum.Enum),
-    logging.Logger,  # stored as its name
-    *(type(functools.lru_cache(len)), type(MISSING)),
+_FIXED: Final = frozenset(
+    {
+        *(types.BuiltinFunctionType, types.MethodType, types.MethodWrapperType, types.CodeType),
+        *(types.MethodDescriptorType, types.WrapperDescriptorType),
+        *(types.ClassMethodDescriptorType, types.GetSetDescriptorType),
+        *(types.MemberDescriptorType, property, staticmethod, classmethod, cached_property),
+        *(datetime.date, datetime.datetime, datetime.time, datetime.timedelta, datetime.timezone),
+        *(decimal.Decimal, fractions.Fraction, functools.partial, uuid.UUID, re.Pattern, range),
+        *(pathlib.PurePosixPath, pathlib.PureWindowsPath, type(pathlib.Path())),
+        *(type(functools.lru_cache(len)), type(MISSING), object, logging.Logger),
+    }
 )
 _CODE: Final = (types.FunctionType, type)
 _Held = tuple[
@@ -67,6 +71,9 @@ class Guard:
         names: What stood under which name.
         pieces: All that was reached.
         states: By which values variables counted.
+
+    Attributes:
+        variables: What may hold something else later, and is known by its content.
     """
 
     def __init__(self, names: Iterable[Sighting], pieces: Iterable[Piece], states: States) -> None:
@@ -75,11 +82,14 @@ class Guard:
         self._classes: list[tuple[type, tuple[Any, ...]]] = []
         self._objects: list[tuple[Any, Any]] = []
         self._variables: list[tuple[Any, str, Any]] = []
-        self.is_complete = True
+        self._is_complete = True
+        self.variables: list[Variable] = []
         self._states = states
         for sighting in {(id(each[0]), each[1]): each for each in names}.values():
             if not self._add_variable(*sighting):
                 self._names.append(sighting)
+                if type(sighting[2]) in ATOMIC_TYPES:
+                    self.variables.append(sighting[:2])
         for piece in pieces:
             self._add(piece)
 
@@ -89,18 +99,16 @@ class Guard:
         Args:
             states: By which values variables count now.
         """
-        for names, name, value in self._names:
-            if names.get(name, MISSING) is not value:
-                return False
-        for func, held in self._functions:
-            if not _is_same_function(func, held):
-                return False
-        for cls, members in self._classes:
-            if not _are_same(_members_of(cls), members):
-                return False
-        for value, content in self._objects:
-            if not _is_same_content(_content_of(value), content):
-                return False
+        return (
+            self._is_complete
+            and all(names.get(name, MISSING) is value for names, name, value in self._names)
+            and all(_is_same_function(func, held) for func, held in self._functions)
+            and all(_are_same(_members_of(cls), members) for cls, members in self._classes)
+            and all(_is_same_content(_content_of(each), seen) for each, seen in self._objects)
+            and self._variables_hold(states)
+        )
+
+    def _variables_hold(self, states: States) -> bool:
         for owner, name, content in self._variables:
             counted = states.counted(owner, name, read_variable(owner, name))
             if not _is_same_content(_content_of(counted), content):
@@ -111,12 +119,16 @@ class Guard:
         value = piece.value
         if isinstance(value, types.FunctionType):
             self._functions.append((value, _held_by(value)))
+            self._is_complete &= is_own_function(value) or _holds_no_more(value)
         elif isinstance(value, type):
             if is_own_class(value):
                 self._classes.append((value, _members_of(value)))
+                self._functions += [(each, _held_by(each)) for each in own_functions(value)]
         elif not (piece.is_code or piece.unfollowed or _is_fixed(value) or is_opaque(value)):
             content = _content_of(value)
-            self.is_complete &= content is not None
+            # What is not made of builtins is seen through only if it was taken apart.
+            is_seen = isinstance(content, str) or piece.shape is not None
+            self._is_complete &= content is not None and is_seen
             if type(value) not in ATOMIC_TYPES:
                 self._objects.append((value, content))
         for variable in _variables_of(value):
@@ -130,12 +142,31 @@ class Guard:
         if content is None:
             return False
         self._variables.append((owner, name, content))
+        self.variables.append((owner, name))
         return True
 
 
 def _is_fixed(value: Any) -> bool:
     """Tell whether an object will always be what it is, apart from other objects in it."""
-    return isinstance(value, _FIXED) or type(value) is object
+    return type(value) in _FIXED or isinstance(value, types.ModuleType | enum.Enum)
+
+
+def _holds_no_more(func: types.FunctionType) -> bool:
+    """Tell whether a function from outside keeps nothing but code and what never changes.
+
+    What others keep (the registry of a `functools.singledispatch`) is followed anew each time.
+    """
+    kept = [read_variable(each, "") for each in func.__closure__ or ()]
+    return all(
+        type(each) in ATOMIC_TYPES or isinstance(each, type) or _is_fixed(each) or _is_plain(each)
+        for each in kept
+    )
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell whether something is a function that is looked at itself, or has nothing to look at."""
+    is_function = isinstance(value, types.FunctionType)
+    return is_function and (is_own_function(value) or not value.__closure__)
 
 
 def _variables_of(code: Any) -> Iterable[tuple[Any, str, Any]]:
@@ -175,7 +206,8 @@ def _is_same_function(func: types.FunctionType, held: _Held) -> bool:
 def _members_of(cls: type) -> tuple[Any, ...]:
     """Return what a class is made of."""
     attributes = vars(cls)
-    return (*attributes, *attributes.values(), *cls.__bases__, *registered_with(cls))
+    inherited = (type(cls), *cls.__bases__, *registered_with(cls))
+    return (*attributes, *attributes.values(), *inherited)
 
 
 def _are_same(one: Sequence[Any], other: Sequence[Any]) -> bool:
@@ -191,7 +223,7 @@ def _content_of(value: Any) -> Any:
         items = [*value, *value.values()] if isinstance(value, dict) else value
         return tuple(items)
     if isinstance(kind_of(value), InstanceKind) and is_plain_object(value):
-        return (*vars(value), *vars(value).values())
+        return (type(value), *vars(value), *vars(value).values())
     return None
 
 

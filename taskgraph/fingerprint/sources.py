@@ -316,7 +316,7 @@ def _read_deeply(text: str, tree: ast.Module) -> list[Any]:
 def _compiled(text: str, name: str) -> Iterator[CodeType]:
     """Yield the compiled code of all functions in a text."""
     flags = [0]
-    if name.startswith("<"):
+    if name.startswith("<") or not os.path.exists(name):
         # A cell of a notebook may have await at its top, and the future imports of other cells.
         future = __future__.annotations.compiler_flag
         flags += [ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, future, future | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT]

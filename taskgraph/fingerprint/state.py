@@ -8,9 +8,12 @@ run leaves behind is taken for what the run found, as long as nobody else has ch
 from __future__ import annotations
 
 import copy
+import threading
 from collections import deque
+from collections.abc import Iterable
 from types import CellType, FunctionType, ModuleType
 from typing import Any, Final, NamedTuple
+from weakref import WeakSet
 
 from taskgraph.hashing import ATOMIC_TYPES
 from taskgraph.values.objects import reduces_by_default
@@ -51,8 +54,11 @@ class States:
         met = self._met.get(place)
         if met is not None:
             return met[1]
+        held = _held.get(place)
         left = _left.get(place)
-        if left is not None and left.owner is owner and _is_same(left.after, value):
+        if held is not None and held.owner is owner and held.holds:
+            before = held.before
+        elif left is not None and left.owner is owner and _is_same(left.after, value):
             before = left.before
         else:
             before = _copied(value)
@@ -62,11 +68,60 @@ class States:
     def settle(self) -> None:
         """Compare what was met with what is there now that the execution has ended."""
         for place, (owner, before) in self._met.items():
-            now = read_variable(owner, place[1])
-            if _is_same(before, now):
-                _left.pop(place, None)
-            else:
-                _left[place] = _Left(owner, _copied(now), before)
+            _settle(place, owner, before)
+
+
+def _settle(place: _Place, owner: Any, before: Any) -> None:
+    now = read_variable(owner, place[1])
+    if _is_same(before, now):
+        _left.pop(place, None)
+    else:
+        _left[place] = _Left(owner, _copied(now), before)
+
+
+class Hold:
+    """A call under way outside of any run: what it may change counts as it was when it began.
+
+    Only the variables that its function reaches: what it cannot have changed, somebody else did.
+    One that was forgotten, by an interrupt at the wrong moment, ends when nobody has it any more.
+    """
+
+    __slots__ = ("__weakref__", "_places")
+
+    def __init__(self, variables: Iterable[Variable]) -> None:
+        self._places: list[_Place] = []
+        states = States()
+        with _lock:
+            for owner, name in variables:
+                place = (id(owner), name)
+                held = _held.get(place)
+                if held is None or held.owner is not owner or not held.holds:
+                    before = states.counted(owner, name, read_variable(owner, name))
+                    held = _held[place] = _Held(owner, before, WeakSet())
+                held.holds.add(self)
+                self._places.append(place)
+
+    def release(self) -> None:
+        """End it: what the last one leaves behind in a variable is what calls leave behind."""
+        with _lock:
+            for place in self._places:
+                held = _held.get(place)
+                if held is None or self not in held.holds:
+                    continue
+                held.holds.discard(self)
+                if not held.holds:
+                    del _held[place]
+                    _settle(place, held.owner, held.before)
+
+
+class _Held(NamedTuple):
+    owner: Any
+    before: Any
+    holds: WeakSet[Hold]
+
+
+_held: dict[_Place, _Held] = {}
+_lock = threading.RLock()  # a call may be thrown away in any line
 
 
 def read_variable(owner: Any, name: str) -> Any:

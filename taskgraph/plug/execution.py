@@ -12,8 +12,8 @@ import os
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,6 @@ from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import MAX_DELAY
 from taskgraph.errors import DatabaseError
 from taskgraph.events import Event
-from taskgraph.fingerprint.code import freeze, thaw
 from taskgraph.fingerprint.project import current_project, use_project
 from taskgraph.plug.flights import Flights
 from taskgraph.plug.origins import Origins
@@ -87,26 +86,12 @@ class ProcessExecution:
         """Leave it to the process that this one was forked from."""
         self._is_ours = False
 
-    def enter(self) -> None:
-        """Have files and code known as the project's settings say, and code stand still."""
+    def put_in_force(self) -> None:
+        """Have files and code known as the project's settings say."""
         if current_places() is not self._places:
             use_places(self._places)
         if current_project() is not self._project:
             use_project(self._project)
-        freeze()
-
-    def leave(self) -> None:
-        """Let code move on again."""
-        thaw()
-
-    @contextmanager
-    def in_force(self) -> Iterator[None]:
-        """Enter, and leave at the end of this block."""
-        self.enter()
-        try:
-            yield
-        finally:
-            self.leave()
 
     def add_tags(self, job_id: JobId, tags: Mapping[str, Any]) -> None:
         """Add tags to a job that is recorded."""
@@ -145,6 +130,7 @@ class ProcessExecution:
 
 _executions: dict[Path, ProcessExecution] = {}
 _first: dict[str | None, ProcessExecution] = {}  # by what was asked for
+_after_forks: list[Callable[[], object]] = []
 _paused: list[ProcessExecution] = []
 _abandoned: list[ProcessExecution] = []
 _lock = threading.Lock()
@@ -196,6 +182,11 @@ def _close_at_exit() -> None:
         Finalize(None, close_executions, exitpriority=0)
 
 
+def after_fork(forget: Callable[[], object]) -> None:
+    """Have something called in a process that was forked from this one."""
+    _after_forks.append(forget)
+
+
 def _before_fork() -> None:
     """Let no thread be in the middle of the database, which the other process would find locked."""
     _paused.extend(found for found in _executions.values() if found.is_open)
@@ -218,6 +209,8 @@ def _after_fork() -> None:
     _executions.clear()
     _first.clear()
     _paused.clear()
+    for forget in _after_forks:
+        forget()
 
 
 os.register_at_fork(

@@ -9,9 +9,11 @@ from __future__ import annotations
 import sys
 import threading
 from concurrent.futures import Future
+from weakref import WeakValueDictionary
 
 from taskgraph.engine.jobs import Job
 from taskgraph.hashing import EvalHash
+from taskgraph.tasks.options import CacheScope
 
 _Runner = int  # a thread, or a task of an event loop
 
@@ -25,7 +27,7 @@ class Flight:
         landed: Done when it has ended; made when somebody waits for that.
     """
 
-    __slots__ = ("_flights", "landed", "leader", "runner")
+    __slots__ = ("__weakref__", "_flights", "landed", "leader", "runner")
 
     def __init__(self, flights: Flights, leader: Job, runner: _Runner) -> None:
         self.leader = leader
@@ -56,8 +58,10 @@ class Flights:
     """All calls that are under way in this process."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._flights: dict[EvalHash, Flight] = {}
+        # Taken again by the same thread where a coroutine that nobody awaits is thrown away.
+        self._lock = threading.RLock()
+        # Held by who runs them: what a Ctrl-C ended at a bad moment is gone by itself.
+        self._flights: WeakValueDictionary[EvalHash, Flight] = WeakValueDictionary()
         self._waiting: dict[_Runner, Flight] = {}
 
     def enter(self, job: Job) -> Flight:
@@ -69,7 +73,8 @@ class Flights:
             if known is None:
                 made = self._flights[job.eval_hash] = Flight(self, job, runner)
                 return made
-            if _is_within(job, known.leader) or self._waits_for(known, runner):
+            would_hang = _is_within(job, known.leader) or self._waits_for(known, runner)
+            if would_hang or not _is_shared(job):
                 return Flight(self, job, runner)
             known.landed = known.landed or Future()
             self._waiting[runner] = known
@@ -102,6 +107,11 @@ class Flights:
                 return False
             other = next_flight.runner
         return False
+
+
+def _is_shared(job: Job) -> bool:
+    """Tell whether a call may have the result of another one at all."""
+    return job.options.get("cache_scope", CacheScope.BACKEND) is CacheScope.BACKEND
 
 
 def _is_within(job: Job, other: Job) -> bool:

@@ -67,23 +67,20 @@ class Cached(Generic[P, R]):
         if self._is_async:
             return cast(R, self._call_async(args, kwargs))
         execution = current_execution(self._config_dir)
-        execution.enter()
-        try:
-            job = weighed(execution, self.__taskgraph_task__, args, kwargs)
-            while True:
-                flight = execution.flights.enter(job)
-                if flight.leader is not job:
-                    flight.wait()
-                    if _copied(execution, job, flight):
-                        return cast(R, flight.leader.value)
-                    continue
-                try:
-                    found = _found(execution, job)
-                    return cast(R, self._run(execution, job) if found is None else found.value)
-                finally:
-                    execution.flights.leave(flight)
-        finally:
-            execution.leave()
+        execution.put_in_force()
+        job = weighed(execution, self.__taskgraph_task__, args, kwargs)
+        while True:
+            flight = execution.flights.enter(job)
+            if flight.leader is not job:
+                flight.wait()
+                if _copied(execution, job, flight):
+                    return cast(R, flight.leader.value)
+                continue
+            try:
+                found = _found(execution, job)
+                return cast(R, self._run(execution, job) if found is None else found.value)
+            finally:
+                execution.flights.leave(flight)
 
     def _run(self, execution: ProcessExecution, job: Job) -> Any:
         try:
@@ -96,20 +93,20 @@ class Cached(Generic[P, R]):
 
     async def _call_async(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         execution = current_execution(self._config_dir)
-        with execution.in_force():
-            job = weighed(execution, self.__taskgraph_task__, args, kwargs)
-            while True:
-                flight = execution.flights.enter(job)
-                if flight.leader is not job:
-                    await flight.wait_async()
-                    if _copied(execution, job, flight):
-                        return flight.leader.value
-                    continue
-                try:
-                    found = _found(execution, job)
-                    return await self._run_async(execution, job) if found is None else found.value
-                finally:
-                    execution.flights.leave(flight)
+        execution.put_in_force()
+        job = weighed(execution, self.__taskgraph_task__, args, kwargs)
+        while True:
+            flight = execution.flights.enter(job)
+            if flight.leader is not job:
+                await flight.wait_async()
+                if _copied(execution, job, flight):
+                    return flight.leader.value
+                continue
+            try:
+                found = _found(execution, job)
+                return await self._run_async(execution, job) if found is None else found.value
+            finally:
+                execution.flights.leave(flight)
 
     async def _run_async(self, execution: ProcessExecution, job: Job) -> Any:
         try:

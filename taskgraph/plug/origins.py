@@ -7,10 +7,12 @@ one returned, wherever they are passed to. Of values of which Python keeps only 
 
 from __future__ import annotations
 
+import enum
 import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from types import FunctionType, ModuleType
 from typing import Any, Final, NamedTuple
 
 from taskgraph.hashing import ATOMIC_TYPES, CallHash, ValueHash
@@ -18,8 +20,9 @@ from taskgraph.hashing import ATOMIC_TYPES, CallHash, ValueHash
 _MOST: Final = 10_000  # objects that are known again
 _MOST_ITEMS: Final = 1_000
 _LARGE: Final = 100_000  # bytes; what is larger is not kept alive for this
+_SHARED: Final = (bool, enum.Enum, type, FunctionType, ModuleType)
+_TWO: Final = 2  # letters: of texts with one there is only one
 _SMALL_INTEGERS: Final = range(-5, 257)
-_SHORT_TEXT: Final = 1
 
 
 class _Origin(NamedTuple):
@@ -112,12 +115,12 @@ def items_of(value: Any) -> Iterator[Any]:
 def _is_shared(value: Any) -> bool:
     """Tell whether Python uses one object for all values that are equal to this one."""
     match value:
-        case None | True | False:
-            return True
-        case int():
+        case int() if not isinstance(value, bool | enum.Enum):
             return value in _SMALL_INTEGERS
-        case str() | bytes():
-            return len(value) <= _SHORT_TEXT
+        case str():  # names, and what looks like one, are interned
+            return value.isascii() and (len(value) < _TWO or value.isidentifier())
+        case bytes():
+            return len(value) < _TWO
         case tuple():
             return not value
-    return False
+    return value is None or isinstance(value, _SHARED)

@@ -20,7 +20,7 @@ results are stored exactly as for tasks.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,17 +33,23 @@ from taskgraph.engine.asking import Asked
 from taskgraph.engine.jobs import Job, Phase
 from taskgraph.engine.telling import describe_miss
 from taskgraph.fingerprint.parts import Part
+from taskgraph.fingerprint.state import Hold
 from taskgraph.hashing import ArgsHash, CallHash, EvalHash, TaskHash, ValueHash
-from taskgraph.plug.execution import ProcessExecution, current_execution
+from taskgraph.plug.execution import ProcessExecution, after_fork, current_execution
 from taskgraph.plug.functions import task_of
 from taskgraph.plug.origins import items_of
 from taskgraph.ports import Outcome, Raised, Returned
 from taskgraph.records import JobId, Micros
+from taskgraph.tasks.eager import EagerTask
 from taskgraph.values import walk
 from taskgraph.values.weigh import hash_value
 from taskgraph.worker import frames_of, now, weigh_result
 
 _caller: ContextVar[Job | None] = ContextVar("taskgraph_caller", default=None)
+
+
+# The call that a fork was made in is the other process's to record.
+after_fork(lambda: _caller.set(None))
 
 
 class CallRecord(NamedTuple):
@@ -113,8 +119,8 @@ class CallKey:
 
     def ask(self) -> Asked:
         """Return what would become of the call now; `taskgraph.explain` says it in words."""
-        with self._execution.in_force():
-            found = self._execution.calls.look_up(self._job)
+        self._execution.put_in_force()
+        found = self._execution.calls.look_up(self._job)
         if isinstance(found, cache.Miss):
             self._job.miss = found.note
         return Asked(describe_miss(self._job, ()), isinstance(found, cache.Hit))
@@ -123,18 +129,40 @@ class CallKey:
     def running(self) -> Iterator[None]:
         """Have calls that are made in this block, in this thread, be calls within this one."""
         _begin(self._execution, self._job)
-        with within(self._job):
-            yield
+        try:
+            with within(self._job):
+                yield
+        except Exception:
+            raise  # what it raised is to be recorded
+        except BaseException:  # a Ctrl-C: the body did not end
+            self._execution.calls.cancel(self._job)
+            raise
 
 
 @contextmanager
 def within(job: Job) -> Iterator[None]:
-    """Have calls that are made in this block be calls within that of a job."""
+    """Have calls that are made in this block be calls within that of a job.
+
+    What its function changes in variables meanwhile is its own doing. A result of code that
+    somebody else changed meanwhile is recorded and not kept: nobody knows what made it.
+    """
+    hold = _hold(job)
     token = _caller.set(job)
     try:
         yield
     finally:
-        _caller.reset(token)
+        with suppress(ValueError):  # a coroutine that nobody awaits any more ends elsewhere
+            _caller.reset(token)
+        try:
+            job.is_uncacheable |= job.task.get_hash() != job.task_hash
+        except Exception:  # a module that is just being edited may raise anything
+            job.is_uncacheable = True
+        hold.release()
+
+
+def _hold(job: Job) -> Hold:
+    assert isinstance(job.task, EagerTask)
+    return job.task.hold()
 
 
 def key(
@@ -159,8 +187,8 @@ def key(
         TypeError: The arguments do not fit the signature, or the function is a generator.
     """
     execution = current_execution(config_dir)
-    with execution.in_force():
-        job = weighed(execution, task_of(func), args, kwargs or {})
+    execution.put_in_force()
+    job = weighed(execution, task_of(func), args, kwargs or {})
     arguments = {
         each.key or f"*{each.position}": each.weight.value_hash
         for each in job.arguments
@@ -240,8 +268,8 @@ def record(
     execution, job = call._execution, call._job
     _add_upstream(job, tuple(upstream))
     _begin(execution, job)
-    with execution.in_force():
-        outcome = _outcome(execution, job, result, error, _micros(started), _micros(ended))
+    execution.put_in_force()
+    outcome = _outcome(execution, job, result, error, _micros(started), _micros(ended))
     made = finished(execution, job, outcome)
     told = {**(tags or {}), **({} if host is None else {"host": host})}
     if told:

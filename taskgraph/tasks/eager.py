@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from taskgraph.fingerprint.parts import Fingerprint, Part
 from taskgraph.fingerprint.scope import module_label
+from taskgraph.fingerprint.state import Hold
 from taskgraph.hashing import TaskHash, hash_record
 from taskgraph.tasks.names import compute_namespace, valid_name
 from taskgraph.tasks.task import Task
@@ -39,7 +40,7 @@ class EagerTask(Task[P, R]):
         if self.version is not None:
             return super().get_hash()
         found = found or self.fingerprint
-        below = tuple(each.get_hash() for each in self._tasks_below(found))
+        below = tuple(sorted(each.get_hash() for each in self._tasks_below(found)))
         last = self._last
         is_fixed = not self.hash_includes and not self.has_task_option("tools")
         if is_fixed and last is not None and last[0] is found and last[1] == below:
@@ -60,20 +61,26 @@ class EagerTask(Task[P, R]):
             found.update((part.part_hash, part) for part in task.parts)
         return tuple(found.values())
 
+    def hold(self) -> Hold:
+        """Have what a call may change count as it is now, until the call has ended."""
+        below = [] if self.version is not None else self._tasks_below(self.fingerprint)
+        return Hold([*self.variables, *(each for task in below for each in task.variables)])
+
     def _tasks_below(self, found: Fingerprint) -> list[Task[..., Any]]:
         """Return the tasks that the body may call, and those that these may call."""
         if not found.tasks:
             return []
-        below: dict[str, Task[..., Any]] = {}
+        below: dict[tuple[str, int], Task[..., Any]] = {}
         waiting = list(found.tasks)
         while waiting:
             task = waiting.pop()
-            if task.fullname in below or task.func is None:
+            place = (task.fullname, id(task.func))
+            if place in below or task.func is None:
                 continue
-            below[task.fullname] = task
+            below[place] = task
             if task.version is None:
                 waiting += task.fingerprint_again.tasks
-        return [below[name] for name in sorted(below)]
+        return list(below.values())
 
 
 def eager_task(

@@ -146,6 +146,11 @@ class Task(Generic[P, R]):
             raise ValueError(f"Task {self.fullname} is not defined here; import its module.")
         return self._code.fingerprint_again
 
+    @property
+    def variables(self) -> Sequence[tuple[Any, str]]:
+        """The variables that the function reaches, as they were seen the last time."""
+        return self._code.variables if self._code is not None else ()
+
     def get_hash(self, found: Fingerprint | None = None) -> TaskHash:
         """Compute the hash from the code as it is now.
 

@@ -660,3 +660,110 @@ def test_a_config_dir_of_its_own_holds_the_calls(tmp_path: Path) -> None:
     assert [square(3), square(3)] == [9, 9]
     assert (elsewhere / "taskgraph.db").exists()
     assert not os.path.exists(".taskgraph/taskgraph.db")
+
+
+# Edits while others are under way
+
+
+FACTOR = 1
+
+
+@cached(config_args=["started", "go_on"])
+def waiting(started: threading.Event, go_on: threading.Event) -> int:
+    started.set()
+    go_on.wait()
+    return 1
+
+
+@cached
+def times(x: int) -> int:
+    ran.append(x)
+    return x * FACTOR
+
+
+def test_an_edit_is_seen_while_another_call_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    started, go_on = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(waiting, started, go_on)
+        started.wait()
+        assert times(10_000) == 10_000
+        monkeypatch.setitem(globals(), "FACTOR", 2)
+        assert [times(10_000), times(20_000)] == [20_000, 40_000]
+        go_on.set()
+        under_way.result()
+
+    assert times(10_000) == 20_000
+    monkeypatch.setitem(globals(), "FACTOR", 1)
+    assert times(20_000) == 20_000
+
+
+def test_a_result_of_code_that_changed_meanwhile_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def helper(x: int) -> int:
+        return x + 1
+
+    def other(x: int) -> int:
+        return x + 2
+
+    monkeypatch.setitem(globals(), "helper_of_edited", helper)
+
+    @cached
+    def edited(x: int) -> int:
+        ran.append(x)
+        if len(ran) == 1:
+            monkeypatch.setitem(globals(), "helper_of_edited", other)
+        return helper_of_edited(x)  # type: ignore[name-defined,no-any-return]  # noqa: F821
+
+    assert edited(1) == 3
+    monkeypatch.setitem(globals(), "helper_of_edited", helper)
+
+    assert [edited(1), edited(1)] == [2, 2]
+    assert ran == [1, 1]
+
+
+def test_the_end_of_the_stack_leaves_nothing_half_written(project: Path) -> None:
+    @cached
+    def deep(n: int) -> int:
+        return 0 if n == 0 else 1 + deep(n - 1)
+
+    with pytest.raises(RecursionError):
+        deep(5_000)
+
+    assert [double(100_000), double(100_000)] == [200_000, 200_000]
+    close_executions()
+    assert select(project, "SELECT state_type FROM execution") == [("COMPLETED",)]
+
+
+def test_two_tasks_of_one_name_both_count() -> None:
+    def make(values: list[int]) -> Any:
+        @task(name="of_one_name", namespace="twice")
+        def total() -> int:
+            return sum(values)
+
+        return total
+
+    first, second = [1], [2]
+    both = {"a": make(first), "b": make(second)}
+
+    @cached
+    def totals() -> list[int]:
+        return [both["a"].func(), both["b"].func()]
+
+    assert totals() == [1, 2]
+    first.append(5)
+    assert totals() == [6, 2]
+    second.append(5)
+    assert totals() == [6, 7]
+
+
+def test_calls_that_are_not_to_be_kept_run_side_by_side() -> None:
+    barrier = threading.Barrier(2)
+
+    @cached(cache=False)
+    def meet() -> int:
+        barrier.wait(timeout=30)
+        return 1
+
+    with ThreadPoolExecutor(2) as pool:
+        assert [each.result() for each in [pool.submit(meet), pool.submit(meet)]] == [1, 1]

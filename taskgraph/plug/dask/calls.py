@@ -60,9 +60,9 @@ class ClientCalls:
         self._client.subscribe_topic(self._topic, self._hear)
         execution = current_execution(func._config_dir if isinstance(func, Cached) else None)
         task = task_of(func)
-        with execution.in_force():
-            self._surround()
-            placed = [self._place(execution, func, task, call, options) for call in calls]
+        execution.put_in_force()
+        self._surround()
+        placed = [self._place(execution, func, task, call, options) for call in calls]
         found = [each for each in placed if isinstance(each, tuple)]
         given = self._scatter({each.key: value for each, value in found})
         for each, _ in found:
@@ -157,16 +157,16 @@ class ClientCalls:
         made = self._table.find(message.key)
         if made is None or not made.execution.is_open:
             return Answer("run")  # it is recorded no more
-        with made.execution.in_force():
-            if made.is_landed:  # Dask runs it again: it failed, or what it gave was lost
-                made.begin_again()
-            if message.ask is not None:
-                return self._decide(made, message)
-            told = self._run(message, take_outcome, message.ticket)
-            try:
-                made.finish(told, message.worker)
-            finally:
-                self._table.land(made)
+        made.execution.put_in_force()
+        if made.is_landed:  # Dask runs it again: it failed, or what it gave was lost
+            made.begin_again()
+        if message.ask is not None:
+            return self._decide(made, message)
+        told = self._run(message, take_outcome, message.ticket)
+        try:
+            made.finish(told, message.worker)
+        finally:
+            self._table.land(made)
         return Answer("kept")
 
     def _decide(self, made: Submitted, message: Message) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +13,8 @@ from typing import Any
 import numpy
 import pytest
 
-from taskgraph.fingerprint.code import Code, fingerprint, frozen
+from taskgraph.fingerprint.code import Code, fingerprint
+from taskgraph.fingerprint.state import Hold
 from tests.unit.taskgraph.fingerprint.test_code import load
 
 TOOLS = """
@@ -97,6 +99,14 @@ EDITS: dict[str, Callable[[ModuleType], object]] = {
     "deep in a dict": lambda flow: flow.NESTED["a"]["b"].append(2),
     "a function in a dict": lambda flow: flow.HANDLERS.update(scale=flow.tools.other),
     "a new function in a dict": lambda flow: flow.HANDLERS.update(other=flow.tools.other),
+    "the code of a method": lambda flow: setattr(
+        flow.Model.fit, "__code__", (lambda self, x: x).__code__
+    ),
+    "the class of an object": lambda flow: setattr(
+        flow.CONFIG,
+        "__class__",
+        type("Other", (flow.Model,), {"__module__": flow.Model.__module__}),
+    ),
     "a method": lambda flow: setattr(flow.Model, "fit", lambda self, x: x),
     "a new method": lambda flow: setattr(flow.Model, "__call__", lambda self, x: x),
     "an attribute of a class": lambda flow: setattr(flow.Model, "factor", 3),
@@ -137,13 +147,56 @@ def test_arrays_are_looked_at_each_time(flow: ModuleType) -> None:
 
 def test_what_a_run_leaves_behind_is_no_edit(flow: ModuleType) -> None:
     code = Code(flow.main)
-    with frozen():
-        first = code.fingerprint_again
-        flow.LEVELS.append(99)
-        flow.LIMIT += 1
+    first = code.fingerprint_again
+    hold = Hold(code.variables)
+    flow.LEVELS.append(99)
+    flow.LIMIT += 1
+    assert code.fingerprint_again.code_hash == first.code_hash
+    hold.release()
 
     assert code.fingerprint_again.code_hash == first.code_hash
     flow.LEVELS.append(100)
+    assert code.fingerprint_again.code_hash != first.code_hash
+
+
+def test_what_nobody_under_way_reaches_is_an_edit(flow: ModuleType) -> None:
+    code = Code(flow.main)
+    first = code.fingerprint_again
+    hold = Hold([])
+    flow.LIMIT += 1
+
+    assert code.fingerprint_again.code_hash != first.code_hash
+    hold.release()
+    assert code.fingerprint_again.code_hash != first.code_hash
+
+
+def test_a_hold_that_was_forgotten_holds_nothing(flow: ModuleType) -> None:
+    code = Code(flow.main)
+    first = code.fingerprint_again
+    Hold(code.variables)
+    flow.LIMIT += 1
+
+    assert code.fingerprint_again.code_hash != first.code_hash
+
+
+def test_many_objects_in_a_container_are_looked_into_each_time(flow: ModuleType) -> None:
+    flow.late = [type(flow.CONFIG)() for _ in range(2_000)]
+    code = Code(flow.main)
+    first = code.fingerprint_again
+
+    flow.late[5].rate = -1
+
+    assert code.fingerprint_again.code_hash != first.code_hash
+
+
+def test_what_is_registered_with_a_function_from_outside_is_seen(flow: ModuleType) -> None:
+    flow.late = functools.singledispatch(flow.tools.other)
+    code = Code(flow.main)
+    first = code.fingerprint_again
+
+    flow.late.register(int, flow.tools.scale)
+
+    assert code.fingerprint_again.code_hash == fingerprint(flow.main, "task").code_hash
     assert code.fingerprint_again.code_hash != first.code_hash
 
 
