@@ -13,6 +13,7 @@ A plug-in's tests have a class that says how it runs functions; the rest is inhe
 from __future__ import annotations
 
 import os
+import shutil
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -265,3 +266,5 @@ def edit(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert text.count(old) == 1
     path.write_text(text.replace(old, new))
+    # Python takes what it compiled before for that of a file of the same size and second.
+    shutil.rmtree(path.parent / "__pycache__", ignore_errors=True)

@@ -13,13 +13,13 @@ import sys
 import types
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator
-from copyreg import dispatch_table
 from typing import Any, ClassVar, NamedTuple
 
 from taskgraph.errors import DamagedValueError, UnstorableValueError
 from taskgraph.hashing import ATOMIC_TYPES, ContentDigest, ValueHash, digest_bytes
 from taskgraph.values.kinds import ValueKind, class_name, overrides
 from taskgraph.values.places import Place, current_places
+from taskgraph.values.reducers import REGISTERED, Reducers
 from taskgraph.values.registry import kind_named, kind_of
 from taskgraph.values.walk import MAX_NESTING
 
@@ -93,7 +93,7 @@ def _reduce_proxy(proxy: types.MappingProxyType[Any, Any]) -> tuple[Callable[...
 
 _OWN: dict[type, Any] = dict.fromkeys(_PATH_CLASSES, _reduce_path)
 _OWN[types.MappingProxyType] = _reduce_proxy
-_DISPATCH: ChainMap[type, Any] = ChainMap(_OWN, dispatch_table)
+_DISPATCH: ChainMap[type, Any] = ChainMap(_OWN, REGISTERED)  # type: ignore[arg-type]  # is only read
 
 
 class _Pickler(pickle.Pickler):
@@ -463,7 +463,7 @@ def _pickle_by_content(value: Any) -> bytes:
     import cloudpickle
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-        dispatch_table: ClassVar[Any] = ChainMap(_OWN, cloudpickle.Pickler.dispatch_table)
+        dispatch_table: ClassVar[Any] = ChainMap(_OWN, Reducers(cloudpickle.Pickler.dispatch_table))  # type: ignore[arg-type]  # is only read
 
     buffer = io.BytesIO()
     pickler = Pickler(buffer, protocol=_PROTOCOL)

@@ -6,7 +6,6 @@ generators) has no stable hash. Nothing here depends on an address or on the ord
 
 from __future__ import annotations
 
-import copyreg
 import dataclasses
 import functools
 import os
@@ -16,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 from taskgraph.errors import UnhashableValueError
 from taskgraph.values.kinds import Shape, ValueKind, class_name, class_path
+from taskgraph.values.reducers import REGISTERED
 
 HASH_METHOD = "__taskgraph_hash__"
 
@@ -107,7 +107,7 @@ def _reason(error: Exception) -> str:
 
 def reduces_by_default(cls: type) -> bool:
     """Tell whether a class leaves it to Python (or to dataclasses) what its state is."""
-    if cls in copyreg.dispatch_table:
+    if cls in REGISTERED:
         return False
     for name in ("__reduce_ex__", "__reduce__", "__getstate__", "__getnewargs__"):
         for base in cls.__mro__:
@@ -123,7 +123,7 @@ def leaves_state_to(cls: type, base: type) -> bool:
     """Tell whether a class says nothing of its own about its state, beyond what a base says."""
     names = ("__reduce_ex__", "__reduce__", "__getstate__")
     is_same = all(getattr(cls, name) is getattr(base, name) for name in names)
-    return is_same and cls not in copyreg.dispatch_table
+    return is_same and cls not in REGISTERED
 
 
 class ObjectKind(ValueKind):
@@ -189,7 +189,7 @@ def shape_reduced(value: Any, reduced: Any) -> Shape:
 
 
 def _reduce(value: Any) -> Any:
-    reducer = copyreg.dispatch_table.get(type(value))
+    reducer = REGISTERED.get(type(value))
     try:
         return reducer(value) if reducer is not None else value.__reduce_ex__(_PROTOCOL)
     except RecursionError:
@@ -324,7 +324,7 @@ def vars_of_attrs(cls: type) -> tuple[Any, ...]:
 
 def _is_by_attrs(cls: type) -> bool:
     """Tell whether a class was made by attrs and leaves it to attrs what its state is."""
-    if not vars_of_attrs(cls) or cls in copyreg.dispatch_table:
+    if not vars_of_attrs(cls) or cls in REGISTERED:
         return False
     for name in ("__reduce_ex__", "__reduce__", "__getstate__", "__getnewargs__"):
         for base in cls.__mro__:
