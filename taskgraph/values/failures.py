@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from taskgraph.values import codec
@@ -58,36 +56,12 @@ def restore_error(error: BaseException, traceback: Any) -> ErrorValue:
 
 def _storable(error: BaseException) -> BaseException:
     try:
-        with _without_frames(error):
-            copy = codec.loads(codec.dumps(error))
+        copy = codec.loads(codec.dumps(error))
     except (Exception, SystemExit, KeyboardInterrupt):
         # Exceptions whose __init__ wants other arguments than those in `args` are written without
         # complaint and fail when they are read: found out here, while the text is still known.
         return Exception(_text(error))
-    # The copy has no frames: they are no part of the error, and some tools have them pickled.
-    return copy if type(copy) is type(error) else Exception(_text(error))
-
-
-@contextmanager
-def _without_frames(error: BaseException) -> Iterator[None]:
-    """Take the frames off an exception, and off those behind it, until the end of this block."""
-    found: list[tuple[BaseException, Any]] = []
-    waiting: list[BaseException | None] = [error]
-    seen: set[int] = set()
-    while waiting:
-        each = waiting.pop()
-        if each is None or id(each) in seen:
-            continue
-        seen.add(id(each))
-        found.append((each, each.__traceback__))
-        waiting += (each.__cause__, each.__context__)
-    try:
-        for each, _ in found:
-            each.__traceback__ = None
-        yield
-    finally:
-        for each, frames in found:
-            each.__traceback__ = frames
+    return error if type(copy) is type(error) else Exception(_text(error))
 
 
 def _text(error: BaseException) -> str:
