@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,18 @@ from taskgraph.ports import Backend
 from taskgraph.testing import MemoryBackend
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.leases import is_gone
+from tests.fingerprint_corpus.loading import is_from
+
+
+@pytest.fixture(autouse=True)
+def _no_module_stays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Forget what a test imported from a folder of its own: others call their files alike."""
+    before = set(sys.modules)
+    yield
+    folder = f"{tmp_path_factory.getbasetemp()}/"
+    for name in sys.modules.keys() - before:
+        if is_from(sys.modules[name], folder):
+            del sys.modules[name]
 
 
 def _memory(folder: Path) -> Backend:

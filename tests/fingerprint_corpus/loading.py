@@ -33,12 +33,13 @@ def fresh_modules(folder: Path) -> Iterator[None]:
         sys.dont_write_bytecode = writes
         sys.modules["__main__"] = main
         for name in sys.modules.keys() - before:
-            if _is_from(sys.modules[name], f"{folder}/"):
+            if is_from(sys.modules[name], f"{folder}/"):
                 del sys.modules[name]
         linecache.clearcache()
 
 
-def _is_from(module: object, folder: str) -> bool:
+def is_from(module: object, folder: str) -> bool:
+    """Return whether a module was loaded from below a folder, which ends with a slash."""
     places = [getattr(module, "__file__", None), *(getattr(module, "__path__", None) or ())]
     return any(place is not None and f"{place}/".startswith(folder) for place in places)
 
