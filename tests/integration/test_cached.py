@@ -711,8 +711,8 @@ def test_a_result_of_code_that_changed_meanwhile_is_not_kept(
     @cached
     def edited(x: int) -> int:
         ran.append(x)
-        if len(ran) == 1:
-            monkeypatch.setitem(globals(), "helper_of_edited", other)
+        if len(ran) == 1:  # not by monkeypatch: all that it holds would count as reached
+            globals()["helper_of_edited"] = other
         return helper_of_edited(x)  # type: ignore[name-defined,no-any-return]  # noqa: F821
 
     assert edited(1) == 3
