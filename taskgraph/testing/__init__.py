@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple, TypeVar
 
 from taskgraph.errors import DatabaseError
 from taskgraph.events import Event
@@ -376,56 +376,45 @@ class MemoryBackend:
             "execution": (self.executions, {row.id for row in batch.executions}),
             "job": (self.jobs, {row.id for row in batch.jobs}),
         }
-        for table, reference in _references(batch):
+        for rows, reference in _references(batch):
             old, new = there[reference.table]
             if reference.key is not None and reference.key not in new and reference.key not in old:
                 raise DatabaseError(
                     "memory",
                     "a row refers to one that does not exist. Nothing of the batch was written."
-                    f" Missing: {table} to {reference.table}.",
+                    f" Missing: one of {rows} to {reference.table}.",
                 )
 
 
+# For each kind of row in a batch its columns that refer to a row elsewhere, and to which table.
+_REFERENCES: Final[Mapping[str, Mapping[str, str]]] = {
+    "tasks": {"hash": "value"},
+    "subvalues": {"parent_value_hash": "value", "value_hash": "value"},
+    "files": {"value_hash": "value"},
+    "task_parts": {"task_hash": "task", "part_hash": "part"},
+    "call_nodes": {"task_hash": "task", "value_hash": "value"},
+    "call_edges": {"parent_id": "call_node", "child_id": "call_node"},
+    "arguments": {"call_hash": "call_node", "value_hash": "value"},
+    "argument_results": {"arg_hash": "argument", "result_call_hash": "call_node"},
+    "subtree_tasks": {"call_hash": "call_node", "task_hash": "task"},
+    "evaluations": {"task_hash": "task", "value_hash": "value"},
+    "executions": {"environment_hash": "value"},
+    "jobs": {
+        "execution_id": "execution",
+        "parent_id": "job",
+        "task_hash": "task",
+        "call_hash": "call_node",
+    },
+    "task_aliases": {"old_hash": "task", "new_hash": "task"},
+}
+
+
 def _references(batch: RecordBatch) -> Iterable[tuple[str, _Reference]]:
-    """Give each reference of the rows of a batch, with the table that it is in."""
-    for task in batch.tasks:
-        yield "task", _Reference("value", task.hash)
-    for subvalue in batch.subvalues:
-        yield "subvalue", _Reference("value", subvalue.parent_value_hash)
-        yield "subvalue", _Reference("value", subvalue.value_hash)
-    for file in batch.files:
-        yield "file", _Reference("value", file.value_hash)
-    for task_part in batch.task_parts:
-        yield "task_part", _Reference("task", task_part.task_hash)
-        yield "task_part", _Reference("part", task_part.part_hash)
-    for node in batch.call_nodes:
-        yield "call_node", _Reference("task", node.task_hash)
-        yield "call_node", _Reference("value", node.value_hash)
-    for edge in batch.call_edges:
-        yield "call_edge", _Reference("call_node", edge.parent_id)
-        yield "call_edge", _Reference("call_node", edge.child_id)
-    for argument in batch.arguments:
-        yield "argument", _Reference("call_node", argument.call_hash)
-        yield "argument", _Reference("value", argument.value_hash)
-    for result in batch.argument_results:
-        yield "argument_result", _Reference("argument", result.arg_hash)
-        yield "argument_result", _Reference("call_node", result.result_call_hash)
-    for subtree in batch.subtree_tasks:
-        yield "call_subtree_task", _Reference("call_node", subtree.call_hash)
-        yield "call_subtree_task", _Reference("task", subtree.task_hash)
-    for evaluation in batch.evaluations:
-        yield "evaluation", _Reference("task", evaluation.task_hash)
-        yield "evaluation", _Reference("value", evaluation.value_hash)
-    for execution in batch.executions:
-        yield "execution", _Reference("value", execution.environment_hash)
-    for job in batch.jobs:
-        yield "job", _Reference("execution", job.execution_id)
-        yield "job", _Reference("job", job.parent_id)
-        yield "job", _Reference("task", job.task_hash)
-        yield "job", _Reference("call_node", job.call_hash)
-    for alias in batch.task_aliases:
-        yield "task_alias", _Reference("task", alias.old_hash)
-        yield "task_alias", _Reference("task", alias.new_hash)
+    """Give each reference of the rows of a batch, with the rows that it is in."""
+    for rows, columns in _REFERENCES.items():
+        for row in getattr(batch, rows):
+            for column, table in columns.items():
+                yield rows, _Reference(table, getattr(row, column))
 
 
 def _fullname(task: TaskRecord) -> str:

@@ -252,13 +252,18 @@ class PlugInContract(ABC):
 
     def states(self, folder: Path) -> Counter[tuple[str, str]]:
         """Return how many jobs there are of each function in each state."""
-        counted: Counter[tuple[str, str]] = Counter()
-        with closing(open_reader(load_settings(folder / ".taskgraph"))) as reader:
-            for execution in reader.executions():
-                for task, states in reader.job_counts(execution.execution.id).items():
-                    for state, count in states.items():
-                        counted[task.rpartition(".")[2], state] += count
-        return counted
+        return job_states(folder)
+
+
+def job_states(folder: Path) -> Counter[tuple[str, str]]:
+    """Return how many jobs a project has recorded, by the function's name and the state."""
+    counted: Counter[tuple[str, str]] = Counter()
+    with closing(open_reader(load_settings(folder / ".taskgraph"))) as reader:
+        for execution in reader.executions():
+            for task, states in reader.job_counts(execution.execution.id).items():
+                for state, count in states.items():
+                    counted[task.rpartition(".")[2], state] += count
+    return counted
 
 
 def edit(path: Path, old: str, new: str) -> None:

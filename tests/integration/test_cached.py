@@ -33,6 +33,7 @@ from taskgraph.errors import (
 )
 from taskgraph.plug import CallRecord, Hit, Miss, key, lookup, record
 from taskgraph.plug.execution import close_executions, current_execution
+from taskgraph.testing.plug_in import job_states
 
 ran: list[Any] = []
 lock = threading.Lock()
@@ -48,20 +49,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     close_executions()
 
 
-def counts(folder: Path) -> Counter[tuple[str, str]]:
-    found: Counter[tuple[str, str]] = Counter()
-    with closing(open_reader(load_settings(folder / ".taskgraph"))) as reader:
-        for each in reader.executions():
-            for name, states in reader.job_counts(each.execution.id).items():
-                for state, count in states.items():
-                    found[name.rpartition(".")[2], state] += count
-    return found
-
-
 def select(folder: Path, sql: str) -> list[tuple[Any, ...]]:
     import sqlite3
 
-    taskgraph.lineage
     with closing(open_reader(load_settings(folder / ".taskgraph"))):
         pass  # what is waiting is written
     with closing(sqlite3.connect(folder / ".taskgraph" / "taskgraph.db")) as connection:
@@ -312,7 +302,7 @@ def test_errors_are_raised_recorded_and_not_kept(project: Path) -> None:
         with pytest.raises(ValueError, match="not 1"):
             fail(1)
 
-    assert counts(project)["fail", "FAILED"] == 2
+    assert job_states(project)["fail", "FAILED"] == 2
 
 
 def test_an_interrupted_call_is_recorded_as_cancelled(project: Path) -> None:
@@ -323,7 +313,7 @@ def test_an_interrupted_call_is_recorded_as_cancelled(project: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted(1)
 
-    assert counts(project)["interrupted", "CANCELLED"] == 1
+    assert job_states(project)["interrupted", "CANCELLED"] == 1
 
 
 def test_what_is_too_large_is_returned_and_recorded_as_not_kept(project: Path) -> None:
@@ -435,7 +425,7 @@ def test_threads_that_make_one_call_run_it_once(project: Path) -> None:
 
     assert results == [1] * 10
     assert ran == [1]
-    assert counts(project) == Counter({("slow", "DONE"): 1, ("slow", "CACHED"): 9})
+    assert job_states(project) == Counter({("slow", "DONE"): 1, ("slow", "CACHED"): 9})
 
 
 def test_threads_share_a_result_that_cannot_be_kept(project: Path) -> None:
@@ -489,7 +479,7 @@ def test_thirty_threads_get_what_they_ask_for(project: Path) -> None:
     for number, found in enumerate(results):
         assert found == [2 * (100 + (number + step) % 40) for step in range(40)]
     assert sorted(ran) == list(range(100, 140))
-    assert counts(project) == Counter({("double", "DONE"): 40, ("double", "CACHED"): 1160})
+    assert job_states(project) == Counter({("double", "DONE"): 40, ("double", "CACHED"): 1160})
 
 
 SCRIPT = """
@@ -523,7 +513,7 @@ def test_eight_processes_lose_no_record(project: Path) -> None:
 
     assert [each.communicate(timeout=120)[0] for each in started] == ["right\n"] * 8
 
-    found = counts(project)
+    found = job_states(project)
     assert found["square", "DONE"] + found["square", "CACHED"] == 8 * 4 * 50
     assert found["square", "DONE"] >= 50
     states = select(project, "SELECT DISTINCT state_type FROM execution")
@@ -556,7 +546,7 @@ def test_workers_of_a_process_pool_record_their_calls(project: Path, method: str
     )
 
     assert done.stdout == f"{[x * x for x in range(10)]}\n"
-    assert counts(project)["square", "DONE"] == 11
+    assert job_states(project)["square", "DONE"] == 11
     assert select(project, "SELECT DISTINCT state_type FROM execution") == [("COMPLETED",)]
 
 
@@ -579,7 +569,7 @@ def test_what_was_returned_survives_kill_9(project: Path) -> None:
     done = subprocess.run([sys.executable, "killed.py"], check=False)
 
     assert done.returncode == -signal.SIGKILL
-    assert counts(project)["square", "DONE"] == 20
+    assert job_states(project)["square", "DONE"] == 20
     assert select(project, "SELECT state_type FROM execution") == [("CRASHED",)]
 
 
@@ -614,7 +604,7 @@ def test_an_async_function_is_awaited_as_ever(project: Path) -> None:
 
     assert asyncio.run(main()) == [2] * 6
     assert ran == [1]
-    assert counts(project) == Counter({("fetch", "DONE"): 1, ("fetch", "CACHED"): 5})
+    assert job_states(project) == Counter({("fetch", "DONE"): 1, ("fetch", "CACHED"): 5})
 
 
 def test_a_cancelled_call_is_recorded_and_made_again(project: Path) -> None:
@@ -631,7 +621,7 @@ def test_a_cancelled_call_is_recorded_and_made_again(project: Path) -> None:
 
     assert asyncio.run(main()) == 1
     assert ran == [1, 1]
-    assert counts(project) == Counter({("fetch", "CANCELLED"): 1, ("fetch", "DONE"): 1})
+    assert job_states(project) == Counter({("fetch", "CANCELLED"): 1, ("fetch", "DONE"): 1})
 
 
 def test_calls_within_an_async_call_are_its_children(project: Path) -> None:

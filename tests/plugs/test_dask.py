@@ -29,7 +29,7 @@ from taskgraph.plug.dask import cached_map, cached_submit, with_options
 from taskgraph.plug.dask.calls import calls_of
 from taskgraph.plug.execution import close_executions
 from taskgraph.plug.memo import cached
-from taskgraph.testing.plug_in import MODULE, PlugInContract, Result, Step, edit
+from taskgraph.testing.plug_in import MODULE, PlugInContract, Result, Step, edit, job_states
 
 SECONDS = 30
 ROOTS = [Path(__file__).resolve().parents[2], Path(__file__).resolve().parents[2] / "backend"]
@@ -227,7 +227,7 @@ class Session:
 
     def states(self) -> Counter[tuple[str, str]]:
         close_executions()
-        return TestThreads().states(self.folder)
+        return job_states(self.folder)
 
 
 @pytest.fixture
