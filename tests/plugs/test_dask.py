@@ -392,12 +392,13 @@ def test_equal_calls_at_once_run_once(here: Session) -> None:
 
 
 def test_calls_that_turn_out_to_be_equal_run_once(here: Session) -> None:
-    inputs = [here.client.submit(lambda text: int(text), text) for text in ("1", " 1", "1 ")]
+    texts = ["1".rjust(width) for width in range(1, 13)]
+    inputs = [here.client.submit(lambda text: int(text), text) for text in texts]
     futures = [here.submit("held", each, "late") for each in [1, *inputs]]
     here.event("started-late").wait(SECONDS)
     here.event("late").set()
 
-    assert here.client.gather(futures) == [2] * 4
+    assert here.client.gather(futures) == [2] * 13
     assert here.ran() == ["held"]
 
 

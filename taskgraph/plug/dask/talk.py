@@ -107,7 +107,8 @@ class Talk:
             answer = self._wait(ticket)
             if answer.word == "wait":  # an equal call is under way: it may need this thread
                 secede()
-                answer = self._wait(ticket)
+                while answer.word == "wait":  # again: another that waited was the first to ask
+                    answer = self._wait(ticket)
                 rejoin()
         finally:
             del _tickets[name]
