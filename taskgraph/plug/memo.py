@@ -35,7 +35,11 @@ R = TypeVar("R")
 
 
 class Cached(Generic[P, R]):
-    """A function whose results are remembered; made by `cached`."""
+    """A function whose results are remembered; made by `cached`.
+
+    Attributes:
+        config_dir: The folder of settings and database that it was made with, if any.
+    """
 
     __qualname__: str
 
@@ -44,7 +48,7 @@ class Cached(Generic[P, R]):
     ) -> None:
         functools.update_wrapper(self, func)
         self.__taskgraph_task__ = task
-        self._config_dir = config_dir
+        self.config_dir = config_dir
         self._is_async = inspect.iscoroutinefunction(func)
 
     @property
@@ -54,7 +58,7 @@ class Cached(Generic[P, R]):
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> CallKey:
         """Return the key of a call, which does not run: `taskgraph.explain` takes it."""
-        return key(self, args, kwargs, config_dir=self._config_dir)
+        return key(self, args, kwargs, config_dir=self.config_dir)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function, or return what an equal call returned.
@@ -66,7 +70,7 @@ class Cached(Generic[P, R]):
         """
         if self._is_async:
             return cast(R, self._call_async(args, kwargs))
-        execution = current_execution(self._config_dir)
+        execution = current_execution(self.config_dir)
         execution.put_in_force()
         job = weighed(execution, self.__taskgraph_task__, args, kwargs)
         while True:
@@ -92,7 +96,7 @@ class Cached(Generic[P, R]):
         return _result(execution, job, outcome)
 
     async def _call_async(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        execution = current_execution(self._config_dir)
+        execution = current_execution(self.config_dir)
         execution.put_in_force()
         job = weighed(execution, self.__taskgraph_task__, args, kwargs)
         while True:

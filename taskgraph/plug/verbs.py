@@ -60,12 +60,15 @@ class CallRecord(NamedTuple):
         job_id: This time that it was asked for.
         value_hash: The result's.
         unstored: Why the result cannot be used another time; "" if it can.
+        error: What the call raised, or what is wrong with what it returned, if anything is: a lazy
+            call in it, which nobody would run.
     """
 
     call_hash: CallHash
     job_id: JobId
     value_hash: ValueHash
     unstored: str = ""
+    error: BaseException | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +313,7 @@ def _outcome(
 
 def _record_of(job: Job) -> CallRecord:
     assert job.call_hash is not None and job.value_hash is not None
-    return CallRecord(job.call_hash, job.id, job.value_hash, job.unstored or "")
+    return CallRecord(job.call_hash, job.id, job.value_hash, job.unstored or "", job.error)
 
 
 def _add_upstream(job: Job, calls: Sequence[CallRecord]) -> None:

@@ -58,7 +58,7 @@ class ClientCalls:
         """Return a future for each call: that of what is recorded, or of what is submitted."""
         # Each time, for a scheduler that was away for a moment has forgotten.
         self._client.subscribe_topic(self._topic, self._hear)
-        execution = current_execution(func._config_dir if isinstance(func, Cached) else None)
+        execution = current_execution(func.config_dir if isinstance(func, Cached) else None)
         task = task_of(func)
         execution.put_in_force()
         self._surround()

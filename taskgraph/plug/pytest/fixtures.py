@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from taskgraph.config import find_config_dir
-from taskgraph.plug.fixture_notes import Note
-from taskgraph.plug.fixture_setup import CachedFixture
 from taskgraph.plug.memo import Cached
+from taskgraph.plug.pytest.notes import Note
+from taskgraph.plug.pytest.setup import CachedFixture
 
 _FOLDER = pytest.StashKey[Path]()
 
@@ -35,8 +35,8 @@ def keep(fixturedef: pytest.FixtureDef[Any], config: pytest.Config, notes: list[
 
 def _folder_of(cached: Cached[..., Any], config: pytest.Config) -> Path:
     """Return the config directory, which tests that change the working directory do not change."""
-    if cached._config_dir is not None:
-        return find_config_dir(given=cached._config_dir)
+    if cached.config_dir is not None:
+        return find_config_dir(given=cached.config_dir)
     if _FOLDER not in config.stash:
         nearest = find_config_dir(start=config.invocation_params.dir)
         is_there = nearest.is_dir()

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from taskgraph.errors import DatabaseError, UnhashableValueError
-from taskgraph.plug.fixture_notes import FixtureNotes, Note
-from taskgraph.plug.fixture_requests import as_counted, find_tool
 from taskgraph.plug.memo import Cached
+from taskgraph.plug.pytest.notes import FixtureNotes, Note
+from taskgraph.plug.pytest.requests import as_counted, find_tool
 from taskgraph.plug.verbs import CallKey, Miss, key, lookup, record
 from taskgraph.worker import describe_error
 
@@ -117,9 +117,9 @@ class CachedFixture:
         except DatabaseError as error:
             self._notes.add_not_kept(str(error))
             return
-        if wanted._job.error is not None:
-            self._notes.add("raised", wanted, made, describe_error(wanted._job.error))
-            raise wanted._job.error
+        if made.error is not None:
+            self._notes.add("raised", wanted, made, describe_error(made.error))
+            raise made.error
         if made.unstored:
             self._notes.add_unstored(made)
         else:

@@ -12,7 +12,7 @@ import pytest
 
 from taskgraph import cached, task
 from taskgraph.fingerprint.code import code_hash
-from taskgraph.plug.cells import Cell, inputs_of, is_code
+from taskgraph.plug.jupyter.cells import Cell, inputs_of, is_code
 
 
 def cell_of(source: str) -> Cell:

@@ -10,7 +10,7 @@ from taskgraph.assembly import open_reader
 from taskgraph.config import load_settings
 from taskgraph.errors import TaskgraphError
 from taskgraph.plug.execution import close_executions
-from taskgraph.plug.fixture_notes import Note
+from taskgraph.plug.pytest.notes import Note
 from taskgraph.provenance.explain import Explanation
 from taskgraph.provenance.explain_runs import explain_job
 from taskgraph.provenance.explain_words import reason_of

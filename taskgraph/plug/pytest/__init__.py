@@ -1,7 +1,7 @@
 """Pytest's plug-in: fixtures that are ``@cached`` are kept between test sessions.
 
 Every session on a machine with taskgraph loads this module, so it is light and keeps still: what is
-heavy lies in `taskgraph.plug.fixtures`, which is loaded with the first cached fixture. Workers of
+heavy lies in the modules beside it, which are loaded with the first cached fixture. Workers of
 pytest-xdist are executions of their own; they send what there is to be told with their results.
 """
 
@@ -18,7 +18,7 @@ import pytest
 from taskgraph.plug.hosts import add_host, remove_host
 
 if TYPE_CHECKING:
-    from taskgraph.plug.fixture_notes import Note
+    from taskgraph.plug.pytest.notes import Note
 
 _NOTES: pytest.StashKey[list[Note]] = pytest.StashKey()
 _TOLD = pytest.StashKey[list[tuple[str, str, str]]]()
@@ -86,7 +86,7 @@ def pytest_fixture_setup(
     """Have a fixture be looked up before it is run, if it is a cached one."""
     __tracebackhide__ = True  # it stands in the traceback of each fixture, cached or not
     if "taskgraph.plug.memo" in sys.modules:
-        from taskgraph.plug.fixtures import keep
+        from taskgraph.plug.pytest.fixtures import keep
 
         keep(fixturedef, request.config, request.config.stash.setdefault(_NOTES, []))
     return (yield)
@@ -97,7 +97,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """End the execution, and say what became of the fixtures."""
     if "taskgraph.plug.execution" not in sys.modules:
         return
-    from taskgraph.plug.fixture_summary import end_session
+    from taskgraph.plug.pytest.summary import end_session
 
     config = session.config
     notes = config.stash.setdefault(_NOTES, [])

@@ -21,9 +21,11 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 from IPython.display import display
 
 from taskgraph.errors import UnhashableValueError
-from taskgraph.plug.cell_output import Recorder, show_again
-from taskgraph.plug.cell_runs import Bound, CellRun, bind, changed_in_place, check_known
-from taskgraph.plug.cell_states import (
+from taskgraph.plug.execution import current_execution
+from taskgraph.plug.jupyter.cells import inputs_of
+from taskgraph.plug.jupyter.output import Recorder, show_again
+from taskgraph.plug.jupyter.runs import Bound, CellRun, bind, changed_in_place, check_known
+from taskgraph.plug.jupyter.states import (
     hit_state,
     notes_of,
     run_state,
@@ -31,8 +33,6 @@ from taskgraph.plug.cell_states import (
     unstorable,
     why_it_runs,
 )
-from taskgraph.plug.cells import inputs_of
-from taskgraph.plug.execution import current_execution
 from taskgraph.plug.memo import cached
 from taskgraph.plug.verbs import CallKey, Hit, key, lookup, record
 

@@ -13,8 +13,8 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from taskgraph.errors import UnhashableValueError
 from taskgraph.hashing import ValueHash
-from taskgraph.plug.cell_output import Recorder
-from taskgraph.plug.cells import Cell
+from taskgraph.plug.jupyter.cells import Cell
+from taskgraph.plug.jupyter.output import Recorder
 from taskgraph.values import walk
 from taskgraph.values.weigh import hash_value
 
