@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import enum
 import inspect
 import os
 import types
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from taskgraph.fingerprint.outline import Outline
-from taskgraph.fingerprint.own import is_opaque, is_own_function, wrapped_by
+from taskgraph.fingerprint.own import is_opaque, is_own_function, put_on, wrapped_by
 from taskgraph.fingerprint.project import is_own_class, when_changed
 from taskgraph.fingerprint.sources import unwrapped
 from taskgraph.hashing import ATOMIC_TYPES, CONTAINER_TYPES
@@ -58,12 +60,15 @@ def may_differ(name: str, value: Any, outline: Outline) -> bool:
     """Tell whether an attribute of a class may be another than the text of the class says."""
     functions = functions_of(value)
     if functions:
-        # Somebody put a method in after the class was made, or a decorator gave another one.
-        return not _is_generated(name, functions) and not all(
-            outline.first <= each.__code__.co_firstlineno <= outline.last
+        # Somebody put a method in after the class was made, or something on one that was there, or
+        # a decorator gave another one.
+        is_as_written = all(
+            not put_on(each)
+            and outline.first <= each.__code__.co_firstlineno <= outline.last
             and each.__code__.co_qualname.startswith(outline.name + ".")
             for each in functions
         )
+        return not is_as_written and not _is_generated(name, functions)
     if _is_dunder(name) or name in _MACHINERY:
         return False
     if isinstance(value, type):
@@ -99,6 +104,17 @@ def behaviour_items(cls: type, *, with_fields: bool = False) -> list[tuple[str, 
         elif not isinstance(value, _SLOTS) and type(value).__name__ != "_tuplegetter":
             found.append((name, value))
     return found
+
+
+def member_items(member: enum.Enum) -> list[tuple[str, Any]]:
+    """Return what a member of an enum holds besides its value, but for what it keeps for later."""
+    cls = type(member)
+    return [
+        (name, held)
+        for name, held in sorted(vars(member).items())
+        if not (name.startswith("_") and name.endswith("_"))
+        and not isinstance(inspect.getattr_static(cls, name, None), cached_property)
+    ]
 
 
 def flags_of(cls: type) -> list[str]:

@@ -8,7 +8,7 @@ import os
 import sys
 import types
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, Final
 
 from taskgraph.errors import UnhashableValueError
@@ -20,17 +20,19 @@ from taskgraph.fingerprint.classes import (
     flags_of,
     has_behaviour,
     may_differ,
+    member_items,
     registered_with,
 )
 from taskgraph.fingerprint.named import namer_of, unwrapper_of
 from taskgraph.fingerprint.outline import Chain, Decorator, Outline
 from taskgraph.fingerprint.own import (
-    OPAQUE_MARK,
+    CACHING_TYPE,
     is_opaque,
     is_own_code,
     is_own_function,
     own_code_in,
     own_code_of,
+    put_on,
     wrapped_by,
 )
 from taskgraph.fingerprint.parts import PartKind, make_part
@@ -64,8 +66,6 @@ _C_FUNCTIONS: Final = (
 _LIBRARIES: Final = tuple(importlib.machinery.EXTENSION_SUFFIXES)
 # A piece for each item of a large table would take its time.
 _MANY: Final = 1_000
-_NOT_PUT_ON: Final = frozenset({"__wrapped__", OPAQUE_MARK, "__isabstractmethod__"})
-_CACHING: Final = type(lru_cache(len))
 # Where the types are from that only hold what they are given.
 _PLAIN_MODULES: Final = frozenset({"builtins", "collections", "functools", "types"})
 _BUILTIN_TYPES: Final = ATOMIC_TYPES | CONTAINER_TYPES
@@ -137,9 +137,11 @@ class _Describer:
             self._says("sentinel")
         elif value is os.environ:
             self._outside("os.environ")  # as it is where it is reached by `os.`
-        elif type(value) is _CACHING:
+        elif type(value) is CACHING_TYPE:
             # Python itself knows it by its name only.
-            self._says("lru_cache", [wrapped_by(value)])
+            wrapped = wrapped_by(value)
+            self._says("lru_cache", [wrapped])
+            self._put_on(value, getattr(wrapped, "__qualname__", "lru_cache"))
         else:
             self._value(value)
 
@@ -290,21 +292,24 @@ class _Describer:
             outline = outline_compiled(func.__code__)
         self._outlined(kind, outline, scope)
         self._defaults(func, label)
-        put_on = vars(func)
-        wrapped = wrapped_by(func) if put_on else None
+        wrapped = wrapped_by(func) if vars(func) else None
         if wrapped is not None:
             self._children([wrapped])
         owner = scope.closure.get("__class__")
         if isinstance(owner, type):
             # super(), in a method that was taken out of its class, leads to the bases.
             self._children([owner], "behaviour")
-        held = [(name, put_on[name]) for name in sorted(put_on) if name not in _NOT_PUT_ON]
-        if held:
-            self._piece.say("put on it", *(name for name, _ in held))
-            self._bound(PartKind.CONSTANT, f"{label}.", held, put_on)
+        self._put_on(func, label)
         documented = func.__code__.co_consts[:1]
         if func.__doc__ is not None and documented != (func.__doc__,):
             self._piece.docs += func.__doc__
+
+    def _put_on(self, value: Any, label: str) -> None:
+        """Enter the attributes that somebody gave a function."""
+        held = put_on(value)
+        if held:
+            self._piece.say("put on it", *(name for name, _ in held))
+            self._bound(PartKind.CONSTANT, f"{label}.", held, vars(value))
 
     def _defaults(self, func: types.FunctionType, label: str) -> None:
         """Enter the defaults of a function, by value; those of a task count in its calls."""
@@ -413,7 +418,12 @@ class _Describer:
 
     def _members(self, cls: type[enum.Enum]) -> None:
         self._piece.say("", *cls.__members__)
-        self._children(each._value_ for each in cls.__members__.values())
+        for name, each in cls.__members__.items():
+            self._children([each._value_])
+            held = member_items(each)
+            if held:
+                self._piece.say("member", name, *(attribute for attribute, _ in held))
+                self._bound(PartKind.CONSTANT, f"{self._piece.label}.{name}.", held, vars(each))
 
     def _unwritten_class(self, cls: type, label: str) -> None:
         """Describe a class without a source, as namedtuple() makes it: by what it holds."""

@@ -24,8 +24,8 @@ from functools import cached_property
 from operator import is_
 from typing import Any, Final
 
-from taskgraph.fingerprint.classes import registered_with
-from taskgraph.fingerprint.own import is_opaque, is_own_function
+from taskgraph.fingerprint.classes import member_items, registered_with
+from taskgraph.fingerprint.own import CACHING_TYPE, is_opaque, is_own_function, put_on
 from taskgraph.fingerprint.pieces import Piece
 from taskgraph.fingerprint.project import is_own_class
 from taskgraph.fingerprint.scope import MISSING, Sighting
@@ -51,7 +51,7 @@ _FIXED: Final = frozenset(
         *(datetime.date, datetime.datetime, datetime.time, datetime.timedelta, datetime.timezone),
         *(decimal.Decimal, fractions.Fraction, functools.partial, uuid.UUID, re.Pattern, range),
         *(pathlib.PurePosixPath, pathlib.PureWindowsPath, type(pathlib.Path())),
-        *(type(functools.lru_cache(len)), type(MISSING), object, logging.Logger),
+        *(CACHING_TYPE, type(MISSING), object, logging.Logger),
     }
 )
 _CODE: Final = (types.FunctionType, type)
@@ -124,6 +124,10 @@ class Guard:
             if is_own_class(value):
                 self._classes.append((value, _members_of(value)))
                 self._functions += [(each, _held_by(each)) for each in own_functions(value)]
+                for member in getattr(value, "_member_map_", {}).values():
+                    self._objects.append((vars(member), _content_of(vars(member))))
+        elif type(value) is CACHING_TYPE:
+            self._objects.append((vars(value), _content_of(vars(value))))
         elif not (piece.is_code or piece.unfollowed or _is_fixed(value) or is_opaque(value)):
             content = _content_of(value)
             # What is not made of builtins is seen through only if it was taken apart.
@@ -175,7 +179,11 @@ def _variables_of(code: Any) -> Iterable[tuple[Any, str, Any]]:
         yield from ((cell, "", read_variable(cell, "")) for cell in code.__closure__ or ())
         yield from ((code, name, each) for name, each in defaults_of(code))
         yield from ((vars(code), name, each) for name, each in vars(code).items())
+    elif type(code) is CACHING_TYPE:
+        yield from ((vars(code), name, each) for name, each in put_on(code))
     elif isinstance(code, type) and is_own_class(code):
+        for member in getattr(code, "_member_map_", {}).values():
+            yield from ((vars(member), name, each) for name, each in member_items(member))
         yield from ((code, name, each) for name, each in list(vars(code).items()))
 
 

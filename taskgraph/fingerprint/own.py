@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import types
+from functools import WRAPPER_ASSIGNMENTS, lru_cache
 from typing import Any, Final
 
 from taskgraph.fingerprint.project import is_own_file, is_own_module_name
 from taskgraph.hashing import CONTAINER_TYPES
 
 OPAQUE_MARK: Final = "__taskgraph_opaque__"
+#: What `functools.lru_cache` makes of functions.
+CACHING_TYPE: Final = type(lru_cache(len))
+
+_NOT_PUT_ON: Final = frozenset({"__wrapped__", OPAQUE_MARK, "__isabstractmethod__"})
+_OF_CACHING: Final = frozenset({*WRAPPER_ASSIGNMENTS, "__type_params__", "cache_parameters"})
 
 # How far to look for functions of the user's in what a decorator from outside keeps.
 _LEVELS: Final = 3
@@ -46,6 +52,13 @@ def wrapped_by(value: Any) -> Any:
     except (AttributeError, TypeError):
         return None
     return wrapped if callable(wrapped) else None
+
+
+def put_on(value: Any) -> list[tuple[str, Any]]:
+    """Return the attributes that somebody gave a function, or a caching wrapper of one, by name."""
+    left_out = _NOT_PUT_ON | _OF_CACHING if type(value) is CACHING_TYPE else _NOT_PUT_ON
+    held = vars(value)
+    return [(name, held[name]) for name in sorted(held) if name not in left_out] if held else []
 
 
 def own_code_in(func: types.FunctionType) -> list[Any]:

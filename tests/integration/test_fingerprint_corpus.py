@@ -184,7 +184,10 @@ class Process:
 
 def printed(result: str) -> str:
     """Return what is printed of a result: text is shown as it is."""
-    value = ast.literal_eval(result)
+    try:
+        value = ast.literal_eval(result)
+    except ValueError:  # a call, as most objects show themselves
+        return result
     return value if isinstance(value, str) else result
 
 

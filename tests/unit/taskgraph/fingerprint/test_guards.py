@@ -18,6 +18,8 @@ from taskgraph.fingerprint.state import Hold
 from tests.unit.taskgraph.fingerprint.test_code import load
 
 TOOLS = """
+import enum
+import functools
 def scale(x, by=2, *, plus=[0]):
     return x * by + plus[0]
 def other(x):
@@ -45,16 +47,27 @@ def counted(x):
     counted.calls = 1
     return x
 counted.limit = 1
+@functools.lru_cache
+def looked_up():
+    return looked_up.table
+looked_up.table = {"a": 1}
+Model.fit.unit = 1
+class Unit(enum.Enum):
+    METRE = "m"
+    def __init__(self, sign):
+        self.factors = [len(sign)]
+Unit.METRE.scale = 1
 """
 FLOW = """
 import tools_of_guards as tools
 from tools_of_guards import (
-    HANDLERS, LEVELS, LIMIT, NESTED, CONFIG, Model, added, counted, scale
+    HANDLERS, LEVELS, LIMIT, NESTED, CONFIG, Model, Unit, added, counted, looked_up, scale
 )
 def main(x):
     model = Model()
     total = model.fit(scale(x)) + tools.other(x) + added(x) + counted(x)
     total += LIMIT + LEVELS[0] + NESTED["a"]["b"][0] + HANDLERS["scale"](x) + CONFIG.rate
+    total += looked_up()["a"] + Unit.METRE.scale + Model.fit.unit
     return total + CONFIG.steps[0] + missing(x) + len(LEVELS) + late.value
 """
 
@@ -93,6 +106,12 @@ EDITS: dict[str, Callable[[ModuleType], object]] = {
     "a cell": new_cell,
     "an attribute of a function": lambda flow: setattr(flow.counted, "limit", 2),
     "a new attribute of a function": lambda flow: setattr(flow.counted, "more", 2),
+    "an attribute of a method": lambda flow: setattr(flow.Model.fit, "unit", 2),
+    "an attribute of a cached function": lambda flow: setattr(flow.looked_up, "table", {}),
+    "in an attribute of a cached function": lambda flow: flow.looked_up.table.update(a=2),
+    "an attribute of a member": lambda flow: setattr(flow.Unit.METRE, "scale", 2),
+    "a new attribute of a member": lambda flow: setattr(flow.Unit.METRE, "more", 2),
+    "in an attribute of a member": lambda flow: flow.Unit.METRE.factors.append(2),
     "a number": lambda flow: setattr(flow, "LIMIT", 6),
     "a number of another type": lambda flow: setattr(flow, "LIMIT", 5.0),
     "an item of a list": lambda flow: flow.LEVELS.append(3),
@@ -233,3 +252,22 @@ def test_other_folders_of_the_project_forget_what_was_seen(flow: ModuleType) -> 
     finally:
         use_project(before)
     assert code.fingerprint_again.code_hash == first.code_hash
+
+
+def test_what_a_member_of_an_enum_keeps_for_later_is_no_edit(tmp_path: Path) -> None:
+    made = load(
+        tmp_path / "units_of_guards.py",
+        "import enum, functools\n"
+        "class Unit(enum.Enum):\n"
+        "    METRE = 'm'\n"
+        "    @functools.cached_property\n"
+        "    def sign(self):\n"
+        "        return self.value * 2\n"
+        "def main():\n"
+        "    return Unit.METRE.sign\n",
+    )
+    code = Code(made.main)
+    before = code.fingerprint_again.code_hash
+
+    assert made.main() == "mm"
+    assert code.fingerprint_again.code_hash == before
