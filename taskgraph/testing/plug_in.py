@@ -12,8 +12,10 @@ A plug-in's tests have a class that says how it runs functions; the rest is inhe
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
+import sys
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -264,6 +266,18 @@ def job_states(folder: Path) -> Counter[tuple[str, str]]:
                 for state, count in states.items():
                     counted[task.rpartition(".")[2], state] += count
     return counted
+
+
+def load_anew(folder: Path, name: str = MODULE) -> Any:
+    """Return a module of a folder, loaded anew with what it imports from there."""
+    for each in (name, "helpers"):
+        sys.modules.pop(each, None)
+    importlib.invalidate_caches()
+    sys.path.insert(0, str(folder))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(folder))
 
 
 def edit(path: Path, old: str, new: str) -> None:

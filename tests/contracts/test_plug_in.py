@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,24 +9,19 @@ from typing import Any
 from taskgraph.plug import Hit, key, lookup, record
 from taskgraph.plug.execution import close_executions
 from taskgraph.plug.memo import cached
-from taskgraph.testing.plug_in import MODULE, PlugInContract, Result, Step
+from taskgraph.testing.plug_in import PlugInContract, Result, Step, load_anew
 
 
 def run_here(folder: Path, steps: Sequence[Step], call: Any) -> list[Any]:
     """Run steps in this process, with modules loaded anew."""
-    for name in (MODULE, "helpers"):
-        sys.modules.pop(name, None)
-    importlib.invalidate_caches()
-    sys.path.insert(0, str(folder))
+    module = load_anew(folder)
     try:
-        module = importlib.import_module(MODULE)
         results: list[Any] = []
         for name, args in steps:
             given = [results[each.step] if isinstance(each, Result) else each for each in args]
             results.append(call(getattr(module, name), given))
         return results
     finally:
-        sys.path.remove(str(folder))
         close_executions()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import os
 import subprocess
 import sys
@@ -39,7 +38,7 @@ from taskgraph.config import load_settings
 from taskgraph.errors import GeneratorCallError
 from taskgraph.plug.execution import close_executions
 from taskgraph.plug.prefect import TaskgraphPolicy, task
-from taskgraph.testing.plug_in import MODULE, PlugInContract, Result, Step, edit
+from taskgraph.testing.plug_in import PlugInContract, Result, Step, edit, load_anew
 
 ROOT = Path(__file__).resolve().parents[2]
 ran: list[Any] = []
@@ -68,18 +67,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     close_executions()
 
 
-def loaded(folder: Path, name: str = MODULE) -> Any:
-    """Return a module of the folder, loaded anew with what it imports from there."""
-    for each in (name, "helpers"):
-        sys.modules.pop(each, None)
-    importlib.invalidate_caches()
-    sys.path.insert(0, str(folder))
-    try:
-        return importlib.import_module(name)
-    finally:
-        sys.path.remove(str(folder))
-
-
 def in_flow(body: Callable[[], Any]) -> Any:
     """Run something as a flow; return what it returns, whatever that is."""
     given: list[Any] = []
@@ -96,7 +83,7 @@ class TestCalledTasks(PlugInContract):
     """Tasks that are called, outside of any flow."""
 
     def run(self, folder: Path, steps: Sequence[Step]) -> list[Any]:
-        module = loaded(folder)
+        module = load_anew(folder)
         results: list[Any] = []
         try:
             for name, args in steps:
@@ -111,7 +98,7 @@ class TestSubmittedTasks(PlugInContract):
     """Tasks that a flow submits to threads; what one gives to the next is a future."""
 
     def run(self, folder: Path, steps: Sequence[Step]) -> list[Any]:
-        module = loaded(folder)
+        module = load_anew(folder)
 
         def body() -> list[Any]:
             futures: list[Any] = []
@@ -414,11 +401,11 @@ def test_the_code_of_tasks_that_a_task_calls_counts(project: Path) -> None:
             return inner(x)
         """
     (project / "flows.py").write_text(textwrap.dedent(source))
-    assert loaded(project, "flows").outer(1) == 2
+    assert load_anew(project, "flows").outer(1) == 2
     close_executions()
     edit(project / "flows.py", "x + 1", "x + 2")
 
-    assert loaded(project, "flows").outer(1) == 3
+    assert load_anew(project, "flows").outer(1) == 3
 
 
 def test_explain_says_what_would_become_of_a_run(project: Path) -> None:
@@ -473,7 +460,7 @@ def test_a_policy_looks_at_helpers_files_and_nothing_else(project: Path) -> None
     (project / "flows.py").write_text(textwrap.dedent(source))
 
     def name_and_result() -> tuple[str, int]:
-        state = loaded(project, "flows").length(File("in.txt"), 1, a=2, return_state=True)
+        state = load_anew(project, "flows").length(File("in.txt"), 1, a=2, return_state=True)
         close_executions()
         return state.name, state.result()
 
