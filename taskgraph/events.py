@@ -65,6 +65,14 @@ class ResultUnstored(NamedTuple):
     reason: str
 
 
+class ResultNotKept(NamedTuple):
+    """A result is not to be used again: its code looked at what was changed meanwhile."""
+
+    job_id: JobId
+    task: str
+    reason: str
+
+
 class CacheEntryRefused(NamedTuple):
     """A cached result was found and not used, because it is damaged or no longer valid."""
 
@@ -142,6 +150,7 @@ Event = (
     | JobDone
     | JobFailed
     | ResultUnstored
+    | ResultNotKept
     | CacheEntryRefused
     | JobMissed
     | FilesRead

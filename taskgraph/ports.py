@@ -111,6 +111,7 @@ class Returned:
         value: What it returned; it may hold expressions.
         packed: The same, hashed and encoded where the call ran; None if it cannot be stored.
         unstored: Why it cannot be stored, if it cannot.
+        changed: What its code looks at and was something else there than its hash says.
     """
 
     job_id: JobId
@@ -119,6 +120,7 @@ class Returned:
     unstored: str | None
     started: Micros
     ended: Micros
+    changed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from taskgraph.events import (
     JobFailed,
     JobMissed,
     JobsSubmitted,
+    ResultNotKept,
     ResultUnstored,
     Warned,
 )
@@ -75,6 +76,7 @@ class Counts:
             ExecutionEnded: self._ended,
             Warned: self._warned,
             ResultUnstored: self._unstored,
+            ResultNotKept: self._not_kept,
             CacheEntryRefused: self._refused,
             JobMissed: _skip,
         }
@@ -156,6 +158,11 @@ class Counts:
 
     def _unstored(self, event: ResultUnstored) -> None:
         self.messages.append(f"The result of {event.task} was not stored: {event.reason}")
+
+    def _not_kept(self, event: ResultNotKept) -> None:
+        message = f"The result of {event.task} is not used again: {event.reason}"
+        if message not in self.messages:  # one variable is enough for thousands of calls
+            self.messages.append(message)
 
     def _refused(self, event: CacheEntryRefused) -> None:
         self.messages.append(f"A stored result of {event.task} was not used: {event.reason}")

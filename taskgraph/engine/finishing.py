@@ -15,11 +15,21 @@ from taskgraph.engine.cache import Hit, Miss, Reason
 from taskgraph.engine.jobs import Job, Node, Operation, Phase
 from taskgraph.engine.recorder import Recorder, name_of_unstored
 from taskgraph.engine.reduction import Graph
-from taskgraph.events import CacheEntryRefused, Event, JobCached, JobDone, JobFailed, ResultUnstored
+from taskgraph.events import (
+    CacheEntryRefused,
+    Event,
+    JobCached,
+    JobDone,
+    JobFailed,
+    ResultNotKept,
+    ResultUnstored,
+)
 from taskgraph.expression import Expression, SchedulerExpression, TaskExpression
+from taskgraph.fingerprint.parts import changed_names
 from taskgraph.hashing import EvalHash, TaskHash, hash_call
 from taskgraph.ports import Raised, Returned
 from taskgraph.records import PackedValue, State
+from taskgraph.tasks.task import Task
 from taskgraph.values.failures import ErrorValue
 from taskgraph.values.pack import pack_unstored
 from taskgraph.worker import describe_error, frames_of, now, weigh_result
@@ -38,6 +48,8 @@ class Finisher:
         notify: Tells the observers.
         max_value_size: How many bytes a value that is stored may have.
         budget: Follows what is made again, if that is limited.
+        hash_of: Gives the hash of a task as it is now, where nobody else looks whether a body ran
+            with what its job's hash says.
     """
 
     def __init__(
@@ -48,7 +60,9 @@ class Finisher:
         notify: Callable[[Event], None],
         max_value_size: int | None,
         budget: RerunBudget | None = None,
+        hash_of: Callable[[Task[..., Any]], TaskHash] | None = None,
     ) -> None:
+        self._hash_of = hash_of
         self._budget = budget
         self._max_size = max_value_size
         self._graph = graph
@@ -63,6 +77,10 @@ class Finisher:
         job.started, job.ended = outcome.started, outcome.ended
         job.reduction = outcome.packed
         self._set_unstored(job, outcome.unstored)
+        changed = outcome.changed or self._changed_under(job)
+        if changed:
+            job.is_uncacheable = True
+            self._notify(ResultNotKept(job.id, job.task.fullname, changed))
         if job.reduction is not None and not job.is_uncacheable:
             self._recorder.add_reduction(job, job.reduction)
         self._take_result(job, outcome.value)
@@ -72,6 +90,16 @@ class Finisher:
         job.started, job.ended = outcome.started, outcome.ended
         job.frames = outcome.frames
         self.fail(job, outcome.error, job)
+
+    def _changed_under(self, job: Job) -> str:
+        """Return which variables its body may have seen otherwise than its hash says, in words."""
+        if self._hash_of is None:
+            return ""
+        task = job.task
+        if self._hash_of(task) == job.task_hash:
+            return ""
+        names = changed_names(task.parts_of(job.task_hash), task.parts)
+        return f"{names} was changed while it ran, and not by its own code"
 
     def _set_unstored(self, job: Job, reason: str | None) -> None:
         if reason is not None:

@@ -85,6 +85,7 @@ class Engine:
             self._notify,
             run_options.max_value_size,
             budget,
+            self._make_job.hash_of,
         )
         self._dispatcher = Dispatcher(
             self._graph,

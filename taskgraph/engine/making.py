@@ -20,6 +20,8 @@ from taskgraph.tasks.task import Task
 class JobMaker:
     """Makes the jobs of one execution: a task's code is read once, whatever happens meanwhile.
 
+    What variables hold is looked at for each job.
+
     Args:
         options: Those of the run, which go before all others.
         aliases: Where a task that is not defined any more may be found under a later name.
@@ -28,7 +30,7 @@ class JobMaker:
     def __init__(self, options: Options, aliases: Aliases) -> None:
         self._options = options
         self._aliases = aliases
-        self._hashes: dict[int, tuple[Task[..., Any], TaskHash]] = {}
+        self._hashes: dict[int, tuple[Task[..., Any], TaskHash, object]] = {}
         self._new_id = _id_maker()
 
     def __call__(self, expr: TaskExpression, owner: Job | None) -> Job:
@@ -42,7 +44,7 @@ class JobMaker:
             task = self._find(expr.task_name)
             if expr._options:
                 task = task.options(**expr._options)
-        return self.make(task, self._hash_of(task), expr, owner)
+        return self.make(task, self.hash_of(task), expr, owner)
 
     def make(
         self, task: Task[..., Any], task_hash: TaskHash, expr: TaskExpression, owner: Job | None
@@ -65,11 +67,11 @@ class JobMaker:
             found = next((each for each in later if each is not None), None)
         return registry.get(name) if found is None else found
 
-    def _hash_of(self, task: Task[..., Any]) -> TaskHash:
-        """Return a task's hash, read once an execution: code that changes meanwhile counts next."""
+    def hash_of(self, task: Task[..., Any]) -> TaskHash:
+        """Return a task's hash as it is now: code that changes meanwhile counts next time."""
         known = self._hashes.get(id(task))
-        if known is None:
-            known = self._hashes[id(task)] = (task, task.get_hash())
+        if known is None or known[2] is not task.standing():
+            known = self._hashes[id(task)] = (task, task.get_hash(), task.standing())
         return known[1]
 
 

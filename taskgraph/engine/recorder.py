@@ -341,7 +341,7 @@ def add_task_rows(batch: RecordBatch, task: Task[..., Any], task_hash: TaskHash)
     """Add the rows of a task's code: a task is a value too, under the very same hash."""
     batch.tasks.append(TaskRecord(task_hash, task.name, task.namespace, task.source))
     batch.values += pack_or_name(task, Weight(ValueHash(task_hash))).values
-    for part in task.parts:
+    for part in task.parts_of(task_hash):
         batch.parts.append(PartRecord(*part))
         batch.task_parts.append(TaskPartRecord(task_hash, part.part_hash))
 

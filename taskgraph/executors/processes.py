@@ -23,10 +23,11 @@ from typing import Any, NamedTuple
 
 from taskgraph.errors import ExecutorError, RemoteTaskError, WorkerLostError
 from taskgraph.fingerprint.code import frozen
+from taskgraph.fingerprint.parts import Fingerprint, Part, changed_names
 from taskgraph.fingerprint.project import Project, current_project, use_project
 from taskgraph.ports import Call, Inbox, Outcome, Raised, Returned
 from taskgraph.records import JobId, PackedValue
-from taskgraph.tasks.registry import get_task_registry
+from taskgraph.tasks.registry import AnyTask, get_task_registry
 from taskgraph.values import codec
 from taskgraph.values.places import FilePlaces, current_places, use_places
 from taskgraph.worker import describe_error, now, run_call
@@ -43,11 +44,22 @@ _INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "
 
 
 class FunctionReference(NamedTuple):
-    """A task's function by name: the module that defines it, and the hash of all texts followed."""
+    """A task's function by name, and what the process that asks knows of it.
+
+    Attributes:
+        module: The module that defines it.
+        fullname: The task.
+        texts: The hash of all texts that were followed.
+        code: The same, with the values that variables hold.
+    """
 
     module: str
     fullname: str
     texts: str
+    code: str
+
+
+_Values = tuple[tuple[str, str, str], ...]  # what counts, without its text
 
 
 class _Batch(NamedTuple):
@@ -285,10 +297,15 @@ def reference_to(fullname: str, func: Callable[..., Any]) -> FunctionReference |
         main = sys.modules["__main__"]
         if getattr(main, "__file__", None) is None:
             return None
-        return FunctionReference(module, fullname, task.fingerprint.texts_hash)
+        return _reference(module, task)
     if not _is_importable(module):
         return None
-    return FunctionReference(task.load_module, fullname, task.fingerprint.texts_hash)
+    return _reference(task.load_module, task)
+
+
+def _reference(module: str, task: AnyTask) -> FunctionReference:
+    found = task.fingerprint
+    return FunctionReference(module, task.fullname, found.texts_hash, found.code_hash)
 
 
 def _is_importable(module: str) -> bool:
@@ -319,14 +336,43 @@ def _run_message(message: bytes) -> tuple[Any, ...]:
         # An argument that can be sent and not be made again fails its own call; the scheduler
         # knows by the order which that was.
         return _encode_outcome(Raised(JobId(""), error, (), now(), now()))
+    if not isinstance(function, FunctionReference):
+        return _encode_outcome(run_call(Call(job_id, fullname, function, args, kwargs, most)))
     try:
-        func = _find(function) if isinstance(function, FunctionReference) else function
+        task = _find(function)
+        before = task.fingerprint
     except Exception as error:
         return _encode_outcome(Raised(job_id, error, (), now(), now()))
-    return _encode_outcome(run_call(Call(job_id, fullname, func, args, kwargs, most)))
+    assert task.func is not None
+    outcome = run_call(Call(job_id, fullname, task.func, args, kwargs, most))
+    changed = _not_as_hashed(task, before, function.code) if isinstance(outcome, Returned) else ""
+    return _encode_outcome(outcome, changed)
 
 
-def _find(reference: FunctionReference) -> Callable[..., Any]:
+def _not_as_hashed(task: AnyTask, before: Fingerprint, asked: str) -> str | _Values:
+    """Return what a body saw otherwise here than its hash says; "" for nothing."""
+    if before.code_hash != asked:
+        return tuple(each[:3] for each in before.parts)
+    after = task.fingerprint
+    if after.code_hash == asked:
+        return ""
+    names = changed_names(before.parts, after.parts)
+    return f"{names} was changed while it ran, and not by its own code"
+
+
+def _describe_changed(call: Call, changed: str | _Values) -> str:
+    """Return what a body saw otherwise in a worker process than here, in words."""
+    if isinstance(changed, str):
+        return changed
+    there = tuple(Part(*each, "") for each in changed)
+    names = changed_names(get_task_registry().get(call.fullname).fingerprint.parts, there)
+    return (
+        f"{names} holds something else in the worker process than in the one that asked. "
+        "Set it where its module is loaded, or pass it as an argument"
+    )
+
+
+def _find(reference: FunctionReference) -> AnyTask:
     if reference.module != "__main__":
         importlib.import_module(reference.module)
     task = get_task_registry().get(reference.fullname)
@@ -336,11 +382,10 @@ def _find(reference: FunctionReference) -> Callable[..., Any]:
             f"The source of {reference.fullname}, or of what it reaches, was edited after "
             "it was loaded. Run again."
         )
-    assert task.func is not None
-    return task.func
+    return task
 
 
-def _encode_outcome(outcome: Outcome) -> tuple[Any, ...]:
+def _encode_outcome(outcome: Outcome, changed: str | _Values = "") -> tuple[Any, ...]:
     """Return an outcome as plain data; a result travels once, as the bytes that are stored."""
     if isinstance(outcome, Returned):
         value = None
@@ -352,7 +397,8 @@ def _encode_outcome(outcome: Outcome) -> tuple[Any, ...]:
                 return _encode_outcome(
                     Raised(outcome.job_id, ExecutorError(reason), (), outcome.started, now())
                 )
-        return (True, value, outcome.packed, outcome.unstored, outcome.started, outcome.ended)
+        times = (outcome.started, outcome.ended)
+        return (True, value, outcome.packed, outcome.unstored, *times, changed)
     try:
         sent = codec.dumps(outcome.error)
         codec.loads(sent)
@@ -376,15 +422,16 @@ def _decode_outcome(call: Call, fields: tuple[Any, ...]) -> Outcome:
     if not fields[0]:
         _, error, frames, started, ended = fields
         return Raised(call.job_id, codec.loads(error), frames, started, ended)
-    _, value, packed, unstored, started, ended = fields
+    _, value, packed, unstored, started, ended, changed = fields
+    changed = _describe_changed(call, changed)
     if packed is None:
-        return Returned(call.job_id, codec.loads(value), None, unstored, started, ended)
+        return Returned(call.job_id, codec.loads(value), None, unstored, started, ended, changed)
     assert isinstance(packed, PackedValue)
     first = packed.values[0]
     decoded = codec.decode(
         first.value_hash, first.type, first.format, first.value, first.content_digest
     )
-    return Returned(call.job_id, decoded, packed, unstored, started, ended)
+    return Returned(call.job_id, decoded, packed, unstored, started, ended, changed)
 
 
 def _start_worker(path: list[str], places: FilePlaces, project: Project) -> None:

@@ -11,12 +11,14 @@ import types
 from collections.abc import Iterator
 
 from taskgraph.fingerprint.outline import Chain, Outline
+from taskgraph.fingerprint.touches import HANDED_ON
 from taskgraph.hashing import hash_record
 from taskgraph.values.weigh import hash_value
 
 
 def outline_compiled(code: types.CodeType) -> Outline:
     """Return the outline of compiled code."""
+    references = sorted(set(_references(code)))
     return Outline(
         kind="code",
         name=code.co_qualname,
@@ -27,10 +29,11 @@ def outline_compiled(code: types.CodeType) -> Outline:
         annotations="",
         decorators=(),
         inner_decorators=(),
-        references=tuple(sorted(set(_references(code)))),
+        references=tuple(references),
         optional=(),
         annotation_references=(),
         traps=(),
+        touched=tuple((each, HANDED_ON) for each in references),
         assigned=(),
         defined=(),
         imports=(),

@@ -1,7 +1,8 @@
 """The fingerprint of a function: what of its code counts, and all that it reaches.
 
 A fingerprint is asked for when a function is first used in an execution, for helpers may be
-defined after the decorator ran, and it is frozen for as long as that execution lasts.
+defined after the decorator ran. Code stands still for as long as that execution lasts; what
+variables hold is looked at again each time.
 """
 
 from __future__ import annotations
@@ -12,29 +13,100 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from types import FunctionType
-from typing import Any, NamedTuple
+from typing import Any
 
 from taskgraph.fingerprint.follow import TASK_ROLE, Follower
-from taskgraph.fingerprint.guards import Guard
 from taskgraph.fingerprint.parts import Fingerprint
 from taskgraph.fingerprint.project import current_project
 from taskgraph.fingerprint.sources import outline_of, remember_text
-from taskgraph.fingerprint.state import States, Variable
+from taskgraph.fingerprint.state import NO_CODES, Codes, Hold, States, Touch, is_disturbed
+from taskgraph.fingerprint.state import after_fork as _state_after_fork
 
 _FIRST_LINE = re.compile(r"^[ \t]*(async[ \t]+)?def ", re.MULTILINE)
 # Classes and functions that are made anew for each call must not fill the memory.
 _MOST_PIECES = 200_000
+_MOST_CALLERS = 8
+
+
+class _Known:
+    """What was found out about some code.
+
+    Attributes:
+        follower: Who found it out.
+        codes: The pieces of code in it that may change variables.
+        touches: The variables that they may change.
+
+    Args:
+        value: The code.
+        role: Its role.
+        follower: Who found it out.
+        codes: As above.
+        is_frozen: Whether the code stands still.
+    """
+
+    def __init__(
+        self, value: Any, role: str, follower: Follower, codes: Codes, *, is_frozen: bool
+    ) -> None:
+        self.follower = follower
+        self.codes = codes
+        self.touches = follower.touches(value, role)
+        self._what = (value, role)
+        self._guard = follower.guard(value, role, is_frozen=is_frozen)
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """What counts of it."""
+        return self.follower.fingerprint(*self._what)
+
+    def holds(self) -> bool:
+        """Tell whether it is still so."""
+        return self._guard.holds(States(self.codes))
+
+
+class _Execution:
+    """What is known while code stands still.
+
+    Attributes:
+        known: By the identity of the code and its role; with the code, which keeps the identity.
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[int, str], tuple[Any, _Known]] = {}
+        self._follower = Follower(States())
+        self._hold = Hold()
+
+    def find(self, value: Any, role: str) -> _Known:
+        """Return what is known of some code, as variables are now."""
+        _, known = self.known.get((id(value), role), (None, None))
+        if known is not None and known.holds():
+            return known
+        is_old = known is not None and known.follower is self._follower
+        if is_old or len(self._follower) > _MOST_PIECES:
+            self._follower = Follower(States())
+        made = _follow(value, role, self._follower, is_frozen=True)
+        if not made.holds():
+            # What others have reached before was something else then.
+            self._follower = Follower(States())
+            made = _follow(value, role, self._follower, is_frozen=True)
+        self._hold.add(made.touches)
+        self.known[id(value), role] = (value, made)
+        return made
+
+    def end(self) -> None:
+        """Take note of what is left in variables."""
+        self._hold.release()
+
 
 _lock = threading.RLock()
 _holders = 0
-_states: States | None = None
-_follower: Follower | None = None
+_execution: _Execution | None = None
 
 
 @contextmanager
 def frozen() -> Iterator[None]:
-    """Have everything that was reached once be taken as it is until the end of this block."""
+    """Have code that was reached once be taken as it is until the end of this block."""
     freeze()
     try:
         yield
@@ -44,30 +116,44 @@ def frozen() -> Iterator[None]:
 
 def freeze() -> None:
     """Begin such a block; in a worker process it never ends."""
-    global _states, _holders  # noqa: PLW0603 - one program, one state of it
+    global _execution, _holders  # noqa: PLW0603 - one program, one state of it
     with _lock:
         _holders += 1
-        if _states is None:
-            _states = States()
+        if _execution is None:
+            _execution = _Execution()
 
 
 def thaw() -> None:
     """End such a block; the last one to end forgets."""
-    global _states, _follower, _holders  # noqa: PLW0603 - one program, one state of it
+    global _execution, _holders  # noqa: PLW0603 - one program, one state of it
     with _lock:
         _holders -= 1
-        if not _holders and _states is not None:
-            _states.settle()
-            _states = _follower = None
+        if not _holders and _execution is not None:
+            _execution.end()
+            _execution = None
 
 
-def _current() -> Follower:
-    global _follower  # noqa: PLW0603 - as above
-    if _states is None:
-        return Follower(States())
-    if _follower is None or len(_follower) > _MOST_PIECES:
-        _follower = Follower(_states)
-    return _follower
+def _follow(value: Any, role: str, follower: Follower, *, is_frozen: bool = False) -> _Known:
+    """Find out about some code: first as everything is, and then as it counts for this code.
+
+    Args:
+        value: The code.
+        role: Its role.
+        follower: Who is to do it.
+        is_frozen: Whether the code stands still.
+    """
+    while True:
+        codes = follower.states.codes
+        found = codes.union(each.code for each in follower.touches(value, role))
+        if not is_disturbed(found - codes):
+            return _Known(value, role, follower, found, is_frozen=is_frozen)
+        follower = Follower(States(found), is_watching=not is_frozen)
+
+
+def _find(value: Any, role: str) -> _Known:
+    if _execution is not None:
+        return _execution.find(value, role)
+    return _follow(value, role, Follower(States()), is_frozen=True)
 
 
 def fingerprint(func: Callable[..., Any], role: str = "") -> Fingerprint:
@@ -78,21 +164,13 @@ def fingerprint(func: Callable[..., Any], role: str = "") -> Fingerprint:
         role: ``task`` for that of a task, whose defaults count in its calls.
     """
     with _lock:
-        return _current().fingerprint(func, role)
+        return _find(func, role).fingerprint
 
 
 def code_hash(value: Any, role: str = "") -> str:
     """Return the hash of a function or class as a value, over all that it reaches."""
     with _lock:
-        return _current().code_hash(value, role)
-
-
-class _Known(NamedTuple):
-    """A fingerprint, and what it rests on."""
-
-    fingerprint: Fingerprint
-    guard: Guard
-    folders: tuple[str, ...]
+        return _find(value, role).follower.code_hash(value, role)
 
 
 class Code:
@@ -106,7 +184,8 @@ class Code:
     def __init__(self, func: Callable[..., Any], source: str | None = None) -> None:
         self._func = func
         self._given = source
-        self._known: _Known | None = None
+        self._known: dict[Codes, _Known] = {}
+        self._folders: tuple[str, ...] = ()
         if source is not None and isinstance(func, FunctionType):
             remember_text(func, source)
 
@@ -120,28 +199,49 @@ class Code:
         """What of the function counts, as the program is now."""
         return fingerprint(self._func, TASK_ROLE)
 
+    def standing(self) -> object:
+        """Return what stands for the fingerprint of this execution: the same for the same one.
+
+        Returns:
+            None if a variable holds something else now.
+        """
+        with _lock:
+            if _execution is None:
+                return self
+            _, known = _execution.known.get((id(self._func), TASK_ROLE), (None, None))
+            return known if known is not None and known.holds() else None
+
     @property
     def fingerprint_again(self) -> Fingerprint:
         """The same, for who asks before each call: quick as long as nothing has changed.
 
         As the program is at this moment: no run of this process makes it stand still.
         """
+        return self.fingerprint_within(NO_CODES)
+
+    def fingerprint_within(self, codes: Codes) -> Fingerprint:
+        """Return the same, as it is for who calls the function and changes variables as well.
+
+        Args:
+            codes: The pieces of code whose changes are not to count.
+        """
         folders = current_project().folders
         with _lock:
-            known = self._known
-            is_current = known is not None and known.folders == folders
-            if known is not None and is_current and known.guard.holds(States()):
-                return known.fingerprint
-            follower = Follower(States(), is_watching=True)
-            found = follower.fingerprint(self._func, TASK_ROLE)
-            guard = follower.guard(self._func, TASK_ROLE)
-            self._known = _Known(found, guard, folders)
-            return found
+            if folders != self._folders or len(self._known) > _MOST_CALLERS:
+                self._known.clear()
+                self._folders = folders
+            known = self._known.get(codes)
+            if known is None or not known.holds():
+                follower = Follower(States(codes), is_watching=True)
+                known = _follow(self._func, TASK_ROLE, follower)
+                self._known[codes] = known
+            return known.fingerprint
 
     @property
-    def variables(self) -> Sequence[Variable]:
-        """The variables that the function reaches, as they were seen the last time."""
-        return () if self._known is None else self._known.guard.variables
+    def touches(self) -> Sequence[Touch]:
+        """The variables that the function may change, as they were seen the last time."""
+        known = self._known.get(NO_CODES)
+        return () if known is None else known.touches
 
 
 def read_source(func: Callable[..., Any]) -> str:
@@ -158,6 +258,7 @@ def _after_fork() -> None:
     """Let go of a lock that another thread may have held when this process was made."""
     global _lock  # noqa: PLW0603 - there is no other way to make it anew
     _lock = threading.RLock()
+    _state_after_fork()
 
 
 if hasattr(os, "register_at_fork"):

@@ -24,7 +24,7 @@ from taskgraph.fingerprint.classes import (
     registered_with,
 )
 from taskgraph.fingerprint.named import namer_of, unwrapper_of
-from taskgraph.fingerprint.outline import Chain, Decorator, Outline
+from taskgraph.fingerprint.outline import LOCAL, Chain, Decorator, Outline
 from taskgraph.fingerprint.own import (
     CACHING_TYPE,
     is_opaque,
@@ -43,10 +43,16 @@ from taskgraph.fingerprint.scope import (
     BUILTIN,
     MISSING,
     Scope,
+    function_label,
     module_label,
 )
-from taskgraph.fingerprint.sources import outline_of, outline_of_class, unwrapped
-from taskgraph.fingerprint.state import defaults_of
+from taskgraph.fingerprint.sources import (
+    outline_of,
+    outline_of_class,
+    own_functions,
+    unwrapped,
+)
+from taskgraph.fingerprint.state import Touch, defaults_of
 from taskgraph.fingerprint.surroundings import digest_file
 from taskgraph.hashing import ATOMIC_TYPES, CONTAINER_TYPES, hash_builtin
 from taskgraph.values.kinds import class_name
@@ -281,7 +287,7 @@ class _Describer:
             self._children(own_code_in(func))
             return
         scope = Scope.of_function(func)
-        scope.seen = self._piece.seen
+        scope.seen = self._references.seen_by(self._piece)
         label = scope.label
         self._piece.name_code(label)
         outline = outline_of(func)
@@ -316,6 +322,11 @@ class _Describer:
         if self._piece.role == "task":
             return
         items = defaults_of(func)
+        self._piece.touches += [
+            Touch(func, name, label, False)
+            for name, value in items
+            if type(value) not in ATOMIC_TYPES
+        ]
         self._piece.say("", *[name for name, _ in items])
         self._bound(PartKind.DEFAULT, f"{label}: ", items, func)
 
@@ -330,6 +341,8 @@ class _Describer:
         piece.say(str(kind), outline.syntax, *(syntax for syntax, _, _ in decorators))
         more = [each for each in outline.optional if scope.find(each).target is not MISSING]
         more += [chain for _, _, chains in decorators for chain in chains]
+        code = _code_name(outline, scope.label)
+        more += self._references.counted(scope, outline.touched)
         callees = [*outline.inner_decorators, *(callee for _, callee, _ in decorators)]
         if all(traps.is_inert(scope.find(each)) for each in callees):
             piece.annotations = outline.annotations
@@ -345,8 +358,9 @@ class _Describer:
         piece.say("", *map(".".join, chains))
         for source in outline.imports:
             scope.find((source,))  # imported for what that does, before values are looked at
-        for why, chain in self._references.add_names(piece, scope, chains):
+        for why, chain in self._references.add_names(piece, scope, code, chains):
             self._suspect(why, chain, outline)
+        self._references.add_touches(piece, scope, code, outline.touched)
         for trap in outline.traps:
             piece.takes_functions |= trap.chain == ("func",)
             sensed = traps.sense(scope, trap)
@@ -399,7 +413,7 @@ class _Describer:
             self._unwritten_class(cls, label)
             return
         scope = Scope.of_class(cls, label)
-        scope.seen = piece.seen
+        scope.seen = self._references.seen_by(piece)
         self._outlined(PartKind.CLASS, outline, scope)
         self._children(base for base in cls.__bases__ if base is not object)
         if type(cls) is not type:
@@ -412,6 +426,7 @@ class _Describer:
         if issubclass(cls, enum.Enum):
             self._members(cls)
             return
+        self._touches_own(cls, outline, label)
         items = [each for each in sorted(vars(cls).items()) if may_differ(*each, outline)]
         piece.say("", *(name for name, _ in items))
         self._bound(PartKind.CONSTANT, f"{label}.", items, cls)
@@ -445,9 +460,29 @@ class _Describer:
         label = f"{module_label(cls.__module__)}.{cls.__qualname__}"
         self._piece.name_code(label)
         items = behaviour_items(cls)
+        for func in own_functions(cls):
+            outline = outline_of(func)
+            if outline is not None:
+                self._touches_own(cls, outline, function_label(func))
         self._piece.say("behaviour", *flags_of(cls), "", *(name for name, _ in items))
         self._children((base for base in cls.__bases__ if has_behaviour(base)), "behaviour")
         self._bound(PartKind.CONSTANT, f"{label}.", items, cls)
+
+    def _touches_own(self, cls: type, outline: Outline, label: str) -> None:
+        """Note the attributes of a class that its code may change, as ``self.memo[key] = 1`` does.
+
+        What is stored under such a name may belong to an object instead: who knows.
+        """
+        names = {chain[1] for chain, _ in outline.touched if chain[0] == LOCAL}
+        code = _code_name(outline, label)
+        for base in cls.__mro__ if names else ():
+            found = names.intersection(vars(base))
+            self._piece.touches += [Touch(base, name, code, True) for name in sorted(found)]
+
+
+def _code_name(outline: Outline, label: str) -> str:
+    """Return what a piece of code is known by among those that change variables."""
+    return f"{label}:{outline.syntax}"
 
 
 def _through_modules(scope: Scope, chains: Sequence[Chain]) -> Iterator[Chain]:

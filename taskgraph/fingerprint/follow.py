@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from taskgraph.fingerprint.describe import describe
-from taskgraph.fingerprint.guards import Guard
+from taskgraph.fingerprint.guards import Guard, content_of, is_value
 from taskgraph.fingerprint.parts import Fingerprint, Part, PartKind, make_part
 from taskgraph.fingerprint.pieces import Binding, Mode, Piece
 from taskgraph.fingerprint.references import References
 from taskgraph.fingerprint.sources import files_at_rest
-from taskgraph.fingerprint.state import States
+from taskgraph.fingerprint.state import States, Touch
 from taskgraph.hashing import hash_record
 from taskgraph.values.cycles import hash_graph
 from taskgraph.values.kinds import class_name
@@ -37,7 +37,7 @@ class Follower:
 
     Args:
         states: The same, of another follower that is at work now.
-        is_watching: Whether to take note of what a `Guard` has to know.
+        is_watching: Whether to take note of all that a `Guard` over code has to know.
     """
 
     def __init__(self, states: States, *, is_watching: bool = False) -> None:
@@ -48,11 +48,12 @@ class Follower:
         self._surface: dict[int, str] = {}
         self._fingerprints: dict[int, Fingerprint] = {}
         self._looks_at = Mode.PLAIN
-        self._is_watching = is_watching
         self.states = states
+        self._is_watching = is_watching
         self._references = References(self.enter, states, is_watching)
         self._is_exploring = False
         self._depth = 0
+        self._last_reached: tuple[int, list[int]] = (-1, [])
 
     def __len__(self) -> int:
         return len(self._pieces)
@@ -81,12 +82,25 @@ class Follower:
             )
         return known
 
-    def guard(self, value: Any, role: str = "") -> Guard:
-        """Return a guard over all that the fingerprint of a function rests on."""
+    def guard(self, value: Any, role: str = "", *, is_frozen: bool = False) -> Guard:
+        """Return a guard over all that the fingerprint of a function rests on.
+
+        Args:
+            value: The function.
+            role: As above.
+            is_frozen: Whether to guard only what variables hold.
+        """
+        pieces = self._pieces_below(value, role)
+        names = (each for piece in pieces for each in piece.seen)
+        return Guard(names, pieces, self.states, is_frozen=is_frozen)
+
+    def touches(self, value: Any, role: str = "") -> list[Touch]:
+        """Return the variables that the code of a function may change, and by which code each."""
+        return [each for piece in self._pieces_below(value, role) for each in piece.touches]
+
+    def _pieces_below(self, value: Any, role: str) -> list[Piece]:
         root = self._explore(value, role if isinstance(value, types.FunctionType) else "")
-        pieces = [self._pieces[each] for each in self._reached(root)]
-        names = (each for piece in pieces for each in piece.seen or ())
-        return Guard(names, pieces, self.states)
+        return [self._pieces[each] for each in self._reached(root)]
 
     def code_hash(self, value: Any, role: str = "") -> str:
         """Return the hash of a function or class alone.
@@ -113,8 +127,6 @@ class Follower:
             known = self._index[key] = len(self._pieces)
             piece = Piece(value, role)
             piece.depth = self._depth + 1
-            if self._is_watching:
-                piece.seen = []
             self._pieces.append(piece)
             self._waiting.append(known)
         return known
@@ -140,6 +152,8 @@ class Follower:
                 piece.fail(type(piece.value).__name__, "it goes on without an end")
                 continue
             describe(piece, self._references)
+            if is_value(piece):
+                piece.content = content_of(piece.value, is_brief=not self._is_watching)
             self._looks_at |= piece.looks_at
             if piece.is_foreign:
                 foreign.append(piece)
@@ -169,14 +183,16 @@ class Follower:
 
     def _reached(self, root: int) -> list[int]:
         """Return all pieces below one, in the order in which a reader would meet them."""
-        reached: dict[int, None] = {}
-        waiting = [root]
-        while waiting:
-            each = waiting.pop()
-            if each not in reached:
-                reached[each] = None
-                waiting += reversed(self._pieces[each].children)
-        return list(reached)
+        if self._last_reached[0] != root:
+            reached: dict[int, None] = {}
+            waiting = [root]
+            while waiting:
+                each = waiting.pop()
+                if each not in reached:
+                    reached[each] = None
+                    waiting += reversed(self._pieces[each].children)
+            self._last_reached = (root, list(reached))
+        return self._last_reached[1]
 
     def _mode(self, reached: Iterable[int]) -> int:
         mode = Mode.PLAIN

@@ -9,6 +9,7 @@ is the very same, the fingerprint is. What a guard cannot see into has none: it 
 
 from __future__ import annotations
 
+import collections
 import datetime
 import decimal
 import enum
@@ -32,8 +33,8 @@ from taskgraph.fingerprint.scope import MISSING, Sighting
 from taskgraph.fingerprint.sources import own_functions
 from taskgraph.fingerprint.state import (
     States,
-    Variable,
     defaults_of,
+    is_left_alone,
     is_plain_object,
     read_variable,
 )
@@ -55,6 +56,12 @@ _FIXED: Final = frozenset(
     }
 )
 _CODE: Final = (types.FunctionType, type)
+# Containers of the standard library that hold what goes through them.
+_LISTED: Final = frozenset(
+    {collections.deque, collections.Counter, collections.defaultdict, collections.OrderedDict}
+)
+# How many things in a container are looked at before and after each call of a run.
+_SMALL: Final = 1_000
 _Held = tuple[
     types.CodeType,
     tuple[Any, ...] | None,
@@ -71,25 +78,29 @@ class Guard:
         names: What stood under which name.
         pieces: All that was reached.
         states: By which values variables counted.
-
-    Attributes:
-        variables: What may hold something else later, and is known by its content.
+        is_frozen: Whether code is taken to stay as it is: then only what variables hold is looked
+            at, and not what can only be seen by following it anew.
     """
 
-    def __init__(self, names: Iterable[Sighting], pieces: Iterable[Piece], states: States) -> None:
+    def __init__(
+        self,
+        names: Iterable[Sighting],
+        pieces: Iterable[Piece],
+        states: States,
+        *,
+        is_frozen: bool = False,
+    ) -> None:
         self._names: list[Sighting] = []
         self._functions: list[tuple[types.FunctionType, _Held]] = []
         self._classes: list[tuple[type, tuple[Any, ...]]] = []
         self._objects: list[tuple[Any, Any]] = []
         self._variables: list[tuple[Any, str, Any]] = []
         self._is_complete = True
-        self.variables: list[Variable] = []
+        self._is_frozen = is_frozen
         self._states = states
         for sighting in {(id(each[0]), each[1]): each for each in names}.values():
-            if not self._add_variable(*sighting):
+            if not self._add_variable(*sighting) and not is_frozen:
                 self._names.append(sighting)
-                if type(sighting[2]) in ATOMIC_TYPES:
-                    self.variables.append(sighting[:2])
         for piece in pieces:
             self._add(piece)
 
@@ -99,55 +110,86 @@ class Guard:
         Args:
             states: By which values variables count now.
         """
-        return (
+        if not self._is_frozen and not (
             self._is_complete
-            and all(names.get(name, MISSING) is value for names, name, value in self._names)
+            and all(
+                names.get(name, MISSING) is value or _counts_as(states, names, name, value)
+                for names, name, value in self._names
+            )
             and all(_is_same_function(func, held) for func, held in self._functions)
             and all(_are_same(_members_of(cls), members) for cls, members in self._classes)
-            and all(_is_same_content(_content_of(each), seen) for each, seen in self._objects)
-            and self._variables_hold(states)
-        )
-
-    def _variables_hold(self, states: States) -> bool:
-        for owner, name, content in self._variables:
-            counted = states.counted(owner, name, read_variable(owner, name))
-            if not _is_same_content(_content_of(counted), content):
-                return False
-        return True
+        ):
+            return False
+        is_brief = self._is_frozen
+        return all(
+            _is_same_content(content_of(each, is_brief=is_brief), seen)
+            for each, seen in self._objects
+        ) and all(_holds(states, is_brief, *each) for each in self._variables)
 
     def _add(self, piece: Piece) -> None:
         value = piece.value
-        if isinstance(value, types.FunctionType):
+        if isinstance(value, types.FunctionType) and not self._is_frozen:
             self._functions.append((value, _held_by(value)))
             self._is_complete &= is_own_function(value) or _holds_no_more(value)
         elif isinstance(value, type):
-            if is_own_class(value):
-                self._classes.append((value, _members_of(value)))
-                self._functions += [(each, _held_by(each)) for each in own_functions(value)]
-                for member in getattr(value, "_member_map_", {}).values():
-                    self._objects.append((vars(member), _content_of(vars(member))))
+            if is_own_class(value) and not self._is_frozen:
+                self._add_class(value)
         elif type(value) is CACHING_TYPE:
-            self._objects.append((vars(value), _content_of(vars(value))))
-        elif not (piece.is_code or piece.unfollowed or _is_fixed(value) or is_opaque(value)):
-            content = _content_of(value)
+            self._objects.append((vars(value), content_of(vars(value))))
+        elif is_value(piece):
+            content = piece.content
             # What is not made of builtins is seen through only if it was taken apart.
             is_seen = isinstance(content, str) or piece.shape is not None
             self._is_complete &= content is not None and is_seen
-            if type(value) not in ATOMIC_TYPES:
-                self._objects.append((value, content))
-        for variable in _variables_of(value):
-            self._add_variable(*variable)
+            self._objects.append((value, content))
+        if not (self._is_frozen and _is_only_code(value)):
+            for variable in _variables_of(value):
+                self._add_variable(*variable)
+
+    def _add_class(self, cls: type) -> None:
+        self._classes.append((cls, _members_of(cls)))
+        self._functions += [(each, _held_by(each)) for each in own_functions(cls)]
+        for member in getattr(cls, "_member_map_", {}).values():
+            self._objects.append((vars(member), content_of(vars(member))))
 
     def _add_variable(self, owner: Any, name: str, value: Any) -> bool:
         """Take note of what a variable holds, if it counts by its content, not by its identity."""
-        if type(value) in ATOMIC_TYPES or isinstance(value, _CODE) or _is_fixed(value):
+        if isinstance(value, _CODE) or _is_fixed(value):
             return False
-        content = _content_of(self._states.counted(owner, name, value))
+        if type(value) in ATOMIC_TYPES:
+            # Another default is other code.
+            is_code = not self._is_frozen or isinstance(owner, types.FunctionType)
+            if is_code and is_left_alone(owner, name):
+                return False
+        counted = self._states.counted(owner, name, value)
+        content = content_of(counted, is_brief=self._is_frozen)
         if content is None:
             return False
         self._variables.append((owner, name, content))
-        self.variables.append((owner, name))
         return True
+
+
+def _counts_as(states: States, names: Any, name: str, value: Any) -> bool:
+    """Tell whether a name counts as the number or text that it stood for."""
+    if type(value) not in ATOMIC_TYPES or is_left_alone(names, name):
+        return False
+    counted = states.counted(names, name, names.get(name, MISSING))
+    return type(counted) is type(value) and bool(counted == value)
+
+
+def _holds(states: States, is_brief: bool, owner: Any, name: str, content: Any) -> bool:
+    """Tell whether a variable counts by the content that was seen."""
+    value = read_variable(owner, name)
+    if not is_left_alone(owner, name):
+        value = states.counted(owner, name, value)
+    return _is_same_content(content_of(value, is_brief=is_brief), content)
+
+
+def is_value(piece: Piece) -> bool:
+    """Tell whether a piece is a value that may have something else in it another time."""
+    value = piece.value
+    is_plain = type(value) in ATOMIC_TYPES or piece.is_code or bool(piece.unfollowed)
+    return not is_plain and not _is_fixed(value) and not is_opaque(value)
 
 
 def _is_fixed(value: Any) -> bool:
@@ -187,6 +229,14 @@ def _variables_of(code: Any) -> Iterable[tuple[Any, str, Any]]:
         yield from ((code, name, each) for name, each in list(vars(code).items()))
 
 
+def _is_only_code(value: Any) -> bool:
+    """Tell whether something is a function without a variable in it."""
+    if not isinstance(value, types.FunctionType) or value.__closure__ or vars(value):
+        return False
+    defaults = (*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values())
+    return all(type(each) in ATOMIC_TYPES for each in defaults)
+
+
 def _held_by(func: types.FunctionType) -> _Held:
     """Return what a function is made of: code, defaults, cells and what was put on it."""
     named, put_on = func.__kwdefaults__, vars(func)
@@ -222,17 +272,40 @@ def _are_same(one: Sequence[Any], other: Sequence[Any]) -> bool:
     return len(one) == len(other) and all(map(is_, one, other))
 
 
-def _content_of(value: Any) -> Any:
-    """Return what can be compared of a value that may change; None if nothing can."""
-    if type(value) in ATOMIC_TYPES or type(value) in CONTAINER_TYPES:
-        plain = hash_builtin(value)
+def content_of(value: Any, *, is_brief: bool = False) -> Any:
+    """Return what can be compared of a value that may change; None if nothing can.
+
+    Args:
+        value: The value.
+        is_brief: Whether to look only at the number of things in what is large.
+    """
+    kind = type(value)
+    if kind in ATOMIC_TYPES:
+        return (value,)
+    if kind in CONTAINER_TYPES or kind in _LISTED:
+        if is_brief and _is_large(value):
+            return f"{len(value)} things"
+        plain = hash_builtin(value) if kind in CONTAINER_TYPES else None
         if plain is not None:
             return plain
-        items = [*value, *value.values()] if isinstance(value, dict) else value
-        return tuple(items)
+        return (*value, *value.values()) if isinstance(value, dict) else tuple(value)
     if isinstance(kind_of(value), InstanceKind) and is_plain_object(value):
-        return (type(value), *vars(value), *vars(value).values())
+        return (kind, *vars(value), *vars(value).values())
     return None
+
+
+def _is_large(value: Any) -> bool:
+    """Tell whether there are many things in a container, and in those in it."""
+    left = _SMALL
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        left -= len(each)
+        if left < 0:
+            return True
+        inside = each.values() if isinstance(each, dict) else each
+        waiting += [inner for inner in inside if type(inner) in CONTAINER_TYPES]
+    return False
 
 
 def _is_same_content(one: Any, other: Any) -> bool:

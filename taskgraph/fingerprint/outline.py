@@ -11,11 +11,15 @@ from typing import Final, NamedTuple
 Chain = tuple[str, ...]
 #: The hash of a decorator, what is called, and the names in it.
 Decorator = tuple[str, Chain, tuple[Chain, ...]]
+#: A name with attributes, and what is done to what it stands for, by `fingerprint.touches`.
+Touched = tuple[Chain, str]
 
 #: Before level, module and name of an import within the code.
 IMPORTED: Final = "@import:"
 #: Before a name that was declared global, whatever the functions around it call so.
 GLOBAL: Final = "@global:"
+#: In place of a name that is bound within the code: ``self``, say, of which an attribute is stored.
+LOCAL: Final = "@local"
 
 
 class Trap(NamedTuple):
@@ -54,6 +58,7 @@ class Outline(NamedTuple):
         optional: References that may be to names of a class body instead.
         annotation_references: The names in annotations, likewise.
         traps: What may reach further than names tell.
+        touched: What it may change, or hands on to who may: names, and attributes of local things.
         assigned: Of a class: the names that its body assigns to.
         defined: Of a class: the names of the functions and classes in it.
         imports: What is imported within it, used or not.
@@ -75,6 +80,7 @@ class Outline(NamedTuple):
     optional: tuple[Chain, ...]
     annotation_references: tuple[Chain, ...]
     traps: tuple[Trap, ...]
+    touched: tuple[Touched, ...]
     assigned: tuple[str, ...]
     defined: tuple[str, ...]
     imports: tuple[str, ...]

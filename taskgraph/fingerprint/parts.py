@@ -46,6 +46,9 @@ class Part(NamedTuple):
     source: str
 
 
+Parts = tuple[Part, ...]
+
+
 def make_part(kind: PartKind, name: str, source: str, *content: str | int | None) -> Part:
     """Return a part, hashed over kind, name and content; by its source where that says it all."""
     counted = content or (source,)
@@ -94,3 +97,10 @@ class Fingerprint:
     def unfollowed(self) -> tuple[Part, ...]:
         """The parts that cannot be followed."""
         return tuple(each for each in self.parts if each.kind == PartKind.UNFOLLOWED)
+
+
+def changed_names(before: Parts, after: Parts) -> str:
+    """Return the names of what counts in one of two and not in the other, in words."""
+    one, other = ({each.part_hash: each.name for each in parts} for parts in (before, after))
+    names = {one.get(each) or other[each] for each in one.keys() ^ other.keys()}
+    return ", ".join(sorted(names)) or "a variable"

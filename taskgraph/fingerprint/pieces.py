@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from taskgraph.fingerprint.parts import Part, PartKind, make_part
+from taskgraph.fingerprint.state import Touch
 from taskgraph.hashing import hash_record, hash_shape
 from taskgraph.values.kinds import Shape, class_name
 
@@ -50,13 +51,16 @@ class Piece:
         own_part: Kind, name and text of the part that it is, if it is one.
         other_parts: What else is to be told of it.
         looks_at: The bits of `Mode` that it needs.
-        seen: The names that were looked up for it; None if nobody wants to know.
+        seen: The names that were looked up for it: the variables among them, or all.
+        touches: The variables that it may change.
+        content: Of a value that may change: what was in it when it was described.
     """
 
     __slots__ = (
         "annotations",
         "bindings",
         "children",
+        "content",
         "depth",
         "docs",
         "fields",
@@ -70,6 +74,7 @@ class Piece:
         "seen",
         "shape",
         "takes_functions",
+        "touches",
         "unfollowed",
         "value",
     )
@@ -92,7 +97,9 @@ class Piece:
         self.own_part: tuple[PartKind, str, str] | None = None
         self.other_parts: list[Part] = []
         self.looks_at = Mode.PLAIN
-        self.seen: list[Any] | None = None
+        self.seen: list[Any] = []
+        self.touches: list[Touch] = []
+        self.content: Any = None
 
     def say(self, *fields: str | int | None) -> None:
         """Add to what the piece says of itself."""

@@ -6,18 +6,21 @@ the program is taken to stand still, and so it is looked up once for all the cod
 
 from __future__ import annotations
 
+import collections
 import types
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from taskgraph.fingerprint import traps
 from taskgraph.fingerprint.named import namer_of
-from taskgraph.fingerprint.outline import Chain
+from taskgraph.fingerprint.outline import LOCAL, Chain, Touched
 from taskgraph.fingerprint.parts import PartKind
 from taskgraph.fingerprint.pieces import Binding, Piece
 from taskgraph.fingerprint.project import is_own_module
 from taskgraph.fingerprint.scope import BUILTIN, MISSING, UNBOUND, Found, Scope, Sighting
-from taskgraph.fingerprint.state import States
+from taskgraph.fingerprint.state import NO_VALUE, States, Touch, Variable
+from taskgraph.fingerprint.touches import ADDED_TO, CALLED, CHANGING_METHODS, STORED, WRITTEN
+from taskgraph.hashing import ATOMIC_TYPES
 
 #: Gives the number of the piece for an object, in a role.
 Enter = Callable[..., int]
@@ -25,6 +28,14 @@ Enter = Callable[..., int]
 # The function itself, as an attribute of what counts by its name.
 _FUNCTION_OF: Final = frozenset({"func", "__wrapped__"})
 _NEVER_STATE: Final = (types.FunctionType, type)
+# What of these changes them is known; of other objects any method may.
+_KNOWN: Final = ATOMIC_TYPES | {
+    *(list, dict, set, tuple, frozenset, bytearray, collections.deque),
+    *(collections.OrderedDict, collections.defaultdict, collections.Counter),
+}
+
+_STORES: Final = frozenset({STORED, WRITTEN})
+_WRITES: Final = frozenset({WRITTEN, ADDED_TO})
 
 
 class _Reference(NamedTuple):
@@ -35,12 +46,14 @@ class _Reference(NamedTuple):
         bindings: What is to be told of it.
         why: Why what it stands for cannot be followed; "" if it can.
         seen: Where looking for it led through, if anybody wants to know.
+        found: What it stands for.
     """
 
     children: tuple[int, ...]
     bindings: tuple[Binding, ...]
-    why: str = ""
-    seen: Sequence[Sighting] = ()
+    why: str
+    seen: Sequence[Sighting]
+    found: Found
 
 
 class _Module:
@@ -70,10 +83,20 @@ class References:
         self._states = states
         self._modules: dict[int, _Module] = {}  # by the identity of their names
 
+    def seen_by(self, piece: Piece) -> list[Sighting] | None:
+        """Return where to take note of the names that are looked up for a piece."""
+        return piece.seen if self._is_watched else None
+
     def add_names(
-        self, piece: Piece, scope: Scope, chains: Iterable[Chain]
+        self, piece: Piece, scope: Scope, code: str, chains: Iterable[Chain]
     ) -> list[tuple[str, Chain]]:
         """Let a piece refer to what its names lead to.
+
+        Args:
+            piece: The piece.
+            scope: The names that the code sees.
+            code: What it is known by.
+            chains: The names.
 
         Returns:
             The names that cannot be followed, and before each the reason.
@@ -86,20 +109,61 @@ class References:
                 reference, _ = self._look_up(scope, chain)
             else:
                 reference = module.known.get(chain) or self._find(module, chain)
-            children, bindings, why, seen = reference
+            children, bindings, why, seen, found = reference
             piece.children += children
             piece.bindings += bindings
             if why:
                 suspects.append((why, chain))
-            if seen and piece.seen is not None:
-                piece.seen += seen
+            piece.seen += seen
+            if found.variable is not None and callable(found.target):
+                # An object that can be called may keep what it likes.
+                piece.touches.append(Touch(*found.variable, code, False))
         return suspects
 
     def add(self, piece: Piece, found: Found) -> None:
         """Let a piece refer to what a name leads to."""
-        children, bindings, *_ = self._to(found)
+        children, bindings = self._to(found)
         piece.children += children
         piece.bindings += bindings
+
+    def counted(self, scope: Scope, touched: Iterable[Touched]) -> list[Chain]:
+        """Return the names that code only writes to and that count all the same.
+
+        What is put into a plain container, or bound to a name, has no part in what the code gives.
+        Of other objects, their own code has.
+        """
+        chains: list[Chain] = []
+        for chain, done in touched:
+            if done in _WRITES and chain[0] != LOCAL:
+                found = scope.find(chain)
+                is_plain = type(found.target) in _KNOWN
+                if not (is_plain and len(found.rest) == (done == ADDED_TO)):
+                    chains.append(chain)
+        return chains
+
+    def add_touches(
+        self, piece: Piece, scope: Scope, code: str, touched: Iterable[Touched]
+    ) -> None:
+        """Let a piece know the variables that its code may change, once its names are added.
+
+        Args:
+            piece: The piece.
+            scope: The names that the code sees.
+            code: What it is known by.
+            touched: What it does to what names stand for.
+        """
+        module = self._module(scope.globals)
+        closure = scope.closure
+        for chain, done in touched:
+            if chain[0] == LOCAL:
+                continue
+            known = module.known.get(chain) if chain[0] not in closure else None
+            found = scope.find(chain) if known is None else known.found
+            if isinstance(found.target, _NEVER_STATE) and done not in _STORES:
+                continue
+            variable, is_certain = _touched(found, done)
+            if variable is not None:
+                piece.touches.append(Touch(*variable, code, is_certain))
 
     def add_held(
         self,
@@ -139,7 +203,7 @@ class References:
             seen = [*reference.seen, *module.scope.seen]
             if inner is not MISSING:
                 seen.append((module.scope.globals, chain[0], inner))
-            reference = reference._replace(seen=seen)
+            reference = _Reference(*reference[:3], seen, reference.found)
             module.scope.seen.clear()
         if is_found:
             module.known[chain] = reference
@@ -148,31 +212,50 @@ class References:
     def _look_up(self, scope: Scope, chain: Chain) -> tuple[_Reference, bool]:
         """Return where a chain leads, and whether it leads anywhere."""
         found = scope.find(chain)
-        reference = self._to(found)
+        children, bindings = self._to(found)
         why = traps.sense_reference(scope, chain, found)
-        if why:
-            reference = reference._replace(why=why)
-        return reference, found.target is not MISSING
+        # Who watches more closely takes note of the whole way.
+        seen: Sequence[Sighting] = ()
+        if found.variable is not None and not self._is_watched:
+            seen = ((*found.variable, found.target),)
+        return _Reference(children, bindings, why, seen, found), found.target is not MISSING
 
-    def _to(self, found: Found) -> _Reference:
+    def _to(self, found: Found) -> tuple[tuple[int, ...], tuple[Binding, ...]]:
         target = found.target
         if target is BUILTIN:
-            return _Reference((self.enter(BUILTIN),), ())
+            return ((self.enter(BUILTIN),), ())
         if target is UNBOUND:
-            return _Reference((self.enter(MISSING),), ())
-        if target is MISSING:
-            return _Reference((self.enter(MISSING),), (Binding(PartKind.NAME, found.name, None),))
+            return ((self.enter(MISSING),), ())
         if found.variable is not None and not isinstance(target, _NEVER_STATE):
             target = self._states.counted(*found.variable, target)
+        if target is MISSING or target is NO_VALUE:
+            return ((self.enter(MISSING),), (Binding(PartKind.NAME, found.name, None),))
         child = self.enter(target)
         if isinstance(target, types.ModuleType):
-            return _Reference((child,), ())
+            return ((child,), ())
         binding = Binding(found.kind, found.name, child)
         if not found.rest or found.rest[0] not in _FUNCTION_OF or namer_of(found.target) is None:
-            return _Reference((child,), (binding,))
+            return ((child,), (binding,))
         # Of what counts by its name, as a task does, the plain function is called.
         name = found.rest[0]
         func = self.enter(getattr(found.target, name, None))
-        return _Reference(
-            (child, func), (binding, Binding(PartKind.CONSTANT, f"{found.name}.{name}", func))
+        return (
+            (child, func),
+            (binding, Binding(PartKind.CONSTANT, f"{found.name}.{name}", func)),
         )
+
+
+def _touched(found: Found, done: str) -> tuple[Variable | None, bool]:
+    """Return the variable that may hold another thing afterwards, and whether the code says so."""
+    target, rest = found.target, found.rest
+    is_stored = done in _STORES
+    if is_stored and rest and isinstance(target, _NEVER_STATE):
+        return (target if isinstance(target, type) else vars(target), rest[0]), True
+    is_call = done in {CALLED, ADDED_TO} and bool(rest)
+    if isinstance(target, types.ModuleType) and not is_stored:
+        return None, False
+    if is_stored or (is_call and rest[-1] in CHANGING_METHODS):
+        return found.variable, True
+    # The object itself is in the hands of others, or one of its own methods is called.
+    is_in_hands = not rest or (is_call and len(rest) == 1 and type(target) not in _KNOWN)
+    return (found.variable if is_in_hands and type(target) not in ATOMIC_TYPES else None), False

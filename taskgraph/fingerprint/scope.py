@@ -120,7 +120,7 @@ class Scope:
             else:
                 name = f"{module_label(found.__name__, _file_of(found))}.{rest[0]}"
                 kind = PartKind.CONSTANT
-                names, last = vars(found), rest[0]
+            names, last = vars(found), rest[0]
             found, rest = inner, rest[1:]
         if type(found) in _FIXED:
             return Found(found, rest, name, kind)

@@ -33,7 +33,7 @@ from taskgraph.hashing import MARSHAL_VERSION, hash_record
 from taskgraph.values.places import current_places
 
 _DEEP: Final = 50_000  # frames for reading sums of thousands of terms
-_READERS: Final = ("outline", "syntax", "bytecode", "sources")  # what makes outlines
+_READERS: Final = ("outline", "syntax", "touches", "bytecode", "sources")  # what makes outlines
 _MOST_REMEMBERED: Final = 5_000  # files with outlines on disk
 
 

@@ -1,8 +1,9 @@
 """Variables that change while code runs: lists of what was done, counters, memos.
 
-A variable counts by its value when a task is first used in an execution. If what runs then changes
-it, the next execution in this process would see another value and run again, for ever. So what a
-run leaves behind is taken for what the run found, as long as nobody else has changed it since.
+A variable counts by its value. What a call itself changes in one is another matter: if that
+counted, no call would ever find its own result. So what code leaves behind in a variable is taken
+for what it found, for all whose code has the same piece in it: the helper that keeps a memo, say.
+For anything else that looks at the variable it counts as it is.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import CellType, FunctionType, ModuleType
 from typing import Any, Final, NamedTuple
 from weakref import WeakSet
@@ -24,28 +25,57 @@ _CONTAINERS: Final = (list, set, deque)
 _COPIED: Final = (dict, *_CONTAINERS)
 _CODE: Final = (type, FunctionType, ModuleType)
 _KNOWN_MODULES: Final = frozenset({"builtins", "collections"})
+# How many objects inside of a variable are compared one by one, and how many changes of different
+# code are remembered: who goes beyond runs again.
+_MOST_INSIDE: Final = 1_000
+_MOST_CHANGES: Final = 4
 
 #: A place that holds a value: an owner, and a name in it. An owner is the names of a module, a
 #: class, the ``__dict__`` of an object, a cell of a closure, or a function, for its defaults.
 Variable = tuple[Any, str]
+#: What pieces of code are known by.
+Codes = frozenset[str]
+NO_CODES: Final[Codes] = frozenset()
 _Place = tuple[int, str]  # the same, with the owner's identity
 
 
-class _Left(NamedTuple):
-    """What a run left behind in a variable, and what it had found there."""
+class Touch(NamedTuple):
+    """A variable that a piece of code may change.
+
+    Attributes:
+        owner: What it is in.
+        name: What it is called there.
+        code: What the piece of code is known by.
+        is_certain: Whether the code says so itself; otherwise it hands it on to who may.
+    """
 
     owner: Any
-    after: Any
+    name: str
+    code: str
+    is_certain: bool
+
+
+class _Change(NamedTuple):
+    """What pieces of code left behind in a variable, and what they had found there."""
+
+    owner: Any
     before: Any
+    after: Any
+    codes: Codes
 
 
-_left: dict[_Place, _Left] = {}
+_changes: dict[_Place, list[_Change]] = {}
 
 
 class States:
-    """The variables that were met in an execution."""
+    """By which values variables count for pieces of code that belong together.
 
-    def __init__(self) -> None:
+    Args:
+        codes: The pieces that may change variables.
+    """
+
+    def __init__(self, codes: Codes = NO_CODES) -> None:
+        self.codes = codes
         self._met: dict[_Place, tuple[Any, Any]] = {}  # the owner, and by what value it counts
 
     def counted(self, owner: Any, name: str, value: Any) -> Any:
@@ -54,55 +84,72 @@ class States:
         met = self._met.get(place)
         if met is not None:
             return met[1]
-        held = _held.get(place)
-        left = _left.get(place)
-        if held is not None and held.owner is owner and held.holds:
-            before = held.before
-        elif left is not None and left.owner is owner and _is_same(left.after, value):
-            before = left.before
-        else:
-            before = _copied(value)
-        self._met[place] = (owner, before)
-        return before
-
-    def settle(self) -> None:
-        """Compare what was met with what is there now that the execution has ended."""
-        for place, (owner, before) in self._met.items():
-            _settle(place, owner, before)
+        before = _before(place, owner, value, self.codes)
+        counted = _copied(value) if before is value else before
+        self._met[place] = (owner, counted)
+        return counted
 
 
-def _settle(place: _Place, owner: Any, before: Any) -> None:
-    now = read_variable(owner, place[1])
-    if _is_same(before, now):
-        _left.pop(place, None)
-    else:
-        _left[place] = _Left(owner, _copied(now), before)
+def _before(place: _Place, owner: Any, value: Any, codes: Codes) -> Any:
+    """Return what was in a variable before pieces of code changed it; else what is there now."""
+    held = _held.get(place)
+    if held is not None and held.owner is owner and held.holds and held.changing & codes:
+        value = held.before
+    for change in reversed(_changes.get(place, ())):
+        if change.owner is not owner or not change.codes & codes:
+            break
+        if not _is_same(change.after, value):
+            break
+        value = change.before
+    return value
+
+
+def is_disturbed(codes: Codes) -> bool:
+    """Tell whether a variable counts otherwise for pieces of code than as it is."""
+    if not codes or not (_held or _changes):
+        return False
+    with _lock:
+        return any(held.holds and held.changing & codes for held in _held.values()) or any(
+            change.codes & codes for changes in _changes.values() for change in changes
+        )
+
+
+def is_left_alone(owner: Any, name: str) -> bool:
+    """Tell whether a variable counts as it is for all code."""
+    place = (id(owner), name)
+    return place not in _held and place not in _changes
 
 
 class Hold:
-    """A call under way outside of any run: what it may change counts as it was when it began.
+    """Code that runs: what it may change counts for itself as it was when it began.
 
-    Only the variables that its function reaches: what it cannot have changed, somebody else did.
     One that was forgotten, by an interrupt at the wrong moment, ends when nobody has it any more.
+
+    Args:
+        touches: The variables that it may change. What it only looks at, somebody else changed.
     """
 
     __slots__ = ("__weakref__", "_places")
 
-    def __init__(self, variables: Iterable[Variable]) -> None:
-        self._places: list[_Place] = []
-        states = States()
+    def __init__(self, touches: Iterable[Touch] = ()) -> None:
+        self._places: set[_Place] = set()
+        self.add(touches)
+
+    def add(self, touches: Iterable[Touch]) -> None:
+        """Hold more variables, from now on."""
         with _lock:
-            for owner, name in variables:
+            for owner, name, code, is_certain in touches:
                 place = (id(owner), name)
                 held = _held.get(place)
                 if held is None or held.owner is not owner or not held.holds:
-                    before = states.counted(owner, name, read_variable(owner, name))
-                    held = _held[place] = _Held(owner, before, WeakSet())
+                    before = _snapshot(read_variable(owner, name))
+                    held = _held[place] = _Held(owner, before)
+                held.add(code, is_certain)
                 held.holds.add(self)
-                self._places.append(place)
+                self._places.add(place)
 
     def release(self) -> None:
-        """End it: what the last one leaves behind in a variable is what calls leave behind."""
+        """End it: what the last one leaves behind in a variable is what their code leaves."""
         with _lock:
             for place in self._places:
                 held = _held.get(place)
@@ -111,17 +158,61 @@ class Hold:
                 held.holds.discard(self)
                 if not held.holds:
                     del _held[place]
-                    _settle(place, held.owner, held.before)
+                    _settle(place, held)
 
 
-class _Held(NamedTuple):
-    owner: Any
-    before: Any
-    holds: WeakSet[Hold]
+class _Held:
+    """A variable that running code may change.
+
+    Attributes:
+        owner: What it is in.
+        before: What it held at first.
+        holds: By whom it is held.
+        changing: The code that may change it. That which says so itself, if there is any: others
+            only hand it on.
+    """
+
+    def __init__(self, owner: Any, before: Any) -> None:
+        self.owner = owner
+        self.before = before
+        self.holds: WeakSet[Hold] = WeakSet()
+        self.changing: Codes = frozenset()
+        self._is_certain = False
+
+    def add(self, code: str, is_certain: bool) -> None:
+        if is_certain and not self._is_certain:
+            self.changing = frozenset()
+            self._is_certain = True
+        if is_certain == self._is_certain and code not in self.changing:
+            self.changing |= {code}
 
 
 _held: dict[_Place, _Held] = {}
 _lock = threading.RLock()  # a call may be thrown away in any line
+
+
+def _settle(place: _Place, held: _Held) -> None:
+    """Compare what a variable holds now with what it held when the first one took it."""
+    now = read_variable(held.owner, place[1])
+    if _is_same(held.before, now):
+        return
+    changes = _changes.pop(place, [])
+    last = changes[-1] if changes else None
+    if last is not None and not (last.owner is held.owner and _is_same(last.after, held.before)):
+        changes = []  # somebody else was there in between
+    before = held.before
+    if changes and changes[-1].codes == held.changing:
+        before = changes.pop().before
+    if not _is_same(before, now):
+        changes.append(_Change(held.owner, before, _snapshot(now), held.changing))
+    if changes:
+        _changes[place] = changes[-_MOST_CHANGES:]
+
+
+def after_fork() -> None:
+    """Let go of a lock that another thread may have held when this process was made."""
+    global _lock  # noqa: PLW0603 - there is no other way to make it anew
+    _lock = threading.RLock()
 
 
 def read_variable(owner: Any, name: str) -> Any:
@@ -153,34 +244,42 @@ def _content(cell: CellType) -> Any:
         return NO_VALUE
 
 
+# Comparing and copying what a variable holds
+
+
 def _is_same(one: Any, other: Any) -> bool:
-    """Tell whether two values are of one type and hold the very same things."""
-    if one is other:
-        return True
-    if type(one) is not type(other):
-        return False
-    if type(one) in ATOMIC_TYPES:
-        return bool(one == other)
-    inside, others = _inside(one), _inside(other)
-    if inside is None or others is None or len(inside) != len(others):
-        return False
-    return all(map(_is_very_same, inside, others))
+    """Tell whether two values are of one type and hold the very same things, at any depth."""
+    waiting: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = [((one,), (other,))]
+    met: set[tuple[int, int]] = set()
+    while waiting:
+        for mine, its in zip(*waiting.pop(), strict=True):
+            if mine is its or (id(mine), id(its)) in met:
+                continue
+            if type(mine) is not type(its):
+                return False
+            if type(mine) in ATOMIC_TYPES:
+                if mine != its:
+                    return False
+                continue
+            inside, others = _inside(mine), _inside(its)
+            if inside is None or others is None or len(inside) != len(others):
+                return False
+            met.add((id(mine), id(its)))
+            waiting.append((inside, others))
+    return True
 
 
-def _is_very_same(one: Any, other: Any) -> bool:
-    return one is other or (
-        type(one) is type(other) and type(one) in ATOMIC_TYPES and bool(one == other)
-    )
-
-
-def _inside(value: Any) -> list[Any] | None:
+def _inside(value: Any) -> tuple[Any, ...] | None:
     if isinstance(value, dict):
-        return [each for pair in value.items() for each in pair]
-    if isinstance(value, _CONTAINERS):
-        return list(value)
+        return (*value, *value.values())
+    if isinstance(value, set):
+        # A copy need not go through them in the same order.
+        return tuple(sorted(value, key=lambda each: (type(each).__name__, hash(each), id(each))))
+    if type(value) is tuple or isinstance(value, _CONTAINERS):
+        return tuple(value)
     if not is_plain_object(value):
         return None
-    return [each for pair in vars(value).items() for each in pair]
+    return (*vars(value), *vars(value).values())
 
 
 def _copied(value: Any) -> Any:
@@ -199,9 +298,51 @@ def _copied(value: Any) -> Any:
     return twin
 
 
+def _snapshot(value: Any) -> Any:
+    """Return a copy in which what can be changed is copied too, as far down as it is not much."""
+    top = _copied(value)
+    if top is value:
+        return top
+    twins: dict[int, tuple[Any, Any]] = {id(value): (value, top)}
+    waiting = [top]
+    while waiting:
+        each = waiting.pop()
+        for place, inner in _places_in(each):
+            known = twins.get(id(inner))
+            if known is None:
+                if len(twins) > _MOST_INSIDE:
+                    return top
+                twin = _copied(inner)
+                if twin is inner:
+                    continue
+                known = twins[id(inner)] = (inner, twin)
+                waiting.append(twin)
+            _put(each, place, known[1])
+    return top
+
+
+def _places_in(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield where in a copy something lies that can be changed; its items are not to be many."""
+    if isinstance(value, set):
+        return
+    inside = value if isinstance(value, dict | list | deque) else vars(value)
+    if len(inside) <= _MOST_INSIDE:
+        items = inside.items() if isinstance(inside, dict) else enumerate(inside)
+        yield from [(place, each) for place, each in items if type(each) not in ATOMIC_TYPES]
+
+
+def _put(value: Any, place: Any, inner: Any) -> None:
+    if isinstance(value, dict | list | deque):
+        value[place] = inner
+    else:
+        vars(value)[place] = inner
+
+
 def is_plain_object(value: Any) -> bool:
     """Tell whether all that an object holds is in its ``__dict__``."""
     cls = type(value)
     if isinstance(value, _CODE) or not hasattr(value, "__dict__"):
         return False
+    if hasattr(cls, "__del__"):
+        return False  # a copy of it would be taken down too
     return reduces_by_default(cls) and not any("__slots__" in vars(base) for base in cls.__mro__)

@@ -15,7 +15,17 @@ from typing import Any, Final
 
 from xxhash import xxh3_128_hexdigest
 
-from taskgraph.fingerprint.outline import GLOBAL, IMPORTED, Chain, Decorator, Outline, Trap
+from taskgraph.fingerprint.outline import (
+    GLOBAL,
+    IMPORTED,
+    LOCAL,
+    Chain,
+    Decorator,
+    Outline,
+    Touched,
+    Trap,
+)
+from taskgraph.fingerprint.touches import ADDED_TO, CALLED, HANDED_ON, STORED, WRITTEN, touches_in
 from taskgraph.hashing import MARSHAL_VERSION
 
 # Fields that say nothing about what the code does.
@@ -59,6 +69,7 @@ class _Block:
         self.is_nonlocal: set[str] = set()
         self.used: set[Chain] = set()
         self.optional: set[Chain] = set()
+        self.touched: set[Touched] = set()
 
     def bind(self, name: str) -> None:
         if name not in self.is_global and name not in self.is_nonlocal:
@@ -82,6 +93,23 @@ class _Block:
                 # A name of the class body, or one outside of it that is not hidden yet.
                 optional.add(chain)
         return outward, optional
+
+    def leave_touched(self) -> Iterator[Touched]:
+        """Yield what is done to things outside of here, and to what things in here hold."""
+        for chain, done in self.touched:
+            root, rest = chain[0], chain[1:]
+            if root in self.is_global:
+                yield (GLOBAL + root, *rest), done
+            elif root in self.imports:
+                yield from (((source, *rest), done) for source in self.imports[root])
+            elif root not in self.bound:
+                yield chain, done
+            elif (
+                self.kind != "class"
+                and done != HANDED_ON
+                and len(rest) > (done in {CALLED, ADDED_TO})
+            ):
+                yield (LOCAL, *rest), done
 
 
 class _Draft:
@@ -116,9 +144,11 @@ class Reader:
         self._names: list[str] = []
         self._scope = _Block("module", None)
         self._piece = _Draft(None)
+        self._touches: dict[ast.AST, str] = {}
 
     def read(self, tree: ast.Module) -> list[tuple[_Definition, Outline]]:
         """Return each definition with its outline, those inside of others first."""
+        self._touches = touches_in(tree)
         self._statements(tree.body)
         return self.outlines
 
@@ -149,12 +179,14 @@ class Reader:
             self._function(node)
             self._names.pop()
         outward, optional = scope.leave()
+        touched = set(scope.leave_touched())
         self._names.pop()
         assert scope.parent is not None
         self._scope = scope.parent
         outline = self._outline(
-            node, piece, qualname, own_decorators, outward | head_names, optional
+            node, piece, qualname, own_decorators, outward | head_names, optional, touched
         )
+        self._scope.touched |= touched
         self.outlines.append((node, outline))
         self._piece = around
         self._embed(outline, piece, outward, optional)
@@ -167,6 +199,7 @@ class Reader:
         decorators: Sequence[Decorator],
         outward: set[Chain],
         optional: set[Chain],
+        touched: set[Touched],
     ) -> Outline:
         last = node.end_lineno or node.lineno
         kinds = {ast.ClassDef: "class", ast.Lambda: "lambda"}
@@ -184,6 +217,7 @@ class Reader:
             optional=tuple(sorted(optional)),
             annotation_references=tuple(sorted(piece.annotation_names)),
             traps=tuple(piece.traps),
+            touched=tuple(sorted(touched)),
             assigned=tuple(dict.fromkeys(piece.assigned)),
             defined=tuple(dict.fromkeys(piece.defined)),
             imports=tuple(dict.fromkeys(piece.imports)),
@@ -228,6 +262,7 @@ class Reader:
         self._scope = scope
         self._piece = around
         scope.used |= inner.used
+        scope.touched |= inner.touched
         around.traps += piece.traps
         around.reads_docs |= piece.reads_docs
         around.reads_annotations |= piece.reads_annotations
@@ -254,6 +289,7 @@ class Reader:
         self._piece = piece
         self._scope = scope
         scope.used |= inner.used
+        scope.touched |= inner.touched
         return inner.used if isinstance(node, ast.ClassDef) else set()
 
     def _class(self, node: ast.ClassDef) -> None:
@@ -413,17 +449,25 @@ class Reader:
     def _name(self, node: ast.AST) -> None:
         assert isinstance(node, ast.Name)
         self._piece.tokens += ("Name", node.id)
-        if isinstance(node.ctx, ast.Load):
+        is_read = self._touch(node, (node.id,))
+        if not isinstance(node.ctx, ast.Load):
+            self._store(node.id, is_read=is_read)
+        elif is_read:
             self._use((node.id,))
-        else:
-            self._store(node.id)
 
-    def _store(self, name: str) -> None:
+    def _touch(self, node: ast.AST, chain: Chain) -> bool:
+        """Note what is done to that which a name stands for; returns whether it is looked at."""
+        done = self._touches.get(node)
+        if done is not None:
+            self._scope.touched.add((chain, done))
+        return done not in {WRITTEN, ADDED_TO}
+
+    def _store(self, name: str, *, is_read: bool = True) -> None:
         scope = self._scope
         while scope.kind == "aside" and scope.parent is not None:
             scope = scope.parent
         scope.bind(name)
-        if name in scope.is_global:
+        if is_read and (name in scope.is_global or name in scope.is_nonlocal):
             scope.used.add((name,))
         self._piece.assigned.append(name)
 
@@ -437,13 +481,15 @@ class Reader:
     def _attribute(self, node: ast.AST) -> None:
         assert isinstance(node, ast.Attribute)
         chain = _chain_of(node)
+        is_read = not chain or self._touch(node, chain)
         piece = self._piece
         is_local = not chain or not self._is_outward(chain[0])
         if node.attr in TRAP_ATTRIBUTES or (node.attr == "func" and is_local):
             piece.traps.append(Trap((node.attr,), (), "attribute", node.lineno - piece.first))
         if chain and isinstance(node.ctx, ast.Load):
             piece.tokens += ("chain", *chain, len(chain))
-            self._use(chain)
+            if is_read:
+                self._use(chain)
             return
         if node.attr in _DOC_READERS:
             piece.reads_docs = True
@@ -498,6 +544,8 @@ class Reader:
         if not target:
             return False
         # What it is called on is not used as a whole, as it would be elsewhere.
+        assert first is not None
+        self._touch(first, target)
         self._use(chain)
         if is_plain:
             self._use((*target, str(text)))
@@ -518,6 +566,7 @@ class Reader:
         self._scope = scope
         scope.used |= outward
         scope.optional |= optional
+        scope.touched |= set(inner.leave_touched())
 
     def _named(self, node: ast.AST) -> None:
         """Read ``name := value``: it binds around the comprehensions that it stands in."""
@@ -573,6 +622,8 @@ class Reader:
 
     def _bind_import(self, name: str, source: str) -> None:
         self._scope.imports.setdefault(name, []).append(source)
+        if name in self._scope.is_global:
+            self._scope.touched.add(((name,), STORED))
         self._piece.imports.append(source)
 
     def _global(self, node: ast.AST) -> None:
@@ -583,7 +634,6 @@ class Reader:
     def _nonlocal(self, node: ast.AST) -> None:
         assert isinstance(node, ast.Nonlocal)
         self._scope.is_nonlocal.update(node.names)
-        self._scope.used.update((name,) for name in node.names)
         self._piece.tokens += ("Nonlocal", len(node.names), *sorted(node.names))
 
     def _caught(self, node: ast.AST) -> None:

@@ -118,7 +118,7 @@ class CallKey:
     @cached_property
     def parts(self) -> tuple[Part, ...]:
         """All that counts of the code, piece by piece."""
-        return self._job.task.parts
+        return self._job.task.parts_of(self.task_hash)
 
     def ask(self) -> Asked:
         """Return what would become of the call now; `taskgraph.explain` says it in words."""

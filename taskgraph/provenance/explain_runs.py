@@ -295,7 +295,7 @@ def _question_of(call: WeighedCall, job: ExplainedJob | None) -> Question:
             for each in call.arguments
         },
         values={each.value_hash: each.value for each in call.arguments},
-        parts=tuple(LivePart(*part) for part in call.task.parts),
+        parts=tuple(LivePart(*part) for part in call.task.parts_of(call.task_hash)),
     )
 
 

@@ -6,12 +6,12 @@ while for a task these count by their names: their calls are looked up by themse
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
-from taskgraph.fingerprint.parts import Fingerprint, Part
+from taskgraph.fingerprint.parts import Fingerprint, Parts
 from taskgraph.fingerprint.scope import module_label
-from taskgraph.fingerprint.state import Hold
+from taskgraph.fingerprint.state import NO_CODES, Hold, Touch, is_disturbed
 from taskgraph.hashing import TaskHash, hash_record
 from taskgraph.tasks.names import compute_namespace, valid_name
 from taskgraph.tasks.task import Task
@@ -37,21 +37,41 @@ class EagerTask(Task[P, R]):
             UnfollowedCodeError: The task is strict, and something it reaches cannot be followed.
             TaskOptionError: A package or tool that counts is not there.
         """
-        if self.version is not None:
+        if self.version is not None or self._code is None:
             return super().get_hash()
         found = found or self.fingerprint
-        below = tuple(sorted(each.get_hash() for each in self._tasks_below(found)))
+        tasks = self._tasks_below(found)
+        codes = frozenset(each.code for each in self._touches_with(tasks)) if tasks else NO_CODES
+        if is_disturbed(codes):
+            # What the calls within change is the doing of the call itself.
+            found = self._code.fingerprint_within(codes)
+        else:
+            codes = NO_CODES
+        hashes = [each.hash_within(codes) for each in tasks]
+        below = tuple(sorted(hashes))
         last = self._last
         is_fixed = not self.hash_includes and not self.has_task_option("tools")
         if is_fixed and last is not None and last[0] is found and last[1] == below:
             return last[2]
         own = super().get_hash(found)
         made = TaskHash(hash_record("eager", own, *below)) if below else own
+        if below:
+            called = list(zip(tasks, hashes, strict=True))
+            self._keep_counted(made, lambda: self._parts_with(own, called))
         self._last = (found, below, made)
         return made
 
+    def _parts_with(
+        self, own: TaskHash, called: Sequence[tuple[Task[..., Any], TaskHash]]
+    ) -> Parts:
+        """Return what counts in a hash of its own, and in those of the tasks that it calls."""
+        found = {part.part_hash: part for part in Task.parts_of(self, own)}
+        for task, task_hash in called:
+            found.update((part.part_hash, part) for part in task.parts_of(task_hash))
+        return tuple(found.values())
+
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> Parts:
         """All that counts in the hash besides the full name, one by one."""
         own = super().parts
         if self.version is not None:
@@ -62,9 +82,13 @@ class EagerTask(Task[P, R]):
         return tuple(found.values())
 
     def hold(self) -> Hold:
-        """Have what a call may change count as it is now, until the call has ended."""
-        below = [] if self.version is not None else self._tasks_below(self.fingerprint)
-        return Hold([*self.variables, *(each for task in below for each in task.variables)])
+        """Have what a call may change count for it as it is now, until the call has ended."""
+        if self.version is not None:
+            return Hold()
+        return Hold(self._touches_with(self._tasks_below(self.fingerprint)))
+
+    def _touches_with(self, tasks: Sequence[Task[..., Any]]) -> list[Touch]:
+        return [*self.touches, *(each for task in tasks for each in task.touches)]
 
     def _tasks_below(self, found: Fingerprint) -> list[Task[..., Any]]:
         """Return the tasks that the body may call, and those that these may call."""

@@ -10,8 +10,9 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 from taskgraph.errors import TaskOptionError, UnfollowedCodeError
 from taskgraph.expression import SchedulerExpression, TaskExpression
 from taskgraph.fingerprint.code import Code
-from taskgraph.fingerprint.parts import Fingerprint, Part, PartKind, make_part
+from taskgraph.fingerprint.parts import Fingerprint, Part, PartKind, Parts, make_part
 from taskgraph.fingerprint.project import current_project
+from taskgraph.fingerprint.state import Codes, Touch
 from taskgraph.fingerprint.surroundings import package_parts, tool_parts
 from taskgraph.hashing import TaskHash, hash_record
 from taskgraph.tasks.names import check_name, check_namespace, join_name
@@ -25,6 +26,9 @@ from taskgraph.tasks.options import (
 from taskgraph.tasks.signature import Binder
 from taskgraph.values.preview import preview
 from taskgraph.values.weigh import hash_value
+
+# The versions of a task whose parts are at hand: those of calls that are not recorded yet.
+_MOST_COUNTED = 4
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -69,6 +73,7 @@ class Task(Generic[P, R]):
         self.call_options = call_options
         self._binder: Binder | None = None
         self._recorded_hash: TaskHash | None = None
+        self._counted: dict[TaskHash, Callable[[], Parts]] = {}
         if func is not None:
             self.__doc__ = func.__doc__
             self.__wrapped__ = func
@@ -147,9 +152,19 @@ class Task(Generic[P, R]):
         return self._code.fingerprint_again
 
     @property
-    def variables(self) -> Sequence[tuple[Any, str]]:
-        """The variables that the function reaches, as they were seen the last time."""
-        return self._code.variables if self._code is not None else ()
+    def touches(self) -> Sequence[Touch]:
+        """The variables that the function may change, as they were seen the last time."""
+        return self._code.touches if self._code is not None else ()
+
+    def standing(self) -> object:
+        """Return what stands for the hash in this execution: the same for the same hash.
+
+        Returns:
+            None if a variable that the code looks at holds something else now.
+        """
+        if self.version is not None or self._code is None:
+            return self
+        return self._code.standing()
 
     def get_hash(self, found: Fingerprint | None = None) -> TaskHash:
         """Compute the hash from the code as it is now.
@@ -168,16 +183,44 @@ class Task(Generic[P, R]):
             code = found.code_hash
             self._check_strict(found)
         others = self._other_parts()
-        return TaskHash(hash_record("task", self.fullname, code, *[e.part_hash for e in others]))
+        hashes = [each.part_hash for each in others]
+        made = TaskHash(hash_record("task", self.fullname, code, *hashes))
+        self._keep_counted(made, lambda: (*self._code_parts(found), *others))
+        return made
+
+    def _keep_counted(self, task_hash: TaskHash, list_parts: Callable[[], Parts]) -> None:
+        """Keep what counted in a hash: it may be another one when a call of it is recorded."""
+        counted = self._counted
+        counted.pop(task_hash, None)
+        counted[task_hash] = list_parts
+        if len(counted) > _MOST_COUNTED:
+            counted.pop(next(iter(counted)), None)
+
+    def parts_of(self, task_hash: TaskHash) -> Parts:
+        """Return all that counted in a hash that was computed before, one by one."""
+        list_parts = self._counted.get(task_hash)
+        return self.parts if list_parts is None else list_parts()
+
+    def hash_within(self, codes: Codes) -> TaskHash:
+        """Compute the hash from the code as it is now, for who calls the task from a body.
+
+        Args:
+            codes: The pieces of code whose changes of variables are the caller's own doing.
+        """
+        if self.version is not None or self._code is None:
+            return Task.get_hash(self)
+        return Task.get_hash(self, self._code.fingerprint_within(codes))
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> Parts:
         """All that counts in the hash besides the full name, one by one."""
+        found = self.fingerprint if self.version is None else None
+        return (*self._code_parts(found), *self._other_parts())
+
+    def _code_parts(self, found: Fingerprint | None) -> Parts:
         if self.version is not None:
-            code = [make_part(PartKind.VERSION, "version", self.version)]
-        else:
-            code = list(self.fingerprint.parts)
-        return (*code, *self._other_parts())
+            return (make_part(PartKind.VERSION, "version", self.version),)
+        return () if found is None else found.parts
 
     def _other_parts(self) -> list[Part]:
         """Return what counts besides the code; the same for the hash and for its explanation."""

@@ -284,13 +284,27 @@ def test_a_counter_that_a_body_changes_is_no_edit() -> None:
     assert ran == [1, 2]
 
 
-def test_an_edit_of_a_variable_from_outside_counts() -> None:
+def test_what_is_only_written_to_counts_for_nothing() -> None:
     double(1)
     ran.append("from outside")
 
     double(1)
 
-    assert ran == [1, "from outside", 1]
+    assert ran == [1, "from outside"]
+
+
+def test_an_edit_of_a_variable_from_outside_counts() -> None:
+    seen: list[int] = []
+
+    @cached
+    def count(x: int) -> int:
+        seen.append(x)
+        return len(seen)
+
+    assert [count(1), count(1), count(2), count(1)] == [1, 1, 2, 1]
+    seen.append(0)
+
+    assert count(1) == 4
 
 
 def test_errors_are_raised_recorded_and_not_kept(project: Path) -> None:

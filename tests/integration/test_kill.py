@@ -30,10 +30,10 @@ from pathlib import Path
 from taskgraph import File, Scheduler, task
 from taskgraph.config import Settings
 
-LOG = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-
 def note(event, name):
-    os.write(LOG, f"{event} {name} {time.monotonic()}\\n".encode())
+    log = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(log, f"{event} {name} {time.monotonic()}\\n".encode())
+    os.close(log)
 
 @task(namespace="kill")
 def step(group, number):
@@ -69,7 +69,7 @@ def main():
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     with Scheduler(Settings(folder / ".taskgraph"), executor=sys.argv[3]) as scheduler:
-        os.write(LOG, f"begin run {time.monotonic()}\\n".encode())
+        note("begin", "run")
         assert scheduler.run(main()) == [sum(range(40))] * 10
 """
 

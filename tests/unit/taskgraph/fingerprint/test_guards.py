@@ -69,6 +69,11 @@ def main(x):
     total += LIMIT + LEVELS[0] + NESTED["a"]["b"][0] + HANDLERS["scale"](x) + CONFIG.rate
     total += looked_up()["a"] + Unit.METRE.scale + Model.fit.unit
     return total + CONFIG.steps[0] + missing(x) + len(LEVELS) + late.value
+def grow(x):
+    global LIMIT
+    LIMIT += 1
+    LEVELS.append(x)
+    return main(x)
 """
 
 
@@ -164,10 +169,10 @@ def test_arrays_are_looked_at_each_time(flow: ModuleType) -> None:
     assert code.fingerprint_again.code_hash == first.code_hash
 
 
-def test_what_a_run_leaves_behind_is_no_edit(flow: ModuleType) -> None:
-    code = Code(flow.main)
+def test_what_code_leaves_behind_is_no_edit_for_it(flow: ModuleType) -> None:
+    code = Code(flow.grow)
     first = code.fingerprint_again
-    hold = Hold(code.variables)
+    hold = Hold(code.touches)
     flow.LEVELS.append(99)
     flow.LIMIT += 1
     assert code.fingerprint_again.code_hash == first.code_hash
@@ -178,10 +183,25 @@ def test_what_a_run_leaves_behind_is_no_edit(flow: ModuleType) -> None:
     assert code.fingerprint_again.code_hash != first.code_hash
 
 
-def test_what_nobody_under_way_reaches_is_an_edit(flow: ModuleType) -> None:
+def test_what_code_leaves_behind_is_an_edit_for_who_only_looks(flow: ModuleType) -> None:
+    grow, main = Code(flow.grow), Code(flow.main)
+    assert grow.fingerprint_again
+    first = main.fingerprint_again.code_hash
+    hold = Hold(grow.touches)
+    flow.LIMIT += 1
+    during = main.fingerprint_again.code_hash
+    hold.release()
+
+    assert during != first
+    assert main.fingerprint_again.code_hash == during
+    flow.LIMIT -= 1
+    assert main.fingerprint_again.code_hash == first
+
+
+def test_what_is_changed_under_who_only_looks_is_an_edit(flow: ModuleType) -> None:
     code = Code(flow.main)
     first = code.fingerprint_again
-    hold = Hold([])
+    hold = Hold(code.touches)
     flow.LIMIT += 1
 
     assert code.fingerprint_again.code_hash != first.code_hash
@@ -190,9 +210,9 @@ def test_what_nobody_under_way_reaches_is_an_edit(flow: ModuleType) -> None:
 
 
 def test_a_hold_that_was_forgotten_holds_nothing(flow: ModuleType) -> None:
-    code = Code(flow.main)
+    code = Code(flow.grow)
     first = code.fingerprint_again
-    Hold(code.variables)
+    Hold(code.touches)
     flow.LIMIT += 1
 
     assert code.fingerprint_again.code_hash != first.code_hash

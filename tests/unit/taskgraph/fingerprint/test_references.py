@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,3 +97,28 @@ def make(amount):
     values = [[each.source for each in found.parts[1:]] for found in prints]
     assert values == [["1"], ["2"], ["3"]]
     assert len({found.code_hash for found in prints}) == 3
+
+
+def test_what_was_followed_before_makes_no_difference(tmp_path: Path, tools: ModuleType) -> None:
+    tools.AMOUNT = [1, 2]
+    text = f"""
+import collections.abc
+import os
+import os.path
+import xml.etree.ElementTree
+import {tools.__name__} as tools
+def step0(x): return os.path.join(x, "a"), step1(x)
+def step1(x): return os.getpid(), os.sep, collections.OrderedDict(x)
+def step2(x): return isinstance(x, collections.abc.Mapping), os
+def step3(x): return xml.etree.ElementTree.parse(x), tools.AMOUNT
+def step4(x): return xml.etree, xml, tools.scale(x), tools.AMOUNT
+def step5(x): return [step0, step1, step2, step3, step4]
+"""
+    made = load(tmp_path / "in_any_order.py", text)
+    steps = [getattr(made, f"step{number}") for number in range(6)]
+    alone = [fingerprint(each, "task").code_hash for each in steps]
+
+    for order in itertools.permutations(range(6), 3):
+        with frozen():
+            for number in order:
+                assert fingerprint(steps[number], "task").code_hash == alone[number], order

@@ -1,4 +1,4 @@
-"""Variables that a run changes: what it leaves behind is taken for what it found."""
+"""Variables that code changes: what it leaves behind is taken for what it found, for itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from taskgraph.fingerprint.code import fingerprint, frozen
+from taskgraph.fingerprint.code import Code, fingerprint, frozen
+from taskgraph.fingerprint.state import Hold
 from tests.unit.taskgraph.fingerprint.test_code import load
 
 _numbers = itertools.count()
@@ -35,6 +36,36 @@ def run(made: ModuleType) -> str:
         "count = 0\ndef f():\n    global count\n    count += 1",
         "class Stats:\n    n = 0\nstats = Stats()\ndef f(): stats.n += 1",
         "log = []\ndef g(): log.append(1)\ndef f(): g()",
+        "def g(): g.calls += 1\ng.calls = 0\ndef f(): g()",
+        "stats = {'f': {'n': 0}}\ndef f(): stats['f']['n'] += 1",
+        "stats = {'f': [0]}\ndef f():\n    inner = stats['f']\n    stats['f'][0] += 1",
+        "from collections import Counter\ncount = Counter()\ndef f(): count['f'] += 1",
+        "from collections import defaultdict\nd = defaultdict(list)\ndef f(): d['f'].append(1)",
+        "from collections import deque\nlast = deque(maxlen=2)\ndef f(): last.append(object)",
+        "class Log:\n    def __init__(self): self.lines = []\nlog = Log()\n"
+        "def f(): log.lines.append(1)",
+        "class Log:\n    def __init__(self): self.lines = []\n"
+        "    def add(self): self.lines.append(1)\nlog = Log()\ndef f(): log.add()",
+        "class Log:\n    n = 0\n    def add(self): type(self).n += 1\nlog = Log()\n"
+        "def f(): log.add(); Log.n += 1",
+        "class Memo:\n    kept = {}\n    def add(self): self.kept[len(self.kept)] = 1\n"
+        "def f(): Memo().add()",
+        "class Memo:\n    kept = []\n    @classmethod\n    def add(cls): cls.kept.append(1)\n"
+        "def f(): Memo.add()",
+        "def outer():\n    n = 0\n    def g():\n        nonlocal n\n        n += 1\n    return g\n"
+        "g = outer()\ndef f(): g()",
+        "def g(memo={}): memo[len(memo)] = 1\ndef f(): g()",
+        "kept = []\ndef add(to): to.append(1)\ndef f(): add(kept)",
+        "kept = []\ndef f():\n    mine = kept\n    mine.append(1)",
+        "kept = None\ndef f():\n    global kept\n    kept = kept or {}\n    kept[len(kept)] = 1",
+        "kept = []\ndef f(): kept[len(kept):] = [1]",
+        "kept = [1, 2, 3, 4]\ndef f(): del kept[0]",
+        "import heapq\nkept = []\ndef f(): heapq.heappush(kept, 1)",
+        "kept = []\ndef f(): [kept.append(x) for x in (1, 2)]",
+        "kept = []\ndef f(): (lambda: kept.append(1))()",
+        "kept = []\ndef deco(g):\n    def inner():\n        kept.append(1)\n        return g()\n"
+        "    return inner\n@deco\ndef g(): pass\ndef f(): g()",
+        "kept = {}\ndef f(): setattr(STATE, 'n', STATE.n + 1)\nclass S: n = 0\nSTATE = S()",
     ],
 )
 def test_what_a_run_leaves_behind_makes_nothing_run_again(tmp_path: Path, text: str) -> None:
@@ -44,12 +75,60 @@ def test_what_a_run_leaves_behind_makes_nothing_run_again(tmp_path: Path, text: 
 
 
 def test_what_somebody_else_changes_counts(tmp_path: Path) -> None:
-    made = module(tmp_path, "log = []\ndef f(): log.append(1)")
+    made = module(tmp_path, "log = []\ndef f():\n    log.append(1)\n    return len(log)")
     first = run(made)
 
     made.log.append("by hand")
 
     assert run(made) != first
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "P = []\ndef f(): P.append(1)",
+        "P = {}\ndef f(): P['f'] = 1",
+        "P = {'f': 0}\ndef f(): P['f'] += 1",
+        "P = 0\ndef f():\n    global P\n    P += 1",
+        "P = set()\ndef g(): P.add(1)\ndef f(): g()",
+        "def outer():\n    P = {'f': 0}\n    def f():\n        P['f'] += 1\n"
+        "    return f, P\nf, P = outer()",
+    ],
+)
+def test_what_is_only_written_counts_for_nothing(tmp_path: Path, text: str) -> None:
+    made = module(tmp_path, text)
+    first = run(made)
+
+    if isinstance(made.P, int):
+        made.P = 7
+    elif isinstance(made.P, dict):
+        made.P["f"] = 7
+    else:
+        made.P.clear()
+
+    assert run(made) == first
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "P = []\ndef f():\n    P.append(1)\n    return P[0]",
+        "P = []\ndef g(): return len(P)\ndef f():\n    P.append(1)\n    return g()",
+        "P = {}\ndef f(): return P.setdefault('a', 1)",
+        "P = [1]\ndef f(): P.sort(key=len); print(P)",
+        "class L(list): pass\nP = L()\ndef f(): P.append(1)",
+    ],
+)
+def test_what_is_written_and_looked_at_counts(tmp_path: Path, text: str) -> None:
+    made = module(tmp_path, text)
+    first = fingerprint(made.f, "task").code_hash
+
+    if isinstance(made.P, dict):
+        made.P["a"] = 2
+    else:
+        list.append(made.P, "x")
+
+    assert fingerprint(made.f, "task").code_hash != first
 
 
 def test_a_registered_function_that_is_replaced_counts(tmp_path: Path) -> None:
@@ -76,13 +155,76 @@ def test_a_variable_that_nobody_changes_counts_by_its_value(tmp_path: Path) -> N
     assert run(made) != first
 
 
-def test_within_an_execution_it_is_what_it_was_at_first(tmp_path: Path) -> None:
-    made = module(tmp_path, "SCALE = [1]\ndef f(): return SCALE")
+POISONS = {
+    "a number": ("N = 0", "global N; N += 1", "return N"),
+    "an item": ("P = {}", "P['v'] = len(P)", "return P['v']"),
+    "an item of an item": ("P = {'a': {}}", "P['a'][len(P['a'])] = 1", "return P['a']"),
+    "an attribute": ("class S: n = 0\nP = S()", "P.n += 1", "return P.n"),
+    "of a class": ("class S: n = 0", "S.n += 1", "return S.n"),
+    "of a function": ("def h(): pass\nh.n = 0", "h.n += 1", "return h.n"),
+    "an item of a list": ("P = [1]", "P.append(len(P))", "return P[0] + len(P)"),
+    "handed on": ("P = [1]\ndef h(p): return p[0]", "P.append(len(P))", "return h(P)"),
+    "in a counter": ("import collections\nP = collections.Counter()", "P['a'] += 1", "return P"),
+}
+
+
+@pytest.mark.parametrize("case", POISONS)
+def test_what_one_function_changes_counts_for_another_that_looks(tmp_path: Path, case: str) -> None:
+    first, change, look = POISONS[case]
+    made = module(tmp_path, f"{first}\ndef f():\n    {change}\ndef g():\n    {look}")
+    with frozen():
+        before = fingerprint(made.g, "task").code_hash
+        fingerprint(made.f, "task")
+        made.f()
+        during = fingerprint(made.g, "task").code_hash
+    with frozen():
+        after = fingerprint(made.g, "task").code_hash
+
+    assert before != during == after
+
+
+def test_who_shares_the_helper_that_keeps_a_memo_does_not_run_again(tmp_path: Path) -> None:
+    made = module(
+        tmp_path,
+        "memo = {}\n"
+        "def helper(x):\n    if x not in memo: memo[x] = x\n    return memo[x]\n"
+        "def f(): helper(len(memo))\n"
+        "def g(): helper(100 + len(memo))\n",
+    )
+    codes = [Code(made.f), Code(made.g)]
+    first = [each.fingerprint_again.code_hash for each in codes]
+
+    for code, func in zip(codes * 2, [made.f, made.g] * 2, strict=True):
+        hold = Hold(code.touches)
+        func()
+        hold.release()
+
+    assert [each.fingerprint_again.code_hash for each in codes] == first
+
+
+def test_two_that_change_a_variable_by_themselves_see_what_the_other_did(tmp_path: Path) -> None:
+    made = module(
+        tmp_path, "P = {'a': 1}\ndef f(): P['a'] = 2\ndef g():\n    P['n'] = 1\n    return P['a']"
+    )
+    f, g = Code(made.f), Code(made.g)
+    first = g.fingerprint_again.code_hash
+    assert f.fingerprint_again
+    hold = Hold(f.touches)
+    made.f()
+    hold.release()
+
+    assert g.fingerprint_again.code_hash != first
+
+
+def test_within_an_execution_code_stands_still_and_variables_do_not(tmp_path: Path) -> None:
+    made = module(tmp_path, "SCALE = [1]\ndef h(): pass\ndef f(): return SCALE[0] + h()")
     hashes: list[Any] = []
 
     with frozen():
         hashes.append(fingerprint(made.f).code_hash)
+        made.h = lambda: 1
+        hashes.append(fingerprint(made.f).code_hash)
         made.SCALE.append(2)
         hashes.append(fingerprint(made.f).code_hash)
 
-    assert hashes[0] == hashes[1]
+    assert hashes[0] == hashes[1] != hashes[2]
