@@ -16,6 +16,7 @@ from itertools import combinations, islice
 from typing import Any, Final, NamedTuple
 
 from taskgraph.errors import DamagedValueError
+from taskgraph.fingerprint.parts import PartKind
 from taskgraph.hashing import ArgsHash, TaskHash, hash_args, hash_eval
 from taskgraph.provenance.difference import Difference, find_differences
 from taskgraph.provenance.explain import (
@@ -402,6 +403,24 @@ class Explainer:
             is_cut=is_cut or len(changes) > _MOST_CHANGES,
         )
 
+    def _not_replayed(self, task: str, equal: PastCallRow) -> Change:
+        """Return why an equal call that is recorded was of no use."""
+        if equal.type == ERROR_TYPE:
+            return Change(ChangeKind.FAILED, task)
+        if equal.format == UNSTORED:
+            return Change(ChangeKind.UNSTORED, task)
+        if equal.format == _DAMAGED:
+            return Change(ChangeKind.DAMAGED, task)
+        is_stepped = task.startswith("taskgraph.") or self._is_stepped(equal.task_hash)
+        return Change(ChangeKind.STEPPED if is_stepped else ChangeKind.NOT_KEPT, task)
+
+    def _is_stepped(self, version: str) -> bool:
+        """Tell whether the text of a task says that it is a scheduler task: no row does."""
+        self._load_parts([version])
+        own = {each.part_hash for each in self._parts[version] if each.kind == PartKind.FUNCTION}
+        self._texts.update(self._reader.texts_of_parts(sorted(own - self._texts.keys())))
+        return any("scheduler_task" in self._texts[each].partition("\ndef ")[0] for each in own)
+
     def _changes(self, answer: _Answer, look: _Values) -> tuple[list[Change], bool]:
         question, equal, nearest = answer
         task = question.task
@@ -411,7 +430,7 @@ class Explainer:
             what = "an argument has no hash, so there is no key to look it up by"
             return [Change(ChangeKind.SCOPE, task, detail=what)], False
         if equal is not None:
-            return [_not_replayed(task, equal)], False
+            return [self._not_replayed(task, equal)], False
         caller = () if question.called_by is None else (question.called_by,)
         if nearest is None:
             return [Change(ChangeKind.NEW, task, causes=caller)], False
@@ -542,17 +561,6 @@ def _causes(question: Question, name: str) -> tuple[Cause, ...]:
         return tuple(ran[:_MOST_CAUSES])
     called_by = () if question.called_by is None else (question.called_by,)
     return (*givers[:_MOST_CAUSES], *called_by)
-
-
-def _not_replayed(task: str, equal: PastCallRow) -> Change:
-    """Return why an equal call that is recorded was of no use."""
-    if equal.type == ERROR_TYPE:
-        return Change(ChangeKind.FAILED, task)
-    if equal.format == UNSTORED:
-        return Change(ChangeKind.UNSTORED, task)
-    if equal.format == _DAMAGED:
-        return Change(ChangeKind.DAMAGED, task)
-    return Change(ChangeKind.STEPPED, task)
 
 
 def _unnamed(question: Question, nearest: PastCallRow) -> Change:

@@ -43,6 +43,7 @@ _FIXED: Final[Mapping[ChangeKind, str]] = {
     ChangeKind.UNPLANTED: "its recorded result calls what cannot be called any more",
     ChangeKind.FAILED: "it failed before, and errors are not replayed",
     ChangeKind.UNSTORED: "its earlier result could not be stored",
+    ChangeKind.NOT_KEPT: "its earlier result was not kept: a variable changed while it ran",
     ChangeKind.STEPPED: "it is a scheduler task: these are stepped through in every run",
     ChangeKind.UNNAMED: "its key is another one, and the records do not say why",
 }

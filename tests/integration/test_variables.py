@@ -285,3 +285,19 @@ def test_what_calls_within_a_cached_call_do_is_its_own_doing(tmp_path: Path) -> 
     """
     assert say(tmp_path, "inline", program) == [1, 1, 1, 1]
     assert say(tmp_path, "inline", program) == [1, 0, 1, 0]
+
+
+def test_explain_tells_of_a_result_that_was_not_kept(tmp_path: Path) -> None:
+    program = """
+        eager_show()  # what is loaded once takes its time
+        timer = later(lambda: P.update(scale=7))
+        eager_slow(1)
+        timer.join()
+        P["scale"] = 1
+        from taskgraph import explain
+        return str(explain(eager_slow.key(1)))
+    """
+    said = say(tmp_path, "inline", program)
+
+    why = "its earlier result was not kept: a variable changed while it ran"
+    assert said == f"steps.eager_slow would run again because {why}"
