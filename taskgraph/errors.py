@@ -453,7 +453,19 @@ class DatabaseReadOnlyError(DatabaseError):
 
 
 class DatabaseFullError(DatabaseError):
-    """The disk is full."""
+    """The disk is full, or takes no more."""
+
+
+class NotRecordedWarning(UserWarning):
+    """A result was computed and returned, and could not be recorded."""
+
+    def __init__(self, task: str, error: DatabaseError) -> None:
+        super().__init__(task, error)
+        self.task = task
+        self.error = error
+
+    def __str__(self) -> str:
+        return f"{self.task} returned its result, which could not be recorded. {self.error}"
 
 
 class DatabaseBusyError(DatabaseError):

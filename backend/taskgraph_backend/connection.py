@@ -54,6 +54,13 @@ _REASONS: tuple[tuple[str, type[DatabaseError], str], ...] = (
         "{folder} and run again to go on from there.",
     ),
     (
+        "SQLITE_IOERR",
+        DatabaseFullError,
+        "it cannot be read or written ({message}). Nothing of the last step was written; see "
+        "whether the disk fails, or a quota or a limit on the size of files (ulimit -f) is in the "
+        "way of {path}, and run again to go on from there.",
+    ),
+    (
         "SQLITE_BUSY",
         DatabaseBusyError,
         "another process kept it locked for more than {seconds} seconds. Nothing of the last step "

@@ -7,6 +7,7 @@ own connection, no SQLAlchemy and no ORM.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -67,6 +68,17 @@ class Section(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
+_Place = tuple[str, int, int]  # a file: its path, device and number
+
+
+def _file_at(path: str) -> _Place | None:
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return None
+    return path, stat.st_dev, stat.st_ino
+
+
 class SqlBackend:
     """The backend port on a database, with conveniences for users, tools and tests.
 
@@ -101,11 +113,17 @@ class SqlBackend:
         self._session: Reader | None = None
         # Heartbeats come from a thread of their own; a transaction is the work of one thread.
         self._lock = threading.RLock()
+        self._file: _Place | None = None
 
     @property
     def db_uri(self) -> str:
         """Where the database is."""
         return self.database.uri
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the file that was opened is not there any more, or is another one."""
+        return self._file is not None and _file_at(self._file[0]) != self._file
 
     # Opening and closing
 
@@ -131,6 +149,8 @@ class SqlBackend:
             raise
         self._driver = driver
         self._closed = False
+        path = self.database.path
+        self._file = None if path is None else _file_at(os.path.abspath(path))
         self.sweep()
 
     def close(self) -> None:

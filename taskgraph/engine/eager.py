@@ -234,16 +234,19 @@ class EagerCalls:
             raise  # it may work the next time
         except DatabaseError:
             # It never will, and must not stand in the way of all that comes later.
-            self._recorder.written()
+            with self._lock:
+                self._recorder.give_up(self._execution(State.RUNNING, None))
             raise
         self._recorder.written()
 
     def pause(self) -> None:
-        """Wait until nothing is being written, and have nothing be until `go_on`: for a fork."""
+        """Wait until nobody is at the database, and have nobody be until `go_on`: for a fork."""
         self._writing.acquire()
+        self._lock.acquire()
 
     def go_on(self) -> None:
-        """Let rows be written again."""
+        """Let rows be written and looked up again."""
+        self._lock.release()
         self._writing.release()
 
     def _execution(self, state: State, environment: PackedValue | None) -> ExecutionRecord:

@@ -314,8 +314,19 @@ class Recorder:
         return self._taken is not None
 
     def written(self) -> None:
-        """Take note that what was taken is written, or never will be."""
+        """Take note that what was taken is written."""
         self._taken = None
+
+    def give_up(self, execution: ExecutionRecord) -> None:
+        """Take note that what was taken never will be written: what comes must not build on it.
+
+        Args:
+            execution: The row of the execution, which may have been among it.
+        """
+        self._taken = None
+        self._tasks.clear()
+        self._values.clear()
+        self.add_execution(execution)
 
     def mark(self) -> Mark:
         """Return where the rows end now."""

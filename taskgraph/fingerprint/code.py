@@ -8,9 +8,7 @@ variables hold is looked at again each time.
 from __future__ import annotations
 
 import inspect
-import os
 import re
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -22,7 +20,7 @@ from taskgraph.fingerprint.parts import Fingerprint
 from taskgraph.fingerprint.project import current_project
 from taskgraph.fingerprint.sources import outline_of, remember_text
 from taskgraph.fingerprint.state import NO_CODES, Codes, Hold, States, Touch, is_disturbed
-from taskgraph.fingerprint.state import after_fork as _state_after_fork
+from taskgraph.forks import lock_of_program
 
 _FIRST_LINE = re.compile(r"^[ \t]*(async[ \t]+)?def ", re.MULTILINE)
 # Classes and functions that are made anew for each call must not fill the memory.
@@ -99,7 +97,7 @@ class _Execution:
         self._hold.release()
 
 
-_lock = threading.RLock()
+_lock = lock_of_program()
 _holders = 0
 _execution: _Execution | None = None
 
@@ -252,14 +250,3 @@ def read_source(func: Callable[..., Any]) -> str:
         return ""
     match = _FIRST_LINE.search(outline.text)
     return outline.text[match.start() :] if match else outline.text
-
-
-def _after_fork() -> None:
-    """Let go of a lock that another thread may have held when this process was made."""
-    global _lock  # noqa: PLW0603 - there is no other way to make it anew
-    _lock = threading.RLock()
-    _state_after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

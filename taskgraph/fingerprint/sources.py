@@ -29,6 +29,7 @@ from xxhash import xxh3_128_digest, xxh3_128_hexdigest
 
 from taskgraph._version import __version__ as taskgraph_version
 from taskgraph.fingerprint.outline import Chain, Outline, Trap
+from taskgraph.forks import lock_of_program
 from taskgraph.hashing import MARSHAL_VERSION, hash_record
 from taskgraph.values.places import current_places
 
@@ -73,7 +74,7 @@ def _plain(outline: Outline, shared: dict[Chain, Chain]) -> _Fields:
 
 
 _NOTHING = _File({}, ())
-_lock = threading.RLock()
+_lock = lock_of_program()
 _files: dict[str, tuple[Any, _File]] = {}  # by name, with what tells that the file has changed
 _at_rest: set[str] | None = None  # those that need no second look
 # By identity, and kept: equal code that is loaded later may have other decorators around it.

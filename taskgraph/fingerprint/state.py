@@ -9,13 +9,13 @@ For anything else that looks at the variable it counts as it is.
 from __future__ import annotations
 
 import copy
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from types import CellType, FunctionType, ModuleType
 from typing import Any, Final, NamedTuple
 from weakref import WeakSet
 
+from taskgraph.forks import lock_of_program
 from taskgraph.hashing import ATOMIC_TYPES
 from taskgraph.values.objects import reduces_by_default
 
@@ -188,7 +188,7 @@ class _Held:
 
 
 _held: dict[_Place, _Held] = {}
-_lock = threading.RLock()  # a call may be thrown away in any line
+_lock = lock_of_program()  # a call may be thrown away in any line
 
 
 def _settle(place: _Place, held: _Held) -> None:
@@ -207,12 +207,6 @@ def _settle(place: _Place, held: _Held) -> None:
         changes.append(_Change(held.owner, before, _snapshot(now), held.changing))
     if changes:
         _changes[place] = changes[-_MOST_CHANGES:]
-
-
-def after_fork() -> None:
-    """Let go of a lock that another thread may have held when this process was made."""
-    global _lock  # noqa: PLW0603 - there is no other way to make it anew
-    _lock = threading.RLock()
 
 
 def read_variable(owner: Any, name: str) -> Any:

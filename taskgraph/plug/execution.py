@@ -86,6 +86,11 @@ class ProcessExecution:
         """Leave it to the process that this one was forked from."""
         self._is_ours = False
 
+    def pause(self) -> None:
+        """Wait until no thread of its own is at work, and have none be until ``calls.go_on``."""
+        self._environment.packed()
+        self.calls.pause()
+
     def put_in_force(self) -> None:
         """Have files and code known as the project's settings say."""
         if current_places() is not self._places:
@@ -113,6 +118,8 @@ class ProcessExecution:
                 # The rows wait for the next time, and the next call that must be committed says
                 # what is wrong with the database.
                 continue
+            if self._backend.is_gone:
+                self._ended.set()  # somebody cleared the project: the next call begins another one
 
     def close(self) -> None:
         """End the execution: all is committed. A second call does nothing."""
@@ -133,7 +140,7 @@ _first: dict[str | None, ProcessExecution] = {}  # by what was asked for
 _after_forks: list[Callable[[], object]] = []
 _paused: list[ProcessExecution] = []
 _abandoned: list[ProcessExecution] = []
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 def current_execution(config_dir: str | Path | None = None) -> ProcessExecution:
@@ -188,21 +195,23 @@ def after_fork(forget: Callable[[], object]) -> None:
 
 
 def _before_fork() -> None:
-    """Let no thread be in the middle of the database, which the other process would find locked."""
+    """Let no thread be in the middle of the database, or of loading what the other will load."""
+    _lock.acquire()
     _paused.extend(found for found in _executions.values() if found.is_open)
     for found in _paused:
-        found.calls.pause()
+        found.pause()
 
 
 def _after_fork_here() -> None:
     while _paused:
         _paused.pop().calls.go_on()
+    _lock.release()
 
 
 def _after_fork() -> None:
     """Begin anew in a process that was forked: connections and threads are those of the other."""
     global _lock  # noqa: PLW0603 - another thread may have held it
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     for found in _executions.values():
         found.disown()
     _abandoned.extend(_executions.values())  # whose connections nobody may close here

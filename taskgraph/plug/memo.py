@@ -14,12 +14,14 @@ from __future__ import annotations
 import functools
 import inspect
 import types
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from taskgraph.engine.cache import Hit
 from taskgraph.engine.jobs import Job
+from taskgraph.errors import DatabaseError, NotRecordedWarning
 from taskgraph.fingerprint.named import register_wrapping
 from taskgraph.plug.execution import ProcessExecution, current_execution
 from taskgraph.plug.flights import Flight
@@ -66,7 +68,8 @@ class Cached(Generic[P, R]):
         Raises:
             Exception: What the function raises. Errors are recorded and not kept.
             UnhashableValueError: An argument has no stable hash.
-            DatabaseError: The result cannot be recorded.
+            DatabaseError: The database cannot be opened or read. Where it only cannot be written,
+                the result is returned, with a `NotRecordedWarning`.
         """
         if self._is_async:
             return cast(R, self._call_async(args, kwargs))
@@ -161,7 +164,11 @@ def _copied(execution: ProcessExecution, job: Job, flight: Flight) -> bool:
 
 
 def _result(execution: ProcessExecution, job: Job, outcome: Returned | Raised) -> Any:
-    finished(execution, job, outcome)
+    try:
+        finished(execution, job, outcome)
+    except DatabaseError as error:
+        # What may have taken hours is not thrown away for a disk that is full.
+        warnings.warn(NotRecordedWarning(job.task.fullname, error), stacklevel=4)
     if job.error is not None:
         raise job.error
     if isinstance(outcome, Raised):

@@ -49,7 +49,7 @@ class ChangeKind(StrEnum):
     UNPLANTED = "unplanted"
     FAILED = "failed"
     UNSTORED = "unstored"
-    NOT_KEPT = "not kept"
+    NOT_KEPT = "not_kept"
     # The cache was not asked, or has nothing.
     SCOPE = "scope"
     STEPPED = "stepped"

@@ -7,12 +7,12 @@ values were met.
 from __future__ import annotations
 
 import enum
-import threading
 import warnings
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from taskgraph.forks import lock_of_program
 from taskgraph.hashing import CONTAINER_TYPES
 from taskgraph.values.kinds import Shape, ValueKind, class_name
 
@@ -56,7 +56,7 @@ _resolved: dict[type, ValueKind] = {}
 # Classes made at run time would otherwise be kept alive for ever.
 _MAX_RESOLVED = 10_000
 _loaded: set[str] = set()
-_lock = threading.RLock()
+_lock = lock_of_program()
 
 
 def register(cls: type, kind: ValueKind, *, subclasses: bool = False) -> None:
