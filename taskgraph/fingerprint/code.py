@@ -35,6 +35,7 @@ class _Known:
         follower: Who found it out.
         codes: The pieces of code in it that may change variables.
         touches: The variables that they may change.
+        token: What stands for it.
 
     Args:
         value: The code.
@@ -50,6 +51,7 @@ class _Known:
         self.follower = follower
         self.codes = codes
         self.touches = follower.touches(value, role)
+        self.token = object()
         self._what = (value, role)
         self._guard = follower.guard(value, role, is_frozen=is_frozen)
 
@@ -57,6 +59,11 @@ class _Known:
     def fingerprint(self) -> Fingerprint:
         """What counts of it."""
         return self.follower.fingerprint(*self._what)
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it hangs on no variable."""
+        return self._guard.is_empty
 
     def holds(self) -> bool:
         """Tell whether it is still so."""
@@ -93,8 +100,10 @@ class _Execution:
         return made
 
     def end(self) -> None:
-        """Take note of what is left in variables."""
+        """Take note of what is left in variables; what was known is let go."""
         self._hold.release()
+        self.known.clear()
+        self._follower = Follower(States())
 
 
 _lock = lock_of_program()
@@ -184,6 +193,8 @@ class Code:
         self._given = source
         self._known: dict[Codes, _Known] = {}
         self._folders: tuple[str, ...] = ()
+        # The execution, and what stands for the fingerprint in it, where no variable can make it be otherwise.
+        self._fixed: tuple[_Execution, object] | None = None
         if source is not None and isinstance(func, FunctionType):
             remember_text(func, source)
 
@@ -203,11 +214,18 @@ class Code:
         Returns:
             None if a variable holds something else now.
         """
+        execution = _execution
+        if execution is None:
+            return self
+        if self._fixed is not None and self._fixed[0] is execution:
+            return self._fixed[1]
         with _lock:
-            if _execution is None:
-                return self
-            _, known = _execution.known.get((id(self._func), TASK_ROLE), (None, None))
-            return known if known is not None and known.holds() else None
+            _, known = execution.known.get((id(self._func), TASK_ROLE), (None, None))
+            if known is None or not known.holds():
+                return None
+            if known.is_fixed:
+                self._fixed = (execution, known.token)
+            return known.token
 
     @property
     def fingerprint_again(self) -> Fingerprint:

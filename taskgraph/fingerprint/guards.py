@@ -104,6 +104,11 @@ class Guard:
         for piece in pieces:
             self._add(piece)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether code that stands still has no variable that could be another one."""
+        return self._is_frozen and not self._objects and not self._variables
+
     def holds(self, states: States) -> bool:
         """Tell whether all is as it was.
 
