@@ -193,7 +193,7 @@ class Code:
         self._given = source
         self._known: dict[Codes, _Known] = {}
         self._folders: tuple[str, ...] = ()
-        # The execution, and what stands for the fingerprint in it, where no variable can make it be otherwise.
+        # The execution, and what stands for the fingerprint in it: where it hangs on no variable.
         self._fixed: tuple[_Execution, object] | None = None
         if source is not None and isinstance(func, FunctionType):
             remember_text(func, source)

@@ -39,7 +39,7 @@ from taskgraph.fingerprint.state import (
     read_variable,
 )
 from taskgraph.hashing import ATOMIC_TYPES, CONTAINER_TYPES, hash_builtin
-from taskgraph.values.objects import InstanceKind
+from taskgraph.values.objects import InstanceKind, all_attributes
 from taskgraph.values.registry import kind_of
 
 # What never becomes another one; what lies inside of it is looked at by itself.
@@ -295,7 +295,8 @@ def content_of(value: Any, *, is_brief: bool = False) -> Any:
             return plain
         return (*value, *value.values()) if isinstance(value, dict) else tuple(value)
     if isinstance(kind_of(value), InstanceKind) and is_plain_object(value):
-        return (kind, *vars(value), *vars(value).values())
+        held = all_attributes(value)
+        return (kind, *held, *held.values())
     return None
 
 

@@ -17,7 +17,7 @@ from weakref import WeakSet
 
 from taskgraph.forks import lock_of_program
 from taskgraph.hashing import ATOMIC_TYPES
-from taskgraph.values.objects import reduces_by_default
+from taskgraph.values.objects import all_attributes, reduces_by_default
 
 #: What a variable holds that is not bound.
 NO_VALUE: Final = object()
@@ -29,6 +29,7 @@ _KNOWN_MODULES: Final = frozenset({"builtins", "collections"})
 # code are remembered: who goes beyond runs again.
 _MOST_INSIDE: Final = 1_000
 _MOST_CHANGES: Final = 4
+_WRITTEN_IN_PYTHON: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 
 #: A place that holds a value: an owner, and a name in it. An owner is the names of a module, a
 #: class, the ``__dict__`` of an object, a cell of a closure, or a function, for its defaults.
@@ -273,7 +274,8 @@ def _inside(value: Any) -> tuple[Any, ...] | None:
         return tuple(value)
     if not is_plain_object(value):
         return None
-    return (*vars(value), *vars(value).values())
+    held = all_attributes(value)
+    return (*held, *held.values())
 
 
 def _copied(value: Any) -> Any:
@@ -288,7 +290,8 @@ def _copied(value: Any) -> Any:
         twin = object.__new__(type(value))
     except TypeError:  # made by a class in C
         return value
-    vars(twin).update(vars(value))
+    for name, each in all_attributes(value).items():
+        object.__setattr__(twin, name, each)
     return twin
 
 
@@ -319,7 +322,7 @@ def _places_in(value: Any) -> Iterator[tuple[Any, Any]]:
     """Yield where in a copy something lies that can be changed; its items are not to be many."""
     if isinstance(value, set):
         return
-    inside = value if isinstance(value, dict | list | deque) else vars(value)
+    inside = value if isinstance(value, dict | list | deque) else all_attributes(value)
     if len(inside) <= _MOST_INSIDE:
         items = inside.items() if isinstance(inside, dict) else enumerate(inside)
         yield from [(place, each) for place, each in items if type(each) not in ATOMIC_TYPES]
@@ -329,14 +332,15 @@ def _put(value: Any, place: Any, inner: Any) -> None:
     if isinstance(value, dict | list | deque):
         value[place] = inner
     else:
-        vars(value)[place] = inner
+        object.__setattr__(value, place, inner)
 
 
 def is_plain_object(value: Any) -> bool:
-    """Tell whether all that an object holds is in its ``__dict__``."""
+    """Tell whether all that an object holds is in its ``__dict__`` and its slots."""
     cls = type(value)
-    if isinstance(value, _CODE) or not hasattr(value, "__dict__"):
-        return False
-    if hasattr(cls, "__del__"):
+    if isinstance(value, _CODE) or hasattr(cls, "__del__"):
         return False  # a copy of it would be taken down too
-    return reduces_by_default(cls) and not any("__slots__" in vars(base) for base in cls.__mro__)
+    has_slots = any("__slots__" in vars(base) for base in cls.__mro__)
+    if has_slots and not all(base.__flags__ & _WRITTEN_IN_PYTHON for base in cls.__mro__[:-1]):
+        return False
+    return (has_slots or hasattr(value, "__dict__")) and reduces_by_default(cls)

@@ -52,6 +52,12 @@ def run(made: ModuleType) -> str:
         "def f(): Memo().add()",
         "class Memo:\n    kept = []\n    @classmethod\n    def add(cls): cls.kept.append(1)\n"
         "def f(): Memo.add()",
+        "class Log:\n    __slots__ = ('n', '__memo')\n"
+        "    def __init__(self): self.n = 0; self.__memo = {}\n"
+        "    def add(self): self.n += 1; self.__memo[self.n] = 1\nlog = Log()\n"
+        "def f(): log.add()",
+        "from dataclasses import dataclass\n@dataclass(slots=True)\nclass Log:\n    n: int = 0\n"
+        "log = Log()\ndef f():\n    log.n += 1\n    return log.n",
         "def outer():\n    n = 0\n    def g():\n        nonlocal n\n        n += 1\n    return g\n"
         "g = outer()\ndef f(): g()",
         "def g(memo={}): memo[len(memo)] = 1\ndef f(): g()",
