@@ -11,6 +11,7 @@ import traceback
 from types import CoroutineType, TracebackType
 
 from taskgraph.errors import UnhashableValueError, UnstorableValueError
+from taskgraph.fingerprint.code import running
 from taskgraph.ports import Call, FrameRecord, Outcome, Raised, Returned
 from taskgraph.records import Micros, PackedValue
 from taskgraph.values import walk
@@ -39,9 +40,10 @@ def run_call(call: Call) -> Outcome:
     outer = running_task()
     _this_thread.task = call.fullname
     try:
-        value = call.func(*call.args, **call.kwargs)
-        if type(value) is CoroutineType:
-            value = _await(value)
+        with running(call.func):
+            value = call.func(*call.args, **call.kwargs)
+            if type(value) is CoroutineType:
+                value = _await(value)
         walk.refresh(value)
     except BaseException as error:
         # Whatever a body raises is how its call failed: sys.exit(), a cancelled future or an
@@ -63,7 +65,8 @@ async def run_call_async(call: Call) -> Outcome:
     """
     started = now()
     try:
-        value = await call.func(*call.args, **call.kwargs)
+        with running(call.func):
+            value = await call.func(*call.args, **call.kwargs)
         walk.refresh(value)
     except Exception as error:
         return Raised(call.job_id, error, frames_of(error.__traceback__), started, now())

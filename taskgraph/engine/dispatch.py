@@ -136,6 +136,7 @@ class Dispatcher:
         to_run: list[Job] = []
         for job in jobs:
             try:
+                self._finisher.renew(job)
                 weigh(job)
             except Exception as error:
                 # A wrong call (TypeError), an argument without a hash, or a hook of a value that

@@ -70,6 +70,11 @@ class Finisher:
         self._calls = calls
         self._notify = notify
 
+    def renew(self, job: Job) -> None:
+        """Let a call that is about to be looked up have the hash of its task as it is now."""
+        if self._hash_of is not None:
+            job.task_hash = self._hash_of(job.task)
+
     # Outcomes of bodies that ran
 
     def on_returned(self, job: Job, outcome: Returned) -> None:

@@ -7,13 +7,16 @@ a change.
 
 from __future__ import annotations
 
+import dis
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from taskgraph.fingerprint.outline import Chain, Outline
-from taskgraph.fingerprint.touches import HANDED_ON
+from taskgraph.fingerprint.outline import Chain, Outline, Touched
+from taskgraph.fingerprint.touches import CHANGING_METHODS, STORED
 from taskgraph.hashing import hash_record
 from taskgraph.values.weigh import hash_value
+
+_STORES = frozenset({"STORE_GLOBAL", "STORE_DEREF", "STORE_SUBSCR", "DELETE_SUBSCR", "STORE_ATTR"})
 
 
 def outline_compiled(code: types.CodeType) -> Outline:
@@ -33,7 +36,7 @@ def outline_compiled(code: types.CodeType) -> Outline:
         optional=(),
         annotation_references=(),
         traps=(),
-        touched=tuple((each, HANDED_ON) for each in references),
+        touched=tuple(_touched(code, references)),
         assigned=(),
         defined=(),
         imports=(),
@@ -55,6 +58,15 @@ def _hash(code: types.CodeType) -> str:
 
 def _hash_constant(value: object) -> str:
     return hash_value(value)
+
+
+def _touched(code: types.CodeType, references: Iterable[Chain]) -> Iterator[Touched]:
+    """Yield what may be changed: all names, if anything is."""
+    inner = [each for each in code.co_consts if isinstance(each, types.CodeType)]
+    stores = {each.opname for one in (code, *inner) for each in dis.get_instructions(one)}
+    names = {name for one in (code, *inner) for name in one.co_names}
+    if not stores.isdisjoint(_STORES) or not names.isdisjoint(CHANGING_METHODS):
+        yield from ((each, STORED, "[?]") for each in references)
 
 
 def _references(code: types.CodeType) -> Iterator[Chain]:

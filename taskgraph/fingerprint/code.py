@@ -80,7 +80,6 @@ class _Execution:
     def __init__(self) -> None:
         self.known: dict[tuple[int, str], tuple[Any, _Known]] = {}
         self._follower = Follower(States())
-        self._hold = Hold()
 
     def find(self, value: Any, role: str) -> _Known:
         """Return what is known of some code, as variables are now."""
@@ -95,13 +94,11 @@ class _Execution:
             # What others have reached before was something else then.
             self._follower = Follower(States())
             made = _follow(value, role, self._follower, is_frozen=True)
-        self._hold.add(made.touches)
         self.known[id(value), role] = (value, made)
         return made
 
     def end(self) -> None:
-        """Take note of what is left in variables; what was known is let go."""
-        self._hold.release()
+        """Let go of what was known."""
         self.known.clear()
         self._follower = Follower(States())
 
@@ -138,6 +135,21 @@ def thaw() -> None:
         if not _holders and _execution is not None:
             _execution.end()
             _execution = None
+
+
+@contextmanager
+def running(func: Callable[..., Any]) -> Iterator[None]:
+    """Have what the body of a task changes in this block count for it as it was before."""
+    execution = _execution
+    found = execution.known.get((id(func), TASK_ROLE)) if execution is not None else None
+    if found is None or not found[1].touches:
+        yield
+        return
+    hold = Hold(found[1].touches)
+    try:
+        yield
+    finally:
+        hold.release()
 
 
 def _follow(value: Any, role: str, follower: Follower, *, is_frozen: bool = False) -> _Known:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from taskgraph.errors import UnhashableValueError
 from taskgraph.fingerprint import traps
+from taskgraph.fingerprint.changes import code_name
 from taskgraph.fingerprint.classes import (
     Behaviour,
     behaviour_items,
@@ -24,7 +25,7 @@ from taskgraph.fingerprint.classes import (
     registered_with,
 )
 from taskgraph.fingerprint.named import namer_of, unwrapper_of
-from taskgraph.fingerprint.outline import LOCAL, Chain, Decorator, Outline
+from taskgraph.fingerprint.outline import Chain, Decorator, Outline
 from taskgraph.fingerprint.own import (
     CACHING_TYPE,
     is_opaque,
@@ -43,16 +44,14 @@ from taskgraph.fingerprint.scope import (
     BUILTIN,
     MISSING,
     Scope,
-    function_label,
     module_label,
 )
 from taskgraph.fingerprint.sources import (
     outline_of,
     outline_of_class,
-    own_functions,
     unwrapped,
 )
-from taskgraph.fingerprint.state import Touch, defaults_of
+from taskgraph.fingerprint.state import defaults_of
 from taskgraph.fingerprint.surroundings import digest_file
 from taskgraph.hashing import ATOMIC_TYPES, CONTAINER_TYPES, hash_builtin
 from taskgraph.values.kinds import class_name
@@ -322,11 +321,9 @@ class _Describer:
         if self._piece.role == "task":
             return
         items = defaults_of(func)
-        self._piece.touches += [
-            Touch(func, name, label, False)
-            for name, value in items
-            if type(value) not in ATOMIC_TYPES
-        ]
+        for name, value in items:
+            if type(value) not in ATOMIC_TYPES:
+                self._piece.touches += self._references.changes.of_default(func, name, value)
         self._piece.say("", *[name for name, _ in items])
         self._bound(PartKind.DEFAULT, f"{label}: ", items, func)
 
@@ -341,7 +338,6 @@ class _Describer:
         piece.say(str(kind), outline.syntax, *(syntax for syntax, _, _ in decorators))
         more = [each for each in outline.optional if scope.find(each).target is not MISSING]
         more += [chain for _, _, chains in decorators for chain in chains]
-        code = _code_name(outline, scope.label)
         more += self._references.counted(scope, outline.touched)
         callees = [*outline.inner_decorators, *(callee for _, callee, _ in decorators)]
         if all(traps.is_inert(scope.find(each)) for each in callees):
@@ -358,8 +354,9 @@ class _Describer:
         piece.say("", *map(".".join, chains))
         for source in outline.imports:
             scope.find((source,))  # imported for what that does, before values are looked at
-        for why, chain in self._references.add_names(piece, scope, code, chains):
+        for why, chain in self._references.add_names(piece, scope, chains):
             self._suspect(why, chain, outline)
+        code = code_name(outline, scope.label)
         self._references.add_touches(piece, scope, code, outline.touched)
         for trap in outline.traps:
             piece.takes_functions |= trap.chain == ("func",)
@@ -426,7 +423,7 @@ class _Describer:
         if issubclass(cls, enum.Enum):
             self._members(cls)
             return
-        self._touches_own(cls, outline, label)
+        piece.touches += self._references.changes.of_class(cls)
         items = [each for each in sorted(vars(cls).items()) if may_differ(*each, outline)]
         piece.say("", *(name for name, _ in items))
         self._bound(PartKind.CONSTANT, f"{label}.", items, cls)
@@ -460,29 +457,10 @@ class _Describer:
         label = f"{module_label(cls.__module__)}.{cls.__qualname__}"
         self._piece.name_code(label)
         items = behaviour_items(cls)
-        for func in own_functions(cls):
-            outline = outline_of(func)
-            if outline is not None:
-                self._touches_own(cls, outline, function_label(func))
+        self._piece.touches += self._references.changes.of_class(cls)
         self._piece.say("behaviour", *flags_of(cls), "", *(name for name, _ in items))
         self._children((base for base in cls.__bases__ if has_behaviour(base)), "behaviour")
         self._bound(PartKind.CONSTANT, f"{label}.", items, cls)
-
-    def _touches_own(self, cls: type, outline: Outline, label: str) -> None:
-        """Note the attributes of a class that its code may change, as ``self.memo[key] = 1`` does.
-
-        What is stored under such a name may belong to an object instead: who knows.
-        """
-        names = {chain[1] for chain, _ in outline.touched if chain[0] == LOCAL}
-        code = _code_name(outline, label)
-        for base in cls.__mro__ if names else ():
-            found = names.intersection(vars(base))
-            self._piece.touches += [Touch(base, name, code, True) for name in sorted(found)]
-
-
-def _code_name(outline: Outline, label: str) -> str:
-    """Return what a piece of code is known by among those that change variables."""
-    return f"{label}:{outline.syntax}"
 
 
 def _through_modules(scope: Scope, chains: Sequence[Chain]) -> Iterator[Chain]:

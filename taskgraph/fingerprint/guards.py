@@ -20,7 +20,7 @@ import pathlib
 import re
 import types
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from operator import is_
 from typing import Any, Final
@@ -32,6 +32,7 @@ from taskgraph.fingerprint.project import is_own_class
 from taskgraph.fingerprint.scope import MISSING, Sighting
 from taskgraph.fingerprint.sources import own_functions
 from taskgraph.fingerprint.state import (
+    NO_VALUE,
     States,
     defaults_of,
     is_left_alone,
@@ -55,7 +56,8 @@ _FIXED: Final = frozenset(
         *(CACHING_TYPE, type(MISSING), object, logging.Logger),
     }
 )
-_CODE: Final = (types.FunctionType, type)
+_CODE: Final = types.FunctionType | type
+_CONTAINERS: Final = dict | list | set | collections.deque
 # Containers of the standard library that hold what goes through them.
 _LISTED: Final = frozenset(
     {collections.deque, collections.Counter, collections.defaultdict, collections.OrderedDict}
@@ -99,7 +101,8 @@ class Guard:
         self._is_frozen = is_frozen
         self._states = states
         for sighting in {(id(each[0]), each[1]): each for each in names}.values():
-            if not self._add_variable(*sighting) and not is_frozen:
+            is_still = is_frozen and isinstance(sighting[2], _CODE | types.ModuleType)
+            if not self._add_variable(*sighting) and not is_still:
                 self._names.append(sighting)
         for piece in pieces:
             self._add(piece)
@@ -107,7 +110,8 @@ class Guard:
     @property
     def is_empty(self) -> bool:
         """Whether code that stands still has no variable that could be another one."""
-        return self._is_frozen and not self._objects and not self._variables
+        seen = (self._objects, self._variables, self._names, self._classes)
+        return self._is_frozen and not any(seen)
 
     def holds(self, states: States) -> bool:
         """Tell whether all is as it was.
@@ -115,13 +119,10 @@ class Guard:
         Args:
             states: By which values variables count now.
         """
-        if not self._is_frozen and not (
-            self._is_complete
-            and all(
-                names.get(name, MISSING) is value or _counts_as(states, names, name, value)
-                for names, name, value in self._names
-            )
+        if not (
+            (self._is_frozen or self._is_complete)
             and all(_is_same_function(func, held) for func, held in self._functions)
+            and all(_stands(states, *each) for each in self._names)
             and all(_are_same(_members_of(cls), members) for cls, members in self._classes)
         ):
             return False
@@ -137,7 +138,7 @@ class Guard:
             self._functions.append((value, _held_by(value)))
             self._is_complete &= is_own_function(value) or _holds_no_more(value)
         elif isinstance(value, type):
-            if is_own_class(value) and not self._is_frozen:
+            if is_own_class(value):
                 self._add_class(value)
         elif type(value) is CACHING_TYPE:
             self._objects.append((vars(value), content_of(vars(value))))
@@ -174,11 +175,16 @@ class Guard:
         return True
 
 
-def _counts_as(states: States, names: Any, name: str, value: Any) -> bool:
-    """Tell whether a name counts as the number or text that it stood for."""
-    if type(value) not in ATOMIC_TYPES or is_left_alone(names, name):
+def _stands(states: States, owner: Any, name: str, value: Any) -> bool:
+    """Tell whether a name stands for what it did, or counts as the number or text that it did."""
+    now = owner.get(name, MISSING) if isinstance(owner, Mapping) else read_variable(owner, name)
+    if now is value:
+        return True
+    if is_left_alone(owner, name) or (type(value) not in ATOMIC_TYPES and value is not MISSING):
         return False
-    counted = states.counted(names, name, names.get(name, MISSING))
+    counted = states.counted(owner, name, NO_VALUE if now is MISSING else now)
+    if value is MISSING:
+        return counted is NO_VALUE
     return type(counted) is type(value) and bool(counted == value)
 
 
@@ -294,10 +300,15 @@ def content_of(value: Any, *, is_brief: bool = False) -> Any:
         if plain is not None:
             return plain
         return (*value, *value.values()) if isinstance(value, dict) else tuple(value)
-    if isinstance(kind_of(value), InstanceKind) and is_plain_object(value):
-        held = all_attributes(value)
-        return (kind, *held, *held.values())
-    return None
+    held: dict[Any, Any] | None = None
+    if isinstance(value, _CONTAINERS):
+        inside = (*value, *value.values()) if isinstance(value, dict) else tuple(value)
+        held = getattr(value, "__dict__", {})
+    else:
+        inside = ()
+        is_seen = isinstance(kind_of(value), InstanceKind) and is_plain_object(value)
+        held = all_attributes(value) if is_seen else None
+    return None if held is None else (kind, *inside, *held, *held.values())
 
 
 def _is_large(value: Any) -> bool:

@@ -11,15 +11,16 @@ from typing import Final, NamedTuple
 Chain = tuple[str, ...]
 #: The hash of a decorator, what is called, and the names in it.
 Decorator = tuple[str, Chain, tuple[Chain, ...]]
-#: A name with attributes, and what is done to what it stands for, by `fingerprint.touches`.
-Touched = tuple[Chain, str]
+#: A name with attributes, what is done to what it stands for, and more of that: see
+#: `taskgraph.fingerprint.touches`.
+Touched = tuple[Chain, str, str]
 
 #: Before level, module and name of an import within the code.
 IMPORTED: Final = "@import:"
 #: Before a name that was declared global, whatever the functions around it call so.
 GLOBAL: Final = "@global:"
-#: In place of a name that is bound within the code: ``self``, say, of which an attribute is stored.
-LOCAL: Final = "@local"
+#: Before the name of a parameter.
+PARAMETER: Final = "@parameter"
 
 
 class Trap(NamedTuple):
@@ -58,7 +59,7 @@ class Outline(NamedTuple):
         optional: References that may be to names of a class body instead.
         annotation_references: The names in annotations, likewise.
         traps: What may reach further than names tell.
-        touched: What it may change, or hands on to who may: names, and attributes of local things.
+        touched: What it does to what names stand for, and parameters.
         assigned: Of a class: the names that its body assigns to.
         defined: Of a class: the names of the functions and classes in it.
         imports: What is imported within it, used or not.

@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from taskgraph.fingerprint import traps
+from taskgraph.fingerprint.changes import Changes
 from taskgraph.fingerprint.named import namer_of
-from taskgraph.fingerprint.outline import LOCAL, Chain, Touched
+from taskgraph.fingerprint.outline import PARAMETER, Chain, Touched
 from taskgraph.fingerprint.parts import PartKind
 from taskgraph.fingerprint.pieces import Binding, Piece
 from taskgraph.fingerprint.project import is_own_module
 from taskgraph.fingerprint.scope import BUILTIN, MISSING, UNBOUND, Found, Scope, Sighting
-from taskgraph.fingerprint.state import NO_VALUE, States, Touch, Variable
-from taskgraph.fingerprint.touches import ADDED_TO, CALLED, CHANGING_METHODS, STORED, WRITTEN
+from taskgraph.fingerprint.state import NO_VALUE, States
+from taskgraph.fingerprint.touches import ADDED_TO, BOUND, STORED, WRITTEN
 from taskgraph.hashing import ATOMIC_TYPES
 
 #: Gives the number of the piece for an object, in a role.
@@ -34,8 +35,11 @@ _KNOWN: Final = ATOMIC_TYPES | {
     *(collections.OrderedDict, collections.defaultdict, collections.Counter),
 }
 
+_WITH_KEYS: Final = frozenset(
+    {dict, collections.OrderedDict, collections.defaultdict, collections.Counter}
+)
 _STORES: Final = frozenset({STORED, WRITTEN})
-_WRITES: Final = frozenset({WRITTEN, ADDED_TO})
+_WRITES: Final = frozenset({STORED, WRITTEN, ADDED_TO})
 
 
 class _Reference(NamedTuple):
@@ -70,6 +74,7 @@ class References:
 
     Attributes:
         enter: Gives the number of the piece for an object, in a role.
+        changes: Finds out what code changes.
 
     Args:
         enter: As above.
@@ -79,6 +84,7 @@ class References:
 
     def __init__(self, enter: Enter, states: States, is_watched: bool) -> None:
         self.enter = enter
+        self.changes = Changes()
         self._is_watched = is_watched
         self._states = states
         self._modules: dict[int, _Module] = {}  # by the identity of their names
@@ -88,14 +94,13 @@ class References:
         return piece.seen if self._is_watched else None
 
     def add_names(
-        self, piece: Piece, scope: Scope, code: str, chains: Iterable[Chain]
+        self, piece: Piece, scope: Scope, chains: Iterable[Chain]
     ) -> list[tuple[str, Chain]]:
         """Let a piece refer to what its names lead to.
 
         Args:
             piece: The piece.
             scope: The names that the code sees.
-            code: What it is known by.
             chains: The names.
 
         Returns:
@@ -116,8 +121,7 @@ class References:
                 suspects.append((why, chain))
             piece.seen += seen
             if found.variable is not None and callable(found.target):
-                # An object that can be called may keep what it likes.
-                piece.touches.append(Touch(*found.variable, code, False))
+                piece.touches += self.changes.of_call(found.variable, found.target)
         return suspects
 
     def add(self, piece: Piece, found: Found) -> None:
@@ -133,18 +137,19 @@ class References:
         Of other objects, their own code has.
         """
         chains: list[Chain] = []
-        for chain, done in touched:
-            if done in _WRITES and chain[0] != LOCAL:
+        for chain, done, detail in touched:
+            if chain[0] != PARAMETER and done in _WRITES:
                 found = scope.find(chain)
-                is_plain = type(found.target) in _KNOWN
-                if not (is_plain and len(found.rest) == (done == ADDED_TO)):
+                kinds = _WITH_KEYS if detail else _KNOWN
+                is_plain = type(found.target) in kinds and len(found.rest) == (done == ADDED_TO)
+                if not is_plain and done != BOUND:
                     chains.append(chain)
         return chains
 
     def add_touches(
         self, piece: Piece, scope: Scope, code: str, touched: Iterable[Touched]
     ) -> None:
-        """Let a piece know the variables that its code may change, once its names are added.
+        """Let a piece know the variables that its code changes, once its names are added.
 
         Args:
             piece: The piece.
@@ -154,16 +159,13 @@ class References:
         """
         module = self._module(scope.globals)
         closure = scope.closure
-        for chain, done in touched:
-            if chain[0] == LOCAL:
+        for chain, done, detail in touched:
+            if chain[0] == PARAMETER:
                 continue
             known = module.known.get(chain) if chain[0] not in closure else None
             found = scope.find(chain) if known is None else known.found
-            if isinstance(found.target, _NEVER_STATE) and done not in _STORES:
-                continue
-            variable, is_certain = _touched(found, done)
-            if variable is not None:
-                piece.touches.append(Touch(*variable, code, is_certain))
+            if not isinstance(found.target, types.FunctionType) or done in _STORES:
+                piece.touches += self.changes.of_code(scope, code, found, done, detail)
 
     def add_held(
         self,
@@ -227,7 +229,8 @@ class References:
         if target is UNBOUND:
             return ((self.enter(MISSING),), ())
         if found.variable is not None and not isinstance(target, _NEVER_STATE):
-            target = self._states.counted(*found.variable, target)
+            held = NO_VALUE if target is MISSING else target
+            target = self._states.counted(*found.variable, held)
         if target is MISSING or target is NO_VALUE:
             return ((self.enter(MISSING),), (Binding(PartKind.NAME, found.name, None),))
         child = self.enter(target)
@@ -243,19 +246,3 @@ class References:
             (child, func),
             (binding, Binding(PartKind.CONSTANT, f"{found.name}.{name}", func)),
         )
-
-
-def _touched(found: Found, done: str) -> tuple[Variable | None, bool]:
-    """Return the variable that may hold another thing afterwards, and whether the code says so."""
-    target, rest = found.target, found.rest
-    is_stored = done in _STORES
-    if is_stored and rest and isinstance(target, _NEVER_STATE):
-        return (target if isinstance(target, type) else vars(target), rest[0]), True
-    is_call = done in {CALLED, ADDED_TO} and bool(rest)
-    if isinstance(target, types.ModuleType) and not is_stored:
-        return None, False
-    if is_stored or (is_call and rest[-1] in CHANGING_METHODS):
-        return found.variable, True
-    # The object itself is in the hands of others, or one of its own methods is called.
-    is_in_hands = not rest or (is_call and len(rest) == 1 and type(target) not in _KNOWN)
-    return (found.variable if is_in_hands and type(target) not in ATOMIC_TYPES else None), False

@@ -122,7 +122,8 @@ class Scope:
                 kind = PartKind.CONSTANT
             names, last = vars(found), rest[0]
             found, rest = inner, rest[1:]
-        if type(found) in _FIXED:
+        is_bound_later = found is MISSING and not last.startswith(IMPORTED)
+        if type(found) in _FIXED and not is_bound_later:
             return Found(found, rest, name, kind)
         if kind is PartKind.CLOSURE:
             return Found(found, rest, name, kind, (self._cells[last], ""))

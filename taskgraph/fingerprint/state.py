@@ -8,6 +8,7 @@ For anything else that looks at the variable it counts as it is.
 
 from __future__ import annotations
 
+import ast
 import copy
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,7 @@ from taskgraph.values.objects import all_attributes, reduces_by_default
 
 #: What a variable holds that is not bound.
 NO_VALUE: Final = object()
+_NOW: Final = object()  # in place of what a variable holds at this moment
 _CONTAINERS: Final = (list, set, deque)
 _COPIED: Final = (dict, *_CONTAINERS)
 _CODE: Final = (type, FunctionType, ModuleType)
@@ -40,20 +42,33 @@ NO_CODES: Final[Codes] = frozenset()
 _Place = tuple[int, str]  # the same, with the owner's identity
 
 
+#: In place of an item: who knows what of an object.
+EVERYTHING: Final = ""
+
+
+def attribute_item(name: str) -> str:
+    """Return what an attribute of an object is called among the things in it."""
+    return f".{name}"
+
+
 class Touch(NamedTuple):
-    """A variable that a piece of code may change.
+    """A variable that a piece of code changes.
 
     Attributes:
         owner: What it is in.
         name: What it is called there.
         code: What the piece of code is known by.
-        is_certain: Whether the code says so itself; otherwise it hands it on to who may.
+        item: What of it: ``['key']``, ``.attribute``, or `EVERYTHING`.
     """
 
     owner: Any
     name: str
     code: str
-    is_certain: bool
+    item: str
+
+
+#: What pieces of code change of a variable, by what these are known by.
+_Changing = dict[str, frozenset[str]]
 
 
 class _Change(NamedTuple):
@@ -62,7 +77,7 @@ class _Change(NamedTuple):
     owner: Any
     before: Any
     after: Any
-    codes: Codes
+    changing: _Changing
 
 
 _changes: dict[_Place, list[_Change]] = {}
@@ -93,16 +108,27 @@ class States:
 
 def _before(place: _Place, owner: Any, value: Any, codes: Codes) -> Any:
     """Return what was in a variable before pieces of code changed it; else what is there now."""
+    then = counted = value
+    items: dict[str, Any] = {}  # with what they were taken from
+    for change in _steps_back(place, owner):
+        shared = [each for code, each in change.changing.items() if code in codes]
+        if not shared or (change.after is not _NOW and not _is_same(change.after, then)):
+            break
+        then = change.before
+        if any(EVERYTHING in each for each in shared):
+            counted = then
+            items.clear()
+        else:
+            items.update((item, then) for each in shared for item in each)
+    return _with_items(counted, items) if items else counted
+
+
+def _steps_back(place: _Place, owner: Any) -> Iterator[_Change]:
+    """Yield what happened to a variable, the last thing first."""
     held = _held.get(place)
-    if held is not None and held.owner is owner and held.holds and held.changing & codes:
-        value = held.before
-    for change in reversed(_changes.get(place, ())):
-        if change.owner is not owner or not change.codes & codes:
-            break
-        if not _is_same(change.after, value):
-            break
-        value = change.before
-    return value
+    if held is not None and held.owner is owner and held.holds:
+        yield _Change(owner, held.before, _NOW, held.changing)
+    yield from (each for each in reversed(_changes.get(place, ())) if each.owner is owner)
 
 
 def is_disturbed(codes: Codes) -> bool:
@@ -110,8 +136,10 @@ def is_disturbed(codes: Codes) -> bool:
     if not codes or not (_held or _changes):
         return False
     with _lock:
-        return any(held.holds and held.changing & codes for held in _held.values()) or any(
-            change.codes & codes for changes in _changes.values() for change in changes
+        return any(
+            held.holds and not codes.isdisjoint(held.changing) for held in _held.values()
+        ) or any(
+            not codes.isdisjoint(each.changing) for changes in _changes.values() for each in changes
         )
 
 
@@ -139,13 +167,13 @@ class Hold:
     def add(self, touches: Iterable[Touch]) -> None:
         """Hold more variables, from now on."""
         with _lock:
-            for owner, name, code, is_certain in touches:
+            for owner, name, code, item in touches:
                 place = (id(owner), name)
                 held = _held.get(place)
                 if held is None or held.owner is not owner or not held.holds:
                     before = _snapshot(read_variable(owner, name))
                     held = _held[place] = _Held(owner, before)
-                held.add(code, is_certain)
+                held.changing[code] = held.changing.get(code, frozenset()) | {item}
                 held.holds.add(self)
                 self._places.add(place)
 
@@ -163,29 +191,20 @@ class Hold:
 
 
 class _Held:
-    """A variable that running code may change.
+    """A variable that running code changes.
 
     Attributes:
         owner: What it is in.
         before: What it held at first.
         holds: By whom it is held.
-        changing: The code that may change it. That which says so itself, if there is any: others
-            only hand it on.
+        changing: What the code changes of it.
     """
 
     def __init__(self, owner: Any, before: Any) -> None:
         self.owner = owner
         self.before = before
         self.holds: WeakSet[Hold] = WeakSet()
-        self.changing: Codes = frozenset()
-        self._is_certain = False
-
-    def add(self, code: str, is_certain: bool) -> None:
-        if is_certain and not self._is_certain:
-            self.changing = frozenset()
-            self._is_certain = True
-        if is_certain == self._is_certain and code not in self.changing:
-            self.changing |= {code}
+        self.changing: _Changing = {}
 
 
 _held: dict[_Place, _Held] = {}
@@ -202,7 +221,7 @@ def _settle(place: _Place, held: _Held) -> None:
     if last is not None and not (last.owner is held.owner and _is_same(last.after, held.before)):
         changes = []  # somebody else was there in between
     before = held.before
-    if changes and changes[-1].codes == held.changing:
+    if changes and changes[-1].changing == held.changing:
         before = changes.pop().before
     if not _is_same(before, now):
         changes.append(_Change(held.owner, before, _snapshot(now), held.changing))
@@ -333,6 +352,36 @@ def _put(value: Any, place: Any, inner: Any) -> None:
         value[place] = inner
     else:
         object.__setattr__(value, place, inner)
+
+
+def _with_items(value: Any, items: dict[str, Any]) -> Any:
+    """Return a copy in which some things are as they are in others of its kind."""
+    twin = _copied(value)
+    if twin is value:
+        return value
+    for item, other in items.items():
+        if type(other) is not type(value):
+            continue
+        if item.startswith("."):
+            _restore(twin, item[1:], all_attributes(other) if is_plain_object(other) else {})
+        elif isinstance(twin, dict):
+            key = ast.literal_eval(item[1:-1])
+            if key in other:
+                twin[key] = other[key]
+            else:
+                twin.pop(key, None)
+        elif isinstance(twin, list | deque):
+            key = ast.literal_eval(item[1:-1])
+            if isinstance(key, int) and -len(twin) <= key < len(twin) == len(other):
+                twin[key] = other[key]
+    return twin
+
+
+def _restore(twin: Any, name: str, held: dict[str, Any]) -> None:
+    if name in held:
+        object.__setattr__(twin, name, held[name])
+    elif is_plain_object(twin) and name in all_attributes(twin):
+        object.__delattr__(twin, name)
 
 
 def is_plain_object(value: Any) -> bool:

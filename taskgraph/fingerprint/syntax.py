@@ -18,14 +18,14 @@ from xxhash import xxh3_128_hexdigest
 from taskgraph.fingerprint.outline import (
     GLOBAL,
     IMPORTED,
-    LOCAL,
+    PARAMETER,
     Chain,
     Decorator,
     Outline,
     Touched,
     Trap,
 )
-from taskgraph.fingerprint.touches import ADDED_TO, CALLED, HANDED_ON, STORED, WRITTEN, touches_in
+from taskgraph.fingerprint.touches import BOUND, GIVEN, Deed, deeds_in
 from taskgraph.hashing import MARSHAL_VERSION
 
 # Fields that say nothing about what the code does.
@@ -69,7 +69,8 @@ class _Block:
         self.is_nonlocal: set[str] = set()
         self.used: set[Chain] = set()
         self.optional: set[Chain] = set()
-        self.touched: set[Touched] = set()
+        self.deeds: set[Deed] = set()
+        self.parameters: set[str] = set()
 
     def bind(self, name: str) -> None:
         if name not in self.is_global and name not in self.is_nonlocal:
@@ -95,21 +96,29 @@ class _Block:
         return outward, optional
 
     def leave_touched(self) -> Iterator[Touched]:
-        """Yield what is done to things outside of here, and to what things in here hold."""
-        for chain, done in self.touched:
-            root, rest = chain[0], chain[1:]
-            if root in self.is_global:
-                yield (GLOBAL + root, *rest), done
-            elif root in self.imports:
-                yield from (((source, *rest), done) for source in self.imports[root])
-            elif root not in self.bound:
-                yield chain, done
-            elif (
-                self.kind != "class"
-                and done != HANDED_ON
-                and len(rest) > (done in {CALLED, ADDED_TO})
-            ):
-                yield (LOCAL, *rest), done
+        """Yield what is done to things outside of here, and to parameters."""
+        for deed in self.deeds:
+            detail = deed.detail
+            if deed.done == GIVEN:
+                argument, _, name = detail.partition(" ")
+                callees = self._outward(tuple(name.split(".")))
+                details = [f"{argument} {'.'.join(each)}" for each in callees]
+            else:
+                details = [detail]
+            for chain in self._outward(deed.chain):
+                if chain[0] != PARAMETER or deed.done != BOUND:
+                    yield from ((chain, deed.done, each) for each in details)
+
+    def _outward(self, chain: Chain) -> Iterator[Chain]:
+        root, rest = chain[0], chain[1:]
+        if root in self.is_global:
+            yield (GLOBAL + root, *rest)
+        elif root in self.imports:
+            yield from ((source, *rest) for source in self.imports[root])
+        elif root in self.parameters:
+            yield (PARAMETER, *chain)
+        elif root not in self.bound:
+            yield chain
 
 
 class _Draft:
@@ -144,11 +153,12 @@ class Reader:
         self._names: list[str] = []
         self._scope = _Block("module", None)
         self._piece = _Draft(None)
-        self._touches: dict[ast.AST, str] = {}
+        self._deeds: dict[ast.AST, list[Deed]] = {}
+        self._unread: set[ast.AST] = set()
 
     def read(self, tree: ast.Module) -> list[tuple[_Definition, Outline]]:
         """Return each definition with its outline, those inside of others first."""
-        self._touches = touches_in(tree)
+        self._deeds, self._unread = deeds_in(tree)
         self._statements(tree.body)
         return self.outlines
 
@@ -186,7 +196,9 @@ class Reader:
         outline = self._outline(
             node, piece, qualname, own_decorators, outward | head_names, optional, touched
         )
-        self._scope.touched |= touched
+        # What it does to its own parameters is nothing to the code around it.
+        outer = (Deed(*each) for each in touched if each[0][0] != PARAMETER)
+        self._scope.deeds.update(outer)
         self.outlines.append((node, outline))
         self._piece = around
         self._embed(outline, piece, outward, optional)
@@ -262,7 +274,7 @@ class Reader:
         self._scope = scope
         self._piece = around
         scope.used |= inner.used
-        scope.touched |= inner.touched
+        scope.deeds |= inner.deeds
         around.traps += piece.traps
         around.reads_docs |= piece.reads_docs
         around.reads_annotations |= piece.reads_annotations
@@ -289,7 +301,7 @@ class Reader:
         self._piece = piece
         self._scope = scope
         scope.used |= inner.used
-        scope.touched |= inner.touched
+        scope.deeds |= inner.deeds
         return inner.used if isinstance(node, ast.ClassDef) else set()
 
     def _class(self, node: ast.ClassDef) -> None:
@@ -319,6 +331,7 @@ class Reader:
             if each is None:
                 continue
             self._scope.bind(each.arg)
+            self._scope.parameters.add(each.arg)
             tokens.append(each.arg)
             if each.annotation is not None:
                 self._annotation(each.arg, each.annotation)
@@ -449,18 +462,16 @@ class Reader:
     def _name(self, node: ast.AST) -> None:
         assert isinstance(node, ast.Name)
         self._piece.tokens += ("Name", node.id)
-        is_read = self._touch(node, (node.id,))
+        is_read = self._touch(node)
         if not isinstance(node.ctx, ast.Load):
             self._store(node.id, is_read=is_read)
         elif is_read:
             self._use((node.id,))
 
-    def _touch(self, node: ast.AST, chain: Chain) -> bool:
+    def _touch(self, node: ast.AST) -> bool:
         """Note what is done to that which a name stands for; returns whether it is looked at."""
-        done = self._touches.get(node)
-        if done is not None:
-            self._scope.touched.add((chain, done))
-        return done not in {WRITTEN, ADDED_TO}
+        self._scope.deeds.update(self._deeds.get(node, ()))
+        return node not in self._unread
 
     def _store(self, name: str, *, is_read: bool = True) -> None:
         scope = self._scope
@@ -481,7 +492,7 @@ class Reader:
     def _attribute(self, node: ast.AST) -> None:
         assert isinstance(node, ast.Attribute)
         chain = _chain_of(node)
-        is_read = not chain or self._touch(node, chain)
+        is_read = self._touch(node)
         piece = self._piece
         is_local = not chain or not self._is_outward(chain[0])
         if node.attr in TRAP_ATTRIBUTES or (node.attr == "func" and is_local):
@@ -545,7 +556,7 @@ class Reader:
             return False
         # What it is called on is not used as a whole, as it would be elsewhere.
         assert first is not None
-        self._touch(first, target)
+        self._touch(first)
         self._use(chain)
         if is_plain:
             self._use((*target, str(text)))
@@ -566,7 +577,7 @@ class Reader:
         self._scope = scope
         scope.used |= outward
         scope.optional |= optional
-        scope.touched |= set(inner.leave_touched())
+        scope.deeds.update(Deed(*each) for each in inner.leave_touched())
 
     def _named(self, node: ast.AST) -> None:
         """Read ``name := value``: it binds around the comprehensions that it stands in."""
@@ -575,6 +586,9 @@ class Reader:
         while scope.kind in {"comprehension", "aside"} and scope.parent is not None:
             scope = scope.parent
         scope.bind(node.target.id)
+        scope.deeds.update(self._deeds.get(node.target, ()))
+        if node.target.id in scope.is_global or node.target.id in scope.is_nonlocal:
+            scope.used.add((node.target.id,))
         self._piece.tokens += ("NamedExpr", node.target.id)
         self._visit(node.value)
 
@@ -623,7 +637,7 @@ class Reader:
     def _bind_import(self, name: str, source: str) -> None:
         self._scope.imports.setdefault(name, []).append(source)
         if name in self._scope.is_global:
-            self._scope.touched.add(((name,), STORED))
+            self._scope.deeds.add(Deed((name,), BOUND))
         self._piece.imports.append(source)
 
     def _global(self, node: ast.AST) -> None:

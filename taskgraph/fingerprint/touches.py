@@ -1,28 +1,29 @@
-"""What code may do to the objects that its names hold: change them, or only look at them.
+"""What code does to the objects that its names hold: change them, or only look at them.
 
-Told by the text alone: an item or attribute that is stored, a method that is called, an object that
-is handed on to other code or kept under another name. What is compared, counted, calculated with,
-or gone through item by item is only looked at. And some is only written: what is added to a list
-that the code never looks at has no part in what it gives.
+Told by the text alone: a name that is bound, an item or attribute that is stored, a method that is
+called, an object that is given to another function. What is done to something of a thing, by
+another name (in a loop over its values, say), is done to that. And some is only written: what is
+added to a list that the code never looks at has no part in what it gives.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
+#: A name is bound to something else, whatever it stood for.
+BOUND: Final = "bound"
 #: It is another one afterwards, or something else is in it.
 STORED: Final = "stored"
+#: The same, and what is in it was not looked at.
+WRITTEN: Final = "written"
 #: A method of it is called: the last name of the chain.
 CALLED: Final = "called"
-#: Other code has it in its hands.
-HANDED_ON: Final = "handed on"
-#: It holds another thing afterwards, and what it held before was not looked at.
-WRITTEN: Final = "written"
-#: Something is put in it by a method, the last name of the chain; nothing else is done.
+#: The same, and the method only puts something in it.
 ADDED_TO: Final = "added to"
-_READ: Final = ""
+#: It is an argument of a call.
+GIVEN: Final = "given"
 
 #: Methods that change what they are called on, of all containers that Python brings.
 CHANGING_METHODS: Final = frozenset(
@@ -34,198 +35,341 @@ CHANGING_METHODS: Final = frozenset(
         *("__ior__", "__iadd__", "__isub__", "__iand__", "__ixor__", "__imul__"),
     }
 )
+#: Functions of the standard library that change their first argument.
+CHANGING_FUNCTIONS: Final = frozenset(
+    {
+        *("heappush", "heappop", "heappushpop", "heapreplace", "heapify"),
+        *("insort", "insort_left", "insort_right", "shuffle", "setitem", "delitem", "next"),
+    }
+)
 _ADDING_METHODS: Final = frozenset(
     {"append", "appendleft", "extend", "extendleft", "insert", "add", "update", "clear"}
 )
-# Functions that only look at what they are given, or hand out what is in it.
+# Methods of containers that give what is in them.
+_INNER: Final = frozenset({"get", "values", "items", "setdefault", "copy", "__getitem__"})
+# Functions that hand out what is in what they are given.
+_THROUGH: Final = frozenset(
+    {"enumerate", "iter", "list", "next", "reversed", "sorted", "tuple", "zip"}
+)
+# Functions that only look at what they are given.
 _LOOKERS: Final = frozenset(
     {
         *("abs", "all", "any", "ascii", "bool", "bytes", "callable", "chr", "dict", "divmod"),
-        *("enumerate", "filter", "float", "format", "frozenset", "getattr", "hasattr", "hash"),
-        *("id", "int", "isinstance", "issubclass", "len", "list", "map", "max", "min", "ord"),
-        *("pow", "print", "range", "repr", "reversed", "round", "set", "sorted", "str", "sum"),
-        *("tuple", "type", "zip"),
+        *("filter", "float", "format", "frozenset", "getattr", "hasattr", "hash", "id", "int"),
+        *("isinstance", "issubclass", "len", "map", "max", "min", "ord", "pow", "print", "range"),
+        *("repr", "round", "set", "str", "sum", "type"),
+        *(_THROUGH - {"next"}),
     }
 )
 _CHANGERS: Final = frozenset({"setattr", "delattr"})
+_Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+Names = tuple[str, ...]
 
 
-def touches_in(tree: ast.AST) -> dict[ast.AST, str]:
+class Deed(NamedTuple):
+    """What is done in one place.
+
+    Attributes:
+        chain: The name that it is done to, with attributes; for methods with that of the method.
+        done: One of the words above.
+        detail: Of items, which one: ``['key']``, or ``[?]`` if the text does not tell. Of what is
+            given, the position or name of the argument, and after a blank the function.
+    """
+
+    chain: Names
+    done: str
+    detail: str = ""
+
+
+def deeds_in(tree: ast.AST) -> tuple[dict[ast.AST, list[Deed]], set[ast.AST]]:
     """Return what is done to that which names stand for.
 
     Args:
         tree: Any code.
 
     Returns:
-        By the name, or the name with attributes, what is done to it; nothing for names that are
-        only looked at, or that are called. `CALLED` and `ADDED_TO` stand at the name of a method.
+        By the node that a deed stands at, which is a name or one with attributes, the deeds; and
+        those of these nodes at which what is there is not even looked at.
     """
     reader = _Reader()
     reader.read(tree)
-    return reader.found
+    return reader.found, reader.unread
 
 
 class _Reader:
-    """Goes through code, and knows of each expression what is done to that which it gives."""
+    """Goes through code, function by function."""
 
     def __init__(self) -> None:
-        self.found: dict[ast.AST, str] = {}
+        self.found: dict[ast.AST, list[Deed]] = {}
+        self.unread: set[ast.AST] = set()
+        self._aliases: dict[str, set[Names]] = {}
+        self._catches = False
 
-    def read(self, node: ast.AST, done: str = _READ) -> None:
+    def read(self, node: ast.AST) -> None:
         handler = _HANDLERS.get(type(node))
-        if handler is not None:
-            handler(self, node, done)
-        elif isinstance(node, ast.stmt | ast.mod):
-            self._read_all(ast.iter_child_nodes(node), _READ)
+        if handler is None:
+            self._read_all(ast.iter_child_nodes(node))
         else:
-            self._read_all(ast.iter_child_nodes(node), HANDED_ON)
+            handler(self, node)
 
-    def _read_all(self, nodes: Iterable[ast.AST], done: str) -> None:
+    def _read_all(self, nodes: Iterable[ast.AST]) -> None:
         for each in nodes:
-            self.read(each, done)
+            self.read(each)
 
-    def name(self, node: ast.AST, done: str) -> None:
-        assert isinstance(node, ast.Name)
-        done = done if isinstance(node.ctx, ast.Load) else done or STORED
-        if done:
-            self.found[node] = done
+    # Which names stand for something of others
 
-    def attribute(self, node: ast.AST, done: str) -> None:
-        assert isinstance(node, ast.Attribute)
-        done = done if isinstance(node.ctx, ast.Load) else done or STORED
-        if done:
-            self.found[node] = done
-        base: ast.expr = node.value
-        while isinstance(base, ast.Attribute):
-            base = base.value
-        if not isinstance(base, ast.Name):
-            # What is kept in an object is another one; what is stored there is stored in it.
-            self.read(base, STORED if done in {STORED, WRITTEN} else _READ)
+    def function(self, node: ast.AST) -> None:
+        assert isinstance(node, _Function)
+        around = self._aliases, self._catches
+        body = node.body if isinstance(node.body, list) else [node.body]
+        inner = [each for statement in body for each in ast.walk(statement)]
+        self._aliases = {**self._aliases, **_aliases_in(inner)}
+        self._catches = any(isinstance(each, ast.ExceptHandler) for each in inner)
+        self._read_all(ast.iter_child_nodes(node))
+        self._aliases, self._catches = around
 
-    def item(self, node: ast.AST, done: str) -> None:
-        assert isinstance(node, ast.Subscript)
-        is_stored = done in {STORED, WRITTEN} or not isinstance(node.ctx, ast.Load)
-        is_written = done == WRITTEN and not isinstance(node.ctx, ast.Load)
-        self.read(node.value, WRITTEN if is_written else STORED if is_stored else _READ)
-        self.read(node.slice)
+    def _note(self, node: ast.expr, done: str, detail: str = "") -> None:
+        chain = names_of(node)
+        deeds = self.found.setdefault(node, [])
+        deeds.append(Deed(chain, done, detail))
+        for other in self._origins(chain[0]):
+            # What is done to something of it, in a place that is not known.
+            is_change = done in {STORED, WRITTEN} or (
+                done in {CALLED, ADDED_TO} and chain[-1] in CHANGING_METHODS
+            )
+            if is_change:
+                deeds.append(Deed(other, STORED, "[?]"))
+            elif done in {CALLED, GIVEN}:
+                deeds.append(Deed((*other, *chain[1:]), done, detail))
 
-    def call(self, node: ast.AST, done: str) -> None:
-        assert isinstance(node, ast.Call)
-        name = node.func.id if isinstance(node.func, ast.Name) else ""
-        if isinstance(node.func, ast.Attribute):
-            self._method(node.func, done)
+    def _origins(self, name: str) -> set[Names]:
+        met: set[Names] = set()
+        waiting = [name]
+        seen = set(waiting)
+        while waiting:
+            for chain in self._aliases.get(waiting.pop(), ()):
+                met.add(chain)
+                if chain[0] not in seen:
+                    seen.add(chain[0])
+                    waiting.append(chain[0])
+        return met
+
+    # What is done
+
+    def target(self, node: ast.AST, *, is_read: bool) -> None:
+        """Read what is assigned to."""
+        if isinstance(node, ast.Name):
+            self._bind(node, BOUND, is_read=is_read)
+        elif isinstance(node, ast.Attribute):
+            self._attribute_target(node, is_read=is_read)
+        elif isinstance(node, ast.Subscript):
+            self._item_target(node, is_read=is_read)
         else:
-            self.read(node.func)
-        given = _READ if name in _LOOKERS else HANDED_ON
-        for position, each in enumerate(node.args):
-            self.read(each, STORED if name in _CHANGERS and not position else given)
-        for named in node.keywords:
-            # ``**names`` gives the items of it, and not itself.
-            self.read(named.value, _READ if named.arg is None else given)
+            for each in ast.iter_child_nodes(node):
+                if isinstance(each, ast.expr):
+                    self.target(each, is_read=True)
 
-    def statement(self, node: ast.AST, done: str) -> None:
+    def _bind(self, node: ast.Name, done: str, *, is_read: bool) -> None:
+        self.found[node] = [Deed((node.id,), done)]
+        if not is_read:
+            self.unread.add(node)
+
+    def _attribute_target(self, node: ast.Attribute, *, is_read: bool) -> None:
+        if names_of(node):
+            self._note(node, STORED if is_read else WRITTEN)
+        else:
+            self._change(node.value)
+
+    def _item_target(self, node: ast.Subscript, *, is_read: bool) -> None:
+        self.read(node.slice)
+        item = _item(node.slice)
+        if not names_of(node.value):
+            self._change(node.value)
+        elif is_read or self._catches:
+            self._note(node.value, STORED, item)
+        else:
+            self._note(node.value, WRITTEN, item)
+            self.unread.add(node.value)
+
+    def _change(self, node: ast.expr) -> None:
+        """Note that something in what an expression gives is changed."""
+        self.read(node)
+        for inner in _sources_of(node):
+            self._note(inner, STORED, _first_item(node) or "[?]")
+
+    def assigned(self, node: ast.AST) -> None:
+        assert isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr)
+        for each in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            self.target(each, is_read=False)
+        if isinstance(node, ast.AnnAssign):
+            self.read(node.annotation)
+        if node.value is not None:
+            self.read(node.value)
+
+    def changed(self, node: ast.AST) -> None:
+        """Read ``x += y``: an error tells whether it is there at all, if anybody asks."""
+        assert isinstance(node, ast.AugAssign)
+        if isinstance(node.target, ast.Name):
+            self._bind(node.target, STORED, is_read=self._catches)
+        else:
+            self.target(node.target, is_read=self._catches)
+        self.read(node.value)
+
+    def deleted(self, node: ast.AST) -> None:
+        assert isinstance(node, ast.Delete)
+        for each in node.targets:
+            if isinstance(each, ast.Subscript):
+                self.read(each.slice)
+                self._change(each.value)  # what comes after it moves, in a list
+            else:
+                self.target(each, is_read=True)
+
+    def loop(self, node: ast.AST) -> None:
+        assert isinstance(node, ast.For | ast.AsyncFor | ast.comprehension)
+        self.target(node.target, is_read=True)
+        self._read_all(each for each in ast.iter_child_nodes(node) if each is not node.target)
+
+    def statement(self, node: ast.AST) -> None:
         """Read an expression whose value nobody wants."""
         assert isinstance(node, ast.Expr)
-        value = node.value
-        is_method = isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute)
-        self.read(value, ADDED_TO if is_method else _READ)
-
-    def _method(self, func: ast.Attribute, done: str) -> None:
-        inner = func.value
-        while isinstance(inner, ast.Attribute):
-            inner = inner.value
-        if isinstance(inner, ast.Name):
-            is_added = done == ADDED_TO and func.attr in _ADDING_METHODS
-            self.found[func] = ADDED_TO if is_added else CALLED
+        if isinstance(node.value, ast.Call):
+            self._call(node.value, is_statement=True)
         else:
-            self.read(func.value, STORED if func.attr in CHANGING_METHODS else _READ)
+            self.read(node.value)
 
-    def looked_at(self, node: ast.AST, done: str) -> None:
-        self._read_all(ast.iter_child_nodes(node), _READ)
+    def call(self, node: ast.AST) -> None:
+        assert isinstance(node, ast.Call)
+        self._call(node, is_statement=False)
 
-    def same(self, node: ast.AST, done: str) -> None:
-        """Read an expression that gives one of those in it."""
-        self._read_all(ast.iter_child_nodes(node), done)
+    def _call(self, node: ast.Call, *, is_statement: bool) -> None:
+        func = node.func
+        if isinstance(func, ast.Attribute):
+            self._method(func, is_statement=is_statement)
+        else:
+            self.read(func)
+        self._arguments(node, names_of(func))
 
-    def choice(self, node: ast.AST, done: str) -> None:
-        assert isinstance(node, ast.IfExp)
-        self.read(node.test)
-        self._read_all((node.body, node.orelse), done)
+    def _method(self, func: ast.Attribute, *, is_statement: bool) -> None:
+        if names_of(func):
+            is_added = is_statement and func.attr in _ADDING_METHODS and not self._catches
+            self._note(func, ADDED_TO if is_added else CALLED)
+            if is_added:
+                self.unread.add(func)
+        elif func.attr in CHANGING_METHODS:
+            self._change(func.value)
+        else:
+            self.read(func.value)
 
-    def display(self, node: ast.AST, done: str) -> None:
-        """Read a list, tuple, set or dict as it is written: it keeps what is in it."""
-        is_target = not isinstance(getattr(node, "ctx", None), ast.Load | None)
-        kept = STORED if is_target else HANDED_ON if done else _READ
-        self._read_all((each for each in ast.iter_child_nodes(node)), kept)
-
-    def handed_on(self, node: ast.AST, done: str) -> None:
-        self._read_all(ast.iter_child_nodes(node), HANDED_ON)
-
-    def starred(self, node: ast.AST, done: str) -> None:
-        assert isinstance(node, ast.Starred)
-        self.read(node.value)
-
-    def changed(self, node: ast.AST, done: str) -> None:
-        """Read ``x += y``: what stands on the left is stored, or changed in place."""
-        assert isinstance(node, ast.AugAssign)
-        self.read(node.target, WRITTEN)
-        self.read(node.value)
-
-    def loop(self, node: ast.AST, done: str) -> None:
-        assert isinstance(node, ast.For | ast.AsyncFor)
-        self.read(node.target)
-        self.read(node.iter)
-        self._read_all((*node.body, *node.orelse), _READ)
-
-    def generator(self, node: ast.AST, done: str) -> None:
-        assert isinstance(node, ast.comprehension)
-        self.read(node.target)
-        self.read(node.iter)
-        self._read_all(node.ifs, _READ)
-
-    def assigned(self, node: ast.AST, done: str) -> None:
-        assert isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr)
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        self._read_all(targets, WRITTEN)
-        if node.value is not None:
-            self.read(node.value, HANDED_ON)
-
-    def body(self, node: ast.AST, done: str) -> None:
-        assert isinstance(node, ast.Lambda)
-        self._read_all((node.args,), _READ)
-        self.read(node.body, HANDED_ON)
+    def _arguments(self, node: ast.Call, callee: Names) -> None:
+        is_looker = len(callee) == 1 and callee[0] in _LOOKERS
+        name = ".".join(callee)
+        for position, each in enumerate(node.args):
+            if callee and callee[-1] in _CHANGERS and not position and names_of(each):
+                self._note(each, STORED)
+            elif callee and not is_looker and names_of(each):
+                self._note(each, GIVEN, f"{position} {name}")
+            self.read(each)
+        for named in node.keywords:
+            if callee and not is_looker and named.arg is not None and names_of(named.value):
+                self._note(named.value, GIVEN, f"{named.arg} {name}")
+            self.read(named.value)
 
 
-_Handler = Callable[[_Reader, ast.AST, str], None]
+def names_of(node: ast.AST) -> Names:
+    """Return a name with the attributes taken of it; () for anything else."""
+    attributes: list[str] = []
+    while isinstance(node, ast.Attribute):
+        attributes.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return ()
+    return (node.id, *reversed(attributes))
+
+
+def _item(node: ast.expr) -> str:
+    return f"[{node.value!r}]" if isinstance(node, ast.Constant) else "[?]"
+
+
+def _first_item(node: ast.expr) -> str:
+    """Return the key of the outermost item that an expression goes through, if it is written."""
+    item = ""
+    while isinstance(node, ast.Subscript | ast.Attribute):
+        item = _item(node.slice) if isinstance(node, ast.Subscript) else ""
+        node = node.value
+    return item
+
+
+def _sources_of(node: ast.AST) -> list[ast.expr]:
+    """Return the names that an expression gives something of, or the object itself."""
+    if isinstance(node, ast.expr) and names_of(node):
+        return [node]
+    return [each for inner in _sources_in(node) for each in _sources_of(inner)]
+
+
+def _sources_in(node: ast.AST) -> list[ast.expr]:
+    """Return the expressions within one that it hands on, or something of what they give."""
+    match node:
+        case ast.Subscript() | ast.Attribute() | ast.Starred() | ast.Await() | ast.NamedExpr():
+            return [node.value]
+        case ast.Call(func=ast.Attribute(attr=name, value=value)):
+            return [value] if name in _INNER else []
+        case ast.Call(func=ast.Name(id=name), args=args):
+            return args if name in _THROUGH else []
+        case ast.BoolOp(values=values):
+            return values
+        case ast.IfExp(body=body, orelse=orelse):
+            return [body, orelse]
+        case _:
+            return []
+
+
+def _aliases_in(nodes: Iterable[ast.AST]) -> dict[str, set[Names]]:
+    """Return, for local names, the names that they may stand for, or for something in them."""
+    aliases: dict[str, set[Names]] = {}
+    for node in nodes:
+        pairs: list[tuple[ast.expr, ast.expr]] = []
+        if isinstance(node, ast.Assign):
+            pairs = [(each, node.value) for each in node.targets]
+        elif isinstance(node, ast.NamedExpr | ast.AnnAssign) and node.value is not None:
+            pairs = [(node.target, node.value)]
+        elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
+            pairs = [(node.target, node.iter)]
+        elif isinstance(node, ast.withitem) and node.optional_vars is not None:
+            pairs = [(node.optional_vars, node.context_expr)]
+        for target, value in pairs:
+            _add_aliases(aliases, target, value)
+    return aliases
+
+
+def _add_aliases(aliases: dict[str, set[Names]], target: ast.expr, value: ast.expr) -> None:
+    if isinstance(target, ast.Tuple | ast.List):
+        values = value.elts if isinstance(value, ast.Tuple | ast.List) else []
+        is_same = len(values) == len(target.elts)
+        for position, each in enumerate(target.elts):
+            _add_aliases(aliases, each, values[position] if is_same else value)
+        return
+    if isinstance(target, ast.Starred):
+        target = target.value
+    if not isinstance(target, ast.Name):
+        return
+    chains = {names_of(each) for each in _sources_of(value)}
+    aliases.setdefault(target.id, set()).update(each for each in chains if each[0] != target.id)
+
+
+_Handler = Callable[[_Reader, ast.AST], None]
 _HANDLERS: Final[dict[type[ast.AST], _Handler]] = {
-    ast.Name: _Reader.name,
-    ast.Attribute: _Reader.attribute,
-    ast.Subscript: _Reader.item,
-    ast.Call: _Reader.call,
-    ast.Compare: _Reader.looked_at,
-    ast.BinOp: _Reader.looked_at,
-    ast.UnaryOp: _Reader.looked_at,
-    ast.JoinedStr: _Reader.looked_at,
-    ast.FormattedValue: _Reader.looked_at,
-    ast.Slice: _Reader.looked_at,
-    ast.BoolOp: _Reader.same,
-    ast.Await: _Reader.same,
-    ast.IfExp: _Reader.choice,
-    ast.Tuple: _Reader.display,
-    ast.List: _Reader.display,
-    ast.Set: _Reader.display,
-    ast.Dict: _Reader.display,
-    ast.Starred: _Reader.starred,
-    ast.AugAssign: _Reader.changed,
-    ast.Expr: _Reader.statement,
-    ast.For: _Reader.loop,
-    ast.AsyncFor: _Reader.loop,
-    ast.comprehension: _Reader.generator,
+    ast.FunctionDef: _Reader.function,
+    ast.AsyncFunctionDef: _Reader.function,
+    ast.Lambda: _Reader.function,
     ast.Assign: _Reader.assigned,
     ast.AnnAssign: _Reader.assigned,
     ast.NamedExpr: _Reader.assigned,
-    ast.Lambda: _Reader.body,
-    ast.Return: _Reader.handed_on,
-    ast.Raise: _Reader.handed_on,
-    ast.Match: _Reader.handed_on,
+    ast.AugAssign: _Reader.changed,
+    ast.Delete: _Reader.deleted,
+    ast.For: _Reader.loop,
+    ast.AsyncFor: _Reader.loop,
+    ast.comprehension: _Reader.loop,
+    ast.Expr: _Reader.statement,
+    ast.Call: _Reader.call,
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from taskgraph.fingerprint.code import Code, fingerprint, frozen
+from taskgraph.fingerprint.code import Code, fingerprint, frozen, running
 from taskgraph.fingerprint.state import Hold
 from tests.unit.taskgraph.fingerprint.test_code import load
 
@@ -23,7 +23,8 @@ def module(tmp_path: Path, text: str) -> ModuleType:
 def run(made: ModuleType) -> str:
     with frozen():
         code_hash = fingerprint(made.f, "task").code_hash
-        made.f()
+        with running(made.f):
+            made.f()
     return code_hash
 
 
@@ -181,7 +182,8 @@ def test_what_one_function_changes_counts_for_another_that_looks(tmp_path: Path,
     with frozen():
         before = fingerprint(made.g, "task").code_hash
         fingerprint(made.f, "task")
-        made.f()
+        with running(made.f):
+            made.f()
         during = fingerprint(made.g, "task").code_hash
     with frozen():
         after = fingerprint(made.g, "task").code_hash
@@ -234,3 +236,75 @@ def test_within_an_execution_code_stands_still_and_variables_do_not(tmp_path: Pa
         hashes.append(fingerprint(made.f).code_hash)
 
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+#: What one function does, and what another one that looks at the same is given by.
+ACCESSED = {
+    "an accessor that hands it out": (
+        "P = [1]\ndef get(): return P\ndef f(): get().append(2)\ndef g(): return sum(get())"
+    ),
+    "a loop over what an accessor hands out": (
+        "P = [[1]]\ndef get(): return P\n"
+        "def f():\n    for each in get(): each.append(2)\ndef g(): return get()[0]"
+    ),
+    "a function from outside that is given it": (
+        "import json\nP = {'a': [1]}\ndef dump(): return json.dumps(P)\n"
+        "def f():\n    dump()\n    for each in P.values(): each.append(2)\n"
+        "def g(): return dump()"
+    ),
+    "methods that set and that get": (
+        "class C:\n    def __init__(self): self.scale = 1\n"
+        "    def set(self, v): self.scale = v\n    def get(self): return self.scale\n"
+        "P = C()\ndef f(): P.set(7)\ndef g(): return P.get()"
+    ),
+    "class methods that set and that get": (
+        "class C:\n    scale = 1\n    @classmethod\n    def set(cls, v): cls.scale = v\n"
+        "    @classmethod\n    def get(cls): return cls.scale\n"
+        "def f(): C.set(7)\ndef g(): return C.get()"
+    ),
+    "a method that sets an attribute of the object alone": (
+        "class C:\n    n = 1\n    def set(self, v): self.n = v\n"
+        "def f():\n    C.n = 5\n    C().set(3)\ndef g(): return C().n"
+    ),
+    "another item than that which both change": (
+        "P = {'calls': 0, 'scale': 1}\ndef tick(): P['calls'] += 1\n"
+        "def f():\n    tick()\n    P['scale'] = 7\n"
+        "def g():\n    tick()\n    return P['scale']"
+    ),
+    "another attribute than that which both change": (
+        "class C:\n    def __init__(self): self.calls = 0; self.scale = 1\n"
+        "    def tick(self): self.calls += 1\n"
+        "P = C()\ndef f():\n    P.tick()\n    P.scale = 7\n"
+        "def g():\n    P.tick()\n    return P.scale"
+    ),
+    "another name for it": "P = Q = [1]\ndef f(): Q.append(2)\ndef g(): return P",
+    "a name that stood for nothing": (
+        "def f():\n    global P\n    P = 1\n"
+        "def g():\n    try: return P\n    except NameError: return None"
+    ),
+    "an error that tells what is there": (
+        "P = {}\ndef f(): P['k'] = 1\ndef g():\n    try: P['k'] += 0\n    except KeyError: return 1"
+    ),
+    "a path": "from pathlib import Path\nP = Path('a')\ndef f():\n    global P\n    P = Path('b')\n"
+    "def g(): return P.name",
+    "a dictionary of another class": (
+        "class D(dict): pass\nP = D(a=1)\ndef f(): P['a'] = 2\ndef g(): return P['a']"
+    ),
+}
+
+
+@pytest.mark.parametrize("text", ACCESSED.values(), ids=ACCESSED.keys())
+def test_what_one_function_changes_by_detours_counts_for_another(tmp_path: Path, text: str) -> None:
+    made = module(tmp_path, text)
+    with frozen():
+        before = fingerprint(made.g, "task").code_hash
+        fingerprint(made.f, "task")
+        with running(made.f):
+            made.f()
+        during = fingerprint(made.g, "task").code_hash
+        f_again = fingerprint(made.f, "task").code_hash
+    with frozen():
+        after = fingerprint(made.g, "task").code_hash
+
+    assert before != during == after
+    assert f_again

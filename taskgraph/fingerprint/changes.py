@@ -1,0 +1,251 @@
+"""Which variables a piece of code changes, in the program as it is loaded.
+
+The text says what is done to names (`taskgraph.fingerprint.touches`). What a method or function of
+the user's does to the object that it is called on, or given, is looked up there; what those from
+outside do is known of containers, and of a few functions of the standard library.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+from taskgraph.fingerprint.outline import PARAMETER, Chain, Outline
+from taskgraph.fingerprint.own import is_own_function
+from taskgraph.fingerprint.scope import MISSING, Found, Scope, function_label
+from taskgraph.fingerprint.sources import outline_of, own_functions
+from taskgraph.fingerprint.state import EVERYTHING, Touch, attribute_item
+from taskgraph.fingerprint.touches import (
+    ADDED_TO,
+    BOUND,
+    CALLED,
+    CHANGING_FUNCTIONS,
+    CHANGING_METHODS,
+    GIVEN,
+    STORED,
+    WRITTEN,
+)
+
+_STORES: Final = frozenset({STORED, WRITTEN})
+_CALLS: Final = frozenset({CALLED, ADDED_TO})
+_DEEPEST: Final = 12  # calls from one function to the next
+
+
+class _Change(NamedTuple):
+    """That a piece of code changes something in an object: an item of it, or who knows what."""
+
+    code: str
+    item: str
+
+
+class Changes:
+    """Finds out what code changes; remembers it for as long as the program stands still."""
+
+    def __init__(self) -> None:
+        self._functions: dict[int, tuple[types.FunctionType, Outline | None, Scope]] = {}
+
+    def of_code(
+        self, scope: Scope, code: str, found: Found, done: str, detail: str
+    ) -> Iterator[Touch]:
+        """Yield the variables that a deed changes.
+
+        Args:
+            scope: The names that the code sees.
+            code: What it is known by.
+            found: What the name in the deed stands for.
+            done: What is done to it.
+            detail: More of that.
+        """
+        target, rest = found.target, found.rest
+        if isinstance(target, type) and rest:
+            yield from self._of_class(scope, code, target, rest, done, detail)
+        elif isinstance(target, types.FunctionType):
+            if rest and done in _STORES:
+                yield Touch(vars(target), rest[0], code, EVERYTHING)
+        elif found.variable is not None and done == BOUND:
+            yield Touch(*found.variable, code, EVERYTHING)
+        elif found.variable is not None and not isinstance(target, types.ModuleType):
+            for each in self._effects(scope, code, rest, done, detail, target, 0):
+                yield Touch(*found.variable, each.code, each.item)
+
+    def of_call(self, variable: tuple[Any, str], value: Any) -> Iterator[Touch]:
+        """Yield what changes in an object in a variable when it is called like a function."""
+        method = _method_of(value, "__call__")
+        if method is not None:
+            for each in self._of_parameter(method, 0, value, 0):
+                yield Touch(*variable, each.code, each.item)
+
+    def of_default(self, func: types.FunctionType, name: str, value: Any) -> Iterator[Touch]:
+        """Yield what a function changes in the default of one of its parameters."""
+        for each in self._of_name(func, name, value, 0):
+            yield Touch(func, name, each.code, each.item)
+
+    def of_class(self, cls: type) -> Iterator[Touch]:
+        """Yield what the methods of a class change in what lies in the class."""
+        names = {name for name, each in vars(cls).items() if _may_change(each)}
+        if not names:
+            return
+        for func in own_functions(cls):
+            if not func.__code__.co_argcount:
+                continue
+            outline, _ = self._read(func)
+            receiver = func.__code__.co_varnames[0]
+            for chain, done, detail in outline.touched if outline is not None else ():
+                is_of_it = chain[:2] == (PARAMETER, receiver) and chain[2:3] and chain[2] in names
+                is_method = done in _CALLS and chain[-1] in CHANGING_METHODS and len(chain) == 4
+                if is_of_it and (is_method or (done in _STORES and detail)):
+                    yield Touch(cls, chain[2], _code_of(func, outline), EVERYTHING)
+
+    def _of_class(
+        self, scope: Scope, code: str, cls: type, rest: Chain, done: str, detail: str
+    ) -> Iterator[Touch]:
+        """Yield what is changed of the attributes of a class by its name."""
+        if done in _STORES:
+            yield Touch(_home_of(cls, rest[0]), rest[0], code, EVERYTHING)
+            return
+        if done not in _CALLS:
+            return
+        if len(rest) > 1:
+            held = getattr(_home_of(cls, rest[0]), "__dict__", {}).get(rest[0], MISSING)
+            for each in self._effects(scope, code, rest[1:], done, detail, held, 0):
+                yield Touch(_home_of(cls, rest[0]), rest[0], each.code, each.item)
+            return
+        member = next((vars(b)[rest[0]] for b in cls.__mro__ if rest[0] in vars(b)), None)
+        if isinstance(member, classmethod) and isinstance(member.__func__, types.FunctionType):
+            func = member.__func__
+            outline, inner = self._read(func)
+            receiver = func.__code__.co_varnames[0] if func.__code__.co_argcount else ""
+            for chain, what, more in outline.touched if outline is not None else ():
+                if chain[:2] == (PARAMETER, receiver) and len(chain) > 2 and chain[2] != rest[0]:
+                    name = _code_of(func, outline)
+                    yield from self._of_class(inner, name, cls, chain[2:], what, more)
+
+    def _effects(
+        self,
+        scope: Scope,
+        code: str,
+        rest: Chain,
+        done: str,
+        detail: str,
+        value: Any,
+        depth: int,
+    ) -> Iterator[_Change]:
+        """Yield what a deed changes in an object, or in its attributes."""
+        if done in _STORES:
+            yield _Change(code, _item_of(value, rest, detail))
+        elif done in _CALLS and rest:
+            yield from self._of_method(code, rest, value, depth)
+        elif done == GIVEN:
+            argument, _, callee = detail.partition(" ")
+            called = scope.find(tuple(callee.split(".")))
+            inner, item = _at(value, rest)
+            if _changes_first(called, callee) and argument == "0":
+                yield _Change(code, item)
+            elif isinstance(called.target, types.FunctionType) and not called.rest:
+                place = int(argument) if argument.isdigit() else argument
+                for each in self._of_parameter(called.target, place, inner, depth + 1):
+                    yield each if item == EVERYTHING else each._replace(item=item)
+
+    def _of_method(self, code: str, rest: Chain, value: Any, depth: int) -> Iterator[_Change]:
+        inner, item = _at(value, rest[:-1])
+        method = _method_of(inner, rest[-1])
+        if method is not None:
+            for each in self._of_parameter(method, 0, inner, depth + 1):
+                yield each if item == EVERYTHING else each._replace(item=item)
+        elif rest[-1] in CHANGING_METHODS:
+            yield _Change(code, item)
+
+    def _of_parameter(
+        self, func: types.FunctionType, place: int | str, value: Any, depth: int
+    ) -> Iterator[_Change]:
+        names = func.__code__.co_varnames[: func.__code__.co_argcount]
+        if isinstance(place, str):
+            yield from self._of_name(func, place, value, depth)
+        elif place < len(names):
+            yield from self._of_name(func, names[place], value, depth)
+
+    def _of_name(
+        self, func: types.FunctionType, name: str, value: Any, depth: int
+    ) -> Iterator[_Change]:
+        if depth > _DEEPEST:
+            return
+        outline, scope = self._read(func)
+        for chain, done, detail in outline.touched if outline is not None else ():
+            if chain[:2] == (PARAMETER, name):
+                code = _code_of(func, outline)
+                yield from self._effects(scope, code, chain[2:], done, detail, value, depth)
+
+    def _read(self, func: types.FunctionType) -> tuple[Outline | None, Scope]:
+        known = self._functions.get(id(func))
+        if known is None:
+            outline = outline_of(func) if is_own_function(func) else None
+            known = self._functions[id(func)] = (func, outline, Scope.of_function(func))
+        return known[1:]
+
+
+def code_name(outline: Outline, label: str) -> str:
+    """Return what a piece of code is known by among those that change variables."""
+    return f"{label}:{outline.syntax}"
+
+
+def _code_of(func: types.FunctionType, outline: Outline | None) -> str:
+    assert outline is not None
+    return code_name(outline, function_label(func))
+
+
+def _changes_first(called: Found, callee: str) -> bool:
+    name = callee.rpartition(".")[2]
+    is_outside = not isinstance(called.target, types.FunctionType) or not is_own_function(
+        called.target
+    )
+    return is_outside and name in CHANGING_FUNCTIONS
+
+
+def _method_of(value: Any, name: str) -> types.FunctionType | None:
+    """Return a method of the user's that an object has, as a plain function."""
+    if isinstance(value, type | types.ModuleType):
+        return None
+    for base in type(value).__mro__:
+        if name in vars(base):
+            member = vars(base)[name]
+            is_own = isinstance(member, types.FunctionType) and is_own_function(member)
+            return member if is_own else None
+    return None
+
+
+def _at(value: Any, path: Chain) -> tuple[Any, str]:
+    """Return what lies at the end of some attributes, and the item that the first one is."""
+    item = EVERYTHING
+    for name in path:
+        if item == EVERYTHING:
+            item = _attribute(value, name)
+        try:
+            value = object.__getattribute__(value, "__dict__").get(name, MISSING)
+        except (AttributeError, TypeError):
+            value = MISSING
+    return value, item
+
+
+def _item_of(value: Any, rest: Chain, detail: str) -> str:
+    if rest:
+        return _attribute(value, rest[0])
+    return detail if detail and detail != "[?]" else EVERYTHING
+
+
+def _attribute(value: Any, name: str) -> str:
+    """Return the item that an attribute is; what a property stores is not known."""
+    cls = type(value)
+    is_own = any("__setattr__" in vars(base) for base in cls.__mro__[:-1])
+    is_property = isinstance(getattr(cls, name, None), property)
+    is_mangled = name.startswith("__") and not name.endswith("__")
+    return EVERYTHING if is_own or is_property or is_mangled else attribute_item(name)
+
+
+def _home_of(cls: type, name: str) -> type:
+    return next((base for base in cls.__mro__ if name in vars(base)), cls)
+
+
+def _may_change(value: Any) -> bool:
+    is_code = isinstance(value, types.FunctionType | type | property | staticmethod | classmethod)
+    return (not is_code and isinstance(value, list | dict | set)) or hasattr(value, "__dict__")
