@@ -101,11 +101,13 @@ class Guard:
         self._is_frozen = is_frozen
         self._states = states
         for sighting in {(id(each[0]), each[1]): each for each in names}.values():
-            is_still = is_frozen and isinstance(sighting[2], _CODE | types.ModuleType)
+            is_code = isinstance(sighting[2], _CODE | types.ModuleType)
+            is_still = is_frozen and (is_code or not isinstance(sighting[0], Mapping))
             if not self._add_variable(*sighting) and not is_still:
                 self._names.append(sighting)
         for piece in pieces:
-            self._add(piece)
+            if not (is_frozen and _is_only_code(piece.value)):
+                self._add(piece)
 
     @property
     def is_empty(self) -> bool:
@@ -119,18 +121,22 @@ class Guard:
         Args:
             states: By which values variables count now.
         """
-        if not (
-            (self._is_frozen or self._is_complete)
-            and all(_is_same_function(func, held) for func, held in self._functions)
-            and all(_stands(states, *each) for each in self._names)
-            and all(_are_same(_members_of(cls), members) for cls, members in self._classes)
-        ):
+        if not (self._is_frozen or self._is_complete):
             return False
+        for names, name, value in self._names:
+            if names.get(name, MISSING) is not value and not _stands(states, names, name, value):
+                return False
+        for func, held in self._functions:
+            if not _is_same_function(func, held):
+                return False
+        for cls, members in self._classes:
+            if not _are_same(_members_of(cls), members):
+                return False
         is_brief = self._is_frozen
-        return all(
-            _is_same_content(content_of(each, is_brief=is_brief), seen)
-            for each, seen in self._objects
-        ) and all(_holds(states, is_brief, *each) for each in self._variables)
+        for each, content in self._objects:
+            if not _is_same_content(content_of(each, is_brief=is_brief), content):
+                return False
+        return all(_holds(states, is_brief, *each) for each in self._variables)
 
     def _add(self, piece: Piece) -> None:
         value = piece.value
@@ -148,9 +154,8 @@ class Guard:
             is_seen = isinstance(content, str) or piece.shape is not None
             self._is_complete &= content is not None and is_seen
             self._objects.append((value, content))
-        if not (self._is_frozen and _is_only_code(value)):
-            for variable in _variables_of(value):
-                self._add_variable(*variable)
+        for variable in _variables_of(value):
+            self._add_variable(*variable)
 
     def _add_class(self, cls: type) -> None:
         self._classes.append((cls, _members_of(cls)))
@@ -175,14 +180,12 @@ class Guard:
         return True
 
 
-def _stands(states: States, owner: Any, name: str, value: Any) -> bool:
-    """Tell whether a name stands for what it did, or counts as the number or text that it did."""
-    now = owner.get(name, MISSING) if isinstance(owner, Mapping) else read_variable(owner, name)
-    if now is value:
-        return True
-    if is_left_alone(owner, name) or (type(value) not in ATOMIC_TYPES and value is not MISSING):
+def _stands(states: States, names: Any, name: str, value: Any) -> bool:
+    """Tell whether a name counts as the number, text or nothing that it stood for."""
+    if is_left_alone(names, name) or (type(value) not in ATOMIC_TYPES and value is not MISSING):
         return False
-    counted = states.counted(owner, name, NO_VALUE if now is MISSING else now)
+    now = names.get(name, MISSING)
+    counted = states.counted(names, name, NO_VALUE if now is MISSING else now)
     if value is MISSING:
         return counted is NO_VALUE
     return type(counted) is type(value) and bool(counted == value)
@@ -242,10 +245,11 @@ def _variables_of(code: Any) -> Iterable[tuple[Any, str, Any]]:
 
 def _is_only_code(value: Any) -> bool:
     """Tell whether something is a function without a variable in it."""
-    if not isinstance(value, types.FunctionType) or value.__closure__ or vars(value):
+    if type(value) is not types.FunctionType or value.__closure__ or value.__dict__:
         return False
-    defaults = (*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values())
-    return all(type(each) in ATOMIC_TYPES for each in defaults)
+    given, named = value.__defaults__, value.__kwdefaults__
+    kinds = {*map(type, given or ()), *map(type, named.values() if named else ())}
+    return kinds <= ATOMIC_TYPES
 
 
 def _held_by(func: types.FunctionType) -> _Held:

@@ -69,6 +69,10 @@ def _plain(outline: Outline, shared: dict[Chain, Chain]) -> _Fields:
         outline._replace(
             references=tuple(shared.setdefault(each, each) for each in outline.references),
             traps=tuple(map(tuple, outline.traps)),  # type: ignore[arg-type]  # see above
+            touched=tuple(
+                (shared.setdefault(chain, chain), done, sys.intern(detail))
+                for chain, done, detail in outline.touched
+            ),
         )
     )
 

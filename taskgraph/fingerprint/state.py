@@ -100,8 +100,11 @@ class States:
         met = self._met.get(place)
         if met is not None:
             return met[1]
-        before = _before(place, owner, value, self.codes)
-        counted = _copied(value) if before is value else before
+        if place in _held or place in _changes:
+            before = _before(place, owner, value, self.codes)
+            counted = _copied(value) if before is value else before
+        else:
+            counted = _copied(value)
         self._met[place] = (owner, counted)
         return counted
 

@@ -9,7 +9,7 @@ added to a list that the code never looks at has no part in what it gives.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 #: A name is bound to something else, whatever it stood for.
@@ -62,7 +62,9 @@ _LOOKERS: Final = frozenset(
     }
 )
 _CHANGERS: Final = frozenset({"setattr", "delattr"})
-_Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+# In place of an item: a name stands for another object, which is none of what it stood for.
+_ITSELF: Final = "itself"
 
 Names = tuple[str, ...]
 
@@ -94,7 +96,46 @@ def deeds_in(tree: ast.AST) -> tuple[dict[ast.AST, list[Deed]], set[ast.AST]]:
     """
     reader = _Reader()
     reader.read(tree)
+    reader.end()
     return reader.found, reader.unread
+
+
+class _Function:
+    """What was found in a function while it is read; how it is meant shows at its end.
+
+    Attributes:
+        around: The function around it.
+        found: What is done, by node.
+        unread: The nodes at which what is there is not looked at.
+        aliases: For local names, the names that they may stand for, or for something in them.
+        catches: Whether errors are caught in it: these tell what is there.
+    """
+
+    def __init__(self, around: _Function | None) -> None:
+        self.around = around
+        self.found: list[tuple[ast.AST, Deed]] = []
+        self.unread: list[ast.AST] = []
+        self.aliases: dict[str, set[Names]] = {}
+        self.catches = False
+
+    def origins(self, name: str) -> set[Names]:
+        """Return the names that a local name may stand for, or for something in them."""
+        met: set[Names] = set()
+        waiting = [name]
+        while waiting:
+            for chain in self._aliases_of(waiting.pop()):
+                if chain not in met:
+                    met.add(chain)
+                    waiting.append(chain[0])
+        return met
+
+    def _aliases_of(self, name: str) -> set[Names]:
+        function: _Function | None = self
+        while function is not None:
+            if name in function.aliases:
+                return function.aliases[name]
+            function = function.around
+        return set()
 
 
 class _Reader:
@@ -103,66 +144,76 @@ class _Reader:
     def __init__(self) -> None:
         self.found: dict[ast.AST, list[Deed]] = {}
         self.unread: set[ast.AST] = set()
-        self._aliases: dict[str, set[Names]] = {}
-        self._catches = False
+        self._function = _Function(None)
+        self._functions = [self._function]
 
     def read(self, node: ast.AST) -> None:
         handler = _HANDLERS.get(type(node))
-        if handler is None:
-            self._read_all(ast.iter_child_nodes(node))
-        else:
+        if handler is not None:
             handler(self, node)
+            return
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if type(value) is list:
+                for each in value:
+                    if isinstance(each, ast.AST):
+                        self.read(each)
+            elif isinstance(value, ast.AST):
+                self.read(value)
 
     def _read_all(self, nodes: Iterable[ast.AST]) -> None:
         for each in nodes:
             self.read(each)
 
-    # Which names stand for something of others
-
     def function(self, node: ast.AST) -> None:
-        assert isinstance(node, _Function)
-        around = self._aliases, self._catches
-        body = node.body if isinstance(node.body, list) else [node.body]
-        inner = [each for statement in body for each in ast.walk(statement)]
-        self._aliases = {**self._aliases, **_aliases_in(inner)}
-        self._catches = any(isinstance(each, ast.ExceptHandler) for each in inner)
+        self._function = _Function(self._function)
+        self._functions.append(self._function)
         self._read_all(ast.iter_child_nodes(node))
-        self._aliases, self._catches = around
+        assert self._function.around is not None
+        self._function = self._function.around
+
+    def caught(self, node: ast.AST) -> None:
+        self._function.catches = True
+        self._read_all(ast.iter_child_nodes(node))
+
+    def context(self, node: ast.AST) -> None:
+        assert isinstance(node, ast.withitem)
+        self.read(node.context_expr)
+        if node.optional_vars is not None:
+            self.target(node.optional_vars, is_read=True)
+            _add_aliases(self._function.aliases, node.optional_vars, node.context_expr)
 
     def _note(self, node: ast.expr, done: str, detail: str = "") -> None:
-        chain = names_of(node)
-        deeds = self.found.setdefault(node, [])
-        deeds.append(Deed(chain, done, detail))
-        for other in self._origins(chain[0]):
-            # What is done to something of it, in a place that is not known.
-            is_change = done in {STORED, WRITTEN} or (
-                done in {CALLED, ADDED_TO} and chain[-1] in CHANGING_METHODS
-            )
-            if is_change:
-                deeds.append(Deed(other, STORED, "[?]"))
-            elif done in {CALLED, GIVEN}:
-                deeds.append(Deed((*other, *chain[1:]), done, detail))
+        self._function.found.append((node, Deed(names_of(node), done, detail)))
 
-    def _origins(self, name: str) -> set[Names]:
-        met: set[Names] = set()
-        waiting = [name]
-        seen = set(waiting)
-        while waiting:
-            for chain in self._aliases.get(waiting.pop(), ()):
-                met.add(chain)
-                if chain[0] not in seen:
-                    seen.add(chain[0])
-                    waiting.append(chain[0])
-        return met
+    def end(self) -> None:
+        """Take note of everything, now that it is known what stands for what."""
+        for function in self._functions:
+            if not function.catches:
+                self.unread.update(function.unread)
+            for node, deed in function.found:
+                done = STORED if deed.done == WRITTEN and function.catches else deed.done
+                detail = "" if deed.detail == _ITSELF else deed.detail
+                meant = Deed(deed.chain, done, detail)
+                deeds = self.found.setdefault(node, [])
+                deeds.append(meant)
+                if done != BOUND and deed.detail != _ITSELF:
+                    origins = function.origins(deed.chain[0])
+                    deeds += (each for other in origins for each in _done_to(other, meant))
 
     # What is done
 
     def target(self, node: ast.AST, *, is_read: bool) -> None:
         """Read what is assigned to."""
         if isinstance(node, ast.Name):
-            self._bind(node, BOUND, is_read=is_read)
+            self._note(node, BOUND)
+            if not is_read:
+                self._function.unread.append(node)
         elif isinstance(node, ast.Attribute):
-            self._attribute_target(node, is_read=is_read)
+            if names_of(node):
+                self._note(node, STORED if is_read else WRITTEN)
+            else:
+                self._change(node.value)
         elif isinstance(node, ast.Subscript):
             self._item_target(node, is_read=is_read)
         else:
@@ -170,27 +221,14 @@ class _Reader:
                 if isinstance(each, ast.expr):
                     self.target(each, is_read=True)
 
-    def _bind(self, node: ast.Name, done: str, *, is_read: bool) -> None:
-        self.found[node] = [Deed((node.id,), done)]
-        if not is_read:
-            self.unread.add(node)
-
-    def _attribute_target(self, node: ast.Attribute, *, is_read: bool) -> None:
-        if names_of(node):
-            self._note(node, STORED if is_read else WRITTEN)
-        else:
-            self._change(node.value)
-
     def _item_target(self, node: ast.Subscript, *, is_read: bool) -> None:
         self.read(node.slice)
-        item = _item(node.slice)
         if not names_of(node.value):
             self._change(node.value)
-        elif is_read or self._catches:
-            self._note(node.value, STORED, item)
-        else:
-            self._note(node.value, WRITTEN, item)
-            self.unread.add(node.value)
+            return
+        self._note(node.value, STORED if is_read else WRITTEN, _item(node.slice))
+        if not is_read:
+            self._function.unread.append(node.value)
 
     def _change(self, node: ast.expr) -> None:
         """Note that something in what an expression gives is changed."""
@@ -202,18 +240,21 @@ class _Reader:
         assert isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr)
         for each in node.targets if isinstance(node, ast.Assign) else [node.target]:
             self.target(each, is_read=False)
+            if node.value is not None:
+                _add_aliases(self._function.aliases, each, node.value)
         if isinstance(node, ast.AnnAssign):
             self.read(node.annotation)
         if node.value is not None:
             self.read(node.value)
 
     def changed(self, node: ast.AST) -> None:
-        """Read ``x += y``: an error tells whether it is there at all, if anybody asks."""
+        """Read ``x += y``: what it was has a part in nothing else, unless it is looked at."""
         assert isinstance(node, ast.AugAssign)
         if isinstance(node.target, ast.Name):
-            self._bind(node.target, STORED, is_read=self._catches)
+            self._note(node.target, STORED, _ITSELF)
+            self._function.unread.append(node.target)
         else:
-            self.target(node.target, is_read=self._catches)
+            self.target(node.target, is_read=False)
         self.read(node.value)
 
     def deleted(self, node: ast.AST) -> None:
@@ -228,6 +269,7 @@ class _Reader:
     def loop(self, node: ast.AST) -> None:
         assert isinstance(node, ast.For | ast.AsyncFor | ast.comprehension)
         self.target(node.target, is_read=True)
+        _add_aliases(self._function.aliases, node.target, node.iter)
         self._read_all(each for each in ast.iter_child_nodes(node) if each is not node.target)
 
     def statement(self, node: ast.AST) -> None:
@@ -252,10 +294,10 @@ class _Reader:
 
     def _method(self, func: ast.Attribute, *, is_statement: bool) -> None:
         if names_of(func):
-            is_added = is_statement and func.attr in _ADDING_METHODS and not self._catches
+            is_added = is_statement and func.attr in _ADDING_METHODS
             self._note(func, ADDED_TO if is_added else CALLED)
             if is_added:
-                self.unread.add(func)
+                self._function.unread.append(func)
         elif func.attr in CHANGING_METHODS:
             self._change(func.value)
         else:
@@ -324,22 +366,14 @@ def _sources_in(node: ast.AST) -> list[ast.expr]:
             return []
 
 
-def _aliases_in(nodes: Iterable[ast.AST]) -> dict[str, set[Names]]:
-    """Return, for local names, the names that they may stand for, or for something in them."""
-    aliases: dict[str, set[Names]] = {}
-    for node in nodes:
-        pairs: list[tuple[ast.expr, ast.expr]] = []
-        if isinstance(node, ast.Assign):
-            pairs = [(each, node.value) for each in node.targets]
-        elif isinstance(node, ast.NamedExpr | ast.AnnAssign) and node.value is not None:
-            pairs = [(node.target, node.value)]
-        elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
-            pairs = [(node.target, node.iter)]
-        elif isinstance(node, ast.withitem) and node.optional_vars is not None:
-            pairs = [(node.optional_vars, node.context_expr)]
-        for target, value in pairs:
-            _add_aliases(aliases, target, value)
-    return aliases
+def _done_to(origin: Names, deed: Deed) -> Iterator[Deed]:
+    """Yield what is done to an origin by something done to what stands for it, or is in it."""
+    _, done, detail = deed
+    is_call = done in {CALLED, ADDED_TO}
+    if done in {STORED, WRITTEN} or (is_call and deed.chain[-1] in CHANGING_METHODS):
+        yield Deed(origin, STORED, "[?]")
+    elif done in {CALLED, GIVEN}:
+        yield Deed((*origin, *deed.chain[1:]), done, detail)
 
 
 def _add_aliases(aliases: dict[str, set[Names]], target: ast.expr, value: ast.expr) -> None:
@@ -371,5 +405,7 @@ _HANDLERS: Final[dict[type[ast.AST], _Handler]] = {
     ast.AsyncFor: _Reader.loop,
     ast.comprehension: _Reader.loop,
     ast.Expr: _Reader.statement,
+    ast.ExceptHandler: _Reader.caught,
+    ast.withitem: _Reader.context,
     ast.Call: _Reader.call,
 }
