@@ -8,7 +8,7 @@ outside do is known of containers, and of a few functions of the standard librar
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from taskgraph.fingerprint.outline import PARAMETER, Chain, Outline
@@ -29,7 +29,6 @@ from taskgraph.fingerprint.touches import (
 
 _STORES: Final = frozenset({STORED, WRITTEN})
 _CALLS: Final = frozenset({CALLED, ADDED_TO})
-_DEEPEST: Final = 12  # calls from one function to the next
 
 
 class _Change(NamedTuple):
@@ -44,6 +43,9 @@ class Changes:
 
     def __init__(self) -> None:
         self._functions: dict[int, tuple[types.FunctionType, Outline | None, Scope]] = {}
+        # What was found, and of whom: they may call each other in a circle.
+        self._parameters: dict[tuple[int, str, int], tuple[Any, Sequence[_Change]]] = {}
+        self._methods: dict[tuple[int, str], Sequence[Touch]] = {}
 
     def of_code(
         self, scope: Scope, code: str, found: Found, done: str, detail: str
@@ -66,19 +68,19 @@ class Changes:
         elif found.variable is not None and done == BOUND:
             yield Touch(*found.variable, code, EVERYTHING)
         elif found.variable is not None and not isinstance(target, types.ModuleType):
-            for each in self._effects(scope, code, rest, done, detail, target, 0):
+            for each in self._effects(scope, code, rest, done, detail, target):
                 yield Touch(*found.variable, each.code, each.item)
 
     def of_call(self, variable: tuple[Any, str], value: Any) -> Iterator[Touch]:
         """Yield what changes in an object in a variable when it is called like a function."""
         method = _method_of(value, "__call__")
         if method is not None:
-            for each in self._of_parameter(method, 0, value, 0):
+            for each in self._of_parameter(method, 0, value):
                 yield Touch(*variable, each.code, each.item)
 
     def of_default(self, func: types.FunctionType, name: str, value: Any) -> Iterator[Touch]:
         """Yield what a function changes in the default of one of its parameters."""
-        for each in self._of_name(func, name, value, 0):
+        for each in self._of_name(func, name, value):
             yield Touch(func, name, each.code, each.item)
 
     def of_class(self, cls: type) -> Iterator[Touch]:
@@ -108,18 +110,26 @@ class Changes:
             return
         if len(rest) > 1:
             held = getattr(_home_of(cls, rest[0]), "__dict__", {}).get(rest[0], MISSING)
-            for each in self._effects(scope, code, rest[1:], done, detail, held, 0):
+            for each in self._effects(scope, code, rest[1:], done, detail, held):
                 yield Touch(_home_of(cls, rest[0]), rest[0], each.code, each.item)
             return
-        member = next((vars(b)[rest[0]] for b in cls.__mro__ if rest[0] in vars(b)), None)
-        if isinstance(member, classmethod) and isinstance(member.__func__, types.FunctionType):
-            func = member.__func__
-            outline, inner = self._read(func)
-            receiver = func.__code__.co_varnames[0] if func.__code__.co_argcount else ""
-            for chain, what, more in outline.touched if outline is not None else ():
-                if chain[:2] == (PARAMETER, receiver) and len(chain) > 2 and chain[2] != rest[0]:
-                    name = _code_of(func, outline)
-                    yield from self._of_class(inner, name, cls, chain[2:], what, more)
+        place = (id(cls), rest[0])
+        if place not in self._methods:
+            self._methods[place] = ()
+            self._methods[place] = list(self._of_class_method(cls, rest[0]))
+        yield from self._methods[place]
+
+    def _of_class_method(self, cls: type, name: str) -> Iterator[Touch]:
+        member = vars(_home_of(cls, name)).get(name)
+        func = member.__func__ if isinstance(member, classmethod) else None
+        if not isinstance(func, types.FunctionType) or not func.__code__.co_argcount:
+            return
+        outline, scope = self._read(func)
+        receiver = func.__code__.co_varnames[0]
+        for chain, done, detail in outline.touched if outline is not None else ():
+            if chain[:2] == (PARAMETER, receiver) and len(chain) > 2:
+                code = _code_of(func, outline)
+                yield from self._of_class(scope, code, cls, chain[2:], done, detail)
 
     def _effects(
         self,
@@ -129,13 +139,12 @@ class Changes:
         done: str,
         detail: str,
         value: Any,
-        depth: int,
     ) -> Iterator[_Change]:
         """Yield what a deed changes in an object, or in its attributes."""
         if done in _STORES:
             yield _Change(code, _item_of(value, rest, detail))
         elif done in _CALLS and rest:
-            yield from self._of_method(code, rest, value, depth)
+            yield from self._of_method(code, rest, value)
         elif done == GIVEN:
             argument, _, callee = detail.partition(" ")
             called = scope.find(tuple(callee.split(".")))
@@ -144,37 +153,42 @@ class Changes:
                 yield _Change(code, item)
             elif isinstance(called.target, types.FunctionType) and not called.rest:
                 place = int(argument) if argument.isdigit() else argument
-                for each in self._of_parameter(called.target, place, inner, depth + 1):
+                for each in self._of_parameter(called.target, place, inner):
                     yield each if item == EVERYTHING else each._replace(item=item)
 
-    def _of_method(self, code: str, rest: Chain, value: Any, depth: int) -> Iterator[_Change]:
+    def _of_method(self, code: str, rest: Chain, value: Any) -> Iterator[_Change]:
         inner, item = _at(value, rest[:-1])
         method = _method_of(inner, rest[-1])
         if method is not None:
-            for each in self._of_parameter(method, 0, inner, depth + 1):
+            for each in self._of_parameter(method, 0, inner):
                 yield each if item == EVERYTHING else each._replace(item=item)
         elif rest[-1] in CHANGING_METHODS:
             yield _Change(code, item)
 
     def _of_parameter(
-        self, func: types.FunctionType, place: int | str, value: Any, depth: int
-    ) -> Iterator[_Change]:
-        names = func.__code__.co_varnames[: func.__code__.co_argcount]
+        self, func: types.FunctionType, place: int | str, value: Any
+    ) -> Sequence[_Change]:
+        """Return what a function changes in an object that it is given."""
         if isinstance(place, str):
-            yield from self._of_name(func, place, value, depth)
-        elif place < len(names):
-            yield from self._of_name(func, names[place], value, depth)
+            return self._of_name(func, place, value)
+        names = func.__code__.co_varnames[: func.__code__.co_argcount]
+        return self._of_name(func, names[place], value) if place < len(names) else ()
 
-    def _of_name(
-        self, func: types.FunctionType, name: str, value: Any, depth: int
-    ) -> Iterator[_Change]:
-        if depth > _DEEPEST:
-            return
-        outline, scope = self._read(func)
-        for chain, done, detail in outline.touched if outline is not None else ():
-            if chain[:2] == (PARAMETER, name):
-                code = _code_of(func, outline)
-                yield from self._effects(scope, code, chain[2:], done, detail, value, depth)
+    def _of_name(self, func: types.FunctionType, name: str, value: Any) -> Sequence[_Change]:
+        place = (id(func), name, id(value))
+        if place not in self._parameters:
+            self._parameters[place] = (value, ())
+            outline, scope = self._read(func)
+            found = [
+                each
+                for chain, done, detail in (outline.touched if outline is not None else ())
+                if chain[:2] == (PARAMETER, name)
+                for each in self._effects(
+                    scope, _code_of(func, outline), chain[2:], done, detail, value
+                )
+            ]
+            self._parameters[place] = (value, list(dict.fromkeys(found)))
+        return self._parameters[place][1]
 
     def _read(self, func: types.FunctionType) -> tuple[Outline | None, Scope]:
         known = self._functions.get(id(func))
@@ -204,7 +218,7 @@ def _changes_first(called: Found, callee: str) -> bool:
 
 def _method_of(value: Any, name: str) -> types.FunctionType | None:
     """Return a method of the user's that an object has, as a plain function."""
-    if isinstance(value, type | types.ModuleType):
+    if issubclass(type(value), type | types.ModuleType):
         return None
     for base in type(value).__mro__:
         if name in vars(base):
@@ -247,5 +261,7 @@ def _home_of(cls: type, name: str) -> type:
 
 
 def _may_change(value: Any) -> bool:
-    is_code = isinstance(value, types.FunctionType | type | property | staticmethod | classmethod)
-    return (not is_code and isinstance(value, list | dict | set)) or hasattr(value, "__dict__")
+    """Tell whether something in a class may have something else in it later, and is no code."""
+    kind = type(value)  # objects may refuse to be looked at
+    is_code = issubclass(kind, types.FunctionType | type | property | staticmethod | classmethod)
+    return not is_code and (issubclass(kind, list | dict | set) or kind.__dictoffset__ != 0)

@@ -25,7 +25,7 @@ from taskgraph.fingerprint.outline import (
     Touched,
     Trap,
 )
-from taskgraph.fingerprint.touches import BOUND, GIVEN, Deed, deeds_in
+from taskgraph.fingerprint.touches import BOUND, GIVEN, Deed, deeds_in, names_of
 from taskgraph.hashing import MARSHAL_VERSION
 
 # Fields that say nothing about what the code does.
@@ -279,7 +279,7 @@ class Reader:
         around.reads_docs |= piece.reads_docs
         around.reads_annotations |= piece.reads_annotations
         called = node.func if isinstance(node, ast.Call) else node
-        return _digest(piece.tokens), _chain_of(called), tuple(sorted(inner.used))
+        return _digest(piece.tokens), names_of(called), tuple(sorted(inner.used))
 
     def _heads(self, node: _Definition, heads: Sequence[ast.AST]) -> set[Chain]:
         """Read what is evaluated outside of a definition: defaults, bases and keywords.
@@ -491,7 +491,7 @@ class Reader:
 
     def _attribute(self, node: ast.AST) -> None:
         assert isinstance(node, ast.Attribute)
-        chain = _chain_of(node)
+        chain = names_of(node)
         is_read = self._touch(node)
         piece = self._piece
         is_local = not chain or not self._is_outward(chain[0])
@@ -524,7 +524,7 @@ class Reader:
 
     def _call(self, node: ast.AST) -> None:
         assert isinstance(node, ast.Call)
-        chain = _chain_of(node.func)
+        chain = names_of(node.func)
         may_trap = bool(chain) and (chain[-1] in _IMPORTERS or chain[-1] in _ACCESSORS)
         if not may_trap or not self._trap_call(chain, node):
             self._plain(node)
@@ -544,7 +544,7 @@ class Reader:
             return False
         if first is None:
             return False
-        target = _chain_of(first)
+        target = names_of(first)
         if target and not self._is_outward(target[0]):
             return False
         second = node.args[1] if len(node.args) > 1 else None
@@ -664,17 +664,6 @@ class Reader:
         self._plain(node)
 
 
-def _chain_of(node: ast.AST) -> Chain:
-    """Return a name with the attributes taken of it; () for anything else."""
-    attributes: list[str] = []
-    while isinstance(node, ast.Attribute):
-        attributes.append(node.attr)
-        node = node.value
-    if not isinstance(node, ast.Name):
-        return ()
-    return (node.id, *reversed(attributes))
-
-
 def _says_something(part: ast.expr) -> bool:
     return not isinstance(part, ast.Constant) or part.value != ""
 
@@ -695,7 +684,7 @@ def _names_in_text(annotation: ast.AST) -> Iterator[Chain]:
         except (SyntaxError, ValueError):  # no annotation: the text of a Literal, say
             continue
         for name in ast.walk(inside):
-            chain = _chain_of(name)
+            chain = names_of(name)
             if chain:
                 yield chain
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from taskgraph.fingerprint.code import Code, fingerprint, frozen, running
-from taskgraph.fingerprint.state import Hold
+from taskgraph.fingerprint.state import Hold, Touch
 from tests.unit.taskgraph.fingerprint.test_code import load
 
 _numbers = itertools.count()
@@ -162,6 +163,12 @@ def test_a_variable_that_nobody_changes_counts_by_its_value(tmp_path: Path) -> N
     assert run(made) != first
 
 
+def touched_by(func: Any) -> Sequence[Touch]:
+    code = Code(func)
+    assert code.fingerprint_again
+    return code.touches
+
+
 POISONS = {
     "a number": ("N = 0", "global N; N += 1", "return N"),
     "an item": ("P = {}", "P['v'] = len(P)", "return P['v']"),
@@ -308,3 +315,27 @@ def test_what_one_function_changes_by_detours_counts_for_another(tmp_path: Path,
 
     assert before != during == after
     assert f_again
+
+
+def test_code_that_calls_itself_in_circles_is_followed_to_its_end(tmp_path: Path) -> None:
+    number = 40
+    helpers = "".join(
+        f"def h{each}(p):\n"
+        + "".join(f"    h{other}(p)\n" for other in range(number) if other != each)
+        + f"    p.append({each})\n"
+        for each in range(number)
+    )
+    made = module(
+        tmp_path,
+        f"P = []\n{helpers}"
+        "class C:\n    n = 0\n    @classmethod\n    def a(cls): cls.b(); cls.n += 1\n"
+        "    @classmethod\n    def b(cls): cls.a()\n"
+        "    def one(self): self.two()\n    def two(self): self.one(); self.m = 1\n"
+        "O = C()\ndef f():\n    h0(P)\n    C.a()\n    O.one()\n",
+    )
+
+    touches = {(each.name, each.code.partition(":")[0]) for each in touched_by(made.f)}
+
+    home = made.__name__
+    assert {("P", f"{home}.h0"), ("P", f"{home}.h1"), ("n", f"{home}.C.a")} <= touches
+    assert ("O", f"{home}.C.two") in touches
