@@ -27,10 +27,11 @@ _CONTAINERS: Final = (list, set, deque)
 _COPIED: Final = (dict, *_CONTAINERS)
 _CODE: Final = (type, FunctionType, ModuleType)
 _KNOWN_MODULES: Final = frozenset({"builtins", "collections"})
-# How many objects inside of a variable are compared one by one, and how many changes of different
-# code are remembered: who goes beyond runs again.
+# How many objects inside of a variable are compared one by one, how many changes of different code
+# are remembered, and of how many variables: who goes beyond runs again.
 _MOST_INSIDE: Final = 1_000
 _MOST_CHANGES: Final = 4
+_MOST_VARIABLES: Final = 10_000
 _WRITTEN_IN_PYTHON: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 
 #: A place that holds a value: an owner, and a name in it. An owner is the names of a module, a
@@ -165,10 +166,6 @@ class Hold:
 
     def __init__(self, touches: Iterable[Touch] = ()) -> None:
         self._places: set[_Place] = set()
-        self.add(touches)
-
-    def add(self, touches: Iterable[Touch]) -> None:
-        """Hold more variables, from now on."""
         with _lock:
             for owner, name, code, item in touches:
                 place = (id(owner), name)
@@ -230,6 +227,8 @@ def _settle(place: _Place, held: _Held) -> None:
         changes.append(_Change(held.owner, before, _snapshot(now), held.changing))
     if changes:
         _changes[place] = changes[-_MOST_CHANGES:]
+        if len(_changes) > _MOST_VARIABLES:
+            del _changes[next(iter(_changes))]
 
 
 def read_variable(owner: Any, name: str) -> Any:

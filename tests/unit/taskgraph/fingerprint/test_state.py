@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from taskgraph.fingerprint import state
 from taskgraph.fingerprint.code import Code, fingerprint, frozen, running
 from taskgraph.fingerprint.state import Hold, Touch
 from tests.unit.taskgraph.fingerprint.test_code import load
@@ -339,3 +340,22 @@ def test_code_that_calls_itself_in_circles_is_followed_to_its_end(tmp_path: Path
     home = made.__name__
     assert {("P", f"{home}.h0"), ("P", f"{home}.h1"), ("n", f"{home}.C.a")} <= touches
     assert ("O", f"{home}.C.two") in touches
+
+
+def test_closures_without_end_do_not_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "_MOST_VARIABLES", 5)
+    monkeypatch.setattr(state, "_changes", {})
+    made = module(
+        tmp_path,
+        "def make():\n    n = 0\n    def f():\n        nonlocal n\n        n += 1\n"
+        "        return n\n    return f\n",
+    )
+
+    for func in [made.make() for _ in range(10)]:
+        hold = Hold(touched_by(func))
+        func()
+        hold.release()
+
+    assert len(state._changes) == 5
