@@ -7,6 +7,7 @@ outside do is known of containers, and of a few functions of the standard librar
 
 from __future__ import annotations
 
+import collections
 import types
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
@@ -23,10 +24,19 @@ from taskgraph.fingerprint.touches import (
     CHANGING_FUNCTIONS,
     CHANGING_METHODS,
     GIVEN,
+    RESULT,
+    RETURNED,
     STORED,
     WRITTEN,
 )
 
+_CONTAINERS: Final = frozenset(
+    {
+        *(dict, list, collections.deque, collections.OrderedDict),
+        *(collections.defaultdict, collections.Counter),
+    }
+)
+_DEEPEST: Final = 8
 _STORES: Final = frozenset({STORED, WRITTEN})
 _CALLS: Final = frozenset({CALLED, ADDED_TO})
 
@@ -70,6 +80,43 @@ class Changes:
         elif found.variable is not None and not isinstance(target, types.ModuleType):
             for each in self._effects(scope, code, rest, done, detail, target):
                 yield Touch(*found.variable, each.code, each.item)
+
+    def of_result(
+        self, scope: Scope, code: str, chain: Chain, done: str, detail: str, depth: int = 0
+    ) -> Iterator[Touch]:
+        """Yield the variables that a deed to what a function returned changes.
+
+        Args:
+            scope: The names that the code sees.
+            code: What it is known by.
+            chain: The function, and after the mark for its result the attributes taken of that.
+            done: What is done.
+            detail: More of that.
+            depth: Through how many functions the result came.
+        """
+        at = chain.index(RESULT)
+        found, rest = scope.find(chain[:at]), chain[at + 1 :]
+        target = found.target
+        if depth > _DEEPEST or target is MISSING:
+            return
+        is_method = len(found.rest) == 1 and found.variable is not None
+        func = _method_of(target, found.rest[0]) if is_method else None
+        if isinstance(target, types.FunctionType) and not found.rest:
+            func = target
+        outline, inner = self._read(func) if func is not None else (None, scope)
+        for given, what, item in outline.touched if outline is not None else ():
+            if what != RETURNED:
+                continue
+            more = (STORED, item) if item and done in _STORES else (done, detail)
+            if given[0] == PARAMETER:
+                names = func.__code__.co_varnames if func is not None else ()
+                if is_method and given[1:2] == names[:1] and found.variable is not None:
+                    for each in self._effects(inner, code, (*given[2:], *rest), *more, target):
+                        yield Touch(*found.variable, each.code, each.item)
+            elif RESULT in given or RESULT in rest:
+                yield from self.of_result(inner, code, (*given, *rest), *more, depth + 1)
+            else:
+                yield from self.of_code(inner, code, inner.find((*given, *rest)), *more)
 
     def of_call(self, variable: tuple[Any, str], value: Any) -> Iterator[Touch]:
         """Yield what changes in an object in a variable when it is called like a function."""
@@ -244,7 +291,8 @@ def _at(value: Any, path: Chain) -> tuple[Any, str]:
 def _item_of(value: Any, rest: Chain, detail: str) -> str:
     if rest:
         return _attribute(value, rest[0])
-    return detail if detail and detail != "[?]" else EVERYTHING
+    is_known = type(value) in _CONTAINERS and detail != "[?]"
+    return detail if is_known and detail else EVERYTHING
 
 
 def _attribute(value: Any, name: str) -> str:

@@ -338,7 +338,10 @@ class _Describer:
         piece.say(str(kind), outline.syntax, *(syntax for syntax, _, _ in decorators))
         more = [each for each in outline.optional if scope.find(each).target is not MISSING]
         more += [chain for _, _, chains in decorators for chain in chains]
-        more += self._references.counted(scope, outline.touched)
+        counted, facts = self._references.counted(piece, scope, outline.touched)
+        more += counted
+        if facts:
+            piece.say("written to", *sorted(facts))
         callees = [*outline.inner_decorators, *(callee for _, callee, _ in decorators)]
         if all(traps.is_inert(scope.find(each)) for each in callees):
             piece.annotations = outline.annotations

@@ -101,7 +101,7 @@ class Guard:
         self._is_frozen = is_frozen
         self._states = states
         for sighting in {(id(each[0]), each[1]): each for each in names}.values():
-            is_code = isinstance(sighting[2], _CODE | types.ModuleType)
+            is_code = issubclass(type(sighting[2]), _CODE | types.ModuleType)
             is_still = is_frozen and (is_code or not isinstance(sighting[0], Mapping))
             if not self._add_variable(*sighting) and not is_still:
                 self._names.append(sighting)
@@ -140,10 +140,11 @@ class Guard:
 
     def _add(self, piece: Piece) -> None:
         value = piece.value
-        if isinstance(value, types.FunctionType) and not self._is_frozen:
+        kind = type(value)  # objects may refuse to be looked at
+        if issubclass(kind, types.FunctionType) and not self._is_frozen:
             self._functions.append((value, _held_by(value)))
             self._is_complete &= is_own_function(value) or _holds_no_more(value)
-        elif isinstance(value, type):
+        elif issubclass(kind, type):
             if is_own_class(value):
                 self._add_class(value)
         elif type(value) is CACHING_TYPE:
@@ -165,7 +166,7 @@ class Guard:
 
     def _add_variable(self, owner: Any, name: str, value: Any) -> bool:
         """Take note of what a variable holds, if it counts by its content, not by its identity."""
-        if isinstance(value, _CODE) or _is_fixed(value):
+        if issubclass(type(value), _CODE) or _is_fixed(value):
             return False
         if type(value) in ATOMIC_TYPES:
             # Another default is other code.
@@ -208,7 +209,8 @@ def is_value(piece: Piece) -> bool:
 
 def _is_fixed(value: Any) -> bool:
     """Tell whether an object will always be what it is, apart from other objects in it."""
-    return type(value) in _FIXED or isinstance(value, types.ModuleType | enum.Enum)
+    kind = type(value)
+    return kind in _FIXED or issubclass(kind, types.ModuleType | enum.Enum)
 
 
 def _holds_no_more(func: types.FunctionType) -> bool:
@@ -305,7 +307,7 @@ def content_of(value: Any, *, is_brief: bool = False) -> Any:
             return plain
         return (*value, *value.values()) if isinstance(value, dict) else tuple(value)
     held: dict[Any, Any] | None = None
-    if isinstance(value, _CONTAINERS):
+    if issubclass(kind, _CONTAINERS):
         inside = (*value, *value.values()) if isinstance(value, dict) else tuple(value)
         held = getattr(value, "__dict__", {})
     else:
@@ -324,7 +326,7 @@ def _is_large(value: Any) -> bool:
         left -= len(each)
         if left < 0:
             return True
-        inside = each.values() if isinstance(each, dict) else each
+        inside = list(each.values() if isinstance(each, dict) else each)
         waiting += [inner for inner in inside if type(inner) in CONTAINER_TYPES]
     return False
 

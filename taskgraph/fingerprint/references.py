@@ -6,6 +6,7 @@ the program is taken to stand still, and so it is looked up once for all the cod
 
 from __future__ import annotations
 
+import ast
 import collections
 import types
 from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +21,7 @@ from taskgraph.fingerprint.pieces import Binding, Piece
 from taskgraph.fingerprint.project import is_own_module
 from taskgraph.fingerprint.scope import BUILTIN, MISSING, UNBOUND, Found, Scope, Sighting
 from taskgraph.fingerprint.state import NO_VALUE, States
-from taskgraph.fingerprint.touches import ADDED_TO, BOUND, STORED, WRITTEN
+from taskgraph.fingerprint.touches import ADDED_TO, RESULT, RETURNED, STORED, WRITTEN
 from taskgraph.hashing import ATOMIC_TYPES
 
 #: Gives the number of the piece for an object, in a role.
@@ -38,6 +39,7 @@ _KNOWN: Final = ATOMIC_TYPES | {
 _WITH_KEYS: Final = frozenset(
     {dict, collections.OrderedDict, collections.defaultdict, collections.Counter}
 )
+_NEVER_SHORT: Final = frozenset({collections.defaultdict, collections.Counter})
 _STORES: Final = frozenset({STORED, WRITTEN})
 _WRITES: Final = frozenset({STORED, WRITTEN, ADDED_TO})
 
@@ -130,21 +132,34 @@ class References:
         piece.children += children
         piece.bindings += bindings
 
-    def counted(self, scope: Scope, touched: Iterable[Touched]) -> list[Chain]:
-        """Return the names that code only writes to and that count all the same.
+    def counted(
+        self, piece: Piece, scope: Scope, touched: Iterable[Touched]
+    ) -> tuple[list[Chain], list[str]]:
+        """Return what counts of names that code only writes to.
 
-        What is put into a plain container, or bound to a name, has no part in what the code gives.
-        Of other objects, their own code has.
+        What is put into a plain container, or bound to a name, has no part in what the code gives,
+        but for whether it can be done. Of other objects, their own code has.
+
+        Returns:
+            The names that count all the same, and of the others what they are, in words.
         """
         chains: list[Chain] = []
+        facts: list[str] = []
         for chain, done, detail in touched:
-            if chain[0] != PARAMETER and done in _WRITES:
+            if chain[0] != PARAMETER and done in _WRITES and RESULT not in chain:
                 found = scope.find(chain)
-                kinds = _WITH_KEYS if detail else _KNOWN
-                is_plain = type(found.target) in kinds and len(found.rest) == (done == ADDED_TO)
-                if not is_plain and done != BOUND:
+                is_there = len(found.rest) == (done == ADDED_TO)
+                value = found.target
+                if found.variable is not None and not isinstance(value, _NEVER_STATE):
+                    value = self._states.counted(*found.variable, value)
+                fact = _fact_of(value, done, detail) if is_there else ""
+                if fact:
+                    facts.append(f"{'.'.join(chain)} {fact}")
+                    if detail and found.variable is not None:
+                        piece.seen.append((*found.variable, found.target))
+                else:
                     chains.append(chain)
-        return chains
+        return chains, facts
 
     def add_touches(
         self, piece: Piece, scope: Scope, code: str, touched: Iterable[Touched]
@@ -160,7 +175,10 @@ class References:
         module = self._module(scope.globals)
         closure = scope.closure
         for chain, done, detail in touched:
-            if chain[0] == PARAMETER:
+            if chain[0] == PARAMETER or done == RETURNED:
+                continue
+            if RESULT in chain:
+                piece.touches += self.changes.of_result(scope, code, chain, done, detail)
                 continue
             known = module.known.get(chain) if chain[0] not in closure else None
             found = scope.find(chain) if known is None else known.found
@@ -246,3 +264,17 @@ class References:
             (child, func),
             (binding, Binding(PartKind.CONSTANT, f"{found.name}.{name}", func)),
         )
+
+
+def _fact_of(value: Any, done: str, detail: str) -> str:
+    """Return what has to be known of something that is written to; "" if that is all of it."""
+    kind = type(value)
+    if kind not in _KNOWN:
+        return ""
+    if not detail or kind in _NEVER_SHORT or (done == WRITTEN and kind in _WITH_KEYS):
+        return kind.__name__
+    if kind not in _WITH_KEYS or detail == "[?]":
+        return ""
+    held = value.get(ast.literal_eval(detail[1:-1]), MISSING)
+    is_plain = held is MISSING or type(held) in ATOMIC_TYPES
+    return f"{kind.__name__} {detail} {type(held).__name__}" if is_plain else ""

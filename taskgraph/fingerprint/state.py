@@ -25,6 +25,7 @@ NO_VALUE: Final = object()
 _NOW: Final = object()  # in place of what a variable holds at this moment
 _CONTAINERS: Final = (list, set, deque)
 _COPIED: Final = (dict, *_CONTAINERS)
+_SIGNED: Final = (float, complex)  # there is a zero below zero
 _CODE: Final = (type, FunctionType, ModuleType)
 _KNOWN_MODULES: Final = frozenset({"builtins", "collections"})
 # How many objects inside of a variable are compared one by one, how many changes of different code
@@ -111,19 +112,30 @@ class States:
 
 
 def _before(place: _Place, owner: Any, value: Any, codes: Codes) -> Any:
-    """Return what was in a variable before pieces of code changed it; else what is there now."""
+    """Return what was in a variable before pieces of code changed it; else what is there now.
+
+    What other code may have changed at the same time stays as it is.
+    """
     then = counted = value
     items: dict[str, Any] = {}  # with what they were taken from
+    foreign: set[str] = set()
     for change in _steps_back(place, owner):
-        shared = [each for code, each in change.changing.items() if code in codes]
-        if not shared or (change.after is not _NOW and not _is_same(change.after, then)):
+        shared = {each for code, of in change.changing.items() if code in codes for each in of}
+        others = {each for code, of in change.changing.items() if code not in codes for each in of}
+        is_broken = change.after is not _NOW and not _is_same(change.after, then)
+        if not shared or EVERYTHING in others or is_broken:
             break
+        foreign |= others
         then = change.before
-        if any(EVERYTHING in each for each in shared):
+        if EVERYTHING in shared:
             counted = then
             items.clear()
         else:
-            items.update((item, then) for each in shared for item in each)
+            items.update(dict.fromkeys(shared, then))
+    if counted is not value:
+        items.update(dict.fromkeys(foreign, value))
+    else:
+        items = {item: other for item, other in items.items() if item not in foreign}
     return _with_items(counted, items) if items else counted
 
 
@@ -274,6 +286,10 @@ def _is_same(one: Any, other: Any) -> bool:
             if type(mine) is not type(its):
                 return False
             if type(mine) in ATOMIC_TYPES:
+                if mine != its or (type(mine) in _SIGNED and repr(mine) != repr(its)):
+                    return False
+                continue
+            if type(mine) is set and len(mine) > _MOST_INSIDE:
                 if mine != its:
                     return False
                 continue
@@ -303,7 +319,7 @@ def _copied(value: Any) -> Any:
     """Return a copy that holds the same things; the value itself where that is not harmless."""
     if type(value) in ATOMIC_TYPES:
         return value
-    if isinstance(value, _COPIED):
+    if issubclass(type(value), _COPIED):
         return copy.copy(value) if type(value).__module__ in _KNOWN_MODULES else value
     if not is_plain_object(value):
         return value
@@ -311,7 +327,7 @@ def _copied(value: Any) -> Any:
         twin = object.__new__(type(value))
     except TypeError:  # made by a class in C
         return value
-    for name, each in all_attributes(value).items():
+    for name, each in dict(all_attributes(value)).items():  # another thread may be at it
         object.__setattr__(twin, name, each)
     return twin
 
@@ -343,7 +359,7 @@ def _places_in(value: Any) -> Iterator[tuple[Any, Any]]:
     """Yield where in a copy something lies that can be changed; its items are not to be many."""
     if isinstance(value, set):
         return
-    inside = value if isinstance(value, dict | list | deque) else all_attributes(value)
+    inside = value if isinstance(value, dict | list | deque) else dict(all_attributes(value))
     if len(inside) <= _MOST_INSIDE:
         items = inside.items() if isinstance(inside, dict) else enumerate(inside)
         yield from [(place, each) for place, each in items if type(each) not in ATOMIC_TYPES]
@@ -389,7 +405,7 @@ def _restore(twin: Any, name: str, held: dict[str, Any]) -> None:
 def is_plain_object(value: Any) -> bool:
     """Tell whether all that an object holds is in its ``__dict__`` and its slots."""
     cls = type(value)
-    if isinstance(value, _CODE) or hasattr(cls, "__del__"):
+    if issubclass(cls, _CODE) or any("__del__" in vars(base) for base in cls.__mro__):
         return False  # a copy of it would be taken down too
     has_slots = any("__slots__" in vars(base) for base in cls.__mro__)
     if has_slots and not all(base.__flags__ & _WRITTEN_IN_PYTHON for base in cls.__mro__[:-1]):

@@ -24,6 +24,10 @@ CALLED: Final = "called"
 ADDED_TO: Final = "added to"
 #: It is an argument of a call.
 GIVEN: Final = "given"
+#: It, or something of it, is what the function returns.
+RETURNED: Final = "returned"
+#: In a chain: what the function of that name returns.
+RESULT: Final = "()"
 
 #: Methods that change what they are called on, of all containers that Python brings.
 CHANGING_METHODS: Final = frozenset(
@@ -117,10 +121,13 @@ class _Function:
         self.unread: list[ast.AST] = []
         self.aliases: dict[str, set[Names]] = {}
         self.catches = False
+        self._origins: dict[str, set[Names]] = {}
 
     def origins(self, name: str) -> set[Names]:
         """Return the names that a local name may stand for, or for something in them."""
-        met: set[Names] = set()
+        if name in self._origins:
+            return self._origins[name]
+        met = self._origins[name] = set[Names]()
         waiting = [name]
         while waiting:
             for chain in self._aliases_of(waiting.pop()):
@@ -179,12 +186,16 @@ class _Reader:
     def context(self, node: ast.AST) -> None:
         assert isinstance(node, ast.withitem)
         self.read(node.context_expr)
+        chain = names_of(node.context_expr)
+        for method in ("__enter__", "__exit__") if chain else ():
+            deed = Deed((*chain, method), CALLED)
+            self._function.found.append((node.context_expr, deed))
         if node.optional_vars is not None:
             self.target(node.optional_vars, is_read=True)
             _add_aliases(self._function.aliases, node.optional_vars, node.context_expr)
 
-    def _note(self, node: ast.expr, done: str, detail: str = "") -> None:
-        self._function.found.append((node, Deed(names_of(node), done, detail)))
+    def _note(self, node: ast.expr, done: str, detail: str = "", chain: Names = ()) -> None:
+        self._function.found.append((node, Deed(chain or names_of(node), done, detail)))
 
     def end(self) -> None:
         """Take note of everything, now that it is known what stands for what."""
@@ -203,8 +214,14 @@ class _Reader:
 
     # What is done
 
-    def target(self, node: ast.AST, *, is_read: bool) -> None:
-        """Read what is assigned to."""
+    def target(self, node: ast.AST, *, is_read: bool, is_changed: bool = False) -> None:
+        """Read what is assigned to.
+
+        Args:
+            node: The target.
+            is_read: Whether what is there may be looked at.
+            is_changed: Whether it is only changed, which fails if it is not there.
+        """
         if isinstance(node, ast.Name):
             self._note(node, BOUND)
             if not is_read:
@@ -215,26 +232,27 @@ class _Reader:
             else:
                 self._change(node.value)
         elif isinstance(node, ast.Subscript):
-            self._item_target(node, is_read=is_read)
+            self._item_target(node, is_read=is_read, is_changed=is_changed)
         else:
             for each in ast.iter_child_nodes(node):
                 if isinstance(each, ast.expr):
                     self.target(each, is_read=True)
 
-    def _item_target(self, node: ast.Subscript, *, is_read: bool) -> None:
+    def _item_target(self, node: ast.Subscript, *, is_read: bool, is_changed: bool) -> None:
         self.read(node.slice)
         if not names_of(node.value):
             self._change(node.value)
             return
-        self._note(node.value, STORED if is_read else WRITTEN, _item(node.slice))
+        done = STORED if is_read or is_changed else WRITTEN
+        self._note(node.value, done, _item(node.slice))
         if not is_read:
             self._function.unread.append(node.value)
 
     def _change(self, node: ast.expr) -> None:
         """Note that something in what an expression gives is changed."""
         self.read(node)
-        for inner in _sources_of(node):
-            self._note(inner, STORED, _first_item(node) or "[?]")
+        for inner, chain in _sources_of(node):
+            self._note(inner, STORED, _first_item(node) or "[?]", chain)
 
     def assigned(self, node: ast.AST) -> None:
         assert isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr)
@@ -254,7 +272,7 @@ class _Reader:
             self._note(node.target, STORED, _ITSELF)
             self._function.unread.append(node.target)
         else:
-            self.target(node.target, is_read=False)
+            self.target(node.target, is_read=False, is_changed=True)
         self.read(node.value)
 
     def deleted(self, node: ast.AST) -> None:
@@ -302,6 +320,15 @@ class _Reader:
             self._change(func.value)
         else:
             self.read(func.value)
+            for inner, chain in _sources_of(func.value):
+                self._note(inner, CALLED, "", (*chain, func.attr))
+
+    def returned(self, node: ast.AST) -> None:
+        assert isinstance(node, ast.Return)
+        if node.value is not None:
+            self.read(node.value)
+            for inner, chain in _sources_of(node.value):
+                self._note(inner, RETURNED, _first_item(node.value), chain)
 
     def _arguments(self, node: ast.Call, callee: Names) -> None:
         is_looker = len(callee) == 1 and callee[0] in _LOOKERS
@@ -330,7 +357,8 @@ def names_of(node: ast.AST) -> Names:
 
 
 def _item(node: ast.expr) -> str:
-    return f"[{node.value!r}]" if isinstance(node, ast.Constant) else "[?]"
+    is_plain = isinstance(node, ast.Constant) and isinstance(node.value, str | bytes | int)
+    return f"[{node.value!r}]" if isinstance(node, ast.Constant) and is_plain else "[?]"
 
 
 def _first_item(node: ast.expr) -> str:
@@ -342,11 +370,17 @@ def _first_item(node: ast.expr) -> str:
     return item
 
 
-def _sources_of(node: ast.AST) -> list[ast.expr]:
+def _sources_of(node: ast.AST) -> list[tuple[ast.expr, Names]]:
     """Return the names that an expression gives something of, or the object itself."""
     if isinstance(node, ast.expr) and names_of(node):
-        return [node]
-    return [each for inner in _sources_in(node) for each in _sources_of(inner)]
+        return [(node, names_of(node))]
+    if isinstance(node, ast.Call) and not _sources_in(node) and names_of(node.func):
+        return [(node.func, (*names_of(node.func), RESULT))]
+    inner = _sources_in(node)
+    if isinstance(node, ast.Call) and inner and names_of(node.func)[1:]:
+        # What is read is the method, with the object that it is of.
+        return [(node.func, names_of(node.func)[:-1])]
+    return [each for expression in inner for each in _sources_of(expression)]
 
 
 def _sources_in(node: ast.AST) -> list[ast.expr]:
@@ -372,7 +406,7 @@ def _done_to(origin: Names, deed: Deed) -> Iterator[Deed]:
     is_call = done in {CALLED, ADDED_TO}
     if done in {STORED, WRITTEN} or (is_call and deed.chain[-1] in CHANGING_METHODS):
         yield Deed(origin, STORED, "[?]")
-    elif done in {CALLED, GIVEN}:
+    elif done in {CALLED, GIVEN, RETURNED}:
         yield Deed((*origin, *deed.chain[1:]), done, detail)
 
 
@@ -387,7 +421,7 @@ def _add_aliases(aliases: dict[str, set[Names]], target: ast.expr, value: ast.ex
         target = target.value
     if not isinstance(target, ast.Name):
         return
-    chains = {names_of(each) for each in _sources_of(value)}
+    chains = {chain for _, chain in _sources_of(value)}
     aliases.setdefault(target.id, set()).update(each for each in chains if each[0] != target.id)
 
 
@@ -408,4 +442,5 @@ _HANDLERS: Final[dict[type[ast.AST], _Handler]] = {
     ast.ExceptHandler: _Reader.caught,
     ast.withitem: _Reader.context,
     ast.Call: _Reader.call,
+    ast.Return: _Reader.returned,
 }

@@ -116,7 +116,7 @@ def reduces_by_default(cls: type) -> bool:
                 if base is not object and module != "dataclasses":
                     return False
                 break
-    return not hasattr(cls, "__getnewargs_ex__")
+    return not any("__getnewargs_ex__" in vars(base) for base in cls.__mro__)
 
 
 def leaves_state_to(cls: type, base: type) -> bool:

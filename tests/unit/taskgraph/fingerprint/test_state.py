@@ -251,6 +251,40 @@ ACCESSED = {
     "an accessor that hands it out": (
         "P = [1]\ndef get(): return P\ndef f(): get().append(2)\ndef g(): return sum(get())"
     ),
+    "a lazy thing that is changed through what returns it": (
+        "P = None\ndef conf():\n    global P\n    if P is None: P = {'scale': 1}\n"
+        "    return P\n"
+        "def f(): conf()['scale'] = 5\ndef g(): return conf()['scale']"
+    ),
+    "a default that is changed through what returns it": (
+        "P = {}\ndef conf(): return P.setdefault('scale', [1])\n"
+        "def f():\n    found = conf()\n    found.append(2)\ndef g(): return conf()"
+    ),
+    "what a method returns": (
+        "class C:\n    def __init__(self): self.p = {'scale': 1}; self.n = 0\n"
+        "    def conf(self):\n        self.n += 1\n        return self.p\n"
+        "P = C()\ndef f(): P.conf()['scale'] = 5\ndef g(): return P.conf()['scale']"
+    ),
+    "a copy that a shared helper changes": (
+        "P = {'scale': 1}\ndef h():\n    c = P.copy()\n    c['x'] = 7\n"
+        "def f():\n    h()\n    P['scale'] = 5\ndef g():\n    h()\n    return P['scale']"
+    ),
+    "another item deep inside": (
+        "P = {'a': {'n': 0, 'scale': 1}}\ndef h(): P['a']['n'] += 1\n"
+        "def f():\n    h()\n    P['a']['scale'] = 5\n"
+        "def g():\n    h()\n    return P['a']['scale']"
+    ),
+    "an item that a shared helper may change too": (
+        "P = {'scale': 1}\ndef h(k): P[k] = 0\n"
+        "def f():\n    h('n')\n    P['scale'] = 5\n"
+        "def g():\n    h('n')\n    return P['scale']"
+    ),
+    "a zero below zero": "P = 0.0\ndef f():\n    global P\n    P = -0.0\ndef g(): return P",
+    "whether it can be written to": (
+        "P = {}\ndef count(): P['f'] += 1\n"
+        "def f(): P['f'] = 0\n"
+        "def g():\n    try: count()\n    except KeyError: return 'none'"
+    ),
     "a loop over what an accessor hands out": (
         "P = [[1]]\ndef get(): return P\n"
         "def f():\n    for each in get(): each.append(2)\ndef g(): return get()[0]"
