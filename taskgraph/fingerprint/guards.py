@@ -233,13 +233,14 @@ def _is_plain(value: Any) -> bool:
 
 def _variables_of(code: Any) -> Iterable[tuple[Any, str, Any]]:
     """Yield the variables that lie in a function or class; none for anything else."""
-    if isinstance(code, types.FunctionType):
+    kind = type(code)  # objects may refuse to be looked at
+    if issubclass(kind, types.FunctionType):
         yield from ((cell, "", read_variable(cell, "")) for cell in code.__closure__ or ())
         yield from ((code, name, each) for name, each in defaults_of(code))
         yield from ((vars(code), name, each) for name, each in vars(code).items())
-    elif type(code) is CACHING_TYPE:
+    elif kind is CACHING_TYPE:
         yield from ((vars(code), name, each) for name, each in put_on(code))
-    elif isinstance(code, type) and is_own_class(code):
+    elif issubclass(kind, type) and is_own_class(code):
         for member in getattr(code, "_member_map_", {}).values():
             yield from ((vars(member), name, each) for name, each in member_items(member))
         yield from ((code, name, each) for name, each in list(vars(code).items()))
@@ -312,7 +313,7 @@ def content_of(value: Any, *, is_brief: bool = False) -> Any:
         held = getattr(value, "__dict__", {})
     else:
         inside = ()
-        is_seen = isinstance(kind_of(value), InstanceKind) and is_plain_object(value)
+        is_seen = is_plain_object(value) and isinstance(kind_of(value), InstanceKind)
         held = all_attributes(value) if is_seen else None
     return None if held is None else (kind, *inside, *held, *held.values())
 

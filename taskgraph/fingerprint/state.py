@@ -12,6 +12,7 @@ import ast
 import copy
 from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from types import CellType, FunctionType, ModuleType
 from typing import Any, Final, NamedTuple
 from weakref import WeakSet
@@ -25,6 +26,7 @@ NO_VALUE: Final = object()
 _NOW: Final = object()  # in place of what a variable holds at this moment
 _CONTAINERS: Final = (list, set, deque)
 _COPIED: Final = (dict, *_CONTAINERS)
+_LOUD: Final = frozenset({"__del__", "__getattribute__", "__class__"})
 _SIGNED: Final = (float, complex)  # there is a zero below zero
 _CODE: Final = (type, FunctionType, ModuleType)
 _KNOWN_MODULES: Final = frozenset({"builtins", "collections"})
@@ -405,9 +407,18 @@ def _restore(twin: Any, name: str, held: dict[str, Any]) -> None:
 def is_plain_object(value: Any) -> bool:
     """Tell whether all that an object holds is in its ``__dict__`` and its slots."""
     cls = type(value)
-    if issubclass(cls, _CODE) or any("__del__" in vars(base) for base in cls.__mro__):
-        return False  # a copy of it would be taken down too
+    if issubclass(cls, _CODE) or not _is_quiet(cls):  # type: ignore[arg-type]  # it has a hash
+        return False
     has_slots = any("__slots__" in vars(base) for base in cls.__mro__)
     if has_slots and not all(base.__flags__ & _WRITTEN_IN_PYTHON for base in cls.__mro__[:-1]):
         return False
-    return (has_slots or hasattr(value, "__dict__")) and reduces_by_default(cls)
+    return (has_slots or cls.__dictoffset__ != 0) and reduces_by_default(cls)
+
+
+@lru_cache(maxsize=1024)
+def _is_quiet(cls: type) -> bool:
+    """Tell whether nothing happens when objects of a class are looked at, copied or taken down."""
+    own = {name for base in cls.__mro__[:-1] for name in vars(base)}
+    bases = type.mro(type(cls))
+    kinds = {name for base in bases if base not in {type, object} for name in vars(base)}
+    return own.isdisjoint(_LOUD) and kinds.isdisjoint({*_LOUD, "__getattr__"})

@@ -301,3 +301,59 @@ def test_explain_tells_of_a_result_that_was_not_kept(tmp_path: Path) -> None:
 
     why = "its earlier result was not kept: a variable changed while it ran"
     assert said == f"steps.eager_slow would run again because {why}"
+
+
+ODD = {
+    "a stand-in that refuses": "class Q:\n    def __getattribute__(self, n): raise RuntimeError(n)",
+    "a class that refuses": (
+        "class M(type):\n    def __getattr__(cls, n): raise RuntimeError(n)\n"
+        "class Q(metaclass=M): pass"
+    ),
+    "an object that hides its class": (
+        "class Q:\n    @property\n    def __class__(self): raise RuntimeError('hidden')"
+    ),
+}
+
+
+@pytest.mark.parametrize("text", ODD.values(), ids=ODD.keys())
+def test_odd_objects_in_what_code_changes_are_left_alone(tmp_path: Path, text: str) -> None:
+    (tmp_path / "odd.py").write_text(
+        f"from taskgraph import cached, task\n{text}\n"
+        "D = {'q': Q(), 'n': 0, ...: 1}\n"
+        "def h(x):\n    D['n'] = D['n'] + x\n    D[...] = x\n    D[-1.5] = x\n"
+        "    return D['q'] is not None\n"
+        "@cached\ndef eager(x): return h(x)\n"
+        "@task\ndef lazy(x): return h(x)\n"
+    )
+
+    said = say(
+        tmp_path, "threads", "from odd import eager, lazy\nreturn eager(1), run(lazy(1)), eager(2)"
+    )
+
+    assert said == [True] * 3
+
+
+def test_what_threads_change_while_it_is_looked_at_is_no_error(tmp_path: Path) -> None:
+    program = """
+        import sys, threading
+        sys.setswitchinterval(1e-5)
+        inner = P["deep"]
+        over = threading.Event()
+
+        def change():
+            number = 0
+            while not over.is_set():
+                inner[number % 900] = number
+                inner.pop((number * 7) % 900, None)
+                number += 1
+
+        thread = threading.Thread(target=change)
+        thread.start()
+        try:
+            made = [run(scaled(each)) for each in range(60)]
+        finally:
+            over.set()
+            thread.join()
+        return made == list(range(60))
+    """
+    assert say(tmp_path, "threads", program)
