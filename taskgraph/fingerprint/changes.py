@@ -12,11 +12,12 @@ import types
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
+from taskgraph.fingerprint.copies import EVERYTHING, attribute_item
 from taskgraph.fingerprint.outline import PARAMETER, Chain, Outline
 from taskgraph.fingerprint.own import is_own_function
 from taskgraph.fingerprint.scope import MISSING, Found, Scope, function_label
 from taskgraph.fingerprint.sources import outline_of, own_functions
-from taskgraph.fingerprint.state import EVERYTHING, Touch, attribute_item
+from taskgraph.fingerprint.state import Touch
 from taskgraph.fingerprint.touches import (
     ADDED_TO,
     BOUND,

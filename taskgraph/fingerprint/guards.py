@@ -26,6 +26,7 @@ from operator import is_
 from typing import Any, Final
 
 from taskgraph.fingerprint.classes import member_items, registered_with
+from taskgraph.fingerprint.copies import is_plain_object
 from taskgraph.fingerprint.own import CACHING_TYPE, is_opaque, is_own_function, put_on
 from taskgraph.fingerprint.pieces import Piece
 from taskgraph.fingerprint.project import is_own_class
@@ -36,7 +37,6 @@ from taskgraph.fingerprint.state import (
     States,
     defaults_of,
     is_left_alone,
-    is_plain_object,
     read_variable,
 )
 from taskgraph.hashing import ATOMIC_TYPES, CONTAINER_TYPES, hash_builtin
