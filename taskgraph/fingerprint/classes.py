@@ -103,7 +103,17 @@ def behaviour_items(cls: type, *, with_fields: bool = False) -> list[tuple[str, 
             continue
         elif not isinstance(value, _SLOTS) and type(value).__name__ != "_tuplegetter":
             found.append((name, value))
-    return found
+    return found + _metadata_of(cls)
+
+
+def _metadata_of(cls: type) -> list[tuple[str, Any]]:
+    """Return what a dataclass says of its fields for others, units say, by field."""
+    fields: dict[str, dataclasses.Field[Any]] = vars(cls).get("__dataclass_fields__", {})
+    return [
+        (f"{name}.metadata", dict(each.metadata))
+        for name, each in sorted(fields.items())
+        if each.metadata
+    ]
 
 
 def member_items(member: enum.Enum) -> list[tuple[str, Any]]:
