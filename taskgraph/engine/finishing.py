@@ -25,7 +25,7 @@ from taskgraph.events import (
     ResultUnstored,
 )
 from taskgraph.expression import Expression, SchedulerExpression, TaskExpression
-from taskgraph.fingerprint.parts import changed_names
+from taskgraph.fingerprint.parts import describe_change
 from taskgraph.hashing import EvalHash, TaskHash, hash_call
 from taskgraph.ports import Raised, Returned
 from taskgraph.records import PackedValue, State
@@ -103,8 +103,7 @@ class Finisher:
         task = job.task
         if self._hash_of(task) == job.task_hash:
             return ""
-        names = changed_names(task.parts_of(job.task_hash), task.parts)
-        return f"{names} was changed while it ran, and not by its own code"
+        return describe_change(task.parts_of(job.task_hash), task.parts)
 
     def _set_unstored(self, job: Job, reason: str | None) -> None:
         if reason is not None:

@@ -20,7 +20,7 @@ from taskgraph.tasks.task import Task
 class JobMaker:
     """Makes the jobs of one execution: a task's code is read once, whatever happens meanwhile.
 
-    What variables hold is looked at for each job.
+    What variables hold is looked at again when a job is looked up.
 
     Args:
         options: Those of the run, which go before all others.
@@ -44,7 +44,9 @@ class JobMaker:
             task = self._find(expr.task_name)
             if expr._options:
                 task = task.options(**expr._options)
-        return self.make(task, self.hash_of(task), expr, owner)
+        # Whether that is still its hash is asked once its inputs are there.
+        known = self._hashes.get(id(task))
+        return self.make(task, self.hash_of(task) if known is None else known[1], expr, owner)
 
     def make(
         self, task: Task[..., Any], task_hash: TaskHash, expr: TaskExpression, owner: Job | None

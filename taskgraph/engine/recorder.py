@@ -324,8 +324,7 @@ class Recorder:
             execution: The row of the execution, which may have been among it.
         """
         self._taken = None
-        self._tasks.clear()
-        self._values.clear()
+        self._forget()
         self.add_execution(execution)
 
     def mark(self) -> Mark:
@@ -338,7 +337,10 @@ class Recorder:
             del getattr(self._batch, name)[length:]
         self._jobs.pop(job.id, None)
         self._open.pop(job.id, None)
-        # What is added another time does no harm; what is missing does.
+        self._forget()
+
+    def _forget(self) -> None:
+        """Add all again that was added: another time does no harm, and what is missing does."""
         self._tasks.clear()
         self._values.clear()
 

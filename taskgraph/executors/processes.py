@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from taskgraph.errors import ExecutorError, RemoteTaskError, WorkerLostError
 from taskgraph.fingerprint.code import frozen
-from taskgraph.fingerprint.parts import Fingerprint, Part, changed_names
+from taskgraph.fingerprint.parts import Fingerprint, Part, changed_names, describe_change
 from taskgraph.fingerprint.project import Project, current_project, use_project
 from taskgraph.ports import Call, Inbox, Outcome, Raised, Returned
 from taskgraph.records import JobId, PackedValue
@@ -354,10 +354,7 @@ def _not_as_hashed(task: AnyTask, before: Fingerprint, asked: str) -> str | _Val
     if before.code_hash != asked:
         return tuple(each[:3] for each in before.parts)
     after = task.fingerprint
-    if after.code_hash == asked:
-        return ""
-    names = changed_names(before.parts, after.parts)
-    return f"{names} was changed while it ran, and not by its own code"
+    return "" if after.code_hash == asked else describe_change(before.parts, after.parts)
 
 
 def _describe_changed(call: Call, changed: str | _Values) -> str:

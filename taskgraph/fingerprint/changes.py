@@ -12,7 +12,7 @@ import types
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from taskgraph.fingerprint.copies import EVERYTHING, attribute_item
+from taskgraph.fingerprint.copies import EVERYTHING, WITH_KEYS, attribute_item
 from taskgraph.fingerprint.outline import PARAMETER, Chain, Outline
 from taskgraph.fingerprint.own import is_own_function
 from taskgraph.fingerprint.scope import MISSING, Found, Scope, function_label
@@ -28,17 +28,11 @@ from taskgraph.fingerprint.touches import (
     RESULT,
     RETURNED,
     STORED,
-    WRITTEN,
+    STORES,
 )
 
-_CONTAINERS: Final = frozenset(
-    {
-        *(dict, list, collections.deque, collections.OrderedDict),
-        *(collections.defaultdict, collections.Counter),
-    }
-)
+_WITH_ITEMS: Final = WITH_KEYS | {list, collections.deque}
 _DEEPEST: Final = 8
-_STORES: Final = frozenset({STORED, WRITTEN})
 _CALLS: Final = frozenset({CALLED, ADDED_TO})
 
 
@@ -74,7 +68,7 @@ class Changes:
         if isinstance(target, type) and rest:
             yield from self._of_class(scope, code, target, rest, done, detail)
         elif isinstance(target, types.FunctionType):
-            if rest and done in _STORES:
+            if rest and done in STORES:
                 yield Touch(vars(target), rest[0], code, EVERYTHING)
         elif found.variable is not None and done == BOUND:
             yield Touch(*found.variable, code, EVERYTHING)
@@ -108,7 +102,7 @@ class Changes:
         for given, what, item in outline.touched if outline is not None else ():
             if what != RETURNED:
                 continue
-            more = (STORED, item) if item and done in _STORES else (done, detail)
+            more = (STORED, item) if item and done in STORES else (done, detail)
             if given[0] == PARAMETER:
                 names = func.__code__.co_varnames if func is not None else ()
                 if is_method and given[1:2] == names[:1] and found.variable is not None:
@@ -144,14 +138,14 @@ class Changes:
             for chain, done, detail in outline.touched if outline is not None else ():
                 is_of_it = chain[:2] == (PARAMETER, receiver) and chain[2:3] and chain[2] in names
                 is_method = done in _CALLS and chain[-1] in CHANGING_METHODS and len(chain) == 4
-                if is_of_it and (is_method or (done in _STORES and detail)):
+                if is_of_it and (is_method or (done in STORES and detail)):
                     yield Touch(cls, chain[2], _code_of(func, outline), EVERYTHING)
 
     def _of_class(
         self, scope: Scope, code: str, cls: type, rest: Chain, done: str, detail: str
     ) -> Iterator[Touch]:
         """Yield what is changed of the attributes of a class by its name."""
-        if done in _STORES:
+        if done in STORES:
             yield Touch(_home_of(cls, rest[0]), rest[0], code, EVERYTHING)
             return
         if done not in _CALLS:
@@ -189,7 +183,7 @@ class Changes:
         value: Any,
     ) -> Iterator[_Change]:
         """Yield what a deed changes in an object, or in its attributes."""
-        if done in _STORES:
+        if done in STORES:
             yield _Change(code, _item_of(value, rest, detail))
         elif done in _CALLS and rest:
             yield from self._of_method(code, rest, value)
@@ -292,7 +286,7 @@ def _at(value: Any, path: Chain) -> tuple[Any, str]:
 def _item_of(value: Any, rest: Chain, detail: str) -> str:
     if rest:
         return _attribute(value, rest[0])
-    is_known = type(value) in _CONTAINERS and detail != "[?]"
+    is_known = type(value) in _WITH_ITEMS and detail != "[?]"
     return detail if is_known and detail else EVERYTHING
 
 

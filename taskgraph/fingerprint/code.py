@@ -119,7 +119,7 @@ def frozen() -> Iterator[None]:
 
 
 def freeze() -> None:
-    """Begin such a block; in a worker process it never ends."""
+    """Begin such a block."""
     global _execution, _holders  # noqa: PLW0603 - one program, one state of it
     with _lock:
         _holders += 1

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections import deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterator
 from functools import lru_cache
 from types import FunctionType, ModuleType
@@ -19,6 +19,8 @@ from taskgraph.values.objects import all_attributes, reduces_by_default
 #: In place of an item: who knows what of an object.
 EVERYTHING: Final = ""
 
+#: Containers whose items have keys, of those that Python brings.
+WITH_KEYS: Final = frozenset({dict, OrderedDict, defaultdict, Counter})
 _CONTAINERS: Final = (list, set, deque)
 _COPIED: Final = (dict, *_CONTAINERS)
 _LOUD: Final = frozenset({"__del__", "__getattribute__", "__class__"})

@@ -26,7 +26,7 @@ from operator import is_
 from typing import Any, Final
 
 from taskgraph.fingerprint.classes import member_items, registered_with
-from taskgraph.fingerprint.copies import is_plain_object
+from taskgraph.fingerprint.copies import WITH_KEYS, is_plain_object
 from taskgraph.fingerprint.own import CACHING_TYPE, is_opaque, is_own_function, put_on
 from taskgraph.fingerprint.pieces import Piece
 from taskgraph.fingerprint.project import is_own_class
@@ -58,10 +58,8 @@ _FIXED: Final = frozenset(
 )
 _CODE: Final = types.FunctionType | type
 _CONTAINERS: Final = dict | list | set | collections.deque
-# Containers of the standard library that hold what goes through them.
-_LISTED: Final = frozenset(
-    {collections.deque, collections.Counter, collections.defaultdict, collections.OrderedDict}
-)
+# Containers that hold what goes through them.
+_LISTED: Final = CONTAINER_TYPES | WITH_KEYS | {collections.deque}
 # How many things in a container are looked at before and after each call of a run.
 _SMALL: Final = 1_000
 _Held = tuple[
@@ -300,7 +298,7 @@ def content_of(value: Any, *, is_brief: bool = False) -> Any:
     kind = type(value)
     if kind in ATOMIC_TYPES:
         return (value,)
-    if kind in CONTAINER_TYPES or kind in _LISTED:
+    if kind in _LISTED:
         if is_brief and _is_large(value):
             return f"{len(value)} things"
         plain = hash_builtin(value) if kind in CONTAINER_TYPES else None

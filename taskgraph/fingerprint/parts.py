@@ -104,3 +104,8 @@ def changed_names(before: Parts, after: Parts) -> str:
     one, other = ({each.part_hash: each.name for each in parts} for parts in (before, after))
     names = {one.get(each) or other[each] for each in one.keys() ^ other.keys()}
     return ", ".join(sorted(names)) or "a variable"
+
+
+def describe_change(before: Parts, after: Parts) -> str:
+    """Return what was changed while a body ran, in words, from what counted before and after."""
+    return f"{changed_names(before, after)} was changed while it ran, and not by its own code"

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from taskgraph.fingerprint import traps
 from taskgraph.fingerprint.changes import Changes
+from taskgraph.fingerprint.copies import WITH_KEYS
 from taskgraph.fingerprint.named import namer_of
 from taskgraph.fingerprint.outline import PARAMETER, Chain, Touched
 from taskgraph.fingerprint.parts import PartKind
@@ -21,8 +22,8 @@ from taskgraph.fingerprint.pieces import Binding, Piece
 from taskgraph.fingerprint.project import is_own_module
 from taskgraph.fingerprint.scope import BUILTIN, MISSING, UNBOUND, Found, Scope, Sighting
 from taskgraph.fingerprint.state import NO_VALUE, States
-from taskgraph.fingerprint.touches import ADDED_TO, RESULT, RETURNED, STORED, WRITTEN
-from taskgraph.hashing import ATOMIC_TYPES
+from taskgraph.fingerprint.touches import ADDED_TO, RESULT, RETURNED, STORES, WRITTEN
+from taskgraph.hashing import ATOMIC_TYPES, CONTAINER_TYPES
 
 #: Gives the number of the piece for an object, in a role.
 Enter = Callable[..., int]
@@ -30,18 +31,12 @@ Enter = Callable[..., int]
 # The function itself, as an attribute of what counts by its name.
 _FUNCTION_OF: Final = frozenset({"func", "__wrapped__"})
 _NEVER_STATE: Final = (types.FunctionType, type)
-# What of these changes them is known; of other objects any method may.
-_KNOWN: Final = ATOMIC_TYPES | {
-    *(list, dict, set, tuple, frozenset, bytearray, collections.deque),
-    *(collections.OrderedDict, collections.defaultdict, collections.Counter),
-}
-
-_WITH_KEYS: Final = frozenset(
-    {dict, collections.OrderedDict, collections.defaultdict, collections.Counter}
+# What can be written to these, and what that does, is known.
+_KNOWN: Final = (
+    ATOMIC_TYPES | CONTAINER_TYPES | WITH_KEYS | frozenset({bytearray, collections.deque})
 )
 _NEVER_SHORT: Final = frozenset({collections.defaultdict, collections.Counter})
-_STORES: Final = frozenset({STORED, WRITTEN})
-_WRITES: Final = frozenset({STORED, WRITTEN, ADDED_TO})
+_WRITES: Final = STORES | {ADDED_TO}
 
 
 class _Reference(NamedTuple):
@@ -182,7 +177,7 @@ class References:
                 continue
             known = module.known.get(chain) if chain[0] not in closure else None
             found = scope.find(chain) if known is None else known.found
-            if not isinstance(found.target, types.FunctionType) or done in _STORES:
+            if not isinstance(found.target, types.FunctionType) or done in STORES:
                 piece.touches += self.changes.of_code(scope, code, found, done, detail)
 
     def add_held(
@@ -271,9 +266,9 @@ def _fact_of(value: Any, done: str, detail: str) -> str:
     kind = type(value)
     if kind not in _KNOWN:
         return ""
-    if not detail or kind in _NEVER_SHORT or (done == WRITTEN and kind in _WITH_KEYS):
+    if not detail or kind in _NEVER_SHORT or (done == WRITTEN and kind in WITH_KEYS):
         return kind.__name__
-    if kind not in _WITH_KEYS or detail == "[?]":
+    if kind not in WITH_KEYS or detail == "[?]":
         return ""
     held = value.get(ast.literal_eval(detail[1:-1]), MISSING)
     is_plain = held is MISSING or type(held) in ATOMIC_TYPES

@@ -18,6 +18,7 @@ BOUND: Final = "bound"
 STORED: Final = "stored"
 #: The same, and what is in it was not looked at.
 WRITTEN: Final = "written"
+STORES: Final = frozenset({STORED, WRITTEN})
 #: A method of it is called: the last name of the chain.
 CALLED: Final = "called"
 #: The same, and the method only puts something in it.
@@ -404,7 +405,7 @@ def _done_to(origin: Names, deed: Deed) -> Iterator[Deed]:
     """Yield what is done to an origin by something done to what stands for it, or is in it."""
     _, done, detail = deed
     is_call = done in {CALLED, ADDED_TO}
-    if done in {STORED, WRITTEN} or (is_call and deed.chain[-1] in CHANGING_METHODS):
+    if done in STORES or (is_call and deed.chain[-1] in CHANGING_METHODS):
         yield Deed(origin, STORED, "[?]")
     elif done in {CALLED, GIVEN, RETURNED}:
         yield Deed((*origin, *deed.chain[1:]), done, detail)

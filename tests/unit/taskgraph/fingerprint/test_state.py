@@ -170,6 +170,21 @@ def touched_by(func: Any) -> Sequence[Touch]:
     return code.touches
 
 
+def hashes_of_g(made: ModuleType) -> list[str]:
+    """Return the hash of ``g`` before ``f`` has run, after it in the same run, and in the next."""
+    hashes: list[str] = []
+    with frozen():
+        hashes.append(fingerprint(made.g, "task").code_hash)
+        assert fingerprint(made.f, "task").code_hash
+        with running(made.f):
+            made.f()
+        hashes.append(fingerprint(made.g, "task").code_hash)
+        assert fingerprint(made.f, "task").code_hash
+    with frozen():
+        hashes.append(fingerprint(made.g, "task").code_hash)
+    return hashes
+
+
 POISONS = {
     "a number": ("N = 0", "global N; N += 1", "return N"),
     "an item": ("P = {}", "P['v'] = len(P)", "return P['v']"),
@@ -187,14 +202,8 @@ POISONS = {
 def test_what_one_function_changes_counts_for_another_that_looks(tmp_path: Path, case: str) -> None:
     first, change, look = POISONS[case]
     made = module(tmp_path, f"{first}\ndef f():\n    {change}\ndef g():\n    {look}")
-    with frozen():
-        before = fingerprint(made.g, "task").code_hash
-        fingerprint(made.f, "task")
-        with running(made.f):
-            made.f()
-        during = fingerprint(made.g, "task").code_hash
-    with frozen():
-        after = fingerprint(made.g, "task").code_hash
+
+    before, during, after = hashes_of_g(made)
 
     assert before != during == after
 
@@ -338,18 +347,10 @@ ACCESSED = {
 @pytest.mark.parametrize("text", ACCESSED.values(), ids=ACCESSED.keys())
 def test_what_one_function_changes_by_detours_counts_for_another(tmp_path: Path, text: str) -> None:
     made = module(tmp_path, text)
-    with frozen():
-        before = fingerprint(made.g, "task").code_hash
-        fingerprint(made.f, "task")
-        with running(made.f):
-            made.f()
-        during = fingerprint(made.g, "task").code_hash
-        f_again = fingerprint(made.f, "task").code_hash
-    with frozen():
-        after = fingerprint(made.g, "task").code_hash
+
+    before, during, after = hashes_of_g(made)
 
     assert before != during == after
-    assert f_again
 
 
 def test_code_that_calls_itself_in_circles_is_followed_to_its_end(tmp_path: Path) -> None:
