@@ -23,7 +23,8 @@ class PlannedCall:
         reason: Why it would run: the name of an ``engine.cache.Reason``, or ``WAITS``.
         why: The same in words.
         is_certain: Whether its arguments are known, so that it runs for sure if the run comes to
-            it; else it runs only if what it is given changes.
+            it; else it runs only if what it is given changes, or if a call that waits for its
+            arguments turns out to be recorded already, and this one is below it.
         is_rerun: Whether it was made before, by whatever code, or depends on one that was.
         is_open: Whether it may make further calls, which cannot be known before it ran.
         is_body: Whether a task's body would run; a scheduler task that waits has none.

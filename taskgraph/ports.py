@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from taskgraph.events import Event
 from taskgraph.hashing import EvalHash, TaskHash, ValueHash
 from taskgraph.records import (
+    BelowVersion,
     CacheAnswer,
     CacheQuery,
     JobId,
@@ -61,6 +62,17 @@ class Backend(Protocol):
 
     def find_past(self, eval_hashes: Sequence[EvalHash]) -> dict[EvalHash, PastCall]:
         """Return the newest whole call of each cache key that has one."""
+        ...
+
+    def find_below(self, task_hash: TaskHash, count: int) -> list[tuple[BelowVersion, ...]]:
+        """Return what calls of a version made at any depth, of those that made any, newest first.
+
+        Of the calls with one cache key only the newest counts.
+
+        Args:
+            task_hash: The version.
+            count: At most so many calls.
+        """
         ...
 
     def sample_calls(self, task_hash: TaskHash, count: int) -> list[RecordedCall]:

@@ -287,6 +287,15 @@ class PastBelow(NamedTuple):
     seconds: float
 
 
+class BelowVersion(NamedTuple):
+    """The calls of one version of a task below another call, and how long they took in all."""
+
+    task: str
+    task_hash: TaskHash
+    calls: int
+    seconds: float
+
+
 class PastCall(NamedTuple):
     """A call as it was made the last time.
 
@@ -316,6 +325,7 @@ class RecordedCall(NamedTuple):
 __all__ = [
     "ArgumentRecord",
     "ArgumentResultRecord",
+    "BelowVersion",
     "CacheAnswer",
     "CacheQuery",
     "CallEdgeRecord",

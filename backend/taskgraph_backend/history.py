@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from taskgraph.hashing import CallHash, ContentDigest, EvalHash, TaskHash, ValueHash
 from taskgraph.records import (
     ArgumentRecord,
+    BelowVersion,
     PastBelow,
     PastCall,
     RecordedCall,
@@ -108,6 +109,32 @@ def find_past(
                     CallHash(call.hex()), TaskHash(task.hex()), time, seconds, size, below
                 )
     return found
+
+
+def find_below(
+    driver: sqlite3.Connection, task_hash: TaskHash, count: int
+) -> list[tuple[BelowVersion, ...]]:
+    """Return what calls of a version made at any depth, of those that made any, newest first."""
+    rows = driver.execute(
+        "WITH RECURSIVE newest AS (SELECT call_hash, timestamp FROM (SELECT call_hash, timestamp,"
+        " row_number() OVER (PARTITION BY eval_hash ORDER BY timestamp DESC, call_hash) AS place"
+        " FROM call_node WHERE task_hash = ?) WHERE place = 1 AND EXISTS (SELECT 1 FROM call_edge e"
+        " WHERE e.parent_id = call_hash) ORDER BY timestamp DESC, call_hash LIMIT ?),"
+        " below (root, call) AS (SELECT parent_id, child_id FROM call_edge JOIN newest"
+        " ON parent_id = call_hash"
+        " UNION SELECT b.root, e.child_id FROM below b JOIN call_edge e ON e.parent_id = b.call)"
+        " SELECT b.root, c.task_name, c.task_hash, count(*),"
+        f" total({_SECONDS.format(call='c.call_hash')})"
+        " FROM below b JOIN call_node c ON c.call_hash = b.call"
+        " JOIN newest n ON n.call_hash = b.root GROUP BY b.root, c.task_name, c.task_hash"
+        " ORDER BY n.timestamp DESC, b.root, c.task_name, c.task_hash",
+        (_binary(task_hash), count),
+    )
+    calls: dict[bytes, list[BelowVersion]] = {}
+    for root, task, version, number, seconds in rows:
+        found = BelowVersion(task, TaskHash(version.hex()), number, seconds)
+        calls.setdefault(root, []).append(found)
+    return [tuple(each) for each in calls.values()]
 
 
 def _below(driver: sqlite3.Connection, call: bytes) -> tuple[PastBelow, ...]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from taskgraph.errors import DamagedValueError, DatabaseError
 from taskgraph.hashing import CallHash, ContentDigest, EvalHash, TaskHash, ValueHash
 from taskgraph.records import (
+    BelowVersion,
     CacheAnswer,
     CacheQuery,
     CallFound,
@@ -294,6 +295,14 @@ class SqlBackend:
         """Return the newest whole call of each cache key that has one."""
         with self._reading() as driver:
             return history.find_past(driver, eval_hashes)
+
+    def find_below(self, task_hash: TaskHash, count: int) -> list[tuple[BelowVersion, ...]]:
+        """Return what calls of a version made at any depth, of those that made any, newest first.
+
+        Of the calls with one cache key only the newest counts.
+        """
+        with self._reading() as driver:
+            return history.find_below(driver, task_hash, count)
 
     def sample_calls(self, task_hash: TaskHash, count: int) -> list[RecordedCall]:
         """Return calls of a version that may be made again: the same ones each time."""

@@ -41,7 +41,7 @@ class JobMaker:
         """
         task = expr._task
         if not isinstance(task, Task):
-            task = self._find(expr.task_name)
+            task = self.find(expr.task_name) or get_task_registry().get(expr.task_name)
             if expr._options:
                 task = task.options(**expr._options)
         # Whether that is still its hash is asked once its inputs are there.
@@ -60,14 +60,14 @@ class JobMaker:
         )
         return Job(self._new_id(), task, task_hash, expr, owner, options)
 
-    def _find(self, name: str) -> AnyTask:
+    def find(self, name: str) -> AnyTask | None:
         """Return the task of a name that was read from the store: perhaps it has another now."""
-        registry = get_task_registry()
-        found = registry.find(name)
+        find = get_task_registry().find
+        found = find(name)
         if found is None:
-            later = map(registry.find, self._aliases.names_after(name))
+            later = map(find, self._aliases.names_after(name))
             found = next((each for each in later if each is not None), None)
-        return registry.get(name) if found is None else found
+        return found
 
     def hash_of(self, task: Task[..., Any]) -> TaskHash:
         """Return a task's hash as it is now: code that changes meanwhile counts next time."""

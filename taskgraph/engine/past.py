@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from taskgraph.engine.cache import Miss, Reason
 from taskgraph.engine.jobs import Job
 from taskgraph.expression import SchedulerExpression
-from taskgraph.hashing import EvalHash, hash_eval
+from taskgraph.hashing import EvalHash, TaskHash, hash_eval
 from taskgraph.ports import Backend
 from taskgraph.records import JobId, PastBelow, PastCall, TaskVersion
 from taskgraph.tasks.registry import get_task_registry
 
 # Versions of a task's code that a call is looked for under, those that ran last first.
 _MOST_VERSIONS = 16
+
+# Recorded results of a version that a call may turn out to have, the newest ones.
+_MOST_RECORDED = 100
 
 # Misses of calls that ran before, and whose results were turned down.
 _TURNED_DOWN = frozenset({Reason.DAMAGED, Reason.INVALID, Reason.UNPLANTED, Reason.AGE})
@@ -55,6 +58,34 @@ class Past:
         """Return the same call as it was made the last time, by whatever code."""
         return self._calls.get(job.id)
 
+    def most_below(
+        self, versions: Iterable[TaskHash], is_now: Callable[[str, TaskHash], bool]
+    ) -> list[PastBelow]:
+        """Return what would run below a call that is answered with a recorded result.
+
+        Which result that will be is not known: of each task it is the most, of all below results
+        that some other code made. Where no code changed, nothing would run.
+
+        Args:
+            versions: The code whose results count for the call.
+            is_now: Whether a task of this name has this code today.
+        """
+        most: dict[str, PastBelow] = {}
+        for version in versions:
+            for below in self._backend.find_below(version, _MOST_RECORDED):
+                if all(is_now(each.task, each.task_hash) for each in below):
+                    continue
+                here: dict[str, PastBelow] = {}
+                for each in below:
+                    _, calls, seconds = here.get(each.task, (each.task, 0, 0.0))
+                    here[each.task] = PastBelow(
+                        each.task, calls + each.calls, seconds + each.seconds
+                    )
+                for name, found in here.items():
+                    if name not in most or found.calls > most[name].calls:
+                        most[name] = found
+        return self.without_steps([most[name] for name in sorted(most)])
+
     def usual(self, fullname: str) -> TaskVersion | None:
         """Return the version of a task that ran last; None if none ever did."""
         ran = [each for each in self._versions[fullname] if each.last_time is not None]
@@ -84,12 +115,12 @@ class Past:
         return "never called with these arguments"
 
     @staticmethod
-    def bodies_below(last: PastCall) -> tuple[PastBelow, ...]:
-        """Return the calls below one, without those of scheduler tasks, which are no work."""
+    def without_steps(below: Sequence[PastBelow]) -> list[PastBelow]:
+        """Return calls without those of scheduler tasks, which are no work."""
         find = get_task_registry().find
         kept = []
-        for each in last.below:
+        for each in below:
             task = find(each.task)
             if task is None or not issubclass(task.expression_type, SchedulerExpression):
                 kept.append(each)
-        return tuple(kept)
+        return kept

@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from taskgraph.engine.aliases import Aliases
@@ -49,6 +49,9 @@ from taskgraph.values.preview import preview
 from taskgraph.worker import describe_error
 
 _CALL_WIDTH = 200
+
+# What stands for arguments that nothing is known of.
+_NOT_KNOWN = "?"
 
 # Calls of one task with arguments that were never seen, of which each is explained by itself.
 _MOST_APART = 3
@@ -231,7 +234,7 @@ class Planner:
         self._looker = looker
         self._options = run_options
         self._explain = explain
-        aliases = Aliases(backend.load_aliases)
+        aliases = self._aliases = Aliases(backend.load_aliases)
         self._make_job = JobMaker(run_options.options, aliases)
         self._graph = Graph(self._make_job)
         self._lookup = Lookup(backend, aliases)
@@ -412,6 +415,8 @@ class Planner:
             call = self._planned(origin, past, depends, reasons)
             is_rerun.append(call.is_rerun)
             calls.append(call)
+            if call.reason == WAITS and call.is_open and call.is_body:
+                calls += self._below_recorded(origin.job, call, past)
         return Plan(tuple(calls), dict(self._finisher.cached), self._finisher.error)
 
     def _reasons(self, past: Past) -> dict[JobId, str]:
@@ -451,7 +456,7 @@ class Planner:
         assert job is not None
         is_body = _is_body(job)
         last = past.of(job) if miss is not None or not is_body else None
-        below = past.bodies_below(last) if last is not None else ()
+        below = tuple(past.without_steps(last.below)) if last is not None else ()
         usual = past.usual(job.task.fullname)
         if last is not None:
             is_open = bool(below)
@@ -481,6 +486,32 @@ class Planner:
             job.task_hash,
             job.args_hash if miss is not None else None,
         )
+
+    def _below_recorded(self, job: Job, call: PlannedCall, past: Past) -> Iterator[PlannedCall]:
+        """Give what would run below a call that waits, if it turns out to be recorded already."""
+        if scope_of(job, self._options.use_cache) is not CacheScope.BACKEND:
+            return
+        versions = self._aliases.with_earlier([job.task_hash])
+        for name, calls, seconds in past.most_below(versions, self._is_now):
+            found = self._make_job.find(name)
+            if found is None:
+                continue  # a result that calls it is not used
+            below = replace(
+                call,
+                task=found.fullname,
+                call=f"{found.fullname}({_NOT_KNOWN})",
+                why=f"if {call.task} is answered from the cache: code below it changed",
+                seconds=seconds / calls,
+                task_hash=self._make_job.hash_of(found),
+            )
+            yield from [below] * calls
+
+    def _is_now(self, name: str, task_hash: TaskHash) -> bool:
+        """Tell whether a task has this code today, or code that it counts for."""
+        found = self._make_job.find(name)
+        if found is None:
+            return False
+        return task_hash in self._aliases.with_earlier([self._make_job.hash_of(found)])
 
 
 def _tell_nobody(event: Event) -> None:

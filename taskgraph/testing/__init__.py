@@ -16,6 +16,7 @@ from taskgraph.hashing import CallHash, EvalHash, TaskHash, ValueHash
 from taskgraph.records import (
     ArgumentRecord,
     ArgumentResultRecord,
+    BelowVersion,
     CacheAnswer,
     CacheQuery,
     CallEdgeRecord,
@@ -205,6 +206,31 @@ class MemoryBackend:
         }
         return {key: self._past(call) for key, call in newest.items()}
 
+    def find_below(self, task_hash: TaskHash, count: int) -> list[tuple[BelowVersion, ...]]:
+        """Return what calls of a version made at any depth, of those that made any, newest first.
+
+        Of the calls with one cache key only the newest counts.
+        """
+        self._check_open()
+        newest: dict[EvalHash, CallNodeRecord] = {}
+        for call in sorted(self.call_nodes.values(), key=lambda c: (-c.timestamp, c.call_hash)):
+            if call.task_hash == task_hash:
+                newest.setdefault(call.eval_hash, call)
+        answer: list[tuple[BelowVersion, ...]] = []
+        for call in newest.values():
+            by_version: dict[tuple[str, TaskHash], list[CallHash]] = {}
+            for call_hash in self._all_below(call.call_hash):
+                made = self.call_nodes[call_hash]
+                by_version.setdefault((made.task_name, made.task_hash), []).append(call_hash)
+            if by_version and len(answer) < count:
+                answer.append(
+                    tuple(
+                        BelowVersion(*key, len(calls), sum(self._seconds(c) or 0.0 for c in calls))
+                        for key, calls in sorted(by_version.items())
+                    )
+                )
+        return answer
+
     def sample_calls(self, task_hash: TaskHash, count: int) -> list[RecordedCall]:
         """Return calls of a version that may be made again: the same ones each time."""
         self._check_open()
@@ -307,16 +333,20 @@ class MemoryBackend:
         ]
         return max(taken)[1] if taken else None
 
-    def _past(self, call: CallNodeRecord) -> PastCall:
+    def _all_below(self, call_hash: CallHash) -> set[CallHash]:
         children: dict[CallHash, list[CallHash]] = {}
         for edge in self.call_edges:
             children.setdefault(edge.parent_id, []).append(edge.child_id)
         below: set[CallHash] = set()
-        waiting = [call.call_hash]
+        waiting = [call_hash]
         while waiting:
             new = set(children.get(waiting.pop(), ())) - below
             below |= new
             waiting += new
+        return below
+
+    def _past(self, call: CallNodeRecord) -> PastCall:
+        below = self._all_below(call.call_hash)
         by_task: dict[str, list[CallHash]] = {}
         for call_hash in below:
             by_task.setdefault(self.call_nodes[call_hash].task_name, []).append(call_hash)

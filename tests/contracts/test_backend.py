@@ -367,6 +367,25 @@ def test_the_past_of_a_key_is_its_newest_call_with_all_below_it(backend: Backend
     assert past[key(12)].below == ()
 
 
+def test_what_calls_of_a_version_made_is_found_newest_first(backend: Backend) -> None:
+    # Two keys, one of them called twice: 4 is the newer; 6 made nothing; 7 is a child of a child.
+    other = a_call(8, 14, 2)
+    other.call_nodes[0] = other.call_nodes[0]._replace(task_hash=key(8), task_name="ns.g")
+    calls = [a_call(3, 1, 2), a_call(4, 1, 5, NOW + 9), a_call(5, 11, 2), a_call(6, 12, 2)]
+    backend.record(
+        together(
+            a_task(), a_task(8, "g"), an_execution(), *calls, other, an_edge(3, 6),
+            an_edge(4, 5), an_edge(5, 8), an_edge(4, 8, 1),
+            a_job(1, call=5, end=NOW + SECOND), a_job(2, call=8, end=NOW + 2 * SECOND),
+        )
+    )  # fmt: skip
+
+    both, none = [("ns.f", key(TASK), 1, 1.0), ("ns.g", key(8), 1, 2.0)], key(99)
+    assert backend.find_below(key(TASK), 9) == [tuple(both), (both[1],)]
+    assert backend.find_below(key(TASK), 1) == [tuple(both)]
+    assert (backend.find_below(key(8), 9), backend.find_below(none, 9)) == ([], [])
+
+
 def test_a_call_that_never_ran_here_has_no_time(backend: Backend) -> None:
     backend.record(together(a_task(), a_call(3, 1, 2)))
 

@@ -182,6 +182,44 @@ def test_a_caller_that_runs_is_open_and_says_what_it_called(scheduler: Scheduler
     assert plan.below() == {"pl.a": 3}
 
 
+def test_what_changed_below_a_call_that_waits_may_run_without_it(scheduler: Scheduler) -> None:
+    child = define("child", times)
+
+    def fan(x: Any) -> list[Any]:
+        return [child(x, by) for by in range(3)]
+
+    first, fanned = define("first", plus), define("fanned", fan)
+    other = define("other", times)
+    scheduler.run([fanned(other(first(1))), fanned(7)])
+    first, child = define("first", plus, 2), define("child", times, 2)
+    ran.clear()
+
+    plan = scheduler.plan(fanned(other(first(1))))
+    scheduler.run(fanned(other(first(1))))
+
+    assert [(each.task, each.is_certain, each.is_rerun) for each in plan.bodies] == [
+        ("pl.first", True, True),
+        ("pl.other", False, True),
+        ("pl.fanned", False, True),
+        *[("pl.child", False, True)] * 3,
+    ]
+    assert plan.calls[-1].why == "if pl.fanned is answered from the cache: code below it changed"
+    assert len(ran) == 4, "first gives what it gave, and the cached fanned calls another child"
+    assert scheduler.plan(fanned(other(first(1)))).is_nothing
+
+
+def test_what_did_not_change_below_a_call_that_waits_is_not_planned(scheduler: Scheduler) -> None:
+    child = define("child", times)
+    first, fanned = define("first", plus), define("fanned", lambda x: [child(x)])
+    scheduler.run(fanned(first(1)))
+    first = define("first", plus, 2)
+
+    assert [each.task for each in scheduler.plan(fanned(first(1))).bodies] == [
+        "pl.first",
+        "pl.fanned",
+    ]
+
+
 def test_a_single_value_out_of_many_is_looked_through(scheduler: Scheduler) -> None:
     a, b = define("a", plus), define("b", times)
     top = define("top", lambda: a(1))
