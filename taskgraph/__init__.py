@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         run,
         set_current_scheduler,
     )
-    from taskgraph.combinators.control import catch, cond, seq
+    from taskgraph.combinators.control import catch, catch_all, cond, seq, throw
     from taskgraph.fingerprint.opaque import opaque
     from taskgraph.plug.memo import cached
     from taskgraph.tasks.decorator import scheduler_task, task
@@ -38,6 +38,7 @@ __all__ = [
     "__version__",
     "cached",
     "catch",
+    "catch_all",
     "cond",
     "explain",
     "get_current_namespace",
@@ -52,6 +53,7 @@ __all__ = [
     "seq",
     "set_current_scheduler",
     "task",
+    "throw",
 ]
 
 # Where each name is at home; it is loaded when it is first asked for, so that `import taskgraph`
@@ -65,6 +67,7 @@ _HOMES = {
     "Task": "taskgraph.tasks.task",
     "cached": "taskgraph.plug.memo",
     "catch": "taskgraph.combinators.control",
+    "catch_all": "taskgraph.combinators.control",
     "cond": "taskgraph.combinators.control",
     "explain": "taskgraph.app",
     "get_current_namespace": "taskgraph.tasks.names",
@@ -80,6 +83,7 @@ _HOMES = {
     "seq": "taskgraph.combinators.control",
     "set_current_scheduler": "taskgraph.app",
     "task": "taskgraph.tasks.decorator",
+    "throw": "taskgraph.combinators.control",
 }
 
 

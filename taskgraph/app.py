@@ -418,15 +418,24 @@ class _MissExplainer:
 
 def _root_of(expr: Any) -> TaskExpression:
     """Return the root call: a plain call with values as arguments, or what stands in for it."""
-    if isinstance(expr, TaskExpression) and (
-        isinstance(expr, SchedulerExpression) or not find_expressions(list(expr._inputs()))
-    ):
+    if isinstance(expr, SchedulerExpression):
+        return expr
+    if isinstance(expr, TaskExpression) and not _awaits(expr):
         return expr
     from taskgraph.combinators.control import root_task
 
     root = root_task(quote(expr))
     assert isinstance(root, TaskExpression)
     return root
+
+
+def _awaits(expr: TaskExpression) -> bool:
+    """Tell whether others must be evaluated before a call can be made."""
+    if find_expressions(list(expr._inputs())):
+        return True
+    if not isinstance(expr._task, Task) or expr._task.func is None:
+        return False
+    return bool(expr._task.binder.missing_lazy_defaults(expr.args, expr.kwargs))
 
 
 def _name_of(what: Any) -> str:

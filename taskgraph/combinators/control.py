@@ -1,11 +1,11 @@
-"""`cond`, `catch` and `seq`: choosing, recovering and ordering, all lazily."""
+"""Choosing, recovering and ordering, all lazily: `cond`, `catch`, `catch_all`, `throw`, `seq`."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from typing import Any
 
-from taskgraph.expression import QuotedExpression
+from taskgraph.expression import QuotedExpression, find_expressions, substitute
 from taskgraph.tasks.decorator import scheduler_task
 
 Steps = Generator[Any, Any, Any]  # yields expressions, is sent their values, returns any value
@@ -44,6 +44,57 @@ def catch(expr: Any, *clauses: Any) -> Steps:
             if isinstance(error, classes):
                 return recover(error)
         raise
+
+
+@scheduler_task(namespace="taskgraph")
+def catch_all(exprs: Any, error_class: Any = Exception, recover: Any = None) -> Steps:
+    """Evaluate all of a nested value, whatever fails; then let ``recover`` make the best of it.
+
+    Where nothing failed its value is given. Otherwise ``recover`` is called with the nested value,
+    in which an exception stands wherever something failed.
+
+    Args:
+        exprs: Any nested value of expressions.
+        error_class: The class, or the tuple of classes, of the errors that are recovered from.
+        recover: A task of one argument. Without one, the first error is raised when all has ended.
+
+    Raises:
+        Exception: The first error that is not recovered from.
+    """
+    calls = find_expressions(exprs)
+    ended = yield [attempt(each) for each in calls]
+    for _, error in ended:
+        if error is not None and (recover is None or not isinstance(error, error_class)):
+            raise error
+    found = {id(call): error or value for call, (value, error) in zip(calls, ended, strict=True)}
+    nested = substitute(exprs, lambda expr: found[id(expr)])
+    return recover(nested) if any(error is not None for _, error in ended) else nested
+
+
+@scheduler_task(namespace="taskgraph")
+def attempt(expr: Any) -> Steps:
+    """Give the value of an expression and None, or None and what it raised."""
+    try:
+        value = yield expr
+    except Exception as error:
+        return None, error
+    return value, None
+
+
+@scheduler_task(namespace="taskgraph")
+def throw(error: Any) -> Steps:
+    """Raise an error: the value of an expression, or one that is written down.
+
+    Raises:
+        BaseException: That error.
+        TypeError: It is no exception.
+    """
+    found = yield error
+    if isinstance(found, type) and issubclass(found, BaseException):
+        found = found()
+    if not isinstance(found, BaseException):
+        raise TypeError(f"throw takes an exception, not a {type(found).__name__}")
+    raise found
 
 
 @scheduler_task(namespace="taskgraph")

@@ -7,7 +7,7 @@ starts nothing: new nodes are planted in the graph and found there by the Dispat
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -242,7 +242,7 @@ class Finisher:
             job.frames = frames_of(error.__traceback__)
             self.fail(job, error, job)
             return
-        if not hasattr(made, "send"):
+        if not isinstance(made, Generator):
             self._take_result(job, made)
             return
         job.generator = made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from taskgraph.tasks.names import compute_namespace
 from taskgraph.tasks.registry import get_task_registry
@@ -73,9 +73,19 @@ def task(
     return decorate if func is None else decorate(func)
 
 
+class MakeSchedulerTask(Protocol):
+    """Makes a scheduler task of a generator, or of a function that returns what to evaluate."""
+
+    @overload
+    def __call__(self, function: Callable[P, Generator[Any, Any, R]], /) -> SchedulerTask[P, R]: ...
+
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> SchedulerTask[P, R]: ...
+
+
 def scheduler_task(
     name: str | None = None, namespace: str | None = None, version: str = "1", **options: Any
-) -> Callable[[Callable[P, Generator[Any, Any, R]]], SchedulerTask[P, R]]:
+) -> MakeSchedulerTask:
     """Make a scheduler task of a generator: it sees its arguments unevaluated.
 
     The generator yields the expressions to evaluate, any nested value of them, and is sent their
@@ -88,11 +98,13 @@ def scheduler_task(
                 if value:
                     return value
             return None
+
+    A plain function that returns what to evaluate will do where there is nothing to wait for.
     """
 
-    def decorate(function: Callable[P, Generator[Any, Any, R]]) -> SchedulerTask[P, R]:
-        made: SchedulerTask[P, R] = SchedulerTask(
-            function,  # type: ignore[arg-type]  # its call stands for what the generator returns
+    def decorate(function: Callable[..., Any], /) -> Any:
+        made: SchedulerTask[..., Any] = SchedulerTask(
+            function,
             name=name if name is not None else _name_of(function),
             namespace=compute_namespace(function, namespace),
             version=version,

@@ -19,6 +19,7 @@ PUBLIC = [
     "__version__",
     "cached",
     "catch",
+    "catch_all",
     "cond",
     "explain",
     "get_current_namespace",
@@ -33,6 +34,7 @@ PUBLIC = [
     "seq",
     "set_current_scheduler",
     "task",
+    "throw",
 ]
 
 

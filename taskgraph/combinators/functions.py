@@ -1,0 +1,183 @@
+"""Functions over lazy values: mapping, composing, holding back, and calling plain functions.
+
+All but `apply_func` and `eval_` are scheduler tasks: what they are given is evaluated only where
+its value must be known, and no worker is asked for anything.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from typing import Any
+
+from taskgraph.expression import Expression, QuotedExpression, SchedulerExpression, quote
+from taskgraph.tasks.decorator import scheduler_task, task
+from taskgraph.tasks.task import PartialTask, Task
+
+Steps = Generator[Any, Any, Any]  # yields expressions, is sent their values, returns any value
+
+
+@scheduler_task(namespace="taskgraph")
+def identity(x: Any) -> Steps:
+    """Give what it is given."""
+    return (yield x)
+
+
+@scheduler_task(namespace="taskgraph")
+def const(x: Any, ignored: Any) -> Steps:
+    """Give the first of two values, once both are there."""
+    value, _ = yield (x, ignored)
+    return value
+
+
+@scheduler_task(namespace="taskgraph")
+def delay(x: Any) -> QuotedExpression:
+    """Hold an expression back: gives it as a value, which `force` evaluates."""
+    return quote(x)
+
+
+@scheduler_task(namespace="taskgraph")
+def force(x: Any) -> Steps:
+    """Evaluate what `delay`, or `quote`, held back.
+
+    Raises:
+        TypeError: It was not held back.
+    """
+    held = yield x
+    if not isinstance(held, QuotedExpression):
+        raise TypeError(
+            f"force takes what delay(...) or quote(...) gives, not a {type(held).__name__}"
+        )
+    return held.eval()
+
+
+@scheduler_task(namespace="taskgraph")
+def map_(func: Any, values: Any) -> Steps:
+    """Call a task on each of some values; gives the list of what comes of them.
+
+    A list that is written down is not waited for: each call begins when its own item is there. Maps
+    of maps become one: each item goes through all of their tasks by itself.
+    """
+    func = yield func
+    if isinstance(values, SchedulerExpression) and _is_map(values):
+        inner, values = values.args
+        return map_(compose(func, inner), values)
+    if not isinstance(values, list | tuple):
+        values = yield values
+    return [func(each) for each in values]
+
+
+def _is_map(values: SchedulerExpression) -> bool:
+    return values.task_name == map_.fullname and len(values.args) == 2
+
+
+@scheduler_task(namespace="taskgraph")
+def starmap(func: Any, arguments: Any) -> Steps:
+    """Call a task once for each set of arguments: a dict of them by name, or a tuple of them.
+
+    Raises:
+        TypeError: An item is neither.
+    """
+    func = yield func
+    if not isinstance(arguments, list | tuple):
+        arguments = yield arguments
+    # Sets that are calls are needed as they are; what is in the others may still come.
+    known = iter((yield [each for each in arguments if isinstance(each, Expression)]))
+    given = [next(known) if isinstance(each, Expression) else each for each in arguments]
+    return [_call_with(func, each) for each in given]
+
+
+def _call_with(func: Any, given: Any) -> Any:
+    if isinstance(given, Mapping):
+        return func(**given)
+    if isinstance(given, list | tuple):
+        return func(*given)
+    raise TypeError(
+        f"starmap takes dicts of arguments by name, or tuples of them, not a {type(given).__name__}"
+    )
+
+
+@scheduler_task(namespace="taskgraph")
+def flatten(lists: Any) -> Steps:
+    """Give the items of some lists as one list."""
+    values = yield lists
+    return [item for each in values for item in each]
+
+
+@scheduler_task(namespace="taskgraph")
+def flat_map(func: Any, values: Any) -> Any:
+    """Call a task on each of some values, and give the items of all lists that come of them."""
+    return flatten(map_(func, values))
+
+
+@scheduler_task(namespace="taskgraph")
+def zip_(*lists: Any) -> Steps:
+    """Give tuples of the first items of some lists, of the second ones, and so on.
+
+    As long as the shortest of them, as Python's ``zip`` does.
+    """
+    values = yield lists
+    return list(zip(*values, strict=False))
+
+
+def compose(*tasks: Callable[..., Any]) -> PartialTask:
+    """Return tasks as one: ``compose(f, g)(x)`` is ``f(g(x))``.
+
+    The innermost may take any arguments. None at all give what they are given.
+    """
+    inside: list[Any] = []
+    for each in tasks or (identity,):
+        if isinstance(each, PartialTask) and each.task is compose_apply:
+            inside += each.args[0]
+        else:
+            inside.append(each)
+    return compose_apply.partial(inside)
+
+
+@scheduler_task(namespace="taskgraph")
+def compose_apply(tasks: Any, *args: Any, **kwargs: Any) -> Steps:
+    """Call tasks on what the next one gives; the last one is given the arguments."""
+    *outer, innermost = yield tasks
+    value = innermost(*args, **kwargs)
+    for each in reversed(outer):
+        value = each(value)
+    return value
+
+
+@task(namespace="taskgraph", version="1")
+def apply_func(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Call a plain function as a task. Its code counts, as in all functions that are values."""
+    return func(*args, **kwargs)
+
+
+def as_task(func: Callable[..., Any], **options: Any) -> Any:
+    """Return a plain function as what can be called lazily; a task as it is.
+
+    Args:
+        func: Any callable whose code can be found: a function, a lambda, a class, a builtin.
+        options: Those of the task.
+    """
+    if isinstance(func, Task | PartialTask):
+        return func.options(**options) if options else func
+    return apply_func.options(**options).partial(func)
+
+
+@task(namespace="taskgraph", version="1")
+def eval_(code: str, /, *args: Any, pos_args: Iterable[str] = (), **names: Any) -> Any:
+    """Evaluate a Python expression that is given as text.
+
+    Args:
+        code: The expression; it may be indented.
+        args: Values for ``pos_args``, in their order.
+        pos_args: The names that they have in the code.
+        names: More values, by name.
+
+    Raises:
+        TypeError: There are not as many values as names.
+        SyntaxError: The code is no expression.
+    """
+    wanted: Sequence[str] = tuple(pos_args)
+    if len(wanted) != len(args):
+        raise TypeError(f"eval_ got {len(args)} values for {len(wanted)} names in pos_args")
+    text = textwrap.dedent(code).strip()
+    return eval(text, {**dict(zip(wanted, args, strict=True)), **names})

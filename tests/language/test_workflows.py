@@ -1,0 +1,90 @@
+"""Each small workflow on each executor: what it gives, what it calls, and what runs again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from taskgraph import Scheduler
+from taskgraph.hashing import CallHash
+from taskgraph.tasks.registry import get_task_registry
+from taskgraph.tasks.task import SchedulerTask
+from taskgraph.testing import MemoryBackend
+from taskgraph.worker import describe_error
+from tests.language.workflows import WORKFLOWS, Workflow
+
+EXECUTORS = ["inline", "threads", "processes"]
+
+
+@pytest.fixture(scope="module", params=EXECUTORS)
+def executor(request: pytest.FixtureRequest) -> Iterator[str]:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def scheduler(executor: str) -> Iterator[Scheduler]:
+    """One scheduler for all, for worker processes take their time to start."""
+    with Scheduler(backend=MemoryBackend(), executor=executor) as scheduler:
+        yield scheduler
+
+
+@pytest.fixture
+def backend(scheduler: Scheduler) -> MemoryBackend:
+    scheduler.backend = MemoryBackend()
+    return scheduler.backend
+
+
+def short(name: str) -> str:
+    return name.removeprefix("taskgraph.").removeprefix("language.")
+
+
+def graph_of(backend: MemoryBackend, call: CallHash) -> str:
+    """Return a call with the calls within it, in their order, as text."""
+    edges = sorted(
+        (e for e in backend.call_edges if e.parent_id == call), key=lambda e: e.call_order
+    )
+    inside = ", ".join(graph_of(backend, each.child_id) for each in edges)
+    name = short(backend.call_nodes[call].task_name)
+    return f"{name}({inside})" if inside else name
+
+
+def bodies_that_ran(backend: MemoryBackend, before: set[str]) -> Counter[str]:
+    find = get_task_registry().get
+    names = []
+    for job in backend.jobs.values():
+        task = backend.tasks[job.task_hash]
+        name = f"{task.namespace}.{task.name}"
+        if job.id not in before and not job.cached and not isinstance(find(name), SchedulerTask):
+            names.append(short(name))
+    return Counter(names)
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda each: each.name)
+def test_a_workflow_gives_and_calls_what_it_should(
+    scheduler: Scheduler, backend: MemoryBackend, workflow: Workflow
+) -> None:
+    if workflow.raises:
+        for _ in range(2):  # errors are never taken from the records
+            with pytest.raises(BaseException) as caught:
+                scheduler.run(workflow.write())
+            assert describe_error(caught.value).startswith(workflow.raises)
+        return
+
+    assert scheduler.run(workflow.write()) == workflow.gives
+    (root,) = [each for each in backend.jobs.values() if each.parent_id is None]
+    assert root.call_hash is not None
+    if workflow.calls:
+        assert graph_of(backend, root.call_hash) == workflow.calls
+
+    before = set(backend.jobs)
+    assert scheduler.run(workflow.write()) == workflow.gives
+    assert bodies_that_ran(backend, before) == Counter(workflow.again)
+
+
+def test_there_are_many_workflows_each_with_a_name_of_its_own() -> None:
+    names = [each.name for each in WORKFLOWS]
+
+    assert len(names) >= 100
+    assert len(set(names)) == len(names)
