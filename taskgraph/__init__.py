@@ -17,12 +17,13 @@ if TYPE_CHECKING:
         run,
         set_current_scheduler,
     )
-    from taskgraph.combinators.control import catch, catch_all, cond, seq, throw
+    from taskgraph.combinators.control import apply_tags, catch, catch_all, cond, seq, throw
     from taskgraph.fingerprint.opaque import opaque
     from taskgraph.plug.memo import cached
     from taskgraph.tasks.decorator import scheduler_task, task
     from taskgraph.tasks.names import get_current_namespace, namespace
     from taskgraph.tasks.registry import get_task_registry
+    from taskgraph.tasks.retrying import exponential
     from taskgraph.tasks.task import PartialTask, Task
     from taskgraph.values.directories import Dir
     from taskgraph.values.files import File
@@ -36,11 +37,13 @@ __all__ = [
     "Scheduler",
     "Task",
     "__version__",
+    "apply_tags",
     "cached",
     "catch",
     "catch_all",
     "cond",
     "explain",
+    "exponential",
     "get_current_namespace",
     "get_current_scheduler",
     "get_task_registry",
@@ -65,11 +68,13 @@ _HOMES = {
     "PartialTask": "taskgraph.tasks.task",
     "Scheduler": "taskgraph.app",
     "Task": "taskgraph.tasks.task",
+    "apply_tags": "taskgraph.combinators.control",
     "cached": "taskgraph.plug.memo",
     "catch": "taskgraph.combinators.control",
     "catch_all": "taskgraph.combinators.control",
     "cond": "taskgraph.combinators.control",
     "explain": "taskgraph.app",
+    "exponential": "taskgraph.tasks.retrying",
     "get_current_namespace": "taskgraph.tasks.names",
     "get_current_scheduler": "taskgraph.app",
     "get_task_registry": "taskgraph.tasks.registry",

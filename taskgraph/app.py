@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
@@ -46,6 +46,8 @@ from taskgraph.expression import SchedulerExpression, TaskExpression, find_expre
 from taskgraph.plans import Plan
 from taskgraph.ports import Backend, Executor, Observer
 from taskgraph.records import ExecutionId, JobId, State
+from taskgraph.tasks.options import lazy_options, shared_options
+from taskgraph.tasks.requests import read_tags
 from taskgraph.tasks.task import Task
 from taskgraph.values.reading import ReadingPool
 from taskgraph.values.registry import kind_of_class
@@ -97,6 +99,11 @@ class Scheduler:
                 f"There is no executor named {self.default_executor!r}; there are: {known}."
             )
         self._places = places_of(self.settings)
+        self._executor_options = {
+            name: shared_options(f"All tasks of executor {name}", each.options)
+            for name, each in self.settings.executors.items()
+            if each.options
+        }
         self._in_memory = backend is None and not is_given
         self.backend = self._open_backend(backend, is_given)
         self._pool = ReadingPool(progress=self._on_progress, announce=self._on_news)
@@ -124,6 +131,8 @@ class Scheduler:
         execution_id: str | None = None,
         explain: Callable[[Explanation], None] | None = None,
         max_rerun: int | timedelta | None = None,
+        options: Mapping[str, Any] | None = None,
+        tags: Iterable[tuple[str, Any]] | Mapping[str, Any] = (),
     ) -> T:
         """Reduce an expression, or any nested value of expressions, to its value.
 
@@ -136,9 +145,13 @@ class Scheduler:
             explain: Told why, for each call that is about to run; each costs some milliseconds.
             max_rerun: How many calls that were made before may be made again, or how long these
                 may have taken the last time.
+            options: Options of all tasks in this run, whatever is said elsewhere.
+            tags: Tags of the execution: keys with JSON values.
 
         Raises:
             RerunLimitError: More would be made again. Nothing has run if that is known beforehand.
+            TaskOptionError: An option is unknown, or cannot be said of all tasks.
+            ValueError: A tag is none.
             DryRunResult: A dry run came to a call that would run.
             Exception: The task's own, with a ``__taskgraph_trace__`` that names tasks and values.
             SchedulerError: The scheduler is closed, or is running already in this thread.
@@ -155,6 +168,9 @@ class Scheduler:
             default_executor=self.default_executor,
             max_value_size=self.settings.backend.max_value_size,
             max_rerun=max_rerun,
+            options=shared_options("All tasks of this run", options or {}),
+            executor_options=self._executor_options,
+            tags=read_tags(tags),
         )
         with self._running:
             self._runner = threading.get_ident()
@@ -418,8 +434,6 @@ class _MissExplainer:
 
 def _root_of(expr: Any) -> TaskExpression:
     """Return the root call: a plain call with values as arguments, or what stands in for it."""
-    if isinstance(expr, SchedulerExpression):
-        return expr
     if isinstance(expr, TaskExpression) and not _awaits(expr):
         return expr
     from taskgraph.combinators.control import root_task
@@ -431,11 +445,15 @@ def _root_of(expr: Any) -> TaskExpression:
 
 def _awaits(expr: TaskExpression) -> bool:
     """Tell whether others must be evaluated before a call can be made."""
-    if find_expressions(list(expr._inputs())):
+    task = expr._task
+    is_lazy = isinstance(expr, SchedulerExpression)
+    if not is_lazy and find_expressions(list(expr._inputs())):
         return True
-    if not isinstance(expr._task, Task) or expr._task.func is None:
+    if not isinstance(task, Task) or task.func is None:
         return False
-    return bool(expr._task.binder.missing_lazy_defaults(expr.args, expr.kwargs))
+    if lazy_options(task.get_task_options()):
+        return True
+    return not is_lazy and bool(task.binder.missing_lazy_defaults(expr.args, expr.kwargs))
 
 
 def _name_of(what: Any) -> str:
@@ -474,6 +492,8 @@ def run(
     cache: bool = True,
     execution_id: str | None = None,
     max_rerun: int | timedelta | None = None,
+    options: Mapping[str, Any] | None = None,
+    tags: Iterable[tuple[str, Any]] | Mapping[str, Any] = (),
 ) -> T:
     """Evaluate an expression with the scheduler of a config directory.
 
@@ -487,6 +507,8 @@ def run(
         execution_id: 32 hex digits; by default a new one.
         max_rerun: How many calls that were made before may be made again, or how long these may
             have taken the last time.
+        options: Options of all tasks in this run, whatever is said elsewhere.
+        tags: Tags of the execution: keys with JSON values.
 
     Raises:
         Exception: As `Scheduler.run`.
@@ -498,6 +520,8 @@ def run(
         cache=cache,
         execution_id=execution_id,
         max_rerun=max_rerun,
+        options=options,
+        tags=tags,
     )
 
 

@@ -6,6 +6,7 @@ type are errors that name the place they stand in: no setting is ever silently w
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -104,6 +105,14 @@ def _texts_from_text(text: str) -> list[str]:
     return [each for each in text.split(os.pathsep) if each]
 
 
+def _value_from_text(text: str) -> Any:
+    """Read a number, true, false and the like; all else is text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
 def _one_of(*choices: str) -> _Kind:
     def read(value: Any) -> str:
         if not isinstance(value, str) or value not in choices:
@@ -119,11 +128,16 @@ _BOOL = _Kind("true or false", _exactly(bool), _bool_from_text)
 _POSITIVE = _Kind("a whole number, 1 or more", _read_positive, int)
 _SECONDS = _Kind("a number of seconds above 0", _read_seconds, float)
 _SIZE_KIND = _Kind('a size, as 1000000 or "256 MiB"', _read_size, str)
+_ANY = _Kind("a value", lambda value: value, _value_from_text)
 _POLICY = _one_of("content", "stat", "immutable")
 
 
 def _setting(kind: _Kind, default: Any) -> Any:  # the type of the field it stands for
     return field(default=default, metadata={"kind": kind})
+
+
+def _table(kind: _Kind, key: str) -> Any:  # the type of the field it stands for
+    return field(default_factory=dict, metadata={"values": kind, "key": key})
 
 
 # The sections
@@ -158,7 +172,9 @@ class FileSettings:
         ask_above: A file larger than this is announced before it is read for its hash.
     """
 
-    policies: Mapping[str, str] = field(default_factory=dict, metadata={"values": _POLICY})
+    policies: Mapping[str, str] = field(
+        default_factory=dict, metadata={"values": _POLICY, "key": "glob"}
+    )
     ask_above: int = _setting(_SIZE_KIND, 100 * 1000**3)
 
 
@@ -198,11 +214,13 @@ class ExecutorSettings:
         max_workers: How many calls run at once; None for the cores of this machine.
         start_method: How processes are made: ``spawn`` or ``forkserver``; None for the
             executor's own choice.
+        options: Options of the tasks that it runs, where nothing else is said of them.
     """
 
     type: str = _setting(_TEXT, "")
     max_workers: int | None = _setting(_POSITIVE, None)
     start_method: str | None = _setting(_one_of("spawn", "forkserver"), None)
+    options: Mapping[str, Any] = _table(_ANY, "option")
 
 
 def _built_in_executors() -> dict[str, ExecutorSettings]:
@@ -253,11 +271,16 @@ def setting_names() -> Iterator[str]:
     """Yield the name of every setting, with ``NAME`` or ``GLOB`` where the user chooses one."""
     for section, kind in _SECTIONS.items():
         for each in fields(kind):
-            yield f"{section}.{each.name}" + (".GLOB" if "values" in each.metadata else "")
+            yield f"{section}.{each.name}{_key_of(each)}"
     for section in _OPEN_SECTIONS:
         yield f"{section}.NAME"
     for each in fields(ExecutorSettings):
-        yield f"executors.NAME.{each.name}"
+        yield f"executors.NAME.{each.name}{_key_of(each)}"
+
+
+def _key_of(setting: Field[Any]) -> str:
+    """Return what stands behind the name of a setting that is a table."""
+    return f".{setting.metadata['key'].upper()}" if "key" in setting.metadata else ""
 
 
 # Finding and loading
@@ -467,7 +490,7 @@ def _put(
         if not rest:
             if value == {}:
                 return
-            raise ConfigError(place, f"{dotted}: expected a table of globs")
+            raise ConfigError(place, f"{dotted}: expected a table of {wanted.metadata['key']}s")
         inner = values.setdefault(wanted.name, {})
         inner[".".join(rest)] = _read(wanted.metadata["values"], place, dotted, value)
     elif rest:
@@ -611,6 +634,7 @@ DEFAULT_CONFIG: Final = """\
 # type = "processes"            # "threads", "processes", "inline"
 # max_workers = 8
 # start_method = "spawn"        # or "forkserver"
+# options = { memory = 8 }      # of the tasks that it runs, where nothing else is said of them
 """
 
 # The settings are shared with the project; the database beside them is not.

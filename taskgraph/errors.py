@@ -43,7 +43,8 @@ class TaskOptionError(TaskgraphError, ValueError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"Task {self.task}: option {self.option!r}: {self.reason}"
+        whose = self.task if " " in self.task else f"Task {self.task}"
+        return f"{whose}: option {self.option!r}: {self.reason}"
 
 
 class UnfollowedCodeError(TaskgraphError):
@@ -346,6 +347,25 @@ class WorkerLostError(ExecutorError):
             f"{f' ({self.detail})' if self.detail else ''}: killed, out of memory, or a crash in "
             "native code. Its finished siblings are kept; run again to go on from there."
         )
+
+
+class TaskTimeoutError(TaskgraphError, TimeoutError):
+    """A call ran for longer than its option ``timeout`` allows.
+
+    Attributes:
+        task: The full name of the task.
+        seconds: How long it might run.
+        is_abandoned: Whether its body still runs, in a thread that nobody waits for.
+    """
+
+    def __init__(self, task: str, seconds: float, is_abandoned: bool = False) -> None:
+        super().__init__(task, seconds, is_abandoned)
+        self.task = task
+        self.seconds = seconds
+        self.is_abandoned = is_abandoned
+
+    def __str__(self) -> str:
+        return f"{self.task} ran for more than {self.seconds:g} s, which is its timeout"
 
 
 class WorkerCodeError(ExecutorError):

@@ -57,6 +57,16 @@ class JobFailed(NamedTuple):
     error: str
 
 
+class JobRetried(NamedTuple):
+    """A call failed and will be tried again after ``seconds``; this was attempt ``attempt``."""
+
+    job_id: JobId
+    task: str
+    error: str
+    attempt: int
+    seconds: float
+
+
 class ResultUnstored(NamedTuple):
     """A result could not be stored: it was used, and its job recorded as uncached."""
 
@@ -149,6 +159,7 @@ Event = (
     | JobCached
     | JobDone
     | JobFailed
+    | JobRetried
     | ResultUnstored
     | ResultNotKept
     | CacheEntryRefused

@@ -113,6 +113,7 @@ class Call(NamedTuple):
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     max_value_size: int | None = None  # bytes; larger results are returned and not stored
+    timeout: float | None = None  # seconds; one that runs longer has failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +191,12 @@ class Executor(Protocol):
         """Drop those of the calls that have not started; returns which will have no outcome."""
         ...
 
-    def stop(self) -> None:
-        """Let go of threads and processes, after the calls that run. Twice is once."""
+    def stop(self, is_now: bool = False) -> None:
+        """Let go of threads and processes, after the calls that run. Twice is once.
+
+        Args:
+            is_now: Do not wait for these calls: kill what can be killed.
+        """
         ...
 
 

@@ -18,9 +18,9 @@ from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased, joinedload
 
 from taskgraph.errors import AmbiguousIdError, UnknownRecordError
+from taskgraph.jsontext import storable
 from taskgraph_backend import models
 from taskgraph_backend.earlier import EarlierCalls
-from taskgraph_backend.jsontext import storable
 from taskgraph_backend.neighbours import Neighbours
 
 if TYPE_CHECKING:

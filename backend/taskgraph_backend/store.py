@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from taskgraph.errors import DamagedValueError, DatabaseError
 from taskgraph.hashing import CallHash, ContentDigest, EvalHash, TaskHash, ValueHash
+from taskgraph.jsontext import normalize_json, storable
 from taskgraph.records import (
     BelowVersion,
     CacheAnswer,
@@ -36,12 +37,11 @@ from taskgraph.records import (
     TaskVersion,
     execution_lease,
 )
+from taskgraph.tags import tag_record
 from taskgraph_backend import history, schema, statements
 from taskgraph_backend.connection import BUSY_TIMEOUT_SECONDS, NOW, SqliteDatabase, open_database
-from taskgraph_backend.jsontext import normalize_json, storable
 from taskgraph_backend.leases import is_gone
 from taskgraph_backend.schema import DBVersionInfo
-from taskgraph_backend.tags import tag_record
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -22,6 +22,7 @@ from taskgraph.events import (
     JobDone,
     JobFailed,
     JobMissed,
+    JobRetried,
     JobsSubmitted,
     ResultNotKept,
     ResultUnstored,
@@ -71,6 +72,7 @@ class Counts:
             JobCached: self._cached,
             JobDone: self._done,
             JobFailed: self._failed,
+            JobRetried: self._retried,
             FilesRead: self._files_read,
             ExecutionStarted: self._started,
             ExecutionEnded: self._ended,
@@ -142,6 +144,13 @@ class Counts:
 
     def _failed(self, event: JobFailed) -> None:
         self._of(event.task).failed += 1
+
+    def _retried(self, event: JobRetried) -> None:
+        when = f"in {event.seconds:.3g} s" if event.seconds else "at once"
+        error = event.error.partition("\n")[0]
+        self.messages.append(
+            f"{event.task} failed (attempt {event.attempt}) and is tried again {when}: {error}"
+        )
 
     def _files_read(self, event: FilesRead) -> None:
         self.bytes_done, self.bytes_total = event.bytes_done, event.bytes_total

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from taskgraph.cli.limits import Limit
 from taskgraph.cli.options import ExitCode, load_settings
+from taskgraph.cli.pairs import Pair
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -54,6 +55,22 @@ taskgraph run flow.py main --n 3
     metavar="LIMIT",
     help="Stop before more calls are made again than this: 500, or 2h of what they took last time.",
 )
+@click.option(
+    "--option",
+    "options",
+    type=Pair(),
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of all tasks in this run, as retries=2; may be repeated.",
+)
+@click.option(
+    "--tag",
+    "tags",
+    type=Pair(),
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A tag of this execution; may be repeated.",
+)
 @click.argument("script")
 @click.argument("words", metavar="[TASK] [FLAGS]...", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
@@ -65,6 +82,8 @@ def command(
     executor: str | None,
     quiet: bool,
     max_rerun: int | timedelta | None,
+    options: tuple[tuple[str, Any], ...],
+    tags: tuple[tuple[str, Any], ...],
     script: str,
     words: tuple[str, ...],
 ) -> int:
@@ -75,7 +94,9 @@ def command(
     if not words or words[0] in ("--help", "-h"):
         return show_tasks(ctx, script, is_asked=bool(words))
     expression = read_call(ctx, script, words)
-    return _run(ctx, expression, overrides, _How(no_cache, dryrun, explain, quiet, max_rerun))
+    _check_options(ctx, dict(options))
+    how = _How(no_cache, dryrun, explain, quiet, max_rerun, dict(options), tags)
+    return _run(ctx, expression, overrides, how)
 
 
 def show_tasks(ctx: click.Context, script: str, *, is_asked: bool) -> int:
@@ -107,22 +128,26 @@ def read_call(ctx: click.Context, script: str, words: Sequence[str]) -> Any:
     return _call(task, args, kwargs)
 
 
-class _How:
+class _How(NamedTuple):
     """How the run was asked for."""
 
-    def __init__(
-        self,
-        no_cache: bool,
-        dryrun: bool,
-        explain: bool,
-        quiet: bool,
-        max_rerun: int | timedelta | None,
-    ) -> None:
-        self.max_rerun = max_rerun
-        self.no_cache = no_cache
-        self.dryrun = dryrun
-        self.quiet = quiet
-        self.explain = explain
+    no_cache: bool
+    dryrun: bool
+    explain: bool
+    quiet: bool
+    max_rerun: int | timedelta | None
+    options: dict[str, Any]
+    tags: Sequence[tuple[str, Any]]
+
+
+def _check_options(ctx: click.Context, options: dict[str, Any]) -> None:
+    from taskgraph.errors import TaskOptionError
+    from taskgraph.tasks.options import shared_options
+
+    try:
+        shared_options("All tasks of this run", options)
+    except TaskOptionError as error:
+        raise click.UsageError(str(error), ctx) from error
 
 
 def _call(task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -150,6 +175,8 @@ def _run(ctx: click.Context, expression: Any, overrides: dict[str, Any], how: _H
             cache=not how.no_cache,
             explain=_miss_teller(progress) if how.explain else None,
             max_rerun=how.max_rerun,
+            options=how.options,
+            tags=how.tags,
         )
     except DryRunResult as answer:
         if progress:

@@ -7,6 +7,7 @@ from typing import Any
 
 from taskgraph.expression import QuotedExpression, find_expressions, substitute
 from taskgraph.tasks.decorator import scheduler_task
+from taskgraph.tasks.requests import AddTags, read_tags
 
 Steps = Generator[Any, Any, Any]  # yields expressions, is sent their values, returns any value
 
@@ -111,3 +112,22 @@ def seq(exprs: Sequence[Any]) -> Steps:
 def root_task(expr: QuotedExpression) -> Steps:
     """Stand at the root of an execution whose expression is not a plain call of a task."""
     return (yield expr.eval())
+
+
+@scheduler_task(namespace="taskgraph")
+def apply_tags(value: Any, tags: Any = (), job_tags: Any = (), execution_tags: Any = ()) -> Steps:
+    """Give a value, and put tags on it, on the job that calls this, and on the execution.
+
+    Args:
+        value: Any nested value of expressions.
+        tags: Tags of the value: pairs of a key and a JSON value, or a dict.
+        job_tags: Tags of the calling job.
+        execution_tags: Tags of the execution.
+
+    Raises:
+        ValueError: They are neither, a value is not JSON, or what they are put on cannot be stored.
+    """
+    found = yield value
+    given = yield (tags, job_tags, execution_tags)
+    yield AddTags(found, *map(read_tags, given))
+    return found

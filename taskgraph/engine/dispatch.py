@@ -13,15 +13,16 @@ from taskgraph.engine.lookup import Lookup
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import Recorder
 from taskgraph.engine.reduction import Graph, ready_calls
+from taskgraph.engine.retrying import Retries
 from taskgraph.engine.telling import describe_miss
 from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
-from taskgraph.errors import DryRunResult, ExecutorError
-from taskgraph.events import CacheEntryRefused, Event, JobsSubmitted
+from taskgraph.errors import DryRunResult, ExecutorError, TaskTimeoutError
+from taskgraph.events import CacheEntryRefused, Event, JobsSubmitted, Warned
 from taskgraph.expression import SchedulerExpression
 from taskgraph.hashing import EvalHash
-from taskgraph.ports import Backend, Call, Executor
+from taskgraph.ports import Backend, Call, Executor, Raised
 from taskgraph.records import JobId
-from taskgraph.tasks.options import CacheScope
+from taskgraph.tasks.options import CacheScope, merge_options
 from taskgraph.values import walk
 from taskgraph.worker import now
 
@@ -51,6 +52,7 @@ class Dispatcher:
     Attributes:
         submitted: Calls that executors have.
         looking: How many batches of files are being looked at.
+        retries: Calls that failed and wait for their next attempt.
         is_draining: Whether nothing new is to be started.
     """
 
@@ -81,9 +83,11 @@ class Dispatcher:
         self._notify = notify
         self._options = options
         self._started: set[str] = set()
+        self._without_timeouts: set[str] = set()
         self._lookup = lookup
         self.submitted: dict[JobId, Job] = {}
         self.looking = 0
+        self.retries = Retries(notify)
         self.is_draining = False
 
     def take_ready(self, nodes: Sequence[Node]) -> None:
@@ -253,25 +257,77 @@ class Dispatcher:
             if self._options.tells_misses:
                 # Before its body can change what it was given.
                 self._notify_misses([job])
-            name = job.options.get("executor", self._options.default_executor)
-            if name not in self._executors:
-                known = ", ".join(sorted(self._executors))
-                error = ExecutorError(f"There is no executor named {name!r}; there are: {known}.")
-                self._finisher.fail(job, error, job)
-                continue
-            func = job.task.func
-            assert func is not None
-            job.phase = Phase.RUNNING
-            self.submitted[job.id] = job
-            self._recorder.add_running(job)
-            tasks.append(job.task.fullname)
-            most = self._options.max_value_size
-            call = Call(job.id, job.task.fullname, func, job.args, job.kwargs, most)
-            batches.setdefault(name, []).append(call)
-        for name, calls_of_one in batches.items():
-            self._start_executor(name).submit(calls_of_one)
+            self._start(job, batches)
+            if job.id in self.submitted:
+                tasks.append(job.task.fullname)
+        self._send(batches)
         if tasks:
             self._notify(JobsSubmitted(tuple(tasks)))
+
+    def _start(self, job: Job, batches: dict[str, list[Call]]) -> None:
+        """Make the call of a job that is to run, for its executor."""
+        name = job.options.get("executor", self._options.default_executor)
+        if name not in self._executors:
+            known = ", ".join(sorted(self._executors))
+            error = ExecutorError(f"There is no executor named {name!r}; there are: {known}.")
+            self._finisher.fail(job, error, job)
+            return
+        if name in self._options.executor_options:
+            job.options = merge_options(self._options.executor_options[name], job.options)
+        assert job.task.func is not None
+        job.phase = Phase.RUNNING
+        self.submitted[job.id] = job
+        self._recorder.add_running(job)
+        call = Call(
+            job.id,
+            job.task.fullname,
+            job.task.func,
+            job.args,
+            job.kwargs,
+            self._options.max_value_size,
+            self._timeout_of(job, name),
+        )
+        batches.setdefault(name, []).append(call)
+
+    def _timeout_of(self, job: Job, executor: str) -> float | None:
+        timeout = job.options.get("timeout")
+        if timeout is None:
+            return None
+        if not getattr(self._executors[executor], "has_timeouts", True):
+            if executor not in self._without_timeouts:
+                self._without_timeouts.add(executor)
+                self._notify(
+                    Warned(
+                        f"{job.task.fullname} has a timeout, and executor {executor!r} cannot stop "
+                        "a call that runs. Use threads or processes."
+                    )
+                )
+            return None
+        seconds: float = timeout.total_seconds()
+        return seconds
+
+    def _send(self, batches: Mapping[str, list[Call]]) -> None:
+        for name, calls_of_one in batches.items():
+            self._start_executor(name).submit(calls_of_one)
+
+    def try_again(self, job: Job, outcome: Raised) -> bool:
+        """Have a call that failed be tried again later; False if it has failed for good."""
+        error = outcome.error
+        if isinstance(error, TaskTimeoutError) and error.is_abandoned:
+            self._notify(
+                Warned(
+                    f"{error}. A thread cannot be stopped: its body goes on, and nobody waits for "
+                    "it. Processes can be."
+                )
+            )
+        return not self.is_draining and self.retries.take(job, outcome)
+
+    def start_due(self) -> None:
+        """Begin the next attempt of the calls whose time has come."""
+        batches: dict[str, list[Call]] = {}
+        for job in self.retries.take_due():
+            self._start(job, batches)
+        self._send(batches)
 
     def _notify_misses(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
@@ -285,7 +341,9 @@ class Dispatcher:
         return executor
 
     def cancel_waiting(self) -> None:
-        """Take back the calls that no executor has started."""
+        """Take back the calls that no executor has started, and those that wait for a retry."""
+        for job in self.retries.drop():
+            self._recorder.cancel(job)
         if not self.submitted:
             return
         for name in self._started:

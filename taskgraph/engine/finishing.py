@@ -29,12 +29,14 @@ from taskgraph.fingerprint.parts import describe_change
 from taskgraph.hashing import EvalHash, TaskHash, hash_call
 from taskgraph.ports import Raised, Returned
 from taskgraph.records import PackedValue, State
+from taskgraph.tasks.requests import Request
 from taskgraph.tasks.task import Task
 from taskgraph.values.failures import ErrorValue
 from taskgraph.values.pack import pack_unstored
 from taskgraph.worker import describe_error, frames_of, now, weigh_result
 
 if TYPE_CHECKING:
+    from taskgraph.engine.answering import Answering
     from taskgraph.engine.budget import RerunBudget
 
 
@@ -50,6 +52,7 @@ class Finisher:
         budget: Follows what is made again, if that is limited.
         hash_of: Gives the hash of a task as it is now, where nobody else looks whether a body ran
             with what its job's hash says.
+        answering: Does what scheduler tasks ask for; None where nothing is to be done.
     """
 
     def __init__(
@@ -61,8 +64,10 @@ class Finisher:
         max_value_size: int | None,
         budget: RerunBudget | None = None,
         hash_of: Callable[[Task[..., Any]], TaskHash] | None = None,
+        answering: Answering | None = None,
     ) -> None:
         self._hash_of = hash_of
+        self._answering = answering
         self._budget = budget
         self._max_size = max_value_size
         self._graph = graph
@@ -266,6 +271,9 @@ class Finisher:
                 origin = job.origin if error is job.error and job.origin is not None else job
                 self.fail(job, error, origin)
                 return
+            if isinstance(wanted, Request):
+                resume = self._answer(job, wanted)
+                continue
             job.template = wanted
             job.phase = Phase.REDUCING
             try:
@@ -275,6 +283,16 @@ class Finisher:
                 resume = _raiser(generator, unplanted)
                 continue
             resume = _sender(generator, wanted)
+
+    def _answer(self, job: Job, request: Request) -> Callable[[], Any]:
+        """Do what a generator asked for; returns what tells it."""
+        generator = job.generator
+        if self._answering is None:
+            return _sender(generator, None)
+        try:
+            return _sender(generator, self._answering.answer(job, request))
+        except Exception as error:
+            return _raiser(generator, error)
 
     # Awaited values are there, or will never be
 

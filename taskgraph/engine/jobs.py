@@ -21,7 +21,7 @@ from taskgraph.expression import (
 from taskgraph.hashing import ArgsHash, CallHash, EvalHash, TaskHash, ValueHash, hash_eval
 from taskgraph.ports import FrameRecord
 from taskgraph.records import JobId, Micros, PackedValue
-from taskgraph.tasks.options import Options
+from taskgraph.tasks.options import NO_OPTIONS, Options
 from taskgraph.tasks.task import Task
 from taskgraph.values.weigh import Weight
 
@@ -150,12 +150,15 @@ class Job(Node):
 
     Attributes:
         options: The options in force, all layers merged.
+        exported: Those of them that the calls below get as well.
+        lazy_options: Those of them that must be evaluated before the call can be made.
         nodes: The nodes of the expressions written down by this job, by identity.
         children: The jobs among them, in the order in which they must be evaluated.
         arguments: From READY on.
         reduction: The single reduction as it is stored, once the body returned.
         subtree: The hashes of all tasks in this call and below, in DONE.
         earlier: The blessed version of the task whose recorded result this job uses.
+        attempts: How often its body was begun, with the time that is under way.
         miss: Why it must run although a result might have been there, as it is stored.
         frames: The user's frames, in FAILED.
     """
@@ -164,6 +167,7 @@ class Job(Node):
         "args",
         "args_hash",
         "arguments",
+        "attempts",
         "call_hash",
         "children",
         "earlier",
@@ -178,6 +182,7 @@ class Job(Node):
         "is_uncacheable",
         "known_call",
         "kwargs",
+        "lazy_options",
         "miss",
         "nodes",
         "options",
@@ -203,7 +208,8 @@ class Job(Node):
         self.task = task
         self.task_hash = task_hash
         self.options = options
-        self.exported: Options | None = None
+        self.exported: Options = NO_OPTIONS
+        self.lazy_options: Options = NO_OPTIONS
         self.nodes: dict[int, Node] = {}
         self.children: list[Job] = []
         self.args: tuple[Any, ...] = ()
@@ -217,6 +223,7 @@ class Job(Node):
         self.subtree: frozenset[TaskHash] = frozenset()
         self.started: Micros | None = None
         self.ended: Micros | None = None
+        self.attempts = 1
         self.is_cached = False
         self.is_announced = False
         self.is_uncacheable = False

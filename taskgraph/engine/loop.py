@@ -26,6 +26,7 @@ from types import FrameType
 from typing import Any
 
 from taskgraph.engine.aliases import Aliases
+from taskgraph.engine.answering import Answering
 from taskgraph.engine.dispatch import Dispatcher, Looker
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.inbox import QueueInbox
@@ -86,6 +87,7 @@ class Engine:
             run_options.max_value_size,
             budget,
             self._make_job.hash_of,
+            Answering(self._recorder, run_options.execution_id, run_options.max_value_size),
         )
         self._dispatcher = Dispatcher(
             self._graph,
@@ -126,6 +128,7 @@ class Engine:
         root = self._make_job(root_expr, None)
         self._notify(ExecutionStarted(self._options.execution_id, root.task.fullname))
         self._recorder.add_execution(self._execution(root, State.RUNNING))
+        self._recorder.add_tags("Execution", self._options.execution_id, self._options.tags)
         state = State.FAILED
         try:
             self._graph.ready.append(root)
@@ -229,6 +232,8 @@ class Engine:
             self._recorder.flush_if_due()
             if self._is_interrupted:
                 raise KeyboardInterrupt
+        if self._dispatcher.retries:
+            self._dispatcher.start_due()
 
     def _wait(self, root: Job) -> None:
         """Wait for outcomes; rows are committed while there is nothing else to do."""
@@ -241,12 +246,13 @@ class Engine:
                 self._recorder.flush_if_due()
                 return
             self._recorder.flush()
-        if not self._dispatcher.submitted and not self._dispatcher.looking:
+        dispatcher = self._dispatcher
+        if not dispatcher.submitted and not dispatcher.looking and not dispatcher.retries:
             if self._receive(0):
                 return
             self._fail_stuck(root)
             return
-        self._receive(_NAP)
+        self._receive(dispatcher.retries.seconds_left(_NAP))
         self._recorder.announce_slow()
 
     def _receive(self, timeout: float) -> bool:
@@ -266,7 +272,7 @@ class Engine:
                 continue
             if isinstance(message, Returned):
                 self._finisher.on_returned(job, message)
-            else:
+            elif not self._dispatcher.try_again(job, message):
                 self._finisher.on_raised(job, message)
         return bool(messages)
 

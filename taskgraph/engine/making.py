@@ -12,7 +12,7 @@ from taskgraph.engine.jobs import Job
 from taskgraph.expression import TaskExpression
 from taskgraph.hashing import TaskHash
 from taskgraph.records import JobId
-from taskgraph.tasks.options import NO_OPTIONS, Options, merge_options
+from taskgraph.tasks.options import NO_OPTIONS, Options, lazy_options, merge_options
 from taskgraph.tasks.registry import AnyTask, get_task_registry
 from taskgraph.tasks.task import Task
 
@@ -42,8 +42,8 @@ class JobMaker:
         task = expr._task
         if not isinstance(task, Task):
             task = self.find(expr.task_name) or get_task_registry().get(expr.task_name)
-            if expr._options:
-                task = task.options(**expr._options)
+            if expr._options or expr._export_options:
+                task = task.with_options(expr._options, expr._export_options)
         # Whether that is still its hash is asked once its inputs are there.
         known = self._hashes.get(id(task))
         return self.make(task, self.hash_of(task) if known is None else known[1], expr, owner)
@@ -51,14 +51,25 @@ class JobMaker:
     def make(
         self, task: Task[..., Any], task_hash: TaskHash, expr: TaskExpression, owner: Job | None
     ) -> Job:
-        """Return a new job for a call of a task whose hash is known."""
+        """Return a new job for a call of a task whose hash is known.
+
+        Its options are those of the task, of callers that hand some on, of the call, and of the
+        run: what is later in that order wins.
+        """
+        handed_on = owner.exported if owner is not None else NO_OPTIONS
         options = merge_options(
             task.base_options,
-            (owner.exported or NO_OPTIONS) if owner is not None else NO_OPTIONS,
+            task.base_exports,
+            handed_on,
             task.call_options,
+            task.call_exports,
             self._options,
         )
-        return Job(self._new_id(), task, task_hash, expr, owner, options)
+        job = Job(self._new_id(), task, task_hash, expr, owner, options)
+        job.exported = merge_options(handed_on, task.base_exports, task.call_exports)
+        if options and (lazy := lazy_options(options)):
+            job.lazy_options = lazy
+        return job
 
     def find(self, name: str) -> AnyTask | None:
         """Return the task of a name that was read from the store: perhaps it has another now."""

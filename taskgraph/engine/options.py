@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from taskgraph.records import ExecutionId
 from taskgraph.tasks.options import NO_OPTIONS, Options
+from taskgraph.tasks.requests import Tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +18,8 @@ class RunOptions:
     ``tells_misses`` has observers told of each call that is about to run, with all that is needed
     to explain why; it costs time. ``max_rerun`` is how many calls that were made before may be made
     again, or how long they may have taken; see `taskgraph.engine.budget`.
+    ``options`` win over those of tasks and calls; ``executor_options``, by name, give way to them.
+    ``tags`` are those of the execution.
     """
 
     execution_id: ExecutionId
@@ -27,3 +31,5 @@ class RunOptions:
     default_executor: str = "threads"
     max_rerun: int | timedelta | None = None
     options: Options = field(default_factory=lambda: NO_OPTIONS)
+    tags: Tags = ()
+    executor_options: Mapping[str, Options] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -41,6 +42,7 @@ from taskgraph.records import (
     TaskPartRecord,
     TaskRecord,
 )
+from taskgraph.tags import tag_record
 from taskgraph.tasks.task import Task
 from taskgraph.values.pack import pack_or_name
 from taskgraph.values.weigh import Weight
@@ -156,9 +158,18 @@ class Recorder:
         )
         job.is_announced = True
         self._open.pop(job.id, None)
+        self.add_tags("Job", job.id, job.options.get("tags", ()))
+        if job.attempts > 1:
+            self.add_tags("Job", job.id, [("attempts", job.attempts)])
         if job.call_hash is not None:
             self._add_call(job, job.call_hash)
         self._touch()
+
+    def add_tags(self, entity_type: str, entity_id: str, tags: Sequence[tuple[str, Any]]) -> None:
+        """Tag a record: each with a key and a JSON value."""
+        for key, value in tags:
+            self._batch.tags.append(tag_record(entity_type, entity_id, key, value))
+            self._touch()
 
     def _add_call(self, job: Job, call_hash: CallHash) -> None:
         batch = self._batch

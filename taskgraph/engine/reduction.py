@@ -160,9 +160,11 @@ class Graph:
 def inputs_of(node: Node) -> list[Expression]:
     """Return the expressions that must be values before the node can run."""
     expr = node.expr
-    if isinstance(expr, SchedulerExpression):
-        return []
     inner: list[Expression] = []
+    if isinstance(node, Job) and node.lazy_options:
+        inner += find_expressions(list(node.lazy_options.values()))
+    if isinstance(expr, SchedulerExpression):
+        return inner
     for given in expr._inputs():
         if type(given) not in ATOMIC_TYPES:
             inner += find_expressions(given)

@@ -12,6 +12,7 @@ from taskgraph.engine.jobs import Job, WeighedArgument
 from taskgraph.errors import UnhashableValueError
 from taskgraph.expression import Expression, SchedulerExpression, TaskExpression, find_expressions
 from taskgraph.hashing import ATOMIC_TYPES, ValueHash, hash_args, hash_eval, hash_record
+from taskgraph.tasks.options import with_known
 from taskgraph.values import walk
 from taskgraph.values.pack import pack_unstored
 from taskgraph.values.weigh import Weight
@@ -22,6 +23,8 @@ def evaluate_inputs(job: Job) -> None:
     """Put the values of its inputs into a ready job: what its function will be called with."""
     expr = job.expr
     assert isinstance(expr, TaskExpression)
+    if job.lazy_options:
+        _evaluate_options(job)
     if isinstance(expr, SchedulerExpression):
         job.args, job.kwargs = expr.args, expr.kwargs
         return
@@ -36,6 +39,15 @@ def evaluate_inputs(job: Job) -> None:
     resolved = job.owner.resolved
     job.args = tuple([resolved(each) for each in expr.args])
     job.kwargs = {name: resolved(each) for name, each in given.items()}
+
+
+def _evaluate_options(job: Job) -> None:
+    assert job.owner is not None
+    known = {name: job.owner.resolved(each) for name, each in job.lazy_options.items()}
+    job.options = with_known(job.task.fullname, job.options, known)
+    # The calls below get what it came to: they must not wait for what they are needed for.
+    handed_on = {name: each for name, each in known.items() if name in job.exported}
+    job.exported = with_known(job.task.fullname, job.exported, handed_on)
 
 
 def find_unread(job: Job) -> list[Any]:

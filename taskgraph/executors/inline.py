@@ -14,7 +14,12 @@ _SLICE = 0.005  # seconds of short calls that are run before the scheduler has i
 
 
 class InlineExecutor:
-    """Runs calls when the scheduler has nothing else to do."""
+    """Runs calls when the scheduler has nothing else to do.
+
+    Nobody can stop a call that runs on the scheduler's own thread: it has no timeout.
+    """
+
+    has_timeouts = False
 
     def __init__(self, name: str = "inline") -> None:
         self.name = name
@@ -38,7 +43,7 @@ class InlineExecutor:
         self._calls = deque(each for each in self._calls if each.job_id not in unwanted)
         return dropped
 
-    def stop(self) -> None:
+    def stop(self, is_now: bool = False) -> None:
         """Drop all calls that have not run."""
         self._calls.clear()
 

@@ -8,7 +8,8 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 
-from taskgraph.ports import Call, Inbox, Raised
+from taskgraph.errors import TaskTimeoutError
+from taskgraph.ports import Call, Inbox, Outcome, Raised
 from taskgraph.records import JobId
 from taskgraph.worker import now, run_call
 
@@ -32,6 +33,7 @@ class ThreadExecutor:
         # A condition instead of a queue: calls are cancelled and counted under the same lock.
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
+        self._count = 0
         self._idle = 0
         self._is_stopping = False
         self._inbox: Inbox | None = None
@@ -53,12 +55,7 @@ class ThreadExecutor:
             self._calls.extend((call, inbox) for call in calls)
             missing = min(len(self._calls) - self._idle, self._size - len(self._threads))
             for _ in range(max(0, missing)):
-                number = len(self._threads) + 1
-                thread = threading.Thread(
-                    target=self._work, name=f"taskgraph-{self.name}-{number}", daemon=True
-                )
-                self._threads.append(thread)
-                thread.start()
+                self._add_thread()
             self._changed.notify(min(len(calls), self._size))
 
     def cancel(self, job_ids: Sequence[JobId]) -> list[JobId]:
@@ -71,7 +68,7 @@ class ThreadExecutor:
             self._calls.extend(kept)
         return dropped
 
-    def stop(self) -> None:
+    def stop(self, is_now: bool = False) -> None:
         """Let the threads end after the calls that they run; nobody waits for them."""
         with self._changed:
             self._is_stopping = True
@@ -92,13 +89,44 @@ class ThreadExecutor:
                     return
                 continue
             # Each outcome is handed over at once: the next call may take an hour.
-            try:
-                outcome = run_call(call)
-            except BaseException as error:
-                # Nothing that gets here is a task's own; the scheduler waits for an answer all
-                # the same, and this thread for the next call.
-                outcome = Raised(call.job_id, error, (), now(), now())
+            if call.timeout is None:
+                inbox.deliver([_run(call)])
+            elif not self._run_limited(call, call.timeout, inbox):
+                return
+
+    def _run_limited(self, call: Call, timeout: float, inbox: Inbox) -> bool:
+        """Run a call that has a time limit; False if it was abandoned, and its thread with it."""
+        is_settled = threading.Lock()  # taken by who comes first: the outcome or the clock
+        this_thread = threading.current_thread()
+
+        def abandon() -> None:
+            if not is_settled.acquire(blocking=False):
+                return
+            with self._changed:
+                if this_thread in self._threads:
+                    self._threads.remove(this_thread)
+                    if self._calls:
+                        self._add_thread()
+            error = TaskTimeoutError(call.fullname, timeout, is_abandoned=True)
+            inbox.deliver([Raised(call.job_id, error, (), now(), now())])
+
+        clock = threading.Timer(timeout, abandon)
+        clock.daemon = True
+        clock.start()
+        outcome = _run(call)
+        clock.cancel()
+        if is_settled.acquire(blocking=False):
             inbox.deliver([outcome])
+            return True
+        return False
+
+    def _add_thread(self) -> None:
+        self._count += 1
+        thread = threading.Thread(
+            target=self._work, name=f"taskgraph-{self.name}-{self._count}", daemon=True
+        )
+        self._threads.append(thread)
+        thread.start()
 
     def _rest(self) -> bool:
         """Wait for calls; False if there will be none."""
@@ -112,3 +140,12 @@ class ThreadExecutor:
                 return True
             finally:
                 self._idle -= 1
+
+
+def _run(call: Call) -> Outcome:
+    try:
+        return run_call(call)
+    except BaseException as error:
+        # Nothing that gets here is a task's own; the scheduler waits for an answer all the same,
+        # and this thread for the next call.
+        return Raised(call.job_id, error, (), now(), now())

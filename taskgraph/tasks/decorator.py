@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from taskgraph.tasks.names import compute_namespace
@@ -25,6 +25,7 @@ def task(
     version: str | None = None,
     hash_includes: Sequence[Any] = (),
     source: str | None = None,
+    export_options: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
@@ -37,6 +38,7 @@ def task(
     version: str | None = None,
     hash_includes: Sequence[Any] = (),
     source: str | None = None,
+    export_options: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Any:
     """Make a task of a function; usable bare or with arguments.
@@ -49,6 +51,7 @@ def task(
         version: Replaces the code in the hash: only a new version makes the task run again.
         hash_includes: Values that count in the hash as well.
         source: The source text, for functions that were made at run time.
+        export_options: Options of the task, and of all calls that are made below its own.
         options: See `taskgraph.tasks.options.KNOWN_OPTIONS`.
 
     Raises:
@@ -67,6 +70,7 @@ def task(
                 hash_includes=hash_includes,
                 source=source,
                 options=options,
+                export_options=export_options,
             )
         )
 

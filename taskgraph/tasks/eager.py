@@ -13,11 +13,22 @@ from taskgraph.fingerprint.parts import Fingerprint, Parts
 from taskgraph.fingerprint.scope import module_label
 from taskgraph.fingerprint.state import NO_CODES, Hold, Touch, is_disturbed
 from taskgraph.hashing import TaskHash, hash_record
-from taskgraph.tasks.names import compute_namespace, valid_name
+from taskgraph.tasks.names import compute_namespace, join_name, valid_name
+from taskgraph.tasks.options import KNOWN_OPTIONS, checked_options
 from taskgraph.tasks.task import Task
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+#: The options that mean something where nobody schedules the call.
+EAGER_OPTIONS = {
+    name: KNOWN_OPTIONS[name]
+    for name in (
+        *("cache", "cache_scope", "check_valid", "config_args", "load_module", "max_age", "nout"),
+        *("packages", "strict", "tools"),
+    )
+}
 
 
 class EagerTask(Task[P, R]):
@@ -122,14 +133,21 @@ def eager_task(
         name: By default that of the function.
         namespace: By default that of the module for tasks, else the module's name, with the names
             of classes and functions around the function.
-        options: Those of a task.
+        options: Those of a task that say what counts and what may be used.
         given: ``version``, ``hash_includes``, ``source``: as of a task.
+
+    Raises:
+        TaskOptionError: An option is unknown, has a value that it cannot have, or has no meaning
+            for what is called as it is.
     """
     home, own = names_of_function(func)
+    own = own if name is None else name
+    home = home if namespace is None else namespace
+    checked_options(join_name(home, own), options or {}, EAGER_OPTIONS)
     return EagerTask(
         func,
-        name=own if name is None else name,
-        namespace=home if namespace is None else namespace,
+        name=own,
+        namespace=home,
         options=options,
         **given,
     )

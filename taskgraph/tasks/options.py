@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from taskgraph.errors import TaskOptionError
+from taskgraph.expression import SimpleExpression, find_expressions
+from taskgraph.hashing import ATOMIC_TYPES
+from taskgraph.tasks.requests import read_tags
+from taskgraph.tasks.retrying import read_delay, read_retry_on
 
 
 class CacheScope(Enum):
@@ -35,106 +39,224 @@ class CacheResult(Enum):
     MISS = "MISS"
 
 
-Options = Mapping[str, Any]  # the values are the user's: hints for executors may be anything
-
-#: Options of a task and what they mean, for messages and docs.
-KNOWN_OPTIONS: Mapping[str, str] = MappingProxyType(
-    {
-        "executor": "name of the executor that runs the task",
-        "cache": "False: look for results in this execution only",
-        "cache_scope": "NONE, CSE or BACKEND",
-        "check_valid": "full: replay one reduction at a time; shallow: trust a whole call",
-        "max_age": "how old a result may be: a timedelta, or seconds",
-        "config_args": "parameters that do not count in the cache key",
-        "nout": "number of items of a tuple result",
-        "packages": 'distributions whose version counts; "auto": those that the code imports',
-        "tools": "executables that count: by content or, with arguments, by what they print",
-        "strict": "True: what of the code cannot be followed is an error",
-        "load_module": "module that a worker imports to find the task",
-        "cpus": "hint for executors",
-        "gpus": "hint for executors",
-        "memory": "hint for executors, in GiB",
-    }
-)
-
-NO_OPTIONS: Options = MappingProxyType({})
+Options = Mapping[str, Any]  # each value is of the type that its option has
 
 _Choice = TypeVar("_Choice", bound=Enum)
 
 
-def checked_options(task: str, options: Mapping[str, Any]) -> Options:
+# What the value of an option may be: each returns it in its one form, or raises a ValueError that
+# goes on after "option 'x': ".
+
+
+def _choice(choices: type[_Choice]) -> Callable[[Any], _Choice]:
+    def read(value: Any) -> _Choice:
+        if isinstance(value, choices):
+            return value
+        for each in choices:
+            names = {each.name.lower(), str(each.value).lower()}
+            if isinstance(value, str) and value.lower() in names:
+                return each
+        good = ", ".join(repr(each.value) for each in choices)
+        raise ValueError(f"{value!r} is not one of {good}")
+
+    return read
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"must be True or False, not {value!r}")
+    return value
+
+
+def _scope_of(value: Any) -> CacheScope:
+    return CacheScope.BACKEND if _flag(value) else CacheScope.CSE
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"must be a name, not {value!r}")
+    return value
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, Sequence) or not all(isinstance(each, str) for each in names):
+        raise ValueError(f"must be a list of names, not {value!r}")
+    return tuple(names)
+
+
+def _packages(value: Any) -> tuple[str, ...] | str:
+    return "auto" if value == "auto" else _names(value)
+
+
+def _parameters(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not all(isinstance(each, str) for each in value):
+        raise ValueError("must be a list of parameter names")
+    return tuple(value)
+
+
+def _span(value: Any) -> timedelta:
+    span = value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            span = timedelta(seconds=value)
+        except (OverflowError, ValueError):  # infinite, or not a number
+            span = None
+    if not isinstance(span, timedelta) or span <= timedelta(0):
+        raise ValueError(
+            f"must be a timedelta or a number of seconds, more than none; not {value!r}"
+        )
+    return span
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"must be a whole number, 0 or more; not {value!r}")
+    return value
+
+
+def _amount(value: Any) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 <= value < float("inf"):
+        raise ValueError(f"must be a number, 0 or more; not {value!r}")
+    return float(value) if isinstance(value, float) else int(value)
+
+
+def _nout(value: Any) -> int | None:
+    check_nout(value)
+    found: int | None = value
+    return found
+
+
+class _Option(NamedTuple):
+    about: str
+    read: Callable[[Any], Any]
+
+
+_OPTIONS: Mapping[str, _Option] = {
+    "executor": _Option("name of the executor that runs the task", _name),
+    "cache": _Option("False: look for results in this execution only", _scope_of),
+    "cache_scope": _Option("NONE, CSE or BACKEND", _choice(CacheScope)),
+    "check_valid": _Option(
+        "full: replay one reduction at a time; shallow: trust a whole call",
+        _choice(CacheCheckValid),
+    ),
+    "max_age": _Option("how old a result may be: a timedelta, or seconds", _span),
+    "config_args": _Option("parameters that do not count in the cache key", _parameters),
+    "nout": _Option("number of items of a tuple result", _nout),
+    "packages": _Option(
+        'distributions whose version counts; "auto": those that the code imports', _packages
+    ),
+    "tools": _Option(
+        "executables that count: by content or, with arguments, by what they print", _names
+    ),
+    "strict": _Option("True: what of the code cannot be followed is an error", _flag),
+    "load_module": _Option("module that a worker imports to find the task", _name),
+    "retries": _Option("how often a call that failed is tried again", _count),
+    "retry_delay": _Option(
+        "how long to wait before that: seconds, a list of them, or exponential(...)", read_delay
+    ),
+    "retry_on": _Option(
+        "which errors are worth another try: exceptions, or a function of the error", read_retry_on
+    ),
+    "timeout": _Option("how long a call may run: a timedelta, or seconds", _span),
+    "tags": _Option("what its jobs are to be found by: keys with JSON values", read_tags),
+    "cpus": _Option("hint for executors", _amount),
+    "gpus": _Option("hint for executors", _amount),
+    "memory": _Option("hint for executors, in GiB", _amount),
+}
+
+#: Options of a task and what they mean, for messages and docs.
+KNOWN_OPTIONS: Mapping[str, str] = MappingProxyType(
+    {name: option.about for name, option in _OPTIONS.items()}
+)
+
+#: Options that speak of one task's own code and parameters: they are said of that task alone, and
+#: are known before any call of it.
+OWN_OPTIONS = frozenset({"config_args", "load_module", "nout", "packages", "strict", "tools"})
+
+NO_OPTIONS: Options = MappingProxyType({})
+
+
+def checked_options(
+    task: str, options: Mapping[str, Any], known: Mapping[str, str] = KNOWN_OPTIONS
+) -> Options:
     """Return options with every value checked and brought to its one form.
 
-    ``cache=True`` becomes ``CacheScope.BACKEND`` and ``cache=False`` ``CacheScope.CSE``.
+    ``cache=True`` becomes ``CacheScope.BACKEND`` and ``cache=False`` ``CacheScope.CSE``. What a
+    lazy call comes to is checked when it is known.
+
+    Args:
+        task: Whose options they are.
+        options: They themselves.
+        known: The names that there are.
 
     Raises:
         TaskOptionError: An option is unknown, or has a value that it cannot have.
+        TypeError: ``nout`` is not a non-negative integer.
     """
     if not options:
         return NO_OPTIONS
     checked: dict[str, Any] = {}
     for name, value in options.items():
-        if name not in KNOWN_OPTIONS:
+        if name not in known:
             import difflib  # only here, for it takes its time
 
-            nearest = difflib.get_close_matches(name, KNOWN_OPTIONS, n=1)
+            nearest = difflib.get_close_matches(name, known, n=1)
             hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
             raise TaskOptionError(task, name, f"there is no such option.{hint}")
-        if name == "cache":
-            if not isinstance(value, bool):
-                raise TaskOptionError(task, name, f"must be True or False, not {value!r}")
-            checked["cache_scope"] = CacheScope.BACKEND if value else CacheScope.CSE
-        else:
-            checked[name] = _checked(task, name, value)
+        try:
+            checked["cache_scope" if name == "cache" else name] = _checked(name, value)
+        except ValueError as error:
+            raise TaskOptionError(task, name, str(error)) from None
     return MappingProxyType(checked)
 
 
-def _checked(task: str, name: str, value: Any) -> Any:
-    """Return the value of one option in its one form."""
-    match name:
-        case "cache_scope":
-            return _choice(task, name, CacheScope, value)
-        case "check_valid":
-            return _choice(task, name, CacheCheckValid, value)
-        case "max_age":
-            return _age(task, value)
-        case "nout":
-            check_nout(value)
-        case "config_args":
-            if isinstance(value, str) or not all(isinstance(each, str) for each in value):
-                raise TaskOptionError(task, name, "must be a list of parameter names")
-            return tuple(value)
-        case "packages" | "tools":
-            return _names(task, name, value)
-        case "strict":
-            if not isinstance(value, bool):
-                raise TaskOptionError(task, name, f"must be True or False, not {value!r}")
-        case "executor" | "load_module":
-            if not isinstance(value, str):
-                raise TaskOptionError(task, name, f"must be a name, not {value!r}")
-    return value
+def _checked(name: str, value: Any) -> Any:
+    """Return the value of one option in its one form; a lazy one as it is."""
+    if not _is_lazy(value):
+        return _OPTIONS[name].read(value)
+    if name in OWN_OPTIONS:
+        raise ValueError(f"must be known before the call is made, and {value!r} is a lazy call")
+    return SimpleExpression("call", (_scope_when_known, value)) if name == "cache" else value
 
 
-def _names(task: str, option: str, value: Any) -> tuple[str, ...] | str:
-    if option == "packages" and value == "auto":
-        return "auto"
-    names = [value] if isinstance(value, str) else value
-    if not isinstance(names, Sequence) or not all(isinstance(each, str) for each in names):
-        raise TaskOptionError(task, option, f"must be a list of names, not {value!r}")
-    return tuple(names)
+def _scope_when_known(value: Any) -> CacheScope:
+    try:
+        return _scope_of(value)
+    except ValueError as error:
+        raise TaskOptionError("The task", "cache", str(error)) from None
 
 
-def _age(task: str, value: object) -> timedelta:
-    age = value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        try:
-            age = timedelta(seconds=value)
-        except (OverflowError, ValueError):  # infinite, or not a number
-            age = None
-    if not isinstance(age, timedelta) or age <= timedelta(0):
-        reason = f"must be a timedelta or a number of seconds, more than none; not {value!r}"
-        raise TaskOptionError(task, "max_age", reason)
-    return age
+def _is_lazy(value: Any) -> bool:
+    return type(value) not in ATOMIC_TYPES and bool(find_expressions(value))
+
+
+def shared_options(whose: str, options: Mapping[str, Any]) -> Options:
+    """Return checked options that are said of many tasks at once.
+
+    Raises:
+        TaskOptionError: An option is unknown, has a value that it cannot have, or speaks of one
+            task's own code and parameters.
+    """
+    for name in options:
+        if name in OWN_OPTIONS:
+            raise TaskOptionError(whose, name, "it is said of one task, and cannot be handed on")
+    return checked_options(whose, options)
+
+
+def lazy_options(options: Options) -> dict[str, Any]:
+    """Return the options whose values are not known before other calls were made."""
+    return {name: value for name, value in options.items() if _is_lazy(value)}
+
+
+def with_known(task: str, options: Options, known: Mapping[str, Any]) -> Options:
+    """Return options with the values of those that were lazy.
+
+    Raises:
+        TaskOptionError: One has a value that it cannot have.
+    """
+    return merge_options(options, checked_options(task, known))
 
 
 def check_nout(nout: object) -> None:
@@ -145,16 +267,6 @@ def check_nout(nout: object) -> None:
     """
     if nout is not None and (not isinstance(nout, int) or isinstance(nout, bool) or nout < 0):
         raise TypeError(f"nout must be a non-negative integer, not {nout!r}")
-
-
-def _choice(task: str, option: str, choices: type[_Choice], value: object) -> _Choice:
-    if isinstance(value, choices):
-        return value
-    for each in choices:
-        if isinstance(value, str) and value.lower() in {each.name.lower(), str(each.value).lower()}:
-            return each
-    good = ", ".join(repr(each.value) for each in choices)
-    raise TaskOptionError(task, option, f"{value!r} is not one of {good}")
 
 
 def merge_options(*layers: Options) -> Options:

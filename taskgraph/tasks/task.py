@@ -22,6 +22,7 @@ from taskgraph.tasks.options import (
     checked_options,
     meaning_of,
     merge_options,
+    shared_options,
 )
 from taskgraph.tasks.signature import Binder
 from taskgraph.values.preview import preview
@@ -58,6 +59,7 @@ class Task(Generic[P, R]):
         source: str | None = None,
         options: Mapping[str, Any] | None = None,
         call_options: Options = NO_OPTIONS,
+        export_options: Mapping[str, Any] | None = None,
     ) -> None:
         check_name(name)
         check_namespace(namespace)
@@ -70,7 +72,9 @@ class Task(Generic[P, R]):
         # Shared by all twins of the task: its source is read once.
         self._code = Code(func, source) if func is not None else None
         self.base_options = checked_options(self.fullname, options or {})
+        self.base_exports = shared_options(self.fullname, export_options or {})
         self.call_options = call_options
+        self.call_exports: Options = NO_OPTIONS
         self._binder: Binder | None = None
         self._recorded_hash: TaskHash | None = None
         self._counted: dict[TaskHash, Callable[[], Parts]] = {}
@@ -273,7 +277,13 @@ class Task(Generic[P, R]):
         return cast(
             R,
             self.expression_type(
-                self.fullname, args, kwargs, self.call_options or None, None, self.nout, self
+                self.fullname,
+                args,
+                kwargs,
+                self.call_options or None,
+                self.call_exports or None,
+                self.nout,
+                self,
             ),
         )
 
@@ -287,6 +297,27 @@ class Task(Generic[P, R]):
             twin._binder = Binder(self.signature, checked["config_args"])
         return twin
 
+    def export_options(self, **options: Any) -> Task[P, R]:
+        """Return the same task with options for the calls of it, and for all calls below these.
+
+        Raises:
+            TaskOptionError: An option is unknown, has a value that it cannot have, or speaks of
+                one task's own code and parameters.
+        """
+        twin = self._twin()
+        twin.call_exports = merge_options(self.call_exports, shared_options(self.fullname, options))
+        return twin
+
+    @property
+    def exports(self) -> Options:
+        """The options that calls below those of this task get, too."""
+        return merge_options(self.base_exports, self.call_exports)
+
+    def with_options(self, options: Options | None, exports: Options | None) -> Task[P, R]:
+        """Return the same task, called with these options, of which some count below as well."""
+        twin = self.options(**options) if options else self._twin()
+        return twin.export_options(**exports) if exports else twin
+
     def _twin(self) -> Task[P, R]:
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
@@ -298,15 +329,16 @@ class Task(Generic[P, R]):
 
     def get_task_options(self) -> dict[str, Any]:
         """Return all options of the task."""
-        return dict(merge_options(self.base_options, self.call_options))
+        layers = (self.base_options, self.base_exports, self.call_options, self.call_exports)
+        return dict(merge_options(*layers))
 
     def get_task_option(self, name: str, default: Any = None) -> Any:
         """Return one option of the task, or a default."""
-        return merge_options(self.base_options, self.call_options).get(name, default)
+        return self.get_task_options().get(name, default)
 
     def has_task_option(self, name: str) -> bool:
         """Tell whether an option was given."""
-        return name in self.base_options or name in self.call_options
+        return name in self.get_task_options()
 
     def is_async(self) -> bool:
         """Tell whether the function is a coroutine function."""
@@ -322,6 +354,7 @@ class Task(Generic[P, R]):
             "version": self.version,
             "hash": self.hash,
             "task_options": dict(self.call_options),
+            "export_options": dict(self.call_exports),
         }
         return _restore_task, (type(self), state)
 
@@ -358,6 +391,10 @@ class PartialTask:
     def options(self, **options: Any) -> PartialTask:
         """Return the same with other options for the task."""
         return PartialTask(self.task.options(**options), self.args, self.kwargs)
+
+    def export_options(self, **options: Any) -> PartialTask:
+        """Return the same with other options for the task, and for all calls below it."""
+        return PartialTask(self.task.export_options(**options), self.args, self.kwargs)
 
     def __repr__(self) -> str:
         given = [repr(each) for each in self.args]
@@ -399,8 +436,9 @@ def _restore_task(kind: type[Task[..., Any]], state: dict[str, Any]) -> Task[...
     fullname = join_name(state["namespace"], state["name"])
     registered = get_task_registry().find(fullname)
     if registered is not None:
-        options = state["task_options"]
-        task: Task[..., Any] = registered.options(**options) if options else registered._twin()
+        task: Task[..., Any] = registered.with_options(
+            state["task_options"], state.get("export_options") or {}
+        )
     else:
         task = kind(None, name=state["name"], namespace=state["namespace"])
     task._recorded_hash = state["hash"]

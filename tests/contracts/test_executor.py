@@ -12,8 +12,9 @@ import pytest
 
 from taskgraph import task
 from taskgraph.errors import ExecutorError, RemoteTaskError, WorkerLostError
+from taskgraph.executors.border import reference_to
 from taskgraph.executors.inline import InlineExecutor
-from taskgraph.executors.processes import ProcessExecutor, reference_to
+from taskgraph.executors.processes import ProcessExecutor
 from taskgraph.executors.threads import ThreadExecutor
 from taskgraph.ports import Call, Executor, Outcome, Raised, Returned
 from taskgraph.records import JobId

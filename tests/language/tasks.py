@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Generator
 from typing import Any, NamedTuple
 
@@ -200,3 +201,48 @@ def retry_with(func: Any, values: list[int]) -> Generator[Any, Any, Any]:
 @scheduler_task()
 def doubled_later(x: Any) -> Any:
     return double(x)
+
+
+# Options
+
+
+@task
+def tags_below(x: int) -> int:
+    return inc(x)
+
+
+@task(export_options={"tags": {"from": "decorator"}})
+def exporting(x: int) -> int:
+    return inc(x)
+
+
+@task(tags={"own": 1})
+def tagged(x: int) -> int:
+    return x
+
+
+class Flaky(Exception):
+    pass
+
+
+@task
+def fail_until(path: str, times: int, kind: str = "Flaky") -> int:
+    """Fail so many times; the attempts are counted in a file, whatever process they are in."""
+    with open(path, "a+", encoding="utf-8") as stream:
+        stream.write(".")
+        stream.seek(0)
+        attempts = len(stream.read())
+    if attempts <= times:
+        raise {"Flaky": Flaky, "KeyError": KeyError}[kind](f"attempt {attempts}")
+    return attempts
+
+
+@task
+def sleep(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+@task
+def number(x: Any) -> Any:
+    return x

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
@@ -14,26 +13,6 @@ from taskgraph.tasks.task import SchedulerTask
 from taskgraph.testing import MemoryBackend
 from taskgraph.worker import describe_error
 from tests.language.workflows import WORKFLOWS, Workflow
-
-EXECUTORS = ["inline", "threads", "processes"]
-
-
-@pytest.fixture(scope="module", params=EXECUTORS)
-def executor(request: pytest.FixtureRequest) -> Iterator[str]:
-    return str(request.param)
-
-
-@pytest.fixture(scope="module")
-def scheduler(executor: str) -> Iterator[Scheduler]:
-    """One scheduler for all, for worker processes take their time to start."""
-    with Scheduler(backend=MemoryBackend(), executor=executor) as scheduler:
-        yield scheduler
-
-
-@pytest.fixture
-def backend(scheduler: Scheduler) -> MemoryBackend:
-    scheduler.backend = MemoryBackend()
-    return scheduler.backend
 
 
 def short(name: str) -> str:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql, sqlite
 
+from taskgraph.jsontext import normalize_json, storable, to_json
 from taskgraph_backend.columns import JSON, DateTimeUTC, Hash16, from_micros, to_micros
-from taskgraph_backend.jsontext import normalize_json, storable, to_json
 
 SQLITE = sqlite.dialect()
 POSTGRES = postgresql.dialect()

@@ -8,9 +8,9 @@ import pytest
 
 from taskgraph.errors import DatabaseError
 from taskgraph.records import CacheQuery, RecordBatch, State, execution_lease
+from taskgraph.tags import tag_record
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.leases import host_name, this_process
-from taskgraph_backend.tags import tag_record
 from tests.rows import (
     EXECUTION,
     NOW,

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from taskgraph.hashing import hash_record
+from taskgraph.jsontext import to_json
 from taskgraph.records import TagRecord
-from taskgraph_backend.jsontext import to_json
 
 
 def tag_record(

@@ -1,0 +1,53 @@
+"""Answers to what scheduler tasks ask of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from taskgraph.engine.jobs import Job
+from taskgraph.engine.recorder import Recorder
+from taskgraph.records import ExecutionId
+from taskgraph.tasks.requests import AddTags, Request
+from taskgraph.worker import weigh_result
+
+
+class Answering:
+    """Does what scheduler tasks ask for.
+
+    Args:
+        recorder: Where rows go.
+        execution_id: That of the run.
+        max_value_size: How many bytes a value that is stored may have.
+    """
+
+    def __init__(
+        self, recorder: Recorder, execution_id: ExecutionId, max_value_size: int | None
+    ) -> None:
+        self._recorder = recorder
+        self._execution_id = execution_id
+        self._max_size = max_value_size
+        self._answers: dict[type[Request], Callable[[Job, Any], Any]] = {AddTags: self._add_tags}
+
+    def answer(self, job: Job, request: Request) -> Any:
+        """Return the answer to what a job asked for.
+
+        Raises:
+            TypeError: There is nothing that could answer it.
+        """
+        try:
+            answer = self._answers[type(request)]
+        except KeyError:
+            raise TypeError(f"nobody answers a {type(request).__name__}") from None
+        return answer(job, request)
+
+    def _add_tags(self, job: Job, request: AddTags) -> None:
+        recorder = self._recorder
+        if request.tags:
+            packed, reason = weigh_result(request.value, self._max_size)
+            if packed is None:
+                raise ValueError(f"a value that cannot be stored has no tags: {reason}")
+            recorder.add_value(packed)
+            recorder.add_tags("Value", packed.values[0].value_hash, request.tags)
+        recorder.add_tags("Job", (job.owner or job).id, request.job_tags)
+        recorder.add_tags("Execution", self._execution_id, request.execution_tags)

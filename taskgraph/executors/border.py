@@ -1,0 +1,245 @@
+"""What crosses the border of a process: calls there, outcomes back, and what a worker does between.
+
+A function travels by name where the worker can import it, and by value where it cannot. A worker
+holds the code that it runs against the one that was asked for.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import multiprocessing
+import os
+import signal
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from taskgraph.errors import ExecutorError, RemoteTaskError
+from taskgraph.fingerprint.code import frozen
+from taskgraph.fingerprint.parts import Fingerprint, Part, changed_names, describe_change
+from taskgraph.fingerprint.project import Project, use_project
+from taskgraph.ports import Call, Outcome, Raised, Returned
+from taskgraph.records import JobId, PackedValue
+from taskgraph.tasks.registry import AnyTask, get_task_registry
+from taskgraph.values import codec
+from taskgraph.values.places import FilePlaces, use_places
+from taskgraph.worker import describe_error, now, run_call
+
+#: What is finished waits for the rest of its message: no more than this many seconds, as far as
+#: can be told from how long a task took before.
+MOST_SECONDS = 0.005
+# Code in here is not edited while a program runs.
+_INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
+
+
+class FunctionReference(NamedTuple):
+    """A task's function by name, and what the process that asks knows of it.
+
+    Attributes:
+        module: The module that defines it.
+        fullname: The task.
+        texts: The hash of all texts that were followed.
+        code: The same, with the values that variables hold.
+    """
+
+    module: str
+    fullname: str
+    texts: str
+    code: str
+
+
+_Values = tuple[tuple[str, str, str], ...]  # what counts, without its text
+
+
+def loaded_code() -> frozenset[tuple[str, int, int]]:
+    """Return path, time and size of the loaded modules that a user may edit."""
+    found = set()
+    for module in list(sys.modules.values()):
+        path = getattr(module, "__file__", None)
+        if not path or path.startswith(_INSTALLED):
+            continue
+        try:
+            stat = os.stat(path)
+        except OSError:
+            continue
+        found.add((path, stat.st_mtime_ns, stat.st_size))
+    return frozenset(found)
+
+
+def encode_call(call: Call) -> bytes:
+    """Return a call as it travels to a worker.
+
+    Raises:
+        Exception: What an argument raises that cannot travel.
+    """
+    function = reference_to(call.fullname, call.func) or call.func
+    most = call.max_value_size
+    return codec.dumps((call.job_id, call.fullname, function, call.args, call.kwargs, most))
+
+
+def reference_to(fullname: str, func: Callable[..., Any]) -> FunctionReference | None:
+    """Return how a worker finds a task's function by import; None if it must travel by value."""
+    module = getattr(func, "__module__", None)
+    task = get_task_registry().find(fullname)
+    if task is None or task.func is not func or module is None or "<" in func.__qualname__:
+        return None
+    if module == "__main__":
+        main = sys.modules["__main__"]
+        if getattr(main, "__file__", None) is None:
+            return None
+        return _reference(module, task)
+    if not _is_importable(module):
+        return None
+    return _reference(task.load_module, task)
+
+
+def _reference(module: str, task: AnyTask) -> FunctionReference:
+    found = task.fingerprint
+    return FunctionReference(module, task.fullname, found.texts_hash, found.code_hash)
+
+
+def _is_importable(module: str) -> bool:
+    loaded = sys.modules.get(module)
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError, AttributeError):
+        return False
+    return spec is not None and spec.origin == getattr(loaded, "__file__", None)
+
+
+def run_batch(messages: list[bytes]) -> bytes:
+    """Run calls one after the other, and stop after one that took long; runs in the worker."""
+    end = time.monotonic() + MOST_SECONDS
+    outcomes = []
+    with frozen():
+        for each in messages:
+            outcomes.append(_run_message(each))
+            if time.monotonic() >= end:
+                break
+    return codec.dumps(outcomes)
+
+
+def _run_message(message: bytes) -> tuple[Any, ...]:
+    try:
+        job_id, fullname, function, args, kwargs, most = codec.loads(message)
+    except Exception as error:
+        # An argument that can be sent and not be made again fails its own call; the scheduler
+        # knows by the order which that was.
+        return _encode_outcome(Raised(JobId(""), error, (), now(), now()))
+    if not isinstance(function, FunctionReference):
+        return _encode_outcome(run_call(Call(job_id, fullname, function, args, kwargs, most)))
+    try:
+        task = _find(function)
+        before = task.fingerprint
+    except Exception as error:
+        return _encode_outcome(Raised(job_id, error, (), now(), now()))
+    assert task.func is not None
+    outcome = run_call(Call(job_id, fullname, task.func, args, kwargs, most))
+    changed = _not_as_hashed(task, before, function.code) if isinstance(outcome, Returned) else ""
+    return _encode_outcome(outcome, changed)
+
+
+def _not_as_hashed(task: AnyTask, before: Fingerprint, asked: str) -> str | _Values:
+    """Return what a body saw otherwise here than its hash says; "" for nothing."""
+    if before.code_hash != asked:
+        return tuple(each[:3] for each in before.parts)
+    after = task.fingerprint
+    return "" if after.code_hash == asked else describe_change(before.parts, after.parts)
+
+
+def _describe_changed(call: Call, changed: str | _Values) -> str:
+    """Return what a body saw otherwise in a worker process than here, in words."""
+    if isinstance(changed, str):
+        return changed
+    there = tuple(Part(*each, "") for each in changed)
+    names = changed_names(get_task_registry().get(call.fullname).fingerprint.parts, there)
+    return (
+        f"{names} holds something else in the worker process than in the one that asked. "
+        "Set it where its module is loaded, or pass it as an argument"
+    )
+
+
+def _find(reference: FunctionReference) -> AnyTask:
+    if reference.module != "__main__":
+        importlib.import_module(reference.module)
+    task = get_task_registry().get(reference.fullname)
+    if task.fingerprint.texts_hash != reference.texts:
+        # What is recorded names the code that was hashed: another one must not run in its place.
+        raise ExecutorError(
+            f"The source of {reference.fullname}, or of what it reaches, was edited after "
+            "it was loaded. Run again."
+        )
+    return task
+
+
+def _encode_outcome(outcome: Outcome, changed: str | _Values = "") -> tuple[Any, ...]:
+    """Return an outcome as plain data; a result travels once, as the bytes that are stored."""
+    if isinstance(outcome, Returned):
+        value = None
+        if outcome.packed is None:
+            try:
+                value = codec.dumps(outcome.value)
+            except Exception as error:
+                reason = f"the result of the task cannot be sent back from its process: {error}"
+                return _encode_outcome(
+                    Raised(outcome.job_id, ExecutorError(reason), (), outcome.started, now())
+                )
+        times = (outcome.started, outcome.ended)
+        return (True, value, outcome.packed, outcome.unstored, *times, changed)
+    try:
+        sent = codec.dumps(outcome.error)
+        codec.loads(sent)
+    except Exception:
+        # Many exceptions cannot be pickled, or not be made again from what was.
+        sent = codec.dumps(RemoteTaskError(describe_error(outcome.error)))
+    return (False, sent, outcome.frames, outcome.started, outcome.ended)
+
+
+def decode_outcomes(message: bytes, calls: Sequence[Call]) -> list[Outcome]:
+    """Return what came of calls that were sent together, or of the first of them."""
+    outcomes: list[Outcome] = []
+    for call, fields in zip(calls, codec.loads(message), strict=False):
+        try:
+            outcomes.append(_decode_outcome(call, fields))
+        except Exception as error:
+            outcomes.append(Raised(call.job_id, error, (), now(), now()))
+    return outcomes
+
+
+def _decode_outcome(call: Call, fields: tuple[Any, ...]) -> Outcome:
+    if not fields[0]:
+        _, error, frames, started, ended = fields
+        return Raised(call.job_id, codec.loads(error), frames, started, ended)
+    _, value, packed, unstored, started, ended, changed = fields
+    changed = _describe_changed(call, changed)
+    if packed is None:
+        return Returned(call.job_id, codec.loads(value), None, unstored, started, ended, changed)
+    assert isinstance(packed, PackedValue)
+    first = packed.values[0]
+    decoded = codec.decode(
+        first.value_hash, first.type, first.format, first.value, first.content_digest
+    )
+    return Returned(call.job_id, decoded, packed, unstored, started, ended, changed)
+
+
+def start_worker(path: list[str], places: FilePlaces, project: Project) -> None:
+    """Make a worker see what its parent sees, and end when the parent does, however that ends."""
+    for folder in reversed(path):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+    use_places(places)
+    use_project(project)
+    # A Ctrl-C reaches the whole group of processes. What runs is to end first, and be recorded;
+    # at a second one the scheduler ends, and its workers with it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: Any) -> None:
+    parent.join()
+    os._exit(1)

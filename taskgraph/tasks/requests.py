@@ -1,0 +1,51 @@
+"""What a scheduler task may yield besides expressions: something that the engine is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+Tags = tuple[tuple[str, Any], ...]  # keys with JSON values
+
+
+class Request:
+    """Something that a scheduler task asks the engine for; what it is sent is the answer."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AddTags(Request):
+    """Asks for tags; the answer is None.
+
+    Attributes:
+        value: What ``tags`` are put on.
+        tags: Tags of the value.
+        job_tags: Tags of the job that called the scheduler task; its own if it is the root.
+        execution_tags: Tags of the execution.
+    """
+
+    value: Any
+    tags: Tags = ()
+    job_tags: Tags = ()
+    execution_tags: Tags = ()
+
+
+def read_tags(value: Any) -> Tags:
+    """Read tags: pairs of a key and a JSON value, or a dict.
+
+    Raises:
+        ValueError: They are neither, or a value is not JSON.
+    """
+    from taskgraph.jsontext import to_json
+
+    pairs = value.items() if isinstance(value, dict) else value
+    try:
+        tags = tuple((key, each) for key, each in pairs)
+    except (TypeError, ValueError):
+        raise ValueError(f"must be pairs of a key and a value, or a dict; not {value!r}") from None
+    for key, each in tags:
+        if not isinstance(key, str):
+            raise ValueError(f"the key of a tag is text, not {key!r}")
+        to_json(each)
+    return tags

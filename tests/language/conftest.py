@@ -1,0 +1,44 @@
+"""A scheduler on each executor, on a backend in memory that each test has for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from taskgraph import Scheduler
+from taskgraph.testing import MemoryBackend, RecordingObserver
+
+EXECUTORS = ["inline", "threads", "processes"]
+
+
+@pytest.fixture(scope="package", params=EXECUTORS)
+def shared_scheduler(request: pytest.FixtureRequest) -> Iterator[Scheduler]:
+    """One scheduler for all tests, for worker processes take their time to start."""
+    with Scheduler(backend=MemoryBackend(), executor=request.param) as scheduler:
+        yield scheduler
+
+
+@pytest.fixture
+def executor(shared_scheduler: Scheduler) -> str:
+    return shared_scheduler.default_executor
+
+
+@pytest.fixture
+def seen(shared_scheduler: Scheduler) -> RecordingObserver:
+    seen = RecordingObserver()
+    shared_scheduler.observers[:] = [seen]
+    return seen
+
+
+@pytest.fixture
+def backend(shared_scheduler: Scheduler) -> MemoryBackend:
+    backend = shared_scheduler.backend = MemoryBackend()
+    return backend
+
+
+@pytest.fixture
+def scheduler(
+    shared_scheduler: Scheduler, backend: MemoryBackend, seen: RecordingObserver
+) -> Scheduler:
+    return shared_scheduler
