@@ -1,44 +1,22 @@
 """`%%cached`: cells of a notebook that do not run again while all that they need is as it was.
 
-    a cell               inputs are the values that it reads, outputs the names that it binds
-    its definitions      imports, functions and classes: always run, for they are code
-    a recorded result    its names are bound, and what it showed is shown once more
-    none                 it runs in the user's names, and is recorded
+What of a cell counts, and what becomes of it, is the affair of `taskgraph.plug.cells`. Here is the
+magic: its options, the cell as IPython would run it, and its state below it.
 
-``%load_ext taskgraph`` makes the magic known.
+``%load_ext taskgraph`` makes it known.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from time import perf_counter
-from typing import Any, Final
-
+from IPython.core.displayhook import DisplayHook
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 from IPython.display import display
 
-from taskgraph.errors import UnhashableValueError
-from taskgraph.plug.execution import current_execution
-from taskgraph.plug.jupyter.cells import inputs_of
-from taskgraph.plug.jupyter.output import Recorder, show_again
-from taskgraph.plug.jupyter.runs import Bound, CellRun, bind, changed_in_place, check_known
-from taskgraph.plug.jupyter.states import (
-    hit_state,
-    notes_of,
-    run_state,
-    unhashable,
-    unstorable,
-    why_it_runs,
-)
-from taskgraph.plug.memo import cached
-from taskgraph.plug.verbs import CallKey, Hit, key, lookup, record
-
-# Beside the names in a recorded result; no names themselves.
-_SHOWN: Final = "(shown)"
-_DELETED: Final = "(deleted)"
+from taskgraph.plug.cells import Cell
+from taskgraph.plug.jupyter.screen import NotebookScreen
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
@@ -66,84 +44,26 @@ def magic_cached(line: str, source: str) -> None:
     """
     __tracebackhide__ = True
     given = parse_argstring(magic_cached, line)
-    if given.name is not None and not given.name.isidentifier():
-        raise UsageError(f"%%cached --name: {given.name!r} is no name: use letters, digits and _.")
+    if source.lstrip().startswith("%%"):
+        magic = source.split(maxsplit=1)[0]
+        raise UsageError(f"%%cached must be the last magic of a cell: put {magic!r} above it.")
     shell = InteractiveShell.instance()
-    run = CellRun(shell, source)
-    undefined = run.define()
-    if undefined:
-        _run_unrecorded(run, undefined)
-        return
+    # The first line is that of the magic: lines in tracebacks are those of the cell.
+    text = "\n" + shell.transform_cell(source)
+    history = shell.history_manager
+    number = len(history.input_hist_parsed) - 1 if history else 0  # what stands before the cell
     try:
-        call = _key_of(run, given)
-    except UnhashableValueError as error:
-        inputs = {each: run.names[each] for each in inputs_of(run.cell, run.names)}
-        _run_unrecorded(run, unhashable(error, inputs))
-        return
-    settings = current_execution().settings
-    found = None if given.no_cache else lookup(call)
-    if isinstance(found, Hit):
-        values = dict(found.value)
-        show_again(shell, values.pop(_SHOWN, ()))
-        bind(run.names, Bound(values, values.pop(_DELETED, [])))
-        display(hit_state(settings, found.record.job_id, values))
-        return
-    why = "--no-cache" if given.no_cache else why_it_runs(settings, call)
-    _run_and_record(run, call, given.outputs, why)
-
-
-def _run_unrecorded(run: CellRun, note: str) -> None:
-    __tracebackhide__ = True
-    started = perf_counter()
-    bound = run.run(Recorder(run.shell))
-    display(run_state("not kept", perf_counter() - started, bound.values, [note]))
-
-
-def _run_and_record(run: CellRun, call: CallKey, outputs: list[str] | None, why: str) -> None:
-    __tracebackhide__ = True
-    recorder = Recorder(run.shell)
-    inputs = {each: run.names[each] for each in call.arguments}
-    started = datetime.now(UTC)
-    try:
-        with call.running():
-            bound = run.run(recorder)
-    except Exception as error:
-        record(call, error=error, started=started)
-        raise
-    ended = datetime.now(UTC)
-    changed = changed_in_place(call.arguments, inputs, bound, run.names)
-    kept = {**bound.values, **changed}
-    if outputs is not None:
-        kept = {each: kept[each] for each in outputs if each in kept}
-    result = _result(kept, bound, recorder)
-    unstored = record(call, result, started=started, ended=ended).unstored
-    notes = notes_of(changed, recorder.is_whole, unstored and unstorable(kept, unstored))
-    display(run_state(why, (ended - started).total_seconds(), kept, notes))
-
-
-def _key_of(run: CellRun, given: Any) -> CallKey:
-    """Return the key of a cell.
-
-    Raises:
-        UnhashableValueError: The value of an input has no stable hash.
-        UsageError: An input or output is named that is not there.
-    """
-    inputs = inputs_of(run.cell, run.names)
-    ignored: list[str] = []
-    if given.inputs is not None:
-        check_known(given.inputs, run.names, "--inputs")
-        ignored = [each for each in inputs if each not in given.inputs]
-        inputs = list(dict.fromkeys([*inputs, *given.inputs]))
-    check_known(given.outputs or (), {*run.cell.binds, *run.cell.reads}, "--outputs")
-    func = run.cell.as_function(
-        given.name or run.cell.name, inputs, run.names, is_shown=run.is_shown
-    )
-    counts = () if given.outputs is None else (sorted(given.outputs),)
-    options: dict[str, Any] = {"config_args": ignored} if ignored else {}
-    wrapped = cached(hash_includes=counts, **options)(func)
-    return key(wrapped, (), {each: run.names[each] for each in inputs})
-
-
-def _result(kept: dict[str, Any], bound: Bound, recorder: Recorder) -> dict[str, Any]:
-    more: dict[str, Any] = {_SHOWN: recorder.shown, _DELETED: bound.deleted}
-    return {**kept, **{name: each for name, each in more.items() if each}}
+        cell = Cell(
+            text,
+            shell.user_ns,
+            name=given.name,
+            inputs=given.inputs,
+            outputs=given.outputs,
+            is_shown=not DisplayHook.semicolon_at_end_of_expression(source),
+            filename=shell.compile.cache(text, number),
+            compiler=shell.compile,
+            option="%%cached --{}",
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    display(cell.call(NotebookScreen(shell), why="--no-cache" if given.no_cache else ""))

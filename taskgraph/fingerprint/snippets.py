@@ -1,11 +1,15 @@
-"""Cells of a notebook: which names they read and bind, and the function that stands for one.
+"""Snippets: free-standing code, such as a cell of a notebook, as a function of names.
 
-What a cell does is weighed as a function: its parameters are the values that the cell reads before
-it binds them, and its body is the cell. The cell itself runs as it is, in the user's names.
+    the snippet     total = sum(raw)               runs in names that it shares with other code
+    it reads        sum, raw                       their values before it runs count
+    it binds        total
+    its function    def total(raw): total = ...    is fingerprinted in its place, never called
 
-Each statement is compiled, and its names are taken from the instructions in their order. A body of
-a loop is taken to run, and of the branches of an ``if`` only what all of them bind is bound. What a
-function reads is read when its name is first used.
+Which names a function reads, `taskgraph.fingerprint.syntax` knows; all that it binds is its own. A
+snippet may read a name first and bind it then, so that here the order counts. Each statement is
+compiled, and its names are taken from the instructions in their order. A body of a loop is taken to
+run, and of the branches of an ``if`` only what all of them bind is bound. What a function reads is
+read when its name is first used.
 """
 
 from __future__ import annotations
@@ -17,16 +21,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
 
+from taskgraph.fingerprint.named import namer_of, unwrapper_of
 from taskgraph.fingerprint.sources import remember_text
-from taskgraph.tasks.task import Task
 
 _FLAGS: Final = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _READS: Final = frozenset({"LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS"})
+_BINDS: Final = frozenset({"STORE_NAME"})
 _LEAVING: Final = (ast.Raise, ast.Continue, ast.Break)
-_DEFINITIONS: Final = (
-    *(ast.Import, ast.ImportFrom),
-    *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef),
-)
+_IMPORTS: Final = (ast.Import, ast.ImportFrom)
+_DEFINITIONS: Final = (*_IMPORTS, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _MOST_IN_NAME: Final = 3
 
 
@@ -34,26 +37,38 @@ class _Pattern(ast.Match):
     """One pattern, apart from what comes after it."""
 
 
-class Cell:
-    """The names of a cell; each as a dict or set of them, in the order of the cell.
+class Snippet:
+    """The names of a snippet; each as a dict or set of them, in the order of the code.
 
     Attributes:
-        reads: Those whose value before the cell counts: read before they are bound, or perhaps
-            left as they are.
+        body: Its statements.
+        reads: Names whose value before it runs counts: read before they are bound, or perhaps left
+            as they are.
         binds: All that it may bind.
         deletes: All that it may delete.
         loops: Those that it binds in loops only.
         definitions: Its imports, functions and classes, as far as they need nothing else in it.
+        defined: The names of its definitions that nothing else in it binds.
+        awaits: Whether it awaits something at its top.
+        binds_unknown: Whether it has an ``import *``.
 
     Args:
-        tree: The cell.
+        text: The code.
+        filename: Where it stands, for tracebacks.
+
+    Raises:
+        SyntaxError: It is no Python.
     """
 
-    def __init__(self, tree: ast.Module) -> None:
+    def __init__(self, text: str, filename: str = "<snippet>") -> None:
+        tree = ast.parse(text, filename)
+        self.body = tree.body
         self.reads: dict[str, None] = {}
         self.binds: dict[str, None] = {}
         self.deletes: set[str] = set()
-        self._tree = tree
+        self.awaits = bool(_compiled(tree, filename).co_flags & inspect.CO_COROUTINE)
+        imports = (each for each in tree.body if isinstance(each, ast.ImportFrom))
+        self.binds_unknown = any(each.names[0].name == "*" for each in imports)
         self._firm: set[str] = set()
         self._depth = 0  # how many loops are around
         self._waiting: dict[str, list[str]] = {}  # what functions read that nobody has called
@@ -63,19 +78,23 @@ class Cell:
             if name not in bound | self.deletes | self.loops:
                 self._read(name, set())
         self.definitions = [each for each in tree.body if self._is_definition(each)]
+        others = [each for each in tree.body if each not in self.definitions]
+        self.defined = _names_in(self.definitions, _BINDS) - _names_in(others, _BINDS)
 
     @property
     def name(self) -> str:
-        """What to call it: by the first names that it binds."""
+        """What to call it: by the first names that it binds; "" if it binds none."""
         plain = [each for each in self.binds if each.strip("_")]
-        return "_".join(plain[:_MOST_IN_NAME]) or "cell"
+        return "_".join(plain[:_MOST_IN_NAME])
 
-    @property
-    def defined(self) -> set[str]:
-        """The names of its definitions that nothing else in it binds."""
-        others = [each for each in self._tree.body if each not in self.definitions]
-        made = {name for each in others for name in _bound_by(each)}
-        return {name for each in self.definitions for name in _bound_by(each)} - made
+    def inputs(self, names: Mapping[str, Any]) -> list[str]:
+        """Return the names of the values that it reads; of code, those that it binds anew.
+
+        Args:
+            names: What is known where it runs.
+        """
+        known = [each for each in self.reads if each in names]
+        return [each for each in known if each in self.binds or not is_code(names[each])]
 
     def as_function(
         self, name: str, parameters: Collection[str], names: dict[str, Any], *, is_shown: bool
@@ -88,7 +107,7 @@ class Cell:
             names: Those that it sees.
             is_shown: Whether it gives the value at its end.
         """
-        body = [each for each in self._tree.body if not isinstance(each, ast.Global)]
+        body = [each for each in self.body if not isinstance(each, ast.Global)]
         if is_shown and body and isinstance(last := body[-1], ast.Expr):
             body[-1] = ast.Return(last.value)
         module = ast.parse(f"def {name}({', '.join(sorted(parameters))}): pass")
@@ -97,7 +116,7 @@ class Cell:
         function.body = body or [ast.Pass()]
         text = ast.unparse(module)
         made: dict[str, Any] = {}
-        exec(compile(text, f"<cell {name}>", "exec", dont_inherit=True), names, made)
+        exec(compile(text, f"<snippet {name}>", "exec", dont_inherit=True), names, made)
         func: FunctionType = made[name]
         remember_text(func, text)
         return func
@@ -150,11 +169,11 @@ class Cell:
 
     def _take(self, statement: ast.stmt, bound: set[str]) -> None:
         """Go through one statement."""
-        for instruction in dis.get_instructions(_compiled(statement)):
+        for instruction in dis.get_instructions(_compiled(ast.Module([statement], []))):
             name = instruction.argval
             if instruction.opname in _READS:
                 self._read(name, bound)
-            elif instruction.opname == "STORE_NAME" and not _is_special(name):
+            elif instruction.opname in _BINDS and not _is_special(name):
                 self.binds[name] = None
                 bound.add(name)
                 if not self._depth:
@@ -169,9 +188,9 @@ class Cell:
         """Go through the body of a function when it is called, of anything else at once."""
         if not code.co_flags & inspect.CO_OPTIMIZED:  # of a class
             own = {each.argval for each in dis.get_instructions(code) if "STORE" in each.opname}
-            for each in dis.get_instructions(code):
-                if each.opname in _READS and each.argval not in own:
-                    self._read(each.argval, bound)
+            for each in _names_of(code, _READS):
+                if each not in own:
+                    self._read(each, bound)
         names = list(_globals_of(code))
         if code.co_name.startswith("<"):  # a lambda, a comprehension
             for name in names:
@@ -188,15 +207,13 @@ class Cell:
     def _is_definition(self, statement: ast.stmt) -> bool:
         is_lambda = isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Lambda)
         is_import = isinstance(statement, ast.Try) and all(
-            isinstance(each, ast.Import | ast.ImportFrom) for each in statement.body
+            isinstance(each, _IMPORTS) for each in statement.body
         )
         if not (is_lambda or is_import or isinstance(statement, _DEFINITIONS)):
             return False
-        code = _compiled(statement)
-        needs = {each.argval for each in dis.get_instructions(code) if each.opname in _READS}
-        others = [each for each in self._tree.body if not isinstance(each, _DEFINITIONS)]
-        made = {name for each in others if each is not statement for name in _bound_by(each)}
-        return needs.isdisjoint(made)
+        others = [each for each in self.body if not isinstance(each, _DEFINITIONS)]
+        made = _names_in([each for each in others if each is not statement], _BINDS)
+        return made.isdisjoint(_names_in([statement], _READS))
 
 
 def is_code(value: Any) -> bool:
@@ -204,27 +221,43 @@ def is_code(value: Any) -> bool:
     return (
         isinstance(value, ModuleType | type)
         or inspect.isroutine(value)
-        or isinstance(value, Task)
-        or isinstance(getattr(value, "__taskgraph_task__", None), Task)
+        or namer_of(value) is not None
+        or unwrapper_of(value) is not None
     )
 
 
-def inputs_of(cell: Cell, names: Mapping[str, Any]) -> list[str]:
-    """Return the names of the values that a cell reads; of functions, those that it binds anew."""
-    known = [each for each in cell.reads if each in names]
-    return [each for each in known if each in cell.binds or not is_code(names[each])]
-
-
-def _compiled(statement: ast.stmt) -> CodeType:
-    module = ast.fix_missing_locations(ast.Module([statement], []))
-    code: CodeType = compile(module, "<cell>", "exec", flags=_FLAGS, dont_inherit=True)
+def _compiled(module: ast.Module, filename: str = "<snippet>") -> CodeType:
+    ast.fix_missing_locations(module)
+    code: CodeType = compile(module, filename, "exec", flags=_FLAGS, dont_inherit=True)
     return code
 
 
-def _bound_by(statement: ast.stmt) -> Iterator[str]:
-    for each in dis.get_instructions(_compiled(statement)):
-        if each.opname == "STORE_NAME":
+def _names_of(code: CodeType, operations: Collection[str]) -> Iterator[str]:
+    """Yield the names that instructions of some kinds are about."""
+    for each in dis.get_instructions(code):
+        if each.opname in operations:
             yield each.argval
+
+
+def _names_in(body: Sequence[ast.stmt], operations: Collection[str]) -> set[str]:
+    codes = (_compiled(ast.Module([each], [])) for each in body)
+    return {name for code in codes for name in _names_of(code, operations)}
+
+
+def _globals_of(code: CodeType) -> Iterator[str]:
+    """Yield the global names that a function reads, and those in it."""
+    yield from _names_of(code, _READS)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _globals_of(constant)
+
+
+def _is_special(name: str) -> bool:
+    """Tell whether a name is Python's own, or a prompt's: ``__name__``, ``_``."""
+    return not name.strip("_") or (name.startswith("__") and name.endswith("__"))
+
+
+# Statements as others that do the same to names
 
 
 def _binding(target: ast.expr | None) -> ast.stmt:
@@ -251,18 +284,3 @@ def _ways(statement: ast.Match) -> Iterator[list[ast.stmt]]:
         is_open &= not is_any or case.guard is not None
     if is_open:
         yield []
-
-
-def _globals_of(code: CodeType) -> Iterator[str]:
-    """Yield the global names that a function reads, and those in it."""
-    for each in dis.get_instructions(code):
-        if each.opname in _READS:
-            yield each.argval
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _globals_of(constant)
-
-
-def _is_special(name: str) -> bool:
-    """Tell whether a name is Python's or IPython's own: ``__name__``, ``_``."""
-    return not name.strip("_") or (name.startswith("__") and name.endswith("__"))

@@ -1,4 +1,4 @@
-"""Which names a cell reads, binds and defines."""
+"""Which names a snippet reads, binds and defines."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import pytest
 
 from taskgraph import cached, task
 from taskgraph.fingerprint.code import code_hash
-from taskgraph.plug.jupyter.cells import Cell, inputs_of, is_code
+from taskgraph.fingerprint.snippets import Snippet, is_code
 
 
-def cell_of(source: str) -> Cell:
-    return Cell(ast.parse(dedent(source)))
+def snippet_of(source: str) -> Snippet:
+    return Snippet(dedent(source))
 
 
 def read(source: str) -> set[str]:
-    """The names that a cell reads, of those that are no builtins."""
-    return {each for each in cell_of(source).reads if len(each) == 1}
+    """The names that a snippet reads, of those that are no builtins."""
+    return {each for each in snippet_of(source).reads if len(each) == 1}
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def read(source: str) -> set[str]:
         ("__name__; _", ""),
     ],
 )
-def test_a_cell_reads_what_it_has_not_bound(source: str, names: str) -> None:
+def test_a_snippet_reads_what_it_has_not_bound(source: str, names: str) -> None:
     assert read(source) == set(names)
 
 
@@ -84,14 +84,14 @@ def test_a_cell_reads_what_it_has_not_bound(source: str, names: str) -> None:
         ("_, x = a", "x"),
     ],
 )
-def test_a_cell_binds_these(source: str, names: str) -> None:
-    assert set(cell_of(source).binds) == set(names)
+def test_a_snippet_binds_these(source: str, names: str) -> None:
+    assert set(snippet_of(source).binds) == set(names)
 
 
 def test_names_that_only_loops_bind_are_known() -> None:
-    cell = cell_of("x = 1\nfor x in a:\n  y = x\nwhile b:\n  z = 1\n")
+    snippet = snippet_of("x = 1\nfor x in a:\n  y = x\nwhile b:\n  z = 1\n")
 
-    assert cell.loops == {"y", "z"}
+    assert snippet.loops == {"y", "z"}
 
 
 @pytest.mark.parametrize(
@@ -107,16 +107,16 @@ def test_names_that_only_loops_bind_are_known() -> None:
         ("if a:\n  import b", set()),
     ],
 )
-def test_definitions_need_nothing_else_in_the_cell(source: str, names: set[str]) -> None:
-    assert cell_of(source).defined == names
+def test_definitions_need_nothing_else_in_the_snippet(source: str, names: set[str]) -> None:
+    assert snippet_of(source).defined == names
 
 
 @pytest.mark.parametrize(
     ("source", "name"),
-    [("x, y = a", "x_y"), ("a = b = c = d = 1", "a_b_c"), ("print(1)", "cell"), ("_ = 1", "cell")],
+    [("x, y = a", "x_y"), ("a = b = c = d = 1", "a_b_c"), ("print(1)", ""), ("_ = 1", "")],
 )
-def test_a_cell_is_called_by_what_it_binds(source: str, name: str) -> None:
-    assert cell_of(source).name == name
+def test_a_snippet_is_called_by_what_it_binds(source: str, name: str) -> None:
+    assert snippet_of(source).name == name
 
 
 @task
@@ -141,8 +141,8 @@ def test_values_are_inputs(value: Any) -> None:
     assert not is_code(value)
 
 
-def test_code_that_a_cell_binds_anew_is_an_input() -> None:
-    assert inputs_of(cell_of("f = wrap(f)"), {"f": len, "wrap": len}) == ["f"]
+def test_code_that_a_snippet_binds_anew_is_an_input() -> None:
+    assert snippet_of("f = wrap(f)").inputs({"f": len, "wrap": len}) == ["f"]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_code_that_a_cell_binds_anew_is_an_input() -> None:
         ("global x\nx = a", "x = a", True),
     ],
 )
-def test_the_function_of_a_cell_says_what_the_cell_does(
+def test_the_function_of_a_snippet_says_what_the_snippet_does(
     one: str, other: str, is_same: bool
 ) -> None:
     assert (hash_of(one) == hash_of(other)) is is_same
@@ -167,6 +167,6 @@ def test_what_is_shown_counts() -> None:
 
 
 def hash_of(source: str, *, is_shown: bool = True) -> str:
-    """Return the hash of the function that stands for a cell."""
+    """Return the hash of the function that stands for a snippet."""
     names: dict[str, Any] = {"__name__": "notebook"}
-    return code_hash(cell_of(source).as_function("cell", ["a"], names, is_shown=is_shown))
+    return code_hash(snippet_of(source).as_function("snippet", ["a"], names, is_shown=is_shown))
