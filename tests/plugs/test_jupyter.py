@@ -272,6 +272,21 @@ def test_what_is_displayed_is_shown_again_in_its_order(notebook: Notebook) -> No
     assert second.shown == ["<IPython.core.display.HTML object>", "'four'"]
 
 
+def test_a_terminal_shows_it_again_as_well(tmp_path: Path) -> None:
+    (tmp_path / ".taskgraph").mkdir()
+    cell = "%%cached\nprint('one')\ndisplay('two')\nx = 3\nx + 1"
+    (tmp_path / "cells.ipy").write_text(
+        "%load_ext taskgraph\nfor _ in range(2):\n"
+        f"    get_ipython().run_cell({cell!r}, store_history=True)\n    print('---')\n"
+    )
+
+    shown = _python(tmp_path, "IPython", "--no-banner", "--simple-prompt", "cells.ipy")
+
+    first, second, _ = ([*filter(None, each.split("\n"))] for each in shown.split("---"))
+    assert first[:3] == ["one", "'two'", "Out[1]: 4"] and first[3].startswith("▶ ran")
+    assert second[:3] == ["one", "'two'", "4"] and second[3].startswith("✓ from the cache")
+
+
 def test_a_semicolon_at_the_end_counts_for_what_is_shown(notebook: Notebook) -> None:
     loud, quiet = notebook.run("%%cached\n40 + 2"), notebook.run("%%cached\n40 + 2;")
 
@@ -418,10 +433,15 @@ def test_a_function_that_a_cell_calls_is_a_call_within_it(notebook: Notebook, fo
 
 
 def _taskgraph(folder: Path, *words: str) -> str:
-    env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'backend'}", "NO_COLOR": "1"}
+    return _python(folder, "taskgraph", *words)
+
+
+def _python(folder: Path, module: str, *words: str) -> str:
+    paths = f"{ROOT}{os.pathsep}{ROOT / 'backend'}"
+    env = {**os.environ, "PYTHONPATH": paths, "NO_COLOR": "1", "IPYTHONDIR": str(folder / ".ipy")}
     env.pop("TASKGRAPH_CONFIG", None)
     done = subprocess.run(
-        [sys.executable, "-m", "taskgraph", *words],
+        [sys.executable, "-m", module, *words],
         cwd=folder,
         env=env,
         capture_output=True,

@@ -16,24 +16,15 @@ from IPython.core.interactiveshell import InteractiveShell
 from taskgraph.plug.transcripts import Transcript
 
 
-class _Tee:
-    """Stands for another object; calls of some of its methods are told to listeners first."""
+class _StandIn:
+    """Stands for another object, with some functions in place of its methods."""
 
-    def __init__(self, target: Any, **listeners: Callable[..., None]) -> None:
+    def __init__(self, target: Any, **methods: Callable[..., Any]) -> None:
         self._target = target
-        self._listeners = listeners
+        vars(self).update(methods)
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._target, name)
-        listener = self._listeners.get(name)
-        if listener is None:
-            return found
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            listener(*args, **kwargs)
-            return found(*args, **kwargs)
-
-        return call
+        return getattr(self._target, name)
 
 
 class NotebookScreen:
@@ -46,24 +37,32 @@ class NotebookScreen:
     def listening(self, transcript: Transcript) -> Iterator[None]:
         """Take down what is shown in this block."""
         shell, stdout, hook = self._shell, sys.stdout, sys.displayhook
+        publisher = shell.display_pub
 
-        def value(shown: Any) -> None:
-            if shown is not None and not hasattr(shown, "_ipython_display_"):
-                transcript.add_data(*shell.displayhook.compute_format_data(shown))
+        def write(text: str) -> Any:
+            transcript.add_text(text)
+            return stdout.write(text)
+
+        def show_value(value: Any) -> None:
+            if value is not None and not hasattr(value, "_ipython_display_"):
+                transcript.add_data(*shell.displayhook.compute_format_data(value))
             with redirect_stdout(stdout):  # where a terminal shows it
-                hook(shown)
+                hook(value)
 
         def publish(data: Any, metadata: Any = None, *, transient: Any = None, **more: Any) -> None:
             name = (transient or {}).get("display_id")
             transcript.add_data(data, metadata or {}, name, is_update=more.get("update", False))
+            with redirect_stdout(stdout):
+                publisher.publish(data, metadata, transient=transient, **more)
 
-        def clear(wait: bool = False) -> None:
+        def clear_output(wait: bool = False) -> None:
             transcript.clear()
+            publisher.clear_output(wait)
 
-        publisher, sys.displayhook = shell.display_pub, value
-        shell.display_pub = _Tee(publisher, publish=publish, clear_output=clear)
+        sys.displayhook = show_value
+        shell.display_pub = _StandIn(publisher, publish=publish, clear_output=clear_output)
         try:
-            with redirect_stdout(_Tee(stdout, write=transcript.add_text)):
+            with redirect_stdout(_StandIn(stdout, write=write)):
                 yield
                 shell.events.trigger("post_execute")  # figures are shown now
         finally:
