@@ -39,6 +39,7 @@ from taskgraph.errors import (
 )
 from taskgraph.events import Event
 from taskgraph.expression import find_expressions
+from taskgraph.hashing import TaskHash
 from taskgraph.ports import Backend, Outcome, Returned
 from taskgraph.records import ExecutionRecord, JobId, PackedValue, State
 from taskgraph.tasks.options import CacheScope
@@ -80,15 +81,23 @@ class EagerCalls:
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         owner: Job | None,
+        code: TaskHash | None = None,
     ) -> Job:
         """Return the job of a call, with its hashes. Blocks on files.
+
+        Args:
+            task: What is called.
+            args: The arguments by position.
+            kwargs: The arguments by name.
+            owner: The call that it is made in, if it is made in one.
+            code: The hash of the code that runs, where that is not the task's as it is now.
 
         Raises:
             UnhashableValueError: An argument has no stable hash.
             TypeError: The arguments do not fit the signature.
         """
         expr = task.expression_type(task.fullname, args, dict(kwargs), task.call_options, task=task)
-        job = self._make_job.make(task, task.get_hash(), expr, owner)
+        job = self._make_job.make(task, code or task.get_hash(), expr, owner)
         evaluate_inputs(job)
         for each in find_unread(job):
             walk.refresh(each)

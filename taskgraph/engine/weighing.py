@@ -15,6 +15,7 @@ from taskgraph.hashing import ATOMIC_TYPES, ValueHash, hash_args, hash_eval, has
 from taskgraph.tasks.options import with_known
 from taskgraph.values import walk
 from taskgraph.values.pack import pack_unstored
+from taskgraph.values.remote import Remote, remotes_in
 from taskgraph.values.weigh import Weight
 from taskgraph.values.weigh import weigh as weigh_value
 
@@ -85,9 +86,10 @@ def weigh(job: Job) -> None:
         weighed.append(argument)
         if bound.label in ignored:
             _weigh_ignored(argument)
-            continue
-        argument.weight = _weigh_argument(job, argument, bound.label)
-        labels.append((bound.label, argument.weight.value_hash))
+        else:
+            argument.weight = _weigh_argument(job, argument, bound.label)
+            labels.append((bound.label, argument.weight.value_hash))
+        _note_remotes(job, argument)
     job.arguments = weighed
     job.args_hash = hash_args(labels)
     job.eval_hash = hash_eval(job.task_hash, job.args_hash)
@@ -118,7 +120,7 @@ def _weigh_argument(job: Job, argument: WeighedArgument, label: str) -> Weight:
             argument.packed = pack_unstored(argument.value, name)
             return Weight(name)
     try:
-        return weigh_value(argument.value, f"args.{label.lstrip('*')}")
+        return _weigh_value(argument.value, f"args.{label.lstrip('*')}")
     except Exception:
         if not isinstance(job.expr, SchedulerExpression):
             raise
@@ -132,6 +134,24 @@ def _weigh_argument(job: Job, argument: WeighedArgument, label: str) -> Weight:
 
 def _weigh_ignored(argument: WeighedArgument) -> None:
     try:
-        argument.weight = weigh_value(argument.value)
+        argument.weight = _weigh_value(argument.value)
     except UnhashableValueError:
         argument.weight = None
+
+
+def _weigh_value(value: Any, path: str = "value") -> Weight:
+    return value.weight if type(value) is Remote else weigh_value(value, path)
+
+
+def _note_remotes(job: Job, argument: WeighedArgument) -> None:
+    """Take note of the calls that gave the values elsewhere that stand in an argument."""
+    if argument.weight is None:
+        return
+    remotes = list(remotes_in(argument.value, argument.weight))
+    if not remotes:
+        return
+    job.is_uncacheable |= any(each.is_unstored or each.value_hash is None for each in remotes)
+    calls = [each.call_hash for each in remotes if each.call_hash is not None]
+    argument.upstream = list(dict.fromkeys(calls))
+    # Under its own hash is the value itself: nothing may be stored there for what stands for it.
+    argument.is_recorded |= type(argument.value) is Remote

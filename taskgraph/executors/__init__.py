@@ -1,1 +1,1 @@
-"""Where users' code runs: inline, threads, processes. Each knows the port and nothing else."""
+"""Where users' code runs: inline, threads, processes, Dask. Each knows the port and no other."""

@@ -25,11 +25,11 @@ from taskgraph.errors import DatabaseError, NotRecordedWarning
 from taskgraph.fingerprint.named import register_wrapping
 from taskgraph.plug.execution import ProcessExecution, current_execution
 from taskgraph.plug.flights import Flight
-from taskgraph.plug.functions import check_callable
 from taskgraph.plug.hosts import hosted
 from taskgraph.plug.verbs import CallKey, finished, key, used, weighed, within
 from taskgraph.ports import Call, Raised, Returned
 from taskgraph.tasks.eager import EagerTask, eager_task
+from taskgraph.tasks.functions import check_callable
 from taskgraph.worker import run_call, run_call_async
 
 P = ParamSpec("P")

@@ -32,15 +32,16 @@ from taskgraph.engine import cache
 from taskgraph.engine.asking import Asked
 from taskgraph.engine.jobs import Job, Phase
 from taskgraph.engine.telling import describe_miss
+from taskgraph.expression import TaskExpression
 from taskgraph.fingerprint.parts import Part
 from taskgraph.fingerprint.state import Hold
 from taskgraph.hashing import ArgsHash, CallHash, EvalHash, TaskHash, ValueHash
 from taskgraph.plug.execution import ProcessExecution, after_fork, current_execution
-from taskgraph.plug.functions import task_of
 from taskgraph.plug.origins import items_of
-from taskgraph.ports import Outcome, Raised, Returned
-from taskgraph.records import JobId, Micros
+from taskgraph.ports import Call, Outcome, Raised, Returned
+from taskgraph.records import JobId, Micros, PackedValue
 from taskgraph.tasks.eager import EagerTask
+from taskgraph.tasks.functions import task_of
 from taskgraph.values import walk
 from taskgraph.values.weigh import hash_value
 from taskgraph.worker import frames_of, now, weigh_result
@@ -120,6 +121,52 @@ class CallKey:
         """All that counts of the code, piece by piece."""
         return self._job.task.parts_of(self.task_hash)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the call can still be recorded: its execution has not ended."""
+        return self._execution.is_open
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the call has begun and not ended."""
+        return self._job.phase is Phase.RUNNING
+
+    def to_send(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Call:
+        """Return the call for those who run it elsewhere, with arguments as they are sent."""
+        size = self._execution.settings.backend.max_value_size
+        return Call(self._job.id, self.fullname, func, args, dict(kwargs), size)
+
+    def begin(self) -> None:
+        """Take note that the call runs from now on, elsewhere; here it runs in `running`."""
+        _begin(self._execution, self._job)
+
+    def cancel(self) -> None:
+        """Write down that the call was interrupted."""
+        self._execution.calls.cancel(self._job)
+
+    def follow(self, leader: CallKey) -> None:
+        """Write down that the call was given what an equal one gave that ended meanwhile."""
+        if leader._job.call_hash is None:
+            self.cancel()
+            return
+        if self.eval_hash != leader.eval_hash:
+            self._job.arguments = []  # less was known of them: all is said with the other call
+        self._execution.calls.copy(self._job, leader._job)
+
+    def again(self) -> CallKey:
+        """Return the key of another attempt, with what is known of the arguments by now.
+
+        The code is that of this one, however it was edited: it may have been sent away.
+        """
+        self._execution.put_in_force()
+        expr, owner = self._job.expr, self._job.owner
+        assert isinstance(expr, TaskExpression)
+        given = (self._job.task, expr.args, expr.kwargs)
+        job = weighed(self._execution, *given, owner=owner, code=self.task_hash)
+        return _key_of(self._execution, job)
+
     def ask(self) -> Asked:
         """Return what would become of the call now; `taskgraph.explain` says it in words."""
         self._execution.put_in_force()
@@ -191,7 +238,10 @@ def key(
     """
     execution = current_execution(config_dir)
     execution.put_in_force()
-    job = weighed(execution, task_of(func), args, kwargs or {})
+    return _key_of(execution, weighed(execution, task_of(func), args, kwargs or {}))
+
+
+def _key_of(execution: ProcessExecution, job: Job) -> CallKey:
     arguments = {
         each.key or f"*{each.position}": each.weight.value_hash
         for each in job.arguments
@@ -204,14 +254,29 @@ def key(
 
 
 def weighed(
-    execution: ProcessExecution, task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    execution: ProcessExecution,
+    task: Any,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    *,
+    owner: Job | None = None,
+    code: TaskHash | None = None,
 ) -> Job:
-    """Return the job of a call with its hashes, and with the calls that its arguments came from."""
-    job = execution.calls.weigh(task, args, kwargs, _caller.get())
+    """Return the job of a call with its hashes, and with the calls that its arguments came from.
+
+    Args:
+        execution: What it is recorded in.
+        task: What is called.
+        args: The arguments by position.
+        kwargs: The arguments by name.
+        owner: The call that it is made in, by default the one that this block is within.
+        code: The hash of the code that runs, if that was sent away already.
+    """
+    job = execution.calls.weigh(task, args, kwargs, owner or _caller.get(), code)
     for argument in job.arguments:
         if argument.weight is not None:
             found = execution.origins.find(argument.value, argument.weight.value_hash)
-            argument.upstream = found
+            argument.upstream = list(dict.fromkeys([*argument.upstream, *found]))
     return job
 
 
@@ -251,6 +316,8 @@ def record(
     started: datetime | None = None,
     ended: datetime | None = None,
     tags: Mapping[str, Any] | None = None,
+    outcome: Outcome | None = None,
+    inputs: Iterable[PackedValue] = (),
 ) -> CallRecord:
     """Write down what came of a call; it is committed when this returns.
 
@@ -264,6 +331,9 @@ def record(
         started: When it began, an aware time; by default now.
         ended: When it ended; by default now.
         tags: More to be found by: values that JSON has.
+        outcome: What `taskgraph.worker.run_call` gave elsewhere, in place of all that is said above
+            of result, error and times; a value that stayed there has a stand-in.
+        inputs: Values that stand-ins among the arguments stand for, packed elsewhere.
 
     Raises:
         DatabaseError: Nothing was written.
@@ -271,8 +341,10 @@ def record(
     execution, job = call._execution, call._job
     _add_upstream(job, tuple(upstream))
     _begin(execution, job)
+    _add_inputs(job, inputs)
     execution.put_in_force()
-    outcome = _outcome(execution, job, result, error, _micros(started), _micros(ended))
+    if outcome is None:
+        outcome = _outcome(execution, job, result, error, _micros(started), _micros(ended))
     made = finished(execution, job, outcome)
     told = {**(tags or {}), **({} if host is None else {"host": host})}
     if told:
@@ -326,6 +398,15 @@ def _add_upstream(job: Job, calls: Sequence[CallRecord]) -> None:
             values = {hash_value(each) for each in items_of(argument.value)}
         same = [each.call_hash for each in calls if each.value_hash in values]
         argument.upstream = list(dict.fromkeys([*argument.upstream, *same]))
+
+
+def _add_inputs(job: Job, inputs: Iterable[PackedValue]) -> None:
+    """Have values be stored that stand-ins among the arguments stand for."""
+    packed = {each.values[0].value_hash: each for each in inputs}
+    for argument in job.arguments:
+        if argument.weight is not None and argument.weight.value_hash in packed:
+            argument.packed = packed[argument.weight.value_hash]
+            argument.is_recorded = False
 
 
 def _micros(when: datetime | None) -> Micros:

@@ -25,8 +25,8 @@ from distributed import Client, Event, Future, LocalCluster, fire_and_forget
 
 from taskgraph import File
 from taskgraph.errors import UnhashableValueError, WorkerCodeError, WorkerProjectError
+from taskgraph.executors.dask import Cluster
 from taskgraph.plug.dask import cached_map, cached_submit, with_options
-from taskgraph.plug.dask.calls import calls_of
 from taskgraph.plug.execution import close_executions
 from taskgraph.plug.memo import cached
 from taskgraph.testing.plug_in import MODULE, PlugInContract, Result, Step, edit, job_states
@@ -473,10 +473,12 @@ def test_what_is_fired_and_forgotten_is_recorded(here: Session) -> None:
     wait_until(lambda: TestThreads().states(here.folder) == done)
 
 
-def test_a_worker_is_not_held_by_a_client_that_is_gone(here: Session, begin: Any) -> None:
+def test_a_worker_is_not_held_by_a_client_that_is_gone(
+    here: Session, begin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with begin() as other:
         # One that hears nothing any more, as if its process stood still.
-        calls_of(other.client)._hear = lambda event: None  # type: ignore[method-assign]
+        monkeypatch.setattr(Cluster, "_hear", lambda self, event: None)
         stuck = [other.submit("scale", x) for x in range(4)]
         began: list[str] = []
         wait_until(lambda: began.extend(other.ran()) or len(began) == 2)

@@ -1,4 +1,4 @@
-"""From the functions that plug-ins are given to eager tasks: each function has one."""
+"""From functions to eager tasks: each function that somebody else runs has one."""
 
 from __future__ import annotations
 

@@ -15,7 +15,9 @@ from typing import Final, NamedTuple
 from distributed import Status, get_worker, rejoin, secede
 
 from taskgraph.errors import ExecutorError, RemoteTaskError
-from taskgraph.ports import Outcome, Raised, Returned
+from taskgraph.expression import find_expressions
+from taskgraph.hashing import ValueHash
+from taskgraph.ports import Outcome, Raised
 from taskgraph.values import codec
 from taskgraph.values.preview import preview
 from taskgraph.values.registry import kind_of
@@ -41,7 +43,7 @@ class Message(NamedTuple):
     key: str
     ticket: str
     worker: str
-    ask: Sequence[str] | None
+    ask: Sequence[ValueHash] | None
 
 
 class Answer(NamedTuple):
@@ -55,21 +57,20 @@ class Told(NamedTuple):
     """What came of a call.
 
     Attributes:
-        outcome: Without the value, which is in there as it is stored.
+        outcome: Without the value, which stays on the worker, unless that holds lazy calls.
         type_name: The value's.
-        preview: The value's, where that is not in there.
+        preview: The value's.
         inputs: Those whose hashes were asked about, as they are stored.
     """
 
     outcome: Outcome
-    type_name: str = ""
-    preview: str = ""
-    inputs: Sequence[PackedValue] = ()
+    type_name: str
+    preview: str
+    inputs: Sequence[PackedValue]
 
 
 class _Ticket(NamedTuple):
-    outcome: Outcome | None
-    inputs: Sequence[PackedValue]
+    told: Told | None
     answers: SimpleQueue[Answer]
 
 
@@ -90,17 +91,23 @@ class Talk:
         self._fullname = fullname
         self._key = str(self.worker.get_current_task())
 
-    def ask(self, hashes: Sequence[str]) -> Answer:
+    def ask(self, hashes: Sequence[ValueHash]) -> Answer:
         """Ask whether to run, now that all arguments are here."""
-        return self._say(_Ticket(None, (), SimpleQueue()), hashes)
+        return self._say(None, hashes)
 
     def tell(self, outcome: Outcome, inputs: Sequence[PackedValue]) -> None:
-        """Have an outcome be recorded, and wait until it is."""
-        self._say(_Ticket(outcome, inputs, SimpleQueue()), None)
+        """Say what came of the call, and wait until that is taken note of."""
+        if isinstance(outcome, Raised):
+            told = Told(replace(outcome, error=_sendable(outcome.error)), "", "", inputs)
+        else:
+            value = outcome.value
+            sent = replace(outcome, value=value if find_expressions(value) else None)
+            told = Told(sent, kind_of(value).type_name(value), preview(value), inputs)
+        self._say(told, None)
 
-    def _say(self, ticket: _Ticket, hashes: Sequence[str] | None) -> Answer:
+    def _say(self, told: Told | None, hashes: Sequence[ValueHash] | None) -> Answer:
         name = uuid.uuid4().hex
-        _tickets[name] = ticket
+        ticket = _tickets[name] = _Ticket(told, SimpleQueue())
         message = Message(self._key, name, self.worker.address, hashes)
         try:
             self.worker.log_event(self._topic, message._asdict())
@@ -133,29 +140,22 @@ def answer_ticket(name: str, answer: Answer) -> None:
         _tickets[name].answers.put(answer)
 
 
-def take_outcome(name: str) -> Told:
-    """Return an outcome to be recorded; run by the other process."""
-    outcome, inputs, _ = _tickets[name]
-    if isinstance(outcome, Raised):
-        return Told(_sendable(outcome), inputs=inputs)
-    assert isinstance(outcome, Returned)
-    shown = "" if outcome.packed else preview(outcome.value)
-    type_name = kind_of(outcome.value).type_name(outcome.value)
-    return Told(replace(outcome, value=None), type_name, shown, inputs)
-
-
-def _sendable(outcome: Raised) -> Raised:
-    try:
-        codec.loads(codec.dumps(outcome.error))
-    except Exception:
-        # Many exceptions cannot be pickled, or not be made again from what was.
-        return replace(outcome, error=RemoteTaskError(describe_error(outcome.error)))
-    return outcome
+def take_told(name: str) -> Told:
+    """Return what came of a call; run by the other process."""
+    told = _tickets[name].told
+    assert told is not None
+    return told
 
 
 def error_answer(error: BaseException) -> Answer:
-    """Return the answer that something went wrong where the call is recorded."""
+    """Return the answer that something went wrong in the process that submitted the call."""
+    return Answer("error", codec.dumps(_sendable(error)))
+
+
+def _sendable(error: BaseException) -> BaseException:
     try:
-        return Answer("error", codec.dumps(error))
+        codec.loads(codec.dumps(error))
     except Exception:
-        return Answer("error", codec.dumps(RemoteTaskError(describe_error(error))))
+        # Many exceptions cannot be pickled, or not be made again from what was.
+        return RemoteTaskError(describe_error(error))
+    return error

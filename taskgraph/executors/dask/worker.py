@@ -1,6 +1,6 @@
-"""What runs on Dask's workers for `taskgraph.plug.dask`: one call, weighed where it ran.
+"""What runs on Dask's workers: one call, weighed where it ran.
 
-It never decides by itself: what is recorded is known to the process that submitted the call.
+It never decides by itself: whether a call must run is known to the process that submitted it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from typing import Any, Final
 
 from distributed import Worker, WorkerPlugin
 
-from taskgraph.errors import LazyResultError, WorkerCodeError, WorkerProjectError
-from taskgraph.expression import TaskExpression, find_expressions
+from taskgraph.errors import WorkerCodeError, WorkerProjectError
+from taskgraph.executors.dask.talk import Talk
 from taskgraph.fingerprint.parts import Part, PartKind
 from taskgraph.fingerprint.project import Project, current_project, use_project
-from taskgraph.plug.dask.talk import Talk
-from taskgraph.plug.functions import task_of
-from taskgraph.ports import Call, Outcome, Raised, Returned
+from taskgraph.ports import Call, Raised
 from taskgraph.records import JobId
+from taskgraph.tasks.functions import task_of
 from taskgraph.values import codec
 from taskgraph.values.pack import pack_or_name
 from taskgraph.values.places import FilePlaces, current_places, use_places
@@ -37,20 +36,19 @@ class Order:
     Attributes:
         topic: Where the process that submitted it listens.
         job_id: The call, as that process knows it.
-        texts: Hash and name of each text that counts.
-        places: How files are known.
-        project: Which code is the user's own.
+        fullname: What is called.
         max_size: How many bytes a result may have that is stored.
+        texts: Hash and name of each text that counts.
+        surroundings: How files and code are known there.
         is_decided: Whether it is known already that the call must run.
     """
 
     topic: str
     job_id: JobId
     fullname: str
-    texts: tuple[tuple[str, str], ...]
-    places: FilePlaces
-    project: Project
     max_size: int | None
+    texts: tuple[tuple[str, str], ...]
+    surroundings: tuple[FilePlaces, Project]
     is_decided: bool
 
 
@@ -72,6 +70,14 @@ class Surroundings(WorkerPlugin):
 def texts_of(parts: Sequence[Part]) -> tuple[tuple[str, str], ...]:
     """Return hash and name of the parts that another process must have loaded alike."""
     return tuple((each.part_hash, each.name) for each in parts if each.kind in _TEXTS)
+
+
+def as_sent(func: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what of a function travels: itself by its name, where a worker can import that."""
+    function = task_of(func).func
+    assert function is not None
+    is_named = hasattr(func, "__taskgraph_task__") and "<" not in func.__qualname__
+    return func if is_named and func.__module__ != "__main__" else function
 
 
 def run_order(
@@ -96,7 +102,7 @@ def run_order(
     function = task_of(func).func
     assert function is not None
     call = Call(order.job_id, order.fullname, function, tuple(args), dict(kwargs), order.max_size)
-    outcome = _without_calls(call, run_call(call))
+    outcome = run_call(call)
     talk.tell(outcome, inputs)
     if isinstance(outcome, Raised):
         raise outcome.error
@@ -105,7 +111,7 @@ def run_order(
 
 def _check(order: Order, address: str, func: Callable[..., Any]) -> None:
     """Refuse to run other code, or with other files, than the call is known by."""
-    if current_places() != order.places or current_project() != order.project:
+    if (current_places(), current_project()) != order.surroundings:
         raise WorkerProjectError(order.fullname, address)
     missing = dict(order.texts)
     for part_hash in [part.part_hash for part in task_of(func).parts]:
@@ -122,13 +128,3 @@ def _is_imported(name: str) -> bool:
         if module in sys.modules:
             return module != "__main__"
     return False
-
-
-def _without_calls(call: Call, outcome: Outcome) -> Outcome:
-    """Return an outcome; an error if it holds lazy calls, which nobody would run."""
-    inside = find_expressions(outcome.value) if isinstance(outcome, Returned) else []
-    if not inside:
-        return outcome
-    name = next((each.task_name for each in inside if isinstance(each, TaskExpression)), "")
-    error = LazyResultError(call.fullname, name)
-    return Raised(call.job_id, error, (), outcome.started, outcome.ended)
