@@ -15,9 +15,8 @@ from taskgraph.hashing import ATOMIC_TYPES, ValueHash, hash_args, hash_eval, has
 from taskgraph.tasks.options import with_known
 from taskgraph.values import walk
 from taskgraph.values.pack import pack_unstored
-from taskgraph.values.remote import Remote, remotes_in
+from taskgraph.values.remote import Remote, remotes_in, weight_of
 from taskgraph.values.weigh import Weight
-from taskgraph.values.weigh import weigh as weigh_value
 
 
 def evaluate_inputs(job: Job) -> None:
@@ -120,7 +119,7 @@ def _weigh_argument(job: Job, argument: WeighedArgument, label: str) -> Weight:
             argument.packed = pack_unstored(argument.value, name)
             return Weight(name)
     try:
-        return _weigh_value(argument.value, f"args.{label.lstrip('*')}")
+        return weight_of(argument.value, f"args.{label.lstrip('*')}")
     except Exception:
         if not isinstance(job.expr, SchedulerExpression):
             raise
@@ -134,13 +133,9 @@ def _weigh_argument(job: Job, argument: WeighedArgument, label: str) -> Weight:
 
 def _weigh_ignored(argument: WeighedArgument) -> None:
     try:
-        argument.weight = _weigh_value(argument.value)
+        argument.weight = weight_of(argument.value)
     except UnhashableValueError:
         argument.weight = None
-
-
-def _weigh_value(value: Any, path: str = "value") -> Weight:
-    return value.weight if type(value) is Remote else weigh_value(value, path)
 
 
 def _note_remotes(job: Job, argument: WeighedArgument) -> None:

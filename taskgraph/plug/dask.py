@@ -101,16 +101,15 @@ class _Submitted:
 
     def place(self, sent: Call, inputs: Inputs, options: Mapping[str, Any]) -> Future[Any] | Found:
         """Return what is recorded, else the future of an equal call or one of its own."""
-        call, same = self._call, self._call.eval_hash
-        unweighed = None if inputs.is_known else inputs.unweighed
+        call, same, is_known = self._call, self._call.eval_hash, inputs.is_known
         with self._cluster.lock:
             equal = self._cluster.find_equal(same, then=lambda other: call.follow(other._call))
-            found = self._find() if equal is None and unweighed is None else equal
+            found = self._find() if equal is None and is_known else equal
             if found is not None:
                 return found
             try:
                 return self._cluster.submit(
-                    sent, call.parts, self, same=same, unweighed=unweighed, options=options
+                    sent, call.parts, self, inputs, same=same, is_decided=is_known, options=options
                 )
             except BaseException:  # something in it cannot travel, or the client is closed
                 call.cancel()

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 
 from taskgraph.engine import cache
 from taskgraph.engine.asking import Asked
-from taskgraph.engine.jobs import Job, Phase
+from taskgraph.engine.jobs import Job, Phase, WeighedArgument
 from taskgraph.engine.telling import describe_miss
 from taskgraph.expression import TaskExpression
 from taskgraph.fingerprint.parts import Part
@@ -43,6 +43,7 @@ from taskgraph.records import JobId, Micros, PackedValue
 from taskgraph.tasks.eager import EagerTask
 from taskgraph.tasks.functions import task_of
 from taskgraph.values import walk
+from taskgraph.values.remote import remotes_in, weight_of
 from taskgraph.values.weigh import hash_value
 from taskgraph.worker import frames_of, now, weigh_result
 
@@ -342,6 +343,7 @@ def record(
     _add_upstream(job, tuple(upstream))
     _begin(execution, job)
     _add_inputs(job, inputs)
+    job.is_uncacheable |= any(map(_is_outdated, job.arguments))
     execution.put_in_force()
     if outcome is None:
         outcome = _outcome(execution, job, result, error, _micros(started), _micros(ended))
@@ -407,6 +409,14 @@ def _add_inputs(job: Job, inputs: Iterable[PackedValue]) -> None:
         if argument.weight is not None and argument.weight.value_hash in packed:
             argument.packed = packed[argument.weight.value_hash]
             argument.is_recorded = False
+
+
+def _is_outdated(argument: WeighedArgument) -> bool:
+    """Tell whether something elsewhere that it stands for was lost, and is another value now."""
+    value, weight = argument.value, argument.weight
+    if weight is None or next(remotes_in(value, weight), None) is None:
+        return False
+    return weight_of(value).value_hash != weight.value_hash
 
 
 def _micros(when: datetime | None) -> Micros:

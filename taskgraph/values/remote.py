@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from taskgraph.hashing import CallHash, ValueHash, hash_record
 from taskgraph.values.kinds import ValueKind, class_name
 from taskgraph.values.registry import register
-from taskgraph.values.weigh import Weight
+from taskgraph.values.weigh import Weight, weigh
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -44,7 +44,8 @@ class Remote:
         self, value_hash: ValueHash, call_hash: CallHash | None = None, *, is_unstored: bool = False
     ) -> None:
         """Take note of the hash of the value, and of the call that gave it."""
-        self.value_hash, self.call_hash, self.is_unstored = value_hash, call_hash, is_unstored
+        self.call_hash, self.is_unstored = call_hash, is_unstored
+        self.value_hash = value_hash  # last: who sees it sees the others
 
     @property
     def weight(self) -> Weight:
@@ -76,6 +77,11 @@ class RemoteKind(ValueKind):
 
 
 register(Remote, RemoteKind())
+
+
+def weight_of(value: Any, path: str = "value") -> Weight:
+    """Return the weight of a value, or of what it stands for; as `taskgraph.values.weigh.weigh`."""
+    return value.weight if type(value) is Remote else weigh(value, path)
 
 
 def remotes_in(value: Any, weight: Weight) -> Iterator[Remote]:

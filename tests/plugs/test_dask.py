@@ -169,6 +169,16 @@ def held(x, event):
     return x * factor()
 
 
+def draw():
+    ran("draw")
+    with open({folder!r} + "/ran.txt") as file:
+        return file.read().count("draw")
+
+
+def add(x, y):
+    return x + y
+
+
 def total(values, workers=0):
     ran("total")
     return sum(values) + workers
@@ -513,6 +523,29 @@ def test_recorded_results_are_given_where_no_worker_is_there_yet(
         future = cached_submit(client, steps.scale, 1)
         empty.scale(1)
         assert future.result(SECONDS) == 2
+
+
+def test_an_input_that_was_lost_counts_by_what_it_is_when_it_was_made_again(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        cluster_of(processes=False, n_workers=2, threads_per_worker=1) as cluster,
+        session(cluster, project, monkeypatch) as (client, steps),
+    ):
+        lost, other = cluster.workers.values()
+        anywhere = with_options(client, workers=[lost.address], allow_other_workers=True)
+        drawn = cached_submit(anywhere, steps.draw)
+        assert drawn.result(SECONDS) == 1
+        held = cached_submit(with_options(client, workers=[other.address]), steps.held, 1, "lost")
+        after = cached_submit(client, steps.add, drawn, held)
+        del drawn
+        assert Event("started-lost", client=client).wait(SECONDS)
+        client.sync(lost.close)
+        Event("lost", client=client).set()
+
+        assert after.result(SECONDS) == 2 + 2
+        assert cached_submit(client, steps.add, 2, 2).done()
+        assert not cached_submit(client, steps.add, 1, 2).done()
 
 
 # Workers in processes of their own

@@ -98,6 +98,7 @@ class _Entry:
         self.caller = caller
         self.remote = _stand_in(key)
         self.unweighed: list[Remote] = []
+        self.sources: list[object] = []  # what Dask runs again for this call is still told of
         self.followers: list[Callable[[Any], None]] = []
         self._future: Callable[[], Future[Any] | None] = lambda: None
 
@@ -155,6 +156,7 @@ class Cluster:
         """
         remotes: dict[str, Remote] = {}
         unweighed: list[tuple[Remote, Future[Any]]] = []
+        sources: list[object] = []
 
         def stand_in(future: Future[Any]) -> Remote:
             key = str(future.key)
@@ -163,11 +165,14 @@ class Cluster:
                 remotes[key] = _stand_in(key) if entry is None else entry.remote
                 if entry is None:
                     unweighed.append((remotes[key], future))
+                else:
+                    sources.append(entry)
             return remotes[key]
 
         made = tuple([replace_futures(each, stand_in) for each in args])
         named = {name: replace_futures(each, stand_in) for name, each in kwargs.items()}
-        return Inputs(made, named, list(remotes.values()), unweighed)
+        is_known = all(each.value_hash is not None for each in remotes.values())
+        return Inputs(made, named, is_known, unweighed, sources)
 
     def find_equal(
         self, same: str, key: str = "", then: Callable[[Any], None] | None = None
@@ -196,9 +201,10 @@ class Cluster:
         call: Call,
         parts: Sequence[Part],
         caller: Caller,
+        inputs: Inputs,
         *,
         same: str | None = None,
-        unweighed: Sequence[tuple[Remote, Future[Any]]] | None = None,
+        is_decided: bool = True,
         options: Mapping[str, Any] | None = None,
     ) -> Future[Any]:
         """Submit a call, whose arguments may hold futures; returns at once.
@@ -207,22 +213,24 @@ class Cluster:
             call: The call. A function that workers cannot import travels by content.
             parts: What its code is made of: a worker that has imported other code is an error.
             caller: Told what came of it.
+            inputs: Its arguments, as `stand_in` gave them.
             same: What equal calls have in common, to be found by.
-            unweighed: The inputs that a worker must weigh before the caller can decide whether the
-                call runs; None if that is decided.
+            is_decided: Whether the call just runs; else the caller decides when all that it is
+                given is there, and was weighed.
             options: Of ``client.submit``.
         """
         key = key_of(call)
         about = (call.job_id, call.fullname, call.max_value_size, texts_of(parts))
-        order = Order(self._topic, *about, _surroundings(), unweighed is None)
-        remotes, futures = zip(*unweighed, strict=True) if unweighed else ((), ())
+        order = Order(self._topic, *about, _surroundings(), is_decided)
+        unweighed = [] if is_decided else inputs.unweighed
         entry = _Entry(key, caller)
-        entry.unweighed += remotes
+        entry.unweighed, entry.sources = [remote for remote, _ in unweighed], inputs.sources
         self._under_way[key] = self._known[key] = entry
         if same is not None:
             self._leaders[same] = entry
         # A tuple that begins with a function was a task in earlier versions of Dask.
-        sent = (order, as_sent(call.func), list(call.args), call.kwargs, list(futures))
+        futures = [each for _, each in unweighed]
+        sent = (order, as_sent(call.func), list(call.args), call.kwargs, futures)
         try:
             future = self._client.submit(run_order, *sent, key=key, **(options or {}))
         except BaseException:  # something in it cannot travel, or the client is closed

@@ -22,19 +22,16 @@ class Inputs(NamedTuple):
     Attributes:
         args: By position, with stand-ins for the values of futures.
         kwargs: By name, likewise.
-        remotes: All these stand-ins.
-        unweighed: Those of them that stand for what only a worker can weigh, with their futures.
+        is_known: Whether the values of all futures are known by their hashes, when this is made.
+        unweighed: What stands for values that only a worker can weigh, with their futures.
+        sources: The calls of ours that give the other ones: held until it is clear what they give.
     """
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    remotes: list[Remote]
+    is_known: bool
     unweighed: list[tuple[Remote, Future[Any]]]
-
-    @property
-    def is_known(self) -> bool:
-        """Whether all their hashes are known."""
-        return all(each.value_hash is not None for each in self.remotes)
+    sources: list[object]
 
 
 class _FutureKind(ValueKind):

@@ -70,7 +70,8 @@ def call_of(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Call:
 
 
 def submit(cluster: Cluster, caller: Caller, call: Call, **options: Any) -> Future[Any]:
-    return cluster.submit(call, task_of(call.func).parts, caller, **options)
+    inputs = cluster.stand_in(call.args, call.kwargs)
+    return cluster.submit(call, task_of(call.func).parts, caller, inputs, **options)
 
 
 def double(x: int) -> int:
@@ -150,11 +151,26 @@ def test_each_attempt_is_told(cluster: Cluster, client: Client) -> None:
     assert len(caller.told) == 3
 
 
+def test_a_result_that_was_lost_with_its_worker_is_told_again() -> None:
+    options: dict[str, Any] = {"processes": False, "n_workers": 1, "threads_per_worker": 1}
+    with LocalCluster(dashboard_address=":0", **options) as made, Client(made) as client:
+        cluster, caller = Cluster(client), Caller()
+        cluster.connect()
+        future = submit(cluster, caller, call_of(double, 21))
+        assert future.result(SECONDS) == 42
+        (lost,) = made.workers.values()
+        client.sync(lost.close)
+        made.scale(2)
+
+        until(lambda: len(caller.told) == 2)
+        assert future.result(SECONDS) == 42
+
+
 def test_what_goes_wrong_with_the_caller_fails_the_future(cluster: Cluster) -> None:
     caller = Caller(lambda: 1 / 0)
 
     with pytest.raises(ZeroDivisionError):
-        submit(cluster, caller, call_of(double, 1), unweighed=[]).result(SECONDS)
+        submit(cluster, caller, call_of(double, 1), is_decided=False).result(SECONDS)
 
 
 def test_a_caller_is_asked_with_the_weights_of_what_is_only_there(
@@ -162,15 +178,15 @@ def test_a_caller_is_asked_with_the_weights_of_what_is_only_there(
 ) -> None:
     args = (client.submit(int, "21"), [client.submit(int, "22")])
     inputs = cluster.stand_in(args, {})
-    assert not inputs.is_known
+    remotes = [inputs.args[0], *inputs.args[1]]
     seen: list[ValueHash | None] = []
-    caller = Caller(lambda: seen.extend(each.value_hash for each in inputs.remotes))
+    caller = Caller(lambda: seen.extend(each.value_hash for each in remotes))
 
-    future = submit(
-        cluster, caller, call_of(lambda x, y: [x, *y], *args), unweighed=inputs.unweighed
-    )
+    call = call_of(lambda x, y: [x, *y], *args)
+    future = cluster.submit(call, (), caller, inputs, is_decided=False)
 
     assert future.result(SECONDS) == [21, 22]
+    assert not inputs.is_known
     assert seen == [hash_value(21), hash_value(22)]
     (finished,) = caller.told
     assert finished is not None
@@ -181,7 +197,7 @@ def test_a_value_that_the_caller_has_is_returned_in_place_of_a_run(cluster: Clus
     call = call_of(double, 1)
     caller = Caller(Found(key_of(call), "known", hash_value("known"), None))
 
-    future = submit(cluster, caller, call, unweighed=[])
+    future = submit(cluster, caller, call, is_decided=False)
 
     assert future.result(SECONDS) == "known"
     assert caller.told == []
@@ -196,7 +212,7 @@ def test_a_call_that_waits_for_another_is_asked_again(
     known = Found(key_of(call), 2, hash_value(2), None)
     caller = Caller(first, lambda: known if first.done() else None)
 
-    second = submit(cluster, caller, call, unweighed=[])
+    second = submit(cluster, caller, call, is_decided=False)
     gate.set()
 
     assert second.result(SECONDS) == 2
@@ -215,7 +231,7 @@ def test_the_inputs_of_a_call_are_known_when_theirs_are_finished(cluster: Cluste
     assert inputs.unweighed == []
     future.result(SECONDS)
 
-    assert inputs.is_known
+    assert cluster.stand_in([future], {}).is_known
     assert inputs.args[0][0] is inputs.kwargs["x"]
     assert inputs.kwargs["x"].weight.value_hash == hash_value(42)
 
@@ -247,7 +263,8 @@ def test_a_worker_that_imported_other_code_is_an_error(cluster: Cluster) -> None
     caller = Caller()
 
     with pytest.raises(WorkerCodeError, match=r"os\.getcwd"):
-        cluster.submit(call_of(double, 1), [other], caller).result(SECONDS)
+        inputs = cluster.stand_in((), {})
+        cluster.submit(call_of(double, 1), [other], caller, inputs).result(SECONDS)
     assert caller.told == []
 
 
@@ -283,7 +300,8 @@ class Executor:
         self._cluster.connect()
         for call in calls:
             args = tuple(self._futures[e.name] if isinstance(e, Remote) else e for e in call.args)
-            future = self._cluster.submit(call._replace(args=args), task_of(call.func).parts, self)
+            sent, inputs = call._replace(args=args), self._cluster.stand_in(args, {})
+            future = self._cluster.submit(sent, task_of(call.func).parts, self, inputs)
             self._futures[key_of(call)] = future
 
     def decide(self) -> None:

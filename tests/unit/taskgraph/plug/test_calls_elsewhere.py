@@ -18,6 +18,7 @@ from taskgraph.ports import Raised, Returned
 from taskgraph.testing.plug_in import job_states
 from taskgraph.values.pack import pack
 from taskgraph.values.remote import Remote
+from taskgraph.values.weigh import hash_value
 from taskgraph.worker import run_call
 
 
@@ -114,6 +115,21 @@ def test_what_is_made_of_a_value_without_content_is_not_kept() -> None:
     run(key(double, (remote,)), double, 2)
 
     assert isinstance(lookup(key(double, (remote,))), Miss)
+
+
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: [x]])
+def test_what_ran_with_another_value_than_it_is_known_by_is_not_kept(wrap: Any) -> None:
+    remote = ran_elsewhere(1)
+    call = key(total, (wrap(remote),))
+    call.begin()
+    first = remote.value_hash
+    assert first is not None
+    remote.know(hash_value(3))  # it was lost, and made again before the call began
+
+    run(call, total, wrap(3))
+
+    remote.know(first)
+    assert isinstance(lookup(key(total, (wrap(remote),))), Miss)
 
 
 def test_another_attempt_knows_what_is_known_by_then() -> None:
