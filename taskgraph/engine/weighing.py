@@ -140,13 +140,12 @@ def _weigh_ignored(argument: WeighedArgument) -> None:
 
 def _note_remotes(job: Job, argument: WeighedArgument) -> None:
     """Take note of the calls that gave the values elsewhere that stand in an argument."""
-    if argument.weight is None:
+    weight, is_one = argument.weight, type(argument.value) is Remote
+    if weight is None or not (is_one or weight.subvalues):
         return
-    remotes = list(remotes_in(argument.value, argument.weight))
-    if not remotes:
-        return
+    remotes = list(remotes_in(argument.value, weight))
     job.is_uncacheable |= any(each.is_unstored or each.value_hash is None for each in remotes)
     calls = [each.call_hash for each in remotes if each.call_hash is not None]
     argument.upstream = list(dict.fromkeys(calls))
     # Under its own hash is the value itself: nothing may be stored there for what stands for it.
-    argument.is_recorded |= type(argument.value) is Remote
+    argument.is_recorded |= is_one

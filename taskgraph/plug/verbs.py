@@ -277,7 +277,8 @@ def weighed(
     for argument in job.arguments:
         if argument.weight is not None:
             found = execution.origins.find(argument.value, argument.weight.value_hash)
-            argument.upstream = list(dict.fromkeys([*argument.upstream, *found]))
+            told = argument.upstream  # by what stands for values elsewhere
+            argument.upstream = list(dict.fromkeys([*told, *found])) if told else found
     return job
 
 
