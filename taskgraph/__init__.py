@@ -17,7 +17,15 @@ if TYPE_CHECKING:
         run,
         set_current_scheduler,
     )
-    from taskgraph.combinators.control import apply_tags, catch, catch_all, cond, seq, throw
+    from taskgraph.combinators.control import (
+        apply_tags,
+        catch,
+        catch_all,
+        cond,
+        get_context,
+        seq,
+        throw,
+    )
     from taskgraph.fingerprint.opaque import opaque
     from taskgraph.plug.memo import cached
     from taskgraph.tasks.decorator import scheduler_task, task
@@ -44,6 +52,7 @@ __all__ = [
     "cond",
     "explain",
     "exponential",
+    "get_context",
     "get_current_namespace",
     "get_current_scheduler",
     "get_task_registry",
@@ -75,6 +84,7 @@ _HOMES = {
     "cond": "taskgraph.combinators.control",
     "explain": "taskgraph.app",
     "exponential": "taskgraph.tasks.retrying",
+    "get_context": "taskgraph.combinators.control",
     "get_current_namespace": "taskgraph.tasks.names",
     "get_current_scheduler": "taskgraph.app",
     "get_task_registry": "taskgraph.tasks.registry",

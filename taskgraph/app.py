@@ -29,7 +29,13 @@ from taskgraph.assembly import (
     places_of,
     take_lease,
 )
-from taskgraph.config import Settings, find_config_dir, load_settings, write_default_config
+from taskgraph.config import (
+    Settings,
+    context_of,
+    find_config_dir,
+    load_settings,
+    write_default_config,
+)
 from taskgraph.engine.asking import Askable
 from taskgraph.engine.jobs import Job
 from taskgraph.engine.loop import Engine
@@ -46,6 +52,7 @@ from taskgraph.expression import SchedulerExpression, TaskExpression, find_expre
 from taskgraph.plans import Plan
 from taskgraph.ports import Backend, Executor, Observer
 from taskgraph.records import ExecutionId, JobId, State
+from taskgraph.tasks.context import NO_CONTEXT, Context, checked_context, merge_context
 from taskgraph.tasks.options import lazy_options, shared_options
 from taskgraph.tasks.requests import read_tags
 from taskgraph.tasks.task import Task
@@ -104,6 +111,7 @@ class Scheduler:
             for name, each in self.settings.executors.items()
             if each.options
         }
+        self._settings_context = context_of(self.settings)
         self._in_memory = backend is None and not is_given
         self.backend = self._open_backend(backend, is_given)
         self._pool = ReadingPool(progress=self._on_progress, announce=self._on_news)
@@ -133,6 +141,7 @@ class Scheduler:
         max_rerun: int | timedelta | None = None,
         options: Mapping[str, Any] | None = None,
         tags: Iterable[tuple[str, Any]] | Mapping[str, Any] = (),
+        context: Mapping[str, Any] | None = None,
     ) -> T:
         """Reduce an expression, or any nested value of expressions, to its value.
 
@@ -147,6 +156,8 @@ class Scheduler:
                 may have taken the last time.
             options: Options of all tasks in this run, whatever is said elsewhere.
             tags: Tags of the execution: keys with JSON values.
+            context: What calls read with `get_context`: nested dicts, on top of what the settings
+                say.
 
         Raises:
             RerunLimitError: More would be made again. Nothing has run if that is known beforehand.
@@ -171,6 +182,7 @@ class Scheduler:
             options=shared_options("All tasks of this run", options or {}),
             executor_options=self._executor_options,
             tags=read_tags(tags),
+            context=self._context(context),
         )
         with self._running:
             self._runner = threading.get_ident()
@@ -184,19 +196,26 @@ class Scheduler:
             finally:
                 self._runner = None
 
-    def plan(self, expr: Any, *, cache: bool = True) -> Plan:
+    def _context(self, update: Mapping[str, Any] | None) -> Context:
+        data = merge_context(self._settings_context, checked_context(update or {}))
+        return Context(data) if data else NO_CONTEXT
+
+    def plan(
+        self, expr: Any, *, cache: bool = True, context: Mapping[str, Any] | None = None
+    ) -> Plan:
         """Return what a run would do now, as far as the records tell. Nothing runs.
 
         Args:
             expr: What would be evaluated.
             cache: Whether results of earlier executions might be used.
+            context: As of a run.
 
         Raises:
             SchedulerError: The scheduler is closed, or is running already in this thread.
         """
         self._check_free()
         root = _root_of(expr)
-        run_options = RunOptions(ExecutionId(""), use_cache=cache)
+        run_options = RunOptions(ExecutionId(""), use_cache=cache, context=self._context(context))
         with self._running:
             self._runner = threading.get_ident()
             try:
@@ -494,6 +513,7 @@ def run(
     max_rerun: int | timedelta | None = None,
     options: Mapping[str, Any] | None = None,
     tags: Iterable[tuple[str, Any]] | Mapping[str, Any] = (),
+    context: Mapping[str, Any] | None = None,
 ) -> T:
     """Evaluate an expression with the scheduler of a config directory.
 
@@ -509,6 +529,7 @@ def run(
             have taken the last time.
         options: Options of all tasks in this run, whatever is said elsewhere.
         tags: Tags of the execution: keys with JSON values.
+        context: What calls read with `get_context`: nested dicts, on top of what the settings say.
 
     Raises:
         Exception: As `Scheduler.run`.
@@ -522,6 +543,7 @@ def run(
         max_rerun=max_rerun,
         options=options,
         tags=tags,
+        context=context,
     )
 
 

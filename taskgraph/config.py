@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from taskgraph.errors import ConfigError, UnknownSettingError
+from taskgraph.tasks.context import context_of_paths, merge_context
 
 CONFIG_DIR_NAME: Final = ".taskgraph"
 CONFIG_FILE_NAME: Final = "config.toml"
@@ -199,10 +200,14 @@ class SchedulerSettings:
     Attributes:
         executor: Name of the executor of tasks that name none.
         job_status_interval: Seconds between two lines of progress where there is no terminal.
+        context: Values that calls read with `get_context`, by dotted paths.
+        context_file: A TOML or JSON file with more of them, relative to the config directory.
     """
 
     executor: str = _setting(_TEXT, "threads")
     job_status_interval: float = _setting(_SECONDS, 10.0)
+    context: Mapping[str, Any] = _table(_ANY, "path")
+    context_file: str = _setting(_TEXT, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -538,6 +543,39 @@ def _settings(config_dir: Path, found: _Found) -> Settings:
     )
 
 
+def context_of(settings: Settings) -> dict[str, Any]:
+    """Return the context that the settings give: that of the file, and that of the section on top.
+
+    Raises:
+        ConfigError: The file cannot be read, or has no table in it.
+    """
+    own = settings.scheduler
+    found = context_of_paths(own.context)
+    if not own.context_file:
+        return found
+    path = settings.config_dir / Path(own.context_file).expanduser()
+    return merge_context(read_context_file(path), found)
+
+
+def read_context_file(path: Path) -> dict[str, Any]:
+    """Return the context in a TOML or JSON file.
+
+    Raises:
+        ConfigError: It cannot be read, or has no table in it.
+    """
+    if path.suffix != ".json":
+        if not path.exists():
+            raise ConfigError(str(path), "there is no such file")
+        return _load_toml(path)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(str(path), f"this cannot be read as JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ConfigError(str(path), f"expected an object of names, not {found!r}")
+    return found
+
+
 def _open_section(found: _Found, section: str) -> dict[str, Any]:
     values = {}
     for path, (place, value) in found.below(section).items():
@@ -616,6 +654,8 @@ DEFAULT_CONFIG: Final = """\
 [scheduler]
 # executor = "threads"          # of tasks that name none
 # job_status_interval = 10      # seconds between two lines of progress in a log
+# context = { genome = "hg38" } # values that calls read with get_context
+# context_file = "context.toml" # a file with such values, beside this one
 
 [files]
 # ask_above = "100 GB"          # say so before a larger file is read for its hash

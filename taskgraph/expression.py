@@ -168,6 +168,7 @@ class TaskExpression(Expression):
     """
 
     __slots__ = (
+        "_context",
         "_export_options",
         "_known_length",
         "_options",
@@ -187,12 +188,14 @@ class TaskExpression(Expression):
         export_options: Mapping[str, Any] | None = None,
         length: int | None = None,
         task: object = None,
+        context: Mapping[str, Any] | None = None,
     ) -> None:
         self.task_name = task_name
         self.args = args
         self.kwargs = kwargs
         self._options = task_options
         self._export_options = export_options
+        self._context = context
         self._known_length = length
         # The very task that was called: two tasks may share a name, and then the registry has
         # but the last of them. An expression that was read from the store has None here.
@@ -219,6 +222,7 @@ class TaskExpression(Expression):
             self._options,
             self._export_options,
             self._known_length,
+            *(() if self._context is None else (None, self._context)),
         )
 
 
@@ -487,6 +491,8 @@ class ExpressionKind(ValueKind):
         is_lazy = isinstance(value, SchedulerExpression)
         layers = (bool(value._options), bool(value._export_options))
         state = (value.task_name, is_lazy, *layers, len(value.args), *names)
+        if value._context is not None:
+            return Shape("expression.task in context", state, [*inside, value._context])
         return Shape("expression.task", state, inside)
 
     def preview(self, value: Any) -> str:

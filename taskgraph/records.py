@@ -170,6 +170,14 @@ class TaskAliasRecord(NamedTuple):
     end_author: str | None = None
 
 
+class CallContextRecord(NamedTuple):
+    """A value of the context that was read in a call or below it."""
+
+    call_hash: CallHash
+    path: str
+    value_hash: ValueHash
+
+
 class TagRecord(NamedTuple):
     """A tag; ``value`` is JSON text with sorted keys."""
 
@@ -211,6 +219,7 @@ class RecordBatch:
     arguments: list[ArgumentRecord] = field(default_factory=list)
     argument_results: list[ArgumentResultRecord] = field(default_factory=list)
     subtree_tasks: list[SubtreeTaskRecord] = field(default_factory=list)
+    call_contexts: list[CallContextRecord] = field(default_factory=list)
     evaluations: list[EvaluationRecord] = field(default_factory=list)
     executions: list[ExecutionRecord] = field(default_factory=list)
     jobs: list[JobRecord] = field(default_factory=list)
@@ -248,12 +257,17 @@ class EvaluationFound(NamedTuple):
 
 
 class CallFound(NamedTuple):
-    """A whole call: its final value, and the tasks that ran in it and below it."""
+    """A whole call: its final value, the tasks in it and below, and what was read of its context.
+
+    Attributes:
+        reads: Paths of the context, with the hashes of the values there.
+    """
 
     call_hash: CallHash
     result: StoredResult
     timestamp: Micros
     subtree_tasks: frozenset[TaskHash]
+    reads: tuple[tuple[str, ValueHash], ...] = ()
 
 
 class CacheAnswer(NamedTuple):
@@ -328,6 +342,7 @@ __all__ = [
     "BelowVersion",
     "CacheAnswer",
     "CacheQuery",
+    "CallContextRecord",
     "CallEdgeRecord",
     "CallFound",
     "CallNodeRecord",

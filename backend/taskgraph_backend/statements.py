@@ -58,6 +58,7 @@ CALL_NODE = _keep(
 CALL_EDGE = _keep("call_edge", "parent_id, child_id, call_order")
 ARGUMENT = _keep("argument", "arg_hash, call_hash, value_hash, arg_position, arg_key")
 ARGUMENT_RESULT = _keep("argument_result", "arg_hash, result_call_hash")
+CALL_CONTEXT = _keep("call_context", "call_hash, path, value_hash")
 SUBTREE_TASK = _keep("call_subtree_task", "call_hash, task_hash")
 EVALUATION = _replace("evaluation", "eval_hash, task_hash, args_hash, value_hash, timestamp")
 EXECUTION = _replace(
@@ -116,6 +117,14 @@ def calls(count: int) -> str:
     return (
         "SELECT eval_hash, call_hash, value_hash, timestamp, task_hash FROM call_node"
         f" WHERE eval_hash IN ({_keys(count)}) ORDER BY timestamp DESC, call_hash"
+    )
+
+
+def call_contexts(count: int) -> str:
+    """Return a question for what was read of the context in so many calls."""
+    return (
+        "SELECT call_hash, path, value_hash FROM call_context"
+        f" WHERE call_hash IN ({_keys(count)}) ORDER BY path"
     )
 
 

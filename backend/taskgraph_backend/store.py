@@ -742,6 +742,10 @@ def _steps(batch: RecordBatch) -> list[_Step]:
             ],
         ),
         (
+            statements.CALL_CONTEXT,
+            [(h(call), path, h(value)) for call, path, value in batch.call_contexts],
+        ),
+        (
             statements.EVALUATION,
             [
                 (h(key), h(task), h(args), h(value), time)
@@ -823,6 +827,7 @@ def _find_calls(
 ) -> dict[EvalHash, tuple[CallFound, ...]]:
     nodes: dict[EvalHash, list[tuple[CallHash, ValueHash, Micros]]] = {}
     tasks: dict[CallHash, set[TaskHash]] = {}
+    reads: dict[CallHash, list[tuple[str, ValueHash]]] = {}
     for piece in statements.padded(keys):
         rows = driver.execute(statements.calls(len(piece)), [_binary(key) for key in piece])
         for eval_hash, call_hash, value_hash, time, task_hash in rows:
@@ -835,10 +840,13 @@ def _find_calls(
         rows = driver.execute(statements.subtree_tasks(len(names)), [_binary(n) for n in names])
         for call_hash, task_hash in rows:
             tasks[call_hash.hex()].add(task_hash.hex())
+        rows = driver.execute(statements.call_contexts(len(names)), [_binary(n) for n in names])
+        for call_hash, path, value_hash in rows:
+            reads.setdefault(call_hash.hex(), []).append((path, value_hash.hex()))
     values = _find_values(driver, list(dict.fromkeys([value for _, value, _ in every])))
     return {
         eval_hash: tuple(
-            CallFound(call, values[value], time, frozenset(tasks[call]))
+            CallFound(call, values[value], time, frozenset(tasks[call]), tuple(reads.get(call, ())))
             for call, value, time in calls
             if value in values
         )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import Any
 
 import click
 
+from taskgraph.cli.context import context_options, read_context
 from taskgraph.cli.options import ExitCode, load_settings
 
 _HELP = """Show what a run would do now, and why: nothing runs.
@@ -27,11 +30,18 @@ taskgraph plan --json flow.py main
 )
 @click.option("--no-cache", is_flag=True, help="As if nothing were stored.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@context_options
 @click.argument("script")
 @click.argument("words", metavar="[TASK] [FLAGS]...", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def command(
-    ctx: click.Context, no_cache: bool, as_json: bool, script: str, words: tuple[str, ...]
+    ctx: click.Context,
+    no_cache: bool,
+    as_json: bool,
+    context: tuple[tuple[str, Any], ...],
+    context_file: Path | None,
+    script: str,
+    words: tuple[str, ...],
 ) -> int:
     """Load the script, read the flags of the task, and plan the call."""
     from taskgraph import app
@@ -47,7 +57,8 @@ def command(
     settings = load_settings(ctx)
     write_default_config(settings.config_dir)
     with app.Scheduler(settings) as scheduler:
-        plan = scheduler.plan(expression, cache=not no_cache)
+        values = read_context(dict(context), context_file)
+        plan = scheduler.plan(expression, cache=not no_cache, context=values)
     view = views.PlanView.of(plan)
     if as_json:
         click.echo(views.as_json(view))

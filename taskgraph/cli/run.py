@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from taskgraph.cli.context import context_options, read_context
 from taskgraph.cli.limits import Limit
 from taskgraph.cli.options import ExitCode, load_settings
 from taskgraph.cli.pairs import Pair
@@ -71,6 +73,7 @@ taskgraph run flow.py main --n 3
     metavar="KEY=VALUE",
     help="A tag of this execution; may be repeated.",
 )
+@context_options
 @click.argument("script")
 @click.argument("words", metavar="[TASK] [FLAGS]...", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
@@ -84,6 +87,8 @@ def command(
     max_rerun: int | timedelta | None,
     options: tuple[tuple[str, Any], ...],
     tags: tuple[tuple[str, Any], ...],
+    context: tuple[tuple[str, Any], ...],
+    context_file: Path | None,
     script: str,
     words: tuple[str, ...],
 ) -> int:
@@ -95,7 +100,8 @@ def command(
         return show_tasks(ctx, script, is_asked=bool(words))
     expression = read_call(ctx, script, words)
     _check_options(ctx, dict(options))
-    how = _How(no_cache, dryrun, explain, quiet, max_rerun, dict(options), tags)
+    values = read_context(dict(context), context_file)
+    how = _How(no_cache, dryrun, explain, quiet, max_rerun, dict(options), tags, values)
     return _run(ctx, expression, overrides, how)
 
 
@@ -138,6 +144,7 @@ class _How(NamedTuple):
     max_rerun: int | timedelta | None
     options: dict[str, Any]
     tags: Sequence[tuple[str, Any]]
+    context: dict[str, Any]
 
 
 def _check_options(ctx: click.Context, options: dict[str, Any]) -> None:
@@ -177,6 +184,7 @@ def _run(ctx: click.Context, expression: Any, overrides: dict[str, Any], how: _H
             max_rerun=how.max_rerun,
             options=how.options,
             tags=how.tags,
+            context=how.context,
         )
     except DryRunResult as answer:
         if progress:

@@ -6,8 +6,9 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from taskgraph.expression import QuotedExpression, find_expressions, substitute
+from taskgraph.tasks.context import Absent
 from taskgraph.tasks.decorator import scheduler_task
-from taskgraph.tasks.requests import AddTags, read_tags
+from taskgraph.tasks.requests import AddTags, ReadContext, read_tags
 
 Steps = Generator[Any, Any, Any]  # yields expressions, is sent their values, returns any value
 
@@ -131,3 +132,21 @@ def apply_tags(value: Any, tags: Any = (), job_tags: Any = (), execution_tags: A
     given = yield (tags, job_tags, execution_tags)
     yield AddTags(found, *map(read_tags, given))
     return found
+
+
+@scheduler_task(namespace="taskgraph")
+def get_context(path: Any, default: Any = None) -> Steps:
+    """Give a value of the context that this is called in.
+
+    Args:
+        path: Where it is: names with dots between them.
+        default: What is given where there is none; evaluated only then.
+
+    Raises:
+        TypeError: The path is no text.
+    """
+    wanted = yield path
+    if not isinstance(wanted, str):
+        raise TypeError(f"the path of a context value is text, not {wanted!r}")
+    found = yield ReadContext(wanted)
+    return default if isinstance(found, Absent) else found

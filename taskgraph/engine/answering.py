@@ -8,7 +8,7 @@ from typing import Any
 from taskgraph.engine.jobs import Job
 from taskgraph.engine.recorder import Recorder
 from taskgraph.records import ExecutionId
-from taskgraph.tasks.requests import AddTags, Request
+from taskgraph.tasks.requests import AddTags, ReadContext, Request
 from taskgraph.worker import weigh_result
 
 
@@ -27,7 +27,10 @@ class Answering:
         self._recorder = recorder
         self._execution_id = execution_id
         self._max_size = max_value_size
-        self._answers: dict[type[Request], Callable[[Job, Any], Any]] = {AddTags: self._add_tags}
+        self._answers: dict[type[Request], Callable[[Job, Any], Any]] = {
+            AddTags: self._add_tags,
+            ReadContext: _read_context,
+        }
 
     def answer(self, job: Job, request: Request) -> Any:
         """Return the answer to what a job asked for.
@@ -51,3 +54,8 @@ class Answering:
             recorder.add_tags("Value", packed.values[0].value_hash, request.tags)
         recorder.add_tags("Job", (job.owner or job).id, request.job_tags)
         recorder.add_tags("Execution", self._execution_id, request.execution_tags)
+
+
+def _read_context(job: Job, request: ReadContext) -> Any:
+    job.reads |= {request.path}
+    return job.context.get(request.path)

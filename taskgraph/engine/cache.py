@@ -18,6 +18,7 @@ from taskgraph.errors import DamagedValueError
 from taskgraph.expression import SchedulerExpression
 from taskgraph.hashing import CallHash, TaskHash, ValueHash
 from taskgraph.records import CacheAnswer, CacheQuery, Micros, StoredResult
+from taskgraph.tasks.context import NO_CONTEXT, Context
 from taskgraph.tasks.options import CacheCheckValid, CacheScope
 from taskgraph.tasks.registry import AnyTask, get_task_registry
 from taskgraph.values import codec
@@ -48,6 +49,7 @@ class Hit(NamedTuple):
         subtree: Of a whole call: the tasks in it and below. None for a single reduction.
         earlier: The blessed version of the task that it was recorded under, if it was.
         size: How many bytes it has as it is stored.
+        reads: Of a whole call: what was read of its context, by path.
     """
 
     value: Any
@@ -56,6 +58,7 @@ class Hit(NamedTuple):
     subtree: frozenset[TaskHash] | None = None
     earlier: Earlier | None = None
     size: int = 0
+    reads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +138,21 @@ def query_of(job: Job) -> CacheQuery:
 
 
 def decide(
-    answer: CacheAnswer, current_tasks: CurrentTasks, max_age: timedelta | None = None
+    answer: CacheAnswer,
+    current_tasks: CurrentTasks,
+    max_age: timedelta | None = None,
+    context: Context = NO_CONTEXT,
 ) -> Hit | Miss:
-    """Choose what to use of an answer: a whole call if asked for, else a single reduction."""
+    """Choose what to use of an answer: a whole call if asked for, else a single reduction.
+
+    A whole call is used if all that was read of its context is there as it was.
+    """
     miss = ABSENT
     oldest = None if max_age is None else now() - max_age // _MICROSECOND
     for call in answer.calls:
         if not _is_usable(call.result) or not current_tasks.cover(call.subtree_tasks):
+            continue
+        if any(context.hash_at(path) != value_hash for path, value_hash in call.reads):
             continue
         if oldest is not None and call.timestamp < oldest:
             continue  # if its parts are younger, they are put together again
@@ -151,7 +162,12 @@ def decide(
             continue
         size = len(call.result.value)
         return Hit(
-            decoded.value, call.result.value_hash, call.call_hash, call.subtree_tasks, size=size
+            decoded.value,
+            call.result.value_hash,
+            call.call_hash,
+            call.subtree_tasks,
+            size=size,
+            reads=tuple(path for path, _ in call.reads),
         )
     found = answer.evaluation
     if found is None:

@@ -15,12 +15,12 @@ from taskgraph.engine.recorder import Recorder
 from taskgraph.engine.reduction import Graph, ready_calls
 from taskgraph.engine.retrying import Retries
 from taskgraph.engine.telling import describe_miss
+from taskgraph.engine.twins import Twins
 from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
 from taskgraph.errors import DryRunResult, ExecutorError, TaskTimeoutError
 from taskgraph.events import CacheEntryRefused, Event, JobsSubmitted, Warned
 from taskgraph.expression import SchedulerExpression
-from taskgraph.hashing import EvalHash
-from taskgraph.ports import Backend, Call, Executor, Raised
+from taskgraph.ports import Backend, Call, Executor, Outcome, Raised, Returned
 from taskgraph.records import JobId
 from taskgraph.tasks.options import CacheScope, merge_options
 from taskgraph.values import walk
@@ -65,7 +65,7 @@ class Dispatcher:
         inbox: QueueInbox,
         recorder: Recorder,
         finisher: Finisher,
-        calls: dict[EvalHash, Job],
+        calls: dict[str, Job],
         lookup: Lookup,
         notify: Callable[[Event], None],
         options: RunOptions,
@@ -86,6 +86,7 @@ class Dispatcher:
         self._without_timeouts: set[str] = set()
         self._lookup = lookup
         self.submitted: dict[JobId, Job] = {}
+        self._twins = Twins(calls, self.submitted)
         self.looking = 0
         self.retries = Retries(notify)
         self.is_draining = False
@@ -153,8 +154,8 @@ class Dispatcher:
             if scope is CacheScope.NONE:
                 to_run.append(job)
                 continue
-            assert job.eval_hash is not None
-            leader = self._calls.setdefault(job.eval_hash, job)
+            assert job.call_key is not None
+            leader = self._calls.setdefault(job.call_key, job)
             if leader is not job:
                 self._take_equal(job, leader)
             elif scope is CacheScope.BACKEND:
@@ -162,6 +163,8 @@ class Dispatcher:
             else:
                 to_run.append(job)
         if to_ask:
+            if any(map(self._twins.has_returned, to_ask)):
+                self._recorder.flush()  # what it gave is among the rows that wait
             to_run += self._take_decisions(to_ask, self._lookup.ask(to_ask))
         if to_run:
             self._submit(to_run)
@@ -170,8 +173,8 @@ class Dispatcher:
         if leader.phase in {Phase.DONE, Phase.FAILED}:
             self._finisher.copy(job, leader)
         elif leader.phase is Phase.DROPPED:
-            assert job.eval_hash is not None
-            self._calls[job.eval_hash] = job
+            assert job.call_key is not None
+            self._calls[job.call_key] = job
             self._submit([job])
         else:
             self._graph.follow(leader, job)
@@ -254,6 +257,8 @@ class Dispatcher:
             if isinstance(job.expr, SchedulerExpression):
                 self._finisher.begin_generator(job)
                 continue
+            if self._twins.join(job):
+                continue
             if self._options.tells_misses:
                 # Before its body can change what it was given.
                 self._notify_misses([job])
@@ -310,7 +315,36 @@ class Dispatcher:
         for name, calls_of_one in batches.items():
             self._start_executor(name).submit(calls_of_one)
 
-    def try_again(self, job: Job, outcome: Raised) -> bool:
+    def take_outcome(self, outcome: Outcome) -> None:
+        """Take what came of a body: for its call, and for those that wait for the same body."""
+        job = self.submitted.pop(outcome.job_id, None)
+        if job is None:  # cancelled, and ended all the same
+            return
+        if isinstance(outcome, Returned):
+            self._finisher.on_returned(job, outcome)
+        elif self._is_tried_again(job, outcome):
+            return
+        else:
+            self._finisher.on_raised(job, outcome)
+        for twin in self._twins.leave(job):
+            self._share(twin, job, outcome)
+
+    def _share(self, twin: Job, job: Job, outcome: Outcome) -> None:
+        if isinstance(outcome, Raised):
+            self._finisher.on_raised(twin, outcome)
+            return
+        twin.phase = Phase.READY
+        packed = outcome.packed
+        if (
+            packed is None
+            or job.is_uncacheable
+            or not self._finisher.take_hit(
+                twin, Hit(outcome.value, packed.values[0].value_hash, None)
+            )
+        ):
+            self._submit([twin])
+
+    def _is_tried_again(self, job: Job, outcome: Raised) -> bool:
         """Have a call that failed be tried again later; False if it has failed for good."""
         error = outcome.error
         if isinstance(error, TaskTimeoutError) and error.is_abandoned:

@@ -26,7 +26,7 @@ from taskgraph.events import (
 )
 from taskgraph.expression import Expression, SchedulerExpression, TaskExpression
 from taskgraph.fingerprint.parts import describe_change
-from taskgraph.hashing import EvalHash, TaskHash, hash_call
+from taskgraph.hashing import TaskHash, hash_call
 from taskgraph.ports import Raised, Returned
 from taskgraph.records import PackedValue, State
 from taskgraph.tasks.requests import Request
@@ -46,7 +46,7 @@ class Finisher:
     Args:
         graph: Where nodes wait for each other.
         recorder: Where rows go.
-        calls: The calls of this execution by eval_hash, shared with the Dispatcher.
+        calls: The calls of this execution by ``call_key``, shared with the Dispatcher.
         notify: Tells the observers.
         max_value_size: How many bytes a value that is stored may have.
         budget: Follows what is made again, if that is limited.
@@ -59,7 +59,7 @@ class Finisher:
         self,
         graph: Graph,
         recorder: Recorder,
-        calls: dict[EvalHash, Job],
+        calls: dict[str, Job],
         notify: Callable[[Event], None],
         max_value_size: int | None,
         budget: RerunBudget | None = None,
@@ -145,6 +145,7 @@ class Finisher:
         if hit.subtree is not None:
             job.call_hash = hit.call_hash
             job.subtree = hit.subtree
+            job.reads = frozenset(hit.reads)
         job.template = hit.value
         job.phase = Phase.REDUCING
         try:
@@ -199,6 +200,7 @@ class Finisher:
         job.earlier = leader.earlier
         job.call_hash = job.known_call = leader.call_hash
         job.subtree = leader.subtree
+        job.reads = leader.reads
         if leader.phase is Phase.FAILED:
             assert leader.error is not None
             self._recorder.add_finished(job, State.FAILED)
@@ -299,8 +301,8 @@ class Finisher:
     def reduce(self, node: Node) -> None:
         """Go on with a node all of whose awaited expressions are values."""
         if node.phase is Phase.FOLLOWING:
-            assert isinstance(node, Job) and node.eval_hash is not None
-            self.copy(node, self._calls[node.eval_hash])
+            assert isinstance(node, Job) and node.call_key is not None
+            self.copy(node, self._calls[node.call_key])
             return
         if node.phase is not Phase.REDUCING:
             return
@@ -396,6 +398,7 @@ class Finisher:
         if job.call_hash is None:
             job.call_hash = hash_call(job.task_hash, job.args_hash, job.value_hash, job.child_calls)
             job.subtree = _subtree_of(job)
+            job.reads = _reads_of(job)
         if isinstance(job.expr, TaskExpression):
             job.expr.call_hash = job.call_hash
         job.ended = job.ended or now()
@@ -441,6 +444,16 @@ def _subtree_of(job: Job) -> frozenset[TaskHash]:
     if not largest:
         return _alone(job.task_hash)
     return largest.union([job.task_hash], *others)
+
+
+def _reads_of(job: Job) -> frozenset[str]:
+    """Return what was read of a call's context in it and below."""
+    read = job.reads
+    for child in job.children:
+        if child.reads:
+            is_same = child.context is job.context
+            read |= {e for e in child.reads if is_same or child.context.comes_from_outside(e)}
+    return read
 
 
 @lru_cache(maxsize=4096)

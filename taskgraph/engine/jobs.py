@@ -6,10 +6,11 @@ phase does not have yet are not looked at in that phase.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
+from taskgraph.combinators.functions import identity
 from taskgraph.engine.aliases import Earlier
 from taskgraph.expression import (
     Expression,
@@ -21,6 +22,7 @@ from taskgraph.expression import (
 from taskgraph.hashing import ArgsHash, CallHash, EvalHash, TaskHash, ValueHash, hash_eval
 from taskgraph.ports import FrameRecord
 from taskgraph.records import JobId, Micros, PackedValue
+from taskgraph.tasks.context import NO_CONTEXT
 from taskgraph.tasks.options import NO_OPTIONS, Options
 from taskgraph.tasks.task import Task
 from taskgraph.values.weigh import Weight
@@ -50,6 +52,11 @@ class Wait:
     def __init__(self, node: Node) -> None:
         self.node = node
         self.needs = 0
+
+
+_NO_READS: frozenset[str] = frozenset()
+_NO_DEFAULTS: Mapping[str, Expression] = {}
+_NO_NODES: dict[int, Node] = {}
 
 
 class Node:
@@ -152,6 +159,9 @@ class Job(Node):
         options: The options in force, all layers merged.
         exported: Those of them that the calls below get as well.
         lazy_options: Those of them that must be evaluated before the call can be made.
+        context: What it and the calls below it read by path.
+        reads: The paths that were read in it and below, as far as they are the context's.
+        call_key: What equal calls of this run have in common: the same call, in the same context.
         nodes: The nodes of the expressions written down by this job, by identity.
         children: The jobs among them, in the order in which they must be evaluated.
         arguments: From READY on.
@@ -169,7 +179,10 @@ class Job(Node):
         "arguments",
         "attempts",
         "call_hash",
+        "call_key",
         "children",
+        "context",
+        "defaults",
         "earlier",
         "ended",
         "eval_hash",
@@ -186,6 +199,7 @@ class Job(Node):
         "miss",
         "nodes",
         "options",
+        "reads",
         "reduction",
         "started",
         "subtree",
@@ -208,6 +222,10 @@ class Job(Node):
         self.task = task
         self.task_hash = task_hash
         self.options = options
+        self.context = NO_CONTEXT
+        self.defaults: Mapping[str, Expression] | None = None
+        self.reads: frozenset[str] = _NO_READS
+        self.call_key: str | None = None
         self.exported: Options = NO_OPTIONS
         self.lazy_options: Options = NO_OPTIONS
         self.nodes: dict[int, Node] = {}
@@ -236,6 +254,23 @@ class Job(Node):
     def resolved(self, given: Any) -> Any:
         """Return a nested value with the values of this job's nodes in place of expressions."""
         return substitute(given, lambda expr: self.nodes[id(expr)].value)
+
+    def lazy_defaults(self) -> Mapping[str, Expression]:
+        """Return the defaults that are calls and were not given: they are evaluated like arguments.
+
+        They are called where the job is, and read the context of the job itself.
+        """
+        binder = self.task.binder
+        if not binder.lazy_defaults:
+            return _NO_DEFAULTS
+        if self.defaults is None:
+            expr = self.expr
+            assert isinstance(expr, TaskExpression)
+            self.defaults = binder.missing_lazy_defaults(expr.args, expr.kwargs)
+            if expr._context is not None:
+                inner = identity.update_context(expr._context)
+                self.defaults = {name: inner(each) for name, each in self.defaults.items()}
+        return self.defaults
 
     @property
     def child_calls(self) -> list[CallHash]:
@@ -275,7 +310,6 @@ class Job(Node):
         self.generator = None
 
 
-_NO_NODES: dict[int, Node] = {}
 _NO_JOBS: list[Job] = []
 _NO_ARGUMENTS: list[WeighedArgument] = []
 _NO_KWARGS: dict[str, Any] = {}

@@ -37,7 +37,7 @@ class Lookup:
         """Return what may be used for each job; files in it were not looked at yet."""
         answers = self._backend.check_cache([query_of(job) for job in jobs])
         decisions = [
-            decide(answer, self._current_tasks, job.options.get("max_age"))
+            decide(answer, self._current_tasks, job.options.get("max_age"), job.context)
             for job, answer in zip(jobs, answers, strict=True)
         ]
         absent = [index for index, decision in enumerate(decisions) if decision is ABSENT]
@@ -67,7 +67,8 @@ class Lookup:
         for (index, earlier), answer in zip(asked, answers, strict=True):
             if isinstance(decisions[index], Hit):
                 continue
-            max_age = jobs[index].options.get("max_age")
-            decision = decide(answer, self._current_tasks, max_age)
+            job = jobs[index]
+            max_age = job.options.get("max_age")
+            decision = decide(answer, self._current_tasks, max_age, job.context)
             if isinstance(decision, Hit):
                 decisions[index] = decision._replace(earlier=earlier)

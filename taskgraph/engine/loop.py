@@ -40,7 +40,6 @@ from taskgraph.engine.trace import trace_of
 from taskgraph.errors import CircularCallError, DatabaseError, DryRunResult, RerunLimitError
 from taskgraph.events import Event, ExecutionEnded, ExecutionStarted
 from taskgraph.expression import TaskExpression
-from taskgraph.hashing import EvalHash
 from taskgraph.ports import Backend, Executor, Observer, Raised, Returned
 from taskgraph.records import ExecutionRecord, PackedValue, State
 from taskgraph.worker import now, running_task
@@ -68,11 +67,11 @@ class Engine:
         self._environment = environment
         self._options = run_options
         aliases = Aliases(backend.load_aliases)
-        self._make_job = JobMaker(run_options.options, aliases)
+        self._make_job = JobMaker(run_options.options, aliases, run_options.context)
         self._graph = Graph(self._make_job)
         self._inbox = QueueInbox()
         self._recorder = Recorder(backend, run_options.execution_id, run_options.max_value_size)
-        self._calls: dict[EvalHash, Job] = {}
+        self._calls: dict[str, Job] = {}
         limit = run_options.max_rerun
         budget = None
         if limit is not None:
@@ -267,13 +266,7 @@ class Engine:
             if not isinstance(message, Returned | Raised):
                 message()
                 continue
-            job = self._dispatcher.submitted.pop(message.job_id, None)
-            if job is None:  # cancelled, and ended all the same
-                continue
-            if isinstance(message, Returned):
-                self._finisher.on_returned(job, message)
-            elif not self._dispatcher.try_again(job, message):
-                self._finisher.on_raised(job, message)
+            self._dispatcher.take_outcome(message)
         return bool(messages)
 
     def _fail_stuck(self, root: Job) -> None:

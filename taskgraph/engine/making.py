@@ -12,6 +12,7 @@ from taskgraph.engine.jobs import Job
 from taskgraph.expression import TaskExpression
 from taskgraph.hashing import TaskHash
 from taskgraph.records import JobId
+from taskgraph.tasks.context import NO_CONTEXT, Context
 from taskgraph.tasks.options import NO_OPTIONS, Options, lazy_options, merge_options
 from taskgraph.tasks.registry import AnyTask, get_task_registry
 from taskgraph.tasks.task import Task
@@ -25,9 +26,11 @@ class JobMaker:
     Args:
         options: Those of the run, which go before all others.
         aliases: Where a task that is not defined any more may be found under a later name.
+        context: What the calls read that are not called in another one.
     """
 
-    def __init__(self, options: Options, aliases: Aliases) -> None:
+    def __init__(self, options: Options, aliases: Aliases, context: Context = NO_CONTEXT) -> None:
+        self._context = context
         self._options = options
         self._aliases = aliases
         self._hashes: dict[int, tuple[Task[..., Any], TaskHash, object]] = {}
@@ -43,7 +46,7 @@ class JobMaker:
         if not isinstance(task, Task):
             task = self.find(expr.task_name) or get_task_registry().get(expr.task_name)
             if expr._options or expr._export_options:
-                task = task.with_options(expr._options, expr._export_options)
+                task = task.as_called(expr._options, expr._export_options)
         # Whether that is still its hash is asked once its inputs are there.
         known = self._hashes.get(id(task))
         return self.make(task, self.hash_of(task) if known is None else known[1], expr, owner)
@@ -66,6 +69,9 @@ class JobMaker:
             self._options,
         )
         job = Job(self._new_id(), task, task_hash, expr, owner, options)
+        job.context = self._context if owner is None else owner.context
+        if expr._context is not None:
+            job.context = job.context.updated(expr._context)
         job.exported = merge_options(handed_on, task.base_exports, task.call_exports)
         if options and (lazy := lazy_options(options)):
             job.lazy_options = lazy

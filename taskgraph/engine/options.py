@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from taskgraph.records import ExecutionId
+from taskgraph.tasks.context import NO_CONTEXT, Context
 from taskgraph.tasks.options import NO_OPTIONS, Options
 from taskgraph.tasks.requests import Tags
 
@@ -19,7 +20,7 @@ class RunOptions:
     to explain why; it costs time. ``max_rerun`` is how many calls that were made before may be made
     again, or how long they may have taken; see `taskgraph.engine.budget`.
     ``options`` win over those of tasks and calls; ``executor_options``, by name, give way to them.
-    ``tags`` are those of the execution.
+    ``tags`` are those of the execution, ``context`` is what its calls read.
     """
 
     execution_id: ExecutionId
@@ -32,4 +33,5 @@ class RunOptions:
     max_rerun: int | timedelta | None = None
     options: Options = field(default_factory=lambda: NO_OPTIONS)
     tags: Tags = ()
+    context: Context = NO_CONTEXT
     executor_options: Mapping[str, Options] = field(default_factory=dict)

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from taskgraph.engine.aliases import Aliases
+from taskgraph.engine.answering import Answering
 from taskgraph.engine.cache import ABSENT, Hit, Miss, Reason, miss_of, scope_of, unasked
 from taskgraph.engine.dispatch import Looker
 from taskgraph.engine.finishing import Finisher
@@ -38,7 +39,7 @@ from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
 from taskgraph.errors import CircularCallError
 from taskgraph.events import Event
 from taskgraph.expression import Expression, SchedulerExpression, TaskExpression, find_expressions
-from taskgraph.hashing import EvalHash, TaskHash
+from taskgraph.hashing import TaskHash
 from taskgraph.plans import WAITS, Plan, PlannedCall
 from taskgraph.ports import Backend
 from taskgraph.records import JobId, PackedValue, State
@@ -46,7 +47,7 @@ from taskgraph.tasks.options import CacheScope
 from taskgraph.tasks.task import Task
 from taskgraph.values import walk
 from taskgraph.values.preview import preview
-from taskgraph.worker import describe_error
+from taskgraph.worker import describe_error, now
 
 _CALL_WIDTH = 200
 
@@ -105,6 +106,9 @@ class _NoRecorder(Recorder):
     def add_task(self, task: Task[..., Any], task_hash: TaskHash) -> None:
         """Do nothing."""
 
+    def add_tags(self, entity_type: str, entity_id: str, tags: Sequence[tuple[str, Any]]) -> None:
+        """Do nothing."""
+
     def add_finished(self, job: Job, state: State) -> None:
         """Do nothing."""
 
@@ -112,8 +116,8 @@ class _NoRecorder(Recorder):
 class _Foreseer(Finisher):
     """Takes nodes to values as in a run; what needs an unknown value is unknown itself."""
 
-    def __init__(self, *args: Any, unknowns: _Unknowns) -> None:
-        super().__init__(*args)
+    def __init__(self, *args: Any, unknowns: _Unknowns, **others: Any) -> None:
+        super().__init__(*args, **others)
         self._unknowns = unknowns
         self.cached: Counter[str] = Counter()
         self.error: str | None = None
@@ -235,17 +239,19 @@ class Planner:
         self._options = run_options
         self._explain = explain
         aliases = self._aliases = Aliases(backend.load_aliases)
-        self._make_job = JobMaker(run_options.options, aliases)
+        self._make_job = JobMaker(run_options.options, aliases, run_options.context)
         self._graph = Graph(self._make_job)
         self._lookup = Lookup(backend, aliases)
-        self._calls: dict[EvalHash, Job] = {}
+        self._calls: dict[str, Job] = {}
         self._unknowns = _Unknowns()
+        recorder = _NoRecorder(backend, run_options.execution_id, None)
         self._finisher = _Foreseer(
             self._graph,
-            _NoRecorder(backend, run_options.execution_id, None),
+            recorder,
             self._calls,
             _tell_nobody,
             run_options.max_value_size,
+            answering=Answering(recorder, run_options.execution_id, None),
             unknowns=self._unknowns,
         )
 
@@ -333,9 +339,9 @@ class Planner:
                 self._fail(job, error)
                 continue
             scope = scope_of(job, self._options.use_cache)
-            assert job.eval_hash is not None
+            assert job.eval_hash is not None and job.call_key is not None
             if scope is not CacheScope.NONE:
-                leader = self._calls.setdefault(job.eval_hash, job)
+                leader = self._calls.setdefault(job.call_key, job)
                 if leader is not job:
                     self._take_equal(job, leader)
                     continue
@@ -353,8 +359,8 @@ class Planner:
         if leader.phase in {Phase.DONE, Phase.FAILED}:
             self._finisher.copy(job, leader)
         elif leader.phase is Phase.DROPPED:
-            assert job.eval_hash is not None
-            self._calls[job.eval_hash] = job
+            assert job.call_key is not None
+            self._calls[job.call_key] = job
             self._take_decisions([job], self._lookup.ask([job]))
         else:
             self._graph.follow(leader, job)
@@ -386,6 +392,7 @@ class Planner:
     def _run(self, job: Job, miss: Miss) -> None:
         """Take note that a call would run; a scheduler task is stepped instead."""
         if isinstance(job.expr, SchedulerExpression):
+            job.started = now()
             try:
                 self._finisher.begin_generator(job)
             except LookedAtUnknown as error:

@@ -27,6 +27,7 @@ from taskgraph.ports import Backend
 from taskgraph.records import (
     ArgumentRecord,
     ArgumentResultRecord,
+    CallContextRecord,
     CallEdgeRecord,
     CallNodeRecord,
     EvaluationRecord,
@@ -43,6 +44,7 @@ from taskgraph.records import (
     TaskRecord,
 )
 from taskgraph.tags import tag_record
+from taskgraph.tasks.context import Context
 from taskgraph.tasks.task import Task
 from taskgraph.values.pack import pack_or_name
 from taskgraph.values.weigh import Weight
@@ -193,8 +195,16 @@ class Recorder:
                 batch.call_edges.append(CallEdgeRecord(call_hash, child, order))
             for task_hash in job.subtree:
                 batch.subtree_tasks.append(SubtreeTaskRecord(call_hash, task_hash))
+            for path in sorted(job.reads):
+                self._add_read(call_hash, path, job.context)
         for argument in job.arguments:
             self._add_argument(job, call_hash, argument, is_new)
+
+    def _add_read(self, call_hash: CallHash, path: str, context: Context) -> None:
+        value_hash = context.hash_at(path)
+        if value_hash not in self._values:
+            self.add_value(pack_or_name(context.get(path), Weight(value_hash), self._max_size))
+        self._batch.call_contexts.append(CallContextRecord(call_hash, path, value_hash))
 
     def _add_argument(
         self, job: Job, call_hash: CallHash, argument: WeighedArgument, is_new: bool

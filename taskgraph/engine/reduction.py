@@ -168,9 +168,8 @@ def inputs_of(node: Node) -> list[Expression]:
     for given in expr._inputs():
         if type(given) not in ATOMIC_TYPES:
             inner += find_expressions(given)
-    if isinstance(node, Job) and node.task.binder.lazy_defaults:
-        assert isinstance(expr, TaskExpression)
-        inner += node.task.binder.missing_lazy_defaults(expr.args, expr.kwargs).values()
+    if isinstance(node, Job):
+        inner += node.lazy_defaults().values()
     return inner
 
 

@@ -12,6 +12,7 @@ from taskgraph.engine.jobs import Job, WeighedArgument
 from taskgraph.errors import UnhashableValueError
 from taskgraph.expression import Expression, SchedulerExpression, TaskExpression, find_expressions
 from taskgraph.hashing import ATOMIC_TYPES, ValueHash, hash_args, hash_eval, hash_record
+from taskgraph.tasks.context import key_in
 from taskgraph.tasks.options import with_known
 from taskgraph.values import walk
 from taskgraph.values.pack import pack_unstored
@@ -28,10 +29,9 @@ def evaluate_inputs(job: Job) -> None:
     if isinstance(expr, SchedulerExpression):
         job.args, job.kwargs = expr.args, expr.kwargs
         return
-    lazy = job.task.binder.lazy_defaults
     given = expr.kwargs
-    if lazy:
-        given = {**given, **job.task.binder.missing_lazy_defaults(expr.args, given)}
+    if lazy := job.lazy_defaults():
+        given = {**given, **lazy}
     if job.wait is None:
         job.args, job.kwargs = expr.args, given
         return
@@ -76,7 +76,7 @@ def weigh(job: Job) -> None:
     values = binder.bind(job.args, job.kwargs)
     given = values
     if job.wait is not None:
-        given = binder.bind(expr.args, {**_lazy_defaults(job), **expr.kwargs})
+        given = binder.bind(expr.args, {**job.lazy_defaults(), **expr.kwargs})
     ignored = binder.ignored
     weighed: list[WeighedArgument] = []
     labels: list[tuple[str, str]] = []
@@ -92,14 +92,7 @@ def weigh(job: Job) -> None:
     job.arguments = weighed
     job.args_hash = hash_args(labels)
     job.eval_hash = hash_eval(job.task_hash, job.args_hash)
-
-
-def _lazy_defaults(job: Job) -> dict[str, Expression]:
-    expr = job.expr
-    assert isinstance(expr, TaskExpression)
-    if not job.task.binder.lazy_defaults:
-        return {}
-    return job.task.binder.missing_lazy_defaults(expr.args, expr.kwargs)
+    job.call_key = key_in(job.eval_hash, job.context)
 
 
 def _weigh_argument(job: Job, argument: WeighedArgument, label: str) -> Weight:

@@ -31,6 +31,17 @@ class AddTags(Request):
     execution_tags: Tags = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ReadContext(Request):
+    """Asks for a value of the context; the answer is that value, or ABSENT.
+
+    Attributes:
+        path: Where it is, as ``"reference.genome"``.
+    """
+
+    path: str
+
+
 def read_tags(value: Any) -> Tags:
     """Read tags: pairs of a key and a JSON value, or a dict.
 

@@ -15,6 +15,7 @@ from taskgraph.fingerprint.project import current_project
 from taskgraph.fingerprint.state import Codes, Touch
 from taskgraph.fingerprint.surroundings import package_parts, tool_parts
 from taskgraph.hashing import TaskHash, hash_record
+from taskgraph.tasks.context import checked_context, merge_context
 from taskgraph.tasks.names import check_name, check_namespace, join_name
 from taskgraph.tasks.options import (
     NO_OPTIONS,
@@ -75,6 +76,7 @@ class Task(Generic[P, R]):
         self.base_exports = shared_options(self.fullname, export_options or {})
         self.call_options = call_options
         self.call_exports: Options = NO_OPTIONS
+        self.call_context: Mapping[str, Any] | None = None
         self._binder: Binder | None = None
         self._recorded_hash: TaskHash | None = None
         self._counted: dict[TaskHash, Callable[[], Parts]] = {}
@@ -284,6 +286,7 @@ class Task(Generic[P, R]):
                 self.call_exports or None,
                 self.nout,
                 self,
+                self.call_context,
             ),
         )
 
@@ -308,15 +311,38 @@ class Task(Generic[P, R]):
         twin.call_exports = merge_options(self.call_exports, shared_options(self.fullname, options))
         return twin
 
+    def update_context(
+        self, context: Mapping[str, Any] | None = None, /, **values: Any
+    ) -> Task[P, R]:
+        """Return the same task, whose calls, and all below them, read other context values.
+
+        Args:
+            context: Nested dicts, merged with the context that a call is made in.
+            values: More of it, by name.
+
+        Raises:
+            TypeError: It is no dict, a name in it has a dot, or there is a lazy call in it.
+        """
+        update = merge_context(checked_context(context or {}), checked_context(values))
+        twin = self._twin()
+        twin.call_context = merge_context(self.call_context or {}, update)
+        return twin
+
     @property
     def exports(self) -> Options:
         """The options that calls below those of this task get, too."""
         return merge_options(self.base_exports, self.call_exports)
 
-    def with_options(self, options: Options | None, exports: Options | None) -> Task[P, R]:
-        """Return the same task, called with these options, of which some count below as well."""
+    def as_called(
+        self,
+        options: Options | None,
+        exports: Options | None,
+        context: Mapping[str, Any] | None = None,
+    ) -> Task[P, R]:
+        """Return the same task with what was said of a call, as it is stored."""
         twin = self.options(**options) if options else self._twin()
-        return twin.export_options(**exports) if exports else twin
+        twin = twin.export_options(**exports) if exports else twin
+        return twin.update_context(context) if context else twin
 
     def _twin(self) -> Task[P, R]:
         twin = object.__new__(type(self))
@@ -355,6 +381,7 @@ class Task(Generic[P, R]):
             "hash": self.hash,
             "task_options": dict(self.call_options),
             "export_options": dict(self.call_exports),
+            **({} if self.call_context is None else {"context": self.call_context}),
         }
         return _restore_task, (type(self), state)
 
@@ -396,6 +423,12 @@ class PartialTask:
         """Return the same with other options for the task, and for all calls below it."""
         return PartialTask(self.task.export_options(**options), self.args, self.kwargs)
 
+    def update_context(
+        self, context: Mapping[str, Any] | None = None, /, **values: Any
+    ) -> PartialTask:
+        """Return the same for a task that reads other context values."""
+        return PartialTask(self.task.update_context(context, **values), self.args, self.kwargs)
+
     def __repr__(self) -> str:
         given = [repr(each) for each in self.args]
         given += [f"{name}={self.kwargs[name]!r}" for name in sorted(self.kwargs)]
@@ -436,8 +469,8 @@ def _restore_task(kind: type[Task[..., Any]], state: dict[str, Any]) -> Task[...
     fullname = join_name(state["namespace"], state["name"])
     registered = get_task_registry().find(fullname)
     if registered is not None:
-        task: Task[..., Any] = registered.with_options(
-            state["task_options"], state.get("export_options") or {}
+        task: Task[..., Any] = registered.as_called(
+            state["task_options"], state.get("export_options"), state.get("context")
         )
     else:
         task = kind(None, name=state["name"], namespace=state["namespace"])

@@ -125,6 +125,7 @@ class MemoryBackend:
         self.leases: dict[str, LeaseRecord] = {}
         self._calls_of: dict[EvalHash, list[CallNodeRecord]] = {}
         self._tasks_of: dict[CallHash, set[TaskHash]] = {}
+        self._reads_of: dict[CallHash, dict[str, ValueHash]] = {}
         self._damaged: set[ValueHash] = set()
         self._clock = clock
         self._is_gone = is_gone
@@ -169,6 +170,8 @@ class MemoryBackend:
         for row in batch.subtree_tasks:
             self.subtree_tasks[row] = row
             self._tasks_of.setdefault(row.call_hash, set()).add(row.task_hash)
+        for read in batch.call_contexts:
+            self._reads_of.setdefault(read.call_hash, {})[read.path] = read.value_hash
         self.evaluations.update((row.eval_hash, row) for row in batch.evaluations)
         self.executions.update((row.id, row) for row in batch.executions)
         self.jobs.update((row.id, row) for row in batch.jobs)
@@ -391,6 +394,7 @@ class MemoryBackend:
                 self._stored(call.value_hash),
                 call.timestamp,
                 frozenset({call.task_hash, *self._tasks_of.get(call.call_hash, ())}),
+                tuple(sorted(self._reads_of.get(call.call_hash, {}).items())),
             )
             for call in calls
             if call.value_hash not in self._damaged
@@ -427,6 +431,7 @@ _REFERENCES: Final[Mapping[str, Mapping[str, str]]] = {
     "arguments": {"call_hash": "call_node", "value_hash": "value"},
     "argument_results": {"arg_hash": "argument", "result_call_hash": "call_node"},
     "subtree_tasks": {"call_hash": "call_node", "task_hash": "task"},
+    "call_contexts": {"call_hash": "call_node", "value_hash": "value"},
     "evaluations": {"task_hash": "task", "value_hash": "value"},
     "executions": {"environment_hash": "value"},
     "jobs": {

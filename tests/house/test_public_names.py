@@ -24,6 +24,7 @@ PUBLIC = [
     "cond",
     "explain",
     "exponential",
+    "get_context",
     "get_current_namespace",
     "get_current_scheduler",
     "get_task_registry",

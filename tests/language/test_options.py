@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -338,17 +339,22 @@ def test_others_go_on_while_a_call_waits_for_its_retry(
 def test_a_failure_ends_the_wait_for_retries(
     scheduler: Scheduler, backend: MemoryBackend, tmp_path: Path
 ) -> None:
-    waiting = fail_until.options(retries=1, retry_delay=timedelta(hours=1))(str(tmp_path / "n"), 1)
+    path = str(tmp_path / "n")
+    waiting = fail_until.options(retries=1, retry_delay=timedelta(hours=1))(path, 1)
 
-    with pytest.raises(ValueError, match="at once"):
-        scheduler.run([waiting, tasks.fail.options()(sleep_then("at once"))])
+    with pytest.raises(ValueError, match="meanwhile"):
+        scheduler.run([waiting, tasks.fail(after(path, "meanwhile"))])
 
     states = {backend.tasks[j.task_hash].name: j.state_type for j in backend.jobs.values()}
     assert states["fail_until"] is State.CANCELLED
 
 
 @task(namespace="language", version="1")
-def sleep_then(message: str) -> Any:
+def after(path: str, message: str) -> str:
+    """Wait until another call has begun, and a moment longer, for it to fail."""
+    while not Path(path).exists():
+        time.sleep(0.01)
+    time.sleep(0.2)
     return message
 
 
@@ -452,8 +458,6 @@ def test_a_call_that_takes_too_long_is_tried_again(
 
 @task(namespace="language")
 def slow_once(path: str) -> str:
-    import time
-
     try:
         with open(path, "x"):
             time.sleep(60)
