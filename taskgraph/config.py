@@ -291,12 +291,17 @@ def _key_of(setting: Field[Any]) -> str:
 # Finding and loading
 
 
-def find_config_dir(start: Path | None = None, given: str | Path | None = None) -> Path:
+def find_config_dir(
+    start: Path | None = None,
+    given: str | Path | None = None,
+    otherwise: Path | None = None,
+) -> Path:
     """Return the config directory: an absolute path that need not exist yet.
 
     Args:
         start: Where to look from; the working directory by default.
         given: What the user asked for, as by ``-c``; it is taken as it is.
+        otherwise: Where to look from if there is none, in place of having a new one in ``start``.
 
     Returns:
         ``given``, else what ``TASKGRAPH_CONFIG`` says, else the nearest ``.taskgraph`` in
@@ -309,7 +314,7 @@ def find_config_dir(start: Path | None = None, given: str | Path | None = None) 
     for folder in (here, *here.parents):
         if (folder / CONFIG_DIR_NAME).is_dir():
             return folder / CONFIG_DIR_NAME
-    return here / CONFIG_DIR_NAME
+    return here / CONFIG_DIR_NAME if otherwise is None else find_config_dir(otherwise)
 
 
 def load_settings(

@@ -117,6 +117,11 @@ class CallKey:
     _job: Job = field(repr=False)
     _execution: ProcessExecution = field(repr=False)
 
+    @property
+    def config_dir(self) -> Path:
+        """The folder of the settings and the database that it is for."""
+        return self._execution.settings.config_dir
+
     @cached_property
     def parts(self) -> tuple[Part, ...]:
         """All that counts of the code, piece by piece."""

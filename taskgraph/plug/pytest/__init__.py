@@ -1,28 +1,28 @@
 """Pytest's plug-in: fixtures that are ``@cached`` are kept between test sessions.
 
-Every session on a machine with taskgraph loads this module, so it is light and keeps still: what is
-heavy lies in the modules beside it, which are loaded with the first cached fixture. Workers of
-pytest-xdist are executions of their own; they send what there is to be told with their results.
+Every session on a machine with taskgraph loads this module, so what is heavy is loaded later, with
+the first cached fixture. Workers of pytest-xdist are executions of their own, and send their notes.
 """
 
 from __future__ import annotations
 
-import functools
 import inspect
 import sys
-from collections.abc import Callable, Generator
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from taskgraph.plug.hosts import add_host, remove_host
+from taskgraph.plug.hosts import add_host, refused, remove_host
 
 if TYPE_CHECKING:
-    from taskgraph.plug.pytest.notes import Note
+    from taskgraph.plug.keeping import KeptCall
+    from taskgraph.plug.telling import Note
 
+_FOLDER = pytest.StashKey[Path]()
 _NOTES: pytest.StashKey[list[Note]] = pytest.StashKey()
-_TOLD = pytest.StashKey[list[tuple[str, str, str]]]()
-_WORD = "not kept"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,107 +35,115 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-# Decorating
-
-
 @pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests() -> None:
-    """Be asked what `cached` makes of fixtures, from the first conftest on."""
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Be asked what `cached` makes of fixtures, from the first conftest to the end."""
     add_host(_decorate)
-
-
-def pytest_unconfigure() -> None:
-    """Be asked no more."""
-    remove_host(_decorate)
+    early_config.add_cleanup(lambda: remove_host(_decorate))
 
 
 def _decorate(function: Any, decorate: Callable[[Any], Any]) -> Any:
-    """Let `cached` stand above ``@pytest.fixture`` too, and let fixtures that yield fail alone.
-
-    Raised while a conftest is loaded, their error would end the whole session.
-    """
+    """Let `cached` stand above ``@pytest.fixture`` too, and let fixtures that yield fail alone."""
     if hasattr(function, "_fixture_function_marker"):
         return function._fixture_function_marker(decorate(function._get_wrapped_function()))
     if hasattr(function, "_pytestfixturefunction"):  # before pytest 8.4
         return function._pytestfixturefunction(decorate(function.__pytest_wrapped__.obj))
-    if not (inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)):
-        return None
-    loader = function.__globals__.get("__loader__")
+    yields = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    loader = getattr(function, "__globals__", {}).get("__loader__")
     is_of_tests = type(loader).__module__.startswith("_pytest.")
-    return _refused(function) if is_of_tests and "<locals>" not in function.__qualname__ else None
+    if not (yields and is_of_tests) or "<locals>" in function.__qualname__:
+        return None
+    from taskgraph.errors import YieldFixtureError
 
-
-def _refused(function: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(function)
-    def refuse(*args: Any, **kwargs: Any) -> None:
-        from taskgraph.errors import YieldFixtureError
-
-        __tracebackhide__ = True
-        raise YieldFixtureError(f"{function.__module__}.{function.__qualname__}")
-
-    return refuse
-
-
-# Running
+    return refused(function, YieldFixtureError)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_fixture_setup(
-    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
-) -> Generator[None, Any, Any]:
+def pytest_fixture_setup(fixturedef: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     """Have a fixture be looked up before it is run, if it is a cached one."""
     __tracebackhide__ = True  # it stands in the traceback of each fixture, cached or not
     if "taskgraph.plug.memo" in sys.modules:
-        from taskgraph.plug.pytest.fixtures import keep
-
-        keep(fixturedef, request.config, request.config.stash.setdefault(_NOTES, []))
+        _keep(fixturedef, request.config)
     return (yield)
+
+
+def _keep(fixturedef: Any, config: pytest.Config) -> None:
+    """Put in the place of a cached fixture what looks it up or runs it, and notes that."""
+    from taskgraph.config import find_config_dir
+    from taskgraph.errors import FixtureNotKeptWarning
+    from taskgraph.plug.keeping import NOT_KEPT, lenient
+    from taskgraph.plug.memo import Cached
+    from taskgraph.plug.telling import note_of
+
+    own = getattr(fixturedef.func, "__func__", fixturedef.func)
+    if not isinstance(own, Cached):
+        return
+
+    def note(call: KeptCall) -> None:
+        config.stash.setdefault(_NOTES, []).append(note_of(own.fullname, call))
+        if call.word == NOT_KEPT:
+            warning = FixtureNotKeptWarning(own.fullname, call.text, call.advice)
+            code = inspect.unwrap(own).__code__
+            warnings.warn_explicit(warning, None, code.co_filename, code.co_firstlineno)
+
+    # Once and for all: tests may change the working directory.
+    nearest = find_config_dir(start=config.invocation_params.dir, otherwise=config.rootpath)
+    folder = own.config_dir or config.stash.setdefault(_FOLDER, nearest)
+    made = lenient(own, _counted, tell=note, config_dir=folder)
+    fixturedef.func = made if own is fixturedef.func else made.__get__(fixturedef.func.__self__)
+
+
+def _counted(name: str, value: Any) -> Any:
+    """Return what a cached fixture is given as an argument, all of which counts."""
+    if name == "request":
+        return KeptRequest(value)
+    if name in ("tmp_path", "tmpdir") or type(value).__module__.startswith("_pytest."):
+        raise TypeError("belongs to this session")
+    return value
+
+
+class KeptRequest:
+    """What a cached fixture sees of ``request``: its ``param``, which counts, and nothing else."""
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        if hasattr(request, "param"):
+            self.param = request.param
+
+    def __getattr__(self, name: str) -> Any:
+        from taskgraph.errors import FixtureRequestError
+
+        raise FixtureRequestError(name)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """End the execution, and say what became of the fixtures."""
-    if "taskgraph.plug.execution" not in sys.modules:
-        return
-    from taskgraph.plug.pytest.summary import end_session
+    """End the execution; a worker of pytest-xdist sends its notes."""
+    if "taskgraph.plug.execution" in sys.modules:
+        from taskgraph.plug.telling import end_session
 
-    config = session.config
-    notes = config.stash.setdefault(_NOTES, [])
-    told = end_session(notes, config.getoption("taskgraph_explain"))
-    if hasattr(config, "workeroutput"):
-        config.workeroutput["taskgraph"] = told
-    else:
-        config.stash.setdefault(_TOLD, []).extend(told)
+        notes = session.config.stash.setdefault(_NOTES, [])
+        end_session(notes)
+        getattr(session.config, "workeroutput", {})["taskgraph"] = list(map(tuple, notes))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Take over what a worker of pytest-xdist says."""
-    told = getattr(node, "workeroutput", {}).get("taskgraph", ())
-    node.config.stash.setdefault(_TOLD, []).extend(tuple(each) for each in told)
+    """Take over the notes of a worker of pytest-xdist."""
+    notes = getattr(node, "workeroutput", {}).get("taskgraph", ())
+    node.config.stash.setdefault(_NOTES, []).extend(notes)
 
 
-# Telling
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Say how many fixtures were kept; which, and why not, if asked to or if something is wrong."""
-    told = config.stash.get(_TOLD, [])
-    in_full = config.getoption("taskgraph_explain")
-    shown = [each for each in told if in_full or each[0] == _WORD]
-    if in_full or shown:
+    in_full, notes = config.getoption("taskgraph_explain"), config.stash.get(_NOTES, [])
+    lines = ["No cached fixture was set up."] if in_full else []
+    if notes:
+        from taskgraph.plug.telling import counted, told
+
+        lines = told(notes, in_full=in_full)
+    if lines:
         terminalreporter.write_sep("=", "taskgraph")
-    if in_full and not told:
-        terminalreporter.write_line("No cached fixture was set up.")
-    widths = [max((len(each[at]) for each in shown), default=0) for at in (0, 1)]
-    lines = [f"{word:{widths[0]}}  {name:{widths[1]}}  {text}" for word, name, text in shown]
-    for line, count in {each: lines.count(each) for each in lines}.items():
-        terminalreporter.write_line(line if count == 1 else f"{line}  (x{count})")
-    if told and not in_full and terminalreporter.verbosity >= 0:
-        words = [word for word, _, _ in told]
-        counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
-        terminalreporter.write_line(
-            f"taskgraph: cached fixtures: {counts} (--taskgraph-explain says why)"
-        )
+        terminalreporter.write_line("\n".join(lines))
+    if notes and not in_full and terminalreporter.verbosity >= 0:
+        counts = f"cached fixtures: {counted(notes)} (--taskgraph-explain says why)"
+        terminalreporter.write_line(f"taskgraph: {counts}")

@@ -1,0 +1,291 @@
+"""A call that is kept, as one block: the three verbs put together, with what became of it.
+
+    with kept(key(func, args, kwargs), partial(func, *args, **kwargs)) as call:
+        if not call.is_found:
+            call.result = call.body()  # or: await call.body()
+    return call.result
+
+    the block begins
+      a result is recorded and valid           it is there already
+      none is                                  what runs in the block runs within the call
+      there is no key, or nothing can be read  what runs in the block runs, and that is all
+    the block ends
+      with a result                            recorded; found, ran, or not kept and why not
+      with an error                            recorded, never kept, and raised
+    and an observer is told what became of the call
+
+For tools that call functions where they are. What cannot be kept runs all the same, and is told of:
+a cache that does nothing looks like one that works.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from taskgraph.errors import DatabaseError, NotRecordedWarning, UnhashableValueError
+from taskgraph.plug.verbs import CallKey, CallRecord, Hit, key, lookup, record
+from taskgraph.worker import describe_error
+
+if TYPE_CHECKING:
+    from taskgraph.plug.memo import Cached
+
+FOUND: Final = "found"
+RAN: Final = "ran"
+RAISED: Final = "raised"
+NOT_KEPT: Final = "not kept"
+
+_RETURN_DATA: Final = (
+    "Return plain data or files, and let a function without @cached make of these what is used."
+)
+
+
+class NotKept(NamedTuple):
+    """Why a call has no key.
+
+    Attributes:
+        reason: In words.
+        advice: What to do about it; "" if there is nothing to be said.
+    """
+
+    reason: str
+    advice: str = ""
+
+
+@dataclass
+class KeptCall:
+    """A call, and what became of it.
+
+    Attributes:
+        body: Runs it.
+        key: What it is known by; None if it has no key.
+        is_found: Whether a recorded result is used, so that it need not run.
+        result: What it returned; set by who runs it.
+        error: What it raised. Who runs it sets it where a result is a failure, too.
+        word: What became of it: `FOUND`, `RAN`, `RAISED` or `NOT_KEPT`; "" until it has ended.
+        text: What was raised, or why it is not kept.
+        advice: What to do about that.
+        record: How it was recorded; None if it was not.
+        trouble: What the database said, where it could not be read or written.
+    """
+
+    body: Callable[[], Any]
+    key: CallKey | None = None
+    is_found: bool = False
+    result: Any = None
+    error: BaseException | None = None
+    word: str = ""
+    text: str = ""
+    advice: str = ""
+    record: CallRecord | None = None
+    trouble: DatabaseError | None = None
+
+
+def key_if_any(
+    func: Callable[..., Any],
+    args: tuple[Any, ...] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    config_dir: str | Path | None = None,
+) -> CallKey | NotKept:
+    """Return the key of a call as `taskgraph.plug.key` does, or why it has none.
+
+    Raises:
+        UnfollowedCodeError: The settings are strict, and something cannot be followed.
+        TypeError: The arguments do not fit the signature, or the function is a generator.
+    """
+    try:
+        return key(func, args, kwargs, config_dir=config_dir)
+    except UnhashableValueError as error:
+        path = error.path.removeprefix("args.")
+        reason = f"{path} (a {error.type_name}) has no stable hash: {error.reason}"
+        return NotKept(reason, leave_out(re.split(r"\W", path)[0]))
+    except DatabaseError as error:
+        return NotKept(str(error))
+
+
+def leave_out(argument: str) -> str:
+    """Return what to do about an argument that a key cannot be made of."""
+    return (
+        "If the result does not depend on it, leave it out of the key with "
+        f'@cached(config_args=["{argument}"]); else let a function without @cached use it.'
+    )
+
+
+def warn_of_trouble(call: KeptCall) -> None:
+    """Warn of a call that could not be looked up or recorded, and say nothing of others."""
+    if call.trouble is not None and call.key is not None:
+        warnings.warn(NotRecordedWarning(call.key.fullname, call.trouble), stacklevel=2)
+
+
+@contextmanager
+def kept(
+    call: CallKey | NotKept,
+    body: Callable[[], Any],
+    *,
+    tell: Callable[[KeptCall], None] = warn_of_trouble,
+    refresh: bool = False,
+    upstream: Iterable[CallRecord] = (),
+    tags: Mapping[str, Any] | None = None,
+) -> Iterator[KeptCall]:
+    """Have a call be looked up before a block, and what came of it be recorded after it.
+
+    Args:
+        call: Its key, or why it has none: then it runs, and is not kept.
+        body: What runs it, for who is in the block.
+        tell: Told of the call when it has ended; of one that was interrupted nobody is told.
+        refresh: Whether not to look for a result.
+        upstream: The calls that arguments came from, as for `taskgraph.plug.record`.
+        tags: What its job is to be found by.
+
+    Raises:
+        BaseException: What the block raises. A Ctrl-C is no outcome of the call.
+        LazyResultError: The result is a lazy call, which nobody would run.
+    """
+    this = KeptCall(body)
+    try:
+        match _answer(this, call, refresh, tags):
+            case NotKept(reason, advice):
+                yield this
+                _set_not_kept(this, reason, advice)
+            case Hit(value, made):
+                this.is_found, this.result, this.record = True, value, made
+                yield this
+                this.word = FOUND
+            case wanted:
+                with _recorded(this, wanted, {"upstream": upstream, "tags": tags}):
+                    yield this
+    finally:
+        if this.word:
+            tell(this)
+
+
+def _answer(
+    this: KeptCall, call: CallKey | NotKept, refresh: bool, tags: Mapping[str, Any] | None
+) -> Hit | CallKey | NotKept:
+    """Return the recorded result, or the key to record one under, or why neither can be."""
+    if isinstance(call, NotKept):
+        return call
+    this.key = call
+    try:
+        found = None if refresh else lookup(call, tags=tags)
+    except DatabaseError as error:
+        this.trouble = error
+        return NotKept(str(error))
+    return found if isinstance(found, Hit) else call
+
+
+@contextmanager
+def _recorded(this: KeptCall, call: CallKey, told: Mapping[str, Any]) -> Iterator[None]:
+    """Record what comes of a block in which a call runs."""
+    started = datetime.now(UTC)
+    try:
+        with call.running():
+            yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # some tools say with one that is no Exception what they mean
+        this.error = error
+        _record(this, call, started=started, **told)
+        raise
+    _record(this, call, started=started, **told)
+    if this.record is not None and this.record.error is not this.error:
+        assert this.record.error is not None
+        raise this.record.error
+
+
+def _record(this: KeptCall, call: CallKey, **told: Any) -> None:
+    try:
+        this.record = record(call, this.result, error=this.error, **told)
+    except DatabaseError as error:
+        # What may have taken hours is not thrown away for a disk that is full.
+        this.trouble = error
+        _set_not_kept(this, str(error), "")
+        return
+    if this.record.error is not None:
+        this.word, this.text = RAISED, describe_error(this.record.error)
+    elif this.record.unstored:
+        _set_not_kept(this, f"its result: {this.record.unstored}", _RETURN_DATA)
+    else:
+        this.word = RAN
+
+
+def _set_not_kept(this: KeptCall, reason: str, advice: str) -> None:
+    this.word, this.text, this.advice = NOT_KEPT, reason.rstrip("."), advice
+
+
+def in_place_of(
+    func: Callable[..., Any],
+    begin: Callable[[tuple[Any, ...], dict[str, Any]], AbstractContextManager[KeptCall]],
+) -> Callable[..., Any]:
+    """Return a function to be called in the place of another one: with `kept` around each call.
+
+    Args:
+        func: The other one, whose names and signature it has. It is ``async`` if that is.
+        begin: Given the arguments of a call, returns the block to run it in.
+    """
+    if inspect.iscoroutinefunction(inspect.unwrap(func)):
+
+        @functools.wraps(func, updated=())
+        async def run_async(*args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
+            with begin(args, kwargs) as call:
+                if not call.is_found:
+                    call.result = await call.body()
+            return call.result
+
+        return run_async
+
+    @functools.wraps(func, updated=())
+    def run(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        with begin(args, kwargs) as call:
+            if not call.is_found:
+                call.result = call.body()
+        return call.result
+
+    return run
+
+
+def lenient(
+    cached: Cached[..., Any],
+    counts: Callable[[str, Any], Any],
+    *,
+    tell: Callable[[KeptCall], None],
+    config_dir: str | Path | None = None,
+) -> Callable[..., Any]:
+    """Return a function to be called in the place of a cached one, kept wherever that can be.
+
+    For tools that give functions more than values, by name. What cannot be kept runs all the same.
+
+    Args:
+        cached: The cached function.
+        counts: Given an argument's name and value, returns what the function is given in its
+            place. Raises a `TypeError` that says why it can have no hash; it is given as it is,
+            then. Not asked about arguments that are left out of the key.
+        tell: Told of each call when it has ended.
+        config_dir: The folder of settings and database.
+    """
+    task = cached.__taskgraph_task__
+    left_out = task.get_task_options().get("config_args", ())
+
+    def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> AbstractContextManager[KeptCall]:
+        missing = None
+        for name in [each for each in kwargs if each not in left_out]:
+            try:
+                kwargs[name] = counts(name, kwargs[name])
+            except TypeError as error:
+                missing = missing or NotKept(f"its argument {name} {error}", leave_out(name))
+        call = missing or key_if_any(cached, args, kwargs, config_dir=config_dir)
+        assert task.func is not None
+        return kept(call, functools.partial(task.func, *args, **kwargs), tell=tell)
+
+    return in_place_of(cached, begin)
