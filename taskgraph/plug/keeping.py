@@ -1,6 +1,6 @@
 """A call that is kept, as one block: the three verbs put together, with what became of it.
 
-    with kept(key(func, args, kwargs), partial(func, *args, **kwargs)) as call:
+    with kept(key(func, args, kwargs)) as call:
         if not call.is_found:
             call.result = call.body()  # or: await call.body()
     return call.result
@@ -24,19 +24,21 @@ import functools
 import inspect
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, ParamSpec
 
 from taskgraph.errors import DatabaseError, NotRecordedWarning, UnhashableValueError
+from taskgraph.plug.functions import task_of
+from taskgraph.plug.memo import Cached
+from taskgraph.plug.recent import Recent
 from taskgraph.plug.verbs import CallKey, CallRecord, Hit, key, lookup, record
 from taskgraph.worker import describe_error
 
-if TYPE_CHECKING:
-    from taskgraph.plug.memo import Cached
+P = ParamSpec("P")
 
 FOUND: Final = "found"
 RAN: Final = "ran"
@@ -47,15 +49,19 @@ _RETURN_DATA: Final = (
     "Return plain data or files, and let a function without @cached make of these what is used."
 )
 
+_records: Recent[Hashable, CallRecord] = Recent()  # by the ids that tools have for them
 
-class NotKept(NamedTuple):
-    """Why a call has no key.
+
+class Unkeyed(NamedTuple):
+    """A call that has no key, and so cannot be kept.
 
     Attributes:
-        reason: In words.
-        advice: What to do about it; "" if there is nothing to be said.
+        body: Runs it.
+        reason: Why it has none.
+        advice: What to do about that; "" if there is nothing to be said.
     """
 
+    body: Callable[[], Any]
     reason: str
     advice: str = ""
 
@@ -95,8 +101,8 @@ def key_if_any(
     kwargs: Mapping[str, Any] | None = None,
     *,
     config_dir: str | Path | None = None,
-) -> CallKey | NotKept:
-    """Return the key of a call as `taskgraph.plug.key` does, or why it has none.
+) -> CallKey | Unkeyed:
+    """Return the key of a call as `taskgraph.plug.key` does, or say why it has none.
 
     Raises:
         UnfollowedCodeError: The settings are strict, and something cannot be followed.
@@ -104,12 +110,15 @@ def key_if_any(
     """
     try:
         return key(func, args, kwargs, config_dir=config_dir)
-    except UnhashableValueError as error:
+    except (UnhashableValueError, DatabaseError) as error:
+        inside = task_of(func).func
+        assert inside is not None
+        body = functools.partial(inside, *args, **(kwargs or {}))
+        if isinstance(error, DatabaseError):
+            return Unkeyed(body, str(error))
         path = error.path.removeprefix("args.")
         reason = f"{path} (a {error.type_name}) has no stable hash: {error.reason}"
-        return NotKept(reason, leave_out(re.split(r"\W", path)[0]))
-    except DatabaseError as error:
-        return NotKept(str(error))
+        return Unkeyed(body, reason, leave_out(re.split(r"\W", path)[0]))
 
 
 def leave_out(argument: str) -> str:
@@ -121,39 +130,40 @@ def leave_out(argument: str) -> str:
 
 
 def warn_of_trouble(call: KeptCall) -> None:
-    """Warn of a call that could not be looked up or recorded, and say nothing of others."""
-    if call.trouble is not None and call.key is not None:
+    """Warn of a result that could not be recorded, and say nothing of all other calls."""
+    if call.key is not None and call.trouble is not None and call.error is None:
         warnings.warn(NotRecordedWarning(call.key.fullname, call.trouble), stacklevel=2)
 
 
 @contextmanager
 def kept(
-    call: CallKey | NotKept,
-    body: Callable[[], Any],
+    call: CallKey | Unkeyed,
     *,
     tell: Callable[[KeptCall], None] = warn_of_trouble,
     refresh: bool = False,
-    upstream: Iterable[CallRecord] = (),
+    run: Hashable | None = None,
+    inputs: Iterable[Hashable] = (),
     tags: Mapping[str, Any] | None = None,
 ) -> Iterator[KeptCall]:
     """Have a call be looked up before a block, and what came of it be recorded after it.
 
     Args:
-        call: Its key, or why it has none: then it runs, and is not kept.
-        body: What runs it, for who is in the block.
+        call: What it is known by; one that has no key runs, and is not kept.
         tell: Told of the call when it has ended; of one that was interrupted nobody is told.
         refresh: Whether not to look for a result.
-        upstream: The calls that arguments came from, as for `taskgraph.plug.record`.
+        run: The id that the tool has for this call, if it has one.
+        inputs: The ids of the calls that arguments came from; what is no call that was kept in
+            this process is passed over.
         tags: What its job is to be found by.
 
     Raises:
         BaseException: What the block raises. A Ctrl-C is no outcome of the call.
         LazyResultError: The result is a lazy call, which nobody would run.
     """
-    this = KeptCall(body)
+    this = KeptCall(call.body)
     try:
         match _answer(this, call, refresh, tags):
-            case NotKept(reason, advice):
+            case Unkeyed(_, reason, advice):
                 yield this
                 _set_not_kept(this, reason, advice)
             case Hit(value, made):
@@ -161,25 +171,28 @@ def kept(
                 yield this
                 this.word = FOUND
             case wanted:
+                upstream = [_records[each] for each in inputs if each in _records]
                 with _recorded(this, wanted, {"upstream": upstream, "tags": tags}):
                     yield this
+        if run is not None and this.record is not None:
+            _records[run] = this.record
     finally:
         if this.word:
             tell(this)
 
 
 def _answer(
-    this: KeptCall, call: CallKey | NotKept, refresh: bool, tags: Mapping[str, Any] | None
-) -> Hit | CallKey | NotKept:
+    this: KeptCall, call: CallKey | Unkeyed, refresh: bool, tags: Mapping[str, Any] | None
+) -> Hit | CallKey | Unkeyed:
     """Return the recorded result, or the key to record one under, or why neither can be."""
-    if isinstance(call, NotKept):
+    if isinstance(call, Unkeyed):
         return call
     this.key = call
     try:
         found = None if refresh else lookup(call, tags=tags)
     except DatabaseError as error:
         this.trouble = error
-        return NotKept(str(error))
+        return Unkeyed(call.body, str(error))
     return found if isinstance(found, Hit) else call
 
 
@@ -196,10 +209,10 @@ def _recorded(this: KeptCall, call: CallKey, told: Mapping[str, Any]) -> Iterato
         this.error = error
         _record(this, call, started=started, **told)
         raise
+    is_failure = this.error is not None
     _record(this, call, started=started, **told)
-    if this.record is not None and this.record.error is not this.error:
-        assert this.record.error is not None
-        raise this.record.error
+    if this.error is not None and not is_failure:
+        raise this.error  # a lazy call
 
 
 def _record(this: KeptCall, call: CallKey, **told: Any) -> None:
@@ -210,8 +223,9 @@ def _record(this: KeptCall, call: CallKey, **told: Any) -> None:
         this.trouble = error
         _set_not_kept(this, str(error), "")
         return
-    if this.record.error is not None:
-        this.word, this.text = RAISED, describe_error(this.record.error)
+    this.error = this.record.error
+    if this.error is not None:
+        this.word, this.text = RAISED, describe_error(this.error)
     elif this.record.unstored:
         _set_not_kept(this, f"its result: {this.record.unstored}", _RETURN_DATA)
     else:
@@ -223,18 +237,18 @@ def _set_not_kept(this: KeptCall, reason: str, advice: str) -> None:
 
 
 def in_place_of(
-    func: Callable[..., Any],
+    cached: Cached[..., Any],
     begin: Callable[[tuple[Any, ...], dict[str, Any]], AbstractContextManager[KeptCall]],
 ) -> Callable[..., Any]:
-    """Return a function to be called in the place of another one: with `kept` around each call.
+    """Return a function to be called in the place of a cached one: with `kept` around each call.
 
     Args:
-        func: The other one, whose names and signature it has. It is ``async`` if that is.
+        cached: The cached one, whose names and signature it has. It is ``async`` if that is.
         begin: Given the arguments of a call, returns the block to run it in.
     """
-    if inspect.iscoroutinefunction(inspect.unwrap(func)):
+    if inspect.iscoroutinefunction(cached.func):
 
-        @functools.wraps(func, updated=())
+        @functools.wraps(cached, updated=())
         async def run_async(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
             with begin(args, kwargs) as call:
@@ -244,7 +258,7 @@ def in_place_of(
 
         return run_async
 
-    @functools.wraps(func, updated=())
+    @functools.wraps(cached, updated=())
     def run(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
         with begin(args, kwargs) as call:
@@ -253,6 +267,16 @@ def in_place_of(
         return call.result
 
     return run
+
+
+def stood_in_for(run: Callable[P, Any]) -> Cached[P, Any]:
+    """Return the cached function in the place of which one from `in_place_of` is called.
+
+    In whatever process: a cached function travels by its name, and where that is now the name of
+    what the tool made of it, it is found in there.
+    """
+    found: Cached[P, Any] = inspect.unwrap(run, stop=lambda each: isinstance(each, Cached))
+    return found
 
 
 def lenient(
@@ -274,18 +298,21 @@ def lenient(
         tell: Told of each call when it has ended.
         config_dir: The folder of settings and database.
     """
-    task = cached.__taskgraph_task__
-    left_out = task.get_task_options().get("config_args", ())
+    left_out = cached.__taskgraph_task__.get_task_options().get("config_args", ())
 
     def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> AbstractContextManager[KeptCall]:
-        missing = None
+        reason = advice = ""
         for name in [each for each in kwargs if each not in left_out]:
             try:
                 kwargs[name] = counts(name, kwargs[name])
             except TypeError as error:
-                missing = missing or NotKept(f"its argument {name} {error}", leave_out(name))
-        call = missing or key_if_any(cached, args, kwargs, config_dir=config_dir)
-        assert task.func is not None
-        return kept(call, functools.partial(task.func, *args, **kwargs), tell=tell)
+                if not reason:
+                    reason, advice = f"its argument {name} {error}", leave_out(name)
+        call: CallKey | Unkeyed
+        if reason:
+            call = Unkeyed(functools.partial(cached.func, *args, **kwargs), reason, advice)
+        else:
+            call = key_if_any(cached, args, kwargs, config_dir=config_dir)
+        return kept(call, tell=tell)
 
     return in_place_of(cached, begin)

@@ -58,6 +58,12 @@ class Cached(Generic[P, R]):
         """The name that calls are recorded under: the function's, with its module."""
         return self.__taskgraph_task__.fullname
 
+    @property
+    def func(self) -> Callable[P, R]:
+        """The function itself."""
+        assert self.__taskgraph_task__.func is not None
+        return self.__taskgraph_task__.func
+
     def key(self, *args: P.args, **kwargs: P.kwargs) -> CallKey:
         """Return the key of a call, which does not run: `taskgraph.explain` takes it."""
         return key(self, args, kwargs, config_dir=self.config_dir)
@@ -260,3 +266,22 @@ def cached(
         return Cached(function, made, config_dir)
 
     return decorate if func is None else decorate(func)
+
+
+def as_cached(func: Callable[P, R], **options: Any) -> Cached[P, R]:
+    """Return a cached function, for a tool whose own decorator takes the options of `cached`, too.
+
+    Args:
+        func: A function, or one that is cached already and stays as it is.
+        options: Those of `cached`.
+
+    Raises:
+        TypeError: The function is cached already, and there are options.
+    """
+    if not isinstance(func, Cached):
+        made: Cached[P, R] = cached(**options)(func)
+        return made
+    if options:
+        names = ", ".join(sorted(options))
+        raise TypeError(f"{func!r} is cached with its own options; say {names} there.")
+    return func

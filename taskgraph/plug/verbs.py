@@ -122,6 +122,12 @@ class CallKey:
         """The folder of the settings and the database that it is for."""
         return self._execution.settings.config_dir
 
+    def body(self) -> Any:
+        """Run the function with its arguments, and return what it returns. Records nothing."""
+        __tracebackhide__ = True
+        assert self._job.task.func is not None
+        return self._job.task.func(*self._job.args, **self._job.kwargs)
+
     @cached_property
     def parts(self) -> tuple[Part, ...]:
         """All that counts of the code, piece by piece."""

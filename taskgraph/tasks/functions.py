@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from taskgraph.errors import GeneratorCallError
+from taskgraph.plug.recent import Recent
 from taskgraph.tasks.eager import EagerTask, eager_task
 from taskgraph.tasks.task import Task
 
-_MOST: Final = 10_000  # functions made at run time must not fill the memory
-_tasks: OrderedDict[int, EagerTask[..., Any]] = OrderedDict()
+# Functions that are made at run time must not fill the memory.
+_tasks: Recent[int, EagerTask[..., Any]] = Recent()
 
 
 def task_of(func: Callable[..., Any]) -> EagerTask[..., Any]:
@@ -39,8 +39,6 @@ def task_of(func: Callable[..., Any]) -> EagerTask[..., Any]:
     if known is None or known.func is not func:
         check_callable(func)
         known = _tasks[id(func)] = eager_task(func)
-        if len(_tasks) > _MOST:
-            _tasks.popitem(last=False)
     return known
 
 

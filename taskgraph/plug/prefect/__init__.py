@@ -1,48 +1,43 @@
 """Prefect: tasks whose runs are remembered by taskgraph, and a cache policy for its own tasks.
 
     a run of a task begins; Prefect has waited for its futures
-      Prefect finds a result                 only where it was told to keep and find some
-      a result is recorded and valid         used; the run ends in the state Cached
-      none is                                the function runs; recorded, then the run ends
+      Prefect finds a result           only where it was told to keep and find some
+      a result is recorded and valid   used; the run ends in the state Cached
+      none is                          the function runs; recorded, then the run ends
 
 All else, from retries to task runners, is Prefect's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar, overload
 
 import prefect
 from prefect.cache_policies import NO_CACHE, CachePolicy
-from prefect.context import TaskRunContext
+from prefect.context import FlowRunContext, TaskRunContext
+from prefect.exceptions import FailedRun
+from prefect.futures import PrefectFutureList
 from prefect.tasks import MaterializingTask
+from prefect.transactions import TransactionState, get_transaction
 from prefect.utilities.callables import parameters_to_args_kwargs
 
 from taskgraph.fingerprint.named import register_wrapping
-from taskgraph.plug.prefect.bodies import cached_in, plain, recorded
+from taskgraph.plug.keeping import KeptCall, in_place_of, kept, stood_in_for
+from taskgraph.plug.memo import as_cached
 from taskgraph.plug.verbs import CallKey, key
 from taskgraph.tasks.eager import EagerTask
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_OURS: Final = frozenset(
-    {
-        "cache",
-        "config_args",
-        "config_dir",
-        "hash_includes",
-        "max_age",
-        "packages",
-        "strict",
-        "tools",
-    }
-)
-_KEEPS: Final = ("persist_result", "result_storage", "result_serializer")
-_FINDS: Final = ("cache_policy", "cache_key_fn", "result_storage_key")
+_KEEPS = ("persist_result", "result_storage", "result_serializer")
+_FINDS = ("cache_policy", "cache_key_fn", "result_storage_key")
+_EACH_RUN_ITS_OWN = CachePolicy.from_cache_key_fn(lambda context, _: str(context.task_run.id))
 
 
 @dataclass
@@ -57,26 +52,12 @@ class TaskgraphPolicy(CachePolicy):
 
     config_dir: str | Path | None = None
 
-    def compute_key(
-        self,
-        task_ctx: TaskRunContext,
-        inputs: dict[str, Any],
-        flow_parameters: dict[str, Any],
-        **kwargs: Any,
-    ) -> str:
+    def compute_key(self, task_ctx: TaskRunContext, inputs: Any, *args: Any, **kwargs: Any) -> str:
         """Return the hash that the call would have for `task`, too."""
-        args, named = parameters_to_args_kwargs(task_ctx.task.fn, inputs)
-        named = {name: plain(each) for name, each in named.items()}
-        func = cached_in(task_ctx.task.fn)
-        return key(func, tuple(map(plain, args)), named, config_dir=self.config_dir).eval_hash
-
-
-@dataclass
-class _EachRun(CachePolicy):
-    """Has Prefect keep the result of each run, and never use that of another one."""
-
-    def compute_key(self, task_ctx: TaskRunContext, *args: Any, **kwargs: Any) -> str:
-        return str(task_ctx.task_run.id)
+        given, named = parameters_to_args_kwargs(task_ctx.task.fn, inputs)
+        named = {name: _plain(each) for name, each in named.items()}
+        func = task_ctx.task if isinstance(task_ctx.task, RecordedTask) else task_ctx.task.fn
+        return key(func, tuple(map(_plain, given)), named, config_dir=self.config_dir).eval_hash
 
 
 class RecordedTask(prefect.Task[P, R]):
@@ -84,23 +65,17 @@ class RecordedTask(prefect.Task[P, R]):
 
     @property
     def __taskgraph_task__(self) -> EagerTask[P, R]:
-        found: EagerTask[P, R] = cached_in(self.fn).__taskgraph_task__
-        return found
+        return stood_in_for(self.fn).__taskgraph_task__
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> CallKey:
         """Return the key of a call, which does not run: `taskgraph.explain` takes it."""
-        made: CallKey = cached_in(self.fn).key(*args, **kwargs)
-        return made
+        return stood_in_for(self.fn).key(*args, **kwargs)
 
 
 @overload
 def task(func: Callable[P, R], /) -> RecordedTask[P, R]: ...
-
-
 @overload
 def task(**options: Any) -> Callable[[Callable[P, R]], RecordedTask[P, R]]: ...
-
-
 def task(func: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a task of Prefect whose runs are remembered; usable bare or with arguments.
 
@@ -109,39 +84,66 @@ def task(func: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 
     Args:
         func: A function, or a `cached` one, which brings its options along.
-        options: Those of ``prefect.task``, and of `cached` those that Prefect has not: ``max_age``,
-            ``config_args``, ``packages``, ``tools``, ``hash_includes``, ``strict``, ``cache``,
-            ``config_dir``. Prefect keeps a copy of each result if it is told to
-            by ``persist_result``, ``result_storage`` or ``result_serializer``. Where it is told
-            to find results as well, by ``cache_policy``, ``cache_key_fn`` or
-            ``result_storage_key``, it does so first, and by these alone.
+        options: Those of ``prefect.task``, and of `cached` those that Prefect has not. Prefect
+            keeps results as well by ``persist_result``, ``result_storage``, ``result_serializer``;
+            by ``cache_policy``, ``cache_key_fn``, ``result_storage_key`` it finds some first.
 
     Raises:
         GeneratorCallError: The function is a generator.
-        TaskOptionError: An option of taskgraph has a value that it cannot have.
-        TypeError: Results are to expire that Prefect is not told to find, or a cached function
-            has options already.
+        TaskOptionError: An option that is not Prefect's is unknown, or has a wrong value.
+        TypeError: ``cache_expiration`` stands alone, or a cached function has options already.
     """
     if not any(each in options for each in _FINDS):
         if options.get("cache_expiration") is not None:
-            raise TypeError(
-                "cache_expiration is about results that Prefect finds, and it is told to find none;"
-                " say max_age for those that taskgraph finds."
-            )
-        is_kept = any(options.get(each) for each in _KEEPS)
-        options["cache_policy"] = _EachRun() if is_kept else NO_CACHE
-    ours = {name: options.pop(name) for name in _OURS & options.keys()}
+            raise TypeError("Prefect finds no results here; say max_age, not cache_expiration.")
+        options["cache_policy"] = _EACH_RUN_ITS_OWN if any(map(options.get, _KEEPS)) else NO_CACHE
+    prefects = inspect.signature(prefect.Task).parameters
+    ours = {name: options.pop(name) for name in options.keys() - prefects.keys()}
 
     def decorate(function: Callable[..., Any]) -> RecordedTask[..., Any]:
-        return RecordedTask(recorded(function, ours), **options)
+        # What Prefect calls is sent to other processes as it is, with all that it mentions.
+        run = in_place_of(as_cached(function, **ours), lambda *given: _recorded(run, *given))
+        return RecordedTask(run, **options)
 
     return decorate if func is None else decorate(func)
 
 
-def _wrapped(made: prefect.Task[..., Any] | prefect.Flow[..., Any]) -> Sequence[Any]:
-    """Return what counts of a task or flow for code that calls it: its function."""
-    return [cached_in(made.fn)]
+@contextmanager
+def _recorded(run: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[KeptCall]:
+    """Have a run be found, or what runs in this block be recorded, with all that Prefect knows."""
+    inside, flow, context = stood_in_for(run), FlowRunContext.get(), TaskRunContext.get()
+    if context is not None and context.task.fn is not run:
+        context = None  # it is called past Prefect, within another run
+    transaction = get_transaction() if context else None
+    tags = {
+        "prefect_flow": flow and flow.flow and flow.flow.name,
+        "prefect_flow_run": flow and flow.flow_run and flow.flow_run.id,
+        "prefect_task_run": context and context.task_run.id,
+    }
+    inputs = context.task_run.task_inputs if context else {}
+    runs = [each for name, given in inputs.items() if name != "wait_for" for each in given]
+    with kept(
+        inside.key(*map(_plain, args), **{name: _plain(kwargs[name]) for name in kwargs}),
+        refresh=transaction is not None and bool(transaction.overwrite),
+        run=context and context.task_run.id,
+        inputs=[getattr(each, "id", None) for each in runs],
+        tags={name: str(value) for name, value in tags.items() if value},
+    ) as call:
+        if call.is_found and transaction is not None and transaction.key is None:
+            # Prefect is to keep nothing of this run, and calls what was there already Cached.
+            transaction.state = TransactionState.COMMITTED
+        yield call
+        state = call.result
+        if isinstance(state, prefect.State) and not state.is_completed():
+            # No later run may take it for a result.
+            call.error = FailedRun(state.message or f"It returned the state {state.name}.")
 
 
-for _each in (prefect.Task, RecordedTask, MaterializingTask, prefect.Flow):
-    register_wrapping(_each, _wrapped)
+def _plain(argument: Any) -> Any:
+    """Return an argument as it counts: results that were waited for as a list are a list."""
+    return list(argument) if type(argument) is PrefectFutureList else argument
+
+
+for _each in (prefect.Task, MaterializingTask, prefect.Flow):
+    register_wrapping(_each, lambda made: [made.fn])
+register_wrapping(RecordedTask, lambda made: [stood_in_for(made.fn)])
