@@ -5,6 +5,7 @@ User code goes through `run_call` only, in every executor.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import traceback
@@ -17,6 +18,7 @@ from taskgraph.records import Micros, PackedValue
 from taskgraph.values import walk
 from taskgraph.values.pack import pack
 
+_OURS = os.path.join(os.path.dirname(__file__), "")
 _this_thread = threading.local()
 
 
@@ -120,4 +122,4 @@ def frames_of(trace: TracebackType | None) -> tuple[FrameRecord, ...]:
         FrameRecord(each.filename, each.lineno or 0, each.name, each.line or "")
         for each in traceback.extract_tb(trace)
     ]
-    return tuple(each for each in frames if each.filename != __file__)
+    return tuple(each for each in frames if not each.filename.startswith(_OURS))

@@ -8,6 +8,7 @@ from typing import Any
 
 from taskgraph.plug import Hit, key, lookup, record
 from taskgraph.plug.execution import close_executions
+from taskgraph.plug.keeping import kept
 from taskgraph.plug.memo import cached
 from taskgraph.testing.plug_in import PlugInContract, Result, Step, load_anew
 
@@ -49,5 +50,18 @@ class TestVerbs(PlugInContract):
                 raise
             record(wanted, result)
             return result
+
+        return run_here(folder, steps, call)
+
+
+class TestKept(PlugInContract):
+    """The verbs as one block."""
+
+    def run(self, folder: Path, steps: Sequence[Step]) -> list[Any]:
+        def call(func: Any, args: list[Any]) -> Any:
+            with kept(key(func, tuple(args))) as this:
+                if not this.is_found:
+                    this.result = this.body()
+            return this.result
 
         return run_here(folder, steps, call)

@@ -33,6 +33,7 @@ from taskgraph.errors import (
 )
 from taskgraph.plug import CallRecord, Hit, Miss, key, lookup, record
 from taskgraph.plug.execution import close_executions, current_execution
+from taskgraph.plug.memo import as_cached
 from taskgraph.testing.plug_in import job_states
 
 ran: list[Any] = []
@@ -68,6 +69,16 @@ def test_it_is_called_as_ever_and_runs_once() -> None:
     assert [double(4), double(x=4), double(4)] == [8, 8, 8]
     assert ran == [4]
     assert double.__name__ == "double"
+
+
+def test_tools_take_functions_and_cached_ones_alike() -> None:
+    made = as_cached(lambda: ran.append("once"), config_args=[])
+
+    assert as_cached(double) is double
+    assert [made(), made()] == [None, None]
+    assert ran == ["once"]
+    with pytest.raises(TypeError, match="cached with its own options; say max_age there"):
+        as_cached(double, max_age=1)
 
 
 def test_results_are_new_objects_each_time() -> None:

@@ -283,6 +283,18 @@ def test_without_any_config_dir_it_is_that_of_the_folder(tmp_path: Path) -> None
     assert find_config_dir(tmp_path) == tmp_path / ".taskgraph"
 
 
+def test_where_there_is_none_it_may_be_looked_for_from_another_folder(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there" / "deep"
+    for folder in (here, there):
+        folder.mkdir(parents=True)
+
+    assert find_config_dir(here, otherwise=there) == there / ".taskgraph"
+    (tmp_path / "there" / ".taskgraph").mkdir()
+    assert find_config_dir(here, otherwise=there) == tmp_path / "there" / ".taskgraph"
+    (here / ".taskgraph").mkdir()
+    assert find_config_dir(here, otherwise=there) == here / ".taskgraph"
+
+
 def test_default_config_is_written_once_and_says_the_defaults(config_dir: Path) -> None:
     before = load_settings(config_dir)
 
