@@ -35,7 +35,13 @@ from prefect.testing.utilities import prefect_test_harness
 from taskgraph import File, cached, explain, lineage
 from taskgraph.assembly import open_database, open_reader
 from taskgraph.config import load_settings
-from taskgraph.errors import GeneratorCallError
+from taskgraph.errors import (
+    DatabaseFullError,
+    GeneratorCallError,
+    NotRecordedWarning,
+    TaskOptionError,
+)
+from taskgraph.plug import keeping
 from taskgraph.plug.execution import close_executions
 from taskgraph.plug.prefect import TaskgraphPolicy, task
 from taskgraph.testing.plug_in import PlugInContract, Result, Step, edit, load_anew
@@ -385,6 +391,23 @@ def test_options_are_those_of_taskgraph_and_of_prefect(project: Path) -> None:
     assert ran == [1]
     with pytest.raises(TypeError, match="say max_age there"):
         task(max_age=1)(cached(add))
+
+
+def test_an_option_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(TaskOptionError, match="retrys"):
+        task(retrys=2)(len)
+
+
+def test_a_full_disk_fails_no_run(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: Any, **kwargs: Any) -> Any:
+        raise DatabaseFullError("sqlite:///x.db", "the disk is full")
+
+    monkeypatch.setattr(keeping, "record", full)
+
+    with pytest.warns(NotRecordedWarning, match="the disk is full"):
+        state = double(21, return_state=True)
+
+    assert (state.name, state.result()) == ("Completed", 42)
 
 
 def test_the_code_of_tasks_that_a_task_calls_counts(project: Path) -> None:

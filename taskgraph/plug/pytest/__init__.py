@@ -19,6 +19,7 @@ from taskgraph.plug.hosts import add_host, refused, remove_host
 
 if TYPE_CHECKING:
     from taskgraph.plug.keeping import KeptCall
+    from taskgraph.plug.memo import Cached
     from taskgraph.plug.telling import Note
 
 _FOLDER = pytest.StashKey[Path]()
@@ -62,38 +63,36 @@ def _decorate(function: Any, decorate: Callable[[Any], Any]) -> Any:
 def pytest_fixture_setup(fixturedef: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     """Have a fixture be looked up before it is run, if it is a cached one."""
     __tracebackhide__ = True  # it stands in the traceback of each fixture, cached or not
-    if "taskgraph.plug.memo" in sys.modules:
-        _keep(fixturedef, request.config)
+    func = fixturedef.func
+    own = getattr(func, "__func__", func)
+    kind = getattr(sys.modules.get("taskgraph.plug.memo"), "Cached", None)
+    if kind is not None and isinstance(own, kind):
+        made = _kept(own, request.config)
+        fixturedef.func = made if own is func else made.__get__(func.__self__)
     return (yield)
 
 
-def _keep(fixturedef: Any, config: pytest.Config) -> None:
-    """Put in the place of a cached fixture what looks it up or runs it, and notes that."""
+def _kept(cached: Cached[..., Any], config: pytest.Config) -> Callable[..., Any]:
+    """Return what looks a cached fixture up, or runs it, and notes what became of it."""
     from taskgraph.config import find_config_dir
     from taskgraph.errors import FixtureNotKeptWarning
     from taskgraph.plug.keeping import NOT_KEPT, lenient
-    from taskgraph.plug.memo import Cached
     from taskgraph.plug.telling import note_of
 
-    own = getattr(fixturedef.func, "__func__", fixturedef.func)
-    if not isinstance(own, Cached):
-        return
-
     def note(call: KeptCall) -> None:
-        config.stash.setdefault(_NOTES, []).append(note_of(own.fullname, call))
+        config.stash.setdefault(_NOTES, []).append(note_of(cached.fullname, call))
         if call.word == NOT_KEPT:
-            warning = FixtureNotKeptWarning(own.fullname, call.text, call.advice)
-            code = inspect.unwrap(own).__code__
+            warning = FixtureNotKeptWarning(cached.fullname, call.text, call.advice)
+            code = inspect.unwrap(cached).__code__
             warnings.warn_explicit(warning, None, code.co_filename, code.co_firstlineno)
 
     # Once and for all: tests may change the working directory.
     nearest = find_config_dir(start=config.invocation_params.dir, otherwise=config.rootpath)
-    folder = own.config_dir or config.stash.setdefault(_FOLDER, nearest)
-    made = lenient(own, _counted, tell=note, config_dir=folder)
-    fixturedef.func = made if own is fixturedef.func else made.__get__(fixturedef.func.__self__)
+    folder = cached.config_dir or config.stash.setdefault(_FOLDER, nearest)
+    return lenient(cached, _given, tell=note, config_dir=folder)
 
 
-def _counted(name: str, value: Any) -> Any:
+def _given(name: str, value: Any) -> Any:
     """Return what a cached fixture is given as an argument, all of which counts."""
     if name == "request":
         return KeptRequest(value)
