@@ -315,4 +315,5 @@ def lenient(
             call = key_if_any(cached, args, kwargs, config_dir=config_dir)
         return kept(call, tell=tell)
 
-    return in_place_of(cached, begin)
+    # With the marks that other tools have put on it.
+    return functools.update_wrapper(in_place_of(cached, begin), cached)

@@ -265,6 +265,16 @@ def test_a_lenient_function_is_given_what_counts() -> None:
     assert words() == [RAN, FOUND]
 
 
+def test_a_lenient_function_has_the_marks_of_other_tools() -> None:
+    marked: Any = cached(double.func)
+    marked.of_a_tool = 3
+
+    made: Any = lenient(marked, lambda name, value: value, tell=told.append)
+
+    assert made.of_a_tool == 3
+    assert stood_in_for(made) is marked
+
+
 @cached(config_args=["log"])
 def logged(x: Any, log: Any) -> Any:
     ran.append(log)
