@@ -29,7 +29,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, NamedTuple, ParamSpec
+from typing import Any, Final, NamedTuple, cast
 
 from taskgraph.errors import DatabaseError, NotRecordedWarning, UnhashableValueError
 from taskgraph.plug.functions import task_of
@@ -37,8 +37,6 @@ from taskgraph.plug.memo import Cached
 from taskgraph.plug.recent import Recent
 from taskgraph.plug.verbs import CallKey, CallRecord, Hit, key, lookup, record
 from taskgraph.worker import describe_error
-
-P = ParamSpec("P")
 
 FOUND: Final = "found"
 RAN: Final = "ran"
@@ -246,17 +244,6 @@ def in_place_of(
         cached: The cached one, whose names and signature it has. It is ``async`` if that is.
         begin: Given the arguments of a call, returns the block to run it in.
     """
-    if inspect.iscoroutinefunction(cached.func):
-
-        @functools.wraps(cached, updated=())
-        async def run_async(*args: Any, **kwargs: Any) -> Any:
-            __tracebackhide__ = True
-            with begin(args, kwargs) as call:
-                if not call.is_found:
-                    call.result = await call.body()
-            return call.result
-
-        return run_async
 
     @functools.wraps(cached, updated=())
     def run(*args: Any, **kwargs: Any) -> Any:
@@ -266,17 +253,28 @@ def in_place_of(
                 call.result = call.body()
         return call.result
 
-    return run
+    @functools.wraps(cached, updated=())
+    async def run_async(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        with begin(args, kwargs) as call:
+            if not call.is_found:
+                call.result = await call.body()
+        return call.result
+
+    made: Any = run_async if inspect.iscoroutinefunction(cached.func) else run
+    made.__taskgraph_stands_in__ = True
+    return cast(Callable[..., Any], made)
 
 
-def stood_in_for(run: Callable[P, Any]) -> Cached[P, Any]:
+def stood_in_for(func: Callable[..., Any]) -> Any:
     """Return the cached function in the place of which one from `in_place_of` is called.
 
     In whatever process: a cached function travels by its name, and where that is now the name of
-    what the tool made of it, it is found in there.
+    what the tool made of it, it is found in there. Other functions are returned as they are.
     """
-    found: Cached[P, Any] = inspect.unwrap(run, stop=lambda each: isinstance(each, Cached))
-    return found
+    if not hasattr(func, "__taskgraph_stands_in__"):
+        return func
+    return inspect.unwrap(func, stop=lambda each: isinstance(each, Cached))
 
 
 def lenient(

@@ -410,21 +410,28 @@ def test_a_full_disk_fails_no_run(project: Path, monkeypatch: pytest.MonkeyPatch
     assert (state.name, state.result()) == ("Completed", 42)
 
 
-def test_the_code_of_tasks_that_a_task_calls_counts(project: Path) -> None:
+@pytest.mark.parametrize("made_by", ["task", "prefect.task"])
+def test_the_code_of_tasks_that_a_task_calls_counts(project: Path, made_by: str) -> None:
     source = """
         import prefect
         from taskgraph.plug.prefect import task
 
-        @prefect.task
+        @{}
         def inner(x):
             return x + 1
+
+        inner = inner.with_options(retries={})
 
         @task
         def outer(x):
             return inner(x)
         """
-    (project / "flows.py").write_text(textwrap.dedent(source))
+    (project / "flows.py").write_text(textwrap.dedent(source).format(made_by, 1))
     assert load_anew(project, "flows").outer(1) == 2
+    close_executions()
+    edit(project / "flows.py", "retries=1", "retries=2")
+    assert load_anew(project, "flows").outer(1) == 2
+    assert Jobs(project).states["outer", "CACHED"] == 1
     close_executions()
     edit(project / "flows.py", "x + 1", "x + 2")
 
@@ -464,8 +471,9 @@ def test_the_policy_has_the_key_of_the_recorded_task(project: Path) -> None:
         return x + y
 
     prefect.task(cache_policy=Noted())(add)(5)
+    task(add).with_options(cache_policy=Noted())(5)
 
-    assert keys == [task(add).key(5).eval_hash]
+    assert keys == [task(add).key(5).eval_hash] * 2
 
 
 def test_a_policy_looks_at_helpers_files_and_nothing_else(project: Path) -> None:

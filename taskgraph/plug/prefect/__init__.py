@@ -27,6 +27,7 @@ from prefect.transactions import TransactionState, get_transaction
 from prefect.utilities.callables import parameters_to_args_kwargs
 
 from taskgraph.fingerprint.named import register_wrapping
+from taskgraph.plug.functions import task_of
 from taskgraph.plug.keeping import KeptCall, in_place_of, kept, stood_in_for
 from taskgraph.plug.memo import as_cached
 from taskgraph.plug.verbs import CallKey, key
@@ -56,7 +57,7 @@ class TaskgraphPolicy(CachePolicy):
         """Return the hash that the call would have for `task`, too."""
         given, named = parameters_to_args_kwargs(task_ctx.task.fn, inputs)
         named = {name: _plain(each) for name, each in named.items()}
-        func = task_ctx.task if isinstance(task_ctx.task, RecordedTask) else task_ctx.task.fn
+        func = stood_in_for(task_ctx.task.fn)
         return key(func, tuple(map(_plain, given)), named, config_dir=self.config_dir).eval_hash
 
 
@@ -64,12 +65,12 @@ class RecordedTask(prefect.Task[P, R]):
     """A task of Prefect whose runs are looked up and recorded; made by `task`."""
 
     @property
-    def __taskgraph_task__(self) -> EagerTask[P, R]:
-        return stood_in_for(self.fn).__taskgraph_task__
+    def __taskgraph_task__(self) -> EagerTask[..., Any]:
+        return task_of(stood_in_for(self.fn))
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> CallKey:
         """Return the key of a call, which does not run: `taskgraph.explain` takes it."""
-        return stood_in_for(self.fn).key(*args, **kwargs)
+        return key(self, args, kwargs, config_dir=stood_in_for(self.fn).config_dir)
 
 
 @overload
@@ -144,6 +145,5 @@ def _plain(argument: Any) -> Any:
     return list(argument) if type(argument) is PrefectFutureList else argument
 
 
-for _each in (prefect.Task, MaterializingTask, prefect.Flow):
-    register_wrapping(_each, lambda made: [made.fn])
-register_wrapping(RecordedTask, lambda made: [stood_in_for(made.fn)])
+for _each in (prefect.Task, RecordedTask, MaterializingTask, prefect.Flow):
+    register_wrapping(_each, lambda made: [stood_in_for(made.fn)])

@@ -245,6 +245,7 @@ def test_a_function_in_the_place_of_another_is_like_it() -> None:
     assert (run.__name__, run.__doc__) == ("double", "Double it.")
     assert inspect.signature(run) == inspect.signature(double.func)
     assert stood_in_for(run) is double
+    assert stood_in_for(half) is half
 
 
 def test_an_async_function_has_an_async_one_in_its_place() -> None:
