@@ -21,19 +21,17 @@ a cache that does nothing looks like one that works.
 from __future__ import annotations
 
 import functools
-import inspect
 import re
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 from taskgraph.errors import DatabaseError, NotRecordedWarning, UnhashableValueError
 from taskgraph.plug.functions import task_of
-from taskgraph.plug.memo import Cached
 from taskgraph.plug.recent import Recent
 from taskgraph.plug.verbs import CallKey, CallRecord, Hit, key, lookup, record
 from taskgraph.worker import describe_error
@@ -232,86 +230,3 @@ def _record(this: KeptCall, call: CallKey, **told: Any) -> None:
 
 def _set_not_kept(this: KeptCall, reason: str, advice: str) -> None:
     this.word, this.text, this.advice = NOT_KEPT, reason.rstrip("."), advice
-
-
-def in_place_of(
-    cached: Cached[..., Any],
-    begin: Callable[[tuple[Any, ...], dict[str, Any]], AbstractContextManager[KeptCall]],
-) -> Callable[..., Any]:
-    """Return a function to be called in the place of a cached one: with `kept` around each call.
-
-    Args:
-        cached: The cached one, whose names and signature it has. It is ``async`` if that is.
-        begin: Given the arguments of a call, returns the block to run it in.
-    """
-
-    @functools.wraps(cached, updated=())
-    def run(*args: Any, **kwargs: Any) -> Any:
-        __tracebackhide__ = True
-        with begin(args, kwargs) as call:
-            if not call.is_found:
-                call.result = call.body()
-        return call.result
-
-    @functools.wraps(cached, updated=())
-    async def run_async(*args: Any, **kwargs: Any) -> Any:
-        __tracebackhide__ = True
-        with begin(args, kwargs) as call:
-            if not call.is_found:
-                call.result = await call.body()
-        return call.result
-
-    made: Any = run_async if inspect.iscoroutinefunction(cached.func) else run
-    made.__taskgraph_stands_in__ = True
-    return cast(Callable[..., Any], made)
-
-
-def stood_in_for(func: Callable[..., Any]) -> Any:
-    """Return the cached function in the place of which one from `in_place_of` is called.
-
-    In whatever process: a cached function travels by its name, and where that is now the name of
-    what the tool made of it, it is found in there. Other functions are returned as they are.
-    """
-    if not hasattr(func, "__taskgraph_stands_in__"):
-        return func
-    return inspect.unwrap(func, stop=lambda each: isinstance(each, Cached))
-
-
-def lenient(
-    cached: Cached[..., Any],
-    counts: Callable[[str, Any], Any],
-    *,
-    tell: Callable[[KeptCall], None],
-    config_dir: str | Path | None = None,
-) -> Callable[..., Any]:
-    """Return a function to be called in the place of a cached one, kept wherever that can be.
-
-    For tools that give functions more than values, by name. What cannot be kept runs all the same.
-
-    Args:
-        cached: The cached function.
-        counts: Given an argument's name and value, returns what the function is given in its
-            place. Raises a `TypeError` that says why it can have no hash; it is given as it is,
-            then. Not asked about arguments that are left out of the key.
-        tell: Told of each call when it has ended.
-        config_dir: The folder of settings and database.
-    """
-    left_out = cached.__taskgraph_task__.get_task_options().get("config_args", ())
-
-    def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> AbstractContextManager[KeptCall]:
-        reason = advice = ""
-        for name in [each for each in kwargs if each not in left_out]:
-            try:
-                kwargs[name] = counts(name, kwargs[name])
-            except TypeError as error:
-                if not reason:
-                    reason, advice = f"its argument {name} {error}", leave_out(name)
-        call: CallKey | Unkeyed
-        if reason:
-            call = Unkeyed(functools.partial(cached.func, *args, **kwargs), reason, advice)
-        else:
-            call = key_if_any(cached, args, kwargs, config_dir=config_dir)
-        return kept(call, tell=tell)
-
-    # With the marks that other tools have put on it.
-    return functools.update_wrapper(in_place_of(cached, begin), cached)

@@ -28,8 +28,9 @@ from prefect.utilities.callables import parameters_to_args_kwargs
 
 from taskgraph.fingerprint.named import register_wrapping
 from taskgraph.plug.functions import task_of
-from taskgraph.plug.keeping import KeptCall, in_place_of, kept, stood_in_for
+from taskgraph.plug.keeping import KeptCall, kept
 from taskgraph.plug.memo import as_cached
+from taskgraph.plug.stand_ins import in_place_of, stood_in_for
 from taskgraph.plug.verbs import CallKey, key
 from taskgraph.tasks.eager import EagerTask
 
@@ -134,8 +135,7 @@ def _recorded(run: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterat
             # Prefect is to keep nothing of this run, and calls what was there already Cached.
             transaction.state = TransactionState.COMMITTED
         yield call
-        state = call.result
-        if isinstance(state, prefect.State) and not state.is_completed():
+        if isinstance(state := call.result, prefect.State) and not state.is_completed():
             # No later run may take it for a result.
             call.error = FailedRun(state.message or f"It returned the state {state.name}.")
 

@@ -76,7 +76,8 @@ def _kept(cached: Cached[..., Any], config: pytest.Config) -> Callable[..., Any]
     """Return what looks a cached fixture up, or runs it, and notes what became of it."""
     from taskgraph.config import find_config_dir
     from taskgraph.errors import FixtureNotKeptWarning
-    from taskgraph.plug.keeping import NOT_KEPT, lenient
+    from taskgraph.plug.keeping import NOT_KEPT
+    from taskgraph.plug.stand_ins import lenient
     from taskgraph.plug.telling import note_of
 
     def note(call: KeptCall) -> None:

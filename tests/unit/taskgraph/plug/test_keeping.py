@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from taskgraph import File, cached, lineage, task
+from taskgraph import File, lineage, task
 from taskgraph.errors import DatabaseFullError, LazyResultError, NotRecordedWarning
 from taskgraph.plug import keeping, key
 from taskgraph.plug.execution import close_executions
@@ -22,11 +20,8 @@ from taskgraph.plug.keeping import (
     RAN,
     KeptCall,
     Unkeyed,
-    in_place_of,
     kept,
     key_if_any,
-    lenient,
-    stood_in_for,
 )
 from taskgraph.testing.plug_in import job_states
 from taskgraph.worker import frames_of
@@ -218,81 +213,3 @@ def test_arguments_come_from_the_runs_that_a_tool_names() -> None:
 
     steps = lineage("out.txt").story.steps
     assert [each.call.task.rpartition(".")[2] for each in steps] == ["save", "half"]
-
-
-# Functions in the place of cached ones
-
-
-@cached
-def double(x: Any) -> Any:
-    """Double it."""
-    ran.append(x)
-    return x * 2
-
-
-@cached
-async def triple(x: Any) -> Any:
-    ran.append(x)
-    await asyncio.sleep(0)
-    return x * 3
-
-
-def test_a_function_in_the_place_of_another_is_like_it() -> None:
-    run = in_place_of(double, lambda args, kwargs: kept(double.key(*args, **kwargs)))
-
-    assert [run(4), run(x=4)] == [8, 8]
-    assert ran == [4]
-    assert (run.__name__, run.__doc__) == ("double", "Double it.")
-    assert inspect.signature(run) == inspect.signature(double.func)
-    assert stood_in_for(run) is double
-    assert stood_in_for(half) is half
-
-
-def test_an_async_function_has_an_async_one_in_its_place() -> None:
-    run = in_place_of(triple, lambda args, kwargs: kept(triple.key(*args, **kwargs)))
-
-    assert inspect.iscoroutinefunction(run)
-    assert [asyncio.run(run(each)) for each in (2, 2)] == [6, 6]
-    assert ran == [2]
-
-
-def test_a_lenient_function_is_given_what_counts() -> None:
-    def counts(name: str, value: Any) -> Any:
-        return abs(value)
-
-    run = lenient(double, counts, tell=told.append)
-
-    assert [run(x=-3), run(x=3)] == [6, 6]
-    assert words() == [RAN, FOUND]
-
-
-def test_a_lenient_function_has_the_marks_of_other_tools() -> None:
-    marked: Any = cached(double.func)
-    marked.of_a_tool = 3
-
-    made: Any = lenient(marked, lambda name, value: value, tell=told.append)
-
-    assert made.of_a_tool == 3
-    assert stood_in_for(made) is marked
-
-
-@cached(config_args=["log"])
-def logged(x: Any, log: Any) -> Any:
-    ran.append(log)
-    return x
-
-
-def test_a_lenient_function_runs_with_what_cannot_count_and_tells() -> None:
-    def counts(name: str, value: Any) -> Any:
-        assert name != "log"
-        if value is ran:
-            raise TypeError("is the list of this test")
-        return value
-
-    run = lenient(logged, counts, tell=told.append)
-
-    assert run(x=ran, log="a") is ran
-    assert ran == ["a"]
-    assert words() == [NOT_KEPT]
-    assert told[0].text == "its argument x is the list of this test"
-    assert 'config_args=["x"]' in told[0].advice
