@@ -1,9 +1,11 @@
 """Functions that tools call in the place of cached ones: each call is kept as the tool says.
 
-the tool calls what stands in
-`begin` makes the block of the call        its key, its ids, who is told
-a result is found                          returned
-none is                                    the function runs in that block, awaited if async
+    the tool calls what stands in
+      `begin` makes the block of the call   with its key, its ids, and who is told
+      a result is found                     returned
+      none is                               the function runs in that block, awaited if it is async
+
+To the tool they look like the functions that they stand in for.
 """
 
 from __future__ import annotations
