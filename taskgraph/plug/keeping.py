@@ -31,9 +31,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from taskgraph.errors import DatabaseError, NotRecordedWarning, UnhashableValueError
-from taskgraph.plug.functions import task_of
-from taskgraph.plug.recent import Recent
 from taskgraph.plug.verbs import CallKey, CallRecord, Hit, key, lookup, record
+from taskgraph.recent import Recent
+from taskgraph.tasks.functions import task_of
 from taskgraph.worker import describe_error
 
 FOUND: Final = "found"

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from taskgraph.errors import GeneratorCallError
-from taskgraph.plug.recent import Recent
-from taskgraph.tasks.eager import EagerTask, eager_task
+from taskgraph.recent import Recent
+from taskgraph.tasks.eager import EAGER_OPTIONS, EagerTask, eager_task
 from taskgraph.tasks.task import Task
 
 # Functions that are made at run time must not fill the memory.
@@ -31,7 +31,7 @@ def task_of(func: Callable[..., Any]) -> EagerTask[..., Any]:
             func.func,
             name=func.name,
             namespace=func.namespace,
-            options=func.get_task_options(),
+            options={n: o for n, o in func.get_task_options().items() if n in EAGER_OPTIONS},
             version=func.version,
             hash_includes=func.hash_includes,
         )

@@ -27,12 +27,12 @@ from prefect.transactions import TransactionState, get_transaction
 from prefect.utilities.callables import parameters_to_args_kwargs
 
 from taskgraph.fingerprint.named import register_wrapping
-from taskgraph.plug.functions import task_of
 from taskgraph.plug.keeping import KeptCall, kept
 from taskgraph.plug.memo import as_cached
 from taskgraph.plug.stand_ins import in_place_of, stood_in_for
 from taskgraph.plug.verbs import CallKey, key
 from taskgraph.tasks.eager import EagerTask
+from taskgraph.tasks.functions import task_of
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from taskgraph.plug import recent
-from taskgraph.plug.recent import Recent
+from taskgraph import recent
+from taskgraph.recent import Recent
 
 
 def test_the_oldest_goes_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
