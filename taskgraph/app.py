@@ -40,10 +40,12 @@ from taskgraph.engine.asking import Askable
 from taskgraph.engine.jobs import Job
 from taskgraph.engine.loop import Engine
 from taskgraph.engine.options import RunOptions
+from taskgraph.engine.recorded import fitted, values_of
 from taskgraph.errors import (
     ExecutorError,
     ExplanationError,
     NoCurrentSchedulerError,
+    RerunError,
     SchedulerError,
 )
 from taskgraph.events import Event, FilesRead, JobMissed, Warned
@@ -51,9 +53,10 @@ from taskgraph.executors.threads import ThreadExecutor
 from taskgraph.expression import SchedulerExpression, TaskExpression, find_expressions, quote
 from taskgraph.plans import Plan
 from taskgraph.ports import Backend, Executor, Observer
-from taskgraph.records import ExecutionId, JobId, State
+from taskgraph.records import ArgumentRecord, ExecutionId, JobId, State
 from taskgraph.tasks.context import NO_CONTEXT, Context, checked_context, merge_context
-from taskgraph.tasks.options import lazy_options, shared_options
+from taskgraph.tasks.options import CacheScope, lazy_options, shared_options
+from taskgraph.tasks.registry import get_task_registry
 from taskgraph.tasks.requests import read_tags
 from taskgraph.tasks.task import Task
 from taskgraph.values.reading import ReadingPool
@@ -142,6 +145,7 @@ class Scheduler:
         options: Mapping[str, Any] | None = None,
         tags: Iterable[tuple[str, Any]] | Mapping[str, Any] = (),
         context: Mapping[str, Any] | None = None,
+        fail_fast: bool = True,
     ) -> T:
         """Reduce an expression, or any nested value of expressions, to its value.
 
@@ -158,13 +162,18 @@ class Scheduler:
             tags: Tags of the execution: keys with JSON values.
             context: What calls read with `get_context`: nested dicts, on top of what the settings
                 say.
+            fail_fast: Whether nothing new is started once something has failed; otherwise all
+                goes on that does not depend on it. What runs ends and is recorded either way.
 
         Raises:
             RerunLimitError: More would be made again. Nothing has run if that is known beforehand.
             TaskOptionError: An option is unknown, or cannot be said of all tasks.
             ValueError: A tag is none.
             DryRunResult: A dry run came to a call that would run.
-            Exception: The task's own, with a ``__taskgraph_trace__`` that names tasks and values.
+            Exception: The task's own, with a ``__taskgraph_trace__`` that names tasks and values;
+                those of all calls that failed are in ``__taskgraph_failures__``.
+            KeyboardInterrupt: A Ctrl-C: at the first nothing new is started and what runs is
+                recorded, at the second what runs is ended.
             SchedulerError: The scheduler is closed, or is running already in this thread.
         """
         self._check_free()
@@ -183,6 +192,7 @@ class Scheduler:
             executor_options=self._executor_options,
             tags=read_tags(tags),
             context=self._context(context),
+            fail_fast=fail_fast,
         )
         with self._running:
             self._runner = threading.get_ident()
@@ -333,6 +343,45 @@ class Scheduler:
             return explain_runs.explain_found(
                 reader, find_record(reader, self.settings, text), text
             )
+
+    def recorded_call(self, job: str) -> Any:
+        """Return the call of a recorded job, with what it was given, to be run once more.
+
+        Args:
+            job: The job's id, or the start of it.
+
+        Returns:
+            A lazy call of the task as it is defined now. It runs whatever is stored.
+
+        Raises:
+            UnknownRecordError: Nothing is recorded under it.
+            UnknownTaskError: Its task is not defined here; import its module.
+            RerunError: It is no job of a task, or what it was given is not in the store.
+        """
+        with self.reading() as reader:
+            found = reader.find(job)
+            node = getattr(found, "call_node", None)
+            if node is None or not hasattr(found, "task_hash"):
+                raise RerunError(job, "it is no job, or none whose arguments were recorded")
+            name = node.task_name
+            arguments = [
+                ArgumentRecord(
+                    each.arg_hash, each.call_hash, each.value_hash, each.arg_position, each.arg_key
+                )
+                for each in node.arguments
+            ]
+            arguments.sort(key=lambda each: (each.arg_position is None, each.arg_position or 0))
+        task = get_task_registry().get(name)
+        if issubclass(task.expression_type, SchedulerExpression):
+            raise RerunError(job, f"{name} runs in the scheduler, and has no body of its own")
+        with in_force(self.settings, self._places):
+            values = values_of(self.backend, arguments)
+        if isinstance(values, str):
+            raise RerunError(job, values)
+        args, kwargs, missing = fitted(arguments, values, task)
+        if missing:
+            raise RerunError(job, f"what was given for {', '.join(missing)} was not recorded")
+        return task.options(cache_scope=CacheScope.NONE)(*args, **kwargs)
 
     def _explain_call(self, reader: Reader, expr: TaskExpression) -> Explanation:
         from taskgraph.engine.asking import ask
@@ -514,6 +563,7 @@ def run(
     options: Mapping[str, Any] | None = None,
     tags: Iterable[tuple[str, Any]] | Mapping[str, Any] = (),
     context: Mapping[str, Any] | None = None,
+    fail_fast: bool = True,
 ) -> T:
     """Evaluate an expression with the scheduler of a config directory.
 
@@ -530,6 +580,7 @@ def run(
         options: Options of all tasks in this run, whatever is said elsewhere.
         tags: Tags of the execution: keys with JSON values.
         context: What calls read with `get_context`: nested dicts, on top of what the settings say.
+        fail_fast: Whether nothing new is started once something has failed.
 
     Raises:
         Exception: As `Scheduler.run`.
@@ -544,6 +595,7 @@ def run(
         options=options,
         tags=tags,
         context=context,
+        fail_fast=fail_fast,
     )
 
 

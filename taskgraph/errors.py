@@ -349,6 +349,18 @@ class WorkerLostError(ExecutorError):
         )
 
 
+class RerunError(TaskgraphError):
+    """A recorded call cannot be made again as it was."""
+
+    def __init__(self, job: str, reason: str) -> None:
+        super().__init__(job, reason)
+        self.job = job
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"The call of {self.job} cannot be made again: {self.reason}"
+
+
 class TaskTimeoutError(TaskgraphError, TimeoutError):
     """A call ran for longer than its option ``timeout`` allows.
 

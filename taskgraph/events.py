@@ -146,6 +146,12 @@ class FilesRead(NamedTuple):
     bytes_total: int
 
 
+class RunStopping(NamedTuple):
+    """A Ctrl-C came: nothing new is started, and so many calls that run are waited for."""
+
+    running: int
+
+
 class Warned(NamedTuple):
     """Something that the user should know and that is no error."""
 
@@ -165,5 +171,6 @@ Event = (
     | CacheEntryRefused
     | JobMissed
     | FilesRead
+    | RunStopping
     | Warned
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -115,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except BaseException as error:
         # Whatever it is, it ends here: the shell gets a code and the user a sentence.
-        return _report(error, _wants_traceback(arguments))
+        return _report(error, arguments)
     return int(result) if isinstance(result, int) else ExitCode.OK
 
 
@@ -129,7 +130,7 @@ def _wants_traceback(arguments: Sequence[str]) -> bool:
     return "--traceback" in before_command
 
 
-def _report(error: BaseException, with_traceback: bool) -> int:
+def _report(error: BaseException, arguments: Sequence[str]) -> int:
     """Tell the user about an error on stderr, and return the exit code."""
     match error:
         case _ if _is_closed_pipe(error):
@@ -137,7 +138,8 @@ def _report(error: BaseException, with_traceback: bool) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = ExitCode.PIPE_CLOSED
         case KeyboardInterrupt() | click.Abort():
-            _say("Interrupted. What had finished is kept; run again to go on from there.")
+            _say("Interrupted. What had finished is kept. To go on from there:")
+            _say(f"  {shlex.join(['taskgraph', *arguments])}")
             code = ExitCode.INTERRUPTED
         case SystemExit():
             return error.code if isinstance(error.code, int) else ExitCode.OK
@@ -148,7 +150,7 @@ def _report(error: BaseException, with_traceback: bool) -> int:
             _say(f"Error: {error.format_message()}")
             code = ExitCode.USAGE
         case _:
-            code = _report_failure(error, with_traceback)
+            code = _report_failure(error, _wants_traceback(arguments))
     return code
 
 

@@ -26,6 +26,7 @@ from taskgraph.events import (
     JobsSubmitted,
     ResultNotKept,
     ResultUnstored,
+    RunStopping,
     Warned,
 )
 from taskgraph.provenance.page import Block, plain_text, print_on
@@ -77,6 +78,7 @@ class Counts:
             ExecutionStarted: self._started,
             ExecutionEnded: self._ended,
             Warned: self._warned,
+            RunStopping: self._stopping,
             ResultUnstored: self._unstored,
             ResultNotKept: self._not_kept,
             CacheEntryRefused: self._refused,
@@ -165,6 +167,12 @@ class Counts:
     def _warned(self, event: Warned) -> None:
         self.messages.append(event.message)
 
+    def _stopping(self, event: RunStopping) -> None:
+        calls = "1 call" if event.running == 1 else f"{event.running:,} calls"
+        self.messages.append(
+            f"Stopping: waiting for {calls} to end. Press Ctrl-C again to stop now."
+        )
+
     def _unstored(self, event: ResultUnstored) -> None:
         self.messages.append(f"The result of {event.task} was not stored: {event.reason}")
 
@@ -222,6 +230,8 @@ class PlainProgress:
     def notify(self, event: Event) -> None:
         """Count an event; the first one of a run starts the lines."""
         self.counts.notify(event)
+        if type(event) is RunStopping:
+            self._write(self._new_messages())
         if type(event) is ExecutionStarted:
             self._write([f"Running {event.task} ({event.execution_id[:8]})"])
             if self._thread is None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from taskgraph.cli.again import debug, failures_as_text, script_of
 from taskgraph.cli.context import context_options, read_context
 from taskgraph.cli.limits import Limit
 from taskgraph.cli.options import ExitCode, load_settings
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from types import ModuleType
 
+    from taskgraph.app import Scheduler
     from taskgraph.cli.progress import Progress
     from taskgraph.provenance.explain import Explanation
     from taskgraph.tasks.task import Task
@@ -73,8 +75,15 @@ taskgraph run flow.py main --n 3
     metavar="KEY=VALUE",
     help="A tag of this execution; may be repeated.",
 )
+@click.option(
+    "--keep-going",
+    is_flag=True,
+    help="After a failure go on with all that does not depend on it.",
+)
+@click.option("--rerun", metavar="JOB", help="Run the call of a recorded job once more, alone.")
+@click.option("--pdb", is_flag=True, help="Open the debugger where a task fails; runs inline.")
 @context_options
-@click.argument("script")
+@click.argument("script", metavar="SCRIPT", required=False)
 @click.argument("words", metavar="[TASK] [FLAGS]...", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def command(
@@ -87,22 +96,48 @@ def command(
     max_rerun: int | timedelta | None,
     options: tuple[tuple[str, Any], ...],
     tags: tuple[tuple[str, Any], ...],
+    keep_going: bool,
+    rerun: str | None,
+    pdb: bool,
     context: tuple[tuple[str, Any], ...],
     context_file: Path | None,
-    script: str,
+    script: str | None,
     words: tuple[str, ...],
 ) -> int:
     """Load the script, read the flags of the task, run it and print what it returns."""
     if no_cache and max_rerun is not None:
         raise click.UsageError("--no-cache runs everything again: --max-rerun has no use.", ctx)
+    if script is None and rerun is None:
+        raise click.UsageError("Missing argument 'SCRIPT'.", ctx)
+    if rerun is not None and words:
+        raise click.UsageError(
+            f"--rerun runs the call of job {rerun} as it was: it takes no task and no flags.", ctx
+        )
+    chosen = dict(options)
+    _check_options(ctx, chosen)
+    if pdb:
+        chosen["executor"] = "inline"
+    how = _How(
+        no_cache=no_cache,
+        dryrun=dryrun,
+        explain=explain,
+        quiet=quiet,
+        max_rerun=max_rerun,
+        options=chosen,
+        tags=tags,
+        context=read_context(dict(context), context_file),
+        keep_going=keep_going,
+        pdb=pdb,
+        rerun=rerun,
+        script=script,
+    )
     overrides = {"scheduler.executor": executor} if executor else {}
+    if rerun is not None:
+        return _run(ctx, None, overrides, how)
+    assert script is not None
     if not words or words[0] in ("--help", "-h"):
         return show_tasks(ctx, script, is_asked=bool(words))
-    expression = read_call(ctx, script, words)
-    _check_options(ctx, dict(options))
-    values = read_context(dict(context), context_file)
-    how = _How(no_cache, dryrun, explain, quiet, max_rerun, dict(options), tags, values)
-    return _run(ctx, expression, overrides, how)
+    return _run(ctx, read_call(ctx, script, words), overrides, how)
 
 
 def show_tasks(ctx: click.Context, script: str, *, is_asked: bool) -> int:
@@ -145,6 +180,10 @@ class _How(NamedTuple):
     options: dict[str, Any]
     tags: Sequence[tuple[str, Any]]
     context: dict[str, Any]
+    keep_going: bool
+    pdb: bool
+    rerun: str | None
+    script: str | None
 
 
 def _check_options(ctx: click.Context, options: dict[str, Any]) -> None:
@@ -175,6 +214,8 @@ def _run(ctx: click.Context, expression: Any, overrides: dict[str, Any], how: _H
     progress = None if how.quiet else make_progress(settings.scheduler.job_status_interval)
     scheduler = app.Scheduler(settings, observers=[progress] if progress else [])
     try:
+        if how.rerun is not None:
+            expression = _recorded(ctx, scheduler, how.rerun, how.script)
         result = scheduler.run(
             expression,
             exec_argv=sys.argv,
@@ -185,6 +226,7 @@ def _run(ctx: click.Context, expression: Any, overrides: dict[str, Any], how: _H
             options=how.options,
             tags=how.tags,
             context=how.context,
+            fail_fast=not how.keep_going,
         )
     except DryRunResult as answer:
         if progress:
@@ -195,12 +237,14 @@ def _run(ctx: click.Context, expression: Any, overrides: dict[str, Any], how: _H
             click.echo(f"  {call}")
         return ExitCode.OK
     except Exception as error:
-        trace = getattr(error, "__taskgraph_trace__", None)
-        if trace is None:
+        failures = getattr(error, "__taskgraph_failures__", None)
+        if failures is None:
             raise
         if progress:
             progress.close()
-        click.echo(trace.format(), err=True)
+        click.echo(failures_as_text(failures, how.script or ""), err=True)
+        if how.pdb:
+            debug(error)
         return ExitCode.RUN_FAILED
     finally:
         if progress:
@@ -210,6 +254,19 @@ def _run(ctx: click.Context, expression: Any, overrides: dict[str, Any], how: _H
     if shown is not None:
         click.echo(shown)
     return ExitCode.OK
+
+
+def _recorded(ctx: click.Context, scheduler: Scheduler, job: str, script: str | None) -> Any:
+    """Return the call of a recorded job; its script is loaded, so that its task is defined."""
+    from taskgraph.cli.scripts import load_script
+
+    script = script or script_of(scheduler, job, ctx.command)
+    if script is None:
+        raise click.UsageError(
+            f"The records do not say which script job {job} was run from: name it.", ctx
+        )
+    load_script(script)
+    return scheduler.recorded_call(job)
 
 
 def _miss_teller(progress: Progress | None) -> Callable[[Explanation], None]:

@@ -8,11 +8,11 @@ as soon as the alias ends.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from taskgraph.engine.recorded import fitted, values_of
 from taskgraph.engine.recorder import add_task_rows
 from taskgraph.errors import (
     AmbiguousIdError,
@@ -34,9 +34,8 @@ from taskgraph.records import (
     TaskVersion,
 )
 from taskgraph.tasks.registry import AnyTask
-from taskgraph.values import codec, walk
+from taskgraph.values import codec
 from taskgraph.values.preview import preview
-from taskgraph.values.stored import UNSTORED
 from taskgraph.values.weigh import hash_value
 from taskgraph.worker import describe_error, now, run_call
 
@@ -190,10 +189,10 @@ def _check_call(
     """Make a call again and compare; returns why it could not be made again."""
     task = new.task
     assert task is not None and task.func is not None
-    values = _arguments(backend, call)
+    values = values_of(backend, call.arguments)
     if isinstance(values, str):
         return values
-    args, kwargs, missing = _fitted(call, values, task)
+    args, kwargs, missing = fitted(call.arguments, values, task)
     if missing:
         return f"what was given for {', '.join(missing)} was not recorded"
     shown = f"{old.fullname}({_show(args, kwargs)})"
@@ -216,47 +215,6 @@ def _check_call(
     if names.hash_of(_decoded(again)) != names.hash_of(_decoded(call.result)):
         raise BlessCheckError(shown, call.call_hash, before, value.preview)
     return None
-
-
-def _arguments(backend: Backend, call: RecordedCall) -> dict[ValueHash, Any] | str:
-    """Return the values of a call's arguments by their hashes, or why one of them is not there."""
-    wanted = [each.value_hash for each in call.arguments]
-    stored = backend.load_values(wanted)
-    values: dict[ValueHash, Any] = {}
-    for argument in call.arguments:
-        label = argument.arg_key or f"*{argument.arg_position}"
-        found = stored.get(argument.value_hash)
-        if found is None or found.format == UNSTORED:
-            return f"its argument {label} is not in the store"
-        try:
-            value = codec.decode(*found)
-        except DamagedValueError as error:
-            return f"its argument {label}: {error.reason}"
-        changed = walk.find_invalid(value)
-        if changed is not None:
-            return f"its argument {label}: {walk.describe_change(changed)}"
-        values[argument.value_hash] = value
-    return values
-
-
-def _fitted(
-    call: RecordedCall, values: Mapping[ValueHash, Any], task: AnyTask
-) -> tuple[tuple[Any, ...], dict[str, Any], list[str]]:
-    """Return the arguments as they are passed, and those parameters that nothing is known for."""
-    parameters = task.signature.parameters
-    named = {each.arg_key: each for each in call.arguments if each.arg_key is not None}
-    stars = [values[each.value_hash] for each in call.arguments if each.arg_key is None]
-    args: list[Any] = []
-    for name, parameter in parameters.items():
-        is_positional = parameter.kind is inspect.Parameter.POSITIONAL_ONLY or (
-            stars and parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
-        )
-        if is_positional and name in named:
-            args.append(values[named.pop(name).value_hash])
-    kwargs = {name: values[each.value_hash] for name, each in named.items()}
-    given = {each.arg_key for each in call.arguments}
-    missing = [name for name in task.binder.ignored if name not in given]
-    return (*args, *stars), kwargs, sorted(missing)
 
 
 def _show(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:

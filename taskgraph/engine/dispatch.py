@@ -374,6 +374,11 @@ class Dispatcher:
             self._started.add(name)
         return executor
 
+    def kill_running(self) -> None:
+        """End the calls that run, where they can be: nobody waits for them any more."""
+        for name in self._started:
+            self._executors[name].stop(is_now=True)
+
     def cancel_waiting(self) -> None:
         """Take back the calls that no executor has started, and those that wait for a retry."""
         for job in self.retries.drop():

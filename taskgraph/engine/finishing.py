@@ -53,6 +53,11 @@ class Finisher:
         hash_of: Gives the hash of a task as it is now, where nobody else looks whether a body ran
             with what its job's hash says.
         answering: Does what scheduler tasks ask for; None where nothing is to be done.
+        is_fast: Whether a call fails as soon as one that it needs has failed; otherwise what else
+            it wrote down goes on first.
+
+    Attributes:
+        failed: The calls whose own bodies raised, recovered from or not.
     """
 
     def __init__(
@@ -65,9 +70,12 @@ class Finisher:
         budget: RerunBudget | None = None,
         hash_of: Callable[[Task[..., Any]], TaskHash] | None = None,
         answering: Answering | None = None,
+        is_fast: bool = True,
     ) -> None:
         self._hash_of = hash_of
         self._answering = answering
+        self._is_fast = is_fast
+        self.failed: list[Job] = []
         self._budget = budget
         self._max_size = max_value_size
         self._graph = graph
@@ -306,14 +314,11 @@ class Finisher:
             return
         if node.phase is not Phase.REDUCING:
             return
+        if isinstance(node, Job) and node.broken_by is not None:
+            self.break_(node, node.broken_by)
+            return
         if isinstance(node, Operation):
-            assert node.owner is not None
-            try:
-                node.value = node.owner.resolved(node.template)
-            except Exception as error:
-                self._graph.fail(node, error, node.owner)
-                return
-            self._graph.settle(node)
+            self._reduce_operation(node)
             return
         assert isinstance(node, Job)
         try:
@@ -332,6 +337,15 @@ class Finisher:
         node.value = value
         self._weigh_final(node)
         self._finish(node)
+
+    def _reduce_operation(self, operation: Operation) -> None:
+        assert operation.owner is not None
+        try:
+            operation.value = operation.owner.resolved(operation.template)
+        except Exception as error:
+            self._graph.fail(operation, error, operation.owner)
+            return
+        self._graph.settle(operation)
 
     def _weigh_final(self, job: Job) -> None:
         """Hash and pack a value that was put together from those of child calls."""
@@ -371,7 +385,12 @@ class Finisher:
                 self.copy(node, cause)  # type: ignore[arg-type]  # only jobs are followed
             else:
                 self._graph.fail(node, error, cause.origin)
-        elif node.generator is not None:
+            return
+        if not self._is_fast and node.broken_by is None and self._graph.wait_for_end(node):
+            node.broken_by = cause
+            return
+        node.broken_by = None
+        if node.generator is not None:
             node.error, node.origin = error, cause.origin
             self._step(node, _raiser(node.generator, error))
         else:
@@ -430,6 +449,8 @@ class Finisher:
             self._recorder.add_value(packed or pack_unstored(failure, job.value_hash))
             job.call_hash = hash_call(job.task_hash, job.args_hash, job.value_hash, job.child_calls)
             job.subtree = _subtree_of(job)
+        if origin is job:
+            self.failed.append(job)
         self._recorder.add_finished(job, State.FAILED)
         self._notify(JobFailed(job.id, job.task.fullname, describe_error(error)))
         self._graph.fail(job, error, origin)

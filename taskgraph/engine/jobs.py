@@ -45,13 +45,20 @@ SETTLED = frozenset({Phase.DONE, Phase.FAILED, Phase.DROPPED})
 
 
 class Wait:
-    """What a node waits for: a number of others. A new wait makes an old one void."""
+    """What a node waits for: a number of others. A new wait makes an old one void.
 
-    __slots__ = ("needs", "node")
+    Attributes:
+        node: Who waits.
+        needs: For how many others.
+        is_for_end: Whether it is enough that these have ended, be it with an error.
+    """
 
-    def __init__(self, node: Node) -> None:
+    __slots__ = ("is_for_end", "needs", "node")
+
+    def __init__(self, node: Node, is_for_end: bool = False) -> None:
         self.node = node
         self.needs = 0
+        self.is_for_end = is_for_end
 
 
 _NO_READS: frozenset[str] = frozenset()
@@ -168,6 +175,7 @@ class Job(Node):
         reduction: The single reduction as it is stored, once the body returned.
         subtree: The hashes of all tasks in this call and below, in DONE.
         earlier: The blessed version of the task whose recorded result this job uses.
+        broken_by: What it needed and failed, while others that it wrote down go on.
         attempts: How often its body was begun, with the time that is under way.
         miss: Why it must run although a result might have been there, as it is stored.
         frames: The user's frames, in FAILED.
@@ -178,6 +186,7 @@ class Job(Node):
         "args_hash",
         "arguments",
         "attempts",
+        "broken_by",
         "call_hash",
         "call_key",
         "children",
@@ -242,6 +251,7 @@ class Job(Node):
         self.started: Micros | None = None
         self.ended: Micros | None = None
         self.attempts = 1
+        self.broken_by: Node | None = None
         self.is_cached = False
         self.is_announced = False
         self.is_uncacheable = False

@@ -7,7 +7,7 @@
         reduced        what was awaited is there: the call is finished and recorded
         ready          inputs are values: weighed, looked up together, submitted together
         wait           for outcomes; before that, and every 20 ms, rows are committed
-      drain            after a failure: what runs is finished and recorded
+      drain            after a failure, or a Ctrl-C: what runs is finished and recorded
       end              the execution's state; everything is committed
 
 One thread, and no step of it blocks on user code (but for the inline executor's), on a file, or on
@@ -38,7 +38,7 @@ from taskgraph.engine.recorder import Recorder
 from taskgraph.engine.reduction import Graph
 from taskgraph.engine.trace import trace_of
 from taskgraph.errors import CircularCallError, DatabaseError, DryRunResult, RerunLimitError
-from taskgraph.events import Event, ExecutionEnded, ExecutionStarted
+from taskgraph.events import Event, ExecutionEnded, ExecutionStarted, RunStopping
 from taskgraph.expression import TaskExpression
 from taskgraph.ports import Backend, Executor, Observer, Raised, Returned
 from taskgraph.records import ExecutionRecord, PackedValue, State
@@ -87,6 +87,7 @@ class Engine:
             budget,
             self._make_job.hash_of,
             Answering(self._recorder, run_options.execution_id, run_options.max_value_size),
+            run_options.fail_fast,
         )
         self._dispatcher = Dispatcher(
             self._graph,
@@ -103,6 +104,8 @@ class Engine:
             budget,
         )
         self._is_waiting = False
+        self._is_stopping = False
+        self._has_told_of_stop = False
         self._is_interrupted = False
 
     # The run as a whole
@@ -117,10 +120,18 @@ class Engine:
         self._inbox.call_soon(lambda: self._notify(event))
 
     def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:
-        """Let a Ctrl-C end a body or a wait at once, but never the adding of rows half-way."""
-        if self._is_waiting or running_task() is not None:
+        """Let what runs end at the first Ctrl-C; end it at the second.
+
+        A body or a wait is ended at once, but never the adding of rows half-way.
+        """
+        if not self._is_stopping:
+            self._is_stopping = True
+            if running_task() is not None:  # on this very thread, which says nothing before it ends
+                self._tell_of_stop(1)
+        elif self._is_waiting or running_task() is not None:
             raise KeyboardInterrupt
-        self._is_interrupted = True
+        else:
+            self._is_interrupted = True
 
     def _run(self, root_expr: TaskExpression) -> Any:
         started = time.monotonic()
@@ -133,6 +144,8 @@ class Engine:
             self._graph.ready.append(root)
             while root.phase not in _SETTLED:
                 self._advance()
+                if self._is_stopping:
+                    self._stop(root)
                 if root.phase not in _SETTLED:
                     self._wait(root)
             # After an error, caught or not, there may be siblings that still run.
@@ -150,6 +163,8 @@ class Engine:
             # ours: what was finished until now is kept, the rest is written down as cancelled.
             is_wanted = isinstance(error, DryRunResult | RerunLimitError | KeyboardInterrupt)
             state = State.CANCELLED if is_wanted else State.FAILED
+            if isinstance(error, KeyboardInterrupt) and self._dispatcher.submitted:
+                self._dispatcher.kill_running()
             self._is_interrupted = False
             self._dispatcher.is_draining = True
             self._dispatcher.cancel_waiting()
@@ -191,10 +206,29 @@ class Engine:
 
     def _raise(self, root: Job) -> None:
         assert root.error is not None
-        trace = trace_of(root.origin or root, root.error)
+        # Those whose errors were recovered from are no failures of the run.
+        failed = [each for each in self._finisher.failed if not _is_recovered(each)]
+        first = root.origin or root
+        jobs = [first, *(each for each in failed if each is not first)]
+        traces = [trace_of(each, each.error or root.error) for each in jobs]
         with suppress(Exception):  # a frozen exception goes without
-            root.error.__taskgraph_trace__ = trace  # type: ignore[attr-defined]  # for the front end
+            root.error.__taskgraph_trace__ = traces[0]  # type: ignore[attr-defined]  # for the front end
+            root.error.__taskgraph_failures__ = traces  # type: ignore[attr-defined]  # the same
         raise root.error
+
+    def _stop(self, root: Job) -> None:
+        """Let what runs end and be recorded, and then the run, because of a Ctrl-C."""
+        self._dispatcher.is_draining = True
+        self._dispatcher.cancel_waiting()
+        self._tell_of_stop(len(self._dispatcher.submitted))
+        self._drain()
+        if root.phase not in _SETTLED:
+            raise KeyboardInterrupt
+
+    def _tell_of_stop(self, running: int) -> None:
+        if running and not self._has_told_of_stop:
+            self._has_told_of_stop = True
+            self._notify(RunStopping(running))
 
     def _drain(self) -> None:
         """After a failure: let what runs end, and record it; nothing new is started."""
@@ -278,6 +312,14 @@ class Engine:
     def _notify(self, event: Event) -> None:
         for observer in self._observers:
             observer.notify(event)
+
+
+def _is_recovered(job: Job) -> bool:
+    """Tell whether some call around a failed one has ended well."""
+    owner = job.owner
+    while owner is not None and owner.phase is Phase.FAILED:
+        owner = owner.owner
+    return owner is not None
 
 
 @contextmanager

@@ -20,6 +20,7 @@ class RunOptions:
     to explain why; it costs time. ``max_rerun`` is how many calls that were made before may be made
     again, or how long they may have taken; see `taskgraph.engine.budget`.
     ``options`` win over those of tasks and calls; ``executor_options``, by name, give way to them.
+    Without ``fail_fast`` all goes on that does not depend on what failed.
     ``tags`` are those of the execution, ``context`` is what its calls read.
     """
 
@@ -32,6 +33,7 @@ class RunOptions:
     default_executor: str = "threads"
     max_rerun: int | timedelta | None = None
     options: Options = field(default_factory=lambda: NO_OPTIONS)
+    fail_fast: bool = True
     tags: Tags = ()
     context: Context = NO_CONTEXT
     executor_options: Mapping[str, Options] = field(default_factory=dict)

@@ -114,10 +114,22 @@ class Graph:
         node.template = None
         waiters, node.waiters = node.waiters, []
         for wait in waiters:
-            wait.needs -= 1
-            if wait.needs == 0 and wait.node.wait is wait:
-                waiting = wait.node
-                (self.ready if waiting.phase is Phase.WAITING else self.reduced).append(waiting)
+            self._count_down(wait)
+
+    def _count_down(self, wait: Wait) -> None:
+        wait.needs -= 1
+        if wait.needs == 0 and wait.node.wait is wait:
+            waiting = wait.node
+            (self.ready if waiting.phase is Phase.WAITING else self.reduced).append(waiting)
+
+    def wait_for_end(self, job: Job) -> bool:
+        """Let a job wait until all that it wrote down has ended; False if it has."""
+        rest = [each for each in job.nodes.values() if each.phase not in SETTLED]
+        wait = job.wait = Wait(job, is_for_end=True)
+        for each in rest:
+            each.waiters.append(wait)
+        wait.needs = len(rest)
+        return bool(rest)
 
     def fail(self, node: Node, error: BaseException, origin: Job | None) -> None:
         """Mark a node as failed. Those that wait for it as an input are dropped in their turn.
@@ -146,6 +158,9 @@ class Graph:
         """Void a wait; returns its node if that was dropped, so that its own waiters break."""
         node = wait.node
         if node.wait is not wait:
+            return None
+        if wait.is_for_end:
+            self._count_down(wait)
             return None
         node.wait = None
         if node.phase is not Phase.WAITING:

@@ -39,6 +39,13 @@ class TaskTrace:
     frames: tuple[FrameRecord, ...]
     error: str
 
+    @property
+    def shown(self) -> str:
+        """The call that raised and the exception, in one line."""
+        call = self.tasks[-1]
+        given = ", ".join(f"{name}={value}" for name, value in call.arguments)
+        return f"{call.task}({given}): {self.error}"
+
     def format(self) -> str:
         """Return the trace as text, in the form of Python's own."""
         lines = ["Task trace (outermost task first):"]

@@ -15,6 +15,8 @@ import sysconfig
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import resource_tracker
 from typing import Any, NamedTuple
 
 from taskgraph.errors import ExecutorError, RemoteTaskError
@@ -67,6 +69,20 @@ def loaded_code() -> frozenset[tuple[str, int, int]]:
             continue
         found.add((path, stat.st_mtime_ns, stat.st_size))
     return frozenset(found)
+
+
+class WorkerPool(ProcessPoolExecutor):
+    """A pool whose workers never hear of a Ctrl-C, not while they start either."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Submit a call; this is when processes are made."""
+        # It unblocks signals when it starts, which must not be in between.
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return super().submit(fn, *args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def encode_call(call: Call) -> bytes:
@@ -235,6 +251,7 @@ def start_worker(path: list[str], places: FilePlaces, project: Project) -> None:
     # A Ctrl-C reaches the whole group of processes. What runs is to end first, and be recorded;
     # at a second one the scheduler ends, and its workers with it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()

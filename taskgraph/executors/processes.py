@@ -12,7 +12,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from queue import SimpleQueue
 from typing import NamedTuple
@@ -20,6 +20,7 @@ from typing import NamedTuple
 from taskgraph.errors import ExecutorError, WorkerLostError
 from taskgraph.executors.border import (
     MOST_SECONDS,
+    WorkerPool,
     decode_outcomes,
     encode_call,
     loaded_code,
@@ -43,7 +44,7 @@ class _Batch(NamedTuple):
     """Calls that were sent together, and the pool that they were sent to."""
 
     calls: list[tuple[Call, Inbox]]
-    pool: ProcessPoolExecutor
+    pool: WorkerPool
 
 
 class ProcessExecutor:
@@ -77,7 +78,7 @@ class ProcessExecutor:
         self._collector: threading.Thread | None = None
         self._waiting: deque[tuple[Call, Inbox]] = deque()
         self._running: dict[Future[bytes], _Batch] = {}
-        self._pool: ProcessPoolExecutor | None = None
+        self._pool: WorkerPool | None = None
         self._seconds: dict[str, float] = {}
         self._code: frozenset[tuple[str, int, int]] = frozenset()
         self._limited = KillableProcesses(f"taskgraph-{name}-limits", self._size, self._make_pool)
@@ -196,8 +197,8 @@ class ProcessExecutor:
         self._running[future] = _Batch(sent, self._pool)
         future.add_done_callback(self._done.put)
 
-    def _make_pool(self, size: int) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
+    def _make_pool(self, size: int) -> WorkerPool:
+        return WorkerPool(
             size,
             mp_context=multiprocessing.get_context(self._method),
             initializer=start_worker,

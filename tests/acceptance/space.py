@@ -43,6 +43,10 @@ class Space:
 
     def __call__(self, *words: str | Path, **environment: str) -> Done:
         """Run ``taskgraph`` with these words."""
+        return self.typing("", *words, **environment)
+
+    def typing(self, typed: str, *words: str | Path, **environment: str) -> Done:
+        """Run ``taskgraph`` with these words, and type something into it."""
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith("TASKGRAPH_")
         }
@@ -55,6 +59,7 @@ class Space:
                 "XDG_CACHE_HOME": str(self.folder / ".cache"),
                 **environment,
             },
+            input=typed,
             capture_output=True,
             text=True,
             timeout=120,

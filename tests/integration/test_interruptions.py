@@ -99,6 +99,113 @@ def test_ctrl_c_keeps_what_is_finished(executor: str, tmp_path: Path) -> None:
     assert len(set(lines(tmp_path)) & set(before)) <= 6
 
 
+SLEEPERS = """
+import sys, time
+from pathlib import Path
+from taskgraph import task
+
+taskgraph_namespace = "sleepers"
+
+@task
+def sleep(n: int, seconds: float) -> int:
+    Path(f"begun-{n}").touch()
+    time.sleep(seconds)
+    return n
+
+@task
+def total(ns: list[int]) -> int:
+    return sum(ns)
+
+@task
+def main(seconds: float) -> int:
+    return total([sleep(n, seconds) for n in range(8)])
+"""
+
+
+def sleepers(folder: Path, executor: str, seconds: float) -> subprocess.Popen[str]:
+    (folder / "sleepers.py").write_text(SLEEPERS)
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "taskgraph.cli.main", "run", "--executor", executor),
+            *("sleepers.py", "main", "--seconds", str(seconds)),
+        ],
+        env=ENVIRONMENT,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while process.poll() is None and not list(folder.glob("begun-*")):
+        time.sleep(0.005)
+    return process
+
+
+def job_states(folder: Path) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    with SqlBackend(uri(folder)) as backend, Reader(backend) as reader:
+        for job in reader.query(models.Job).all():
+            found.setdefault(job.task.name, []).append(job.state_type)
+    return found
+
+
+@pytest.mark.parametrize("executor", ["inline", "threads", "processes"])
+def test_at_the_first_ctrl_c_what_runs_ends_and_is_recorded(executor: str, tmp_path: Path) -> None:
+    process = sleepers(tmp_path, executor, 1.0)
+    os.killpg(process.pid, signal.SIGINT)
+    _, complaints = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    begun = len(list(tmp_path.glob("begun-*")))
+    assert 1 <= begun < 8
+    assert "Press Ctrl-C again to stop now" in complaints
+    command = f"taskgraph run --executor {executor} sleepers.py main --seconds 1.0"
+    assert complaints.splitlines()[-2:] == [
+        "Interrupted. What had finished is kept. To go on from there:",
+        f"  {command}",
+    ]
+    assert "Traceback" not in complaints
+    assert states(tmp_path) == [State.CANCELLED]
+    found = job_states(tmp_path)["sleep"]
+    assert found.count("COMPLETED") == begun
+    assert set(found) <= {"COMPLETED", "CANCELLED"}, "those that no worker had are cancelled"
+
+
+@pytest.mark.parametrize("executor", ["inline", "threads", "processes"])
+def test_at_the_second_ctrl_c_it_ends_now(executor: str, tmp_path: Path) -> None:
+    process = sleepers(tmp_path, executor, 3600.0)
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(1.0)  # time in which it must not end
+    assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    _, complaints = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert "Interrupted." in complaints
+    assert "Traceback" not in complaints
+    assert states(tmp_path) == [State.CANCELLED]
+    assert "RUNNING" not in set().union(*job_states(tmp_path).values())
+    # No process of it is left: the group is gone, or what is left of it is being reaped.
+    for _ in range(200):
+        if not alive_in_group(process.pid):
+            break
+        time.sleep(0.05)
+    assert alive_in_group(process.pid) == []
+
+
+def alive_in_group(group: int) -> list[str]:
+    """Return the command lines of the processes of a group that have not ended."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            state, _, of_group, *_ = (path / "stat").read_text().rpartition(")")[2].split()
+            if int(of_group) == group and state != "Z":
+                found.append((path / "cmdline").read_text())
+        except OSError:
+            continue
+    return found
+
+
 def test_two_runs_of_one_workflow_at_once_both_end_well(tmp_path: Path) -> None:
     both = [start(tmp_path, "threads", 60) for _ in range(2)]
 
