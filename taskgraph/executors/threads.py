@@ -61,11 +61,21 @@ class ThreadExecutor:
     def cancel(self, job_ids: Sequence[JobId]) -> list[JobId]:
         """Drop calls that no thread has taken."""
         unwanted = set(job_ids)
+        dropped: list[JobId] = []
+        kept: list[tuple[Call, Inbox]] = []
         with self._changed:
-            dropped = [call.job_id for call, _ in self._calls if call.job_id in unwanted]
-            kept = [each for each in self._calls if each[0].job_id not in unwanted]
-            self._calls.clear()
+            while self._calls:
+                try:
+                    each = self._calls.popleft()
+                except IndexError:  # threads take calls without the lock
+                    break
+                if each[0].job_id in unwanted:
+                    dropped.append(each[0].job_id)
+                else:
+                    kept.append(each)
             self._calls.extend(kept)
+            if kept:
+                self._changed.notify(len(kept))
         return dropped
 
     def stop(self, is_now: bool = False) -> None:
