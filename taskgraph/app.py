@@ -193,6 +193,7 @@ class Scheduler:
             tags=read_tags(tags),
             context=self._context(context),
             fail_fast=fail_fast,
+            limits=self.settings.limits,
         )
         with self._running:
             self._runner = threading.get_ident()
@@ -292,6 +293,7 @@ class Scheduler:
         self, root: TaskExpression, run_options: RunOptions, observers: Sequence[Observer]
     ) -> Any:
         environment = Environment(self.settings.project_dir)
+        lease = take_lease(self.backend, run_options.execution_id)
         engine = Engine(
             self.backend,
             self.executors,
@@ -299,9 +301,9 @@ class Scheduler:
             self._pool,
             environment.packed,
             run_options,
+            lease,
         )
         token = _current.set(self)
-        lease = take_lease(self.backend, run_options.execution_id)
         self._engine = engine
         try:
             with in_force(self.settings, self._places):

@@ -245,6 +245,7 @@ class Settings:
         code: Which code counts.
         scheduler: How a run is carried out.
         executors: Executors by name, the built-in ones among them.
+        limits: How many calls may use something at once, by the names that tasks want it by.
     """
 
     config_dir: Path
@@ -254,6 +255,7 @@ class Settings:
     code: CodeSettings = field(default_factory=CodeSettings)
     scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
     executors: Mapping[str, ExecutorSettings] = field(default_factory=_built_in_executors)
+    limits: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def project_dir(self) -> Path:
@@ -268,7 +270,7 @@ _SECTIONS: Final[Mapping[str, type]] = {
     "scheduler": SchedulerSettings,
 }
 # Sections whose keys are the user's own, and what their values are.
-_OPEN_SECTIONS: Final[Mapping[str, _Kind]] = {"roots": _TEXT}
+_OPEN_SECTIONS: Final[Mapping[str, _Kind]] = {"roots": _TEXT, "limits": _POSITIVE}
 _SECTION_NAMES: Final = (*_SECTIONS, *_OPEN_SECTIONS, "executors")
 
 
@@ -545,6 +547,7 @@ def _settings(config_dir: Path, found: _Found) -> Settings:
         code=_code(found, project),
         scheduler=scheduler,
         executors=executors,
+        limits=_open_section(found, "limits"),
     )
 
 
@@ -674,6 +677,9 @@ DEFAULT_CONFIG: Final = """\
 
 [roots]
 # reference = "/data/reference" # paths below are the same for everyone, wherever it lies
+
+[limits]
+# api = 4                       # calls of tasks with limits=["api"] that run at once; else 1
 
 # [executors.big]
 # type = "processes"            # "threads", "processes", "inline"

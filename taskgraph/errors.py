@@ -349,6 +349,24 @@ class WorkerLostError(ExecutorError):
         )
 
 
+class LimitError(TaskgraphError):
+    """A call wants more of a limit than there is, so that it could never run."""
+
+    def __init__(self, task: str, limit: str, wanted: int, size: int) -> None:
+        super().__init__(task, limit, wanted, size)
+        self.task = task
+        self.limit = limit
+        self.wanted = wanted
+        self.size = size
+
+    def __str__(self) -> str:
+        return (
+            f"{self.task} wants {self.wanted} of the limit {self.limit!r}, and there "
+            f"{'is' if self.size == 1 else 'are'} {self.size}. Set limits.{self.limit} in the "
+            "settings."
+        )
+
+
 class RerunError(TaskgraphError):
     """A recorded call cannot be made again as it was."""
 

@@ -9,6 +9,7 @@ from taskgraph.engine.cache import ABSENT, Hit, Miss, Reason, scope_of, unasked
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.inbox import QueueInbox
 from taskgraph.engine.jobs import Job, Node, Phase
+from taskgraph.engine.limits import Leases, Limits
 from taskgraph.engine.lookup import Lookup
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import Recorder
@@ -17,7 +18,7 @@ from taskgraph.engine.retrying import Retries
 from taskgraph.engine.telling import describe_miss
 from taskgraph.engine.twins import Twins
 from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
-from taskgraph.errors import DryRunResult, ExecutorError, TaskTimeoutError
+from taskgraph.errors import DryRunResult, ExecutorError, LimitError, TaskTimeoutError
 from taskgraph.events import CacheEntryRefused, Event, JobsSubmitted, Warned
 from taskgraph.expression import SchedulerExpression
 from taskgraph.ports import Backend, Call, Executor, Outcome, Raised, Returned
@@ -53,6 +54,7 @@ class Dispatcher:
         submitted: Calls that executors have.
         looking: How many batches of files are being looked at.
         retries: Calls that failed and wait for their next attempt.
+        limits: Calls that wait because others use what they need.
         is_draining: Whether nothing new is to be started.
     """
 
@@ -70,6 +72,7 @@ class Dispatcher:
         notify: Callable[[Event], None],
         options: RunOptions,
         budget: RerunBudget | None = None,
+        leases: Leases | None = None,
     ) -> None:
         self._budget = budget
         self._graph = graph
@@ -89,6 +92,7 @@ class Dispatcher:
         self._twins = Twins(calls, self.submitted)
         self.looking = 0
         self.retries = Retries(notify)
+        self.limits = Limits(options.limits, leases)
         self.is_draining = False
 
     def take_ready(self, nodes: Sequence[Node]) -> None:
@@ -279,8 +283,17 @@ class Dispatcher:
             return
         if name in self._options.executor_options:
             job.options = merge_options(self._options.executor_options[name], job.options)
-        assert job.task.func is not None
         job.phase = Phase.RUNNING
+        try:
+            if not self.limits.let_through(job):
+                return
+        except LimitError as error:
+            self._finisher.fail(job, error, job)
+            return
+        self._hand_over(job, name, batches)
+
+    def _hand_over(self, job: Job, name: str, batches: dict[str, list[Call]]) -> None:
+        assert job.task.func is not None
         self.submitted[job.id] = job
         self._recorder.add_running(job)
         call = Call(
@@ -320,6 +333,7 @@ class Dispatcher:
         job = self.submitted.pop(outcome.job_id, None)
         if job is None:  # cancelled, and ended all the same
             return
+        self.limits.release(job)
         if isinstance(outcome, Returned):
             self._finisher.on_returned(job, outcome)
         elif self._is_tried_again(job, outcome):
@@ -357,11 +371,17 @@ class Dispatcher:
         return not self.is_draining and self.retries.take(job, outcome)
 
     def start_due(self) -> None:
-        """Begin the next attempt of the calls whose time has come."""
+        """Begin the calls whose next attempt is due, and those that others made room for."""
         batches: dict[str, list[Call]] = {}
         for job in self.retries.take_due():
             self._start(job, batches)
+        through = self.limits.take_free()
+        for job in through:
+            name = job.options.get("executor", self._options.default_executor)
+            self._hand_over(job, name, batches)
         self._send(batches)
+        if through:
+            self._notify(JobsSubmitted(tuple(each.task.fullname for each in through)))
 
     def _notify_misses(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
@@ -381,10 +401,10 @@ class Dispatcher:
 
     def cancel_waiting(self) -> None:
         """Take back the calls that no executor has started, and those that wait for a retry."""
-        for job in self.retries.drop():
+        for job in [*self.retries.drop(), *self.limits.drop()]:
             self._recorder.cancel(job)
         if not self.submitted:
             return
         for name in self._started:
             for job_id in self._executors[name].cancel(list(self.submitted)):
-                self.submitted.pop(job_id, None)
+                self.limits.release(self.submitted.pop(job_id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 
 from taskgraph.errors import DatabaseError
 from taskgraph.ports import Backend
@@ -37,6 +38,17 @@ class ExecutionLease:
         """Take the lease and begin to beat."""
         self._backend.take([self._lease])
         self._thread.start()
+
+    def take_all(self, keys: Iterable[str]) -> list[str]:
+        """Claim what of this is free for this execution; returns what was claimed."""
+        wanted = [self._lease._replace(key=each, expires=self._expiry()) for each in keys]
+        answers = self._backend.take(wanted)
+        pairs = zip(wanted, answers, strict=True)
+        return [each.key for each, in_the_way in pairs if in_the_way is None]
+
+    def give_back(self, keys: Iterable[str]) -> None:
+        """Let others have what was claimed."""
+        self._backend.release(self._holder, list(keys))
 
     def release(self) -> None:
         """Stop beating and give the lease back."""

@@ -31,6 +31,7 @@ from taskgraph.engine.dispatch import Dispatcher, Looker
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.inbox import QueueInbox
 from taskgraph.engine.jobs import Job, Phase
+from taskgraph.engine.limits import Leases
 from taskgraph.engine.lookup import Lookup
 from taskgraph.engine.making import JobMaker
 from taskgraph.engine.options import RunOptions
@@ -62,6 +63,7 @@ class Engine:
         looker: Looker,
         environment: Callable[[], PackedValue | None],
         run_options: RunOptions,
+        leases: Leases | None = None,
     ) -> None:
         self._observers = observers
         self._environment = environment
@@ -102,6 +104,7 @@ class Engine:
             self._notify,
             run_options,
             budget,
+            leases,
         )
         self._is_waiting = False
         self._is_stopping = False
@@ -181,6 +184,7 @@ class Engine:
 
     def _end(self, root: Job, state: State) -> None:
         """Write down how it ended. A run that did not get this far is found by its lease."""
+        self._dispatcher.limits.close()
         if not root.is_announced:
             self._recorder.announce(root)
         self._recorder.cancel_open()
@@ -265,11 +269,11 @@ class Engine:
             self._recorder.flush_if_due()
             if self._is_interrupted:
                 raise KeyboardInterrupt
-        if self._dispatcher.retries:
-            self._dispatcher.start_due()
 
     def _wait(self, root: Job) -> None:
         """Wait for outcomes; rows are committed while there is nothing else to do."""
+        if self._dispatcher.retries or self._dispatcher.limits:
+            self._dispatcher.start_due()
         if self._inbox.step():
             self._receive(0)
             self._recorder.flush_if_due()
@@ -280,12 +284,13 @@ class Engine:
                 return
             self._recorder.flush()
         dispatcher = self._dispatcher
-        if not dispatcher.submitted and not dispatcher.looking and not dispatcher.retries:
+        is_idle = not dispatcher.submitted and not dispatcher.looking
+        if is_idle and not dispatcher.retries and not dispatcher.limits:
             if self._receive(0):
                 return
             self._fail_stuck(root)
             return
-        self._receive(dispatcher.retries.seconds_left(_NAP))
+        self._receive(dispatcher.limits.seconds_left(dispatcher.retries.seconds_left(_NAP)))
         self._recorder.announce_slow()
 
     def _receive(self, timeout: float) -> bool:

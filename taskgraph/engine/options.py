@@ -20,6 +20,7 @@ class RunOptions:
     to explain why; it costs time. ``max_rerun`` is how many calls that were made before may be made
     again, or how long they may have taken; see `taskgraph.engine.budget`.
     ``options`` win over those of tasks and calls; ``executor_options``, by name, give way to them.
+    ``limits`` are how many calls may use something at once, by name.
     Without ``fail_fast`` all goes on that does not depend on what failed.
     ``tags`` are those of the execution, ``context`` is what its calls read.
     """
@@ -34,6 +35,7 @@ class RunOptions:
     max_rerun: int | timedelta | None = None
     options: Options = field(default_factory=lambda: NO_OPTIONS)
     fail_fast: bool = True
+    limits: Mapping[str, int] = field(default_factory=dict)
     tags: Tags = ()
     context: Context = NO_CONTEXT
     executor_options: Mapping[str, Options] = field(default_factory=dict)

@@ -122,6 +122,21 @@ def _amount(value: Any) -> float:
     return float(value) if isinstance(value, float) else int(value)
 
 
+def _limits(value: Any) -> Mapping[str, int]:
+    wanted = {value: 1} if isinstance(value, str) else value
+    if isinstance(wanted, Sequence):
+        wanted = dict.fromkeys(wanted, 1)
+    if not isinstance(wanted, Mapping) or not all(isinstance(each, str) for each in wanted):
+        raise ValueError(f"must be names, or how many by name; not {value!r}")
+    return MappingProxyType({name: _at_least_one(units) for name, units in wanted.items()})
+
+
+def _at_least_one(units: Any) -> int:
+    if not isinstance(units, int) or isinstance(units, bool) or units < 1:
+        raise ValueError(f"takes whole numbers, 1 or more; not {units!r}")
+    return units
+
+
 def _nout(value: Any) -> int | None:
     check_nout(value)
     found: int | None = value
@@ -160,6 +175,7 @@ _OPTIONS: Mapping[str, _Option] = {
         "which errors are worth another try: exceptions, or a function of the error", read_retry_on
     ),
     "timeout": _Option("how long a call may run: a timedelta, or seconds", _span),
+    "limits": _Option("what it may not use more of at once than there is: names", _limits),
     "tags": _Option("what its jobs are to be found by: keys with JSON values", read_tags),
     "cpus": _Option("hint for executors", _amount),
     "gpus": _Option("hint for executors", _amount),
