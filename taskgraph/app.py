@@ -11,7 +11,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -49,6 +49,7 @@ from taskgraph.errors import (
     SchedulerError,
 )
 from taskgraph.events import Event, FilesRead, JobMissed, Warned
+from taskgraph.executors.eventloop import LoopExecutor
 from taskgraph.executors.threads import ThreadExecutor
 from taskgraph.expression import SchedulerExpression, TaskExpression, find_expressions, quote
 from taskgraph.plans import Plan
@@ -207,6 +208,45 @@ class Scheduler:
             finally:
                 self._runner = None
 
+    async def arun(self, expr: T, **how: Any) -> T:
+        """Reduce an expression without blocking the event loop that this is awaited on.
+
+        ``async def`` tasks run on that very loop.
+
+        Args:
+            expr: What to evaluate.
+            how: As of `run`.
+
+        Raises:
+            Exception: As `run`.
+            CancelledError: It was cancelled; what ran was recorded first.
+        """
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        executor = self.executors["async"]
+        assert isinstance(executor, LoopExecutor)
+        with executor.on(loop):
+            running = asyncio.ensure_future(asyncio.to_thread(self._run_apart, expr, how))
+            try:
+                return await asyncio.shield(running)
+            except asyncio.CancelledError:
+                self._stop_engine()
+                with suppress(BaseException):
+                    await running
+                raise
+
+    def _run_apart(self, expr: Any, how: Mapping[str, Any]) -> Any:
+        try:
+            return self.run(expr, **how)
+        except KeyboardInterrupt:  # which ends an event loop, and not only who awaits
+            raise SchedulerError("The run was stopped before its end.") from None
+
+    def _stop_engine(self) -> None:
+        engine = self._engine
+        if engine is not None:
+            engine.stop()
+
     def _context(self, update: Mapping[str, Any] | None) -> Context:
         data = merge_context(self._settings_context, checked_context(update or {}))
         return Context(data) if data else NO_CONTEXT
@@ -312,7 +352,7 @@ class Scheduler:
             self._engine = None
             _current.reset(token)
             for executor in self.executors.values():
-                if isinstance(executor, ThreadExecutor):
+                if isinstance(executor, ThreadExecutor | LoopExecutor):
                     executor.stop()  # threads are cheap to make, and a process may want to fork
             lease.release()
 

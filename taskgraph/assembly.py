@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 def make_executors(settings: Settings) -> dict[str, Executor]:
     """Return all executors that the settings name; none of them has started anything yet."""
     # Not needed where functions are called as they are.
+    from taskgraph.executors.eventloop import LoopExecutor
     from taskgraph.executors.inline import InlineExecutor
     from taskgraph.executors.processes import ProcessExecutor
     from taskgraph.executors.threads import ThreadExecutor
@@ -40,6 +41,7 @@ def make_executors(settings: Settings) -> dict[str, Executor]:
         "inline": InlineExecutor,
         "threads": ThreadExecutor,
         "processes": ProcessExecutor,
+        "async": LoopExecutor,
     }
     made: dict[str, Executor] = {}
     for name, wanted in settings.executors.items():
@@ -50,7 +52,7 @@ def make_executors(settings: Settings) -> dict[str, Executor]:
                 f"executors.{name}: there is no type {wanted.type!r}; there are: {known}."
             )
         given: dict[str, Any] = {}
-        if wanted.type != "inline" and wanted.max_workers is not None:
+        if wanted.max_workers is not None:
             given["max_workers"] = wanted.max_workers
         if wanted.type == "processes" and wanted.start_method is not None:
             given["start_method"] = wanted.start_method

@@ -28,9 +28,10 @@ PROJECT_ROOT: Final = "project"
 # Settings that an executor of a type has no use for.
 _WITHOUT: Final[Mapping[str, tuple[str, ...]]] = {
     "inline": ("max_workers", "start_method"),
+    "async": ("max_workers", "start_method"),
     "threads": ("start_method",),
 }
-BUILT_IN_EXECUTORS: Final = ("threads", "processes", "inline")
+BUILT_IN_EXECUTORS: Final = ("threads", "processes", "async", "inline")
 
 _MIB: Final = 1024**2
 _SIZE_UNITS: Final = {
@@ -215,7 +216,7 @@ class ExecutorSettings:
     """``[executors.NAME]``: an executor that tasks can name.
 
     Attributes:
-        type: What it is: ``threads``, ``processes`` or ``inline``.
+        type: What it is: ``threads``, ``processes``, ``async`` or ``inline``.
         max_workers: How many calls run at once; None for the cores of this machine.
         start_method: How processes are made: ``spawn`` or ``forkserver``; None for the
             executor's own choice.
@@ -682,7 +683,7 @@ DEFAULT_CONFIG: Final = """\
 # api = 4                       # calls of tasks with limits=["api"] that run at once; else 1
 
 # [executors.big]
-# type = "processes"            # "threads", "processes", "inline"
+# type = "processes"            # "threads", "processes", "async", "inline"
 # max_workers = 8
 # start_method = "spawn"        # or "forkserver"
 # options = { memory = 8 }      # of the tasks that it runs, where nothing else is said of them

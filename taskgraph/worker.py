@@ -9,6 +9,8 @@ import os
 import threading
 import time
 import traceback
+from contextlib import suppress
+from contextvars import ContextVar
 from types import CoroutineType, TracebackType
 
 from taskgraph.errors import UnhashableValueError, UnstorableValueError
@@ -19,12 +21,12 @@ from taskgraph.values import walk
 from taskgraph.values.pack import pack
 
 _OURS = os.path.join(os.path.dirname(__file__), "")
-_this_thread = threading.local()
+_running: ContextVar[str | None] = ContextVar("taskgraph_running", default=None)
 
 
 def running_task() -> str | None:
-    """Return the full name of the task whose body runs on this thread, if one does."""
-    return getattr(_this_thread, "task", None)
+    """Return the full name of the task whose body this runs in, if it does."""
+    return _running.get()
 
 
 def now() -> Micros:
@@ -39,8 +41,7 @@ def run_call(call: Call) -> Outcome:
     the user's code never leaves here as an exception; only what ends the process does.
     """
     started = now()
-    outer = running_task()
-    _this_thread.task = call.fullname
+    token = _running.set(call.fullname)
     try:
         with running(call.func):
             value = call.func(*call.args, **call.kwargs)
@@ -56,7 +57,7 @@ def run_call(call: Call) -> Outcome:
             raise
         return Raised(call.job_id, error, frames_of(error.__traceback__), started, now())
     finally:
-        _this_thread.task = outer
+        _running.reset(token)
     return _returned(call, value, started)
 
 
@@ -66,12 +67,16 @@ async def run_call_async(call: Call) -> Outcome:
     Being cancelled is no outcome of the call, but the end of it.
     """
     started = now()
+    token = _running.set(call.fullname)
     try:
         with running(call.func):
             value = await call.func(*call.args, **call.kwargs)
         walk.refresh(value)
     except Exception as error:
         return Raised(call.job_id, error, frames_of(error.__traceback__), started, now())
+    finally:
+        with suppress(ValueError):  # a coroutine that nobody awaits any more ends elsewhere
+            _running.reset(token)
     return _returned(call, value, started)
 
 

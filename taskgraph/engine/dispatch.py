@@ -275,7 +275,7 @@ class Dispatcher:
 
     def _start(self, job: Job, batches: dict[str, list[Call]]) -> None:
         """Make the call of a job that is to run, for its executor."""
-        name = job.options.get("executor", self._options.default_executor)
+        name = self._executor_of(job)
         if name not in self._executors:
             known = ", ".join(sorted(self._executors))
             error = ExecutorError(f"There is no executor named {name!r}; there are: {known}.")
@@ -291,6 +291,16 @@ class Dispatcher:
             self._finisher.fail(job, error, job)
             return
         self._hand_over(job, name, batches)
+
+    def _executor_of(self, job: Job) -> str:
+        chosen: str | None = job.options.get("executor")
+        if chosen is not None:
+            return chosen
+        name = self._options.default_executor
+        if job.task.is_async():
+            other = getattr(self._executors.get(name), "gives_coroutines_to", name)
+            return other if other in self._executors else name
+        return name
 
     def _hand_over(self, job: Job, name: str, batches: dict[str, list[Call]]) -> None:
         assert job.task.func is not None
@@ -377,8 +387,7 @@ class Dispatcher:
             self._start(job, batches)
         through = self.limits.take_free()
         for job in through:
-            name = job.options.get("executor", self._options.default_executor)
-            self._hand_over(job, name, batches)
+            self._hand_over(job, self._executor_of(job), batches)
         self._send(batches)
         if through:
             self._notify(JobsSubmitted(tuple(each.task.fullname for each in through)))

@@ -118,6 +118,11 @@ class Engine:
         with _rare_collections(), _interrupts(self._on_interrupt):
             return self._run(root_expr)
 
+    def stop(self) -> None:
+        """Have the run end as after a Ctrl-C, once what runs has ended; from any thread."""
+        self._is_stopping = True
+        self._inbox.call_soon(lambda: None)
+
     def tell(self, event: Event) -> None:
         """Have observers told of something that happened elsewhere; from any thread."""
         self._inbox.call_soon(lambda: self._notify(event))

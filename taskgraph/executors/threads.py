@@ -21,10 +21,15 @@ _SWITCH_INTERVAL = 0.0002
 class ThreadExecutor:
     """Runs calls on a fixed number of threads, which take them from one queue.
 
+    Coroutines that are not said to run here run on the event loop instead: one that waits would
+    keep a thread.
+
     Args:
         name: The name that tasks choose it by.
         max_workers: How many threads; by default one for each core.
     """
+
+    gives_coroutines_to = "async"
 
     def __init__(self, name: str = "threads", max_workers: int | None = None) -> None:
         self.name = name

@@ -77,6 +77,7 @@ class Task(Generic[P, R]):
         self.call_options = call_options
         self.call_exports: Options = NO_OPTIONS
         self.call_context: Mapping[str, Any] | None = None
+        self._is_async = inspect.iscoroutinefunction(func)
         self._binder: Binder | None = None
         self._recorded_hash: TaskHash | None = None
         self._counted: dict[TaskHash, Callable[[], Parts]] = {}
@@ -368,7 +369,7 @@ class Task(Generic[P, R]):
 
     def is_async(self) -> bool:
         """Tell whether the function is a coroutine function."""
-        return inspect.iscoroutinefunction(self.func)
+        return self._is_async
 
     def __repr__(self) -> str:
         return f"Task(fullname={self.fullname!r})"

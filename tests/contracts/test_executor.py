@@ -13,6 +13,7 @@ import pytest
 from taskgraph import task
 from taskgraph.errors import ExecutorError, RemoteTaskError, WorkerLostError
 from taskgraph.executors.border import reference_to
+from taskgraph.executors.eventloop import LoopExecutor
 from taskgraph.executors.inline import InlineExecutor
 from taskgraph.executors.processes import ProcessExecutor
 from taskgraph.executors.threads import ThreadExecutor
@@ -45,7 +46,7 @@ class Inbox:
             assert self._changed.wait_for(lambda: self.count >= count, timeout=60)
 
 
-@pytest.fixture(params=["inline", "threads", "processes", "forkserver"])
+@pytest.fixture(params=["inline", "threads", "async", "processes", "forkserver"])
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
     made: Executor
     match request.param:
@@ -53,6 +54,8 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
             made = InlineExecutor()
         case "threads":
             made = ThreadExecutor(max_workers=2)
+        case "async":
+            made = LoopExecutor()
         case "processes":
             made = ProcessExecutor(max_workers=2)
         case _:

@@ -91,7 +91,7 @@ def test_an_unknown_section_names_the_nearest(config_dir: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "[limits]\napi = 4",
+        "[groups]\napi = 4",
         '[scheduler]\nignore_warnings = ["namespace"]',
     ],
 )
