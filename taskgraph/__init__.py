@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from taskgraph.tasks.registry import get_task_registry
     from taskgraph.tasks.retrying import exponential
     from taskgraph.tasks.task import PartialTask, Task
+    from taskgraph.tasks.wrapping import wraps_task
     from taskgraph.values.directories import Dir
     from taskgraph.values.files import File
     from taskgraph.values.filesets import FileSet
@@ -66,6 +67,7 @@ __all__ = [
     "set_current_scheduler",
     "task",
     "throw",
+    "wraps_task",
 ]
 
 # Where each name is at home; it is loaded when it is first asked for, so that `import taskgraph`
@@ -99,6 +101,7 @@ _HOMES = {
     "set_current_scheduler": "taskgraph.app",
     "task": "taskgraph.tasks.decorator",
     "throw": "taskgraph.combinators.control",
+    "wraps_task": "taskgraph.tasks.wrapping",
 }
 
 

@@ -284,12 +284,13 @@ class Dispatcher:
         if name in self._options.executor_options:
             job.options = merge_options(self._options.executor_options[name], job.options)
         job.phase = Phase.RUNNING
-        try:
-            if not self.limits.let_through(job):
+        if "limits" in job.options:
+            try:
+                if not self.limits.let_through(job):
+                    return
+            except LimitError as error:
+                self._finisher.fail(job, error, job)
                 return
-        except LimitError as error:
-            self._finisher.fail(job, error, job)
-            return
         self._hand_over(job, name, batches)
 
     def _executor_of(self, job: Job) -> str:

@@ -417,7 +417,8 @@ class Finisher:
         if job.call_hash is None:
             job.call_hash = hash_call(job.task_hash, job.args_hash, job.value_hash, job.child_calls)
             job.subtree = _subtree_of(job)
-            job.reads = _reads_of(job)
+            if job.children:
+                job.reads = _reads_of(job)
         if isinstance(job.expr, TaskExpression):
             job.expr.call_hash = job.call_hash
         job.ended = job.ended or now()

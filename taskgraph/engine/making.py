@@ -60,19 +60,23 @@ class JobMaker:
         run: what is later in that order wins.
         """
         handed_on = owner.exported if owner is not None else NO_OPTIONS
-        options = merge_options(
-            task.base_options,
-            task.base_exports,
-            handed_on,
-            task.call_options,
-            task.call_exports,
-            self._options,
-        )
+        if handed_on or self._options:
+            options = merge_options(
+                task.base_options,
+                task.base_exports,
+                handed_on,
+                task.call_options,
+                task.call_exports,
+                self._options,
+            )
+        else:
+            options = task.all_options
         job = Job(self._new_id(), task, task_hash, expr, owner, options)
         job.context = self._context if owner is None else owner.context
         if expr._context is not None:
             job.context = job.context.updated(expr._context)
-        job.exported = merge_options(handed_on, task.base_exports, task.call_exports)
+        if handed_on or task.base_exports or task.call_exports:
+            job.exported = merge_options(handed_on, task.base_exports, task.call_exports)
         if options and (lazy := lazy_options(options)):
             job.lazy_options = lazy
         return job

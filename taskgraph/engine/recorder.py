@@ -160,7 +160,8 @@ class Recorder:
         )
         job.is_announced = True
         self._open.pop(job.id, None)
-        self.add_tags("Job", job.id, job.options.get("tags", ()))
+        if "tags" in job.options:
+            self.add_tags("Job", job.id, job.options["tags"])
         if job.attempts > 1:
             self.add_tags("Job", job.id, [("attempts", job.attempts)])
         if job.call_hash is not None:

@@ -92,7 +92,8 @@ def weigh(job: Job) -> None:
     job.arguments = weighed
     job.args_hash = hash_args(labels)
     job.eval_hash = hash_eval(job.task_hash, job.args_hash)
-    job.call_key = key_in(job.eval_hash, job.context)
+    context = job.context
+    job.call_key = key_in(job.eval_hash, context) if context.is_inner else job.eval_hash
 
 
 def _weigh_argument(job: Job, argument: WeighedArgument, label: str) -> Weight:

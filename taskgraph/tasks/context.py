@@ -46,18 +46,15 @@ class Context:
         update: What of it is new; None if it is that of the run.
     """
 
-    __slots__ = ("_hash", "_hashes", "_update", "data")
+    __slots__ = ("_hash", "_hashes", "_update", "data", "is_inner")
 
     def __init__(self, data: Mapping[str, Any], update: Mapping[str, Any] | None = None) -> None:
         self.data = data
         self._update = update
+        #: Whether it is that of calls which read something else than the run's.
+        self.is_inner = update is not None
         self._hash: ValueHash | None = None
         self._hashes: dict[str, ValueHash] = {}
-
-    @property
-    def is_inner(self) -> bool:
-        """Whether it is that of calls which read something else than the run's."""
-        return self._update is not None
 
     @property
     def hash(self) -> ValueHash:
@@ -164,5 +161,5 @@ def context_of_paths(pairs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def key_in(eval_hash: str, context: Context) -> str:
-    """Return what a call is known by within one run: calls in other contexts are other calls."""
-    return hash_record("in context", eval_hash, context.hash) if context.is_inner else eval_hash
+    """Return what a call is known by within a run, in a context that is not the run's."""
+    return hash_record("in context", eval_hash, context.hash)

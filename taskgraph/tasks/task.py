@@ -45,8 +45,10 @@ class Task(Generic[P, R]):
         func: The function as the user wrote it; None for a task that was read from the store and
             is not defined here.
         version: Replaces the code in the hash, if given.
+        inner_task: The task that it is wrapped around, if it is.
     """
 
+    inner_task: Task[..., Any] | None = None
     expression_type: type[TaskExpression] = TaskExpression
 
     def __init__(
@@ -77,6 +79,7 @@ class Task(Generic[P, R]):
         self.call_options = call_options
         self.call_exports: Options = NO_OPTIONS
         self.call_context: Mapping[str, Any] | None = None
+        self._all_options: Options | None = None
         self._is_async = inspect.iscoroutinefunction(func)
         self._binder: Binder | None = None
         self._recorded_hash: TaskHash | None = None
@@ -348,6 +351,7 @@ class Task(Generic[P, R]):
     def _twin(self) -> Task[P, R]:
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
+        twin._all_options = None
         return twin
 
     def partial(self, *args: Any, **kwargs: Any) -> PartialTask:
@@ -356,8 +360,16 @@ class Task(Generic[P, R]):
 
     def get_task_options(self) -> dict[str, Any]:
         """Return all options of the task."""
-        layers = (self.base_options, self.base_exports, self.call_options, self.call_exports)
-        return dict(merge_options(*layers))
+        return dict(self.all_options)
+
+    @property
+    def all_options(self) -> Options:
+        """The options of the task and of calls that are made of it, merged once."""
+        if self._all_options is None:
+            self._all_options = merge_options(
+                self.base_options, self.base_exports, self.call_options, self.call_exports
+            )
+        return self._all_options
 
     def get_task_option(self, name: str, default: Any = None) -> Any:
         """Return one option of the task, or a default."""

@@ -38,6 +38,7 @@ PUBLIC = [
     "set_current_scheduler",
     "task",
     "throw",
+    "wraps_task",
 ]
 
 
