@@ -429,7 +429,7 @@ class Scheduler:
         from taskgraph.engine.asking import ask
         from taskgraph.provenance import explain_runs
 
-        if isinstance(expr, SchedulerExpression) or find_expressions(list(expr._inputs())):
+        if isinstance(expr, SchedulerExpression) or _awaits(expr):
             raise ExplanationError(
                 expr.task_name,
                 "its arguments are calls, whose values are not known before they run. Explain "

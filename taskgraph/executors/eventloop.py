@@ -6,16 +6,19 @@ on a thread of its own.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from taskgraph.errors import TaskTimeoutError
 from taskgraph.ports import Call, Inbox, Outcome, Raised
 from taskgraph.records import JobId
 from taskgraph.worker import now, run_call, run_call_async
+
+if TYPE_CHECKING:
+    import asyncio  # here and below only where it is needed: it takes its time to load
 
 
 class LoopExecutor:
@@ -59,6 +62,8 @@ class LoopExecutor:
 
     def _own_loop(self) -> asyncio.AbstractEventLoop:
         if self._own is None:
+            import asyncio
+
             self._own = asyncio.new_event_loop()
             self._thread = threading.Thread(
                 target=_run_loop, args=(self._own,), name=f"taskgraph-{self.name}", daemon=True
@@ -95,6 +100,8 @@ class LoopExecutor:
 
 
 async def _run(call: Call, inbox: Inbox) -> None:
+    import asyncio
+
     try:
         outcome = await asyncio.wait_for(_outcome_of(call), call.timeout)
     except TimeoutError:
@@ -109,10 +116,14 @@ async def _run(call: Call, inbox: Inbox) -> None:
 async def _outcome_of(call: Call) -> Outcome:
     if inspect.iscoroutinefunction(call.func):
         return await run_call_async(call)
+    import asyncio
+
     return await asyncio.to_thread(run_call, call)
 
 
 def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
+    import asyncio
+
     asyncio.set_event_loop(loop)
     try:
         loop.run_forever()

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
+from taskgraph.errors import TaskOptionError
 from taskgraph.fingerprint.parts import Fingerprint, Parts
 from taskgraph.fingerprint.scope import module_label
 from taskgraph.fingerprint.state import NO_CODES, Hold, Touch, is_disturbed
 from taskgraph.hashing import TaskHash, hash_record
 from taskgraph.tasks.names import compute_namespace, join_name, valid_name
-from taskgraph.tasks.options import KNOWN_OPTIONS, checked_options
+from taskgraph.tasks.options import KNOWN_OPTIONS, checked_options, lazy_options
 from taskgraph.tasks.task import Task
 
 P = ParamSpec("P")
@@ -143,7 +144,9 @@ def eager_task(
     home, own = names_of_function(func)
     own = own if name is None else name
     home = home if namespace is None else namespace
-    checked_options(join_name(home, own), options or {}, EAGER_OPTIONS)
+    checked = checked_options(join_name(home, own), options or {}, EAGER_OPTIONS)
+    for option in lazy_options(checked):
+        raise TaskOptionError(join_name(home, own), option, "must be a value, and no lazy call")
     return EagerTask(
         func,
         name=own,
