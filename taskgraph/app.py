@@ -55,11 +55,18 @@ from taskgraph.expression import SchedulerExpression, TaskExpression, find_expre
 from taskgraph.plans import Plan
 from taskgraph.ports import Backend, Executor, Observer
 from taskgraph.records import ArgumentRecord, ExecutionId, JobId, State
-from taskgraph.tasks.context import NO_CONTEXT, Context, checked_context, merge_context
-from taskgraph.tasks.options import CacheScope, lazy_options, shared_options
+from taskgraph.tasks.context import (
+    NO_CONTEXT,
+    Context,
+    checked_context,
+    context_of_paths,
+    merge_context,
+)
+from taskgraph.tasks.options import CacheScope, known_options, lazy_options
 from taskgraph.tasks.registry import get_task_registry
 from taskgraph.tasks.requests import read_tags
 from taskgraph.tasks.task import Task
+from taskgraph.values import walk
 from taskgraph.values.reading import ReadingPool
 from taskgraph.values.registry import kind_of_class
 from taskgraph.worker import running_task
@@ -111,7 +118,7 @@ class Scheduler:
             )
         self._places = places_of(self.settings)
         self._executor_options = {
-            name: shared_options(f"All tasks of executor {name}", each.options)
+            name: known_options(f"All tasks of executor {name}", context_of_paths(each.options))
             for name, each in self.settings.executors.items()
             if each.options
         }
@@ -189,7 +196,7 @@ class Scheduler:
             default_executor=self.default_executor,
             max_value_size=self.settings.backend.max_value_size,
             max_rerun=max_rerun,
-            options=shared_options("All tasks of this run", options or {}),
+            options=known_options("All tasks of this run", options or {}),
             executor_options=self._executor_options,
             tags=read_tags(tags),
             context=self._context(context),
@@ -249,6 +256,7 @@ class Scheduler:
 
     def _context(self, update: Mapping[str, Any] | None) -> Context:
         data = merge_context(self._settings_context, checked_context(update or {}))
+        walk.refresh(data)  # files in it are those of now
         return Context(data) if data else NO_CONTEXT
 
     def plan(
@@ -266,7 +274,13 @@ class Scheduler:
         """
         self._check_free()
         root = _root_of(expr)
-        run_options = RunOptions(ExecutionId(""), use_cache=cache, context=self._context(context))
+        run_options = RunOptions(
+            ExecutionId(""),
+            use_cache=cache,
+            context=self._context(context),
+            default_executor=self.default_executor,
+            executor_options=self._executor_options,
+        )
         with self._running:
             self._runner = threading.get_ident()
             try:
@@ -561,7 +575,7 @@ def _awaits(expr: TaskExpression) -> bool:
         return True
     if not isinstance(task, Task) or task.func is None:
         return False
-    if lazy_options(task.get_task_options()):
+    if lazy_options(task.all_options) or lazy_options(task.exports):
         return True
     return not is_lazy and bool(task.binder.missing_lazy_defaults(expr.args, expr.kwargs))
 

@@ -732,13 +732,15 @@ def _make_folder(folder: Path) -> bool:
 
 def _write_new(path: Path, text: str) -> bool:
     """Write a file unless it is there already; return whether it was written."""
+    if path.exists():
+        return False
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
     try:
+        draft.write_text(text, encoding="utf-8")
         # A link is refused where a rename would overwrite: two that start at once are safe.
         os.link(draft, path)
     except FileExistsError:
         return False
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
     return True

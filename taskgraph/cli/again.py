@@ -47,6 +47,8 @@ def failures_as_text(failures: Sequence[TaskTrace], script: str) -> str:
 
 
 def _how_to_debug(failure: TaskTrace, script: str) -> str:
+    if not failure.is_body:
+        return f"{failure.tasks[-1].task} failed."
     job = failure.tasks[-1].job_id[:_ID_DIGITS]
     return (
         f"{failure.tasks[-1].task} failed. To run this call alone, under a debugger:\n"

@@ -41,7 +41,12 @@ def read_context(values: dict[str, Any], file: Path | None) -> dict[str, Any]:
     if not values and file is None:
         return {}
     from taskgraph.config import read_context_file
-    from taskgraph.tasks.context import context_of_paths, merge_context
+    from taskgraph.tasks.context import checked_context, context_of_paths, merge_context
 
     below = read_context_file(file) if file is not None else {}
-    return merge_context(below, context_of_paths(values))
+    found = merge_context(below, context_of_paths(values))
+    try:
+        checked_context(found)
+    except TypeError as error:
+        raise click.UsageError(f"The context of this run: {error}") from error
+    return found

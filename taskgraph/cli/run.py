@@ -214,8 +214,10 @@ def _run(ctx: click.Context, expression: Any, overrides: dict[str, Any], how: _H
     progress = None if how.quiet else make_progress(settings.scheduler.job_status_interval)
     scheduler = app.Scheduler(settings, observers=[progress] if progress else [])
     try:
-        if how.rerun is not None:
-            expression = _recorded(ctx, scheduler, how.rerun, how.script)
+        job = how.rerun
+        if job is not None:
+            how = how._replace(script=how.script or script_of(scheduler, job, ctx.command))
+            expression = _recorded(ctx, scheduler, job, how.script)
         result = scheduler.run(
             expression,
             exec_argv=sys.argv,
@@ -260,7 +262,6 @@ def _recorded(ctx: click.Context, scheduler: Scheduler, job: str, script: str | 
     """Return the call of a recorded job; its script is loaded, so that its task is defined."""
     from taskgraph.cli.scripts import load_script
 
-    script = script or script_of(scheduler, job, ctx.command)
     if script is None:
         raise click.UsageError(
             f"The records do not say which script job {job} was run from: name it.", ctx

@@ -13,7 +13,7 @@ from taskgraph.tasks.requests import AddTags, ReadContext, read_tags
 Steps = Generator[Any, Any, Any]  # yields expressions, is sent their values, returns any value
 
 
-@scheduler_task(namespace="taskgraph")
+@scheduler_task(namespace="taskgraph", version="1")
 def cond(pred: Any, then: Any, *rest: Any) -> Steps:
     """Evaluate one branch only: ``cond(pred, then, [pred2, then2, ...], otherwise)``.
 
@@ -27,7 +27,7 @@ def cond(pred: Any, then: Any, *rest: Any) -> Steps:
     return branches[0] if branches else None
 
 
-@scheduler_task(namespace="taskgraph")
+@scheduler_task(namespace="taskgraph", version="1")
 def catch(expr: Any, *clauses: Any) -> Steps:
     """Evaluate an expression; where it fails, let a recovery task make its value.
 
@@ -48,7 +48,7 @@ def catch(expr: Any, *clauses: Any) -> Steps:
         raise
 
 
-@scheduler_task(namespace="taskgraph")
+@scheduler_task(namespace="taskgraph", version="1")
 def catch_all(exprs: Any, error_class: Any = Exception, recover: Any = None) -> Steps:
     """Evaluate all of a nested value, whatever fails; then let ``recover`` make the best of it.
 
@@ -68,12 +68,13 @@ def catch_all(exprs: Any, error_class: Any = Exception, recover: Any = None) -> 
     for _, error in ended:
         if error is not None and (recover is None or not isinstance(error, error_class)):
             raise error
-    found = {id(call): error or value for call, (value, error) in zip(calls, ended, strict=True)}
+    pairs = zip(calls, ended, strict=True)
+    found = {id(call): value if error is None else error for call, (value, error) in pairs}
     nested = substitute(exprs, lambda expr: found[id(expr)])
     return recover(nested) if any(error is not None for _, error in ended) else nested
 
 
-@scheduler_task(namespace="taskgraph")
+@scheduler_task(namespace="taskgraph", version="1")
 def attempt(expr: Any) -> Steps:
     """Give the value of an expression and None, or None and what it raised."""
     try:
@@ -83,7 +84,7 @@ def attempt(expr: Any) -> Steps:
     return value, None
 
 
-@scheduler_task(namespace="taskgraph")
+@scheduler_task(namespace="taskgraph", version="1")
 def throw(error: Any) -> Steps:
     """Raise an error: the value of an expression, or one that is written down.
 
@@ -99,7 +100,7 @@ def throw(error: Any) -> Steps:
     raise found
 
 
-@scheduler_task(namespace="taskgraph")
+@scheduler_task(namespace="taskgraph", version="1")
 def seq(exprs: Sequence[Any]) -> Steps:
     """Evaluate expressions strictly one after the other; gives the list of their values."""
     values = []
@@ -109,13 +110,13 @@ def seq(exprs: Sequence[Any]) -> Steps:
     return values
 
 
-@scheduler_task(namespace="taskgraph")
+@scheduler_task(namespace="taskgraph", version="1")
 def root_task(expr: QuotedExpression) -> Steps:
     """Stand at the root of an execution whose expression is not a plain call of a task."""
     return (yield expr.eval())
 
 
-@scheduler_task(namespace="taskgraph")
+@scheduler_task(namespace="taskgraph", version="1")
 def apply_tags(value: Any, tags: Any = (), job_tags: Any = (), execution_tags: Any = ()) -> Steps:
     """Give a value, and put tags on it, on the job that calls this, and on the execution.
 
@@ -134,7 +135,7 @@ def apply_tags(value: Any, tags: Any = (), job_tags: Any = (), execution_tags: A
     return found
 
 
-@scheduler_task(namespace="taskgraph")
+@scheduler_task(namespace="taskgraph", version="1")
 def get_context(path: Any, default: Any = None) -> Steps:
     """Give a value of the context that this is called in.
 

@@ -17,26 +17,26 @@ from taskgraph.tasks.task import PartialTask, Task
 Steps = Generator[Any, Any, Any]  # yields expressions, is sent their values, returns any value
 
 
-@scheduler_task(namespace="taskgraph")
+@scheduler_task(namespace="taskgraph", version="1")
 def identity(x: Any) -> Steps:
     """Give what it is given."""
     return (yield x)
 
 
-@scheduler_task(namespace="taskgraph")
+@scheduler_task(namespace="taskgraph", version="1")
 def const(x: Any, ignored: Any) -> Steps:
     """Give the first of two values, once both are there."""
     value, _ = yield (x, ignored)
     return value
 
 
-@scheduler_task(namespace="taskgraph")
+@scheduler_task(namespace="taskgraph", version="1")
 def delay(x: Any) -> QuotedExpression:
     """Hold an expression back: gives it as a value, which `force` evaluates."""
     return quote(x)
 
 
-@scheduler_task(namespace="taskgraph")
+@scheduler_task(namespace="taskgraph", version="1")
 def force(x: Any) -> Steps:
     """Evaluate what `delay`, or `quote`, held back.
 
@@ -51,7 +51,7 @@ def force(x: Any) -> Steps:
     return held.eval()
 
 
-@scheduler_task(namespace="taskgraph")
+@scheduler_task(namespace="taskgraph", version="1")
 def map_(func: Any, values: Any) -> Steps:
     """Call a task on each of some values; gives the list of what comes of them.
 
@@ -68,10 +68,11 @@ def map_(func: Any, values: Any) -> Steps:
 
 
 def _is_map(values: SchedulerExpression) -> bool:
-    return values.task_name == map_.fullname and len(values.args) == 2
+    is_plain = not values._options and not values._export_options and values._context is None
+    return is_plain and values.task_name == map_.fullname and len(values.args) == 2
 
 
-@scheduler_task(namespace="taskgraph")
+@scheduler_task(namespace="taskgraph", version="1")
 def starmap(func: Any, arguments: Any) -> Steps:
     """Call a task once for each set of arguments: a dict of them by name, or a tuple of them.
 
@@ -97,20 +98,20 @@ def _call_with(func: Any, given: Any) -> Any:
     )
 
 
-@scheduler_task(namespace="taskgraph")
+@scheduler_task(namespace="taskgraph", version="1")
 def flatten(lists: Any) -> Steps:
     """Give the items of some lists as one list."""
     values = yield lists
     return [item for each in values for item in each]
 
 
-@scheduler_task(namespace="taskgraph")
+@scheduler_task(namespace="taskgraph", version="1")
 def flat_map(func: Any, values: Any) -> Any:
     """Call a task on each of some values, and give the items of all lists that come of them."""
     return flatten(map_(func, values))
 
 
-@scheduler_task(namespace="taskgraph")
+@scheduler_task(namespace="taskgraph", version="1")
 def zip_(*lists: Any) -> Steps:
     """Give tuples of the first items of some lists, of the second ones, and so on.
 
@@ -134,7 +135,7 @@ def compose(*tasks: Callable[..., Any]) -> PartialTask:
     return compose_apply.partial(inside)
 
 
-@scheduler_task(namespace="taskgraph")
+@scheduler_task(namespace="taskgraph", version="1")
 def compose_apply(tasks: Any, *args: Any, **kwargs: Any) -> Steps:
     """Call tasks on what the next one gives; the last one is given the arguments."""
     *outer, innermost = yield tasks

@@ -57,5 +57,6 @@ class Answering:
 
 
 def _read_context(job: Job, request: ReadContext) -> Any:
+    job.context.hash_at(request.path)  # what has none cannot be read
     job.reads |= {request.path}
     return job.context.get(request.path)

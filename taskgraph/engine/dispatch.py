@@ -14,7 +14,7 @@ from taskgraph.engine.lookup import Lookup
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import Recorder
 from taskgraph.engine.reduction import Graph, ready_calls
-from taskgraph.engine.retrying import Retries
+from taskgraph.engine.retrying import Retries, changed_argument
 from taskgraph.engine.telling import describe_miss
 from taskgraph.engine.twins import Twins
 from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
@@ -23,12 +23,16 @@ from taskgraph.events import CacheEntryRefused, Event, JobsSubmitted, Warned
 from taskgraph.expression import SchedulerExpression
 from taskgraph.ports import Backend, Call, Executor, Outcome, Raised, Returned
 from taskgraph.records import JobId
-from taskgraph.tasks.options import CacheScope, merge_options
+from taskgraph.tasks.options import CacheScope
 from taskgraph.values import walk
 from taskgraph.worker import now
 
 if TYPE_CHECKING:
     from taskgraph.engine.budget import RerunBudget
+
+
+# Seconds after which nobody asks any more; clocks cannot wait for much longer.
+_FOR_EVER = 1e8
 
 
 class Looker(Protocol):
@@ -105,6 +109,8 @@ class Dispatcher:
                 continue
             try:
                 evaluate_inputs(job)
+                if self._options.executor_options:
+                    self._options.add_executors(job)
                 files = find_unread(job)
             except Exception as error:
                 # A container that refuses the value of an expression in it.
@@ -281,8 +287,6 @@ class Dispatcher:
             error = ExecutorError(f"There is no executor named {name!r}; there are: {known}.")
             self._finisher.fail(job, error, job)
             return
-        if name in self._options.executor_options:
-            job.options = merge_options(self._options.executor_options[name], job.options)
         job.phase = Phase.RUNNING
         if "limits" in job.options:
             try:
@@ -333,7 +337,7 @@ class Dispatcher:
                 )
             return None
         seconds: float = timeout.total_seconds()
-        return seconds
+        return seconds if seconds < _FOR_EVER else None
 
     def _send(self, batches: Mapping[str, list[Call]]) -> None:
         for name, calls_of_one in batches.items():
@@ -384,8 +388,16 @@ class Dispatcher:
     def start_due(self) -> None:
         """Begin the calls whose next attempt is due, and those that others made room for."""
         batches: dict[str, list[Call]] = {}
-        for job in self.retries.take_due():
-            self._start(job, batches)
+        for job, outcome in self.retries.take_due():
+            changed = changed_argument(job)
+            if changed is None:
+                self._start(job, batches)
+                continue
+            outcome.error.add_note(
+                f"It is not tried again, for the attempt that failed changed its argument "
+                f"{changed!r} in place: what it would be given is not what it was asked with."
+            )
+            self._finisher.on_raised(job, outcome)
         through = self.limits.take_free()
         for job in through:
             self._hand_over(job, self._executor_of(job), batches)

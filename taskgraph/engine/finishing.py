@@ -29,6 +29,7 @@ from taskgraph.fingerprint.parts import describe_change
 from taskgraph.hashing import TaskHash, hash_call
 from taskgraph.ports import Raised, Returned
 from taskgraph.records import PackedValue, State
+from taskgraph.tasks.context import RECOVERED
 from taskgraph.tasks.requests import Request
 from taskgraph.tasks.task import Task
 from taskgraph.values.failures import ErrorValue
@@ -76,6 +77,7 @@ class Finisher:
         self._answering = answering
         self._is_fast = is_fast
         self.failed: list[Job] = []
+        self._raised_by: dict[int, Job] = {}
         self._budget = budget
         self._max_size = max_value_size
         self._graph = graph
@@ -278,8 +280,7 @@ class Finisher:
                     raise
                 job.generator = None
                 job.frames = frames_of(error.__traceback__)
-                origin = job.origin if error is job.error and job.origin is not None else job
-                self.fail(job, error, origin)
+                self.fail(job, error, self._raised_by.get(id(error), job))
                 return
             if isinstance(wanted, Request):
                 resume = self._answer(job, wanted)
@@ -449,9 +450,12 @@ class Finisher:
             job.value_hash = packed.values[0].value_hash if packed else name_of_unstored(job.id)
             self._recorder.add_value(packed or pack_unstored(failure, job.value_hash))
             job.call_hash = hash_call(job.task_hash, job.args_hash, job.value_hash, job.child_calls)
-            job.subtree = _subtree_of(job)
+        # Who recovers from this must not be used as a whole another time.
+        job.subtree = _subtree_of(job)
+        job.reads = _reads_of(job) | {RECOVERED}
         if origin is job:
             self.failed.append(job)
+            self._raised_by[id(error)] = job
         self._recorder.add_finished(job, State.FAILED)
         self._notify(JobFailed(job.id, job.task.fullname, describe_error(error)))
         self._graph.fail(job, error, origin)

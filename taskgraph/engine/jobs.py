@@ -166,6 +166,7 @@ class Job(Node):
         options: The options in force, all layers merged.
         exported: Those of them that the calls below get as well.
         lazy_options: Those of them that must be evaluated before the call can be made.
+        lazy_exports: Those that the calls below get and that must be evaluated before.
         context: What it and the calls below it read by path.
         reads: The paths that were read in it and below, as far as they are the context's.
         call_key: What equal calls of this run have in common: the same call, in the same context.
@@ -204,6 +205,7 @@ class Job(Node):
         "is_uncacheable",
         "known_call",
         "kwargs",
+        "lazy_exports",
         "lazy_options",
         "miss",
         "nodes",
@@ -237,6 +239,7 @@ class Job(Node):
         self.call_key: str | None = None
         self.exported: Options = NO_OPTIONS
         self.lazy_options: Options = NO_OPTIONS
+        self.lazy_exports: Options = NO_OPTIONS
         self.nodes: dict[int, Node] = {}
         self.children: list[Job] = []
         self.args: tuple[Any, ...] = ()

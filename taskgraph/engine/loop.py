@@ -257,7 +257,7 @@ class Engine:
     def _advance(self) -> None:
         """Move all nodes that can move without waiting for anything outside."""
         graph = self._graph
-        while graph.broken or graph.reduced or graph.ready:
+        while graph.may_move:
             if graph.broken:
                 broken, graph.broken = graph.broken, []
                 for node, cause in broken:
@@ -279,6 +279,8 @@ class Engine:
         """Wait for outcomes; rows are committed while there is nothing else to do."""
         if self._dispatcher.retries or self._dispatcher.limits:
             self._dispatcher.start_due()
+            if self._graph.may_move or root.phase in _SETTLED:  # one of them failed at once
+                return
         if self._inbox.step():
             self._receive(0)
             self._recorder.flush_if_due()

@@ -79,6 +79,8 @@ class JobMaker:
             job.exported = merge_options(handed_on, task.base_exports, task.call_exports)
         if options and (lazy := lazy_options(options)):
             job.lazy_options = lazy
+        if job.exported and (lazy := lazy_options(job.exported)):
+            job.lazy_exports = lazy
         return job
 
     def find(self, name: str) -> AnyTask | None:

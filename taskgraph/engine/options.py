@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from taskgraph.engine.jobs import Job
 from taskgraph.records import ExecutionId
 from taskgraph.tasks.context import NO_CONTEXT, Context
-from taskgraph.tasks.options import NO_OPTIONS, Options
+from taskgraph.tasks.options import NO_OPTIONS, Options, merge_options
 from taskgraph.tasks.requests import Tags
 
 
@@ -39,3 +40,9 @@ class RunOptions:
     tags: Tags = ()
     context: Context = NO_CONTEXT
     executor_options: Mapping[str, Options] = field(default_factory=dict)
+
+    def add_executors(self, job: Job) -> None:
+        """Add the options of the executor that a call will run on: all others go before them."""
+        name = job.options.get("executor", self.default_executor)
+        if name in self.executor_options:
+            job.options = merge_options(self.executor_options[name], job.options)

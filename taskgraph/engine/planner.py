@@ -119,6 +119,7 @@ class _Foreseer(Finisher):
     def __init__(self, *args: Any, unknowns: _Unknowns, **others: Any) -> None:
         super().__init__(*args, **others)
         self._unknowns = unknowns
+        self._guessing: dict[JobId, Sequence[Unknown]] = {}
         self.cached: Counter[str] = Counter()
         self.error: str | None = None
 
@@ -164,7 +165,9 @@ class _Foreseer(Finisher):
         if node.phase is Phase.REDUCING:
             sources = _unknown_among(node, find_expressions(node.template))
             if isinstance(node, Job) and node.generator is not None:
-                self._unknowns.were_sent |= bool(sources)
+                if sources:
+                    self._unknowns.were_sent = True
+                    self._guessing[node.id] = sources
             elif sources:
                 self.derive(node, sources)
                 return
@@ -179,8 +182,11 @@ class _Foreseer(Finisher):
 
     def fail(self, job: Job, error: BaseException, origin: Job) -> None:
         """Let a call fail as it would in the run; one that asked for what is unknown waits."""
-        if isinstance(error, LookedAtUnknown):
-            sources = _unknown_among(job, find_expressions(job.template))
+        if isinstance(error, LookedAtUnknown) or (origin is job and job.id in self._guessing):
+            # It looked, or did not like what stands for a value.
+            sources = self._guessing.get(job.id) or _unknown_among(
+                job, find_expressions(job.template)
+            )
             numbers = tuple(each.number for each in sources)
             self.make_unknown(job, _Origin(job, None, numbers), job.eval_hash or job.id)
             return
@@ -260,7 +266,7 @@ class Planner:
         root = self._make_job(root_expr, None)
         self._graph.ready.append(root)
         graph = self._graph
-        while graph.broken or graph.reduced or graph.ready:
+        while graph.may_move:
             broken, graph.broken = graph.broken, []
             for node, cause in broken:
                 self._finisher.break_(node, cause)
@@ -281,6 +287,7 @@ class Planner:
         for job in ready_calls(nodes, self._finisher.compute):
             try:
                 evaluate_inputs(job)
+                self._options.add_executors(job)
                 unread += find_unread(job)
             except Exception as error:
                 self._fail(job, error)

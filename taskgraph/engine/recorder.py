@@ -44,7 +44,7 @@ from taskgraph.records import (
     TaskRecord,
 )
 from taskgraph.tags import tag_record
-from taskgraph.tasks.context import Context
+from taskgraph.tasks.context import RECOVERED
 from taskgraph.tasks.task import Task
 from taskgraph.values.pack import pack_or_name
 from taskgraph.values.weigh import Weight
@@ -197,11 +197,16 @@ class Recorder:
             for task_hash in job.subtree:
                 batch.subtree_tasks.append(SubtreeTaskRecord(call_hash, task_hash))
             for path in sorted(job.reads):
-                self._add_read(call_hash, path, job.context)
+                self._add_read(call_hash, path, job)
         for argument in job.arguments:
             self._add_argument(job, call_hash, argument, is_new)
 
-    def _add_read(self, call_hash: CallHash, path: str, context: Context) -> None:
+    def _add_read(self, call_hash: CallHash, path: str, job: Job) -> None:
+        context = job.context
+        if path == RECOVERED:  # what stands there matches no context
+            assert job.value_hash is not None
+            self._batch.call_contexts.append(CallContextRecord(call_hash, path, job.value_hash))
+            return
         value_hash = context.hash_at(path)
         if value_hash not in self._values:
             self.add_value(pack_or_name(context.get(path), Weight(value_hash), self._max_size))

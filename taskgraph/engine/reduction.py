@@ -37,6 +37,11 @@ class Graph:
         self.reduced: list[Node] = []
         self.broken: list[tuple[Node, Node]] = []
 
+    @property
+    def may_move(self) -> bool:
+        """Whether any node can move without waiting."""
+        return bool(self.broken or self.reduced or self.ready)
+
     def plant(self, value: Any, owner: Job, waiter: Node) -> bool:
         """Make nodes for all expressions in a value, and let ``waiter`` wait for them.
 
@@ -176,8 +181,9 @@ def inputs_of(node: Node) -> list[Expression]:
     """Return the expressions that must be values before the node can run."""
     expr = node.expr
     inner: list[Expression] = []
-    if isinstance(node, Job) and node.lazy_options:
-        inner += find_expressions(list(node.lazy_options.values()))
+    if isinstance(node, Job) and (node.lazy_options or node.lazy_exports):
+        lazy = [*node.lazy_options.values(), *node.lazy_exports.values()]
+        inner += find_expressions(lazy)
     if isinstance(expr, SchedulerExpression):
         return inner
     for given in expr._inputs():

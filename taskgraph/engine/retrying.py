@@ -10,8 +10,10 @@ from itertools import count
 from taskgraph.engine.jobs import Job
 from taskgraph.errors import ExecutorError, WorkerLostError
 from taskgraph.events import Event, JobRetried, Warned
+from taskgraph.hashing import ATOMIC_TYPES
 from taskgraph.ports import Raised
 from taskgraph.tasks.retrying import NO_DELAY, is_worth_another_try
+from taskgraph.values.weigh import hash_value
 from taskgraph.worker import describe_error
 
 
@@ -24,7 +26,7 @@ class Retries:
 
     def __init__(self, notify: Callable[[Event], None]) -> None:
         self._notify = notify
-        self._waiting: list[tuple[float, int, Job]] = []
+        self._waiting: list[tuple[float, int, Job, Raised]] = []
         self._order = count()
 
     def __len__(self) -> int:
@@ -38,7 +40,7 @@ class Retries:
         error = describe_error(outcome.error)
         self._notify(JobRetried(job.id, job.task.fullname, error, job.attempts, seconds))
         job.attempts += 1
-        heapq.heappush(self._waiting, (time.monotonic() + seconds, next(self._order), job))
+        heapq.heappush(self._waiting, (time.monotonic() + seconds, next(self._order), job, outcome))
         return True
 
     def _is_worth_it(self, job: Job, outcome: Raised) -> bool:
@@ -56,12 +58,13 @@ class Retries:
             )
             return False
 
-    def take_due(self) -> list[Job]:
-        """Return the calls whose next attempt is due now."""
-        due: list[Job] = []
+    def take_due(self) -> list[tuple[Job, Raised]]:
+        """Return the calls whose next attempt is due now, with what the last one raised."""
+        due: list[tuple[Job, Raised]] = []
         moment = time.monotonic()
         while self._waiting and self._waiting[0][0] <= moment:
-            due.append(heapq.heappop(self._waiting)[2])
+            _, _, job, outcome = heapq.heappop(self._waiting)
+            due.append((job, outcome))
         return due
 
     def seconds_left(self, most: float) -> float:
@@ -72,6 +75,20 @@ class Retries:
 
     def drop(self) -> list[Job]:
         """Return all that wait; none of them will be tried again."""
-        dropped = [job for *_, job in self._waiting]
+        dropped = [job for _, _, job, _ in self._waiting]
         self._waiting = []
         return dropped
+
+
+def changed_argument(job: Job) -> str | None:
+    """Return the name of an argument that is not what it was when the call was weighed."""
+    for argument in job.arguments:
+        if argument.weight is None or type(argument.value) in ATOMIC_TYPES:
+            continue
+        try:
+            is_same = hash_value(argument.value) == argument.weight.value_hash
+        except Exception:  # it was given something that has no hash
+            is_same = job.is_uncacheable
+        if not is_same and not job.is_uncacheable:
+            return argument.key or f"*{argument.position}"
+    return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from taskgraph.engine.jobs import Job
-from taskgraph.expression import TaskExpression
+from taskgraph.expression import SchedulerExpression, TaskExpression
 from taskgraph.ports import FrameRecord
 from taskgraph.values.preview import preview
 from taskgraph.worker import describe_error
@@ -33,11 +33,13 @@ class TaskTrace:
         tasks: The calls from the root to the one that raised.
         frames: The user's frames inside of that one.
         error: The exception in one line.
+        is_body: Whether a task's own body raised, which can be run again alone.
     """
 
     tasks: tuple[TaskFrame, ...]
     frames: tuple[FrameRecord, ...]
     error: str
+    is_body: bool = True
 
     @property
     def shown(self) -> str:
@@ -74,7 +76,8 @@ def trace_of(origin: Job, error: BaseException) -> TaskTrace:
         jobs.append(job)
         job = job.owner
     tasks = tuple(_frame_of(each) for each in reversed(jobs))
-    return TaskTrace(tasks, origin.frames, describe_error(error))
+    is_body = not isinstance(origin.expr, SchedulerExpression) and origin.args_hash is not None
+    return TaskTrace(tasks, origin.frames, describe_error(error), is_body)
 
 
 def _frame_of(job: Job) -> TaskFrame:

@@ -24,7 +24,7 @@ def evaluate_inputs(job: Job) -> None:
     """Put the values of its inputs into a ready job: what its function will be called with."""
     expr = job.expr
     assert isinstance(expr, TaskExpression)
-    if job.lazy_options:
+    if job.lazy_options or job.lazy_exports:
         _evaluate_options(job)
     if isinstance(expr, SchedulerExpression):
         job.args, job.kwargs = expr.args, expr.kwargs
@@ -43,11 +43,12 @@ def evaluate_inputs(job: Job) -> None:
 
 def _evaluate_options(job: Job) -> None:
     assert job.owner is not None
-    known = {name: job.owner.resolved(each) for name, each in job.lazy_options.items()}
-    job.options = with_known(job.task.fullname, job.options, known)
+    resolved, name = job.owner.resolved, job.task.fullname
+    known = {option: resolved(each) for option, each in job.lazy_options.items()}
+    job.options = with_known(name, job.options, known)
     # The calls below get what it came to: they must not wait for what they are needed for.
-    handed_on = {name: each for name, each in known.items() if name in job.exported}
-    job.exported = with_known(job.task.fullname, job.exported, handed_on)
+    handed_on = {option: resolved(each) for option, each in job.lazy_exports.items()}
+    job.exported = with_known(name, job.exported, handed_on)
 
 
 def find_unread(job: Job) -> list[Any]:

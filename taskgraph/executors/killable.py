@@ -134,6 +134,8 @@ class KillableProcesses:
         future.add_done_callback(lambda done: self._events.put(partial(then, cell, done)))
 
     def _is_up(self, cell: _Cell, future: Future[Any]) -> None:
+        if cell not in self._busy:
+            return  # it was let go of in between
         error = future.exception()
         if error is not None:
             self._lose(cell, error)
@@ -152,6 +154,8 @@ class KillableProcesses:
         self._when_done(cell, future, self._has_ended)
 
     def _has_ended(self, cell: _Cell, future: Future[Any]) -> None:
+        if cell not in self._busy:
+            return  # it was let go of in between
         error = future.exception()
         if error is not None:
             self._lose(cell, error)

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, Final, Protocol
 
-from taskgraph.errors import UnhashableValueError
+from taskgraph.errors import DatabaseError, UnhashableValueError
 from taskgraph.fingerprint.snippets import Snippet
 from taskgraph.plug.execution import current_execution
 from taskgraph.plug.memo import cached
@@ -32,7 +32,7 @@ from taskgraph.plug.states import (
     without_hash,
 )
 from taskgraph.plug.transcripts import Transcript, Viewer, show_again
-from taskgraph.plug.verbs import CallKey, Miss, key, lookup, record
+from taskgraph.plug.verbs import CallKey, Miss, key, lookup, record_or_warn
 
 _AWAITS: Final = (
     "The cache cannot wait for what is awaited at the top of a cell. Put it into an `async def` "
@@ -127,10 +127,16 @@ class Cell:
             told = f"the input {without_hash(without)}. To have the others count alone:"
             inputs = {each: self._names[each] for each in self._snippet.inputs(self._names)}
             return self._run_unrecorded(screen, self._advice(told, "inputs", inputs))
+        except DatabaseError as error:
+            return self._run_unrecorded(screen, str(error))
         settings = current_execution().settings
-        found = None if why else lookup(call)
+        try:
+            found = None if why else lookup(call)
+            why = why or (why_it_runs(settings, call) if isinstance(found, Miss) else "")
+        except DatabaseError as error:
+            return self._run_unrecorded(screen, str(error))
         if found is None or isinstance(found, Miss):
-            return self._run_recorded(screen, call, why or why_it_runs(settings, call))
+            return self._run_recorded(screen, call, why)
         values = dict(found.value)
         show_again(values.pop(_SHOWN, ()), screen)
         Effects(values, values.pop(_DELETED, [])).apply(self._names)
@@ -163,7 +169,7 @@ class Cell:
             with call.running(), screen.listening(transcript):
                 effects = self._run.run()
         except Exception as error:
-            record(call, error=error, started=started)
+            record_or_warn(call, error=error, started=started)
             raise
         ended = datetime.now(UTC)
         changed = changed_in_place(call.arguments, inputs, effects, self._names)
@@ -172,13 +178,15 @@ class Cell:
             kept = {each: kept[each] for each in self._outputs if each in kept}
         more: dict[str, Any] = {_SHOWN: transcript.entries, _DELETED: effects.deleted}
         result = {**kept, **{name: each for name, each in more.items() if each}}
-        made = record(call, result, started=started, ended=ended)
+        made = record_or_warn(call, result, started=started, ended=ended)
         notes: list[str] = []
         if changed:
             notes.append(f"changed in place, and kept as it is now: {', '.join(changed)}")
         if not transcript.is_whole:
             notes.append("it prints a lot: what it shows on a hit is not all of it")
-        if made.unstored:
+        if made is None:
+            notes.append("not kept: the database cannot be written")
+        elif made.unstored:
             notes.append(f"not kept, so it runs each time: {self._fault(kept, made.unstored)}")
         return CallState.of_run(why, (ended - started).total_seconds(), kept, notes)
 

@@ -21,7 +21,7 @@ from taskgraph.executors.dask.inputs import Inputs
 from taskgraph.executors.dask.options import ClientWithOptions, parted, with_options
 from taskgraph.plug.execution import current_execution
 from taskgraph.plug.memo import Cached
-from taskgraph.plug.verbs import CallKey, Hit, key, lookup, record
+from taskgraph.plug.verbs import CallKey, Hit, key, lookup, record_or_warn
 from taskgraph.ports import Call, Returned
 
 __all__ = ["ClientWithOptions", "cached_map", "cached_submit", "with_options"]
@@ -132,8 +132,8 @@ class _Submitted:
             self._call.cancel()
             return
         outcome, inputs, worker = finished
-        made = record(self._call, outcome=outcome, inputs=inputs, host=worker)
-        if isinstance(outcome, Returned):
+        made = record_or_warn(self._call, outcome=outcome, inputs=inputs, host=worker)
+        if isinstance(outcome, Returned) and made is not None:
             if made.error is not None:
                 raise made.error
             outcome.value.know(made.value_hash, made.call_hash, is_unstored=bool(made.unstored))

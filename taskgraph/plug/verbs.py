@@ -19,12 +19,13 @@ results are stored exactly as for tasks.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +33,7 @@ from taskgraph.engine import cache
 from taskgraph.engine.asking import Asked
 from taskgraph.engine.jobs import Job, Phase, WeighedArgument
 from taskgraph.engine.telling import describe_miss
+from taskgraph.errors import DatabaseError, NotRecordedWarning
 from taskgraph.expression import TaskExpression
 from taskgraph.fingerprint.parts import Part
 from taskgraph.fingerprint.state import Hold
@@ -122,11 +124,12 @@ class CallKey:
         """The folder of the settings and the database that it is for."""
         return self._execution.settings.config_dir
 
-    def body(self) -> Any:
-        """Run the function with its arguments, and return what it returns. Records nothing."""
-        __tracebackhide__ = True
+    @cached_property
+    def body(self) -> Callable[[], Any]:
+        """Runs the function with the arguments that it was asked with. Records nothing."""
         assert self._job.task.func is not None
-        return self._job.task.func(*self._job.args, **self._job.kwargs)
+        # Of its own: what a call was given is let go of with its job, when that is recorded.
+        return partial(self._job.task.func, *self._job.args, **self._job.kwargs)
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -298,7 +301,8 @@ def lookup(call: CallKey, *, tags: Mapping[str, Any] | None = None) -> Hit | Mis
 
     Args:
         call: The call.
-        tags: What the job of this look-up is to be found by, if there is a result.
+        tags: What the job of this look-up is to be found by, if there is a result. That they cannot
+            be written is a warning: the result is there.
     """
     found = call._execution.calls.look_up(call._job)
     if isinstance(found, cache.Miss):
@@ -306,7 +310,10 @@ def lookup(call: CallKey, *, tags: Mapping[str, Any] | None = None) -> Hit | Mis
         return Miss(found.text)
     made = used(call._execution, call._job, found)
     if tags:
-        call._execution.add_tags(made.job_id, tags)
+        try:
+            call._execution.add_tags(made.job_id, tags)
+        except DatabaseError as error:
+            warnings.warn(NotRecordedWarning(call.fullname, error), stacklevel=2)
     return Hit(found.value, made)
 
 
@@ -364,6 +371,18 @@ def record(
     if told:
         execution.add_tags(job.id, told)
     return made
+
+
+def record_or_warn(call: CallKey, result: Any = None, **told: Any) -> CallRecord | None:
+    """Write down what came of a call as `record` does; warn if the database cannot be written.
+
+    What may have taken hours is not thrown away for a disk that is full.
+    """
+    try:
+        return record(call, result, **told)
+    except DatabaseError as error:
+        warnings.warn(NotRecordedWarning(call.fullname, error), stacklevel=3)
+        return None
 
 
 def _begin(execution: ProcessExecution, job: Job) -> None:

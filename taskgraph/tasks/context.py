@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from taskgraph.errors import UnhashableValueError
 from taskgraph.expression import find_expressions
 from taskgraph.hashing import ValueHash, hash_record
+from taskgraph.values import walk
 from taskgraph.values.kinds import Shape, ValueKind
 from taskgraph.values.registry import register
 from taskgraph.values.weigh import hash_value
@@ -38,6 +40,11 @@ class _AbsentKind(ValueKind):
 register(Absent, _AbsentKind())
 
 
+#: Stands among the paths that were read where a call failed that another one recovered from: what
+#: came of it is no matter of code and arguments alone.
+RECOVERED = "(a call that failed)"
+
+
 class Context:
     """Values by dotted paths; never changed once it is made.
 
@@ -53,18 +60,22 @@ class Context:
         self._update = update
         #: Whether it is that of calls which read something else than the run's.
         self.is_inner = update is not None
-        self._hash: ValueHash | None = None
+        self._hash: str | None = None
         self._hashes: dict[str, ValueHash] = {}
 
     @property
-    def hash(self) -> ValueHash:
-        """The hash of all of it."""
+    def hash(self) -> str:
+        """The hash of all of it; of what has none, one that no other context has."""
         if self._hash is None:
-            self._hash = hash_value(self.data, "context")
+            try:
+                self._hash = hash_value(self.data, "context")
+            except UnhashableValueError:  # who reads what has none is told so
+                self._hash = f"unhashable {id(self)}"
         return self._hash
 
     def updated(self, update: Mapping[str, Any]) -> Context:
-        """Return the context of a call that changes some of it."""
+        """Return the context of a call that changes some of it. Looks at files in it."""
+        walk.refresh(update)
         return Context(merge_context(self.data, update), update)
 
     def get(self, path: str) -> Any:

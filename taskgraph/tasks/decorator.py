@@ -88,7 +88,10 @@ class MakeSchedulerTask(Protocol):
 
 
 def scheduler_task(
-    name: str | None = None, namespace: str | None = None, version: str = "1", **options: Any
+    name: str | None = None,
+    namespace: str | None = None,
+    version: str | None = None,
+    **options: Any,
 ) -> MakeSchedulerTask:
     """Make a scheduler task of a generator: it sees its arguments unevaluated.
 

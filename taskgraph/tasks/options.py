@@ -261,6 +261,18 @@ def shared_options(whose: str, options: Mapping[str, Any]) -> Options:
     return checked_options(whose, options)
 
 
+def known_options(whose: str, options: Mapping[str, Any]) -> Options:
+    """Return checked options that are said before there is a call that could wait for them.
+
+    Raises:
+        TaskOptionError: As `shared_options`, or one is a lazy call.
+    """
+    checked = shared_options(whose, options)
+    for name in lazy_options(checked):
+        raise TaskOptionError(whose, name, "must be a value, and no lazy call")
+    return checked
+
+
 def lazy_options(options: Options) -> dict[str, Any]:
     """Return the options whose values are not known before other calls were made."""
     return {name: value for name, value in options.items() if _is_lazy(value)}

@@ -89,12 +89,12 @@ class TaskKind(ValueKind):
     is_subvalue = True
 
     def own_hash(self, value: Any) -> ValueHash | None:
-        """Return the task's own hash: a task is recorded under it."""
-        return ValueHash(value.hash)
+        """Return the task's own hash: a task is recorded under it, unless more is said of it."""
+        return None if value.said_of_calls else ValueHash(value.hash)
 
     def shape(self, value: Any) -> Shape:
-        """Return name and hash; there is nothing inside."""
-        return Shape("task", (value.fullname, value.hash))
+        """Return name and hash, with what is said of its calls inside."""
+        return Shape("task", (value.fullname, value.hash), value.said_of_calls)
 
     def is_valid(self, value: Any) -> bool:
         """Tell whether the task that is registered now is the one that was recorded."""
@@ -124,5 +124,5 @@ class PartialTaskKind(ValueKind):
 
 kinds.register(Task, TaskKind(), subclasses=True)
 # A task that another one calls counts there by its name: its own code counts in its own calls.
-register_named(Task, lambda task: (PartKind.TASK, task.fullname, ()))
+register_named(Task, lambda task: (PartKind.TASK, task.fullname, task.said_of_calls))
 kinds.register(PartialTask, PartialTaskKind())

@@ -333,6 +333,12 @@ class Task(Generic[P, R]):
         return twin
 
     @property
+    def said_of_calls(self) -> tuple[Any, ...]:
+        """Options and context that its calls get and other calls of the task do not; often none."""
+        layers = (dict(self.call_options), dict(self.call_exports), self.call_context)
+        return layers if any(layers) else ()
+
+    @property
     def exports(self) -> Options:
         """The options that calls below those of this task get, too."""
         return merge_options(self.base_exports, self.call_exports)

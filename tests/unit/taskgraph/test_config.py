@@ -386,3 +386,21 @@ def test_settings_travel_to_other_processes(config_dir: Path) -> None:
     settings = load_settings(config_dir)
 
     assert pickle.loads(pickle.dumps(settings)) == settings
+
+
+def test_a_config_that_is_there_is_not_written_where_nothing_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config_dir = tmp_path / ".taskgraph"
+    write_default_config(config_dir)
+
+    def full(*args: object, **named: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+
+    assert write_default_config(config_dir) is False
+    (config_dir / "config.toml").unlink()
+    with pytest.raises(ConfigError, match="No space"):
+        write_default_config(config_dir)
+    assert [each.name for each in config_dir.iterdir() if each.name.startswith(".config")] == []

@@ -213,3 +213,33 @@ def test_arguments_come_from_the_runs_that_a_tool_names() -> None:
 
     steps = lineage("out.txt").story.steps
     assert [each.call.task.rpartition(".")[2] for each in steps] == ["save", "half"]
+
+
+def test_a_result_is_used_though_its_tags_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from taskgraph.plug.execution import ProcessExecution
+
+    def full(*args: Any) -> None:
+        raise DatabaseFullError("db", "the disk is full")
+
+    with kept(key(half, (6,))) as call:
+        call.result = call.body()
+    monkeypatch.setattr(ProcessExecution, "add_tags", full)
+
+    with pytest.warns(NotRecordedWarning), kept(key(half, (6,)), tags={"a": 1}) as again:
+        assert again.is_found
+
+    assert (again.result, again.word, ran) == (3.0, FOUND, [6])
+
+
+def test_what_runs_after_its_key_was_used_runs_with_its_own_arguments() -> None:
+    from taskgraph.plug import Hit, lookup, record
+
+    first = key(half, (8,))
+    record(first, 4.0)
+    second = key(half, (8,))
+    body = second.body
+
+    assert isinstance(lookup(second), Hit)
+    assert body() == 4.0
