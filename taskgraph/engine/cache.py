@@ -18,7 +18,7 @@ from taskgraph.errors import DamagedValueError
 from taskgraph.expression import SchedulerExpression
 from taskgraph.hashing import CallHash, TaskHash, ValueHash
 from taskgraph.records import CacheAnswer, CacheQuery, Micros, StoredResult
-from taskgraph.tasks.context import NO_CONTEXT, Context
+from taskgraph.tasks.context import NO_CONTEXT, Context, task_of_path
 from taskgraph.tasks.options import CacheCheckValid, CacheScope
 from taskgraph.tasks.registry import AnyTask, get_task_registry
 from taskgraph.values import codec
@@ -152,7 +152,7 @@ def decide(
     for call in answer.calls:
         if not _is_usable(call.result) or not current_tasks.cover(call.subtree_tasks):
             continue
-        if any(context.hash_at(path) != value_hash for path, value_hash in call.reads):
+        if any(_is_other(path, value_hash, context) for path, value_hash in call.reads):
             continue
         if oldest is not None and call.timestamp < oldest:
             continue  # if its parts are younger, they are put together again
@@ -179,6 +179,15 @@ def decide(
         return decoded
     size = len(found.result.value)
     return Hit(decoded.value, found.result.value_hash, found.call_hash, size=size)
+
+
+def _is_other(path: str, value_hash: ValueHash, context: Context) -> bool:
+    """Tell whether what was read is not there as it was."""
+    name = task_of_path(path)
+    if name is None:
+        return context.hash_at(path) != value_hash
+    task = get_task_registry().find(name)
+    return task is None or task.defaults_hash() != value_hash
 
 
 def _age_of(timestamp: Micros, max_age: timedelta | None) -> str:

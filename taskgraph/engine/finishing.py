@@ -29,7 +29,8 @@ from taskgraph.fingerprint.parts import describe_change
 from taskgraph.hashing import TaskHash, hash_call
 from taskgraph.ports import Raised, Returned
 from taskgraph.records import PackedValue, State
-from taskgraph.tasks.context import RECOVERED
+from taskgraph.tasks.context import RECOVERED, defaults_path
+from taskgraph.tasks.names import BUILT_IN
 from taskgraph.tasks.requests import Request
 from taskgraph.tasks.task import Task
 from taskgraph.values.failures import ErrorValue
@@ -475,6 +476,13 @@ def _subtree_of(job: Job) -> frozenset[TaskHash]:
 def _reads_of(job: Job) -> frozenset[str]:
     """Return what was read of a call's context in it and below."""
     read = job.reads
+    with_defaults = {
+        child.task.fullname
+        for child in job.children
+        if child.task.binder.has_defaults and child.task.namespace != BUILT_IN
+    }
+    if with_defaults:
+        read |= {defaults_path(each) for each in with_defaults}
     for child in job.children:
         if child.reads:
             is_same = child.context is job.context

@@ -44,7 +44,8 @@ from taskgraph.records import (
     TaskRecord,
 )
 from taskgraph.tags import tag_record
-from taskgraph.tasks.context import RECOVERED
+from taskgraph.tasks.context import RECOVERED, task_of_path
+from taskgraph.tasks.registry import get_task_registry
 from taskgraph.tasks.task import Task
 from taskgraph.values.pack import pack_or_name
 from taskgraph.values.weigh import Weight
@@ -202,14 +203,21 @@ class Recorder:
             self._add_argument(job, call_hash, argument, is_new)
 
     def _add_read(self, call_hash: CallHash, path: str, job: Job) -> None:
-        context = job.context
-        if path == RECOVERED:  # what stands there matches no context
+        name = task_of_path(path)
+        task = None if name is None else get_task_registry().find(name)
+        found = None if task is None else task.defaults_hash()
+        if path == RECOVERED or (name is not None and found is None):
+            # What stands there is like nothing that could be read.
             assert job.value_hash is not None
             self._batch.call_contexts.append(CallContextRecord(call_hash, path, job.value_hash))
             return
-        value_hash = context.hash_at(path)
+        value: Any
+        if task is not None and found is not None:
+            value, value_hash = dict(task.binder.defaults), found
+        else:
+            value, value_hash = job.context.get(path), job.context.hash_at(path)
         if value_hash not in self._values:
-            self.add_value(pack_or_name(context.get(path), Weight(value_hash), self._max_size))
+            self.add_value(pack_or_name(value, Weight(value_hash), self._max_size))
         self._batch.call_contexts.append(CallContextRecord(call_hash, path, value_hash))
 
     def _add_argument(

@@ -45,6 +45,24 @@ register(Absent, _AbsentKind())
 RECOVERED = "(a call that failed)"
 
 
+_DEFAULTS = "(defaults of {})"
+
+
+def defaults_path(fullname: str) -> str:
+    """Return what stands among the paths that were read for the defaults of a task's parameters.
+
+    They are arguments of its own calls, and for a call around these they are code.
+    """
+    return _DEFAULTS.format(fullname)
+
+
+def task_of_path(path: str) -> str | None:
+    """Return the full name of the task whose defaults stand at a path; None for any other path."""
+    before, after = _DEFAULTS.split("{}")
+    is_one = path.startswith(before) and path.endswith(after)
+    return path[len(before) : -len(after)] if is_one else None
+
+
 class Context:
     """Values by dotted paths; never changed once it is made.
 

@@ -11,6 +11,9 @@ from taskgraph.errors import TaskNameError
 _NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 _NAMESPACE = re.compile(r"([A-Za-z_][A-Za-z_0-9]*(\.[A-Za-z_][A-Za-z_0-9]*)*)?")
 
+#: The namespace of the tasks that come with taskgraph.
+BUILT_IN = "taskgraph"
+
 _current_namespace = ""
 
 

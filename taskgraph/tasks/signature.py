@@ -35,6 +35,7 @@ class Binder:
         "_most",
         "_names",
         "_required",
+        "has_defaults",
         "ignored",
         "lazy_defaults",
         "signature",
@@ -50,11 +51,17 @@ class Binder:
         self._required = sum(1 for each in parameters if each.default is empty)
         self._most = len(parameters)
         self._defaults = {e.name: e.default for e in parameters if e.default is not empty}
+        self.has_defaults = bool(self._defaults)
         self.lazy_defaults: Mapping[str, Expression] = {
             name: default
             for name, default in self._defaults.items()
             if isinstance(default, Expression)
         }
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """The values of the parameters that have one, by name."""
+        return self._defaults
 
     def check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Check that the arguments fit.

@@ -7,14 +7,14 @@ import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
-from taskgraph.errors import TaskOptionError, UnfollowedCodeError
+from taskgraph.errors import TaskOptionError, UnfollowedCodeError, UnhashableValueError
 from taskgraph.expression import SchedulerExpression, TaskExpression
 from taskgraph.fingerprint.code import Code
 from taskgraph.fingerprint.parts import Fingerprint, Part, PartKind, Parts, make_part
 from taskgraph.fingerprint.project import current_project
 from taskgraph.fingerprint.state import Codes, Touch
 from taskgraph.fingerprint.surroundings import package_parts, tool_parts
-from taskgraph.hashing import TaskHash, hash_record
+from taskgraph.hashing import TaskHash, ValueHash, hash_record
 from taskgraph.tasks.context import checked_context, merge_context
 from taskgraph.tasks.names import check_name, check_namespace, join_name
 from taskgraph.tasks.options import (
@@ -101,6 +101,13 @@ class Task(Generic[P, R]):
                     "config_args",
                     f"there is no parameter named {option!r}; there are: {names}",
                 )
+
+    def defaults_hash(self) -> ValueHash | None:
+        """Return the hash of the defaults of all parameters; None if one has no hash."""
+        try:
+            return hash_value(dict(self.binder.defaults), "defaults")
+        except UnhashableValueError:  # a call that needs it says so
+            return None
 
     def _infer_nout(self) -> int | None:
         nout = merge_options(self.base_options, self.call_options).get("nout")

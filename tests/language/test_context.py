@@ -241,11 +241,13 @@ def test_reads_are_recorded_with_their_values(inline: Scheduler) -> None:
         for path, value in found.items()
     }
     absent = "(not in the context)"
+    defaults = "{'factor': taskgraph.get_context('scale.factor', 1)}"
     assert reads == {
         ("taskgraph.get_context", "name", "'x'"),
         ("taskgraph.get_context", "scale.factor", absent),
         ("context.named", "name", "'x'"),
         ("context.named", "scale.factor", absent),
+        ("context.named", "(defaults of context.scaled)", defaults),
     }
 
 

@@ -134,6 +134,36 @@ def test_who_recovered_is_not_used_as_a_whole(inline: Scheduler, how: str) -> No
     assert len(inline.backend.jobs) == before + 1, "without a failure it is"  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_defaults_of_a_task_count_for_whole_calls_around_it(inline: Scheduler, lazy: bool) -> None:
+    def define(default: int) -> Any:
+        given = inc(default) if lazy else default
+
+        def target(x: int, by: Any = given) -> list[int]:
+            return [x, by]
+
+        return task(name="defaulted", namespace="soundness", version="1")(target)
+
+    @task(namespace="soundness", version="1")
+    def between(func: Any) -> Any:
+        return func(1)
+
+    @task(namespace="soundness", version="1", check_valid="shallow")
+    def outer(again: int) -> Any:
+        from taskgraph import get_task_registry
+
+        return between(get_task_registry().get("soundness.defaulted"))
+
+    more = 1 if lazy else 0
+    define(1)
+    assert inline.run(outer(0)) == [1, 1 + more]
+    before = len(inline.backend.jobs)  # type: ignore[attr-defined]  # of the backend in memory
+    assert inline.run(outer(0)) == [1, 1 + more]
+    assert len(inline.backend.jobs) == before + 1  # type: ignore[attr-defined]
+    define(2)
+    assert inline.run(outer(0)) == [1, 2 + more]
+
+
 def test_a_failure_that_went_away_is_no_recovery_any_more(
     inline: Scheduler, tmp_path: Path
 ) -> None:
