@@ -419,7 +419,7 @@ class Scheduler:
             node = getattr(found, "call_node", None)
             if node is None or not hasattr(found, "task_hash"):
                 raise RerunError(job, "it is no job, or none whose arguments were recorded")
-            name = node.task_name
+            name, context = node.task_name, _context_of(found)
             arguments = [
                 ArgumentRecord(
                     each.arg_hash, each.call_hash, each.value_hash, each.arg_position, each.arg_key
@@ -437,7 +437,8 @@ class Scheduler:
         args, kwargs, missing = fitted(arguments, values, task)
         if missing:
             raise RerunError(job, f"what was given for {', '.join(missing)} was not recorded")
-        return task.options(cache_scope=CacheScope.NONE)(*args, **kwargs)
+        again = task.options(cache_scope=CacheScope.NONE)
+        return (again.update_context(context) if context else again)(*args, **kwargs)
 
     def _explain_call(self, reader: Reader, expr: TaskExpression) -> Explanation:
         from taskgraph.engine.asking import ask
@@ -578,6 +579,16 @@ def _awaits(expr: TaskExpression) -> bool:
     if lazy_options(task.all_options) or lazy_options(task.exports):
         return True
     return not is_lazy and bool(task.binder.missing_lazy_defaults(expr.args, expr.kwargs))
+
+
+def _context_of(job: Any) -> dict[str, Any]:
+    """Return the context that a recorded job was called in: that of the nearest job with one."""
+    while job is not None:
+        for tag in job.tags:
+            if tag.key == "context" and tag.is_current and isinstance(tag.value, dict):
+                return dict(tag.value)
+        job = job.parent_job
+    return {}
 
 
 def _name_of(what: Any) -> str:

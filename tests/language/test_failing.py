@@ -173,3 +173,30 @@ def test_a_recorded_call_is_made_again(tmp_path: Path) -> None:
 
 def _failures(error: BaseException) -> Any:
     return error.__taskgraph_failures__  # type: ignore[attr-defined]
+
+
+def test_a_recorded_call_is_made_again_in_its_context(tmp_path: Path) -> None:
+    from taskgraph import get_context
+    from taskgraph.config import Settings
+
+    @task(namespace="failing", version="1")
+    def fail_by(x: int, limit: int = get_context("limit", 0)) -> int:
+        return check(x, get_context("name"))
+
+    @task(namespace="failing", version="1")
+    def check(x: int, name: str) -> int:
+        raise ValueError(f"{x} {name}")
+
+    @task(namespace="failing", version="1")
+    def outer(x: int) -> int:
+        return fail_by(x)
+
+    (tmp_path / ".taskgraph").mkdir()
+    with Scheduler(Settings(tmp_path / ".taskgraph"), executor="inline") as scheduler:
+        named = outer.update_context({"name": "inner"})
+        with pytest.raises(ValueError, match="1 inner") as caught:
+            scheduler.run(named(1), context={"name": "run"})
+        fail_job = _failures(caught.value)[0].tasks[-2]
+        assert fail_job.task == "failing.fail_by"
+        with pytest.raises(ValueError, match="1 inner"):
+            scheduler.run(scheduler.recorded_call(fail_job.job_id))
