@@ -37,7 +37,7 @@ from taskgraph.engine.making import JobMaker
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import Recorder
 from taskgraph.engine.reduction import Graph
-from taskgraph.engine.trace import trace_of
+from taskgraph.engine.trace import traces_of
 from taskgraph.errors import CircularCallError, DatabaseError, DryRunResult, RerunLimitError
 from taskgraph.events import Event, ExecutionEnded, ExecutionStarted, RunStopping
 from taskgraph.expression import TaskExpression
@@ -219,7 +219,7 @@ class Engine:
         failed = [each for each in self._finisher.failed if not _is_recovered(each)]
         first = root.origin or root
         jobs = [first, *(each for each in failed if each is not first)]
-        traces = [trace_of(each, each.error or root.error) for each in jobs]
+        traces = traces_of([(each, each.error or root.error) for each in jobs])
         with suppress(Exception):  # a frozen exception goes without
             root.error.__taskgraph_trace__ = traces[0]  # type: ignore[attr-defined]  # for the front end
             root.error.__taskgraph_failures__ = traces  # type: ignore[attr-defined]  # the same

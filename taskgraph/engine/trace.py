@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from taskgraph.engine.jobs import Job
 from taskgraph.expression import SchedulerExpression, TaskExpression
 from taskgraph.ports import FrameRecord
+from taskgraph.records import JobId
 from taskgraph.values.preview import preview
 from taskgraph.worker import describe_error
 
@@ -68,16 +70,22 @@ class TaskTrace:
         return "\n".join(lines)
 
 
-def trace_of(origin: Job, error: BaseException) -> TaskTrace:
-    """Return the trace from the root to the job whose body raised."""
-    jobs: list[Job] = []
+def traces_of(failed: Sequence[tuple[Job, BaseException]]) -> list[TaskTrace]:
+    """Return the traces from the root to the jobs whose bodies raised; each call is shown once."""
+    frames: dict[JobId, TaskFrame] = {}
+    return [_trace_of(job, error, frames) for job, error in failed]
+
+
+def _trace_of(origin: Job, error: BaseException, frames: dict[JobId, TaskFrame]) -> TaskTrace:
+    tasks: list[TaskFrame] = []
     job: Job | None = origin
     while job is not None:
-        jobs.append(job)
+        if job.id not in frames:
+            frames[job.id] = _frame_of(job)
+        tasks.append(frames[job.id])
         job = job.owner
-    tasks = tuple(_frame_of(each) for each in reversed(jobs))
     is_body = not isinstance(origin.expr, SchedulerExpression) and origin.args_hash is not None
-    return TaskTrace(tasks, origin.frames, describe_error(error), is_body)
+    return TaskTrace(tuple(reversed(tasks)), origin.frames, describe_error(error), is_body)
 
 
 def _frame_of(job: Job) -> TaskFrame:

@@ -10,7 +10,14 @@ import pytest
 
 from taskgraph import cached
 from taskgraph.errors import GeneratorCallError, YieldFixtureError
+from taskgraph.plug import hosts
 from taskgraph.plug.hosts import add_host, refused, remove_host
+
+
+@pytest.fixture(autouse=True)
+def _no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tools that are there in this session, pytest itself among them, are not asked."""
+    monkeypatch.setattr(hosts, "_hosts", [])
 
 
 def numbers(count: int) -> Iterator[int]:
