@@ -211,7 +211,11 @@ def test_functions_that_cannot_be_imported_travel_all_the_same(
 
 def test_calls_that_have_not_started_can_be_cancelled(executor: Executor, inbox: Inbox) -> None:
     calls = [call(str(number), time.sleep, 0.05) for number in range(40)]
-    executor.submit(calls)
+    if isinstance(executor, LoopExecutor):  # which begins all at once, if nothing holds it up
+        calls.append(call("held", hold_the_loop))
+        executor.submit(calls[-1:])
+        assert loop_is_held.wait(60)
+    executor.submit([each for each in calls if each.job_id != "held"])
 
     dropped = executor.cancel([each.job_id for each in calls])
     inbox.wait(len(calls) - len(dropped))
@@ -219,6 +223,14 @@ def test_calls_that_have_not_started_can_be_cancelled(executor: Executor, inbox:
     assert dropped
     assert not set(dropped) & set(inbox.outcomes)
     assert len(inbox.outcomes) == len(calls) - len(dropped)
+
+
+loop_is_held = threading.Event()
+
+
+async def hold_the_loop() -> None:
+    loop_is_held.set()
+    time.sleep(0.3)  # as no coroutine should: nothing else begins meanwhile
 
 
 def test_it_can_be_started_and_used_again(executor: Executor, inbox: Inbox) -> None:
