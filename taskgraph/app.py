@@ -348,18 +348,17 @@ class Scheduler:
     ) -> Any:
         environment = Environment(self.settings.project_dir)
         lease = take_lease(self.backend, run_options.execution_id)
-        engine = Engine(
-            self.backend,
-            self.executors,
-            observers,
-            self._pool,
-            environment.packed,
-            run_options,
-            lease,
-        )
         token = _current.set(self)
-        self._engine = engine
         try:
+            engine = self._engine = Engine(
+                self.backend,
+                self.executors,
+                observers,
+                self._pool,
+                environment.packed,
+                run_options,
+                lease,
+            )
             with in_force(self.settings, self._places):
                 return engine.run(root)
         finally:

@@ -175,7 +175,11 @@ class Inbox(Protocol):
 
 
 class Executor(Protocol):
-    """Where users' code runs. It knows neither the engine nor another executor."""
+    """Where users' code runs. It knows neither the engine nor another executor.
+
+    One that cannot end calls that take too long says ``has_timeouts = False``; one that leaves
+    coroutines to another executor names it in ``gives_coroutines_to``.
+    """
 
     name: str
 

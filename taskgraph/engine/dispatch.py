@@ -349,10 +349,12 @@ class Dispatcher:
         if job is None:  # cancelled, and ended all the same
             return
         self.limits.release(job)
+        if isinstance(outcome, Returned) or not self._is_tried_again(job, outcome):
+            self._finish(job, outcome)
+
+    def _finish(self, job: Job, outcome: Outcome) -> None:
         if isinstance(outcome, Returned):
             self._finisher.on_returned(job, outcome)
-        elif self._is_tried_again(job, outcome):
-            return
         else:
             self._finisher.on_raised(job, outcome)
         for twin in self._twins.leave(job):
@@ -397,7 +399,7 @@ class Dispatcher:
                 f"It is not tried again, for the attempt that failed changed its argument "
                 f"{changed!r} in place: what it would be given is not what it was asked with."
             )
-            self._finisher.on_raised(job, outcome)
+            self._finish(job, outcome)
         through = self.limits.take_free()
         for job in through:
             self._hand_over(job, self._executor_of(job), batches)

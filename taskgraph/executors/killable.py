@@ -128,19 +128,22 @@ class KillableProcesses:
                 self._send(cell)
 
     def _when_done(
-        self, cell: _Cell, future: Future[Any], then: Callable[[_Cell, Future[Any]], None]
+        self, cell: _Cell, future: Future[Any], then: Callable[[_Cell, Any], None]
     ) -> None:
         # The pool calls back from a thread of its own, with a lock of its own held.
-        future.add_done_callback(lambda done: self._events.put(partial(then, cell, done)))
+        future.add_done_callback(lambda done: self._events.put(partial(self._on, cell, done, then)))
 
-    def _is_up(self, cell: _Cell, future: Future[Any]) -> None:
+    def _on(self, cell: _Cell, future: Future[Any], then: Callable[[_Cell, Any], None]) -> None:
         if cell not in self._busy:
             return  # it was let go of in between
         error = future.exception()
         if error is not None:
             self._lose(cell, error)
-            return
-        cell.pid = future.result()
+        else:
+            then(cell, future.result())
+
+    def _is_up(self, cell: _Cell, pid: int) -> None:
+        cell.pid = pid
         self._send(cell)
 
     def _send(self, cell: _Cell) -> None:
@@ -153,16 +156,10 @@ class KillableProcesses:
             return
         self._when_done(cell, future, self._has_ended)
 
-    def _has_ended(self, cell: _Cell, future: Future[Any]) -> None:
-        if cell not in self._busy:
-            return  # it was let go of in between
-        error = future.exception()
-        if error is not None:
-            self._lose(cell, error)
-            return
+    def _has_ended(self, cell: _Cell, answer: bytes) -> None:
         assert cell.call is not None and cell.inbox is not None
         try:
-            outcomes = decode_outcomes(future.result(), [cell.call])
+            outcomes = decode_outcomes(answer, [cell.call])
         except Exception as damaged:
             outcomes = [Raised(cell.call.job_id, damaged, (), now(), now())]
         inbox = cell.inbox

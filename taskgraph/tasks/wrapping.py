@@ -66,7 +66,7 @@ def wraps_task(
             outer = task(
                 name=name,
                 namespace=namespace,
-                hash_includes=[*wrapper_hash_includes, wrapper, made],
+                hash_includes=[*wrapper_hash_includes, made],
                 **options,
             )(run)
             outer.inner_task = made

@@ -26,6 +26,7 @@ import pytest
         (["run", "--option", "retries=no", "flow.py", "main"], 2, "must be a whole number"),
         (["run", "--option", "nout=2", "flow.py", "main"], 2, "cannot be handed on"),
         (["run", "--tag", "=2", "flow.py", "main"], 2, "expected NAME=VALUE"),
+        (["run", "--context", "a..b=2", "flow.py", "main"], 2, "without dots"),
         (["run", "flow.py", "mian"], 3, "Did you mean 'flow.main'?"),
         (["run", "flaw.py", "main"], 3, "Did you mean 'flow.py'?"),
         (["run", "no.such.module", "main"], 3, "no such file or module"),

@@ -326,3 +326,18 @@ def test_an_argument_that_cannot_be_made_again_fails_its_own_call_only() -> None
 
     assert isinstance(inbox.outcomes["a"], Raised)
     assert isinstance(inbox.outcomes["b"], Returned)
+
+
+def test_what_is_stopped_at_once_can_be_used_again(executor: Executor, inbox: Inbox) -> None:
+    executor.submit([call("late", time.sleep, 1.0)._replace(timeout=60.0)])
+    executor.stop(is_now=True)
+    again = Inbox()
+
+    executor.start(again)
+    for number in range(3):
+        executor.submit([call(str(number), double, number)._replace(timeout=60.0)])
+        again.wait(number + 1)
+
+    assert {name: each.value for name, each in again.outcomes.items()} == {  # type: ignore[union-attr]
+        str(number): 2 * number for number in range(3)
+    }

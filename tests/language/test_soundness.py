@@ -314,6 +314,23 @@ def test_an_attempt_that_changed_its_argument_is_the_last(inline: Scheduler) -> 
     assert "changed its argument 'items' in place" in caught.value.__notes__[0]
 
 
+def test_equal_calls_in_other_contexts_fail_with_the_attempt_that_was_the_last(
+    inline: Scheduler,
+) -> None:
+    @task(namespace="soundness", version="1", retries=3, retry_delay=0.01)
+    def grow(items: list[int]) -> list[int]:
+        items.append(1)
+        raise ValueError(len(items))
+
+    calls = [catch(grow([0]), ValueError, describe), *_in_contexts(grow, 3)]
+
+    assert inline.run(calls, fail_fast=False) == ["ValueError 2"] * 4
+
+
+def _in_contexts(func: Any, count: int) -> list[Any]:
+    return [catch(func.update_context(x=n)([0]), ValueError, describe) for n in range(count)]
+
+
 def test_a_limit_of_time_beyond_all_clocks_is_none(scheduler: Scheduler) -> None:
     assert scheduler.run(number.options(timeout=1e10)(1)) == 1
 
