@@ -122,15 +122,12 @@ class _Submitted:
         self._call = self._call.again()
         return self._cluster.find_equal(self._call.eval_hash, self._name) or self._find()
 
-    def finish(self, finished: Finished | None) -> None:
+    def finish(self, finished: Finished) -> None:
         """Record what came of it."""
         if not self._call.is_open:
             return
         if not self._call.is_running:  # Dask runs it another time
             self._call = self._call.again()
-        if finished is None:
-            self._call.cancel()
-            return
         outcome, inputs, worker = finished
         made = record_or_warn(self._call, outcome=outcome, inputs=inputs, host=worker)
         if isinstance(outcome, Returned) and made is not None:

@@ -67,4 +67,4 @@ def test_the_code_on_the_page_runs(page: Path, tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     if output_of(text):
-        assert done.stdout == output_of(text)
+        assert done.stdout == output_of(text), done.stderr

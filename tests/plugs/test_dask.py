@@ -460,17 +460,36 @@ def test_a_failed_call_runs_again_when_it_is_submitted_again(here: Session) -> N
     assert here.ran() == ["fail"] * 2
 
 
-def test_a_cancelled_call_has_no_result(begin: Any) -> None:
+def test_what_a_cancelled_call_returned_all_the_same_is_kept(begin: Any) -> None:
     with begin() as first:
         future = first.submit("held", 1, "cancelled")
         first.event("started-cancelled").wait(SECONDS)
         future.cancel()
         first.event("cancelled").set()
         first.client.submit(int, "1").result(SECONDS)
-        assert ("held", "DONE") not in first.states()
+        wait_until(lambda: ("held", "DONE") in first.states())
 
     with begin() as second:
-        assert not second.submit("held", 1, "cancelled").done()
+        assert second.submit("held", 1, "cancelled").done()
+
+
+def test_a_call_that_is_cancelled_before_it_begins_has_no_result(begin: Any) -> None:
+    with begin() as first:
+        before = first.submit("held", 1, "before")
+        first.event("started-before").wait(SECONDS)
+        future = first.submit("scale", before)
+        wait_until(lambda: future.key in first.client.run_on_scheduler(_keys))
+        future.cancel()
+        wait_until(lambda: future.key not in first.client.run_on_scheduler(_keys))
+        first.event("before").set()
+        before.result(SECONDS)
+        first.client.submit(int, "1").result(SECONDS)
+        assert first.ran() == ["held"]
+
+    with begin() as second:
+        done = second.submit("held", 1, "before")
+        assert done.done()
+        assert not second.submit("scale", done).done()
 
 
 def test_what_is_fired_and_forgotten_is_recorded(here: Session) -> None:
@@ -695,6 +714,10 @@ def test_another_process_finds_what_this_one_recorded(there: Session) -> None:
 
     assert done.stdout == "True 42\n", done.stderr
     assert there.submit("scale", 22).result(SECONDS) == 44
+
+
+def _keys(dask_scheduler: Any) -> list[str]:
+    return list(dask_scheduler.tasks)
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:

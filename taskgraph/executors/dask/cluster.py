@@ -82,8 +82,8 @@ class Caller(Protocol):
         """
         ...
 
-    def finish(self, finished: Finished | None) -> None:
-        """Take note of what came of it before its future is done; None if that was cancelled.
+    def finish(self, finished: Finished) -> None:
+        """Take note of what came of it before its future is done, which may be cancelled by now.
 
         There is more than one end where Dask runs a call again: it failed, or its result was lost.
         """
@@ -286,9 +286,7 @@ class Cluster:
                 remote.know(value_hash)
             return self._decide(entry, entry.caller, message)
         try:
-            future = entry.future
-            is_cancelled = future is not None and future.cancelled()
-            entry.caller.finish(None if is_cancelled else self._take(entry, message))
+            entry.caller.finish(self._take(entry, message))
         finally:
             self._end(entry)
         return Answer("kept")

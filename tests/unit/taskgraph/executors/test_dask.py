@@ -49,19 +49,18 @@ class Caller:
 
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
-        self.told: list[Finished | None] = []
+        self.told: list[Finished] = []
 
     def decide(self) -> Found | Future[Any] | None:
         answer = self.answers.pop(0)
         return answer() if callable(answer) else answer
 
-    def finish(self, finished: Finished | None) -> None:
+    def finish(self, finished: Finished) -> None:
         self.told.append(finished)
 
     @property
     def outcome(self) -> Outcome:
         (finished,) = self.told
-        assert finished is not None
         return finished.outcome
 
 
@@ -221,7 +220,7 @@ def test_a_call_that_waits_for_another_is_asked_again(
 
 def test_the_inputs_of_a_call_are_known_when_theirs_are_finished(cluster: Cluster) -> None:
     class Knowing(Caller):
-        def finish(self, finished: Finished | None) -> None:
+        def finish(self, finished: Finished) -> None:
             super().finish(finished)
             assert isinstance(self.outcome, Returned) and self.outcome.packed is not None
             self.outcome.value.know(self.outcome.packed.values[0].value_hash)
@@ -273,15 +272,20 @@ def test_a_future_where_dask_does_not_look_is_refused(cluster: Cluster, client: 
         hash_value(slice(client.submit(int, "1")))
 
 
-def test_one_that_is_cancelled_is_told_as_that(cluster: Cluster, gate: threading.Event) -> None:
+@pytest.mark.parametrize("let_go", [Future.cancel, Future.release])
+def test_what_is_let_go_of_while_it_runs_is_told_with_its_outcome(
+    cluster: Cluster, gate: threading.Event, let_go: Callable[[Future[Any]], None]
+) -> None:
+    # A future that is just being dropped has been released, and can still be got hold of.
     caller = Caller()
     future = submit(cluster, caller, call_of(wait, 1))
     assert begun.wait(SECONDS)
-    future.cancel()
+    let_go(future)
+    until(future.cancelled)
     gate.set()
     until(lambda: bool(caller.told))
 
-    assert caller.told == [None]
+    assert isinstance(caller.outcome, Returned)
 
 
 class Executor:
@@ -307,9 +311,8 @@ class Executor:
     def decide(self) -> None:
         raise AssertionError("the engine looked it up before")
 
-    def finish(self, finished: Finished | None) -> None:
-        if finished is not None:
-            self._inbox.deliver([finished.outcome])
+    def finish(self, finished: Finished) -> None:
+        self._inbox.deliver([finished.outcome])
 
 
 class Delivered:
