@@ -9,6 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from taskgraph.jsontext import normalize_json, storable, to_json
 from taskgraph_backend.columns import JSON, DateTimeUTC, Hash16, from_micros, to_micros
+from tests.labels import label
 
 SQLITE = sqlite.dialect()
 POSTGRES = postgresql.dialect()
@@ -91,7 +92,7 @@ def test_true_is_not_one_in_json() -> None:
 @pytest.mark.parametrize(
     "value",
     ["a\0b", {"a\0": 1}, "\ud800", float("nan"), float("inf"), {1: 2}, {1, 2}, [object()]],
-    ids=repr,
+    ids=label,
 )
 def test_what_json_cannot_hold_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match=r"JSON|stored"):

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from taskgraph import Dir, File, task
 from taskgraph.provenance.difference import MOST, Difference, find_differences
 from taskgraph.values.weigh import hash_value
+from tests.labels import label
 
 
 @dataclass
@@ -122,7 +123,7 @@ def test_the_place_that_was_changed_is_named(shared: Any, old: Any, new: Any, pa
             Difference("", "['a', 'b']", "['b', 'a']", "the order of its keys"),
         ),
     ],
-    ids=repr,
+    ids=label,
 )
 def test_each_kind_of_value_is_taken_apart(old: Any, new: Any, expected: Difference) -> None:
     assert only(old, new) == expected
@@ -237,7 +238,7 @@ def test_a_nan_is_the_same_as_itself() -> None:
         (np.zeros(2)[:0], np.zeros((0, 2))),
         (np.array([1, 2], dtype="M8[s]"), np.array([1, 3], dtype="M8[s]")),
     ],
-    ids=repr,
+    ids=label,
 )
 def test_arrays_that_differ_have_a_difference(old: Any, new: Any) -> None:
     found, _ = find_differences(old, new)

@@ -19,6 +19,7 @@ import pytest
 
 from taskgraph.errors import UnhashableValueError
 from taskgraph.values.weigh import hash_value
+from tests.labels import label
 
 
 class Plain:
@@ -214,7 +215,7 @@ def test_what_must_be_closed_is_refused() -> None:
         Plain(lock=threading.RLock()),
         {}.keys(),
     ],
-    ids=repr,
+    ids=label,
 )
 def test_what_has_no_stable_hash_is_refused(value: Any) -> None:
     with pytest.raises(UnhashableValueError):
