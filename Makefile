@@ -18,8 +18,8 @@ help: ## Show this list
 demo: $(VENV)/installed-test ## Run the census of Python's library six times and check what ran again
 	$(BIN)/python examples/census/demo.py $(ARGS)
 
-test: $(VENV)/installed-check ## Run all tests (ARGS="tests/unit -k hash" for some)
-	$(BIN)/python -m pytest -q $(ARGS)
+test: $(VENV)/installed-check ## Run all tests on all cores (ARGS="-n0 tests/unit -k hash" for some on one)
+	$(BIN)/python -m pytest -q -n auto --dist worksteal $(ARGS)
 
 check: $(VENV)/installed-check ## Ask ruff, mypy and import-linter
 	$(BIN)/ruff check .
