@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         seq,
         throw,
     )
+    from taskgraph.expression import evaluate
     from taskgraph.fingerprint.opaque import opaque
     from taskgraph.plug.memo import cached
     from taskgraph.tasks.decorator import scheduler_task, task
@@ -51,6 +52,7 @@ __all__ = [
     "catch",
     "catch_all",
     "cond",
+    "evaluate",
     "explain",
     "exponential",
     "get_context",
@@ -84,6 +86,7 @@ _HOMES = {
     "catch": "taskgraph.combinators.control",
     "catch_all": "taskgraph.combinators.control",
     "cond": "taskgraph.combinators.control",
+    "evaluate": "taskgraph.expression",
     "explain": "taskgraph.app",
     "exponential": "taskgraph.tasks.retrying",
     "get_context": "taskgraph.combinators.control",

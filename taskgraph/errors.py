@@ -171,6 +171,25 @@ class CircularCallError(SchedulerError):
         )
 
 
+class AwaitError(SchedulerError):
+    """An expression is awaited where nothing evaluates it.
+
+    In an ``async def`` task, let it run on executor ``async``, which is the default; elsewhere
+    ``await scheduler.arun(expr)``, or call ``taskgraph.run(expr)``.
+    """
+
+    def __init__(self, expr: str) -> None:
+        super().__init__(expr)
+        self.expr = expr
+
+    def __str__(self) -> str:
+        return (
+            f"Nothing evaluates {self.expr} here. In an async task, leave the executor to the "
+            "default or say executor='async'; elsewhere, await scheduler.arun(expr) or call "
+            "taskgraph.run(expr)."
+        )
+
+
 class LazyResultError(TaskgraphError, TypeError):
     """A function that is called as it is returned a lazy call, which nobody would run.
 

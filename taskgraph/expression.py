@@ -9,15 +9,41 @@ from __future__ import annotations
 import copy
 import dataclasses
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any, TypeVar, cast
 
+from taskgraph.errors import AwaitError
 from taskgraph.hashing import ATOMIC_TYPES, is_builtin
 from taskgraph.values import registry
 from taskgraph.values.kinds import Shape, ValueKind
 
 _REPR_DEPTH = 12
 _REPR_ITEMS = 20
+
+T = TypeVar("T")
+
+#: What evaluates expressions for the coroutine that runs here, if it is the body of a task.
+evaluating: ContextVar[Callable[[Any], Awaitable[Any]]] = ContextVar("taskgraph_evaluating")
+
+
+async def evaluate(value: T) -> T:
+    """Evaluate expressions inside of an ``async def`` task, and wait for their values.
+
+    They become calls below that of the task, cached and recorded like those that it returns;
+    ``await expr`` is the same for a single expression.
+
+    Args:
+        value: An expression, or any nested value of expressions.
+
+    Raises:
+        AwaitError: This is no task, or its executor has no event loop that it could wait on.
+        Exception: That of a call that failed.
+    """
+    wait = evaluating.get(None)
+    if wait is None:
+        raise AwaitError(f"{value!r}")
+    return cast("T", await wait(value))
 
 
 class Expression:
@@ -51,6 +77,9 @@ class Expression:
 
     def _length(self) -> int | None:
         return None
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return evaluate(self).__await__()
 
     def __getattr__(self, name: str) -> Any:
         # Protocol look-ups (copy, pickle, numpy, IPython) must not be answered by a lazy value.

@@ -166,6 +166,18 @@ class Inbox(Protocol):
         """Hand over outcomes; may be called from any thread."""
         ...
 
+    def ask(
+        self, job_id: JobId, asked: Any, answer: Callable[[Any, BaseException | None], None]
+    ) -> None:
+        """Have expressions evaluated for a call that runs; may be called from any thread.
+
+        Args:
+            job_id: The call.
+            asked: A nested value of expressions.
+            answer: Told the value, or the error, on the scheduler's thread.
+        """
+        ...
+
     def when_idle(self, step: Callable[[], bool]) -> None:
         """Have the scheduler's thread call ``step`` whenever it would otherwise wait.
 

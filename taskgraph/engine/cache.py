@@ -38,6 +38,7 @@ class Reason(StrEnum):
     INVALID = "the recorded result no longer matches the world"
     UNPLANTED = "the recorded result calls what cannot be called any more"
     AGE = "the recorded result is older than max_age"
+    REFUTED = "calls that it awaits give other results than when it was recorded"
 
 
 class Hit(NamedTuple):

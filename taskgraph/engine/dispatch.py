@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from taskgraph.engine.awaiting import Awaiting
 from taskgraph.engine.cache import ABSENT, Hit, Miss, Reason, scope_of, unasked
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.inbox import QueueInbox
@@ -59,6 +60,7 @@ class Dispatcher:
         looking: How many batches of files are being looked at.
         retries: Calls that failed and wait for their next attempt.
         limits: Calls that wait because others use what they need.
+        awaiting: Bodies that wait for calls.
         is_draining: Whether nothing new is to be started.
     """
 
@@ -93,10 +95,11 @@ class Dispatcher:
         self._without_timeouts: set[str] = set()
         self._lookup = lookup
         self.submitted: dict[JobId, Job] = {}
-        self._twins = Twins(calls, self.submitted)
         self.looking = 0
         self.retries = Retries(notify)
         self.limits = Limits(options.limits, leases)
+        self.awaiting = Awaiting(graph, self.limits, self.submitted, calls)
+        self._twins = Twins(calls, self.submitted, self.awaiting)
         self.is_draining = False
 
     def take_ready(self, nodes: Sequence[Node]) -> None:
@@ -158,6 +161,8 @@ class Dispatcher:
                 # raised: the call fails as if its body had, and is recorded where it can be.
                 self._finisher.fail(job, error, job)
                 continue
+            if job.owner is not None and job.owner in self.awaiting:
+                self.awaiting.trace_arguments(job)
             scope = scope_of(job, self._options.use_cache)
             if scope is not CacheScope.BACKEND and not isinstance(job.expr, SchedulerExpression):
                 job.miss = unasked(job).note
@@ -249,6 +254,14 @@ class Dispatcher:
         self._notify(CacheEntryRefused(job.task.fullname, miss.text))
 
     # Running
+
+    def run_refuted(self, jobs: Sequence[Job]) -> None:
+        """Run calls after all whose recorded results did not stand."""
+        if self.is_draining:
+            for job in jobs:
+                job.phase = Phase.DROPPED
+        else:
+            self._submit(jobs)
 
     def _submit(self, jobs: Sequence[Job]) -> None:
         batches: dict[str, list[Call]] = {}
@@ -349,31 +362,29 @@ class Dispatcher:
         if job is None:  # cancelled, and ended all the same
             return
         self.limits.release(job)
-        if isinstance(outcome, Returned) or not self._is_tried_again(job, outcome):
+        if self.awaiting.was_stopped(job):
+            self._cancel_stopped(job)
+        elif isinstance(outcome, Returned) or not self._is_tried_again(job, outcome):
             self._finish(job, outcome)
 
-    def _finish(self, job: Job, outcome: Outcome) -> None:
-        if isinstance(outcome, Returned):
-            self._finisher.on_returned(job, outcome)
-        else:
-            self._finisher.on_raised(job, outcome)
-        for twin in self._twins.leave(job):
-            self._share(twin, job, outcome)
+    def _cancel_stopped(self, job: Job) -> None:
+        """Let a body end that got no answer: whatever it made of that is no result."""
+        for each in [job, *self._twins.leave(job)]:
+            each.phase = Phase.DROPPED
+            self._recorder.cancel(each)
 
-    def _share(self, twin: Job, job: Job, outcome: Outcome) -> None:
+    def _finish(self, job: Job, outcome: Outcome) -> None:
+        asker = self.awaiting.end(job)
         if isinstance(outcome, Raised):
-            self._finisher.on_raised(twin, outcome)
+            self._finisher.on_raised(job, outcome, asker is not None)
+            for twin in self._twins.leave(job):
+                self._finisher.on_raised(twin, outcome)
             return
-        twin.phase = Phase.READY
-        packed = outcome.packed
-        if (
-            packed is None
-            or job.is_uncacheable
-            or not self._finisher.take_hit(
-                twin, Hit(outcome.value, packed.values[0].value_hash, None)
-            )
-        ):
-            self._submit([twin])
+        kept = self._finisher.on_returned(job, outcome, () if asker is None else asker.steps())
+        for twin in self._twins.leave(job):
+            twin.phase = Phase.READY
+            if kept is None or not self._finisher.take_hit(twin, kept):
+                self._submit([twin])
 
     def _is_tried_again(self, job: Job, outcome: Raised) -> bool:
         """Have a call that failed be tried again later; False if it has failed for good."""
@@ -400,7 +411,7 @@ class Dispatcher:
                 f"{changed!r} in place: what it would be given is not what it was asked with."
             )
             self._finish(job, outcome)
-        through = self.limits.take_free()
+        through = [each for each in self.limits.take_free() if not self.awaiting.go_on(each)]
         for job in through:
             self._hand_over(job, self._executor_of(job), batches)
         self._send(batches)
@@ -426,7 +437,8 @@ class Dispatcher:
     def cancel_waiting(self) -> None:
         """Take back the calls that no executor has started, and those that wait for a retry."""
         for job in [*self.retries.drop(), *self.limits.drop()]:
-            self._recorder.cancel(job)
+            if job not in self.awaiting:
+                self._recorder.cancel(job)
         if not self.submitted:
             return
         for name in self._started:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from taskgraph.engine.awaiting import OTHERWISE, Awaited, Question, Step, replay
 from taskgraph.engine.cache import Hit, Miss, Reason
 from taskgraph.engine.jobs import Job, Node, Operation, Phase
 from taskgraph.engine.recorder import Recorder, name_of_unstored
@@ -93,8 +94,19 @@ class Finisher:
 
     # Outcomes of bodies that ran
 
-    def on_returned(self, job: Job, outcome: Returned) -> None:
-        """Take what a body returned; from the next commit on it need not run again."""
+    def on_returned(
+        self, job: Job, outcome: Returned, steps: tuple[Step, ...] | None = ()
+    ) -> Hit | None:
+        """Take what a body returned; from the next commit on it need not run again.
+
+        Args:
+            job: Its call.
+            outcome: What it returned.
+            steps: What it had asked for meanwhile; None if that is nothing that could be kept.
+
+        Returns:
+            What was kept, as it would be found.
+        """
         job.started, job.ended = outcome.started, outcome.ended
         job.reduction = outcome.packed
         self._set_unstored(job, outcome.unstored)
@@ -102,15 +114,24 @@ class Finisher:
         if changed:
             job.is_uncacheable = True
             self._notify(ResultNotKept(job.id, job.task.fullname, changed))
-        if job.reduction is not None and not job.is_uncacheable:
-            self._recorder.add_reduction(job, job.reduction)
+        kept, packed = outcome.value, job.reduction
+        if steps != () and packed is not None:
+            self._recorder.add_value(packed)
+            kept = Awaited(steps or (), outcome.value)
+            packed = None if steps is None else weigh_result(kept, self._max_size)[0]
+        hit = None
+        if packed is not None and not job.is_uncacheable:
+            self._recorder.add_reduction(job, packed)
+            hit = Hit(kept, packed.values[0].value_hash, None)
         self._take_result(job, outcome.value)
+        return hit
 
-    def on_raised(self, job: Job, outcome: Raised) -> None:
-        """Take what a body raised."""
+    def on_raised(self, job: Job, outcome: Raised, has_asked: bool = False) -> None:
+        """Take what a body raised, which may be the error of something that it had asked for."""
         job.started, job.ended = outcome.started, outcome.ended
         job.frames = outcome.frames
-        self.fail(job, outcome.error, job)
+        error = outcome.error
+        self.fail(job, error, self._raised_by.get(id(error), job) if has_asked else job)
 
     def _changed_under(self, job: Job) -> str:
         """Return which variables its body may have seen otherwise than its hash says, in words."""
@@ -157,6 +178,9 @@ class Finisher:
             job.call_hash = hit.call_hash
             job.subtree = hit.subtree
             job.reads = frozenset(hit.reads)
+        if type(hit.value) is Awaited:
+            self._begin_replay(job, hit, hit.value)
+            return True
         job.template = hit.value
         job.phase = Phase.REDUCING
         try:
@@ -168,21 +192,43 @@ class Finisher:
             job.miss = miss.note
             self._notify(CacheEntryRefused(job.task.fullname, miss.text))
             return False
-        if hit.earlier is not None:
-            job.stand_in_for(hit.earlier)
-            self._recorder.know_task(job.task_hash)
+        self._stand_in(job, hit)
         if not is_waiting:
             job.value = hit.value
             job.value_hash = hit.value_hash
             self._finish(job)
         return True
 
-    def take_whole(self, job: Job, hit: Hit) -> None:
-        """Use a recorded result of a call that ran as a whole: nothing below is looked at."""
-        assert job.args_hash is not None
+    def _stand_in(self, job: Job, hit: Hit) -> None:
         if hit.earlier is not None:
             job.stand_in_for(hit.earlier)
             self._recorder.know_task(job.task_hash)
+
+    def _begin_replay(self, job: Job, hit: Hit, kept: Awaited) -> None:
+        """Ask again for what a body had asked for, to see whether its result still stands."""
+
+        def steps() -> Generator[Any, Any, Any]:
+            result = yield from replay(job, kept)
+            if result is not OTHERWISE:
+                self._stand_in(job, hit)
+            return result
+
+        job.generator = steps()
+        self._step(job, lambda: job.generator.send(None))  # type: ignore[union-attr]  # just made
+
+    def refute(self, job: Job) -> None:
+        """Have the body of a call run after all: its recorded result rests on other answers."""
+        self._forget_children(job)
+        job.phase = Phase.READY
+        miss = Miss(Reason.REFUTED)
+        job.miss = miss.note
+        self._notify(CacheEntryRefused(job.task.fullname, miss.text))
+        self._graph.refuted.append(job)
+
+    def take_whole(self, job: Job, hit: Hit) -> None:
+        """Use a recorded result of a call that ran as a whole: nothing below is looked at."""
+        assert job.args_hash is not None
+        self._stand_in(job, hit)
         job.is_cached = True
         job.value, job.value_hash = hit.value, hit.value_hash
         job.known_call = hit.call_hash
@@ -274,7 +320,10 @@ class Finisher:
                 wanted = resume()
             except StopIteration as stop:
                 job.generator = None
-                self._take_result(job, stop.value)
+                if stop.value is OTHERWISE:
+                    self.refute(job)
+                else:
+                    self._take_result(job, stop.value)
                 return
             except BaseException as error:
                 if isinstance(error, KeyboardInterrupt) and error is not job.error:
@@ -316,29 +365,34 @@ class Finisher:
             return
         if node.phase is not Phase.REDUCING:
             return
-        if isinstance(node, Job) and node.broken_by is not None:
-            self.break_(node, node.broken_by)
-            return
         if isinstance(node, Operation):
             self._reduce_operation(node)
+        elif isinstance(node, Question):
+            _reduce_question(node)
+        else:
+            assert isinstance(node, Job)
+            self._reduce_job(node)
+
+    def _reduce_job(self, job: Job) -> None:
+        if job.broken_by is not None:
+            self.break_(job, job.broken_by)
             return
-        assert isinstance(node, Job)
         try:
-            value = node.resolved(node.template)
+            value = job.resolved(job.template)
         except Exception as error:
             # A value that its container refuses: an unhashable one in a set, or a class's own
             # __new__ or __copy__ that raises.
-            if node.generator is not None:
-                self._step(node, _raiser(node.generator, error))
+            if job.generator is not None:
+                self._step(job, _raiser(job.generator, error))
             else:
-                self.fail(node, error, node)
+                self.fail(job, error, job)
             return
-        if node.generator is not None:
-            self._step(node, _sender(node.generator, value))
+        if job.generator is not None:
+            self._step(job, _sender(job.generator, value))
             return
-        node.value = value
-        self._weigh_final(node)
-        self._finish(node)
+        job.value = value
+        self._weigh_final(job)
+        self._finish(job)
 
     def _reduce_operation(self, operation: Operation) -> None:
         assert operation.owner is not None
@@ -380,6 +434,9 @@ class Finisher:
             return
         if isinstance(node, Operation):
             self._graph.fail(node, error, cause.origin)
+            return
+        if isinstance(node, Question):
+            node.settle(node, None, error)
             return
         assert isinstance(node, Job)
         if node.phase is Phase.FOLLOWING:
@@ -460,6 +517,16 @@ class Finisher:
         self._recorder.add_finished(job, State.FAILED)
         self._notify(JobFailed(job.id, job.task.fullname, describe_error(error)))
         self._graph.fail(job, error, origin)
+
+
+def _reduce_question(question: Question) -> None:
+    assert question.owner is not None
+    try:
+        value = question.owner.resolved(question.template)
+    except Exception as error:
+        question.settle(question, None, error)
+    else:
+        question.settle(question, value, None)
 
 
 def _subtree_of(job: Job) -> frozenset[TaskHash]:

@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from queue import Empty, SimpleQueue
+from typing import Any
 
 from taskgraph.ports import Outcome
+from taskgraph.records import JobId
 
 Message = Outcome | Callable[[], None]
+Asked = Callable[[JobId, Any, Callable[[Any, BaseException | None], None]], None]
 
 
 class QueueInbox:
-    """Outcomes from executors, and what pools want done on the scheduler's thread."""
+    """Outcomes from executors, and what pools want done on the scheduler's thread.
+
+    Attributes:
+        on_asked: Does what bodies that run ask for.
+    """
 
     def __init__(self) -> None:
         self._messages: SimpleQueue[Message] = SimpleQueue()
         self._steps: list[Callable[[], bool]] = []
+        self.on_asked: Asked | None = None
 
     def deliver(self, outcomes: Sequence[Outcome]) -> None:
         """Hand over outcomes; from any thread."""
         for each in outcomes:
             self._messages.put(each)
+
+    def ask(
+        self, job_id: JobId, asked: Any, answer: Callable[[Any, BaseException | None], None]
+    ) -> None:
+        """Have expressions evaluated for a call that runs; from any thread."""
+        assert self.on_asked is not None
+        self._messages.put(partial(self.on_asked, job_id, asked, answer))
 
     def call_soon(self, action: Callable[[], None]) -> None:
         """Have something done on the scheduler's thread; from any thread."""

@@ -123,6 +123,16 @@ class Limits:
         self._next_poll = time.monotonic() + _POLL
         return found
 
+    def holds_all(self, job: Job) -> bool:
+        """Tell whether a call has all that it wants."""
+        return job.id in self._held or not _wanted_by(job)
+
+    def leave(self, job: Job) -> None:
+        """Let a call wait no more."""
+        names = frozenset(_wanted_by(job))
+        queue = self._waiting.get(names, deque())
+        self._waiting[names] = deque(each for each in queue if each[1] is not job)
+
     def seconds_left(self, most: float) -> float:
         """Return how long it is until another process may have given something back."""
         if not self or self._leases is None:

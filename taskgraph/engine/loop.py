@@ -106,6 +106,7 @@ class Engine:
             budget,
             leases,
         )
+        self._inbox.on_asked = self._dispatcher.awaiting.ask
         self._is_waiting = False
         self._is_stopping = False
         self._has_told_of_stop = False
@@ -246,6 +247,8 @@ class Engine:
         dispatcher.cancel_waiting()
         self._advance()
         while dispatcher.submitted or dispatcher.looking:
+            if dispatcher.awaiting.are_alone and not dispatcher.looking:
+                dispatcher.awaiting.stop()
             if not self._inbox.step():
                 self._receive(_NAP)
             self._receive(0)
@@ -266,6 +269,9 @@ class Engine:
                 reduced, graph.reduced = graph.reduced, []
                 for node in reduced:
                     self._finisher.reduce(node)
+            if graph.refuted:
+                refuted, graph.refuted = graph.refuted, []
+                self._dispatcher.run_refuted(refuted)
             if graph.ready:
                 ready, graph.ready = graph.ready[:_CHUNK], graph.ready[_CHUNK:]
                 self._dispatcher.take_ready(ready)
@@ -297,7 +303,9 @@ class Engine:
                 return
             self._fail_stuck(root)
             return
-        self._receive(dispatcher.limits.seconds_left(dispatcher.retries.seconds_left(_NAP)))
+        seconds = dispatcher.limits.seconds_left(dispatcher.retries.seconds_left(_NAP))
+        if not self._receive(seconds) and dispatcher.awaiting.are_alone:
+            dispatcher.awaiting.break_circle()
         self._recorder.announce_slow()
 
     def _receive(self, timeout: float) -> bool:

@@ -19,7 +19,9 @@ _MOST_VERSIONS = 16
 _MOST_RECORDED = 100
 
 # Misses of calls that ran before, and whose results were turned down.
-_TURNED_DOWN = frozenset({Reason.DAMAGED, Reason.INVALID, Reason.UNPLANTED, Reason.AGE})
+_TURNED_DOWN = frozenset(
+    {Reason.DAMAGED, Reason.INVALID, Reason.UNPLANTED, Reason.AGE, Reason.REFUTED}
+)
 
 
 class Past:

@@ -152,6 +152,15 @@ class _Foreseer(Finisher):
             self.cached[job.task.fullname] += 1
         return is_used
 
+    def refute(self, job: Job) -> None:
+        """Have a call wait for answers that are not known; one that has others now would run."""
+        sources = self._guessing.get(job.id, ())
+        numbers = tuple(each.number for each in sources)
+        miss = None if sources else Miss(Reason.REFUTED)
+        self.cached[job.task.fullname] -= 1
+        self._forget_children(job)
+        self.make_unknown(job, _Origin(job, miss, numbers), job.eval_hash or job.id)
+
     def compute(self, operation: Operation) -> None:
         """Apply an operator unless an operand is unknown."""
         sources = unknown_inputs(operation)

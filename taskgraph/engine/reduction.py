@@ -29,6 +29,7 @@ class Graph:
         ready: Nodes whose inputs are all values, in the order in which they became so.
         reduced: Nodes all of whose awaited expressions are values.
         broken: Nodes that were reducing, or followed another one, when what they need failed.
+        refuted: Calls whose recorded results rest on answers that are others now.
     """
 
     def __init__(self, make_job: MakeJob) -> None:
@@ -36,11 +37,12 @@ class Graph:
         self.ready: list[Node] = []
         self.reduced: list[Node] = []
         self.broken: list[tuple[Node, Node]] = []
+        self.refuted: list[Job] = []
 
     @property
     def may_move(self) -> bool:
         """Whether any node can move without waiting."""
-        return bool(self.broken or self.reduced or self.ready)
+        return bool(self.broken or self.reduced or self.ready or self.refuted)
 
     def plant(self, value: Any, owner: Job, waiter: Node) -> bool:
         """Make nodes for all expressions in a value, and let ``waiter`` wait for them.

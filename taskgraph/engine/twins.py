@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from taskgraph.engine.jobs import Job, Phase
 from taskgraph.hashing import EvalHash
@@ -12,13 +12,19 @@ from taskgraph.records import JobId
 class Twins:
     """The calls whose bodies run for others as well.
 
+    One that awaits calls does so in its own context: who comes later does not wait for it.
+
     Args:
         calls: The calls of this execution by ``call_key``; that of one in the context of the run is
             its eval_hash.
         submitted: The calls that executors have.
+        awaiting: Those of them that await others.
     """
 
-    def __init__(self, calls: Mapping[str, Job], submitted: Mapping[JobId, Job]) -> None:
+    def __init__(
+        self, calls: Mapping[str, Job], submitted: Mapping[JobId, Job], awaiting: Container[Job]
+    ) -> None:
+        self._awaiting = awaiting
         self._calls = calls
         self._submitted = submitted
         self._inner: dict[EvalHash, Job] = {}
@@ -27,7 +33,7 @@ class Twins:
     def join(self, job: Job) -> bool:
         """Have a call wait for the body of an equal one; False if its own must run."""
         first = self._first(job)
-        if first is None or first.id not in self._submitted:
+        if first is None or first.id not in self._submitted or first in self._awaiting:
             return False
         job.phase = Phase.RUNNING
         self._waiting.setdefault(first.id, []).append(job)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from taskgraph.errors import TaskTimeoutError
+from taskgraph.expression import evaluating
 from taskgraph.ports import Call, Inbox, Outcome, Raised
 from taskgraph.records import JobId
 from taskgraph.worker import now, run_call, run_call_async
@@ -102,6 +104,7 @@ class LoopExecutor:
 async def _run(call: Call, inbox: Inbox) -> None:
     import asyncio
 
+    evaluating.set(partial(_evaluate, inbox, call.job_id))  # in the context of this call alone
     try:
         outcome = await asyncio.wait_for(_outcome_of(call), call.timeout)
     except TimeoutError:
@@ -111,6 +114,36 @@ async def _run(call: Call, inbox: Inbox) -> None:
     except BaseException as cancelled:
         outcome = Raised(call.job_id, cancelled, (), now(), now())
     inbox.deliver([outcome])
+
+
+async def _evaluate(inbox: Inbox, job_id: JobId, asked: Any) -> Any:
+    """Wait until the engine has evaluated what a body awaits."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    answered: asyncio.Future[Any] = loop.create_future()
+
+    def answer(value: Any, error: BaseException | None) -> None:
+        with suppress(RuntimeError):  # the loop is closed, and nobody waits
+            loop.call_soon_threadsafe(_settle, answered, value, error)
+
+    inbox.ask(job_id, asked, answer)
+    return await answered
+
+
+def _settle(answered: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
+    import asyncio
+
+    if answered.done():  # cancelled meanwhile
+        return
+    if error is None:
+        answered.set_result(value)
+    elif isinstance(error, asyncio.CancelledError):
+        answered.cancel()
+    elif isinstance(error, StopIteration):  # which no future takes
+        answered.set_exception(RuntimeError(f"A call raised {error!r}."))
+    else:
+        answered.set_exception(error)
 
 
 async def _outcome_of(call: Call) -> Outcome:

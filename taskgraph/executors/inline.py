@@ -16,10 +16,12 @@ _SLICE = 0.005  # seconds of short calls that are run before the scheduler has i
 class InlineExecutor:
     """Runs calls when the scheduler has nothing else to do.
 
-    Nobody can stop a call that runs on the scheduler's own thread: it has no timeout.
+    Nobody can stop a call that runs on the scheduler's own thread: it has no timeout. Coroutines
+    that are not said to run here run on the event loop: here nothing that they await could run.
     """
 
     has_timeouts = False
+    gives_coroutines_to = "async"
 
     def __init__(self, name: str = "inline") -> None:
         self.name = name

@@ -50,11 +50,16 @@ class _Batch(NamedTuple):
 class ProcessExecutor:
     """Runs calls in a pool of processes.
 
+    Coroutines that are not said to run here run on the event loop of the scheduler's process: they
+    wait more than they compute, and what they await is known there.
+
     Args:
         name: The name that tasks choose it by.
         max_workers: How many processes; by default one for each core.
         start_method: How they are started: ``spawn`` or ``forkserver``.
     """
+
+    gives_coroutines_to = "async"
 
     def __init__(
         self,

@@ -28,12 +28,12 @@ from taskgraph.assembly import (
 from taskgraph.config import Settings, find_config_dir, load_settings, write_default_config
 from taskgraph.engine.eager import EagerCalls
 from taskgraph.engine.options import RunOptions
+from taskgraph.engine.origins import Origins
 from taskgraph.engine.recorder import MAX_DELAY
 from taskgraph.errors import DatabaseError
 from taskgraph.events import Event
 from taskgraph.fingerprint.project import current_project, use_project
 from taskgraph.plug.flights import Flights
-from taskgraph.plug.origins import Origins
 from taskgraph.records import ExecutionId, JobId
 from taskgraph.values.places import current_places, use_places
 

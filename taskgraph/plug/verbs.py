@@ -32,6 +32,7 @@ from typing import Any, NamedTuple
 from taskgraph.engine import cache
 from taskgraph.engine.asking import Asked
 from taskgraph.engine.jobs import Job, Phase, WeighedArgument
+from taskgraph.engine.origins import items_of
 from taskgraph.engine.telling import describe_miss
 from taskgraph.errors import DatabaseError, NotRecordedWarning
 from taskgraph.expression import TaskExpression
@@ -39,7 +40,6 @@ from taskgraph.fingerprint.parts import Part
 from taskgraph.fingerprint.state import Hold
 from taskgraph.hashing import ArgsHash, CallHash, EvalHash, TaskHash, ValueHash
 from taskgraph.plug.execution import ProcessExecution, after_fork, current_execution
-from taskgraph.plug.origins import items_of
 from taskgraph.ports import Call, Outcome, Raised, Returned
 from taskgraph.records import JobId, Micros, PackedValue
 from taskgraph.tasks.eager import EagerTask

@@ -47,6 +47,7 @@ class ChangeKind(StrEnum):
     AGE = "age"
     DAMAGED = "damaged"
     UNPLANTED = "unplanted"
+    REFUTED = "refuted"
     FAILED = "failed"
     UNSTORED = "unstored"
     NOT_KEPT = "not_kept"

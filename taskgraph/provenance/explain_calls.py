@@ -61,6 +61,7 @@ _REASONS: Final[Mapping[str, ChangeKind]] = {
     "DAMAGED": ChangeKind.DAMAGED,
     "INVALID": ChangeKind.OUTPUT,
     "UNPLANTED": ChangeKind.UNPLANTED,
+    "REFUTED": ChangeKind.REFUTED,
     "AGE": ChangeKind.AGE,
 }
 

@@ -36,6 +36,9 @@ class Inbox:
             self.outcomes.update({each.job_id: each for each in outcomes})
             self._changed.notify_all()
 
+    def ask(self, job_id: JobId, asked: Any, answer: Callable[..., None]) -> None:
+        raise AssertionError("no body here asks for anything")
+
     def when_idle(self, step: Callable[[], bool]) -> None:
         self._steps.append(step)
 

@@ -22,6 +22,7 @@ PUBLIC = [
     "catch",
     "catch_all",
     "cond",
+    "evaluate",
     "explain",
     "exponential",
     "get_context",

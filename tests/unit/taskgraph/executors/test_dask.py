@@ -324,6 +324,9 @@ class Delivered:
     def deliver(self, outcomes: Sequence[Outcome]) -> None:
         self.outcomes.update({each.job_id: each for each in outcomes})
 
+    def ask(self, job_id: JobId, asked: Any, answer: Callable[..., None]) -> None:
+        raise AssertionError("no body here asks for anything")
+
     def when_idle(self, step: Callable[[], bool]) -> None:
         raise AssertionError("it has threads of its own")
 

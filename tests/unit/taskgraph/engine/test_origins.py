@@ -9,9 +9,9 @@ from typing import Any
 import numpy
 import pytest
 
+from taskgraph.engine import origins
+from taskgraph.engine.origins import Origins
 from taskgraph.hashing import CallHash, ValueHash
-from taskgraph.plug import origins
-from taskgraph.plug.origins import Origins
 
 CALL, OTHER = CallHash("a" * 32), CallHash("b" * 32)
 VALUE, ANOTHER = ValueHash("c" * 32), ValueHash("d" * 32)
