@@ -1,4 +1,4 @@
-"""Choosing, recovering and ordering, all lazily: `cond`, `catch`, `catch_all`, `throw`, `seq`."""
+"""Choosing, recovering, ordering and forking, all lazily: `cond`, `catch`, `seq`, `fork_thread`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from taskgraph.expression import QuotedExpression, find_expressions, substitute
 from taskgraph.tasks.context import Absent
 from taskgraph.tasks.decorator import scheduler_task
-from taskgraph.tasks.requests import AddTags, ReadContext, read_tags
+from taskgraph.tasks.requests import AddTags, Fork, Forked, Join, ReadContext, read_tags
 
 Steps = Generator[Any, Any, Any]  # yields expressions, is sent their values, returns any value
 
@@ -133,6 +133,40 @@ def apply_tags(value: Any, tags: Any = (), job_tags: Any = (), execution_tags: A
     given = yield (tags, job_tags, execution_tags)
     yield AddTags(found, *map(read_tags, given))
     return found
+
+
+@scheduler_task(namespace="taskgraph", version="1")
+def fork_thread(expr: Any) -> Steps:
+    """Begin to evaluate an expression, and go on: gives what `join_thread` takes.
+
+    The run ends when all that was forked has ended, joined or not.
+
+    Args:
+        expr: Any nested value of expressions.
+    """
+    forked = Forked(QuotedExpression(expr))
+    yield Fork(forked)
+    return forked
+
+
+@scheduler_task(namespace="taskgraph", version="1")
+def join_thread(thread: Any) -> Steps:
+    """Wait for what was forked, and give its value; as often and wherever it is asked for.
+
+    In another run than it was forked in, or another process, it is evaluated like any expression.
+
+    Args:
+        thread: What `fork_thread` gave.
+
+    Raises:
+        Exception: What was raised in it.
+        TypeError: It is something else.
+    """
+    forked = yield thread
+    if not isinstance(forked, Forked):
+        raise TypeError(f"join_thread takes what fork_thread gave, not {forked!r}")
+    yield Join(forked)
+    return (yield forked.expr.eval())
 
 
 @scheduler_task(namespace="taskgraph", version="1")

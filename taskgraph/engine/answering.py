@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from taskgraph.engine.forking import Forks
 from taskgraph.engine.jobs import Job
 from taskgraph.engine.recorder import Recorder
 from taskgraph.records import ExecutionId
-from taskgraph.tasks.requests import AddTags, ReadContext, Request
+from taskgraph.tasks.requests import AddTags, Fork, Join, ReadContext, Request
 from taskgraph.worker import weigh_result
 
 
@@ -19,10 +20,15 @@ class Answering:
         recorder: Where rows go.
         execution_id: That of the run.
         max_value_size: How many bytes a value that is stored may have.
+        forks: Begins what goes on by itself.
     """
 
     def __init__(
-        self, recorder: Recorder, execution_id: ExecutionId, max_value_size: int | None
+        self,
+        recorder: Recorder,
+        execution_id: ExecutionId,
+        max_value_size: int | None,
+        forks: Forks,
     ) -> None:
         self._recorder = recorder
         self._execution_id = execution_id
@@ -30,6 +36,8 @@ class Answering:
         self._answers: dict[type[Request], Callable[[Job, Any], Any]] = {
             AddTags: self._add_tags,
             ReadContext: _read_context,
+            Fork: lambda job, request: forks.begin(job, request.forked),
+            Join: lambda job, request: forks.join(job, request.forked),
         }
 
     def answer(self, job: Job, request: Request) -> Any:

@@ -87,7 +87,7 @@ def replay(job: Job, kept: Awaited) -> Generator[Any, Any, Any]:
 
 
 class Question(Node):
-    """Something that a body which runs has asked for, and waits for.
+    """Something that a body which runs has asked for, and waits for; or what goes on by itself.
 
     Attributes:
         asked: Expressions, or a nested value of them.
@@ -98,14 +98,14 @@ class Question(Node):
 
     __slots__ = ("after", "answer", "asked", "kept", "settle")
 
-    def __init__(self, asked: Any, owner: Job, after: int, answer: Answer, settle: Settle) -> None:
+    def __init__(self, asked: Any, owner: Job, settle: Settle) -> None:
         super().__init__(ValueExpression(None), owner)
         self.asked = self.template = asked
         self.phase = Phase.REDUCING
-        self.kept = _copied(asked)
-        self.after = after
-        self.answer = answer
         self.settle = settle
+        self.kept: Any = None
+        self.after = 0
+        self.answer: Answer = _tell_nobody
 
 
 Settle = Callable[[Question, Any, BaseException | None], None]
@@ -195,7 +195,8 @@ class Awaiting:
         asker = self._askers.get(job_id)
         if asker is None:
             asker = self._askers[job_id] = _Asker(job)
-        question = Question(asked, job, asker.told, answer, self._settle)
+        question = Question(asked, job, self._settle)
+        question.kept, question.after, question.answer = _copied(asked), asker.told, answer
         asker.questions.append(question)
         try:
             is_waiting = self._graph.plant(asked, job, question)
@@ -318,6 +319,10 @@ class Awaiting:
         assert owner is not None
         given = inputs_of(node) if node.phase is Phase.WAITING else find_expressions(node.template)
         return [owner.nodes[id(each)] for each in given]
+
+
+def _tell_nobody(value: Any, error: BaseException | None) -> None:
+    """No body waits for it."""
 
 
 def _copied(asked: Any) -> Any | None:

@@ -29,6 +29,7 @@ from taskgraph.engine.aliases import Aliases
 from taskgraph.engine.answering import Answering
 from taskgraph.engine.dispatch import Dispatcher, Looker
 from taskgraph.engine.finishing import Finisher
+from taskgraph.engine.forking import Forks
 from taskgraph.engine.inbox import QueueInbox
 from taskgraph.engine.jobs import Job, Phase
 from taskgraph.engine.limits import Leases
@@ -74,6 +75,7 @@ class Engine:
         self._inbox = QueueInbox()
         self._recorder = Recorder(backend, run_options.execution_id, run_options.max_value_size)
         self._calls: dict[str, Job] = {}
+        self._forks = Forks(self._graph, self._notify)
         limit = run_options.max_rerun
         budget = None
         if limit is not None:
@@ -88,7 +90,12 @@ class Engine:
             run_options.max_value_size,
             budget,
             self._make_job.hash_of,
-            Answering(self._recorder, run_options.execution_id, run_options.max_value_size),
+            Answering(
+                self._recorder,
+                run_options.execution_id,
+                run_options.max_value_size,
+                self._forks,
+            ),
             run_options.fail_fast,
         )
         self._dispatcher = Dispatcher(
@@ -151,11 +158,11 @@ class Engine:
         state = State.FAILED
         try:
             self._graph.ready.append(root)
-            while root.phase not in _SETTLED:
+            while self._goes_on(root):
                 self._advance()
                 if self._is_stopping:
                     self._stop(root)
-                if root.phase not in _SETTLED:
+                if self._goes_on(root):
                     self._wait(root)
             # After an error, caught or not, there may be siblings that still run.
             self._drain()
@@ -187,6 +194,10 @@ class Engine:
         if root.error is not None:
             self._raise(root)
         return root.value
+
+    def _goes_on(self, root: Job) -> bool:
+        """Tell whether there is anything to wait for: the root, or what was forked."""
+        return root.phase not in _SETTLED or (root.phase is Phase.DONE and bool(self._forks))
 
     def _end(self, root: Job, state: State) -> None:
         """Write down how it ended. A run that did not get this far is found by its lease."""
@@ -285,7 +296,7 @@ class Engine:
         """Wait for outcomes; rows are committed while there is nothing else to do."""
         if self._dispatcher.retries or self._dispatcher.limits:
             self._dispatcher.start_due()
-            if self._graph.may_move or root.phase in _SETTLED:  # one of them failed at once
+            if self._graph.may_move or not self._goes_on(root):  # one of them failed at once
                 return
         if self._inbox.step():
             self._receive(0)
@@ -325,6 +336,9 @@ class Engine:
 
     def _fail_stuck(self, root: Job) -> None:
         """Nothing runs and nothing is ready: a call waits for itself, by way of an equal one."""
+        if root.phase is Phase.DONE:
+            self._forks.forget()
+            return
         stuck = next((each for each in self._calls.values() if each.phase is Phase.REDUCING), root)
         error = CircularCallError(stuck.task.fullname, stuck.eval_hash or "")
         self._finisher.fail(stuck, error, stuck)

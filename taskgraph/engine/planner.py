@@ -27,6 +27,7 @@ from taskgraph.engine.answering import Answering
 from taskgraph.engine.cache import ABSENT, Hit, Miss, Reason, miss_of, scope_of, unasked
 from taskgraph.engine.dispatch import Looker
 from taskgraph.engine.finishing import Finisher
+from taskgraph.engine.forking import Forks
 from taskgraph.engine.jobs import SETTLED, Job, Node, Operation, Phase
 from taskgraph.engine.lookup import Lookup
 from taskgraph.engine.making import JobMaker
@@ -266,7 +267,9 @@ class Planner:
             self._calls,
             _tell_nobody,
             run_options.max_value_size,
-            answering=Answering(recorder, run_options.execution_id, None),
+            answering=Answering(
+                recorder, run_options.execution_id, None, Forks(self._graph, _tell_nobody)
+            ),
             unknowns=self._unknowns,
         )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from taskgraph.expression import QuotedExpression
+
 Tags = tuple[tuple[str, Any], ...]  # keys with JSON values
 
 
@@ -40,6 +42,31 @@ class ReadContext(Request):
     """
 
     path: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forked:
+    """Calls that go on beside those that began them; a value that may be passed on and joined.
+
+    Attributes:
+        expr: Any nested value of expressions, quoted.
+    """
+
+    expr: QuotedExpression
+
+
+@dataclass(frozen=True, slots=True)
+class Fork(Request):
+    """Asks for calls to begin, and not to be waited for; the answer is None."""
+
+    forked: Forked
+
+
+@dataclass(frozen=True, slots=True)
+class Join(Request):
+    """Asks that what is evaluated next are the calls that were forked; the answer is None."""
+
+    forked: Forked
 
 
 def read_tags(value: Any) -> Tags:
