@@ -83,6 +83,7 @@ T = TypeVar("T")
 _MOST_PLANNED = 200
 
 _current: ContextVar[Scheduler | None] = ContextVar("taskgraph_scheduler", default=None)
+_chosen: ContextVar[Scheduler | None] = ContextVar("taskgraph_chosen_scheduler", default=None)
 
 
 class Scheduler:
@@ -606,7 +607,13 @@ _schedulers_lock = threading.Lock()
 
 
 def scheduler_for(config_dir: str | Path | None = None) -> Scheduler:
-    """Return the scheduler of a config directory: made on demand and kept."""
+    """Return the scheduler of a config directory: made on demand and kept.
+
+    Where none is named it is the one that was set, if one was.
+    """
+    chosen = _chosen.get()
+    if config_dir is None and chosen is not None and not chosen._is_closed:
+        return chosen
     folder = find_config_dir(given=config_dir)
     key = f"{os.getpid()}:{folder}"
     with _schedulers_lock:
@@ -631,12 +638,13 @@ def run(
     context: Mapping[str, Any] | None = None,
     fail_fast: bool = True,
 ) -> T:
-    """Evaluate an expression with the scheduler of a config directory.
+    """Evaluate an expression with the scheduler of a config directory, or the one that was set.
 
     Args:
         expr: What to evaluate: a lazy call, or any nested value of them.
-        config_dir: The folder of settings and database; by default the nearest ``.taskgraph``
-            upward, or a new one in the working directory.
+        config_dir: The folder of settings and database; by default that of the scheduler that was
+            set with `set_current_scheduler`, else the nearest ``.taskgraph`` upward, or a new one
+            in the working directory.
         exec_argv: The command line to record; by default that of this process.
         dryrun: Stop before the first call would run.
         cache: Whether results of earlier executions may be used.
@@ -731,5 +739,6 @@ def get_current_scheduler(required: bool = True) -> Scheduler | None:
 
 
 def set_current_scheduler(scheduler: Scheduler | None) -> None:
-    """Set the scheduler of this context."""
+    """Set the scheduler of this context: what `run` and its like use where none is named."""
     _current.set(scheduler)
+    _chosen.set(scheduler)

@@ -1,4 +1,4 @@
-"""The files and sessions on `docs/howto/pytest.md` are real, and print what the page says."""
+"""The files and sessions on pages about pytest are real, and print what the page says."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "howto" / "pytest.md"
+PAGES = {"pytest": 5, "testing": 1}  # with how many outputs each
 _BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What is another each time: ids, times, durations.
 _VARIES = [
@@ -40,8 +42,9 @@ def run_session(command: str, folder: Path) -> str:
     }
     for name in ("TASKGRAPH_CONFIG", "PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
         env.pop(name, None)
+    plugins = ["-ptaskgraph.plug.pytest", "-ptaskgraph.plug.trials"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "taskgraph.plug.pytest", *args],
+        [sys.executable, "-m", "pytest", *plugins, *args],
         cwd=folder,
         env=env,
         capture_output=True,
@@ -65,9 +68,11 @@ def walk_through(text: str, folder: Path) -> Iterator[tuple[str, str]]:
             yield body, printed
 
 
-def test_the_sessions_print_what_the_page_says(tmp_path: Path) -> None:
-    steps = list(walk_through(PAGE.read_text(encoding="utf-8"), tmp_path))
+@pytest.mark.parametrize("page", PAGES)
+def test_the_sessions_print_what_the_page_says(page: str, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "howto" / f"{page}.md").read_text(encoding="utf-8")
+    steps = list(walk_through(text, tmp_path))
 
-    assert len(steps) == 5
+    assert len(steps) == PAGES[page]
     for said, printed in steps:
         assert same_each_time(printed) == same_each_time(said)
