@@ -26,12 +26,16 @@ from taskgraph.engine.jobs import SETTLED, Job, Node, Phase
 from taskgraph.engine.limits import Limits
 from taskgraph.engine.origins import Origins
 from taskgraph.engine.reduction import Graph, inputs_of
-from taskgraph.errors import CircularCallError, SchedulerError, UnhashableValueError
+from taskgraph.errors import (
+    CircularCallError,
+    SchedulerError,
+    UnhashableValueError,
+    UnstorableValueError,
+)
 from taskgraph.expression import Expression, ValueExpression, find_expressions
 from taskgraph.hashing import ValueHash, digest_bytes
 from taskgraph.records import JobId
 from taskgraph.values import codec
-from taskgraph.values.registry import kind_of
 from taskgraph.values.weigh import hash_value
 
 #: Told the value of what was asked for, or the error; on the scheduler's thread.
@@ -46,14 +50,20 @@ class Step:
     """Something that a body asked for.
 
     Attributes:
-        asked: Expressions, or a nested value of them.
+        asked: Expressions, or a nested value of them, as they were then: how they are encoded, and
+            that. Files in them are those of whenever they are asked for again.
         value_hash: That of the answer.
         after: How many answers the body had been given when it asked.
     """
 
-    asked: Any
+    asked: tuple[str, bytes]
     value_hash: ValueHash
     after: int
+
+    def decoded(self) -> Any:
+        """Return what was asked for."""
+        format, payload = self.asked
+        return codec.decode(ValueHash(""), "", format, payload, digest_bytes(payload))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +87,12 @@ def replay(job: Job, kept: Awaited) -> Generator[Any, Any, Any]:
     for _, together in groupby(kept.steps, lambda step: step.after):
         steps = list(together)
         try:
-            values = yield [step.asked for step in steps]
+            asked = [step.decoded() for step in steps]
+            values = yield asked
         except Exception:
             return OTHERWISE  # an error is for the body to see
-        pairs = zip(steps, values, strict=True)
-        if any(_hash_of(step.asked, value, job) != step.value_hash for step, value in pairs):
+        each = zip(steps, asked, values, strict=True)
+        if any(_hash_of(wanted, value, job) != step.value_hash for step, wanted, value in each):
             return OTHERWISE
     return kept.result
 
@@ -91,7 +102,7 @@ class Question(Node):
 
     Attributes:
         asked: Expressions, or a nested value of them.
-        kept: A copy of them, which nobody can change; None if there is none.
+        kept: What is kept of them, as in a step; None if that cannot be.
         after: How many answers the body had been given when it asked.
         settle: Told the value, or the error.
     """
@@ -103,7 +114,7 @@ class Question(Node):
         self.asked = self.template = asked
         self.phase = Phase.REDUCING
         self.settle = settle
-        self.kept: Any = None
+        self.kept: tuple[str, bytes] | None = None
         self.after = 0
         self.answer: Answer = _tell_nobody
 
@@ -196,7 +207,7 @@ class Awaiting:
         if asker is None:
             asker = self._askers[job_id] = _Asker(job)
         question = Question(asked, job, self._settle)
-        question.kept, question.after, question.answer = _copied(asked), asker.told, answer
+        question.kept, question.after, question.answer = _encoded(asked), asker.told, answer
         asker.questions.append(question)
         try:
             is_waiting = self._graph.plant(asked, job, question)
@@ -325,13 +336,11 @@ def _tell_nobody(value: Any, error: BaseException | None) -> None:
     """No body waits for it."""
 
 
-def _copied(asked: Any) -> Any | None:
-    """Return a copy by way of what would be stored; None if that cannot be."""
+def _encoded(asked: Any) -> tuple[str, bytes] | None:
+    """Return what would be stored; a body may change what it gave as soon as it goes on."""
     try:
-        format, payload = codec.encode(asked)
-        name = kind_of(asked).type_name(asked)
-        return codec.decode(ValueHash(""), name, format, payload, digest_bytes(payload))
-    except Exception:
+        return codec.encode(asked)
+    except UnstorableValueError:
         return None
 
 
