@@ -16,6 +16,7 @@ from taskgraph.combinators.functions import (
     force,
     identity,
     map_,
+    no_prov,
     starmap,
     zip_,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "force",
     "identity",
     "map_",
+    "no_prov",
     "quote",
     "seq",
     "starmap",

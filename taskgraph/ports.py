@@ -114,6 +114,7 @@ class Call(NamedTuple):
     kwargs: dict[str, Any]
     max_value_size: int | None = None  # bytes; larger results are returned and not stored
     timeout: float | None = None  # seconds; one that runs longer has failed
+    is_recorded: bool = True  # if not, nobody asks for its result as it would be stored
 
 
 @dataclass(frozen=True, slots=True)

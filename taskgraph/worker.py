@@ -82,6 +82,8 @@ async def run_call_async(call: Call) -> Outcome:
 
 def _returned(call: Call, value: object, started: Micros) -> Returned:
     ended = now()
+    if not call.is_recorded:
+        return Returned(call.job_id, value, None, None, started, ended)
     packed, unstored = weigh_result(value, call.max_value_size)
     return Returned(call.job_id, value, packed, unstored, started, ended)
 

@@ -49,6 +49,7 @@ taskgraph run flow.py main --n 3
     context_settings={"allow_interspersed_args": False},
 )
 @click.option("--no-cache", is_flag=True, help="Run every call, whatever is stored; store as ever.")
+@click.option("--no-prov", is_flag=True, help="Write nothing of this run down, and use no results.")
 @click.option("--dryrun", is_flag=True, help="Run nothing; say which calls would run first.")
 @click.option("--explain", is_flag=True, help="Say on stderr why each call that runs does so.")
 @click.option("--executor", metavar="NAME", help="Executor of the tasks that name none.")
@@ -89,6 +90,7 @@ taskgraph run flow.py main --n 3
 def command(
     ctx: click.Context,
     no_cache: bool,
+    no_prov: bool,
     dryrun: bool,
     explain: bool,
     executor: str | None,
@@ -115,6 +117,8 @@ def command(
         )
     chosen = dict(options)
     _check_options(ctx, chosen)
+    if no_prov:
+        chosen["prov"] = False
     if pdb:
         chosen["executor"] = "inline"
     how = _How(

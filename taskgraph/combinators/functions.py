@@ -51,6 +51,16 @@ def force(x: Any) -> Steps:
     return held.eval()
 
 
+@scheduler_task(namespace="taskgraph", version="1", check_valid="shallow")
+def no_prov(expr: Any) -> Steps:
+    """Give the value of an expression, and write down this call alone: nothing that it is made of.
+
+    Another time the value is used as a whole, while the code of all tasks that it went through,
+    what they read of the context and the files in it are as they were.
+    """
+    return (yield identity.options(prov=False)(expr))
+
+
 @scheduler_task(namespace="taskgraph", version="1")
 def map_(func: Any, values: Any) -> Steps:
     """Call a task on each of some values; gives the list of what comes of them.

@@ -53,6 +53,8 @@ class Answering:
         return answer(job, request)
 
     def _add_tags(self, job: Job, request: AddTags) -> None:
+        if not job.is_recorded:
+            return
         recorder = self._recorder
         if request.tags:
             packed, reason = weigh_result(request.value, self._max_size)

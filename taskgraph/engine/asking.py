@@ -11,6 +11,7 @@ from taskgraph.engine.lookup import Lookup
 from taskgraph.engine.making import JobMaker
 from taskgraph.engine.telling import describe_miss
 from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
+from taskgraph.errors import ExplanationError
 from taskgraph.events import JobMissed
 from taskgraph.expression import TaskExpression
 from taskgraph.ports import Backend
@@ -40,9 +41,12 @@ def ask(expr: TaskExpression, backend: Backend) -> Asked:
     Raises:
         UnhashableValueError: An argument has no stable hash.
         UnknownTaskError: Its task is not defined here.
+        ExplanationError: It leaves no records.
     """
     aliases = Aliases(backend.load_aliases)
     job = JobMaker(NO_OPTIONS, aliases)(expr, None)
+    if not job.is_recorded:
+        raise ExplanationError(job.task.fullname, "with prov=False it leaves no records.")
     evaluate_inputs(job)
     for each in find_unread(job):
         # Anew, as a run does: it may have changed since anybody looked.

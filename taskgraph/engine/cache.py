@@ -101,6 +101,7 @@ def miss_of(job: Job) -> Miss:
 ABSENT = Miss(Reason.ABSENT)
 # Made once each: a run without the cache has one for every job.
 _UNHASHED = Miss(Reason.SCOPE, "an argument has no hash of its own")
+_UNRECORDED = Miss(Reason.SCOPE, "prov=False")
 _SCOPE_NONE = Miss(Reason.SCOPE, "cache_scope=NONE")
 _SCOPE_CSE = Miss(Reason.SCOPE, "cache=False")
 _SWITCHED_OFF = Miss(Reason.SCOPE, "the run was asked not to use it")
@@ -108,6 +109,8 @@ _SWITCHED_OFF = Miss(Reason.SCOPE, "the run was asked not to use it")
 
 def unasked(job: Job) -> Miss:
     """Return why the backend is not asked for a job's result."""
+    if not job.is_recorded:
+        return _UNRECORDED
     if job.is_uncacheable:
         return _UNHASHED
     match job.options.get("cache_scope", CacheScope.BACKEND):
@@ -122,20 +125,33 @@ def unasked(job: Job) -> Miss:
 def scope_of(job: Job, use_cache: bool) -> CacheScope:
     """Return how far away a job's result may come from."""
     scope = job.options.get("cache_scope", CacheScope.BACKEND)
-    if job.is_uncacheable:
+    if job.is_uncacheable or not job.is_recorded:
         return CacheScope.NONE
     # A scheduler task's result depends on what it evaluates, not on its arguments alone: it is
     # stepped through again, and what it evaluates is looked up instead.
-    if scope is CacheScope.BACKEND and (not use_cache or isinstance(job.expr, SchedulerExpression)):
+    is_stepped = isinstance(job.expr, SchedulerExpression) and not is_whole(job)
+    if scope is CacheScope.BACKEND and (not use_cache or is_stepped):
         return CacheScope.CSE
     assert isinstance(scope, CacheScope)
     return scope
 
 
+def is_whole(job: Job) -> bool:
+    """Tell whether a scheduler task is looked up as a whole: if that is said of it, and not of all.
+
+    For what it evaluates it answers with its subtree and reads, as any whole call does.
+    """
+    return job.task.all_options.get("check_valid") is CacheCheckValid.SHALLOW
+
+
 def query_of(job: Job) -> CacheQuery:
     """Return the question to the backend for a job."""
     assert job.eval_hash is not None
-    return CacheQuery(job.eval_hash, job.options.get("check_valid") is CacheCheckValid.SHALLOW)
+    is_shallow = job.options.get("check_valid") is CacheCheckValid.SHALLOW
+    return CacheQuery(
+        job.eval_hash,
+        is_shallow or (isinstance(job.expr, SchedulerExpression) and is_whole(job)),
+    )
 
 
 def decide(

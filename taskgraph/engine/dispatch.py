@@ -270,7 +270,7 @@ class Dispatcher:
             calls = [each for each in jobs if not isinstance(each.expr, SchedulerExpression)]
             if calls:
                 if self._options.tells_misses:
-                    self._notify_misses(calls)
+                    self._notify_misses([each for each in calls if each.is_recorded])
                 raise DryRunResult([repr(each.expr) for each in calls])
         if self._budget is not None:
             self._budget.charge(jobs)
@@ -282,7 +282,7 @@ class Dispatcher:
                 continue
             if self._twins.join(job):
                 continue
-            if self._options.tells_misses:
+            if self._options.tells_misses and job.is_recorded:
                 # Before its body can change what it was given.
                 self._notify_misses([job])
             self._start(job, batches)
@@ -332,6 +332,7 @@ class Dispatcher:
             job.kwargs,
             self._options.max_value_size,
             self._timeout_of(job, name),
+            job.is_recorded,
         )
         batches.setdefault(name, []).append(call)
 

@@ -108,6 +108,9 @@ class Finisher:
             What was kept, as it would be found.
         """
         job.started, job.ended = outcome.started, outcome.ended
+        if not job.is_recorded:
+            self._take_result(job, outcome.value)
+            return None
         job.reduction = outcome.packed
         self._set_unstored(job, outcome.unstored)
         changed = outcome.changed or self._changed_under(job)
@@ -391,7 +394,8 @@ class Finisher:
             self._step(job, _sender(job.generator, value))
             return
         job.value = value
-        self._weigh_final(job)
+        if job.is_recorded:
+            self._weigh_final(job)
         self._finish(job)
 
     def _reduce_operation(self, operation: Operation) -> None:
@@ -459,6 +463,28 @@ class Finisher:
 
     def _finish(self, job: Job) -> None:
         """Give a job its final hashes, add its rows, and let those that wait for it go on."""
+        if self._budget is not None:
+            self._budget.pass_on(job)
+        if job.is_recorded:
+            self._name_result(job)
+        if job.call_hash is None:
+            job.subtree = _subtree_of(job)
+            if job.children:
+                job.reads = _reads_of(job)
+            if job.is_recorded:
+                assert job.args_hash is not None and job.value_hash is not None
+                job.call_hash = hash_call(job.task_hash, job.args_hash, job.value_hash, job.made_of)
+        if isinstance(job.expr, TaskExpression):
+            job.expr.call_hash = job.call_hash
+        job.ended = job.ended or now()
+        job.error = job.origin = None
+        if isinstance(job.expr, SchedulerExpression) and job.children:
+            # Stepping through it again is no work: what counts is whether anything below ran.
+            job.is_cached = all(each.is_cached for each in job.children)
+        self._settle(job)
+
+    def _name_result(self, job: Job) -> None:
+        """See to it that a result has a hash, and is among the rows under it."""
         if job.value_hash is None and job.unstored is None:
             packed = self._pack_here(job, job.value)
             if packed is not None:
@@ -470,22 +496,6 @@ class Finisher:
             self._recorder.add_value(pack_unstored(job.value, job.value_hash))
         elif job.is_uncacheable and job.reduction is not None:
             self._recorder.add_value(job.reduction)
-        if self._budget is not None:
-            self._budget.pass_on(job)
-        assert job.args_hash is not None
-        if job.call_hash is None:
-            job.call_hash = hash_call(job.task_hash, job.args_hash, job.value_hash, job.child_calls)
-            job.subtree = _subtree_of(job)
-            if job.children:
-                job.reads = _reads_of(job)
-        if isinstance(job.expr, TaskExpression):
-            job.expr.call_hash = job.call_hash
-        job.ended = job.ended or now()
-        job.error = job.origin = None
-        if isinstance(job.expr, SchedulerExpression) and job.children:
-            # Stepping through it again is no work: what counts is whether anything below ran.
-            job.is_cached = all(each.is_cached for each in job.children)
-        self._settle(job)
 
     def _settle(self, job: Job) -> None:
         self._recorder.add_finished(job, State.COMPLETED)
@@ -507,7 +517,7 @@ class Finisher:
             packed = self._pack_here(job, failure)
             job.value_hash = packed.values[0].value_hash if packed else name_of_unstored(job.id)
             self._recorder.add_value(packed or pack_unstored(failure, job.value_hash))
-            job.call_hash = hash_call(job.task_hash, job.args_hash, job.value_hash, job.child_calls)
+            job.call_hash = hash_call(job.task_hash, job.args_hash, job.value_hash, job.made_of)
         # Who recovers from this must not be used as a whole another time.
         job.subtree = _subtree_of(job)
         job.reads = _reads_of(job) | {RECOVERED}

@@ -19,7 +19,15 @@ from taskgraph.expression import (
     ValueExpression,
     substitute,
 )
-from taskgraph.hashing import ArgsHash, CallHash, EvalHash, TaskHash, ValueHash, hash_eval
+from taskgraph.hashing import (
+    ArgsHash,
+    CallHash,
+    EvalHash,
+    TaskHash,
+    ValueHash,
+    hash_eval,
+    hash_record,
+)
 from taskgraph.ports import FrameRecord
 from taskgraph.records import JobId, Micros, PackedValue
 from taskgraph.tasks.context import NO_CONTEXT
@@ -180,6 +188,7 @@ class Job(Node):
         attempts: How often its body was begun, with the time that is under way.
         miss: Why it must run although a result might have been there, as it is stored.
         frames: The user's frames, in FAILED.
+        is_recorded: Whether anything of it is written down: not with ``prov=False``, nor below.
     """
 
     __slots__ = (
@@ -202,6 +211,7 @@ class Job(Node):
         "id",
         "is_announced",
         "is_cached",
+        "is_recorded",
         "is_uncacheable",
         "known_call",
         "kwargs",
@@ -257,6 +267,7 @@ class Job(Node):
         self.broken_by: Node | None = None
         self.is_cached = False
         self.is_announced = False
+        self.is_recorded = True
         self.is_uncacheable = False
         self.unstored: str | None = None
         self.miss: str | None = None
@@ -287,8 +298,23 @@ class Job(Node):
 
     @property
     def child_calls(self) -> list[CallHash]:
-        """The calls of the children in order, without those that were dropped and have none."""
+        """The recorded calls of the children in order; those that were dropped have none."""
         return [each.call_hash for each in self.children if each.call_hash is not None]
+
+    @property
+    def made_of(self) -> list[CallHash]:
+        """What counts in its hash of the calls below: those that left no rows by their code."""
+        calls = self.child_calls
+        if len(calls) < len(self.children):
+            unrecorded = [each.subtree for each in self.children if not each.is_recorded]
+            if found := sorted(frozenset[TaskHash]().union(*unrecorded)):
+                calls.append(CallHash(hash_record("unrecorded", *found)))
+        return calls
+
+    def settle_recording(self) -> None:
+        """Take note of an option ``prov`` that was not known when the job was made."""
+        if self.owner is not None and self.options.get("prov") is False:
+            self.is_recorded = False
 
     @property
     def recorded_name(self) -> str:

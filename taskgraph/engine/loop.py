@@ -153,8 +153,9 @@ class Engine:
         started = time.monotonic()
         root = self._make_job(root_expr, None)
         self._notify(ExecutionStarted(self._options.execution_id, root.task.fullname))
-        self._recorder.add_execution(self._execution(root, State.RUNNING))
-        self._recorder.add_tags("Execution", self._options.execution_id, self._options.tags)
+        if root.is_recorded:
+            self._recorder.add_execution(self._execution(root, State.RUNNING))
+            self._recorder.add_tags("Execution", self._options.execution_id, self._options.tags)
         state = State.FAILED
         try:
             self._graph.ready.append(root)
@@ -202,6 +203,8 @@ class Engine:
     def _end(self, root: Job, state: State) -> None:
         """Write down how it ended. A run that did not get this far is found by its lease."""
         self._dispatcher.limits.close()
+        if not self._recorder.has_execution:
+            return
         if not root.is_announced:
             self._recorder.announce(root)
         self._recorder.cancel_open()

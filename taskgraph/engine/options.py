@@ -46,3 +46,4 @@ class RunOptions:
         name = job.options.get("executor", self.default_executor)
         if name in self.executor_options:
             job.options = merge_options(self.executor_options[name], job.options)
+            job.settle_recording()

@@ -358,15 +358,15 @@ class Planner:
                 self._fail(job, error)
                 continue
             scope = scope_of(job, self._options.use_cache)
-            assert job.eval_hash is not None and job.call_key is not None
             if scope is not CacheScope.NONE:
+                assert job.call_key is not None
                 leader = self._calls.setdefault(job.call_key, job)
                 if leader is not job:
                     self._take_equal(job, leader)
                     continue
             if sources:
-                key = job.id if scope is CacheScope.NONE else job.eval_hash
-                self._wait_for(job, sources, key)
+                key = None if scope is CacheScope.NONE else job.eval_hash
+                self._wait_for(job, sources, key or job.id)
             elif scope is CacheScope.BACKEND:
                 to_ask.append(job)
             else:

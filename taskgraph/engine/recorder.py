@@ -63,7 +63,11 @@ Mark = list[int]
 
 
 class Recorder:
-    """Collects the rows of one execution and writes them batch by batch."""
+    """Collects the rows of one execution and writes them batch by batch.
+
+    Attributes:
+        has_execution: Whether the execution was written down; without, nothing of it is.
+    """
 
     def __init__(
         self, backend: Backend, execution_id: ExecutionId, max_value_size: int | None
@@ -71,6 +75,7 @@ class Recorder:
         self._max_size = max_value_size
         self._backend = backend
         self._execution_id = execution_id
+        self.has_execution = False
         self._batch = RecordBatch()
         self._jobs: dict[JobId, JobRecord] = {}
         self._values: dict[ValueHash, None] = {}
@@ -84,6 +89,7 @@ class Recorder:
 
     def add_execution(self, execution: ExecutionRecord) -> None:
         """Add or replace the row of the execution."""
+        self.has_execution = True
         self._batch.executions.append(execution)
         self._touch()
 
@@ -126,6 +132,8 @@ class Recorder:
 
     def pack_arguments(self, job: Job) -> None:
         """Encode what a body could change in place, before it has the chance to."""
+        if not job.is_recorded:
+            return
         for argument in job.arguments:
             weight = argument.weight
             if argument.is_recorded or weight is None or type(argument.value) in ATOMIC_TYPES:
@@ -135,10 +143,18 @@ class Recorder:
 
     def add_running(self, job: Job) -> None:
         """Note that a job was handed to an executor; it gets a row if it takes long."""
-        self._running.append((time.monotonic(), job))
+        if job.is_recorded:
+            self._running.append((time.monotonic(), job))
 
     def add_finished(self, job: Job, state: State) -> None:
-        """Add a finished job: its row, and the call that it was unless that is recorded already."""
+        """Add a finished job: its row, and the call that it was unless that is recorded already.
+
+        Of one that leaves no rows only the code is added: the calls around it answer for that.
+        """
+        if not job.is_recorded:
+            if self.has_execution:
+                self.add_task(job.task, job.task_hash)
+            return
         if not job.is_cached or isinstance(job.expr, SchedulerExpression):
             # Where a result is recorded, so is the code that gave it; scheduler tasks have none.
             self.add_task(job.task, job.task_hash)
@@ -277,6 +293,8 @@ class Recorder:
 
     def cancel(self, job: Job) -> None:
         """Write down a job as cancelled that will not end."""
+        if not job.is_recorded:
+            return
         self.add_task(job.task, job.task_hash)
         self._jobs[job.id] = self._unfinished(job, State.CANCELLED)
         self._open.pop(job.id, None)

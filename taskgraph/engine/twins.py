@@ -45,7 +45,7 @@ class Twins:
         return first is not None and first.phase in {Phase.REDUCING, Phase.DONE}
 
     def _first(self, job: Job) -> Job | None:
-        if not job.context.is_inner and not self._inner:
+        if (not job.context.is_inner and not self._inner) or not job.is_recorded:
             return None
         assert job.call_key is not None and job.eval_hash is not None
         if self._calls.get(job.call_key) is not job:  # it wants a body of its own

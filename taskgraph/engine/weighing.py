@@ -14,6 +14,7 @@ from taskgraph.expression import Expression, SchedulerExpression, TaskExpression
 from taskgraph.hashing import ATOMIC_TYPES, ValueHash, hash_args, hash_eval, hash_record
 from taskgraph.tasks.context import key_in
 from taskgraph.tasks.options import with_known
+from taskgraph.tasks.signature import BoundArgument
 from taskgraph.values import walk
 from taskgraph.values.pack import pack_unstored
 from taskgraph.values.remote import Remote, remotes_in, weight_of
@@ -46,6 +47,7 @@ def _evaluate_options(job: Job) -> None:
     resolved, name = job.owner.resolved, job.task.fullname
     known = {option: resolved(each) for option, each in job.lazy_options.items()}
     job.options = with_known(name, job.options, known)
+    job.settle_recording()
     # The calls below get what it came to: they must not wait for what they are needed for.
     handed_on = {option: resolved(each) for option, each in job.lazy_exports.items()}
     job.exported = with_known(name, job.exported, handed_on)
@@ -67,6 +69,8 @@ def find_unread(job: Job) -> list[Any]:
 def weigh(job: Job) -> None:
     """Hash a job's arguments and make its args_hash and eval_hash.
 
+    Those of a call that leaves no rows need no hash: nobody will ask for it by them.
+
     Raises:
         UnhashableValueError: An argument has no stable hash; names the path to it.
         TypeError: The arguments do not fit the signature.
@@ -75,6 +79,9 @@ def weigh(job: Job) -> None:
     assert isinstance(expr, TaskExpression)
     binder = job.task.binder
     values = binder.bind(job.args, job.kwargs)
+    if not job.is_recorded:
+        job.arguments = [_unrecorded(job, each) for each in values]
+        return
     given = values
     if job.wait is not None:
         given = binder.bind(expr.args, {**job.lazy_defaults(), **expr.kwargs})
@@ -97,6 +104,13 @@ def weigh(job: Job) -> None:
     job.call_key = key_in(job.eval_hash, context) if context.is_inner else job.eval_hash
 
 
+def _unrecorded(job: Job, bound: BoundArgument) -> WeighedArgument:
+    argument = WeighedArgument(bound.position, bound.key, bound.value, bound.value, None, False)
+    if "retries" in job.options:  # whether an attempt changed it is to be seen
+        _weigh_ignored(argument)
+    return argument
+
+
 def _weigh_argument(job: Job, argument: WeighedArgument, label: str) -> Weight:
     raw = argument.given
     if argument.value is not raw and job.owner is not None:
@@ -104,7 +118,7 @@ def _weigh_argument(job: Job, argument: WeighedArgument, label: str) -> Weight:
         if isinstance(raw, Expression):
             node = nodes[0]
             if node.value_hash is not None:
-                argument.is_recorded = isinstance(node, Job)
+                argument.is_recorded = isinstance(node, Job)  # one that leaves no rows has no hash
                 job.is_uncacheable |= node.is_unstored
                 return Weight(node.value_hash)
         if any(node.is_unstored for node in nodes):

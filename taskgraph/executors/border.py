@@ -92,8 +92,8 @@ def encode_call(call: Call) -> bytes:
         Exception: What an argument raises that cannot travel.
     """
     function = reference_to(call.fullname, call.func) or call.func
-    most = call.max_value_size
-    return codec.dumps((call.job_id, call.fullname, function, call.args, call.kwargs, most))
+    how = (call.max_value_size, None, call.is_recorded)
+    return codec.dumps((call.job_id, call.fullname, function, call.args, call.kwargs, *how))
 
 
 def reference_to(fullname: str, func: Callable[..., Any]) -> FunctionReference | None:
@@ -140,20 +140,20 @@ def run_batch(messages: list[bytes]) -> bytes:
 
 def _run_message(message: bytes) -> tuple[Any, ...]:
     try:
-        job_id, fullname, function, args, kwargs, most = codec.loads(message)
+        job_id, fullname, function, *rest = codec.loads(message)
     except Exception as error:
         # An argument that can be sent and not be made again fails its own call; the scheduler
         # knows by the order which that was.
         return _encode_outcome(Raised(JobId(""), error, (), now(), now()))
     if not isinstance(function, FunctionReference):
-        return _encode_outcome(run_call(Call(job_id, fullname, function, args, kwargs, most)))
+        return _encode_outcome(run_call(Call(job_id, fullname, function, *rest)))
     try:
         task = _find(function)
         before = task.fingerprint
     except Exception as error:
         return _encode_outcome(Raised(job_id, error, (), now(), now()))
     assert task.func is not None
-    outcome = run_call(Call(job_id, fullname, task.func, args, kwargs, most))
+    outcome = run_call(Call(job_id, fullname, task.func, *rest))
     changed = _not_as_hashed(task, before, function.code) if isinstance(outcome, Returned) else ""
     return _encode_outcome(outcome, changed)
 

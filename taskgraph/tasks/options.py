@@ -156,6 +156,7 @@ _OPTIONS: Mapping[str, _Option] = {
         "full: replay one reduction at a time; shallow: trust a whole call",
         _choice(CacheCheckValid),
     ),
+    "prov": _Option("False: of the call and all below it nothing is written down", _flag),
     "max_age": _Option("how old a result may be: a timedelta, or seconds", _span),
     "config_args": _Option("parameters that do not count in the cache key", _parameters),
     "nout": _Option("number of items of a tuple result", _nout),

@@ -72,3 +72,16 @@ def test_options_and_tags_of_a_run(genome: Any) -> None:
         assert backend.get_tags([execution["id"]]) == {
             execution["id"]: {"project": ["demo"], "n": [{"a": [1]}]}
         }
+
+
+def test_a_run_that_leaves_no_records(genome: Any) -> None:
+    for _ in range(2):
+        done = genome("run", "-q", "--no-prov", "genome.py", "main")
+        assert sorted(done.out.splitlines()) == [
+            "['a on hg19', 'b on hg19']",
+            "align a hg19",
+            "align b hg19",
+        ]
+
+    assert genome("log").out.startswith("Nothing was run yet")
+    assert genome("plan", "genome.py", "main").out.startswith("1 call would run")

@@ -246,3 +246,8 @@ def sleep(seconds: float) -> float:
 @task
 def number(x: Any) -> Any:
     return x
+
+
+@task(prov=False)
+def unrecorded(x: int) -> int:
+    return inc(x)

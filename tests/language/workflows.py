@@ -24,6 +24,7 @@ from taskgraph.functools import (
     force,
     identity,
     map_,
+    no_prov,
     quote,
     starmap,
     zip_,
@@ -60,6 +61,7 @@ from tests.language.tasks import (
     total,
     twice_later,
     unbox,
+    unrecorded,
     with_lazy_default,
 )
 
@@ -367,6 +369,18 @@ WORKFLOWS: list[Workflow] = [
     Workflow("delay does not evaluate", lambda: const(1, delay(fail("a"))), 1, "const(delay)"),
     Workflow("force evaluates", lambda: force(delay(inc(1))), 2, "force(delay, inc)"),
     Workflow("force of a value", lambda: force(inc(1)), raises="TypeError: force takes what delay"),
+    # What leaves no records
+    Workflow("prov=False", lambda: inc(double.options(prov=False)(1)), 3, "root_task(inc)"),
+    Workflow("prov=False of a decorator", lambda: [unrecorded(1)], [2], "root_task"),
+    Workflow(
+        "prov=False around calls", lambda: [sum_of_fan.options(prov=False)(3)], [6], "root_task"
+    ),
+    Workflow("no_prov", lambda: no_prov(sum_of_fan(3)), 6, "no_prov"),
+    Workflow("no_prov of a value", lambda: no_prov([1]), [1], "no_prov"),
+    Workflow(
+        "no_prov as argument", lambda: inc(no_prov(inc(inc(1)))), 4, "root_task(no_prov, inc)"
+    ),
+    Workflow("no_prov in no_prov", lambda: no_prov([no_prov(inc(1)), 1]), [2, 1], "no_prov"),
     # Plain functions
     Workflow(
         "apply_func", lambda: apply_func(operator.add, inc(1), 2), 4, "root_task(inc, apply_func)"
