@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from taskgraph.tasks.names import get_current_namespace, namespace
     from taskgraph.tasks.registry import get_task_registry
     from taskgraph.tasks.retrying import exponential
+    from taskgraph.tasks.standing import JobInfo
     from taskgraph.tasks.task import PartialTask, Task
     from taskgraph.tasks.wrapping import wraps_task
     from taskgraph.values.directories import Dir
@@ -45,6 +46,7 @@ __all__ = [
     "Dir",
     "File",
     "FileSet",
+    "JobInfo",
     "PartialTask",
     "Scheduler",
     "Task",
@@ -82,6 +84,7 @@ _HOMES = {
     "Dir": "taskgraph.values.directories",
     "File": "taskgraph.values.files",
     "FileSet": "taskgraph.values.filesets",
+    "JobInfo": "taskgraph.tasks.standing",
     "PartialTask": "taskgraph.tasks.task",
     "Scheduler": "taskgraph.app",
     "Task": "taskgraph.tasks.task",

@@ -353,7 +353,9 @@ class TaskFlags:
         hints = annotations_of(task)
         text = Docstring.of(task)
         for parameter in task.signature.parameters.values():
-            if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                continue
+            if parameter.name not in task.binder.job_infos:
                 annotation = hints.get(parameter.name, parameter.annotation)
                 help_text = text.arguments.get(parameter.name, "")
                 self._flags[parameter.name] = self._flag(parameter, annotation, help_text)

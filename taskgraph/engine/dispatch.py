@@ -25,6 +25,7 @@ from taskgraph.expression import SchedulerExpression
 from taskgraph.ports import Backend, Call, Executor, Outcome, Raised, Returned
 from taskgraph.records import JobId
 from taskgraph.tasks.options import CacheScope
+from taskgraph.tasks.standing import JobInfo
 from taskgraph.values import walk
 from taskgraph.worker import now
 
@@ -277,6 +278,8 @@ class Dispatcher:
         for job in jobs:
             job.started = now()
             self._recorder.pack_arguments(job)
+            if job.task.binder.job_infos:
+                self._tell_of_job(job)
             if isinstance(job.expr, SchedulerExpression):
                 self._finisher.begin_generator(job)
                 continue
@@ -291,6 +294,15 @@ class Dispatcher:
         self._send(batches)
         if tasks:
             self._notify(JobsSubmitted(tuple(tasks)))
+
+    def _tell_of_job(self, job: Job) -> None:
+        """Give a body what it asked to know of its job, which is no argument of the call."""
+        options = {
+            name: dict(value) if isinstance(value, Mapping) else value
+            for name, value in job.options.items()
+        }
+        found = JobInfo(self._options.execution_id, job.id, job.eval_hash, job.args_hash, options)
+        job.args, job.kwargs = job.task.binder.with_job_info(job.args, job.kwargs, found)
 
     def _start(self, job: Job, batches: dict[str, list[Call]]) -> None:
         """Make the call of a job that is to run, for its executor."""

@@ -79,8 +79,9 @@ def weigh(job: Job) -> None:
     assert isinstance(expr, TaskExpression)
     binder = job.task.binder
     values = binder.bind(job.args, job.kwargs)
+    job_infos = binder.job_infos
     if not job.is_recorded:
-        job.arguments = [_unrecorded(job, each) for each in values]
+        job.arguments = [_unrecorded(job, each) for each in values if each.label not in job_infos]
         return
     given = values
     if job.wait is not None:
@@ -89,6 +90,8 @@ def weigh(job: Job) -> None:
     weighed: list[WeighedArgument] = []
     labels: list[tuple[str, str]] = []
     for bound, raw in zip(values, given, strict=True):
+        if bound.label in job_infos:
+            continue
         argument = WeighedArgument(bound.position, bound.key, raw.value, bound.value, None, False)
         weighed.append(argument)
         if bound.label in ignored:

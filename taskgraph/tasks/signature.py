@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from taskgraph.expression import Expression
+from taskgraph.tasks.standing import JobInfo
 
 _POSITIONAL = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
 
@@ -27,7 +28,13 @@ class BoundArgument(NamedTuple):
 
 
 class Binder:
-    """Binds arguments to one signature, quickly where the signature is a plain one."""
+    """Binds arguments to one signature, quickly where the signature is a plain one.
+
+    Attributes:
+        ignored: The parameters that do not count in the cache key.
+        job_infos: Those that are told of the job, and are no arguments of the call.
+        lazy_defaults: The defaults that are calls.
+    """
 
     __slots__ = (
         "_defaults",
@@ -37,6 +44,7 @@ class Binder:
         "_required",
         "has_defaults",
         "ignored",
+        "job_infos",
         "lazy_defaults",
         "signature",
     )
@@ -50,7 +58,12 @@ class Binder:
         self._is_plain = all(each.kind in _POSITIONAL for each in parameters)
         self._required = sum(1 for each in parameters if each.default is empty)
         self._most = len(parameters)
-        self._defaults = {e.name: e.default for e in parameters if e.default is not empty}
+        self.job_infos = frozenset(e.name for e in parameters if isinstance(e.default, JobInfo))
+        self._defaults = {
+            e.name: e.default
+            for e in parameters
+            if e.default is not empty and e.name not in self.job_infos
+        }
         self.has_defaults = bool(self._defaults)
         self.lazy_defaults: Mapping[str, Expression] = {
             name: default
@@ -60,7 +73,7 @@ class Binder:
 
     @property
     def defaults(self) -> Mapping[str, Any]:
-        """The values of the parameters that have one, by name."""
+        """The values of the parameters that have one, by name; not those told of the job."""
         return self._defaults
 
     def check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -97,6 +110,21 @@ class Binder:
                 case _:
                     arguments.append(BoundArgument(name, index, name, value))
         return arguments
+
+    def with_job_info(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], found: JobInfo
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments with what is known of the job, where nothing is given by hand."""
+        bound = self.signature.bind(*args, **kwargs)
+        for name in self.job_infos:
+            default = self.signature.parameters[name].default
+            given = bound.arguments.get(name, default)
+            if isinstance(given, JobInfo) and given == default:
+                bound.arguments[name] = found
+        # In the order of the signature: what comes by position must not move.
+        order = [name for name in self._names if name in bound.arguments]
+        bound.arguments = {name: bound.arguments[name] for name in order}
+        return bound.args, bound.kwargs
 
     def missing_lazy_defaults(
         self, args: Sequence[Any], kwargs: Mapping[str, Any]

@@ -76,7 +76,7 @@ def test_options_and_tags_of_a_run(genome: Any) -> None:
 
 def test_a_run_that_leaves_no_records(genome: Any) -> None:
     for _ in range(2):
-        done = genome("run", "-q", "--no-prov", "genome.py", "main")
+        done = genome("run", "-q", "--no-prov", "--executor", "inline", "genome.py", "main")
         assert sorted(done.out.splitlines()) == [
             "['a on hg19', 'b on hg19']",
             "align a hg19",

@@ -13,6 +13,7 @@ PUBLIC = [
     "Dir",
     "File",
     "FileSet",
+    "JobInfo",
     "PartialTask",
     "Scheduler",
     "Task",

@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator
 from typing import Any, NamedTuple
 
-from taskgraph import scheduler_task, task
+from taskgraph import JobInfo, scheduler_task, task
 
 taskgraph_namespace = "language"
 
@@ -251,3 +251,38 @@ def number(x: Any) -> Any:
 @task(prov=False)
 def unrecorded(x: int) -> int:
     return inc(x)
+
+
+# What is known of the job
+
+
+@task
+def about_job(x: int, job: JobInfo = JobInfo()) -> JobInfo:
+    return job
+
+
+@task
+def job_in_between(x: int, /, job: JobInfo = JobInfo(), *rest: int, y: int = 0) -> list[Any]:
+    return [x, job.job_id, rest, y]
+
+
+@task
+async def about_job_async(job: JobInfo = JobInfo(), x: int = 1) -> str:
+    return job.job_id
+
+
+@task
+def fail_with_job(path: str, job: JobInfo = JobInfo()) -> str:
+    with open(path, "a+", encoding="utf-8") as stream:
+        stream.write(f"{job.job_id}\n")
+        stream.seek(0)
+        ids = stream.read().split()
+    if len(ids) < 3:
+        raise Flaky(len(ids))
+    return " ".join(sorted(set(ids)))
+
+
+@scheduler_task()
+def stepped_with_job(x: Any, job: JobInfo = JobInfo()) -> Generator[Any, Any, Any]:
+    value = yield x
+    return [value, job.job_id]

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taskgraph import JobInfo
 from taskgraph.cli.flags import Docstring, TaskFlags, parse_value, type_name
 from taskgraph.tasks.task import Task
 from taskgraph.values.files import File
@@ -109,6 +110,14 @@ def test_what_is_not_given_is_not_passed() -> None:
     def main(n: int, name: str = "x", loud: bool = False) -> None: ...
 
     assert parse(main, "--n", "3") == ((), {"n": 3})
+
+
+def test_what_is_known_of_the_job_is_no_flag() -> None:
+    def func(a: int, job: JobInfo = JobInfo(), *rest: int) -> None: ...
+
+    assert parse(func, "--a", "1") == ((), {"a": 1})
+    assert parse(func, "--a", "1", "2") == ((1, JobInfo(), 2), {})
+    assert "--job" not in flags_of(func).help()
 
 
 def test_a_required_flag_is_asked_for() -> None:
