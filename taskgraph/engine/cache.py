@@ -19,7 +19,7 @@ from taskgraph.expression import SchedulerExpression
 from taskgraph.hashing import CallHash, TaskHash, ValueHash
 from taskgraph.records import CacheAnswer, CacheQuery, Micros, StoredResult
 from taskgraph.tasks.context import NO_CONTEXT, Context, task_of_path
-from taskgraph.tasks.options import CacheCheckValid, CacheScope
+from taskgraph.tasks.options import CacheCheckValid, CacheResult, CacheScope
 from taskgraph.tasks.registry import AnyTask, get_task_registry
 from taskgraph.values import codec
 from taskgraph.values.failures import ERROR_TYPE
@@ -27,6 +27,12 @@ from taskgraph.values.stored import UNSTORED
 from taskgraph.worker import now
 
 _MICROSECOND = timedelta(microseconds=1)
+
+#: The kinds of results that a call may use.
+Allowed = frozenset[CacheResult]
+
+_ALL: Allowed = frozenset(CacheResult)
+_RECORDED: Allowed = frozenset({CacheResult.SINGLE, CacheResult.ULTIMATE})
 
 
 class Reason(StrEnum):
@@ -102,6 +108,7 @@ ABSENT = Miss(Reason.ABSENT)
 # Made once each: a run without the cache has one for every job.
 _UNHASHED = Miss(Reason.SCOPE, "an argument has no hash of its own")
 _UNRECORDED = Miss(Reason.SCOPE, "prov=False")
+_NOT_ALLOWED = Miss(Reason.SCOPE, "allowed_cache_results leaves it out")
 _SCOPE_NONE = Miss(Reason.SCOPE, "cache_scope=NONE")
 _SCOPE_CSE = Miss(Reason.SCOPE, "cache=False")
 _SWITCHED_OFF = Miss(Reason.SCOPE, "the run was asked not to use it")
@@ -113,6 +120,8 @@ def unasked(job: Job) -> Miss:
         return _UNRECORDED
     if job.is_uncacheable:
         return _UNHASHED
+    if _RECORDED.isdisjoint(allowed_of(job)):
+        return _NOT_ALLOWED
     match job.options.get("cache_scope", CacheScope.BACKEND):
         case CacheScope.NONE:
             return _SCOPE_NONE
@@ -131,9 +140,25 @@ def scope_of(job: Job, use_cache: bool) -> CacheScope:
     # stepped through again, and what it evaluates is looked up instead.
     is_stepped = isinstance(job.expr, SchedulerExpression) and not is_whole(job)
     if scope is CacheScope.BACKEND and (not use_cache or is_stepped):
-        return CacheScope.CSE
+        scope = CacheScope.CSE
+    if "allowed_cache_results" in job.options:
+        scope = _allowed_scope(scope, allowed_of(job))
     assert isinstance(scope, CacheScope)
     return scope
+
+
+def _allowed_scope(scope: CacheScope, allowed: Allowed) -> CacheScope:
+    if scope is CacheScope.BACKEND and _RECORDED.isdisjoint(allowed):
+        scope = CacheScope.CSE
+    if scope is CacheScope.CSE and CacheResult.CSE not in allowed:
+        scope = CacheScope.NONE
+    return scope
+
+
+def allowed_of(job: Job) -> Allowed:
+    """Return which results a job may use."""
+    allowed: Allowed = job.options.get("allowed_cache_results", _ALL)
+    return allowed
 
 
 def is_whole(job: Job) -> bool:
@@ -148,10 +173,9 @@ def query_of(job: Job) -> CacheQuery:
     """Return the question to the backend for a job."""
     assert job.eval_hash is not None
     is_shallow = job.options.get("check_valid") is CacheCheckValid.SHALLOW
-    return CacheQuery(
-        job.eval_hash,
-        is_shallow or (isinstance(job.expr, SchedulerExpression) and is_whole(job)),
-    )
+    if isinstance(job.expr, SchedulerExpression):
+        is_shallow = is_whole(job)
+    return CacheQuery(job.eval_hash, is_shallow and CacheResult.ULTIMATE in allowed_of(job))
 
 
 def decide(
@@ -159,10 +183,18 @@ def decide(
     current_tasks: CurrentTasks,
     max_age: timedelta | None = None,
     context: Context = NO_CONTEXT,
+    allowed: Allowed | None = None,
 ) -> Hit | Miss:
     """Choose what to use of an answer: a whole call if asked for, else a single reduction.
 
     A whole call is used if all that was read of its context is there as it was.
+
+    Args:
+        answer: What is recorded; whole calls only where these may be used.
+        current_tasks: The tasks as they are now.
+        max_age: How old it may be.
+        context: That of the call.
+        allowed: Which results may be used, if not all of them.
     """
     miss = ABSENT
     oldest = None if max_age is None else now() - max_age // _MICROSECOND
@@ -189,6 +221,8 @@ def decide(
     found = answer.evaluation
     if found is None:
         return miss
+    if allowed is not None and CacheResult.SINGLE not in allowed:
+        return _NOT_ALLOWED
     if oldest is not None and found.timestamp < oldest:
         return Miss(Reason.AGE, _age_of(found.timestamp, max_age))
     decoded = _decode(found.result)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from taskgraph.engine.awaiting import Awaiting
-from taskgraph.engine.cache import ABSENT, Hit, Miss, Reason, scope_of, unasked
+from taskgraph.engine.cache import ABSENT, Hit, Miss, Reason, allowed_of, scope_of, unasked
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.inbox import QueueInbox
 from taskgraph.engine.jobs import Job, Node, Phase
@@ -24,7 +24,7 @@ from taskgraph.events import CacheEntryRefused, Event, JobsSubmitted, Warned
 from taskgraph.expression import SchedulerExpression
 from taskgraph.ports import Backend, Call, Executor, Outcome, Raised, Returned
 from taskgraph.records import JobId
-from taskgraph.tasks.options import CacheScope
+from taskgraph.tasks.options import CacheResult, CacheScope
 from taskgraph.tasks.standing import JobInfo
 from taskgraph.values import walk
 from taskgraph.worker import now
@@ -172,7 +172,7 @@ class Dispatcher:
                 continue
             assert job.call_key is not None
             leader = self._calls.setdefault(job.call_key, job)
-            if leader is not job:
+            if leader is not job and CacheResult.CSE in allowed_of(job):
                 self._take_equal(job, leader)
             elif scope is CacheScope.BACKEND:
                 to_ask.append(job)
@@ -243,7 +243,7 @@ class Dispatcher:
 
     def _take_refused(self, job: Job, miss: Miss) -> None:
         """Take note of a result that is there and is not used."""
-        if miss.reason is Reason.AGE:
+        if miss.reason in {Reason.AGE, Reason.SCOPE}:
             job.miss = miss.note  # no news: the task says so itself
             return
         self._refuse(job, miss)

@@ -36,14 +36,21 @@ class Lookup:
     def ask(self, jobs: Sequence[Job]) -> list[Hit | Miss]:
         """Return what may be used for each job; files in it were not looked at yet."""
         answers = self._backend.check_cache([query_of(job) for job in jobs])
-        decisions = [
-            decide(answer, self._current_tasks, job.options.get("max_age"), job.context)
-            for job, answer in zip(jobs, answers, strict=True)
-        ]
+        decisions = [self._decide(job, answer) for job, answer in zip(jobs, answers, strict=True)]
         absent = [index for index, decision in enumerate(decisions) if decision is ABSENT]
         if absent and self._aliases.are_any:
             self._ask_earlier(jobs, decisions, absent)
         return decisions
+
+    def _decide(self, job: Job, answer: CacheAnswer) -> Hit | Miss:
+        options = job.options
+        return decide(
+            answer,
+            self._current_tasks,
+            options.get("max_age"),
+            job.context,
+            options.get("allowed_cache_results"),
+        )
 
     def _ask_earlier(
         self,
@@ -67,8 +74,6 @@ class Lookup:
         for (index, earlier), answer in zip(asked, answers, strict=True):
             if isinstance(decisions[index], Hit):
                 continue
-            job = jobs[index]
-            max_age = job.options.get("max_age")
-            decision = decide(answer, self._current_tasks, max_age, job.context)
+            decision = self._decide(jobs[index], answer)
             if isinstance(decision, Hit):
                 decisions[index] = decision._replace(earlier=earlier)

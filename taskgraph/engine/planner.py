@@ -24,7 +24,16 @@ from typing import Any
 
 from taskgraph.engine.aliases import Aliases
 from taskgraph.engine.answering import Answering
-from taskgraph.engine.cache import ABSENT, Hit, Miss, Reason, miss_of, scope_of, unasked
+from taskgraph.engine.cache import (
+    ABSENT,
+    Hit,
+    Miss,
+    Reason,
+    allowed_of,
+    miss_of,
+    scope_of,
+    unasked,
+)
 from taskgraph.engine.dispatch import Looker
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.forking import Forks
@@ -44,7 +53,7 @@ from taskgraph.hashing import TaskHash
 from taskgraph.plans import WAITS, Plan, PlannedCall
 from taskgraph.ports import Backend
 from taskgraph.records import JobId, PackedValue, State
-from taskgraph.tasks.options import CacheScope
+from taskgraph.tasks.options import CacheResult, CacheScope
 from taskgraph.tasks.task import Task
 from taskgraph.values import walk
 from taskgraph.values.preview import preview
@@ -361,7 +370,7 @@ class Planner:
             if scope is not CacheScope.NONE:
                 assert job.call_key is not None
                 leader = self._calls.setdefault(job.call_key, job)
-                if leader is not job:
+                if leader is not job and CacheResult.CSE in allowed_of(job):
                     self._take_equal(job, leader)
                     continue
             if sources:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from enum import Enum
 from types import MappingProxyType
@@ -31,7 +31,14 @@ class CacheCheckValid(Enum):
 
 
 class CacheResult(Enum):
-    """Where a result came from."""
+    """Where a result came from.
+
+    Attributes:
+        CSE: From an equal call of this run.
+        SINGLE: From the record of what the body gave; the calls in it are looked up in turn.
+        ULTIMATE: From the record of a whole call, with ``check_valid="shallow"``.
+        MISS: From nowhere: the body ran.
+    """
 
     CSE = "CSE"
     SINGLE = "SINGLE"
@@ -56,16 +63,26 @@ def _choice(choices: type[_Choice]) -> Callable[[Any], _Choice]:
             names = {each.name.lower(), str(each.value).lower()}
             if isinstance(value, str) and value.lower() in names:
                 return each
-        good = ", ".join(repr(each.value) for each in choices)
-        raise ValueError(f"{value!r} is not one of {good}")
+        raise ValueError(f"{value!r} is not one of {_listed(choices)}")
 
     return read
+
+
+def _listed(choices: type[Enum]) -> str:
+    return ", ".join(repr(each.value) for each in choices)
 
 
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"must be True or False, not {value!r}")
     return value
+
+
+def _cache_results(value: Any) -> frozenset[CacheResult]:
+    given = [value] if isinstance(value, str | CacheResult) else value
+    if not isinstance(given, Iterable):
+        raise ValueError(f"must be a set of {_listed(CacheResult)}; not {value!r}")
+    return frozenset(map(_choice(CacheResult), given))
 
 
 def _scope_of(value: Any) -> CacheScope:
@@ -155,6 +172,9 @@ _OPTIONS: Mapping[str, _Option] = {
     "check_valid": _Option(
         "full: replay one reduction at a time; shallow: trust a whole call",
         _choice(CacheCheckValid),
+    ),
+    "allowed_cache_results": _Option(
+        "which results may be used: a set of CSE, SINGLE and ULTIMATE", _cache_results
     ),
     "prov": _Option("False: of the call and all below it nothing is written down", _flag),
     "max_age": _Option("how old a result may be: a timedelta, or seconds", _span),
