@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from taskgraph.fingerprint.opaque import opaque
     from taskgraph.plug.memo import cached
     from taskgraph.tasks.decorator import scheduler_task, task
+    from taskgraph.tasks.failing import FailedCall
     from taskgraph.tasks.names import get_current_namespace, namespace
     from taskgraph.tasks.registry import get_task_registry
     from taskgraph.tasks.retrying import exponential
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Dir",
+    "FailedCall",
     "File",
     "FileSet",
     "JobInfo",
@@ -82,6 +84,7 @@ __all__ = [
 # stays quick.
 _HOMES = {
     "Dir": "taskgraph.values.directories",
+    "FailedCall": "taskgraph.tasks.failing",
     "File": "taskgraph.values.files",
     "FileSet": "taskgraph.values.filesets",
     "JobInfo": "taskgraph.tasks.standing",

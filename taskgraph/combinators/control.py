@@ -117,6 +117,12 @@ def root_task(expr: QuotedExpression) -> Steps:
 
 
 @scheduler_task(namespace="taskgraph", version="1")
+def after_failure(handler: Any, error: BaseException, call: Any) -> Steps:
+    """Call what the option ``on_failure`` names, below the call that failed."""
+    return (yield handler(error, call))
+
+
+@scheduler_task(namespace="taskgraph", version="1")
 def apply_tags(value: Any, tags: Any = (), job_tags: Any = (), execution_tags: Any = ()) -> Steps:
     """Give a value, and put tags on it, on the job that calls this, and on the execution.
 

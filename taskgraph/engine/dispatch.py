@@ -62,7 +62,8 @@ class Dispatcher:
         retries: Calls that failed and wait for their next attempt.
         limits: Calls that wait because others use what they need.
         awaiting: Bodies that wait for calls.
-        is_draining: Whether nothing new is to be started.
+        is_draining: Whether nothing new is to be started but what is called after failures.
+        is_stopping: Whether not even that.
     """
 
     def __init__(
@@ -102,13 +103,18 @@ class Dispatcher:
         self.awaiting = Awaiting(graph, self.limits, self.submitted, calls)
         self._twins = Twins(calls, self.submitted, self.awaiting)
         self.is_draining = False
+        self.is_stopping = False
+
+    def is_over(self, job: Job) -> bool:
+        """Tell whether a call is not to be started any more."""
+        return self.is_draining and (self.is_stopping or not job.is_aftermath)
 
     def take_ready(self, nodes: Sequence[Node]) -> None:
         """Move nodes whose inputs are all values: operators are applied, calls weighed."""
         to_weigh: list[Job] = []
         unread: list[tuple[Job, list[Any]]] = []
         for job in ready_calls(nodes, self._finisher.compute):
-            if self.is_draining:
+            if self.is_over(job):
                 job.phase = Phase.DROPPED
                 continue
             try:
@@ -142,8 +148,8 @@ class Dispatcher:
                 job.phase = Phase.READY
                 if error is not None:
                     self._finisher.fail(job, error, job)
-            if error is None and not self.is_draining:
-                self._look_up(jobs)
+            if error is None:
+                self._look_up([job for job in jobs if not self.is_over(job)])
 
         self.looking += 1
         self._looker.submit(values, lambda error: self._inbox.call_soon(lambda: done(error)))
@@ -222,7 +228,7 @@ class Dispatcher:
             to_run: list[Job] = []
             for (job, hit), what in zip(to_check, wrong, strict=True):
                 job.phase = Phase.READY
-                if self.is_draining:
+                if self.is_over(job):
                     job.phase = Phase.DROPPED
                 elif what is not None:
                     self._refuse(job, Miss(Reason.INVALID, what))
@@ -258,11 +264,10 @@ class Dispatcher:
 
     def run_refuted(self, jobs: Sequence[Job]) -> None:
         """Run calls after all whose recorded results did not stand."""
-        if self.is_draining:
-            for job in jobs:
+        for job in jobs:
+            if self.is_over(job):
                 job.phase = Phase.DROPPED
-        else:
-            self._submit(jobs)
+        self._submit([job for job in jobs if job.phase is not Phase.DROPPED])
 
     def _submit(self, jobs: Sequence[Job]) -> None:
         batches: dict[str, list[Call]] = {}
@@ -303,6 +308,13 @@ class Dispatcher:
         }
         found = JobInfo(self._options.execution_id, job.id, job.eval_hash, job.args_hash, options)
         job.args, job.kwargs = job.task.binder.with_job_info(job.args, job.kwargs, found)
+
+    def begin_aftermath(self, jobs: Sequence[Job]) -> None:
+        """Begin what is called after failures: scheduler tasks below calls that have failed."""
+        for job in jobs:
+            evaluate_inputs(job)
+            job.phase = Phase.READY
+        self._look_up(jobs)
 
     def _start(self, job: Job, batches: dict[str, list[Call]]) -> None:
         """Make the call of a job that is to run, for its executor."""
@@ -409,7 +421,7 @@ class Dispatcher:
                     "it. Processes can be."
                 )
             )
-        return not self.is_draining and self.retries.take(job, outcome)
+        return not self.is_over(job) and self.retries.take(job, outcome)
 
     def start_due(self) -> None:
         """Begin the calls whose next attempt is due, and those that others made room for."""
@@ -449,11 +461,12 @@ class Dispatcher:
 
     def cancel_waiting(self) -> None:
         """Take back the calls that no executor has started, and those that wait for a retry."""
-        for job in [*self.retries.drop(), *self.limits.drop()]:
+        for job in [*self.retries.drop(self.is_over), *self.limits.drop(self.is_over)]:
             if job not in self.awaiting:
                 self._recorder.cancel(job)
-        if not self.submitted:
+        unwanted = [job.id for job in self.submitted.values() if self.is_over(job)]
+        if not unwanted:
             return
         for name in self._started:
-            for job_id in self._executors[name].cancel(list(self.submitted)):
+            for job_id in self._executors[name].cancel(unwanted):
                 self.limits.release(self.submitted.pop(job_id))

@@ -39,6 +39,7 @@ from taskgraph.values.pack import pack_unstored
 from taskgraph.worker import describe_error, frames_of, now, weigh_result
 
 if TYPE_CHECKING:
+    from taskgraph.engine.aftermath import Aftermath
     from taskgraph.engine.answering import Answering
     from taskgraph.engine.budget import RerunBudget
 
@@ -58,6 +59,7 @@ class Finisher:
         answering: Does what scheduler tasks ask for; None where nothing is to be done.
         is_fast: Whether a call fails as soon as one that it needs has failed; otherwise what else
             it wrote down goes on first.
+        aftermath: Told of calls that failed; None where nothing is called after that.
 
     Attributes:
         failed: The calls whose own bodies raised, recovered from or not.
@@ -74,7 +76,9 @@ class Finisher:
         hash_of: Callable[[Task[..., Any]], TaskHash] | None = None,
         answering: Answering | None = None,
         is_fast: bool = True,
+        aftermath: Aftermath | None = None,
     ) -> None:
+        self._aftermath = aftermath
         self._hash_of = hash_of
         self._answering = answering
         self._is_fast = is_fast
@@ -527,6 +531,8 @@ class Finisher:
         self._recorder.add_finished(job, State.FAILED)
         self._notify(JobFailed(job.id, job.task.fullname, describe_error(error)))
         self._graph.fail(job, error, origin)
+        if self._aftermath is not None:
+            self._aftermath.on_failed(job, error, origin)
 
 
 def _reduce_question(question: Question) -> None:

@@ -188,6 +188,7 @@ class Job(Node):
         attempts: How often its body was begun, with the time that is under way.
         miss: Why it must run although a result might have been there, as it is stored.
         frames: The user's frames, in FAILED.
+        is_aftermath: Whether it is what is called after a failure, or below that.
         is_recorded: Whether anything of it is written down: not with ``prov=False``, nor below.
     """
 
@@ -209,6 +210,7 @@ class Job(Node):
         "frames",
         "generator",
         "id",
+        "is_aftermath",
         "is_announced",
         "is_cached",
         "is_recorded",
@@ -268,6 +270,7 @@ class Job(Node):
         self.is_cached = False
         self.is_announced = False
         self.is_recorded = True
+        self.is_aftermath = False
         self.is_uncacheable = False
         self.unstored: str | None = None
         self.miss: str | None = None

@@ -15,7 +15,7 @@ import heapq
 import random
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from typing import Protocol
 
@@ -198,11 +198,14 @@ class Limits:
             if old and self._leases is not None:
                 self._leases.give_back(old)
 
-    def drop(self) -> list[Job]:
-        """Return all calls that wait; none of them will run."""
-        dropped = [job for queue in self._waiting.values() for _, job in queue]
-        self._waiting = {}
-        return dropped
+    def drop(self, is_over: Callable[[Job], bool]) -> list[Job]:
+        """Return the calls that wait and are over; none of them will run."""
+        waiting = [job for queue in self._waiting.values() for _, job in queue]
+        self._waiting = {
+            names: deque(each for each in queue if not is_over(each[1]))
+            for names, queue in self._waiting.items()
+        }
+        return [job for job in waiting if is_over(job)]
 
     def close(self) -> None:
         """Give back all that is held."""

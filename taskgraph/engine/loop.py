@@ -25,6 +25,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
+from taskgraph.engine.aftermath import Aftermath
 from taskgraph.engine.aliases import Aliases
 from taskgraph.engine.answering import Answering
 from taskgraph.engine.dispatch import Dispatcher, Looker
@@ -82,6 +83,7 @@ class Engine:
             from taskgraph.engine.budget import RerunBudget
 
             budget = RerunBudget(backend, limit)
+        self._aftermath = Aftermath(self._make_job, run_options.execution_id, self._notify)
         self._finisher = Finisher(
             self._graph,
             self._recorder,
@@ -97,6 +99,7 @@ class Engine:
                 self._forks,
             ),
             run_options.fail_fast,
+            None if run_options.is_dry else self._aftermath,
         )
         self._dispatcher = Dispatcher(
             self._graph,
@@ -167,13 +170,14 @@ class Engine:
                     self._wait(root)
             # After an error, caught or not, there may be siblings that still run.
             self._drain()
+            self._await_aftermath(root)
             if root.phase is Phase.DONE:
                 state = State.COMPLETED
             self._end(root, state)
         except DatabaseError:
             # Nothing more can be written down. The rows that were, are whole, and the lease that
             # is left tells the next one who opens the database that this run crashed.
-            self._dispatcher.cancel_waiting()
+            self._give_up()
             raise
         except BaseException as error:
             # A dry run that came to a call, a limit that was reached, a Ctrl-C, or an error of
@@ -183,8 +187,7 @@ class Engine:
             if isinstance(error, KeyboardInterrupt) and self._dispatcher.submitted:
                 self._dispatcher.kill_running()
             self._is_interrupted = False
-            self._dispatcher.is_draining = True
-            self._dispatcher.cancel_waiting()
+            self._give_up()
             self._receive(0)
             self._end(root, state)
             raise
@@ -242,12 +245,26 @@ class Engine:
 
     def _stop(self, root: Job) -> None:
         """Let what runs end and be recorded, and then the run, because of a Ctrl-C."""
-        self._dispatcher.is_draining = True
-        self._dispatcher.cancel_waiting()
+        self._give_up()
         self._tell_of_stop(len(self._dispatcher.submitted))
         self._drain()
         if root.phase not in _SETTLED:
             raise KeyboardInterrupt
+
+    def _give_up(self) -> None:
+        """Start nothing any more, and nothing after failures either."""
+        self._aftermath.close()
+        self._dispatcher.is_draining = self._dispatcher.is_stopping = True
+        self._dispatcher.cancel_waiting()
+
+    def _await_aftermath(self, root: Job) -> None:
+        """Wait for what is called after failures, which goes on when all else has ended."""
+        while (job := self._aftermath.first_open()) is not None:
+            if self._is_stopping:
+                self._stop(root)
+                return
+            self._wait(job)
+            self._advance()
 
     def _tell_of_stop(self, running: int) -> None:
         if running and not self._has_told_of_stop:
@@ -261,7 +278,9 @@ class Engine:
         dispatcher.cancel_waiting()
         self._advance()
         while dispatcher.submitted or dispatcher.looking:
-            if dispatcher.awaiting.are_alone and not dispatcher.looking:
+            if dispatcher.retries or dispatcher.limits:  # of what is called after failures
+                dispatcher.start_due()
+            elif dispatcher.awaiting.are_alone and not dispatcher.looking:
                 dispatcher.awaiting.stop()
             if not self._inbox.step():
                 self._receive(_NAP)
@@ -274,7 +293,9 @@ class Engine:
     def _advance(self) -> None:
         """Move all nodes that can move without waiting for anything outside."""
         graph = self._graph
-        while graph.may_move:
+        while graph.may_move or self._aftermath.is_due:
+            if self._aftermath.is_due:
+                self._dispatcher.begin_aftermath(self._aftermath.begin())
             if graph.broken:
                 broken, graph.broken = graph.broken, []
                 for node, cause in broken:
@@ -342,7 +363,10 @@ class Engine:
         if root.phase is Phase.DONE:
             self._forks.forget()
             return
-        stuck = next((each for each in self._calls.values() if each.phase is Phase.REDUCING), root)
+        stuck = root
+        if not root.is_aftermath:
+            reducing = (e for e in self._calls.values() if e.phase is Phase.REDUCING)
+            stuck = next(reducing, root)
         error = CircularCallError(stuck.task.fullname, stuck.eval_hash or "")
         self._finisher.fail(stuck, error, stuck)
 

@@ -73,7 +73,10 @@ class JobMaker:
             options = task.all_options
         job = Job(self._new_id(), task, task_hash, expr, owner, options)
         job.context = self._context if owner is None else owner.context
-        if options.get("prov") is False or (owner is not None and not owner.is_recorded):
+        if owner is not None:
+            job.is_recorded = owner.is_recorded
+            job.is_aftermath = owner.is_aftermath
+        if options.get("prov") is False:
             job.is_recorded = False
         if expr._context is not None:
             job.context = job.context.updated(expr._context)

@@ -73,10 +73,11 @@ class Retries:
             return most
         return min(most, max(0.0, self._waiting[0][0] - time.monotonic()))
 
-    def drop(self) -> list[Job]:
-        """Return all that wait; none of them will be tried again."""
-        dropped = [job for _, _, job, _ in self._waiting]
-        self._waiting = []
+    def drop(self, is_over: Callable[[Job], bool]) -> list[Job]:
+        """Return those that wait and are over; none of them will be tried again."""
+        dropped = [job for _, _, job, _ in self._waiting if is_over(job)]
+        self._waiting = [each for each in self._waiting if not is_over(each[2])]
+        heapq.heapify(self._waiting)
         return dropped
 
 

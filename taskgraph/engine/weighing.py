@@ -105,6 +105,8 @@ def weigh(job: Job) -> None:
     job.eval_hash = hash_eval(job.task_hash, job.args_hash)
     context = job.context
     job.call_key = key_in(job.eval_hash, context) if context.is_inner else job.eval_hash
+    if job.is_aftermath:  # what it is equal to may have been given up because of the failure
+        job.call_key = f"after a failure {job.call_key}"
 
 
 def _unrecorded(job: Job, bound: BoundArgument) -> WeighedArgument:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from taskgraph.errors import TaskOptionError
 from taskgraph.expression import SimpleExpression, find_expressions
 from taskgraph.hashing import ATOMIC_TYPES
+from taskgraph.tasks.failing import read_on_failure
 from taskgraph.tasks.requests import read_tags
 from taskgraph.tasks.retrying import read_delay, read_retry_on
 
@@ -194,6 +195,9 @@ _OPTIONS: Mapping[str, _Option] = {
     ),
     "retry_on": _Option(
         "which errors are worth another try: exceptions, or a function of the error", read_retry_on
+    ),
+    "on_failure": _Option(
+        "what is called when a call has failed: a task of the error and the call", read_on_failure
     ),
     "timeout": _Option("how long a call may run: a timedelta, or seconds", _span),
     "limits": _Option("what it may not use more of at once than there is: names", _limits),

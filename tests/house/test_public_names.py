@@ -11,6 +11,7 @@ import taskgraph
 # A name that is added or removed here belongs in CHANGELOG.md.
 PUBLIC = [
     "Dir",
+    "FailedCall",
     "File",
     "FileSet",
     "JobInfo",

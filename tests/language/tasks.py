@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator
 from typing import Any, NamedTuple
 
-from taskgraph import JobInfo, scheduler_task, task
+from taskgraph import FailedCall, JobInfo, scheduler_task, task
 
 taskgraph_namespace = "language"
 
@@ -286,3 +286,31 @@ def fail_with_job(path: str, job: JobInfo = JobInfo()) -> str:
 def stepped_with_job(x: Any, job: JobInfo = JobInfo()) -> Generator[Any, Any, Any]:
     value = yield x
     return [value, job.job_id]
+
+
+# After a failure
+
+
+@task
+def note_failure(error: BaseException, call: FailedCall, *, path: str, fails: bool = False) -> str:
+    """Write down what is told of a failure; a line each."""
+    with open(path, "a", encoding="utf-8") as stream:
+        stream.write(f"{type(error).__name__}: {error} in {call.task}\n")
+    if fails:
+        raise RuntimeError("nobody answers")
+    return call.trace
+
+
+@task
+def note_failure_later(error: BaseException, call: FailedCall, *, path: str) -> Any:
+    return inc(note_size(note_failure(error, call, path=path)))
+
+
+@task
+def note_size(text: str) -> int:
+    return len(text)
+
+
+@task
+def note_failure_at_last(error: BaseException, call: FailedCall, *, path: str) -> int:
+    return fail_until.func(path, 2)  # type: ignore[misc]  # a task that is defined has one
