@@ -98,11 +98,7 @@ class TaskKind(ValueKind):
 
     def is_valid(self, value: Any) -> bool:
         """Tell whether the task that is registered now is the one that was recorded."""
-        found = _registry.find(value.fullname)
-        if found is None:
-            return False
-        recorded = value._recorded_hash or value.hash
-        return bool(found.options(**value.call_options).hash == recorded)
+        return bool(value.is_valid())
 
     def describe_change(self, value: Any) -> str:
         """Say whether the task was edited, or is gone."""

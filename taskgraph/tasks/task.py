@@ -89,11 +89,11 @@ class Task(Generic[P, R]):
             self.__wrapped__ = func
             self.__module__ = getattr(func, "__module__", type(func).__module__)
             self.__qualname__ = getattr(func, "__qualname__", type(func).__qualname__)
-            self._check_config_args()
+            self._check_config_args(self.base_options)
         self.nout = self._infer_nout()
 
-    def _check_config_args(self) -> None:
-        for option in self.base_options.get("config_args", ()):
+    def _check_config_args(self, options: Options) -> None:
+        for option in options.get("config_args", ()):
             if option not in self.signature.parameters:
                 names = ", ".join(self.signature.parameters) or "none"
                 raise TaskOptionError(
@@ -307,7 +307,8 @@ class Task(Generic[P, R]):
         twin = self._twin()
         twin.call_options = merge_options(self.call_options, checked)
         twin.nout = twin.call_options.get("nout", self.nout)
-        if "config_args" in checked:
+        if "config_args" in checked and self.func is not None:
+            self._check_config_args(checked)
             twin._binder = Binder(self.signature, checked["config_args"])
         return twin
 
@@ -391,6 +392,20 @@ class Task(Generic[P, R]):
     def has_task_option(self, name: str) -> bool:
         """Tell whether an option was given."""
         return name in self.get_task_options()
+
+    def is_valid(self) -> bool:
+        """Tell whether the task that is registered under its name has the same code.
+
+        One that was read from the store is what it was recorded as. One that is defined nowhere
+        here is not valid.
+        """
+        from taskgraph.tasks.registry import get_task_registry
+
+        found = get_task_registry().find(self.fullname)
+        if found is None:
+            return False
+        recorded = self._recorded_hash or self.hash
+        return found.options(**self.call_options).hash == recorded
 
     def is_async(self) -> bool:
         """Tell whether the function is a coroutine function."""

@@ -265,3 +265,29 @@ def test_a_scheduler_task_gives_a_scheduler_expression() -> None:
         return value * 2
 
     assert isinstance(twice(plain(1)), SchedulerExpression)
+
+
+def test_config_args_of_a_call_must_be_parameters_as_well() -> None:
+    with pytest.raises(TaskOptionError, match="no parameter named 'z'; there are: x, y"):
+        plain.options(config_args=["z"])
+
+
+def test_a_task_is_valid_while_its_code_is_what_is_registered() -> None:
+    def define(version: str) -> Task[..., Any]:
+        return task(name="aging", namespace="unit", version=version)(lambda: None)
+
+    first = define("1")
+    stored = pickle.dumps(first.options(nout=2))
+    assert first.is_valid()
+    assert pickle.loads(stored).is_valid()
+
+    second = define("2")
+    assert second.is_valid()
+    assert not first.is_valid()
+    assert not pickle.loads(stored).is_valid()
+
+    define("1")
+    assert pickle.loads(stored).is_valid()
+    del get_task_registry()._tasks["unit.aging"]
+    assert not first.is_valid()
+    assert not pickle.loads(stored).is_valid()
