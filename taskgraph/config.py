@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from taskgraph.errors import ConfigError, UnknownSettingError
+from taskgraph.sizes import read_size
 from taskgraph.tasks.context import context_of_paths, merge_context
 
 CONFIG_DIR_NAME: Final = ".taskgraph"
@@ -34,13 +35,6 @@ _WITHOUT: Final[Mapping[str, tuple[str, ...]]] = {
 BUILT_IN_EXECUTORS: Final = ("threads", "processes", "async", "inline")
 
 _MIB: Final = 1024**2
-_SIZE_UNITS: Final = {
-    "": 1,
-    "b": 1,
-    **{unit + "b": 1000**power for power, unit in enumerate("kmgt", start=1)},
-    **{unit + "ib": 1024**power for power, unit in enumerate("kmgt", start=1)},
-}
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*")
 _VARIABLE = re.compile(r"\$?\$\{([^}]*)\}")
 
 
@@ -91,10 +85,9 @@ def _read_seconds(value: Any) -> float:
 def _read_size(value: Any) -> int:
     if type(value) is int and value > 0:
         return value
-    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
-    if match is None or match[2].lower() not in _SIZE_UNITS:
+    if not isinstance(value, str):
         raise ValueError
-    return int(float(match[1]) * _SIZE_UNITS[match[2].lower()])
+    return read_size(value)
 
 
 def _read_texts(value: Any) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ whatever has these methods will do, and `tests/contracts` holds one suite for ea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -104,6 +105,21 @@ class Backend(Protocol):
         ...
 
 
+class Resources(NamedTuple):
+    """What a call says that it needs: hints, of which an executor makes what it can."""
+
+    cpus: float = 1
+    gpus: float = 0
+    memory: int | None = None  # bytes
+
+    def slots(self, size: int) -> int:
+        """Return how many workers of a pool it takes, which has so many."""
+        return 1 if self.cpus <= 1 else min(size, math.ceil(self.cpus))
+
+
+NO_RESOURCES = Resources()
+
+
 class Call(NamedTuple):
     """A call that is ready to run: all arguments are values."""
 
@@ -114,6 +130,7 @@ class Call(NamedTuple):
     kwargs: dict[str, Any]
     max_value_size: int | None = None  # bytes; larger results are returned and not stored
     timeout: float | None = None  # seconds; one that runs longer has failed
+    resources: Resources = NO_RESOURCES
     is_recorded: bool = True  # if not, nobody asks for its result as it would be stored
 
 

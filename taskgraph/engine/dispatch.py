@@ -22,9 +22,18 @@ from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
 from taskgraph.errors import DryRunResult, ExecutorError, LimitError, TaskTimeoutError
 from taskgraph.events import CacheEntryRefused, Event, JobsSubmitted, Warned
 from taskgraph.expression import SchedulerExpression
-from taskgraph.ports import Backend, Call, Executor, Outcome, Raised, Returned
+from taskgraph.ports import (
+    NO_RESOURCES,
+    Backend,
+    Call,
+    Executor,
+    Outcome,
+    Raised,
+    Resources,
+    Returned,
+)
 from taskgraph.records import JobId
-from taskgraph.tasks.options import CacheResult, CacheScope
+from taskgraph.tasks.options import GIB, CacheResult, CacheScope, Options
 from taskgraph.tasks.standing import JobInfo
 from taskgraph.values import walk
 from taskgraph.worker import now
@@ -356,6 +365,7 @@ class Dispatcher:
             job.kwargs,
             self._options.max_value_size,
             self._timeout_of(job, name),
+            _resources_of(job.options) if job.options else NO_RESOURCES,
             job.is_recorded,
         )
         batches.setdefault(name, []).append(call)
@@ -470,3 +480,13 @@ class Dispatcher:
         for name in self._started:
             for job_id in self._executors[name].cancel(unwanted):
                 self.limits.release(self.submitted.pop(job_id))
+
+
+def _resources_of(options: Options) -> Resources:
+    """Return the hints among the options of a call."""
+    cpus, gpus, memory = options.get("cpus"), options.get("gpus"), options.get("memory")
+    if cpus is gpus is memory is None:
+        return NO_RESOURCES
+    return Resources(
+        1 if cpus is None else cpus, gpus or 0, None if memory is None else round(memory * GIB)
+    )

@@ -23,7 +23,7 @@ from taskgraph.errors import ExecutorError, RemoteTaskError
 from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.parts import Fingerprint, Part, changed_names, describe_change
 from taskgraph.fingerprint.project import Project, use_project
-from taskgraph.ports import Call, Outcome, Raised, Returned
+from taskgraph.ports import NO_RESOURCES, Call, Outcome, Raised, Returned
 from taskgraph.records import JobId, PackedValue
 from taskgraph.tasks.registry import AnyTask, get_task_registry
 from taskgraph.values import codec
@@ -92,7 +92,7 @@ def encode_call(call: Call) -> bytes:
         Exception: What an argument raises that cannot travel.
     """
     function = reference_to(call.fullname, call.func) or call.func
-    how = (call.max_value_size, None, call.is_recorded)
+    how = (call.max_value_size, None, NO_RESOURCES, call.is_recorded)  # the rest is for us
     return codec.dumps((call.job_id, call.fullname, function, call.args, call.kwargs, *how))
 
 

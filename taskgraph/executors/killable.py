@@ -114,9 +114,9 @@ class KillableProcesses:
         self._idle, self._busy = [], []
 
     def _feed(self) -> None:
-        while len(self._busy) < self._size:
+        while True:
             with self._lock:
-                if not self._waiting:
+                if not self._waiting or not self._has_room(self._waiting[0][0]):
                     return
                 call, inbox, message = self._waiting.popleft()
             cell = self._idle.pop() if self._idle else _Cell(self._make_pool(1))
@@ -126,6 +126,10 @@ class KillableProcesses:
                 self._when_done(cell, cell.pool.submit(os.getpid), self._is_up)
             else:
                 self._send(cell)
+
+    def _has_room(self, call: Call) -> bool:
+        busy = [each.call.resources.slots(self._size) for each in self._busy if each.call]
+        return sum(busy) + call.resources.slots(self._size) <= self._size
 
     def _when_done(
         self, cell: _Cell, future: Future[Any], then: Callable[[_Cell, Any], None]

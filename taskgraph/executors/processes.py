@@ -45,6 +45,7 @@ class _Batch(NamedTuple):
 
     calls: list[tuple[Call, Inbox]]
     pool: WorkerPool
+    slots: int
 
 
 class ProcessExecutor:
@@ -83,6 +84,7 @@ class ProcessExecutor:
         self._collector: threading.Thread | None = None
         self._waiting: deque[tuple[Call, Inbox]] = deque()
         self._running: dict[Future[bytes], _Batch] = {}
+        self._wide: set[Future[bytes]] = set()  # those of calls that take several workers
         self._pool: WorkerPool | None = None
         self._seconds: dict[str, float] = {}
         self._code: frozenset[tuple[str, int, int]] = frozenset()
@@ -129,6 +131,7 @@ class ProcessExecutor:
                 calls = batch.calls
                 if all(call.job_id in unwanted for call, _ in calls) and future.cancel():
                     self._running.pop(future, None)
+                    self._wide.discard(future)
                     self._waiting.extendleft(reversed(calls))
             dropped = [call.job_id for call, _ in self._waiting if call.job_id in unwanted]
             self._waiting = deque(e for e in self._waiting if e[0].job_id not in unwanted)
@@ -152,8 +155,22 @@ class ProcessExecutor:
 
     def _feed(self) -> None:
         with self._lock:
-            while self._waiting and len(self._running) < self._size * _AHEAD:
+            while self._waiting and self._has_room():
                 self._send(self._next_batch())
+
+    def _has_room(self) -> bool:
+        """Tell whether the next call may be given to the pool.
+
+        One that takes several workers waits until they are free, all others behind it; while it
+        runs, none is given ahead of time.
+        """
+        slots = self._slots(self._waiting[0])
+        if slots == 1 and not self._wide:
+            return len(self._running) < self._size * _AHEAD
+        return sum(each.slots for each in self._running.values()) + slots <= self._size
+
+    def _slots(self, waiting: tuple[Call, Inbox]) -> int:
+        return waiting[0].resources.slots(self._size)
 
     def _next_batch(self) -> list[tuple[Call, Inbox]]:
         """Return some waiting calls: many in one message when there are very many of them."""
@@ -164,8 +181,11 @@ class ProcessExecutor:
         while self._waiting and len(batch) < most:
             # A task that was not seen yet goes alone: it may take an hour.
             seconds = self._seconds.get(self._waiting[0][0].fullname, MOST_SECONDS)
-            if batch and expected + seconds >= MOST_SECONDS:
+            is_wide = self._slots(self._waiting[0]) > 1
+            if batch and (is_wide or expected + seconds >= MOST_SECONDS):
                 break
+            if is_wide:
+                return [self._waiting.popleft()]
             expected += seconds
             batch.append(self._waiting.popleft())
         return batch
@@ -199,7 +219,10 @@ class ProcessExecutor:
             for call, inbox in sent:
                 inbox.deliver([Raised(call.job_id, reason, (), now(), now())])
             return
-        self._running[future] = _Batch(sent, self._pool)
+        slots = self._slots(sent[0])
+        self._running[future] = _Batch(sent, self._pool, slots)
+        if slots > 1:
+            self._wide.add(future)
         future.add_done_callback(self._done.put)
 
     def _make_pool(self, size: int) -> WorkerPool:
@@ -218,6 +241,7 @@ class ProcessExecutor:
         """Hand over outcomes, or what became of a message instead."""
         with self._lock:
             batch = self._running.pop(future, None)
+            self._wide.discard(future)
         if batch is None or future.cancelled():
             return
         error = future.exception()

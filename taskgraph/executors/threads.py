@@ -7,9 +7,10 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 
 from taskgraph.errors import TaskTimeoutError
-from taskgraph.ports import Call, Inbox, Outcome, Raised
+from taskgraph.ports import NO_RESOURCES, Call, Inbox, Outcome, Raised
 from taskgraph.records import JobId
 from taskgraph.worker import now, run_call
 
@@ -18,8 +19,24 @@ from taskgraph.worker import now, run_call
 _SWITCH_INTERVAL = 0.0002
 
 
+class _Wide:
+    """A call that takes several threads: it stands in the queue as often, side by side.
+
+    The last thread that comes to it runs it; the others rest until it has ended.
+    """
+
+    def __init__(self, call: Call, inbox: Inbox, width: int) -> None:
+        self.call = call
+        self.inbox = inbox
+        self.missing = width  # threads
+        self.is_over = threading.Event()
+
+
 class ThreadExecutor:
     """Runs calls on a fixed number of threads, which take them from one queue.
+
+    A call with the hint ``cpus=4`` takes four of them. It waits for these in its place in the
+    queue: what came later does not overtake it.
 
     Coroutines that are not said to run here run on the event loop instead: one that waits would
     keep a thread.
@@ -34,7 +51,7 @@ class ThreadExecutor:
     def __init__(self, name: str = "threads", max_workers: int | None = None) -> None:
         self.name = name
         self._size = max_workers or os.cpu_count() or 1
-        self._calls: deque[tuple[Call, Inbox]] = deque()
+        self._calls: deque[tuple[Call, Inbox] | _Wide] = deque()
         # A condition instead of a queue: calls are cancelled and counted under the same lock.
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
@@ -57,37 +74,51 @@ class ThreadExecutor:
         inbox = self._inbox
         assert inbox is not None, "start comes before submit"
         with self._changed:
-            self._calls.extend((call, inbox) for call in calls)
+            added = 0
+            for call in calls:
+                width = 1 if call.resources is NO_RESOURCES else call.resources.slots(self._size)
+                if width == 1:
+                    self._calls.append((call, inbox))
+                else:
+                    self._calls.extend([_Wide(call, inbox, width)] * width)
+                added += width
             missing = min(len(self._calls) - self._idle, self._size - len(self._threads))
             for _ in range(max(0, missing)):
                 self._add_thread()
-            self._changed.notify(min(len(calls), self._size))
+            self._changed.notify(min(added, self._size))
 
     def cancel(self, job_ids: Sequence[JobId]) -> list[JobId]:
         """Drop calls that no thread has taken."""
         unwanted = set(job_ids)
-        dropped: list[JobId] = []
-        kept: list[tuple[Call, Inbox]] = []
+        dropped: dict[JobId, None] = {}
+        kept: list[tuple[Call, Inbox] | _Wide] = []
         with self._changed:
             while self._calls:
                 try:
                     each = self._calls.popleft()
                 except IndexError:  # threads take calls without the lock
                     break
-                if each[0].job_id in unwanted:
-                    dropped.append(each[0].job_id)
-                else:
+                job_id = (each.call if isinstance(each, _Wide) else each[0]).job_id
+                if job_id not in unwanted:
                     kept.append(each)
+                    continue
+                dropped[job_id] = None
+                if isinstance(each, _Wide):
+                    each.is_over.set()  # threads that came to it have come for nothing
             self._calls.extend(kept)
             if kept:
                 self._changed.notify(len(kept))
-        return dropped
+        return list(dropped)
 
     def stop(self, is_now: bool = False) -> None:
         """Let the threads end after the calls that they run; nobody waits for them."""
         with self._changed:
             self._is_stopping = True
-            self._calls.clear()
+            with suppress(IndexError):  # threads take calls without the lock
+                while True:
+                    each = self._calls.popleft()
+                    if isinstance(each, _Wide):
+                        each.is_over.set()
             self._changed.notify_all()
         self._threads = []
         if self._old_interval is not None:
@@ -98,18 +129,42 @@ class ThreadExecutor:
         calls = self._calls
         while True:
             try:
-                call, inbox = calls.popleft()
+                each = calls.popleft()
             except IndexError:
                 if not self._rest():
                     return
                 continue
+            if isinstance(each, _Wide):
+                if not self._join(each):
+                    return
+                continue
+            call, inbox = each
             # Each outcome is handed over at once: the next call may take an hour.
             if call.timeout is None:
                 inbox.deliver([_run(call)])
             elif not self._run_limited(call, call.timeout, inbox):
                 return
 
-    def _run_limited(self, call: Call, timeout: float, inbox: Inbox) -> bool:
+    def _join(self, wide: _Wide) -> bool:
+        """Come to a call that takes several threads; False if this thread was abandoned in it."""
+        with self._changed:
+            wide.missing -= 1
+            is_last = wide.missing == 0
+        if not is_last:
+            wide.is_over.wait()
+            return True
+        call = wide.call
+        try:
+            if call.timeout is None:
+                wide.inbox.deliver([_run(call)])
+                return True
+            return self._run_limited(call, call.timeout, wide.inbox, wide.is_over)
+        finally:
+            wide.is_over.set()
+
+    def _run_limited(
+        self, call: Call, timeout: float, inbox: Inbox, is_over: threading.Event | None = None
+    ) -> bool:
         """Run a call that has a time limit; False if it was abandoned, and its thread with it."""
         is_settled = threading.Lock()  # taken by who comes first: the outcome or the clock
         this_thread = threading.current_thread()
@@ -122,6 +177,8 @@ class ThreadExecutor:
                     self._threads.remove(this_thread)
                     if self._calls:
                         self._add_thread()
+            if is_over is not None:
+                is_over.set()
             error = TaskTimeoutError(call.fullname, timeout, is_abandoned=True)
             inbox.deliver([Raised(call.job_id, error, (), now(), now())])
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from taskgraph.errors import TaskOptionError
 from taskgraph.expression import SimpleExpression, find_expressions
 from taskgraph.hashing import ATOMIC_TYPES
+from taskgraph.sizes import read_size
 from taskgraph.tasks.failing import read_on_failure
 from taskgraph.tasks.requests import read_tags
 from taskgraph.tasks.retrying import read_delay, read_retry_on
@@ -46,6 +47,8 @@ class CacheResult(Enum):
     ULTIMATE = "ULTIMATE"
     MISS = "MISS"
 
+
+GIB = 1024**3  # bytes: what the option `memory` counts in
 
 Options = Mapping[str, Any]  # each value is of the type that its option has
 
@@ -140,6 +143,15 @@ def _amount(value: Any) -> float:
     return float(value) if isinstance(value, float) else int(value)
 
 
+def _memory(value: Any) -> float:
+    if not isinstance(value, str):
+        return _amount(value)
+    try:
+        return read_size(value) / GIB
+    except ValueError:
+        raise ValueError(f'must be a number of GiB or a size as "4GB"; not {value!r}') from None
+
+
 def _limits(value: Any) -> Mapping[str, int]:
     wanted = {value: 1} if isinstance(value, str) else value
     if isinstance(wanted, Sequence):
@@ -202,9 +214,9 @@ _OPTIONS: Mapping[str, _Option] = {
     "timeout": _Option("how long a call may run: a timedelta, or seconds", _span),
     "limits": _Option("what it may not use more of at once than there is: names", _limits),
     "tags": _Option("what its jobs are to be found by: keys with JSON values", read_tags),
-    "cpus": _Option("hint for executors", _amount),
-    "gpus": _Option("hint for executors", _amount),
-    "memory": _Option("hint for executors, in GiB", _amount),
+    "cpus": _Option("how many cores it keeps busy: of a pool it takes as many workers", _amount),
+    "gpus": _Option("how many GPUs it needs; a hint for executors", _amount),
+    "memory": _Option('how much it needs, in GiB or as "4GB"; a hint for executors', _memory),
 }
 
 #: Options of a task and what they mean, for messages and docs.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from taskgraph import Scheduler, apply_tags, cond, exponential, get_task_registr
 from taskgraph.config import ExecutorSettings, Settings
 from taskgraph.errors import TaskOptionError, TaskTimeoutError
 from taskgraph.events import JobDone, JobRetried, JobsSubmitted, Warned
+from taskgraph.executors.inline import InlineExecutor
+from taskgraph.ports import Call, Resources
 from taskgraph.records import JobRecord, State
 from taskgraph.tasks.options import KNOWN_OPTIONS, OWN_OPTIONS
 from taskgraph.tasks.retrying import ExponentialDelay, ListedDelay, read_delay, read_retry_on
@@ -472,3 +474,66 @@ def test_all_options_are_told() -> None:
     assert set(KNOWN_OPTIONS) >= {"retries", "retry_delay", "retry_on", "timeout", "tags"}
     assert all(KNOWN_OPTIONS.values())
     assert get_task_registry().find("language.inc") is inc
+
+
+# Hints
+
+
+class Noting:
+    """An executor that notes what calls say that they need, and runs them elsewhere."""
+
+    def __init__(self) -> None:
+        self.name = "noting"
+        self.inner = InlineExecutor()
+        self.seen: dict[str, Resources] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def submit(self, calls: Sequence[Call]) -> None:
+        self.seen.update({each.fullname: each.resources for each in calls})
+        self.inner.submit(calls)
+
+
+def test_hints_reach_the_executor() -> None:
+    noting = Noting()
+    with Scheduler(backend=MemoryBackend()) as scheduler:
+        scheduler.add_executor(noting)
+        expr = [
+            inc.options(cpus=4, memory="4GB")(1),
+            number.options(gpus=tasks.double(1), memory=2.5)(1),
+            total.options(memory="512 MiB", cpus=0.5)([1]),
+            tagged(1),
+        ]
+        scheduler.run(expr, options={"executor": "noting"})
+
+    assert noting.seen == {
+        "language.inc": Resources(cpus=4, memory=4 * 10**9),
+        "language.number": Resources(gpus=2, memory=5 * 2**29),
+        "language.double": Resources(),
+        "language.total": Resources(cpus=0.5, memory=2**29),
+        "language.tagged": Resources(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"memory": "much"}, "must be a number of GiB or a size as \"4GB\"; not 'much'"),
+        ({"memory": "4XB"}, "a size as"),
+        ({"memory": -1}, "must be a number, 0 or more"),
+        ({"memory": [1]}, "must be a number"),
+        ({"cpus": "4"}, "must be a number, 0 or more"),
+        ({"cpus": True}, "must be a number"),
+        ({"gpus": float("inf")}, "must be a number"),
+    ],
+)
+def test_hints_that_are_none_are_refused(options: Any, match: str) -> None:
+    with pytest.raises(TaskOptionError, match=match):
+        inc.options(**options)
+
+
+def test_what_keeps_more_cores_busy_than_there_are_runs(scheduler: Scheduler) -> None:
+    calls = [inc.options(cpus=1 + n % 64)(n) for n in range(20)]
+
+    assert scheduler.run(total(calls)) == sum(range(1, 21))
