@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from taskgraph.values.directories import Dir
     from taskgraph.values.files import File
     from taskgraph.values.filesets import FileSet
+    from taskgraph.values.staging import StagingDir, StagingFile
 
 __all__ = [
     "Dir",
@@ -51,6 +52,8 @@ __all__ = [
     "JobInfo",
     "PartialTask",
     "Scheduler",
+    "StagingDir",
+    "StagingFile",
     "Task",
     "__version__",
     "apply_tags",
@@ -90,6 +93,8 @@ _HOMES = {
     "JobInfo": "taskgraph.tasks.standing",
     "PartialTask": "taskgraph.tasks.task",
     "Scheduler": "taskgraph.app",
+    "StagingDir": "taskgraph.values.staging",
+    "StagingFile": "taskgraph.values.staging",
     "Task": "taskgraph.tasks.task",
     "apply_tags": "taskgraph.combinators.control",
     "cached": "taskgraph.plug.memo",

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from taskgraph.values.filegroups import FileGroup
 from taskgraph.values.files import File
-from taskgraph.values.filesystems import Entry, copy_between, errors_naming
+from taskgraph.values.filesystems import Entry, copy_folder_between, errors_naming
 from taskgraph.values.places import locate
+from taskgraph.values.shell import shell_copy
+
+if TYPE_CHECKING:
+    from taskgraph.values.staging import StagingDir
 
 
 class Dir(FileGroup):
@@ -88,24 +93,37 @@ class Dir(FileGroup):
         Args:
             dest: The folder to copy to; its parents are made.
             skip_if_exists: Whether a destination that exists is left as it is.
+
+        Raises:
+            FileNotFoundError: There is no such folder.
         """
         target = dest if isinstance(dest, Dir) else type(self)(dest)
         if skip_if_exists and target.exists():
             return target
         with errors_naming(self.path):
-            filesystem, target_filesystem = self.filesystem, target.filesystem
-            # Made first, so that a copy of an empty folder exists as well.
-            target_filesystem.mkdir(target._location)
-            for file in self.files:
-                name = file.location[len(self._location) :].lstrip("/")
-                copy_between(
-                    filesystem,
-                    file.location,
-                    target_filesystem,
-                    f"{target._location.rstrip('/')}/{name}",
-                )
+            copy_folder_between(
+                self.filesystem, self._location, target.filesystem, target._location
+            )
         target._sighting = None
         return target
+
+    def shell_copy_to(self, dest: str | os.PathLike[str]) -> str:
+        """Return the shell command that copies this folder to another path or URL.
+
+        Where both are local that is ``cp -r``, which makes the copy *inside* of a folder that is
+        there already.
+        """
+        return shell_copy(self.path, os.fspath(dest), recursive=True)
+
+    def stage(self, local: Dir | str | os.PathLike[str] | None = None) -> StagingDir:
+        """Return this folder together with the local path that it is to be used at.
+
+        Args:
+            local: The path; by default the name of this folder in the working directory.
+        """
+        from taskgraph.values.staging import StagingDir
+
+        return StagingDir(local, self)
 
     def __repr__(self) -> str:
         return self._repr("path")

@@ -18,7 +18,11 @@ from taskgraph.values.files import File, respell, spell, tag_of
 from taskgraph.values.filesets import FileSet
 from taskgraph.values.kinds import Shape, ValueKind, class_name
 from taskgraph.values.places import Place, printable
+from taskgraph.values.registry import kind_of, kind_of_class
+from taskgraph.values.staging import Staging, StagingDir, StagingFile
 from taskgraph.values.stored import FileRecord
+
+_STAGING = "staging "
 
 
 def _pack(fields: dict[str, object]) -> bytes:
@@ -217,15 +221,72 @@ class FileGroupKind(ValueKind):
         value.look()
 
 
+class StagingKind(ValueKind):
+    """How files and folders with a local path are hashed, stored and shown.
+
+    What is in the world is their remote side, which is a value inside of them: looked at, checked
+    and found by its path like any other.
+
+    Args:
+        name: The name of the type as it is stored.
+        cls: The class of the values.
+    """
+
+    is_subvalue = True
+
+    def __init__(self, name: str, cls: type[Staging[Any]]) -> None:
+        self.name = name
+        self._cls = cls
+
+    def type_name(self, value: Staging[Any]) -> str:
+        """Return the name of this kind, or that of a subclass."""
+        return self.name if type(value) is self._cls else class_name(type(value))
+
+    def shape(self, value: Staging[Any]) -> Shape:
+        """Return the local path, with the remote inside."""
+        tag, place = tag_of(type(value)), tuple(value.local_place)
+        return Shape(tag, place, (value.remote,), label=lambda _: ".remote")
+
+    def encode(self, value: Staging[Any]) -> tuple[str, bytes] | None:
+        """Return JSON with the local path and the remote; what has a subclass in it is pickled."""
+        if type(value) is not self._cls or type(value.local) is not self._cls.of:
+            return None
+        made = kind_of(value.remote).encode(value.remote)
+        if type(value.remote) is not self._cls.of or made is None:
+            return None
+        format, remote = made
+        fields: dict[str, object] = {"local": value.local_place, "remote": json.loads(remote)}
+        return _STAGING + format, _pack(fields)
+
+    def decode(self, format: str, payload: bytes) -> Staging[Any]:
+        """Make the value at the place where its roots lie here.
+
+        Raises:
+            UnknownRootError: A root is not declared here.
+        """
+        fields = json.loads(payload)
+        kind = kind_of_class(self._cls.of)
+        remote = kind.decode(format.removeprefix(_STAGING), _pack(fields["remote"]))
+        return self._cls.at(Place(*fields["local"]), remote)
+
+    def parse(self, text: str) -> Staging[Any]:
+        """Make one from the path of the remote; it is used under its name."""
+        return self._cls(None, text)
+
+
 FILE = FileKind()
 DIR = FileGroupKind("taskgraph.Dir", Dir)
 FILE_SET = FileGroupKind("taskgraph.FileSet", FileSet)
+STAGING_FILE = StagingKind("taskgraph.StagingFile", StagingFile)
+STAGING_DIR = StagingKind("taskgraph.StagingDir", StagingDir)
 
 
 def register_files() -> None:
-    """Register the kinds of `File`, `Dir` and `FileSet`."""
+    """Register the kinds of `File`, `Dir`, `FileSet`, and of files and folders to be staged."""
     from taskgraph.values.registry import register
 
     register(File, FILE, subclasses=True)
     register(Dir, DIR, subclasses=True)
     register(FileSet, FILE_SET, subclasses=True)
+    register(StagingFile, STAGING_FILE, subclasses=True)
+    register(StagingDir, STAGING_DIR, subclasses=True)

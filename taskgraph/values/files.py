@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from taskgraph.hashing import ValueHash, hash_shape
 from taskgraph.values.contents import Progress, Seen
@@ -22,6 +22,13 @@ from taskgraph.values.filesystems import (
 )
 from taskgraph.values.kinds import class_name
 from taskgraph.values.places import Place, current_places, is_url, locate, printable
+from taskgraph.values.shell import shell_copy
+
+if TYPE_CHECKING:
+    from taskgraph.values.staging import StagingFile
+
+#: The path that stands for the standard input or output in shell commands.
+STREAM = "-"
 
 
 class File:
@@ -236,6 +243,29 @@ class File:
                 copy_between(self.filesystem, self._location, target.filesystem, target._location)
         target._after_writing()
         return target
+
+    def shell_copy_to(self, dest: str | os.PathLike[str] | None) -> str:
+        """Return the shell command that copies this file.
+
+        The path ``-`` stands for a stream: ``File("-").shell_copy_to("a")`` is ``cat > a``.
+
+        Args:
+            dest: The path or URL to copy it to; None is the standard output.
+        """
+        target = None if dest is None else os.fspath(dest)
+        return shell_copy(
+            None if self.path == STREAM else self.path, None if target == STREAM else target
+        )
+
+    def stage(self, local: File | str | os.PathLike[str] | None = None) -> StagingFile:
+        """Return this file together with the local path that it is to be used at.
+
+        Args:
+            local: The path; by default the name of this file in the working directory.
+        """
+        from taskgraph.values.staging import StagingFile
+
+        return StagingFile(local, self)
 
     def _after_writing(self) -> None:
         try:

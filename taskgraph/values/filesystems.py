@@ -352,6 +352,9 @@ class RemoteFilesystem:
         remote, inner = self._connect(path)
         if mode[0] == "r":
             stream: IO[Any] = remote.open(inner, "rb")
+            with suppress(AttributeError):
+                # An archive that nobody holds is closed, with the streams into it.
+                stream._filesystem = remote  # type: ignore[attr-defined]
             if "b" in mode:
                 return stream
             return io.TextIOWrapper(stream, encoding=encoding or "utf-8", newline=newline)
@@ -637,19 +640,34 @@ def glob_file(pattern: str) -> list[str]:
 def copy_file(src: str, dest: str, recursive: bool = False) -> None:
     """Copy a file, or with ``recursive`` a folder, between any two paths or URLs.
 
-    Each file appears whole at its destination; parents are made.
+    Each file appears whole at its destination; parents are made. A folder that is there already
+    is filled, and keeps what else is in it.
+
+    Raises:
+        FileNotFoundError: There is no such file, or folder.
     """
     source, target = locate(src), locate(dest)
+    copy_one = copy_folder_between if recursive else copy_between
     with errors_naming(src):
-        source_files, target_files = get_filesystem(url=source), get_filesystem(url=target)
-        if not recursive:
-            copy_between(source_files, source, target_files, target)
-            return
-        for entry in source_files.files_below(source):
-            inside = entry.location[len(source) :].lstrip("/")
-            copy_between(
-                source_files, entry.location, target_files, f"{target.rstrip('/')}/{inside}"
-            )
+        copy_one(get_filesystem(url=source), source, get_filesystem(url=target), target)
+
+
+def copy_folder_between(
+    source_files: Filesystem, source: str, target_files: Filesystem, target: str
+) -> None:
+    """Copy all files of a folder from one file system to another, or within one."""
+    if source == target:
+        return
+    if not source_files.isdir(source):
+        number = errno.ENOTDIR if source_files.exists(source) else errno.ENOENT
+        raise OSError(number, os.strerror(number))
+    # Listed first: the target may lie in the folder. Made then, so that the copy of an empty
+    # folder exists as well.
+    entries = source_files.files_below(source)
+    target_files.mkdir(target)
+    for entry in entries:
+        inside = entry.location[len(source) :].lstrip("/")
+        copy_between(source_files, entry.location, target_files, f"{target.rstrip('/')}/{inside}")
 
 
 def copy_between(

@@ -17,6 +17,8 @@ PUBLIC = [
     "JobInfo",
     "PartialTask",
     "Scheduler",
+    "StagingDir",
+    "StagingFile",
     "Task",
     "__version__",
     "apply_tags",

@@ -1,6 +1,7 @@
 """Files on S3, as moto's server plays it: identity by ETag, no half objects, no surprises."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,11 @@ from moto.server import ThreadedMotoServer
 from taskgraph.values.directories import Dir
 from taskgraph.values.files import File
 from taskgraph.values.places import FilePlaces, use_places
+from taskgraph.values.staging import StagingDir, StagingFile
+from taskgraph.values.walk import find_invalid
 
 BUCKET = "files"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +128,51 @@ def test_a_mistyped_bucket_is_not_made(base: str, client: Any) -> None:
 
     names = [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]
     assert "no-such-bucket" not in names
+
+
+def sh(command: str, folder: Path) -> None:
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "backend")])
+    environment = {**os.environ, "PYTHONPATH": paths}
+    done = subprocess.run(
+        ["sh", "-e", "-c", command],
+        capture_output=True,
+        check=False,
+        cwd=folder,
+        env=environment,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_files_and_folders_are_staged_by_shell_commands(base: str, tmp_path: Path) -> None:
+    File(f"{base}/in dir/it's").write("x")
+    folder = tmp_path / "work"
+    folder.mkdir()
+
+    sh(File(f"{base}/in dir/it's").stage("-a").render_stage(elsewhere=True), folder)
+    sh(StagingDir("deep/copy", f"{base}/in dir").render_stage(elsewhere=True), folder)
+    (folder / "deep/copy/new").write_text("y")
+    sh(StagingFile("-a", f"{base}/out/a").render_unstage(elsewhere=True), folder)
+    sh(StagingDir("deep/copy", f"{base}/in dir").render_unstage(elsewhere=True), folder)
+
+    assert (folder / "-a").read_text() == "x"
+    assert File(f"{base}/out/a").read() == "x"
+    names = [each.path.removeprefix(base) for each in Dir(base)]
+    assert names == ["/in dir/it's", "/in dir/new", "/out/a"]
+
+
+def test_an_edited_remote_of_a_staged_file_is_seen(
+    base: str, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = File(f"{base}/a")
+    file.write("x")
+    staged = file.stage()
+    assert staged.stage().read() == "x"
+    first = staged.hash
+
+    client.put_object(Bucket=BUCKET, Key=key(file), Body=b"other")
+
+    assert find_invalid([staged]) == file
+    assert File(f"{base}/a").stage().hash != first
+    assert staged.stage().read() == "other"

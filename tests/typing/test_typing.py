@@ -102,3 +102,25 @@ def test_an_observer_a_backend_and_an_executor_are_checked_by_their_ports(tmp_pa
     )
 
     assert errors == []
+
+
+def test_each_side_of_what_is_staged_has_its_type(tmp_path: Path) -> None:
+    errors = check(
+        tmp_path,
+        """
+        from typing import assert_type
+        from taskgraph import Dir, File, StagingDir, StagingFile
+
+        staged, folder = File("a").stage(), StagingDir("a", "s3://b/c")
+        assert_type(staged, StagingFile)
+        assert_type(staged.stage(), File)
+        assert_type(staged.remote, File)
+        assert_type(folder.unstage(), Dir)
+        assert_type(folder.local, Dir)
+        assert_type(Dir("a").stage("b"), StagingDir)
+        assert_type(StagingFile(None, "a").render_stage(elsewhere=True), str)
+        File("a").shell_copy_to(None)
+        """,
+    )
+
+    assert errors == []
