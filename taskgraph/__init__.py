@@ -40,15 +40,33 @@ if TYPE_CHECKING:
     from taskgraph.tasks.task import PartialTask, Task
     from taskgraph.tasks.wrapping import wraps_task
     from taskgraph.values.directories import Dir
+    from taskgraph.values.file_policies import (
+        ContentDir,
+        ContentFile,
+        ContentStagingDir,
+        ContentStagingFile,
+        IDir,
+        IFile,
+        IStagingDir,
+        IStagingFile,
+    )
     from taskgraph.values.files import File
     from taskgraph.values.filesets import FileSet
     from taskgraph.values.staging import StagingDir, StagingFile
 
 __all__ = [
+    "ContentDir",
+    "ContentFile",
+    "ContentStagingDir",
+    "ContentStagingFile",
     "Dir",
     "FailedCall",
     "File",
     "FileSet",
+    "IDir",
+    "IFile",
+    "IStagingDir",
+    "IStagingFile",
     "JobInfo",
     "PartialTask",
     "Scheduler",
@@ -86,10 +104,18 @@ __all__ = [
 # Where each name is at home; it is loaded when it is first asked for, so that `import taskgraph`
 # stays quick.
 _HOMES = {
+    "ContentDir": "taskgraph.values.file_policies",
+    "ContentFile": "taskgraph.values.file_policies",
+    "ContentStagingDir": "taskgraph.values.file_policies",
+    "ContentStagingFile": "taskgraph.values.file_policies",
     "Dir": "taskgraph.values.directories",
     "FailedCall": "taskgraph.tasks.failing",
     "File": "taskgraph.values.files",
     "FileSet": "taskgraph.values.filesets",
+    "IDir": "taskgraph.values.file_policies",
+    "IFile": "taskgraph.values.file_policies",
+    "IStagingDir": "taskgraph.values.file_policies",
+    "IStagingFile": "taskgraph.values.file_policies",
     "JobInfo": "taskgraph.tasks.standing",
     "PartialTask": "taskgraph.tasks.task",
     "Scheduler": "taskgraph.app",

@@ -290,7 +290,8 @@ def _compare_groups(path: str, a: FileGroup, b: FileGroup) -> _Level:
             found.append(
                 _file_difference(f"{path}[{json.dumps(name)}]", (root, inner), before, after)
             )
-    return _Level(found=found)
+    # A folder without files is another one than none.
+    return _Level(found=found) if found else _leaf(path, a, b)
 
 
 def _members(sighting: Sighting) -> dict[str, Seen]:

@@ -62,7 +62,7 @@ class Dir(FileGroup):
         """Return the File at a path below this folder."""
         name = os.fspath(rel_path)
         path = os.path.join(self.path, name)
-        return File.at(path, locate(os.path.join(self._location, name)))
+        return self.member.at(path, locate(os.path.join(self._location, name)))
 
     def rel_path(self, path: str | os.PathLike[str]) -> str:
         """Return a path as it is seen from this folder."""

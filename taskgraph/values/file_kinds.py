@@ -13,11 +13,21 @@ from typing import Any
 from taskgraph.hashing import ValueHash
 from taskgraph.values.contents import MISSING, Seen
 from taskgraph.values.directories import Dir
+from taskgraph.values.file_policies import (
+    ContentDir,
+    ContentFile,
+    ContentStagingDir,
+    ContentStagingFile,
+    IDir,
+    IFile,
+    IStagingDir,
+    IStagingFile,
+)
 from taskgraph.values.filegroups import FileGroup, pack_sighting, unpack_sighting
 from taskgraph.values.files import File, respell, spell, tag_of
 from taskgraph.values.filesets import FileSet
 from taskgraph.values.kinds import Shape, ValueKind, class_name
-from taskgraph.values.places import Place, printable
+from taskgraph.values.places import Place, Policy, printable
 from taskgraph.values.registry import kind_of, kind_of_class
 from taskgraph.values.staging import Staging, StagingDir, StagingFile
 from taskgraph.values.stored import FileRecord
@@ -193,6 +203,9 @@ class FileGroupKind(ValueKind):
 
     def describe_change(self, value: FileGroup) -> str:
         """Say which files came, went or changed, as far as a look at their names tells."""
+        if value.policy is Policy.IMMUTABLE:
+            was_there = value.sighting is not None and value.sighting.members is not None
+            return f"{printable(value.text)}: {_change(was_there, not was_there)}"
         before = {file.location: file.path for file in value.seen_files()}
         after = {file.location: file.path for file in value.files}
         gone = [path for place, path in before.items() if place not in after]
@@ -277,6 +290,17 @@ class StagingKind(ValueKind):
 FILE = FileKind()
 DIR = FileGroupKind("taskgraph.Dir", Dir)
 FILE_SET = FileGroupKind("taskgraph.FileSet", FileSet)
+# What says itself how its content is known.
+_BY_POLICY: tuple[tuple[type[Any], ValueKind], ...] = (
+    (IFile, FileKind("taskgraph.IFile", IFile)),
+    (ContentFile, FileKind("taskgraph.ContentFile", ContentFile)),
+    (IDir, FileGroupKind("taskgraph.IDir", IDir)),
+    (ContentDir, FileGroupKind("taskgraph.ContentDir", ContentDir)),
+    (IStagingFile, StagingKind("taskgraph.IStagingFile", IStagingFile)),
+    (ContentStagingFile, StagingKind("taskgraph.ContentStagingFile", ContentStagingFile)),
+    (IStagingDir, StagingKind("taskgraph.IStagingDir", IStagingDir)),
+    (ContentStagingDir, StagingKind("taskgraph.ContentStagingDir", ContentStagingDir)),
+)
 STAGING_FILE = StagingKind("taskgraph.StagingFile", StagingFile)
 STAGING_DIR = StagingKind("taskgraph.StagingDir", StagingDir)
 
@@ -290,3 +314,5 @@ def register_files() -> None:
     register(FileSet, FILE_SET, subclasses=True)
     register(StagingFile, STAGING_FILE, subclasses=True)
     register(StagingDir, STAGING_DIR, subclasses=True)
+    for cls, kind in _BY_POLICY:
+        register(cls, kind, subclasses=True)

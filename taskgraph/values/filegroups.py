@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 from taskgraph.hashing import ValueHash, hash_record, hash_shape
 from taskgraph.values.contents import MISSING, Progress, Seen
 from taskgraph.values.files import File, respell, spell, tag_of
 from taskgraph.values.filesystems import Entry, Filesystem, errors_naming, get_filesystem
-from taskgraph.values.places import Place, current_places, locate, printable
+from taskgraph.values.places import Place, Policy, current_places, locate, printable
 
 
 class Member(NamedTuple):
@@ -50,6 +50,10 @@ class FileGroup:
 
     #: Enters the hash, so that a folder and a pattern never share one; see ``tag_of``.
     tag = "file group"
+    #: How the content of the files is known; None for what the settings say.
+    policy: ClassVar[Policy | None] = None
+    #: The class of the files in it.
+    member: ClassVar[type[File]] = File
 
     _location: str
     _place: Place | None
@@ -158,10 +162,10 @@ class FileGroup:
 
     def bytes_to_read(self) -> int:
         """Return how many bytes must be read to see the content of all files."""
-        filesystem, places = self.filesystem, current_places()
+        filesystem = self.filesystem
         with errors_naming(self.text):
             return sum(
-                filesystem.bytes_to_read(location, places.policy(location))
+                filesystem.bytes_to_read(location, self._policy_of(location))
                 for location, seen in self._list() or ()
                 if seen is None
             )
@@ -170,12 +174,12 @@ class FileGroup:
         """Return the files that were seen, with what was seen of each; does not look again."""
         shown, folder = self._folders()
         return [
-            File.at(_join(shown, name), _join(folder, name), seen)
+            self.member.at(_join(shown, name), _join(folder, name), seen)
             for name, seen in (self._sighting and self._sighting.members) or ()
         ]
 
     def _look(self, progress: Progress | None = None) -> Sighting:
-        filesystem, places = self.filesystem, current_places()
+        filesystem = self.filesystem
         with errors_naming(self.text):
             entries = self._list()
             if entries is None:
@@ -185,11 +189,14 @@ class FileGroup:
                 tuple(
                     Member(
                         _within(folder, location),
-                        seen or filesystem.identity(location, places.policy(location), progress),
+                        seen or filesystem.identity(location, self._policy_of(location), progress),
                     )
                     for location, seen in entries
                 )
             )
+
+    def _policy_of(self, location: str) -> Policy:
+        return self.policy or current_places().policy(location)
 
     # What can be done with it
 
@@ -204,7 +211,7 @@ class FileGroup:
         shown, folder = self._folders()
         with errors_naming(self.text):
             return [
-                File.at(_join(shown, _within(folder, location)), location)
+                self.member.at(_join(shown, _within(folder, location)), location)
                 for location, _ in self._list() or ()
             ]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Self
 
 from taskgraph.hashing import ValueHash, hash_shape
 from taskgraph.values.contents import Progress, Seen
@@ -21,7 +21,7 @@ from taskgraph.values.filesystems import (
     get_filesystem,
 )
 from taskgraph.values.kinds import class_name
-from taskgraph.values.places import Place, current_places, is_url, locate, printable
+from taskgraph.values.places import Place, Policy, current_places, is_url, locate, printable
 from taskgraph.values.shell import shell_copy
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class File:
 
     #: Enters the hash; see ``tag_of``.
     tag = "file"
+    #: How the content is known; None for what the settings say.
+    policy: ClassVar[Policy | None] = None
 
     path: str
     _location: str
@@ -134,14 +136,14 @@ class File:
 
     def bytes_to_read(self) -> int:
         """Return how many bytes must be read to see the content."""
-        return self.filesystem.bytes_to_read(
-            self._location, current_places().policy(self._location)
-        )
+        return self.filesystem.bytes_to_read(self._location, self._policy_here())
 
     def _look(self, progress: Progress | None = None) -> Seen:
         with errors_naming(self.path):
-            policy = current_places().policy(self._location)
-            return self.filesystem.identity(self._location, policy, progress)
+            return self.filesystem.identity(self._location, self._policy_here(), progress)
+
+    def _policy_here(self) -> Policy:
+        return self.policy or current_places().policy(self._location)
 
     # What can be done with it
 

@@ -149,12 +149,15 @@ def check_mode(mode: str, encoding: str | None) -> None:
 
 @contextmanager
 def errors_naming(path: str) -> Iterator[None]:
-    """Have every OSError inside say which path it is about, with its class and number kept."""
+    """Have every OSError inside say which path it is about, with its class and number kept.
+
+    One that says so already, of this path or of another, stays as it is.
+    """
     try:
         yield
     except OSError as error:
         shown = printable(path)
-        if str(error).endswith(f". {shown}"):
+        if str(error).endswith(f". {shown}") or _is_named(error):
             raise
         number = error.errno or next(
             (each for kind, each in _NUMBERS if isinstance(error, kind)), None
@@ -162,6 +165,12 @@ def errors_naming(path: str) -> Iterator[None]:
         if number is None:
             raise type(error)(f"{error}. {shown}") from error
         raise OSError(number, f"{os.strerror(number)}. {shown}") from error
+
+
+def _is_named(error: OSError) -> bool:
+    # Those of the system have the path in an attribute of its own.
+    text = error.strerror or ""
+    return error.errno is not None and text.startswith(f"{os.strerror(error.errno)}. ")
 
 
 # fsspec raises these without a number.
@@ -240,7 +249,8 @@ class LocalFilesystem:
 
     def copy(self, source: str, target: str) -> None:
         """Copy a file and its permissions; the target appears whole."""
-        pending = PendingFile(target)
+        with errors_naming(target):
+            pending = PendingFile(target)
         try:
             shutil.copyfile(source, pending.name)
             shutil.copymode(source, pending.name)
@@ -681,5 +691,8 @@ def copy_between(
     if source_files.proto == target_files.proto:
         source_files.copy(source, target)
         return
-    with source_files.open(source, "rb") as reader, target_files.open(target, "wb") as writer:
-        shutil.copyfileobj(reader, writer, _COPY_CHUNK)
+    with source_files.open(source, "rb") as reader:
+        with errors_naming(target):
+            writer = target_files.open(target, "wb")
+        with writer:
+            shutil.copyfileobj(reader, writer, _COPY_CHUNK)

@@ -10,10 +10,18 @@ import taskgraph
 
 # A name that is added or removed here belongs in CHANGELOG.md.
 PUBLIC = [
+    "ContentDir",
+    "ContentFile",
+    "ContentStagingDir",
+    "ContentStagingFile",
     "Dir",
     "FailedCall",
     "File",
     "FileSet",
+    "IDir",
+    "IFile",
+    "IStagingDir",
+    "IStagingFile",
     "JobInfo",
     "PartialTask",
     "Scheduler",

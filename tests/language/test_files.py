@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from taskgraph import Dir, Scheduler, StagingDir, StagingFile
+from taskgraph import Dir, File, IFile, Scheduler, StagingDir, StagingFile
+from taskgraph.tools import copy_dir, copy_file
 from taskgraph.values.places import FilePlaces, use_places
 from tests.language.file_tasks import name_of_local, read_staged, upload, upload_folder, write
 
@@ -112,3 +113,61 @@ def test_a_file_that_comes_into_a_staged_folder_is_seen(
     (tmp_path / "remote/new").write_text("x")
     run("a", "b")
     assert ran(log) == ["upload folder"]
+
+
+def test_an_edited_immutable_file_is_not_seen_and_a_missing_one_is(
+    scheduler: Scheduler, tmp_path: Path, log: str
+) -> None:
+    remote = tmp_path / "remote"
+    remote.write_text("one")
+
+    def run() -> str:
+        staged = IFile(remote).stage("any name")
+        return scheduler.run(read_staged(staged, str(tmp_path / "local"), log))
+
+    assert (run(), ran(log)) == ("one", ["read"])
+    remote.write_text("two")
+    assert (run(), ran(log)) == ("one", [])
+    remote.unlink()
+    with pytest.raises(FileNotFoundError):
+        run()
+
+
+def test_copying_is_a_task(scheduler: Scheduler, tmp_path: Path, log: str) -> None:
+    source, target = str(tmp_path / "source"), tmp_path / "deep/target"
+
+    def run(text: str, skip_if_exists: bool = False) -> str:
+        copied = copy_file(write(source, text, log), str(target), skip_if_exists)
+        return str(scheduler.run(copied).read())
+
+    assert run("one") == "one"
+    target.write_text("edited")
+    assert run("one") == "one"
+    assert run("two") == "two"
+    assert run("three", skip_if_exists=True) == "two"
+    target.unlink()
+    assert run("three", skip_if_exists=True) == "three"
+    assert ran(log) == ["write one", "write two", "write three"]
+
+
+def test_copying_a_folder_is_a_task(scheduler: Scheduler, tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "deep/target"
+    source.mkdir()
+    (source / "a").write_text("x")
+
+    def run(skip_if_exists: bool = False) -> list[str]:
+        copied = copy_dir(Dir(source), str(target), skip_if_exists)
+        return [each.read() for each in scheduler.run(copied)]
+
+    assert run() == ["x"]
+    (target / "a").write_text("edited")
+    assert run() == ["x"]
+    (source / "b").write_text("y")
+    assert run(skip_if_exists=True) == ["x"]
+    assert run() == ["x", "y"]
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        scheduler.run(copy_dir(Dir(tmp_path / "no such folder"), str(target)))
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        scheduler.run(copy_file(File(tmp_path / "no such file"), str(tmp_path / "copy")))
+    with pytest.raises(IsADirectoryError, match=r"target$"):
+        scheduler.run(copy_file(File(source / "a"), str(target)))
