@@ -17,6 +17,7 @@ from taskgraph.engine.recorder import Recorder
 from taskgraph.engine.reduction import Graph, ready_calls
 from taskgraph.engine.retrying import Retries, changed_argument
 from taskgraph.engine.telling import describe_miss
+from taskgraph.engine.temporaries import Temporaries, is_passed_on
 from taskgraph.engine.twins import Twins
 from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
 from taskgraph.errors import DryRunResult, ExecutorError, LimitError, TaskTimeoutError
@@ -36,6 +37,8 @@ from taskgraph.records import JobId
 from taskgraph.tasks.options import GIB, CacheResult, CacheScope, Options
 from taskgraph.tasks.standing import JobInfo
 from taskgraph.values import walk
+from taskgraph.values.files import File
+from taskgraph.values.temporaries import is_gone, temporaries_in
 from taskgraph.worker import now
 
 if TYPE_CHECKING:
@@ -57,8 +60,9 @@ class Looker(Protocol):
         self,
         values: Sequence[Any],
         done: Callable[[list[Any | None], BaseException | None], None],
+        find: Callable[[Any], Any | None] = ...,
     ) -> None:
-        """Compare values with the world; ``done`` gets what is not valid in each, or None."""
+        """Compare values with the world; ``done`` gets what ``find`` gives of each."""
         ...
 
 
@@ -88,10 +92,13 @@ class Dispatcher:
         lookup: Lookup,
         notify: Callable[[Event], None],
         options: RunOptions,
+        temporaries: Temporaries,
         budget: RerunBudget | None = None,
         leases: Leases | None = None,
     ) -> None:
         self._budget = budget
+        self._temporaries = temporaries
+        self._holding: set[JobId] = set()
         self._graph = graph
         self._backend = backend
         self._executors = executors
@@ -187,6 +194,9 @@ class Dispatcher:
                 continue
             assert job.call_key is not None
             leader = self._calls.setdefault(job.call_key, job)
+            if leader is not job and self._temporaries.is_stale(leader, job):
+                job.call_key += " again"
+                leader = self._calls.setdefault(job.call_key, job)
             if leader is not job and CacheResult.CSE in allowed_of(job):
                 self._take_equal(job, leader)
             elif scope is CacheScope.BACKEND:
@@ -232,6 +242,8 @@ class Dispatcher:
         for job, _ in to_check:
             job.phase = Phase.RUNNING
 
+        find = self._temporaries.finder(to_check)
+
         def done(wrong: Sequence[str | None]) -> None:
             self.looking -= 1
             to_run: list[Job] = []
@@ -242,8 +254,12 @@ class Dispatcher:
                 elif what is not None:
                     self._refuse(job, Miss(Reason.INVALID, what))
                     to_run.append(job)
-                elif not self._finisher.take_hit(job, hit):
-                    to_run.append(job)
+                elif job.id in find.lenient and not is_passed_on(job):
+                    self._check([(job, hit)])  # somebody else asked for it meanwhile
+                else:
+                    self._temporaries.note(job, hit.value)
+                    if not self._finisher.take_hit(job, hit):
+                        to_run.append(job)
             if to_run:
                 self._submit(to_run)
 
@@ -254,7 +270,7 @@ class Dispatcher:
             self._inbox.call_soon(lambda: done(wrong))
 
         self.looking += 1
-        self._looker.check([hit.value for _, hit in to_check], describe)
+        self._looker.check(to_check, describe, find)
 
     def _take_refused(self, job: Job, miss: Miss) -> None:
         """Take note of a result that is there and is not used."""
@@ -278,7 +294,66 @@ class Dispatcher:
                 job.phase = Phase.DROPPED
         self._submit([job for job in jobs if job.phase is not Phase.DROPPED])
 
+    def _hold_back(self, jobs: Sequence[Job]) -> list[Job]:
+        """Have temporary files looked for that bodies are given; returns the jobs without any."""
+        free: list[Job] = []
+        for job in jobs:
+            is_held = job.id in self._holding or isinstance(job.expr, SchedulerExpression)
+            files = [] if is_held else temporaries_in([*job.args, *job.kwargs.values()])
+            if files:
+                self._look_for(job, files)
+            else:
+                self._holding.discard(job.id)
+                free.append(job)
+        return free
+
+    def _look_for(self, job: Job, files: Sequence[File]) -> None:
+        job.phase = Phase.RUNNING
+
+        def done(found: Sequence[Any], error: BaseException | None) -> None:
+            self.looking -= 1
+            job.phase = Phase.READY
+            if error is not None:
+                self._finisher.fail(job, error, job)
+            elif self.is_over(job):
+                job.phase = Phase.DROPPED
+            else:
+                self._make_again(job, [each for each in found if each is not None])
+
+        def say(found: Sequence[Any], error: BaseException | None) -> None:
+            self._inbox.call_soon(lambda: done(found, error))
+
+        self.looking += 1
+        self._looker.check(files, say, lambda each: each if is_gone(each) else None)
+
+    def _make_again(self, job: Job, gone: Sequence[File]) -> None:
+        """Let a call wait for those that give it the files that are gone, or else run without."""
+        if not gone:
+            self._holding.add(job.id)
+            self._submit([job])
+            return
+        job.is_given_anew = True
+        needed = {each: self._temporaries.need(each, job) for each in gone}
+        givers = list({id(e): e for e in needed.values() if e is not None}.values())
+        self._graph.ready += self._temporaries.take_new()
+        failed = next((each for each in givers if each.error is not None), None)
+        if failed is not None:
+            assert failed.error is not None
+            self._graph.fail(job, failed.error, failed.origin or failed)
+            return
+        lost = [each for each, giver in needed.items() if giver is None]
+        for each in lost:
+            # Nobody gives them: the call is one that was given files that are not there.
+            each.forget()
+        if givers:
+            self._graph.wait_before(job, givers)
+        else:
+            self._read([(job, lost)])
+
     def _submit(self, jobs: Sequence[Job]) -> None:
+        jobs = self._hold_back(jobs)
+        if not jobs:
+            return
         batches: dict[str, list[Call]] = {}
         tasks: list[str] = []
         if self._options.is_dry:

@@ -186,6 +186,8 @@ class Job(Node):
         earlier: The blessed version of the task whose recorded result this job uses.
         broken_by: What it needed and failed, while others that it wrote down go on.
         attempts: How often its body was begun, with the time that is under way.
+        is_given_anew: Whether files that it is given were made again: the hashes of what other
+            calls gave are not taken for those of now.
         miss: Why it must run although a result might have been there, as it is stored.
         frames: The user's frames, in FAILED.
         is_aftermath: Whether it is what is called after a failure, or below that.
@@ -213,6 +215,7 @@ class Job(Node):
         "is_aftermath",
         "is_announced",
         "is_cached",
+        "is_given_anew",
         "is_recorded",
         "is_uncacheable",
         "known_call",
@@ -268,6 +271,7 @@ class Job(Node):
         self.attempts = 1
         self.broken_by: Node | None = None
         self.is_cached = False
+        self.is_given_anew = False
         self.is_announced = False
         self.is_recorded = True
         self.is_aftermath = False

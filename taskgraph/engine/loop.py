@@ -39,6 +39,7 @@ from taskgraph.engine.making import JobMaker
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import Recorder
 from taskgraph.engine.reduction import Graph
+from taskgraph.engine.temporaries import Temporaries
 from taskgraph.engine.trace import traces_of
 from taskgraph.errors import CircularCallError, DatabaseError, DryRunResult, RerunLimitError
 from taskgraph.events import Event, ExecutionEnded, ExecutionStarted, RunStopping
@@ -113,6 +114,7 @@ class Engine:
             Lookup(backend, aliases),
             self._notify,
             run_options,
+            Temporaries(self._make_job),
             budget,
             leases,
         )

@@ -44,6 +44,7 @@ from taskgraph.engine.options import RunOptions
 from taskgraph.engine.past import Past
 from taskgraph.engine.recorder import Recorder
 from taskgraph.engine.reduction import Graph, inputs_of, ready_calls
+from taskgraph.engine.temporaries import Temporaries
 from taskgraph.engine.unknown import LookedAtUnknown, Unknown, UnknownKind
 from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
 from taskgraph.errors import CircularCallError
@@ -57,6 +58,7 @@ from taskgraph.tasks.options import CacheResult, CacheScope
 from taskgraph.tasks.task import Task
 from taskgraph.values import walk
 from taskgraph.values.preview import preview
+from taskgraph.values.temporaries import is_gone, temporaries_in
 from taskgraph.worker import describe_error, now
 
 _CALL_WIDTH = 200
@@ -269,6 +271,7 @@ class Planner:
         self._lookup = Lookup(backend, aliases)
         self._calls: dict[str, Job] = {}
         self._unknowns = _Unknowns()
+        self._temporaries = Temporaries(self._make_job)
         recorder = _NoRecorder(backend, run_options.execution_id, None)
         self._finisher = _Foreseer(
             self._graph,
@@ -370,6 +373,9 @@ class Planner:
             if scope is not CacheScope.NONE:
                 assert job.call_key is not None
                 leader = self._calls.setdefault(job.call_key, job)
+                if leader is not job and self._temporaries.is_stale(leader, job):
+                    job.call_key += " again"
+                    leader = self._calls.setdefault(job.call_key, job)
                 if leader is not job and CacheResult.CSE in allowed_of(job):
                     self._take_equal(job, leader)
                     continue
@@ -404,11 +410,12 @@ class Planner:
                 self._use(job, decision)
         if not to_check:
             return
-        values = [hit.value for _, hit in to_check]
-        invalid, error = self._in_pool(lambda done: self._looker.check(values, done))
+        find = self._temporaries.finder(to_check)
+        invalid, error = self._in_pool(lambda done: self._looker.check(to_check, done, find))
         for (job, hit), wrong in zip(to_check, invalid, strict=True):
             found = wrong if error is None else error
             if found is None:
+                self._temporaries.note(job, hit.value)
                 self._use(job, hit)
             else:
                 self._run(job, Miss(Reason.INVALID, walk.describe_change(found)))
@@ -426,8 +433,20 @@ class Planner:
             except LookedAtUnknown as error:
                 self._finisher.fail(job, error, job)
             return
+        self._make_again(job)
         key = job.id if job.eval_hash is None or _is_apart(job, self._options) else job.eval_hash
         self._finisher.make_unknown(job, _Origin(job, miss), key)
+
+    def _make_again(self, job: Job) -> None:
+        """Take note of the calls that give what a call would read and what is gone."""
+        for file in temporaries_in([*job.args, *job.kwargs.values()]):
+            if not is_gone(file) or self._temporaries.need(file, job) is None:
+                continue
+            for giver in self._temporaries.take_new():
+                evaluate_inputs(giver)
+                weigh(giver)
+                self._finisher.cached[giver.task.fullname] -= 1
+                self._run(giver, Miss(Reason.INVALID, walk.describe_change(file)))
 
     def _wait_for(self, job: Job, sources: Sequence[Unknown], key: str) -> None:
         numbers = tuple(each.number for each in sources)
@@ -452,7 +471,7 @@ class Planner:
             calls.append(call)
             if call.reason == WAITS and call.is_open and call.is_body:
                 calls += self._below_recorded(origin.job, call, past)
-        return Plan(tuple(calls), dict(self._finisher.cached), self._finisher.error)
+        return Plan(tuple(calls), dict(+self._finisher.cached), self._finisher.error)
 
     def _reasons(self, past: Past) -> dict[JobId, str]:
         """Return what is known of calls beyond the plain reason.

@@ -7,7 +7,7 @@ memory only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from taskgraph.engine.jobs import SETTLED, Job, Node, Operation, Phase, Wait
@@ -114,6 +114,14 @@ class Graph:
         follower.wait = Wait(follower)
         follower.wait.needs = 1
         leader.waiters.append(follower.wait)
+
+    def wait_before(self, job: Job, needed: Sequence[Job]) -> None:
+        """Let a ready job wait for others; it becomes ready once more when they are done."""
+        job.phase = Phase.WAITING
+        wait = job.wait = Wait(job)
+        for each in needed:
+            each.waiters.append(wait)
+        wait.needs = len(needed)
 
     def settle(self, node: Node) -> None:
         """Mark a node as done: it has its value. Those that wait for it move on."""

@@ -122,7 +122,7 @@ def _weigh_argument(job: Job, argument: WeighedArgument, label: str) -> Weight:
         nodes = [job.owner.nodes[id(each)] for each in find_expressions(raw)]
         if isinstance(raw, Expression):
             node = nodes[0]
-            if node.value_hash is not None:
+            if node.value_hash is not None and not job.is_given_anew:
                 argument.is_recorded = isinstance(node, Job)  # one that leaves no rows has no hash
                 job.is_uncacheable |= node.is_unstored
                 return Weight(node.value_hash)

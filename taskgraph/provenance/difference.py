@@ -258,7 +258,7 @@ def _compare_sets(path: str, a: Any, b: Any) -> _Level:
 
 
 def _compare_files(path: str, a: File, b: File) -> _Level:
-    if a.place != b.place or a.seen is None or b.seen is None:
+    if a.place != b.place or a.temp != b.temp or a.seen is None or b.seen is None:
         return _leaf(path, a, b)
     return _Level(found=[_file_difference(path, a.place, a.seen, b.seen)])
 

@@ -72,7 +72,7 @@ class FileKind(ValueKind):
     def shape(self, value: File) -> Shape:
         """Return what the hash covers."""
         seen = value.seen or value.look()
-        return Shape(tag_of(type(value)), (*value.place, seen.content))
+        return Shape(value.hash_tag, (*value.place, seen.content))
 
     def own_hash(self, value: File) -> ValueHash:
         """Return the hash over root, path and the content that was seen."""
@@ -87,6 +87,8 @@ class FileKind(ValueKind):
         fields: dict[str, object] = {"root": root, "path": path}
         if given is not None:
             fields["given"] = given
+        if value.temp:
+            fields["temp"] = True
         return "file", _pack(fields | {"content": seen.content, "size": seen.size})
 
     def decode(self, format: str, payload: bytes) -> File:
@@ -98,7 +100,8 @@ class FileKind(ValueKind):
         fields = json.loads(payload)
         place = Place(fields["root"], fields["path"])
         path, location = respell(*place, fields.get("given"))
-        return self._cls.at(path, location, Seen(fields["content"], fields["size"]), place)
+        seen = Seen(fields["content"], fields["size"])
+        return self._cls.at(path, location, seen, place, fields.get("temp", False))
 
     def subvalues(self, value: File) -> Sequence[Any]:
         """Return nothing: a File is one whole."""
@@ -126,8 +129,8 @@ class FileKind(ValueKind):
         return value.bytes_to_read()
 
     def read(self, value: File, progress: Callable[[int], None] | None = None) -> None:
-        """Look at the file."""
-        value.look(progress)
+        """Look at the file; of a temporary one that is gone, what was seen is kept."""
+        value.look_for_use(progress)
 
     def refresh(self, value: File) -> None:
         """Look at the file again: since it was last seen, a command may have written it."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Self
 
 from taskgraph.hashing import ValueHash, hash_shape
-from taskgraph.values.contents import Progress, Seen
+from taskgraph.values.contents import MISSING, Progress, Seen
 from taskgraph.values.filesystems import (
     Filesystem,
     check_mode,
@@ -38,12 +38,16 @@ class File:
 
     Args:
         path: A path, relative to the working directory of this moment, or any URL of fsspec's.
+        temp: Whether it is an intermediate result that may be deleted after the run. While it is
+            gone, calls that it was only passed to are not made again, and neither is the one that
+            made it; if another call must read it, that is made again.
 
     Attributes:
         path: The path as it was given.
+        temp: Whether it may be deleted.
     """
 
-    __slots__ = ("__weakref__", "_location", "_place", "_seen", "path")
+    __slots__ = ("__weakref__", "_location", "_place", "_seen", "path", "temp")
 
     #: Enters the hash; see ``tag_of``.
     tag = "file"
@@ -51,11 +55,13 @@ class File:
     policy: ClassVar[Policy | None] = None
 
     path: str
+    temp: bool
     _location: str
     _place: Place | None
     _seen: Seen | None
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, temp: bool = False) -> None:
+        self.temp = temp or (isinstance(path, File) and path.temp)
         self.path = path.path if isinstance(path, File) else os.fspath(path)
         self._location = path._location if isinstance(path, File) else locate(self.path)
         self._place = None
@@ -63,7 +69,12 @@ class File:
 
     @classmethod
     def at(
-        cls, path: str, location: str, seen: Seen | None = None, place: Place | None = None
+        cls,
+        path: str,
+        location: str,
+        seen: Seen | None = None,
+        place: Place | None = None,
+        temp: bool = False,
     ) -> Self:
         """Make a File from all that is known of it, without looking.
 
@@ -72,9 +83,11 @@ class File:
             location: Its absolute path, or URL.
             seen: What was seen there.
             place: Its portable name, where this process knows no roots.
+            temp: Whether it may be deleted.
         """
         made = cls.__new__(cls)
         made.path = path
+        made.temp = temp
         made._location = location
         made._place = place
         made._seen = seen
@@ -111,7 +124,13 @@ class File:
     def hash_of(self, seen: Seen) -> ValueHash:
         """Return the hash that this File has if this is its content."""
         root, path = self.place
-        return hash_shape(tag_of(type(self)), (root, path, seen.content))
+        return hash_shape(self.hash_tag, (root, path, seen.content))
+
+    @property
+    def hash_tag(self) -> str:
+        """What says in a hash which class it is of, and that it may be deleted if it may."""
+        # Two values that differ in that must not share what is stored under a hash.
+        return f"temp {tag_of(type(self))}" if self.temp else tag_of(type(self))
 
     def look(self, progress: Progress | None = None) -> Seen:
         """Look at the file again, and remember and return what is there.
@@ -122,6 +141,17 @@ class File:
         self._seen = self._look(progress)
         self._place = self.place
         return self._seen
+
+    def look_for_use(self, progress: Progress | None = None) -> None:
+        """Look at the file again, but keep what was seen of a temporary one that is gone."""
+        before = self._seen
+        now = self.look(progress)
+        if self.temp and before is not None and now.content == MISSING.content:
+            self._seen = before
+
+    def forget(self) -> None:
+        """Forget what was seen."""
+        self._seen = None
 
     def update_hash(self) -> None:
         """Look at the file again; ``hash`` is then that of its present content."""
@@ -297,16 +327,17 @@ class File:
     def __repr__(self) -> str:
         shown = printable(self.path)
         name = type(self).__name__
+        temp = ", temp=True" if self.temp else ""
         if self._seen is None:
-            return f"{name}(path={shown})"
-        return f"{name}(path={shown}, hash={self.hash[:8]})"
+            return f"{name}(path={shown}{temp})"
+        return f"{name}(path={shown}{temp}, hash={self.hash[:8]})"
 
     def __reduce__(self) -> tuple[Callable[..., File], tuple[object, ...], object]:
         seen = None if self._seen is None else tuple(self._seen)
         spelled = spell(self.path, self.place)
         # Third is what a subclass keeps besides.
         more = getattr(self, "__dict__", None) or None
-        return _rebuild, (type(self), *spelled, self._location, seen), more
+        return _rebuild, (type(self), *spelled, self._location, seen, self.temp), more
 
 
 def tag_of(kind: type) -> str:
@@ -360,6 +391,8 @@ def _rebuild(
     given: str | None,
     fallback: str,
     seen: tuple[str, int] | None,
+    temp: bool = False,
 ) -> File:
     path, location = respell(root, name, given, fallback)
-    return kind.at(path, location, None if seen is None else Seen(*seen), Place(root, name))
+    known = None if seen is None else Seen(*seen)
+    return kind.at(path, location, known, Place(root, name), temp)

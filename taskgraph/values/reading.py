@@ -109,6 +109,7 @@ class ReadingPool:
         self,
         values: Sequence[Any],
         done: Callable[[list[Any | None], BaseException | None], None],
+        find: Callable[[Any], Any | None] = find_invalid,
     ) -> None:
         """Have values compared with the world; returns at once.
 
@@ -116,13 +117,14 @@ class ReadingPool:
             values: What is to be checked, of any kind.
             done: Called in a thread of the pool, once: with what does not match inside of each
                 value, or None where all does; and with the first error, if there was one.
+            find: Gives the first that does not match inside of a value.
         """
         invalid: list[Any | None] = [None] * len(values)
         batch = _Batch(list(values), lambda error: done(invalid, error))
 
         def look(position: int) -> None:
             try:
-                invalid[position] = find_invalid(values[position])
+                invalid[position] = find(values[position])
             except Exception as error:
                 # What cannot be looked at does not match what was seen.
                 invalid[position] = error

@@ -531,3 +531,25 @@ def _asking(number: int, leaves: list[Any], others: list[Any]) -> Any:
 def plan_of(number: int) -> int:
     """Return how often a task asks."""
     return 1 + number % 3
+
+
+def test_a_temporary_file_that_is_awaited_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "between.txt"
+
+    @task(namespace="awaiting", version="1")
+    def write() -> File:
+        ran.append("write")
+        file = File(str(path), temp=True)
+        file.write("text")
+        return file
+
+    @task(namespace="awaiting", version="1")
+    async def reads(n: int) -> str:
+        ran.append("reads")
+        return str((await evaluate(write())).read()) * n
+
+    (tmp_path / ".taskgraph").mkdir()
+    with Scheduler(Settings(tmp_path / ".taskgraph")) as scheduler:
+        assert runs(scheduler, reads(1)) == ("text", {"reads": 1, "write": 1})
+        path.unlink()
+        assert runs(scheduler, reads(2)) == ("texttext", {"reads": 1, "write": 1})

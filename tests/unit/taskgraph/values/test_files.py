@@ -14,13 +14,15 @@ from hypothesis import strategies as st
 
 from taskgraph.errors import UnknownRootError
 from taskgraph.values import contents
-from taskgraph.values.contents import MISSING
+from taskgraph.values.contents import MISSING, Seen
 from taskgraph.values.directories import Dir
 from taskgraph.values.file_kinds import DIR, FILE, FILE_SET
 from taskgraph.values.files import File
 from taskgraph.values.filesets import FileSet
 from taskgraph.values.places import FilePlaces, Place, use_places
 from taskgraph.values.registry import kind_named, kind_of
+from taskgraph.values.staging import StagingFile
+from taskgraph.values.temporaries import find_invalid, is_gone, temporaries_in
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +70,53 @@ def test_the_hash_is_frozen(project: Path) -> None:
     assert Dir("missing").hash == "b3dfff2794d30efa612282cb1671e8b9"
     assert Dir(".").hash == "eb2edd5e9fefbf7a9f134196303d82fe"
     assert FileSet("*").hash == "aafdb17c3b52ca83b1c85c6ddab0f665"
+
+
+def test_a_temporary_file_is_another_value_with_a_hash_of_its_own(project: Path) -> None:
+    (project / "a").write_text("hello")
+    temp, plain = File("a", temp=True), File("a")
+
+    assert temp.hash == "a827b2f461b437375768f466bdc4cfd4"
+    assert temp.hash != plain.hash
+    assert temp == plain
+    assert repr(temp) == f"File(path=a, temp=True, hash={temp.hash[:8]})"
+    assert repr(File("a", temp=True)) == "File(path=a, temp=True)"
+    assert File(temp).temp and not temp.copy_to("b").temp
+
+
+def test_a_temporary_file_travels_as_one(project: Path) -> None:
+    (project / "a").write_text("hello")
+    temp = File("a", temp=True)
+    encoded = FILE.encode(temp)
+    assert encoded is not None
+
+    for again in (FILE.decode(*encoded), pickle.loads(pickle.dumps(temp)), copy.deepcopy(temp)):
+        assert again.temp
+        assert again.hash == temp.hash
+    assert b"temp" not in (FILE.encode(File("a")) or (b"", b""))[1]
+
+
+def test_a_temporary_file_that_is_gone_keeps_what_was_seen_until_it_is_needed(
+    project: Path,
+) -> None:
+    (project / "a").write_text("hello")
+    temp, plain, never = File("a", temp=True), File("a"), File("never", temp=True)
+    first, other = temp.hash, plain.hash
+    never.look()
+    (project / "a").unlink()
+
+    for each in (temp, plain, never):
+        kind_of(each).read(each)
+
+    assert (temp.hash, is_gone(temp), is_gone(plain), is_gone(never)) == (first, True, False, False)
+    assert plain.hash != other
+    assert not temp.is_valid()
+    assert temporaries_in([1, [temp, {"a": StagingFile("b", never)}, plain]]) == [temp, never]
+    assert find_invalid([never, temp], needed=()) is None
+    assert find_invalid([temp], needed={temp.location}) is temp
+    assert find_invalid([temp, File.at("a", plain.location, Seen("0" * 32, 1))], ()) == plain
+    kind_of(temp).refresh(temp)
+    assert temp.hash == File("a", temp=True).hash != first
 
 
 def test_path_and_content_make_the_difference(project: Path) -> None:
