@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from taskgraph.expression import evaluate
     from taskgraph.fingerprint.opaque import opaque
     from taskgraph.plug.memo import cached
+    from taskgraph.scripting.calls import script
     from taskgraph.tasks.decorator import scheduler_task, task
     from taskgraph.tasks.failing import FailedCall
     from taskgraph.tasks.names import get_current_namespace, namespace
@@ -94,6 +95,7 @@ __all__ = [
     "plan",
     "run",
     "scheduler_task",
+    "script",
     "seq",
     "set_current_scheduler",
     "task",
@@ -143,6 +145,7 @@ _HOMES = {
     "plan": "taskgraph.app",
     "run": "taskgraph.app",
     "scheduler_task": "taskgraph.tasks.decorator",
+    "script": "taskgraph.scripting.calls",
     "seq": "taskgraph.combinators.control",
     "set_current_scheduler": "taskgraph.app",
     "task": "taskgraph.tasks.decorator",

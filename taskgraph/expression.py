@@ -454,11 +454,12 @@ def substitute(value: Any, resolve: Callable[[Expression], Any]) -> Any:
         else:
             replaced = [done[id(each)] for each in members]
             unchanged = all(new is old for new, old in zip(replaced, members, strict=True))
-            done[id(current)] = current if unchanged else _rebuild(current, replaced)
+            done[id(current)] = current if unchanged else rebuild(current, replaced)
     return done[id(value)]
 
 
-def _rebuild(container: Any, members: list[Any]) -> Any:
+def rebuild(container: Any, members: list[Any]) -> Any:
+    """Return a container like another one, with other members: as many as `members_of` gave."""
     kind = type(container)
     if kind in {list, tuple, set, frozenset}:
         return kind(members)

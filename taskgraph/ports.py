@@ -28,6 +28,7 @@ from taskgraph.records import (
     TaskAliasRecord,
     TaskVersion,
 )
+from taskgraph.tasks.requests import Tags
 
 
 class Backend(Protocol):
@@ -143,6 +144,7 @@ class Returned:
         packed: The same, hashed and encoded where the call ran; None if it cannot be stored.
         unstored: Why it cannot be stored, if it cannot.
         changed: What its code looks at and was something else there than its hash says.
+        notes: What the body noted down about this call: tags of its job.
     """
 
     job_id: JobId
@@ -152,6 +154,7 @@ class Returned:
     started: Micros
     ended: Micros
     changed: str = ""
+    notes: Tags = ()
 
 
 @dataclass(frozen=True, slots=True)

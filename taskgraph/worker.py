@@ -17,6 +17,8 @@ from taskgraph.errors import UnhashableValueError, UnstorableValueError
 from taskgraph.fingerprint.code import running
 from taskgraph.ports import Call, FrameRecord, Outcome, Raised, Returned
 from taskgraph.records import Micros, PackedValue
+from taskgraph.tasks.notes import taking_notes
+from taskgraph.tasks.requests import Tags
 from taskgraph.values import walk
 from taskgraph.values.pack import pack
 
@@ -43,7 +45,7 @@ def run_call(call: Call) -> Outcome:
     started = now()
     token = _running.set(call.fullname)
     try:
-        with running(call.func):
+        with running(call.func), taking_notes() as notes:
             value = call.func(*call.args, **call.kwargs)
             if type(value) is CoroutineType:
                 value = _await(value)
@@ -58,7 +60,7 @@ def run_call(call: Call) -> Outcome:
         return Raised(call.job_id, error, frames_of(error.__traceback__), started, now())
     finally:
         _running.reset(token)
-    return _returned(call, value, started)
+    return _returned(call, value, started, tuple(notes))
 
 
 async def run_call_async(call: Call) -> Outcome:
@@ -80,12 +82,12 @@ async def run_call_async(call: Call) -> Outcome:
     return _returned(call, value, started)
 
 
-def _returned(call: Call, value: object, started: Micros) -> Returned:
+def _returned(call: Call, value: object, started: Micros, notes: Tags = ()) -> Returned:
     ended = now()
     if not call.is_recorded:
         return Returned(call.job_id, value, None, None, started, ended)
     packed, unstored = weigh_result(value, call.max_value_size)
-    return Returned(call.job_id, value, packed, unstored, started, ended)
+    return Returned(call.job_id, value, packed, unstored, started, ended, notes=notes)
 
 
 def _await(coroutine: CoroutineType[object, object, object]) -> object:

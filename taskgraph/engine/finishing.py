@@ -116,6 +116,8 @@ class Finisher:
             self._take_result(job, outcome.value)
             return None
         job.reduction = outcome.packed
+        if outcome.notes:
+            self._recorder.add_tags("Job", job.id, outcome.notes)
         self._set_unstored(job, outcome.unstored)
         changed = outcome.changed or self._changed_under(job)
         if changed:
@@ -160,9 +162,9 @@ class Finisher:
         Children that cannot be made (a task that is not defined, or that has no hash) fail the
         call that wrote them down.
         """
-        job.template = value
         job.phase = Phase.REDUCING
         try:
+            job.template = value = _to_reduce(job, value)
             is_waiting = self._graph.plant(value, job, job)
         except Exception as error:
             job.drop_waiting()
@@ -188,10 +190,10 @@ class Finisher:
         if type(hit.value) is Awaited:
             self._begin_replay(job, hit, hit.value)
             return True
-        job.template = hit.value
         job.phase = Phase.REDUCING
         try:
-            is_waiting = self._graph.plant(hit.value, job, job)
+            job.template = hit.value if hit.subtree is not None else _to_reduce(job, hit.value)
+            is_waiting = self._graph.plant(job.template, job, job)
         except Exception as error:
             # The body runs again, and gives what can be called now or fails by itself.
             self._forget_children(job)
@@ -543,6 +545,24 @@ def _reduce_question(question: Question) -> None:
         question.settle(question, None, error)
     else:
         question.settle(question, value, None)
+
+
+def _to_reduce(job: Job, value: Any) -> Any:
+    """Return what is to be evaluated, of what a body gave: the run of a script, of its text.
+
+    Its own inputs go on to the script, for what they hold counts for that as well.
+
+    Raises:
+        TypeError: A script task gave no text.
+    """
+    task = job.task
+    if "script" not in job.options or not task.is_script:
+        return value
+    from taskgraph.scripting.calls import call_of_text
+
+    named = {each.key or f"*{each.position}": each.value for each in job.arguments}
+    counted = {name: each for name, each in named.items() if name not in task.binder.ignored}
+    return call_of_text(task, value, counted, task.parts_of(job.task_hash))
 
 
 def _subtree_of(job: Job) -> frozenset[TaskHash]:

@@ -13,7 +13,13 @@ from taskgraph.expression import TaskExpression
 from taskgraph.hashing import TaskHash
 from taskgraph.records import JobId
 from taskgraph.tasks.context import NO_CONTEXT, Context
-from taskgraph.tasks.options import NO_OPTIONS, Options, lazy_options, merge_options
+from taskgraph.tasks.options import (
+    NO_OPTIONS,
+    Options,
+    lazy_options,
+    merge_options,
+    options_of_script,
+)
 from taskgraph.tasks.registry import AnyTask, get_task_registry
 from taskgraph.tasks.task import Task
 
@@ -82,6 +88,8 @@ class JobMaker:
             job.context = job.context.updated(expr._context)
         if handed_on or task.base_exports or task.call_exports:
             job.exported = merge_options(handed_on, task.base_exports, task.call_exports)
+        if "script" in options and task.is_script:
+            job.exported = options_of_script(options)
         if options and (lazy := lazy_options(options)):
             job.lazy_options = lazy
         if job.exported and (lazy := lazy_options(job.exported)):

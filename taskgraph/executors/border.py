@@ -204,7 +204,7 @@ def _encode_outcome(outcome: Outcome, changed: str | _Values = "") -> tuple[Any,
                     Raised(outcome.job_id, ExecutorError(reason), (), outcome.started, now())
                 )
         times = (outcome.started, outcome.ended)
-        return (True, value, outcome.packed, outcome.unstored, *times, changed)
+        return (True, value, outcome.packed, outcome.unstored, *times, changed, outcome.notes)
     try:
         sent = codec.dumps(outcome.error)
         codec.loads(sent)
@@ -229,16 +229,17 @@ def _decode_outcome(call: Call, fields: tuple[Any, ...]) -> Outcome:
     if not fields[0]:
         _, error, frames, started, ended = fields
         return Raised(call.job_id, codec.loads(error), frames, started, ended)
-    _, value, packed, unstored, started, ended, changed = fields
+    _, value, packed, unstored, started, ended, changed, notes = fields
     changed = _describe_changed(call, changed)
     if packed is None:
-        return Returned(call.job_id, codec.loads(value), None, unstored, started, ended, changed)
+        value = codec.loads(value)
+        return Returned(call.job_id, value, None, unstored, started, ended, changed, notes)
     assert isinstance(packed, PackedValue)
     first = packed.values[0]
     decoded = codec.decode(
         first.value_hash, first.type, first.format, first.value, first.content_digest
     )
-    return Returned(call.job_id, decoded, packed, unstored, started, ended, changed)
+    return Returned(call.job_id, decoded, packed, unstored, started, ended, changed, notes)
 
 
 def start_worker(path: list[str], places: FilePlaces, project: Project) -> None:

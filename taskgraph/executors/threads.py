@@ -12,6 +12,7 @@ from contextlib import suppress
 from taskgraph.errors import TaskTimeoutError
 from taskgraph.ports import NO_RESOURCES, Call, Inbox, Outcome, Raised
 from taskgraph.records import JobId
+from taskgraph.scripting.groups import Scope
 from taskgraph.worker import now, run_call
 
 # While threads run Python code, the scheduler gets the interpreter back only after a switch
@@ -55,6 +56,7 @@ class ThreadExecutor:
         # A condition instead of a queue: calls are cancelled and counted under the same lock.
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
+        self._scripts: set[Scope] = set()  # those of each thread that still runs
         self._count = 0
         self._idle = 0
         self._is_stopping = False
@@ -111,7 +113,10 @@ class ThreadExecutor:
         return list(dropped)
 
     def stop(self, is_now: bool = False) -> None:
-        """Let the threads end after the calls that they run; nobody waits for them."""
+        """Let the threads end after the calls that they run; nobody waits for them.
+
+        Now means that the scripts among them are ended.
+        """
         with self._changed:
             self._is_stopping = True
             with suppress(IndexError):  # threads take calls without the lock
@@ -120,12 +125,26 @@ class ThreadExecutor:
                     if isinstance(each, _Wide):
                         each.is_over.set()
             self._changed.notify_all()
+            scopes = list(self._scripts) if is_now else []
+        for each in scopes:
+            each.end()
         self._threads = []
         if self._old_interval is not None:
             sys.setswitchinterval(self._old_interval)
             self._old_interval = None
 
     def _work(self) -> None:
+        scripts = Scope()
+        scripts.enter()
+        with self._changed:
+            self._scripts.add(scripts)
+        try:
+            self._run_calls(scripts)
+        finally:
+            with self._changed:
+                self._scripts.discard(scripts)
+
+    def _run_calls(self, scripts: Scope) -> None:
         calls = self._calls
         while True:
             try:
@@ -135,17 +154,17 @@ class ThreadExecutor:
                     return
                 continue
             if isinstance(each, _Wide):
-                if not self._join(each):
+                if not self._join(each, scripts):
                     return
                 continue
             call, inbox = each
             # Each outcome is handed over at once: the next call may take an hour.
             if call.timeout is None:
                 inbox.deliver([_run(call)])
-            elif not self._run_limited(call, call.timeout, inbox):
+            elif not self._run_limited(call, call.timeout, inbox, scripts):
                 return
 
-    def _join(self, wide: _Wide) -> bool:
+    def _join(self, wide: _Wide, scripts: Scope) -> bool:
         """Come to a call that takes several threads; False if this thread was abandoned in it."""
         with self._changed:
             wide.missing -= 1
@@ -158,12 +177,17 @@ class ThreadExecutor:
             if call.timeout is None:
                 wide.inbox.deliver([_run(call)])
                 return True
-            return self._run_limited(call, call.timeout, wide.inbox, wide.is_over)
+            return self._run_limited(call, call.timeout, wide.inbox, scripts, wide.is_over)
         finally:
             wide.is_over.set()
 
     def _run_limited(
-        self, call: Call, timeout: float, inbox: Inbox, is_over: threading.Event | None = None
+        self,
+        call: Call,
+        timeout: float,
+        inbox: Inbox,
+        scripts: Scope,
+        is_over: threading.Event | None = None,
     ) -> bool:
         """Run a call that has a time limit; False if it was abandoned, and its thread with it."""
         is_settled = threading.Lock()  # taken by who comes first: the outcome or the clock
@@ -181,6 +205,7 @@ class ThreadExecutor:
                 is_over.set()
             error = TaskTimeoutError(call.fullname, timeout, is_abandoned=True)
             inbox.deliver([Raised(call.job_id, error, (), now(), now())])
+            scripts.end()  # the body goes on, a script that it runs does not
 
         clock = threading.Timer(timeout, abandon)
         clock.daemon = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from taskgraph.tasks.names import compute_namespace
 from taskgraph.tasks.registry import get_task_registry
@@ -20,6 +20,21 @@ def task(func: Callable[P, R]) -> Task[P, R]: ...
 @overload
 def task(
     *,
+    script: Literal[True],
+    name: str | None = None,
+    namespace: str | None = None,
+    version: str | None = None,
+    hash_includes: Sequence[Any] = (),
+    source: str | None = None,
+    export_options: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Callable[[Callable[P, object]], Task[P, bytes]]: ...
+
+
+@overload
+def task(
+    *,
+    script: Literal[False] = False,
     name: str | None = None,
     namespace: str | None = None,
     version: str | None = None,

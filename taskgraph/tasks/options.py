@@ -193,6 +193,7 @@ _OPTIONS: Mapping[str, _Option] = {
     "max_age": _Option("how old a result may be: a timedelta, or seconds", _span),
     "config_args": _Option("parameters that do not count in the cache key", _parameters),
     "nout": _Option("number of items of a tuple result", _nout),
+    "script": _Option("True: the function returns the text of a script, which is run", _flag),
     "packages": _Option(
         'distributions whose version counts; "auto": those that the code imports', _packages
     ),
@@ -226,7 +227,12 @@ KNOWN_OPTIONS: Mapping[str, str] = MappingProxyType(
 
 #: Options that speak of one task's own code and parameters: they are said of that task alone, and
 #: are known before any call of it.
-OWN_OPTIONS = frozenset({"config_args", "load_module", "nout", "packages", "strict", "tools"})
+OWN_OPTIONS = frozenset(
+    {"config_args", "load_module", "nout", "packages", "script", "strict", "tools"}
+)
+
+# What is said of the job of a script task, and not of the script that it runs.
+_NOT_OF_SCRIPTS = OWN_OPTIONS | {"tags"}
 
 NO_OPTIONS: Options = MappingProxyType({})
 
@@ -347,6 +353,15 @@ def merge_options(*layers: Options) -> Options:
     return MappingProxyType(merged)
 
 
-def meaning_of(options: Options, names: Sequence[str] = ("nout",)) -> tuple[tuple[str, Any], ...]:
+def options_of_script(options: Options) -> Options:
+    """Return the options of a script that a task with these options runs: where, how long, ..."""
+    kept = {name: each for name, each in options.items() if name not in _NOT_OF_SCRIPTS}
+    return MappingProxyType(kept)
+
+
+def meaning_of(
+    options: Options, names: Sequence[str] = ("nout", "script")
+) -> tuple[tuple[str, Any], ...]:
     """Return those options that change what a call means, for its hash."""
-    return tuple((name, options[name]) for name in names if options.get(name) is not None)
+    unsaid = (None, False)
+    return tuple((n, options[n]) for n in names if not any(options.get(n) is e for e in unsaid))

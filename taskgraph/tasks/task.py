@@ -407,6 +407,11 @@ class Task(Generic[P, R]):
         recorded = self._recorded_hash or self.hash
         return found.options(**self.call_options).hash == recorded
 
+    @property
+    def is_script(self) -> bool:
+        """Whether its function returns the text of a script, which is run below it."""
+        return bool(self.all_options.get("script"))
+
     def is_async(self) -> bool:
         """Tell whether the function is a coroutine function."""
         return self._is_async

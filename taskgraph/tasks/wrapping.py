@@ -63,12 +63,13 @@ def wraps_task(
             run = wrapper(made)
             if not use_wrapper_signature:
                 run = functools.wraps(made.func)(_apart(run)) if made.func is not None else run
-            outer = task(
+            around_it: Callable[[Callable[..., Any]], Task[..., Any]] = task(
                 name=name,
                 namespace=namespace,
                 hash_includes=[*wrapper_hash_includes, made],
                 **options,
-            )(run)
+            )
+            outer = around_it(run)
             outer.inner_task = made
             return outer
 

@@ -49,6 +49,7 @@ PUBLIC = [
     "plan",
     "run",
     "scheduler_task",
+    "script",
     "seq",
     "set_current_scheduler",
     "task",

@@ -104,6 +104,30 @@ def test_an_observer_a_backend_and_an_executor_are_checked_by_their_ports(tmp_pa
     assert errors == []
 
 
+def test_a_script_task_gives_bytes_and_takes_what_its_function_takes(tmp_path: Path) -> None:
+    errors = check(
+        tmp_path,
+        """
+        from typing import assert_type
+        from taskgraph import File, run, script, task
+        from taskgraph.scripting import exec_script, prepare_command, quote_shell
+
+        @task(script=True, cpus=4)
+        def sort(path: File) -> str:
+            return f"sort {quote_shell(path)}"
+
+        assert_type(run(sort(File("a"))), bytes)
+        assert_type(exec_script(["ls", File("a"), 3]), bytes)
+        assert_type(prepare_command("ls"), str)
+        run(script(["ls"], inputs=[File("a")], outputs={"a": File("b")}, timeout=3))
+        sort(3)
+        """,
+    )
+
+    assert len(errors) == 1
+    assert '"int"; expected "File"' in errors[0]
+
+
 def test_each_side_of_what_is_staged_has_its_type(tmp_path: Path) -> None:
     errors = check(
         tmp_path,
