@@ -126,8 +126,8 @@ class ThreadExecutor:
                         each.is_over.set()
             self._changed.notify_all()
             scopes = list(self._scripts) if is_now else []
-        for each in scopes:
-            each.end()
+        for scope in scopes:
+            scope.end()
         self._threads = []
         if self._old_interval is not None:
             sys.setswitchinterval(self._old_interval)
