@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         seq,
         throw,
     )
+    from taskgraph.combinators.handles import merge_handles
     from taskgraph.expression import evaluate
     from taskgraph.fingerprint.opaque import opaque
     from taskgraph.plug.memo import cached
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     )
     from taskgraph.values.files import File
     from taskgraph.values.filesets import FileSet
+    from taskgraph.values.handles import Handle
     from taskgraph.values.staging import StagingDir, StagingFile
 
 __all__ = [
@@ -64,6 +66,7 @@ __all__ = [
     "FailedCall",
     "File",
     "FileSet",
+    "Handle",
     "IDir",
     "IFile",
     "IStagingDir",
@@ -90,6 +93,7 @@ __all__ = [
     "get_task_registry",
     "join_thread",
     "lineage",
+    "merge_handles",
     "namespace",
     "opaque",
     "plan",
@@ -114,6 +118,7 @@ _HOMES = {
     "FailedCall": "taskgraph.tasks.failing",
     "File": "taskgraph.values.files",
     "FileSet": "taskgraph.values.filesets",
+    "Handle": "taskgraph.values.handles",
     "IDir": "taskgraph.values.file_policies",
     "IFile": "taskgraph.values.file_policies",
     "IStagingDir": "taskgraph.values.file_policies",
@@ -140,6 +145,7 @@ _HOMES = {
     "join_thread": "taskgraph.combinators.control",
     "lineage": "taskgraph.app",
     "load_ipython_extension": "taskgraph.plug.jupyter",  # called by IPython's %load_ext
+    "merge_handles": "taskgraph.combinators.handles",
     "namespace": "taskgraph.tasks.names",
     "opaque": "taskgraph.fingerprint.opaque",
     "plan": "taskgraph.app",

@@ -67,6 +67,7 @@ from taskgraph.tasks.registry import get_task_registry
 from taskgraph.tasks.requests import read_tags
 from taskgraph.tasks.task import Task
 from taskgraph.values import walk
+from taskgraph.values.handles import Handle, judge_by
 from taskgraph.values.reading import ReadingPool
 from taskgraph.values.registry import kind_of_class
 from taskgraph.worker import running_task
@@ -724,6 +725,19 @@ def plan(expr: Any, config_dir: str | Path | None = None, *, cache: bool = True)
         cache: Whether results of earlier executions might be used.
     """
     return scheduler_for(config_dir).plan(expr, cache=cache)
+
+
+def _is_valid_handle(handle: Handle) -> bool:
+    scheduler = _current.get()
+    if scheduler is None:
+        if running_task() is not None:  # in a worker process, where no records are
+            raise NoCurrentSchedulerError()
+        scheduler = scheduler_for()
+    state = handle.__handle__
+    return state.is_initial or bool(scheduler.backend.find_valid_handles([state.hash]))
+
+
+judge_by(_is_valid_handle)
 
 
 def get_current_scheduler(required: bool = True) -> Scheduler | None:

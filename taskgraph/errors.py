@@ -132,6 +132,18 @@ class DamagedValueError(TaskgraphError):
         )
 
 
+class HandleError(TaskgraphError, ValueError):
+    """A handle cannot be followed: where it lies, or with what it is merged."""
+
+    def __init__(self, handle: str, reason: str) -> None:
+        super().__init__(handle, reason)
+        self.handle = handle
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"Handle {self.handle!r}: {self.reason}."
+
+
 class UnknownRootError(TaskgraphError, LookupError):
     """A file was recorded below a root that is not declared here."""
 

@@ -430,6 +430,14 @@ def substitute(value: Any, resolve: Callable[[Expression], Any]) -> Any:
         return resolve(value)
     if not find_expressions(value):
         return value
+    return replace_inside(value, Expression, resolve)
+
+
+def replace_inside(value: Any, wanted: type, make: Callable[[Any], Any]) -> Any:
+    """Return a nested value with what is of a class replaced, where expressions would be found.
+
+    Containers in which nothing was replaced are returned as they are, the same object.
+    """
     done: dict[int, Any] = {}
     opened: set[int] = set()
     # Post-order without recursion: a container is rebuilt once all of its members are in `done`.
@@ -439,15 +447,16 @@ def substitute(value: Any, resolve: Callable[[Expression], Any]) -> Any:
         if members is None:
             if id(current) in done:
                 continue
-            if isinstance(current, Expression):
-                done[id(current)] = resolve(current)
+            if isinstance(current, wanted):
+                done[id(current)] = make(current)
                 continue
             members = None if type(current) in ATOMIC_TYPES else members_of(current)
             if not members:
                 done[id(current)] = current
                 continue
             if id(current) in opened:
-                raise ValueError(f"a {type(current).__name__} with expressions contains itself")
+                what = "expressions" if wanted is Expression else f"a {wanted.__name__}"
+                raise ValueError(f"a {type(current).__name__} with {what} contains itself")
             opened.add(id(current))
             stack.append((current, members))
             stack.extend((each, None) for each in members)

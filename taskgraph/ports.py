@@ -50,6 +50,14 @@ class Backend(Protocol):
         """Return the stored values that exist under these hashes."""
         ...
 
+    def find_valid_handles(self, hashes: Sequence[str]) -> set[str]:
+        """Return those of the states of handles that are recorded and still valid."""
+        ...
+
+    def find_handles_below(self, hashes: Sequence[str]) -> set[str]:
+        """Return all states that came from some states of handles, valid or not."""
+        ...
+
     def load_aliases(self) -> list[TaskAliasRecord]:
         """Return all aliases of tasks, those that ended too, oldest first."""
         ...

@@ -189,6 +189,45 @@ class TagRecord(NamedTuple):
     is_current: bool
 
 
+class HandleRecord(NamedTuple):
+    """A state of a handle; one that is known already stays as valid as it is."""
+
+    hash: str
+    fullname: str
+    key: str
+    value_hash: ValueHash
+
+
+class HandleEdgeRecord(NamedTuple):
+    """A state of a handle and one that came from it."""
+
+    parent_id: str
+    child_id: str
+
+
+class HandleRollbackRecord(NamedTuple):
+    """A call begins with a state of a handle: what came from it before is not valid any more."""
+
+    hash: str
+
+
+class HandleSweepRecord(NamedTuple):
+    """A call begins with a branch of a handle: what came from any branch of it is not valid."""
+
+    hash: str
+
+
+class HandleReachedRecord(NamedTuple):
+    """The service is in a state: it is valid, whatever it was before."""
+
+    hash: str
+
+
+HandleStep = (
+    HandleRecord | HandleEdgeRecord | HandleRollbackRecord | HandleSweepRecord | HandleReachedRecord
+)
+
+
 class LeaseRecord(NamedTuple):
     """A claim on ``key`` by a living process; ``started`` is the start time of that process."""
 
@@ -205,7 +244,8 @@ class RecordBatch:
     """All rows of one transaction.
 
     Content-addressed rows that exist are left alone; evaluations, executions, jobs and task aliases
-    are upserted (a later row with the same key replaces the earlier one).
+    are upserted (a later row with the same key replaces the earlier one). Of ``handles`` the order
+    counts: each is a step that is done to what the steps before it left.
     """
 
     values: list[ValueRecord] = field(default_factory=list)
@@ -225,6 +265,7 @@ class RecordBatch:
     jobs: list[JobRecord] = field(default_factory=list)
     tags: list[TagRecord] = field(default_factory=list)
     task_aliases: list[TaskAliasRecord] = field(default_factory=list)
+    handles: list[HandleStep] = field(default_factory=list)
 
 
 class CacheQuery(NamedTuple):
@@ -351,6 +392,12 @@ __all__ = [
     "ExecutionId",
     "ExecutionRecord",
     "FileRecord",
+    "HandleEdgeRecord",
+    "HandleReachedRecord",
+    "HandleRecord",
+    "HandleRollbackRecord",
+    "HandleStep",
+    "HandleSweepRecord",
     "JobId",
     "JobRecord",
     "LeaseRecord",

@@ -35,6 +35,15 @@ def _replace(table: str, columns: str, keys: int = 1) -> str:
     return f"{_insert(table, columns)} ON CONFLICT ({key}) DO UPDATE SET {updates}"
 
 
+def _below(first: str) -> str:
+    """Return a question for states of handles and all that came from them."""
+    return (
+        f"WITH RECURSIVE below (hash) AS ({first} UNION SELECT edge.child_id"
+        " FROM handle_edge AS edge JOIN below ON edge.parent_id = below.hash)"
+        " SELECT hash FROM below"
+    )
+
+
 # Parents come before children: a deferred foreign key whose parent is there costs one seek, one
 # whose parent comes later makes SQLite look for waiting children at each row that comes after.
 
@@ -80,6 +89,23 @@ TASK_ALIAS = _replace(
 TASK_ALIASES = (
     "SELECT old_hash, new_hash, timestamp, old_name, new_name, author, why, end_time, end_author"
     " FROM task_alias ORDER BY timestamp, old_hash, new_hash"
+)
+
+HANDLE = (
+    "INSERT INTO handle (hash, fullname, key, value_hash, is_valid) VALUES (?, ?, ?, ?, TRUE)"
+    " ON CONFLICT DO NOTHING"
+)
+HANDLE_EDGE = _keep("handle_edge", "parent_id, child_id")
+HANDLE_REACHED = "UPDATE handle SET is_valid = TRUE WHERE hash = ?"
+# Begins with UPDATE: drivers do not take what begins with WITH for something that changes rows.
+_LEAVE = "UPDATE handle SET is_valid = FALSE WHERE is_valid AND hash IN ({})"
+HANDLE_ROLLBACK = _LEAVE.format(_below("SELECT child_id FROM handle_edge WHERE parent_id = ?"))
+# Branches that calls are given have a key that begins so; the others are the user's.
+HANDLE_SWEEP = _LEAVE.format(
+    _below(
+        "SELECT edge.child_id FROM handle_edge AS edge JOIN handle ON handle.hash = edge.child_id"
+        " WHERE edge.parent_id = ? AND handle.key LIKE '#%'"
+    )
 )
 
 LEASE = _keep("lease", "key, holder, host, pid, started, expires")
@@ -136,6 +162,16 @@ def subtree_tasks(count: int) -> str:
 def values(count: int) -> str:
     """Stored values."""
     return f"SELECT {_STORED} FROM value v WHERE v.value_hash IN ({_keys(count)})"
+
+
+def valid_handles(count: int) -> str:
+    """States of handles that are valid."""
+    return f"SELECT hash FROM handle WHERE is_valid AND hash IN ({_keys(count)})"
+
+
+def handles_below(count: int) -> str:
+    """All states that came from states of handles."""
+    return _below(f"SELECT child_id FROM handle_edge WHERE parent_id IN ({_keys(count)})")
 
 
 def leases(count: int) -> str:

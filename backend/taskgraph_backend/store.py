@@ -25,6 +25,7 @@ from taskgraph.records import (
     CallFound,
     EvaluationFound,
     ExecutionId,
+    HandleRollbackRecord,
     LeaseRecord,
     Micros,
     PackedValue,
@@ -38,7 +39,7 @@ from taskgraph.records import (
     execution_lease,
 )
 from taskgraph.tags import tag_record
-from taskgraph_backend import history, schema, statements
+from taskgraph_backend import handles, history, schema, statements
 from taskgraph_backend.connection import BUSY_TIMEOUT_SECONDS, NOW, SqliteDatabase, open_database
 from taskgraph_backend.leases import is_gone
 from taskgraph_backend.schema import DBVersionInfo
@@ -46,6 +47,7 @@ from taskgraph_backend.schema import DBVersionInfo
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from taskgraph.values.handles import Handle
     from taskgraph_backend import models
     from taskgraph_backend.query import Reader
 
@@ -275,6 +277,16 @@ class SqlBackend:
         with self._reading() as driver:
             return _find_values(driver, list(dict.fromkeys(value_hashes)))
 
+    def find_valid_handles(self, hashes: Sequence[str]) -> set[str]:
+        """Return those of the states of handles that are recorded and still valid."""
+        with self._reading() as driver:
+            return handles.find_valid(driver, hashes)
+
+    def find_handles_below(self, hashes: Sequence[str]) -> set[str]:
+        """Return all states that came from some states of handles, valid or not."""
+        with self._reading() as driver:
+            return handles.find_below(driver, hashes)
+
     # The port: the past
 
     def load_aliases(self) -> list[TaskAliasRecord]:
@@ -319,6 +331,8 @@ class SqlBackend:
         """
         # Rows are made before the transaction begins: no one waits for that.
         steps = [step for step in _steps(batch) if step[1]]
+        if batch.handles:
+            steps += handles.steps(batch.handles)
         if steps:
             with self._writing() as driver:
                 for sql, rows in steps:
@@ -508,6 +522,22 @@ class SqlBackend:
             keys = (eval_hash, task_hash, args_hash, value_hash)
             (now,) = driver.execute(f"SELECT {NOW}").fetchone()
             driver.execute(statements.EVALUATION, (*(_binary(key) for key in keys), now))
+
+    def advance_handle(self, parents: Sequence[Handle], child: Handle) -> None:
+        """Record that a state of a handle was reached from others."""
+        self.record(handles.advanced(parents, child))
+
+    def rollback_handle(self, handle: Handle) -> None:
+        """Record that a handle is taken on anew: all that came from it is not valid any more."""
+        self.record(RecordBatch(handles=[HandleRollbackRecord(handle.__handle__.hash)]))
+
+    def is_valid_handle(self, handle: Handle) -> bool:
+        """Tell whether the service of a handle is still in its state.
+
+        A state that nothing is known of is valid if no call has changed the service before it.
+        """
+        with self._reading() as driver:
+            return handles.is_valid(driver, handle)
 
     def get_job(self, job_id: str) -> models.Job | None:
         """Return a job as an object of the backend's session."""

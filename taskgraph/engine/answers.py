@@ -43,6 +43,10 @@ class KeptAnswers:
                 self._keep(query.eval_hash, answer)
         return answers
 
+    def find_valid_handles(self, hashes: Sequence[str]) -> set[str]:
+        """Return nothing: who makes calls one at a time cannot say what a service went through."""
+        return set()
+
     def forget(self, eval_hash: EvalHash) -> None:
         """Ask anew the next time: another result is about to be recorded."""
         answer = self._kept.pop(eval_hash, None)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from taskgraph.engine.aliases import Aliases
+from taskgraph.engine.branches import Branches
 from taskgraph.engine.cache import Hit, Miss, Reason, scope_of, unasked
 from taskgraph.engine.jobs import Job
 from taskgraph.engine.lookup import Lookup
 from taskgraph.engine.making import JobMaker
+from taskgraph.engine.recorder import Recorder
 from taskgraph.engine.telling import describe_miss
 from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
 from taskgraph.errors import ExplanationError
 from taskgraph.events import JobMissed
 from taskgraph.expression import TaskExpression
 from taskgraph.ports import Backend
+from taskgraph.records import ExecutionId
 from taskgraph.tasks.options import NO_OPTIONS, CacheScope
 from taskgraph.values import walk
 
@@ -52,6 +55,7 @@ def ask(expr: TaskExpression, backend: Backend) -> Asked:
         # Anew, as a run does: it may have changed since anybody looked.
         walk.refresh(each)
     weigh(job)
+    Branches(backend, Recorder(backend, ExecutionId(""), None)).enter(job)
     miss = _look_up(job, backend, aliases)
     if miss is not None:
         job.miss = miss.note

@@ -18,7 +18,7 @@ from taskgraph.errors import DamagedValueError
 from taskgraph.expression import SchedulerExpression
 from taskgraph.hashing import CallHash, TaskHash, ValueHash
 from taskgraph.records import CacheAnswer, CacheQuery, Micros, StoredResult
-from taskgraph.tasks.context import NO_CONTEXT, Context, task_of_path
+from taskgraph.tasks.context import NO_CONTEXT, Context, handle_of_path, task_of_path
 from taskgraph.tasks.options import CacheCheckValid, CacheResult, CacheScope
 from taskgraph.tasks.registry import AnyTask, get_task_registry
 from taskgraph.values import codec
@@ -57,6 +57,7 @@ class Hit(NamedTuple):
         earlier: The blessed version of the task that it was recorded under, if it was.
         size: How many bytes it has as it is stored.
         reads: Of a whole call: what was read of its context, by path.
+        states: The states of handles that it rests on, all of them valid.
     """
 
     value: Any
@@ -66,6 +67,7 @@ class Hit(NamedTuple):
     earlier: Earlier | None = None
     size: int = 0
     reads: tuple[str, ...] = ()
+    states: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,8 @@ def decide(
 ) -> Hit | Miss:
     """Choose what to use of an answer: a whole call if asked for, else a single reduction.
 
-    A whole call is used if all that was read of its context is there as it was.
+    A whole call is used if all that was read of its context is there as it was. Whether the states
+    of handles are valid that a hit rests on is for who asks to find out.
 
     Args:
         answer: What is recorded; whole calls only where these may be used.
@@ -236,7 +239,7 @@ def _is_other(path: str, value_hash: ValueHash, context: Context) -> bool:
     """Tell whether what was read is not there as it was."""
     name = task_of_path(path)
     if name is None:
-        return context.hash_at(path) != value_hash
+        return handle_of_path(path) is None and context.hash_at(path) != value_hash
     task = get_task_registry().find(name)
     return task is None or task.defaults_hash() != value_hash
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from taskgraph.engine.awaiting import Awaiting
+from taskgraph.engine.branches import Branches, given_to
 from taskgraph.engine.cache import ABSENT, Hit, Miss, Reason, allowed_of, scope_of, unasked
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.inbox import QueueInbox
@@ -36,7 +37,7 @@ from taskgraph.ports import (
 from taskgraph.records import JobId
 from taskgraph.tasks.options import GIB, CacheResult, CacheScope, Options
 from taskgraph.tasks.standing import JobInfo
-from taskgraph.values import walk
+from taskgraph.values import handles, walk
 from taskgraph.values.files import File
 from taskgraph.values.temporaries import is_gone, temporaries_in
 from taskgraph.worker import now
@@ -95,7 +96,10 @@ class Dispatcher:
         temporaries: Temporaries,
         budget: RerunBudget | None = None,
         leases: Leases | None = None,
+        *,
+        branches: Branches,
     ) -> None:
+        self._branches = branches
         self._budget = budget
         self._temporaries = temporaries
         self._holding: set[JobId] = set()
@@ -179,6 +183,7 @@ class Dispatcher:
             try:
                 self._finisher.renew(job)
                 weigh(job)
+                self._branches.enter(job)
             except Exception as error:
                 # A wrong call (TypeError), an argument without a hash, or a hook of a value that
                 # raised: the call fails as if its body had, and is recorded where it can be.
@@ -231,11 +236,16 @@ class Dispatcher:
                 to_run.append(job)
             elif walk.find_live(decision.value):
                 to_check.append((job, decision))
-            elif not self._finisher.take_hit(job, decision):
+            elif not self._use(job, decision):
                 to_run.append(job)
         if to_check:
             self._check(to_check)
         return to_run
+
+    def _use(self, job: Job, hit: Hit) -> bool:
+        if hit.states:
+            self._branches.use(hit.states)
+        return self._finisher.take_hit(job, hit)
 
     def _check(self, to_check: Sequence[tuple[Job, Hit]]) -> None:
         """Have cached values compared with the world, by the pool that reads files."""
@@ -258,7 +268,7 @@ class Dispatcher:
                     self._check([(job, hit)])  # somebody else asked for it meanwhile
                 else:
                     self._temporaries.note(job, hit.value)
-                    if not self._finisher.take_hit(job, hit):
+                    if not self._use(job, hit):
                         to_run.append(job)
             if to_run:
                 self._submit(to_run)
@@ -356,6 +366,7 @@ class Dispatcher:
             return
         batches: dict[str, list[Call]] = {}
         tasks: list[str] = []
+        begun: list[Job] = []
         if self._options.is_dry:
             calls = [each for each in jobs if not isinstance(each.expr, SchedulerExpression)]
             if calls:
@@ -374,12 +385,18 @@ class Dispatcher:
                 continue
             if self._twins.join(job):
                 continue
+            if job.handles is not None:
+                begun.append(job)
             if self._options.tells_misses and job.is_recorded:
                 # Before its body can change what it was given.
                 self._notify_misses([job])
             self._start(job, batches)
             if job.id in self.submitted:
                 tasks.append(job.task.fullname)
+        if begun:
+            # Committed before a body can change what a handle stands for: if it dies on the way,
+            # nothing that came from there may be used any more.
+            self._branches.begin(begun)
         self._send(batches)
         if tasks:
             self._notify(JobsSubmitted(tuple(tasks)))
@@ -436,8 +453,7 @@ class Dispatcher:
             job.id,
             job.task.fullname,
             job.task.func,
-            job.args,
-            job.kwargs,
+            *(given_to(job) if job.handles is not None else (job.args, job.kwargs)),
             self._options.max_value_size,
             self._timeout_of(job, name),
             _resources_of(job.options) if job.options else NO_RESOURCES,
@@ -485,6 +501,8 @@ class Dispatcher:
 
     def _finish(self, job: Job, outcome: Outcome) -> None:
         asker = self.awaiting.end(job)
+        if isinstance(outcome, Returned) and (job.handles is not None or handles.are_any()):
+            outcome = self._branches.leave(job, outcome, self._options.max_value_size)
         if isinstance(outcome, Raised):
             self._finisher.on_raised(job, outcome, asker is not None)
             for twin in self._twins.leave(job):
@@ -493,6 +511,8 @@ class Dispatcher:
         kept = self._finisher.on_returned(job, outcome, () if asker is None else asker.steps())
         for twin in self._twins.leave(job):
             twin.phase = Phase.READY
+            if kept is not None:
+                kept = kept._replace(states=self._branches.share(twin, job))
             if kept is None or not self._finisher.take_hit(twin, kept):
                 self._submit([twin])
 

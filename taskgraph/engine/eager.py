@@ -21,6 +21,7 @@ from typing import Any
 
 from taskgraph.engine.aliases import Aliases
 from taskgraph.engine.answers import KeptAnswers
+from taskgraph.engine.branches import refuse_handles, without_handles
 from taskgraph.engine.cache import Hit, Miss, Reason, query_of, scope_of, unasked
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.jobs import Job, Phase
@@ -102,6 +103,7 @@ class EagerCalls:
         for each in find_unread(job):
             walk.refresh(each)
         weigh(job)
+        refuse_handles(job)
         job.phase = Phase.READY
         return job
 
@@ -144,6 +146,8 @@ class EagerCalls:
     def finish(self, job: Job, outcome: Outcome) -> None:
         """Write down what came of a call that ran, and commit it."""
         lazy = find_expressions(outcome.value) if isinstance(outcome, Returned) else []
+        if isinstance(outcome, Returned):
+            outcome = without_handles(outcome)
         with self._lock, self._whole(job):
             if isinstance(outcome, Returned) and not lazy:
                 self._finisher.on_returned(job, outcome)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskgraph.engine.awaiting import OTHERWISE, Awaited, Question, Step, replay
 from taskgraph.engine.cache import Hit, Miss, Reason
-from taskgraph.engine.jobs import Job, Node, Operation, Phase
+from taskgraph.engine.jobs import HandleUse, Job, Node, Operation, Phase
 from taskgraph.engine.recorder import Recorder, name_of_unstored
 from taskgraph.engine.reduction import Graph
 from taskgraph.events import (
@@ -30,7 +30,7 @@ from taskgraph.fingerprint.parts import describe_change
 from taskgraph.hashing import TaskHash, hash_call
 from taskgraph.ports import Raised, Returned
 from taskgraph.records import PackedValue, State
-from taskgraph.tasks.context import RECOVERED, defaults_path
+from taskgraph.tasks.context import RECOVERED, defaults_path, handle_path
 from taskgraph.tasks.names import BUILT_IN
 from taskgraph.tasks.requests import Request
 from taskgraph.tasks.task import Task
@@ -212,6 +212,8 @@ class Finisher:
         if hit.earlier is not None:
             job.stand_in_for(hit.earlier)
             self._recorder.know_task(job.task_hash)
+        if hit.states:
+            job.handles = HandleUse(job.handles.forks if job.handles else (), hit.states)
 
     def _begin_replay(self, job: Job, hit: Hit, kept: Awaited) -> None:
         """Ask again for what a body had asked for, to see whether its result still stands."""
@@ -475,7 +477,7 @@ class Finisher:
             self._name_result(job)
         if job.call_hash is None:
             job.subtree = _subtree_of(job)
-            if job.children:
+            if job.children or job.handles is not None:
                 job.reads = _reads_of(job)
             if job.is_recorded:
                 assert job.args_hash is not None and job.value_hash is not None
@@ -579,6 +581,8 @@ def _subtree_of(job: Job) -> frozenset[TaskHash]:
 def _reads_of(job: Job) -> frozenset[str]:
     """Return what was read of a call's context in it and below."""
     read = job.reads
+    if job.handles is not None:
+        read |= {handle_path(each) for each in job.handles.states}
     with_defaults = {
         child.task.fullname
         for child in job.children

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from taskgraph.combinators.functions import identity
 from taskgraph.engine.aliases import Earlier
@@ -33,6 +33,7 @@ from taskgraph.records import JobId, Micros, PackedValue
 from taskgraph.tasks.context import NO_CONTEXT
 from taskgraph.tasks.options import NO_OPTIONS, Options
 from taskgraph.tasks.task import Task
+from taskgraph.values.handles import Handle
 from taskgraph.values.weigh import Weight
 
 
@@ -167,6 +168,18 @@ class WeighedArgument:
         self.upstream: Sequence[CallHash] = ()
 
 
+class HandleUse(NamedTuple):
+    """The handles of a call.
+
+    Attributes:
+        forks: Those that it was given, each with the branch that its body is given.
+        states: The hashes of the states that services came to in it: its result is theirs too.
+    """
+
+    forks: tuple[tuple[Handle, Handle], ...] = ()
+    states: frozenset[str] = frozenset()
+
+
 class Job(Node):
     """One attempt to reduce one call.
 
@@ -182,6 +195,7 @@ class Job(Node):
         children: The jobs among them, in the order in which they must be evaluated.
         arguments: From READY on.
         reduction: The single reduction as it is stored, once the body returned.
+        handles: What it does with handles; None if it was given none and gave none.
         subtree: The hashes of all tasks in this call and below, in DONE.
         earlier: The blessed version of the task whose recorded result this job uses.
         broken_by: What it needed and failed, while others that it wrote down go on.
@@ -211,6 +225,7 @@ class Job(Node):
         "exported",
         "frames",
         "generator",
+        "handles",
         "id",
         "is_aftermath",
         "is_announced",
@@ -280,6 +295,7 @@ class Job(Node):
         self.miss: str | None = None
         self.earlier: Earlier | None = None
         self.generator: Generator[Any, Any, Any] | None = None
+        self.handles: HandleUse | None = None
         self.frames: tuple[FrameRecord, ...] = ()
 
     def resolved(self, given: Any) -> Any:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import Protocol
 
 from taskgraph.engine.aliases import Aliases, Earlier
-from taskgraph.engine.cache import ABSENT, CurrentTasks, Hit, Miss, decide, query_of
+from taskgraph.engine.cache import ABSENT, CurrentTasks, Hit, Miss, Reason, decide, query_of
 from taskgraph.engine.jobs import Job
 from taskgraph.hashing import hash_eval
 from taskgraph.records import CacheAnswer, CacheQuery
+from taskgraph.tasks.context import handle_of_path
+from taskgraph.values import handles
+
+_LEFT = Miss(Reason.INVALID, "the service of a handle is not, or no more, in the state it gave")
 
 
 class Answerer(Protocol):
@@ -19,6 +23,10 @@ class Answerer(Protocol):
         """Answer all questions at once, in their order."""
         ...
 
+    def find_valid_handles(self, hashes: Sequence[str]) -> set[str]:
+        """Return those of the states of handles that are recorded and still valid."""
+        ...
+
 
 class Lookup:
     """Decides for weighed calls what may be used of the records.
@@ -26,9 +34,11 @@ class Lookup:
     Args:
         backend: What knows them.
         aliases: The earlier code that counts for later code.
+        spared: States of handles that are valid as well, whatever the records say.
     """
 
-    def __init__(self, backend: Answerer, aliases: Aliases) -> None:
+    def __init__(self, backend: Answerer, aliases: Aliases, spared: Set[str] = frozenset()) -> None:
+        self._spared = spared
         self._backend = backend
         self._aliases = aliases
         self._current_tasks = CurrentTasks(aliases)
@@ -40,6 +50,8 @@ class Lookup:
         absent = [index for index, decision in enumerate(decisions) if decision is ABSENT]
         if absent and self._aliases.are_any:
             self._ask_earlier(jobs, decisions, absent)
+        if handles.are_any() or any(type(each) is Hit and each.reads for each in decisions):
+            self._check_handles(jobs, decisions, answers)
         return decisions
 
     def _decide(self, job: Job, answer: CacheAnswer) -> Hit | Miss:
@@ -51,6 +63,29 @@ class Lookup:
             job.context,
             options.get("allowed_cache_results"),
         )
+
+    def _check_handles(
+        self, jobs: Sequence[Job], decisions: list[Hit | Miss], answers: Sequence[CacheAnswer]
+    ) -> None:
+        """Refuse the hits that rest on states which services have left; one question for all."""
+        states = _states_of(jobs, decisions, range(len(jobs)))
+        while states:
+            every = frozenset[str]().union(*states.values())
+            valid = self._backend.find_valid_handles(sorted(every)) | (every & self._spared)
+            again: list[int] = []
+            for index, wanted in states.items():
+                hit, job = decisions[index], jobs[index]
+                assert isinstance(hit, Hit)
+                if wanted <= valid:
+                    decisions[index] = hit._replace(states=wanted)
+                elif hit.subtree is None or hit.earlier is not None:
+                    decisions[index] = _LEFT
+                else:
+                    # Not as a whole; but some of its parts may still be good.
+                    answer = answers[index]._replace(calls=())
+                    decisions[index] = self._decide(job, answer)
+                    again.append(index)
+            states = _states_of(jobs, decisions, again)
 
     def _ask_earlier(
         self,
@@ -77,3 +112,34 @@ class Lookup:
             decision = self._decide(jobs[index], answer)
             if isinstance(decision, Hit):
                 decisions[index] = decision._replace(earlier=earlier)
+
+
+def _states_of(
+    jobs: Sequence[Job], decisions: Sequence[Hit | Miss], indices: Iterable[int]
+) -> dict[int, frozenset[str]]:
+    """Return the states of handles that hits rest on, of those that rest on any."""
+    found: dict[int, frozenset[str]] = {}
+    for index in indices:
+        hit = decisions[index]
+        if isinstance(hit, Hit):
+            states = frozenset(_states(jobs[index], hit))
+            if states:
+                found[index] = states
+    return found
+
+
+def _states(job: Job, hit: Hit) -> Iterator[str]:
+    if job.handles is not None:
+        assert job.args_hash is not None and job.eval_hash is not None
+        earlier = hit.earlier
+        key = job.eval_hash if earlier is None else hash_eval(earlier.task_hash, job.args_hash)
+        for _, fork in job.handles.forks:
+            yield handles.hash_after(fork.__handle__.hash, key)
+    if handles.are_any():
+        for each in handles.find_handles(hit.value):
+            if not each.__handle__.is_initial:
+                yield each.__handle__.hash
+    for path in hit.reads:
+        state = handle_of_path(path)
+        if state is not None:
+            yield state

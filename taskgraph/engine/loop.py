@@ -28,6 +28,7 @@ from typing import Any
 from taskgraph.engine.aftermath import Aftermath
 from taskgraph.engine.aliases import Aliases
 from taskgraph.engine.answering import Answering
+from taskgraph.engine.branches import Branches
 from taskgraph.engine.dispatch import Dispatcher, Looker
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.forking import Forks
@@ -102,6 +103,7 @@ class Engine:
             run_options.fail_fast,
             None if run_options.is_dry else self._aftermath,
         )
+        branches = Branches(backend, self._recorder)
         self._dispatcher = Dispatcher(
             self._graph,
             backend,
@@ -111,12 +113,13 @@ class Engine:
             self._recorder,
             self._finisher,
             self._calls,
-            Lookup(backend, aliases),
+            Lookup(backend, aliases, branches.spared),
             self._notify,
             run_options,
             Temporaries(self._make_job),
             budget,
             leases,
+            branches=branches,
         )
         self._inbox.on_asked = self._dispatcher.awaiting.ask
         self._is_waiting = False

@@ -24,6 +24,7 @@ from typing import Any
 
 from taskgraph.engine.aliases import Aliases
 from taskgraph.engine.answering import Answering
+from taskgraph.engine.branches import Branches
 from taskgraph.engine.cache import (
     ABSENT,
     Hit,
@@ -273,6 +274,7 @@ class Planner:
         self._unknowns = _Unknowns()
         self._temporaries = Temporaries(self._make_job)
         recorder = _NoRecorder(backend, run_options.execution_id, None)
+        self._branches = Branches(backend, recorder)
         self._finisher = _Foreseer(
             self._graph,
             recorder,
@@ -366,6 +368,7 @@ class Planner:
             )
             try:
                 weigh(job)
+                self._branches.enter(job)
             except Exception as error:
                 self._fail(job, error)
                 continue

@@ -34,6 +34,11 @@ from taskgraph.records import (
     EvaluationRecord,
     ExecutionId,
     ExecutionRecord,
+    HandleEdgeRecord,
+    HandleReachedRecord,
+    HandleRecord,
+    HandleRollbackRecord,
+    HandleSweepRecord,
     JobId,
     JobRecord,
     PackedValue,
@@ -45,9 +50,10 @@ from taskgraph.records import (
     TaskRecord,
 )
 from taskgraph.tags import tag_record
-from taskgraph.tasks.context import RECOVERED, task_of_path
+from taskgraph.tasks.context import RECOVERED, handle_of_path, task_of_path
 from taskgraph.tasks.registry import get_task_registry
 from taskgraph.tasks.task import Task
+from taskgraph.values.handles import Handle, with_parents
 from taskgraph.values.pack import pack_or_name
 from taskgraph.values.weigh import Weight
 from taskgraph.worker import now
@@ -105,6 +111,34 @@ class Recorder:
         if packed.files:
             batch.files += packed.files
         self._remember(value_hash)
+        self._touch()
+
+    def add_handles(self, found: Sequence[Handle]) -> None:
+        """Add states of handles with all that they came from; what is recorded stays as it is."""
+        steps = self._batch.handles
+        for each in with_parents(found):
+            state = each.__handle__
+            value_hash = ValueHash(state.hash)
+            if value_hash not in self._values:
+                self.add_value(pack_or_name(each.recorded(), Weight(value_hash), self._max_size))
+            steps.append(HandleRecord(state.hash, state.fullname, state.key, value_hash))
+            for parent in state.parents:
+                steps.append(HandleEdgeRecord(parent.__handle__.hash, state.hash))
+        self._touch()
+
+    def sweep_handle(self, handle_hash: str) -> None:
+        """Add that all states are left that calls came to from a handle, on any branch."""
+        self._batch.handles.append(HandleSweepRecord(handle_hash))
+        self._touch()
+
+    def roll_back_handles(self, hashes: Sequence[str]) -> None:
+        """Add that all states are left that came from some others."""
+        self._batch.handles += [HandleRollbackRecord(each) for each in hashes]
+        self._touch()
+
+    def reach_handles(self, hashes: Sequence[str]) -> None:
+        """Add that services are in some states."""
+        self._batch.handles += [HandleReachedRecord(each) for each in hashes]
         self._touch()
 
     def add_task(self, task: Task[..., Any], task_hash: TaskHash) -> None:
@@ -224,6 +258,10 @@ class Recorder:
             self._add_argument(job, call_hash, argument, is_new)
 
     def _add_read(self, call_hash: CallHash, path: str, job: Job) -> None:
+        state = handle_of_path(path)
+        if state is not None:  # recorded when it was reached
+            self._batch.call_contexts.append(CallContextRecord(call_hash, path, ValueHash(state)))
+            return
         name = task_of_path(path)
         task = None if name is None else get_task_registry().find(name)
         found = None if task is None else task.defaults_hash()

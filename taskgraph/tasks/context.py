@@ -63,6 +63,21 @@ def task_of_path(path: str) -> str | None:
     return path[len(before) : -len(after)] if is_one else None
 
 
+_HANDLE = "(handle {})"
+
+
+def handle_path(handle_hash: str) -> str:
+    """Return what stands among the paths that were read for a state that a handle came to."""
+    return _HANDLE.format(handle_hash)
+
+
+def handle_of_path(path: str) -> str | None:
+    """Return the hash of the handle that stands at a path; None for any other path."""
+    before, after = _HANDLE.split("{}")
+    is_one = path.startswith(before) and path.endswith(after)
+    return path[len(before) : -len(after)] if is_one else None
+
+
 class Context:
     """Values by dotted paths; never changed once it is made.
 

@@ -27,6 +27,12 @@ from taskgraph.records import (
     ExecutionId,
     ExecutionRecord,
     FileRecord,
+    HandleEdgeRecord,
+    HandleReachedRecord,
+    HandleRecord,
+    HandleRollbackRecord,
+    HandleStep,
+    HandleSweepRecord,
     JobId,
     JobRecord,
     LeaseRecord,
@@ -123,6 +129,9 @@ class MemoryBackend:
         self.tags: dict[str, TagRecord] = {}
         self.task_aliases: dict[tuple[TaskHash, TaskHash, Micros], TaskAliasRecord] = {}
         self.leases: dict[str, LeaseRecord] = {}
+        self.handles: dict[str, HandleRecord] = {}
+        self.handle_edges: dict[HandleEdgeRecord, HandleEdgeRecord] = {}
+        self.valid_handles: set[str] = set()
         self._calls_of: dict[EvalHash, list[CallNodeRecord]] = {}
         self._tasks_of: dict[CallHash, set[TaskHash]] = {}
         self._reads_of: dict[CallHash, dict[str, ValueHash]] = {}
@@ -177,12 +186,50 @@ class MemoryBackend:
         self.jobs.update((row.id, row) for row in batch.jobs)
         _keep(self.tags, ((row.tag_hash, row) for row in batch.tags))
         self.task_aliases.update((row[:3], row) for row in batch.task_aliases)
+        for step in batch.handles:
+            self._take_step(step)
 
     def load_values(self, value_hashes: Sequence[ValueHash]) -> dict[ValueHash, StoredResult]:
         """Return the stored values that exist under these hashes."""
         self._check_open()
         known = self.values.keys() - self._damaged
         return {key: self._stored(key) for key in value_hashes if key in known}
+
+    def find_valid_handles(self, hashes: Sequence[str]) -> set[str]:
+        """Return those of the states of handles that are recorded and still valid."""
+        self._check_open()
+        return self.valid_handles.intersection(hashes)
+
+    def _take_step(self, step: HandleStep) -> None:
+        match step:
+            case HandleRecord() if step.hash not in self.handles:
+                self.handles[step.hash] = step
+                self.valid_handles.add(step.hash)
+            case HandleRecord():
+                pass
+            case HandleEdgeRecord():
+                self.handle_edges[step] = step
+            case HandleRollbackRecord():
+                self.valid_handles -= self._handles_below({step.hash})
+            case HandleSweepRecord():
+                children = {e.child_id for e in self.handle_edges if e.parent_id == step.hash}
+                forks = {each for each in children if self.handles[each].key.startswith("#")}
+                self.valid_handles -= forks | self._handles_below(forks)
+            case HandleReachedRecord():
+                self.valid_handles |= {step.hash} & self.handles.keys()
+
+    def find_handles_below(self, hashes: Sequence[str]) -> set[str]:
+        """Return all states that came from some states of handles, valid or not."""
+        self._check_open()
+        return self._handles_below(hashes)
+
+    def _handles_below(self, hashes: Iterable[str]) -> set[str]:
+        below: set[str] = set()
+        waiting = set(hashes)
+        while waiting:
+            waiting = {e.child_id for e in self.handle_edges if e.parent_id in waiting} - below
+            below |= waiting
+        return below
 
     def load_aliases(self) -> list[TaskAliasRecord]:
         """Return all aliases of tasks, those that ended too, oldest first."""
@@ -409,6 +456,7 @@ class MemoryBackend:
             "argument": (self.arguments, {row.arg_hash for row in batch.arguments}),
             "execution": (self.executions, {row.id for row in batch.executions}),
             "job": (self.jobs, {row.id for row in batch.jobs}),
+            "handle": (self.handles, {e.hash for e in batch.handles if type(e) is HandleRecord}),
         }
         for rows, reference in _references(batch):
             old, new = there[reference.table]
@@ -450,6 +498,12 @@ def _references(batch: RecordBatch) -> Iterable[tuple[str, _Reference]]:
         for row in getattr(batch, rows):
             for column, table in columns.items():
                 yield rows, _Reference(table, getattr(row, column))
+    for step in batch.handles:
+        if isinstance(step, HandleRecord):
+            yield "handles", _Reference("value", step.value_hash)
+        elif isinstance(step, HandleEdgeRecord):
+            yield "handle_edges", _Reference("handle", step.parent_id)
+            yield "handle_edges", _Reference("handle", step.child_id)
 
 
 def _fullname(task: TaskRecord) -> str:
