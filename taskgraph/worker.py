@@ -20,6 +20,7 @@ from taskgraph.records import Micros, PackedValue
 from taskgraph.tasks.notes import taking_notes
 from taskgraph.tasks.requests import Tags
 from taskgraph.values import walk
+from taskgraph.values.handles import are_any, let_go
 from taskgraph.values.pack import pack
 
 _OURS = os.path.join(os.path.dirname(__file__), "")
@@ -60,6 +61,9 @@ def run_call(call: Call) -> Outcome:
         return Raised(call.job_id, error, frames_of(error.__traceback__), started, now())
     finally:
         _running.reset(token)
+        if are_any():
+            # Also of a body that raised, whose frames the error keeps alive.
+            let_go([call.args, call.kwargs])
     return _returned(call, value, started, tuple(notes))
 
 
@@ -79,6 +83,8 @@ async def run_call_async(call: Call) -> Outcome:
     finally:
         with suppress(ValueError):  # a coroutine that nobody awaits any more ends elsewhere
             _running.reset(token)
+        if are_any():
+            let_go([call.args, call.kwargs])
     return _returned(call, value, started)
 
 

@@ -198,10 +198,7 @@ class Handle(Value, metaclass=HandleMeta):
         return f"{type(self).__name__}({state.fullname!r}{branch}, hash={state.hash[:8]})"
 
     def __del__(self) -> None:
-        # What the user made is the user's; what was made for a call ends with it.
-        if self.__dict__.get("_is_ours"):
-            with suppress(Exception):
-                self.close()
+        _let_go(self)
 
     def close(self) -> None:
         """Let go of the connection; it is made again when it is used.
@@ -318,6 +315,19 @@ def find_handles(value: Any) -> list[Handle]:
     return walk.find_kind(value, _is_kind_of_handle)
 
 
+def let_go(value: Any) -> None:
+    """Close the connections that were made for a call, of the handles in what it was given."""
+    for each in find_handles(value):
+        _let_go(each)
+
+
+def _let_go(handle: Handle) -> None:
+    # What the user connected is the user's; what was connected for a call ends with it.
+    if handle.__dict__.pop("_is_ours", False):
+        with suppress(Exception):
+            handle.close()
+
+
 def _is_kind_of_handle(kind: ValueKind) -> bool:
     return isinstance(kind, HandleKind)
 
@@ -357,6 +367,7 @@ __all__ = [
     "find_handles",
     "hash_after",
     "judge_by",
+    "let_go",
     "merged",
     "with_parents",
 ]
