@@ -144,6 +144,16 @@ class HandleError(TaskgraphError, ValueError):
         return f"Handle {self.handle!r}: {self.reason}."
 
 
+class HandleOutsideError(UnhashableValueError):
+    """A function that no workflow calls is given a handle, so that nobody follows its service."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} is a handle (a {self.type_name}), and {self.reason}. Make the function a"
+            " @task, and call it in a workflow; or give it something else than a handle."
+        )
+
+
 class UnknownRootError(TaskgraphError, LookupError):
     """A file was recorded below a root that is not declared here."""
 

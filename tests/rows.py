@@ -11,6 +11,8 @@ from taskgraph.records import (
     EvaluationRecord,
     ExecutionRecord,
     FileRecord,
+    HandleEdgeRecord,
+    HandleRecord,
     JobRecord,
     LeaseRecord,
     RecordBatch,
@@ -137,6 +139,14 @@ def a_file(number: int, path: str, root: str = "", inside: tuple[int, ...] = ())
         values=[a_value(number), *(a_value(each) for each in inside)],
         files=[FileRecord(key(number), root, path, "content", 3)],
         subvalues=[SubvalueRecord(key(each), key(number)) for each in inside],
+    )
+
+
+def a_handle(number: int, *parents: int, branch: str = "") -> RecordBatch:
+    edges = [HandleEdgeRecord(key(each), key(number)) for each in parents]
+    return RecordBatch(
+        values=[a_value(number)],
+        handles=[HandleRecord(key(number), "ns.db", branch, key(number)), *edges],
     )
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from taskgraph.engine.jobs import HandleUse, Job, WeighedArgument
 from taskgraph.engine.recorder import Recorder
-from taskgraph.errors import HandleError, UnhashableValueError
+from taskgraph.errors import HandleError, HandleOutsideError
 from taskgraph.expression import (
     Expression,
     ExpressionKind,
@@ -366,14 +366,14 @@ def refuse_handles(job: Job) -> None:
     """Check that a call by itself, outside of any workflow, is given no handle.
 
     Raises:
-        UnhashableValueError: It is: nobody follows what it does to the service.
+        HandleOutsideError: It is: nobody follows what it does to the service.
     """
     if not are_any():
         return
     for argument in job.arguments:
         for each in find_handles(argument.value):
             name = argument.key or f"*{argument.position}"
-            raise UnhashableValueError(f"args.{name}", class_name(type(each)), _NOT_FOLLOWED)
+            raise HandleOutsideError(f"args.{name}", class_name(type(each)), _NOT_FOLLOWED)
 
 
 def without_handles(outcome: Returned) -> Returned:
@@ -383,4 +383,4 @@ def without_handles(outcome: Returned) -> Returned:
     return replace(outcome, packed=None, unstored=f"it holds a handle: {_NOT_FOLLOWED}")
 
 
-_NOT_FOLLOWED = "what its service goes through is followed within workflows only; make it a task"
+_NOT_FOLLOWED = "what its service goes through is followed within workflows only"

@@ -198,7 +198,12 @@ class Handle(Value, metaclass=HandleMeta):
         return f"{type(self).__name__}({state.fullname!r}{branch}, hash={state.hash[:8]})"
 
     def __del__(self) -> None:
-        _let_go(self)
+        # Without a name from here: at the end of the process they are gone before the last handle.
+        if self.__dict__.pop("_is_ours", False):
+            try:
+                self.close()
+            except Exception:  # there is nobody to tell
+                return
 
     def close(self) -> None:
         """Let go of the connection; it is made again when it is used.

@@ -12,13 +12,24 @@ from hypothesis import strategies as st
 
 from taskgraph.errors import DatabaseError
 from taskgraph.ports import Backend
-from taskgraph.records import CacheQuery, Micros, RecordBatch, State
+from taskgraph.records import (
+    CacheQuery,
+    HandleEdgeRecord,
+    HandleReachedRecord,
+    HandleRecord,
+    HandleRollbackRecord,
+    HandleSweepRecord,
+    Micros,
+    RecordBatch,
+    State,
+)
 from taskgraph.testing import MemoryBackend
 from taskgraph_backend.leases import host_name, process_started, this_process
 from tests.rows import (
     NOW,
     TASK,
     a_call,
+    a_handle,
     a_job,
     a_lease,
     a_subtree,
@@ -545,3 +556,104 @@ def test_memory_backend_has_the_port_and_nothing_else() -> None:
     verbs = {name for name in vars(MemoryBackend) if not name.startswith("_")}
 
     assert verbs == {name for name in vars(Backend) if not name.startswith("_")}
+
+
+# Handles
+
+
+def a_family() -> RecordBatch:
+    """Return states: 1 with branches 2 and 5 of calls and 7 of a user's, and what came of these."""
+    return together(
+        a_handle(1),
+        a_handle(2, 1, branch="#0"),
+        a_handle(3, 2),
+        a_handle(4, 3, branch="#0"),
+        a_handle(5, 1, branch="#1"),
+        a_handle(6, 5),
+        a_handle(7, 1, branch="mine"),
+        a_handle(8, 7),
+    )
+
+
+EVERY = [key(number) for number in range(1, 9)]
+
+
+def valid(backend: Backend) -> set[int]:
+    return {int(each, 16) for each in backend.find_valid_handles(EVERY)}
+
+
+def test_states_of_handles_are_valid_when_they_are_recorded(backend: Backend) -> None:
+    assert valid(backend) == set()
+
+    backend.record(a_family())
+
+    assert valid(backend) == set(range(1, 9))
+    assert backend.find_valid_handles([key(3), key(99)]) == {key(3)}
+    assert backend.find_valid_handles([]) == set()
+
+
+def test_states_below_others_are_found_at_any_depth(backend: Backend) -> None:
+    backend.record(a_family())
+
+    assert backend.find_handles_below([key(2), key(7)]) == {key(3), key(4), key(8)}
+    assert backend.find_handles_below([]) == backend.find_handles_below([key(4), key(9)]) == set()
+
+
+def test_rolling_back_leaves_all_that_came_from_a_state(backend: Backend) -> None:
+    backend.record(a_family())
+
+    backend.record(RecordBatch(handles=[HandleRollbackRecord(key(2))]))
+
+    assert valid(backend) == {1, 2, 5, 6, 7, 8}
+
+
+def test_sweeping_leaves_the_branches_of_calls(backend: Backend) -> None:
+    backend.record(a_family())
+
+    backend.record(RecordBatch(handles=[HandleSweepRecord(key(1))]))
+
+    assert valid(backend) == {1, 7, 8}
+
+
+def test_steps_of_handles_are_taken_in_their_order(backend: Backend) -> None:
+    backend.record(a_family())
+    steps = [HandleReachedRecord(key(3)), HandleRollbackRecord(key(1))]
+
+    backend.record(RecordBatch(handles=steps))
+    assert valid(backend) == {1}
+
+    backend.record(RecordBatch(handles=steps[::-1]))
+    assert valid(backend) == {1, 3}
+
+
+def test_a_state_that_is_recorded_again_stays_as_it_is(backend: Backend) -> None:
+    backend.record(a_family())
+    backend.record(RecordBatch(handles=[HandleRollbackRecord(key(1))]))
+
+    backend.record(a_family())
+
+    assert valid(backend) == {1}
+
+
+def test_merged_branches_are_below_both(backend: Backend) -> None:
+    backend.record(together(a_family(), a_handle(9, 3, 6)))
+
+    assert key(9) in backend.find_handles_below([key(2)])
+    assert key(9) in backend.find_handles_below([key(5)])
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [HandleRecord(key(1), "ns.db", "", key(1))],
+        [HandleEdgeRecord(key(1), key(2))],
+    ],
+    ids=["value", "edge"],
+)
+def test_states_of_handles_refer_to_what_is_there(
+    backend: Backend, steps: list[HandleRecord | HandleEdgeRecord]
+) -> None:
+    with pytest.raises(DatabaseError, match="does not exist"):
+        backend.record(RecordBatch(handles=[*steps]))
+
+    assert valid(backend) == set()

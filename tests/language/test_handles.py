@@ -93,6 +93,17 @@ def test_a_branch_that_comes_later_is_left_alone_too(run: Run, db: Db) -> None:
     ) == ["a"]
 
 
+def test_what_a_run_has_begun_is_not_left_by_what_it_begins_later(run: Run, db: Db) -> None:
+    def program(text: str) -> Any:
+        late = slow_name(slow_name(slow_name("b")))
+        return [inside(put(db, "a", "1"), text), put(db, late, text)]
+
+    run(program("1"))
+
+    assert run(program("2")) == ["b", "inside", "outside"]
+    assert run(program("2")) == []
+
+
 def test_what_moves_to_the_place_of_another_takes_it_back(run: Run, db: Db) -> None:
     run([put(db, "a", "1"), put(db, "b", "1")])
     run([put(db, "b", "2")])

@@ -84,6 +84,38 @@ def test_wrong_arguments_of_a_task_are_errors(tmp_path: Path) -> None:
     assert sorted({int(line.partition(":")[0]) for line in errors}) == [8, 9, 10, 11, 12]
 
 
+def test_handles_keep_their_class_on_their_way_through_tasks(tmp_path: Path) -> None:
+    errors = check(
+        tmp_path,
+        """
+        import sqlite3
+        from typing import Any
+        from typing_extensions import assert_type
+        from taskgraph import Handle, merge_handles, run, task
+
+        class Db(Handle):
+            instance: sqlite3.Connection
+
+            def __init__(self, name: str, path: str) -> None:
+                self.instance = sqlite3.connect(path)
+
+        @task
+        def load(db: Db, rows: int) -> Db:
+            db.execute("SELECT 1")
+            return db
+
+        db = Db("main", "a.db")
+        assert_type(db.fork("a"), Db)
+        assert_type(db.is_valid(), bool)
+        assert_type(run(load(db, 1)), Db)
+        assert_type(run(merge_handles([load(db, 1), db])), Db)
+        load("main", 1)
+        """,
+    )
+
+    assert [int(line.partition(":")[0]) for line in errors] == [23]
+
+
 def test_an_observer_a_backend_and_an_executor_are_checked_by_their_ports(tmp_path: Path) -> None:
     errors = check(
         tmp_path,
