@@ -121,6 +121,7 @@ class Branches:
                     self._sweep(given, below)
             recorder.roll_back_handles(forks)
             recorder.reach_handles(forks)
+            self._used.update(forks)
         recorder.flush()
 
     def _sweep(self, given: str, below: Set[str]) -> None:
@@ -173,7 +174,7 @@ class Branches:
         self._recorder.roll_back_handles(begun)
         self._recorder.reach_handles([*begun, *reached])
         states = frozenset(reached)
-        self._used |= states
+        self._used.update(begun, states)
         job.handles = HandleUse(() if job.handles is None else job.handles.forks, states)
 
     # Which branch

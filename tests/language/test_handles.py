@@ -95,12 +95,12 @@ def test_a_branch_that_comes_later_is_left_alone_too(run: Run, db: Db) -> None:
 
 def test_what_a_run_has_begun_is_not_left_by_what_it_begins_later(run: Run, db: Db) -> None:
     def program(text: str) -> Any:
-        late = slow_name(slow_name(slow_name("b")))
+        late = slow_name(slow_name(slow_name(slow_name(f"b{text}"))))
         return [inside(put(db, "a", "1"), text), put(db, late, text)]
 
     run(program("1"))
 
-    assert run(program("2")) == ["b", "inside", "outside"]
+    assert run(program("2")) == ["b2", "inside", "outside"]
     assert run(program("2")) == []
 
 
