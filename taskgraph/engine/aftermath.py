@@ -32,6 +32,10 @@ class Aftermath:
         make_job: Makes jobs.
         execution_id: That of the run.
         notify: Tells the observers.
+
+    Attributes:
+        due: Calls that have failed and whose aftermath is to be begun: with the error, and the call
+            that it arose in.
     """
 
     def __init__(
@@ -40,7 +44,7 @@ class Aftermath:
         self._make_job = make_job
         self._execution_id = execution_id
         self._notify = notify
-        self._due: list[tuple[Job, BaseException, Job]] = []
+        self.due: list[tuple[Job, BaseException, Job]] = []
         self._open: list[Job] = []
         self._is_closed = False
 
@@ -63,16 +67,11 @@ class Aftermath:
         if self._is_closed or job.options.get("on_failure") is None:
             return
         if origin is job or _is_own(job):
-            self._due.append((job, error, origin))
-
-    @property
-    def is_due(self) -> bool:
-        """Whether anything is to be begun."""
-        return bool(self._due)
+            self.due.append((job, error, origin))
 
     def begin(self) -> list[Job]:
         """Return new jobs that call what is due."""
-        due, self._due = self._due, []
+        due, self.due = self.due, []
         begun = [self._call_after(*each) for each in due]
         self._open = [*(each for each in self._open if each.phase not in SETTLED), *begun]
         return begun
@@ -84,7 +83,7 @@ class Aftermath:
     def close(self) -> None:
         """Begin nothing any more."""
         self._is_closed = True
-        self._due = []
+        self.due = []
 
     def _call_after(self, job: Job, error: BaseException, origin: Job) -> Job:
         (trace,) = traces_of([(origin, error)])

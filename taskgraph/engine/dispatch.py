@@ -134,7 +134,7 @@ class Dispatcher:
         to_weigh: list[Job] = []
         unread: list[tuple[Job, list[Any]]] = []
         for job in ready_calls(nodes, self._finisher.compute):
-            if self.is_over(job):
+            if self.is_draining and self.is_over(job):
                 job.phase = Phase.DROPPED
                 continue
             try:

@@ -473,7 +473,7 @@ class Finisher:
         """Give a job its final hashes, add its rows, and let those that wait for it go on."""
         if self._budget is not None:
             self._budget.pass_on(job)
-        if job.is_recorded:
+        if job.is_recorded and (job.value_hash is None or job.is_uncacheable):
             self._name_result(job)
         if job.call_hash is None:
             job.subtree = _subtree_of(job)
@@ -481,7 +481,8 @@ class Finisher:
                 job.reads = _reads_of(job)
             if job.is_recorded:
                 assert job.args_hash is not None and job.value_hash is not None
-                job.call_hash = hash_call(job.task_hash, job.args_hash, job.value_hash, job.made_of)
+                inside = job.made_of if job.children else ()
+                job.call_hash = hash_call(job.task_hash, job.args_hash, job.value_hash, inside)
         if isinstance(job.expr, TaskExpression):
             job.expr.call_hash = job.call_hash
         job.ended = job.ended or now()

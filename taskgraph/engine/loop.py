@@ -298,8 +298,8 @@ class Engine:
     def _advance(self) -> None:
         """Move all nodes that can move without waiting for anything outside."""
         graph = self._graph
-        while graph.may_move or self._aftermath.is_due:
-            if self._aftermath.is_due:
+        while graph.may_move or self._aftermath.due:
+            if self._aftermath.due:
                 self._dispatcher.begin_aftermath(self._aftermath.begin())
             if graph.broken:
                 broken, graph.broken = graph.broken, []

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from taskgraph import (
     File,
@@ -433,6 +436,66 @@ def test_a_scheduler_task_may_be_looked_up_as_a_whole(inline: Scheduler) -> None
     assert ran == ["noted"]
     assert inline.run(stepped(body(1)), options={"check_valid": "shallow"}) == 1
     assert ran == ["noted"] * 2, "said of all of a run it is said of none in particular"
+
+
+# Whatever is called in whatever way, an edit is never missed
+
+SIZE = 5
+WAYS = st.sampled_from(["plain", "shallow", "unrecorded", "no_prov", "handed on", "caught"])
+# For each task its number, and the later tasks that it calls, each in some way.
+CODE = st.tuples(
+    st.integers(0, 9),
+    st.lists(st.tuples(st.integers(1, SIZE - 1), WAYS), max_size=3),
+)
+
+
+def written(way: str, called: Task[..., Any]) -> Any:
+    match way:
+        case "plain":
+            return called()
+        case "shallow":
+            return called.options(check_valid="shallow")()
+        case "unrecorded":
+            return called.options(prov=False)()
+        case "no_prov":
+            return no_prov(called())
+        case "handed on":
+            return called.export_options(check_valid="shallow")()
+        case _:
+            return catch(no_prov(called()), ValueError, describe)
+
+
+def define_all(codes: list[Any]) -> Task[..., Any]:
+    """Define a task for each code; its version is its code."""
+
+    def body(own: int, calls: list[tuple[int, str]]) -> Any:
+        find = get_task_registry().get
+        return total([own, *(written(way, find(f"unrecorded.t{n}")) for n, way in calls)])
+
+    for index, (own, calls) in enumerate(codes):
+        later = [(index + step, way) for step, way in calls if index + step < SIZE]
+        define(f"t{index}", f"{own} {later}", functools.partial(body, own, later))
+    return get_task_registry().get("unrecorded.t0")
+
+
+def value_of(codes: list[Any], index: int = 0) -> int:
+    own, calls = codes[index]
+    later = [index + step for step, _ in calls if index + step < SIZE]
+    return int(own + sum(value_of(codes, each) for each in later))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(CODE, min_size=SIZE, max_size=SIZE),
+    st.lists(st.tuples(st.integers(0, SIZE - 1), CODE, WAYS), min_size=1, max_size=4),
+)
+def test_an_edit_is_never_missed(codes: list[Any], edits: list[Any]) -> None:
+    with Scheduler(backend=MemoryBackend(), executor="inline") as scheduler:
+        assert scheduler.run([written("shallow", define_all(codes))]) == [value_of(codes)]
+        for index, code, way in edits:
+            codes[index] = code
+            for _ in range(2):
+                assert scheduler.run([written(way, define_all(codes))]) == [value_of(codes)]
 
 
 # Plans
