@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         get_current_scheduler,
         lineage,
         plan,
+        release,
         run,
         set_current_scheduler,
     )
@@ -97,6 +98,7 @@ __all__ = [
     "namespace",
     "opaque",
     "plan",
+    "release",
     "run",
     "scheduler_task",
     "script",
@@ -149,6 +151,7 @@ _HOMES = {
     "namespace": "taskgraph.tasks.names",
     "opaque": "taskgraph.fingerprint.opaque",
     "plan": "taskgraph.app",
+    "release": "taskgraph.app",
     "run": "taskgraph.app",
     "scheduler_task": "taskgraph.tasks.decorator",
     "script": "taskgraph.scripting.calls",

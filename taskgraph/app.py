@@ -27,6 +27,7 @@ from taskgraph.assembly import (
     open_database,
     open_reader,
     places_of,
+    release_files,
     take_lease,
 )
 from taskgraph.config import (
@@ -41,6 +42,7 @@ from taskgraph.engine.jobs import Job
 from taskgraph.engine.loop import Engine
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorded import fitted, values_of
+from taskgraph.engine.releasing import Release
 from taskgraph.errors import (
     ExecutorError,
     ExplanationError,
@@ -714,6 +716,36 @@ def lineage(what: Any, config_dir: str | Path | None = None) -> Lineage:
     with closing(open_reader(settings)) as reader:
         text = what.path if hasattr(what, "path") else _name_of(what)
         return lineage_of(reader, find_record(reader, settings, text), text)
+
+
+def release(
+    *paths: str | os.PathLike[str],
+    dry_run: bool = False,
+    force: bool = False,
+    config_dir: str | Path | None = None,
+) -> list[Release]:
+    """Delete temporary files, those that tasks gave as ``File(path, temp=True)``.
+
+    No call is made again because of that, until one must run that reads such a file; then the call
+    that gave it is made again first. How the file came to be can still be asked.
+
+    Args:
+        paths: Paths or URLs of files, and of folders in which all temporary files are meant.
+        dry_run: Whether nothing is deleted.
+        force: Whether files that are named are deleted whatever is known of them; what lies in a
+            folder is not meant by that.
+        config_dir: The folder of settings and database; by default as for `run`.
+
+    Returns:
+        What became of each file, or would.
+
+    Raises:
+        UnknownRecordError: Nothing is recorded of a path.
+        ReleaseRefusedError: A file that is named is no temporary one, was changed, or was given by
+            no call; or an execution is running. Nothing was deleted.
+    """
+    settings = load_settings(find_config_dir(given=config_dir))
+    return release_files(settings, [os.fspath(p) for p in paths], dry_run=dry_run, force=force)
 
 
 def plan(expr: Any, config_dir: str | Path | None = None, *, cache: bool = True) -> Plan:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import platform
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from taskgraph.values.pack import pack
 from taskgraph.values.places import FilePlaces, use_places
 
 if TYPE_CHECKING:
+    from taskgraph.engine.releasing import Release
     from taskgraph.provenance.rows import Reader as AnyReader
     from taskgraph_backend import SqlBackend
     from taskgraph_backend.query import Reader
@@ -137,6 +138,16 @@ def opened(settings: Settings) -> Iterator[SqlBackend]:
             yield backend
     finally:
         backend.close()
+
+
+def release_files(
+    settings: Settings, paths: Sequence[str], *, dry_run: bool, force: bool
+) -> list[Release]:
+    """Release files of the project; see `taskgraph.engine.releasing`."""
+    from taskgraph.engine.releasing import release
+
+    with opened(settings) as backend, closing(open_reader(settings)) as reader:
+        return release(reader, backend, paths, by=author(), dry_run=dry_run, force=force)
 
 
 @contextmanager

@@ -739,6 +739,24 @@ class BlessRefusedError(TaskgraphError):
         return f"Results of {names} are left as they were: {self.reason}."
 
 
+class ReleaseRefusedError(TaskgraphError):
+    """Files that were to be released must stay."""
+
+    def __init__(self, reasons: Sequence[tuple[str, str]]) -> None:
+        super().__init__(reasons)
+        self.reasons = reasons
+
+    def __str__(self) -> str:
+        lines = [f"  {what}: {why}" for what, why in self.reasons]
+        return "\n".join(
+            [
+                "Nothing was deleted:",
+                *lines,
+                "With force=True (--force) files that are named are deleted all the same.",
+            ]
+        )
+
+
 class BlessCheckError(TaskgraphError):
     """A call that was made again with other code gave another result."""
 

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Select, and_, exists, func, literal, or_, select
 from sqlalchemy.orm import Session, joinedload
 
+from taskgraph.jsontext import storable
 from taskgraph_backend import models
 
 
@@ -85,6 +86,23 @@ class Neighbours(Session):
                 .limit(limit)
             )
         )
+
+    def paths_under(self, root: str, path: str) -> list[str]:
+        """Return the paths of the files that are recorded at a path or below it, sorted.
+
+        Args:
+            root: The name of the root.
+            path: The path below it; ``.`` is the root itself.
+        """
+        file, wanted = models.File, storable(path)
+        inside = wanted if wanted.endswith("/") else f"{wanted}/"
+        query = select(file.path).where(file.root == root).distinct().order_by(file.path)
+        if path == ".":
+            return list(self.scalars(query))
+        below = file.path.startswith(inside, autoescape=True)
+        found = self.scalars(query.where(or_(file.path == wanted, below)))
+        # LIKE takes upper and lower case for the same in SQLite.
+        return [each for each in found if each == wanted or each.startswith(inside)]
 
     def holds(self, value_hash: str, inner_hash: str) -> bool:
         """Tell whether a value is another one, or holds it."""

@@ -34,6 +34,7 @@ EXIT_CODES: Final[tuple[tuple[type[errors.TaskgraphError], ExitCode], ...]] = (
     (errors.DatabaseBusyError, ExitCode.CONFLICT),
     (errors.BlessRefusedError, ExitCode.STATE_REFUSED),
     (errors.BlessCheckError, ExitCode.STATE_REFUSED),
+    (errors.ReleaseRefusedError, ExitCode.STATE_REFUSED),
 )
 
 
@@ -54,6 +55,9 @@ COMMANDS: Final[dict[str, _Entry]] = {
         "taskgraph.cli.bless", "Keep results after a refactor that changes no meaning."
     ),
     "unbless": _Entry("taskgraph.cli.unbless", "Take back what was blessed."),
+    "release": _Entry(
+        "taskgraph.cli.release", "Delete temporary files; what was made of them stays valid."
+    ),
     "db": _Entry("taskgraph.cli.db", "Look after the database."),
 }
 

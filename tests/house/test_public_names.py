@@ -49,6 +49,7 @@ PUBLIC = [
     "namespace",
     "opaque",
     "plan",
+    "release",
     "run",
     "scheduler_task",
     "script",
