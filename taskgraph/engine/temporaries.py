@@ -27,6 +27,11 @@ from taskgraph.values.temporaries import find_invalid, temporaries_in
 _GIVES_FILE = frozenset({"remote", "stage"})
 
 
+# Of our own scheduler tasks, those that evaluate one expression after the other. The others take
+# values as they are, each once.
+_ASK_AGAIN = frozenset({f"{BUILT_IN}.cond", f"{BUILT_IN}.seq"})
+
+
 class _Giver(NamedTuple):
     """A call whose recorded result was used, with what it was given."""
 
@@ -146,7 +151,7 @@ class Temporaries:
 
 def is_passed_on(job: Job) -> bool:
     """Tell whether all that wait for a call only pass its value on, to other calls in the end."""
-    if job.owner is None:
+    if job.owner is None or _may_be_asked_again(job.owner):
         return False
     seen: set[int] = set()
     stack: list[Node] = [job]
@@ -162,6 +167,13 @@ def is_passed_on(job: Job) -> bool:
                 return False
             stack.append(waiting)
     return True
+
+
+def _may_be_asked_again(owner: Job) -> bool:
+    """Tell whether a scheduler task may go on to read what it has had evaluated."""
+    if owner.generator is None:
+        return False
+    return owner.task.namespace != BUILT_IN or owner.task.fullname in _ASK_AGAIN
 
 
 def _waiting_for(node: Node) -> Iterator[Node]:

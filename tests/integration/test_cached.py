@@ -782,3 +782,29 @@ def test_calls_that_are_not_to_be_kept_run_side_by_side() -> None:
 
     with ThreadPoolExecutor(2) as pool:
         assert [each.result() for each in [pool.submit(meet), pool.submit(meet)]] == [1, 1]
+
+
+@cached(version="1")
+def make_temporary(path: str) -> taskgraph.File:
+    ran.append("make")
+    file = taskgraph.File(path, temp=True)
+    file.write("xyz")
+    return file
+
+
+@cached(version="1")
+def read_temporary(file: taskgraph.File) -> str:
+    ran.append("read")
+    return str(file.read())
+
+
+def test_a_temporary_file_that_is_gone_is_made_again_for_whoever_is_given_it(
+    project: Path,
+) -> None:
+    assert read_temporary(make_temporary("a")) == "xyz"
+
+    released = taskgraph.release("a", config_dir=project / ".taskgraph", force=True)
+
+    assert [each.fate for each in released] == ["deleted"]
+    assert read_temporary(make_temporary("a")) == "xyz"
+    assert ran == ["make", "read", "make"]

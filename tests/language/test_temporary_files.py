@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from taskgraph import File, Scheduler, cond, scheduler_task
+from taskgraph import File, Scheduler, catch, cond, scheduler_task
 from taskgraph.events import CacheEntryRefused
 from taskgraph.functools import const, identity
 from taskgraph.testing import MemoryBackend, RecordingObserver
@@ -24,6 +24,7 @@ from tests.language.file_tasks import (
     write_random,
     write_temp,
 )
+from tests.language.tasks import inc
 
 
 @pytest.fixture(autouse=True)
@@ -238,6 +239,12 @@ def test_operators_that_only_pass_it_on_do_not_need_it(
 
 
 @scheduler_task(namespace="temporary", version="1")
+def measure_and_read(file: Any, log: str) -> Any:
+    found = yield length(file, 1, log)
+    return found, (yield file).read()
+
+
+@scheduler_task(namespace="temporary", version="1")
 def look_inside(file: Any) -> Any:
     found = yield file
     return found.read()
@@ -253,6 +260,37 @@ def test_scheduler_tasks_that_may_read_it_need_it(scheduler: Scheduler, space: S
 
     assert scheduler.run(look_inside(made())) == "xyz"
     assert space.ran() == ["temp xyz"]
+
+
+@pytest.mark.parametrize("is_chosen", [False, True])
+def test_what_a_scheduler_task_asked_for_may_be_read_by_it_later(
+    scheduler: Scheduler, space: Space, is_chosen: bool
+) -> None:
+    def run() -> Any:
+        made = write_temp(space.path(), "xyz", space.log)
+        if is_chosen:
+            return scheduler.run(cond(length(made, 1, space.log) == 3, made.read(), "other"))
+        return scheduler.run(measure_and_read(made, space.log))
+
+    first = run()
+    space.remove()
+    space.ran()
+
+    assert run() == first
+    assert space.ran() == ["temp xyz"]
+
+
+def test_catching_only_passes_it_on(scheduler: Scheduler, space: Space) -> None:
+    def run(times: int) -> int:
+        made = write_temp(space.path(), "xyz", space.log)
+        return scheduler.run(catch(length(made, times, space.log), ValueError, inc))
+
+    run(1)
+    space.remove()
+    space.ran()
+
+    assert (run(1), space.ran()) == (3, [])
+    assert (run(2), space.ran()) == (6, ["temp xyz", "length 2"])
 
 
 def test_choosing_only_passes_it_on(scheduler: Scheduler, space: Space) -> None:

@@ -165,7 +165,8 @@ def test_each_side_of_what_is_staged_has_its_type(tmp_path: Path) -> None:
         tmp_path,
         """
         from typing import assert_type
-        from taskgraph import Dir, File, StagingDir, StagingFile
+        from taskgraph import Dir, File, IFile, IStagingFile, StagingDir, StagingFile, release
+        from taskgraph.tools import copy_file
 
         staged, folder = File("a").stage(), StagingDir("a", "s3://b/c")
         assert_type(staged, StagingFile)
@@ -176,6 +177,10 @@ def test_each_side_of_what_is_staged_has_its_type(tmp_path: Path) -> None:
         assert_type(Dir("a").stage("b"), StagingDir)
         assert_type(StagingFile(None, "a").render_stage(elsewhere=True), str)
         File("a").shell_copy_to(None)
+        assert_type(IFile("a").stage(), IStagingFile)
+        assert_type(copy_file(File("a", temp=True), "b"), File)
+        for each in release("a", dry_run=True):
+            assert_type(each.size, int)
         """,
     )
 
