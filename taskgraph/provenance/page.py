@@ -129,9 +129,10 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Python code."""
+    """Text with lines of its own: Python code, or in no language at all."""
 
     text: str
+    language: str = "python"
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +268,8 @@ def _source(block: Source) -> RenderableType:
     from rich.padding import Padding
     from rich.syntax import Syntax
 
-    code = Syntax(clean_source(block.text), "python", theme="ansi_dark", background_color="default")
+    text = clean_source(block.text)
+    code = Syntax(text, block.language, theme="ansi_dark", background_color="default")
     return Padding(code, (0, 0, 0, 2))
 
 

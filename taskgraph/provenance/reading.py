@@ -156,6 +156,7 @@ def _job(reader: Reader, row: JobRow) -> JobDetail:
         trace=tuple(JobView.of(each) for each in reversed(trace)),
         call=None if call is None else view_call(reader, call),
         source=row.task.source,
+        tags={each.key: each.value for each in row.tags if each.is_current},
     )
 
 

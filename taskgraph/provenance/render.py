@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
+from taskgraph.jsontext import to_json
 from taskgraph.provenance.page import (
     Block,
     Column,
@@ -44,6 +45,7 @@ _ID_DIGITS: Final = 8
 _ARGUMENT_WIDTH: Final = 40
 _RESULT_WIDTH: Final = 60
 _VALUE_WIDTH: Final = 200
+_TAG_WIDTH: Final = 200
 _COMMAND_WIDTH: Final = 100
 _MOST_ARGUMENTS: Final = 8
 
@@ -293,7 +295,24 @@ def job_page(detail: JobDetail) -> list[Block]:
         blocks += [Heading(line("Trace"), is_part=True), Tree(rows)]
     if detail.call is not None:
         blocks += _call_blocks(detail.call)
-    return [*blocks, *_source_blocks(detail.source, job.task_hash)]
+    return [*blocks, *_tag_blocks(detail.tags), *_source_blocks(detail.source, job.task_hash)]
+
+
+def _tag_blocks(tags: Mapping[str, Any]) -> Iterator[Block]:
+    """Show tags: in a table, and those of many lines (what a script said) one by one below."""
+    is_long = {key: isinstance(each, str) and "\n" in each for key, each in tags.items()}
+    rows = [
+        (clean(key), line(clean(to_json(each), _TAG_WIDTH)))
+        for key, each in tags.items()
+        if not is_long[key]
+    ]
+    if rows:
+        yield Heading(line("Tags"), is_part=True)
+        yield Facts(rows)
+    for key, each in tags.items():
+        if is_long[key]:
+            yield Heading(line(clean(key)), is_part=True)
+            yield Source(each, "text")
 
 
 def call_page(detail: CallDetail) -> list[Block]:

@@ -161,6 +161,25 @@ class CallRow(Protocol):
         ...
 
 
+class TagRow(Protocol):
+    """A key and a JSON value."""
+
+    @property
+    def key(self) -> str:
+        """What it is found by."""
+        ...
+
+    @property
+    def value(self) -> Any:
+        """What it says: JSON."""
+        ...
+
+    @property
+    def is_current(self) -> bool:
+        """Whether no other one took its place."""
+        ...
+
+
 class JobRow(Protocol):
     """One attempt to reduce a call within an execution."""
 
@@ -207,6 +226,11 @@ class JobRow(Protocol):
     @property
     def parent_job(self) -> JobRow | None:
         """The job whose task made this call."""
+        ...
+
+    @property
+    def tags(self) -> Sequence[TagRow]:
+        """What it was tagged with, by key."""
         ...
 
 

@@ -108,7 +108,8 @@ class ScriptRun:
         with open(self._path(stream), "rb") as opened:
             size = opened.seek(0, os.SEEK_END)
             opened.seek(max(0, size - MOST_SAID))
-            text = opened.read().decode(errors="replace")
+            # No column takes a NUL.
+            text = opened.read().decode(errors="replace").replace("\0", "\ufffd")
         if size <= MOST_SAID:
             return text
         # From the start of a line on, unless it is all one line.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -375,6 +376,18 @@ def test_what_a_script_says_is_kept_with_its_job(
     scheduler.run(script("set +x; echo said >&2; echo given"))
 
     assert tags_of(backend, "script") == {"stderr": '"+ set +x\\nsaid\\n"'}
+
+
+def test_whatever_a_script_says_can_be_kept(
+    scheduler: Scheduler, backend: MemoryBackend, here: Path
+) -> None:
+    text = r"#!/bin/sh\nprintf 'a\0b\377' >&2; printf '\303'; touch out".replace(r"\n", "\n")
+    scheduler.run(script(text, outputs=File("out")))
+
+    assert {key: json.loads(each) for key, each in tags_of(backend, "script").items()} == {
+        "stderr": "a\ufffdb\ufffd",
+        "stdout": "\ufffd",
+    }
 
 
 def test_stdout_that_is_no_result_is_kept_like_stderr(
