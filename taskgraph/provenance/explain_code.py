@@ -20,6 +20,7 @@ from taskgraph.provenance.explain import (
     CodePart,
 )
 from taskgraph.provenance.explain_rows import PartRow
+from taskgraph.provenance.explain_scripts import undeclared_executables
 
 #: Kinds whose text is code, and is shown as a diff.
 TEXTS: Final = frozenset({ChangeKind.FUNCTION, ChangeKind.CLASS})
@@ -159,6 +160,7 @@ def explain_code(
     every = [CodePart(*each) for each in parts]
     every.sort(key=lambda part: (CODE_KINDS.index(kind_of_part(part.kind)), part.kind, part.name))
     unfollowed = [each for each in every if each.kind == ChangeKind.UNFOLLOWED]
+    unfollowed += undeclared_executables(source, every)
     return CodeExplanation(
         task,
         task_hash,
