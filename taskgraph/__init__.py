@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from taskgraph.fingerprint.opaque import opaque
     from taskgraph.plug.memo import cached
     from taskgraph.scripting.calls import script
+    from taskgraph.subruns import subrun
     from taskgraph.tasks.decorator import scheduler_task, task
     from taskgraph.tasks.failing import FailedCall
     from taskgraph.tasks.names import get_current_namespace, namespace
@@ -104,6 +105,7 @@ __all__ = [
     "script",
     "seq",
     "set_current_scheduler",
+    "subrun",
     "task",
     "throw",
     "wraps_task",
@@ -157,6 +159,7 @@ _HOMES = {
     "script": "taskgraph.scripting.calls",
     "seq": "taskgraph.combinators.control",
     "set_current_scheduler": "taskgraph.app",
+    "subrun": "taskgraph.subruns",
     "task": "taskgraph.tasks.decorator",
     "throw": "taskgraph.combinators.control",
     "wraps_task": "taskgraph.tasks.wrapping",

@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from taskgraph.assembly import (
     Environment,
@@ -40,7 +40,7 @@ from taskgraph.config import (
 from taskgraph.engine.asking import Askable
 from taskgraph.engine.jobs import Job
 from taskgraph.engine.loop import Engine
-from taskgraph.engine.options import RunOptions
+from taskgraph.engine.options import Below, RunOptions
 from taskgraph.engine.recorded import fitted, values_of
 from taskgraph.engine.releasing import Release
 from taskgraph.errors import (
@@ -49,6 +49,7 @@ from taskgraph.errors import (
     NoCurrentSchedulerError,
     RerunError,
     SchedulerError,
+    UnknownRecordError,
 )
 from taskgraph.events import Event, FilesRead, JobMissed, Warned
 from taskgraph.executors.eventloop import LoopExecutor
@@ -62,11 +63,13 @@ from taskgraph.tasks.context import (
     Context,
     checked_context,
     context_of_paths,
+    defaults_path,
     merge_context,
 )
+from taskgraph.tasks.names import BUILT_IN
 from taskgraph.tasks.options import CacheScope, known_options, lazy_options
 from taskgraph.tasks.registry import get_task_registry
-from taskgraph.tasks.requests import read_tags
+from taskgraph.tasks.requests import Made, read_tags
 from taskgraph.tasks.task import Task
 from taskgraph.values import walk
 from taskgraph.values.handles import Handle, judge_by
@@ -87,6 +90,18 @@ _MOST_PLANNED = 200
 
 _current: ContextVar[Scheduler | None] = ContextVar("taskgraph_scheduler", default=None)
 _chosen: ContextVar[Scheduler | None] = ContextVar("taskgraph_chosen_scheduler", default=None)
+
+
+class ExtendedRun(NamedTuple):
+    """What was added to a run.
+
+    Attributes:
+        value: The value.
+        made: The call that gave it, as those around it need to know it.
+    """
+
+    value: Any
+    made: Made
 
 
 class Scheduler:
@@ -215,9 +230,72 @@ class Scheduler:
 
                     check_plan(self._plan(root, run_options), max_rerun)
                 with self._explaining(run_options, explain) as observers:
-                    return self._run(root, run_options, observers)  # type: ignore[no-any-return]  # expr's value
+                    return self._run(root, run_options, observers).value  # type: ignore[no-any-return]  # expr's value
             finally:
                 self._runner = None
+
+    def extend_run(
+        self,
+        expr: Any,
+        parent_job_id: str | None,
+        *,
+        dryrun: bool = False,
+        cache: bool = True,
+        context: Mapping[str, Any] | None = None,
+        exported: Mapping[str, Any] | None = None,
+        tags: Iterable[tuple[str, Any]] | Mapping[str, Any] = (),
+    ) -> ExtendedRun:
+        """Evaluate an expression below a job that is recorded, in the execution of that job.
+
+        Another process may be running that execution, and may wait for this.
+
+        Args:
+            expr: What to evaluate.
+            parent_job_id: The job; None for an execution by itself.
+            dryrun: Stop before the first call would run.
+            cache: Whether results of earlier executions may be used.
+            context: As of a run.
+            exported: Options that calls are handed as by those that they are called in.
+            tags: Tags of the execution, if it is one by itself.
+
+        Raises:
+            UnknownRecordError: No job is recorded under the id.
+            Exception: As of a run.
+        """
+        self._check_free()
+        root = _root_of(expr)
+        execution_id, below = ExecutionId(uuid.uuid4().hex), None
+        handed_on = known_options("What is handed to calls", exported or {})
+        if parent_job_id is not None:
+            with self.reading() as reader:
+                job = reader.find(parent_job_id)
+            if not hasattr(job, "execution_id"):
+                raise UnknownRecordError(parent_job_id)
+            execution_id, below = ExecutionId(job.execution_id), Below(JobId(job.id), handed_on)
+        run_options = RunOptions(
+            execution_id=execution_id,
+            args=json.dumps(sys.argv),
+            use_cache=cache,
+            is_dry=dryrun,
+            default_executor=self.default_executor,
+            max_value_size=self.settings.backend.max_value_size,
+            executor_options=self._executor_options,
+            tags=read_tags(tags),
+            context=self._context(context),
+            limits=self.settings.limits,
+            below=below,
+        )
+        with self._running:
+            self._runner = threading.get_ident()
+            try:
+                made = self._run(root, run_options, self.observers)
+            finally:
+                self._runner = None
+        reads = made.reads
+        if made.task.binder.has_defaults and made.task.namespace != BUILT_IN:
+            reads |= {defaults_path(made.task.fullname)}
+        found = Made(made.id, made.call_hash, made.is_cached, made.subtree, reads)
+        return ExtendedRun(made.value, found)
 
     async def arun(self, expr: T, **how: Any) -> T:
         """Reduce an expression without blocking the event loop that this is awaited on.
@@ -349,9 +427,11 @@ class Scheduler:
 
     def _run(
         self, root: TaskExpression, run_options: RunOptions, observers: Sequence[Observer]
-    ) -> Any:
+    ) -> Job:
         environment = Environment(self.settings.project_dir)
-        lease = take_lease(self.backend, run_options.execution_id)
+        is_part = run_options.below is not None  # another process holds the execution
+        own = ExecutionId(uuid.uuid4().hex) if is_part else run_options.execution_id
+        lease = take_lease(self.backend, own)
         token = _current.set(self)
         try:
             engine = self._engine = Engine(
@@ -364,7 +444,7 @@ class Scheduler:
                 lease,
             )
             with in_force(self.settings, self._places):
-                return engine.run(root)
+                return engine.reduce(root)
         finally:
             self._engine = None
             _current.reset(token)

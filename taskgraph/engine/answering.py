@@ -6,10 +6,20 @@ from collections.abc import Callable
 from typing import Any
 
 from taskgraph.engine.forking import Forks
-from taskgraph.engine.jobs import Job
+from taskgraph.engine.jobs import Job, Phase
 from taskgraph.engine.recorder import Recorder
-from taskgraph.records import ExecutionId
-from taskgraph.tasks.requests import AddTags, Fork, Join, ReadContext, Request
+from taskgraph.expression import TaskExpression
+from taskgraph.records import ExecutionId, JobId
+from taskgraph.tasks.requests import (
+    AddMade,
+    AddTags,
+    AskStanding,
+    Fork,
+    Join,
+    ReadContext,
+    Request,
+    Standing,
+)
 from taskgraph.worker import weigh_result
 
 
@@ -36,6 +46,8 @@ class Answering:
         self._answers: dict[type[Request], Callable[[Job, Any], Any]] = {
             AddTags: self._add_tags,
             ReadContext: _read_context,
+            AskStanding: _tell_standing,
+            AddMade: _add_made,
             Fork: lambda job, request: forks.begin(job, request.forked),
             Join: lambda job, request: forks.join(job, request.forked),
         }
@@ -64,6 +76,23 @@ class Answering:
             recorder.add_tags("Value", packed.values[0].value_hash, request.tags)
         recorder.add_tags("Job", (job.owner or job).id, request.job_tags)
         recorder.add_tags("Execution", self._execution_id, request.execution_tags)
+
+
+def _tell_standing(job: Job, request: AskStanding) -> Standing:
+    known = {name: each for name, each in job.exported.items() if name not in job.lazy_exports}
+    return Standing(job.context.data, known)
+
+
+def _add_made(job: Job, request: AddMade) -> None:
+    """Have what stands for a call that was made elsewhere be a child of a job."""
+    made = request.made
+    assert isinstance(job.expr, TaskExpression)
+    child = Job(JobId(made.job_id), job.task, job.task_hash, job.expr, job, job.options)
+    child.phase = Phase.DONE
+    child.context = job.context
+    child.call_hash, child.is_cached = made.call_hash, made.is_cached
+    child.subtree, child.reads = made.subtree, made.reads
+    job.children.append(child)
 
 
 def _read_context(job: Job, request: ReadContext) -> Any:

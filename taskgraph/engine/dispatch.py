@@ -367,12 +367,9 @@ class Dispatcher:
         batches: dict[str, list[Call]] = {}
         tasks: list[str] = []
         begun: list[Job] = []
+        are_told = False
         if self._options.is_dry:
-            calls = [each for each in jobs if not isinstance(each.expr, SchedulerExpression)]
-            if calls:
-                if self._options.tells_misses:
-                    self._notify_misses([each for each in calls if each.is_recorded])
-                raise DryRunResult([repr(each.expr) for each in calls])
+            self._end_dry(jobs)
         if self._budget is not None:
             self._budget.charge(jobs)
         for job in jobs:
@@ -380,6 +377,7 @@ class Dispatcher:
             self._recorder.pack_arguments(job)
             if job.task.binder.job_infos:
                 self._tell_of_job(job)
+                are_told = True
             if isinstance(job.expr, SchedulerExpression):
                 self._finisher.begin_generator(job)
                 continue
@@ -397,12 +395,23 @@ class Dispatcher:
             # Committed before a body can change what a handle stands for: if it dies on the way,
             # nothing that came from there may be used any more.
             self._branches.begin(begun)
+        if are_told:
+            self._recorder.flush()  # what a body is told of is there to be found
         self._send(batches)
         if tasks:
             self._notify(JobsSubmitted(tuple(tasks)))
 
+    def _end_dry(self, jobs: Sequence[Job]) -> None:
+        """End a dry run at the first call that would run."""
+        calls = [each for each in jobs if not isinstance(each.expr, SchedulerExpression)]
+        if calls:
+            if self._options.tells_misses:
+                self._notify_misses([each for each in calls if each.is_recorded])
+            raise DryRunResult([repr(each.expr) for each in calls])
+
     def _tell_of_job(self, job: Job) -> None:
         """Give a body what it asked to know of its job, which is no argument of the call."""
+        self._recorder.announce_all(job)
         options = {
             name: dict(value) if isinstance(value, Mapping) else value
             for name, value in job.options.items()

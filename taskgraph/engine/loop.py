@@ -47,6 +47,7 @@ from taskgraph.events import Event, ExecutionEnded, ExecutionStarted, RunStoppin
 from taskgraph.expression import TaskExpression
 from taskgraph.ports import Backend, Executor, Observer, Raised, Returned
 from taskgraph.records import ExecutionRecord, PackedValue, State
+from taskgraph.tasks.options import NO_OPTIONS
 from taskgraph.worker import now, running_task
 
 _CHUNK = 1_000  # ready jobs that are looked up and submitted together
@@ -73,10 +74,21 @@ class Engine:
         self._environment = environment
         self._options = run_options
         aliases = Aliases(backend.load_aliases)
-        self._make_job = JobMaker(run_options.options, aliases, run_options.context)
+        below = self._below = run_options.below
+        self._make_job = JobMaker(
+            run_options.options,
+            aliases,
+            run_options.context,
+            NO_OPTIONS if below is None else below.exported,
+        )
         self._graph = Graph(self._make_job)
         self._inbox = QueueInbox()
-        self._recorder = Recorder(backend, run_options.execution_id, run_options.max_value_size)
+        self._recorder = Recorder(
+            backend,
+            run_options.execution_id,
+            run_options.max_value_size,
+            None if below is None else below.job_id,
+        )
         self._calls: dict[str, Job] = {}
         self._forks = Forks(self._graph, self._notify)
         limit = run_options.max_rerun
@@ -131,6 +143,10 @@ class Engine:
 
     def run(self, root_expr: TaskExpression) -> Any:
         """Reduce the root expression; returns its value or raises the error of the task."""
+        return self.reduce(root_expr).value
+
+    def reduce(self, root_expr: TaskExpression) -> Job:
+        """Do as `run`; returns the job of the root."""
         with _rare_collections(), _interrupts(self._on_interrupt):
             return self._run(root_expr)
 
@@ -157,11 +173,13 @@ class Engine:
         else:
             self._is_interrupted = True
 
-    def _run(self, root_expr: TaskExpression) -> Any:
+    def _run(self, root_expr: TaskExpression) -> Job:
         started = time.monotonic()
         root = self._make_job(root_expr, None)
         self._notify(ExecutionStarted(self._options.execution_id, root.task.fullname))
-        if root.is_recorded:
+        if self._below is not None:
+            self._recorder.has_execution = True  # that of the job
+        elif root.is_recorded:
             self._recorder.add_execution(self._execution(root, State.RUNNING))
             self._recorder.add_tags("Execution", self._options.execution_id, self._options.tags)
         state = State.FAILED
@@ -202,7 +220,7 @@ class Engine:
             )
         if root.error is not None:
             self._raise(root)
-        return root.value
+        return root
 
     def _goes_on(self, root: Job) -> bool:
         """Tell whether there is anything to wait for: the root, or what was forked."""
@@ -216,6 +234,9 @@ class Engine:
         if not root.is_announced:
             self._recorder.announce(root)
         self._recorder.cancel_open()
+        if self._below is not None:  # whose execution goes on
+            self._recorder.flush()
+            return
         environment = self._environment()
         if environment is not None:
             self._recorder.add_value(environment)

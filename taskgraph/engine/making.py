@@ -33,9 +33,17 @@ class JobMaker:
         options: Those of the run, which go before all others.
         aliases: Where a task that is not defined any more may be found under a later name.
         context: What the calls read that are not called in another one.
+        handed_on: The options that these calls are handed.
     """
 
-    def __init__(self, options: Options, aliases: Aliases, context: Context = NO_CONTEXT) -> None:
+    def __init__(
+        self,
+        options: Options,
+        aliases: Aliases,
+        context: Context = NO_CONTEXT,
+        handed_on: Options = NO_OPTIONS,
+    ) -> None:
+        self._handed_on = handed_on
         self._context = context
         self._options = options
         self._aliases = aliases
@@ -65,7 +73,7 @@ class JobMaker:
         Its options are those of the task, of callers that hand some on, of the call, and of the
         run: what is later in that order wins.
         """
-        handed_on = owner.exported if owner is not None else NO_OPTIONS
+        handed_on = owner.exported if owner is not None else self._handed_on
         if handed_on or self._options:
             options = merge_options(
                 task.base_options,

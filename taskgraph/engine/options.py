@@ -7,10 +7,23 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from taskgraph.engine.jobs import Job
-from taskgraph.records import ExecutionId
+from taskgraph.records import ExecutionId, JobId
 from taskgraph.tasks.context import NO_CONTEXT, Context
 from taskgraph.tasks.options import NO_OPTIONS, Options, merge_options
 from taskgraph.tasks.requests import Tags
+
+
+@dataclass(frozen=True, slots=True)
+class Below:
+    """The job of a run that is recorded, and that more is added to.
+
+    Attributes:
+        job_id: The job.
+        exported: The options that it hands to calls below.
+    """
+
+    job_id: JobId
+    exported: Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +37,7 @@ class RunOptions:
     ``limits`` are how many calls may use something at once, by name.
     Without ``fail_fast`` all goes on that does not depend on what failed.
     ``tags`` are those of the execution, ``context`` is what its calls read.
+    ``below`` is where it goes if it is no execution of its own.
     """
 
     execution_id: ExecutionId
@@ -39,6 +53,7 @@ class RunOptions:
     limits: Mapping[str, int] = field(default_factory=dict)
     tags: Tags = ()
     context: Context = NO_CONTEXT
+    below: Below | None = None
     executor_options: Mapping[str, Options] = field(default_factory=dict)
 
     def add_executors(self, job: Job) -> None:

@@ -76,8 +76,13 @@ class Recorder:
     """
 
     def __init__(
-        self, backend: Backend, execution_id: ExecutionId, max_value_size: int | None
+        self,
+        backend: Backend,
+        execution_id: ExecutionId,
+        max_value_size: int | None,
+        parent_id: JobId | None = None,
     ) -> None:
+        self._parent_id = parent_id
         self._max_size = max_value_size
         self._backend = backend
         self._execution_id = execution_id
@@ -200,7 +205,7 @@ class Recorder:
         self._jobs[job.id] = JobRecord(
             job.id,
             self._execution_id,
-            job.owner.id if job.owner is not None else None,
+            job.owner.id if job.owner is not None else self._parent_id,
             job.task_hash,
             job.eval_hash,
             job.call_hash,
@@ -303,6 +308,13 @@ class Recorder:
         for result_call in upstream:
             self._batch.argument_results.append(ArgumentResultRecord(arg_hash, result_call))
 
+    def announce_all(self, job: Job) -> None:
+        """Write down a job as running, with those that it is called in."""
+        waiting: Job | None = job
+        while waiting is not None and waiting.is_recorded and not waiting.is_announced:
+            self.announce(waiting)
+            waiting = waiting.owner
+
     def announce(self, job: Job) -> None:
         """Write a job down as running: others point at it, or it takes its time."""
         self.add_task(job.task, job.task_hash)
@@ -313,7 +325,7 @@ class Recorder:
 
     def _unfinished(self, job: Job, state: State) -> JobRecord:
         started = job.started or now()
-        owner_id = job.owner.id if job.owner is not None else None
+        owner_id = job.owner.id if job.owner is not None else self._parent_id
         ended = None if state is State.RUNNING else now()
         return JobRecord(
             job.id,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from taskgraph.expression import QuotedExpression
+from taskgraph.hashing import CallHash, TaskHash
 
 Tags = tuple[tuple[str, Any], ...]  # keys with JSON values
 
@@ -67,6 +69,50 @@ class Join(Request):
     """Asks that what is evaluated next are the calls that were forked; the answer is None."""
 
     forked: Forked
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a scheduler task stands.
+
+    Attributes:
+        context: What is read there by path.
+        exported: The options that calls below it are handed.
+    """
+
+    context: Mapping[str, Any]
+    exported: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AskStanding(Request):
+    """Asks where a scheduler task stands; the answer is a `Standing`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A call that another scheduler made and recorded.
+
+    Attributes:
+        job_id: Its job.
+        call_hash: The call; None if it is in another database.
+        is_cached: Whether nothing ran for it.
+        subtree: The hashes of the tasks in it and below.
+        reads: What was read of the context in it and below.
+    """
+
+    job_id: str
+    call_hash: CallHash | None
+    is_cached: bool
+    subtree: frozenset[TaskHash]
+    reads: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class AddMade(Request):
+    """Asks that a call be one of those below a scheduler task; the answer is None."""
+
+    made: Made
 
 
 def read_tags(value: Any) -> Tags:

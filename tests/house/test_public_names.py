@@ -55,6 +55,7 @@ PUBLIC = [
     "script",
     "seq",
     "set_current_scheduler",
+    "subrun",
     "task",
     "throw",
     "wraps_task",

@@ -1,0 +1,153 @@
+"""`subrun`: a workflow within a workflow, with a scheduler of its own on some executor.
+
+The scheduler there writes its calls down by itself, below the job of the `subrun`; the one here
+learns what it needs to know of them to use no result that they do not allow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from taskgraph.app import Scheduler, get_current_scheduler
+from taskgraph.assembly import database_uri
+from taskgraph.config import Settings, load_settings
+from taskgraph.errors import SchedulerError
+from taskgraph.expression import QuotedExpression, TaskExpression, find_expressions
+from taskgraph.records import ExecutionId, JobId
+from taskgraph.tasks.context import RECOVERED
+from taskgraph.tasks.decorator import scheduler_task, task
+from taskgraph.tasks.options import Options
+from taskgraph.tasks.requests import AddMade, AskStanding, Made
+from taskgraph.tasks.standing import JobInfo
+from taskgraph.tasks.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What another scheduler is told.
+
+    Attributes:
+        settings: Its settings.
+        db_uri: Its database.
+        load_modules: What it imports first.
+        job_id: The job that its calls are below; None if they are an execution of their own.
+        execution_id: That job's execution.
+        context: What its calls read.
+        exported: The options that its calls are handed.
+    """
+
+    settings: Settings
+    db_uri: str
+    load_modules: Sequence[str]
+    job_id: JobId | None
+    execution_id: ExecutionId
+    context: Mapping[str, Any]
+    exported: Options
+
+
+_JOB = JobInfo()  # replaced by the real one
+
+
+@scheduler_task(namespace="taskgraph", version="1")
+def subrun(
+    expr: Any,
+    executor: Any = "processes",
+    config_dir: Any = None,
+    new_execution: Any = False,
+    load_modules: Any = (),
+    job: JobInfo = _JOB,
+    **options: Any,
+) -> Generator[Any, Any, Any]:
+    """Evaluate an expression with another scheduler, which an executor runs as one call.
+
+    That takes the work of scheduling many calls to another process or machine. Its results are
+    cached and recorded call by call, below this one, as if they had been made here.
+
+    Args:
+        expr: Any nested value of expressions.
+        executor: Which executor runs the scheduler; its own calls run where their tasks say.
+        config_dir: The folder of its settings and its database, by default those of this run.
+        new_execution: Whether it is an execution of its own, with this one's id as the tag
+            ``parent_execution``.
+        load_modules: Modules to import there first, besides those of the tasks in the expression.
+        job: Where this stands; given by itself.
+        options: More options of that one call, as ``timeout`` or ``memory``.
+
+    Raises:
+        Exception: That of a call that failed.
+        SchedulerError: The database is in memory, and nobody else can open it.
+    """
+    named = yield [executor, config_dir, new_execution, load_modules, options]
+    executor, config_dir, new_execution, load_modules, options = named
+    standing = yield AskStanding()
+    order = _order(config_dir)
+    order = replace(
+        order,
+        load_modules=(*load_modules, *_modules_of(expr)),
+        job_id=None if new_execution or config_dir is not None else JobId(job.job_id),
+        execution_id=ExecutionId(job.execution_id),
+        context=standing.context,
+        exported=standing.exported,
+    )
+    elsewhere = _run_elsewhere.options(**options, executor=executor, prov=False)
+    made, value = yield elsewhere(QuotedExpression(expr), order)
+    if config_dir is not None:
+        # Its calls are in another database: nothing here tells whether their code is what it was.
+        made = Made(made.job_id, None, made.is_cached, frozenset(), frozenset([RECOVERED]))
+    yield AddMade(made)
+    return value
+
+
+def _order(config_dir: str | Path | None) -> _Order:
+    if config_dir is not None:
+        settings = load_settings(Path(config_dir).absolute())
+        uri = database_uri(settings)
+    else:
+        scheduler = get_current_scheduler()
+        assert scheduler is not None
+        settings = scheduler.settings
+        uri = getattr(scheduler.backend, "db_uri", "")
+    if not uri or ":memory:" in uri or uri == "sqlite://":
+        raise SchedulerError(
+            "A subrun writes to the same database from another process, and this one is in memory. "
+            "Give the scheduler settings with a file: Scheduler(load_settings())."
+        )
+    return _Order(settings, uri, (), None, ExecutionId(""), {}, {})
+
+
+def _modules_of(expr: Any) -> list[str]:
+    """Return the modules that define the tasks in an expression."""
+    found: dict[str, None] = {}
+    seen: set[int] = set()
+    stack = find_expressions(expr)
+    while stack:
+        each = stack.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        for given in each._inputs():
+            stack += find_expressions(given)
+        named = each._task if isinstance(each, TaskExpression) else None
+        if isinstance(named, Task) and named.func is not None:
+            found[named.func.__module__] = None
+    found.pop("__main__", None)  # which workers load by themselves
+    return list(found)
+
+
+@task(namespace="taskgraph", name="run_elsewhere", version="1")
+def _run_elsewhere(expr: QuotedExpression, order: _Order) -> tuple[Made, Any]:
+    for name in order.load_modules:
+        importlib.import_module(name)
+    with Scheduler(order.settings, backend=order.db_uri) as scheduler:
+        found = scheduler.extend_run(
+            expr.eval(),
+            order.job_id,
+            context=order.context,
+            exported=order.exported,
+            tags={} if order.job_id else {"parent_execution": order.execution_id},
+        )
+    return found.made, found.value

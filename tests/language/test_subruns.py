@@ -1,0 +1,193 @@
+"""`subrun`: a workflow within a workflow, with a scheduler of its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from taskgraph import Scheduler, catch, get_context, subrun, task
+from taskgraph.config import Settings
+from taskgraph.errors import SchedulerError
+from taskgraph.testing import MemoryBackend
+from taskgraph_backend import SqlBackend
+from taskgraph_backend.integrity import check
+from tests.language.tasks import add, describe, double, fail, inc, total
+
+EXECUTORS = ["threads", "processes"]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Settings:
+    (tmp_path / ".taskgraph").mkdir()
+    return Settings(tmp_path / ".taskgraph")
+
+
+@pytest.fixture
+def scheduler(project: Settings) -> Iterator[Scheduler]:
+    with Scheduler(project, executor="threads") as made:
+        yield made
+
+
+def jobs_of(scheduler: Scheduler, number: int = 1) -> list[tuple[int, str, bool]]:
+    """Return depth, name and whether it was cached of each job of a run, the newest by default."""
+    with scheduler.reading() as reader:
+        execution = reader.newest_execution(number)
+        tree = reader.job_tree(execution.id)
+        return [(depth, job.task.fullname, job.cached) for depth, job in tree.walk()]
+
+
+@task(namespace="subruns", version="1")
+def noted(folder: str, n: int) -> int:
+    with open(Path(folder) / "ran.txt", "a") as file:
+        file.write(f"{n}\n")
+    return n
+
+
+def ran(folder: Path) -> list[str]:
+    path = folder / "ran.txt"
+    found = path.read_text().split() if path.exists() else []
+    path.unlink(missing_ok=True)
+    return found
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_it_gives_the_value_and_its_calls_are_below_its_own(
+    scheduler: Scheduler, executor: str
+) -> None:
+    assert scheduler.run(inc(subrun(total([inc(1), double(3)]), executor))) == 9
+
+    assert sorted(jobs_of(scheduler)) == [
+        (0, "taskgraph.root_task", False),
+        (1, "language.inc", False),
+        (1, "taskgraph.subrun", False),
+        (2, "taskgraph.root_task", False),
+        (3, "language.double", False),
+        (3, "language.inc", False),
+        (3, "language.total", False),
+    ]
+    assert isinstance(scheduler.backend, SqlBackend)
+    assert check(scheduler.backend) == []
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_nothing_runs_again(scheduler: Scheduler, executor: str, tmp_path: Path) -> None:
+    expr = subrun([noted(str(tmp_path), n) for n in range(3)], executor)
+    for _ in range(2):
+        assert scheduler.run(expr) == [0, 1, 2]
+
+    assert ran(tmp_path) == ["0", "1", "2"]
+    assert scheduler.run(noted(str(tmp_path), 1)) == 1
+    assert ran(tmp_path) == []
+    assert all(cached for depth, _, cached in jobs_of(scheduler, 2) if depth)
+
+
+def test_a_call_that_is_taken_as_a_whole_sees_an_edit_in_it(
+    scheduler: Scheduler, tmp_path: Path
+) -> None:
+    @task(namespace="subruns", version="1", check_valid="shallow")
+    def whole() -> Any:
+        return subrun(inner(1), "threads")
+
+    @task(namespace="subruns", name="inner", version="1")
+    def inner(n: int) -> int:
+        return n + 1
+
+    assert scheduler.run(whole()) == 2
+    assert scheduler.run(whole()) == 2
+    assert [name for _, name, _ in jobs_of(scheduler)] == ["subruns.whole"]
+
+    @task(namespace="subruns", name="inner", version="2")
+    def edited(n: int) -> int:
+        return n + 10
+
+    assert scheduler.run(whole()) == 11
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_its_errors_are_those_of_its_calls(scheduler: Scheduler, executor: str) -> None:
+    with pytest.raises(ValueError, match="inside"):
+        scheduler.run(subrun(fail("inside"), executor))
+    names = [name for _, name, _ in jobs_of(scheduler)]
+    assert names == ["taskgraph.subrun", "language.fail"]
+
+    expr = catch(subrun(fail("caught"), executor), ValueError, describe)
+    assert scheduler.run(expr) == "ValueError caught"
+
+
+def test_context_and_options_that_are_handed_on_reach_it(scheduler: Scheduler) -> None:
+    @task(namespace="subruns", version="1")
+    def reads(value: Any = get_context("place")) -> Any:
+        return value
+
+    @task(namespace="subruns", version="1", export_options={"tags": [("handed", "on")]})
+    def caller() -> Any:
+        return subrun(reads(), "threads")
+
+    assert scheduler.run(caller(), context={"place": "here"}) == "here"
+    assert scheduler.run(caller(), context={"place": "there"}) == "there"
+    with scheduler.reading() as reader:
+        tree = reader.job_tree(reader.newest_execution().id)
+        jobs = {job.id: job.task.name for _, job in tree.walk()}
+    assert isinstance(scheduler.backend, SqlBackend)
+    tags = scheduler.backend.get_tags(list(jobs))
+    assert "reads" in {jobs[each] for each, found in tags.items() if "handed" in found}
+
+
+def test_it_may_be_an_execution_of_its_own(scheduler: Scheduler, tmp_path: Path) -> None:
+    expr = subrun(noted(str(tmp_path), 1), "threads", new_execution=True)
+
+    assert scheduler.run(expr, execution_id="a" * 32) == 1
+
+    trees = {tuple(name for _, name, _ in jobs_of(scheduler, n)) for n in (1, 2)}
+    assert trees == {("taskgraph.subrun",), ("subruns.noted",)}
+    with scheduler.reading() as reader:
+        ids = [reader.newest_execution(number).id for number in (1, 2)]
+    assert isinstance(scheduler.backend, SqlBackend)
+    tags = scheduler.backend.get_tags(ids).values()
+    assert [each["parent_execution"] for each in tags if each] == [["a" * 32]]
+
+
+def test_it_may_have_another_database(scheduler: Scheduler, tmp_path: Path) -> None:
+    other = tmp_path / "other" / ".taskgraph"
+    other.mkdir(parents=True)
+
+    @task(namespace="subruns", version="1", check_valid="shallow")
+    def far() -> Any:
+        return subrun(noted(str(tmp_path), 7), "threads", config_dir=str(other))
+
+    assert scheduler.run(far()) == 7
+    assert ran(tmp_path) == ["7"]
+    assert scheduler.run(far()) == 7
+    assert ran(tmp_path) == []
+    assert [name for _, name, _ in jobs_of(scheduler)] == ["subruns.far", "taskgraph.subrun"]
+    with Scheduler(Settings(other)) as there:
+        assert ("subruns.noted", True) in {(name, cached) for _, name, cached in jobs_of(there)}
+
+
+def test_a_database_in_memory_cannot_be_shared() -> None:
+    for backend in (MemoryBackend(), "sqlite:///:memory:"):
+        with (
+            Scheduler(backend=backend, executor="inline") as made,
+            pytest.raises(SchedulerError, match="this one is in memory"),
+        ):
+            made.run(subrun(inc(1), "inline"))
+
+
+def test_a_run_is_extended_below_a_job(scheduler: Scheduler, project: Settings) -> None:
+    scheduler.run(add(1))
+    with scheduler.reading() as reader:
+        execution = reader.newest_execution()
+        (job,) = execution.jobs
+        job_id = job.id
+
+    with Scheduler(project) as other:
+        found = other.extend_run(double(4), job_id)
+    assert found.value == 8
+    assert jobs_of(scheduler) == [(0, "language.add", False), (1, "language.double", False)]
+    with scheduler.reading() as reader:
+        assert reader.newest_execution().id == execution.id
+        assert Counter(each.status for each in reader.executions()) == {"DONE": 1}
