@@ -144,9 +144,12 @@ class File:
 
     def look_for_use(self, progress: Progress | None = None) -> None:
         """Look at the file again, but keep what was seen of a temporary one that is gone."""
+        if not self.temp:
+            self.look(progress)
+            return
         before, now = self._seen, self._look(progress)
         # Set once: others may ask for the hash meanwhile.
-        is_gone = self.temp and before is not None and now.content == MISSING.content
+        is_gone = before is not None and now.content == MISSING.content
         self._seen = before if is_gone else now
         self._place = self.place
 
