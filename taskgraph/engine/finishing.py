@@ -559,7 +559,7 @@ def _to_reduce(job: Job, value: Any) -> Any:
         TypeError: A script task gave no text.
     """
     task = job.task
-    if "script" not in job.options or not task.is_script:
+    if "script" not in job.options or not task.script:
         return value
     from taskgraph.scripting.calls import call_of_text
 

@@ -96,7 +96,7 @@ class JobMaker:
             job.context = job.context.updated(expr._context)
         if handed_on or task.base_exports or task.call_exports:
             job.exported = merge_options(handed_on, task.base_exports, task.call_exports)
-        if "script" in options and task.is_script:
+        if "script" in options and task.script:
             job.exported = options_of_script(options)
         if options and (lazy := lazy_options(options)):
             job.lazy_options = lazy

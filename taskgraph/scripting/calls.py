@@ -8,12 +8,13 @@ script tasks    what their function returns is the text of such a call, below th
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from taskgraph.expression import Expression, SimpleExpression, find_expressions
 from taskgraph.fingerprint.parts import PartKind
+from taskgraph.hashing import is_builtin
 from taskgraph.scripting.outputs import STDOUT, as_outputs, outputs_in
 from taskgraph.scripting.running import ScriptRun
 from taskgraph.scripting.staging import collect_outputs, make_parents, stage_inputs
@@ -54,7 +55,26 @@ def script(
         ValueError: There is nothing in it.
         TaskOptionError: An option is unknown, or has a value that it cannot have.
     """
-    return _call(run_script.options(**options), command, inputs, outputs, tempdir, as_mount)
+    return _call(_task_with(options), command, inputs, outputs, tempdir, as_mount)
+
+
+# The task with options, by these: a task has its hash looked up once, and tools are read for it.
+_with_options: dict[str, Task[..., Any]] = {}
+_MOST_KEPT = 200
+
+
+def _task_with(options: Mapping[str, Any]) -> Task[..., Any]:
+    if not options:
+        return run_script
+    if not is_builtin(options):
+        return run_script.options(**options)
+    key = repr(sorted(options.items()))
+    known = _with_options.get(key)
+    if known is None:
+        if len(_with_options) >= _MOST_KEPT:
+            _with_options.clear()
+        known = _with_options[key] = run_script.options(**options)
+    return known
 
 
 def _call(

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from numbers import Number
 from typing import Any, overload
 
-from taskgraph.expression import Expression, SimpleExpression
+from taskgraph.expression import Expression, SimpleExpression, find_expressions
 from taskgraph.values.filegroups import FileGroup
 from taskgraph.values.files import File
 from taskgraph.values.staging import Staging
@@ -41,6 +41,18 @@ def interpreter_of(text: str) -> list[str]:
     return words
 
 
+class _TextToBe(SimpleExpression):
+    """Quoted values that are not known yet, which an f-string would take for what they are now."""
+
+    __slots__ = ()
+
+    def __format__(self, spec: str) -> str:
+        raise TypeError(
+            "a value that is not known yet cannot be put into an f-string: add it to the text, as "
+            'in "cat " + quote_shell(call), or give script a list of words'
+        )
+
+
 @overload
 def quote_shell(*values: Expression) -> Expression: ...
 
@@ -57,12 +69,10 @@ def quote_shell(*values: Any) -> Any:
     together with ``+``, not in an f-string.
 
     Raises:
-        TypeError: A value has no form in shell text.
+        TypeError: A value has no form in shell text; or it is not known, and put into an f-string.
     """
-    from taskgraph.expression import find_expressions
-
     if find_expressions(values):
-        return SimpleExpression("call", (quote_shell, *values))
+        return _TextToBe("call", (quote_shell, *values))
     return " ".join(shlex.quote(each) for value in values for each in _words_of(value))
 
 

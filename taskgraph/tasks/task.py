@@ -408,7 +408,7 @@ class Task(Generic[P, R]):
         return found.options(**self.call_options).hash == recorded
 
     @property
-    def is_script(self) -> bool:
+    def script(self) -> bool:
         """Whether its function returns the text of a script, which is run below it."""
         return bool(self.all_options.get("script"))
 

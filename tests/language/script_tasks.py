@@ -66,6 +66,11 @@ def nested(path: str) -> File:
     return script(f"echo nested > {quote_shell(path)}", outputs=File(path))
 
 
+@task
+def quoted_later(words: list[str]) -> bytes:
+    return script("printf '%s|' " + quote_shell(text_of(words[0]), words[1:]))
+
+
 @task(script=True)
 def endless(pid_path: str) -> str:
     return f"echo $$ > {quote_shell(pid_path)}; exec sleep 1000"

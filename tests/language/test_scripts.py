@@ -127,6 +127,11 @@ def test_expressions_are_evaluated_first(scheduler: Scheduler, here: Path) -> No
     assert scheduler.run(tasks.read(script(command, outputs=out))) == "content\n"
 
 
+def test_quoted_text_that_is_not_known_yet_is_stored_and_found_again(scheduler: Scheduler) -> None:
+    for _ in range(2):
+        assert scheduler.run(tasks.quoted_later(["a  b", "it's"])) == b"echo a  b|it's|"
+
+
 def test_a_task_may_return_one(scheduler: Scheduler, here: Path) -> None:
     assert scheduler.run(tasks.nested(str(here / "n"))).read() == "nested\n"
 
@@ -229,6 +234,17 @@ def test_tools_count(
         return ran()
 
     assert [run(1), run(1), run(2)] == [1, 0, 1]
+
+
+def test_tools_are_not_looked_at_for_each_call(inline: Scheduler, here: Path) -> None:
+    tool = here / "tool"
+    tool.write_text(f"#!/bin/sh\necho looked >> '{here}/looked'; echo 1\n")
+    tool.chmod(0o755)
+    tools = [f"{quote_shell(tool)} --version"]
+
+    inline.run([script(["echo", number], tools=tools) for number in range(20)])
+
+    assert (here / "looked").read_text().count("looked") < 5
 
 
 # A folder of its own
@@ -419,8 +435,8 @@ def test_a_script_task_gives_the_stdout_of_its_text(
 def test_the_function_of_a_script_task_gives_the_text() -> None:
     assert tasks.endless.func is not None
     assert str(tasks.endless.func("x")).endswith("exec sleep 1000")
-    assert tasks.endless.is_script
-    assert not tasks.read.is_script
+    assert tasks.endless.script
+    assert not tasks.read.script
 
 
 def test_text_may_come_from_calls_and_coroutines(scheduler: Scheduler) -> None:

@@ -77,6 +77,9 @@ def test_what_is_not_known_yet_is_quoted_later() -> None:
 
     assert isinstance(quote_shell("x", name()), Expression)
     assert isinstance("cat " + quote_shell(name()), Expression)
+    assert repr(quote_shell(name()))
+    with pytest.raises(TypeError, match=r"cannot be put into an f-string: add it to the text"):
+        f"cat {quote_shell(name())}"
 
 
 def test_a_command_is_text_or_words() -> None:
