@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -311,6 +312,49 @@ def test_inputs_are_linked_if_that_is_asked_for(scheduler: Scheduler, here: Path
     for as_mount, kind in ((False, b"regular file\n"), (True, b"symbolic link\n")):
         found = scheduler.run(script("stat -c %F name", staged, tempdir=True, as_mount=as_mount))
         assert found == kind
+
+
+def test_a_plain_input_beside_the_working_directory_has_no_place_in_another(
+    inline: Scheduler, tmp_path: Path
+) -> None:
+    (tmp_path / "beside").write_text("x")
+    with pytest.raises(ValueError, match=r"File\('../beside'\).stage\('beside'\)"):
+        inline.run(script("cat ../beside", inputs=File("../beside"), tempdir=True))
+
+
+@pytest.mark.parametrize("as_mount", [False, True])
+def test_remote_files_are_copied_here_and_there(inline: Scheduler, as_mount: bool) -> None:
+    folder = f"memory://scripts-{as_mount}"
+    File(f"{folder}/in").write("remote\n")
+    given, kept = StagingFile("in", f"{folder}/in"), StagingFile("out", f"{folder}/deep/out")
+    text = "cat in > out; echo $(pwd) >> out"
+
+    found = inline.run(script(text, given, kept, tempdir=True, as_mount=as_mount))
+
+    assert found.path == f"{folder}/deep/out"
+    assert found.read().startswith("remote\n")
+    File(f"{folder}/in").write("changed\n")
+    again = script(text, given, kept, tempdir=True, as_mount=as_mount)
+    assert inline.run(again).read().startswith("changed\n")
+
+
+def test_a_remote_output_that_is_not_staged_is_the_scripts_own_affair(inline: Scheduler) -> None:
+    upload = "from taskgraph import File; File('memory://own/out').write('x')"
+    there = File("memory://own/out")
+    with pytest.raises(ScriptOutputError, match="memory://own/out"):
+        # A store in memory is one for each process.
+        inline.run(script([sys.executable, "-c", upload], outputs=there))
+    there.write("written by somebody else")
+    assert inline.run(script("true", outputs=there)).read() == "written by somebody else"
+
+
+def test_staged_arguments_of_a_script_task_are_there(inline: Scheduler, here: Path) -> None:
+    @task(namespace="scripts", script=True)
+    def shown(given: StagingFile) -> str:
+        return f"cat {quote_shell(given)}"
+
+    File("remote").write("staged\n")
+    assert inline.run(shown(File("remote").stage("local name"))) == b"staged\n"
 
 
 # How it fails
