@@ -13,34 +13,28 @@ dies, or fails, never gets to `leave`: nothing that came from its branch is used
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from typing import Any
 
 from taskgraph.engine.jobs import HandleUse, Job, WeighedArgument
+from taskgraph.engine.places import BranchKeys, visible_handles
 from taskgraph.engine.recorder import Recorder
 from taskgraph.errors import HandleError, HandleOutsideError
 from taskgraph.expression import (
-    Expression,
     ExpressionKind,
     QuotedKind,
     SchedulerExpression,
-    SimpleExpression,
-    find_expressions,
-    members_of,
     replace_inside,
 )
-from taskgraph.hashing import ATOMIC_TYPES, is_builtin
+from taskgraph.hashing import ATOMIC_TYPES
 from taskgraph.ports import Backend, Outcome, Raised, Returned
 from taskgraph.records import JobId
 from taskgraph.tasks.registry import PartialTaskKind
 from taskgraph.values import walk
-from taskgraph.values.handles import GIVEN, Handle, are_any, find_handles
+from taskgraph.values.handles import Handle, are_any, find_handles
 from taskgraph.values.kinds import ValueKind, class_name
 from taskgraph.worker import weigh_result
-
-# Operators that lie deeper than that in an argument are told apart by their identity.
-_MOST_OPERATORS = 8
 
 
 class Branches:
@@ -63,7 +57,7 @@ class Branches:
         self._used: set[str] = set()
         self._swept: set[str] = set()
         self._taken: dict[str, JobId] = {}
-        self._uses: dict[JobId, _Uses] = {}
+        self._keys = BranchKeys()
 
     def enter(self, job: Job) -> None:
         """Fork the handles in the arguments of a job that was weighed.
@@ -180,7 +174,7 @@ class Branches:
     # Which branch
 
     def _fork(self, job: Job, argument: WeighedArgument, handle: Handle) -> Handle:
-        key = self._key(job, argument, handle)
+        key = self._keys.key(job, argument, handle)
         number = 0
         while True:
             # Where two calls of one run come by themselves to the same handle, at the same place,
@@ -190,100 +184,8 @@ class Branches:
                 return forked
             number += 1
 
-    def _key(self, job: Job, argument: WeighedArgument, handle: Handle) -> str:
-        owner = job.owner
-        if owner is None:
-            return f"{GIVEN}0"
-        if any(each.__handle__.hash == handle.__handle__.hash for each in _visible(argument.given)):
-            sources: list[Hashable] = [handle.__handle__.hash]
-        else:
-            sources = [_written(each) for each in find_expressions(argument.given)]
-        steps = [str(self._rank(owner, job, sources))]
-        # Scheduler tasks write nothing down by themselves: what counts is where they stand.
-        while owner.owner is not None and isinstance(owner.expr, SchedulerExpression):
-            above = owner.owner
-            steps.append(f"{owner.task.name}{self._rank(above, owner, [_place(owner)])}")
-            owner = above
-        return GIVEN + ".".join(reversed(steps))
-
-    def _rank(self, owner: Job, job: Job, sources: Sequence[Hashable]) -> int:
-        """Return how many calls before a job use the same, of those that its caller wrote down."""
-        uses = self._uses.get(owner.id)
-        if uses is None:
-            uses = self._uses[owner.id] = _Uses()
-        return uses.rank(owner, job, sources)
-
-
-class _Uses:
-    """What the calls that one call wrote down are given, counted in their order."""
-
-    def __init__(self) -> None:
-        self._seen = 0
-        self._counts: dict[Hashable, int] = {}
-        self._ranks: dict[tuple[JobId, Hashable], int] = {}
-
-    def rank(self, owner: Job, job: Job, sources: Sequence[Hashable]) -> int:
-        for child in owner.children[self._seen :]:
-            self._seen += 1
-            for source in set(_sources(child)):
-                rank = self._counts.get(source, 0)
-                self._counts[source] = rank + 1
-                self._ranks[child.id, source] = rank
-        return max((self._ranks.get((job.id, each), 0) for each in sources), default=0)
-
-
-def _place(job: Job) -> Hashable:
-    return ("scheduler task", job.task.fullname)
-
-
-def _sources(job: Job) -> Iterator[Hashable]:
-    """Yield what stands for the handles, and for the calls that may give some, in a call."""
-    expr = job.expr
-    if isinstance(expr, SchedulerExpression):
-        yield _place(job)
-        return
-    for given in expr._inputs():
-        if type(given) in ATOMIC_TYPES:
-            continue
-        for found in find_expressions(given):
-            yield _written(found)
-        for handle in _visible(given):
-            yield handle.__handle__.hash
-
-
-def _written(expr: Expression, depth: int = 0) -> Hashable:
-    """Return what is the same for two ways to write the same item of the same call."""
-    if not isinstance(expr, SimpleExpression) or depth == _MOST_OPERATORS:
-        return id(expr)
-    parts: list[Hashable] = [expr.func_name]
-    for each in (*expr.args, *(each for pair in sorted(expr.kwargs.items()) for each in pair)):
-        if isinstance(each, Expression):
-            parts.append(_written(each, depth + 1))
-        else:
-            parts.append((type(each), each) if type(each) in ATOMIC_TYPES else id(each))
-    return tuple(parts)
-
 
 # Where handles are
-
-
-def _visible(value: Any) -> list[Handle]:
-    """Return the handles that lie where expressions would be found; not those in expressions."""
-    if isinstance(value, Handle):
-        return [value]
-    if type(value) in ATOMIC_TYPES or is_builtin(value):
-        return []
-    found: dict[int, Handle] = {}
-    seen: dict[int, Any] = {}
-    waiting = [value]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, Handle):
-            found[id(each)] = each
-        elif type(each) not in ATOMIC_TYPES and id(each) not in seen:
-            seen[id(each)] = each
-            waiting += reversed(members_of(each) or ())
-    return list(found.values())
 
 
 def _followed(value: Any) -> list[Handle]:
@@ -295,7 +197,7 @@ def _followed(value: Any) -> list[Handle]:
     every = find_handles(value)
     if not every:
         return []
-    visible = _visible(value)
+    visible = visible_handles(value)
     known = {id(each) for each in visible}
     if not all(id(each) in known for each in every):
         for later in walk.find_kind(value, _is_for_later):
@@ -341,7 +243,7 @@ def given_to(job: Job) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 def _returned(outcome: Returned) -> list[Handle]:
     if outcome.packed is None:  # it may be anything: only what is plain to see is looked at
-        return _visible(outcome.value)
+        return visible_handles(outcome.value)
     is_one = isinstance(outcome.value, Handle)
     return _followed(outcome.value) if is_one or outcome.packed.subvalues else []
 

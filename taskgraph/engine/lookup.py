@@ -13,8 +13,6 @@ from taskgraph.records import CacheAnswer, CacheQuery
 from taskgraph.tasks.context import handle_of_path
 from taskgraph.values import handles
 
-_LEFT = Miss(Reason.INVALID, "the service of a handle is not, or no more, in the state it gave")
-
 
 class Answerer(Protocol):
     """Who is asked: a backend, or what stands before one."""
@@ -79,7 +77,7 @@ class Lookup:
                 if wanted <= valid:
                     decisions[index] = hit._replace(states=wanted)
                 elif hit.subtree is None or hit.earlier is not None:
-                    decisions[index] = _LEFT
+                    decisions[index] = _left(job)
                 else:
                     # Not as a whole; but some of its parts may still be good.
                     answer = answers[index]._replace(calls=())
@@ -112,6 +110,13 @@ class Lookup:
             decision = self._decide(jobs[index], answer)
             if isinstance(decision, Hit):
                 decisions[index] = decision._replace(earlier=earlier)
+
+
+def _left(job: Job) -> Miss:
+    given = () if job.handles is None else job.handles.forks
+    names = sorted({repr(handle.__handle__.fullname) for handle, _ in given})
+    of = f"handle {' and '.join(names)}" if names else "a handle in it"
+    return Miss(Reason.INVALID, f"the service of {of} is not, or no more, as this call left it")
 
 
 def _states_of(

@@ -250,7 +250,10 @@ def test_what_was_left_is_said_to_be_the_reason(
         scheduler.run(put(db, "a", text))
 
     (refused,) = [each for each in seen.events if isinstance(each, CacheEntryRefused)]
-    assert "the service of a handle is not, or no more, in the state it gave" in refused.reason
+    assert (
+        "the service of handle 'handles.main' is not, or no more, as this call left it"
+        in refused.reason
+    )
 
 
 def test_no_cache_does_all_again_and_leaves_it_done(run: Run, db: Db) -> None:
