@@ -75,7 +75,11 @@ class RerunBudget:
         Raises:
             RerunLimitError: With them it is more than the limit; none of them has run.
         """
-        bodies = [each for each in jobs if not isinstance(each.expr, SchedulerExpression)]
+        bodies = [
+            each
+            for each in jobs
+            if not isinstance(each.expr, SchedulerExpression) and not each.is_aftermath
+        ]
         if not bodies:
             return
         self._past.learn(bodies)

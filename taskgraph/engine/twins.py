@@ -45,7 +45,9 @@ class Twins:
         return first is not None and first.phase in {Phase.REDUCING, Phase.DONE}
 
     def _first(self, job: Job) -> Job | None:
-        if (not job.context.is_inner and not self._inner) or not job.is_recorded:
+        if not job.context.is_inner and not self._inner:
+            return None
+        if not job.is_recorded or job.is_aftermath:  # it shares nothing with the run
             return None
         assert job.call_key is not None and job.eval_hash is not None
         if self._calls.get(job.call_key) is not job:  # it wants a body of its own

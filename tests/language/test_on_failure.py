@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from taskgraph import FailedCall, Scheduler, catch, catch_all, task, throw
+from taskgraph import FailedCall, Scheduler, catch, catch_all, get_context, task, throw
 from taskgraph.errors import DryRunResult, TaskOptionError, UnhashableValueError
 from taskgraph.events import Warned
 from taskgraph.records import State
@@ -330,6 +330,38 @@ def test_what_it_shares_with_the_run_does_not_stop_it(inline: Scheduler) -> None
 @task(namespace="after", version="1")
 def tell_task(value: int) -> None:
     told.append((ValueError(), value))  # type: ignore[arg-type]  # what came is looked at
+
+
+def test_it_does_not_count_as_made_again(inline: Scheduler) -> None:
+    def define(version: str) -> Any:
+        def once(x: int) -> Any:
+            return fail("b") if version == "2" else x
+
+        return task(name="once", namespace="after", version=version, on_failure=tell)(once)
+
+    assert inline.run(define("1")(1)) == 1
+    with pytest.raises(ValueError, match="b"):
+        inline.run(fail("b"), options={"on_failure": tell})
+    with pytest.raises(ValueError, match="b"):
+        inline.run(define("2")(1), max_rerun=2)
+
+    assert [call.task for _, call in told] == ["language.fail", "after.once"]
+
+
+def test_it_reads_the_context_of_the_call_that_failed(inline: Scheduler) -> None:
+    handler = note_context.partial(where=get_context("where", "nowhere"))
+    called = fail.options(on_failure=handler)
+
+    for call in (called.update_context(where="here"), called):
+        with pytest.raises(ValueError, match="a"):
+            inline.run([call("a"), inc(1)])
+
+    assert [where for _, where in told] == ["here", "nowhere"]
+
+
+@task(namespace="after", version="1")
+def note_context(error: BaseException, call: FailedCall, where: str) -> None:
+    told.append((error, where))  # type: ignore[arg-type]  # what came is looked at
 
 
 # What may be said

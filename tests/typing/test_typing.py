@@ -185,3 +185,29 @@ def test_each_side_of_what_is_staged_has_its_type(tmp_path: Path) -> None:
     )
 
     assert errors == []
+
+
+def test_what_is_told_of_jobs_and_failures_is_typed(tmp_path: Path) -> None:
+    errors = check(
+        tmp_path,
+        """
+        from typing import assert_type
+        from taskgraph import FailedCall, JobInfo, run, task
+        from taskgraph.functools import no_prov
+
+        @task
+        def tell(error: BaseException, call: FailedCall) -> str:
+            return f"{call.task} {call.attempts + 1} {call.arguments[0][1]}"
+
+        @task(on_failure=tell, prov=False, cpus=2, memory="4GB", allowed_cache_results={"CSE"})
+        def step(x: int, job: JobInfo = JobInfo()) -> str:
+            return job.job_id + (job.eval_hash or "")
+
+        assert_type(run(step(1)), str)
+        assert_type(step(1, JobInfo("mine")), str)
+        no_prov(step(1))
+        step.options(on_failure=None)(2)
+        """,
+    )
+
+    assert errors == []
