@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from taskgraph.engine.awaiting import Awaiting
-from taskgraph.engine.branches import Branches, given_to
+from taskgraph.engine.branches import Branches
 from taskgraph.engine.cache import ABSENT, Hit, Miss, Reason, allowed_of, scope_of, unasked
+from taskgraph.engine.executing import Batches, Executing
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.inbox import QueueInbox
 from taskgraph.engine.jobs import Job, Node, Phase
@@ -25,17 +26,14 @@ from taskgraph.errors import DryRunResult, ExecutorError, LimitError, TaskTimeou
 from taskgraph.events import CacheEntryRefused, Event, JobsSubmitted, Warned
 from taskgraph.expression import SchedulerExpression
 from taskgraph.ports import (
-    NO_RESOURCES,
     Backend,
-    Call,
     Executor,
     Outcome,
     Raised,
-    Resources,
     Returned,
 )
 from taskgraph.records import JobId
-from taskgraph.tasks.options import GIB, CacheResult, CacheScope, Options
+from taskgraph.tasks.options import CacheResult, CacheScope
 from taskgraph.tasks.standing import JobInfo
 from taskgraph.values import handles, walk
 from taskgraph.values.files import File
@@ -44,10 +42,6 @@ from taskgraph.worker import now
 
 if TYPE_CHECKING:
     from taskgraph.engine.budget import RerunBudget
-
-
-# Seconds after which nobody asks any more; clocks cannot wait for much longer.
-_FOR_EVER = 1e8
 
 
 class Looker(Protocol):
@@ -76,6 +70,7 @@ class Dispatcher:
         retries: Calls that failed and wait for their next attempt.
         limits: Calls that wait because others use what they need.
         awaiting: Bodies that wait for calls.
+        executing: The executors, and what they are given.
         is_draining: Whether nothing new is to be started but what is called after failures.
         is_stopping: Whether not even that.
     """
@@ -105,7 +100,7 @@ class Dispatcher:
         self._holding: set[JobId] = set()
         self._graph = graph
         self._backend = backend
-        self._executors = executors
+        self.executing = Executing(executors, inbox, options, notify)
         self._looker = looker
         self._inbox = inbox
         self._recorder = recorder
@@ -113,8 +108,6 @@ class Dispatcher:
         self._calls = calls
         self._notify = notify
         self._options = options
-        self._started: set[str] = set()
-        self._without_timeouts: set[str] = set()
         self._lookup = lookup
         self.submitted: dict[JobId, Job] = {}
         self.looking = 0
@@ -364,7 +357,7 @@ class Dispatcher:
         jobs = self._hold_back(jobs)
         if not jobs:
             return
-        batches: dict[str, list[Call]] = {}
+        batches: Batches = {}
         tasks: list[str] = []
         begun: list[Job] = []
         are_told = False
@@ -397,7 +390,7 @@ class Dispatcher:
             self._branches.begin(begun)
         if are_told:
             self._recorder.flush()  # what a body is told of is there to be found
-        self._send(batches)
+        self.executing.send(batches)
         if tasks:
             self._notify(JobsSubmitted(tuple(tasks)))
 
@@ -426,70 +419,22 @@ class Dispatcher:
             job.phase = Phase.READY
         self._look_up(jobs)
 
-    def _start(self, job: Job, batches: dict[str, list[Call]]) -> None:
+    def _start(self, job: Job, batches: Batches) -> None:
         """Make the call of a job that is to run, for its executor."""
-        name = self._executor_of(job)
-        if name not in self._executors:
-            known = ", ".join(sorted(self._executors))
-            error = ExecutorError(f"There is no executor named {name!r}; there are: {known}.")
+        try:
+            self.executing.check(job)
+            job.phase = Phase.RUNNING
+            is_free = "limits" not in job.options or self.limits.let_through(job)
+        except (ExecutorError, LimitError) as error:
             self._finisher.fail(job, error, job)
             return
-        job.phase = Phase.RUNNING
-        if "limits" in job.options:
-            try:
-                if not self.limits.let_through(job):
-                    return
-            except LimitError as error:
-                self._finisher.fail(job, error, job)
-                return
-        self._hand_over(job, name, batches)
+        if is_free:
+            self._hand_over(job, batches)
 
-    def _executor_of(self, job: Job) -> str:
-        chosen: str | None = job.options.get("executor")
-        if chosen is not None:
-            return chosen
-        name = self._options.default_executor
-        if job.task.is_async():
-            other = getattr(self._executors.get(name), "gives_coroutines_to", name)
-            return other if other in self._executors else name
-        return name
-
-    def _hand_over(self, job: Job, name: str, batches: dict[str, list[Call]]) -> None:
-        assert job.task.func is not None
+    def _hand_over(self, job: Job, batches: Batches) -> None:
         self.submitted[job.id] = job
         self._recorder.add_running(job)
-        call = Call(
-            job.id,
-            job.task.fullname,
-            job.task.func,
-            *(given_to(job) if job.handles is not None else (job.args, job.kwargs)),
-            self._options.max_value_size,
-            self._timeout_of(job, name),
-            _resources_of(job.options) if job.options else NO_RESOURCES,
-            job.is_recorded,
-        )
-        batches.setdefault(name, []).append(call)
-
-    def _timeout_of(self, job: Job, executor: str) -> float | None:
-        timeout = job.options.get("timeout")
-        if timeout is None:
-            return None
-        if not getattr(self._executors[executor], "has_timeouts", True):
-            if executor not in self._without_timeouts:
-                self._without_timeouts.add(executor)
-                self._notify(
-                    Warned(
-                        f"{job.task.fullname} has a timeout, and executor {executor!r} cannot stop "
-                        "a call that runs. Use threads or processes."
-                    )
-                )
-            return None
-        seconds: float = timeout.total_seconds()
-        return seconds if seconds < _FOR_EVER else None
-
-    def _send(self, batches: Mapping[str, list[Call]]) -> None:
-        for name, calls_of_one in batches.items():
-            self._start_executor(name).submit(calls_of_one)
+        self.executing.add(job, batches)
 
     def take_outcome(self, outcome: Outcome) -> None:
         """Take what came of a body: for its call, and for those that wait for the same body."""
@@ -539,7 +484,7 @@ class Dispatcher:
 
     def start_due(self) -> None:
         """Begin the calls whose next attempt is due, and those that others made room for."""
-        batches: dict[str, list[Call]] = {}
+        batches: Batches = {}
         for job, outcome in self.retries.take_due():
             changed = changed_argument(job)
             if changed is None:
@@ -552,26 +497,14 @@ class Dispatcher:
             self._finish(job, outcome)
         through = [each for each in self.limits.take_free() if not self.awaiting.go_on(each)]
         for job in through:
-            self._hand_over(job, self._executor_of(job), batches)
-        self._send(batches)
+            self._hand_over(job, batches)
+        self.executing.send(batches)
         if through:
             self._notify(JobsSubmitted(tuple(each.task.fullname for each in through)))
 
     def _notify_misses(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
             self._notify(describe_miss(job, self._calls))
-
-    def _start_executor(self, name: str) -> Executor:
-        executor = self._executors[name]
-        if name not in self._started:
-            executor.start(self._inbox)
-            self._started.add(name)
-        return executor
-
-    def kill_running(self) -> None:
-        """End the calls that run, where they can be: nobody waits for them any more."""
-        for name in self._started:
-            self._executors[name].stop(is_now=True)
 
     def cancel_waiting(self) -> None:
         """Take back the calls that no executor has started, and those that wait for a retry."""
@@ -581,16 +514,5 @@ class Dispatcher:
         unwanted = [job.id for job in self.submitted.values() if self.is_over(job)]
         if not unwanted:
             return
-        for name in self._started:
-            for job_id in self._executors[name].cancel(unwanted):
-                self.limits.release(self.submitted.pop(job_id))
-
-
-def _resources_of(options: Options) -> Resources:
-    """Return the hints among the options of a call."""
-    cpus, gpus, memory = options.get("cpus"), options.get("gpus"), options.get("memory")
-    if cpus is gpus is memory is None:
-        return NO_RESOURCES
-    return Resources(
-        1 if cpus is None else cpus, gpus or 0, None if memory is None else round(memory * GIB)
-    )
+        for job_id in self.executing.cancel(unwanted):
+            self.limits.release(self.submitted.pop(job_id))

@@ -208,7 +208,7 @@ class Engine:
             is_wanted = isinstance(error, DryRunResult | RerunLimitError | KeyboardInterrupt)
             state = State.CANCELLED if is_wanted else State.FAILED
             if isinstance(error, KeyboardInterrupt) and self._dispatcher.submitted:
-                self._dispatcher.kill_running()
+                self._dispatcher.executing.kill_running()
             self._is_interrupted = False
             self._give_up()
             self._receive(0)

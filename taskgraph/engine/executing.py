@@ -1,0 +1,130 @@
+"""Calls on their way to executors: which one takes a call, with what time and resources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from taskgraph.engine.branches import given_to
+from taskgraph.engine.inbox import QueueInbox
+from taskgraph.engine.jobs import Job
+from taskgraph.engine.options import RunOptions
+from taskgraph.errors import ExecutorError
+from taskgraph.events import Event, Warned
+from taskgraph.ports import NO_RESOURCES, Call, Executor, Resources
+from taskgraph.records import JobId
+from taskgraph.tasks.options import GIB, Options
+
+# Seconds after which nobody asks any more; clocks cannot wait for much longer.
+_FOR_EVER = 1e8
+
+#: Calls that are handed over together, by the name of their executor.
+Batches = dict[str, list[Call]]
+
+
+class Executing:
+    """Hands calls to executors, each of which is started when it is first given any.
+
+    Args:
+        executors: By name.
+        inbox: Where outcomes go.
+        options: What the run was asked to do.
+        notify: Tells the observers.
+    """
+
+    def __init__(
+        self,
+        executors: Mapping[str, Executor],
+        inbox: QueueInbox,
+        options: RunOptions,
+        notify: Callable[[Event], None],
+    ) -> None:
+        self._executors = executors
+        self._inbox = inbox
+        self._options = options
+        self._notify = notify
+        self._started: set[str] = set()
+        self._without_timeouts: set[str] = set()
+
+    def check(self, job: Job) -> None:
+        """Check that there is the executor that a call is to run on.
+
+        Raises:
+            ExecutorError: There is none of that name.
+        """
+        name = self._executor_of(job)
+        if name not in self._executors:
+            known = ", ".join(sorted(self._executors))
+            raise ExecutorError(f"There is no executor named {name!r}; there are: {known}.")
+
+    def _executor_of(self, job: Job) -> str:
+        chosen: str | None = job.options.get("executor")
+        if chosen is not None:
+            return chosen
+        name = self._options.default_executor
+        if job.task.is_async():
+            other = getattr(self._executors.get(name), "gives_coroutines_to", name)
+            return other if other in self._executors else name
+        return name
+
+    def add(self, job: Job, batches: Batches) -> None:
+        """Add the call of a job to those that are sent next."""
+        assert job.task.func is not None
+        name = self._executor_of(job)
+        call = Call(
+            job.id,
+            job.task.fullname,
+            job.task.func,
+            *(given_to(job) if job.handles is not None else (job.args, job.kwargs)),
+            self._options.max_value_size,
+            self._timeout_of(job, name),
+            _resources_of(job.options) if job.options else NO_RESOURCES,
+            job.is_recorded,
+        )
+        batches.setdefault(name, []).append(call)
+
+    def _timeout_of(self, job: Job, executor: str) -> float | None:
+        timeout = job.options.get("timeout")
+        if timeout is None:
+            return None
+        if not getattr(self._executors[executor], "has_timeouts", True):
+            if executor not in self._without_timeouts:
+                self._without_timeouts.add(executor)
+                self._notify(
+                    Warned(
+                        f"{job.task.fullname} has a timeout, and executor {executor!r} cannot stop "
+                        "a call that runs. Use threads or processes."
+                    )
+                )
+            return None
+        seconds: float = timeout.total_seconds()
+        return seconds if seconds < _FOR_EVER else None
+
+    def send(self, batches: Batches) -> None:
+        """Hand all calls over, each batch at once."""
+        for name, calls in batches.items():
+            executor = self._executors[name]
+            if name not in self._started:
+                executor.start(self._inbox)
+                self._started.add(name)
+            executor.submit(calls)
+
+    def cancel(self, unwanted: Sequence[JobId]) -> list[JobId]:
+        """Take back calls that have not begun; returns which ones."""
+        return [
+            job_id for name in self._started for job_id in self._executors[name].cancel(unwanted)
+        ]
+
+    def kill_running(self) -> None:
+        """End the calls that run, where they can be: nobody waits for them any more."""
+        for name in self._started:
+            self._executors[name].stop(is_now=True)
+
+
+def _resources_of(options: Options) -> Resources:
+    """Return the hints among the options of a call."""
+    cpus, gpus, memory = options.get("cpus"), options.get("gpus"), options.get("memory")
+    if cpus is gpus is memory is None:
+        return NO_RESOURCES
+    return Resources(
+        1 if cpus is None else cpus, gpus or 0, None if memory is None else round(memory * GIB)
+    )
