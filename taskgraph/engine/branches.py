@@ -126,10 +126,18 @@ class Branches:
         self._recorder.sweep_handle(given)
         self._recorder.reach_handles(sorted(valid & self._used))
 
-    def leave(self, job: Job, outcome: Returned, max_size: int | None) -> Outcome:
+    def leave(
+        self, job: Job, outcome: Returned, max_size: int | None, has_awaited: bool = False
+    ) -> Outcome:
         """Return what came of a body with its handles as they are after the call; records these.
 
         Handles in calls that it wrote down are left as they are: these calls are made from there.
+
+        Args:
+            job: Its call.
+            outcome: What it returned.
+            max_size: How many bytes what is stored may have.
+            has_awaited: Whether calls were made from there already, while it ran.
         """
         try:
             found = _returned(outcome)
@@ -138,7 +146,7 @@ class Branches:
         if not found and job.handles is None:
             return outcome
         after = {id(each): _after(job, each) for each in found}
-        self._reach(job, list(after.values()))
+        self._reach(job, list(after.values()), has_awaited)
         if not found:
             return outcome
         made = replace_inside(outcome.value, Handle, lambda each: after[id(each)].recorded())
@@ -157,7 +165,7 @@ class Branches:
             states |= twin.handles.states
         return states
 
-    def _reach(self, job: Job, returned: Sequence[Handle]) -> None:
+    def _reach(self, job: Job, returned: Sequence[Handle], has_awaited: bool = False) -> None:
         assert job.eval_hash is not None
         forks = [] if job.handles is None else [fork for _, fork in job.handles.forks]
         after = [*(fork.apply_call(job.eval_hash) for fork in forks), *returned]
@@ -165,7 +173,8 @@ class Branches:
         begun = list(dict.fromkeys(each.__handle__.hash for each in before))
         reached = dict.fromkeys(each.__handle__.hash for each in after)
         self._recorder.add_handles(after)
-        self._recorder.roll_back_handles(begun)
+        if not has_awaited:
+            self._recorder.roll_back_handles(begun)
         self._recorder.reach_handles([*begun, *reached])
         states = frozenset(reached)
         self._used.update(begun, states)

@@ -456,7 +456,8 @@ class Dispatcher:
     def _finish(self, job: Job, outcome: Outcome) -> None:
         asker = self.awaiting.end(job)
         if isinstance(outcome, Returned) and (job.handles is not None or handles.are_any()):
-            outcome = self._branches.leave(job, outcome, self._options.max_value_size)
+            size = self._options.max_value_size
+            outcome = self._branches.leave(job, outcome, size, asker is not None)
         if isinstance(outcome, Raised):
             self._finisher.on_raised(job, outcome, asker is not None)
             for twin in self._twins.leave(job):

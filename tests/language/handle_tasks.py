@@ -7,7 +7,7 @@ import os
 import sqlite3
 from typing import Any
 
-from taskgraph import Handle, merge_handles, task
+from taskgraph import Handle, evaluate, merge_handles, task
 
 taskgraph_namespace = "handles"
 
@@ -136,3 +136,17 @@ def opened(path: str, text: str) -> Db:
     db = Db("opened", path)
     db.put("opened", text)
     return db
+
+
+@task
+async def ladder(db: Db, text: str) -> Any:
+    one = await evaluate(put(db, "x", text))
+    length = await evaluate(count(one, "x"))
+    two = await evaluate(put(one, "y", str(length), "x"))
+    return put(two, "z", "", "y")
+
+
+@task
+async def steps_itself(db: Db, text: str) -> Any:
+    db.put("by itself", text)
+    return await evaluate(put(db, "after", "", "by itself"))

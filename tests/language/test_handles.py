@@ -20,6 +20,7 @@ from tests.language.handle_tasks import (
     count,
     fail_after,
     inside,
+    ladder,
     nothing,
     opened,
     process_of,
@@ -27,6 +28,7 @@ from tests.language.handle_tasks import (
     put_both,
     slow_name,
     split,
+    steps_itself,
     third_time,
     unbox,
 )
@@ -282,3 +284,21 @@ def test_runs_without_handles_never_ask_for_any(
 
     for _ in range(2):
         assert scheduler.run([slow_name("a"), slow_name.options(check_valid="shallow")("b")])
+
+
+def test_a_handle_goes_through_calls_that_a_body_awaits(run: Run, db: Db) -> None:
+    done = ["count of x", "x", "y", "z"]
+    assert run(ladder(db, "1")) == done
+    assert run(ladder(db, "1")) == []
+    assert run(ladder(db, "22")) == done
+    assert run(ladder(db, "1")) == done
+    assert (db.cell("y"), db.cell("z")) == ("11", "11")
+    assert run(ladder(db, "1")) == []
+
+
+def test_a_body_that_uses_a_handle_and_awaits_is_one_step(run: Run, db: Db) -> None:
+    assert run(steps_itself(db, "1")) == ["after", "by itself"]
+    assert run(steps_itself(db, "1")) == []
+    assert run(steps_itself(db, "2")) == ["after", "by itself"]
+    assert run(steps_itself(db, "1")) == ["after", "by itself"]
+    assert db.cell("after") == "1"
