@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from taskgraph import Handle, Scheduler, catch, merge_handles, task
+from taskgraph import Handle, Scheduler, catch, evaluate, merge_handles, task
 from taskgraph.ports import Backend
 from taskgraph.testing import MemoryBackend
 from taskgraph_backend import SqlBackend
@@ -92,6 +92,15 @@ def outer(
 
 
 @task(version="1")
+async def awaiting(
+    cells: Cells, label: str, version: int, before: tuple[str, ...], inside: tuple[Node, ...]
+) -> Any:
+    _operate(cells, label, version, before)
+    made = [await evaluate(build(each, cells, (label,))) for each in inside]
+    return [cells, made]
+
+
+@task(version="1")
 def recover(error: Exception) -> str:
     return "recovered"
 
@@ -104,6 +113,8 @@ def build(node: Node, cells: Any, before: tuple[str, ...]) -> Any:
         return catch(write(cells, label, version, before), BoomError, recover)
     if style == "outer":
         return outer(cells, label, version, before, children)
+    if style == "awaits":
+        return awaiting(cells, label, version, before, children)
     if style == "whole":
         how = outer.options(check_valid="shallow")
         return how(cells, label, version, before, children)
@@ -138,7 +149,7 @@ def expected(node: Node, before: tuple[str, ...], cells: dict[str, str]) -> None
             expected(each, (label,), cells)
 
 
-STYLES = ["step", "step", "write", "caught", "outer", "whole", "joined"]
+STYLES = ["step", "step", "write", "caught", "outer", "awaits", "whole", "joined"]
 
 
 @st.composite
