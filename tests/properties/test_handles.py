@@ -9,6 +9,7 @@ last thing that a process did.
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from taskgraph_backend import SqlBackend
 
 taskgraph_namespace = "handle_programs"
 
+EXAMPLES = 1_000 if os.environ.get("TASKGRAPH_TORTURE") else 80
 FAILS, DIES = 8, 9
 
 _cells: dict[str, str] = {}
@@ -239,7 +241,7 @@ def scheduler() -> Iterator[Scheduler]:
         yield made
 
 
-@settings(deadline=None, max_examples=250, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(history=histories())
 def test_service_ends_as_after_a_fresh_run(
     scheduler: Scheduler, history: list[tuple[Node, ...]]
@@ -249,7 +251,7 @@ def test_service_ends_as_after_a_fresh_run(
     _check(scheduler, history)
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=EXAMPLES // 4, suppress_health_check=list(HealthCheck))
 @given(history=histories())
 def test_service_ends_as_after_a_fresh_run_on_a_database(
     scheduler: Scheduler, history: list[tuple[Node, ...]]
