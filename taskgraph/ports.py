@@ -58,6 +58,10 @@ class Backend(Protocol):
         """Return all states that came from some states of handles, valid or not."""
         ...
 
+    def find_handles_above(self, hashes: Sequence[str]) -> set[str]:
+        """Return all states that some came from, back to the nearest branches that users named."""
+        ...
+
     def load_aliases(self) -> list[TaskAliasRecord]:
         """Return all aliases of tasks, those that ended too, oldest first."""
         ...

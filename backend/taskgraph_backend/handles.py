@@ -64,6 +64,16 @@ def find_below(driver: sqlite3.Connection, hashes: Sequence[str]) -> set[str]:
     return found
 
 
+def find_above(driver: sqlite3.Connection, hashes: Sequence[str]) -> set[str]:
+    """Return all states that some came from, back to the nearest branches that users named."""
+    found: set[str] = set()
+    for keys in statements.padded(list(dict.fromkeys(hashes))):
+        marks = [_binary(key) for key in keys]
+        rows = driver.execute(statements.handles_above(len(keys)), marks)
+        found.update(key.hex() for (key,) in rows)
+    return found - set(hashes)
+
+
 def is_valid(driver: sqlite3.Connection, handle: Handle) -> bool:
     """Tell whether a state is valid; one that is not recorded, if it is the first one."""
     state = handle.__handle__
@@ -94,4 +104,4 @@ def advanced(parents: Sequence[Handle], child: Handle) -> RecordBatch:
     return batch
 
 
-__all__ = ["advanced", "find_below", "find_valid", "is_valid", "steps"]
+__all__ = ["advanced", "find_above", "find_below", "find_valid", "is_valid", "steps"]

@@ -174,6 +174,16 @@ def handles_below(count: int) -> str:
     return _below(f"SELECT child_id FROM handle_edge WHERE parent_id IN ({_keys(count)})")
 
 
+def handles_above(count: int) -> str:
+    """All states that states of handles came from, up to branches with a user's key."""
+    return (
+        f"WITH RECURSIVE above (hash) AS (SELECT hash FROM handle WHERE hash IN ({_keys(count)})"
+        " UNION SELECT edge.parent_id FROM handle_edge AS edge"
+        " JOIN above ON edge.child_id = above.hash JOIN handle ON handle.hash = above.hash"
+        " WHERE handle.key IN ('', 'merged') OR handle.key LIKE '#%') SELECT hash FROM above"
+    )
+
+
 def leases(count: int) -> str:
     """Leases, and whether the database's clock says that they are over; needs its clock's SQL."""
     return (

@@ -287,6 +287,11 @@ class SqlBackend:
         with self._reading() as driver:
             return handles.find_below(driver, hashes)
 
+    def find_handles_above(self, hashes: Sequence[str]) -> set[str]:
+        """Return all states that some came from, back to the nearest branches that users named."""
+        with self._reading() as driver:
+            return handles.find_above(driver, hashes)
+
     # The port: the past
 
     def load_aliases(self) -> list[TaskAliasRecord]:

@@ -119,11 +119,14 @@ class Branches:
         recorder.flush()
 
     def _sweep(self, given: str, below: Set[str]) -> None:
-        self._swept.add(given)
-        others = self._backend.find_handles_below([given]) - below
+        # A call may have stood elsewhere in the tree of branches: all of it that is not used now.
+        every = {given, *self._backend.find_handles_above([given])} - self._swept
+        self._swept |= every
+        others = self._backend.find_handles_below(sorted(every)) - below
         valid = self._backend.find_valid_handles(sorted(others)) if others else set()
         self.spared |= valid - self._used
-        self._recorder.sweep_handle(given)
+        for each in sorted(every):
+            self._recorder.sweep_handle(each)
         self._recorder.reach_handles(sorted(valid & self._used))
 
     def leave(

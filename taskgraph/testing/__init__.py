@@ -223,6 +223,18 @@ class MemoryBackend:
         self._check_open()
         return self._handles_below(hashes)
 
+    def find_handles_above(self, hashes: Sequence[str]) -> set[str]:
+        """Return all states that some came from, back to the nearest branches that users named."""
+        self._check_open()
+        above: set[str] = set()
+        waiting = set(hashes)
+        while waiting:
+            above |= waiting
+            keys = {each: self.handles[each].key for each in waiting if each in self.handles}
+            open_ = {e for e, key in keys.items() if key in {"", "merged"} or key.startswith("#")}
+            waiting = {e.parent_id for e in self.handle_edges if e.child_id in open_} - above
+        return above - set(hashes)
+
     def _handles_below(self, hashes: Iterable[str]) -> set[str]:
         below: set[str] = set()
         waiting = set(hashes)

@@ -599,6 +599,14 @@ def test_states_below_others_are_found_at_any_depth(backend: Backend) -> None:
     assert backend.find_handles_below([]) == backend.find_handles_below([key(4), key(9)]) == set()
 
 
+def test_states_above_others_are_found_back_to_branches_of_users(backend: Backend) -> None:
+    backend.record(a_family())
+
+    assert backend.find_handles_above([key(4)]) == {key(1), key(2), key(3)}
+    assert backend.find_handles_above([key(8)]) == {key(7)}
+    assert backend.find_handles_above([]) == set()
+
+
 def test_rolling_back_leaves_all_that_came_from_a_state(backend: Backend) -> None:
     backend.record(a_family())
 

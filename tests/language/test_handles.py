@@ -114,6 +114,16 @@ def test_what_moves_to_the_place_of_another_takes_it_back(run: Run, db: Db) -> N
     assert db.cell("b") == "1"
 
 
+def test_a_call_that_moves_to_another_branch_and_back_is_noticed(run: Run, db: Db) -> None:
+    first = put(db, "a", "1")
+    beside = [put(first, "b", "1"), put(first, "c", "1", "a")]
+    run(beside)
+    assert run(put(put(first, "b", "1"), "c", "1", "b")) == ["c"]
+
+    assert run(beside) == ["c"]
+    assert db.cell("c") == "11"
+
+
 def test_wrapping_a_call_and_back_is_noticed(run: Run, db: Db) -> None:
     run(seq([put(db, "a", "1")]))
     run(catch(put(db, "a", "2"), ValueError, nothing))
