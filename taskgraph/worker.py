@@ -17,7 +17,7 @@ from taskgraph.errors import UnhashableValueError, UnstorableValueError
 from taskgraph.fingerprint.code import running
 from taskgraph.ports import Call, FrameRecord, Outcome, Raised, Returned
 from taskgraph.records import Micros, PackedValue
-from taskgraph.tasks.notes import taking_notes
+from taskgraph.tasks.notes import taken_notes
 from taskgraph.tasks.requests import Tags
 from taskgraph.values import walk
 from taskgraph.values.handles import are_any, let_go
@@ -45,8 +45,10 @@ def run_call(call: Call) -> Outcome:
     """
     started = now()
     token = _running.set(call.fullname)
+    notes: list[tuple[str, object]] = []
+    noted = taken_notes.set(notes)
     try:
-        with running(call.func), taking_notes() as notes:
+        with running(call.func):
             value = call.func(*call.args, **call.kwargs)
             if type(value) is CoroutineType:
                 value = _await(value)
@@ -61,6 +63,7 @@ def run_call(call: Call) -> Outcome:
         return Raised(call.job_id, error, frames_of(error.__traceback__), started, now())
     finally:
         _running.reset(token)
+        taken_notes.reset(noted)
         if are_any():
             # Also of a body that raised, whose frames the error keeps alive.
             let_go([call.args, call.kwargs])

@@ -177,6 +177,11 @@ class Awaiting:
         limits: Those of the run.
         submitted: The calls whose bodies run.
         calls: The calls of this execution by ``call_key``.
+
+    Attributes:
+        askers: Who waits, by the ids of their jobs. Looked at for each call of a run: while nobody
+            waits it is empty.
+        stopped: The jobs of those that were told that they will get no answer.
     """
 
     def __init__(
@@ -190,12 +195,12 @@ class Awaiting:
         self._limits = limits
         self._submitted = submitted
         self._calls = calls
-        self._askers: dict[JobId, _Asker] = {}
+        self.askers: dict[JobId, _Asker] = {}
         self._origins = Origins()
-        self._stopped: set[JobId] = set()
+        self.stopped: set[JobId] = set()
 
     def __contains__(self, job: object) -> bool:
-        return isinstance(job, Job) and job.id in self._askers
+        return isinstance(job, Job) and job.id in self.askers
 
     def ask(self, job_id: JobId, asked: Any, answer: Answer) -> None:
         """Have something evaluated for a body that runs."""
@@ -203,9 +208,9 @@ class Awaiting:
         if job is None:
             answer(None, SchedulerError("The call that awaits this has ended."))
             return
-        asker = self._askers.get(job_id)
+        asker = self.askers.get(job_id)
         if asker is None:
-            asker = self._askers[job_id] = _Asker(job)
+            asker = self.askers[job_id] = _Asker(job)
         question = Question(asked, job, self._settle)
         question.kept, question.after, question.answer = _encoded(asked), asker.told, answer
         asker.questions.append(question)
@@ -222,7 +227,7 @@ class Awaiting:
     def _settle(self, question: Question, value: Any, error: BaseException | None) -> None:
         """Take the value of what was asked for, or its error."""
         assert question.owner is not None
-        asker = self._askers.get(question.owner.id)
+        asker = self.askers.get(question.owner.id)
         if asker is None or question.phase is not Phase.REDUCING:
             return  # its body has ended meanwhile
         job = asker.job
@@ -244,7 +249,7 @@ class Awaiting:
 
     def go_on(self, job: Job) -> bool:
         """Tell a body what it waited for, now that it has its limits; False if it is none."""
-        asker = self._askers.get(job.id)
+        asker = self.askers.get(job.id)
         if asker is None:
             return False
         late, asker.late = asker.late, []
@@ -263,7 +268,7 @@ class Awaiting:
 
     def end(self, job: Job) -> _Asker | None:
         """Let go of a body that has ended; returns it if it had asked for anything."""
-        asker = self._askers.pop(job.id, None)
+        asker = self.askers.pop(job.id, None)
         if asker is not None:
             if asker.late:
                 self._limits.leave(job)
@@ -272,21 +277,17 @@ class Awaiting:
                     each.phase = Phase.DROPPED
         return asker
 
-    def was_stopped(self, job: Job) -> bool:
-        """Tell whether a body was told that it will get no answer."""
-        return job.id in self._stopped
-
     @property
     def are_alone(self) -> bool:
         """Whether all bodies that run wait for answers."""
         return all(
-            (asker := self._askers.get(each)) is not None and asker.open for each in self._submitted
+            (asker := self.askers.get(each)) is not None and asker.open for each in self._submitted
         )
 
     def stop(self) -> None:
         """Tell all that wait that they will get no answer: nothing new is started any more."""
-        for asker in self._askers.values():
-            self._stopped.add(asker.job.id)
+        for asker in self.askers.values():
+            self.stopped.add(asker.job.id)
             for question in asker.open:
                 question.phase = Phase.DROPPED
                 question.answer(None, asyncio.CancelledError())
@@ -294,7 +295,7 @@ class Awaiting:
 
     def break_circle(self) -> bool:
         """Fail a question that waits for the very body that asked it; False if there is none."""
-        for asker in self._askers.values():
+        for asker in self.askers.values():
             for question in asker.open:
                 if question.phase is Phase.REDUCING and self._leads_to(question, asker.job):
                     job = asker.job
@@ -324,7 +325,7 @@ class Awaiting:
             if node.phase is Phase.REDUCING:
                 return node.nodes.values()
             if node.phase is Phase.RUNNING:
-                asker = self._askers.get(node.id)
+                asker = self.askers.get(node.id)
                 return [] if asker is None else asker.open
         owner = node.owner
         assert owner is not None

@@ -182,7 +182,7 @@ class Dispatcher:
                 # raised: the call fails as if its body had, and is recorded where it can be.
                 self._finisher.fail(job, error, job)
                 continue
-            if job.owner is not None and job.owner in self.awaiting:
+            if self.awaiting.askers and job.owner in self.awaiting:
                 self.awaiting.trace_arguments(job)
             scope = scope_of(job, self._options.use_cache)
             if scope is not CacheScope.BACKEND and not isinstance(job.expr, SchedulerExpression):
@@ -422,19 +422,19 @@ class Dispatcher:
     def _start(self, job: Job, batches: Batches) -> None:
         """Make the call of a job that is to run, for its executor."""
         try:
-            self.executing.check(job)
+            name = self.executing.executor_of(job)
             job.phase = Phase.RUNNING
             is_free = "limits" not in job.options or self.limits.let_through(job)
         except (ExecutorError, LimitError) as error:
             self._finisher.fail(job, error, job)
             return
         if is_free:
-            self._hand_over(job, batches)
+            self._hand_over(job, name, batches)
 
-    def _hand_over(self, job: Job, batches: Batches) -> None:
+    def _hand_over(self, job: Job, name: str, batches: Batches) -> None:
         self.submitted[job.id] = job
         self._recorder.add_running(job)
-        self.executing.add(job, batches)
+        self.executing.add(job, name, batches)
 
     def take_outcome(self, outcome: Outcome) -> None:
         """Take what came of a body: for its call, and for those that wait for the same body."""
@@ -442,7 +442,7 @@ class Dispatcher:
         if job is None:  # cancelled, and ended all the same
             return
         self.limits.release(job)
-        if self.awaiting.was_stopped(job):
+        if job.id in self.awaiting.stopped:
             self._cancel_stopped(job)
         elif isinstance(outcome, Returned) or not self._is_tried_again(job, outcome):
             self._finish(job, outcome)
@@ -454,7 +454,7 @@ class Dispatcher:
             self._recorder.cancel(each)
 
     def _finish(self, job: Job, outcome: Outcome) -> None:
-        asker = self.awaiting.end(job)
+        asker = self.awaiting.end(job) if self.awaiting.askers else None
         if isinstance(outcome, Returned) and (job.handles is not None or handles.are_any()):
             size = self._options.max_value_size
             outcome = self._branches.leave(job, outcome, size, asker is not None)
@@ -498,7 +498,7 @@ class Dispatcher:
             self._finish(job, outcome)
         through = [each for each in self.limits.take_free() if not self.awaiting.go_on(each)]
         for job in through:
-            self._hand_over(job, batches)
+            self._hand_over(job, self.executing.executor_of(job), batches)
         self.executing.send(batches)
         if through:
             self._notify(JobsSubmitted(tuple(each.task.fullname for each in through)))

@@ -45,31 +45,28 @@ class Executing:
         self._started: set[str] = set()
         self._without_timeouts: set[str] = set()
 
-    def check(self, job: Job) -> None:
-        """Check that there is the executor that a call is to run on.
+    def executor_of(self, job: Job) -> str:
+        """Return the name of the executor that a call runs on.
 
         Raises:
             ExecutorError: There is none of that name.
         """
-        name = self._executor_of(job)
+        name: str = job.options.get("executor") or self._default_of(job)
         if name not in self._executors:
             known = ", ".join(sorted(self._executors))
             raise ExecutorError(f"There is no executor named {name!r}; there are: {known}.")
+        return name
 
-    def _executor_of(self, job: Job) -> str:
-        chosen: str | None = job.options.get("executor")
-        if chosen is not None:
-            return chosen
+    def _default_of(self, job: Job) -> str:
         name = self._options.default_executor
         if job.task.is_async():
-            other = getattr(self._executors.get(name), "gives_coroutines_to", name)
+            other: str = getattr(self._executors.get(name), "gives_coroutines_to", name)
             return other if other in self._executors else name
         return name
 
-    def add(self, job: Job, batches: Batches) -> None:
-        """Add the call of a job to those that are sent next."""
+    def add(self, job: Job, name: str, batches: Batches) -> None:
+        """Add the call of a job to those that an executor is sent next."""
         assert job.task.func is not None
-        name = self._executor_of(job)
         call = Call(
             job.id,
             job.task.fullname,

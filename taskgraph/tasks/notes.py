@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 
-_notes: ContextVar[list[tuple[str, object]] | None] = ContextVar("taskgraph_notes", default=None)
+#: Where the body that runs here has its notes; set by who runs it.
+taken_notes: ContextVar[list[tuple[str, object]] | None] = ContextVar(
+    "taskgraph_notes", default=None
+)
 
 
 def note(key: str, value: object) -> None:
@@ -16,17 +17,6 @@ def note(key: str, value: object) -> None:
         key: The tag.
         value: What is JSON.
     """
-    notes = _notes.get()
+    notes = taken_notes.get()
     if notes is not None:
         notes.append((key, value))
-
-
-@contextmanager
-def taking_notes() -> Iterator[list[tuple[str, object]]]:
-    """Collect what is noted while a body runs."""
-    notes: list[tuple[str, object]] = []
-    token = _notes.set(notes)
-    try:
-        yield notes
-    finally:
-        _notes.reset(token)
