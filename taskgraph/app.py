@@ -243,6 +243,8 @@ class Scheduler:
         cache: bool = True,
         context: Mapping[str, Any] | None = None,
         exported: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+        fail_fast: bool = True,
         tags: Iterable[tuple[str, Any]] | Mapping[str, Any] = (),
     ) -> ExtendedRun:
         """Evaluate an expression below a job that is recorded, in the execution of that job.
@@ -256,6 +258,8 @@ class Scheduler:
             cache: Whether results of earlier executions may be used.
             context: As of a run.
             exported: Options that calls are handed as by those that they are called in.
+            options: As of a run.
+            fail_fast: As of a run.
             tags: Tags of the execution, if it is one by itself.
 
         Raises:
@@ -281,6 +285,8 @@ class Scheduler:
             max_value_size=self.settings.backend.max_value_size,
             executor_options=self._executor_options,
             tags=read_tags(tags),
+            options=known_options("All tasks of this run", options or {}),
+            fail_fast=fail_fast,
             context=self._context(context),
             limits=self.settings.limits,
             below=below,

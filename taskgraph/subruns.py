@@ -7,8 +7,8 @@ learns what it needs to know of them to use no result that they do not allow.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,7 @@ from taskgraph.expression import QuotedExpression, TaskExpression, find_expressi
 from taskgraph.records import ExecutionId, JobId
 from taskgraph.tasks.context import RECOVERED
 from taskgraph.tasks.decorator import scheduler_task, task
-from taskgraph.tasks.options import Options
-from taskgraph.tasks.requests import AddMade, AskStanding, Made
+from taskgraph.tasks.requests import AddMade, AskStanding, Made, Standing
 from taskgraph.tasks.standing import JobInfo
 from taskgraph.tasks.task import Task
 
@@ -36,8 +35,7 @@ class _Order:
         load_modules: What it imports first.
         job_id: The job that its calls are below; None if they are an execution of their own.
         execution_id: That job's execution.
-        context: What its calls read.
-        exported: The options that its calls are handed.
+        standing: What its calls read and are handed, and how the run here is carried out.
     """
 
     settings: Settings
@@ -45,8 +43,7 @@ class _Order:
     load_modules: Sequence[str]
     job_id: JobId | None
     execution_id: ExecutionId
-    context: Mapping[str, Any]
-    exported: Options
+    standing: Standing
 
 
 _JOB = JobInfo()  # replaced by the real one
@@ -84,25 +81,27 @@ def subrun(
     named = yield [executor, config_dir, new_execution, load_modules, options]
     executor, config_dir, new_execution, load_modules, options = named
     standing = yield AskStanding()
-    order = _order(config_dir)
-    order = replace(
-        order,
-        load_modules=(*load_modules, *_modules_of(expr)),
-        job_id=None if new_execution or config_dir is not None else JobId(job.job_id),
-        execution_id=ExecutionId(job.execution_id),
-        context=standing.context,
-        exported=standing.exported,
+    settings, uri = _place(config_dir)
+    is_apart = new_execution or config_dir is not None or not standing.is_recorded
+    order = _Order(
+        settings,
+        uri,
+        (*load_modules, *_modules_of(expr)),
+        None if is_apart else JobId(job.job_id),
+        ExecutionId(job.execution_id),
+        standing,
     )
-    elsewhere = _run_elsewhere.options(**options, executor=executor, prov=False)
+    elsewhere = _run_elsewhere.options(**{**options, "executor": executor, "prov": False})
     made, value = yield elsewhere(QuotedExpression(expr), order)
-    if config_dir is not None:
-        # Its calls are in another database: nothing here tells whether their code is what it was.
+    if config_dir is not None or not standing.is_recorded:
+        # Nothing here tells whether the code of its calls is what it was.
         made = Made(made.job_id, None, made.is_cached, frozenset(), frozenset([RECOVERED]))
     yield AddMade(made)
     return value
 
 
-def _order(config_dir: str | Path | None) -> _Order:
+def _place(config_dir: str | Path | None) -> tuple[Settings, str]:
+    """Return the settings and the database of the scheduler elsewhere."""
     if config_dir is not None:
         settings = load_settings(Path(config_dir).absolute())
         uri = database_uri(settings)
@@ -116,7 +115,7 @@ def _order(config_dir: str | Path | None) -> _Order:
             "A subrun writes to the same database from another process, and this one is in memory. "
             "Give the scheduler settings with a file: Scheduler(load_settings())."
         )
-    return _Order(settings, uri, (), None, ExecutionId(""), {}, {})
+    return settings, uri
 
 
 def _modules_of(expr: Any) -> list[str]:
@@ -142,12 +141,19 @@ def _modules_of(expr: Any) -> list[str]:
 def _run_elsewhere(expr: QuotedExpression, order: _Order) -> tuple[Made, Any]:
     for name in order.load_modules:
         importlib.import_module(name)
+    standing = order.standing
+    options = dict(standing.run_options)
+    if not standing.is_recorded:
+        options["prov"] = False
     with Scheduler(order.settings, backend=order.db_uri) as scheduler:
         found = scheduler.extend_run(
             expr.eval(),
             order.job_id,
-            context=order.context,
-            exported=order.exported,
+            cache=standing.use_cache,
+            context=standing.context,
+            exported=standing.exported,
+            options=options,
+            fail_fast=standing.fail_fast,
             tags={} if order.job_id else {"parent_execution": order.execution_id},
         )
     return found.made, found.value

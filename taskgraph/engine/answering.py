@@ -7,9 +7,10 @@ from typing import Any
 
 from taskgraph.engine.forking import Forks
 from taskgraph.engine.jobs import Job, Phase
+from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import Recorder
 from taskgraph.expression import TaskExpression
-from taskgraph.records import ExecutionId, JobId
+from taskgraph.records import JobId
 from taskgraph.tasks.requests import (
     AddMade,
     AddTags,
@@ -28,25 +29,17 @@ class Answering:
 
     Args:
         recorder: Where rows go.
-        execution_id: That of the run.
-        max_value_size: How many bytes a value that is stored may have.
+        options: What the run was asked to do.
         forks: Begins what goes on by itself.
     """
 
-    def __init__(
-        self,
-        recorder: Recorder,
-        execution_id: ExecutionId,
-        max_value_size: int | None,
-        forks: Forks,
-    ) -> None:
+    def __init__(self, recorder: Recorder, options: RunOptions, forks: Forks) -> None:
         self._recorder = recorder
-        self._execution_id = execution_id
-        self._max_size = max_value_size
+        self._options = options
         self._answers: dict[type[Request], Callable[[Job, Any], Any]] = {
             AddTags: self._add_tags,
             ReadContext: _read_context,
-            AskStanding: _tell_standing,
+            AskStanding: self._tell_standing,
             AddMade: _add_made,
             Fork: lambda job, request: forks.begin(job, request.forked),
             Join: lambda job, request: forks.join(job, request.forked),
@@ -69,18 +62,20 @@ class Answering:
             return
         recorder = self._recorder
         if request.tags:
-            packed, reason = weigh_result(request.value, self._max_size)
+            packed, reason = weigh_result(request.value, self._options.max_value_size)
             if packed is None:
                 raise ValueError(f"a value that cannot be stored has no tags: {reason}")
             recorder.add_value(packed)
             recorder.add_tags("Value", packed.values[0].value_hash, request.tags)
         recorder.add_tags("Job", (job.owner or job).id, request.job_tags)
-        recorder.add_tags("Execution", self._execution_id, request.execution_tags)
+        recorder.add_tags("Execution", self._options.execution_id, request.execution_tags)
 
-
-def _tell_standing(job: Job, request: AskStanding) -> Standing:
-    known = {name: each for name, each in job.exported.items() if name not in job.lazy_exports}
-    return Standing(job.context.data, known)
+    def _tell_standing(self, job: Job, request: AskStanding) -> Standing:
+        known = {name: each for name, each in job.exported.items() if name not in job.lazy_exports}
+        run = self._options
+        return Standing(
+            job.context.data, known, job.is_recorded, run.options, run.use_cache, run.fail_fast
+        )
 
 
 def _add_made(job: Job, request: AddMade) -> None:
@@ -92,6 +87,7 @@ def _add_made(job: Job, request: AddMade) -> None:
     child.context = job.context
     child.call_hash, child.is_cached = made.call_hash, made.is_cached
     child.subtree, child.reads = made.subtree, made.reads
+    child.is_recorded = made.call_hash is not None
     job.children.append(child)
 
 

@@ -32,7 +32,7 @@ from taskgraph.errors import (
     UnhashableValueError,
     UnstorableValueError,
 )
-from taskgraph.expression import Expression, ValueExpression, find_expressions
+from taskgraph.expression import Expression, ValueExpression, find_expressions, substitute
 from taskgraph.hashing import ValueHash, digest_bytes
 from taskgraph.records import JobId
 from taskgraph.values import codec
@@ -122,7 +122,7 @@ class Question(Node):
 Settle = Callable[[Question, Any, BaseException | None], None]
 
 
-class _Asker:
+class Asker:
     """A body that has asked for something.
 
     Attributes:
@@ -159,7 +159,7 @@ class _Asker:
         steps = []
         for each in self.questions:
             if each.phase is not Phase.DONE or each in self.late:
-                continue  # it went on without
+                return None  # it went on without: another time the answer may come before that
             if each.kept is None or each.value_hash is None:
                 return None
             steps.append(Step(each.kept, each.value_hash, each.after))
@@ -169,8 +169,8 @@ class _Asker:
 class Awaiting:
     """The bodies that run and have asked for something.
 
-    While a body waits, its call gives back the units of limits that it holds, for what it waits for
-    may want them; it is told the answer when it has them again.
+    While a body waits for anything, its call gives back the units of limits that it holds, for what
+    it waits for may want them; it is told the last answer when it has them again.
 
     Args:
         graph: Where what they ask for is planted.
@@ -195,7 +195,7 @@ class Awaiting:
         self._limits = limits
         self._submitted = submitted
         self._calls = calls
-        self.askers: dict[JobId, _Asker] = {}
+        self.askers: dict[JobId, Asker] = {}
         self._origins = Origins()
         self.stopped: set[JobId] = set()
 
@@ -210,7 +210,9 @@ class Awaiting:
             return
         asker = self.askers.get(job_id)
         if asker is None:
-            asker = self.askers[job_id] = _Asker(job)
+            asker = self.askers[job_id] = Asker(job)
+        # A body may change the list that it asked with while it waits.
+        asked = _snapshot(asked)
         question = Question(asked, job, self._settle)
         question.kept, question.after, question.answer = _encoded(asked), asker.told, answer
         asker.questions.append(question)
@@ -241,11 +243,18 @@ class Awaiting:
         node = job.nodes.get(id(question.asked))
         if isinstance(node, Job) and node.call_hash and question.value_hash:
             self._origins.remember(value, question.value_hash, node.call_hash, 0)
-        has_limits = self._limits.holds_all(job)
-        if has_limits or (not asker.late and self._limits.let_through(job)):
+        if self._may_go_on(asker):
             asker.tell(question)
         else:
             asker.late.append(question)
+
+    def _may_go_on(self, asker: Asker) -> bool:
+        """Tell whether a body has its limits again, or waits for more, and so goes without them."""
+        if any(each.phase is Phase.REDUCING for each in asker.questions):
+            return True
+        if self._limits.holds_all(asker.job):
+            return True
+        return not asker.late and self._limits.let_through(asker.job)
 
     def go_on(self, job: Job) -> bool:
         """Tell a body what it waited for, now that it has its limits; False if it is none."""
@@ -266,7 +275,7 @@ class Awaiting:
 
     # The end of a body
 
-    def end(self, job: Job) -> _Asker | None:
+    def end(self, job: Job) -> Asker | None:
         """Let go of a body that has ended; returns it if it had asked for anything."""
         asker = self.askers.pop(job.id, None)
         if asker is not None:
@@ -331,6 +340,15 @@ class Awaiting:
         assert owner is not None
         given = inputs_of(node) if node.phase is Phase.WAITING else find_expressions(node.template)
         return [owner.nodes[id(each)] for each in given]
+
+
+def _snapshot(asked: Any) -> Any:
+    """Return a nested value in containers of our own: a body may change its own while it waits."""
+    if isinstance(asked, Expression):
+        return asked
+    stand_ins: dict[int, ValueExpression] = {}
+    once = substitute(asked, lambda expr: stand_ins.setdefault(id(expr), ValueExpression(expr)))
+    return substitute(once, lambda expr: expr.value if isinstance(expr, ValueExpression) else expr)
 
 
 def _tell_nobody(value: Any, error: BaseException | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from taskgraph.engine.awaiting import Awaiting
+from taskgraph.engine.awaiting import Asker, Awaiting
 from taskgraph.engine.branches import Branches
 from taskgraph.engine.cache import ABSENT, Hit, Miss, Reason, allowed_of, scope_of, unasked
 from taskgraph.engine.executing import Batches, Executing
@@ -442,10 +442,13 @@ class Dispatcher:
         if job is None:  # cancelled, and ended all the same
             return
         self.limits.release(job)
+        asker = self.awaiting.end(job) if self.awaiting.askers else None
         if job.id in self.awaiting.stopped:
             self._cancel_stopped(job)
         elif isinstance(outcome, Returned) or not self._is_tried_again(job, outcome):
-            self._finish(job, outcome)
+            self._finish(job, outcome, asker)
+        elif asker is not None:
+            job.children = []  # the next attempt asks for its own
 
     def _cancel_stopped(self, job: Job) -> None:
         """Let a body end that got no answer: whatever it made of that is no result."""
@@ -453,8 +456,7 @@ class Dispatcher:
             each.phase = Phase.DROPPED
             self._recorder.cancel(each)
 
-    def _finish(self, job: Job, outcome: Outcome) -> None:
-        asker = self.awaiting.end(job) if self.awaiting.askers else None
+    def _finish(self, job: Job, outcome: Outcome, asker: Asker | None = None) -> None:
         if isinstance(outcome, Returned) and (job.handles is not None or handles.are_any()):
             size = self._options.max_value_size
             outcome = self._branches.leave(job, outcome, size, asker is not None)

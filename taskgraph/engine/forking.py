@@ -30,6 +30,11 @@ class Forks:
     def __bool__(self) -> bool:
         return bool(self._open)
 
+    @property
+    def are_after(self) -> bool:
+        """Whether any of it that has not ended was forked after a failure."""
+        return any(each.owner is not None and each.owner.is_aftermath for each in self._open)
+
     def begin(self, job: Job, forked: Forked) -> None:
         """Have it evaluated below a job, which does not wait for it.
 
@@ -73,6 +78,7 @@ def _stand_in_for(job: Job) -> Job:
     """Return what owns the calls in place of a job, which may have ended before they do."""
     owner = Job(job.id, job.task, job.task_hash, job.expr, job.owner, job.options)  # type: ignore[arg-type]  # a job's is a call
     owner.context, owner.exported = job.context, job.exported
+    owner.is_recorded, owner.is_aftermath = job.is_recorded, job.is_aftermath
     owner.phase = Phase.REDUCING
     owner.is_announced = True  # the row is the job's own, and written before any of theirs
     return owner

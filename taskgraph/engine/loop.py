@@ -106,12 +106,7 @@ class Engine:
             run_options.max_value_size,
             budget,
             self._make_job.hash_of,
-            Answering(
-                self._recorder,
-                run_options.execution_id,
-                run_options.max_value_size,
-                self._forks,
-            ),
+            Answering(self._recorder, run_options, self._forks),
             run_options.fail_fast,
             None if run_options.is_dry else self._aftermath,
         )
@@ -231,7 +226,7 @@ class Engine:
         self._dispatcher.limits.close()
         if not self._recorder.has_execution:
             return
-        if not root.is_announced:
+        if root.is_recorded and not root.is_announced:
             self._recorder.announce(root)
         self._recorder.cancel_open()
         if self._below is not None:  # whose execution goes on
@@ -274,7 +269,7 @@ class Engine:
         self._give_up()
         self._tell_of_stop(len(self._dispatcher.submitted))
         self._drain()
-        if root.phase not in _SETTLED:
+        if root.phase not in _SETTLED or self._forks:
             raise KeyboardInterrupt
 
     def _give_up(self) -> None:
@@ -285,11 +280,11 @@ class Engine:
 
     def _await_aftermath(self, root: Job) -> None:
         """Wait for what is called after failures, which goes on when all else has ended."""
-        while (job := self._aftermath.first_open()) is not None:
+        while (job := self._aftermath.first_open()) is not None or self._forks.are_after:
             if self._is_stopping:
                 self._stop(root)
                 return
-            self._wait(job)
+            self._wait(job or root)
             self._advance()
 
     def _tell_of_stop(self, running: int) -> None:
@@ -386,7 +381,7 @@ class Engine:
 
     def _fail_stuck(self, root: Job) -> None:
         """Nothing runs and nothing is ready: a call waits for itself, by way of an equal one."""
-        if root.phase is Phase.DONE:
+        if root.phase in _SETTLED:
             self._forks.forget()
             return
         stuck = root

@@ -13,6 +13,7 @@ from taskgraph.expression import TaskExpression
 from taskgraph.hashing import TaskHash
 from taskgraph.records import JobId
 from taskgraph.tasks.context import NO_CONTEXT, Context
+from taskgraph.tasks.names import CARRIER
 from taskgraph.tasks.options import (
     NO_OPTIONS,
     Options,
@@ -74,7 +75,7 @@ class JobMaker:
         run: what is later in that order wins.
         """
         handed_on = owner.exported if owner is not None else self._handed_on
-        if handed_on or self._options:
+        if (handed_on or self._options) and task.fullname != CARRIER:
             options = merge_options(
                 task.base_options,
                 task.base_exports,

@@ -281,9 +281,7 @@ class Planner:
             self._calls,
             _tell_nobody,
             run_options.max_value_size,
-            answering=Answering(
-                recorder, run_options.execution_id, None, Forks(self._graph, _tell_nobody)
-            ),
+            answering=Answering(recorder, run_options, Forks(self._graph, _tell_nobody)),
             unknowns=self._unknowns,
         )
 

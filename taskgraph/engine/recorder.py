@@ -193,6 +193,7 @@ class Recorder:
         if not job.is_recorded:
             if self.has_execution:
                 self.add_task(job.task, job.task_hash)
+                self._touch()
             return
         if not job.is_cached or isinstance(job.expr, SchedulerExpression):
             # Where a result is recorded, so is the code that gave it; scheduler tasks have none.

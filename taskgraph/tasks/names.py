@@ -14,6 +14,9 @@ _NAMESPACE = re.compile(r"([A-Za-z_][A-Za-z_0-9]*(\.[A-Za-z_][A-Za-z_0-9]*)*)?")
 #: The namespace of the tasks that come with taskgraph.
 BUILT_IN = "taskgraph"
 
+#: The task that carries a workflow elsewhere: what is said of all calls is said of those in it.
+CARRIER = "taskgraph.run_elsewhere"
+
 _current_namespace = ""
 
 

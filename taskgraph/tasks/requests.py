@@ -78,10 +78,18 @@ class Standing:
     Attributes:
         context: What is read there by path.
         exported: The options that calls below it are handed.
+        is_recorded: Whether anything of it is written down.
+        run_options: Those of all calls of the run.
+        use_cache: Whether results of earlier executions may be used in the run.
+        fail_fast: Whether nothing new is started in the run once something has failed.
     """
 
     context: Mapping[str, Any]
     exported: Mapping[str, Any]
+    is_recorded: bool
+    run_options: Mapping[str, Any]
+    use_cache: bool
+    fail_fast: bool
 
 
 @dataclass(frozen=True, slots=True)

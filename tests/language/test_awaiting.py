@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from taskgraph import File, Scheduler, catch, evaluate, get_context, get_task_registry, task
 from taskgraph.config import Settings
 from taskgraph.errors import AwaitError, CircularCallError, TaskTimeoutError
-from taskgraph.events import CacheEntryRefused
+from taskgraph.events import CacheEntryRefused, JobRetried
 from taskgraph.records import State
 from taskgraph.testing import MemoryBackend, RecordingObserver
 from tests.language.tasks import add, describe, inc, total
@@ -553,3 +553,85 @@ def test_a_temporary_file_that_is_awaited_is_there(tmp_path: Path) -> None:
         assert runs(scheduler, reads(1)) == ("text", {"reads": 1, "write": 1})
         path.unlink()
         assert runs(scheduler, reads(2)) == ("texttext", {"reads": 1, "write": 1})
+
+
+def test_a_body_that_awaits_several_things_waits_without_its_limits(threads: Scheduler) -> None:
+    @task(namespace="awaiting", version="1", limits=["api"])
+    def limited(n: int) -> int:
+        return n
+
+    @task(namespace="awaiting", version="1", limits=["api"])
+    async def gathers() -> Any:
+        quick, slow = leaf(1), limited(held_back(2))
+        return await asyncio.gather(evaluate(quick), evaluate(slow))
+
+    @task(namespace="awaiting", version="1", limits=["api"])
+    async def begins() -> Any:
+        begun = asyncio.ensure_future(evaluate(limited(held_back(3))))
+        await leaf(1)
+        return await begun
+
+    assert threads.run(gathers()) == [2, 2]
+    assert threads.run(begins()) == 3
+
+
+@task(namespace="awaiting", version="1")
+async def held_back(n: int) -> int:
+    await asyncio.sleep(0.05)
+    return n
+
+
+def test_an_attempt_that_timed_out_leaves_no_place_in_the_queue(threads: Scheduler) -> None:
+    begun, over = threading.Event(), threading.Event()
+
+    @task(namespace="awaiting", version="1", limits=["api"])
+    def holding() -> int:
+        begun.set()
+        assert over.wait(30)
+        return 1
+
+    @task(namespace="awaiting", version="1")
+    def after() -> int:
+        assert begun.wait(30)  # so that the answer finds the limit taken
+        return 2
+
+    @task(namespace="awaiting", version="1", limits=["api"], timeout=0.3, retries=1)
+    async def limited() -> Any:
+        return await evaluate(after())
+
+    class Releasing(RecordingObserver):
+        def notify(self, event: Any) -> None:
+            if isinstance(event, JobRetried):
+                over.set()
+
+    threads.observers.append(Releasing())
+    assert threads.run([limited(), holding()]) == [2, 1]
+
+
+def test_what_was_asked_for_and_not_waited_for_keeps_nothing(threads: Scheduler) -> None:
+    places["wait"] = threading.Event()
+    define("model", "1", lambda: places["wait"].wait(30) and "model")
+
+    @task(namespace="awaiting", version="1")
+    async def impatient() -> Any:
+        ran.append("impatient")
+        asked = asyncio.ensure_future(evaluate(latest("model")()))
+        done, _ = await asyncio.wait([asked], timeout=0.05)
+        places["wait"].set()
+        return await asked if done else "no model"
+
+    assert runs(threads, impatient())[0] == "no model"
+    assert runs(threads, impatient()) == ("model", {"impatient": 1})
+
+
+def test_a_list_may_be_changed_while_it_is_asked_for(threads: Scheduler) -> None:
+    @task(namespace="awaiting", version="1")
+    async def changing() -> Any:
+        calls = [leaf(1), held_back(5)]
+        asked = asyncio.ensure_future(evaluate(calls))
+        await leaf(2)
+        calls[0] = leaf(100)
+        del calls[1]
+        return await asked
+
+    assert threads.run(changing()) == [2, 5]

@@ -11,6 +11,7 @@ import pytest
 
 from taskgraph import Scheduler, catch, fork_thread, join_thread, scheduler_task, seq, task
 from taskgraph.events import Warned
+from taskgraph.functools import no_prov
 from taskgraph.records import State
 from taskgraph.tasks.requests import Forked
 from taskgraph.testing import MemoryBackend, RecordingObserver
@@ -166,3 +167,28 @@ def test_when_the_run_fails_what_was_forked_ends_with_it(threads: Scheduler) -> 
     }
     assert states["held"] is State.COMPLETED
     assert "inc" not in states
+
+
+def test_below_what_is_not_recorded_nothing_is(threads: Scheduler) -> None:
+    expr = join_thread(fork_thread(inc(again(1)[0])))
+
+    assert threads.run(no_prov(expr)) == 2
+    assert threads.run(beside_unrecorded.options(prov=False)()) == [1, [2]]
+    names = {each.task_name for each in backend_of(threads).call_nodes.values()}
+    assert names <= {"taskgraph.no_prov", "taskgraph.root_task"}
+
+
+@scheduler_task(namespace="forking", version="1")
+def beside_unrecorded() -> Any:
+    thread = yield fork_thread(again(2))
+    return [1, join_thread(thread)]
+
+
+def test_what_is_forked_after_a_failure_is_waited_for(threads: Scheduler) -> None:
+    @scheduler_task(namespace="forking", version="1")
+    def tell(error: Any, call: Any) -> Any:
+        yield fork_thread(again(3))
+
+    with pytest.raises(ValueError, match="first"):
+        threads.run(fail.options(on_failure=tell)("first"))
+    assert ran == ["again"]

@@ -12,6 +12,7 @@ import pytest
 from taskgraph import Scheduler, catch, get_context, subrun, task
 from taskgraph.config import Settings
 from taskgraph.errors import SchedulerError
+from taskgraph.functools import no_prov
 from taskgraph.testing import MemoryBackend
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.integrity import check
@@ -191,3 +192,39 @@ def test_a_run_is_extended_below_a_job(scheduler: Scheduler, project: Settings) 
     with scheduler.reading() as reader:
         assert reader.newest_execution().id == execution.id
         assert Counter(each.status for each in reader.executions()) == {"DONE": 1}
+
+
+def test_what_is_handed_on_is_for_its_calls_and_not_for_itself(scheduler: Scheduler) -> None:
+    @task(namespace="subruns", version="1")
+    def caller(n: int) -> Any:
+        return subrun(inc(n), "threads")
+
+    exported = caller.export_options(limits=["api"], timeout=60, retries=1)
+    assert scheduler.run(exported(5)) == 6
+    assert scheduler.run(caller(6), options={"limits": ["api"]}) == 7
+
+
+def test_how_the_run_is_carried_out_is_how_it_is(scheduler: Scheduler, tmp_path: Path) -> None:
+    expr = subrun(noted(str(tmp_path), 1), "threads")
+    scheduler.run(expr)
+    scheduler.run(expr, cache=False)
+    scheduler.run(expr, options={"cache": False})
+    assert ran(tmp_path) == ["1"] * 3
+
+
+def test_where_nothing_is_recorded_nothing_of_it_is(scheduler: Scheduler, tmp_path: Path) -> None:
+    expr = subrun(noted(str(tmp_path), 1), "threads")
+
+    @task(namespace="subruns", version="1")
+    def caller() -> Any:
+        return subrun(noted(str(tmp_path), 2), "threads")
+
+    assert scheduler.run(no_prov(expr)) == 1
+    assert scheduler.run(caller.options(prov=False)()) == 2
+    assert scheduler.run(expr, options={"prov": False}) == 1
+    assert scheduler.run(subrun(noted.options(prov=False)(str(tmp_path), 3), "threads")) == 3
+    assert isinstance(scheduler.backend, SqlBackend)
+    assert check(scheduler.backend) == []
+    with scheduler.reading() as reader:
+        names = {job.task.fullname for each in reader.executions() for job in each.execution.jobs}
+    assert "subruns.noted" not in names
