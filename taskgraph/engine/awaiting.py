@@ -128,16 +128,18 @@ class Asker:
     Attributes:
         job: Its call.
         questions: All that it asked for, in order.
+        waits_for: How many of them have no value yet.
         told: How many answers it was given.
         is_kept: Whether what it returns can be kept: none of the answers was an error.
         late: Questions whose values it is told when its call has its limits again.
     """
 
-    __slots__ = ("is_kept", "job", "late", "questions", "told")
+    __slots__ = ("is_kept", "job", "late", "questions", "told", "waits_for")
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self.questions: list[Question] = []
+        self.waits_for = 0
         self.told = 0
         self.is_kept = True
         self.late: list[Question] = []
@@ -216,6 +218,7 @@ class Awaiting:
         question = Question(asked, job, self._settle)
         question.kept, question.after, question.answer = _encoded(asked), asker.told, answer
         asker.questions.append(question)
+        asker.waits_for += 1
         try:
             is_waiting = self._graph.plant(asked, job, question)
         except Exception as error:  # it names a task that is not defined
@@ -233,6 +236,7 @@ class Awaiting:
         if asker is None or question.phase is not Phase.REDUCING:
             return  # its body has ended meanwhile
         job = asker.job
+        asker.waits_for -= 1
         if error is not None:
             question.phase, question.error = Phase.FAILED, error
             asker.is_kept = False
@@ -250,7 +254,7 @@ class Awaiting:
 
     def _may_go_on(self, asker: Asker) -> bool:
         """Tell whether a body has its limits again, or waits for more, and so goes without them."""
-        if any(each.phase is Phase.REDUCING for each in asker.questions):
+        if asker.waits_for:
             return True
         if self._limits.holds_all(asker.job):
             return True
