@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from taskgraph.assembly import (
     Environment,
@@ -92,7 +92,7 @@ _current: ContextVar[Scheduler | None] = ContextVar("taskgraph_scheduler", defau
 _chosen: ContextVar[Scheduler | None] = ContextVar("taskgraph_chosen_scheduler", default=None)
 
 
-class ExtendedRun(NamedTuple):
+class ExtendedRun(NamedTuple, Generic[T]):
     """What was added to a run.
 
     Attributes:
@@ -100,7 +100,7 @@ class ExtendedRun(NamedTuple):
         made: The call that gave it, as those around it need to know it.
     """
 
-    value: Any
+    value: T
     made: Made
 
 
@@ -236,7 +236,7 @@ class Scheduler:
 
     def extend_run(
         self,
-        expr: Any,
+        expr: T,
         parent_job_id: str | None,
         *,
         dryrun: bool = False,
@@ -246,7 +246,7 @@ class Scheduler:
         options: Mapping[str, Any] | None = None,
         fail_fast: bool = True,
         tags: Iterable[tuple[str, Any]] | Mapping[str, Any] = (),
-    ) -> ExtendedRun:
+    ) -> ExtendedRun[T]:
         """Evaluate an expression below a job that is recorded, in the execution of that job.
 
         Another process may be running that execution, and may wait for this.

@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from taskgraph.app import Scheduler, get_current_scheduler
 from taskgraph.assembly import database_uri
@@ -46,19 +46,21 @@ class _Order:
     standing: Standing
 
 
+T = TypeVar("T")
+
 _JOB = JobInfo()  # replaced by the real one
 
 
 @scheduler_task(namespace="taskgraph", version="1")
 def subrun(
-    expr: Any,
+    expr: T,
     executor: Any = "processes",
     config_dir: Any = None,
     new_execution: Any = False,
     load_modules: Any = (),
     job: JobInfo = _JOB,
     **options: Any,
-) -> Generator[Any, Any, Any]:
+) -> Generator[Any, Any, T]:
     """Evaluate an expression with another scheduler, which an executor runs as one call.
 
     That takes the work of scheduling many calls to another process or machine. Its results are
@@ -92,6 +94,7 @@ def subrun(
         standing,
     )
     elsewhere = _run_elsewhere.options(**{**options, "executor": executor, "prov": False})
+    value: T
     made, value = yield elsewhere(QuotedExpression(expr), order)
     if config_dir is not None or not standing.is_recorded:
         # Nothing here tells whether the code of its calls is what it was.

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from taskgraph.expression import QuotedExpression, find_expressions, substitute
 from taskgraph.tasks.context import Absent
 from taskgraph.tasks.decorator import scheduler_task
 from taskgraph.tasks.requests import AddTags, Fork, Forked, Join, ReadContext, read_tags
 
-Steps = Generator[Any, Any, Any]  # yields expressions, is sent their values, returns any value
+T = TypeVar("T")
+Steps = Generator[Any, Any, T]  # yields expressions, is sent their values, returns a value
 
 
 @scheduler_task(namespace="taskgraph", version="1")
-def cond(pred: Any, then: Any, *rest: Any) -> Steps:
+def cond(pred: Any, then: T, *rest: Any) -> Steps[T | Any]:
     """Evaluate one branch only: ``cond(pred, then, [pred2, then2, ...], otherwise)``.
 
     Without an ``otherwise``, None is what is left when no condition holds.
@@ -28,7 +29,7 @@ def cond(pred: Any, then: Any, *rest: Any) -> Steps:
 
 
 @scheduler_task(namespace="taskgraph", version="1")
-def catch(expr: Any, *clauses: Any) -> Steps:
+def catch(expr: T, *clauses: Any) -> Steps[T | Any]:
     """Evaluate an expression; where it fails, let a recovery task make its value.
 
     ``catch(expr, ErrorClass, recover, [ErrorClass2, recover2, ...])``: the first class (or tuple
@@ -49,7 +50,7 @@ def catch(expr: Any, *clauses: Any) -> Steps:
 
 
 @scheduler_task(namespace="taskgraph", version="1")
-def catch_all(exprs: Any, error_class: Any = Exception, recover: Any = None) -> Steps:
+def catch_all(exprs: T, error_class: Any = Exception, recover: Any = None) -> Steps[T | Any]:
     """Evaluate all of a nested value, whatever fails; then let ``recover`` make the best of it.
 
     Where nothing failed its value is given. Otherwise ``recover`` is called with the nested value,
@@ -75,7 +76,7 @@ def catch_all(exprs: Any, error_class: Any = Exception, recover: Any = None) -> 
 
 
 @scheduler_task(namespace="taskgraph", version="1")
-def attempt(expr: Any) -> Steps:
+def attempt(expr: T) -> Steps[tuple[T | None, Exception | None]]:
     """Give the value of an expression and None, or None and what it raised."""
     try:
         value = yield expr
@@ -85,7 +86,7 @@ def attempt(expr: Any) -> Steps:
 
 
 @scheduler_task(namespace="taskgraph", version="1")
-def throw(error: Any) -> Steps:
+def throw(error: Any) -> Steps[Any]:
     """Raise an error: the value of an expression, or one that is written down.
 
     Raises:
@@ -101,7 +102,7 @@ def throw(error: Any) -> Steps:
 
 
 @scheduler_task(namespace="taskgraph", version="1")
-def seq(exprs: Sequence[Any]) -> Steps:
+def seq(exprs: Sequence[T]) -> Steps[list[T]]:
     """Evaluate expressions strictly one after the other; gives the list of their values."""
     values = []
     for expr in exprs:
@@ -111,19 +112,19 @@ def seq(exprs: Sequence[Any]) -> Steps:
 
 
 @scheduler_task(namespace="taskgraph", version="1")
-def root_task(expr: QuotedExpression) -> Steps:
+def root_task(expr: QuotedExpression) -> Steps[Any]:
     """Stand at the root of an execution whose expression is not a plain call of a task."""
     return (yield expr.eval())
 
 
 @scheduler_task(namespace="taskgraph", version="1")
-def after_failure(handler: Any, error: BaseException, call: Any) -> Steps:
+def after_failure(handler: Any, error: BaseException, call: Any) -> Steps[Any]:
     """Call what the option ``on_failure`` names, below the call that failed."""
     return (yield handler(error, call))
 
 
 @scheduler_task(namespace="taskgraph", version="1")
-def apply_tags(value: Any, tags: Any = (), job_tags: Any = (), execution_tags: Any = ()) -> Steps:
+def apply_tags(value: T, tags: Any = (), job_tags: Any = (), execution_tags: Any = ()) -> Steps[T]:
     """Give a value, and put tags on it, on the job that calls this, and on the execution.
 
     Args:
@@ -135,14 +136,14 @@ def apply_tags(value: Any, tags: Any = (), job_tags: Any = (), execution_tags: A
     Raises:
         ValueError: They are neither, a value is not JSON, or what they are put on cannot be stored.
     """
-    found = yield value
+    found: T = yield value
     given = yield (tags, job_tags, execution_tags)
     yield AddTags(found, *map(read_tags, given))
     return found
 
 
 @scheduler_task(namespace="taskgraph", version="1")
-def fork_thread(expr: Any) -> Steps:
+def fork_thread(expr: T) -> Steps[Forked[T]]:
     """Begin to evaluate an expression, and go on: gives what `join_thread` takes.
 
     The run ends when all that was forked has ended, joined or not.
@@ -150,13 +151,13 @@ def fork_thread(expr: Any) -> Steps:
     Args:
         expr: Any nested value of expressions.
     """
-    forked = Forked(QuotedExpression(expr))
+    forked: Forked[T] = Forked(QuotedExpression(expr))
     yield Fork(forked)
     return forked
 
 
 @scheduler_task(namespace="taskgraph", version="1")
-def join_thread(thread: Any) -> Steps:
+def join_thread(thread: Forked[T]) -> Steps[T]:
     """Wait for what was forked, and give its value; as often and wherever it is asked for.
 
     In another run than it was forked in, or another process, it is evaluated like any expression.
@@ -172,11 +173,12 @@ def join_thread(thread: Any) -> Steps:
     if not isinstance(forked, Forked):
         raise TypeError(f"join_thread takes what fork_thread gave, not {forked!r}")
     yield Join(forked)
-    return (yield forked.expr.eval())
+    value: T = yield forked.expr.eval()
+    return value
 
 
 @scheduler_task(namespace="taskgraph", version="1")
-def get_context(path: Any, default: Any = None) -> Steps:
+def get_context(path: Any, default: Any = None) -> Steps[Any]:
     """Give a value of the context that this is called in.
 
     Args:

@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from taskgraph.expression import Expression, QuotedExpression, SchedulerExpression, quote
 from taskgraph.tasks.decorator import scheduler_task, task
 from taskgraph.tasks.task import PartialTask, Task
 
-Steps = Generator[Any, Any, Any]  # yields expressions, is sent their values, returns any value
+T = TypeVar("T")
+R = TypeVar("R")
+Steps = Generator[Any, Any, T]  # yields expressions, is sent their values, returns a value
 
 
 @scheduler_task(namespace="taskgraph", version="1")
-def identity(x: Any) -> Steps:
+def identity(x: T) -> Steps[T]:
     """Give what it is given."""
-    return (yield x)
+    value: T = yield x
+    return value
 
 
 @scheduler_task(namespace="taskgraph", version="1")
-def const(x: Any, ignored: Any) -> Steps:
+def const(x: T, ignored: Any) -> Steps[T]:
     """Give the first of two values, once both are there."""
+    value: T
     value, _ = yield (x, ignored)
     return value
 
@@ -37,7 +41,7 @@ def delay(x: Any) -> QuotedExpression:
 
 
 @scheduler_task(namespace="taskgraph", version="1")
-def force(x: Any) -> Steps:
+def force(x: Any) -> Steps[Any]:
     """Evaluate what `delay`, or `quote`, held back.
 
     Raises:
@@ -52,17 +56,18 @@ def force(x: Any) -> Steps:
 
 
 @scheduler_task(namespace="taskgraph", version="1", check_valid="shallow")
-def no_prov(expr: Any) -> Steps:
+def no_prov(expr: T) -> Steps[T]:
     """Give the value of an expression, and write down this call alone: nothing that it is made of.
 
     Another time the value is used as a whole, while the code of all tasks that it went through,
     what they read of the context and the files in it are as they were.
     """
-    return (yield identity.options(prov=False)(expr))
+    value: T = yield identity.options(prov=False)(expr)
+    return value
 
 
 @scheduler_task(namespace="taskgraph", version="1")
-def map_(func: Any, values: Any) -> Steps:
+def map_(func: Callable[[T], R], values: Iterable[T]) -> Steps[list[R]]:
     """Call a task on each of some values; gives the list of what comes of them.
 
     A list that is written down is not waited for: each call begins when its own item is there. Maps
@@ -83,7 +88,7 @@ def _is_map(values: SchedulerExpression) -> bool:
 
 
 @scheduler_task(namespace="taskgraph", version="1")
-def starmap(func: Any, arguments: Any) -> Steps:
+def starmap(func: Callable[..., R], arguments: Iterable[Any]) -> Steps[list[R]]:
     """Call a task once for each set of arguments: a dict of them by name, or a tuple of them.
 
     Raises:
@@ -109,20 +114,20 @@ def _call_with(func: Any, given: Any) -> Any:
 
 
 @scheduler_task(namespace="taskgraph", version="1")
-def flatten(lists: Any) -> Steps:
+def flatten(lists: Iterable[Iterable[T]]) -> Steps[list[T]]:
     """Give the items of some lists as one list."""
     values = yield lists
     return [item for each in values for item in each]
 
 
 @scheduler_task(namespace="taskgraph", version="1")
-def flat_map(func: Any, values: Any) -> Any:
+def flat_map(func: Callable[[T], Iterable[R]], values: Iterable[T]) -> list[R]:
     """Call a task on each of some values, and give the items of all lists that come of them."""
     return flatten(map_(func, values))
 
 
 @scheduler_task(namespace="taskgraph", version="1")
-def zip_(*lists: Any) -> Steps:
+def zip_(*lists: Iterable[T]) -> Steps[list[tuple[T, ...]]]:
     """Give tuples of the first items of some lists, of the second ones, and so on.
 
     As long as the shortest of them, as Python's ``zip`` does.
@@ -131,7 +136,7 @@ def zip_(*lists: Any) -> Steps:
     return list(zip(*values, strict=False))
 
 
-def compose(*tasks: Callable[..., Any]) -> PartialTask:
+def compose(*tasks: Callable[..., Any]) -> PartialTask[Any]:
     """Return tasks as one: ``compose(f, g)(x)`` is ``f(g(x))``.
 
     The innermost may take any arguments. None at all give what they are given.
@@ -146,7 +151,7 @@ def compose(*tasks: Callable[..., Any]) -> PartialTask:
 
 
 @scheduler_task(namespace="taskgraph", version="1")
-def compose_apply(tasks: Any, *args: Any, **kwargs: Any) -> Steps:
+def compose_apply(tasks: Any, *args: Any, **kwargs: Any) -> Steps[Any]:
     """Call tasks on what the next one gives; the last one is given the arguments."""
     *outer, innermost = yield tasks
     value = innermost(*args, **kwargs)
@@ -156,7 +161,7 @@ def compose_apply(tasks: Any, *args: Any, **kwargs: Any) -> Steps:
 
 
 @task(namespace="taskgraph", version="1")
-def apply_func(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+def apply_func(func: Callable[..., R], /, *args: Any, **kwargs: Any) -> R:
     """Call a plain function as a task. Its code counts, as in all functions that are values."""
     return func(*args, **kwargs)
 

@@ -24,7 +24,7 @@ class Forks:
     def __init__(self, graph: Graph, notify: Callable[[Event], None]) -> None:
         self._graph = graph
         self._notify = notify
-        self._known: dict[int, tuple[Forked, Job]] = {}
+        self._known: dict[int, tuple[Forked[Any], Job]] = {}
         self._open: set[Question] = set()
 
     def __bool__(self) -> bool:
@@ -35,7 +35,7 @@ class Forks:
         """Whether any of it that has not ended was forked after a failure."""
         return any(each.owner is not None and each.owner.is_aftermath for each in self._open)
 
-    def begin(self, job: Job, forked: Forked) -> None:
+    def begin(self, job: Job, forked: Forked[Any]) -> None:
         """Have it evaluated below a job, which does not wait for it.
 
         Raises:
@@ -52,7 +52,7 @@ class Forks:
             self._open.discard(question)
             raise
 
-    def join(self, job: Job, forked: Forked) -> None:
+    def join(self, job: Job, forked: Forked[Any]) -> None:
         """Let a job wait for just these calls, if they were forked in this run."""
         _, owner = self._known.get(id(forked), (None, None))
         if owner is not None:

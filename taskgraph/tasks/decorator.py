@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from taskgraph.tasks.names import compute_namespace
@@ -11,6 +11,20 @@ from taskgraph.tasks.task import SchedulerTask, Task
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class MakeTask(Protocol):
+    """Makes a task of a function; a call of a coroutine function stands for what it gives."""
+
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+
+
+@overload
+def task(func: Callable[P, Coroutine[Any, Any, R]]) -> Task[P, R]: ...
 
 
 @overload
@@ -42,7 +56,7 @@ def task(
     source: str | None = None,
     export_options: Mapping[str, Any] | None = None,
     **options: Any,
-) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+) -> MakeTask: ...
 
 
 def task(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from taskgraph.expression import QuotedExpression
 from taskgraph.hashing import CallHash, TaskHash
+
+T = TypeVar("T")
 
 Tags = tuple[tuple[str, Any], ...]  # keys with JSON values
 
@@ -47,7 +49,7 @@ class ReadContext(Request):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Forked:
+class Forked(Generic[T]):
     """Calls that go on beside those that began them; a value that may be passed on and joined.
 
     Attributes:
@@ -61,14 +63,14 @@ class Forked:
 class Fork(Request):
     """Asks for calls to begin, and not to be waited for; the answer is None."""
 
-    forked: Forked
+    forked: Forked[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Join(Request):
     """Asks that what is evaluated next are the calls that were forked; the answer is None."""
 
-    forked: Forked
+    forked: Forked[Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -368,7 +368,7 @@ class Task(Generic[P, R]):
         twin._all_options = None
         return twin
 
-    def partial(self, *args: Any, **kwargs: Any) -> PartialTask:
+    def partial(self, *args: Any, **kwargs: Any) -> PartialTask[R]:
         """Return the task with some arguments given already."""
         return PartialTask(self, args, kwargs)
 
@@ -432,7 +432,7 @@ class Task(Generic[P, R]):
         return _restore_task, (type(self), state)
 
 
-class PartialTask:
+class PartialTask(Generic[R]):
     """A task with some of its arguments.
 
     Attributes:
@@ -445,7 +445,7 @@ class PartialTask:
 
     def __init__(
         self,
-        task: Task[..., Any],
+        task: Task[..., R],
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> None:
@@ -453,25 +453,25 @@ class PartialTask:
         self.args = tuple(args)
         self.kwargs = dict(kwargs or {})
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> R:
         """Write down a call with all arguments."""
         return self.task(*self.args, *args, **{**self.kwargs, **kwargs})
 
-    def partial(self, *args: Any, **kwargs: Any) -> PartialTask:
+    def partial(self, *args: Any, **kwargs: Any) -> PartialTask[R]:
         """Return the task with more arguments."""
         return PartialTask(self.task, (*self.args, *args), {**self.kwargs, **kwargs})
 
-    def options(self, **options: Any) -> PartialTask:
+    def options(self, **options: Any) -> PartialTask[R]:
         """Return the same with other options for the task."""
         return PartialTask(self.task.options(**options), self.args, self.kwargs)
 
-    def export_options(self, **options: Any) -> PartialTask:
+    def export_options(self, **options: Any) -> PartialTask[R]:
         """Return the same with other options for the task, and for all calls below it."""
         return PartialTask(self.task.export_options(**options), self.args, self.kwargs)
 
     def update_context(
         self, context: Mapping[str, Any] | None = None, /, **values: Any
-    ) -> PartialTask:
+    ) -> PartialTask[R]:
         """Return the same for a task that reads other context values."""
         return PartialTask(self.task.update_context(context, **values), self.args, self.kwargs)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, Any, ClassVar, Self
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal, Self, overload
 
 from taskgraph.hashing import ValueHash, hash_shape
 from taskgraph.values.contents import MISSING, Progress, Seen
@@ -26,6 +26,9 @@ from taskgraph.values.shell import shell_copy
 
 if TYPE_CHECKING:
     from taskgraph.values.staging import StagingFile
+
+_Text = Literal["r", "rt"]
+_Binary = Literal["rb"]
 
 #: The path that stands for the standard input or output in shell commands.
 STREAM = "-"
@@ -237,10 +240,28 @@ class File:
                 self._location, mode, encoding, newline=newline, on_close=self._after_writing
             )
 
+    @overload
+    def read(self, mode: _Text = "r", encoding: str | None = None) -> str: ...
+
+    @overload
+    def read(self, mode: _Binary, encoding: None = None) -> bytes: ...
+
+    @overload
+    def read(self, mode: str, encoding: str | None = None) -> Any: ...
+
     def read(self, mode: str = "r", encoding: str | None = None) -> Any:
         """Return the whole content: text, or bytes with mode ``rb``."""
         with self.open(mode, encoding) as stream, errors_naming(self.path):
             return stream.read()
+
+    @overload
+    def readlines(self, mode: _Text = "r", encoding: str | None = None) -> list[str]: ...
+
+    @overload
+    def readlines(self, mode: _Binary, encoding: None = None) -> list[bytes]: ...
+
+    @overload
+    def readlines(self, mode: str, encoding: str | None = None) -> list[Any]: ...
 
     def readlines(self, mode: str = "r", encoding: str | None = None) -> list[Any]:
         """Return all lines, with their line ends: text, or bytes with mode ``rb``."""

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskgraph.errors import HandleError
 from taskgraph.hashing import ValueHash, hash_record
@@ -169,6 +169,11 @@ class Handle(Value, metaclass=HandleMeta):
 
     def __init__(self, name: str, *args: Any, **kwargs: Any) -> None:
         self.instance = None
+
+    if TYPE_CHECKING:
+        # A class with __getattr__ passes for a coroutine otherwise, and tasks that give one for
+        # coroutine functions.
+        __await__: None
 
     def __getattr__(self, name: str) -> Any:  # the user's own connection
         if name.startswith("__") and name.endswith("__"):

@@ -187,6 +187,220 @@ def test_each_side_of_what_is_staged_has_its_type(tmp_path: Path) -> None:
     assert errors == []
 
 
+def test_a_call_of_a_coroutine_task_is_what_it_gives(tmp_path: Path) -> None:
+    errors = check(
+        tmp_path,
+        """
+        from typing import assert_type
+        from taskgraph import Scheduler, evaluate, run, task
+
+        @task
+        async def half(x: int) -> float:
+            return x / 2
+
+        @task(timeout=3)
+        async def total(numbers: list[float]) -> float:
+            return sum(numbers)
+
+        @task
+        async def main(n: int) -> list[float]:
+            first = await evaluate(half(n))
+            assert_type(first, float)
+            assert_type(await evaluate([half(1), half(2)]), list[float])
+            assert_type(await evaluate({"a": (half(1), n)}), dict[str, tuple[float, int]])
+            return [first]
+
+        async def outside() -> None:
+            assert_type(await Scheduler().arun(main(1)), list[float])
+
+        assert_type(half(1), float)
+        assert_type(run(total([half(1), half(2)])), float)
+        assert_type(run(main(1)), list[float])
+        total([half("1")])
+        text: str = run(half(1))
+        """,
+    )
+
+    assert [int(line.partition(":")[0]) for line in errors] == [27, 28]
+
+
+def test_choosing_ordering_and_forking_give_what_their_expressions_do(tmp_path: Path) -> None:
+    errors = check(
+        tmp_path,
+        """
+        from typing import Any, assert_type
+        from taskgraph import apply_tags, catch, catch_all, cond, fork_thread, join_thread, run
+        from taskgraph import scheduler_task, seq, subrun, task
+        from collections.abc import Generator
+
+        @task
+        def inc(x: int) -> int:
+            return x + 1
+
+        @task
+        def zero(error: Exception) -> int:
+            return 0
+
+        @scheduler_task()
+        def first(exprs: list[int]) -> Generator[Any, Any, int]:
+            value: int = yield exprs[0]
+            return value
+
+        assert_type(cond(inc(0) == 1, inc(1), inc(2)), int | Any)
+        assert_type(catch(inc(1), ValueError, zero), int | Any)
+        assert_type(catch_all([inc(1), inc(2)]), list[int] | Any)
+        assert_type(seq([inc(1), inc(2)]), list[int])
+        assert_type(apply_tags(inc(1), {"kind": "demo"}), int)
+        assert_type(join_thread(fork_thread([inc(1)])), list[int])
+        assert_type(run(subrun({"a": inc(1)}, "threads", timeout=3)), dict[str, int])
+        assert_type(first([inc(1)]), int)
+        number: str = join_thread(fork_thread(inc(1)))
+        join_thread(inc(1))
+        seq(inc(1))
+        """,
+    )
+
+    assert [int(line.partition(":")[0]) for line in errors] == [28, 29, 30]
+
+
+def test_functions_over_lazy_values_keep_types(tmp_path: Path) -> None:
+    errors = check(
+        tmp_path,
+        """
+        from typing import assert_type
+        from taskgraph import PartialTask, run, task
+        from taskgraph.functools import const, flat_map, flatten, identity, map_, no_prov, starmap
+        from taskgraph.functools import zip_
+
+        @task
+        def inc(x: int) -> int:
+            return x + 1
+
+        @task
+        def sizes(n: int) -> list[int]:
+            return list(range(n))
+
+        @task
+        def show(number: int, digits: int) -> str:
+            return f"{number:{digits}}"
+
+        assert_type(show.partial(digits=3), PartialTask[str])
+        assert_type(show.partial(digits=3).options(retries=1)(1), str)
+        assert_type(map_(inc, map_(inc, sizes(3))), list[int])
+        assert_type(map_(show.partial(digits=3), [inc(1), 2]), list[str])
+        assert_type(starmap(show, [{"number": 1, "digits": 2}, (1, 2)]), list[str])
+        assert_type(flat_map(sizes, [1, 2]), list[int])
+        assert_type(flatten([sizes(1), sizes(2)]), list[int])
+        assert_type(zip_(sizes(1), sizes(2)), list[tuple[int, ...]])
+        assert_type(run([identity(inc(1)), const(inc(1), "a"), no_prov(inc(1))]), list[int])
+        map_(inc, ["a"])
+        map_(inc, inc(1))
+        """,
+    )
+
+    assert sorted({int(line.partition(":")[0]) for line in errors}) == [28, 29]
+
+
+def test_what_a_body_and_a_handler_are_told_is_typed(tmp_path: Path) -> None:
+    errors = check(
+        tmp_path,
+        """
+        from collections.abc import Callable, Mapping
+        from typing import Any, assert_type
+        from taskgraph import FailedCall, JobInfo, Scheduler, Task, run, task, wraps_task
+
+        def tell(error: Exception, call: FailedCall) -> None:
+            assert_type(call.task, str)
+            assert_type(call.attempts, int)
+
+        @task(on_failure=tell)
+        def name_it(x: int, job: JobInfo = JobInfo()) -> str:
+            assert_type(job.job_id, str)
+            assert_type(job.eval_hash, str | None)
+            assert_type(job.options, Mapping[str, Any])
+            return job.job_id
+
+        @wraps_task()
+        def doubled(inner: Task[..., Any]) -> Callable[..., Any]:
+            return lambda *args: inner(*args) * 2
+
+        @doubled
+        @task
+        def triple(x: int) -> int:
+            return 3 * x
+
+        assert_type(run(name_it(1)), str)
+        assert_type(name_it.options(on_failure=tell)(1, JobInfo(job_id="1")), str)
+        assert_type(triple(1), int)
+        with Scheduler() as scheduler:
+            assert_type(scheduler.extend_run(triple(1), None).value, int)
+        triple("1")
+        """,
+    )
+
+    assert [int(line.partition(":")[0]) for line in errors] == [31]
+
+
+def test_what_is_read_of_a_file_is_text_unless_the_mode_is_binary(tmp_path: Path) -> None:
+    errors = check(
+        tmp_path,
+        """
+        from typing import assert_type
+        from taskgraph import ContentDir, ContentStagingFile, Dir, File, FileSet, IDir, IStagingDir
+
+        assert_type(File("a").read(), str)
+        assert_type(File("a").read("rb"), bytes)
+        assert_type(File("a").readlines(encoding="ascii"), list[str])
+        assert_type(File("a").readlines("rb"), list[bytes])
+        assert_type([each.read() for each in Dir("a")], list[str])
+        assert_type([each.path for each in FileSet("*.txt")], list[str])
+        assert_type(list(ContentDir("a")), list[File])
+        assert_type(IDir("a").file("b"), File)
+        assert_type(IStagingDir("a", "b").unstage(), Dir)
+        assert_type(ContentStagingFile("a", "b").remote, File)
+        File("a").read("rb", "ascii").upper().title()
+        number: int = File("a").read()
+        """,
+    )
+
+    assert [int(line.partition(":")[0]) for line in errors] == [16]
+
+
+def test_questions_to_the_records_have_typed_answers(tmp_path: Path) -> None:
+    errors = check(
+        tmp_path,
+        """
+        from typing import assert_type
+        from taskgraph import cached, explain, get_current_scheduler, lineage, opaque, plan, task
+        from taskgraph import Scheduler, exponential
+        from taskgraph.provenance.explain import AnyExplanation
+
+        @opaque
+        def note(message: str) -> None: ...
+
+        @cached(max_age=60)
+        def load(path: str) -> int:
+            note(path)
+            return 1
+
+        @task(retries=2, retry_delay=exponential(1))
+        def inc(x: int) -> int:
+            return x + 1
+
+        assert_type(load("a"), int)
+        assert_type(plan(inc(1)).calls[0].task, str)
+        assert_type(explain(inc(1)), AnyExplanation)
+        assert_type(explain(load.key("a")), AnyExplanation)
+        assert_type(len(lineage("a").story.steps), int)
+        assert_type(get_current_scheduler(), Scheduler | None)
+        assert_type(inc.export_options(retries=1).update_context(a=1)(1), int)
+        note(1)
+        """,
+    )
+
+    assert [int(line.partition(":")[0]) for line in errors] == [26]
+
+
 def test_what_is_told_of_jobs_and_failures_is_typed(tmp_path: Path) -> None:
     errors = check(
         tmp_path,
