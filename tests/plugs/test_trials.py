@@ -56,8 +56,9 @@ def test_the_function_run_uses_it_too(taskgraph: Trial) -> None:
 
 
 def test_the_scheduler_of_before_is_back_afterwards(
-    pytester: pytest.Pytester, request: pytest.FixtureRequest
+    pytester: pytest.Pytester, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     before = get_current_scheduler(required=False)
     trial: Trial = request.getfixturevalue("taskgraph")
     assert get_current_scheduler() is trial.scheduler
@@ -75,12 +76,15 @@ def test_the_scheduler_of_before_is_back_afterwards(
             assert t.get_current_scheduler(required=False) is None
         """
     )
-    done = pytester.runpytest_subprocess("-ptaskgraph.plug.trials", "-pno:randomly")
+    done = pytester.runpytest_subprocess("-ptaskgraph.plug.trials")
     done.assert_outcomes(passed=2)
     assert not (pytester.path / ".taskgraph").exists()
 
 
-def test_a_session_that_does_not_use_it_loads_nothing_heavy(pytester: pytest.Pytester) -> None:
+def test_a_session_that_does_not_use_it_loads_nothing_heavy(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makepyfile(
         """
         import sys
