@@ -138,6 +138,7 @@ def sleepers(folder: Path, executor: str, seconds: float) -> subprocess.Popen[st
     )
     while process.poll() is None and not list(folder.glob("begun-*")):
         time.sleep(0.005)
+    time.sleep(0.3)  # a signal just before a sleep begins is heard of when that ends
     return process
 
 
