@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from taskgraph_backend.leases import process_started
+
 ROOT = Path(__file__).resolve().parents[2]
 
 FLOW = """
@@ -32,8 +34,6 @@ def main():
     ''')
 """
 
-pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at /proc")
-
 
 def wait_for(is_so: Callable[[], bool]) -> None:
     waiting = threading.Event()
@@ -44,12 +44,8 @@ def wait_for(is_so: Callable[[], bool]) -> None:
     raise AssertionError("it did not come to that")
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return status.rpartition(")")[2].split()[0] not in "ZX"
+def _is_alive(pid: int) -> bool:
+    return process_started(pid) is not None
 
 
 def pids(folder: Path) -> list[int]:
@@ -84,12 +80,12 @@ def test_at_a_second_ctrl_c_the_script_ends_with_the_run(executor: str, tmp_path
     said = ""
     while "Ctrl-C" not in said:
         said += process.stderr.readline()
-    assert all(map(is_alive, pids(tmp_path)))
+    assert all(map(_is_alive, pids(tmp_path)))
     os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=60)
 
     assert process.returncode != 0
-    wait_for(lambda: not any(map(is_alive, pids(tmp_path))))
+    wait_for(lambda: not any(map(_is_alive, pids(tmp_path))))
 
 
 @pytest.mark.parametrize("executor", ["inline", "threads", "processes"])
@@ -99,7 +95,7 @@ def test_a_run_that_is_killed_leaves_no_script_behind(executor: str, tmp_path: P
     process.kill()
     process.communicate(timeout=60)
 
-    wait_for(lambda: not any(map(is_alive, pids(tmp_path))))
+    wait_for(lambda: not any(map(_is_alive, pids(tmp_path))))
 
 
 @pytest.mark.parametrize("executor", ["threads", "processes"])

@@ -42,3 +42,20 @@ def scheduler(
     shared_scheduler: Scheduler, backend: MemoryBackend, seen: RecordingObserver
 ) -> Scheduler:
     return shared_scheduler
+
+
+@pytest.fixture
+def inline(request: pytest.FixtureRequest) -> Iterator[Scheduler]:
+    """A scheduler of the test's own, on its thread; what its module notes of bodies is cleared."""
+    noted = getattr(request.module, "ran", None)
+    if isinstance(noted, list):
+        noted.clear()
+    with Scheduler(backend=MemoryBackend(), executor="inline") as scheduler:
+        yield scheduler
+
+
+@pytest.fixture
+def threads() -> Iterator[Scheduler]:
+    """A scheduler of the test's own, on threads."""
+    with Scheduler(backend=MemoryBackend(), executor="threads") as scheduler:
+        yield scheduler

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,13 +13,6 @@ from taskgraph.testing import MemoryBackend
 from tests.language.tasks import inc
 
 ran: list[str] = []
-
-
-@pytest.fixture
-def inline() -> Iterator[Scheduler]:
-    ran.clear()
-    with Scheduler(backend=MemoryBackend(), executor="inline") as scheduler:
-        yield scheduler
 
 
 @task(namespace="allowed", version="1")

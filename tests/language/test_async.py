@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,12 +14,6 @@ from taskgraph.errors import SchedulerError, TaskTimeoutError
 from taskgraph.records import State
 from taskgraph.testing import MemoryBackend
 from tests.language.tasks import describe, inc, total
-
-
-@pytest.fixture
-def threads() -> Iterator[Scheduler]:
-    with Scheduler(backend=MemoryBackend(), executor="threads") as scheduler:
-        yield scheduler
 
 
 @task(namespace="async_tasks", version="1")

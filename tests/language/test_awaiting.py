@@ -6,7 +6,7 @@ import asyncio
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from taskgraph.errors import AwaitError, CircularCallError, TaskTimeoutError
 from taskgraph.events import CacheEntryRefused, JobRetried
 from taskgraph.records import State
 from taskgraph.testing import MemoryBackend, RecordingObserver
+from tests.language.records import backend_of
 from tests.language.tasks import add, describe, inc, total
 
 ran: list[str] = []
@@ -31,17 +32,6 @@ places: dict[str, Any] = {}
 def _anew() -> None:
     ran.clear()
     places.clear()
-
-
-@pytest.fixture
-def threads() -> Iterator[Scheduler]:
-    with Scheduler(backend=MemoryBackend(), executor="threads") as made:
-        yield made
-
-
-def backend_of(scheduler: Scheduler) -> MemoryBackend:
-    assert isinstance(scheduler.backend, MemoryBackend)
-    return scheduler.backend
 
 
 def runs(scheduler: Scheduler, expr: Any, **how: Any) -> tuple[Any, Counter[str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +13,8 @@ from taskgraph.events import Warned
 from taskgraph.functools import no_prov
 from taskgraph.records import State
 from taskgraph.tasks.requests import Forked
-from taskgraph.testing import MemoryBackend, RecordingObserver
+from taskgraph.testing import RecordingObserver
+from tests.language.records import backend_of
 from tests.language.tasks import add, describe, inc
 
 ran: list[str] = []
@@ -26,17 +26,6 @@ def _anew() -> None:
     ran.clear()
     for each in gates.values():
         each.clear()
-
-
-@pytest.fixture
-def threads() -> Iterator[Scheduler]:
-    with Scheduler(backend=MemoryBackend(), executor="threads") as made:
-        yield made
-
-
-def backend_of(scheduler: Scheduler) -> MemoryBackend:
-    assert isinstance(scheduler.backend, MemoryBackend)
-    return scheduler.backend
 
 
 @task(namespace="forking", version="1")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +27,6 @@ from taskgraph.values.weigh import hash_value
 from tests.language.tasks import describe, inc, number, pair
 
 ran: list[str] = []
-
-
-@pytest.fixture
-def inline() -> Iterator[Scheduler]:
-    ran.clear()
-    with Scheduler(backend=MemoryBackend(), executor="inline") as scheduler:
-        yield scheduler
 
 
 @task(namespace="soundness", version="1")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +45,6 @@ from tests.language.tasks import (
 )
 
 ran: list[str] = []
-
-
-@pytest.fixture
-def inline() -> Iterator[Scheduler]:
-    ran.clear()
-    with Scheduler(backend=MemoryBackend(), executor="inline") as scheduler:
-        yield scheduler
 
 
 def names(backend: MemoryBackend) -> list[str]:

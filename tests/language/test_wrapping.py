@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from taskgraph import Scheduler, Task, get_task_registry, task, wraps_task
-from taskgraph.testing import MemoryBackend
 
 ran: list[str] = []
-
-
-@pytest.fixture
-def inline() -> Iterator[Scheduler]:
-    ran.clear()
-    with Scheduler(backend=MemoryBackend(), executor="inline") as scheduler:
-        yield scheduler
 
 
 def make_doubled(factor: int = 2) -> Any:
