@@ -7,6 +7,7 @@ values that stand for the world (files above all) are compared with it before th
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -262,8 +263,14 @@ def _hash_of(task: AnyTask) -> TaskHash | None:
         return None
 
 
+_names: dict[TaskHash, str] = {}  # what the tasks of this process were found to hash to
+
+
 class CurrentTasks:
-    """The hashes of all tasks as they are defined now, made at the first shallow look-up.
+    """The hashes of tasks as they are defined now, made at shallow look-ups.
+
+    A task that had a hash before has it still, as a rule: it alone is hashed again. All of them are
+    hashed only where that does not find what is looked for.
 
     Args:
         aliases: Earlier code that counts for the present one.
@@ -271,17 +278,27 @@ class CurrentTasks:
 
     def __init__(self, aliases: Aliases = NO_ALIASES) -> None:
         self._aliases = aliases
-        self._hashes: set[TaskHash] | None = None
-        self._is_extended = False
+        self._hashes: set[TaskHash] = set()
+        self._is_whole = False
 
     def cover(self, wanted: frozenset[TaskHash]) -> bool:
         """Tell whether all of these tasks are still defined as they were."""
-        if self._hashes is None:
-            self._hashes = {h for each in get_task_registry() if (h := _hash_of(each)) is not None}
-        if not self._is_extended and not wanted <= self._hashes:
-            self._hashes = self._aliases.with_earlier(self._hashes)
-            self._is_extended = True
+        missing = wanted - self._hashes
+        if missing and not self._is_whole:
+            self._look_at(_names[each] for each in missing if each in _names)
+            if not wanted <= self._hashes:
+                self._look_at([each.fullname for each in get_task_registry()])
+                self._hashes = self._aliases.with_earlier(self._hashes)
+                self._is_whole = True
         return wanted <= self._hashes
+
+    def _look_at(self, names: Iterable[str]) -> None:
+        for name in names:
+            task = get_task_registry().find(name)
+            found = None if task is None else _hash_of(task)
+            if found is not None:
+                self._hashes.add(found)
+                _names[found] = name
 
 
 class _Decoded(NamedTuple):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from taskgraph.engine import cache
 from taskgraph.engine.cache import CurrentTasks, Hit, Miss, Reason, decide
 from taskgraph.hashing import CallHash, TaskHash
 from taskgraph.records import CacheAnswer, CallFound, EvaluationFound, Micros, StoredResult
@@ -75,6 +76,16 @@ def test_calls_of_old_code_failed_calls_and_unstored_ones_are_passed_over(found:
     assert isinstance(decision, Hit)
     assert decision.call_hash == "next"
     assert decide(CacheAnswer(None, (found,)), CurrentTasks()) == Miss(Reason.ABSENT)
+
+
+def test_tasks_that_are_as_they_were_are_hashed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = frozenset({known.hash})
+    CurrentTasks().cover(wanted)
+    hashed: list[object] = []
+    monkeypatch.setattr(cache, "_hash_of", lambda task: hashed.append(task) or task.hash)
+
+    assert CurrentTasks().cover(wanted)
+    assert hashed == [known]
 
 
 def test_a_damaged_value_is_a_miss_that_names_it() -> None:
