@@ -254,12 +254,13 @@ def test_commands_copy_files_of_any_name(name: str, make_folders: bool) -> None:
 )
 def test_a_command_has_the_same_effect_as_the_method(name: str) -> None:
     kept = File(os.path.join(os.getcwd(), "kept", name))
-    kept.write(name)
+    content = name.encode()
+    kept.write(content, mode="wb")
 
     sh(kept.stage("by command").render_stage())
     kept.stage("by method").stage()
 
-    assert File("by command").read() == File("by method").read() == name
+    assert File("by command").read(mode="rb") == File("by method").read(mode="rb") == content
 
 
 def test_names_that_are_no_text_are_copied(project: Path) -> None:
