@@ -19,8 +19,7 @@ from taskgraph.ports import Call, FrameRecord, Outcome, Raised, Returned
 from taskgraph.records import Micros, PackedValue
 from taskgraph.tasks.notes import taken_notes
 from taskgraph.tasks.requests import Tags
-from taskgraph.values import walk
-from taskgraph.values.handles import are_any, let_go
+from taskgraph.values import handles, walk
 from taskgraph.values.pack import pack
 
 _OURS = os.path.join(os.path.dirname(__file__), "")
@@ -64,9 +63,9 @@ def run_call(call: Call) -> Outcome:
     finally:
         _running.reset(token)
         taken_notes.reset(noted)
-        if are_any():
+        if handles.met:
             # Also of a body that raised, whose frames the error keeps alive.
-            let_go([call.args, call.kwargs])
+            handles.let_go([call.args, call.kwargs])
     return _returned(call, value, started, tuple(notes))
 
 
@@ -86,8 +85,8 @@ async def run_call_async(call: Call) -> Outcome:
     finally:
         with suppress(ValueError):  # a coroutine that nobody awaits any more ends elsewhere
             _running.reset(token)
-        if are_any():
-            let_go([call.args, call.kwargs])
+        if handles.met:
+            handles.let_go([call.args, call.kwargs])
     return _returned(call, value, started)
 
 

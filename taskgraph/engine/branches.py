@@ -31,8 +31,8 @@ from taskgraph.hashing import ATOMIC_TYPES
 from taskgraph.ports import Backend, Outcome, Raised, Returned
 from taskgraph.records import JobId
 from taskgraph.tasks.registry import PartialTaskKind
-from taskgraph.values import walk
-from taskgraph.values.handles import Handle, are_any, find_handles
+from taskgraph.values import handles, walk
+from taskgraph.values.handles import Handle, find_handles
 from taskgraph.values.kinds import ValueKind, class_name
 from taskgraph.worker import weigh_result
 
@@ -65,7 +65,7 @@ class Branches:
         Raises:
             HandleError: One of them lies where it cannot be followed.
         """
-        if not are_any() or isinstance(job.expr, SchedulerExpression):
+        if isinstance(job.expr, SchedulerExpression):
             return
         forks: dict[str, tuple[Handle, Handle]] = {}
         ignored = job.task.binder.ignored
@@ -283,7 +283,7 @@ def refuse_handles(job: Job) -> None:
     Raises:
         HandleOutsideError: It is: nobody follows what it does to the service.
     """
-    if not are_any():
+    if not handles.met:
         return
     for argument in job.arguments:
         for each in find_handles(argument.value):
@@ -293,7 +293,7 @@ def refuse_handles(job: Job) -> None:
 
 def without_handles(outcome: Returned) -> Returned:
     """Return what came of a call by itself; what holds a handle is not to be kept."""
-    if not are_any() or not find_handles(outcome.value):
+    if not handles.met or not find_handles(outcome.value):
         return outcome
     return replace(outcome, packed=None, unstored=f"it holds a handle: {_NOT_FOLLOWED}")
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from taskgraph.engine.awaiting import Asker, Awaiting
 from taskgraph.engine.branches import Branches
 from taskgraph.engine.cache import ABSENT, Hit, Miss, Reason, allowed_of, scope_of, unasked
 from taskgraph.engine.executing import Batches, Executing
 from taskgraph.engine.finishing import Finisher
+from taskgraph.engine.holding import Holding
 from taskgraph.engine.inbox import QueueInbox
 from taskgraph.engine.jobs import Job, Node, Phase
 from taskgraph.engine.limits import Leases, Limits
+from taskgraph.engine.looking import Looking
 from taskgraph.engine.lookup import Lookup
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import Recorder
@@ -35,30 +37,11 @@ from taskgraph.ports import (
 from taskgraph.records import JobId
 from taskgraph.tasks.options import CacheResult, CacheScope
 from taskgraph.tasks.standing import JobInfo
-from taskgraph.values import handles, walk
-from taskgraph.values.files import File
-from taskgraph.values.temporaries import is_gone, temporaries_in
+from taskgraph.values import files, handles, walk
 from taskgraph.worker import now
 
 if TYPE_CHECKING:
     from taskgraph.engine.budget import RerunBudget
-
-
-class Looker(Protocol):
-    """Looks at files and the like on threads of its own, so that the scheduler never waits."""
-
-    def submit(self, values: Sequence[Any], done: Callable[[BaseException | None], None]) -> None:
-        """Look at values anew; ``done`` is called on another thread."""
-        ...
-
-    def check(
-        self,
-        values: Sequence[Any],
-        done: Callable[[list[Any | None], BaseException | None], None],
-        find: Callable[[Any], Any | None] = ...,
-    ) -> None:
-        """Compare values with the world; ``done`` gets what ``find`` gives of each."""
-        ...
 
 
 class Dispatcher:
@@ -66,7 +49,6 @@ class Dispatcher:
 
     Attributes:
         submitted: Calls that executors have.
-        looking: How many batches of files are being looked at.
         retries: Calls that failed and wait for their next attempt.
         limits: Calls that wait because others use what they need.
         awaiting: Bodies that wait for calls.
@@ -80,7 +62,7 @@ class Dispatcher:
         graph: Graph,
         backend: Backend,
         executors: Mapping[str, Executor],
-        looker: Looker,
+        looking: Looking,
         inbox: QueueInbox,
         recorder: Recorder,
         finisher: Finisher,
@@ -97,12 +79,11 @@ class Dispatcher:
         self._branches = branches
         self._budget = budget
         self._temporaries = temporaries
-        self._holding: set[JobId] = set()
         self._graph = graph
         self._backend = backend
         self.executing = Executing(executors, inbox, options, notify)
-        self._looker = looker
-        self._inbox = inbox
+        self._looking = looking
+        self._holding = Holding(temporaries, graph, finisher, looking, self)
         self._recorder = recorder
         self._finisher = finisher
         self._calls = calls
@@ -110,7 +91,6 @@ class Dispatcher:
         self._options = options
         self._lookup = lookup
         self.submitted: dict[JobId, Job] = {}
-        self.looking = 0
         self.retries = Retries(notify)
         self.limits = Limits(options.limits, leases)
         self.awaiting = Awaiting(graph, self.limits, self.submitted, calls)
@@ -134,29 +114,28 @@ class Dispatcher:
                 evaluate_inputs(job)
                 if self._options.executor_options:
                     self._options.add_executors(job)
-                files = find_unread(job)
+                to_read = find_unread(job)
             except Exception as error:
                 # A container that refuses the value of an expression in it.
                 self._finisher.fail(job, error, job)
                 continue
-            if files:
-                unread.append((job, files))
+            if to_read:
+                unread.append((job, to_read))
             else:
                 to_weigh.append(job)
         if unread:
-            self._read(unread)
+            self.read(unread)
         if to_weigh:
             self._look_up(to_weigh)
 
-    def _read(self, unread: Sequence[tuple[Job, list[Any]]]) -> None:
+    def read(self, unread: Sequence[tuple[Job, list[Any]]]) -> None:
         """Have files looked at by the pool; the jobs go on when that is done."""
         jobs = [job for job, _ in unread]
-        values = [each for _, files in unread for each in files]
+        values = [each for _, found in unread for each in found]
         for job in jobs:
             job.phase = Phase.RUNNING
 
         def done(error: BaseException | None) -> None:
-            self.looking -= 1
             for job in jobs:
                 job.phase = Phase.READY
                 if error is not None:
@@ -164,8 +143,7 @@ class Dispatcher:
             if error is None:
                 self._look_up([job for job in jobs if not self.is_over(job)])
 
-        self.looking += 1
-        self._looker.submit(values, lambda error: self._inbox.call_soon(lambda: done(error)))
+        self._looking.look(values, done)
 
     # Weighed: has this call been made before?
 
@@ -176,7 +154,8 @@ class Dispatcher:
             try:
                 self._finisher.renew(job)
                 weigh(job)
-                self._branches.enter(job)
+                if handles.met:
+                    self._branches.enter(job)
             except Exception as error:
                 # A wrong call (TypeError), an argument without a hash, or a hook of a value that
                 # raised: the call fails as if its body had, and is recorded where it can be.
@@ -206,7 +185,7 @@ class Dispatcher:
                 self._recorder.flush()  # what it gave is among the rows that wait
             to_run += self._take_decisions(to_ask, self._lookup.ask(to_ask))
         if to_run:
-            self._submit(to_run)
+            self.submit(to_run)
 
     def _take_equal(self, job: Job, leader: Job) -> None:
         if leader.phase in {Phase.DONE, Phase.FAILED}:
@@ -214,7 +193,7 @@ class Dispatcher:
         elif leader.phase is Phase.DROPPED:
             assert job.call_key is not None
             self._calls[job.call_key] = job
-            self._submit([job])
+            self.submit([job])
         else:
             self._graph.follow(leader, job)
 
@@ -248,7 +227,6 @@ class Dispatcher:
         find = self._temporaries.finder(to_check)
 
         def done(wrong: Sequence[str | None]) -> None:
-            self.looking -= 1
             to_run: list[Job] = []
             for (job, hit), what in zip(to_check, wrong, strict=True):
                 job.phase = Phase.READY
@@ -264,16 +242,9 @@ class Dispatcher:
                     if not self._use(job, hit):
                         to_run.append(job)
             if to_run:
-                self._submit(to_run)
+                self.submit(to_run)
 
-        def describe(invalid: Sequence[Any], error: BaseException | None) -> None:
-            # Still in the pool: what is said of a file may need another look at it.
-            found = invalid if error is None else [error] * len(to_check)
-            wrong = [None if each is None else walk.describe_change(each) for each in found]
-            self._inbox.call_soon(lambda: done(wrong))
-
-        self.looking += 1
-        self._looker.check(to_check, describe, find)
+        self._looking.find(to_check, find, done, walk.describe_change)
 
     def _take_refused(self, job: Job, miss: Miss) -> None:
         """Take note of a result that is there and is not used."""
@@ -295,66 +266,12 @@ class Dispatcher:
         for job in jobs:
             if self.is_over(job):
                 job.phase = Phase.DROPPED
-        self._submit([job for job in jobs if job.phase is not Phase.DROPPED])
+        self.submit([job for job in jobs if job.phase is not Phase.DROPPED])
 
-    def _hold_back(self, jobs: Sequence[Job]) -> list[Job]:
-        """Have temporary files looked for that bodies are given; returns the jobs without any."""
-        free: list[Job] = []
-        for job in jobs:
-            is_held = job.id in self._holding or isinstance(job.expr, SchedulerExpression)
-            files = [] if is_held else temporaries_in([*job.args, *job.kwargs.values()])
-            if files:
-                self._look_for(job, files)
-            else:
-                self._holding.discard(job.id)
-                free.append(job)
-        return free
-
-    def _look_for(self, job: Job, files: Sequence[File]) -> None:
-        job.phase = Phase.RUNNING
-
-        def done(found: Sequence[Any], error: BaseException | None) -> None:
-            self.looking -= 1
-            job.phase = Phase.READY
-            if error is not None:
-                self._finisher.fail(job, error, job)
-            elif self.is_over(job):
-                job.phase = Phase.DROPPED
-            else:
-                self._make_again(job, [each for each in found if each is not None])
-
-        def say(found: Sequence[Any], error: BaseException | None) -> None:
-            self._inbox.call_soon(lambda: done(found, error))
-
-        self.looking += 1
-        self._looker.check(files, say, lambda each: each if is_gone(each) else None)
-
-    def _make_again(self, job: Job, gone: Sequence[File]) -> None:
-        """Let a call wait for those that give it the files that are gone, or else run without."""
-        if not gone:
-            self._holding.add(job.id)
-            self._submit([job])
-            return
-        job.is_given_anew = True
-        needed = {each: self._temporaries.need(each, job) for each in gone}
-        givers = list({id(e): e for e in needed.values() if e is not None}.values())
-        self._graph.ready += self._temporaries.take_new()
-        failed = next((each for each in givers if each.error is not None), None)
-        if failed is not None:
-            assert failed.error is not None
-            self._graph.fail(job, failed.error, failed.origin or failed)
-            return
-        lost = [each for each, giver in needed.items() if giver is None]
-        for each in lost:
-            # Nobody gives them: the call is one that was given files that are not there.
-            each.forget()
-        if givers:
-            self._graph.wait_before(job, givers)
-        else:
-            self._read([(job, lost)])
-
-    def _submit(self, jobs: Sequence[Job]) -> None:
-        jobs = self._hold_back(jobs)
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Have calls run: what is given to them is there, or else they wait for it."""
+        if files.temporary_met:
+            jobs = self._holding.hold_back(jobs)
         if not jobs:
             return
         batches: Batches = {}
@@ -457,7 +374,7 @@ class Dispatcher:
             self._recorder.cancel(each)
 
     def _finish(self, job: Job, outcome: Outcome, asker: Asker | None = None) -> None:
-        if isinstance(outcome, Returned) and (job.handles is not None or handles.are_any()):
+        if isinstance(outcome, Returned) and (job.handles is not None or handles.met):
             size = self._options.max_value_size
             outcome = self._branches.leave(job, outcome, size, asker is not None)
         if isinstance(outcome, Raised):
@@ -471,7 +388,7 @@ class Dispatcher:
             if kept is not None:
                 kept = kept._replace(states=self._branches.share(twin, job))
             if kept is None or not self._finisher.take_hit(twin, kept):
-                self._submit([twin])
+                self.submit([twin])
 
     def _is_tried_again(self, job: Job, outcome: Raised) -> bool:
         """Have a call that failed be tried again later; False if it has failed for good."""

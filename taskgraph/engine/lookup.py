@@ -48,12 +48,14 @@ class Lookup:
         absent = [index for index, decision in enumerate(decisions) if decision is ABSENT]
         if absent and self._aliases.are_any:
             self._ask_earlier(jobs, decisions, absent)
-        if handles.are_any() or any(type(each) is Hit and each.reads for each in decisions):
+        if handles.met or [each for each in decisions if type(each) is Hit and each.reads]:
             self._check_handles(jobs, decisions, answers)
         return decisions
 
     def _decide(self, job: Job, answer: CacheAnswer) -> Hit | Miss:
         options = job.options
+        if not options:
+            return decide(answer, self._current_tasks, context=job.context)
         return decide(
             answer,
             self._current_tasks,
@@ -140,7 +142,7 @@ def _states(job: Job, hit: Hit) -> Iterator[str]:
         key = job.eval_hash if earlier is None else hash_eval(earlier.task_hash, job.args_hash)
         for _, fork in job.handles.forks:
             yield handles.hash_after(fork.__handle__.hash, key)
-    if handles.are_any():
+    if handles.met:
         for each in handles.find_handles(hit.value):
             if not each.__handle__.is_initial:
                 yield each.__handle__.hash

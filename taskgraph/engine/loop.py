@@ -29,12 +29,13 @@ from taskgraph.engine.aftermath import Aftermath
 from taskgraph.engine.aliases import Aliases
 from taskgraph.engine.answering import Answering
 from taskgraph.engine.branches import Branches
-from taskgraph.engine.dispatch import Dispatcher, Looker
+from taskgraph.engine.dispatch import Dispatcher
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.forking import Forks
 from taskgraph.engine.inbox import QueueInbox
 from taskgraph.engine.jobs import Job, Phase
 from taskgraph.engine.limits import Leases
+from taskgraph.engine.looking import Looker, Looking
 from taskgraph.engine.lookup import Lookup
 from taskgraph.engine.making import JobMaker
 from taskgraph.engine.options import RunOptions
@@ -111,11 +112,12 @@ class Engine:
             None if run_options.is_dry else self._aftermath,
         )
         branches = Branches(backend, self._recorder)
+        self._looking = Looking(looker, self._inbox)
         self._dispatcher = Dispatcher(
             self._graph,
             backend,
             executors,
-            looker,
+            self._looking,
             self._inbox,
             self._recorder,
             self._finisher,
@@ -298,10 +300,10 @@ class Engine:
         dispatcher.is_draining = True
         dispatcher.cancel_waiting()
         self._advance()
-        while dispatcher.submitted or dispatcher.looking:
+        while dispatcher.submitted or self._looking.count:
             if dispatcher.retries or dispatcher.limits:  # of what is called after failures
                 dispatcher.start_due()
-            elif dispatcher.awaiting.are_alone and not dispatcher.looking:
+            elif dispatcher.awaiting.are_alone and not self._looking.count:
                 dispatcher.awaiting.stop()
             if not self._inbox.step():
                 self._receive(_NAP)
@@ -353,7 +355,7 @@ class Engine:
                 return
             self._recorder.flush()
         dispatcher = self._dispatcher
-        is_idle = not dispatcher.submitted and not dispatcher.looking
+        is_idle = not dispatcher.submitted and not self._looking.count
         if is_idle and not dispatcher.retries and not dispatcher.limits:
             if self._receive(0):
                 return

@@ -35,10 +35,10 @@ from taskgraph.engine.cache import (
     scope_of,
     unasked,
 )
-from taskgraph.engine.dispatch import Looker
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.forking import Forks
 from taskgraph.engine.jobs import SETTLED, Job, Node, Operation, Phase
+from taskgraph.engine.looking import Looker
 from taskgraph.engine.lookup import Lookup
 from taskgraph.engine.making import JobMaker
 from taskgraph.engine.options import RunOptions

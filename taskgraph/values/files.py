@@ -33,6 +33,15 @@ _Binary = Literal["rb"]
 #: The path that stands for the standard input or output in shell commands.
 STREAM = "-"
 
+#: Whether this process has ever met a temporary file: if not, no value holds one. Asked for each
+#: call, so it is a name of this module and no function.
+temporary_met = False
+
+
+def _note_temporary() -> None:
+    global temporary_met  # noqa: PLW0603 - once there is one, there may be others anywhere
+    temporary_met = True
+
 
 class File:
     """A file, local or remote, that may or may not be there.
@@ -65,6 +74,8 @@ class File:
 
     def __init__(self, path: str | os.PathLike[str], *, temp: bool = False) -> None:
         self.temp = temp or (isinstance(path, File) and path.temp)
+        if self.temp:
+            _note_temporary()
         self.path = path.path if isinstance(path, File) else os.fspath(path)
         self._location = path._location if isinstance(path, File) else locate(self.path)
         self._place = None
@@ -91,6 +102,8 @@ class File:
         made = cls.__new__(cls)
         made.path = path
         made.temp = temp
+        if temp:
+            _note_temporary()
         made._location = location
         made._place = place
         made._seen = seen

@@ -28,17 +28,14 @@ MERGED = "merged"
 #: What the keys of those branches begin with that are made because calls are given a handle.
 GIVEN = "#"
 
-_are_any = False
-
-
-def are_any() -> bool:
-    """Tell whether this process has ever met a kind of handle: if not, no value holds one."""
-    return _are_any
+#: Whether this process has ever met a kind of handle: if not, no value holds one. Asked for each
+#: call, so it is a name of this module and no function.
+met = False
 
 
 def _note() -> None:
-    global _are_any  # noqa: PLW0603 - once there is one, there may be others anywhere
-    _are_any = True
+    global met  # noqa: PLW0603 - once there is one, there may be others anywhere
+    met = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,7 +370,6 @@ __all__ = [
     "HandleKind",
     "HandleMeta",
     "HandleState",
-    "are_any",
     "find_handles",
     "hash_after",
     "judge_by",

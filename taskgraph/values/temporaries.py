@@ -10,7 +10,7 @@ from collections.abc import Container, Sequence
 from typing import Any
 
 from taskgraph.hashing import ATOMIC_TYPES
-from taskgraph.values import walk
+from taskgraph.values import files, walk
 from taskgraph.values.contents import MISSING
 from taskgraph.values.files import File
 from taskgraph.values.registry import kind_of
@@ -18,6 +18,8 @@ from taskgraph.values.registry import kind_of
 
 def temporaries_in(values: Sequence[Any]) -> list[File]:
     """Return the temporary files in some values, at any depth. Never blocks."""
+    if not files.temporary_met:
+        return []
     return [
         each
         for value in values
