@@ -81,7 +81,7 @@ if TYPE_CHECKING:
     from taskgraph.engine.jobs import Job
     from taskgraph.provenance.explain import AnyExplanation, Explanation
     from taskgraph.provenance.reading import Lineage
-    from taskgraph_backend.query import Reader
+    from taskgraph_backend.reader import Reader
 
 T = TypeVar("T")
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from taskgraph.engine.releasing import Release
     from taskgraph.provenance.rows import Reader as AnyReader
     from taskgraph_backend import SqlBackend
-    from taskgraph_backend.query import Reader
+    from taskgraph_backend.reader import Reader
 
 
 def make_executors(settings: Settings) -> dict[str, Executor]:
@@ -122,7 +122,7 @@ def take_lease(backend: Backend, execution_id: ExecutionId) -> ExecutionLease:
 
 def open_reader(settings: Settings) -> Reader:
     """Open the project's database for reading: `log` and its like."""
-    from taskgraph_backend.query import Reader
+    from taskgraph_backend.reader import Reader
 
     for write in _before_reading:
         write()

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from taskgraph.values.handles import Handle
     from taskgraph_backend import models
-    from taskgraph_backend.query import Reader
+    from taskgraph_backend.reader import Reader
 
 # Whole calls of one cache key that are looked at, newest first: each is one version of the code
 # below the call, and going far back costs more than running again.
@@ -212,7 +212,7 @@ class SqlBackend:
 
     def reader(self) -> Reader:
         """Return a new session for reading; close it, or use it in a ``with``."""
-        from taskgraph_backend.query import Reader
+        from taskgraph_backend.reader import Reader
 
         self._connection()
         return Reader(self)

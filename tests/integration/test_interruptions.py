@@ -18,7 +18,7 @@ from taskgraph.errors import DatabaseFullError, WorkerLostError
 from taskgraph.records import State
 from taskgraph_backend import SqlBackend, models
 from taskgraph_backend.integrity import check
-from taskgraph_backend.query import Reader
+from taskgraph_backend.reader import Reader
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'backend'}"}

@@ -442,7 +442,7 @@ def test_errors_are_recorded_and_never_replayed(scheduler: Scheduler, project: S
 
     assert ran == ["fail again", "fail again"]
     with SqlBackend(f"sqlite:///{project.config_dir / 'taskgraph.db'}") as backend:
-        from taskgraph_backend.query import Reader
+        from taskgraph_backend.reader import Reader
 
         with Reader(backend) as reader:
             nodes = reader.query(models.CallNode).filter_by(task_name="sched.fail").all()
@@ -880,7 +880,7 @@ def test_no_job_is_left_running_after_a_run(project: Settings) -> None:
         scheduler.run([inc(1), interrupt(), inc(2)])
 
     with SqlBackend(f"sqlite:///{project.config_dir / 'taskgraph.db'}") as backend:
-        from taskgraph_backend.query import Reader
+        from taskgraph_backend.reader import Reader
 
         with Reader(backend) as reader:
             states = {each.state_type for each in reader.query(models.Job).all()}

@@ -13,7 +13,7 @@ from sqlalchemy import event
 from taskgraph.hashing import digest_bytes
 from taskgraph.records import PartRecord, RecordBatch, State, TaskPartRecord, ValueRecord
 from taskgraph_backend import SqlBackend
-from taskgraph_backend.query import Reader
+from taskgraph_backend.reader import Reader
 from tests.rows import (
     NOW,
     TASK,

@@ -9,7 +9,8 @@ from sqlalchemy import event, select
 from taskgraph.errors import AmbiguousIdError, UnknownRecordError
 from taskgraph.records import State
 from taskgraph_backend import SqlBackend, models
-from taskgraph_backend.query import Reader, find_file, infer_id, like_id
+from taskgraph_backend.finding import find_file, infer_id, like_id
+from taskgraph_backend.reader import Reader
 from tests.rows import (
     EXECUTION,
     NOW,
