@@ -17,6 +17,7 @@ from taskgraph.records import (
     BelowVersion,
     CacheAnswer,
     CacheQuery,
+    ExecutionId,
     JobId,
     LeaseRecord,
     Micros,
@@ -95,6 +96,13 @@ class Backend(Protocol):
 
     def discard_values(self, value_hashes: Sequence[ValueHash]) -> None:
         """Mark stored values as damaged: they are found no more, and replaced when made again."""
+        ...
+
+    def close_jobs(self, execution_id: ExecutionId, end: Micros) -> int:
+        """Mark the jobs of an execution CANCELLED that still are RUNNING; returns how many.
+
+        Those of a scheduler that worked for the execution in another process, and was killed.
+        """
         ...
 
     def take(self, leases: Sequence[LeaseRecord]) -> list[LeaseRecord | None]:

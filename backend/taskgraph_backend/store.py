@@ -349,6 +349,15 @@ class SqlBackend:
             for keys in statements.padded(value_hashes):
                 driver.execute(statements.mark_damaged(len(keys)), [_binary(key) for key in keys])
 
+    def close_jobs(self, execution_id: ExecutionId, end: Micros) -> int:
+        """Mark the jobs of an execution CANCELLED that still are RUNNING; returns how many."""
+        with self._writing() as driver:
+            return driver.execute(
+                "UPDATE job SET state_type = ?, end_time = max(start_time, ?)"
+                " WHERE execution_id = ? AND state_type = ?",
+                (State.CANCELLED.value, end, _binary(execution_id), State.RUNNING.value),
+            ).rowcount
+
     # The port: leases
 
     def take(self, leases: Sequence[LeaseRecord]) -> list[LeaseRecord | None]:

@@ -48,6 +48,7 @@ from taskgraph.events import Event, ExecutionEnded, ExecutionStarted, RunStoppin
 from taskgraph.expression import TaskExpression
 from taskgraph.ports import Backend, Executor, Observer, Raised, Returned
 from taskgraph.records import ExecutionRecord, PackedValue, State
+from taskgraph.tasks.names import CARRIER
 from taskgraph.tasks.options import NO_OPTIONS
 from taskgraph.worker import now, running_task
 
@@ -111,6 +112,7 @@ class Engine:
             run_options.fail_fast,
             None if run_options.is_dry else self._aftermath,
         )
+        self._backend = backend
         branches = Branches(backend, self._recorder)
         self._looking = Looking(looker, self._inbox)
         self._dispatcher = Dispatcher(
@@ -239,6 +241,8 @@ class Engine:
             self._recorder.add_value(environment)
         self._recorder.add_execution(self._execution(root, state, environment))
         self._recorder.flush()
+        if state is not State.COMPLETED or any(map(_is_carrier, self._finisher.failed)):
+            self._backend.close_jobs(self._options.execution_id, now())
 
     def _execution(
         self, root: Job, state: State, environment: PackedValue | None = None
@@ -396,6 +400,11 @@ class Engine:
     def _notify(self, event: Event) -> None:
         for observer in self._observers:
             observer.notify(event)
+
+
+def _is_carrier(job: Job) -> bool:
+    """Tell whether a call was another scheduler at work, which may have been killed."""
+    return job.task.fullname == CARRIER
 
 
 def _is_recovered(job: Job) -> bool:

@@ -42,6 +42,7 @@ from taskgraph.records import (
     PastCall,
     RecordBatch,
     RecordedCall,
+    State,
     StoredResult,
     SubtreeTaskRecord,
     SubvalueRecord,
@@ -310,6 +311,20 @@ class MemoryBackend:
         """Mark stored values as damaged: they are found no more, and replaced when made again."""
         self._check_open()
         self._damaged.update(value_hashes)
+
+    def close_jobs(self, execution_id: ExecutionId, end: Micros) -> int:
+        """Mark the jobs of an execution CANCELLED that still are RUNNING; returns how many."""
+        self._check_open()
+        with self._lock:
+            running = [
+                job
+                for job in self.jobs.values()
+                if job.execution_id == execution_id and job.state_type is State.RUNNING
+            ]
+            for job in running:
+                end_time = max(job.start_time, end)
+                self.jobs[job.id] = job._replace(state_type=State.CANCELLED, end_time=end_time)
+            return len(running)
 
     def take(self, leases: Sequence[LeaseRecord]) -> list[LeaseRecord | None]:
         """Take each lease that is free, expired, or whose holder on this host is gone.

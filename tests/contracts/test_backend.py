@@ -14,6 +14,7 @@ from taskgraph.errors import DatabaseError
 from taskgraph.ports import Backend
 from taskgraph.records import (
     CacheQuery,
+    ExecutionId,
     HandleEdgeRecord,
     HandleReachedRecord,
     HandleRecord,
@@ -442,6 +443,16 @@ def test_a_sample_leaves_out_errors_damaged_results_and_other_tasks(backend: Bac
 
     assert [each.call_hash for each in backend.sample_calls(key(TASK), 9)] == [key(54)]
     assert backend.sample_calls(key(0x999), 9) == []
+
+
+def test_jobs_that_nobody_ends_are_closed(backend: Backend) -> None:
+    running = a_job(11, state=State.RUNNING)
+    backend.record(together(a_task(), an_execution(), running, a_job(12)))
+    execution = running.jobs[0].execution_id
+
+    assert backend.close_jobs(ExecutionId(key(1)), Micros(NOW)) == 0
+    assert backend.close_jobs(execution, Micros(NOW)) == 1
+    assert backend.close_jobs(execution, Micros(NOW)) == 0
 
 
 # Leases

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from taskgraph import Scheduler, catch, get_context, subrun, task
+from taskgraph import JobInfo, Scheduler, catch, get_context, subrun, task
 from taskgraph.config import Settings
-from taskgraph.errors import SchedulerError
+from taskgraph.errors import SchedulerError, WorkerLostError
 from taskgraph.functools import no_prov
 from taskgraph.testing import MemoryBackend
 from taskgraph_backend import SqlBackend
@@ -117,6 +118,36 @@ def test_its_errors_are_those_of_its_calls(scheduler: Scheduler, executor: str) 
 
     expr = catch(subrun(fail("caught"), executor), ValueError, describe)
     assert scheduler.run(expr) == "ValueError caught"
+
+
+@task(namespace="subruns", version="1")
+def vanish(n: int, job: JobInfo = JobInfo()) -> int:
+    os._exit(n)  # its job is written down, for the body is told of it
+
+
+@task(namespace="subruns", version="1")
+def vanish_below(n: int) -> Any:
+    return add(inc(n), vanish.options(executor="inline")(n))
+
+
+@pytest.mark.parametrize("is_caught", [False, True])
+def test_a_worker_that_dies_in_it_leaves_no_job_running(
+    scheduler: Scheduler, is_caught: bool
+) -> None:
+    expr = subrun(vanish_below(3), "processes")
+    if is_caught:
+        scheduler.run(catch(expr, Exception, describe))
+    else:
+        with pytest.raises(WorkerLostError):
+            scheduler.run(expr)
+
+    assert isinstance(scheduler.backend, SqlBackend)
+    assert check(scheduler.backend) == []
+    with scheduler.reading() as reader:
+        execution = reader.newest_execution()
+        assert execution is not None
+        states = {job.task.name: job.state_type for job in execution.jobs}
+    assert states["vanish_below"] == states["vanish"] == "CANCELLED"
 
 
 def test_context_and_options_that_are_handed_on_reach_it(scheduler: Scheduler) -> None:
