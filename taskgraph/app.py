@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from taskgraph.assembly import (
     Environment,
     database_uri,
+    draw_records,
     find_record,
     in_force,
     make_executors,
@@ -552,6 +553,7 @@ class Scheduler:
                 type(self.backend).__name__,
                 "it keeps no history. Use a database: Scheduler(load_settings()).",
             )
+        draw_records()
         with in_force(self.settings, self._places), self.backend.reader() as reader:
             yield reader
 

@@ -126,7 +126,27 @@ def open_reader(settings: Settings) -> Reader:
 
     for write in _before_reading:
         write()
+    draw_records()
     return Reader(open_database(settings), owns_backend=True)
+
+
+def draw_records() -> None:
+    """Have records that are read drawn by notebooks, for as long as their reader is open."""
+    from taskgraph_backend import models
+
+    models.draw_by(_draw_record)
+
+
+def _draw_record(row: Any) -> str | None:
+    from sqlalchemy.orm import object_session
+
+    from taskgraph.provenance.html import notebook
+    from taskgraph.provenance.reading import look_at, page_of
+    from taskgraph_backend.reader import Reader
+
+    session = object_session(row)
+    view = look_at(session, row) if isinstance(session, Reader) else None
+    return None if view is None else notebook(page_of(view))
 
 
 @contextmanager

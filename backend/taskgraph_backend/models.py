@@ -7,6 +7,7 @@ the column is deferred. The classes bear the plain names, so use them through th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple
@@ -76,6 +77,19 @@ class Base(DeclarativeBase):
         bool: Boolean,
         int: BigInteger,
     }
+
+    def _repr_html_(self) -> str | None:
+        """Return how a notebook shows the record; None where nobody is there to draw it."""
+        return _draw(self)
+
+
+_draw: Callable[[Base], str | None] = lambda row: None  # noqa: E731 - until somebody draws
+
+
+def draw_by(draw: Callable[[Base], str | None]) -> None:
+    """Say who draws records for notebooks, as HTML."""
+    global _draw  # noqa: PLW0603 - said once, by who knows both rows and pages
+    _draw = draw
 
 
 class Execution(Base):

@@ -20,6 +20,7 @@ from taskgraph_backend import models
 from taskgraph_backend.earlier import EarlierCalls
 from taskgraph_backend.finding import FoundFile, find_file, infer_id, newest_executions
 from taskgraph_backend.neighbours import Neighbours
+from taskgraph_backend.portraits import Portraits
 
 if TYPE_CHECKING:
     from taskgraph_backend.store import SqlBackend
@@ -88,7 +89,7 @@ class UpstreamArgument:
     calls: list[models.CallNode] = field(default_factory=list)
 
 
-class Reader(EarlierCalls, Neighbours):
+class Reader(EarlierCalls, Neighbours, Portraits):
     """A session for reading that knows its backend.
 
     Args:

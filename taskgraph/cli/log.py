@@ -52,7 +52,7 @@ def command(ctx: click.Context, as_json: bool, limit: int | None, record: str | 
     from taskgraph.provenance.page import print_page
 
     settings = load_settings(ctx)
-    if not _has_database(settings):
+    if not has_database(settings):
         view, page = _nothing(record)
     else:
         reader = assembly.open_reader(settings)
@@ -66,7 +66,7 @@ def command(ctx: click.Context, as_json: bool, limit: int | None, record: str | 
         print_page(page, sys.stdout)
 
 
-def _has_database(settings: Settings) -> bool:
+def has_database(settings: Settings) -> bool:
     """Tell whether there can be records; asking for them would make a SQLite file."""
     uri = settings.backend.db_uri
     return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()

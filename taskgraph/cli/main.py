@@ -51,6 +51,7 @@ COMMANDS: Final[dict[str, _Entry]] = {
     "plan": _Entry("taskgraph.cli.plan", "Show what a run would do now, and why."),
     "explain": _Entry("taskgraph.cli.explain", "Explain why something ran, or did not."),
     "log": _Entry("taskgraph.cli.log", "Show what was run, and where values and files came from."),
+    "report": _Entry("taskgraph.cli.report", "Write a report on an execution, as a page of HTML."),
     "bless": _Entry(
         "taskgraph.cli.bless", "Keep results after a refactor that changes no meaning."
     ),

@@ -214,6 +214,11 @@ def _more(count: int, what: str, option: str) -> list[Block]:
 
 def execution_page(detail: ExecutionDetail) -> list[Block]:
     """Return one execution: its facts, what came of its jobs, and their tree."""
+    return [*execution_summary(detail), *execution_calls(detail)]
+
+
+def execution_summary(detail: ExecutionDetail) -> list[Block]:
+    """Return what there is to say of an execution as a whole."""
     execution = detail.execution
     facts = [
         ("status", status(execution.status)),
@@ -229,6 +234,12 @@ def execution_page(detail: ExecutionDetail) -> list[Block]:
     ]
     if detail.tasks:
         blocks += [Heading(line("Jobs"), is_part=True), _status_table(detail)]
+    return blocks
+
+
+def execution_calls(detail: ExecutionDetail) -> list[Block]:
+    """Return the jobs of an execution as a tree."""
+    blocks: list[Block] = []
     if detail.jobs:
         blocks += [Heading(line("Calls"), is_part=True), Tree(list(_tree_rows(detail.jobs)))]
     return [*blocks, *_more(detail.jobs_total - len(detail.jobs), "jobs", "--limit")]
@@ -355,7 +366,7 @@ def value_page(detail: ValueDetail) -> list[Block]:
             ("size", line(byte_size(value.size))),
             ("preview", _value_line(value)),
         ]
-    blocks: list[Block] = [Heading(heading), Facts(facts), *_story_blocks(detail.story)]
+    blocks: list[Block] = [Heading(heading), Facts(facts), *story_blocks(detail.story)]
     if detail.used_by:
         blocks += [
             Heading(line(f"Used by {detail.used_by_total:,}"), is_part=True),
@@ -436,7 +447,8 @@ def _source_blocks(source: str, task_hash: str) -> Iterator[Block]:
 # Stories
 
 
-def _story_blocks(story: Story) -> Iterator[Block]:
+def story_blocks(story: Story) -> Iterator[Block]:
+    """Show how a value came to be."""
     if not story.steps:
         yield Heading(line("How it came to be"), is_part=True)
         yield Note(line("It came from outside: no recorded call made it."))

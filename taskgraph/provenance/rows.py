@@ -73,6 +73,11 @@ class ValueRow(Protocol):
         """The file that it stands for."""
         ...
 
+    @property
+    def value_parsed(self) -> Any:
+        """The value itself, or what stands for one that may not be loaded."""
+        ...
+
 
 class TaskRow(Protocol):
     """A task's code at one time."""
@@ -258,6 +263,16 @@ class ExecutionRow(Protocol):
         ...
 
     @property
+    def environment(self) -> ValueRow | None:
+        """What it ran on, as a value."""
+        ...
+
+    @property
+    def tags(self) -> Sequence[TagRow]:
+        """Its tags."""
+        ...
+
+    @property
     def job(self) -> JobRow | None:
         """The job of the root expression."""
         ...
@@ -297,6 +312,35 @@ class JobTreeRows(Protocol):
     @property
     def jobs(self) -> Sequence[JobRow]:
         """The jobs, by start."""
+        ...
+
+
+class TaskTimeRow(Protocol):
+    """How long the calls of one version of a task took in an execution."""
+
+    @property
+    def task(self) -> TaskRow:
+        """The version."""
+        ...
+
+    @property
+    def ran(self) -> int:
+        """How many calls ran."""
+        ...
+
+    @property
+    def cached(self) -> int:
+        """How many were taken from the records."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """How long those that ran took together."""
+        ...
+
+    @property
+    def longest(self) -> float:
+        """How long the longest took."""
         ...
 
 
@@ -372,4 +416,24 @@ class Reader(Protocol):
 
     def jobs_of_task(self, task_hash: str, limit: int) -> Sequence[JobRow]:
         """Return the newest jobs of a task."""
+        ...
+
+    def task_times(self, execution_id: str, limit: int) -> Sequence[TaskTimeRow]:
+        """Return the tasks of an execution, with those first that took longest."""
+        ...
+
+    def longest_jobs(self, execution_id: str, limit: int) -> Sequence[JobRow]:
+        """Return the jobs of an execution that took longest, by their start."""
+        ...
+
+    def failed_jobs(self, execution_id: str, limit: int) -> Sequence[JobRow]:
+        """Return the jobs of an execution that failed by themselves, by their start."""
+        ...
+
+    def files_given(self, execution_id: str, limit: int) -> Sequence[FileRow]:
+        """Return the files that calls of an execution were given and no call of it made."""
+        ...
+
+    def files_made(self, execution_id: str, limit: int) -> Sequence[FileRow]:
+        """Return the files that calls of an execution gave."""
         ...
