@@ -12,12 +12,15 @@ if TYPE_CHECKING:
         Scheduler,
         explain,
         get_current_scheduler,
+        hash_args_eval,
         lineage,
         plan,
         release,
         run,
         set_current_scheduler,
     )
+    from taskgraph.archive import Archive
+    from taskgraph.archive import open as open
     from taskgraph.combinators.control import (
         apply_tags,
         catch,
@@ -30,20 +33,24 @@ if TYPE_CHECKING:
         throw,
     )
     from taskgraph.combinators.handles import merge_handles
-    from taskgraph.expression import evaluate
+    from taskgraph.expression import evaluate, quote
     from taskgraph.fingerprint.opaque import opaque
     from taskgraph.plug.memo import cached
     from taskgraph.scripting.calls import script
     from taskgraph.subruns import subrun
+    from taskgraph.tasks.context import get_context_value
     from taskgraph.tasks.decorator import scheduler_task, task
     from taskgraph.tasks.failing import FailedCall
     from taskgraph.tasks.names import get_current_namespace, namespace
+    from taskgraph.tasks.options import CacheCheckValid, CacheResult, CacheScope
     from taskgraph.tasks.registry import get_task_registry
     from taskgraph.tasks.retrying import exponential
     from taskgraph.tasks.standing import JobInfo
-    from taskgraph.tasks.task import PartialTask, Task
+    from taskgraph.tasks.task import PartialTask, Task, get_tuple_type_length
     from taskgraph.tasks.wrapping import wraps_task
+    from taskgraph.tracebacks import Frame, Traceback
     from taskgraph.values.directories import Dir
+    from taskgraph.values.failures import ErrorValue
     from taskgraph.values.file_policies import (
         ContentDir,
         ContentFile,
@@ -60,14 +67,20 @@ if TYPE_CHECKING:
     from taskgraph.values.staging import StagingDir, StagingFile
 
 __all__ = [
+    "Archive",
+    "CacheCheckValid",
+    "CacheResult",
+    "CacheScope",
     "ContentDir",
     "ContentFile",
     "ContentStagingDir",
     "ContentStagingFile",
     "Dir",
+    "ErrorValue",
     "FailedCall",
     "File",
     "FileSet",
+    "Frame",
     "Handle",
     "IDir",
     "IFile",
@@ -79,6 +92,7 @@ __all__ = [
     "StagingDir",
     "StagingFile",
     "Task",
+    "Traceback",
     "__version__",
     "apply_tags",
     "cached",
@@ -90,15 +104,19 @@ __all__ = [
     "exponential",
     "fork_thread",
     "get_context",
+    "get_context_value",
     "get_current_namespace",
     "get_current_scheduler",
     "get_task_registry",
+    "get_tuple_type_length",
+    "hash_args_eval",
     "join_thread",
     "lineage",
     "merge_handles",
     "namespace",
     "opaque",
     "plan",
+    "quote",
     "release",
     "run",
     "scheduler_task",
@@ -114,14 +132,20 @@ __all__ = [
 # Where each name is at home; it is loaded when it is first asked for, so that `import taskgraph`
 # stays quick.
 _HOMES = {
+    "Archive": "taskgraph.archive",
+    "CacheCheckValid": "taskgraph.tasks.options",
+    "CacheResult": "taskgraph.tasks.options",
+    "CacheScope": "taskgraph.tasks.options",
     "ContentDir": "taskgraph.values.file_policies",
     "ContentFile": "taskgraph.values.file_policies",
     "ContentStagingDir": "taskgraph.values.file_policies",
     "ContentStagingFile": "taskgraph.values.file_policies",
     "Dir": "taskgraph.values.directories",
+    "ErrorValue": "taskgraph.values.failures",
     "FailedCall": "taskgraph.tasks.failing",
     "File": "taskgraph.values.files",
     "FileSet": "taskgraph.values.filesets",
+    "Frame": "taskgraph.tracebacks",
     "Handle": "taskgraph.values.handles",
     "IDir": "taskgraph.values.file_policies",
     "IFile": "taskgraph.values.file_policies",
@@ -133,6 +157,7 @@ _HOMES = {
     "StagingDir": "taskgraph.values.staging",
     "StagingFile": "taskgraph.values.staging",
     "Task": "taskgraph.tasks.task",
+    "Traceback": "taskgraph.tracebacks",
     "apply_tags": "taskgraph.combinators.control",
     "cached": "taskgraph.plug.memo",
     "catch": "taskgraph.combinators.control",
@@ -143,16 +168,21 @@ _HOMES = {
     "exponential": "taskgraph.tasks.retrying",
     "fork_thread": "taskgraph.combinators.control",
     "get_context": "taskgraph.combinators.control",
+    "get_context_value": "taskgraph.tasks.context",
     "get_current_namespace": "taskgraph.tasks.names",
     "get_current_scheduler": "taskgraph.app",
     "get_task_registry": "taskgraph.tasks.registry",
+    "get_tuple_type_length": "taskgraph.tasks.task",
+    "hash_args_eval": "taskgraph.app",
     "join_thread": "taskgraph.combinators.control",
     "lineage": "taskgraph.app",
     "load_ipython_extension": "taskgraph.plug.jupyter",  # called by IPython's %load_ext
     "merge_handles": "taskgraph.combinators.handles",
     "namespace": "taskgraph.tasks.names",
     "opaque": "taskgraph.fingerprint.opaque",
+    "open": "taskgraph.archive",  # not in __all__: `import *` must not hide the builtin
     "plan": "taskgraph.app",
+    "quote": "taskgraph.expression",
     "release": "taskgraph.app",
     "run": "taskgraph.app",
     "scheduler_task": "taskgraph.tasks.decorator",
@@ -176,4 +206,4 @@ def __getattr__(name: str) -> Any:  # any public name
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted([*__all__, "open"])

@@ -25,6 +25,7 @@ from taskgraph.assembly import (
     find_record,
     in_force,
     make_executors,
+    name_of_record,
     open_database,
     open_reader,
     places_of,
@@ -56,6 +57,7 @@ from taskgraph.events import Event, FilesRead, JobMissed, Warned
 from taskgraph.executors.eventloop import LoopExecutor
 from taskgraph.executors.threads import ThreadExecutor
 from taskgraph.expression import SchedulerExpression, TaskExpression, find_expressions, quote
+from taskgraph.hashing import ArgsHash, EvalHash
 from taskgraph.plans import Plan
 from taskgraph.ports import Backend, Executor, Observer
 from taskgraph.records import ArgumentRecord, ExecutionId, JobId, State
@@ -67,6 +69,7 @@ from taskgraph.tasks.context import (
     defaults_path,
     merge_context,
 )
+from taskgraph.tasks.hashes import Hasher, hashes_of_call
 from taskgraph.tasks.names import BUILT_IN
 from taskgraph.tasks.options import CacheScope, known_options, lazy_options
 from taskgraph.tasks.registry import get_task_registry
@@ -485,7 +488,7 @@ class Scheduler:
             task = getattr(what, "__taskgraph_task__", what)
             if isinstance(task, Task):
                 return explain_runs.explain_task(reader, task.fullname)
-            text = _name_of(what)
+            text = name_of_record(what)
             return explain_runs.explain_found(
                 reader, find_record(reader, self.settings, text), text
             )
@@ -682,14 +685,6 @@ def _context_of(job: Any) -> dict[str, Any]:
     return {}
 
 
-def _name_of(what: Any) -> str:
-    """Return what a record, or what was read of one, can be found by."""
-    if isinstance(what, str | os.PathLike):
-        return str(os.fspath(what))
-    names = (getattr(what, name, None) for name in ("id", "call_hash", "hash", "value_hash"))
-    return next((name for name in names if isinstance(name, str)), str(what))
-
-
 # The functions
 
 
@@ -802,8 +797,36 @@ def lineage(what: Any, config_dir: str | Path | None = None) -> Lineage:
 
     settings = load_settings(find_config_dir(given=config_dir))
     with closing(open_reader(settings)) as reader:
-        text = what.path if hasattr(what, "path") else _name_of(what)
+        text = what.path if hasattr(what, "path") else name_of_record(what)
         return lineage_of(reader, find_record(reader, settings, text), text)
+
+
+def hash_args_eval(
+    type_registry: Hasher | None,
+    task: Task[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+) -> tuple[EvalHash, ArgsHash]:
+    """Return the ``eval_hash`` and the ``args_hash`` of a call, as a run would record them now.
+
+    Parameters that are named in ``config_args`` and those that are told of the job (`JobInfo`) do
+    not count; items of ``*args`` and ``**kwargs`` do. The settings are those of the scheduler that
+    runs here or was set, else of the nearest config directory.
+
+    Args:
+        type_registry: What hashes values, by its ``get_hash``; None for the library itself.
+        task: The task.
+        args: Positional arguments: values, and no lazy calls.
+        kwargs: Arguments by name.
+
+    Raises:
+        TypeError: The arguments do not fit the signature, or one is a lazy call.
+        UnhashableValueError: An argument has no stable hash.
+    """
+    scheduler = _current.get()
+    settings = load_settings(find_config_dir()) if scheduler is None else scheduler.settings
+    with in_force(settings, places_of(settings)):
+        return hashes_of_call(type_registry, task, args, kwargs)
 
 
 def release(

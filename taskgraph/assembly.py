@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskgraph.config import Settings
 from taskgraph.engine.leasing import ExecutionLease
-from taskgraph.errors import ExecutorError
+from taskgraph.errors import DatabaseError, ExecutorError
 from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.project import Project, use_project
 from taskgraph.ports import Backend, Executor
@@ -81,19 +81,50 @@ def database_uri(settings: Settings) -> str:
     return settings.backend.db_uri or f"sqlite:///{settings.config_dir / 'taskgraph.db'}"
 
 
-def open_database(settings: Settings, uri: str | None = None) -> SqlBackend:
+def open_database(
+    settings: Settings, uri: str | None = None, migrate: bool | None = None
+) -> SqlBackend:
     """Open a database, made or upgraded as the settings allow.
+
+    Args:
+        settings: Those of the project.
+        uri: Another database than the project's.
+        migrate: Whether it may be made or upgraded, in place of what the settings say.
 
     Raises:
         DatabaseError: It cannot be opened, is not ours, or is too new.
     """
+    backend = _backend_of(settings, uri)
+    backend.load(settings.backend.automigrate if migrate is None else migrate)
+    return backend
+
+
+def open_existing(
+    settings: Settings, uri: str | None = None, migrate: bool | None = None
+) -> SqlBackend:
+    """Open a database that is there; it is made only where ``migrate`` is True.
+
+    Raises:
+        DatabaseError: There is none, it cannot be opened, is not ours, or is too new.
+    """
+    backend = _backend_of(settings, uri)
+    path = backend.database.path
+    if not migrate and path is not None and not os.path.exists(path):
+        raise DatabaseError(
+            backend.db_uri,
+            "there is none: nothing was run here yet, or it is elsewhere. With migrate=True an "
+            "empty one is made.",
+        )
+    backend.load(settings.backend.automigrate if migrate is None else migrate)
+    return backend
+
+
+def _backend_of(settings: Settings, uri: str | None) -> SqlBackend:
     from taskgraph_backend import SqlBackend
 
     wanted = settings.backend
     options = {"synchronous": wanted.synchronous, "max_value_size": wanted.max_value_size}
-    backend = SqlBackend(uri or database_uri(settings), options)
-    backend.load(settings.backend.automigrate)
-    return backend
+    return SqlBackend(uri or database_uri(settings), options)
 
 
 def database(settings: Settings) -> SqlBackend:
@@ -120,12 +151,17 @@ def take_lease(backend: Backend, execution_id: ExecutionId) -> ExecutionLease:
     return lease
 
 
+def finish_writing() -> None:
+    """Have written what this process still has to write: what is read next is to be complete."""
+    for write in _before_reading:
+        write()
+
+
 def open_reader(settings: Settings) -> Reader:
     """Open the project's database for reading: `log` and its like."""
     from taskgraph_backend.reader import Reader
 
-    for write in _before_reading:
-        write()
+    finish_writing()
     draw_records()
     return Reader(open_database(settings), owns_backend=True)
 
@@ -228,6 +264,14 @@ def find_record(reader: AnyReader, settings: Settings, text: str) -> Any:
         if found is not None:
             return found
     return reader.find(text)
+
+
+def name_of_record(what: Any) -> str:
+    """Return what a record, or what was read of one, can be found by."""
+    if isinstance(what, str | os.PathLike):
+        return str(os.fspath(what))
+    names = (getattr(what, name, None) for name in ("id", "call_hash", "hash", "value_hash"))
+    return next((name for name in names if isinstance(name, str)), str(what))
 
 
 def _places_named(settings: Settings, text: str) -> Iterator[tuple[str, str]]:

@@ -685,6 +685,17 @@ class DatabaseBusyError(DatabaseError):
 # Looking things up
 
 
+class ClosedArchiveError(TaskgraphError):
+    """An archive was asked after it was closed."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(uri)
+        self.uri = uri
+
+    def __str__(self) -> str:
+        return f"The archive of {self.uri} was closed. Open it again with taskgraph.open(...)."
+
+
 class UnknownRecordError(TaskgraphError, LookupError):
     """No record has this id, id prefix or path."""
 

@@ -562,3 +562,15 @@ class QuotedKind(ValueKind):
 _add_operators()
 registry.register(Expression, ExpressionKind(), subclasses=True)
 registry.register(QuotedExpression, QuotedKind())
+
+#: What users may rely on; all else in here is the engine's.
+__all__ = [
+    "Expression",
+    "QuotedExpression",
+    "SchedulerExpression",
+    "SimpleExpression",
+    "TaskExpression",
+    "ValueExpression",
+    "evaluate",
+    "quote",
+]

@@ -10,14 +10,20 @@ import taskgraph
 
 # A name that is added or removed here belongs in CHANGELOG.md.
 PUBLIC = [
+    "Archive",
+    "CacheCheckValid",
+    "CacheResult",
+    "CacheScope",
     "ContentDir",
     "ContentFile",
     "ContentStagingDir",
     "ContentStagingFile",
     "Dir",
+    "ErrorValue",
     "FailedCall",
     "File",
     "FileSet",
+    "Frame",
     "Handle",
     "IDir",
     "IFile",
@@ -29,6 +35,7 @@ PUBLIC = [
     "StagingDir",
     "StagingFile",
     "Task",
+    "Traceback",
     "__version__",
     "apply_tags",
     "cached",
@@ -40,15 +47,19 @@ PUBLIC = [
     "exponential",
     "fork_thread",
     "get_context",
+    "get_context_value",
     "get_current_namespace",
     "get_current_scheduler",
     "get_task_registry",
+    "get_tuple_type_length",
+    "hash_args_eval",
     "join_thread",
     "lineage",
     "merge_handles",
     "namespace",
     "opaque",
     "plan",
+    "quote",
     "release",
     "run",
     "scheduler_task",
@@ -79,6 +90,16 @@ def test_each_public_name_is_documented(name: str) -> None:
     found = getattr(taskgraph, name)
 
     assert name == "__version__" or (inspect.getdoc(found) or "").strip()
+
+
+def test_a_star_import_leaves_the_builtin_open_alone() -> None:
+    names: dict[str, object] = {}
+
+    exec("from taskgraph import *", names)
+
+    assert "open" not in names
+    assert "open" in dir(taskgraph)
+    assert taskgraph.open is not open
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -1,0 +1,273 @@
+"""`taskgraph.open`: the records of a project, or of any database, to be asked without a scheduler.
+
+An `Archive` is the one object that all questions to the records begin at. What belongs together is
+an attribute of it: `Archive.executions` for what was run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from taskgraph.assembly import (
+    find_record,
+    finish_writing,
+    in_force,
+    name_of_record,
+    open_existing,
+    places_of,
+)
+from taskgraph.config import CONFIG_DIR_NAME, Settings, find_config_dir, load_settings
+from taskgraph.errors import ClosedArchiveError, ExplanationError, UnknownRecordError
+from taskgraph.expression import Expression
+from taskgraph.provenance import reading
+from taskgraph.tasks.task import Task
+
+if TYPE_CHECKING:
+    from taskgraph.provenance.explain import AnyExplanation
+    from taskgraph.provenance.reading import Lineage, View
+    from taskgraph.provenance.views import ExecutionDetail, ExecutionView
+    from taskgraph_backend import SqlBackend
+    from taskgraph_backend.query import Reader
+
+_MOST_EXECUTIONS = 20
+
+
+def open(
+    uri_or_folder: str | os.PathLike[str] | None = None, *, migrate: bool | None = None
+) -> Archive:
+    """Open the records of a project for reading: what was run, and where values came from.
+
+    Args:
+        uri_or_folder: The URL of a database, the path of a SQLite file, or a project's folder or
+            config directory; by default the project of the working directory.
+        migrate: Whether the database may be upgraded to the schema of this library, as the
+            settings say by default. True also makes one where there is none.
+
+    Returns:
+        An `Archive`; close it, or use it in a ``with``.
+
+    Raises:
+        DatabaseError: There is no database, or it is not one of taskgraph's, or too new.
+        ConfigError: The settings cannot be read.
+    """
+    settings, uri = _find(uri_or_folder)
+    return Archive(settings, open_existing(settings, uri, migrate))
+
+
+def _find(wanted: str | os.PathLike[str] | None) -> tuple[Settings, str | None]:
+    """Return the settings, and the URL of a database that is not the one that they name."""
+    if wanted is None:
+        return load_settings(find_config_dir()), None
+    text = os.fspath(wanted)
+    if "://" in text:
+        return load_settings(find_config_dir()), text
+    path = Path(text).expanduser().absolute()
+    if path.is_file():
+        return load_settings(find_config_dir(path.parent)), f"sqlite:///{path}"
+    inner = path / CONFIG_DIR_NAME
+    is_config = path.name == CONFIG_DIR_NAME or (path / "config.toml").is_file()
+    return load_settings(path if is_config and not inner.is_dir() else inner), None
+
+
+class Archive:
+    """What is recorded in a database, and the questions that can be asked of it. Nothing runs.
+
+    Each question is answered from what is there at that moment. Use it as a context manager, or
+    call `close` when done; one thread at a time.
+
+    Attributes:
+        settings: Those of the project: its folders, by which files are known.
+        backend: The database.
+        executions: What was run.
+    """
+
+    def __init__(self, settings: Settings, backend: SqlBackend) -> None:
+        self.settings = replace(settings, backend=replace(settings.backend, db_uri=backend.db_uri))
+        self.backend = backend
+        self.executions = Executions(self)
+        self._places = places_of(settings)
+        self._is_closed = False
+
+    def find(self, what: Any, *, limit: int | None = None) -> View | None:
+        """Return what ``taskgraph log`` shows of a record, or None where there is none.
+
+        Args:
+            what: An id or the start of one, the full name of a task, the path of a file, ``-`` for
+                the newest execution and ``~2`` for the second newest; or what was found before.
+            limit: At most so many jobs.
+
+        Returns:
+            An ``ExecutionDetail``, ``JobDetail``, ``CallDetail``, ``TaskDetail`` or
+            ``ValueDetail``: plain data.
+
+        Raises:
+            AmbiguousIdError: More than one record starts so.
+        """
+        text = _text_of(what)
+        with self.reading() as reader:
+            try:
+                found = find_record(reader, self.settings, text)
+            except UnknownRecordError:
+                return None
+            return reading.look_at(reader, found, limit)
+
+    def get(self, what: Any, *, limit: int | None = None) -> View:
+        """Return the same as `find` of a record that must be there.
+
+        Raises:
+            UnknownRecordError: Nothing is recorded under it.
+            AmbiguousIdError: More than one record starts so.
+        """
+        found = self.find(what, limit=limit)
+        if found is None:
+            raise UnknownRecordError(_text_of(what))
+        return found
+
+    def page(self, what: Any = None, *, limit: int | None = None) -> str:
+        """Return what ``taskgraph log`` prints of a record; of none, the list of executions.
+
+        Raises:
+            UnknownRecordError: Nothing is recorded under it.
+            AmbiguousIdError: More than one record starts so.
+        """
+        from taskgraph.provenance.page import plain_text
+        from taskgraph.provenance.render import executions_page
+
+        if what is None:
+            most = limit or _MOST_EXECUTIONS
+            listed = self.executions.list(most + 1)
+            return plain_text(executions_page(listed[:most], is_cut=len(listed) > most))
+        return plain_text(reading.page_of(self.get(what, limit=limit)))
+
+    def lineage(self, what: Any) -> Lineage:
+        """Return how a file or a value came to be, as `taskgraph.lineage` does.
+
+        Raises:
+            UnknownRecordError: Nothing is recorded under it.
+            AmbiguousIdError: More than one record starts so.
+        """
+        text = _text_of(what)
+        with self.reading() as reader:
+            return reading.lineage_of(reader, find_record(reader, self.settings, text), text)
+
+    def explain(self, what: Any) -> AnyExplanation:
+        """Explain why something ran, or did not, by what is recorded of it.
+
+        Args:
+            what: As for `find`; a task, or a cached function, stands for its newest call.
+
+        Raises:
+            UnknownRecordError: Nothing is recorded under it.
+            AmbiguousIdError: More than one record starts so.
+            ExplanationError: It is a lazy call, which is not recorded yet.
+        """
+        from taskgraph.provenance import explain_runs
+
+        if isinstance(what, Expression):
+            raise ExplanationError(
+                repr(what),
+                "it is a lazy call. What would become of it now is a question to "
+                "taskgraph.explain.",
+            )
+        task = getattr(what, "__taskgraph_task__", what)
+        with self.reading() as reader:
+            if isinstance(task, Task):
+                return explain_runs.explain_task(reader, task.fullname)
+            text = _text_of(what)
+            found = find_record(reader, self.settings, text)
+            return explain_runs.explain_found(reader, found, text)
+
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        """Open the records for one question or several that belong together.
+
+        Raises:
+            ClosedArchiveError: The archive was closed.
+        """
+        if self._is_closed:
+            raise ClosedArchiveError(self.backend.db_uri)
+        finish_writing()
+        with in_force(self.settings, self._places), self.backend.reader() as reader:
+            yield reader
+
+    def close(self) -> None:
+        """Let go of the database. A second call does nothing."""
+        if not self._is_closed:
+            self._is_closed = True
+            self.backend.close()
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Archive({self.backend.db_uri!r})"
+
+
+class Executions:
+    """The executions of an archive: ``archive.executions``."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+
+    def list(self, limit: int = _MOST_EXECUTIONS) -> list[ExecutionView]:
+        """Return the newest executions, newest first, each with how many jobs are in which status.
+
+        Args:
+            limit: At most so many.
+        """
+        with self._archive.reading() as reader:
+            return reading.list_executions(reader, limit)
+
+    def find(self, ref: str, *, limit: int | None = None) -> ExecutionDetail | None:
+        """Return an execution with its tasks and jobs, or None where there is none.
+
+        Args:
+            ref: Its id, the start of one, ``-`` for the newest and ``~2`` for the second newest.
+            limit: At most so many jobs: those that failed, then those that started first.
+
+        Raises:
+            AmbiguousIdError: More than one record starts so.
+        """
+        from taskgraph.provenance.views import ExecutionDetail
+
+        found = self._archive.find(ref, limit=limit)
+        return found if isinstance(found, ExecutionDetail) else None
+
+    def get(self, ref: str, *, limit: int | None = None) -> ExecutionDetail:
+        """Return the same as `find` of an execution that must be there.
+
+        Raises:
+            UnknownRecordError: There is none.
+            AmbiguousIdError: More than one record starts so.
+        """
+        found = self.find(ref, limit=limit)
+        if found is None:
+            raise UnknownRecordError(ref)
+        return found
+
+
+def _text_of(what: Any) -> str:
+    """Return what a record is found by: a view that was found before stands for its own."""
+    path = getattr(what, "path", None)
+    if isinstance(path, str):
+        return path
+    for inner in ("execution", "job", "call", "value"):
+        what = getattr(what, inner, what)
+    return name_of_record(what)
+
+
+__all__ = ["Archive", "Executions", "open"]
