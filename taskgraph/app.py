@@ -668,7 +668,7 @@ def _awaits(expr: TaskExpression) -> bool:
     is_lazy = isinstance(expr, SchedulerExpression)
     if not is_lazy and find_expressions(list(expr._inputs())):
         return True
-    if not isinstance(task, Task) or task.func is None:
+    if not isinstance(task, Task) or not task.is_defined:
         return False
     if lazy_options(task.all_options) or lazy_options(task.exports):
         return True

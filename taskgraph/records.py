@@ -57,8 +57,9 @@ class ExecutionRecord(NamedTuple):
 class JobRecord(NamedTuple):
     """One attempt to reduce one call within an execution.
 
-    ``miss`` says why it ran although a result might have been there: JSON with a ``reason`` (the
-    name of an ``engine.cache.Reason``) and a ``detail``; None if nothing was recorded of its call.
+    ``miss`` says why it ran although a result might have been there (or that a result of earlier
+    code was used: the reason ``EARLIER``): JSON with a ``reason`` (the name of an
+    ``engine.cache.Reason``) and a ``detail``; None if nothing was recorded of its call.
     """
 
     id: JobId

@@ -134,7 +134,7 @@ def _modules_of(expr: Any) -> list[str]:
         for given in each._inputs():
             stack += find_expressions(given)
         named = each._task if isinstance(each, TaskExpression) else None
-        if isinstance(named, Task) and named.func is not None:
+        if isinstance(named, Task) and named.is_defined:
             found[named.func.__module__] = None
     found.pop("__main__", None)  # which workers load by themselves
     return list(found)

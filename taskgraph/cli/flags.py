@@ -523,7 +523,7 @@ def _tuple_items(annotation: Any) -> tuple[Any, ...]:
 
 def annotations_of(task: Task[..., Any]) -> dict[str, Any]:
     """Return the annotations of a task's parameters; those that cannot be resolved stay text."""
-    if task.func is None:
+    if not task.is_defined:
         return {}
     try:
         return typing.get_type_hints(task.func, include_extras=True)

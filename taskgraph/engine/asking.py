@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from taskgraph.engine.aliases import Aliases
+from taskgraph.engine.aliases import Aliases, aliases_of
 from taskgraph.engine.branches import Branches
 from taskgraph.engine.cache import Hit, Miss, Reason, scope_of, unasked
 from taskgraph.engine.jobs import Job
@@ -46,7 +46,7 @@ def ask(expr: TaskExpression, backend: Backend) -> Asked:
         UnknownTaskError: Its task is not defined here.
         ExplanationError: It leaves no records.
     """
-    aliases = Aliases(backend.load_aliases)
+    aliases = aliases_of(backend)
     job = JobMaker(NO_OPTIONS, aliases)(expr, None)
     if not job.is_recorded:
         raise ExplanationError(job.task.fullname, "with prov=False it leaves no records.")
@@ -63,7 +63,7 @@ def ask(expr: TaskExpression, backend: Backend) -> Asked:
 
 
 def _look_up(job: Job, backend: Backend, aliases: Aliases) -> Miss | None:
-    """Return why a job would miss, or None if it would not."""
+    """Return why a job would miss, or None if it would not; it is then one of the code it uses."""
     if scope_of(job, use_cache=True) is not CacheScope.BACKEND:
         return unasked(job)
     (decision,) = Lookup(backend, aliases).ask([job])
@@ -71,4 +71,8 @@ def _look_up(job: Job, backend: Backend, aliases: Aliases) -> Miss | None:
         return decision
     assert isinstance(decision, Hit)
     invalid = walk.find_invalid(decision.value)
-    return None if invalid is None else Miss(Reason.INVALID, walk.describe_change(invalid))
+    if invalid is not None:
+        return Miss(Reason.INVALID, walk.describe_change(invalid))
+    if decision.earlier is not None:
+        job.stand_in_for(decision.earlier)
+    return None

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from taskgraph.engine.aliases import Aliases
+from taskgraph.engine.aliases import aliases_of
 from taskgraph.engine.answers import KeptAnswers
 from taskgraph.engine.branches import refuse_handles, without_handles
 from taskgraph.engine.cache import Hit, Miss, Reason, query_of, scope_of, unasked
@@ -61,7 +61,7 @@ class EagerCalls:
     def __init__(
         self, backend: Backend, options: RunOptions, notify: Callable[[Event], None]
     ) -> None:
-        aliases = Aliases(backend.load_aliases)
+        aliases = aliases_of(backend)
         self._backend = backend
         self._options = options
         self._make_job = JobMaker(options.options, aliases)

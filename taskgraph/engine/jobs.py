@@ -202,7 +202,8 @@ class Job(Node):
         attempts: How often its body was begun, with the time that is under way.
         is_given_anew: Whether files that it is given were made again: the hashes of what other
             calls gave are not taken for those of now.
-        miss: Why it must run although a result might have been there, as it is stored.
+        miss: Why it must run although a result might have been there, as it is stored; or that a
+            result of earlier code is used.
         frames: The user's frames, in FAILED.
         is_aftermath: Whether it is what is called after a failure, or below that.
         is_recorded: Whether anything of it is written down: not with ``prov=False``, nor below.
@@ -348,6 +349,7 @@ class Job(Node):
         """Become a job of a blessed version of its task: the records stay those of that version."""
         assert self.args_hash is not None
         self.earlier = earlier
+        self.miss = earlier.note
         self.task_hash = earlier.task_hash
         self.eval_hash = hash_eval(earlier.task_hash, self.args_hash)
 

@@ -26,7 +26,7 @@ from types import FrameType
 from typing import Any
 
 from taskgraph.engine.aftermath import Aftermath
-from taskgraph.engine.aliases import Aliases
+from taskgraph.engine.aliases import aliases_of
 from taskgraph.engine.answering import Answering
 from taskgraph.engine.branches import Branches
 from taskgraph.engine.dispatch import Dispatcher
@@ -75,7 +75,7 @@ class Engine:
         self._observers = observers
         self._environment = environment
         self._options = run_options
-        aliases = Aliases(backend.load_aliases)
+        aliases = aliases_of(backend)
         below = self._below = run_options.below
         self._make_job = JobMaker(
             run_options.options,

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from taskgraph.engine.aliases import Aliases
+from taskgraph.engine.aliases import aliases_of
 from taskgraph.engine.answering import Answering
 from taskgraph.engine.branches import Branches
 from taskgraph.engine.cache import (
@@ -266,7 +266,7 @@ class Planner:
         self._looker = looker
         self._options = run_options
         self._explain = explain
-        aliases = self._aliases = Aliases(backend.load_aliases)
+        aliases = self._aliases = aliases_of(backend)
         self._make_job = JobMaker(run_options.options, aliases, run_options.context)
         self._graph = Graph(self._make_job)
         self._lookup = Lookup(backend, aliases)

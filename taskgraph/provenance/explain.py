@@ -176,6 +176,8 @@ class Explanation(Told):
         changes: What differs, the most telling first. Of a hit, calls below it that ran.
         is_cut: Whether there are more changes than these.
         made_by: Of a hit, the job that ran.
+        earlier: Of a hit that is a result of earlier code, who says that it counts: ``compat`` for
+            the task itself, ``bless`` for people.
     """
 
     task: str
@@ -187,6 +189,7 @@ class Explanation(Told):
     changes: tuple[Change, ...] = ()
     is_cut: bool = False
     made_by: MadeBy | None = None
+    earlier: str | None = None
 
     @property
     def is_root(self) -> bool:

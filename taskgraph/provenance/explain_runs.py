@@ -44,6 +44,8 @@ from taskgraph.values.preview import preview
 
 #: How many calls of one execution are explained.
 MOST_MISSES: Final = 200
+#: What the engine notes with a job that uses a result of earlier code.
+EARLIER: Final = "EARLIER"
 _MOST_BELOW: Final = 50
 _MOST_ROOTS_BELOW: Final = 5
 _MOST_GIVERS: Final = 2_000
@@ -320,6 +322,7 @@ def explain_asked(reader: HistoryReader, event: JobMissed, is_hit: bool) -> Expl
             for given in question.given or ()
         ),
         made_by=_made_by(reader, question.eval_hash, now),
+        earlier=_earlier_of(event.miss),
     )
 
 
@@ -339,7 +342,14 @@ def _explain_hit(reader: HistoryReader, job: PastJobRow) -> Explanation:
         changes=below[:_MOST_ROOTS_BELOW],
         is_cut=len(below) > _MOST_ROOTS_BELOW,
         made_by=_made_by(reader, job.eval_hash, job.start_time),
+        earlier=_earlier_of(job.miss),
     )
+
+
+def _earlier_of(note: str | None) -> str | None:
+    """Return who says that the result of earlier code counts, where such a one was used."""
+    reason, detail = read_miss(note)
+    return detail if reason == EARLIER else None
 
 
 def _made_by(reader: HistoryReader, eval_hash: str | None, until: datetime) -> MadeBy | None:

@@ -62,6 +62,9 @@ _NOUNS: Final[Mapping[ChangeKind, str]] = {
 }
 
 
+_WHO_SAYS_SO = {"compat": "by compat in its @task", "bless": "for it was blessed"}
+
+
 def headline(explanation: AnyExplanation) -> str:
     """Return the sentence that answers the question."""
     match explanation:
@@ -117,6 +120,10 @@ def _of_hit(explanation: Explanation) -> str:
         return f"{verb}: its result was there"
     if explanation.job is not None and made.execution_id == explanation.job.execution_id:
         return f"{verb}: job {made.job_id[:_ID_DIGITS]} of the same run made the same call"
+    if explanation.earlier is not None:
+        who = _WHO_SAYS_SO.get(explanation.earlier, explanation.earlier)
+        job, when = made.job_id[:_ID_DIGITS], f"{made.started.astimezone():%Y-%m-%d %H:%M:%S}"
+        return f"{verb}: the result that earlier code gave in job {job} of {when} counts, {who}"
     when = f"{made.started.astimezone():%Y-%m-%d %H:%M:%S}"
     return f"{verb}: nothing changed since job {made.job_id[:_ID_DIGITS]} of {when}"
 

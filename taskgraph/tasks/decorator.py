@@ -40,6 +40,7 @@ def task(
     version: str | None = None,
     hash_includes: Sequence[Any] = (),
     source: str | None = None,
+    compat: Sequence[str] = (),
     export_options: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Callable[[Callable[P, object]], Task[P, bytes]]: ...
@@ -54,6 +55,7 @@ def task(
     version: str | None = None,
     hash_includes: Sequence[Any] = (),
     source: str | None = None,
+    compat: Sequence[str] = (),
     export_options: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> MakeTask: ...
@@ -67,6 +69,7 @@ def task(
     version: str | None = None,
     hash_includes: Sequence[Any] = (),
     source: str | None = None,
+    compat: Sequence[str] = (),
     export_options: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Any:
@@ -80,12 +83,16 @@ def task(
         version: Replaces the code in the hash: only a new version makes the task run again.
         hash_includes: Values that count in the hash as well.
         source: The source text, for functions that were made at run time.
+        compat: Hashes of the task's earlier code, 32 hex digits each: what is recorded under them
+            counts for this code, too. It is said of this very code and options: where a call has
+            others, it does not count. ``taskgraph bless`` says the same without touching the code.
         export_options: Options of the task, and of all calls that are made below its own.
         options: See `taskgraph.tasks.options.KNOWN_OPTIONS`.
 
     Raises:
         TaskNameError: Name or namespace is not made of identifiers.
-        TaskOptionError: An option is unknown or has a value that it cannot have.
+        TaskOptionError: An option is unknown or has a value that it cannot have; or ``compat``
+            holds something else than hashes.
         TypeError: ``nout`` is not a non-negative integer.
     """
 
@@ -98,6 +105,7 @@ def task(
                 version=version,
                 hash_includes=hash_includes,
                 source=source,
+                compat=compat,
                 options=options,
                 export_options=export_options,
             )

@@ -111,7 +111,7 @@ class EagerTask(Task[P, R]):
         while waiting:
             task = waiting.pop()
             place = (task.fullname, id(task.func))
-            if place in below or task.func is None:
+            if place in below or not task.is_defined:
                 continue
             below[place] = task
             if task.version is None:

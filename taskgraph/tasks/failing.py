@@ -50,7 +50,7 @@ def read_on_failure(value: Any) -> Callable[..., Any] | None:
     function: Any = value
     if isinstance(value, PartialTask):
         function, given, names = value.task, (*value.args, *given), value.kwargs
-    if isinstance(function, Task) and function.func is None:
+    if isinstance(function, Task) and not function.is_defined:
         return function  # not defined here; its call says so
     try:
         if isinstance(function, Task):

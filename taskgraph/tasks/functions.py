@@ -25,7 +25,7 @@ def task_of(func: Callable[..., Any]) -> EagerTask[..., Any]:
     if isinstance(given, EagerTask):
         return given
     if isinstance(func, Task):
-        if func.func is None:
+        if not func.is_defined:
             raise ValueError(f"Task {func.fullname} is not defined here; import its module.")
         return eager_task(
             func.func,

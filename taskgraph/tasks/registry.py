@@ -22,10 +22,15 @@ class TaskRegistry:
 
     def __init__(self) -> None:
         self._tasks: dict[str, AnyTask] = {}
+        #: Those that name earlier hashes of theirs; another tuple whenever these are others.
+        self.compatible: tuple[AnyTask, ...] = ()
 
     def add(self, task: AnyTask) -> None:
         """Add a task, in place of another one of this name."""
+        before = self._tasks.get(task.fullname)
         self._tasks[task.fullname] = task
+        if task.compat or (before is not None and before.compat):
+            self.compatible = tuple(each for each in self._tasks.values() if each.compat)
 
     def find(self, task_name: str) -> AnyTask | None:
         """Return the task of this full name, if there is one."""

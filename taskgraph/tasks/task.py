@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar, cast
@@ -29,6 +30,13 @@ from taskgraph.tasks.signature import Binder
 from taskgraph.values.preview import preview
 from taskgraph.values.weigh import hash_value
 
+_UNDEFINED = "Task {} is not defined here; import its module."
+
+# The options that count in the hash.
+_COUNTED = frozenset({"nout", "packages", "script", "tools"})
+
+_HASH = re.compile(r"[0-9a-f]{32}")
+
 # The versions of a task whose parts are at hand: those of calls that are not recorded yet.
 _MOST_COUNTED = 4
 
@@ -42,10 +50,12 @@ class Task(Generic[P, R]):
     Attributes:
         name: The task's own name.
         namespace: Where the name is at home; may be empty.
-        func: The function as the user wrote it; None for a task that was read from the store and
-            is not defined here.
+        func: The function as the user wrote it. Of a task that was read from the store and is not
+            defined here, one that raises a ValueError.
         version: Replaces the code in the hash, if given.
-        inner_task: The task that it is wrapped around, if it is.
+        compat: Earlier hashes of it: what is recorded under them counts for this code as well.
+        nout: How many items its result has, where that is known before it runs.
+        inner_task: The task that it is wrapped around, if it is; that may be wrapped itself.
     """
 
     inner_task: Task[..., Any] | None = None
@@ -60,6 +70,7 @@ class Task(Generic[P, R]):
         version: str | None = None,
         hash_includes: Sequence[Any] = (),
         source: str | None = None,
+        compat: Sequence[str] = (),
         options: Mapping[str, Any] | None = None,
         call_options: Options = NO_OPTIONS,
         export_options: Mapping[str, Any] | None = None,
@@ -69,9 +80,10 @@ class Task(Generic[P, R]):
         self.name = name
         self.namespace = namespace
         self.fullname = join_name(namespace, name)
-        self.func = func
+        self.func: Callable[P, R] = _undefined(self.fullname) if func is None else func
         self.version = version
         self.hash_includes = tuple(hash_includes)
+        self.compat = _checked_compat(self.fullname, compat)
         # Shared by all twins of the task: its source is read once.
         self._code = Code(func, source) if func is not None else None
         self.base_options = checked_options(self.fullname, options or {})
@@ -92,6 +104,11 @@ class Task(Generic[P, R]):
             self._check_config_args(self.base_options)
         self.nout = self._infer_nout()
 
+    @property
+    def is_defined(self) -> bool:
+        """Whether it has a function: one that was read from the store may be defined nowhere."""
+        return self._code is not None
+
     def _check_config_args(self, options: Options) -> None:
         for option in options.get("config_args", ()):
             if option not in self.signature.parameters:
@@ -111,7 +128,7 @@ class Task(Generic[P, R]):
 
     def _infer_nout(self) -> int | None:
         nout = merge_options(self.base_options, self.call_options).get("nout")
-        if nout is not None or self.func is None:
+        if nout is not None or self._code is None:
             return cast("int | None", nout)
         annotation = getattr(self.func, "__annotations__", {}).get("return")
         if isinstance(annotation, str):
@@ -131,8 +148,8 @@ class Task(Generic[P, R]):
     def binder(self) -> Binder:
         """What binds arguments to the signature."""
         if self._binder is None:
-            if self.func is None:
-                raise ValueError(f"Task {self.fullname} is not defined here; import its module.")
+            if self._code is None:
+                raise ValueError(_UNDEFINED.format(self.fullname))
             signature = inspect.signature(self.func)
             self._binder = Binder(signature, self.base_options.get("config_args", ()))
         return self._binder
@@ -143,6 +160,14 @@ class Task(Generic[P, R]):
         return self._code.source if self._code is not None else ""
 
     @property
+    def wrapped_task(self) -> Task[..., Any] | None:
+        """The task that all wrappers are around, as its author wrote it; None without a wrapper."""
+        wrapped = self.inner_task
+        while wrapped is not None and wrapped.inner_task is not None:
+            wrapped = wrapped.inner_task
+        return wrapped
+
+    @property
     def load_module(self) -> str:
         """The module that a worker imports to find the task."""
         return cast(str, self.base_options.get("load_module") or self.__module__)
@@ -151,21 +176,19 @@ class Task(Generic[P, R]):
     def fingerprint(self) -> Fingerprint:
         """What of the code counts, as it is now or was when the execution began."""
         if self._code is None:
-            raise ValueError(f"Task {self.fullname} is not defined here; import its module.")
+            raise ValueError(_UNDEFINED.format(self.fullname))
         return self._code.fingerprint
 
     @property
     def hash(self) -> TaskHash:
         """The hash over full name, code or version, and the options that change meaning."""
-        if self.func is None and self._recorded_hash is not None:
-            return self._recorded_hash
         return self.get_hash()
 
     @property
     def fingerprint_again(self) -> Fingerprint:
         """The fingerprint, for who asks before each call: quick while nothing has changed."""
         if self._code is None:
-            raise ValueError(f"Task {self.fullname} is not defined here; import its module.")
+            raise ValueError(_UNDEFINED.format(self.fullname))
         return self._code.fingerprint_again
 
     @property
@@ -193,6 +216,8 @@ class Task(Generic[P, R]):
             UnfollowedCodeError: The task is strict, and something it reaches cannot be followed.
             TaskOptionError: A package or tool that counts is not there.
         """
+        if self._code is None and self._recorded_hash is not None:
+            return self._recorded_hash
         if self.version is not None:
             code = f"version:{self.version}"
         else:
@@ -282,7 +307,7 @@ class Task(Generic[P, R]):
         Raises:
             TypeError: The arguments do not fit the signature.
         """
-        if self.func is not None:
+        if self._code is not None:
             try:
                 (self._binder or self.binder).check(args, kwargs)
             except TypeError as error:
@@ -307,7 +332,9 @@ class Task(Generic[P, R]):
         twin = self._twin()
         twin.call_options = merge_options(self.call_options, checked)
         twin.nout = twin.call_options.get("nout", self.nout)
-        if "config_args" in checked and self.func is not None:
+        if not _COUNTED.isdisjoint(checked):
+            twin.compat = ()  # what was recorded under them was another task than this one
+        if "config_args" in checked and self._code is not None:
             self._check_config_args(checked)
             twin._binder = Binder(self.signature, checked["config_args"])
         return twin
@@ -425,6 +452,8 @@ class Task(Generic[P, R]):
             "namespace": self.namespace,
             "version": self.version,
             "hash": self.hash,
+            "compat": list(self.compat),
+            "script": self.script,
             "task_options": dict(self.call_options),
             "export_options": dict(self.call_exports),
             **({} if self.call_context is None else {"context": self.call_context}),
@@ -508,18 +537,51 @@ def get_tuple_type_length(annotation: Any) -> int | None:
     return None
 
 
+def _undefined(fullname: str) -> Callable[..., Any]:
+    """Return what stands for the function of a task that is not defined here."""
+
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise ValueError(_UNDEFINED.format(fullname))
+
+    return refuse
+
+
+def _checked_compat(task: str, hashes: Sequence[str]) -> tuple[str, ...]:
+    """Return the hashes of earlier code, each once.
+
+    Raises:
+        TaskOptionError: They are something else.
+    """
+    if isinstance(hashes, str) or not isinstance(hashes, Iterable):
+        raise TaskOptionError(task, "compat", f"must be a list of task hashes, not {hashes!r}")
+    given = list(hashes)
+    for each in given:
+        if not isinstance(each, str) or not _HASH.fullmatch(each):
+            raise TaskOptionError(
+                task,
+                "compat",
+                f"{each!r} is no task hash: it has 32 hex digits, as `taskgraph log TASK` shows it",
+            )
+    return tuple(dict.fromkeys(given))
+
+
 def _restore_task(kind: type[Task[..., Any]], state: dict[str, Any]) -> Task[..., Any]:
     """Make a task again from its stored state, with the function that is registered here."""
     from taskgraph.tasks.registry import get_task_registry
 
     fullname = join_name(state["namespace"], state["name"])
-    registered = get_task_registry().find(fullname)
-    if registered is not None:
-        task: Task[..., Any] = registered.as_called(
-            state["task_options"], state.get("export_options"), state.get("context")
-        )
-    else:
-        task = kind(None, name=state["name"], namespace=state["namespace"])
+    # What is not in the state was not yet stored there by the version that wrote it.
+    found = get_task_registry().find(fullname) or kind(
+        None,
+        name=state["name"],
+        namespace=state["namespace"],
+        version=state["version"],
+        compat=state.get("compat", ()),
+        options={"script": True} if state.get("script") else None,
+    )
+    task: Task[..., Any] = found.as_called(
+        state["task_options"], state.get("export_options"), state.get("context")
+    )
     task._recorded_hash = state["hash"]
     return task
 

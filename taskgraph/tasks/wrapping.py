@@ -62,7 +62,7 @@ def wraps_task(
             get_task_registry().rename(made.fullname, join_name(namespace, around), name)
             run = wrapper(made)
             if not use_wrapper_signature:
-                run = functools.wraps(made.func)(_apart(run)) if made.func is not None else run
+                run = functools.wraps(made.func)(_apart(run)) if made.is_defined else run
             around_it: Callable[[Callable[..., Any]], Task[..., Any]] = task(
                 name=name,
                 namespace=namespace,

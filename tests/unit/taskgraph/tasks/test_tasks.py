@@ -12,9 +12,10 @@ from taskgraph.errors import TaskNameError, TaskOptionError, UnknownTaskError
 from taskgraph.expression import SchedulerExpression, TaskExpression
 from taskgraph.tasks.decorator import scheduler_task, task
 from taskgraph.tasks.names import get_current_namespace, namespace
-from taskgraph.tasks.options import CacheCheckValid, CacheScope
+from taskgraph.tasks.options import CacheCheckValid, CacheResult, CacheScope
 from taskgraph.tasks.registry import TaskRegistry, get_task_registry
-from taskgraph.tasks.task import Task, get_tuple_type_length
+from taskgraph.tasks.task import Task, _restore_task, get_tuple_type_length
+from taskgraph.tasks.wrapping import wraps_task
 
 
 class Pair(NamedTuple):
@@ -237,6 +238,177 @@ def test_a_task_without_a_definition_keeps_its_hash_and_cannot_be_run() -> None:
     assert again.hash == hash
     with pytest.raises(ValueError, match="not defined here"):
         _ = again.signature
+
+
+def _state_of(made: Task[..., Any]) -> dict[str, Any]:
+    """Return what is stored of a task."""
+    _, (_, state) = made.__reduce__()  # type: ignore[misc]  # our own form of it
+    found: dict[str, Any] = state
+    return found
+
+
+def test_what_is_stored_of_a_task_is_this() -> None:
+    made = task(name="kept", namespace="unit", version="3", compat=["ab" * 16], script=True)(
+        lambda: "true"
+    )
+
+    called = made.options(retries=2).export_options(executor="inline")
+
+    assert _state_of(called) == {
+        "name": "kept",
+        "namespace": "unit",
+        "version": "3",
+        "hash": made.hash,
+        "compat": ["ab" * 16],
+        "script": True,
+        "task_options": {"retries": 2},
+        "export_options": {"executor": "inline"},
+    }
+    assert _state_of(made.update_context(a=1))["context"] == {"a": 1}
+
+
+def test_a_task_that_an_older_version_stored_is_read() -> None:
+    state = _state_of(plain.options(retries=1))
+    for name in ("compat", "script", "export_options"):
+        del state[name]
+
+    again = _restore_task(Task, state)
+
+    assert (again.hash, again.compat, again.script) == (plain.hash, (), False)
+    assert again.get_task_option("retries") == 1
+    assert again.is_valid()
+
+
+@pytest.mark.parametrize("version", [None, "7"])
+def test_of_a_task_without_a_definition_all_that_was_stored_is_there(version: str | None) -> None:
+    made = task(name="gone", namespace="unit", version=version, compat=["cd" * 16], script=True)(
+        lambda: "true"
+    )
+    called = made.options(retries=2).export_options(timeout=3).update_context(a=1)
+    payload, before, hash = pickle.dumps(called), _state_of(called), made.hash
+    del get_task_registry()._tasks["unit.gone"]
+
+    again = pickle.loads(payload)
+
+    assert _state_of(again) == before
+    assert again.hash == again.get_hash() == hash
+    assert (again.version, again.script, again.is_defined) == (version, True, False)
+    assert not again.is_valid()
+    with pytest.raises(ValueError, match=r"unit\.gone is not defined here; import its module"):
+        again.func()
+    assert pickle.loads(pickle.dumps(again)).hash == hash
+
+
+def test_source_has_no_decorators_and_keeps_its_indentation() -> None:
+    class Steps:
+        @task(
+            namespace="unit",
+            tags={"default": "no def here"},
+        )
+        @staticmethod
+        def inner(x: int) -> int:
+            # indented
+            return x
+
+    assert Steps.inner.source.splitlines() == [
+        "        def inner(x: int) -> int:",
+        "            # indented",
+        "            return x",
+    ]
+
+
+def test_the_last_definition_of_a_full_name_wins() -> None:
+    first = task(name="twice", namespace="unit", version="1")(lambda: 1)
+    second = task(name="twice", namespace="unit", version="2")(lambda: 2)
+
+    assert get_task_registry().get("unit.twice") is second
+    assert (first()._task, second()._task) == (first, second)  # both can still be called
+
+
+@pytest.mark.parametrize("option", ["cache_scope", "check_valid", "allowed_cache_results"])
+def test_enums_are_known_by_name_and_by_value(option: str) -> None:
+    choices: type[Any] = {
+        "cache_scope": CacheScope,
+        "check_valid": CacheCheckValid,
+        "allowed_cache_results": CacheResult,
+    }[option]
+    for each in choices:
+        for said in (each, each.name, each.value, each.name.lower()):
+            found = plain.options(**{option: said}).get_task_option(option)
+            assert found in (each, frozenset({each}))
+    with pytest.raises(TaskOptionError) as error:
+        plain.options(**{option: "sometimes"})
+    assert all(repr(each.value) in str(error.value) for each in choices)
+
+
+def test_cache_is_another_word_for_a_scope() -> None:
+    assert plain.options(cache=True).get_task_option("cache_scope") is CacheScope.BACKEND
+    assert plain.options(cache=False).get_task_option("cache_scope") is CacheScope.CSE
+
+
+def test_iteration_needs_a_length() -> None:
+    pair = task(name="pair", namespace="unit", nout=2)(lambda: (1, 2))
+
+    first, second = pair()
+
+    assert (repr(first), repr(second)) == ("unit.pair()[0]", "unit.pair()[1]")
+    with pytest.raises(TypeError, match="nout"):
+        list(plain(1))
+
+
+def test_what_counts_of_options_is_what_changes_meaning() -> None:
+    assert plain.options(retries=3, executor="inline", tags={"a": 1}).hash == plain.hash
+    assert plain.options(nout=2).hash != plain.hash
+    assert plain.options(script=True).hash != plain.hash
+
+
+def test_options_are_asked_for_by_name() -> None:
+    made = plain.options(retries=3)
+
+    assert made.get_task_options() == {**plain.get_task_options(), "retries": 3}
+    assert (made.has_task_option("retries"), plain.has_task_option("retries")) == (True, False)
+    assert plain.get_task_option("retries", 7) == 7
+
+
+def test_coroutine_functions_are_known() -> None:
+    async def later() -> int:
+        return 1
+
+    assert task(name="later", namespace="unit")(later).is_async()
+    assert not plain.is_async()
+
+
+def test_a_partial_task_hands_on_options_exports_and_context() -> None:
+    made = plain.partial(1).options(retries=1).export_options(timeout=2).update_context(a=1)
+
+    assert made.args == (1,)
+    assert made.task.call_options["retries"] == 1
+    assert "timeout" in made.task.call_exports
+    assert made.task.call_context == {"a": 1}
+    assert plain.partial(1, y=2).partial(y=3).kwargs == {"y": 3}
+    assert repr(plain.partial(y=2)(1, y=4)) == "unit.plain(1, y=4)"
+
+
+def test_a_wrapper_knows_the_task_inside_and_the_innermost_one() -> None:
+    @wraps_task()
+    def doubled(inner: Task[..., Any]) -> Any:
+        return lambda *args: inner(*args) * 2
+
+    @wraps_task(wrapper_name="shown")
+    def told(inner: Task[..., Any]) -> Any:
+        return lambda *args: inner(*args)
+
+    @told
+    @doubled
+    @task(namespace="unit")
+    def wrapped(x: int) -> int:
+        return x
+
+    outer: Any = wrapped
+    assert outer.inner_task.fullname == "unit.shown.wrapped"
+    assert outer.wrapped_task.fullname == "unit.doubled.wrapped"
+    assert outer.inner_task.wrapped_task is outer.wrapped_task
+    assert (plain.inner_task, plain.wrapped_task) == (None, None)
 
 
 def test_an_unknown_task_names_the_nearest() -> None:
