@@ -11,7 +11,7 @@ import dataclasses
 import operator
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from taskgraph.errors import AwaitError
 from taskgraph.hashing import ATOMIC_TYPES, is_builtin
@@ -328,7 +328,7 @@ class ValueExpression(Expression):
         return ValueExpression, (self.value,)
 
 
-class QuotedExpression:
+class QuotedExpression(Generic[T]):
     """An expression as a value: it is not evaluated where it stands.
 
     Attributes:
@@ -337,10 +337,10 @@ class QuotedExpression:
 
     __slots__ = ("expr",)
 
-    def __init__(self, expr: Any) -> None:
+    def __init__(self, expr: T) -> None:
         self.expr = expr
 
-    def eval(self) -> Any:
+    def eval(self) -> T:
         """Return what was quoted, to be evaluated like any other expression."""
         return self.expr
 
@@ -351,7 +351,7 @@ class QuotedExpression:
         return QuotedExpression, (self.expr,)
 
 
-def quote(expr: Any) -> QuotedExpression:
+def quote(expr: T) -> QuotedExpression[T]:
     """Return an expression as a value that is not evaluated."""
     return QuotedExpression(expr)
 

@@ -141,7 +141,7 @@ def _modules_of(expr: Any) -> list[str]:
 
 
 @task(namespace="taskgraph", name="run_elsewhere", version="1")
-def _run_elsewhere(expr: QuotedExpression, order: _Order) -> tuple[Made, Any]:
+def _run_elsewhere(expr: QuotedExpression[Any], order: _Order) -> tuple[Made, Any]:
     for name in order.load_modules:
         importlib.import_module(name)
     standing = order.standing

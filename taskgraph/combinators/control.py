@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from taskgraph.expression import QuotedExpression, find_expressions, substitute
 from taskgraph.tasks.context import Absent
 from taskgraph.tasks.decorator import scheduler_task
 from taskgraph.tasks.requests import AddTags, Fork, Forked, Join, ReadContext, read_tags
+
+if TYPE_CHECKING:
+    from taskgraph.tasks.task import SchedulerTask
 
 T = TypeVar("T")
 Steps = Generator[Any, Any, T]  # yields expressions, is sent their values, returns a value
@@ -112,7 +115,7 @@ def seq(exprs: Sequence[T]) -> Steps[list[T]]:
 
 
 @scheduler_task(namespace="taskgraph", version="1")
-def root_task(expr: QuotedExpression) -> Steps[Any]:
+def root_task(expr: QuotedExpression[Any]) -> Steps[Any]:
     """Stand at the root of an execution whose expression is not a plain call of a task."""
     return (yield expr.eval())
 
@@ -177,6 +180,25 @@ def join_thread(thread: Forked[T]) -> Steps[T]:
     return value
 
 
+if TYPE_CHECKING:
+
+    class _GetContext(SchedulerTask[..., Any]):
+        """What type checkers know of it: a value has the type of the default, if there is one."""
+
+        @overload
+        def __call__(self, path: Any, default: None = None) -> Any: ...
+
+        @overload
+        def __call__(self, path: Any, default: T) -> T: ...
+
+        def __call__(self, path: Any, default: Any = None) -> Any: ...
+
+
+def _of_its_default(made: object) -> _GetContext:
+    return cast("_GetContext", made)
+
+
+@_of_its_default
 @scheduler_task(namespace="taskgraph", version="1")
 def get_context(path: Any, default: Any = None) -> Steps[Any]:
     """Give a value of the context that this is called in.

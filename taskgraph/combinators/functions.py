@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 
 from taskgraph.expression import Expression, QuotedExpression, SchedulerExpression, quote
 from taskgraph.tasks.decorator import scheduler_task, task
 from taskgraph.tasks.task import PartialTask, Task
 
+P = ParamSpec("P")
+S = TypeVar("S")
 T = TypeVar("T")
 R = TypeVar("R")
 Steps = Generator[Any, Any, T]  # yields expressions, is sent their values, returns a value
@@ -35,19 +37,19 @@ def const(x: T, ignored: Any) -> Steps[T]:
 
 
 @scheduler_task(namespace="taskgraph", version="1")
-def delay(x: Any) -> QuotedExpression:
+def delay(x: T) -> QuotedExpression[T]:
     """Hold an expression back: gives it as a value, which `force` evaluates."""
     return quote(x)
 
 
 @scheduler_task(namespace="taskgraph", version="1")
-def force(x: Any) -> Steps[Any]:
+def force(x: QuotedExpression[T]) -> Steps[T]:
     """Evaluate what `delay`, or `quote`, held back.
 
     Raises:
         TypeError: It was not held back.
     """
-    held = yield x
+    held: QuotedExpression[T] = yield x
     if not isinstance(held, QuotedExpression):
         raise TypeError(
             f"force takes what delay(...) or quote(...) gives, not a {type(held).__name__}"
@@ -136,6 +138,35 @@ def zip_(*lists: Iterable[T]) -> Steps[list[tuple[T, ...]]]:
     return list(zip(*values, strict=False))
 
 
+@overload
+def compose() -> PartialTask[Any]: ...
+
+
+@overload
+def compose(outer: Callable[..., R], /) -> PartialTask[R]: ...
+
+
+@overload
+def compose(outer: Callable[[T], R], inner: Callable[..., T], /) -> PartialTask[R]: ...
+
+
+@overload
+def compose(
+    outer: Callable[[T], R], middle: Callable[[S], T], inner: Callable[..., S], /
+) -> PartialTask[R]: ...
+
+
+@overload
+def compose(
+    outer: Callable[..., R],
+    second: Callable[..., Any],
+    third: Callable[..., Any],
+    fourth: Callable[..., Any],
+    /,
+    *others: Callable[..., Any],
+) -> PartialTask[R]: ...
+
+
 def compose(*tasks: Callable[..., Any]) -> PartialTask[Any]:
     """Return tasks as one: ``compose(f, g)(x)`` is ``f(g(x))``.
 
@@ -160,10 +191,35 @@ def compose_apply(tasks: Any, *args: Any, **kwargs: Any) -> Steps[Any]:
     return value
 
 
+if TYPE_CHECKING:
+
+    class _ApplyFunc(Task[..., Any]):
+        """What type checkers know of it: the value is what the function returns."""
+
+        def __call__(self, func: Callable[..., R], /, *args: Any, **kwargs: Any) -> R: ...
+
+
+def _of_its_function(made: object) -> _ApplyFunc:
+    return cast("_ApplyFunc", made)
+
+
+@_of_its_function
 @task(namespace="taskgraph", version="1")
 def apply_func(func: Callable[..., R], /, *args: Any, **kwargs: Any) -> R:
     """Call a plain function as a task. Its code counts, as in all functions that are values."""
     return func(*args, **kwargs)
+
+
+@overload
+def as_task(func: Task[P, R], **options: Any) -> Task[P, R]: ...
+
+
+@overload
+def as_task(func: PartialTask[R], **options: Any) -> PartialTask[R]: ...
+
+
+@overload
+def as_task(func: Callable[..., R], **options: Any) -> PartialTask[R]: ...
 
 
 def as_task(func: Callable[..., Any], **options: Any) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from taskgraph.expression import Expression, SimpleExpression, find_expressions
 from taskgraph.fingerprint.parts import PartKind
@@ -22,6 +22,72 @@ from taskgraph.scripting.text import as_given
 from taskgraph.tasks.decorator import task
 from taskgraph.tasks.notes import note
 from taskgraph.tasks.task import Task
+from taskgraph.values.directories import Dir
+from taskgraph.values.filegroups import FileGroup
+from taskgraph.values.files import File
+from taskgraph.values.staging import Staging
+
+#: What a script makes, for type checkers: `File("-")` alone, which is bytes, they cannot tell.
+Made = TypeVar("Made", bound=File | FileGroup)
+Kept = TypeVar("Kept", File, Dir)
+
+
+@overload
+def script(
+    command: Any,
+    inputs: Any = ...,
+    *,
+    outputs: Made,
+    tempdir: bool = ...,
+    as_mount: bool = ...,
+    **options: Any,
+) -> Made: ...
+
+
+@overload
+def script(
+    command: Any,
+    inputs: Any = ...,
+    *,
+    outputs: Staging[Kept],
+    tempdir: bool = ...,
+    as_mount: bool = ...,
+    **options: Any,
+) -> Kept: ...
+
+
+@overload
+def script(
+    command: Any,
+    inputs: Any = ...,
+    *,
+    outputs: Any,
+    tempdir: bool = ...,
+    as_mount: bool = ...,
+    **options: Any,
+) -> Any: ...
+
+
+@overload
+def script(
+    command: Any,
+    inputs: Any,
+    outputs: Any,
+    tempdir: bool = ...,
+    as_mount: bool = ...,
+    **options: Any,
+) -> Any: ...
+
+
+@overload
+def script(
+    command: Any,
+    inputs: Any = ...,
+    *,
+    tempdir: bool = ...,
+    as_mount: bool = ...,
+    **options: Any,
+) -> bytes: ...
 
 
 def script(

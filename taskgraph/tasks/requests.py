@@ -56,7 +56,7 @@ class Forked(Generic[T]):
         expr: Any nested value of expressions, quoted.
     """
 
-    expr: QuotedExpression
+    expr: QuotedExpression[T]
 
 
 @dataclass(frozen=True, slots=True)

@@ -425,3 +425,114 @@ def test_what_is_told_of_jobs_and_failures_is_typed(tmp_path: Path) -> None:
     )
 
     assert errors == []
+
+
+def test_scripts_give_what_their_outputs_say(tmp_path: Path) -> None:
+    errors = check(
+        tmp_path,
+        """
+        from typing import Any, assert_type
+        from taskgraph import ContentFile, Dir, File, FileSet, StagingDir, run, script
+
+        assert_type(run(script("ls")), bytes)
+        assert_type(script(["ls", File("a")], [File("a")], tempdir=True, timeout=3), bytes)
+        assert_type(script("ls", outputs=File("a")), File)
+        assert_type(script("ls", [], outputs=ContentFile("a"), cpus=2), ContentFile)
+        assert_type(script("ls", outputs=File("a").stage("b")), File)
+        assert_type(script("ls", outputs=StagingDir("a", "b")), Dir)
+        assert_type(script("ls", outputs=FileSet("*.txt")), FileSet)
+        assert_type(script("ls", outputs={"a": File("a")}), Any)
+        assert_type(script("ls", [], [File("a")]), Any)
+        text: str = run(script("ls"))
+        number: int = script("ls", outputs=File("a"))
+        script("ls", tempdir="yes")
+        """,
+    )
+
+    assert sorted({int(line.partition(":")[0]) for line in errors}) == [14, 15, 16]
+
+
+def test_what_is_held_back_composed_or_made_a_task_keeps_its_type(tmp_path: Path) -> None:
+    errors = check(
+        tmp_path,
+        """
+        from typing import Any, assert_type
+        from taskgraph import PartialTask, cond, get_context, quote, run, task, throw
+        from taskgraph.expression import QuotedExpression
+        from taskgraph.functools import apply_func, as_task, compose, delay, eval_, force, seq
+
+        @task
+        def size(x: str) -> int:
+            return len(x)
+
+        @task
+        def half(x: int, build: str = get_context("genome.build", "hg19")) -> float:
+            return x / 2
+
+        def shout(x: str) -> str:
+            return x.upper()
+
+        assert_type(quote(size("a")), QuotedExpression[int])
+        assert_type(quote([size("a")]).eval(), list[int])
+        assert_type(run(force(delay(size("a")))), int)
+        assert_type(compose(half, size), PartialTask[float])
+        assert_type(run(compose(half, size, shout)("a")), float)
+        assert_type(compose(size)("a"), int)
+        assert_type(as_task(shout)("a"), str)
+        assert_type(as_task(size, retries=1)("a"), int)
+        assert_type(as_task(size.partial("a")), PartialTask[int])
+        assert_type(apply_func(shout, size("a")), str)
+        assert_type(eval_("1 + x", x=size("a")), Any)
+        assert_type(get_context("genome.size", 3), int)
+        assert_type(get_context("genome.size"), Any)
+        assert_type(get_context.options(prov=False).fullname, str)
+        number: int = cond(size("a") > 1, size("a"), throw(ValueError("small")))
+        assert_type(seq([size("a"), size("b")]), list[int])
+        compose(size, half)
+        compose(shout, half, size)
+        force(size("a"))
+        text: str = get_context("genome.size", 3)
+        as_task(3)
+        """,
+    )
+
+    assert sorted({int(line.partition(":")[0]) for line in errors}) == [34, 35, 36, 37, 38]
+
+
+def test_names_at_the_front_door_are_typed(tmp_path: Path) -> None:
+    errors = check(
+        tmp_path,
+        """
+        from typing import Any, assert_type
+        import taskgraph
+        from taskgraph import Archive, CacheScope, ErrorValue, Frame, Traceback, task
+        from taskgraph import get_context_value, get_tuple_type_length, hash_args_eval
+        from taskgraph.provenance.views import ExecutionDetail, ExecutionView
+
+        @task(compat=["ab" * 16], cache_scope=CacheScope.CSE)
+        def size(x: str) -> int:
+            return len(x)
+
+        with taskgraph.open("sqlite:///a.db", migrate=True) as archive:
+            assert_type(archive, Archive)
+            assert_type(archive.executions.list(3), list[ExecutionView])
+            assert_type(archive.executions.get("-"), ExecutionDetail)
+            assert_type(archive.page(), str)
+            archive.executions.list("3")
+        assert_type(size.func("a"), int)
+        assert_type(size.compat, tuple[str, ...])
+        assert_type(size.is_defined, bool)
+        eval_hash, args_hash = hash_args_eval(None, size, ["a"], {})
+        text: str = eval_hash
+        assert_type(get_context_value({"a": 1}, "a"), Any)
+        assert_type(get_tuple_type_length(tuple[int, str]), int | None)
+        trace = Traceback.from_error(ValueError("a"))
+        assert_type(trace.format(), str)
+        assert_type(trace.frames, list[Frame])
+        assert_type(ErrorValue(ValueError("a")).error, BaseException)
+        taskgraph.open(3)
+        size.func(3)
+        """,
+    )
+
+    assert sorted({int(line.partition(":")[0]) for line in errors}) == [17, 29, 30]
