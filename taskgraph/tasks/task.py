@@ -560,7 +560,8 @@ def _checked_compat(task: str, hashes: Sequence[str]) -> tuple[str, ...]:
             raise TaskOptionError(
                 task,
                 "compat",
-                f"{each!r} is no task hash: it has 32 hex digits, as `taskgraph log TASK` shows it",
+                f"{each!r} is no task hash, which has 32 hex digits: `taskgraph log --json TASK` "
+                "shows that of the code that ran last",
             )
     return tuple(dict.fromkeys(given))
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from taskgraph import Scheduler, task
+from taskgraph.engine import blessing
 from taskgraph.errors import TaskOptionError
 from taskgraph.records import CacheAnswer
 from taskgraph.tasks.registry import AnyTask, get_task_registry
@@ -203,6 +204,40 @@ def test_a_task_without_a_hash_disturbs_nobody(scheduler: Scheduler) -> None:
 def test_what_is_no_list_of_hashes_is_refused(compat: Any) -> None:
     with pytest.raises(TaskOptionError, match="compat"):
         define("f", inc, compat=compat)
+
+
+def test_explain_says_so_of_blessed_results_too(tmp_path: Path) -> None:
+    backend = SqlBackend(f"sqlite:///{tmp_path}/a.db")
+    backend.load()
+    with Scheduler(backend=backend, executor="inline") as scheduler:
+        first = define("blessed", inc, version="1")
+        scheduler.run(first(1))
+        second = define("blessed", inc, version="2")
+        old, new = blessing.defined(first), blessing.defined(second)
+        blessing.bless(backend, old, new, "me@here", "")
+
+        scheduler.run(second(1))
+
+        with scheduler.reading() as reader:
+            newest = reader.jobs_of_task(first.hash, 1)[0].id
+        for asked in (second(1), newest):
+            told = scheduler.explain(asked)
+            assert told.earlier == "bless"
+            assert str(told).endswith("counts, for it was blessed")
+    assert ran == ["inc 1"]
+
+
+def test_both_ways_of_saying_it_go_together(scheduler: Scheduler, backend: CountingBackend) -> None:
+    first = define("f", inc, version="1")
+    scheduler.run(first(1))
+    second = define("g", inc, version="2")
+    scheduler.run(second(2))
+    blessing.bless(backend, blessing.defined(first), blessing.defined(second), "me@here", "renamed")
+    third = define("g", inc, version="3", compat=[second.hash])
+
+    assert scheduler.run([third(1), third(2)]) == [2, 3]
+
+    assert ran == ["inc 1", "inc 2"]
 
 
 def test_explain_and_plan_say_that_it_was_used(tmp_path: Path) -> None:
