@@ -188,7 +188,7 @@ def _check_call(
 ) -> str | None:
     """Make a call again and compare; returns why it could not be made again."""
     task = new.task
-    assert task is not None and task.func is not None
+    assert task is not None and task.is_defined
     values = values_of(backend, call.arguments)
     if isinstance(values, str):
         return values

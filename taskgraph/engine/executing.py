@@ -66,7 +66,6 @@ class Executing:
 
     def add(self, job: Job, name: str, batches: Batches) -> None:
         """Add the call of a job to those that an executor is sent next."""
-        assert job.task.func is not None
         call = Call(
             job.id,
             job.task.fullname,

@@ -309,10 +309,8 @@ class Finisher:
 
     def begin_generator(self, job: Job) -> None:
         """Start a scheduler task: its generator runs until it waits for something."""
-        func = job.task.func
-        assert func is not None
         try:
-            made = func(*job.args, **job.kwargs)
+            made = job.task.func(*job.args, **job.kwargs)
         except Exception as error:
             job.frames = frames_of(error.__traceback__)
             self.fail(job, error, job)

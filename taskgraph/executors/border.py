@@ -152,7 +152,6 @@ def _run_message(message: bytes) -> tuple[Any, ...]:
         before = task.fingerprint
     except Exception as error:
         return _encode_outcome(Raised(job_id, error, (), now(), now()))
-    assert task.func is not None
     outcome = run_call(Call(job_id, fullname, task.func, *rest))
     changed = _not_as_hashed(task, before, function.code) if isinstance(outcome, Returned) else ""
     return _encode_outcome(outcome, changed)

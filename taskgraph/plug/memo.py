@@ -61,7 +61,6 @@ class Cached(Generic[P, R]):
     @property
     def func(self) -> Callable[P, R]:
         """The function itself."""
-        assert self.__taskgraph_task__.func is not None
         return self.__taskgraph_task__.func
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> CallKey:
@@ -132,7 +131,6 @@ class Cached(Generic[P, R]):
 
     def _call_of(self, execution: ProcessExecution, job: Job) -> Call:
         size = execution.settings.backend.max_value_size
-        assert job.task.func is not None
         return Call(job.id, job.task.fullname, job.task.func, job.args, job.kwargs, size)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:

@@ -127,7 +127,6 @@ class CallKey:
     @cached_property
     def body(self) -> Callable[[], Any]:
         """Runs the function with the arguments that it was asked with. Records nothing."""
-        assert self._job.task.func is not None
         # Of its own: what a call was given is let go of with its job, when that is recorded.
         return partial(self._job.task.func, *self._job.args, **self._job.kwargs)
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from taskgraph import Scheduler
 from taskgraph.errors import TaskNameError, TaskOptionError, UnknownTaskError
 from taskgraph.expression import SchedulerExpression, TaskExpression
 from taskgraph.tasks.decorator import scheduler_task, task
@@ -16,6 +17,7 @@ from taskgraph.tasks.options import CacheCheckValid, CacheResult, CacheScope
 from taskgraph.tasks.registry import TaskRegistry, get_task_registry
 from taskgraph.tasks.task import Task, _restore_task, get_tuple_type_length
 from taskgraph.tasks.wrapping import wraps_task
+from taskgraph.testing import MemoryBackend
 
 
 class Pair(NamedTuple):
@@ -297,6 +299,19 @@ def test_of_a_task_without_a_definition_all_that_was_stored_is_there(version: st
     with pytest.raises(ValueError, match=r"unit\.gone is not defined here; import its module"):
         again.func()
     assert pickle.loads(pickle.dumps(again)).hash == hash
+
+
+def test_a_call_of_a_task_without_a_definition_says_what_to_do() -> None:
+    made = task(name="away", namespace="unit", version="1")(lambda x: x)
+    payload = pickle.dumps(made)
+    del get_task_registry()._tasks["unit.away"]
+    again = pickle.loads(payload)
+
+    with (
+        Scheduler(backend=MemoryBackend(), executor="inline") as scheduler,
+        pytest.raises(ValueError, match=r"unit\.away is not defined here; import its module"),
+    ):
+        scheduler.run(again(1))
 
 
 def test_source_has_no_decorators_and_keeps_its_indentation() -> None:
