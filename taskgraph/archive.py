@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from taskgraph.provenance.reading import Lineage, View
     from taskgraph.provenance.views import ExecutionDetail, ExecutionView
     from taskgraph_backend import SqlBackend
-    from taskgraph_backend.query import Reader
+    from taskgraph_backend.reader import Reader
 
 _MOST_EXECUTIONS = 20
 
