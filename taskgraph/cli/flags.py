@@ -5,26 +5,19 @@ A flag that is not given passes nothing: the task's own default counts, as in a 
 
 from __future__ import annotations
 
-import ast
-import collections.abc
 import enum
-import importlib
 import inspect
 import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
-from fractions import Fraction
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
 
 import click
 
 from taskgraph.tasks.task import Task
-from taskgraph.values.registry import kind_of_class
+from taskgraph.values.parsing import CONTAINERS, parse_value, plain, truth_of, type_name
 
 if TYPE_CHECKING:
     # Generic for type checkers only: older versions of click cannot be subscribed.
@@ -33,251 +26,6 @@ else:
     _ParamType = click.ParamType
 
 _MAX_DEFAULT: Final = 40
-
-# Reading text as a value of an annotated type. What is returned is the user's: Any.
-
-
-def parse_value(annotation: Any, text: str) -> Any:
-    """Read the text of a flag as a value of the annotated type.
-
-    Without an annotation (or with one that says nothing, as ``object``), text that is a Python
-    literal is that literal (``3``, ``[1, 2]``, ``None``), and all else is the text itself.
-
-    Raises:
-        ValueError: The text is none; the message says what was expected.
-    """
-    annotation = _plain(annotation)
-    if annotation in _READERS:
-        return _READERS[annotation](text)
-    if isinstance(annotation, type) and typing.get_origin(annotation) is None:
-        return _parse_class(annotation, text)
-    return _parse_generic(annotation, typing.get_origin(annotation), text)
-
-
-def _parse_generic(annotation: Any, origin: Any, text: str) -> Any:
-    if origin in (typing.Union, types.UnionType):
-        return _parse_union(typing.get_args(annotation), text)
-    if origin is typing.Literal:
-        return _parse_choice(typing.get_args(annotation), text)
-    if origin is collections.abc.Callable:
-        return _parse_function(text)
-    if origin is not None:
-        return _parse_literal_of(origin, annotation, text)
-    return parse_literal(text)
-
-
-def parse_literal(text: str) -> Any:
-    """Read text as a Python literal, or as itself if it is none."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return text
-
-
-def _plain(annotation: Any) -> Any:
-    """Return what an annotation says of the value, without what surrounds it."""
-    while True:
-        if annotation in _SAYS_NOTHING:
-            return _Anything
-        if typing.get_origin(annotation) in (typing.Annotated, typing.Required):
-            annotation = typing.get_args(annotation)[0]
-        elif isinstance(annotation, typing.NewType):
-            annotation = annotation.__supertype__
-        elif type(annotation).__name__ == "TypeAliasType":  # Python 3.12
-            annotation = annotation.__value__
-        elif isinstance(annotation, typing.TypeVar | str | typing.ForwardRef):
-            return _Anything
-        else:
-            return annotation
-
-
-class _Anything:
-    """Stands for an annotation that says nothing."""
-
-
-_SAYS_NOTHING: Final = (inspect.Parameter.empty, Any, object)
-
-
-def _truth(text: str) -> bool | None:
-    match text.lower():
-        case "true" | "yes" | "on" | "1":
-            return True
-        case "false" | "no" | "off" | "0":
-            return False
-        case _:
-            return None
-
-
-def _parse_bool(text: str) -> bool:
-    truth = _truth(text)
-    if truth is None:
-        raise ValueError("expected true or false")
-    return truth
-
-
-def _number(kind: Callable[[str], Any], what: str) -> Callable[[str], Any]:
-    def read(text: str) -> Any:
-        try:
-            return kind(text)
-        except (ValueError, InvalidOperation, ZeroDivisionError):
-            raise ValueError(f"expected {what}") from None
-
-    return read
-
-
-def _parse_datetime(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError("expected a time as 2026-01-31T12:30 or 2026-01-31 12:30+02:00") from None
-
-
-def _parse_date(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ValueError("expected a date as 2026-01-31") from None
-
-
-def _parse_none(text: str) -> None:
-    if text.lower() not in ("none", "null"):
-        raise ValueError("expected none")
-
-
-def _parse_union(members: Sequence[Any], text: str) -> Any:
-    """Read text as the first member that it fits; text as such only if it fits no other."""
-    plain = [_plain(member) for member in members]
-    reasons = []
-    for member in sorted(plain, key=lambda each: each is str):
-        # With str among them, "none" is a text like any other; leave the flag out for None.
-        if member in (None, type(None)) and str in plain:
-            continue
-        try:
-            return parse_value(member, text)
-        except ValueError as error:
-            reasons.append(str(error).removeprefix("expected "))
-    raise ValueError("expected " + " or ".join(reasons))
-
-
-def _parse_choice(choices: Sequence[Any], text: str) -> Any:
-    for choice in choices:
-        if text == (choice if isinstance(choice, str) else repr(choice)):
-            return choice
-    raise ValueError("expected one of " + ", ".join(map(str, choices)))
-
-
-def _parse_class(annotation: type, text: str) -> Any:
-    if issubclass(annotation, enum.Enum):
-        return _parse_enum(annotation, text)
-    if issubclass(annotation, PurePath):
-        return annotation(text)
-    if annotation in (list, tuple, dict, set, frozenset):
-        return _parse_literal_of(annotation, annotation, text)
-    return kind_of_class(annotation).parse(text)
-
-
-def _parse_enum(annotation: type[enum.Enum], text: str) -> enum.Enum:
-    name = text.removeprefix(annotation.__name__ + ".")
-    if name in annotation.__members__:
-        return annotation[name]
-    folded = {each.lower(): each for each in annotation.__members__}
-    if name.lower() in folded:
-        return annotation[folded[name.lower()]]
-    raise ValueError("expected one of " + ", ".join(annotation.__members__))
-
-
-def _parse_function(text: str) -> Any:
-    module, _, name = text.rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError):
-        raise ValueError("expected a function as module.name") from None
-    if not callable(found):
-        raise ValueError(f"{text} is not callable")
-    return found
-
-
-_READERS: Final[Mapping[Any, Callable[[str], Any]]] = {
-    _Anything: parse_literal,
-    str: str,
-    int: _number(int, "a whole number"),
-    float: _number(float, "a number"),
-    complex: _number(complex, "a complex number as 1+2j"),
-    bool: _parse_bool,
-    bytes: str.encode,
-    Decimal: _number(Decimal, "a decimal number"),
-    Fraction: _number(Fraction, "a fraction as 1/3"),
-    UUID: _number(UUID, "a UUID"),
-    datetime: _parse_datetime,
-    date: _parse_date,
-    time: _number(time.fromisoformat, "a time of day as 12:30"),
-    timedelta: _number(lambda text: timedelta(seconds=float(text)), "a number of seconds"),
-    Path: Path,
-    PurePath: PurePath,
-    None: _parse_none,
-    type(None): _parse_none,
-    collections.abc.Callable: _parse_function,
-}
-
-
-def _parse_literal_of(origin: Any, annotation: Any, text: str) -> Any:
-    """Read a value of a container type that has no flag form of its own, as a literal."""
-    value = parse_literal(text)
-    concrete = _CONTAINERS.get(origin, origin)
-    if isinstance(concrete, type) and isinstance(value, concrete):
-        return value
-    if concrete in (list, tuple, set, frozenset) and isinstance(value, list | tuple | set):
-        return concrete(value)
-    raise ValueError(f"expected a literal of type {type_name(annotation)}")
-
-
-_CONTAINERS: Final[Mapping[Any, type]] = {
-    list: list,
-    collections.abc.Sequence: list,
-    collections.abc.Iterable: list,
-    collections.abc.Collection: list,
-    collections.abc.MutableSequence: list,
-    set: set,
-    collections.abc.Set: frozenset,
-    collections.abc.MutableSet: set,
-    frozenset: frozenset,
-    dict: dict,
-    collections.abc.Mapping: dict,
-    collections.abc.MutableMapping: dict,
-}
-
-
-def type_name(annotation: Any) -> str:
-    """Return what stands for a value of the annotated type in the help, in capitals."""
-    annotation = _plain(annotation)
-    if annotation in _PLACEHOLDERS:
-        return _PLACEHOLDERS[annotation]
-    origin = typing.get_origin(annotation)
-    inside = typing.get_args(annotation)
-    if origin in (typing.Union, types.UnionType):
-        members = [type_name(each) for each in inside if each is not type(None)]
-        return "|".join(dict.fromkeys(members))
-    if origin is typing.Literal:
-        return "|".join(map(str, inside))
-    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
-        return "|".join(annotation.__members__)
-    kind = origin or annotation
-    return _PLACEHOLDERS.get(kind) or str(getattr(kind, "__name__", annotation)).upper()
-
-
-_PLACEHOLDERS: Final[Mapping[Any, str]] = {
-    _Anything: "VALUE",
-    str: "TEXT",
-    bytes: "TEXT",
-    None: "NONE",
-    type(None): "NONE",
-    collections.abc.Callable: "MODULE.NAME",
-    datetime: "TIME",
-    timedelta: "SECONDS",
-}
-
-
-# Flags
 
 
 class _Annotated(_ParamType):
@@ -415,7 +163,7 @@ class TaskFlags:
         spelled: list[str] = []
         switch = ""  # the one before, if it may still be given a truth
         for given in words:
-            truth = _truth(given)
+            truth = truth_of(given)
             if switch and truth is not None:
                 spelled[-1] = switch if truth else self._booleans[switch]
                 switch = ""
@@ -431,7 +179,7 @@ class TaskFlags:
         return spelled
 
     def _switch(self, name: str, text: str) -> str:
-        truth = _truth(text)
+        truth = truth_of(text)
         if truth is None:
             reason = f"{text!r}: expected true or false."
             raise click.BadParameter(reason, param_hint=repr(name))
@@ -449,7 +197,7 @@ class TaskFlags:
             "help": help_text + ("" if required else _default_text(help_text, parameter.default)),
         }
         name = _dashed(parameter.name)
-        inner = _without_none(_plain(annotation))
+        inner = _without_none(plain(annotation))
         if inner is bool:
             negative = "--no-" + name[2:]
             self._booleans[name] = negative
@@ -490,7 +238,7 @@ def _without_none(annotation: Any) -> Any:
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         members = [each for each in typing.get_args(annotation) if each is not type(None)]
         if len(members) == 1:
-            return _plain(members[0])
+            return plain(members[0])
     return annotation
 
 
@@ -502,7 +250,7 @@ def _repeated(annotation: Any) -> tuple[Callable[[Any], Any], _ParamType] | None
         is_open = not inside or (len(inside) == 2 and inside[1] is Ellipsis)
         return (tuple, _Annotated(inside[0] if inside else Any)) if is_open else None
     try:
-        container = _CONTAINERS.get(origin)
+        container = CONTAINERS.get(origin)
     except TypeError:
         return None
     if container is None:

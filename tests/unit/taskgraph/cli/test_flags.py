@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from types import FunctionType
 from typing import Annotated, Any, Literal, NewType
 from uuid import UUID
 
@@ -16,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskgraph import JobInfo
-from taskgraph.cli.flags import Docstring, TaskFlags, parse_value, type_name
+from taskgraph.cli.flags import Docstring, TaskFlags
 from taskgraph.tasks.task import Task
 from taskgraph.values.files import File
+from taskgraph.values.parsing import parse_value, type_name
 
 
 class Color(enum.Enum):
@@ -51,6 +53,8 @@ def parse(func: Callable[..., Any], *words: str) -> tuple[tuple[Any, ...], dict[
         (Path, "a/b", Path("a/b")),
         (date, "2026-01-31", date(2026, 1, 31)),
         (datetime, "2026-01-31T12:30+00:00", datetime(2026, 1, 31, 12, 30, tzinfo=UTC)),
+        (datetime, "31 Jan 2026 12:30", datetime(2026, 1, 31, 12, 30)),
+        (datetime, "Sat, 31 Jan 2026 12:30:00 +0000", datetime(2026, 1, 31, 12, 30, tzinfo=UTC)),
         (Color, "red", Color.red),
         (Color, "Color.blue", Color.blue),
         (Color, "BLUE", Color.blue),
@@ -64,6 +68,8 @@ def parse(func: Callable[..., Any], *words: str) -> tuple[tuple[Any, ...], dict[
         (Annotated[int, "note"], "4", 4),
         (UserId, "7", 7),
         (Callable[[str], str], "os.path.basename", __import__("os").path.basename),
+        (Callable, "collections.Counter.update", __import__("collections").Counter.update),
+        (FunctionType, "posixpath.join", __import__("posixpath").join),
         (Any, "[1, 2]", [1, 2]),
         (Any, "hello", "hello"),
         (dict[str, list[int]], "{'a': [1]}", {"a": [1]}),
@@ -86,6 +92,10 @@ def test_text_is_read_as_the_annotation_says(annotation: Any, text: str, value: 
         (Literal["a", "b"], "c", "one of a, b"),
         (date, "31.1.2026", "2026-01-31"),
         (datetime, "noon", "2026-01-31T12:30"),
+        (datetime, "12:30", "2026-01-31T12:30"),  # of which day?
+        (datetime, "31 January", "2026-01-31T12:30"),  # of which year?
+        (datetime, "9" * 400, "2026-01-31T12:30"),
+        (Callable, "os.sep", "not callable"),
         (int | None, "x", "a whole number"),
         (UUID, "x", "a UUID"),
         (Callable, "nowhere.at_all", "module.name"),
