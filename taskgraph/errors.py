@@ -132,6 +132,21 @@ class DamagedValueError(TaskgraphError):
         )
 
 
+class InvalidValueError(DamagedValueError):
+    """A stored value has the bytes that were written, and what it needs besides is not there.
+
+    A module that is not installed, a type that nobody registers, the file that holds it.
+
+    Attributes:
+        is_lost: Whether it is gone for good, so that its record is of no use to anybody.
+    """
+
+    def __init__(self, value_hash: str, reason: str, is_lost: bool = False) -> None:
+        super().__init__(value_hash, reason)
+        self.args = (value_hash, reason, is_lost)
+        self.is_lost = is_lost
+
+
 class HandleError(TaskgraphError, ValueError):
     """A handle cannot be followed: where it lies, or with what it is merged."""
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from taskgraph.engine.aliases import NO_ALIASES, Aliases, Earlier
 from taskgraph.engine.jobs import Job
-from taskgraph.errors import DamagedValueError
+from taskgraph.errors import DamagedValueError, InvalidValueError
 from taskgraph.expression import SchedulerExpression
 from taskgraph.hashing import CallHash, TaskHash, ValueHash
 from taskgraph.records import CacheAnswer, CacheQuery, Micros, StoredResult
@@ -308,5 +308,8 @@ class _Decoded(NamedTuple):
 def _decode(stored: StoredResult) -> _Decoded | Miss:
     try:
         return _Decoded(codec.decode(*stored))
+    except InvalidValueError as error:
+        lost = stored.value_hash if error.is_lost else None
+        return Miss(Reason.INVALID, error.reason, lost)
     except DamagedValueError as error:
         return Miss(Reason.DAMAGED, error.reason, stored.value_hash)

@@ -12,15 +12,16 @@ import pickle
 import sys
 import types
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
-from taskgraph.errors import DamagedValueError, UnstorableValueError
+from taskgraph.errors import DamagedValueError, InvalidValueError, UnstorableValueError
 from taskgraph.hashing import ATOMIC_TYPES, ContentDigest, ValueHash, digest_bytes
 from taskgraph.values.kinds import ValueKind, class_name, overrides
 from taskgraph.values.places import Place, current_places
 from taskgraph.values.reducers import REGISTERED, Reducers
-from taskgraph.values.registry import kind_named, kind_of
+from taskgraph.values.registry import kind_named, kind_of, kind_that_reduces
+from taskgraph.values.unknown import UnknownFunction
 from taskgraph.values.walk import MAX_NESTING
 
 PICKLE = "pickle"
@@ -93,7 +94,26 @@ def _reduce_proxy(proxy: types.MappingProxyType[Any, Any]) -> tuple[Callable[...
 
 _OWN: dict[type, Any] = dict.fromkeys(_PATH_CLASSES, _reduce_path)
 _OWN[types.MappingProxyType] = _reduce_proxy
-_DISPATCH: ChainMap[type, Any] = ChainMap(_OWN, REGISTERED)  # type: ignore[arg-type]  # is only read
+
+
+class _ByKind(Mapping[type, Any]):
+    """The reducers of types whose kind says how their values are written inside of others."""
+
+    def __getitem__(self, cls: type) -> Any:
+        kind = kind_that_reduces(cls)
+        if kind is None:
+            raise KeyError(cls)
+        return lambda value: kind.reduce(value) or value.__reduce_ex__(_PROTOCOL)
+
+    def __iter__(self) -> Iterator[type]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+_BY_KIND = _ByKind()
+_DISPATCH: ChainMap[type, Any] = ChainMap(_OWN, _BY_KIND, REGISTERED)  # type: ignore[arg-type]  # is only read
 
 
 class _Pickler(pickle.Pickler):
@@ -145,20 +165,70 @@ def decode(
 
     Raises:
         DamagedValueError: These are other bytes, or they can no longer be read.
+        InvalidValueError: What they need besides is not there: a module, a type, a file.
     """
     if digest_bytes(payload) != content_digest:
         raise DamagedValueError(value_hash, "its bytes are not those that were written")
     try:
-        if format in (PICKLE, CLOUDPICKLE):
-            return loads(payload)
-        return kind_named(type_name).decode(format, payload)
+        return read(type_name, format, payload)
     except MemoryError:
         raise
+    except InvalidValueError as error:
+        raise InvalidValueError(value_hash, error.reason, error.is_lost) from error
     except Exception as error:
-        # The bytes are right, so what they refer to is gone or has changed (a module, a class, a
-        # __setstate__): whatever it is, the value cannot be used, and its call runs again.
+        # The bytes are right, so what they refer to has changed (a class, a __setstate__):
+        # whatever it is, the value cannot be used, and its call runs again.
         reason = f"it cannot be read as {type_name} ({_describe(error)})"
         raise DamagedValueError(value_hash, reason) from error
+
+
+def read(type_name: str, format: str, payload: bytes) -> Any:
+    """Make a stored value again from bytes that were checked, or come from a place that is trusted.
+
+    A function in it that is not there any more is a stub (`values.unknown`).
+
+    Args:
+        type_name: The name of its type, as it was stored.
+        format: As `encode` gave it.
+        payload: The bytes.
+
+    Raises:
+        InvalidValueError: What they need besides is not there: a module, a type, a file.
+    """
+    try:
+        if format in (PICKLE, CLOUDPICKLE):
+            return _load_stored(payload)
+        try:
+            kind = kind_named(type_name)
+        except LookupError:
+            raise InvalidValueError("", f"there is no type named {type_name!r} here") from None
+        return kind.decode(format, payload)
+    except ModuleNotFoundError as error:
+        # In the environment that it was made in it can be read; the record is nobody's to delete.
+        reason = f"it needs the module {error.name!r}, which is not installed here"
+        raise InvalidValueError("", reason) from error
+
+
+class _Lenient(pickle.Unpickler):
+    """Reads functions that are not there any more as stubs."""
+
+    def find_class(self, module_name: str, global_name: str) -> Any:
+        try:
+            return super().find_class(module_name, global_name)
+        except AttributeError:
+            return UnknownFunction(module_name, global_name)
+
+
+def _load_stored(payload: bytes) -> Any:
+    try:
+        return loads(payload)
+    except AttributeError as error:
+        # If it was the class of an object that is gone, there is nothing to make the object from.
+        try:
+            value = _Lenient(io.BytesIO(payload)).load()
+        except Exception:
+            raise error from None
+    return value.value if type(value) is Flat else value
 
 
 # Builtins and modules of the standard library that hold data and do nothing.
@@ -462,8 +532,10 @@ def _write_by_content(value: Any, first_error: Exception | None) -> bytes:
 def _pickle_by_content(value: Any) -> bytes:
     import cloudpickle
 
+    theirs = Reducers(cloudpickle.Pickler.dispatch_table)
+
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-        dispatch_table: ClassVar[Any] = ChainMap(_OWN, Reducers(cloudpickle.Pickler.dispatch_table))  # type: ignore[arg-type]  # is only read
+        dispatch_table: ClassVar[Any] = ChainMap(_OWN, _BY_KIND, theirs)  # type: ignore[arg-type]  # is only read
 
     buffer = io.BytesIO()
     pickler = Pickler(buffer, protocol=_PROTOCOL)
@@ -490,6 +562,7 @@ __all__ = [
     "encode",
     "encode_plain",
     "loads",
+    "read",
     "restore_inside",
     "restore_path",
     "restore_proxy",

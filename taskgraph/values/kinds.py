@@ -93,6 +93,14 @@ class ValueKind:
         """Make the value again from what ``encode`` gave."""
         raise NotImplementedError
 
+    def reduce(self, value: Any) -> tuple[Callable[..., Any], tuple[Any, ...]] | None:
+        """Return what makes the value again where it is written inside of others.
+
+        A function that can be imported, and its arguments. None leaves it to pickle, and so to the
+        class, as what has no kind of its own is.
+        """
+        return None
+
     def preview(self, value: Any) -> str:
         """Return a short text that shows the value in lists and logs."""
         return repr(value)

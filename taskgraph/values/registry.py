@@ -14,7 +14,7 @@ from typing import Any
 
 from taskgraph.forks import lock_of_program
 from taskgraph.hashing import CONTAINER_TYPES
-from taskgraph.values.kinds import Shape, ValueKind, class_name
+from taskgraph.values.kinds import Shape, ValueKind, class_name, overrides
 
 ENTRY_POINT_GROUP = "taskgraph.values"
 
@@ -52,6 +52,8 @@ _CODE = ("taskgraph.fingerprint.functions", "register_code")
 _exact: dict[type, ValueKind] = {}
 _bases: dict[type, ValueKind] = {}
 _names: dict[str, ValueKind] = {}
+_classes: dict[str, type] = {}
+_reduce_any = False
 _resolved: dict[type, ValueKind] = {}
 # Classes made at run time would otherwise be kept alive for ever.
 _MAX_RESOLVED = 10_000
@@ -68,10 +70,46 @@ def register(cls: type, kind: ValueKind, *, subclasses: bool = False) -> None:
         subclasses: Whether the kind is for subclasses, unless a nearer base has its own; and for
             the class itself, unless it has one of its own too.
     """
+    global _reduce_any  # noqa: PLW0603 - once there is one, values of it may lie anywhere
+    name = kind.name or class_name(cls)
     with _lock:
         (_bases if subclasses else _exact)[cls] = kind
-        _names[kind.name or class_name(cls)] = kind
+        _names[name] = kind
+        _classes[name] = cls
+        _reduce_any = _reduce_any or overrides(kind, "reduce")
         _resolved.clear()
+
+
+def kind_that_reduces(cls: type) -> ValueKind | None:
+    """Return the kind of a class if it says how its values are written inside of others."""
+    if not _reduce_any:
+        return None
+    kind = kind_of_class(cls)
+    return kind if overrides(kind, "reduce") else None
+
+
+def is_registered(cls: type) -> bool:
+    """Tell whether somebody registered a kind for a class or for one that it derives from."""
+    kind_of_class(cls)  # loads what may be built in
+    with _lock:
+        return _find(cls) is not None
+
+
+def class_named(name: str) -> type:
+    """Return the class whose values are stored under a type name.
+
+    Raises:
+        LookupError: There is none, and none can be imported by it.
+    """
+    with _lock:
+        _load_built_in("builtins")
+        _load_built_in(name)
+        if name not in _classes:
+            _load_entry_points()
+        cls = _classes.get(name) or _import_class(name)
+        if cls is None:
+            raise LookupError(f"there is no type named {name!r}")
+        return cls
 
 
 _bring_along: Callable[[type], Any] = lambda cls: None  # noqa: E731 - until code is registered

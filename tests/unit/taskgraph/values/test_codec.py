@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import pickle
 import subprocess
@@ -11,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from taskgraph.errors import DamagedValueError, UnstorableValueError
+from taskgraph.errors import DamagedValueError, InvalidValueError, UnstorableValueError
 from taskgraph.hashing import ValueHash, digest_bytes
-from taskgraph.values import codec
+from taskgraph.values import codec, walk
 from taskgraph.values.kinds import Shape, ValueKind
 from taskgraph.values.registry import register
+from taskgraph.values.unknown import UnknownFunction, is_unknown_function
 from taskgraph.values.weigh import hash_value
 
 HASH = ValueHash("ab" * 16)
@@ -194,11 +196,54 @@ class Reader:
 
 @pytest.mark.parametrize(
     "payload",
-    [b"", b"garbage", pickle.dumps(1)[:-1], b"cnowhere\nThing\n.", b"cos\nno_such_thing\n."],
+    [
+        *(b"", b"garbage", pickle.dumps(1)[:-1]),
+        b"cos\nno_such_class\n)\x81.",  # makes an object of a class that is gone
+        b"cos\nno_such_class\n)R.",
+    ],
 )
 def test_what_cannot_be_read_is_damage(payload: bytes) -> None:
     with pytest.raises(DamagedValueError, match="cannot be read as x"):
         codec.decode(HASH, "x", codec.PICKLE, payload, digest_bytes(payload))
+
+
+@pytest.mark.parametrize(
+    ("format", "payload", "reason"),
+    [
+        (codec.PICKLE, b"cnowhere\nThing\n.", "needs the module 'nowhere', which is not installed"),
+        ("own", b"", "there is no type named 'nowhere.Thing' here"),
+    ],
+)
+def test_what_is_not_at_hand_is_no_damage(format: str, payload: bytes, reason: str) -> None:
+    with pytest.raises(InvalidValueError, match=reason) as caught:
+        codec.decode(HASH, "nowhere.Thing", format, payload, digest_bytes(payload))
+
+    assert caught.value.value_hash == HASH
+    assert not caught.value.is_lost
+    assert pickle.loads(pickle.dumps(caught.value)).reason == caught.value.reason
+
+
+def test_a_function_that_is_gone_is_a_stub_that_is_not_valid() -> None:
+    payload = pickle.dumps([1, os.path.join]).replace(b"join", b"jo1n")
+
+    value = codec.decode(HASH, "builtins.list", codec.PICKLE, payload, digest_bytes(payload))
+
+    stub = value[1]
+    assert value[0] == 1
+    assert is_unknown_function(stub) and not is_unknown_function(os.path.join)
+    assert walk.find_invalid(value) is stub
+    assert walk.describe_change(stub) == "function posixpath.jo1n is not defined any more"
+    assert repr(stub) == "UnknownFunction(posixpath.jo1n)"
+    assert hash_value(stub) == hash_value(UnknownFunction("posixpath", "jo1n"))
+    assert hash_value(stub) != hash_value(UnknownFunction("posixpath", "other"))
+    assert {stub: 1} == {UnknownFunction("posixpath", "jo1n"): 1}
+    with pytest.raises(ValueError, match=r"posixpath\.jo1n cannot be called"):
+        stub(1)
+
+
+def test_other_processes_are_not_sent_stubs() -> None:
+    with pytest.raises(AttributeError):
+        codec.loads(b"cos\nno_such_thing\n.")
 
 
 def test_errors_of_setstate_are_damage_but_want_of_memory_is_not() -> None:
