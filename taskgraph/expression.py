@@ -433,7 +433,7 @@ def substitute(value: Any, resolve: Callable[[Expression], Any]) -> Any:
     return replace_inside(value, Expression, resolve)
 
 
-def replace_inside(value: Any, wanted: type, make: Callable[[Any], Any]) -> Any:
+def replace_inside(value: Any, wanted: type | tuple[type, ...], make: Callable[[Any], Any]) -> Any:
     """Return a nested value with what is of a class replaced, where expressions would be found.
 
     Containers in which nothing was replaced are returned as they are, the same object.
@@ -455,7 +455,8 @@ def replace_inside(value: Any, wanted: type, make: Callable[[Any], Any]) -> Any:
                 done[id(current)] = current
                 continue
             if id(current) in opened:
-                what = "expressions" if wanted is Expression else f"a {wanted.__name__}"
+                name = getattr(wanted, "__name__", "value that is replaced")
+                what = "expressions" if wanted is Expression else f"a {name}"
                 raise ValueError(f"a {type(current).__name__} with {what} contains itself")
             opened.add(id(current))
             stack.append((current, members))

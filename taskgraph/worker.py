@@ -18,9 +18,11 @@ from taskgraph.fingerprint.code import running
 from taskgraph.ports import Call, FrameRecord, Outcome, Raised, Returned
 from taskgraph.records import Micros, PackedValue
 from taskgraph.tasks.notes import taken_notes
+from taskgraph.tasks.passing import on_the_way_in, on_the_way_out
 from taskgraph.tasks.requests import Tags
 from taskgraph.values import handles, walk
 from taskgraph.values.pack import pack
+from taskgraph.values.value import are_hooked
 
 _OURS = os.path.join(os.path.dirname(__file__), "")
 _running: ContextVar[str | None] = ContextVar("taskgraph_running", default=None)
@@ -47,10 +49,15 @@ def run_call(call: Call) -> Outcome:
     notes: list[tuple[str, object]] = []
     noted = taken_notes.set(notes)
     try:
+        args, kwargs = call.args, call.kwargs
+        if are_hooked():
+            args, kwargs = on_the_way_in(args, kwargs, _known(call))
         with running(call.func):
-            value = call.func(*call.args, **call.kwargs)
+            value = call.func(*args, **kwargs)
             if type(value) is CoroutineType:
                 value = _await(value)
+        if are_hooked():
+            value = on_the_way_out(value, _known(call))
         walk.refresh(value)
     except BaseException as error:
         # Whatever a body raises is how its call failed: sys.exit(), a cancelled future or an
@@ -77,8 +84,13 @@ async def run_call_async(call: Call) -> Outcome:
     started = now()
     token = _running.set(call.fullname)
     try:
+        args, kwargs = call.args, call.kwargs
+        if are_hooked():
+            args, kwargs = on_the_way_in(args, kwargs, _known(call))
         with running(call.func):
-            value = await call.func(*call.args, **call.kwargs)
+            value = await call.func(*args, **kwargs)
+        if are_hooked():
+            value = on_the_way_out(value, _known(call))
         walk.refresh(value)
     except Exception as error:
         return Raised(call.job_id, error, frames_of(error.__traceback__), started, now())
@@ -88,6 +100,11 @@ async def run_call_async(call: Call) -> Outcome:
         if handles.met:
             handles.let_go([call.args, call.kwargs])
     return _returned(call, value, started)
+
+
+def _known(call: Call) -> dict[str, object]:
+    """Return what values are told of the call that they go to, or come from."""
+    return {"task": call.fullname, "job_id": call.job_id}
 
 
 def _returned(call: Call, value: object, started: Micros, notes: Tags = ()) -> Returned:

@@ -5,15 +5,36 @@ Their values are recorded as subvalues wherever they lie.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from taskgraph.hashing import ValueHash, hash_shape
 from taskgraph.values import codec, objects, weigh
-from taskgraph.values.kinds import Shape, ValueKind, class_name
-from taskgraph.values.registry import register
+from taskgraph.values.kinds import Shape, ValueKind, class_name, class_path
+from taskgraph.values.registry import class_named, register
 
 SERIALIZED = "serialized"
+
+# The values that are being written by their class on this thread, by identity: where one writes
+# itself with our own `serialize`, it is written as a plain object.
+_writing = threading.local()
+
+
+@contextmanager
+def _written_by_its_class(value: Any) -> Iterator[None]:
+    ids: set[int] = _writing.__dict__.setdefault("ids", set())
+    ids.add(id(value))
+    try:
+        yield
+    finally:
+        ids.discard(id(value))
+
+
+def restore_value(speaker: type[Value], raw_type: type, payload: bytes) -> Any:
+    """Make a value again that was written by its class, inside of another one."""
+    return speaker.deserialize(raw_type, payload)
 
 
 class _Bare:
@@ -59,16 +80,25 @@ class ValueClassKind(ValueKind):
 
     def encode(self, value: Any) -> tuple[str, bytes] | None:
         """Return what ``serialize`` gave, None if the class leaves it to us."""
-        speaker = self.of(value)
-        if type(speaker).serialize is Value.serialize and not self._reads_itself(speaker):
+        if not self.writes_itself:
             return None
-        return SERIALIZED, bytes(speaker.serialize())
+        with _written_by_its_class(value):
+            return self._format_of(type(value)), bytes(self.of(value).serialize())
+
+    def reduce(self, value: Any) -> tuple[Callable[..., Any], tuple[Any, ...]] | None:
+        """Return what has the class make the value again, None if the class leaves it to us."""
+        if not self.writes_itself or id(value) in getattr(_writing, "ids", ()):
+            return None
+        with _written_by_its_class(value):
+            payload = bytes(self.of(value).serialize())
+        return restore_value, (self._cls, type(value), payload)
 
     def decode(self, format: str, payload: bytes) -> Any:
         """Have the class make the value again."""
-        if format != SERIALIZED:
+        word, _, name = format.partition(" ")
+        if word != SERIALIZED:
             raise ValueError(f"values of {self.name} are stored as {SERIALIZED}, not as {format}")
-        return self._cls.deserialize(self._raw_type(), payload)
+        return self._cls.deserialize(class_named(name) if name else self.raw_type, payload)
 
     def subvalues(self, value: Any) -> Sequence[Any]:
         """Return what the class names, and what its state holds unless it has its own hash."""
@@ -80,17 +110,32 @@ class ValueClassKind(ValueKind):
 
     def parse(self, text: str) -> Any:
         """Have the class make a value from text."""
-        return self._cls.parse_arg(self._raw_type(), text)
+        return self._cls.parse_arg(self.raw_type, text)
 
     def is_valid(self, value: Any) -> bool:
         """Ask the value."""
         return bool(self.of(value).is_valid())
 
-    def _raw_type(self) -> Any:
+    @property
+    def speaks(self) -> type[Value]:
+        """The class that says how the values behave."""
+        cls: type[Value] = self._cls
+        return cls
+
+    @property
+    def raw_type(self) -> Any:
+        """The class that the values are of, or that theirs derives from."""
         return self._cls
 
-    def _reads_itself(self, speaker: Value) -> bool:
-        return type(speaker).deserialize.__func__ is not Value.deserialize.__func__  # type: ignore[attr-defined]
+    @property
+    def writes_itself(self) -> bool:
+        """Whether the class says itself what is stored, or how it is read."""
+        is_ours = self._cls.serialize is Value.serialize
+        reads: Any = self._cls.deserialize  # a class method
+        return not is_ours or reads.__func__ is not _READS
+
+    def _format_of(self, cls: type) -> str:
+        return SERIALIZED
 
 
 class ProxyKind(ValueClassKind):
@@ -108,7 +153,8 @@ class ProxyKind(ValueClassKind):
         """Return what the proxy's ``get_hash`` gave; None if it has none of its own."""
         if self._cls.get_hash is ProxyValue.get_hash:
             return None
-        return super().own_hash(value)
+        of = () if type(value) is self.raw_type else class_path(type(value))
+        return hash_shape("value class", (self.name, str(self.of(value).get_hash()), *of))
 
     def shape(self, value: Any) -> Shape:
         """Return the state of the adopted object."""
@@ -119,8 +165,16 @@ class ProxyKind(ValueClassKind):
         """Return what the proxy names."""
         return list(self.of(value).iter_subvalues())
 
-    def _raw_type(self) -> Any:
+    @property
+    def raw_type(self) -> Any:
+        """The class that was adopted."""
         return self._cls.type
+
+    def _format_of(self, cls: type) -> str:
+        # A subclass shares the type name of the class that was adopted: it is named besides.
+        if cls is self.raw_type or "<" in cls.__qualname__:
+            return SERIALIZED
+        return f"{SERIALIZED} {class_name(cls)}"
 
 
 class ValueMeta(type):
@@ -132,13 +186,42 @@ class ValueMeta(type):
             return
         if "type_name" not in namespace:
             cls.type_name = class_name(cls)
+        cls.note_hooks()
         adopted = namespace.get("type")
-        if adopted is not None:
-            register(adopted, ProxyKind(cls), subclasses=True)
-        else:
-            register(cls, ValueClassKind(cls), subclasses=True)
+        cls.speak_for(cls if adopted is None else adopted)
+
+    def speak_for(cls, raw_type: Any) -> None:
+        """Have this class say how values of a class behave: it itself, or one that it adopts."""
+        kind = ValueClassKind(cls) if raw_type is cls else ProxyKind(cls)
+        register(raw_type, kind, subclasses=True)
 
     type_name: str
+
+    def note_hooks(cls) -> None:
+        """Take note of a class whose values become something else on their way to a body."""
+        owners = {
+            base
+            for base in cls.__mro__
+            if base.__module__ != __name__ and not _OF_CALLS.isdisjoint(vars(base))
+        }
+        if owners:
+            raw_type = getattr(cls, "type", None)
+            _hooked[raw_type if isinstance(raw_type, type) else cls] = None
+
+
+# The methods that are asked when a value goes to the body of a task, or comes from one.
+_OF_CALLS = frozenset({"preprocess", "postprocess"})
+_hooked: dict[type, None] = {}
+
+
+def are_hooked() -> bool:
+    """Tell whether there is any class whose values become something else on their way."""
+    return bool(_hooked)
+
+
+def hooked_classes() -> tuple[type, ...]:
+    """Return the classes whose values may become something else on their way to a body."""
+    return tuple(_hooked)
 
 
 class Value(metaclass=ValueMeta):
@@ -179,11 +262,24 @@ class Value(metaclass=ValueMeta):
         return codec.loads(data)
 
     def preprocess(self, preprocess_args: dict[str, Any]) -> Any:
-        """Return what a task is given for this value."""
+        """Return what the body of a task is given for this value.
+
+        It is asked where the body runs, each time that it does. What counts in the key of the call,
+        and is recorded, is the value itself.
+
+        Args:
+            preprocess_args: ``task``, the full name of the task, and ``job_id``.
+        """
         return self
 
     def postprocess(self, postprocess_args: dict[str, Any]) -> Any:
-        """Return what a task's result becomes where it holds this value."""
+        """Return what this value becomes where the body of a task returns it.
+
+        It is asked where the body ran; what it gives is the result, and is recorded.
+
+        Args:
+            postprocess_args: ``task``, the full name of the task, and ``job_id``.
+        """
         return self
 
     @classmethod
@@ -215,10 +311,30 @@ class ProxyValue(Value):
         """Return text that is the same for values that are the same; by default over the state."""
         return weigh.hash_value(_Bare(self.instance))
 
+    def preprocess(self, preprocess_args: dict[str, Any]) -> Any:
+        """Return what the body of a task is given for the adopted value; see `Value`."""
+        return self.instance
+
+    def postprocess(self, postprocess_args: dict[str, Any]) -> Any:
+        """Return what the adopted value becomes where the body of a task returns it."""
+        return self.instance
+
     def _stored(self) -> Any:
         return self.instance
 
 
+_READS: Any = Value.deserialize.__func__  # type: ignore[attr-defined]  # of a class method
+
 register(_Bare, _BareKind())
 
-__all__ = ["ProxyKind", "ProxyValue", "Value", "ValueClassKind", "ValueMeta"]
+__all__ = [
+    "SERIALIZED",
+    "ProxyKind",
+    "ProxyValue",
+    "Value",
+    "ValueClassKind",
+    "ValueMeta",
+    "are_hooked",
+    "hooked_classes",
+    "restore_value",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -151,3 +152,88 @@ def test_the_defaults_change_nothing() -> None:
     assert list(value.iter_subvalues()) == []
     assert Plain.deserialize(Plain, value.serialize()).number == 1
     assert SimpleProxy.deserialize(Simple, SimpleProxy(Simple(2)).serialize()).number == 2
+
+
+class Packed(Value):
+    """Adds to what our own ``serialize`` gives, and cannot be pickled without it."""
+
+    def __init__(self, inside: Any) -> None:
+        self.inside = inside
+        self.itself = self
+
+    def serialize(self) -> bytes:
+        return b"packed" + super().serialize()
+
+    @classmethod
+    def deserialize(cls, raw_type: Any, data: bytes) -> Any:
+        return super().deserialize(raw_type, data.removeprefix(b"packed"))
+
+
+def test_a_class_may_build_on_our_own_serialize() -> None:
+    one = Packed([Packed(1), Foreign(2)])
+
+    for value in (one, [one], {"a": (one,)}):
+        again = read_back(value)
+        assert hash_value(again) == hash_value(value)
+    again = read_back([one])[0]
+    assert again.itself is again
+    assert [type(each) for each in again.inside] == [Packed, Foreign]
+
+
+class Locked:
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.lock = threading.Lock()
+
+
+class LockedChild(Locked):
+    pass
+
+
+class LockedProxy(ProxyValue):
+    type = Locked
+
+    def get_hash(self, data: bytes | None = None) -> str:
+        return str(self.instance.number)
+
+    def serialize(self) -> bytes:
+        return str(self.instance.number).encode()
+
+    @classmethod
+    def deserialize(cls, raw_type: Any, data: bytes) -> Any:
+        return raw_type(int(data))
+
+
+@pytest.mark.parametrize("cls", [Locked, LockedChild])
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: [x], lambda x: {"k": (x, x)}])
+def test_what_cannot_be_pickled_is_written_by_its_class(cls: Any, wrap: Any) -> None:
+    value = wrap(cls(3))
+
+    again = read_back(value)
+    sent = codec.loads(codec.dumps(value))
+
+    for each in (again, sent):
+        inner = walk.find_kind(each, lambda kind: kind.is_subvalue)[0]
+        assert type(inner) is cls
+        assert hash_value(each) == hash_value(value)
+
+
+def test_a_subclass_that_is_adopted_has_a_hash_of_its_own() -> None:
+    assert hash_value(Locked(1)) != hash_value(LockedChild(1))
+
+
+def test_deep_lists_of_such_values_are_written() -> None:
+    value: Any = Locked(1)
+    for _ in range(5000):
+        value = [value]
+
+    again = read_back(value)
+
+    for _ in range(5000):
+        again = again[0]
+    assert again.number == 1
+
+
+def test_without_a_hash_of_its_own_a_proxy_counts_by_what_it_adopts() -> None:
+    assert SimpleProxy(Simple(1)).preprocess({}).number == 1
+    assert SimpleProxy(Simple(1)).postprocess({}).number == 1
