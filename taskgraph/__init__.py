@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from taskgraph.tracebacks import Frame, Traceback
     from taskgraph.values.directories import Dir
     from taskgraph.values.failures import ErrorValue
+    from taskgraph.values.file_cache import FileCache
     from taskgraph.values.file_policies import (
         ContentDir,
         ContentFile,
@@ -65,6 +66,9 @@ if TYPE_CHECKING:
     from taskgraph.values.filesets import FileSet
     from taskgraph.values.handles import Handle
     from taskgraph.values.staging import StagingDir, StagingFile
+    from taskgraph.values.types import get_type_registry
+    from taskgraph.values.unknown import is_unknown_function
+    from taskgraph.values.value import ProxyValue, Value
 
 __all__ = [
     "Archive",
@@ -79,6 +83,7 @@ __all__ = [
     "ErrorValue",
     "FailedCall",
     "File",
+    "FileCache",
     "FileSet",
     "Frame",
     "Handle",
@@ -88,11 +93,13 @@ __all__ = [
     "IStagingFile",
     "JobInfo",
     "PartialTask",
+    "ProxyValue",
     "Scheduler",
     "StagingDir",
     "StagingFile",
     "Task",
     "Traceback",
+    "Value",
     "__version__",
     "apply_tags",
     "cached",
@@ -109,7 +116,9 @@ __all__ = [
     "get_current_scheduler",
     "get_task_registry",
     "get_tuple_type_length",
+    "get_type_registry",
     "hash_args_eval",
+    "is_unknown_function",
     "join_thread",
     "lineage",
     "merge_handles",
@@ -144,6 +153,7 @@ _HOMES = {
     "ErrorValue": "taskgraph.values.failures",
     "FailedCall": "taskgraph.tasks.failing",
     "File": "taskgraph.values.files",
+    "FileCache": "taskgraph.values.file_cache",
     "FileSet": "taskgraph.values.filesets",
     "Frame": "taskgraph.tracebacks",
     "Handle": "taskgraph.values.handles",
@@ -153,11 +163,13 @@ _HOMES = {
     "IStagingFile": "taskgraph.values.file_policies",
     "JobInfo": "taskgraph.tasks.standing",
     "PartialTask": "taskgraph.tasks.task",
+    "ProxyValue": "taskgraph.values.value",
     "Scheduler": "taskgraph.app",
     "StagingDir": "taskgraph.values.staging",
     "StagingFile": "taskgraph.values.staging",
     "Task": "taskgraph.tasks.task",
     "Traceback": "taskgraph.tracebacks",
+    "Value": "taskgraph.values.value",
     "apply_tags": "taskgraph.combinators.control",
     "cached": "taskgraph.plug.memo",
     "catch": "taskgraph.combinators.control",
@@ -174,6 +186,8 @@ _HOMES = {
     "get_task_registry": "taskgraph.tasks.registry",
     "get_tuple_type_length": "taskgraph.tasks.task",
     "hash_args_eval": "taskgraph.app",
+    "get_type_registry": "taskgraph.values.types",
+    "is_unknown_function": "taskgraph.values.unknown",
     "join_thread": "taskgraph.combinators.control",
     "lineage": "taskgraph.app",
     "load_ipython_extension": "taskgraph.plug.jupyter",  # called by IPython's %load_ext
