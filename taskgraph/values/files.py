@@ -21,6 +21,7 @@ from taskgraph.values.filesystems import (
     get_filesystem,
 )
 from taskgraph.values.kinds import class_name
+from taskgraph.values.modes import BinaryMode, TextMode
 from taskgraph.values.places import Place, Policy, current_places, is_url, locate, printable
 from taskgraph.values.shell import shell_copy
 
@@ -233,6 +234,21 @@ class File:
     def dirname(self) -> str:
         """Return the path without its last part."""
         return os.path.dirname(self.path)
+
+    @overload
+    def open(
+        self, mode: TextMode = "r", encoding: str | None = None, *, newline: str | None = None
+    ) -> IO[str]: ...
+
+    @overload
+    def open(
+        self, mode: BinaryMode, encoding: None = None, *, newline: None = None
+    ) -> IO[bytes]: ...
+
+    @overload
+    def open(
+        self, mode: str, encoding: str | None = None, *, newline: str | None = None
+    ) -> IO[Any]: ...
 
     def open(
         self, mode: str = "r", encoding: str | None = None, *, newline: str | None = None

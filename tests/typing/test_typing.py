@@ -536,3 +536,88 @@ def test_names_at_the_front_door_are_typed(tmp_path: Path) -> None:
     )
 
     assert sorted({int(line.partition(":")[0]) for line in errors}) == [17, 29, 30]
+
+
+def test_an_open_file_is_of_text_or_of_bytes_by_its_mode(tmp_path: Path) -> None:
+    errors = check(
+        tmp_path,
+        """
+        from typing import IO, Any, assert_type
+        from taskgraph import Dir, File, IFile
+        from taskgraph.files import copy_file, get_filesystem, glob_file
+
+        def read(mode: str) -> None:
+            assert_type(File("a").open(), IO[str])
+            assert_type(File("a").open("w", encoding="ascii"), IO[str])
+            assert_type(IFile("a").open("r+t", newline=""), IO[str])
+            assert_type(File("a").open("rb"), IO[bytes])
+            assert_type(Dir("a").file("b").open("w+b"), IO[bytes])
+            assert_type(File("a").open(mode), IO[Any])
+            assert_type(File("a").read(), str)
+            assert_type(File("a").read("rb"), bytes)
+            assert_type(File("a").readlines("rb"), list[bytes])
+            assert_type(glob_file("*"), list[str])
+            assert_type(get_filesystem(url="s3://a/b").exists("s3://a/b"), bool)
+            copy_file("a", "b", recursive=True)
+
+        with File("a").open("w") as stream:
+            stream.write(b"bytes")
+        with File("a").open("wb") as binary:
+            binary.write("text")
+        """,
+    )
+
+    assert [each.split(":", 2)[2][:18] for each in errors] == [' Argument 1 to "wr'] * 2
+
+
+def test_values_that_speak_for_themselves(tmp_path: Path) -> None:
+    errors = check(
+        tmp_path,
+        """
+        from typing import Any, assert_type
+        from taskgraph import FileCache, ProxyValue, Value, get_type_registry
+        from taskgraph import is_unknown_function, run, task
+
+        class Point(Value):
+            type_name = "geo.Point"
+
+            def __init__(self, x: int) -> None:
+                self.x = x
+
+            def is_valid(self) -> bool:
+                return self.x > 0
+
+        class Model: ...
+
+        class ModelValue(ProxyValue):
+            type = Model
+
+            def get_hash(self, data: bytes | None = None) -> str:
+                return str(self.instance)
+
+        class ModelFile(FileCache):
+            type = Model
+            base_path = "s3://bucket/models"
+
+            def _serialize(self) -> bytes:
+                return b""
+
+            @classmethod
+            def _deserialize(cls, data: bytes) -> Any:
+                return Model()
+
+        @task
+        def point(x: int) -> Point:
+            return Point(x)
+
+        assert_type(run(point(1)), Point)
+        types = get_type_registry()
+        assert_type(types.get_hash(Point(1)), str)
+        assert_type(types.serialize(Point(1)), bytes)
+        assert_type(types.get_value(Model()), Value)
+        assert_type(types.get_type(Model), type[Value] | None)
+        assert_type(is_unknown_function(print), bool)
+        """,
+    )
+
+    assert errors == []
