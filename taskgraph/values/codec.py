@@ -11,8 +11,7 @@ import pathlib
 import pickle
 import sys
 import types
-from collections import ChainMap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, NamedTuple
 
 from taskgraph.errors import DamagedValueError, InvalidValueError, UnstorableValueError
@@ -96,24 +95,32 @@ _OWN: dict[type, Any] = dict.fromkeys(_PATH_CLASSES, _reduce_path)
 _OWN[types.MappingProxyType] = _reduce_proxy
 
 
-class _ByKind(Mapping[type, Any]):
-    """The reducers of types whose kind says how their values are written inside of others."""
+class _Dispatch(dict[type, Any]):
+    """How objects of a type are written: our own reducers, those of kinds, and those of others.
 
-    def __getitem__(self, cls: type) -> Any:
+    Args:
+        others: The reducers that count where we have none.
+    """
+
+    def __init__(self, others: Reducers) -> None:
+        super().__init__(_OWN)
+        self._others = others
+
+    def __missing__(self, cls: type) -> Any:
         kind = kind_that_reduces(cls)
         if kind is None:
-            raise KeyError(cls)
+            return self._others[cls]
         return lambda value: kind.reduce(value) or value.__reduce_ex__(_PROTOCOL)
 
-    def __iter__(self) -> Iterator[type]:
-        return iter(())
+    def __contains__(self, cls: object) -> bool:
+        try:
+            self[cls]  # type: ignore[index]  # is a type
+        except KeyError:
+            return False
+        return True
 
-    def __len__(self) -> int:
-        return 0
 
-
-_BY_KIND = _ByKind()
-_DISPATCH: ChainMap[type, Any] = ChainMap(_OWN, _BY_KIND, REGISTERED)  # type: ignore[arg-type]  # is only read
+_DISPATCH = _Dispatch(REGISTERED)
 
 
 class _Pickler(pickle.Pickler):
@@ -532,10 +539,8 @@ def _write_by_content(value: Any, first_error: Exception | None) -> bytes:
 def _pickle_by_content(value: Any) -> bytes:
     import cloudpickle
 
-    theirs = Reducers(cloudpickle.Pickler.dispatch_table)
-
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-        dispatch_table: ClassVar[Any] = ChainMap(_OWN, _BY_KIND, theirs)  # type: ignore[arg-type]  # is only read
+        dispatch_table: ClassVar[Any] = _Dispatch(Reducers(cloudpickle.Pickler.dispatch_table))
 
     buffer = io.BytesIO()
     pickler = Pickler(buffer, protocol=_PROTOCOL)
