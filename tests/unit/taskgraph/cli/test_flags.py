@@ -290,3 +290,21 @@ def test_type_names_are_short() -> None:
     assert type_name(int | None) == "INT"
     assert type_name(Literal["a", "b"]) == "a|b"
     assert type_name(File) == "FILE"
+
+
+@given(st.datetimes(), st.sampled_from(["%d %b %Y %H:%M:%S.%f", "%B %d, %Y %H:%M:%S.%f"]))
+def test_a_time_in_another_notation_is_read_as_it_was(when: datetime, notation: str) -> None:
+    when = when.replace(year=max(when.year, 1000))
+
+    assert parse_value(datetime, when.strftime(notation)) == when
+    assert parse_value(datetime, when.isoformat()) == when
+
+
+@given(st.sampled_from(["true", "false"]), st.lists(st.booleans(), min_size=5, max_size=5))
+def test_a_truth_is_read_in_any_case(word: str, is_upper: list[bool]) -> None:
+    text = "".join(c.upper() if up else c for c, up in zip(word, is_upper, strict=False))
+    text += word[len(text) :]
+
+    assert parse_value(bool, text) is (word == "true")
+    with pytest.raises(ValueError, match="true or false"):
+        parse_value(bool, text + "x")
