@@ -6,6 +6,7 @@ here while there are none (`values.value.are_hooked`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from taskgraph.expression import replace_inside
@@ -39,21 +40,21 @@ def on_the_way_out(result: Any, known: dict[str, Any]) -> Any:
     return _replaced(result, lambda each: each.postprocess(known))
 
 
-def _replaced(value: Any, ask: Any) -> Any:
+def _replaced(value: Any, ask: Callable[[Value], Any]) -> Any:
     # Looked for first: what contains itself cannot be rebuilt, and is seldom to be.
     if not walk.find_kind(value, _has_speaker):
         return value
-    return replace_inside(value, hooked_classes(), lambda each: ask(_speaker_of(each)))
+    return replace_inside(value, hooked_classes(), lambda each: _answer(each, ask))
 
 
 def _has_speaker(kind: ValueKind) -> bool:
     return isinstance(kind, ValueClassKind) and issubclass(kind.raw_type, hooked_classes())
 
 
-def _speaker_of(value: Any) -> Value:
+def _answer(value: Any, ask: Callable[[Value], Any]) -> Any:
     kind = kind_of(value)
-    assert isinstance(kind, ValueClassKind)
-    return kind.of(value)
+    # Somebody may have registered another kind for the class since.
+    return ask(kind.of(value)) if isinstance(kind, ValueClassKind) else value
 
 
 __all__ = ["on_the_way_in", "on_the_way_out"]

@@ -118,6 +118,9 @@ class HandleMeta(ValueMeta):
         if any(isinstance(base, HandleMeta) for base in bases):
             _note()
 
+    def note_hooks(cls) -> None:
+        """Do nothing: a body is given a branch of a handle, and the engine makes it."""
+
     def __call__(
         cls, name: str, *args: Any, namespace: str | None = None, **kwargs: Any
     ) -> Any:  # the class is known to who calls it

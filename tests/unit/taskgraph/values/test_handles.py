@@ -18,6 +18,7 @@ from taskgraph.values.handles import HandleState, find_handles, merged, with_par
 from taskgraph.values.kinds import class_name
 from taskgraph.values.pack import pack
 from taskgraph.values.registry import kind_of
+from taskgraph.values.value import hooked_classes
 from taskgraph.values.weigh import hash_value
 
 connected: list[Service] = []
@@ -269,3 +270,11 @@ def test_handles_are_found_at_any_depth() -> None:
 
 def test_a_handle_without_a_connection_of_its_own_has_none() -> None:
     assert Handle("main").instance is None
+
+
+def test_a_handle_is_not_asked_what_it_becomes() -> None:
+    class Eager(Handle):
+        def preprocess(self, preprocess_args: dict[str, Any]) -> Any:
+            raise AssertionError("the engine makes branches")
+
+    assert Eager not in hooked_classes()
