@@ -289,7 +289,7 @@ class Dispatcher:
                 self._tell_of_job(job)
                 are_told = True
             if isinstance(job.expr, SchedulerExpression):
-                self._finisher.begin_generator(job)
+                self._finisher.stepper.begin(job)
                 continue
             if self._twins.join(job):
                 continue

@@ -16,6 +16,7 @@ from taskgraph.engine.cache import Hit, Miss, Reason
 from taskgraph.engine.jobs import HandleUse, Job, Node, Operation, Phase
 from taskgraph.engine.recorder import Recorder, name_of_unstored
 from taskgraph.engine.reduction import Graph
+from taskgraph.engine.stepping import Stepper
 from taskgraph.events import (
     CacheEntryRefused,
     Event,
@@ -32,7 +33,6 @@ from taskgraph.ports import Raised, Returned
 from taskgraph.records import PackedValue, State
 from taskgraph.tasks.context import RECOVERED, defaults_path, handle_path
 from taskgraph.tasks.names import BUILT_IN
-from taskgraph.tasks.requests import Request
 from taskgraph.tasks.task import Task
 from taskgraph.values.failures import ErrorValue
 from taskgraph.values.pack import pack_unstored
@@ -63,6 +63,7 @@ class Finisher:
 
     Attributes:
         failed: The calls whose own bodies raised, recovered from or not.
+        stepper: Runs scheduler tasks; their results and errors come here.
     """
 
     def __init__(
@@ -80,7 +81,6 @@ class Finisher:
     ) -> None:
         self._aftermath = aftermath
         self._hash_of = hash_of
-        self._answering = answering
         self._is_fast = is_fast
         self.failed: list[Job] = []
         self._raised_by: dict[int, Job] = {}
@@ -90,6 +90,7 @@ class Finisher:
         self._recorder = recorder
         self._calls = calls
         self._notify = notify
+        self.stepper = Stepper(graph, answering, self)
 
     def renew(self, job: Job) -> None:
         """Let a call that is about to be looked up have the hash of its task as it is now."""
@@ -113,7 +114,7 @@ class Finisher:
         """
         job.started, job.ended = outcome.started, outcome.ended
         if not job.is_recorded:
-            self._take_result(job, outcome.value)
+            self.take_result(job, outcome.value)
             return None
         job.reduction = outcome.packed
         if outcome.notes:
@@ -132,7 +133,7 @@ class Finisher:
         if packed is not None and not job.is_uncacheable:
             self._recorder.add_reduction(job, packed)
             hit = Hit(kept, packed.values[0].value_hash, None)
-        self._take_result(job, outcome.value)
+        self.take_result(job, outcome.value)
         return hit
 
     def on_raised(self, job: Job, outcome: Raised, has_asked: bool = False) -> None:
@@ -140,7 +141,11 @@ class Finisher:
         job.started, job.ended = outcome.started, outcome.ended
         job.frames = outcome.frames
         error = outcome.error
-        self.fail(job, error, self._raised_by.get(id(error), job) if has_asked else job)
+        self.fail(job, error, self.origin_of(error, job) if has_asked else job)
+
+    def origin_of(self, error: BaseException, job: Job) -> Job:
+        """Return the call whose body raised an error that has come to a job; it may be that one."""
+        return self._raised_by.get(id(error), job)
 
     def _changed_under(self, job: Job) -> str:
         """Return which variables its body may have seen otherwise than its hash says, in words."""
@@ -156,7 +161,7 @@ class Finisher:
             job.unstored = reason
             self._notify(ResultUnstored(job.id, job.task.fullname, reason))
 
-    def _take_result(self, job: Job, value: Any) -> None:
+    def take_result(self, job: Job, value: Any) -> None:
         """Take what a body gave: a value, or expressions that are child calls.
 
         Children that cannot be made (a task that is not defined, or that has no hash) fail the
@@ -224,8 +229,7 @@ class Finisher:
                 self._stand_in(job, hit)
             return result
 
-        job.generator = steps()
-        self._step(job, lambda: job.generator.send(None))  # type: ignore[union-attr]  # just made
+        self.stepper.start(job, steps())
 
     def refute(self, job: Job) -> None:
         """Have the body of a call run after all: its recorded result rests on other answers."""
@@ -305,65 +309,6 @@ class Finisher:
             operation.value = value
             self._graph.settle(operation)
 
-    # Scheduler tasks: generators that are stepped from here
-
-    def begin_generator(self, job: Job) -> None:
-        """Start a scheduler task: its generator runs until it waits for something."""
-        try:
-            made = job.task.func(*job.args, **job.kwargs)
-        except Exception as error:
-            job.frames = frames_of(error.__traceback__)
-            self.fail(job, error, job)
-            return
-        if not isinstance(made, Generator):
-            self._take_result(job, made)
-            return
-        job.generator = made
-        self._step(job, lambda: made.send(None))
-
-    def _step(self, job: Job, resume: Callable[[], Any]) -> None:
-        """Resume a generator until it waits for something that is not there yet."""
-        generator = job.generator
-        while True:
-            try:
-                wanted = resume()
-            except StopIteration as stop:
-                job.generator = None
-                if stop.value is OTHERWISE:
-                    self.refute(job)
-                else:
-                    self._take_result(job, stop.value)
-                return
-            except BaseException as error:
-                if isinstance(error, KeyboardInterrupt) and error is not job.error:
-                    raise
-                job.generator = None
-                job.frames = frames_of(error.__traceback__)
-                self.fail(job, error, self._raised_by.get(id(error), job))
-                return
-            if isinstance(wanted, Request):
-                resume = self._answer(job, wanted)
-                continue
-            job.template = wanted
-            job.phase = Phase.REDUCING
-            try:
-                if self._graph.plant(wanted, job, job):
-                    return
-            except Exception as unplanted:
-                resume = _raiser(generator, unplanted)
-                continue
-            resume = _sender(generator, wanted)
-
-    def _answer(self, job: Job, request: Request) -> Callable[[], Any]:
-        """Do what a generator asked for; returns what tells it."""
-        generator = job.generator
-        if self._answering is None:
-            return _sender(generator, None)
-        try:
-            return _sender(generator, self._answering.answer(job, request))
-        except Exception as error:
-            return _raiser(generator, error)
-
     # Awaited values are there, or will never be
 
     def reduce(self, node: Node) -> None:
@@ -392,12 +337,12 @@ class Finisher:
             # A value that its container refuses: an unhashable one in a set, or a class's own
             # __new__ or __copy__ that raises.
             if job.generator is not None:
-                self._step(job, _raiser(job.generator, error))
+                self.stepper.throw(job, error)
             else:
                 self.fail(job, error, job)
             return
         if job.generator is not None:
-            self._step(job, _sender(job.generator, value))
+            self.stepper.send(job, value)
             return
         job.value = value
         if job.is_recorded:
@@ -461,7 +406,7 @@ class Finisher:
         node.broken_by = None
         if node.generator is not None:
             node.error, node.origin = error, cause.origin
-            self._step(node, _raiser(node.generator, error))
+            self.stepper.throw(node, error)
         else:
             self.fail(node, error, cause.origin or node)
 
@@ -600,11 +545,3 @@ def _reads_of(job: Job) -> frozenset[str]:
 def _alone(task_hash: TaskHash) -> frozenset[TaskHash]:
     """Return the subtree of a call without children: one object for all calls of a task."""
     return frozenset([task_hash])
-
-
-def _sender(generator: Any, value: Any) -> Callable[[], Any]:
-    return lambda: generator.send(value)
-
-
-def _raiser(generator: Any, error: BaseException) -> Callable[[], Any]:
-    return lambda: generator.throw(error)

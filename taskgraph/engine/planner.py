@@ -430,7 +430,7 @@ class Planner:
         if isinstance(job.expr, SchedulerExpression):
             job.started = now()
             try:
-                self._finisher.begin_generator(job)
+                self._finisher.stepper.begin(job)
             except LookedAtUnknown as error:
                 self._finisher.fail(job, error, job)
             return
