@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from taskgraph.expression import evaluate, quote
     from taskgraph.fingerprint.opaque import opaque
     from taskgraph.plug.memo import cached
+    from taskgraph.promise import Promise, wait_promises
     from taskgraph.scripting.calls import script
     from taskgraph.subruns import subrun
     from taskgraph.tasks.context import get_context_value
@@ -93,6 +94,7 @@ __all__ = [
     "IStagingFile",
     "JobInfo",
     "PartialTask",
+    "Promise",
     "ProxyValue",
     "Scheduler",
     "StagingDir",
@@ -135,6 +137,7 @@ __all__ = [
     "subrun",
     "task",
     "throw",
+    "wait_promises",
     "wraps_task",
 ]
 
@@ -164,6 +167,7 @@ _HOMES = {
     "JobInfo": "taskgraph.tasks.standing",
     "PartialTask": "taskgraph.tasks.task",
     "ProxyValue": "taskgraph.values.value",
+    "Promise": "taskgraph.promise",
     "Scheduler": "taskgraph.app",
     "StagingDir": "taskgraph.values.staging",
     "StagingFile": "taskgraph.values.staging",
@@ -206,6 +210,7 @@ _HOMES = {
     "subrun": "taskgraph.subruns",
     "task": "taskgraph.tasks.decorator",
     "throw": "taskgraph.combinators.control",
+    "wait_promises": "taskgraph.promise",
     "wraps_task": "taskgraph.tasks.wrapping",
 }
 

@@ -32,6 +32,7 @@ PUBLIC = [
     "IStagingFile",
     "JobInfo",
     "PartialTask",
+    "Promise",
     "ProxyValue",
     "Scheduler",
     "StagingDir",
@@ -74,6 +75,7 @@ PUBLIC = [
     "subrun",
     "task",
     "throw",
+    "wait_promises",
     "wraps_task",
 ]
 

@@ -623,3 +623,30 @@ def test_values_that_speak_for_themselves(tmp_path: Path) -> None:
     )
 
     assert errors == []
+
+
+def test_promises_keep_the_types_of_their_values(tmp_path: Path) -> None:
+    errors = check(
+        tmp_path,
+        """
+        from typing import assert_type
+        from taskgraph import Promise, wait_promises
+
+        number: Promise[int] = Promise()
+        number.do_resolve(1)
+        number.do_resolve(Promise(lambda resolve, reject: resolve(1)))
+        assert_type(number.value, int)
+        assert_type(number.then(), Promise[int])
+        assert_type(number.then(str), Promise[str])
+        assert_type(number.then(lambda x: Promise.all([number])), Promise[list[int]])
+        assert_type(number.then(str, lambda error: ""), Promise[str])
+        assert_type(number.catch(lambda error: None), Promise[int | None])
+        assert_type(Promise.all([number, number]), Promise[list[int]])
+        assert_type(wait_promises([number]), Promise[list[Promise[int]]])
+        number.do_resolve("one")
+        """,
+    )
+
+    found = [each for each in errors if each]
+    assert len(found) == 1
+    assert 'Argument 1 to "do_resolve"' in found[0]
