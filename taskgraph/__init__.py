@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         throw,
     )
     from taskgraph.combinators.handles import merge_handles
+    from taskgraph.engine.callers import Job
     from taskgraph.expression import evaluate, quote
     from taskgraph.fingerprint.opaque import opaque
     from taskgraph.plug.memo import cached
@@ -92,6 +93,7 @@ __all__ = [
     "IFile",
     "IStagingDir",
     "IStagingFile",
+    "Job",
     "JobInfo",
     "PartialTask",
     "Promise",
@@ -164,6 +166,7 @@ _HOMES = {
     "IFile": "taskgraph.values.file_policies",
     "IStagingDir": "taskgraph.values.file_policies",
     "IStagingFile": "taskgraph.values.file_policies",
+    "Job": "taskgraph.engine.callers",
     "JobInfo": "taskgraph.tasks.standing",
     "PartialTask": "taskgraph.tasks.task",
     "ProxyValue": "taskgraph.values.value",

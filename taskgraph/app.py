@@ -40,9 +40,11 @@ from taskgraph.config import (
     write_default_config,
 )
 from taskgraph.engine.asking import Askable
+from taskgraph.engine.callers import Job as SeenJob
 from taskgraph.engine.jobs import Job
 from taskgraph.engine.loop import Engine
 from taskgraph.engine.options import Below, RunOptions
+from taskgraph.engine.promising import evaluate_below
 from taskgraph.engine.recorded import fitted, values_of
 from taskgraph.engine.releasing import Release
 from taskgraph.errors import (
@@ -60,6 +62,7 @@ from taskgraph.expression import SchedulerExpression, TaskExpression, find_expre
 from taskgraph.hashing import ArgsHash, EvalHash
 from taskgraph.plans import Plan
 from taskgraph.ports import Backend, Executor, Observer
+from taskgraph.promise import Promise
 from taskgraph.records import ArgumentRecord, ExecutionId, JobId, State
 from taskgraph.tasks.context import (
     NO_CONTEXT,
@@ -225,6 +228,7 @@ class Scheduler:
             context=self._context(context),
             fail_fast=fail_fast,
             limits=self.settings.limits,
+            scheduler=self,
         )
         with self._running:
             self._runner = threading.get_ident()
@@ -294,6 +298,7 @@ class Scheduler:
             context=self._context(context),
             limits=self.settings.limits,
             below=below,
+            scheduler=self,
         )
         with self._running:
             self._runner = threading.get_ident()
@@ -372,6 +377,7 @@ class Scheduler:
             context=self._context(context),
             default_executor=self.default_executor,
             executor_options=self._executor_options,
+            scheduler=self,
         )
         with self._running:
             self._runner = threading.get_ident()
@@ -585,6 +591,24 @@ class Scheduler:
     def _notify(self, event: Event) -> None:
         for observer in self.observers:
             observer.notify(event)
+
+    def evaluate(self, expr: T, parent_job: SeenJob | None = None) -> Promise[T]:
+        """Have an expression evaluated for a scheduler task in the style of callbacks.
+
+        What it asks for is evaluated side by side, and recorded as calls below its own.
+
+        Args:
+            expr: What to evaluate: a lazy call, or any nested value of them.
+            parent_job: What the scheduler task was given under that name. By default the one asks
+                whose function, or callback, runs here.
+
+        Returns:
+            A promise that is settled as soon as this value, or its error, is there.
+
+        Raises:
+            SchedulerError: No scheduler task runs here, or its call has ended.
+        """
+        return evaluate_below(expr, parent_job)
 
     def add_executor(self, executor: Executor) -> None:
         """Add an executor under its name."""

@@ -208,6 +208,21 @@ class CircularCallError(SchedulerError):
         )
 
 
+class PromiseError(SchedulerError):
+    """A scheduler task promised a value, and nothing is left that could give it one."""
+
+    def __init__(self, task: str) -> None:
+        super().__init__(task)
+        self.task = task
+
+    def __str__(self) -> str:
+        return (
+            f"The promise of {self.task} is pending, and nothing that it asked for is left: it "
+            "would wait for ever. Return what follows from scheduler.evaluate(...), or resolve "
+            "the promise in a callback of that."
+        )
+
+
 class AwaitError(SchedulerError):
     """An expression is awaited where nothing evaluates it.
 

@@ -31,11 +31,17 @@ class Answering:
         recorder: Where rows go.
         options: What the run was asked to do.
         forks: Begins what goes on by itself.
+
+    Attributes:
+        execution_id: The run.
+        scheduler: What scheduler tasks are given that ask for it.
     """
 
     def __init__(self, recorder: Recorder, options: RunOptions, forks: Forks) -> None:
         self._recorder = recorder
         self._options = options
+        self.execution_id = options.execution_id
+        self.scheduler = options.scheduler
         self._answers: dict[type[Request], Callable[[Job, Any], Any]] = {
             AddTags: self._add_tags,
             ReadContext: _read_context,

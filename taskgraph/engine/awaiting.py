@@ -214,7 +214,7 @@ class Awaiting:
         if asker is None:
             asker = self.askers[job_id] = Asker(job)
         # A body may change the list that it asked with while it waits.
-        asked = _snapshot(asked)
+        asked = snapshot(asked)
         question = Question(asked, job, self._settle)
         question.kept, question.after, question.answer = _encoded(asked), asker.told, answer
         asker.questions.append(question)
@@ -346,7 +346,7 @@ class Awaiting:
         return [owner.nodes[id(each)] for each in given]
 
 
-def _snapshot(asked: Any) -> Any:
+def snapshot(asked: Any) -> Any:
     """Return a nested value in containers of our own: a body may change its own while it waits."""
     if isinstance(asked, Expression):
         return asked

@@ -410,6 +410,14 @@ class Finisher:
         else:
             self.fail(node, error, cause.origin or node)
 
+    def fail_after_rest(self, job: Job, error: BaseException, origin: Job) -> None:
+        """Let a call fail; where all goes on, once the rest that it wrote down has ended."""
+        if self._is_fast or not self._graph.wait_for_end(job):
+            self.fail(job, error, origin)
+            return
+        job.broken_by = Node(job.expr, job)
+        job.broken_by.error, job.broken_by.origin = error, origin
+
     # Finished
 
     def _finish(self, job: Job) -> None:

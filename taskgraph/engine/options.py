@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from taskgraph.engine.jobs import Job
 from taskgraph.records import ExecutionId, JobId
@@ -38,6 +39,7 @@ class RunOptions:
     Without ``fail_fast`` all goes on that does not depend on what failed.
     ``tags`` are those of the execution, ``context`` is what its calls read.
     ``below`` is where it goes if it is no execution of its own.
+    ``scheduler`` is what scheduler tasks are given that ask for it.
     """
 
     execution_id: ExecutionId
@@ -55,6 +57,7 @@ class RunOptions:
     context: Context = NO_CONTEXT
     below: Below | None = None
     executor_options: Mapping[str, Options] = field(default_factory=dict)
+    scheduler: Any = None
 
     def add_executors(self, job: Job) -> None:
         """Add the options of the executor that a call will run on: all others go before them."""

@@ -24,6 +24,7 @@ from typing import Any
 
 from taskgraph.engine.aliases import aliases_of
 from taskgraph.engine.answering import Answering
+from taskgraph.engine.awaiting import Question
 from taskgraph.engine.branches import Branches
 from taskgraph.engine.cache import (
     ABSENT,
@@ -186,10 +187,11 @@ class _Foreseer(Finisher):
         """Go on with a node; one that only collects what is unknown is unknown as a whole."""
         if node.phase is Phase.REDUCING:
             sources = _unknown_among(node, find_expressions(node.template))
-            if isinstance(node, Job) and node.generator is not None:
+            asks = node.owner if isinstance(node, Question) else node
+            if isinstance(asks, Job) and (asks is not node or asks.generator is not None):
                 if sources:
                     self._unknowns.were_sent = True
-                    self._guessing[node.id] = sources
+                    self._guessing[asks.id] = sources
             elif sources:
                 self.derive(node, sources)
                 return

@@ -9,30 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Protocol
 
+from taskgraph.engine import promising
 from taskgraph.engine.awaiting import OTHERWISE
 from taskgraph.engine.jobs import Job, Phase
 from taskgraph.engine.reduction import Graph
 from taskgraph.tasks.requests import Request
+from taskgraph.tasks.task import SchedulerTask
 from taskgraph.worker import frames_of
 
 if TYPE_CHECKING:
     from taskgraph.engine.answering import Answering
 
 
-class Taker(Protocol):
+class Taker(promising.Taker, Protocol):
     """Takes what scheduler tasks come to."""
-
-    def take_result(self, job: Job, value: Any) -> None:
-        """Take a value, or expressions that are child calls."""
-        ...
-
-    def fail(self, job: Job, error: BaseException, origin: Job) -> None:
-        """Take an error."""
-        ...
-
-    def origin_of(self, error: BaseException, job: Job) -> Job:
-        """Return the call whose body raised an error that has come to a job."""
-        ...
 
     def refute(self, job: Job) -> None:
         """Have the body of a call run after all."""
@@ -54,8 +44,12 @@ class Stepper:
         self._taker = taker
 
     def begin(self, job: Job) -> None:
-        """Start a scheduler task: its generator runs until it waits for something."""
-        func = job.task.func
+        """Start a scheduler task: it runs until it waits for something."""
+        task = job.task
+        if isinstance(task, SchedulerTask) and task.is_told_of_job and self._answering is not None:
+            promising.Promising(self._graph, self._answering, self._taker).begin(job)
+            return
+        func = task.func
         assert func is not None
         try:
             made = func(*job.args, **job.kwargs)

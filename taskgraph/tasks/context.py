@@ -45,6 +45,10 @@ register(Absent, _AbsentKind())
 RECOVERED = "(a call that failed)"
 
 
+#: Stands among the paths that were read for all that a context has.
+WHOLE = "(all of it)"
+
+
 _DEFAULTS = "(defaults of {})"
 
 
@@ -112,8 +116,8 @@ class Context:
         return Context(merge_context(self.data, update), update)
 
     def get(self, path: str) -> Any:
-        """Return the value at a path, or ABSENT."""
-        return get_context_value(self.data, path, ABSENT)
+        """Return the value at a path, or ABSENT; all values if the path is WHOLE."""
+        return dict(self.data) if path == WHOLE else get_context_value(self.data, path, ABSENT)
 
     def hash_at(self, path: str) -> ValueHash:
         """Return the hash of the value at a path.

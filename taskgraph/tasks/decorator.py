@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
-from typing import Any, Literal, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
 
+from taskgraph.promise import Promise
 from taskgraph.tasks.names import compute_namespace
 from taskgraph.tasks.registry import get_task_registry
 from taskgraph.tasks.task import SchedulerTask, Task
@@ -115,10 +116,18 @@ def task(
 
 
 class MakeSchedulerTask(Protocol):
-    """Makes a scheduler task of a generator, or of a function that returns what to evaluate."""
+    """Makes a scheduler task of a generator, or of a function that returns what to evaluate.
+
+    Of one that is given ``scheduler, parent_job, sexpr`` first, these are no parameters of a call.
+    """
 
     @overload
     def __call__(self, function: Callable[P, Generator[Any, Any, R]], /) -> SchedulerTask[P, R]: ...
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[Any, Any, Any, P], Promise[R]], /
+    ) -> SchedulerTask[P, R]: ...
 
     @overload
     def __call__(self, function: Callable[P, R], /) -> SchedulerTask[P, R]: ...
@@ -143,7 +152,9 @@ def scheduler_task(
                     return value
             return None
 
-    A plain function that returns what to evaluate will do where there is nothing to wait for.
+    A plain function that returns what to evaluate will do where there is nothing to wait for. One
+    whose first parameters are ``scheduler, parent_job, sexpr`` is given these, and returns a
+    `Promise`: the style of callbacks, where `Scheduler.evaluate` has expressions evaluated.
     """
 
     def decorate(function: Callable[..., Any], /) -> Any:

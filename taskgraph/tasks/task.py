@@ -40,6 +40,9 @@ _HASH = re.compile(r"[0-9a-f]{32}")
 # The versions of a task whose parts are at hand: those of calls that are not recorded yet.
 _MOST_COUNTED = 4
 
+# What functions of scheduler tasks in the style of callbacks are given first.
+_TOLD = ("scheduler", "parent_job", "sexpr")
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -150,9 +153,13 @@ class Task(Generic[P, R]):
         if self._binder is None:
             if self._code is None:
                 raise ValueError(_UNDEFINED.format(self.fullname))
-            signature = inspect.signature(self.func)
+            signature = self._signature_of(self.func)
             self._binder = Binder(signature, self.base_options.get("config_args", ()))
         return self._binder
+
+    def _signature_of(self, func: Callable[..., Any]) -> inspect.Signature:
+        """Return what a call of the task may be given."""
+        return inspect.signature(func)
 
     @property
     def source(self) -> str:
@@ -517,10 +524,33 @@ class SchedulerTask(Task[P, R]):
     """A task that runs inside of the scheduler and sees its arguments unevaluated.
 
     Its function is a generator that yields expressions, is sent their values, and returns a value
-    or an expression; a plain function that returns an expression will do as well.
+    or an expression; a plain function that returns an expression will do as well. One whose first
+    parameters are ``scheduler, parent_job, sexpr`` is given these besides its arguments, and
+    returns a promise.
     """
 
     expression_type = SchedulerExpression
+
+    @property
+    def is_told_of_job(self) -> bool:
+        """Whether its function is given the scheduler, the job that calls it, and the call."""
+        if self._is_told_of_job is None:
+            func = self.func
+            self._is_told_of_job = (
+                func is not None
+                and not inspect.isgeneratorfunction(func)
+                and tuple(inspect.signature(func).parameters)[:3] == _TOLD
+            )
+        return self._is_told_of_job
+
+    _is_told_of_job: bool | None = None
+
+    def _signature_of(self, func: Callable[..., Any]) -> inspect.Signature:
+        signature = inspect.signature(func)
+        if not self.is_told_of_job:
+            return signature
+        own = list(signature.parameters.values())[len(_TOLD) :]
+        return signature.replace(parameters=own)
 
 
 def get_tuple_type_length(annotation: Any) -> int | None:

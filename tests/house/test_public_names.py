@@ -30,6 +30,7 @@ PUBLIC = [
     "IFile",
     "IStagingDir",
     "IStagingFile",
+    "Job",
     "JobInfo",
     "PartialTask",
     "Promise",

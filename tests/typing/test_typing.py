@@ -650,3 +650,36 @@ def test_promises_keep_the_types_of_their_values(tmp_path: Path) -> None:
     found = [each for each in errors if each]
     assert len(found) == 1
     assert 'Argument 1 to "do_resolve"' in found[0]
+
+
+def test_scheduler_tasks_in_the_style_of_callbacks_are_called_without_the_three(
+    tmp_path: Path,
+) -> None:
+    errors = check(
+        tmp_path,
+        """
+        from typing import assert_type
+        from taskgraph import Job, Promise, Scheduler, scheduler_task, task
+        from taskgraph.expression import SchedulerExpression
+
+        @task
+        def inc(x: int) -> int:
+            return x + 1
+
+        @scheduler_task()
+        def shown(
+            scheduler: Scheduler, parent_job: Job, sexpr: SchedulerExpression, x: int, y: int = 0
+        ) -> Promise[str]:
+            assert_type(scheduler.evaluate(inc(x)), Promise[int])
+            assert_type(scheduler.evaluate([inc(x)], parent_job=parent_job), Promise[list[int]])
+            assert_type(parent_job.parent_job, Job | None)
+            return scheduler.evaluate(inc(x)).then(str)
+
+        assert_type(shown(inc(1), y=2), str)
+        shown("one")
+        """,
+    )
+
+    found = [each for each in errors if each]
+    assert len(found) == 1
+    assert 'Argument 1 to "__call__"' in found[0] or "incompatible type" in found[0]
