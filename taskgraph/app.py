@@ -74,7 +74,7 @@ from taskgraph.tasks.context import (
 )
 from taskgraph.tasks.hashes import Hasher, hashes_of_call
 from taskgraph.tasks.names import BUILT_IN
-from taskgraph.tasks.options import CacheScope, known_options, lazy_options
+from taskgraph.tasks.options import POOLS, CacheScope, known_options, lazy_options
 from taskgraph.tasks.registry import get_task_registry
 from taskgraph.tasks.requests import Made, read_tags
 from taskgraph.tasks.task import Task
@@ -136,7 +136,7 @@ class Scheduler:
         self.settings = settings or load_settings(find_config_dir())
         self.observers = list(observers)
         self.executors = make_executors(self.settings)
-        self.default_executor = executor or self.settings.scheduler.executor
+        self.default_executor = self._default_named(executor or self.settings.scheduler.executor)
         if self.default_executor not in self.executors:
             known = ", ".join(sorted(self.executors))
             raise ExecutorError(
@@ -159,6 +159,28 @@ class Scheduler:
         self._engine: Engine | None = None
         self._runner: int | None = None
         self._is_closed = False
+
+    def _default_named(self, name: str) -> str:
+        """Return the name of the executor that is to be the default one."""
+        stand_ins = self._stand_ins()
+        for each in (name, self.settings.scheduler.executor):
+            if found := stand_ins.get(each, each):
+                return found
+        return "threads"
+
+    def _stand_ins(self) -> dict[str, str]:
+        """Return by which names executors are known that bear others: those of old."""
+        names = {"default": "", **POOLS}
+        return {name: other for name, other in names.items() if name not in self.executors}
+
+    def _set_up(self) -> dict[str, Any]:
+        """Return what holds for each run, however it is asked for."""
+        return {
+            "default_executor": self.default_executor,
+            "executor_options": self._executor_options,
+            "stand_ins": self._stand_ins(),
+            "scheduler": self,
+        }
 
     def _open_backend(self, backend: Backend | str | None, is_given: bool) -> Backend:
         if backend is not None and not isinstance(backend, str):
@@ -219,16 +241,14 @@ class Scheduler:
             use_cache=cache,
             is_dry=dryrun,
             tells_misses=explain is not None,
-            default_executor=self.default_executor,
             max_value_size=self.settings.backend.max_value_size,
             max_rerun=max_rerun,
             options=known_options("All tasks of this run", options or {}),
-            executor_options=self._executor_options,
             tags=read_tags(tags),
             context=self._context(context),
             fail_fast=fail_fast,
             limits=self.settings.limits,
-            scheduler=self,
+            **self._set_up(),
         )
         with self._running:
             self._runner = threading.get_ident()
@@ -289,16 +309,14 @@ class Scheduler:
             args=json.dumps(sys.argv),
             use_cache=cache,
             is_dry=dryrun,
-            default_executor=self.default_executor,
             max_value_size=self.settings.backend.max_value_size,
-            executor_options=self._executor_options,
             tags=read_tags(tags),
             options=known_options("All tasks of this run", options or {}),
             fail_fast=fail_fast,
             context=self._context(context),
             limits=self.settings.limits,
             below=below,
-            scheduler=self,
+            **self._set_up(),
         )
         with self._running:
             self._runner = threading.get_ident()
@@ -375,9 +393,7 @@ class Scheduler:
             ExecutionId(""),
             use_cache=cache,
             context=self._context(context),
-            default_executor=self.default_executor,
-            executor_options=self._executor_options,
-            scheduler=self,
+            **self._set_up(),
         )
         with self._running:
             self._runner = threading.get_ident()

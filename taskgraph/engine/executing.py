@@ -51,7 +51,8 @@ class Executing:
         Raises:
             ExecutorError: There is none of that name.
         """
-        name: str = job.options.get("executor") or self._default_of(job)
+        wanted = self._options.executor_in(job.options) if job.options else None
+        name = wanted or self._default_of(job)
         if name not in self._executors:
             known = ", ".join(sorted(self._executors))
             raise ExecutorError(f"There is no executor named {name!r}; there are: {known}.")

@@ -10,7 +10,7 @@ from typing import Any
 from taskgraph.engine.jobs import Job
 from taskgraph.records import ExecutionId, JobId
 from taskgraph.tasks.context import NO_CONTEXT, Context
-from taskgraph.tasks.options import NO_OPTIONS, Options, merge_options
+from taskgraph.tasks.options import NO_OPTIONS, POOLS, Options, merge_options
 from taskgraph.tasks.requests import Tags
 
 
@@ -39,6 +39,7 @@ class RunOptions:
     Without ``fail_fast`` all goes on that does not depend on what failed.
     ``tags`` are those of the execution, ``context`` is what its calls read.
     ``below`` is where it goes if it is no execution of its own.
+    ``stand_ins`` are executors by other names that tasks may use for them; "" is the default.
     ``scheduler`` is what scheduler tasks are given that ask for it.
     """
 
@@ -57,11 +58,20 @@ class RunOptions:
     context: Context = NO_CONTEXT
     below: Below | None = None
     executor_options: Mapping[str, Options] = field(default_factory=dict)
+    stand_ins: Mapping[str, str] = field(default_factory=dict)
     scheduler: Any = None
 
     def add_executors(self, job: Job) -> None:
         """Add the options of the executor that a call will run on: all others go before them."""
-        name = job.options.get("executor", self.default_executor)
+        name = self.executor_in(job.options) or self.default_executor
         if name in self.executor_options:
             job.options = merge_options(self.executor_options[name], job.options)
             job.settle_recording()
+
+    def executor_in(self, options: Options) -> str | None:
+        """Return the name of the executor that options ask for; None if that is the default."""
+        name = options.get("executor")
+        if name is None:
+            mode = options.get("mode")
+            return None if mode is None else POOLS[mode]
+        return self.stand_ins.get(name, name) or None

@@ -48,6 +48,9 @@ class CacheResult(Enum):
     MISS = "MISS"
 
 
+#: The pools that the option `mode` chooses from, by what it says.
+POOLS: Mapping[str, str] = MappingProxyType({"thread": "threads", "process": "processes"})
+
 GIB = 1024**3  # bytes: what the option `memory` counts in
 
 Options = Mapping[str, Any]  # each value is of the type that its option has
@@ -96,6 +99,12 @@ def _scope_of(value: Any) -> CacheScope:
 def _name(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(f"must be a name, not {value!r}")
+    return value
+
+
+def _mode(value: Any) -> str:
+    if not isinstance(value, str) or value not in POOLS:
+        raise ValueError(f"{value!r} is not one of {', '.join(map(repr, POOLS))}")
     return value
 
 
@@ -180,6 +189,7 @@ class _Option(NamedTuple):
 
 _OPTIONS: Mapping[str, _Option] = {
     "executor": _Option("name of the executor that runs the task", _name),
+    "mode": _Option("thread or process: which pool, where no executor is named", _mode),
     "cache": _Option("False: look for results in this execution only", _scope_of),
     "cache_scope": _Option("NONE, CSE or BACKEND", _choice(CacheScope)),
     "check_valid": _Option(
