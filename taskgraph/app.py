@@ -6,6 +6,7 @@ With `taskgraph.assembly`, which puts the parts together, it alone imports ``tas
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import threading
@@ -37,6 +38,7 @@ from taskgraph.config import (
     context_of,
     find_config_dir,
     load_settings,
+    settings_of,
     write_default_config,
 )
 from taskgraph.engine.asking import Askable
@@ -47,6 +49,7 @@ from taskgraph.engine.options import Below, RunOptions
 from taskgraph.engine.promising import evaluate_below
 from taskgraph.engine.recorded import fitted, values_of
 from taskgraph.engine.releasing import Release
+from taskgraph.engine.statuses import Counts, every, report_of
 from taskgraph.errors import (
     ExecutorError,
     ExplanationError,
@@ -75,7 +78,7 @@ from taskgraph.tasks.context import (
 from taskgraph.tasks.hashes import Hasher, hashes_of_call
 from taskgraph.tasks.names import BUILT_IN
 from taskgraph.tasks.options import POOLS, CacheScope, known_options, lazy_options
-from taskgraph.tasks.registry import get_task_registry
+from taskgraph.tasks.registry import TaskRegistry, get_task_registry
 from taskgraph.tasks.requests import Made, read_tags
 from taskgraph.tasks.task import Task
 from taskgraph.values import walk
@@ -86,11 +89,15 @@ from taskgraph.worker import running_task
 
 if TYPE_CHECKING:
     from taskgraph.engine.jobs import Job
+    from taskgraph.engine.trace import TaskTrace
     from taskgraph.provenance.explain import AnyExplanation, Explanation
     from taskgraph.provenance.reading import Lineage
     from taskgraph_backend.reader import Reader
 
 T = TypeVar("T")
+
+# How many tasks a warning names.
+_MOST_NAMES = 10
 
 # A plan may have more calls than anybody reads.
 _MOST_PLANNED = 200
@@ -115,25 +122,54 @@ class Scheduler:
     """Reduces expressions to values, remembers every result, and records where it came from.
 
     Args:
-        settings: Where and how; by default a database in memory, which ends with the process and
-            says so once.
+        settings: Where and how: of `load_settings`, or nested dicts of settings. By default those
+            of the project, but with a database in memory, which ends with the process and says so
+            once; so it is with dicts that name no database.
+        config: Another name for ``settings``.
         backend: A backend, or the URL of a database, in place of the one in the settings.
         executor: The name of the executor of tasks that name none.
         observers: Who is told what happens.
+        logger: What `log`, and warnings of the scheduler itself, go to; by default ``taskgraph``.
+        use_task_traceback: Whether an error that ends a run bears the trace of the tasks.
+        job_status_interval: Seconds after which `log_job_statuses` is called during a run, where
+            stderr is no terminal; by default as in the settings.
+        migrate: Whether an old database may be upgraded; by default as in the settings.
+
+    Attributes:
+        settings: Where and how; ``config`` is the same.
+        executors: Executors by name.
+        backend: Where calls are remembered.
+        observers: Who is told what happens.
+        logger: What `log` goes to.
+        ignore_warnings: What is not warned of.
+        traceback: Where the last run that failed did so; None before that.
 
     Use it as a context manager, or call `close` when done.
     """
 
     def __init__(
         self,
-        settings: Settings | None = None,
+        settings: Settings | Mapping[str, Any] | None = None,
         *,
+        config: Settings | Mapping[str, Any] | None = None,
         backend: Backend | str | None = None,
         executor: str | None = None,
         observers: Iterable[Observer] = (),
+        logger: logging.Logger | None = None,
+        use_task_traceback: bool = True,
+        job_status_interval: float | None = None,
+        migrate: bool | None = None,
     ) -> None:
-        is_given = settings is not None
-        self.settings = settings or load_settings(find_config_dir())
+        self.settings, is_given = _settings_given(settings, config)
+        self.logger = logger or logging.getLogger("taskgraph")
+        self.ignore_warnings = frozenset(self.settings.scheduler.ignore_warnings)
+        self.traceback: TaskTrace | None = None
+        self._use_task_traceback = use_task_traceback
+        self._interval = job_status_interval or self.settings.scheduler.job_status_interval
+        self._migrate = migrate
+        self._has_looked_at_names = False
+        self._counts: Counts = {}
+        self._limits_used: dict[str, int] = {}
         self.observers = list(observers)
         self.executors = make_executors(self.settings)
         self.default_executor = self._default_named(executor or self.settings.scheduler.executor)
@@ -186,7 +222,7 @@ class Scheduler:
         if backend is not None and not isinstance(backend, str):
             return backend
         uri = backend or (database_uri(self.settings) if is_given else "sqlite:///:memory:")
-        return open_database(self.settings, uri)
+        return open_database(self.settings, uri, self._migrate)
 
     def run(
         self,
@@ -234,6 +270,7 @@ class Scheduler:
         """
         self._check_free()
         self._say_where_results_go()
+        self._warn_of_names()
         root = _root_of(expr)
         run_options = RunOptions(
             execution_id=ExecutionId(execution_id or uuid.uuid4().hex),
@@ -475,15 +512,33 @@ class Scheduler:
                 run_options,
                 lease,
             )
-            with in_force(self.settings, self._places):
+            statuses = every(self._shown_interval(), self.log_job_statuses)
+            with in_force(self.settings, self._places), statuses:
                 return engine.reduce(root)
+        except BaseException as error:
+            self._take_trace(error)
+            raise
         finally:
-            self._engine = None
+            self._take_counts()
             _current.reset(token)
             for executor in self.executors.values():
                 if isinstance(executor, ThreadExecutor | LoopExecutor):
                     executor.stop()  # threads are cheap to make, and a process may want to fork
             lease.release()
+
+    def _take_counts(self) -> None:
+        """Take note of what became of the jobs of a run that has ended."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            self._counts = engine.job_counts
+            self._limits_used = dict.fromkeys(engine.limits_used, 0)
+
+    def _take_trace(self, error: BaseException) -> None:
+        """Take note of where a run failed."""
+        self.traceback = getattr(error, "__taskgraph_trace__", None)
+        if not self._use_task_traceback:
+            with suppress(AttributeError):
+                del error.__taskgraph_trace__, error.__taskgraph_failures__  # type: ignore[attr-defined]  # put there by the engine
 
     def explain(self, what: Any) -> AnyExplanation:
         """Explain why something ran, or did not, or what would become of a call now.
@@ -608,6 +663,90 @@ class Scheduler:
         for observer in self.observers:
             observer.notify(event)
 
+    def load(self, migrate: bool | None = None) -> None:
+        """See to it that the database is open: it is, once the scheduler was made.
+
+        Args:
+            migrate: Whether its schema may be upgraded, if it must be opened.
+
+        Raises:
+            SchedulerError: The scheduler was closed.
+            DatabaseError: The database cannot be opened.
+        """
+        if self._is_closed:
+            raise SchedulerError("This scheduler was closed. Make a new one.")
+        load = getattr(self.backend, "load", None)  # others than SQL backends need none
+        if load is not None:
+            load(self._migrate if migrate is None else migrate)
+
+    @property
+    def config(self) -> Settings:
+        """The settings."""
+        return self.settings
+
+    @property
+    def task_registry(self) -> TaskRegistry:
+        """All tasks that are defined here."""
+        return get_task_registry()
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """How many units there are of each limit that the settings name; of others there is one."""
+        return dict(self.settings.limits)
+
+    @property
+    def limits_used(self) -> dict[str, int]:
+        """How many units of each limit calls of this scheduler hold; none when no run goes on."""
+        engine = self._engine
+        used = self._limits_used if engine is None else engine.limits_used
+        return {**dict.fromkeys(self.settings.limits, 0), **used}
+
+    def log(self, *messages: object, indent: int = 0, level: int = logging.INFO) -> None:
+        """Log messages, one after the other on a line.
+
+        Args:
+            messages: What is said; lines of text stay lines.
+            indent: How many spaces go before each line.
+            level: The level of the logger that it has.
+        """
+        text = " ".join(map(str, messages))
+        for line in text.split("\n"):
+            self.logger.log(level, "%s%s", " " * indent, line)
+
+    def get_job_status_report(self) -> list[str]:
+        """Return the lines of a table: how many jobs are where, in all and of each task.
+
+        They are those of the run that goes on, or else of the last one: PENDING, RUNNING, FAILED,
+        CACHED or DONE.
+        """
+        engine = self._engine
+        return report_of(self._counts if engine is None else engine.job_counts)
+
+    def log_job_statuses(self) -> None:
+        """Log how many jobs are where."""
+        for line in self.get_job_status_report():
+            self.log(line)
+
+    def _shown_interval(self) -> float | None:
+        """Return after how many seconds statuses are logged; None if nobody would see that."""
+        is_seen = self.logger.isEnabledFor(logging.INFO) and not sys.stderr.isatty()
+        return self._interval if is_seen else None
+
+    def _warn_of_names(self) -> None:
+        """Warn of tasks without a namespace, once: two of one name would be one task."""
+        if self._has_looked_at_names or "namespace" in self.ignore_warnings:
+            return
+        self._has_looked_at_names = True
+        names = sorted(each.name for each in get_task_registry() if not each.namespace)
+        if names:
+            shown = ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
+            self.logger.warning(
+                "These tasks have no namespace: %s. Set taskgraph_namespace in their module, so "
+                "that no other module's task of the same name takes their place, or "
+                'ignore_warnings = "namespace" in the section [scheduler] of the settings.',
+                shown,
+            )
+
     def evaluate(self, expr: T, parent_job: SeenJob | None = None) -> Promise[T]:
         """Have an expression evaluated for a scheduler task in the style of callbacks.
 
@@ -689,6 +828,20 @@ class _MissExplainer:
             event.call.job_id, self._execution_id, State.RUNNING, datetime.now(UTC), None
         )
         return self._explainer.explain([question_of_miss(event, job)])[0]
+
+
+def _settings_given(
+    settings: Settings | Mapping[str, Any] | None, config: Settings | Mapping[str, Any] | None
+) -> tuple[Settings, bool]:
+    """Return settings, and whether they say where the database is."""
+    if settings is not None and config is not None:
+        raise TypeError("settings and config are two names of the same: give one of them")
+    given = config if settings is None else settings
+    if given is None:
+        return load_settings(find_config_dir()), False
+    if isinstance(given, Settings):
+        return given, True
+    return settings_of(given), "db_uri" in given.get("backend", {}) or "backend.db_uri" in given
 
 
 def _root_of(expr: Any) -> TaskExpression:

@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 from taskgraph.errors import ConfigError, UnknownSettingError
 from taskgraph.sizes import read_size
 from taskgraph.tasks.context import context_of_paths, merge_context
+from taskgraph.tasks.options import POOLS
 
 CONFIG_DIR_NAME: Final = ".taskgraph"
 CONFIG_FILE_NAME: Final = "config.toml"
@@ -96,6 +97,13 @@ def _read_texts(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _read_warnings(value: Any) -> tuple[str, ...]:
+    names = _read_texts([value] if isinstance(value, str) else value)
+    if not set(names) <= {"namespace"}:
+        raise ValueError
+    return names
+
+
 def _texts_from_text(text: str) -> list[str]:
     return [each for each in text.split(os.pathsep) if each]
 
@@ -124,6 +132,7 @@ _POSITIVE = _Kind("a whole number, 1 or more", _read_positive, int)
 _SECONDS = _Kind("a number of seconds above 0", _read_seconds, float)
 _SIZE_KIND = _Kind('a size, as 1000000 or "256 MiB"', _read_size, str)
 _ANY = _Kind("a value", lambda value: value, _value_from_text)
+_WARNINGS = _Kind('"namespace", or a list of such names', _read_warnings, _texts_from_text)
 _POLICY = _one_of("content", "stat", "immutable")
 
 
@@ -193,12 +202,14 @@ class SchedulerSettings:
 
     Attributes:
         executor: Name of the executor of tasks that name none.
+        ignore_warnings: What is not warned of: ``namespace``, of tasks without one.
         job_status_interval: Seconds between two lines of progress where there is no terminal.
         context: Values that calls read with `get_context`, by dotted paths.
         context_file: A TOML or JSON file with more of them, relative to the config directory.
     """
 
     executor: str = _setting(_TEXT, "threads")
+    ignore_warnings: tuple[str, ...] = _setting(_WARNINGS, ())
     job_status_interval: float = _setting(_SECONDS, 10.0)
     context: Mapping[str, Any] = _table(_ANY, "path")
     context_file: str = _setting(_TEXT, "")
@@ -334,6 +345,22 @@ def load_settings(
     found.add_environment(os.environ)
     found.add("an override", _nested(overrides or {}))
     return _settings(folder, found)
+
+
+def settings_of(tables: Mapping[str, Any], config_dir: str | Path | None = None) -> Settings:
+    """Return settings as they are given, and nothing else: no file is read, and no environment.
+
+    Args:
+        tables: Nested, as ``{"backend": {"db_uri": u}}``, or with dots, as ``{"limits.api": 2}``.
+        config_dir: The folder that paths in them start beside, as for `find_config_dir`.
+
+    Raises:
+        UnknownSettingError: A key is not known.
+        ConfigError: A value is not what it should be.
+    """
+    found = _Found()
+    found.add("the settings", _nested(tables))
+    return _settings(find_config_dir(given=config_dir), found)
 
 
 def _tables_of_files(config_dir: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -519,7 +546,7 @@ def _settings(config_dir: Path, found: _Found) -> Settings:
     backend["db_uri"] = _database(backend.get("db_uri", ""), config_dir)
     executors = _executors(found)
     scheduler = SchedulerSettings(**_section_values(found, "scheduler", SchedulerSettings))
-    if scheduler.executor not in executors:
+    if scheduler.executor not in executors and scheduler.executor not in {"default", *POOLS}:
         place = found.leaves[("scheduler", "executor")][0]
         names = ", ".join(sorted(executors))
         raise ConfigError(
@@ -655,6 +682,7 @@ DEFAULT_CONFIG: Final = """\
 
 [scheduler]
 # executor = "threads"          # of tasks that name none
+# ignore_warnings = "namespace" # do not warn of tasks without a namespace
 # job_status_interval = 10      # seconds between two lines of progress in a log
 # context = { genome = "hg38" } # values that calls read with get_context
 # context_file = "context.toml" # a file with such values, beside this one

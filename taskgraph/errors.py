@@ -400,6 +400,10 @@ class NoCurrentSchedulerError(TaskgraphError):
         return "No scheduler is running here. Call this inside of a task or a scheduler task."
 
 
+#: The same, by the name that it goes by elsewhere.
+NoCurrentScheduler = NoCurrentSchedulerError
+
+
 class ExecutorError(TaskgraphError):
     """An executor cannot be made or used as asked."""
 

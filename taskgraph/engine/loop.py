@@ -41,6 +41,7 @@ from taskgraph.engine.making import JobMaker
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import Recorder
 from taskgraph.engine.reduction import Graph
+from taskgraph.engine.statuses import Counts, count_jobs
 from taskgraph.engine.temporaries import Temporaries
 from taskgraph.engine.trace import traces_of
 from taskgraph.errors import CircularCallError, DatabaseError, DryRunResult, RerunLimitError
@@ -133,10 +134,24 @@ class Engine:
             branches=branches,
         )
         self._inbox.on_asked = self._dispatcher.awaiting.ask
+        self._root: Job | None = None
         self._is_waiting = False
         self._is_stopping = False
         self._has_told_of_stop = False
         self._is_interrupted = False
+
+    @property
+    def limits_used(self) -> dict[str, int]:
+        """How many units of each limit are in use."""
+        return self._dispatcher.limits.used
+
+    @property
+    def job_counts(self) -> Counts:
+        """How many jobs of each task are where; from any thread."""
+        roots = [] if self._root is None else [self._root]
+        submitted = list(self._dispatcher.submitted.values())
+        running = {each.id for each in submitted}
+        return count_jobs(self._recorder.ended, [*roots, *submitted], running)
 
     # The run as a whole
 
@@ -174,7 +189,7 @@ class Engine:
 
     def _run(self, root_expr: TaskExpression) -> Job:
         started = time.monotonic()
-        root = self._make_job(root_expr, None)
+        root = self._root = self._make_job(root_expr, None)
         self._notify(ExecutionStarted(self._options.execution_id, root.task.fullname))
         if self._below is not None:
             self._recorder.has_execution = True  # that of the job

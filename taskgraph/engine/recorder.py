@@ -73,6 +73,8 @@ class Recorder:
 
     Attributes:
         has_execution: Whether the execution was written down; without, nothing of it is.
+        ended: How many jobs have ended, by task, state, and whether nothing ran for them; those
+            too that leave no rows.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Recorder:
         self._backend = backend
         self._execution_id = execution_id
         self.has_execution = False
+        self.ended: dict[tuple[str, State, bool], int] = {}
         self._batch = RecordBatch()
         self._jobs: dict[JobId, JobRecord] = {}
         self._values: dict[ValueHash, None] = {}
@@ -190,6 +193,8 @@ class Recorder:
 
         Of one that leaves no rows only the code is added: the calls around it answer for that.
         """
+        kind = job.task.fullname, state, job.is_cached
+        self.ended[kind] = self.ended.get(kind, 0) + 1
         if not job.is_recorded:
             if self.has_execution:
                 self.add_task(job.task, job.task_hash)

@@ -20,7 +20,7 @@ import pytest
         (["run", "flow.py", "main", "extra"], 2, "unexpected extra argument (extra)"),
         (["run", "flow.py", "main", "--no-cache"], 2, "put it before the script"),
         (["run", "flow.py", "--no-cache", "main"], 2, "put it before the script"),
-        (["run", "--executor", "thread", "flow.py", "main"], 2, "threads"),
+        (["run", "--executor", "thraeds", "flow.py", "main"], 2, "threads"),
         (["run", "--option", "retries", "flow.py", "main"], 2, "expected NAME=VALUE"),
         (["run", "--option", "retrys=2", "flow.py", "main"], 2, "Did you mean 'retries'?"),
         (["run", "--option", "retries=no", "flow.py", "main"], 2, "must be a whole number"),

@@ -683,3 +683,31 @@ def test_scheduler_tasks_in_the_style_of_callbacks_are_called_without_the_three(
     found = [each for each in errors if each]
     assert len(found) == 1
     assert 'Argument 1 to "__call__"' in found[0] or "incompatible type" in found[0]
+
+
+def test_schedulers_are_told_how_by_name(tmp_path: Path) -> None:
+    errors = check(
+        tmp_path,
+        """
+        import logging
+        from typing import assert_type
+        from taskgraph import Scheduler
+        from taskgraph.config import Settings, load_settings
+
+        scheduler = Scheduler(
+            config={"limits": {"api": 1}}, logger=logging.getLogger("x"), job_status_interval=1
+        )
+        Scheduler(load_settings(), use_task_traceback=False, migrate=None)
+        scheduler.load(migrate=True)
+        assert_type(scheduler.config, Settings)
+        assert_type(scheduler.limits, dict[str, int])
+        assert_type(scheduler.limits_used, dict[str, int])
+        assert_type(scheduler.get_job_status_report(), list[str])
+        scheduler.log("a", 1, indent=2)
+        Scheduler(logger="taskgraph")
+        """,
+    )
+
+    found = [each for each in errors if each]
+    assert len(found) == 1
+    assert 'Argument "logger"' in found[0]

@@ -92,7 +92,7 @@ def test_an_unknown_section_names_the_nearest(config_dir: Path) -> None:
     "text",
     [
         "[groups]\napi = 4",
-        '[scheduler]\nignore_warnings = ["namespace"]',
+        '[scheduler]\nignore_errors = ["namespace"]',
     ],
 )
 def test_a_setting_that_nothing_reads_is_refused(config_dir: Path, text: str) -> None:
@@ -120,6 +120,8 @@ def test_a_setting_that_nothing_reads_is_refused(config_dir: Path, text: str) ->
             "executors.processes.start_method",
             'one of "spawn", "forkserver"',
         ),
+        ('[scheduler]\nignore_warnings = "names"', "scheduler.ignore_warnings", '"namespace"'),
+        ("[scheduler]\nignore_warnings = 1", "scheduler.ignore_warnings", '"namespace"'),
         ("[scheduler.executor]\nname = 1", "scheduler.executor", "text"),
         ("[executors]\nthreads = 3", "executors.threads", "a table"),
         ("roots = 3", "roots", "a table"),
@@ -260,8 +262,8 @@ def test_a_built_in_executor_has_no_keys_of_its_own(config_dir: Path) -> None:
 
 
 def test_an_executor_that_is_not_there_is_refused(config_dir: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no executor 'thread' .*inline, processes, threads"):
-        load_settings(config_dir, {"scheduler.executor": "thread"})
+    with pytest.raises(ConfigError, match=r"no executor 'threat' .*inline, processes, threads"):
+        load_settings(config_dir, {"scheduler.executor": "threat"})
 
 
 def test_the_nearest_config_dir_upward_is_found(
