@@ -73,8 +73,8 @@ class Recorder:
 
     Attributes:
         has_execution: Whether the execution was written down; without, nothing of it is.
-        ended: How many jobs have ended, by task, state, and whether nothing ran for them; those
-            too that leave no rows.
+        ended: How many jobs of each task have failed, were cached, or ran; those too that leave no
+            rows.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Recorder:
         self._backend = backend
         self._execution_id = execution_id
         self.has_execution = False
-        self.ended: dict[tuple[str, State, bool], int] = {}
+        self.ended: dict[str, list[int]] = {}
         self._batch = RecordBatch()
         self._jobs: dict[JobId, JobRecord] = {}
         self._values: dict[ValueHash, None] = {}
@@ -193,8 +193,11 @@ class Recorder:
 
         Of one that leaves no rows only the code is added: the calls around it answer for that.
         """
-        kind = job.task.fullname, state, job.is_cached
-        self.ended[kind] = self.ended.get(kind, 0) + 1
+        name = job.task.fullname
+        ended = self.ended.get(name)
+        if ended is None:
+            ended = self.ended[name] = [0, 0, 0]
+        ended[0 if state is State.FAILED else 1 if job.is_cached else 2] += 1
         if not job.is_recorded:
             if self.has_execution:
                 self.add_task(job.task, job.task_hash)

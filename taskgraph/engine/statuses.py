@@ -7,12 +7,12 @@ for when somebody asks: nothing is counted for them meanwhile.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 from taskgraph.engine.jobs import SETTLED, Job, Phase
-from taskgraph.records import JobId, State
+from taskgraph.records import JobId
 
 #: What a job may be, in the order of its life.
 STATUSES: Final = ("PENDING", "RUNNING", "FAILED", "CACHED", "DONE")
@@ -20,8 +20,8 @@ STATUSES: Final = ("PENDING", "RUNNING", "FAILED", "CACHED", "DONE")
 #: How many jobs of each task have which status.
 Counts = dict[str, dict[str, int]]
 
-#: Jobs that have ended: how many, by full name of the task, state, and whether nothing ran.
-Ended = Mapping[tuple[str, State, bool], int]
+#: Jobs of each task that have ended: how many failed, were cached, and ran.
+Ended = Mapping[str, Sequence[int]]
 
 
 def count_jobs(ended: Ended, roots: Iterable[Job], submitted: Collection[JobId]) -> Counts:
@@ -33,9 +33,9 @@ def count_jobs(ended: Ended, roots: Iterable[Job], submitted: Collection[JobId])
         submitted: Those whose bodies run.
     """
     counts: Counts = {}
-    for (name, state, is_cached), number in list(ended.items()):
-        status = "FAILED" if state is State.FAILED else "CACHED" if is_cached else "DONE"
-        _count(counts, name, status, number)
+    for name, numbers in list(ended.items()):
+        for status, number in zip(STATUSES[2:], numbers, strict=True):
+            _count(counts, name, status, number)
     for job in _open_jobs(roots):
         is_begun = job.phase is Phase.REDUCING or job.id in submitted
         _count(counts, job.task.fullname, "RUNNING" if is_begun else "PENDING", 1)
