@@ -92,6 +92,7 @@ if TYPE_CHECKING:
     from taskgraph.engine.trace import TaskTrace
     from taskgraph.provenance.explain import AnyExplanation, Explanation
     from taskgraph.provenance.reading import Lineage
+    from taskgraph.values.types import TypeRegistry
     from taskgraph_backend.reader import Reader
 
 T = TypeVar("T")
@@ -688,6 +689,13 @@ class Scheduler:
     def task_registry(self) -> TaskRegistry:
         """All tasks that are defined here."""
         return get_task_registry()
+
+    @property
+    def type_registry(self) -> TypeRegistry:
+        """What is known of the values of each type."""
+        from taskgraph.values.types import get_type_registry
+
+        return get_type_registry()
 
     @property
     def limits(self) -> dict[str, int]:
