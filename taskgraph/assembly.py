@@ -173,14 +173,11 @@ def draw_records() -> None:
     models.draw_by(_draw_record)
 
 
-def _draw_record(row: Any) -> str | None:
-    from sqlalchemy.orm import object_session
-
+def _draw_record(session: Any, row: Any) -> str | None:
     from taskgraph.provenance.html import notebook
     from taskgraph.provenance.reading import look_at, page_of
     from taskgraph_backend.reader import Reader
 
-    session = object_session(row)
     view = look_at(session, row) if isinstance(session, Reader) else None
     return None if view is None else notebook(page_of(view))
 

@@ -18,6 +18,7 @@ from sqlalchemy.orm import (
     Mapped,
     foreign,
     mapped_column,
+    object_session,
     relationship,
     remote,
 )
@@ -80,14 +81,15 @@ class Base(DeclarativeBase):
 
     def _repr_html_(self) -> str | None:
         """Return how a notebook shows the record; None where nobody is there to draw it."""
-        return _draw(self)
+        return _draw(object_session(self), self)
 
 
-_draw: Callable[[Base], str | None] = lambda row: None  # noqa: E731 - until somebody draws
+_Draw = Callable[[Any, Base], str | None]
+_draw: _Draw = lambda session, row: None  # noqa: E731 - until somebody draws
 
 
-def draw_by(draw: Callable[[Base], str | None]) -> None:
-    """Say who draws records for notebooks, as HTML."""
+def draw_by(draw: _Draw) -> None:
+    """Say who draws records for notebooks, as HTML: by the session that read one, if it is open."""
     global _draw  # noqa: PLW0603 - said once, by who knows both rows and pages
     _draw = draw
 
