@@ -35,6 +35,7 @@ from taskgraph.assembly import (
 )
 from taskgraph.config import (
     Settings,
+    checked_seconds,
     context_of,
     find_config_dir,
     load_settings,
@@ -166,7 +167,11 @@ class Scheduler:
         self.ignore_warnings = frozenset(self.settings.scheduler.ignore_warnings)
         self.traceback: TaskTrace | None = None
         self._use_task_traceback = use_task_traceback
-        self._interval = job_status_interval or self.settings.scheduler.job_status_interval
+        self._interval = (
+            self.settings.scheduler.job_status_interval
+            if job_status_interval is None
+            else checked_seconds("job_status_interval", job_status_interval)
+        )
         self._migrate = migrate
         self._has_looked_at_names = False
         self._counts: Counts = {}

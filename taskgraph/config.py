@@ -83,6 +83,18 @@ def _read_seconds(value: Any) -> float:
     return float(value)
 
 
+def checked_seconds(name: str, value: Any) -> float:
+    """Return a number of seconds that was given in code.
+
+    Raises:
+        ValueError: It is none above 0.
+    """
+    try:
+        return _read_seconds(value)
+    except ValueError:
+        raise ValueError(f"{name} must be a number of seconds above 0, not {value!r}.") from None
+
+
 def _read_size(value: Any) -> int:
     if type(value) is int and value > 0:
         return value

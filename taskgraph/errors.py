@@ -672,6 +672,28 @@ class UnknownSettingError(ConfigError):
 # The database
 
 
+def without_password(url: str) -> str:
+    """Return a URL as it may be shown: what may be secret in it is left out."""
+    head, separator, tail = url.partition("://")
+    if not separator:
+        return url
+    host, slash, rest = tail.partition("/")
+    user, at, host = host.rpartition("@")
+    name, colon, _ = user.partition(":")
+    shown = f"{name}:***@" if colon else f"{user}{at}"
+    rest, question, query = rest.partition("?")
+    pairs = [pair.partition("=") for pair in query.split("&")]
+    query = "&".join(
+        f"{key}{equals}{value if key.lower() in _SHOWN else '***'}" if equals else key
+        for key, equals, value in pairs
+    )
+    return f"{head}://{shown}{host}{slash}{rest}{question}{query}"
+
+
+# The options of a database's URL that are no secrets.
+_SHOWN = frozenset({"mode", "immutable", "cache", "vfs", "sslmode", "host", "port"})
+
+
 class DatabaseError(TaskgraphError):
     """The database cannot do what was asked; says which database and what to do."""
 
@@ -681,7 +703,7 @@ class DatabaseError(TaskgraphError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"Database {self.uri}: {self.reason}"
+        return f"Database {without_password(self.uri)}: {self.reason}"
 
 
 class DatabaseVersionError(DatabaseError):

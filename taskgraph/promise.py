@@ -30,6 +30,17 @@ class _State(Enum):
     REJECTED = "rejected"
 
 
+def _error_of(given: Any) -> BaseException:
+    if isinstance(given, BaseException):
+        return given
+    if isinstance(given, type) and issubclass(given, BaseException):
+        try:
+            return given()
+        except Exception as error:  # one that needs arguments
+            return error
+    return TypeError(f"A promise is rejected with an error, and {given!r} is none.")
+
+
 class Promise(Generic[T]):
     """A value that will be there, or an error in its place.
 
@@ -111,10 +122,14 @@ class Promise(Generic[T]):
             self._settle(_State.FULFILLED, value)
 
     def do_reject(self, error: BaseException) -> None:
-        """Give it an error in place of a value."""
+        """Give it an error in place of a value.
+
+        Of a class of errors it is given one without arguments, as by ``raise``; of what is no
+        error at all, a TypeError that says so.
+        """
         if not self._is_taken:
             self._is_taken = True
-            self._settle(_State.REJECTED, error)
+            self._settle(_State.REJECTED, _error_of(error))
 
     @overload
     def then(self, resolver: None = None, rejector: None = None) -> Promise[T]: ...

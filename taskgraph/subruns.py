@@ -7,7 +7,7 @@ learns what it needs to know of them to use no result that they do not allow.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,9 +20,11 @@ from taskgraph.expression import QuotedExpression, TaskExpression, find_expressi
 from taskgraph.records import ExecutionId, JobId
 from taskgraph.tasks.context import RECOVERED
 from taskgraph.tasks.decorator import scheduler_task, task
+from taskgraph.tasks.registry import get_task_registry
 from taskgraph.tasks.requests import AddMade, AskStanding, Made, Standing
 from taskgraph.tasks.standing import JobInfo
-from taskgraph.tasks.task import Task
+from taskgraph.tasks.task import PartialTask, Task
+from taskgraph.values import walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +135,24 @@ def _modules_of(expr: Any) -> list[str]:
         seen.add(id(each))
         for given in each._inputs():
             stack += find_expressions(given)
-        named = each._task if isinstance(each, TaskExpression) else None
-        if isinstance(named, Task) and named.is_defined:
-            found[named.func.__module__] = None
+            for named in _tasks_in(given):
+                found[named.func.__module__] = None
+        # A call that was read from the records knows its task by name.
+        task = (
+            get_task_registry().find(each.task_name) if isinstance(each, TaskExpression) else None
+        )
+        if task is not None:
+            found[task.func.__module__] = None
     found.pop("__main__", None)  # which workers load by themselves
     return list(found)
+
+
+def _tasks_in(value: Any) -> Iterator[Task[..., Any]]:
+    """Yield the tasks that are given as values."""
+    for each, _ in walk.each_inside(value):
+        given = each.task if isinstance(each, PartialTask) else each
+        if isinstance(given, Task) and given.is_defined:
+            yield given
 
 
 @task(namespace="taskgraph", name="run_elsewhere", version="1")

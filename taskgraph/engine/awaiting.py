@@ -372,8 +372,10 @@ def _hash_of(asked: Any, value: Any, job: Job) -> ValueHash | None:
     nodes = [job.nodes[id(each)] for each in find_expressions(asked)]
     if any(each.is_unstored for each in nodes):
         return None
-    if isinstance(asked, Expression) and nodes[0].value_hash is not None:
-        return nodes[0].value_hash
+    if isinstance(asked, Expression) and not nodes[0].is_reread:
+        known = nodes[0].value_hash
+        if known is not None:
+            return known
     try:
         return hash_value(value)
     except UnhashableValueError:

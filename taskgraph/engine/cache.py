@@ -59,6 +59,7 @@ class Hit(NamedTuple):
         size: How many bytes it has as it is stored.
         reads: Of a whole call: what was read of its context, by path.
         states: The states of handles that it rests on, all of them valid.
+        bears_code: Whether the value holds functions, classes or objects that are found by name.
     """
 
     value: Any
@@ -69,6 +70,7 @@ class Hit(NamedTuple):
     size: int = 0
     reads: tuple[str, ...] = ()
     states: frozenset[str] = frozenset()
+    bears_code: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,7 @@ def decide(
             call.subtree_tasks,
             size=size,
             reads=tuple(path for path, _ in call.reads),
+            bears_code=decoded.bears_code,
         )
     found = answer.evaluation
     if found is None:
@@ -233,7 +236,13 @@ def decide(
     if isinstance(decoded, Miss):
         return decoded
     size = len(found.result.value)
-    return Hit(decoded.value, found.result.value_hash, found.call_hash, size=size)
+    return Hit(
+        decoded.value,
+        found.result.value_hash,
+        found.call_hash,
+        size=size,
+        bears_code=decoded.bears_code,
+    )
 
 
 def _is_other(path: str, value_hash: ValueHash, context: Context) -> bool:
@@ -303,11 +312,12 @@ class CurrentTasks:
 
 class _Decoded(NamedTuple):
     value: Any
+    bears_code: bool
 
 
 def _decode(stored: StoredResult) -> _Decoded | Miss:
     try:
-        return _Decoded(codec.decode(*stored))
+        return _Decoded(*codec.decode_marked(*stored))
     except InvalidValueError as error:
         lost = stored.value_hash if error.is_lost else None
         return Miss(Reason.INVALID, error.reason, lost)

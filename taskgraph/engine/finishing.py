@@ -210,6 +210,7 @@ class Finisher:
         if not is_waiting:
             job.value = hit.value
             job.value_hash = hit.value_hash
+            job.is_reread = hit.bears_code
             self._finish(job)
         return True
 
@@ -246,6 +247,7 @@ class Finisher:
         self._stand_in(job, hit)
         job.is_cached = True
         job.value, job.value_hash = hit.value, hit.value_hash
+        job.is_reread = hit.bears_code
         job.known_call = hit.call_hash
         job.call_hash = hit.call_hash or hash_call(job.task_hash, job.args_hash, hit.value_hash, ())
         job.subtree = hit.subtree or _alone(job.task_hash)
@@ -267,7 +269,7 @@ class Finisher:
         job.is_cached = True
         job.started = job.ended = now()
         job.value_hash = leader.value_hash
-        job.is_unstored = leader.is_unstored
+        job.is_unstored, job.is_reread = leader.is_unstored, leader.is_reread
         job.task_hash, job.eval_hash = leader.task_hash, leader.eval_hash
         job.earlier = leader.earlier
         job.call_hash = job.known_call = leader.call_hash
@@ -365,7 +367,7 @@ class Finisher:
             node = job.nodes[id(template)]
             if node.value_hash is not None:
                 job.value_hash = node.value_hash
-                job.is_unstored = node.is_unstored
+                job.is_unstored, job.is_reread = node.is_unstored, node.is_reread
                 job.unstored = job.unstored or (node.unstored if isinstance(node, Job) else None)
                 return
         if any(each.is_unstored for each in job.nodes.values()):

@@ -86,6 +86,8 @@ class Node:
         value: The final value, in DONE.
         value_hash: Its hash, where it is known already.
         is_unstored: Whether the value has no hash of its own, so that what uses it is not cached.
+        is_reread: Whether the value was read from the records and bears code, by its name: what
+            uses it uses that code as it is now, whatever the hash was that it is recorded under.
         error: In FAILED and DROPPED.
         origin: The job whose body raised it.
     """
@@ -93,6 +95,7 @@ class Node:
     __slots__ = (
         "error",
         "expr",
+        "is_reread",
         "is_unstored",
         "origin",
         "owner",
@@ -113,7 +116,7 @@ class Node:
         self.template: Any = None
         self.value: Any = None
         self.value_hash: ValueHash | None = None
-        self.is_unstored = False
+        self.is_unstored = self.is_reread = False
         self.error: BaseException | None = None
         self.origin: Job | None = None
 

@@ -50,7 +50,7 @@ from taskgraph.records import (
     TaskRecord,
 )
 from taskgraph.tags import tag_record
-from taskgraph.tasks.context import RECOVERED, handle_of_path, task_of_path
+from taskgraph.tasks.context import RECOVERED, TOLD, handle_of_path, task_of_path
 from taskgraph.tasks.registry import get_task_registry
 from taskgraph.tasks.task import Task
 from taskgraph.values.handles import Handle, with_parents
@@ -279,7 +279,7 @@ class Recorder:
         name = task_of_path(path)
         task = None if name is None else get_task_registry().find(name)
         found = None if task is None else task.defaults_hash()
-        if path == RECOVERED or (name is not None and found is None):
+        if path in {RECOVERED, TOLD} or (name is not None and found is None):
             # What stands there is like nothing that could be read.
             assert job.value_hash is not None
             self._batch.call_contexts.append(CallContextRecord(call_hash, path, job.value_hash))

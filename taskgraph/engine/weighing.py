@@ -15,6 +15,7 @@ from taskgraph.hashing import ATOMIC_TYPES, ValueHash, hash_args, hash_eval, has
 from taskgraph.tasks.context import key_in
 from taskgraph.tasks.options import with_known
 from taskgraph.tasks.signature import BoundArgument
+from taskgraph.tasks.task import SchedulerTask
 from taskgraph.values import walk
 from taskgraph.values.pack import pack_unstored
 from taskgraph.values.remote import Remote, remotes_in, weight_of
@@ -105,6 +106,9 @@ def weigh(job: Job) -> None:
     job.eval_hash = hash_eval(job.task_hash, job.args_hash)
     context = job.context
     job.call_key = key_in(job.eval_hash, context) if context.is_inner else job.eval_hash
+    if isinstance(job.task, SchedulerTask) and job.task.is_told_of_job:
+        # It may look at who calls it: calls of others are not equal to its own.
+        job.call_key += f" for {job.id if job.owner is None else job.owner.id}"
     if job.is_aftermath:  # what it is equal to may have been given up because of the failure
         job.call_key = f"after a failure {job.call_key}"
 
@@ -122,7 +126,7 @@ def _weigh_argument(job: Job, argument: WeighedArgument, label: str) -> Weight:
         nodes = [job.owner.nodes[id(each)] for each in find_expressions(raw)]
         if isinstance(raw, Expression):
             node = nodes[0]
-            if node.value_hash is not None and not job.is_given_anew:
+            if node.value_hash is not None and not node.is_reread and not job.is_given_anew:
                 argument.is_recorded = isinstance(node, Job)  # one that leaves no rows has no hash
                 job.is_uncacheable |= node.is_unstored
                 return Weight(node.value_hash)

@@ -45,6 +45,11 @@ register(Absent, _AbsentKind())
 RECOVERED = "(a call that failed)"
 
 
+#: Stands among the paths that were read where a scheduler task looked at the job that calls it:
+#: another job would have told it something else.
+TOLD = "(a job that it was told of)"
+
+
 #: Stands among the paths that were read for all that a context has.
 WHOLE = "(all of it)"
 

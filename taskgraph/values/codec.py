@@ -19,7 +19,7 @@ from taskgraph.hashing import ATOMIC_TYPES, ContentDigest, ValueHash, digest_byt
 from taskgraph.values.kinds import ValueKind, class_name, overrides
 from taskgraph.values.places import Place, current_places
 from taskgraph.values.reducers import REGISTERED, Reducers
-from taskgraph.values.registry import kind_named, kind_of, kind_that_reduces
+from taskgraph.values.registry import brings_code, kind_named, kind_of, kind_that_reduces
 from taskgraph.values.unknown import UnknownFunction
 from taskgraph.values.walk import MAX_NESTING
 
@@ -174,10 +174,24 @@ def decode(
         DamagedValueError: These are other bytes, or they can no longer be read.
         InvalidValueError: What they need besides is not there: a module, a type, a file.
     """
+    return decode_marked(value_hash, type_name, format, payload, content_digest)[0]
+
+
+def decode_marked(
+    value_hash: ValueHash,
+    type_name: str,
+    format: str,
+    payload: bytes,
+    content_digest: ContentDigest,
+) -> tuple[Any, bool]:
+    """Do as `decode`; tells besides whether the value bears code that was found by its name.
+
+    That code is what it is now, so the hash that the value is stored under may not be its own.
+    """
     if digest_bytes(payload) != content_digest:
         raise DamagedValueError(value_hash, "its bytes are not those that were written")
     try:
-        return read(type_name, format, payload)
+        return _read(type_name, format, payload)
     except MemoryError:
         raise
     except InvalidValueError as error:
@@ -202,6 +216,10 @@ def read(type_name: str, format: str, payload: bytes) -> Any:
     Raises:
         InvalidValueError: What they need besides is not there: a module, a type, a file.
     """
+    return _read(type_name, format, payload)[0]
+
+
+def _read(type_name: str, format: str, payload: bytes) -> tuple[Any, bool]:
     try:
         if format in (PICKLE, CLOUDPICKLE):
             return _load_stored(payload)
@@ -209,14 +227,26 @@ def read(type_name: str, format: str, payload: bytes) -> Any:
             kind = kind_named(type_name)
         except LookupError:
             raise InvalidValueError("", f"there is no type named {type_name!r} here") from None
-        return kind.decode(format, payload)
+        value = kind.decode(format, payload)
+        return value, brings_code(type(value))
     except ModuleNotFoundError as error:
         # In the environment that it was made in it can be read; the record is nobody's to delete.
         reason = f"it needs the module {error.name!r}, which is not installed here"
         raise InvalidValueError("", reason) from error
 
 
-class _Lenient(pickle.Unpickler):
+class _Noting(pickle.Unpickler):
+    """Reads, and takes note of functions and classes that neither Python nor this library has."""
+
+    bears_code = False
+
+    def find_class(self, module_name: str, global_name: str) -> Any:
+        if module_name != "builtins" and module_name not in _HARMLESS:
+            self.bears_code |= module_name.partition(".")[0] not in _KNOWN_PACKAGES
+        return super().find_class(module_name, global_name)
+
+
+class _Lenient(_Noting):
     """Reads functions that are not there any more as stubs."""
 
     def find_class(self, module_name: str, global_name: str) -> Any:
@@ -226,16 +256,20 @@ class _Lenient(pickle.Unpickler):
             return UnknownFunction(module_name, global_name)
 
 
-def _load_stored(payload: bytes) -> Any:
+def _load_stored(payload: bytes) -> tuple[Any, bool]:
+    if pickle.STACK_GLOBAL not in payload:  # plain data, as most values are
+        return loads(payload), False
+    reader = _Noting(io.BytesIO(payload))
     try:
-        return loads(payload)
+        value = reader.load()
     except AttributeError as error:
         # If it was the class of an object that is gone, there is nothing to make the object from.
+        reader = _Lenient(io.BytesIO(payload))
         try:
-            value = _Lenient(io.BytesIO(payload)).load()
+            value = reader.load()
         except Exception:
             raise error from None
-    return value.value if type(value) is Flat else value
+    return value.value if type(value) is Flat else value, reader.bears_code
 
 
 # Builtins and modules of the standard library that hold data and do nothing.
@@ -562,6 +596,7 @@ __all__ = [
     "CLOUDPICKLE",
     "PICKLE",
     "decode",
+    "decode_marked",
     "decode_outline",
     "dumps",
     "encode",

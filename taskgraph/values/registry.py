@@ -121,6 +121,11 @@ def bring_along(find: Callable[[type], Any]) -> None:
     _bring_along = find
 
 
+def brings_code(cls: type) -> bool:
+    """Tell whether objects of a class bring code of the user's along."""
+    return _bring_along(cls) is not None
+
+
 def shape_of(value: Any, kind: ValueKind) -> Shape:
     """Return one level of a value, with what its methods do as the last of its children.
 

@@ -23,7 +23,7 @@ _live_kinds: dict[type[ValueKind], bool] = {}
 
 def find_live(value: Any) -> list[Any]:
     """Return the values inside that stand for something in the world (files above all)."""
-    return [each for each, kind in _each(value) if is_live(kind)]
+    return [each for each, kind in each_inside(value) if is_live(kind)]
 
 
 def is_live(kind: ValueKind) -> bool:
@@ -37,7 +37,7 @@ def is_live(kind: ValueKind) -> bool:
 
 def find_unread(value: Any) -> list[Any]:
     """Return the values inside that must be read before they can be hashed. Never blocks."""
-    return [each for each, kind in _each(value) if kind.needs_reading(each)]
+    return [each for each, kind in each_inside(value) if kind.needs_reading(each)]
 
 
 def read(value: Any, progress: Callable[[int], None] | None = None) -> None:
@@ -47,20 +47,20 @@ def read(value: Any, progress: Callable[[int], None] | None = None) -> None:
         value: Where to look.
         progress: Told how many bytes were read since the last time.
     """
-    for each, kind in _each(value):
+    for each, kind in each_inside(value):
         if kind.needs_reading(each):
             kind.read(each, progress)
 
 
 def refresh(value: Any) -> None:
     """Have all values inside look at the world again; called where a task ran."""
-    for each, kind in _each(value):
+    for each, kind in each_inside(value):
         kind.refresh(each)
 
 
 def find_invalid(value: Any) -> Any | None:
     """Return the first value inside that no longer matches the world, None if all do."""
-    return next((each for each, kind in _each(value) if not kind.is_valid(each)), None)
+    return next((each for each, kind in each_inside(value) if not kind.is_valid(each)), None)
 
 
 def describe_change(value: Any) -> str:
@@ -79,15 +79,15 @@ def describe_change(value: Any) -> str:
 
 def is_valid_nested(value: Any) -> bool:
     """Tell whether all values inside still match the world. May block on files."""
-    return all(kind.is_valid(each) for each, kind in _each(value))
+    return all(kind.is_valid(each) for each, kind in each_inside(value))
 
 
 def find_kind(value: Any, is_wanted: Callable[[ValueKind], bool]) -> list[Any]:
     """Return the values inside, at any depth, that are of a kind that is wanted."""
-    return [each for each, kind in _each(value) if is_wanted(kind)]
+    return [each for each, kind in each_inside(value) if is_wanted(kind)]
 
 
-def _each(value: Any) -> Iterator[tuple[Any, ValueKind]]:
+def each_inside(value: Any) -> Iterator[tuple[Any, ValueKind]]:
     """Yield each value inside that is no builtin, in order, once, before what lies in it."""
     if is_builtin(value):
         return

@@ -347,3 +347,9 @@ def test_errors_may_go_without_a_trace() -> None:
         assert not hasattr(raised.value, "__taskgraph_trace__")
         assert not hasattr(raised.value, "__taskgraph_failures__")
         assert scheduler.traceback is not None
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), "x"])
+def test_an_interval_is_a_number_of_seconds(seconds: Any) -> None:
+    with pytest.raises(ValueError, match="job_status_interval must be a number of seconds above 0"):
+        Scheduler(backend=MemoryBackend(), job_status_interval=seconds)

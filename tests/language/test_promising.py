@@ -498,3 +498,59 @@ def test_a_generator_may_name_its_parameters_so(inline: Scheduler) -> None:
         return [(yield scheduler), parent_job, sexpr]
 
     assert inline.run(steps(inc(1), 2, 3)) == [2, 2, 3]
+
+
+@told()
+def name_of_caller(scheduler: Any, parent_job: Job, sexpr: Any) -> Any:
+    return [parent_job.task.name, parent_job.get_option("memory"), parent_job.args]
+
+
+@task(namespace="promising", version="1")
+def asks(x: int) -> Any:
+    return name_of_caller()
+
+
+@task(namespace="promising", version="1")
+def asks_too(x: int) -> Any:
+    return name_of_caller()
+
+
+@task(namespace="promising", version="1", check_valid="shallow")
+def around(x: int) -> Any:
+    return asks(x)
+
+
+def test_what_it_was_told_of_one_caller_is_not_the_answer_for_another(scheduler: Scheduler) -> None:
+    calls = [asks.options(memory=2)(1), asks_too(2), asks(3), asks.options(memory=4)(4)]
+
+    assert scheduler.run(calls) == scheduler.run(calls) == [
+        ["asks", 2, (1,)], ["asks_too", None, (2,)], ["asks", None, (3,)], ["asks", 4, (4,)]
+    ]  # fmt: skip
+
+
+def test_a_call_around_one_that_looked_at_its_caller_is_never_taken_as_a_whole(
+    inline: Scheduler,
+) -> None:
+    found = [inline.run(around(1), options=how) for how in ({"memory": 2}, {"memory": 4}, {})]
+
+    assert found == [["asks", 2, (1,)], ["asks", 4, (1,)], ["asks", None, (1,)]]
+
+
+@task(namespace="promising", version="1")
+def kind_of(error: BaseException) -> str:
+    return type(error).__name__
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"), [("text", TypeError), (None, TypeError), (ValueError, ValueError)]
+)
+def test_what_is_no_error_is_told_as_one_that_may_be_caught(
+    inline: Scheduler, given: Any, kind: type[Exception]
+) -> None:
+    @told()
+    def rejects(scheduler: Any, parent_job: Any, sexpr: Any) -> Any:
+        return Promise(lambda resolve, reject: reject(given))
+
+    with pytest.raises(kind):
+        inline.run(rejects())
+    assert inline.run(catch(rejects(), kind, kind_of)) == kind.__name__

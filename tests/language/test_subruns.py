@@ -14,6 +14,7 @@ from taskgraph import JobInfo, Scheduler, catch, get_context, subrun, task
 from taskgraph.config import Settings
 from taskgraph.errors import SchedulerError, WorkerLostError
 from taskgraph.functools import no_prov
+from taskgraph.subruns import _modules_of
 from taskgraph.testing import MemoryBackend
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.integrity import check
@@ -259,3 +260,20 @@ def test_where_nothing_is_recorded_nothing_of_it_is(scheduler: Scheduler, tmp_pa
     with scheduler.reading() as reader:
         names = {job.task.fullname for each in reader.executions() for job in each.execution.jobs}
     assert "subruns.noted" not in names
+
+
+@task(namespace="subruns", version="1")
+def whole_with_failure(n: int) -> Any:
+    return subrun([inc(n), fail("inside")], "processes")
+
+
+def test_one_that_failed_may_be_run_again(scheduler: Scheduler) -> None:
+    for _ in range(2):
+        with pytest.raises(ValueError, match="inside"):
+            scheduler.run(whole_with_failure(1))
+
+
+def test_tasks_that_are_given_as_values_are_there_as_well() -> None:
+    given = catch(add(1, 2), ValueError, {"by": [describe.partial(3)]})
+
+    assert set(_modules_of([given])) >= {catch.func.__module__, describe.func.__module__}

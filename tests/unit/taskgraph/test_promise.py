@@ -220,3 +220,20 @@ def test_it_shows_what_became_of_it() -> None:
     assert repr(Promise()) == "<Promise pending>"
     assert repr(resolved(1)) == "<Promise fulfilled 1>"
     assert repr(rejected(KeyError("x"))) == "<Promise rejected KeyError('x')>"
+
+
+class NeedsMoreError(Exception):
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [(KeyError, KeyError), (NeedsMoreError, TypeError), (5, TypeError), (int, TypeError)],
+)
+def test_it_is_rejected_with_an_error_whatever_is_given(given: Any, kind: type) -> None:
+    promise: Promise[int] = Promise()
+
+    promise.do_reject(given)
+
+    assert type(promise.error) is kind
