@@ -69,6 +69,16 @@ class Lookup:
     ) -> None:
         """Refuse the hits that rest on states which services have left; one question for all."""
         states = _states_of(jobs, decisions, range(len(jobs)))
+        for index in list(states):
+            hit, answer = decisions[index], answers[index]
+            if not isinstance(hit, Hit) or hit.subtree is None or hit.earlier is not None:
+                continue
+            if len({call.result.value_hash for call in answer.calls}) > 1:
+                # What it gave depends on what its service had gone through, and which of the calls
+                # that was nobody wrote down. Of its parts the last ones are known.
+                decisions[index] = self._decide(jobs[index], answer._replace(calls=()))
+                del states[index]
+                states |= _states_of(jobs, decisions, [index])
         while states:
             every = frozenset[str]().union(*states.values())
             valid = self._backend.find_valid_handles(sorted(every)) | (every & self._spared)

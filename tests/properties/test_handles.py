@@ -200,14 +200,13 @@ def _edited(node: Node, versions: dict[str, int]) -> Node:
     return node._replace(version=versions.get(node.label, node.version), children=inside)
 
 
-def _run(scheduler: Scheduler, program: tuple[Node, ...]) -> bool:
-    """Run a program; tells whether it ended well."""
+def _run(scheduler: Scheduler, program: tuple[Node, ...]) -> str:
+    """Run a program; returns what it gave, nothing if it did not end well."""
     cells = Cells("cells")
     try:
-        scheduler.run([build(each, cells, ()) for each in program])
+        return repr(scheduler.run([build(each, cells, ()) for each in program]))
     except BoomError:
-        return False
-    return True
+        return ""
 
 
 def _check(scheduler: Scheduler, history: list[tuple[Node, ...]]) -> None:
@@ -215,14 +214,14 @@ def _check(scheduler: Scheduler, history: list[tuple[Node, ...]]) -> None:
     for program in history:
         _durable.clear()
         _backends[:] = [scheduler.backend]
-        has_ended = _run(scheduler, program)
+        given = _run(scheduler, program)
         if _durable:
             # All that came after was never written.
             scheduler.backend = MemoryBackend()
             vars(scheduler.backend).update(_durable[0])
             continue
         wanted: dict[str, str] = {}
-        if not has_ended:
+        if not given:
             with pytest.raises(BoomError):
                 for node in program:
                     expected(node, (), wanted)
@@ -231,7 +230,7 @@ def _check(scheduler: Scheduler, history: list[tuple[Node, ...]]) -> None:
             expected(node, (), wanted)
         assert {label: _cells.get(label) for label in wanted} == wanted
         _log.clear()
-        assert _run(scheduler, program)
+        assert _run(scheduler, program) == given
         assert [label for label in _log if label in wanted] == []
 
 
