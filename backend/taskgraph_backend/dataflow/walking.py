@@ -1,0 +1,184 @@
+"""Walking the flow of data: the edges that are reached from a node, with the rows at their ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Select, select, text
+from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload
+
+from taskgraph_backend import models
+from taskgraph_backend.dataflow import conditions
+from taskgraph_backend.dataflow.chart import Arrow, Asked, Place, ask
+from taskgraph_backend.dataflow.conditions import ARGUMENT, CALL, RESULT, VALUE, Node
+from taskgraph_backend.dataflow.nodes import (
+    ArgumentValue,
+    CallNodeValue,
+    DataflowEdge,
+    DataflowNode,
+)
+
+# Whoever looks at the first edges need not wait for the rows of all.
+_FIRST: Final = 2_000
+
+
+def walk_dataflow(
+    session: Session,
+    node: DataflowNode,
+    *,
+    down: bool = False,
+    all: bool = False,
+    execution_id: str | None = None,
+    depth: int | None = None,
+) -> Iterator[DataflowEdge]:
+    """Give the edges that are reached from a node, the nearest first: up, or down to what it made.
+
+    All edges point upstream, also those that are met on the way down. The number of statements is
+    the same whatever is reached: eight at most.
+
+    Args:
+        session: Where the rows are.
+        node: Where to start.
+        down: Whether to ask what was made of it.
+        all: Whether all calls count that were ever recorded; a file then joins the execution that
+            made it with those that were given it.
+        execution_id: The execution whose calls count; needed unless ``all``.
+        depth: At most so many edges one after another.
+
+    Raises:
+        ValueError: It is said neither which execution counts nor that all do.
+    """
+    if not all and execution_id is None:
+        raise ValueError("say which execution counts, by execution_id, or that all do: all=True")
+    asked = Asked(_columns(node), down, None if all else execution_id, depth)
+    arrows = ask(session, asked)
+    for chosen in (arrows[:_FIRST], arrows[_FIRST:]):
+        yield from _loaded(session, chosen)
+
+
+def walk_dataflow_node(
+    session: Session, node: DataflowNode, *, execution_id: str | None = None
+) -> Iterator[DataflowEdge]:
+    """Give the edges from a node to what it came from directly; of all executions by default."""
+    return walk_dataflow(
+        session, node, all=execution_id is None, execution_id=execution_id, depth=1
+    )
+
+
+def walk_dataflow_value(session: Session, value: models.Value) -> Iterator[DataflowEdge]:
+    """Give the edges from a value to the calls that made it, or to its parts that have such."""
+    return walk_dataflow_node(session, value)
+
+
+def walk_dataflow_callnode(session: Session, call_node: models.CallNode) -> Iterator[DataflowEdge]:
+    """Give the edges from a call to its arguments."""
+    return walk_dataflow_node(session, call_node)
+
+
+def walk_dataflow_callnode_value(
+    session: Session, call_node_value: CallNodeValue
+) -> Iterator[DataflowEdge]:
+    """Give the edges from a call's result to the child that gave it, or to the call itself."""
+    return walk_dataflow_node(session, call_node_value)
+
+
+def walk_dataflow_argument_value(
+    session: Session, argument_value: ArgumentValue
+) -> Iterator[DataflowEdge]:
+    """Give the edges from an argument to the call or the caller's argument that it came from."""
+    return walk_dataflow_node(session, argument_value)
+
+
+def _columns(node: DataflowNode) -> Node:
+    match node:
+        case CallNodeValue(call, value):
+            hashes = (call.call_hash, value.value_hash, call.value_hash, call.call_hash)
+            return Node(RESULT, *map(bytes.fromhex, hashes))
+        case ArgumentValue(argument, value):
+            hashes = (
+                argument.arg_hash,
+                value.value_hash,
+                argument.value_hash,
+                argument.call_hash,
+            )
+            return Node(ARGUMENT, *map(bytes.fromhex, hashes))
+        case models.CallNode():
+            return Node(CALL, *(bytes.fromhex(node.call_hash),) * 4)
+        case models.Value():
+            return Node(VALUE, *(bytes.fromhex(node.value_hash),) * 4)
+
+
+def _loaded(session: Session, arrows: Sequence[Arrow]) -> Iterator[DataflowEdge]:
+    """Give arrows as edges, with all that is shown of their rows, in four statements."""
+    if not arrows:
+        return
+    places = dict.fromkeys(place for arrow in arrows for place in arrow if place is not None)
+    arguments = _rows(
+        session,
+        select(models.Argument).options(joinedload(models.Argument.call_node)),
+        models.Argument.arg_hash,
+        (place.id for place in places if place.kind == ARGUMENT),
+    )
+    calls = _rows(
+        session,
+        select(models.CallNode).options(joinedload(models.CallNode.task)),
+        models.CallNode.call_hash,
+        (place.id for place in places if place.kind in {RESULT, CALL}),
+    )
+    values = _rows(
+        session,
+        select(models.Value).options(joinedload(models.Value.file)),
+        models.Value.value_hash,
+        (place.value for place in places if place.kind != CALL),
+    )
+
+    def node_of(place: Place) -> DataflowNode:
+        match place.kind:
+            case conditions.RESULT:
+                return CallNodeValue(calls[place.id], values[place.value])
+            case conditions.CALL:
+                found: models.CallNode = calls[place.id]
+                return found
+            case conditions.ARGUMENT:
+                return ArgumentValue(arguments[place.id], values[place.value])
+            case _:
+                value: models.Value = values[place.value]
+                return value
+
+    nodes = {place: node_of(place) for place in places}
+    for src, dest in arrows:
+        yield DataflowEdge(nodes[src], None if dest is None else nodes[dest])
+
+
+def _rows(
+    session: Session,
+    query: Select[Any],
+    column: InstrumentedAttribute[str],
+    hashes: Iterator[bytes],
+) -> dict[bytes, Any]:
+    """Return rows by their hashes, in one statement: the hashes go in one long parameter."""
+    wanted = list(dict.fromkeys(hashes))
+    if not wanted:
+        return {}
+    condition = text(f"{column.class_.__tablename__}.{column.key} IN ({_SPLIT})").bindparams(
+        hashes=b"".join(wanted), count=len(wanted)
+    )
+    found = session.scalars(query.where(condition)).unique()
+    return {bytes.fromhex(getattr(row, column.key)): row for row in found}
+
+
+# No list of parameters: there may be more than a statement takes.
+_SPLIT: Final = """WITH RECURSIVE place (at) AS (
+  SELECT 0 UNION ALL SELECT place.at + 1 FROM place WHERE place.at + 1 < :count)
+  SELECT substr(:hashes, place.at * 16 + 1, 16) FROM place"""
+
+
+__all__ = [
+    "walk_dataflow",
+    "walk_dataflow_argument_value",
+    "walk_dataflow_callnode",
+    "walk_dataflow_callnode_value",
+    "walk_dataflow_node",
+    "walk_dataflow_value",
+]
