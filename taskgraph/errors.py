@@ -792,6 +792,19 @@ class AmbiguousIdError(TaskgraphError, LookupError):
         )
 
 
+class FilterError(TaskgraphError, ValueError):
+    """Records are asked for in a way that cannot be understood."""
+
+    def __init__(self, what: str, given: str, reason: str) -> None:
+        super().__init__(what, given, reason)
+        self.what = what
+        self.given = given
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.given!r}: {self.reason}"
+
+
 class BlessRefusedError(TaskgraphError):
     """Results of one version of a task cannot be made to count for another one."""
 

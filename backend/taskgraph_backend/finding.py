@@ -30,6 +30,8 @@ _FINDABLE: tuple[tuple[type[models.Base], InstrumentedAttribute[str]], ...] = (
 )
 _PREFIX = re.compile(r"[0-9a-f]{1,32}")
 _MOST_MATCHES = 5
+# What a database can count to.
+_MOST_BACK = 2**63
 
 
 def like_id(column: InstrumentedAttribute[str], prefix: str) -> ColumnElement[bool]:
@@ -43,6 +45,11 @@ def like_id(column: InstrumentedAttribute[str], prefix: str) -> ColumnElement[bo
     return and_(column >= prefix.ljust(32, "0"), column <= prefix.ljust(32, "f"))
 
 
+def is_prefix(text: str) -> bool:
+    """Tell whether a text may be the start of an id: 1 to 32 lower-case hex digits."""
+    return _PREFIX.fullmatch(text) is not None
+
+
 def infer_id(session: Session, id: str, include_files: bool = True, required: bool = False) -> Any:
     """Return the record that a text stands for, or None; see `Reader.find`.
 
@@ -50,7 +57,8 @@ def infer_id(session: Session, id: str, include_files: bool = True, required: bo
         UnknownRecordError: There is none, and it is ``required``.
         AmbiguousIdError: More than one record starts so.
     """
-    found: Any = _recent(session, id) or _by_prefix(session, id.lower()) or _by_name(session, id)
+    found: Any = infer_specialty_id(session, id) or _by_prefix(session, id.lower())
+    found = found or _by_name(session, id)
     if found is None and include_files:
         found = find_file(session, id)
     if found is None and required:
@@ -137,11 +145,15 @@ def newest_executions() -> Select[models.Execution]:
     )
 
 
-def _recent(session: Session, text: str) -> models.Execution | None:
-    if text == "-":
+def infer_specialty_id(session: Session, id: str) -> models.Execution | None:
+    """Return the execution that ``-`` (the newest) or ``~2`` (the second newest) stands for.
+
+    None where there are not so many, and for any other text.
+    """
+    if id == "-":
         number = 1
-    elif text.startswith("~") and text[1:].isdecimal() and int(text[1:]) > 0:
-        number = int(text[1:])
+    elif id.startswith("~") and id[1:].isdecimal() and 0 < int(id[1:]) < _MOST_BACK:
+        number = int(id[1:])
     else:
         return None
     return session.scalars(newest_executions().limit(1).offset(number - 1)).unique().first()
@@ -178,4 +190,12 @@ def _by_name(session: Session, text: str) -> models.Task | None:
     ).first()
 
 
-__all__ = ["FoundFile", "find_file", "infer_id", "like_id", "newest_executions"]
+__all__ = [
+    "FoundFile",
+    "find_file",
+    "infer_id",
+    "infer_specialty_id",
+    "is_prefix",
+    "like_id",
+    "newest_executions",
+]

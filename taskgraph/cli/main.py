@@ -27,6 +27,7 @@ EXIT_CODES: Final[tuple[tuple[type[errors.TaskgraphError], ExitCode], ...]] = (
     (errors.UnknownAliasError, ExitCode.NOT_FOUND),
     (errors.ScriptNotFoundError, ExitCode.NOT_FOUND),
     (errors.AmbiguousIdError, ExitCode.USAGE),
+    (errors.FilterError, ExitCode.USAGE),
     (errors.ConfigError, ExitCode.USAGE),
     (errors.ExecutorError, ExitCode.USAGE),
     (errors.DatabaseVersionError, ExitCode.CONFLICT),
