@@ -202,13 +202,18 @@ def _values(wanted: Wanted) -> Source:
     if touched is not None:
         conditions.append(value.value_hash.in_(touched))
     # The first call that it was seen at: a time that stays, whoever uses it later.
-    node, argument = aliased(models.CallNode), aliased(models.Argument)
-    given = select(argument.call_hash).where(argument.value_hash == value.value_hash)
-    first = (
-        select(func.min(node.timestamp))
-        .where(or_(node.value_hash == value.value_hash, node.call_hash.in_(given)))
-        .scalar_subquery()
-    )
+    made, used = aliased(models.CallNode), aliased(models.CallNode)
+    argument = aliased(models.Argument)
+    seen = union_all(
+        select(made.timestamp.label("time"))
+        .where(made.value_hash == value.value_hash)
+        .correlate(value),
+        select(used.timestamp)
+        .join(argument, argument.call_hash == used.call_hash)
+        .where(argument.value_hash == value.value_hash)
+        .correlate(value),
+    ).subquery()
+    first = select(func.min(seen.c.time)).scalar_subquery()
     when = func.coalesce(first, literal(_EPOCH, DateTimeUTC))
     return Source("Value", value, value.value_hash, when, conditions)
 
@@ -232,8 +237,8 @@ def _values_of_calls(wanted: Wanted) -> Select[Any] | None:
     if not of_maker:
         given = models.Argument
         touched.append(calls(given.value_hash).join(given, given.call_hash == node.call_hash))
-    seen = union_all(*touched).cte("seen")
-    inside = select(seen.c.value_hash).cte("inside", recursive=True)
+    seen = union_all(*touched).cte()
+    inside = select(seen.c.value_hash).cte(recursive=True)
     edge = models.Subvalue
     inside = inside.union(
         select(edge.value_hash).join(inside, inside.c.value_hash == edge.parent_value_hash)
@@ -295,11 +300,9 @@ def _of_results(wanted: Wanted, call_hash: Any) -> Conditions:
 
 def _calls_with_files(wanted: Wanted) -> Iterator[Any]:
     """Select the calls that gave or were given files, or values that hold them at any depth."""
-    for number, patterns in enumerate(wanted.files):
+    for patterns in wanted.files:
         file, edge = models.File, models.Subvalue
-        held = (
-            select(file.value_hash).where(path_is(patterns)).cte(f"held_{number}", recursive=True)
-        )
+        held = select(file.value_hash).where(path_is(patterns)).cte(recursive=True)
         held = held.union(
             select(edge.parent_value_hash).join(held, held.c.value_hash == edge.value_hash)
         )
