@@ -10,12 +10,14 @@ import platform
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskgraph.config import Settings
 from taskgraph.engine.leasing import ExecutionLease
 from taskgraph.errors import DatabaseError, ExecutorError
+from taskgraph.filters import RecordFilters
 from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.project import Project, use_project
 from taskgraph.ports import Backend, Executor
@@ -269,6 +271,20 @@ def name_of_record(what: Any) -> str:
         return str(os.fspath(what))
     names = (getattr(what, name, None) for name in ("id", "call_hash", "hash", "value_hash"))
     return next((name for name in names if isinstance(name, str)), str(what))
+
+
+def located(settings: Settings, filters: RecordFilters) -> RecordFilters:
+    """Return filters with the paths of files as they are recorded: below their roots.
+
+    What is a path in the working directory is one below its root; as it was typed it is looked for
+    below every root as well.
+    """
+    files: list[str | tuple[str, str]] = []
+    for each in filters.files:
+        files.append(each)
+        if isinstance(each, str) and not each.startswith("*"):
+            files += _places_named(settings, each)
+    return replace(filters, files=tuple(files))
 
 
 def _places_named(settings: Settings, text: str) -> Iterator[tuple[str, str]]:

@@ -12,10 +12,11 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, MetaData, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, MetaData, Text, func
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
+    column_property,
     foreign,
     mapped_column,
     object_session,
@@ -25,10 +26,13 @@ from sqlalchemy.orm import (
 from sqlalchemy.types import Boolean
 
 from taskgraph.hashing import ContentDigest, ValueHash
+from taskgraph.values.failures import ERROR_TYPE
 from taskgraph_backend.columns import JSON, DateTimeUTC, Hash16
 
 #: Longest text of one argument in `CallNode.args_display`.
 _ARGUMENT_WIDTH = 60
+# That of CANCELLED.
+_STATUS_WIDTH = 9
 
 
 class TagEntity(StrEnum):
@@ -138,6 +142,19 @@ class Execution(Base):
         """RUNNING, FAILED, DONE, PENDING or CANCELLED."""
         return status_of(self.state_type, cached=False)
 
+    @property
+    def status_display(self) -> str:
+        """The status as it stands in a column: as wide as the longest one."""
+        return self.status.ljust(_STATUS_WIDTH)
+
+    def calc_status(self, result_type: str | None) -> str:
+        """Return the status; of a record without a state by the type of its result, if it has one.
+
+        Such are records that were brought in from elsewhere.
+        """
+        has_ended = result_type is not None or (self.job is not None and self.job.end_time)
+        return calc_status(self.state_type, result_type, has_ended=bool(has_ended), cached=False)
+
 
 class Job(Base):
     """One attempt to reduce one call within an execution."""
@@ -185,6 +202,27 @@ class Job(Base):
     def status(self) -> str:
         """RUNNING, FAILED, CACHED, DONE, PENDING or CANCELLED."""
         return status_of(self.state_type, self.cached)
+
+    @property
+    def status_display(self) -> str:
+        """The status as it stands in a column: as wide as the longest one."""
+        return self.status.ljust(_STATUS_WIDTH)
+
+    def calc_status(self, result_type: str | None) -> str:
+        """Return the status; of a record without a state by the type of its result, if it has one.
+
+        Such are records that were brought in from elsewhere.
+        """
+        has_ended = self.end_time is not None
+        return calc_status(self.state_type, result_type, has_ended=has_ended, cached=self.cached)
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """What it found as its context, as far as that is JSON; see `contexts.context_of`."""
+        from taskgraph_backend.contexts import context_of
+
+        session = object_session(self)
+        return {} if session is None else context_of(session, self.id)
 
     @property
     def duration(self) -> timedelta:
@@ -505,6 +543,8 @@ class Value(Base):
     # Deferred, so that no list of values reads megabytes; and the last column, for SQLite walks
     # through the pages of a large one to get to what stands behind it.
     value: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    # How many bytes are in the row, which SQLite knows without reading them.
+    row_size: Mapped[int] = column_property(func.length(value), deferred=True)
 
     results: Mapped[list[CallNode]] = relationship(
         back_populates="value",
@@ -541,6 +581,11 @@ class Value(Base):
         viewonly=True,
         order_by=lambda: (Tag.key, Tag.tag_hash),
     )
+
+    @property
+    def in_value_store(self) -> bool:
+        """Whether the bytes are kept outside of the database: the row of such a value has none."""
+        return self.size > 0 and self.row_size == 0
 
     @property
     def subfiles(self) -> list[File]:
@@ -751,6 +796,17 @@ class SchemaVersion(Base):
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     version: Mapped[str]
     timestamp: Mapped[datetime]
+
+
+def calc_status(state_type: str, result_type: str | None, *, has_ended: bool, cached: bool) -> str:
+    """Return the status of a state; where there is none, what the result says."""
+    if state_type:
+        return status_of(state_type, cached)
+    if result_type == ERROR_TYPE:
+        return "FAILED"
+    if not has_ended:
+        return "RUNNING"
+    return "CACHED" if cached else "DONE"
 
 
 def status_of(state_type: str, cached: bool) -> str:

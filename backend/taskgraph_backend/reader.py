@@ -19,6 +19,7 @@ from taskgraph.errors import UnknownRecordError
 from taskgraph_backend import models
 from taskgraph_backend.earlier import EarlierCalls
 from taskgraph_backend.finding import FoundFile, find_file, infer_id, newest_executions
+from taskgraph_backend.listing import Listings
 from taskgraph_backend.neighbours import Neighbours
 from taskgraph_backend.portraits import Portraits
 
@@ -89,7 +90,7 @@ class UpstreamArgument:
     calls: list[models.CallNode] = field(default_factory=list)
 
 
-class Reader(EarlierCalls, Neighbours, Portraits):
+class Reader(EarlierCalls, Listings, Neighbours, Portraits):
     """A session for reading that knows its backend.
 
     Args:

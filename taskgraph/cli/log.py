@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from taskgraph.cli.filters import setup_query_parser, take_filters
 from taskgraph.cli.options import load_settings
+from taskgraph.filters import RECORD_TYPES
 
 if TYPE_CHECKING:
     from taskgraph.config import Settings
+    from taskgraph.filters import RecordFilters
+    from taskgraph.provenance.listing import ListingReader
     from taskgraph.provenance.page import Block
     from taskgraph.provenance.rows import Reader
 
 _DEFAULT_LIMIT = 20
 _DEFAULT_JOBS = 100
+_DEFAULT_DETAILS = 5
 
 _HELP = """Show what was run, and where values and files came from.
 
-Without RECORD, the executions, newest first. With one, its details:
+Without RECORD, the executions, newest first, or the records that filters ask for. With one, its
+details:
 
 \b
 taskgraph log -                   the newest execution (~2: the second newest)
 taskgraph log 3fa8                any record, by the first digits of its id
 taskgraph log results/table.csv   which call wrote a file, from what, and who used it
 taskgraph log flow.main           a task, by its full name
+taskgraph log --task align --status FAILED --since 7d
+                                  the jobs of a task that failed in the last week
+taskgraph log --file 'out/*.vcf' --type execution --type job
+                                  the runs and jobs that made or used such files
 """
 
 
@@ -35,35 +46,83 @@ taskgraph log flow.main           a task, by its full name
     help=_HELP,
     short_help="Show what was run, and where values and files came from.",
 )
+@setup_query_parser
+@click.option("--count", "as_counts", is_flag=True, help="Show how many records there are.")
+@click.option("--detail", "in_detail", is_flag=True, help="Show each record with its details.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.option(
     "-n",
     "--limit",
     type=click.IntRange(min=1),
-    help=f"Show at most so many rows. Default: {_DEFAULT_LIMIT}, or {_DEFAULT_JOBS} jobs of an "
-    "execution.",
+    help=f"Show at most so many rows. Default: {_DEFAULT_LIMIT}, {_DEFAULT_JOBS} jobs of an "
+    f"execution, or {_DEFAULT_DETAILS} records with their details.",
+)
+@click.option("--page", type=click.IntRange(min=0), help="Which page of a list, from 0.")
+@click.option(
+    "--after",
+    metavar="CURSOR",
+    help="What follows a record of a list: pages that runs which come in do not move.",
 )
 @click.argument("record", required=False)
 @click.pass_context
-def command(ctx: click.Context, as_json: bool, limit: int | None, record: str | None) -> None:
-    """Look a record up, and show it as a page or as JSON."""
+def command(
+    ctx: click.Context,
+    /,
+    as_counts: bool,
+    in_detail: bool,
+    as_json: bool,
+    limit: int | None,
+    page: int | None,
+    after: str | None,
+    record: str | None,
+    **given: Any,  # what was given for each filter
+) -> None:
+    """Look a record up, or list records, and show them as a page or as JSON."""
     from taskgraph import assembly
     from taskgraph.provenance import views
     from taskgraph.provenance.page import print_page
 
+    filters = take_filters(given)
+    wanted = _Wanted(as_counts, in_detail, limit, page, after)
+    if record is not None and (filters or wanted.is_list):
+        raise click.UsageError(
+            "Filters, --count, --detail, --page and --after are for lists, and RECORD is one "
+            f"record. Of an execution: taskgraph log --execution {record} ...",
+            ctx,
+        )
+    if page and after is not None:
+        raise click.UsageError("Give --page or --after, not both.", ctx)
     settings = load_settings(ctx)
     if not has_database(settings):
-        view, page = _nothing(record)
+        view, blocks = _nothing(record, filters, wanted)
     else:
         reader = assembly.open_reader(settings)
         try:
-            view, page = _look_up(reader, settings, record, limit)
+            if record is not None:
+                view, blocks = _look_up(reader, settings, record, limit)
+            else:
+                view, blocks = _list(reader, assembly.located(settings, filters), wanted)
         finally:
             reader.close()
     if as_json:
         click.echo(views.as_json(view))
     else:
-        print_page(page, sys.stdout)
+        print_page(blocks, sys.stdout)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """How a list is wanted."""
+
+    as_counts: bool
+    in_detail: bool
+    limit: int | None
+    page: int | None
+    after: str | None
+
+    @property
+    def is_list(self) -> bool:
+        return self.as_counts or self.in_detail or self.page is not None or self.after is not None
 
 
 def has_database(settings: Settings) -> bool:
@@ -72,29 +131,60 @@ def has_database(settings: Settings) -> bool:
     return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
 
 
-def _nothing(record: str | None) -> tuple[Any, list[Block]]:
+def _nothing(
+    record: str | None, filters: RecordFilters, wanted: _Wanted
+) -> tuple[Any, list[Block]]:
     from taskgraph.errors import UnknownRecordError
+    from taskgraph.provenance.listing import Counts, Listing, counts_page, listing_page
     from taskgraph.provenance.render import executions_page
 
     if record is not None:
         raise UnknownRecordError(record)
-    return [], executions_page([])
+    if wanted.as_counts:
+        counts = Counts({_name_of(kind): 0 for kind in filters.listed_types})
+        return counts, counts_page(counts)
+    return [], listing_page(Listing((), None)) if filters else executions_page([])
 
 
 def _look_up(
-    reader: Reader, settings: Settings, record: str | None, limit: int | None
+    reader: Reader, settings: Settings, record: str, limit: int | None
 ) -> tuple[Any, list[Block]]:
     """Return the view of what was asked for, and its page."""
     from taskgraph.assembly import find_record
     from taskgraph.errors import UnknownRecordError
     from taskgraph.provenance import reading
-    from taskgraph.provenance.render import executions_page
 
-    if record is None:
-        most = limit or _DEFAULT_LIMIT
-        listed = reading.list_executions(reader, most + 1)
-        return listed[:most], executions_page(listed[:most], is_cut=len(listed) > most)
     view = reading.look_at(reader, find_record(reader, settings, record), limit)
     if view is None:
         raise UnknownRecordError(record)
     return view, reading.page_of(view)
+
+
+def _list(
+    reader: ListingReader, filters: RecordFilters, wanted: _Wanted
+) -> tuple[Any, list[Block]]:
+    """Return the views of a list, and its page."""
+    from taskgraph.provenance import listing, reading
+    from taskgraph.provenance.render import executions_page
+    from taskgraph.provenance.views import ExecutionView
+
+    if wanted.as_counts:
+        found = {_name_of(kind): number for kind, number in reader.counted(filters)}
+        counts = listing.Counts(found)
+        return counts, listing.counts_page(counts)
+    limit = wanted.limit or (_DEFAULT_DETAILS if wanted.in_detail else _DEFAULT_LIMIT)
+    rows = reader.listed(filters, limit, page=wanted.page or 0, after=wanted.after)
+    if wanted.in_detail:
+        details = [view for each in rows.records if (view := reading.look_at(reader, each))]
+        pages = [block for view in details for block in reading.page_of(view)]
+        nothing = listing.listing_page(listing.Listing((), None))
+        return details, [*(pages or nothing), *listing.more_note(rows.next)]
+    views = listing.view_listing(rows)
+    if filters or wanted.is_list:
+        return views.records, listing.listing_page(views)
+    executions = views.of(ExecutionView)
+    return views.records, executions_page(executions, is_cut=views.next is not None)
+
+
+def _name_of(kind: str) -> str:
+    return next(name for name, each in RECORD_TYPES.items() if each == kind)

@@ -28,6 +28,7 @@ from taskgraph.provenance.rows import (
     TaskRow,
     ValueRow,
 )
+from taskgraph.provenance.tagged import TagDetail, tag_page, view_tag
 from taskgraph.provenance.views import (
     CallDetail,
     CallReference,
@@ -54,7 +55,7 @@ def list_executions(reader: Reader, limit: int) -> list[ExecutionView]:
     return [ExecutionView.of(each.execution, each.counts) for each in reader.executions(limit)]
 
 
-View = ExecutionDetail | JobDetail | CallDetail | TaskDetail | ValueDetail
+View = ExecutionDetail | JobDetail | CallDetail | TaskDetail | ValueDetail | TagDetail
 
 
 def look_at(reader: Reader, found: Any, limit: int | None = None) -> View | None:
@@ -76,6 +77,7 @@ def look_at(reader: Reader, found: Any, limit: int | None = None) -> View | None
         "Task": lambda: _task(reader, found, limit or _JOBS_OF_A_RECORD),
         "Value": lambda: _value(reader, found, limit or _JOBS_OF_A_RECORD),
         "File": lambda: _value(reader, found.value, limit or _JOBS_OF_A_RECORD),
+        "Tag": lambda: view_tag(reader, found),
     }
     maker = makers.get(type(found).__name__)
     return None if maker is None else maker()
@@ -127,6 +129,8 @@ def page_of(view: View) -> list[Block]:
             return task_page(view)
         case ValueDetail():
             return value_page(view)
+        case TagDetail():
+            return tag_page(view)
 
 
 def _execution(reader: Reader, row: ExecutionRow, limit: int) -> ExecutionDetail:

@@ -361,6 +361,10 @@ class Reader(Protocol):
         """Return jobs of an execution: those that failed, then those that started first."""
         ...
 
+    def tagged(self, entity_type: str, entity_id: str) -> Any:
+        """Return the row that a tag is on, or None; Any, for it may be of any table."""
+        ...
+
     def find(self, text: str) -> Any:
         """Return the row that an id, a name or a path stands for; Any, for it may be of any table.
 

@@ -431,6 +431,11 @@ def as_json(view: Any) -> str:
 
 
 def _record(view: Any) -> dict[str, Any]:
+    if hasattr(view, "as_record"):
+        own: dict[str, Any] = view.as_record()
+        return own
+    if hasattr(view, "json_type"):
+        return {"type": view.json_type, **asdict(view)}
     return {"type": _TYPE_NAMES[type(view)], **asdict(view)}
 
 
