@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         run,
         set_current_scheduler,
     )
-    from taskgraph.archive import Archive
+    from taskgraph.archive import Archive, executions
     from taskgraph.archive import open as open
     from taskgraph.combinators.control import (
         apply_tags,
@@ -111,6 +111,7 @@ __all__ = [
     "catch_all",
     "cond",
     "evaluate",
+    "executions",
     "explain",
     "exponential",
     "fork_thread",
@@ -183,6 +184,7 @@ _HOMES = {
     "catch_all": "taskgraph.combinators.control",
     "cond": "taskgraph.combinators.control",
     "evaluate": "taskgraph.expression",
+    "executions": "taskgraph.archive",
     "explain": "taskgraph.app",
     "exponential": "taskgraph.tasks.retrying",
     "fork_thread": "taskgraph.combinators.control",

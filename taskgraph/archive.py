@@ -7,9 +7,10 @@ an attribute of it: `Archive.executions` for what was run.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from taskgraph.assembly import (
     find_record,
     finish_writing,
+    has_database,
     in_force,
     name_of_record,
     open_existing,
@@ -25,14 +27,18 @@ from taskgraph.assembly import (
 from taskgraph.config import CONFIG_DIR_NAME, Settings, find_config_dir, load_settings
 from taskgraph.errors import ClosedArchiveError, ExplanationError, UnknownRecordError
 from taskgraph.expression import Expression
+from taskgraph.filters import TagFilter, make_filters
 from taskgraph.provenance import reading
+from taskgraph.provenance.listing import view_listing
+from taskgraph.provenance.views import ExecutionView
 from taskgraph.tasks.task import Task
 
 if TYPE_CHECKING:
     from taskgraph.provenance.explain import AnyExplanation
     from taskgraph.provenance.reading import Lineage, View
-    from taskgraph.provenance.views import ExecutionDetail, ExecutionView
+    from taskgraph.provenance.views import ExecutionDetail
     from taskgraph_backend import SqlBackend
+    from taskgraph_backend.query import CallGraphQuery
     from taskgraph_backend.reader import Reader
 
 _MOST_EXECUTIONS = 20
@@ -73,6 +79,40 @@ def _find(wanted: str | os.PathLike[str] | None) -> tuple[Settings, str | None]:
     inner = path / CONFIG_DIR_NAME
     is_config = path.name == CONFIG_DIR_NAME or (path / "config.toml").is_file()
     return load_settings(path if is_config and not inner.is_dir() else inner), None
+
+
+def executions(
+    *,
+    task: str | Iterable[str] = (),
+    status: str | Iterable[str] = (),
+    tags: Mapping[str, Any] | Iterable[TagFilter | str] = (),
+    since: datetime | str | None = None,
+    until: datetime | str | None = None,
+    limit: int = _MOST_EXECUTIONS,
+    config_dir: str | Path | None = None,
+) -> list[ExecutionView]:
+    """Return the newest executions of a project, newest first; where nothing was run, none.
+
+    Args:
+        task: Only those whose root task has this name, full or bare; or one of several.
+        status: Only those of this status, or one of several.
+        tags: Only those with all of these: keys with values, pairs, or texts as ``key=value`` and,
+            for whatever value, ``key``.
+        since: Only those that started then or later: a time, or text as ``2026-01-31`` and ``7d``.
+        until: Only those that started earlier; of a date as text, until the end of that day.
+        limit: At most so many.
+        config_dir: The folder of settings and database; by default as for `run`.
+
+    Raises:
+        FilterError: A status or a time cannot be understood.
+    """
+    settings = load_settings(find_config_dir(given=config_dir))
+    if not has_database(settings):
+        return []
+    with Archive(settings, open_existing(settings)) as archive:
+        return archive.executions.list(
+            limit, task=task, status=status, tags=tags, since=since, until=until
+        )
 
 
 class Archive:
@@ -184,6 +224,21 @@ class Archive:
             return explain_runs.explain_found(reader, found, text)
 
     @contextmanager
+    def query(self) -> Iterator[CallGraphQuery]:
+        """Open a query over executions, jobs, calls, tasks and values at once.
+
+        What it finds are rows, to be used while the ``with`` lasts.
+
+        Raises:
+            ClosedArchiveError: The archive was closed.
+        """
+        from taskgraph_backend.query import CallGraphQuery
+
+        with self.reading() as reader:
+            self.backend.sweep()
+            yield CallGraphQuery(reader)
+
+    @contextmanager
     def reading(self) -> Iterator[Reader]:
         """Open the records for one question or several that belong together.
 
@@ -223,14 +278,35 @@ class Executions:
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
 
-    def list(self, limit: int = _MOST_EXECUTIONS) -> list[ExecutionView]:
+    def list(
+        self,
+        limit: int = _MOST_EXECUTIONS,
+        *,
+        task: str | Iterable[str] = (),
+        status: str | Iterable[str] = (),
+        tags: Mapping[str, Any] | Iterable[TagFilter | str] = (),
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+    ) -> list[ExecutionView]:
         """Return the newest executions, newest first, each with how many jobs are in which status.
 
         Args:
             limit: At most so many.
+            task: Only those whose root task has this name, full or bare; or one of several.
+            status: Only those of this status, or one of several.
+            tags: Only those with all of these: keys with values, pairs, or texts as ``key=value``
+                and, for whatever value, ``key``.
+            since: Only those that started then or later: a time, or text as ``2026-01-31``, ``7d``.
+            until: Only those that started earlier; of a date as text, until the end of that day.
+
+        Raises:
+            FilterError: A status or a time cannot be understood.
         """
+        filters = make_filters(
+            types=["execution"], task=task, status=status, tags=tags, since=since, until=until
+        )
         with self._archive.reading() as reader:
-            return reading.list_executions(reader, limit)
+            return view_listing(reader.listed(filters, limit)).of(ExecutionView)
 
     def find(self, ref: str, *, limit: int | None = None) -> ExecutionDetail | None:
         """Return an execution with its tasks and jobs, or None where there is none.
@@ -270,4 +346,4 @@ def _text_of(what: Any) -> str:
     return name_of_record(what)
 
 
-__all__ = ["Archive", "Executions", "open"]
+__all__ = ["Archive", "Executions", "executions", "open"]

@@ -273,6 +273,12 @@ def name_of_record(what: Any) -> str:
     return next((name for name in names if isinstance(name, str)), str(what))
 
 
+def has_database(settings: Settings) -> bool:
+    """Tell whether there can be records; asking for them would make a SQLite file."""
+    uri = settings.backend.db_uri
+    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
+
+
 def located(settings: Settings, filters: RecordFilters) -> RecordFilters:
     """Return filters with the paths of files as they are recorded: below their roots.
 

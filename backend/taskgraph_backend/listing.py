@@ -101,6 +101,7 @@ class Listings(Session):
             select(job.execution_id, job.state_type, job.cached, func.count())
             .where(job.execution_id.in_(counts))
             .group_by(job.execution_id, job.state_type, job.cached)
+            .order_by(job.execution_id, job.state_type, job.cached)
         )
         for execution_id, state_type, cached, number in grouped:
             of_execution = counts[execution_id]

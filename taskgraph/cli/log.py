@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -127,8 +126,9 @@ class _Wanted:
 
 def has_database(settings: Settings) -> bool:
     """Tell whether there can be records; asking for them would make a SQLite file."""
-    uri = settings.backend.db_uri
-    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
+    from taskgraph import assembly
+
+    return assembly.has_database(settings)
 
 
 def _nothing(

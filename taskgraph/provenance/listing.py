@@ -251,7 +251,7 @@ def _jobs(views: Sequence[JobView]) -> list[Block]:
         Column("status"),
         Column("started"),
         Column("time", is_right=True),
-        Column("execution"),
+        Column("execution", may_drop=True),
         Column("call", may_shrink=True),
     ]
     rows = [
@@ -269,7 +269,7 @@ def _jobs(views: Sequence[JobView]) -> list[Block]:
 
 
 def _calls(views: Sequence[CallSummary]) -> list[Block]:
-    columns = [Column("call"), Column("computed"), Column("", may_shrink=True)]
+    columns = [Column("call"), Column("computed"), Column("what", may_shrink=True)]
     rows = [
         [
             line(short_id(each.call_hash)),

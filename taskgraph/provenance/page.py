@@ -90,11 +90,19 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table; of those that may shrink, the text is cut on a narrow terminal."""
+    """A column of a table.
+
+    Attributes:
+        name: What stands above it.
+        is_right: Whether its text ends at its right side.
+        may_shrink: Whether its text is cut on a narrow terminal.
+        may_drop: Whether it is left out on a terminal that is too narrow for all columns.
+    """
 
     name: str
     is_right: bool = False
     may_shrink: bool = False
+    may_drop: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,16 +321,22 @@ def _grid(block: Grid, console: Console) -> RenderableType:
         max([len(column.name), *(_text(row[place]).cell_len for row in block.rows)])
         for place, column in enumerate(block.columns)
     ]
-    may_shrink = [column.may_shrink for column in block.columns]
+    if sum(natural) + (_GAP + has_header) * (len(natural) - 1) > console.width:
+        kept = [place for place, column in enumerate(block.columns) if not column.may_drop]
+    else:
+        kept = list(range(len(block.columns)))
+    columns = [block.columns[place] for place in kept]
+    natural = [natural[place] for place in kept]
+    may_shrink = [column.may_shrink for column in columns]
     # A box draws one blank more between two columns.
     widths = fit_widths(natural, may_shrink, console.width, _GAP + has_header)
-    for column, width in zip(block.columns, widths, strict=True):
+    for column, width in zip(columns, widths, strict=True):
         justify: JustifyMethod = "right" if column.is_right else "left"
         table.add_column(
             column.name, justify=justify, no_wrap=True, overflow="ellipsis", width=width
         )
     for row in block.rows:
-        table.add_row(*(_text(cell) for cell in row))
+        table.add_row(*(_text(row[place]) for place in kept))
     return table
 
 

@@ -50,11 +50,6 @@ _MOST_CHILDREN: Final = 100
 _MOST_TRACE: Final = 40
 
 
-def list_executions(reader: Reader, limit: int) -> list[ExecutionView]:
-    """Return the newest executions."""
-    return [ExecutionView.of(each.execution, each.counts) for each in reader.executions(limit)]
-
-
 View = ExecutionDetail | JobDetail | CallDetail | TaskDetail | ValueDetail | TagDetail
 
 

@@ -48,6 +48,7 @@ PUBLIC = [
     "catch_all",
     "cond",
     "evaluate",
+    "executions",
     "explain",
     "exponential",
     "fork_thread",
