@@ -87,8 +87,17 @@ def sources(wanted: Wanted) -> Iterator[Source]:
         "Value": _values,
     }
     for kind in MODEL_CLASSES:
-        if kind in wanted.types and (kind == "Value" or not wanted.value_types):
+        if kind in wanted.types and _may_have_some(wanted, kind):
             yield makers[kind](wanted)
+
+
+def _may_have_some(wanted: Wanted, kind: str) -> bool:
+    """Tell whether there can be any of a kind: only values have types, and only tasks names."""
+    if wanted.value_types and kind != "Value":
+        return False
+    return kind == "Task" or all(
+        any(is_prefix(each.lower()) for each in group) for group in wanted.prefixes
+    )
 
 
 # Each kind
@@ -154,7 +163,8 @@ def _calls(wanted: Wanted) -> Source:
         *_period(wanted, node.timestamp),
     ]
     of_job = _of_job(wanted, job)
-    if wanted.execution_ids:
+    if wanted.execution_ids or wanted.execution_tags:
+        # Few jobs, by their execution; else it is quicker to look at the jobs of each call.
         conditions.append(node.call_hash.in_(select(job.call_hash).where(*of_job)))
     elif of_job:
         conditions.append(
