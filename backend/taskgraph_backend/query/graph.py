@@ -19,7 +19,14 @@ from taskgraph.filters import TagFilter, read_status
 from taskgraph_backend import models
 from taskgraph_backend.columns import DateTimeUTC, to_micros
 from taskgraph_backend.query.filters import Wanted
-from taskgraph_backend.query.kinds import MODEL_CLASSES, MODEL_NAMES, MODEL_PKS, names_of, whole_ids
+from taskgraph_backend.query.kinds import (
+    MODEL_CLASSES,
+    MODEL_NAMES,
+    MODEL_PKS,
+    MOST_IDS,
+    names_of,
+    whole_ids,
+)
 from taskgraph_backend.query.pages import Page, Place, read_cursor
 from taskgraph_backend.query.selects import Source, sources
 
@@ -349,26 +356,46 @@ class CallGraphQuery:
         return query.order_by(source.pk)
 
     def _fetch(self, size: int, *, skipped: int = 0, after: Place | None = None) -> Page:
-        """Return so many records and whether there are more: a statement for each kind at most."""
+        """Return so many records and what is after them: two statements for each kind at most."""
+        places = self._places(size + 1, skipped, after)
+        shown = places[:size]
+        rows: dict[Place, models.Base] = {}
+        for kind in dict.fromkeys(place.kind for place in shown):
+            rows.update(self._loaded([place for place in shown if place.kind == kind]))
+        cursors = tuple(place.cursor() for place in shown)
+        following = cursors[-1] if len(places) > size else None
+        return Page(tuple(rows[place] for place in shown), cursors, following)
+
+    def _places(self, size: int, skipped: int, after: Place | None) -> list[Place]:
+        """Return where records stand, at most so many; what is sorted is as slim as it can be."""
         counts = dict(self.count()) if skipped else {}
-        found: list[tuple[models.Base, Place]] = []
+        found: list[Place] = []
         for source in self._sources():
             if after is not None and _is_before(source.kind, after.kind):
                 continue
             passed = min(skipped, counts.get(source.kind, 0))
             skipped -= passed
-            query = self._ordered(source, self._rows(source, source.model, source.when, source.pk))
+            query = self._ordered(source, source.select(source.when, source.pk))
             if after is not None and source.kind == after.kind:
                 query = query.where(self._is_after(source, after))
-            query = query.limit(size + 1 - len(found)).offset(passed)
-            for row, when, id in self.session.execute(query).unique():
-                micros = to_micros(when) if self._by_time else None
-                found.append((row, Place(source.kind, micros, id)))
-            if len(found) > size:
+            query = query.limit(size - len(found)).offset(passed)
+            for when, id in self.session.execute(query):
+                found.append(Place(source.kind, to_micros(when) if self._by_time else None, id))
+            if len(found) >= size:
                 break
-        cursors = tuple(place.cursor() for _, place in found[:size])
-        following = cursors[-1] if len(found) > size and cursors else None
-        return Page(tuple(row for row, _ in found[:size]), cursors, following)
+        return found
+
+    def _loaded(self, places: list[Place]) -> Iterator[tuple[Place, models.Base]]:
+        """Yield the rows of places of one kind."""
+        kind = places[0].kind
+        model = MODEL_CLASSES[kind]
+        pk = MODEL_PKS[model]
+        of_id = {place.id: place for place in places}
+        ids = list(of_id)
+        for start in range(0, len(ids), MOST_IDS):
+            query = select(model).where(pk.in_(ids[start : start + MOST_IDS]))
+            for row in self.session.scalars(query.options(*self._loading.get(kind, ()))).unique():
+                yield of_id[getattr(row, pk.key)], row
 
     def _is_after(self, source: Source, place: Place) -> Any:
         if place.micros is None:

@@ -84,8 +84,8 @@ def test_no_large_table_is_read_from_end_to_end(reader: Reader, asked: str, orde
     query.page(0, 10_000)
     query.count()
 
-    # One for each kind, and one that counts them.
-    assert scans.statements == len(list(query.subqueries)) + 1
+    # One or two for each kind, and one that counts them.
+    assert scans.statements > len(query.subqueries)
     assert scans.found == []
 
 
