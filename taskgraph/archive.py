@@ -30,6 +30,7 @@ from taskgraph.expression import Expression
 from taskgraph.filters import TagFilter, make_filters
 from taskgraph.provenance import reading
 from taskgraph.provenance.listing import view_listing
+from taskgraph.provenance.tagged import TagDetail
 from taskgraph.provenance.views import ExecutionView
 from taskgraph.tasks.task import Task
 
@@ -143,8 +144,8 @@ class Archive:
             limit: At most so many jobs.
 
         Returns:
-            An ``ExecutionDetail``, ``JobDetail``, ``CallDetail``, ``TaskDetail`` or
-            ``ValueDetail``: plain data.
+            An ``ExecutionDetail``, ``JobDetail``, ``CallDetail``, ``TaskDetail``,
+            ``ValueDetail`` or ``TagDetail``: plain data.
 
         Raises:
             AmbiguousIdError: More than one record starts so.
@@ -338,6 +339,9 @@ class Executions:
 
 def _text_of(what: Any) -> str:
     """Return what a record is found by: a view that was found before stands for its own."""
+    if isinstance(what, TagDetail):
+        # Its value is no record.
+        return what.tag_hash
     path = getattr(what, "path", None)
     if isinstance(path, str):
         return path

@@ -18,11 +18,13 @@ from taskgraph.errors import (
     DatabaseError,
     DatabaseVersionError,
     ExplanationError,
+    FilterError,
     ForeignDatabaseError,
     UnknownRecordError,
 )
 from taskgraph.provenance.explain import ExecutionExplanation, Explanation
 from taskgraph.provenance.reading import Lineage
+from taskgraph.provenance.tagged import TagDetail
 from taskgraph.provenance.views import (
     CallDetail,
     ExecutionDetail,
@@ -216,3 +218,54 @@ def test_a_closed_archive_answers_nothing(project: Path) -> None:
 def test_the_builtin_is_what_it_was() -> None:
     assert builtins.open is open
     assert taskgraph.open is not builtins.open
+
+
+def test_executions_are_filtered(project: Path, archive: Archive) -> None:
+    with Scheduler(load_settings(project / ".taskgraph")) as scheduler:
+        scheduler.run(write("other.txt", "upon"), tags=[("project", "x")])
+    listed = archive.executions.list
+
+    assert [each.task for each in listed(task="write")] == ["archived.write"]
+    assert listed(task=["archived.write", "nobody"]) == listed(task="write")
+    assert len(listed(status="DONE", since="1h")) == 2
+    assert listed(status=["FAILED", "RUNNING"]) == listed(until="2001-01-01") == []
+    assert [each.task for each in listed(tags={"project": "x"})] == ["archived.write"]
+    assert listed(1, tags=["project"]) == listed(tags=[("project", "x")])
+    with pytest.raises(FilterError, match="There are: RUNNING"):
+        listed(status="BROKEN")
+
+
+def test_a_query_is_over_all_records(archive: Archive) -> None:
+    with archive.query() as query:
+        jobs = query.filter_types(["Job"]).filter_task_names(["measure"])
+
+        assert dict(query.count())["Execution"] == 1
+        assert [job.call_node.args_display for job in jobs.all()] == [  # type: ignore[attr-defined]
+            "file=File(path=out.txt, hash=" + _content_of("out.txt") + ")"
+        ]
+
+
+def _content_of(path: str) -> str:
+    return File(path).hash[:8]
+
+
+def test_a_tag_is_found_by_its_id(project: Path, archive: Archive) -> None:
+    with Scheduler(load_settings(project / ".taskgraph")) as scheduler:
+        scheduler.run(write("other.txt", "upon"), tags=[("project", "x")])
+    with archive.query() as query:
+        run: Any = query.filter_types(["Execution"]).filter_tags([("project", "x")]).one()
+        (tag_hash,) = [each.tag_hash for each in run.tags if each.key == "project"]
+
+    found = archive.get(tag_hash[:12])
+
+    assert isinstance(found, TagDetail)
+    assert (found.value, found.entity) == ("x", "archived.write")
+    assert archive.get(found) == found
+
+
+def test_a_closed_archive_opens_no_query(project: Path) -> None:
+    archive = taskgraph.open()
+    archive.close()
+
+    with pytest.raises(ClosedArchiveError), archive.query():
+        raise AssertionError("it was opened")
