@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -66,7 +67,11 @@ class Listings(Session):
         self._sweep()
         found = self.like(filters).clone(loading=_with_lines()).page(page, limit, after=after)
         return Listed(
-            found.records, found.cursors, found.next, self._counts(found), self._uses(found)
+            found.records,
+            found.cursors,
+            found.next,
+            self.status_counts([each.id for each in found if isinstance(each, models.Execution)]),
+            self._uses(found),
         )
 
     def counted(self, filters: RecordFilters) -> list[tuple[str, int]]:
@@ -84,16 +89,9 @@ class Listings(Session):
         model = CallGraphQuery.MODEL_CLASSES.get(entity_type)
         return None if model is None else self.get(model, entity_id)
 
-    def _sweep(self) -> None:
-        backend = getattr(self, "backend", None)
-        if backend is not None:
-            # Runs that died say so before they are counted as running.
-            backend.sweep()
-
-    def _counts(self, page: Page) -> dict[str, dict[str, int]]:
-        counts: dict[str, dict[str, int]] = {
-            each.id: {} for each in page if isinstance(each, models.Execution)
-        }
+    def status_counts(self, execution_ids: Sequence[str]) -> dict[str, dict[str, int]]:
+        """Return how many jobs of executions are in which status, in one statement."""
+        counts: dict[str, dict[str, int]] = {each: {} for each in execution_ids}
         if not counts:
             return counts
         job = models.Job
@@ -108,6 +106,12 @@ class Listings(Session):
             status = models.status_of(state_type, cached)
             of_execution[status] = of_execution.get(status, 0) + number
         return counts
+
+    def _sweep(self) -> None:
+        backend = getattr(self, "backend", None)
+        if backend is not None:
+            # Runs that died say so before they are counted as running.
+            backend.sweep()
 
     def _uses(self, page: Page) -> dict[str, TaskUse]:
         hashes = [each.hash for each in page if isinstance(each, models.Task)]

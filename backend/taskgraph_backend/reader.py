@@ -128,17 +128,7 @@ class Reader(EarlierCalls, Listings, Neighbours, Portraits):
         """Return a page of the executions, newest first, in two statements."""
         self.backend.sweep()
         found = self.scalars(newest_executions().limit(limit).offset(offset)).unique().all()
-        counts: dict[str, dict[str, int]] = {execution.id: {} for execution in found}
-        job = models.Job
-        grouped = self.execute(
-            select(job.execution_id, job.state_type, job.cached, func.count())
-            .where(job.execution_id.in_(counts))
-            .group_by(job.execution_id, job.state_type, job.cached)
-        )
-        for execution_id, state_type, cached, count in grouped:
-            status = models.status_of(state_type, cached)
-            of_execution = counts[execution_id]
-            of_execution[status] = of_execution.get(status, 0) + count
+        counts = self.status_counts([execution.id for execution in found])
         return [
             ExecutionSummary(
                 execution,

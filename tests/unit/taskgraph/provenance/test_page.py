@@ -23,6 +23,7 @@ from taskgraph.provenance.page import (
     fit_widths,
     line,
     plain_text,
+    print_on,
     print_page,
 )
 
@@ -126,3 +127,20 @@ def test_columns_fit_if_those_that_may_shrink_can(
         width == wanted if not shrinks else 1 <= width <= wanted
         for width, (wanted, shrinks) in zip(widths, columns, strict=True)
     )
+
+
+def test_a_column_that_may_be_dropped_gives_way_to_the_others() -> None:
+    columns = [Column("id"), Column("of", may_drop=True), Column("call", may_shrink=True)]
+    grid = Grid(columns, [[line("a1"), line("b2"), line("c" * 74)]])
+
+    assert "of" not in _drawn([grid], 80) and "c" * 74 in _drawn([grid], 80)
+    assert "b2" in _drawn([grid], 90)
+    assert "b2" in plain_text([grid])
+
+
+def _drawn(blocks: list[Block], width: int) -> str:
+    from rich.console import Console
+
+    stream = io.StringIO()
+    print_on(Console(file=stream, width=width, force_terminal=True, color_system=None), blocks)
+    return stream.getvalue()
