@@ -10,7 +10,7 @@ from taskgraph.provenance.listing import view_listing
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.query import MODEL_NAMES
 from tests.archives import a_run, name, tasks
-from tests.unit.taskgraph_backend.query.test_graph import Statements
+from tests.statements import Statements
 
 ALL = RecordFilters(types=MODEL_NAMES)
 

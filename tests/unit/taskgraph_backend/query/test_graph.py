@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import select
 from sqlalchemy.exc import MultipleResultsFound, NoResultFound
 
 from taskgraph.errors import FilterError
@@ -18,6 +18,7 @@ from taskgraph_backend.query import ANY_VALUE, CallGraphQuery
 from taskgraph_backend.reader import Reader
 from tests.archives import FILE, a_run, name, tasks
 from tests.rows import NOW, a_job, together
+from tests.statements import Statements
 
 START = datetime.fromtimestamp(NOW / 1_000_000, UTC)
 
@@ -36,18 +37,6 @@ def reader(sql_backend: SqlBackend) -> Iterator[Reader]:
 @pytest.fixture
 def query(reader: Reader) -> CallGraphQuery:
     return CallGraphQuery(reader)
-
-
-class Statements:
-    """The statements that a session makes from now on."""
-
-    def __init__(self, session: Any) -> None:
-        self.texts: list[str] = []
-        event.listen(session.get_bind(), "before_cursor_execute", self._note)
-
-    def _note(self, *arguments: object) -> None:
-        if "SELECT" in str(arguments[2]):
-            self.texts.append(str(arguments[2]))
 
 
 def of(query: CallGraphQuery) -> dict[str, list[str]]:
