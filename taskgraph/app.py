@@ -881,11 +881,15 @@ def _awaits(expr: TaskExpression) -> bool:
     return not is_lazy and bool(task.binder.missing_lazy_defaults(expr.args, expr.kwargs))
 
 
+# Its key, and what that was in records of earlier versions.
+_CONTEXT_TAGS = frozenset({"taskgraph.context", "context"})
+
+
 def _context_of(job: Any) -> dict[str, Any]:
     """Return the context that a recorded job was called in: that of the nearest job with one."""
     while job is not None:
         for tag in job.tags:
-            if tag.key == "context" and tag.is_current and isinstance(tag.value, dict):
+            if tag.key in _CONTEXT_TAGS and tag.is_current and isinstance(tag.value, dict):
                 return dict(tag.value)
         job = job.parent_job
     return {}

@@ -766,6 +766,51 @@ class UnknownRecordError(TaskgraphError, LookupError):
         )
 
 
+class TagKeyError(TaskgraphError, ValueError):
+    """The key of a tag cannot be written."""
+
+    def __init__(self, key: object, reason: str) -> None:
+        super().__init__(key, reason)
+        self.key = key
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.key!r} cannot be the key of a tag: {self.reason}. Choose another one."
+
+
+class UnknownTagError(TaskgraphError, LookupError):
+    """A record has no current tag of this key, or not with this value."""
+
+    def __init__(self, entity_id: str, tag: str) -> None:
+        super().__init__(entity_id, tag)
+        self.entity_id = entity_id
+        self.tag = tag
+
+    def __str__(self) -> str:
+        start = self.entity_id[:8]
+        return (
+            f"{start} has no tag {self.tag}. `taskgraph tag list {start}` shows what it has, "
+            f"`taskgraph tag add {start} KEY=VALUE` adds one."
+        )
+
+
+class NothingToCompareError(TaskgraphError, LookupError):
+    """There is no earlier execution of the same task to compare one with."""
+
+    def __init__(self, execution_id: str | None, task: str | None) -> None:
+        super().__init__(execution_id, task)
+        self.execution_id = execution_id
+        self.task = task
+
+    def __str__(self) -> str:
+        if self.execution_id is None:
+            return "Nothing was run yet, so there is nothing to compare."
+        return (
+            f"Before execution {self.execution_id[:8]} there was no other one of "
+            f"{self.task or 'its task'} to compare it with. Name two: taskgraph diff OLD NEW."
+        )
+
+
 class ExplanationError(TaskgraphError):
     """Something cannot be explained, or not from these records."""
 

@@ -29,7 +29,7 @@ from taskgraph.records import (
     TaskAliasRecord,
     TaskVersion,
 )
-from taskgraph.tasks.requests import Tags
+from taskgraph.tags import Tags
 
 
 class Backend(Protocol):

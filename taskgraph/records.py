@@ -18,6 +18,7 @@ from taskgraph.hashing import (
     TaskHash,
     ValueHash,
 )
+from taskgraph.tags import TagRecord
 from taskgraph.values.stored import FileRecord, PackedValue, SubvalueRecord, ValueRecord
 
 ExecutionId = NewType("ExecutionId", str)
@@ -177,17 +178,6 @@ class CallContextRecord(NamedTuple):
     call_hash: CallHash
     path: str
     value_hash: ValueHash
-
-
-class TagRecord(NamedTuple):
-    """A tag; ``value`` is JSON text with sorted keys."""
-
-    tag_hash: str
-    entity_type: str
-    entity_id: str
-    key: str
-    value: str
-    is_current: bool
 
 
 class HandleRecord(NamedTuple):

@@ -18,6 +18,7 @@ from taskgraph.config import Settings, load_settings
 from taskgraph.errors import SchedulerError
 from taskgraph.expression import QuotedExpression, TaskExpression, find_expressions
 from taskgraph.records import ExecutionId, JobId
+from taskgraph.tags import OwnTags
 from taskgraph.tasks.context import RECOVERED
 from taskgraph.tasks.decorator import scheduler_task, task
 from taskgraph.tasks.registry import get_task_registry
@@ -73,7 +74,7 @@ def subrun(
         executor: Which executor runs the scheduler; its own calls run where their tasks say.
         config_dir: The folder of its settings and its database, by default those of this run.
         new_execution: Whether it is an execution of its own, with this one's id as the tag
-            ``parent_execution``.
+            ``taskgraph.parent_execution``.
         load_modules: Modules to import there first, besides those of the tasks in the expression.
         job: Where this stands; given by itself.
         options: More options of that one call, as ``timeout`` or ``memory``.
@@ -172,6 +173,8 @@ def _run_elsewhere(expr: QuotedExpression[Any], order: _Order) -> tuple[Made, An
             exported=standing.exported,
             options=options,
             fail_fast=standing.fail_fast,
-            tags={} if order.job_id else {"parent_execution": order.execution_id},
+            tags=()
+            if order.job_id
+            else OwnTags([("taskgraph.parent_execution", order.execution_id)]),
         )
     return found.made, found.value

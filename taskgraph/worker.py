@@ -17,9 +17,9 @@ from taskgraph.errors import UnhashableValueError, UnstorableValueError
 from taskgraph.fingerprint.code import running
 from taskgraph.ports import Call, FrameRecord, Outcome, Raised, Returned
 from taskgraph.records import Micros, PackedValue
+from taskgraph.tags import Tags
 from taskgraph.tasks.notes import taken_notes
 from taskgraph.tasks.passing import on_the_way_in, on_the_way_out
-from taskgraph.tasks.requests import Tags
 from taskgraph.values import handles, walk
 from taskgraph.values.pack import pack
 from taskgraph.values.value import are_hooked

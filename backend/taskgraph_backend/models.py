@@ -60,6 +60,10 @@ def _is_at(entity_id: str) -> str:
     return f"foreign(Tag.entity_id) == {entity_id}"
 
 
+def _tagged(kind: str, column: str) -> str:
+    return f"and_(foreign(Tag.entity_id) == remote({column}), Tag.entity_type == '{kind}')"
+
+
 def _reference(column: str) -> ForeignKey:
     """A foreign key that is looked at when the transaction ends: rows come in any order."""
     return ForeignKey(column, deferrable=True, initially="DEFERRED")
@@ -753,6 +757,69 @@ class Tag(Base):
         viewonly=True,
     )
 
+    child_edits: Mapped[list[TagEdit]] = relationship(
+        back_populates="parent", foreign_keys=lambda: [TagEdit.parent_id], viewonly=True
+    )
+    parent_edits: Mapped[list[TagEdit]] = relationship(
+        back_populates="child", foreign_keys=lambda: [TagEdit.child_id], viewonly=True
+    )
+    executions: Mapped[list[Execution]] = relationship(
+        primaryjoin=_tagged("Execution", "Execution.id"), viewonly=True, uselist=True
+    )
+    jobs: Mapped[list[Job]] = relationship(
+        primaryjoin=_tagged("Job", "Job.id"), viewonly=True, uselist=True
+    )
+    call_nodes: Mapped[list[CallNode]] = relationship(
+        primaryjoin=_tagged("CallNode", "CallNode.call_hash"), viewonly=True, uselist=True
+    )
+    tasks: Mapped[list[Task]] = relationship(
+        primaryjoin=_tagged("Task", "Task.hash"), viewonly=True, uselist=True
+    )
+    values: Mapped[list[Value]] = relationship(
+        primaryjoin=_tagged("Value", "Value.value_hash"), viewonly=True, uselist=True
+    )
+
+    @property
+    def entity(self) -> Execution | Job | CallNode | Task | Value | None:
+        """The record that it is on; None of a marker of a deletion."""
+        match self.entity_type:
+            case TagEntity.Execution:
+                return self.executions[0] if self.executions else None
+            case TagEntity.Job:
+                return self.jobs[0] if self.jobs else None
+            case TagEntity.CallNode:
+                return self.call_nodes[0] if self.call_nodes else None
+            case TagEntity.Task:
+                return self.tasks[0] if self.tasks else None
+            case TagEntity.Value:
+                return self.values[0] if self.values else None
+            case _:
+                return None
+
+    @property
+    def is_deletion(self) -> bool:
+        """Whether it only says that its parent was deleted."""
+        return self.entity_type == TagEntity.Null
+
+    @property
+    def value_parsed(self) -> Any:
+        """What it says: the JSON value."""
+        return self.value
+
+    def get_delete_tag(self) -> Tag:
+        """Return the marker that stands for its deletion, as a row that is not recorded."""
+        from taskgraph_backend.tags import deletion_of
+
+        marker = deletion_of(self.tag_hash, self.entity_id, self.key)
+        return Tag(
+            tag_hash=marker.tag_hash,
+            entity_type=marker.entity_type,
+            entity_id=marker.entity_id,
+            key=marker.key,
+            value=None,
+            is_current=marker.is_current,
+        )
+
     @property
     def namespace(self) -> str:
         """What stands before the last dot of the key."""
@@ -772,6 +839,13 @@ class TagEdit(Base):
 
     parent_id: Mapped[str] = mapped_column(Hash16, _reference("tag.tag_hash"), primary_key=True)
     child_id: Mapped[str] = mapped_column(Hash16, _reference("tag.tag_hash"), primary_key=True)
+
+    parent: Mapped[Tag] = relationship(
+        back_populates="child_edits", foreign_keys=[parent_id], viewonly=True
+    )
+    child: Mapped[Tag] = relationship(
+        back_populates="parent_edits", foreign_keys=[child_id], viewonly=True
+    )
 
 
 class Lease(Base):

@@ -6,7 +6,6 @@ own connection, no SQLAlchemy and no ORM.
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import threading
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from taskgraph.errors import DamagedValueError, DatabaseError
 from taskgraph.hashing import CallHash, ContentDigest, EvalHash, TaskHash, ValueHash
-from taskgraph.jsontext import normalize_json, storable
+from taskgraph.jsontext import storable
 from taskgraph.records import (
     BelowVersion,
     CacheAnswer,
@@ -38,11 +37,19 @@ from taskgraph.records import (
     TaskVersion,
     execution_lease,
 )
-from taskgraph.tags import tag_record
+from taskgraph.tags import check_key, checked_tags
 from taskgraph_backend import handles, history, schema, statements
 from taskgraph_backend.connection import BUSY_TIMEOUT_SECONDS, NOW, SqliteDatabase, open_database
 from taskgraph_backend.leases import is_gone
 from taskgraph_backend.schema import DBVersionInfo
+from taskgraph_backend.tags import (
+    TagRow,
+    current_tags,
+    delete_tags,
+    record_tags,
+    tag_row,
+    update_tags,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -582,7 +589,7 @@ class SqlBackend:
         parents: Iterable[str] = (),
         update: bool = False,
         new: bool = False,
-    ) -> list[tuple[str, str, str, Any]]:
+    ) -> list[TagRow]:
         """Tag a record; what these tags supersede stays, and is no longer current.
 
         Args:
@@ -595,44 +602,60 @@ class SqlBackend:
 
         Returns:
             For each tag its hash, the record's id, its key and its value.
+
+        Raises:
+            TagKeyError: A key is none, or one of taskgraph's own.
+            UnknownRecordError: There is no such record, or no tag of a hash in ``parents``.
+            ValueError: A value is not JSON, or nothing of this type has tags.
         """
-        wanted = [(key, value) for key, value in tags]
-        given = list(parents)
-        recorded = []
+        wanted, above = checked_tags(tags), list(parents)
         with self._writing() as driver:
-            for key, value in wanted:
-                old = _find_tags(driver, entity_id, key)
-                above = set(given)
-                if update:
-                    above.update(tag for tag, _, is_current in old if is_current)
-                if new:
-                    text = tag_record(entity_type, entity_id, key, value).value
-                    above.update(tag for tag, stored, _ in old if stored == text)
-                record = tag_record(entity_type, entity_id, key, value, above)
-                if record.tag_hash not in {tag for tag, _, _ in old}:
-                    driver.execute(statements.TAG, _tag_row(record))
-                for parent in above:
-                    driver.execute(statements.TAG_EDIT, (_binary(parent), _binary(record.tag_hash)))
-                    driver.execute(
-                        "UPDATE tag SET is_current = 0 WHERE tag_hash = ?", (_binary(parent),)
-                    )
-                recorded.append((record.tag_hash, entity_id, key, json.loads(record.value)))
-        return recorded
+            return record_tags(driver, entity_type, entity_id, wanted, above, update, new)
+
+    def update_tags(
+        self,
+        entity_type: str,
+        entity_id: str,
+        old_keys: Iterable[str],
+        new_tags: Iterable[tuple[str, Any]],
+    ) -> list[TagRow]:
+        """Put tags in the place of all current ones of some keys.
+
+        Raises:
+            UnknownTagError: The record has no tag of one of the keys.
+            TagKeyError: A key is none, or one of taskgraph's own.
+            UnknownRecordError: There is no such record.
+            ValueError: A value is not JSON, or nothing of this type has tags.
+        """
+        wanted, keys = checked_tags(new_tags), [check_key(key) for key in old_keys]
+        with self._writing() as driver:
+            return update_tags(driver, entity_type, entity_id, keys, wanted)
+
+    def delete_tags(
+        self, entity_id: str, tags: Iterable[tuple[str, Any]], keys: Iterable[str] = ()
+    ) -> list[TagRow]:
+        """Have tags of a record not be current any more; a marker says that they were deleted.
+
+        Args:
+            entity_id: The record.
+            tags: Pairs of a key and a value.
+            keys: Keys whose values all go.
+
+        Returns:
+            For each tag that was deleted its hash, the record's id, its key and its value.
+
+        Raises:
+            UnknownTagError: The record has no such tag.
+            TagKeyError: A key is none, or one of taskgraph's own.
+        """
+        wanted, gone = checked_tags(tags), [check_key(key) for key in keys]
+        with self._writing() as driver:
+            return delete_tags(driver, entity_id, wanted, gone)
 
     def get_tags(self, entity_ids: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
         """Return for each record its current tags: each key with all of its values."""
-        found: dict[str, dict[str, list[Any]]] = {each: {} for each in entity_ids}
         with self._reading() as driver:
-            for keys in statements.padded(list(found)):
-                marks = ", ".join("?" * len(keys))
-                rows = driver.execute(
-                    "SELECT entity_id, key, value FROM tag WHERE is_current AND entity_type <>"
-                    f" 'Null' AND entity_id IN ({marks}) ORDER BY key, value",
-                    [_binary(key) for key in keys],
-                )
-                for entity_id, key, value in rows:
-                    found[entity_id.hex()].setdefault(key, []).append(json.loads(value))
-        return found
+            return current_tags(driver, entity_ids)
 
     # Transactions
 
@@ -713,17 +736,6 @@ _OWNERS = (
 
 def _optional(key: str | None) -> bytearray | None:
     return None if key is None else _binary(key)
-
-
-def _tag_row(tag: Any) -> tuple[Any, ...]:
-    return (
-        _binary(tag.tag_hash),
-        tag.entity_type,
-        _binary(tag.entity_id),
-        tag.key,
-        normalize_json(tag.value),
-        tag.is_current,
-    )
 
 
 def _steps(batch: RecordBatch) -> list[_Step]:
@@ -822,7 +834,7 @@ def _steps(batch: RecordBatch) -> list[_Step]:
                 for job in batch.jobs
             ],
         ),
-        (statements.TAG, [_tag_row(tag) for tag in batch.tags]),
+        (statements.TAG, [tag_row(tag) for tag in batch.tags]),
         (
             statements.TASK_ALIAS,
             [(h(alias.old_hash), h(alias.new_hash), *alias[2:]) for alias in batch.task_aliases],
@@ -921,14 +933,6 @@ def _find_leases(
             lease = LeaseRecord(*fields)
             found[lease.key] = (lease, bool(is_over))
     return found
-
-
-def _find_tags(driver: sqlite3.Connection, entity_id: str, key: str) -> list[tuple[str, str, bool]]:
-    rows = driver.execute(
-        "SELECT tag_hash, value, is_current FROM tag WHERE entity_id = ? AND key = ?",
-        (_binary(entity_id), key),
-    )
-    return [(tag_hash.hex(), value, bool(is_current)) for tag_hash, value, is_current in rows]
 
 
 def _decode(stored: StoredResult) -> tuple[Any, bool]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from taskgraph.errors import TagKeyError
+from taskgraph.tags import check_key, parse_tag_key_value
 
 if TYPE_CHECKING:
     # Generic for type checkers only: older versions of click cannot be subscribed.
@@ -25,10 +27,42 @@ class Pair(_ParamType):
         """Return name and value."""
         if isinstance(value, tuple):
             return value
-        name, equals, text = str(value).partition("=")
-        if not equals or not name:
-            self.fail(f"expected NAME=VALUE, not {value!r}", param, ctx)
         try:
-            return name, json.loads(text)
-        except ValueError:
-            return name, text
+            return parse_tag_key_value(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class TagPair(Pair):
+    """The type of an option that is a tag: a key that may be written, and a value."""
+
+    name = "tag"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Any]:
+        """Return key and value."""
+        key, found = super().convert(value, param, ctx)
+        try:
+            return check_key(key), found
+        except TagKeyError as error:
+            self.fail(str(error), param, ctx)
+
+
+class TagChoice(_ParamType):
+    """The type of an argument that names tags: a key alone, or with one of its values."""
+
+    name = "tag choice"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, bool, Any]:
+        """Return the key, whether a value was said, and that value."""
+        if isinstance(value, tuple):
+            return value
+        text = str(value)
+        try:
+            key, found = parse_tag_key_value(text, value_required=False)
+            return check_key(key), "=" in text, found
+        except ValueError as error:
+            self.fail(str(error), param, ctx)

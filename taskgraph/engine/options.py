@@ -9,9 +9,9 @@ from typing import Any
 
 from taskgraph.engine.jobs import Job
 from taskgraph.records import ExecutionId, JobId
+from taskgraph.tags import Tags
 from taskgraph.tasks.context import NO_CONTEXT, Context
 from taskgraph.tasks.options import NO_OPTIONS, POOLS, Options, merge_options
-from taskgraph.tasks.requests import Tags
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,11 +229,11 @@ class Recorder:
         if "tags" in job.options:
             self.add_tags("Job", job.id, job.options["tags"])
         if job.attempts > 1:
-            self.add_tags("Job", job.id, [("attempts", job.attempts)])
+            self.add_tags("Job", job.id, [("taskgraph.attempts", job.attempts)])
         if job.context.data and (job.owner is None or job.context is not job.owner.context):
             # So that the call can be made again as it was; what is no JSON is not at hand then.
             with suppress(ValueError):
-                self.add_tags("Job", job.id, [("context", dict(job.context.data))])
+                self.add_tags("Job", job.id, [("taskgraph.context", dict(job.context.data))])
         if job.call_hash is not None:
             self._add_call(job, job.call_hash)
         self._touch()

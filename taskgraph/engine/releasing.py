@@ -22,7 +22,7 @@ from taskgraph.values.files import File
 from taskgraph.values.places import Place, current_places, locate, printable
 
 #: The tag of a value whose file was released.
-TAG = "released"
+TAG = "taskgraph.released"
 
 NOT_TEMPORARY = "it is no temporary file; one is written as File(path, temp=True)"
 NOT_GIVEN = "no recorded call gave it, so that nothing could make it again"

@@ -34,7 +34,9 @@ from taskgraph.errors import DatabaseError
 from taskgraph.events import Event
 from taskgraph.fingerprint.project import current_project, use_project
 from taskgraph.plug.flights import Flights
-from taskgraph.records import ExecutionId, JobId
+from taskgraph.records import ExecutionId, JobId, RecordBatch
+from taskgraph.tags import tag_record
+from taskgraph.tasks.requests import read_tags
 from taskgraph.values.places import current_places, use_places
 
 _SHOW_AFTER = 0.250  # seconds between two looks at what still runs
@@ -100,7 +102,8 @@ class ProcessExecution:
 
     def add_tags(self, job_id: JobId, tags: Mapping[str, Any]) -> None:
         """Add tags to a job that is recorded."""
-        self._backend.record_tags("Job", job_id, list(tags.items()))
+        rows = [tag_record("Job", job_id, key, value) for key, value in read_tags(tags)]
+        self._backend.record(RecordBatch(tags=rows))
 
     def commit_soon(self) -> None:
         """Have what was written down be committed within some milliseconds."""

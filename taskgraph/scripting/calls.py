@@ -200,7 +200,7 @@ def run_script(
         is_stdout_kept = any(each.value is None for each in outputs_in(outputs))
         for stream in ("stderr",) if is_stdout_kept else ("stdout", "stderr"):
             if said := run.said(stream):
-                note(stream, said)
+                note(f"taskgraph.{stream}", said)
     return made
 
 

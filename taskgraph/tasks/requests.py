@@ -8,10 +8,9 @@ from typing import Any, Generic, TypeVar
 
 from taskgraph.expression import QuotedExpression
 from taskgraph.hashing import CallHash, TaskHash
+from taskgraph.tags import OwnTags, Tags, checked_tags
 
 T = TypeVar("T")
-
-Tags = tuple[tuple[str, Any], ...]  # keys with JSON values
 
 
 class Request:
@@ -129,17 +128,13 @@ def read_tags(value: Any) -> Tags:
     """Read tags: pairs of a key and a JSON value, or a dict.
 
     Raises:
-        ValueError: They are neither, or a value is not JSON.
+        ValueError: They are neither, a key is none or taskgraph's own, or a value is not JSON.
     """
-    from taskgraph.jsontext import to_json
-
-    pairs = value.items() if isinstance(value, dict) else value
+    if isinstance(value, OwnTags):
+        return value
+    pairs = value.items() if isinstance(value, Mapping) else value
     try:
-        tags = tuple((key, each) for key, each in pairs)
+        tags = [(key, each) for key, each in pairs]
     except (TypeError, ValueError):
         raise ValueError(f"must be pairs of a key and a value, or a dict; not {value!r}") from None
-    for key, each in tags:
-        if not isinstance(key, str):
-            raise ValueError(f"the key of a tag is text, not {key!r}")
-        to_json(each)
-    return tags
+    return checked_tags(tags)

@@ -120,7 +120,7 @@ def test_errors_retries_and_limits_of_time(threads: Scheduler) -> None:
         threads.run(fail.options(retries=2)("b"))
     backend = threads.backend
     assert isinstance(backend, MemoryBackend)
-    assert [t.value for t in backend.tags.values() if t.key == "attempts"] == ["3"]
+    assert [t.value for t in backend.tags.values() if t.key == "taskgraph.attempts"] == ["3"]
 
 
 def test_a_scheduler_is_awaited_on_the_callers_loop(threads: Scheduler) -> None:

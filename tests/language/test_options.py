@@ -277,7 +277,7 @@ def test_a_call_is_tried_again_until_it_succeeds(
     assert [(each.attempt, each.seconds) for each in retried] == [(1, 0.0), (2, 0.01)]
     assert "attempt 1" in retried[0].error
     (job,) = jobs_of(backend, "fail_until")
-    assert tags_of(backend, "fail_until") == {"attempts": 3}
+    assert tags_of(backend, "fail_until") == {"taskgraph.attempts": 3}
     assert job.state_type is State.COMPLETED
     assert sum(each.tasks.count("language.fail_until") for each in of(seen, JobsSubmitted)) == 1
     assert len(of(seen, JobDone)) == 3
@@ -291,7 +291,7 @@ def test_a_call_fails_for_good_after_its_last_attempt(
 
     (job,) = jobs_of(backend, "fail_until")
     assert job.state_type is State.FAILED
-    assert tags_of(backend, "fail_until") == {"attempts": 3}
+    assert tags_of(backend, "fail_until") == {"taskgraph.attempts": 3}
 
 
 def _is_first(error: BaseException) -> bool:

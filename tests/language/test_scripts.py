@@ -434,7 +434,7 @@ def test_what_a_script_says_is_kept_with_its_job(
 ) -> None:
     scheduler.run(script("set +x; echo said >&2; echo given"))
 
-    assert tags_of(backend, "script") == {"stderr": '"+ set +x\\nsaid\\n"'}
+    assert tags_of(backend, "script") == {"taskgraph.stderr": '"+ set +x\\nsaid\\n"'}
 
 
 def test_whatever_a_script_says_can_be_kept(
@@ -444,8 +444,8 @@ def test_whatever_a_script_says_can_be_kept(
     scheduler.run(script(text, outputs=File("out")))
 
     assert {key: json.loads(each) for key, each in tags_of(backend, "script").items()} == {
-        "stderr": "a\ufffdb\ufffd",
-        "stdout": "\ufffd",
+        "taskgraph.stderr": "a\ufffdb\ufffd",
+        "taskgraph.stdout": "\ufffd",
     }
 
 
@@ -454,7 +454,7 @@ def test_stdout_that_is_no_result_is_kept_like_stderr(
 ) -> None:
     scheduler.run(script("#!/bin/sh\necho said; touch out", outputs=File("out")))
 
-    assert tags_of(backend, "script") == {"stdout": '"said\\n"'}
+    assert tags_of(backend, "script") == {"taskgraph.stdout": '"said\\n"'}
 
 
 # Script tasks
@@ -510,7 +510,7 @@ def test_options_of_a_script_task_are_those_of_its_script(
 
     assert {each.task for each in seen.of(JobRetried)} == {"taskgraph.script"}
     assert tags_of(backend, "tried") == {"kind": '"quick"'}
-    assert set(tags_of(backend, "script")) == {"stderr", "attempts"}
+    assert set(tags_of(backend, "script")) == {"taskgraph.stderr", "taskgraph.attempts"}
 
 
 def make_script_task(

@@ -181,7 +181,7 @@ def test_it_may_be_an_execution_of_its_own(scheduler: Scheduler, tmp_path: Path)
         ids = [reader.newest_execution(number).id for number in (1, 2)]
     assert isinstance(scheduler.backend, SqlBackend)
     tags = scheduler.backend.get_tags(ids).values()
-    assert [each["parent_execution"] for each in tags if each] == [["a" * 32]]
+    assert [each["taskgraph.parent_execution"] for each in tags if each] == [["a" * 32]]
 
 
 def test_it_may_have_another_database(scheduler: Scheduler, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from taskgraph.errors import DatabaseError
 from taskgraph.records import CacheQuery, RecordBatch, State, execution_lease
-from taskgraph.tags import tag_record
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.leases import host_name, this_process
 from tests.rows import (
@@ -262,43 +261,6 @@ def test_records_that_exist_are_known_whatever_they_are(sql_backend: SqlBackend)
     found = sql_backend.has_records(key(number) for number in numbers)
 
     assert found == {key(number) for number in numbers if number != 404}
-
-
-def test_tags_are_kept_with_all_their_values(sql_backend: SqlBackend) -> None:
-    sql_backend.record_tags("Job", key(1), [("user", "ada"), ("user", "bob"), ("n", 1.0)])
-
-    tags = sql_backend.get_tags([key(1), key(2)])
-
-    assert tags == {key(1): {"user": ["ada", "bob"], "n": [1]}, key(2): {}}
-
-
-def test_updated_tag_supersedes_the_one_before(sql_backend: SqlBackend) -> None:
-    sql_backend.record_tags("Job", key(1), [("user", "ada")])
-
-    sql_backend.record_tags("Job", key(1), [("user", "bob")], update=True)
-
-    assert sql_backend.get_tags([key(1)]) == {key(1): {"user": ["bob"]}}
-
-
-def test_superseded_tag_comes_back_only_as_a_new_one(sql_backend: SqlBackend) -> None:
-    sql_backend.record_tags("Job", key(1), [("user", "ada")])
-    sql_backend.record_tags("Job", key(1), [("user", "bob")], update=True)
-
-    sql_backend.record_tags("Job", key(1), [("user", "ada")])
-    before = sql_backend.get_tags([key(1)])
-    sql_backend.record_tags("Job", key(1), [("user", "ada")], new=True)
-
-    assert before == {key(1): {"user": ["bob"]}}
-    assert sql_backend.get_tags([key(1)]) == {key(1): {"user": ["ada", "bob"]}}
-
-
-def test_tag_of_a_batch_is_that_of_the_verb(sql_backend: SqlBackend) -> None:
-    sql_backend.record(RecordBatch(tags=[tag_record("Job", key(1), "n", {"b": 1.0, "a": 2})]))
-
-    ((tag_hash, *_),) = sql_backend.record_tags("Job", key(1), [("n", {"a": 2, "b": 1})])
-
-    assert tag_hash == tag_record("Job", key(1), "n", {"a": 2.0, "b": 1}).tag_hash
-    assert sql_backend.get_tags([key(1)]) == {key(1): {"n": [{"a": 2, "b": 1}]}}
 
 
 def test_file_can_be_read_by_sqlite_alone(tmp_path: Path, sql_backend: SqlBackend) -> None:
