@@ -30,7 +30,7 @@ from taskgraph.expression import Expression
 from taskgraph.filters import TagFilter, make_filters
 from taskgraph.provenance import reading
 from taskgraph.provenance.listing import view_listing
-from taskgraph.provenance.tagged import TagDetail
+from taskgraph.provenance.tag_detail import TagDetail
 from taskgraph.provenance.views import ExecutionView
 from taskgraph.tasks.task import Task
 

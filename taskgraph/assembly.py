@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskgraph.config import Settings
 from taskgraph.engine.leasing import ExecutionLease
-from taskgraph.errors import DatabaseError, ExecutorError
+from taskgraph.errors import DatabaseError, ExecutorError, UnknownRecordError
 from taskgraph.filters import RecordFilters
 from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.project import Project, use_project
@@ -263,6 +263,24 @@ def find_record(reader: AnyReader, settings: Settings, text: str) -> Any:
         if found is not None:
             return found
     return reader.find(text)
+
+
+def find_tagged(reader: AnyReader, settings: Settings, text: str) -> tuple[str, str]:
+    """Return the kind and the id of the record, that may have tags, which a text stands for.
+
+    Raises:
+        UnknownRecordError: Nothing is recorded under it, or what has no tags.
+        AmbiguousIdError: More than one record starts so.
+    """
+    found = find_record(reader, settings, text)
+    if isinstance(found, tuple):
+        found = found[0]
+    kind = type(found).__name__
+    if kind == "File":
+        return "Value", found.value_hash
+    if kind not in {"Execution", "Job", "CallNode", "Task", "Value"}:
+        raise UnknownRecordError(text)
+    return kind, name_of_record(found)
 
 
 def name_of_record(what: Any) -> str:

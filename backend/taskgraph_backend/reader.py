@@ -22,6 +22,7 @@ from taskgraph_backend.finding import FoundFile, find_file, infer_id, newest_exe
 from taskgraph_backend.listing import Listings
 from taskgraph_backend.neighbours import Neighbours
 from taskgraph_backend.portraits import Portraits
+from taskgraph_backend.tagged import Tagged
 
 if TYPE_CHECKING:
     from taskgraph_backend.store import SqlBackend
@@ -90,7 +91,7 @@ class UpstreamArgument:
     calls: list[models.CallNode] = field(default_factory=list)
 
 
-class Reader(EarlierCalls, Listings, Neighbours, Portraits):
+class Reader(EarlierCalls, Listings, Neighbours, Portraits, Tagged):
     """A session for reading that knows its backend.
 
     Args:

@@ -47,6 +47,7 @@ from taskgraph_backend.tags import (
     current_tags,
     delete_tags,
     record_tags,
+    replace_tags,
     tag_row,
     update_tags,
 )
@@ -630,6 +631,21 @@ class SqlBackend:
         wanted, keys = checked_tags(new_tags), [check_key(key) for key in old_keys]
         with self._writing() as driver:
             return update_tags(driver, entity_type, entity_id, keys, wanted)
+
+    def replace_tags(
+        self, entity_type: str, entity_id: str, tags: Iterable[tuple[str, Any]]
+    ) -> list[TagRow]:
+        """Put tags in the place of all current ones of the same key, for each of their keys.
+
+        Raises:
+            UnknownTagError: The record has no tag of one of the keys.
+            TagKeyError: A key is none, or one of taskgraph's own.
+            UnknownRecordError: There is no such record.
+            ValueError: A value is not JSON, or nothing of this type has tags.
+        """
+        wanted = checked_tags(tags)
+        with self._writing() as driver:
+            return replace_tags(driver, entity_type, entity_id, wanted)
 
     def delete_tags(
         self, entity_id: str, tags: Iterable[tuple[str, Any]], keys: Iterable[str] = ()

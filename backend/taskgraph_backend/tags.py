@@ -109,6 +109,18 @@ def update_tags(
     return record_tags(driver, entity_type, entity_id, new_tags, above)
 
 
+def replace_tags(
+    driver: sqlite3.Connection, entity_type: str, entity_id: str, tags: Tags
+) -> list[TagRow]:
+    """Put tags in the place of those of their keys; see `SqlBackend.replace_tags`."""
+    _check_record(driver, entity_type, entity_id)
+    current = {each.key for each in _known(driver, entity_id) if each.is_current}
+    for key, _ in tags:
+        if key not in current:
+            raise UnknownTagError(entity_id, key)
+    return record_tags(driver, entity_type, entity_id, tags, update=True)
+
+
 def delete_tags(
     driver: sqlite3.Connection, entity_id: str, tags: Tags, keys: Sequence[str]
 ) -> list[TagRow]:
@@ -209,6 +221,7 @@ __all__ = [
     "delete_tags",
     "deletion_of",
     "record_tags",
+    "replace_tags",
     "tag_row",
     "update_tags",
 ]

@@ -25,10 +25,13 @@ EXIT_CODES: Final[tuple[tuple[type[errors.TaskgraphError], ExitCode], ...]] = (
     (errors.UnknownTaskError, ExitCode.NOT_FOUND),
     (errors.UnknownRecordError, ExitCode.NOT_FOUND),
     (errors.UnknownAliasError, ExitCode.NOT_FOUND),
+    (errors.UnknownTagError, ExitCode.NOT_FOUND),
+    (errors.NothingToCompareError, ExitCode.NOT_FOUND),
     (errors.ScriptNotFoundError, ExitCode.NOT_FOUND),
     (errors.AmbiguousIdError, ExitCode.USAGE),
     (errors.FilterError, ExitCode.USAGE),
     (errors.ConfigError, ExitCode.USAGE),
+    (errors.TagKeyError, ExitCode.USAGE),
     (errors.ExecutorError, ExitCode.USAGE),
     (errors.DatabaseVersionError, ExitCode.CONFLICT),
     (errors.ForeignDatabaseError, ExitCode.CONFLICT),
@@ -52,6 +55,9 @@ COMMANDS: Final[dict[str, _Entry]] = {
     "plan": _Entry("taskgraph.cli.plan", "Show what a run would do now, and why."),
     "explain": _Entry("taskgraph.cli.explain", "Explain why something ran, or did not."),
     "log": _Entry("taskgraph.cli.log", "Show what was run, and where values and files came from."),
+    "tag": _Entry(
+        "taskgraph.cli.tag", "Tag executions, jobs, calls, tasks and values, and show tags."
+    ),
     "report": _Entry("taskgraph.cli.report", "Write a report on an execution, as a page of HTML."),
     "bless": _Entry(
         "taskgraph.cli.bless", "Keep results after a refactor that changes no meaning."

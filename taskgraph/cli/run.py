@@ -16,7 +16,7 @@ from taskgraph.cli.again import debug, failures_as_text, script_of
 from taskgraph.cli.context import context_options, read_context
 from taskgraph.cli.limits import Limit
 from taskgraph.cli.options import ExitCode, load_settings
-from taskgraph.cli.pairs import Pair
+from taskgraph.cli.pairs import Pair, TagPair
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -71,7 +71,7 @@ taskgraph run flow.py main --n 3
 @click.option(
     "--tag",
     "tags",
-    type=Pair(),
+    type=TagPair(),
     multiple=True,
     metavar="KEY=VALUE",
     help="A tag of this execution; may be repeated.",

@@ -28,7 +28,8 @@ from taskgraph.provenance.rows import (
     TaskRow,
     ValueRow,
 )
-from taskgraph.provenance.tagged import TagDetail, tag_page, view_tag
+from taskgraph.provenance.tag_detail import TagDetail, tag_page, view_tag
+from taskgraph.provenance.tagged import current_tags
 from taskgraph.provenance.views import (
     CallDetail,
     CallReference,
@@ -140,6 +141,7 @@ def _execution(reader: Reader, row: ExecutionRow, limit: int) -> ExecutionDetail
         tasks=tuple(TaskCount(task, numbers) for task, numbers in counts.items()),
         jobs_total=sum(total.values()),
         jobs=tuple(map(JobView.of, jobs)),
+        tags=current_tags(row),
     )
 
 
@@ -155,7 +157,7 @@ def _job(reader: Reader, row: JobRow) -> JobDetail:
         trace=tuple(JobView.of(each) for each in reversed(trace)),
         call=None if call is None else view_call(reader, call),
         source=row.task.source,
-        tags={each.key: each.value for each in row.tags if each.is_current},
+        tags=current_tags(row),
     )
 
 
@@ -165,12 +167,13 @@ def _call(reader: Reader, row: CallRow, limit: int) -> CallDetail:
         children=tuple(map(CallReference.of, reader.children(row.call_hash, _MOST_CHILDREN))),
         jobs=tuple(map(JobView.of, reader.jobs_of_call(row.call_hash, limit))),
         source=row.task.source,
+        tags=current_tags(row),
     )
 
 
 def _task(reader: Reader, row: TaskRow, limit: int) -> TaskDetail:
     jobs = tuple(map(JobView.of, reader.jobs_of_task(row.hash, limit)))
-    return TaskDetail(row.hash, row.fullname, row.source, jobs)
+    return TaskDetail(row.hash, row.fullname, row.source, jobs, current_tags(row))
 
 
 def _value(reader: Reader, row: ValueRow, limit: int) -> ValueDetail:
@@ -181,4 +184,5 @@ def _value(reader: Reader, row: ValueRow, limit: int) -> ValueDetail:
         story=tell_story(reader, row),
         used_by=tuple(map(JobView.of, jobs)),
         used_by_total=total,
+        tags=current_tags(row),
     )

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from taskgraph.jsontext import to_json
 from taskgraph.provenance.page import (
     Block,
     Column,
@@ -25,6 +24,7 @@ from taskgraph.provenance.page import (
     clean,
     line,
 )
+from taskgraph.provenance.tag_page import tag_blocks
 from taskgraph.provenance.views import (
     ArgumentView,
     CallDetail,
@@ -45,7 +45,6 @@ _ID_DIGITS: Final = 8
 _ARGUMENT_WIDTH: Final = 40
 _RESULT_WIDTH: Final = 60
 _VALUE_WIDTH: Final = 200
-_TAG_WIDTH: Final = 200
 _COMMAND_WIDTH: Final = 100
 _MOST_ARGUMENTS: Final = 8
 
@@ -214,7 +213,7 @@ def _more(count: int, what: str, option: str) -> list[Block]:
 
 def execution_page(detail: ExecutionDetail) -> list[Block]:
     """Return one execution: its facts, what came of its jobs, and their tree."""
-    return [*execution_summary(detail), *execution_calls(detail)]
+    return [*execution_summary(detail), *tag_blocks(detail.tags), *execution_calls(detail)]
 
 
 def execution_summary(detail: ExecutionDetail) -> list[Block]:
@@ -306,24 +305,7 @@ def job_page(detail: JobDetail) -> list[Block]:
         blocks += [Heading(line("Trace"), is_part=True), Tree(rows)]
     if detail.call is not None:
         blocks += _call_blocks(detail.call)
-    return [*blocks, *_tag_blocks(detail.tags), *_source_blocks(detail.source, job.task_hash)]
-
-
-def _tag_blocks(tags: Mapping[str, Any]) -> Iterator[Block]:
-    """Show tags: in a table, and those of many lines (what a script said) one by one below."""
-    is_long = {key: isinstance(each, str) and "\n" in each for key, each in tags.items()}
-    rows = [
-        (clean(key), line(clean(to_json(each), _TAG_WIDTH)))
-        for key, each in tags.items()
-        if not is_long[key]
-    ]
-    if rows:
-        yield Heading(line("Tags"), is_part=True)
-        yield Facts(rows)
-    for key, each in tags.items():
-        if is_long[key]:
-            yield Heading(line(clean(key)), is_part=True)
-            yield Source(each, "text")
+    return [*blocks, *tag_blocks(detail.tags), *_source_blocks(detail.source, job.task_hash)]
 
 
 def call_page(detail: CallDetail) -> list[Block]:
@@ -340,13 +322,19 @@ def call_page(detail: CallDetail) -> list[Block]:
         ]
         columns = [Column(""), Column("", may_shrink=True)]
         blocks += [Heading(line("Child calls"), is_part=True), Grid(columns, rows)]
-    return [*blocks, *_jobs_blocks(detail.jobs), *_source_blocks(detail.source, call.task_hash)]
+    blocks += [*tag_blocks(detail.tags), *_jobs_blocks(detail.jobs)]
+    return [*blocks, *_source_blocks(detail.source, call.task_hash)]
 
 
 def task_page(detail: TaskDetail) -> list[Block]:
     """Return a task's code and its newest jobs."""
     heading = Heading(line("Task ", short_id(detail.hash), "  ", Span(clean(detail.task), "task")))
-    return [heading, Source(detail.source), *_jobs_blocks(detail.jobs)]
+    return [
+        heading,
+        Source(detail.source),
+        *tag_blocks(detail.tags),
+        *_jobs_blocks(detail.jobs),
+    ]
 
 
 def value_page(detail: ValueDetail) -> list[Block]:
@@ -366,7 +354,12 @@ def value_page(detail: ValueDetail) -> list[Block]:
             ("size", line(byte_size(value.size))),
             ("preview", _value_line(value)),
         ]
-    blocks: list[Block] = [Heading(heading), Facts(facts), *story_blocks(detail.story)]
+    blocks: list[Block] = [
+        Heading(heading),
+        Facts(facts),
+        *tag_blocks(detail.tags),
+        *story_blocks(detail.story),
+    ]
     if detail.used_by:
         blocks += [
             Heading(line(f"Used by {detail.used_by_total:,}"), is_part=True),

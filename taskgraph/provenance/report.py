@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 from taskgraph.provenance.lineage import tell_story, view_call
 from taskgraph.provenance.reading import look_at
 from taskgraph.provenance.rows import ExecutionRow, Reader
+from taskgraph.provenance.tagged import current_tags
 from taskgraph.provenance.views import (
     CallView,
     ExecutionDetail,
@@ -84,7 +85,7 @@ class Report:
     root: CallView | None
     story: Story
     environment: Mapping[str, Any]
-    tags: Mapping[str, Any]
+    tags: Mapping[str, list[Any]]
 
 
 def report_on(reader: Reader, row: ExecutionRow) -> Report:
@@ -122,5 +123,5 @@ def report_on(reader: Reader, row: ExecutionRow) -> Report:
         root=None if call is None else view_call(reader, call),
         story=Story((), False) if call is None else tell_story(reader, call.value, _MOST_STEPS),
         environment=environment if isinstance(environment, Mapping) else {},
-        tags={each.key: each.value for each in row.tags if each.is_current},
+        tags=current_tags(row),
     )

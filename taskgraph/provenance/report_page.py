@@ -32,6 +32,7 @@ from taskgraph.provenance.render import (
     story_blocks,
 )
 from taskgraph.provenance.report import Report, Some, TaskTimeView
+from taskgraph.provenance.tag_page import tag_facts
 from taskgraph.provenance.timeline import timeline
 from taskgraph.provenance.views import FileView, JobDetail
 
@@ -86,7 +87,7 @@ def _sections(report: Report) -> Iterator[tuple[str, str]]:
     yield "Files given", _files(report.given)
     yield "Files made", _files(report.made)
     yield "Result", fragment(_result(report))
-    yield "Tags", fragment(_facts(report.tags))
+    yield "Tags", fragment(tag_facts(report.tags))
     yield "Environment", _environment(report.environment)
 
 

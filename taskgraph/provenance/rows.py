@@ -11,6 +11,25 @@ from datetime import datetime
 from typing import Any, Protocol
 
 
+class TagRow(Protocol):
+    """A key and a JSON value."""
+
+    @property
+    def key(self) -> str:
+        """What it is found by."""
+        ...
+
+    @property
+    def value(self) -> Any:
+        """What it says: JSON."""
+        ...
+
+    @property
+    def is_current(self) -> bool:
+        """Whether no other one took its place."""
+        ...
+
+
 class FileRow(Protocol):
     """What a File stands for."""
 
@@ -78,6 +97,11 @@ class ValueRow(Protocol):
         """The value itself, or what stands for one that may not be loaded."""
         ...
 
+    @property
+    def tags(self) -> Sequence[TagRow]:
+        """What it was tagged with, by key."""
+        ...
+
 
 class TaskRow(Protocol):
     """A task's code at one time."""
@@ -95,6 +119,11 @@ class TaskRow(Protocol):
     @property
     def source(self) -> str:
         """The text of its function."""
+        ...
+
+    @property
+    def tags(self) -> Sequence[TagRow]:
+        """What it was tagged with, by key."""
         ...
 
 
@@ -165,23 +194,9 @@ class CallRow(Protocol):
         """What it was given, in the order of the signature."""
         ...
 
-
-class TagRow(Protocol):
-    """A key and a JSON value."""
-
     @property
-    def key(self) -> str:
-        """What it is found by."""
-        ...
-
-    @property
-    def value(self) -> Any:
-        """What it says: JSON."""
-        ...
-
-    @property
-    def is_current(self) -> bool:
-        """Whether no other one took its place."""
+    def tags(self) -> Sequence[TagRow]:
+        """What it was tagged with, by key."""
         ...
 
 

@@ -1,22 +1,28 @@
-"""A tag by itself: what it says, of what, and which tags it took the place of."""
+"""What tags say: those that count now, those that did, and which keys there are.
+
+The names of the fields are the keys of ``--json`` and change only with a line in the changelog.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, Protocol
 
-from taskgraph.jsontext import to_json
-from taskgraph.provenance.page import Block, Column, Facts, Grid, Heading, Span, clean, line
-from taskgraph.provenance.render import short_id
-from taskgraph.provenance.rows import Reader
-
-_MOST_EDITS: Final = 20
-_VALUE_WIDTH: Final = 400
+from taskgraph.provenance.rows import TagRow
 
 
-class EditedTagRow(Protocol):
-    """A tag with those that it took the place of."""
+class TaggedRow(Protocol):
+    """A record that may have tags."""
+
+    @property
+    def tags(self) -> Sequence[TagRow]:
+        """All that it has or had."""
+        ...
+
+
+class PastTagRow(TagRow, Protocol):
+    """A tag, with those that it superseded."""
 
     @property
     def tag_hash(self) -> str:
@@ -24,129 +30,140 @@ class EditedTagRow(Protocol):
         ...
 
     @property
-    def entity_type(self) -> str:
-        """What kind of record it is on."""
+    def is_deletion(self) -> bool:
+        """Whether it only says that others were deleted."""
         ...
 
     @property
-    def entity_id(self) -> str:
-        """Which one."""
+    def parents(self) -> Sequence[TagRow]:
+        """Those that it superseded."""
         ...
 
-    @property
-    def key(self) -> str:
-        """What it is found by."""
+
+class TagReader(Protocol):
+    """What is asked of tags; each answer is one statement or a few."""
+
+    def tags_of(self, entity_id: str) -> Sequence[PastTagRow]:
+        """Return all tags that a record has or had, earlier ones before those that followed."""
         ...
 
-    @property
-    def value(self) -> Any:
-        """What it says: JSON."""
-        ...
-
-    @property
-    def is_current(self) -> bool:
-        """Whether no other one took its place."""
-        ...
-
-    @property
-    def parents(self) -> Sequence[EditedTagRow]:
-        """Those that it took the place of."""
-        ...
-
-    @property
-    def children(self) -> Sequence[EditedTagRow]:
-        """Those that took its place."""
+    def tag_keys(self) -> Sequence[tuple[str, int, int]]:
+        """Return the keys of current tags, with how many records and how many values each has."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class TagReference:
-    """A tag in the history of another one."""
+class KeyView:
+    """A key that tags have: on how many records, and with how many different values."""
 
-    tag_hash: str
     key: str
-    value: Any
-
-    @classmethod
-    def of(cls, row: EditedTagRow) -> TagReference:
-        """Make a view of a row."""
-        return cls(row.tag_hash, row.key, row.value)
+    records: int
+    values: int
 
 
 @dataclass(frozen=True, slots=True)
-class TagDetail:
-    """A tag: what it says, and of what.
+class TagView:
+    """A tag of a record.
 
     Attributes:
         tag_hash: Its identity.
-        key: What it is found by.
-        value: What it says: JSON.
-        is_current: Whether no other one took its place.
-        entity_type: What kind of record it is on.
-        entity_id: Which one.
-        entity: That record in a few words, or None where it is not recorded.
-        parents: The tags that it took the place of.
-        children: The tags that took its place.
+        key: Its key.
+        value: Its JSON value.
+        is_current: Whether nothing took its place, and nobody deleted it.
     """
-
-    json_type: ClassVar = "tag"
 
     tag_hash: str
     key: str
     value: Any
     is_current: bool
-    entity_type: str
-    entity_id: str
-    entity: str | None
-    parents: tuple[TagReference, ...]
-    children: tuple[TagReference, ...]
+
+    @classmethod
+    def of(cls, row: PastTagRow) -> TagView:
+        """Make a view of a row."""
+        return cls(row.tag_hash, row.key, row.value, row.is_current)
 
 
-def view_tag(reader: Reader, row: EditedTagRow) -> TagDetail:
-    """Make the view of a row."""
-    return TagDetail(
-        row.tag_hash,
-        row.key,
-        row.value,
-        row.is_current,
-        row.entity_type,
-        row.entity_id,
-        _words_for(reader.tagged(row.entity_type, row.entity_id)),
-        tuple(map(TagReference.of, row.parents[:_MOST_EDITS])),
-        tuple(map(TagReference.of, row.children[:_MOST_EDITS])),
-    )
+@dataclass(frozen=True, slots=True)
+class TagEvent:
+    """A step in the history of a record's tags.
+
+    Attributes:
+        what: ``added``, ``changed`` or ``deleted``.
+        tag_hash: The tag, or the marker of a deletion.
+        key: Its key.
+        value: Its JSON value; of a deletion, null.
+        before: The tags that it took the place of, or that were deleted.
+        is_current: Whether it still counts.
+    """
+
+    what: str
+    tag_hash: str
+    key: str
+    value: Any
+    before: tuple[tuple[str, Any], ...]
+    is_current: bool
+
+    @classmethod
+    def of(cls, row: PastTagRow) -> TagEvent:
+        """Make a step of a row."""
+        before = tuple((each.key, each.value) for each in row.parents)
+        what = "deleted" if row.is_deletion else "changed" if before else "added"
+        value = None if row.is_deletion else row.value
+        return cls(what, row.tag_hash, row.key, value, before, row.is_current)
 
 
-def _words_for(row: Any) -> str | None:
-    """Return a row in a few words: the name of its task, or a preview."""
-    if row is None:
-        return None
-    task = row if type(row).__name__ == "Task" else getattr(row, "task", None)
-    name = getattr(task, "fullname", None)
-    return name if name is not None else getattr(row, "preview", None)
+@dataclass(frozen=True, slots=True)
+class TagsOfRecord:
+    """The tags of a record.
+
+    Attributes:
+        kind: What the record is: ``Execution``, ``Job``, ``CallNode``, ``Task`` or ``Value``.
+        id: Its id.
+        tags: Those that count, by key.
+        history: All steps, if they were asked for.
+    """
+
+    kind: str
+    id: str
+    tags: tuple[TagView, ...]
+    history: tuple[TagEvent, ...] | None = None
 
 
-def tag_page(detail: TagDetail) -> list[Block]:
-    """Return a tag: its facts, and its history."""
-    facts = [
-        ("key", line(Span(clean(detail.key), "name"))),
-        ("value", line(clean(to_json(detail.value), _VALUE_WIDTH))),
-        ("on", line(detail.entity_type, " ", short_id(detail.entity_id))),
-        ("state", line("current" if detail.is_current else "superseded")),
-    ]
-    if detail.entity is not None:
-        facts.insert(3, ("", line(clean(detail.entity, _VALUE_WIDTH))))
-    blocks: list[Block] = [Heading(line("Tag ", short_id(detail.tag_hash))), Facts(facts)]
-    for name, tags in (("Took the place of", detail.parents), ("Superseded by", detail.children)):
-        if tags:
-            rows = [
-                [
-                    line(short_id(each.tag_hash)),
-                    line(clean(each.key)),
-                    line(clean(to_json(each.value), _VALUE_WIDTH)),
-                ]
-                for each in tags
-            ]
-            columns = [Column(""), Column(""), Column("", may_shrink=True)]
-            blocks += [Heading(line(name), is_part=True), Grid(columns, rows)]
-    return blocks
+def current_tags(row: TaggedRow) -> dict[str, list[Any]]:
+    """Return the tags of a record that count: each key with all of its values."""
+    found: dict[str, list[Any]] = {}
+    for each in row.tags:
+        if each.is_current:
+            found.setdefault(each.key, []).append(each.value)
+    return found
+
+
+def list_keys(reader: TagReader) -> list[KeyView]:
+    """Return all keys that tags have."""
+    return [KeyView(*each) for each in reader.tag_keys()]
+
+
+def tags_of(
+    reader: TagReader, kind: str, entity_id: str, *, with_history: bool = False
+) -> TagsOfRecord:
+    """Return the tags of a record."""
+    every = reader.tags_of(entity_id)
+    current = tuple(TagView.of(each) for each in every if each.is_current)
+    history = tuple(map(TagEvent.of, every)) if with_history else None
+    return TagsOfRecord(kind, entity_id, tuple(sorted(current, key=_by_key)), history)
+
+
+def _by_key(tag: TagView) -> tuple[str, str]:
+    return tag.key, str(tag.value)
+
+
+__all__ = [
+    "KeyView",
+    "TagEvent",
+    "TagReader",
+    "TagView",
+    "TagsOfRecord",
+    "current_tags",
+    "list_keys",
+    "tags_of",
+]

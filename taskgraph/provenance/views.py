@@ -234,6 +234,7 @@ class ExecutionDetail:
     tasks: tuple[TaskCount, ...]
     jobs_total: int
     jobs: tuple[JobView, ...]
+    tags: dict[str, list[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +245,7 @@ class JobDetail:
     trace: tuple[JobView, ...]
     call: CallView | None
     source: str
-    tags: dict[str, Any] = field(default_factory=dict)
+    tags: dict[str, list[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +256,7 @@ class CallDetail:
     children: tuple[CallReference, ...]
     jobs: tuple[JobView, ...]
     source: str
+    tags: dict[str, list[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +267,7 @@ class TaskDetail:
     task: str
     source: str
     jobs: tuple[JobView, ...]
+    tags: dict[str, list[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +317,7 @@ class ValueDetail:
     story: Story
     used_by: tuple[JobView, ...]
     used_by_total: int
+    tags: dict[str, list[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

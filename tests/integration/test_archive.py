@@ -24,7 +24,7 @@ from taskgraph.errors import (
 )
 from taskgraph.provenance.explain import ExecutionExplanation, Explanation
 from taskgraph.provenance.reading import Lineage
-from taskgraph.provenance.tagged import TagDetail
+from taskgraph.provenance.tag_detail import TagDetail
 from taskgraph.provenance.views import (
     CallDetail,
     ExecutionDetail,
