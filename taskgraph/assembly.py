@@ -28,6 +28,7 @@ from taskgraph.values.places import FilePlaces, use_places
 if TYPE_CHECKING:
     from taskgraph.engine.releasing import Release
     from taskgraph.provenance.rows import Reader as AnyReader
+    from taskgraph.tags import OwnTags
     from taskgraph_backend import SqlBackend
     from taskgraph_backend.reader import Reader
 
@@ -236,6 +237,16 @@ class Environment:
         """Return the description as a value; None if it could not be made."""
         self._thread.join()
         return self._described
+
+
+def labels_of_run(
+    settings: Settings, *, user: str | None, project: str | None, doc: str | None
+) -> OwnTags:
+    """Return the library's own tags of a run; see `taskgraph.engine.labels`."""
+    from taskgraph.engine import labels
+
+    who = user or author().rpartition("@")[0]
+    return labels.labels_of_run(settings.project_dir, user=who, project=project, doc=doc)
 
 
 def author() -> str:

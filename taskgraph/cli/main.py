@@ -55,6 +55,10 @@ COMMANDS: Final[dict[str, _Entry]] = {
     "plan": _Entry("taskgraph.cli.plan", "Show what a run would do now, and why."),
     "explain": _Entry("taskgraph.cli.explain", "Explain why something ran, or did not."),
     "log": _Entry("taskgraph.cli.log", "Show what was run, and where values and files came from."),
+    "diff": _Entry(
+        "taskgraph.cli.diff",
+        "Show which calls of two executions are new, gone or changed, and by what.",
+    ),
     "tag": _Entry(
         "taskgraph.cli.tag", "Tag executions, jobs, calls, tasks and values, and show tags."
     ),

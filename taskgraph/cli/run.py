@@ -77,6 +77,11 @@ taskgraph run flow.py main --n 3
     help="A tag of this execution; may be repeated.",
 )
 @click.option(
+    "--project", metavar="NAME", help="What the run is for. Default: the name of the folder."
+)
+@click.option("--user", metavar="NAME", help="Who runs it. Default: the user of this machine.")
+@click.option("--doc", metavar="TEXT", help="What there is to say of this run.")
+@click.option(
     "--keep-going",
     is_flag=True,
     help="After a failure go on with all that does not depend on it.",
@@ -98,6 +103,9 @@ def command(
     max_rerun: int | timedelta | None,
     options: tuple[tuple[str, Any], ...],
     tags: tuple[tuple[str, Any], ...],
+    project: str | None,
+    user: str | None,
+    doc: str | None,
     keep_going: bool,
     rerun: str | None,
     pdb: bool,
@@ -129,6 +137,7 @@ def command(
         max_rerun=max_rerun,
         options=chosen,
         tags=tags,
+        labels={"project": project, "user": user, "doc": doc},
         context=read_context(dict(context), context_file),
         keep_going=keep_going,
         pdb=pdb,
@@ -183,6 +192,7 @@ class _How(NamedTuple):
     max_rerun: int | timedelta | None
     options: dict[str, Any]
     tags: Sequence[tuple[str, Any]]
+    labels: dict[str, str | None]
     context: dict[str, Any]
     keep_going: bool
     pdb: bool
@@ -209,9 +219,11 @@ def _call(task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> 
 
 def _run(ctx: click.Context, expression: Any, overrides: dict[str, Any], how: _How) -> int:
     from taskgraph import app
+    from taskgraph.assembly import labels_of_run
     from taskgraph.cli.progress import make_progress
     from taskgraph.config import write_default_config
     from taskgraph.errors import DryRunResult
+    from taskgraph.tags import OwnTags
 
     settings = load_settings(ctx, overrides)
     write_default_config(settings.config_dir)
@@ -230,7 +242,7 @@ def _run(ctx: click.Context, expression: Any, overrides: dict[str, Any], how: _H
             explain=_miss_teller(progress) if how.explain else None,
             max_rerun=how.max_rerun,
             options=how.options,
-            tags=how.tags,
+            tags=OwnTags([*how.tags, *labels_of_run(settings, **how.labels)]),
             context=how.context,
             fail_fast=not how.keep_going,
         )

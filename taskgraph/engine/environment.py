@@ -56,18 +56,19 @@ def distributions() -> dict[str, str]:
 
 def describe_git(folder: Path) -> dict[str, str] | None:
     """Return commit, branch and the diff of a dirty tree, or None outside of a repository."""
-    commit = _git(folder, "rev-parse", "HEAD")
+    commit = ask_git(folder, "rev-parse", "HEAD")
     if commit is None:
         return None
-    diff = _git(folder, "diff", "HEAD", "--no-color", "--no-ext-diff") or ""
+    diff = ask_git(folder, "diff", "HEAD", "--no-color", "--no-ext-diff") or ""
     return {
         "commit": commit,
-        "branch": _git(folder, "rev-parse", "--abbrev-ref", "HEAD") or "",
+        "branch": ask_git(folder, "rev-parse", "--abbrev-ref", "HEAD") or "",
         "diff": diff[:_MOST_DIFF],
     }
 
 
-def _git(folder: Path, *words: str) -> str | None:
+def ask_git(folder: Path, *words: str) -> str | None:
+    """Return what git says of a folder; None where there is no git, no repository or no answer."""
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *words],
