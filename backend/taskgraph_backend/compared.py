@@ -32,7 +32,11 @@ class ComparedJob(NamedTuple):
 
 
 class ComparedArgument(NamedTuple):
-    """An argument by the hash of its value, with the file that it stands for, if it does."""
+    """An argument by the hash of its value; several rows if it came from several calls.
+
+    ``root`` and ``path`` are those of the file that it stands for, ``giver`` is a call that it, or
+    something in it, came from.
+    """
 
     call_hash: str
     position: int | None
@@ -40,6 +44,7 @@ class ComparedArgument(NamedTuple):
     value_hash: str
     root: str | None
     path: str | None
+    giver: str | None
 
 
 class Compared(Session):
@@ -96,7 +101,7 @@ class Compared(Session):
 
     def compared_arguments(self, old: str, new: str) -> list[ComparedArgument]:
         """Return the arguments of calls that one of two executions made more often."""
-        argument, file = models.Argument, models.File
+        argument, file, result = models.Argument, models.File, models.ArgumentResult
         rows = self.execute(
             select(
                 argument.call_hash,
@@ -105,8 +110,10 @@ class Compared(Session):
                 argument.value_hash,
                 file.root,
                 file.path,
+                result.result_call_hash,
             )
             .outerjoin(file, file.value_hash == argument.value_hash)
+            .outerjoin(result, result.arg_hash == argument.arg_hash)
             .where(argument.call_hash.in_(_uneven(old, new)))
         )
         return [ComparedArgument(*row) for row in rows]

@@ -81,7 +81,7 @@ class DiffArgument:
         old: What it was, as a preview; None if it was not given.
         new: What it is.
         is_file: Whether it is the same file with another content.
-        given_by: The task of a changed call whose result it is.
+        given_by: The task of a call that is not as it was, and that it came from.
     """
 
     name: str
@@ -286,6 +286,11 @@ class DiffArgumentRow(Protocol):
         """The file's path."""
         ...
 
+    @property
+    def giver(self) -> str | None:
+        """A call that it came from."""
+        ...
+
 
 class DiffReader(Protocol):
     """What a comparison asks of the archive: each question is one statement."""
@@ -349,8 +354,12 @@ class _Comparison:
         jobs = reader.compared_jobs(old.id, new.id)
         self._files: dict[str, tuple[str | None, str]] = {}
         self._given: dict[str, dict[Any, str]] = {}
+        self._givers: dict[tuple[str, Any], list[str]] = {}
         for each in reader.compared_arguments(old.id, new.id):
             self._given.setdefault(each.call_hash, {})[each.position, each.key] = each.value_hash
+            if each.giver is not None:
+                place = each.call_hash, (each.position, each.key)
+                self._givers.setdefault(place, []).append(each.giver)
             if each.path is not None:
                 self._files[each.value_hash] = each.root, each.path
         orders: dict[str, dict[str, list[int]]] = {}
@@ -366,8 +375,11 @@ class _Comparison:
         self._reused = self._unseen(self._old) | self._unseen(self._new)
         self._changed = [pair for pair in self._pairing.pairs if not _is_same(*pair)]
         self._changed_ids = {each.id for pair in self._changed for each in pair}
-        self._results = {
-            each.value_hash: each.task_name for _, each in self._changed if each.value_hash
+        # The calls of the new execution that changed or are new, with their tasks.
+        self._other_calls = {
+            each.call_hash: each.task_name
+            for each in (*(new for _, new in self._changed), *self._new.unpaired.values())
+            if each.call_hash is not None
         }
 
     def tell(self, limit: int) -> ExecutionsDiff:
@@ -490,9 +502,13 @@ class _Comparison:
     def _is_given(self, new: DiffJobRow) -> bool:
         """Tell whether what changed among the arguments are results of calls that changed."""
         old = self._pairing.partner[new.id]
-        given = self._given.get(new.call_hash or "", {})
         labels = self._differing(old, new)
-        return bool(labels) and all(given.get(each) in self._results for each in labels)
+        return bool(labels) and all(self._giver(new, each) is not None for each in labels)
+
+    def _giver(self, job: DiffJobRow, label: Any) -> str | None:
+        """Return the task of a call that is not as it was, and that an argument came from."""
+        givers = self._givers.get((job.call_hash or "", label), ())
+        return next((self._other_calls[each] for each in givers if each in self._other_calls), None)
 
     # What is shown
 
@@ -567,7 +583,7 @@ class _Comparison:
                     preview(before.get(each)),
                     preview(after.get(each)),
                     self._is_same_file(old, new, each),
-                    self._results.get(after.get(each, "")),
+                    self._giver(new, each),
                 )
                 for each in labels[new.id]
             )

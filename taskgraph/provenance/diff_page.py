@@ -108,10 +108,8 @@ def short_line(identity: str) -> Line:
 
 def _numbers(diff: ExecutionsDiff) -> Iterator[tuple[str, Line]]:
     yield "same", line(f"{diff.same:,}")
-    yield (
-        "changed",
-        line(Span(f"{diff.changed:,}", "running" if diff.changed else "dim"), _by(diff)),
-    )
+    changed = Span(f"{diff.changed:,}", "running" if diff.changed else "dim")
+    yield "changed", line(changed, _by(diff))
     yield "new", line(Span(f"{diff.added:,}", "done" if diff.added else "dim"))
     yield "gone", line(Span(f"{diff.gone:,}", "failed" if diff.gone else "dim"))
     if diff.reused:
@@ -189,9 +187,7 @@ def _what(change: DiffChange) -> Line:
     parts: list[Line] = [_argument(each) for each in change.arguments]
     parts += [line("context ", Span(clean(path), "name")) for path in change.contexts]
     if change.old_status != change.new_status and Ingredient.STATE in change.ingredients:
-        old, new = (
-            status(each, is_marked=False) for each in (change.old_status, change.new_status)
-        )
+        old, new = status(change.old_status), status(change.new_status)
         parts.append(line(old, " -> ", new))
     if not parts and change.old_result != change.new_result:
         parts.append(line("result ", _value(change.old_result), " -> ", _value(change.new_result)))
