@@ -185,6 +185,26 @@ def _draw_record(session: Any, row: Any) -> str | None:
     return None if view is None else notebook(page_of(view))
 
 
+def repl_names(archive: Any) -> dict[str, Any]:
+    """Return the names that somebody has at the prompt of ``taskgraph repl``.
+
+    Args:
+        archive: The records of the project. Any: archives are made of what is put together here.
+    """
+    from taskgraph_backend import models
+
+    draw_records()
+    return {
+        "archive": archive,
+        "backend": archive.backend,
+        "session": archive.backend.session,
+        "models": models,
+        "executions": archive.executions,
+        "find": archive.find,
+        "lineage": archive.lineage,
+    }
+
+
 @contextmanager
 def opened(settings: Settings) -> Iterator[SqlBackend]:
     """Open the project's database, with the settings in force."""

@@ -59,6 +59,7 @@ COMMANDS: Final[dict[str, _Entry]] = {
         "taskgraph.cli.diff",
         "Show which calls of two executions are new, gone or changed, and by what.",
     ),
+    "repl": _Entry("taskgraph.cli.repl", "Open Python with the records at hand."),
     "tag": _Entry(
         "taskgraph.cli.tag", "Tag executions, jobs, calls, tasks and values, and show tags."
     ),
