@@ -159,10 +159,11 @@ def _line_editing(names: dict[str, Any], folder: Path) -> Iterator[None]:
 
 def _ipython(names: dict[str, Any], banner: str) -> int:
     try:
-        import IPython
+        from IPython import start_ipython
+        from IPython.terminal.ipapp import load_default_config
     except ImportError:
         raise click.UsageError("IPython is not installed: pip install ipython") from None
-    config = IPython.terminal.ipapp.load_default_config()
+    config = load_default_config()
     config.TerminalInteractiveShell.banner1 = f"{banner}\n"
-    IPython.start_ipython(argv=[], user_ns=names, config=config)
+    start_ipython(argv=[], user_ns=names, config=config)
     return ExitCode.OK

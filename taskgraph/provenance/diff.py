@@ -8,7 +8,7 @@ The names of the fields are the keys of ``--json`` and change only with a line i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -352,6 +352,7 @@ class _Comparison:
         self._reader = reader
         self._rows = old, new
         jobs = reader.compared_jobs(old.id, new.id)
+        self._by_id = {each.id: each for each in jobs}
         self._files: dict[str, tuple[str | None, str]] = {}
         self._given: dict[str, dict[Any, str]] = {}
         self._givers: dict[tuple[str, Any], list[str]] = {}
@@ -418,10 +419,9 @@ class _Comparison:
         By their ids; each with whether its task is one of the library's own.
         """
         found: dict[str, bool] = {}
-        by_id = {each.id: each for each in side.jobs}
         other = self._new if side is self._old else self._old
         for job in side.walk():
-            above = by_id.get(job.parent_id or "")
+            above = self._by_id.get(job.parent_id or "")
             if job.id in self._pairing.partner or above is None:
                 continue
             partner = self._pairing.partner.get(above.id)
@@ -485,14 +485,21 @@ class _Comparison:
 
     def _has_other_children(self, old: DiffJobRow, new: DiffJobRow) -> bool:
         for own, other, side in ((old, new, self._old), (new, old, self._new)):
-            for child in side.children.get(own.id, ()):
+            for child in _calls_of(side, own):
                 partner = self._pairing.partner.get(child.id)
                 if partner is None:
                     if child.id not in self._reused:
                         return True
-                elif child.id in self._changed_ids or partner.parent_id != other.id:
+                elif child.id in self._changed_ids or self._caller(partner) != other.id:
                     return True
         return False
+
+    def _caller(self, job: DiffJobRow) -> str | None:
+        """Return the job that made a call; tasks of the library do not count."""
+        above = self._by_id.get(job.parent_id or "")
+        while above is not None and _is_internal(above):
+            above = self._by_id.get(above.parent_id or "")
+        return None if above is None else above.id
 
     def _rank(self, ingredients: Sequence[Ingredient], new: DiffJobRow) -> tuple[bool, int]:
         first = tuple(Ingredient).index(ingredients[0])
@@ -602,6 +609,17 @@ class _Comparison:
                 )
             )
         return tuple(changes), tuple(map(call, gone)), tuple(map(call, added))
+
+
+def _calls_of(side: Side[DiffJobRow], job: DiffJobRow) -> Iterator[DiffJobRow]:
+    """Yield the calls that a job made, itself or by way of tasks of the library."""
+    waiting = list(side.children.get(job.id, ()))
+    while waiting:
+        child = waiting.pop()
+        if _is_internal(child):
+            waiting.extend(side.children.get(child.id, ()))
+        else:
+            yield child
 
 
 def _is_same(old: DiffJobRow, new: DiffJobRow) -> bool:

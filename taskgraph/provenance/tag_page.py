@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from taskgraph.jsontext import to_json
 from taskgraph.provenance.page import (
     Block,
     Column,
@@ -20,6 +19,7 @@ from taskgraph.provenance.page import (
     line,
 )
 from taskgraph.provenance.tagged import KeyView, TagEvent, TagsOfRecord
+from taskgraph.tags import format_tag_value
 
 _TAG_WIDTH: Final = 200
 _ID_DIGITS: Final = 8
@@ -98,7 +98,7 @@ def _before(event: TagEvent) -> Iterator[str]:
 
 
 def _value(value: Any) -> Line:
-    return line(clean(value if isinstance(value, str) else to_json(value), _TAG_WIDTH))
+    return line(clean(format_tag_value(value), _TAG_WIDTH))
 
 
 def _is_long(value: Any) -> bool:

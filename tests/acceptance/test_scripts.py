@@ -35,9 +35,10 @@ def test_the_log_of_a_job_shows_what_its_script_said(space: Any) -> None:
     (run,) = [each for each in jobs if each["task"] == "taskgraph.script"]
     (sort,) = [each for each in jobs if each["task"] == "flow.sort"]
 
-    assert space.json("log", run["id"])["tags"]["stderr"].endswith("done\n+ sort in.txt\n")
-    assert "\nstderr\n    + echo sorting\n    sorting\n" in space("log", run["id"]).out
-    assert 'Tags\nkind  "small"\n' in space("log", sort["id"]).out
+    (said,) = space.json("log", run["id"])["tags"]["taskgraph.stderr"]
+    assert said.endswith("done\n+ sort in.txt\n")
+    assert "\ntaskgraph.stderr\n    + echo sorting\n    sorting\n" in space("log", run["id"]).out
+    assert "Tags\nkind  small\n" in space("log", sort["id"]).out
 
 
 def test_stdout_beside_outputs_is_in_the_log(space: Any) -> None:
@@ -47,7 +48,7 @@ def test_stdout_beside_outputs_is_in_the_log(space: Any) -> None:
     assert "out.txt" in space("run", "flow.py", "main").out
     (run,) = [e for e in space.json("log", "-")["jobs"] if e["task"] == "taskgraph.script"]
 
-    assert "\nstdout\n    a\n    b\n" in space("log", run["id"]).out
+    assert "\ntaskgraph.stdout\n    a\n    b\n" in space("log", run["id"]).out
 
 
 def test_a_script_that_fails_is_told_with_its_stderr(space: Any) -> None:
