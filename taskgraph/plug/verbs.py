@@ -44,6 +44,7 @@ from taskgraph.ports import Call, Outcome, Raised, Returned
 from taskgraph.records import JobId, Micros, PackedValue
 from taskgraph.tasks.eager import EagerTask
 from taskgraph.tasks.functions import task_of
+from taskgraph.tasks.requests import read_tags
 from taskgraph.values import walk
 from taskgraph.values.remote import remotes_in, weight_of
 from taskgraph.values.weigh import hash_value
@@ -302,7 +303,12 @@ def lookup(call: CallKey, *, tags: Mapping[str, Any] | None = None) -> Hit | Mis
         call: The call.
         tags: What the job of this look-up is to be found by, if there is a result. That they cannot
             be written is a warning: the result is there.
+
+    Raises:
+        ValueError: A tag is none; a `TagKeyError` if its key is one of taskgraph's own.
     """
+    if tags:
+        read_tags(tags)  # what cannot be written is said before anything runs
     found = call._execution.calls.look_up(call._job)
     if isinstance(found, cache.Miss):
         call._job.miss = found.note

@@ -28,6 +28,7 @@ from taskgraph.config import load_settings
 from taskgraph.errors import (
     GeneratorCallError,
     LazyResultError,
+    TagKeyError,
     TaskOptionError,
     UnhashableValueError,
 )
@@ -420,6 +421,11 @@ def test_what_is_recorded_is_found_and_tells_where_it_came_from(project: Path) -
     tags = select(project, "SELECT key, value FROM tag ORDER BY key")
     assert tags == [("host", '"there"'), ("run", "7")]
     assert select(project, "SELECT count(*) FROM argument_result") == [(1,)]
+
+
+def test_tags_that_cannot_be_written_are_refused_before_anything_runs(project: Path) -> None:
+    with pytest.raises(TagKeyError, match="taskgraph's own"):
+        lookup(key(inner, (100_000,)), tags={"taskgraph.run": 7})
 
 
 def test_upstream_calls_are_found_inside_of_arguments(project: Path) -> None:
