@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, case, func, select
+from sqlalchemy import Select, and_, case, func, select
 from sqlalchemy.orm import Session, aliased
 
 from taskgraph_backend import models
@@ -53,20 +53,25 @@ class Compared(Session):
     def execution_before(self, execution_id: str) -> str | None:
         """Return the newest execution of the same task that started before one."""
         job, execution, task = models.Job, models.Execution, models.Task
-        earlier, code = aliased(models.Job), aliased(models.Task)
+        earlier, root, code = aliased(execution), aliased(job), aliased(task)
+        # By way of the root jobs: for jobs of a task there is no index.
         return self.scalar(
-            select(earlier.execution_id)
+            select(earlier.id)
             .select_from(execution)
             .join(job, job.id == execution.job_id)
             .join(task, task.hash == job.task_hash)
-            .join(code, (code.name == task.name) & (code.namespace == task.namespace))
-            .join(earlier, (earlier.task_hash == code.hash) & earlier.parent_id.is_(None))
-            .where(
-                execution.id == execution_id,
-                earlier.execution_id != execution_id,
-                earlier.start_time <= job.start_time,
+            .join(earlier, earlier.id != execution.id)
+            .join(root, and_(root.id == earlier.job_id, root.start_time <= job.start_time))
+            .join(
+                code,
+                and_(
+                    code.hash == root.task_hash,
+                    code.name == task.name,
+                    code.namespace == task.namespace,
+                ),
             )
-            .order_by(earlier.start_time.desc(), earlier.id)
+            .where(execution.id == execution_id)
+            .order_by(root.start_time.desc(), earlier.id.desc())
             .limit(1)
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pty
 import subprocess
@@ -105,3 +106,15 @@ def test_a_prompt_has_a_banner_and_a_history(ran: Any) -> None:
     assert banner[0].startswith("taskgraph ")
     assert any(each.startswith("to look") for each in banner[:5])
     assert (ran.folder / ".taskgraph" / "repl_history").exists()
+
+
+def test_ipython_is_there_if_it_is_installed(ran: Any) -> None:
+    folder = str(ran.folder / ".ipython")
+
+    done = ran.typing("executions.list()[0].task\n", "repl", "--ipython", IPYTHONDIR=folder)
+
+    if importlib.util.find_spec("IPython") is None:
+        assert (done.code, "pip install ipython" in done.err) == (2, True)
+    else:
+        assert done.code == 0, done.err
+        assert "to look" in done.out and "'flow.main'" in done.out
