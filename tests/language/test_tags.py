@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from taskgraph import Scheduler, apply_tags, task
+from taskgraph import Scheduler, apply_tags, get_context, task
 from taskgraph.errors import TagKeyError, TaskOptionError
 
 
@@ -76,3 +78,22 @@ def test_the_keys_of_the_library_are_refused_wherever_tags_are_given(scheduler: 
 def test_what_is_no_key_is_refused(scheduler: Scheduler, key: str) -> None:
     with pytest.raises(TagKeyError):
         scheduler.run(inc(1), tags={key: 1})
+
+
+@task(namespace="tagging", version="1")
+def where() -> str:
+    return get_context("place", "nowhere")
+
+
+@pytest.mark.parametrize("key", ["taskgraph.context", "context"])
+def test_a_call_is_made_again_in_its_context_also_from_older_records(
+    scheduler: Scheduler, tmp_path: Path, key: str
+) -> None:
+    scheduler.run(where(), context={"place": "here"}, execution_id="1" * 32)
+    with closing(sqlite3.connect(tmp_path / "tags.db")) as driver:
+        driver.execute("UPDATE tag SET key = ? WHERE key = 'taskgraph.context'", (key,))
+        driver.commit()
+    with scheduler.reading() as reader:
+        job = reader.find("1" * 32).job_id
+
+    assert scheduler.run(scheduler.recorded_call(job)) == "here"
