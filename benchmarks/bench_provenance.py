@@ -2,7 +2,7 @@
 
     python benchmarks/bench_provenance.py                    1e4 and 1e5 files
     python benchmarks/bench_provenance.py --files 1000000    so many, in a tenth as many executions
-    python benchmarks/bench_provenance.py --db PATH          keep the database there, and use it again
+    python benchmarks/bench_provenance.py --db PATH          keep the database, or use it again
 
 The rows are written in bulk, as real executions would have left them: each small execution makes
 ten files out of one source, and two large ones 10,000 each, which a report gathers. In `wide`, the
@@ -12,19 +12,11 @@ a list, out of a list of sources.
 
 from __future__ import annotations
 
-import argparse
-import json
 import sqlite3
-import statistics
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from taskgraph.hashing import digest_bytes, hash_record
-from taskgraph_backend import SqlBackend, statements
+from taskgraph_backend import statements
 
 FILES_PER_EXECUTION = 10
 WIDE = 10_000

@@ -595,7 +595,7 @@ class Scheduler:
             node = getattr(found, "call_node", None)
             if node is None or not hasattr(found, "task_hash"):
                 raise RerunError(job, "it is no job, or none whose arguments were recorded")
-            name, context = node.task_name, _context_of(found)
+            name, context = node.task_name, found.context
             arguments = [
                 ArgumentRecord(
                     each.arg_hash, each.call_hash, each.value_hash, each.arg_position, each.arg_key
@@ -879,20 +879,6 @@ def _awaits(expr: TaskExpression) -> bool:
     if lazy_options(task.all_options) or lazy_options(task.exports):
         return True
     return not is_lazy and bool(task.binder.missing_lazy_defaults(expr.args, expr.kwargs))
-
-
-# Its key, and what that was in records of earlier versions.
-_CONTEXT_TAGS = frozenset({"taskgraph.context", "context"})
-
-
-def _context_of(job: Any) -> dict[str, Any]:
-    """Return the context that a recorded job was called in: that of the nearest job with one."""
-    while job is not None:
-        for tag in job.tags:
-            if tag.key in _CONTEXT_TAGS and tag.is_current and isinstance(tag.value, dict):
-                return dict(tag.value)
-        job = job.parent_job
-    return {}
 
 
 # The functions

@@ -192,10 +192,17 @@ def repl_names(archive: Any) -> dict[str, Any]:
         archive: The records of the project. Any: archives are made of what is put together here.
     """
     from taskgraph_backend import models
+    from taskgraph_backend.query import CallGraphQuery
 
     draw_records()
+
+    def query() -> CallGraphQuery:
+        """Return a query over executions, jobs, calls, tasks and values at once."""
+        return CallGraphQuery(archive.backend.session)
+
     return {
         "archive": archive,
+        "query": query,
         "backend": archive.backend,
         "session": archive.backend.session,
         "models": models,

@@ -7,7 +7,6 @@ it into a query.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -16,6 +15,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from taskgraph.errors import FilterError
+from taskgraph.tags import parse_tag_key_value
 
 #: The kinds of records, in the order in which they are listed, by what they are called outside.
 RECORD_TYPES: Final[Mapping[str, str]] = {
@@ -164,15 +164,12 @@ def read_tag(text: str) -> TagFilter:
     Raises:
         FilterError: There is no key.
     """
-    key, equals, value = text.partition("=")
-    if not key.strip():
-        raise FilterError("tag", text, "expected KEY=VALUE, or KEY for whatever value.")
-    if not equals:
-        return key.strip(), ANY_VALUE
     try:
-        return key.strip(), json.loads(value)
-    except ValueError:
-        return key.strip(), value
+        key, value = parse_tag_key_value(text.strip(), value_required=False)
+    except ValueError as error:
+        reason = "expected KEY=VALUE, or KEY for whatever value."
+        raise FilterError("tag", text, reason) from error
+    return key, value if "=" in text else ANY_VALUE
 
 
 def read_since(text: str) -> datetime:

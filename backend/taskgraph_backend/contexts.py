@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session, aliased
 
 from taskgraph_backend import models
 
-#: The key of that tag.
-CONTEXT_TAG: Final = "context"
+#: The keys of that tag: what it is written under, and what it was once.
+CONTEXT_TAGS: Final = ("taskgraph.context", "context")
 
 
 def context_of(session: Session, job_id: str) -> dict[str, Any]:
@@ -37,11 +37,11 @@ def context_of(session: Session, job_id: str) -> dict[str, Any]:
         select(tag.value)
         .join(above, tag.entity_id == above.c.id)
         .where(
-            tag.key == CONTEXT_TAG,
+            tag.key.in_(CONTEXT_TAGS),
             tag.entity_type == models.TagEntity.Job.value,
             tag.is_current.is_(True),
         )
-        .order_by(above.c.depth, tag.tag_hash)
+        .order_by(above.c.depth, tag.key.desc(), tag.tag_hash)
         .limit(1)
     ).first()
     return dict(nearest[0]) if nearest is not None and isinstance(nearest[0], dict) else {}

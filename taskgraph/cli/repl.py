@@ -24,8 +24,8 @@ _MOST_LINES: Final = 10_000
 
 _HELP = """Open Python with the records of the project at hand.
 
-There are archive, session, backend, models, executions, find(), log() and lineage(). Code may come
-from a pipe as well.
+There are archive, session, backend, models, executions, query(), find(), log() and lineage(). Code
+may come from a pipe as well.
 
 \b
 taskgraph repl
@@ -69,7 +69,7 @@ def _banner(uri: str) -> str:
             f"taskgraph {__version__} on Python {python}",
             f"records     {uri}",
             "to look     find(ID)  log(ID)  lineage(PATH)  executions.list()",
-            "to query    session.scalars(...)  models.Job  backend.get_tags([ID])",
+            "to query    query().filter_task_names(['main']).all()  session.scalars(...)  models.Job",
             "to leave    exit() or Ctrl-D",
         ]
     )
