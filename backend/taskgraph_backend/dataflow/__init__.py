@@ -1,0 +1,1 @@
+"""Where values came from, and what was made of them: the edges, in words, and as data."""
