@@ -74,7 +74,7 @@ class NaiveWalker:
             case ArgumentValue(argument, value):
                 yield from self._behind_argument(argument, value)
             case models.CallNode():
-                yield from [ArgumentValue(each, each.value) for each in node.arguments] or [None]
+                yield from self._behind_call(node)
             case models.Value():
                 yield from self._behind_value(node)
 
@@ -90,13 +90,21 @@ class NaiveWalker:
         ]
         return sorted(found, key=lambda call: (call.value is not value, _age(call)))
 
+    def _behind_call(self, call: models.CallNode) -> Iterator[DataflowNode | None]:
+        if not call.arguments:
+            yield None
+        for argument in call.arguments:
+            yield ArgumentValue(argument, argument.value)
+
     def _behind_value(self, value: models.Value) -> Iterator[DataflowNode | None]:
         makers = self.makers(value)
         if makers:
             yield from (CallNodeValue(call, value) for call in makers)
             return
         made = [part for part in self.parts(value) if part is not value and self.makers(part)]
-        yield from made or [None]
+        yield from made
+        if not made:
+            yield None
 
     def _behind_result(
         self, call: models.CallNode, value: models.Value
@@ -164,7 +172,7 @@ class NaiveWalker:
         return found
 
     def everything(self) -> list[DataflowEdge]:
-        """Return the edges of all calls in scope, of what they were given, and of what they gave."""
+        """Return the edges of all calls in scope, and of what they were given and gave."""
         starts: list[DataflowNode] = []
         for call in self._calls:
             if self.is_in_scope(call):
@@ -232,7 +240,7 @@ def walk_naively(
     node: DataflowNode,
     *,
     down: bool = False,
-    all: bool = False,  # noqa: A002 - as `walk_dataflow` has it
+    all: bool = False,
     execution_id: str | None = None,
     depth: int | None = None,
 ) -> Iterator[DataflowEdge]:

@@ -6,7 +6,7 @@ What their edges are is written out in `test_edges`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,12 @@ from sqlalchemy import select
 from taskgraph import Dir, File, FileSet, Scheduler, catch, cond, script, seq, task
 from taskgraph.functools import map_
 from taskgraph_backend import SqlBackend, models
-from taskgraph_backend.dataflow.nodes import ArgumentValue, CallNodeValue, DataflowNode
+from taskgraph_backend.dataflow.nodes import (
+    ArgumentValue,
+    CallNodeValue,
+    DataflowEdge,
+    DataflowNode,
+)
 from taskgraph_backend.reader import Reader
 
 
@@ -251,6 +256,21 @@ def deep(source: File, folder: str) -> Any:
 
 
 @task(namespace="flows", version="1")
+def read_all(files: list[File]) -> str:
+    return "".join(each.read() for each in files)
+
+
+@task(namespace="flows", version="1")
+def read_both(first: File, second: File) -> Any:
+    return read_all([first, second])
+
+
+@task(namespace="flows", version="1")
+def read_copies(source: File, folder: str) -> Any:
+    return read_all([copy(source, f"{folder}/{each}.txt") for each in ("a", "b")])
+
+
+@task(namespace="flows", version="1")
 def write_folder(folder: str) -> Dir:
     for name in ("a", "b"):
         File(f"{folder}/{name}.part").write(name)
@@ -362,6 +382,8 @@ WORKFLOWS: dict[str, Callable[[Lab], object]] = {
     "early cut-off": _early_cut_off,
     "samples": lambda lab: lab.run(samples(*_three_samples(lab))),
     "nested values": lambda lab: lab.run(deep(lab.file("source"), str(lab.folder))),
+    "files put together": lambda lab: lab.run(read_both(lab.file("a"), lab.file("b"))),
+    "copies put together": lambda lab: lab.run(read_copies(lab.file("source"), str(lab.folder))),
     "folder": lambda lab: lab.run(in_a_folder(str(lab.folder / "parts"))),
     "file set": _file_set,
     "scripts": lambda lab: lab.run(scripted(lab.file("in.txt", "b\na\n"), f"{lab.folder}/out.txt")),
@@ -372,13 +394,14 @@ WORKFLOWS: dict[str, Callable[[Lab], object]] = {
 class Labels:
     """Names for the nodes of a small database that a person can read and write.
 
-    A call goes by the name of its task, with its arguments where the task was called more than once.
-    Files go by their names, other values by their previews.
+    A call goes by the name of its task; with its arguments, or its result where these are long, if
+    the task was called more than once. Files go by their names, other values by their previews.
     """
 
     def __init__(self, reader: Reader) -> None:
+        self._reader = reader
         self._calls: dict[str, list[models.CallNode]] = {}
-        for call in reader.scalars(select(models.CallNode)):
+        for call in reader.scalars(select(models.CallNode).order_by(models.CallNode.timestamp)):
             self._calls.setdefault(call.task_name, []).append(call)
 
     def of(self, node: DataflowNode | None) -> str:
@@ -386,13 +409,11 @@ class Labels:
             case None:
                 return "origin"
             case CallNodeValue(call, value):
-                whole = value.value_hash == call.value_hash
-                return f"{'' if whole else f'{self.of_value(value)} in '}result of {self.of_call(call)}"
+                part = "" if value is call.value else f"{self.of_value(value)} in "
+                return f"{part}result of {self.of_call(call)}"
             case ArgumentValue(argument, value):
-                whole = value.value_hash == argument.value_hash
-                name = argument.arg_key or f"*{argument.arg_position}"
-                part = "" if whole else f"{self.of_value(value)} in "
-                return f"{part}{name} of {self.of_call(argument.call_node)}"
+                part = "" if value is argument.value else f"{self.of_value(value)} in "
+                return f"{part}{argument.arg_key} of {self.of_call(argument.call_node)}"
             case models.CallNode():
                 return self.of_call(node)
             case models.Value():
@@ -400,19 +421,35 @@ class Labels:
 
     def of_call(self, call: models.CallNode) -> str:
         short = call.task_name.rpartition(".")[2]
-        if len(self._calls[call.task_name]) == 1:
+        alike = self._calls[call.task_name]
+        if len(alike) == 1:
             return short
-        return f"{short}({', '.join(self.of_value(each.value) for each in call.arguments)})"
+        label = f"{short}({', '.join(self.of_value(each.value) for each in call.arguments)})"
+        if len({each.task_hash for each in alike}) > 1:
+            versions = list(dict.fromkeys(each.task_hash for each in alike))
+            label += f" v{versions.index(call.task_hash) + 1}"
+        return label if len(label) < 60 else f"{short} giving {self.of_value(call.value)}"
 
     def of_value(self, value: models.Value) -> str:
-        return value.preview if value.file is None else Path(value.file.path).name
+        if value.file is not None:
+            return Path(value.file.path).name
+        if value.subfiles:
+            return f"[{', '.join(sorted(Path(each.path).name for each in value.subfiles))}]"
+        where, _, name = value.preview.rpartition("/")
+        return f"'{name}" if where else name
 
-    def call(self, text: str) -> models.CallNode:
-        """Return the call of a label."""
-        calls = [call for each in self._calls.values() for call in each]
-        (found,) = [call for call in calls if self.of_call(call) == text]
+    def find(self, label: str) -> DataflowNode:
+        """Return the node of a label."""
+        calls = [call for alike in self._calls.values() for call in alike]
+        nodes: list[DataflowNode] = [*calls, *self._reader.scalars(select(models.Value))]
+        for call in calls:
+            nodes += [CallNodeValue(call, part) for part in [call.value, *call.value.children]]
+            for argument in call.arguments:
+                inside = [argument.value, *argument.value.children]
+                nodes += [ArgumentValue(argument, part) for part in inside]
+        (found,) = (node for node in nodes if self.of(node) == label)
         return found
 
-    def edges(self, edges: Sequence[tuple[DataflowNode, DataflowNode | None]]) -> list[str]:
+    def lines(self, edges: Iterable[DataflowEdge]) -> list[str]:
         """Return edges as lines, sorted."""
-        return sorted(f"{self.of(src)} <- {self.of(dest)}" for src, dest in edges)
+        return sorted(f"{self.of(edge.src)} <- {self.of(edge.dest)}" for edge in edges)
