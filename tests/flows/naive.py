@@ -47,7 +47,9 @@ class NaiveWalker:
                 each = waiting.popleft()
                 if each.value_hash not in known:
                     known[each.value_hash] = each
-                    waiting.extend(sorted(each.children, key=lambda inner: inner.value_hash))
+                    waiting.extend(
+                        sorted(each.children, key=lambda inner: (inner.preview, inner.value_hash))
+                    )
             self._inner[value.value_hash] = known
         return list(known.values())
 
