@@ -159,8 +159,10 @@ def leave_out_internal(edges: Iterable[DataflowEdge]) -> list[DataflowEdge]:
     Where many routes come to one of them and many leave it, its result stays, as a value; and so
     does what was asked for.
     """
-    found = list(toposort_edges(edges))
-    flow = Flow.of(found)
+    given = list(edges)
+    if not any(is_internal_node(edge.src) for edge in given):
+        return given
+    flow = Flow.of(toposort_edges(given))
     roots = [node for node in flow.behind if not flow.into.get(node)] or list(flow.behind)[:1]
     kept = set(roots)
     # What a node that is left out stands for; those behind it are settled before it.
