@@ -17,6 +17,7 @@ from sqlalchemy.orm import joinedload
 
 from taskgraph.errors import UnknownRecordError
 from taskgraph_backend import models
+from taskgraph_backend.dataflow.asking import DataflowReader
 from taskgraph_backend.earlier import EarlierCalls
 from taskgraph_backend.finding import FoundFile, find_file, infer_id, newest_executions
 from taskgraph_backend.neighbours import Neighbours
@@ -89,7 +90,7 @@ class UpstreamArgument:
     calls: list[models.CallNode] = field(default_factory=list)
 
 
-class Reader(EarlierCalls, Neighbours, Portraits):
+class Reader(EarlierCalls, Neighbours, Portraits, DataflowReader):
     """A session for reading that knows its backend.
 
     Args:

@@ -25,6 +25,7 @@ EXIT_CODES: Final[tuple[tuple[type[errors.TaskgraphError], ExitCode], ...]] = (
     (errors.UnknownTaskError, ExitCode.NOT_FOUND),
     (errors.UnknownRecordError, ExitCode.NOT_FOUND),
     (errors.UnknownAliasError, ExitCode.NOT_FOUND),
+    (errors.LineageError, ExitCode.NOT_FOUND),
     (errors.ScriptNotFoundError, ExitCode.NOT_FOUND),
     (errors.AmbiguousIdError, ExitCode.USAGE),
     (errors.ConfigError, ExitCode.USAGE),
@@ -52,6 +53,9 @@ COMMANDS: Final[dict[str, _Entry]] = {
     "explain": _Entry("taskgraph.cli.explain", "Explain why something ran, or did not."),
     "log": _Entry("taskgraph.cli.log", "Show what was run, and where values and files came from."),
     "report": _Entry("taskgraph.cli.report", "Write a report on an execution, as a page of HTML."),
+    "graph": _Entry(
+        "taskgraph.cli.graph", "Show what led to a value or file, or what was made of it."
+    ),
     "bless": _Entry(
         "taskgraph.cli.bless", "Keep results after a refactor that changes no meaning."
     ),

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from taskgraph.provenance.flow_rows import EdgeRow
 from taskgraph.provenance.page import clean
 from taskgraph.provenance.rows import ArgumentRow, CallRow, ValueRow
 
@@ -21,24 +22,6 @@ _MOST_LABEL: Final = 72
 _MOST_GIVEN: Final = 32
 # What holds files says which in its preview: it is no constant.
 _OF_FILES: Final = ("path=", "pattern=")
-
-
-class EdgeRow(Protocol):
-    """That a node came from another one, or from the origin.
-
-    A node is a value, a call, or either an ``argument`` or a ``call_node`` with a ``value``. Any:
-    which of them it is is seen by the names that it has.
-    """
-
-    @property
-    def src(self) -> Any:
-        """What came from somewhere."""
-        ...
-
-    @property
-    def dest(self) -> Any:
-        """What it came from; None for the origin."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,4 +337,4 @@ def _neighbours(draft: _Draft, down: bool) -> Callable[[str], list[str]]:
     return lambda key: [each[1] if down else each[0] for each in arrows.get(key, [])]
 
 
-__all__ = ["MOST_NODES", "Chart", "ChartArrow", "ChartNode", "EdgeRow", "make_chart"]
+__all__ = ["MOST_NODES", "Chart", "ChartArrow", "ChartNode", "make_chart"]

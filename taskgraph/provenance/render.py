@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from taskgraph.jsontext import to_json
+from taskgraph.provenance.flow_page import flow_blocks
 from taskgraph.provenance.page import (
     Block,
     Column,
@@ -306,6 +307,7 @@ def job_page(detail: JobDetail) -> list[Block]:
         blocks += [Heading(line("Trace"), is_part=True), Tree(rows)]
     if detail.call is not None:
         blocks += _call_blocks(detail.call)
+    blocks += flow_blocks(detail.data_flow)
     return [*blocks, *_tag_blocks(detail.tags), *_source_blocks(detail.source, job.task_hash)]
 
 
@@ -340,6 +342,7 @@ def call_page(detail: CallDetail) -> list[Block]:
         ]
         columns = [Column(""), Column("", may_shrink=True)]
         blocks += [Heading(line("Child calls"), is_part=True), Grid(columns, rows)]
+    blocks += flow_blocks(detail.data_flow)
     return [*blocks, *_jobs_blocks(detail.jobs), *_source_blocks(detail.source, call.task_hash)]
 
 
@@ -367,6 +370,7 @@ def value_page(detail: ValueDetail) -> list[Block]:
             ("preview", _value_line(value)),
         ]
     blocks: list[Block] = [Heading(heading), Facts(facts), *story_blocks(detail.story)]
+    blocks += flow_blocks(detail.data_flow)
     if detail.used_by:
         blocks += [
             Heading(line(f"Used by {detail.used_by_total:,}"), is_part=True),

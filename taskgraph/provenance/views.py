@@ -14,6 +14,7 @@ from pathlib import PurePath
 from typing import Any
 
 from taskgraph.plans import Plan, PlannedCall
+from taskgraph.provenance.flow_page import FlowView
 from taskgraph.provenance.rows import (
     ArgumentRow,
     CallRow,
@@ -245,6 +246,7 @@ class JobDetail:
     call: CallView | None
     source: str
     tags: dict[str, Any] = field(default_factory=dict)
+    data_flow: FlowView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +257,7 @@ class CallDetail:
     children: tuple[CallReference, ...]
     jobs: tuple[JobView, ...]
     source: str
+    data_flow: FlowView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,12 +311,14 @@ class ValueDetail:
         story: How it came to be; without steps if it came from outside.
         used_by: Calls that had it among their arguments, newest first.
         used_by_total: How many there are.
+        data_flow: Where it came from, as text.
     """
 
     value: ValueView
     story: Story
     used_by: tuple[JobView, ...]
     used_by_total: int
+    data_flow: FlowView | None = None
 
 
 @dataclass(frozen=True, slots=True)

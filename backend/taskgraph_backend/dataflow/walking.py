@@ -54,9 +54,11 @@ class NaiveWalker:
         return list(known.values())
 
     def lies_in(self, inner: models.Value, outer: models.Value) -> bool:
+        """Tell whether a value is another one, or lies in it."""
         return any(inner.value_hash == part.value_hash for part in self.parts(outer))
 
     def is_in_scope(self, call: models.CallNode) -> bool:
+        """Tell whether a call belongs to the execution."""
         if self.execution_id is None:
             return True
         known = self._scope.get(call.call_hash)
