@@ -78,15 +78,15 @@ def _rows(chart: Chart) -> Iterator[tuple[int, Line]]:
         below = min(depth + 1, _MOST_DEPTH)
         if behind.more:
             # On a stack what is told last is put down first.
-            waiting.append(_Visit(below, _more(behind.more), ""))
+            waiting.append(_Visit(below, _more(behind), ""))
         waiting.extend(
             _Visit(below, by_id[_far_end(chart, arrow)], _role(chart, arrow))
             for arrow in reversed(further.get(behind.id, []))
         )
 
 
-def _more(count: int) -> ChartNode:
-    return ChartNode(f"more {count}", "more", f"... {count:,} more", "")
+def _more(node: ChartNode) -> ChartNode:
+    return ChartNode(f"more of {node.id}", "more", f"... {node.more:,} more", "")
 
 
 def _further(chart: Chart) -> dict[str, list[ChartArrow]]:

@@ -114,7 +114,7 @@ class DataflowReader(Session):
         )
 
 
-def _newest(condition: ColumnElement[bool]) -> Select[tuple[str]]:
+def _newest(condition: ColumnElement[bool]) -> Select[str]:
     job = models.Job
     return select(job.execution_id).where(condition).order_by(job.start_time.desc()).limit(1)
 
