@@ -20,6 +20,7 @@ from taskgraph.provenance.rows import ArgumentRow, CallRow, ValueRow
 MOST_NODES: Final = 100
 _MOST_LABEL: Final = 72
 _MOST_GIVEN: Final = 32
+_KINDS: Final = ("result", "argument", "part")
 # What holds files says which in its preview: it is no constant.
 _OF_FILES: Final = ("path=", "pattern=")
 
@@ -302,6 +303,7 @@ def _bounded(
     most: int | None,
 ) -> Chart:
     """Return the nodes that are nearest, with arrows and what was left out."""
+    _sort(draft, down)
     further = _neighbours(draft, down)
     levels = dict.fromkeys(starts, 0)
     waiting = deque(starts)
@@ -328,7 +330,22 @@ def _bounded(
         for source, target, kind, name in draft.arrows
         if source in ids and target in ids
     ]
+    order = {node.id: place for place, node in enumerate(nodes)}
+    arrows.sort(key=lambda each: order[each.source if down else each.target])
     return Chart(down, execution_id, tuple(nodes), tuple(arrows), len(levels) - len(kept))
+
+
+def _sort(draft: _Draft, down: bool) -> None:
+    """Put arrows in an order that says something: arguments as in the signature, others by name."""
+    places = {arrow: place for place, arrow in enumerate(draft.arrows)}
+
+    def rank(arrow: tuple[str, str, str, str]) -> tuple[int, int, str, str, str]:
+        node = draft.nodes[arrow[1] if down else arrow[0]]
+        is_given = arrow[2] == "argument" and not down
+        place, name = (places[arrow], "") if is_given else (0, arrow[3])
+        return _KINDS.index(arrow[2]), place, name, node.label, node.hash
+
+    draft.arrows = dict.fromkeys(sorted(draft.arrows, key=rank))
 
 
 def _neighbours(draft: _Draft, down: bool) -> Callable[[str], list[str]]:

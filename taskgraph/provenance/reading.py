@@ -208,7 +208,9 @@ def lineage_of(
     if not isinstance(view, ValueDetail):
         raise UnknownRecordError(text)
     page = plain_text(value_page(view))
-    chart = chart_of(reader, found, text, down=down, all=all, depth=depth, types=types)
+    # A task is a value too: its text, which came from no call.
+    asked = found.value if type(found).__name__ == "Task" else found
+    chart = chart_of(reader, asked, text, down=down, all=all, depth=depth, types=types)
     return Lineage(view.value, view.story, view.used_by, chart, page)
 
 
