@@ -11,6 +11,7 @@ from taskgraph.provenance.page import Block, Heading, Line, Note, Span, Tree, Tr
 _DIGITS: Final = 8
 _MOST_DEPTH: Final = 60
 _MOST_GIVEN: Final = 80
+_MOST_PREVIEW: Final = 44
 _STYLES: Final = {"call": "task", "file": "path", "value": ""}
 
 
@@ -126,7 +127,8 @@ def _beside(
 def _node_line(node: ChartNode) -> Line:
     if node.kind == "more":
         return line(Span(node.label, "dim"))
-    parts: list[str | Span | Line] = [Span(node.label, _STYLES[node.kind])]
+    label = clean(node.label, _MOST_PREVIEW) if node.kind == "value" else node.label
+    parts: list[str | Span | Line] = [Span(label, _STYLES[node.kind])]
     if node.given:
         given = ", ".join(f"{name}={value}" for name, value in node.given)
         parts.append(f"({clean(given, _MOST_GIVEN)})")
