@@ -258,27 +258,29 @@ def iter_subsections(
     whole = flow or Flow.of(section)
     own = Flow.of(section)
     starts = [node for node in own.behind if not own.into.get(node) or whole.is_met(node)]
-    starts = starts or [section[0].src]
-    for start in starts:
-        if isinstance(start, models.CallNode) and own.into.get(start):
-            continue
-        part = list(_route(start, own, whole))
+    passed: set[DataflowNode] = set()
+    # Those that are left at the end have all that leads to them in a circle.
+    for start in (*starts, *own.behind):
+        part = [] if start in passed else list(_route(start, own, whole, passed))
         if part:
             yield _kind_of(part), part
 
 
-def _route(start: DataflowNode, own: Flow, whole: Flow) -> Iterator[DataflowEdge]:
-    node, passed = start, {start}
+def _route(
+    start: DataflowNode, own: Flow, whole: Flow, passed: set[DataflowNode]
+) -> Iterator[DataflowEdge]:
+    node = start
     while True:
+        passed.add(node)
         call_node = own.call_behind(node)
         following = None if call_node is not None else whole.next_of(node)
         yield from (DataflowEdge(node, dest) for dest in own.behind.get(node, ()))
-        if call_node is not None and call_node is not node:
+        if call_node is not None and call_node not in passed:
+            passed.add(call_node)
             yield from (DataflowEdge(call_node, dest) for dest in own.behind.get(call_node, ()))
         if following is None or following in passed or whole.is_met(following):
             return
         node = following
-        passed.add(node)
 
 
 def _kind_of(section: DataflowSection) -> DataflowSectionKind:
