@@ -109,6 +109,7 @@ def cli(ctx: click.Context, config_dir: Path | None, traceback: bool) -> None:
     taskgraph explain -                  why it ran
     taskgraph log                        what was run
     taskgraph log results/table.csv      which call wrote a file, and from what
+    taskgraph graph raw.csv --down       what was made of a file
     """
     ctx.obj = Globals(config_dir, traceback)
 

@@ -9,7 +9,7 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, inspect
 
 from taskgraph import File, task
 from taskgraph_backend import models
@@ -295,6 +295,18 @@ def test_telling_takes_a_few_statements_however_long_the_text_is(tmp_path: Path)
     # The tasks at once; those that the session knows are fetched again one by one.
     assert told <= 6
     assert len(statements) - told <= 1 + len(dom) // 500
+
+
+def test_telling_reads_no_value(tmp_path: Path) -> None:
+    with lab_with("samples", tmp_path) as lab, lab.backend.reader() as reader:
+        edges = list(walk_naively(reader, Labels(reader).find("result of samples"), all=True))
+        dom = list(make_dataflow_dom(edges))
+        list(display_dataflow(dom))
+        serialize_dataflow(dom)
+        values = [arg.value for section in dom for arg in section.args]
+
+        assert values
+        assert all("value" in inspect(each).unloaded for each in values)
 
 
 def test_ten_thousand_sections_are_told_in_a_second() -> None:
