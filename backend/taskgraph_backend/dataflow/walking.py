@@ -116,14 +116,35 @@ class NaiveWalker:
         children = _once(call.children)
         giving = [child for child in children if self.lies_in(value, child.value)]
         if giving:
-            for child in _ends(call, giving):
+            for child in self._ends(call, giving, value):
                 yield CallNodeValue(child, value)
             return
         yield call
         is_whole = value is call.value
         held = [child for child in children if is_whole or self.lies_in(child.value, value)]
-        for child in _ends(call, held):
+        for child in self._ends(call, held, None):
             yield CallNodeValue(child, child.value)
+
+    def _ends(
+        self, call: models.CallNode, chosen: list[models.CallNode], value: models.Value | None
+    ) -> Iterator[models.CallNode]:
+        """Give those of a call's children that are not reached through another one of them.
+
+        One is, if it was given to one that comes later, and whose arguments are followed: which
+        has no child that gave the value it is found with, its own result unless another is named.
+        """
+        order = {child.call_hash: place for place, child in enumerate(call.children)}
+        for child in chosen:
+            takers = {result.arg.call_hash for result in child.arg_results}
+            if not any(
+                other.call_hash in takers
+                and order[other.call_hash] > order[child.call_hash]
+                and not any(
+                    self.lies_in(value or other.value, each.value) for each in other.children
+                )
+                for other in chosen
+            ):
+                yield child
 
     def _behind_argument(
         self, argument: models.Argument, value: models.Value
@@ -311,15 +332,3 @@ def _age(call: models.CallNode) -> tuple[float, str]:
 
 def _once(calls: Iterable[models.CallNode]) -> list[models.CallNode]:
     return list({call.call_hash: call for call in calls}.values())
-
-
-def _ends(call: models.CallNode, chosen: list[models.CallNode]) -> Iterator[models.CallNode]:
-    """Give those of a call's children that were given to none of the others that come later."""
-    order = {child.call_hash: place for place, child in enumerate(_once(call.children))}
-    for child in chosen:
-        takers = {result.arg.call_hash for result in child.arg_results}
-        if not any(
-            other.call_hash in takers and order[other.call_hash] > order[child.call_hash]
-            for other in chosen
-        ):
-            yield child
