@@ -974,16 +974,30 @@ def explain(what: Any, config_dir: str | Path | None = None) -> AnyExplanation:
     return scheduler_for(config_dir).explain(what)
 
 
-def lineage(what: Any, config_dir: str | Path | None = None) -> Lineage:
+def lineage(
+    what: Any,
+    config_dir: str | Path | None = None,
+    *,
+    down: bool = False,
+    all: bool = False,
+    depth: int | None = None,
+    types: Sequence[str] | None = None,
+) -> Lineage:
     """Return how a file or a value came to be: the calls that led to it, each once.
 
     Args:
         what: The path of a file, a `File`, the hash of a value, or a record that was read.
         config_dir: The folder of settings and database; by default as for `run`.
+        down: Whether the chart is of what was made of it.
+        all: Whether the chart follows files from one execution to another.
+        depth: The chart goes no further than so many calls.
+        types: The chart has only values of these types, such as ``File``.
 
     Returns:
         What `print` shows as a page, and ``story.steps`` has as data: each step a call, with its
-        arguments, the job that made it, and how far from the value it was.
+        arguments, the job that made it, and how far from the value it was. ``chart`` is the graph
+        of calls and values, ``text`` the same as a tree; ``to_json()``, ``to_dot()`` and
+        ``to_mermaid()`` are for other programs.
 
     Raises:
         UnknownRecordError: Nothing is recorded under it.
@@ -994,7 +1008,8 @@ def lineage(what: Any, config_dir: str | Path | None = None) -> Lineage:
     settings = load_settings(find_config_dir(given=config_dir))
     with closing(open_reader(settings)) as reader:
         text = what.path if hasattr(what, "path") else name_of_record(what)
-        return lineage_of(reader, find_record(reader, settings, text), text)
+        found = find_record(reader, settings, text)
+        return lineage_of(reader, found, text, down=down, all=all, depth=depth, types=types)
 
 
 def hash_args_eval(

@@ -7,7 +7,7 @@ an attribute of it: `Archive.executions` for what was run.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -186,8 +186,23 @@ class Archive:
             return plain_text(executions_page(listed[:most], is_cut=len(listed) > most))
         return plain_text(reading.page_of(self.get(what, limit=limit)))
 
-    def lineage(self, what: Any) -> Lineage:
+    def lineage(
+        self,
+        what: Any,
+        *,
+        down: bool = False,
+        all: bool = False,
+        depth: int | None = None,
+        types: Sequence[str] | None = None,
+    ) -> Lineage:
         """Return how a file or a value came to be, as `taskgraph.lineage` does.
+
+        Args:
+            what: As for `find`.
+            down: Whether the chart is of what was made of it.
+            all: Whether the chart follows files from one execution to another.
+            depth: At most so many calls away.
+            types: Only values of these types.
 
         Raises:
             UnknownRecordError: Nothing is recorded under it.
@@ -195,7 +210,15 @@ class Archive:
         """
         text = _text_of(what)
         with self.reading() as reader:
-            return reading.lineage_of(reader, find_record(reader, self.settings, text), text)
+            return reading.lineage_of(
+                reader,
+                find_record(reader, self.settings, text),
+                text,
+                down=down,
+                all=all,
+                depth=depth,
+                types=types,
+            )
 
     def explain(self, what: Any) -> AnyExplanation:
         """Explain why something ran, or did not, by what is recorded of it.

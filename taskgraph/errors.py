@@ -823,6 +823,32 @@ class ExplanationError(TaskgraphError):
         return f"{self.what} cannot be explained: {self.reason}"
 
 
+class LineageError(TaskgraphError):
+    """What is asked about has no value whose lineage could be told."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(what, reason)
+        self.what = what
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"There is no lineage of {self.what}: {self.reason}"
+
+
+class GraphvizError(TaskgraphError):
+    """A picture was wanted, and Graphviz could not draw it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"Graphviz cannot draw the picture: {self.reason}. Install it (apt install graphviz, "
+            "brew install graphviz), or write another format: text, json, dot or mermaid."
+        )
+
+
 class AmbiguousIdError(TaskgraphError, LookupError):
     """An id prefix stands for more than one record."""
 

@@ -18,6 +18,7 @@ from sqlalchemy.orm import joinedload
 from taskgraph.errors import UnknownRecordError
 from taskgraph_backend import models
 from taskgraph_backend.compared import Compared
+from taskgraph_backend.dataflow.asking import DataflowReader
 from taskgraph_backend.earlier import EarlierCalls
 from taskgraph_backend.finding import FoundFile, find_file, infer_id, newest_executions
 from taskgraph_backend.listing import Listings
@@ -92,7 +93,7 @@ class UpstreamArgument:
     calls: list[models.CallNode] = field(default_factory=list)
 
 
-class Reader(Compared, EarlierCalls, Listings, Neighbours, Portraits, Tagged):
+class Reader(Compared, DataflowReader, EarlierCalls, Listings, Neighbours, Portraits, Tagged):
     """A session for reading that knows its backend.
 
     Args:

@@ -27,6 +27,7 @@ EXIT_CODES: Final[tuple[tuple[type[errors.TaskgraphError], ExitCode], ...]] = (
     (errors.UnknownAliasError, ExitCode.NOT_FOUND),
     (errors.UnknownTagError, ExitCode.NOT_FOUND),
     (errors.NothingToCompareError, ExitCode.NOT_FOUND),
+    (errors.LineageError, ExitCode.NOT_FOUND),
     (errors.ScriptNotFoundError, ExitCode.NOT_FOUND),
     (errors.AmbiguousIdError, ExitCode.USAGE),
     (errors.FilterError, ExitCode.USAGE),
@@ -64,6 +65,9 @@ COMMANDS: Final[dict[str, _Entry]] = {
         "taskgraph.cli.tag", "Tag executions, jobs, calls, tasks and values, and show tags."
     ),
     "report": _Entry("taskgraph.cli.report", "Write a report on an execution, as a page of HTML."),
+    "graph": _Entry(
+        "taskgraph.cli.graph", "Show what led to a value or file, or what was made of it."
+    ),
     "bless": _Entry(
         "taskgraph.cli.bless", "Keep results after a refactor that changes no meaning."
     ),
@@ -117,6 +121,7 @@ def cli(ctx: click.Context, config_dir: Path | None, traceback: bool) -> None:
     taskgraph explain -                  why it ran
     taskgraph log                        what was run
     taskgraph log results/table.csv      which call wrote a file, and from what
+    taskgraph graph raw.csv --down       what was made of a file
     """
     ctx.obj = Globals(config_dir, traceback)
 

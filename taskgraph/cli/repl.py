@@ -69,7 +69,7 @@ def _banner(uri: str) -> str:
             f"taskgraph {__version__} on Python {python}",
             f"records     {uri}",
             "to look     find(ID)  log(ID)  lineage(PATH)  executions.list()",
-            "to query    query().filter_task_names(['main']).all()  session.scalars(...)  models.Job",
+            "to query    query().filter_types(['Job']).all()  session.scalars(...)  models.Job",
             "to leave    exit() or Ctrl-D",
         ]
     )

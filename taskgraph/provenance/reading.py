@@ -5,11 +5,16 @@ Each view is bounded: so many jobs, so many calls, whatever the size of the exec
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from taskgraph.errors import UnknownRecordError
+from taskgraph.errors import LineageError, UnknownRecordError
+from taskgraph.provenance.chart_formats import chart_dot, chart_json, chart_mermaid
+from taskgraph.provenance.chart_tree import chart_page, chart_text
+from taskgraph.provenance.charts import MOST_NODES, Chart, ChartArrow, make_chart
+from taskgraph.provenance.flow_page import view_flow
+from taskgraph.provenance.html import notebook
 from taskgraph.provenance.lineage import job_of, tell_story, view_call
 from taskgraph.provenance.page import Block, plain_text
 from taskgraph.provenance.render import (
@@ -49,6 +54,7 @@ _JOBS_OF_A_RECORD: Final = 10
 _MOST_CHILDREN: Final = 100
 # A failure 10,000 calls deep is shown by its ends.
 _MOST_TRACE: Final = 40
+_WITH_RESULT: Final = frozenset({"Execution", "Job"})
 
 
 View = ExecutionDetail | JobDetail | CallDetail | TaskDetail | ValueDetail | TagDetail
@@ -81,25 +87,116 @@ def look_at(reader: Reader, found: Any, limit: int | None = None) -> View | None
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """How a value came to be; shown as a page by ``print``.
+    """How a value came to be, or what was made of it; shown as a page by ``print``.
 
     Attributes:
         value: The value, or the file.
         story: The calls that led to it; without steps if it came from outside.
         used_by: Calls that had it among their arguments, newest first.
+        chart: Calls, and the values between them, as a graph.
     """
 
     value: ValueView
     story: Story
     used_by: tuple[JobView, ...]
+    chart: Chart
     _page: str
+
+    @property
+    def edges(self) -> tuple[ChartArrow, ...]:
+        """The arrows of the chart, in the direction in which data went."""
+        return self.chart.arrows
+
+    @property
+    def text(self) -> str:
+        """The chart as an indented tree."""
+        return chart_text(self.chart)
+
+    def to_json(self) -> str:
+        """Return the chart as JSON."""
+        return chart_json(self.chart)
+
+    def to_dot(self) -> str:
+        """Return the chart in the language of Graphviz."""
+        return chart_dot(self.chart)
+
+    def to_mermaid(self) -> str:
+        """Return the chart as a flowchart of Mermaid."""
+        return chart_mermaid(self.chart)
+
+    def _repr_html_(self) -> str:
+        return notebook(chart_page(self.chart))
 
     def __str__(self) -> str:
         return self._page
 
 
-def lineage_of(reader: Reader, found: Any, text: str) -> Lineage:
+def chart_of(
+    reader: Reader,
+    found: Any,
+    text: str,
+    *,
+    down: bool = False,
+    all: bool = False,
+    depth: int | None = None,
+    types: Sequence[str] | None = None,
+    most: int | None = MOST_NODES,
+) -> Chart:
+    """Return the chart of what a reader found: what led to it, or what was made of it.
+
+    Args:
+        reader: Where it was found.
+        found: A row, or a file with its job. Any: it may be of any table.
+        text: What it was found by.
+        down: Whether to ask what was made of it.
+        all: Whether to follow files from one execution to another.
+        depth: At most so many calls away.
+        types: Only values of these types.
+        most: At most so many calls and values.
+
+    Raises:
+        LineageError: It has no value.
+    """
+    flow = reader.data_flow(found, down=down, all=all)
+    if flow is None:
+        kind = type(found).__name__
+        reason = (
+            "it has no result yet."
+            if kind in _WITH_RESULT
+            else f"it is a {kind.lower()}, no value."
+        )
+        raise LineageError(text, reason)
+    return make_chart(
+        flow.start,
+        flow.edges,
+        down=down,
+        execution_id=flow.execution_id,
+        types=types,
+        depth=depth,
+        most=most,
+    )
+
+
+def lineage_of(
+    reader: Reader,
+    found: Any,
+    text: str,
+    *,
+    down: bool = False,
+    all: bool = False,
+    depth: int | None = None,
+    types: Sequence[str] | None = None,
+) -> Lineage:
     """Return how what a reader found came to be; of a job or a call, how its result did.
+
+    Args:
+        reader: Where it was found.
+        found: A row, or a file with its job. Any: it may be of any table.
+        text: What it was found by.
+        down: Whether the chart is of what was made of it.
+        all: Whether the chart follows files from one execution to another.
+        depth: At most so many calls away.
+        types: Only values of these types.
 
     Raises:
         UnknownRecordError: It is no value and has none.
@@ -109,7 +206,10 @@ def lineage_of(reader: Reader, found: Any, text: str) -> Lineage:
     if not isinstance(view, ValueDetail):
         raise UnknownRecordError(text)
     page = plain_text(value_page(view))
-    return Lineage(view.value, view.story, view.used_by, page)
+    # A task is a value too: its text, which came from no call.
+    asked = found.value if type(found).__name__ == "Task" else found
+    chart = chart_of(reader, asked, text, down=down, all=all, depth=depth, types=types)
+    return Lineage(view.value, view.story, view.used_by, chart, page)
 
 
 def page_of(view: View) -> list[Block]:
@@ -158,6 +258,7 @@ def _job(reader: Reader, row: JobRow) -> JobDetail:
         call=None if call is None else view_call(reader, call),
         source=row.task.source,
         tags=current_tags(row),
+        data_flow=view_flow(reader, row),
     )
 
 
@@ -168,6 +269,7 @@ def _call(reader: Reader, row: CallRow, limit: int) -> CallDetail:
         jobs=tuple(map(JobView.of, reader.jobs_of_call(row.call_hash, limit))),
         source=row.task.source,
         tags=current_tags(row),
+        data_flow=view_flow(reader, row),
     )
 
 
@@ -185,4 +287,5 @@ def _value(reader: Reader, row: ValueRow, limit: int) -> ValueDetail:
         used_by=tuple(map(JobView.of, jobs)),
         used_by_total=total,
         tags=current_tags(row),
+        data_flow=view_flow(reader, row),
     )

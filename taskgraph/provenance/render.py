@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+from taskgraph.provenance.flow_page import flow_blocks
 from taskgraph.provenance.page import (
     Block,
     Column,
@@ -305,6 +306,7 @@ def job_page(detail: JobDetail) -> list[Block]:
         blocks += [Heading(line("Trace"), is_part=True), Tree(rows)]
     if detail.call is not None:
         blocks += _call_blocks(detail.call)
+    blocks += flow_blocks(detail.data_flow)
     return [*blocks, *tag_blocks(detail.tags), *_source_blocks(detail.source, job.task_hash)]
 
 
@@ -322,6 +324,7 @@ def call_page(detail: CallDetail) -> list[Block]:
         ]
         columns = [Column(""), Column("", may_shrink=True)]
         blocks += [Heading(line("Child calls"), is_part=True), Grid(columns, rows)]
+    blocks += flow_blocks(detail.data_flow)
     blocks += [*tag_blocks(detail.tags), *_jobs_blocks(detail.jobs)]
     return [*blocks, *_source_blocks(detail.source, call.task_hash)]
 
@@ -360,6 +363,7 @@ def value_page(detail: ValueDetail) -> list[Block]:
         *tag_blocks(detail.tags),
         *story_blocks(detail.story),
     ]
+    blocks += flow_blocks(detail.data_flow)
     if detail.used_by:
         blocks += [
             Heading(line(f"Used by {detail.used_by_total:,}"), is_part=True),

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from taskgraph.provenance.flow_rows import FlowReader
+
 
 class TagRow(Protocol):
     """A key and a JSON value."""
@@ -359,7 +361,7 @@ class TaskTimeRow(Protocol):
         ...
 
 
-class Reader(Protocol):
+class Reader(FlowReader, Protocol):
     """What is asked of the archive; each answer is bounded."""
 
     def executions(self, limit: int = 50, offset: int = 0) -> Sequence[SummaryRow]:

@@ -14,6 +14,7 @@ from pathlib import PurePath
 from typing import Any
 
 from taskgraph.plans import Plan, PlannedCall
+from taskgraph.provenance.flow_page import FlowView
 from taskgraph.provenance.rows import (
     ArgumentRow,
     CallRow,
@@ -246,6 +247,7 @@ class JobDetail:
     call: CallView | None
     source: str
     tags: dict[str, list[Any]] = field(default_factory=dict)
+    data_flow: FlowView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +259,7 @@ class CallDetail:
     jobs: tuple[JobView, ...]
     source: str
     tags: dict[str, list[Any]] = field(default_factory=dict)
+    data_flow: FlowView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +314,7 @@ class ValueDetail:
         story: How it came to be; without steps if it came from outside.
         used_by: Calls that had it among their arguments, newest first.
         used_by_total: How many there are.
+        data_flow: Where it came from, as text.
     """
 
     value: ValueView
@@ -318,6 +322,7 @@ class ValueDetail:
     used_by: tuple[JobView, ...]
     used_by_total: int
     tags: dict[str, list[Any]] = field(default_factory=dict)
+    data_flow: FlowView | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -393,13 +393,14 @@ def test_questions_to_the_records_have_typed_answers(tmp_path: Path) -> None:
         assert_type(explain(inc(1)), AnyExplanation)
         assert_type(explain(load.key("a")), AnyExplanation)
         assert_type(len(lineage("a").story.steps), int)
+        assert_type(lineage("a", down=True, types=["File"]).edges[0].name, str)
         assert_type(get_current_scheduler(), Scheduler | None)
         assert_type(inc.export_options(retries=1).update_context(a=1)(1), int)
         note(1)
         """,
     )
 
-    assert [int(line.partition(":")[0]) for line in errors] == [26]
+    assert [int(line.partition(":")[0]) for line in errors] == [27]
 
 
 def test_what_is_told_of_jobs_and_failures_is_typed(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""What data flows between: values, calls, and values as they came from a call or an argument."""
+"""What the flow of data consists of: values, calls, and values at calls, joined by edges.
+
+An edge points upstream: its source came from its destination.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ class CallNodeValue(NamedTuple):
 
 
 class ArgumentValue(NamedTuple):
-    """A value as it was given in an argument: all of it, or something that lies in it."""
+    """A value as it came in an argument: all of it, or something that lies in it."""
 
     argument: models.Argument
     value: models.Value
@@ -25,7 +28,7 @@ DataflowNode = models.Value | models.CallNode | CallNodeValue | ArgumentValue
 
 
 class DataflowEdge(NamedTuple):
-    """That one node came from another; no destination is the origin: the user, or a task's body."""
+    """That a node came from another one, or from the origin: the user, or the body of a task."""
 
     src: DataflowNode
     dest: DataflowNode | None
