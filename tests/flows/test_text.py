@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from textwrap import dedent
 from typing import Any
 
@@ -17,14 +19,21 @@ from taskgraph_backend.dataflow.display import display_dataflow
 from taskgraph_backend.dataflow.dom import make_dataflow_dom
 from taskgraph_backend.dataflow.nodes import ArgumentValue, CallNodeValue, DataflowEdge
 from taskgraph_backend.dataflow.serialize import serialize_dataflow
+from taskgraph_backend.dataflow.walking import walk_dataflow
 from taskgraph_backend.reader import Reader
-from tests.flows.naive import walk_naively
 from tests.flows.workflows import Lab, Labels, lab_with, samples
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder with a short name: texts of values are cut, and have the paths of files in them."""
+    with TemporaryDirectory(dir="/tmp") as name:
+        yield Path(name)
 
 
 def text_of(lab: Lab, reader: Reader, start: str, **options: Any) -> str:
     """Return the text with names in place of hashes that depend on where the test runs."""
-    edges = walk_naively(reader, Labels(reader).find(start), all=True, **options)
+    edges = walk_dataflow(reader, Labels(reader).find(start), all=True, **options)
     text = "\n".join(display_dataflow(make_dataflow_dom(edges)))
     text = text.replace(f"{lab.folder}/", "")
     seen: dict[str, str] = {}
@@ -204,25 +213,25 @@ TEXTS: dict[tuple[str, str], str] = {
 
 
 @pytest.mark.parametrize(("workflow", "start"), TEXTS, ids=str)
-def test_the_text_reads_like_this(tmp_path: Path, workflow: str, start: str) -> None:
-    with lab_with(workflow, tmp_path) as lab, lab.backend.reader() as reader:
+def test_the_text_reads_like_this(folder: Path, workflow: str, start: str) -> None:
+    with lab_with(workflow, folder) as lab, lab.backend.reader() as reader:
         text = text_of(lab, reader, start)
 
     assert text == dedent(TEXTS[workflow, start]).lstrip("\n")
 
 
-def test_what_was_made_of_a_file_is_told_from_the_results_back_to_it(tmp_path: Path) -> None:
-    with lab_with("samples", tmp_path) as lab, lab.backend.reader() as reader:
+def test_what_was_made_of_a_file_is_told_from_the_results_back_to_it(folder: Path) -> None:
+    with lab_with("samples", folder) as lab, lab.backend.reader() as reader:
         text = text_of(lab, reader, "value s2.fastq", down=True)
 
     assert "<-- origin" not in text
-    assert text.startswith("samples_result <-- result of <00000001> flows.samples(fastqs, ref)")
+    assert text.startswith("samples_result <-- <00000001> flows.samples(fastqs, ref)")
     assert text.rstrip().endswith("<-- argument of <00000001> flows.samples(fastqs, ref)")
 
 
-def test_a_text_says_how_much_it_leaves_out(tmp_path: Path) -> None:
-    with lab_with("samples", tmp_path) as lab, lab.backend.reader() as reader:
-        edges = list(walk_naively(reader, Labels(reader).find("result of samples"), all=True))
+def test_a_text_says_how_much_it_leaves_out(folder: Path) -> None:
+    with lab_with("samples", folder) as lab, lab.backend.reader() as reader:
+        edges = list(walk_dataflow(reader, Labels(reader).find("result of samples"), all=True))
         whole = sum(not line for line in display_dataflow(make_dataflow_dom(edges)))
         lines = list(display_dataflow(make_dataflow_dom(edges), most_sections=2))
 
@@ -230,9 +239,9 @@ def test_a_text_says_how_much_it_leaves_out(tmp_path: Path) -> None:
     assert lines[-1] == f"... and {whole - 2} more sections"
 
 
-def test_each_name_stands_for_one_value(tmp_path: Path) -> None:
-    with lab_with("samples", tmp_path) as lab, lab.backend.reader() as reader:
-        edges = list(walk_naively(reader, Labels(reader).find("result of samples"), all=True))
+def test_each_name_stands_for_one_value(folder: Path) -> None:
+    with lab_with("samples", folder) as lab, lab.backend.reader() as reader:
+        edges = list(walk_dataflow(reader, Labels(reader).find("result of samples"), all=True))
         dom = list(make_dataflow_dom(edges))
 
     told = [section.assign.var_name for section in dom]
@@ -243,17 +252,17 @@ def test_each_name_stands_for_one_value(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["value", "vcf"])
-def test_what_was_asked_for_has_the_name_that_is_wanted(tmp_path: Path, name: str) -> None:
-    with lab_with("samples", tmp_path) as lab, lab.backend.reader() as reader:
-        edges = walk_naively(reader, Labels(reader).find("value s3.vcf"), all=True)
+def test_what_was_asked_for_has_the_name_that_is_wanted(folder: Path, name: str) -> None:
+    with lab_with("samples", folder) as lab, lab.backend.reader() as reader:
+        edges = walk_dataflow(reader, Labels(reader).find("value s3.vcf"), all=True)
         first = next(make_dataflow_dom(edges, new_varname=name))
 
     assert first.assign.var_name == name
 
 
-def test_as_dicts_each_call_has_its_job(tmp_path: Path) -> None:
-    with lab_with("cached", tmp_path) as lab, lab.backend.reader() as reader:
-        edges = list(walk_naively(reader, Labels(reader).find("result of hand_on"), all=True))
+def test_as_dicts_each_call_has_its_job(folder: Path) -> None:
+    with lab_with("cached", folder) as lab, lab.backend.reader() as reader:
+        edges = list(walk_dataflow(reader, Labels(reader).find("result of hand_on"), all=True))
         dom = list(make_dataflow_dom(edges))
         first, again = (serialize_dataflow(dom, each) for each in lab.executions)
         by_default = serialize_dataflow(dom)
@@ -274,15 +283,15 @@ def test_as_dicts_each_call_has_its_job(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_telling_takes_a_few_statements_however_long_the_text_is(tmp_path: Path) -> None:
-    with lab_with("samples", tmp_path) as lab, lab.backend.reader() as reader:
+def test_telling_takes_a_few_statements_however_long_the_text_is(folder: Path) -> None:
+    with lab_with("samples", folder) as lab, lab.backend.reader() as reader:
         files = [lab.file(f"t{number}.fastq", str(number)) for number in range(30)]
         lab.run(samples(files, lab.file("ref", "acgt")))
         execution = reader.get(models.Execution, lab.executions[-1])
         assert execution is not None
         assert execution.call_node is not None
         start = CallNodeValue(execution.call_node, execution.call_node.value)
-        edges = list(walk_naively(reader, start, execution_id=lab.executions[-1]))
+        edges = list(walk_dataflow(reader, start, execution_id=lab.executions[-1]))
         statements: list[str] = []
         engine = reader.get_bind()
         event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
@@ -297,9 +306,9 @@ def test_telling_takes_a_few_statements_however_long_the_text_is(tmp_path: Path)
     assert len(statements) - told <= 1 + len(dom) // 500
 
 
-def test_telling_reads_no_value(tmp_path: Path) -> None:
-    with lab_with("samples", tmp_path) as lab, lab.backend.reader() as reader:
-        edges = list(walk_naively(reader, Labels(reader).find("result of samples"), all=True))
+def test_telling_reads_no_value(folder: Path) -> None:
+    with lab_with("samples", folder) as lab, lab.backend.reader() as reader:
+        edges = list(walk_dataflow(reader, Labels(reader).find("result of samples"), all=True))
         dom = list(make_dataflow_dom(edges))
         list(display_dataflow(dom))
         serialize_dataflow(dom)
@@ -348,9 +357,9 @@ def _of_many(*files: File, **named: int) -> str:
 
 
 def test_arguments_without_a_parameter_of_their_own_are_called_like_the_one_they_fell_to(
-    tmp_path: Path,
+    folder: Path,
 ) -> None:
-    with lab_with("samples", tmp_path) as lab, lab.backend.reader() as reader:
+    with lab_with("samples", folder) as lab, lab.backend.reader() as reader:
         lab.run(_of_many(lab.file("a"), lab.file("b"), times=2))
         text = text_of(lab, reader, "result of _of_many")
 

@@ -99,7 +99,9 @@ def display_call_node(
 def display_value(value: models.Value) -> str:
     """Return a value as one line: the preview that was made when it was recorded."""
     text = _clean(value.preview)
-    return text if len(text) <= _VALUE_WIDTH else f"{text[: _VALUE_WIDTH - 3]}..."
+    # Of a file the end of its path says most.
+    is_short = len(text) <= _VALUE_WIDTH or value.file is not None
+    return text if is_short else f"{text[: _VALUE_WIDTH - 3]}..."
 
 
 def display_hash(node: DataflowNode | None) -> str:

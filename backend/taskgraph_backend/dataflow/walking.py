@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any, Final
 
 from sqlalchemy import Select, select, text
@@ -147,8 +148,18 @@ def _loaded(session: Session, arrows: Sequence[Arrow]) -> Iterator[DataflowEdge]
                 return value
 
     nodes = {place: node_of(place) for place in places}
-    for src, dest in arrows:
-        yield DataflowEdge(nodes[src], None if dest is None else nodes[dest])
+    for src, those in groupby(arrows, key=lambda arrow: arrow.src):
+        for dest in _parts_by_name([arrow.dest for arrow in those], values):
+            yield DataflowEdge(nodes[src], None if dest is None else nodes[dest])
+
+
+def _parts_by_name(
+    dests: list[Place | None], values: dict[bytes, models.Value]
+) -> list[Place | None]:
+    """Return where arrows lead; parts of a value, which have no order, by what they are shown as."""
+    if any(dest is None or dest.kind != VALUE for dest in dests):
+        return dests
+    return sorted(dests, key=lambda dest: (values[dest.value].preview, dest) if dest else ("", ()))
 
 
 def _rows(
