@@ -818,8 +818,8 @@ class UntrustedRecordError(TaskgraphError):
     def __str__(self) -> str:
         return (
             f"{self.record_id[:8]} came from {self.origin} and is not trusted: what it says would "
-            f"be run here. Look at it with `taskgraph log {self.record_id[:8]}`, then say `taskgraph "
-            f"trust {self.record_id[:8]}`."
+            f"be run here. Look at it with `taskgraph log {self.record_id[:8]}`, then say "
+            f"`taskgraph trust {self.record_id[:8]}`."
         )
 
 

@@ -100,16 +100,14 @@ class TaskAliasSerializer(Serializer):
 
     def fetch_all(self, session: Session) -> list[Record]:
         """Return the records of all aliases, those from elsewhere too, by their ids."""
-        found: dict[str, Record] = {}
+        ended: dict[Any, Any] = {}
         for model in (models.ForeignAlias, models.TaskAlias):
             for row in session.execute(select(*[getattr(model, name) for name in _ALIAS])):
-                record = {
-                    **head(self.type),
-                    "alias_id": alias_id(row.old_hash, row.new_hash, row.timestamp, row.end_time),
-                    **{name: _plain(getattr(row, name)) for name in _ALIAS},
-                }
-                found[record["alias_id"]] = record
-        return [found[each] for each in sorted(found)]
+                key = (row.old_hash, row.new_hash, row.timestamp)
+                # Of one and the same alias the end counts, whoever told of it.
+                if row.end_time is not None or key not in ended:
+                    ended[key] = row
+        return sorted(map(self.serialize, ended.values()), key=self.get_pk)
 
     def serialize(self, row: Any) -> Record:
         """Return the record of an alias."""
