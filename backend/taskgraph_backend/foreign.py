@@ -81,6 +81,9 @@ def reclaim(driver: sqlite3.Connection, batch: RecordBatch) -> None:
 
     Called in the transaction of the batch, before its rows are written.
     """
+    if batch.evaluations and _is_any(driver, "foreign_evaluation"):
+        keys = {each.eval_hash for each in batch.evaluations}
+        _forget(driver, ("foreign_evaluation", "eval_hash"), keys)
     if not (batch.values or batch.call_nodes) or not _is_any(driver, "foreign_record"):
         return
     values = [each.value_hash for each in batch.values]
