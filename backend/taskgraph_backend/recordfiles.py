@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, NoReturn, cast
 
 from taskgraph.errors import InvalidRecordError, RecordVersionError
 from taskgraph_backend.schema import CURRENT
-from taskgraph_backend.serializers import VERSION, Record, RecordSerializer, Rows
+from taskgraph_backend.serializers import VERSION, Record, RecordSerializer, Rows, shown
 
 FORMAT = "taskgraph records"
 #: Longest line: the largest value that is stored (max_value_size), as base64, and then some.
@@ -96,7 +96,9 @@ class RecordFile:
             count += 1
             yield record
         if record.get("records") != count:
-            self._refuse(f"{count} records are there, and its last line says {record['records']}")
+            self._refuse(
+                f"{count} records are there, and its last line says {shown(record.get('records'))}"
+            )
         if self._next() is not None:
             self._refuse("something follows the line that ends it")
 

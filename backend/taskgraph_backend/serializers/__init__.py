@@ -116,4 +116,5 @@ __all__ = [
     "ValueSerializer",
     "deserialize_timestamp",
     "serialize_timestamp",
+    "shown",
 ]
