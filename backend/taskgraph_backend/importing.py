@@ -31,6 +31,13 @@ _IDS = {
     "Job": ("job", "id"),
     "Execution": ("execution", "id"),
     "Tag": ("tag", "tag_hash"),
+    "Task": ("task", "hash"),
+    "Handle": ("handle", "hash"),
+}
+# What a value may stand for, with the tables that say so.
+_STANDINGS: dict[type[models.Base], tuple[type[models.Base], ...]] = {
+    models.Task: (models.Task, models.Part, models.TaskPart),
+    models.Handle: (models.Handle, models.HandleEdge),
 }
 #: The kinds that are marked as untrusted; of the others nothing is ever used.
 _MARKED = frozenset({"Value", "CallNode", "Execution"})
@@ -91,6 +98,8 @@ class Writer:
             new = [each for key, each in found.items() if key not in known]
             self._count(kind, len(new))
             self._insert(new)
+            if kind == "Value":
+                self._complete([each for key, each in found.items() if key in known])
             if kind == "CallNode":
                 self._write_evaluations(new)
             if kind == "Tag":
@@ -125,6 +134,25 @@ class Writer:
         for model, rows in tables.items():
             sql, bind = _statement(model)
             self._driver.executemany(sql, [bind(row) for row in rows])
+
+    def _complete(self, values: Sequence[Rows]) -> None:
+        """Add to values that are here what they stand for, where nobody has known that yet.
+
+        A task that was only ever handed around is a value like others: its code is not recorded.
+        """
+        for model, names in _STANDINGS.items():
+            lacking = [each for each in values if any(kind is model for kind, _ in each.rows)]
+            if not lacking:
+                continue
+            known = self._known(model.__name__, [each.record_id for each in lacking])
+            for each in lacking:
+                if each.record_id in known:
+                    continue
+                rows = [row for row in each.rows if row[0] in names]
+                self._insert([Rows(each.kind, each.record_id, rows)])
+                self._driver.execute(
+                    _MARK, (_binary(each.record_id), "Value", self._origin, self._time)
+                )
 
     def _write_evaluations(self, records: Sequence[Rows]) -> None:
         rows = [row for each in records for _, row in each.beside]

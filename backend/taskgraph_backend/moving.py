@@ -127,6 +127,19 @@ class RecordVerbs:
         assert writer is not None
         return writer.new
 
+    def has_subtypes(self, kind: str, record_ids: Iterable[str]) -> set[str]:
+        """Return those of the ids that are known to be a ``Task``, or a ``Handle``."""
+        found: set[str] = set()
+        with self._reading() as driver:
+            for keys in _pieces(record_ids):
+                marks = ", ".join("?" * len(keys))
+                rows = driver.execute(
+                    f"SELECT hash FROM {kind.lower()} WHERE hash IN ({marks})",
+                    [bytes.fromhex(key) for key in keys],
+                )
+                found.update(key.hex() for (key,) in rows)
+        return found
+
     # Trust
 
     def list_origins(self) -> list[Origin]:
@@ -261,16 +274,20 @@ class Mover:
                 executions, running = _only_ended(session, wanted["Execution"])
                 self.moved.running += running
                 others = wanted["Others"]
-            self._move_below(session, others)
+            self._move_below(session, {("Value", each) for each in others})
             for execution in self._lacking(executions):
                 self._move_execution(session, execution)
             self._move_tags(session, None if root_ids is None else [*executions, *others])
             self._move_aliases(session)
         return self.moved
 
-    def _lacking(self, ids: Sequence[str]) -> Iterator[str]:
+    def _lacking(self, ids: Iterable[str], kind: str = "") -> Iterator[str]:
         for piece in _pieces(ids):
-            known = self._target.has_records(piece)
+            known = (
+                self._target.has_subtypes(kind, piece)
+                if kind in {"Task", "Handle"}
+                else self._target.has_records(piece)
+            )
             self.moved.looked_at += len(piece)
             self._say()
             yield from (each for each in piece if each not in known)
@@ -291,41 +308,41 @@ class Mover:
 
         edges = list(get_execution_child_edges(session, [execution]))
         jobs = sorted({each.child_id for each in edges if each.child_type == "Job"})
-        below = {each.child_id for each in edges if each.child_type != "Job"}
+        below = {each[1:] for each in edges if each.child_type != "Job"}
         for piece in _pieces(jobs):
             for edge in get_job_child_edges(session, piece):
                 if edge.child_type != "Job":
-                    below.add(edge.child_id)
-        self._move_below(session, sorted(below))
+                    below.add(edge[1:])
+        self._move_below(session, below)
         # Jobs refer to each other and to their execution: all of them, or none.
         self._put([*jobs, execution])
 
-    def _move_below(self, session: Reader, roots: Sequence[str]) -> None:
+    def _move_below(self, session: Reader, roots: set[tuple[str, str]]) -> None:
         """Move values and calls with all below them, each after those that it names."""
         from taskgraph_backend.walking import edges_of, types_of
 
         names: dict[str, set[str]] = {}
-        level: dict[str, list[str]] = {}
-        lacking = list(self._lacking(list(dict.fromkeys(roots))))
-        for key, kind in types_of(session, lacking).items():
-            level.setdefault(kind, []).append(key)
-            names[key] = set()
+
+        def find_new(found: set[tuple[str, str]]) -> list[str]:
+            wanted: dict[str, list[str]] = {}
+            for kind, key in sorted(found):
+                if key not in names:
+                    wanted.setdefault(kind, []).append(key)
+            new = {key for kind, ids in wanted.items() for key in self._lacking(ids, kind)}
+            names.update((key, set()) for key in new)
+            return sorted(new)
+
+        level = find_new(roots)
         while level:
-            nearer, level = level, {}
-            for kind, ids in nearer.items():
-                for piece in _pieces(ids):
-                    edges = list(edges_of(session, kind, piece))
-                    unknown = {
-                        edge.child_id: edge.child_type
-                        for edge in edges
-                        if edge.child_id not in names
-                    }
-                    for key in self._lacking(sorted(unknown)):
-                        names[key] = set()
-                        level.setdefault(unknown[key], []).append(key)
-                    for edge in edges:
-                        if edge.child_id in names:
-                            names[edge.parent_id].add(edge.child_id)
+            edges: set[ChildEdge] = set()
+            for piece in _pieces(level):
+                for kind, ids in _runs(_by_kind(types_of(session, piece))):
+                    edges.update(edges_of(session, kind, ids))
+            found = {(edge.child_type, edge.child_id) for edge in edges}
+            level = find_new(found)
+            for edge in edges:
+                if edge.child_id in names:
+                    names[edge.parent_id].add(edge.child_id)
         for batch in in_order(names):
             self._put(batch)
 

@@ -17,7 +17,10 @@ from taskgraph_backend.statements import MOST_KEYS
 
 
 class ChildEdge(NamedTuple):
-    """A record and one that it names, with the type of that one."""
+    """A record and one that it names, with the type of that one.
+
+    A value that is named as a task, or as a state of a handle, has the type ``Task`` or ``Handle``.
+    """
 
     parent_id: str
     child_type: str
@@ -41,7 +44,7 @@ def get_value_child_edges(session: Session, ids: Sequence[str]) -> Iterator[Chil
         )
         yield from _edges(
             session,
-            "Value",
+            "Handle",
             select(edge.child_id, edge.parent_id).where(edge.child_id.in_(piece)),
         )
 
@@ -53,7 +56,7 @@ def get_call_node_child_edges(session: Session, ids: Sequence[str]) -> Iterator[
     key = node.call_hash
     for piece in _pieces(ids):
         here = key.in_(piece)
-        yield from _edges(session, "Value", select(key, node.task_hash).where(here))
+        yield from _edges(session, "Task", select(key, node.task_hash).where(here))
         yield from _edges(session, "Value", select(key, node.value_hash).where(here))
         for entry in (models.Evaluation, models.ForeignEvaluation):
             yield from _edges(
@@ -63,12 +66,12 @@ def get_call_node_child_edges(session: Session, ids: Sequence[str]) -> Iterator[
                 .join(entry, entry.eval_hash == node.eval_hash)
                 .where(here),
             )
-        for owner, column in (
-            (argument.call_hash, argument.value_hash),
-            (below.call_hash, below.task_hash),
-            (context.call_hash, context.value_hash),
+        for kind, owner, column in (
+            ("Value", argument.call_hash, argument.value_hash),
+            ("Task", below.call_hash, below.task_hash),
+            ("Value", context.call_hash, context.value_hash),
         ):
-            yield from _edges(session, "Value", select(owner, column).where(owner.in_(piece)))
+            yield from _edges(session, kind, select(owner, column).where(owner.in_(piece)))
         yield from _edges(
             session,
             "CallNode",
@@ -87,7 +90,7 @@ def get_job_child_edges(session: Session, ids: Sequence[str]) -> Iterator[ChildE
     """Yield the tasks and calls of jobs, and the jobs below them."""
     job = models.Job
     for piece in _pieces(ids):
-        yield from _edges(session, "Value", select(job.id, job.task_hash).where(job.id.in_(piece)))
+        yield from _edges(session, "Task", select(job.id, job.task_hash).where(job.id.in_(piece)))
         yield from _edges(
             session, "CallNode", select(job.id, job.call_hash).where(job.id.in_(piece))
         )
@@ -132,6 +135,9 @@ def get_tag_entity_child_edges(session: Session, ids: Sequence[str]) -> Iterator
 
 _EDGES = {
     "Value": get_value_child_edges,
+    # Values too, of which somebody needs to know what they stand for.
+    "Task": get_value_child_edges,
+    "Handle": get_value_child_edges,
     "CallNode": get_call_node_child_edges,
     "Job": get_job_child_edges,
     "Execution": get_execution_child_edges,
