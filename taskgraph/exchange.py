@@ -21,7 +21,12 @@ from taskgraph.assembly import (
     open_existing,
     places_of,
 )
-from taskgraph.config import CONFIG_DIR_NAME, Settings, load_settings
+from taskgraph.config import (
+    CONFIG_DIR_NAME,
+    Settings,
+    load_settings,
+    write_default_config,
+)
 from taskgraph.errors import RepoExistsError, UnknownRecordError, UnknownRepoError
 from taskgraph.repos import Repo, find_repo
 
@@ -101,6 +106,7 @@ def import_file(
     from taskgraph_backend.recordfiles import RecordFile, open_to_read
 
     origin = "standard input" if name == "-" else name
+    write_default_config(settings.config_dir)
     with closing(open_database(settings)) as backend, open_to_read(name) as stream:
         file = RecordFile(stream, origin)
         count = 0
@@ -144,6 +150,7 @@ def pull(
         UnknownRepoError: There is no repo of this name.
     """
     place = find_repo(settings.config_dir, repo)
+    write_default_config(settings.config_dir)
     with (
         closing(_open_repo(settings, place, migrate=False)) as other,
         closing(open_database(settings)) as backend,

@@ -56,7 +56,7 @@ def command(
     if as_json:
         click.echo(json.dumps(counts, indent=2))
     else:
-        shown = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
+        shown = _counted(counts)
         click.echo(f"Trusted: {shown}" if shown else "All of it was trusted already.")
     return ExitCode.OK
 
@@ -70,5 +70,22 @@ def _show(found: list[Untrusted], as_json: bool) -> None:
     for each in found:
         counts = dataclasses.asdict(each)
         del counts["origin"]
-        shown = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
-        click.echo(f"{each.origin}: {shown}")
+        click.echo(f"{each.origin}: {_counted(counts)}")
+
+
+_ONE = {
+    "values": "value",
+    "calls": "call",
+    "executions": "execution",
+    "evaluations": "cache entry",
+    "aliases": "alias",
+}
+
+
+def _counted(counts: dict[str, int]) -> str:
+    names = {**{kind: kind for kind in counts}, "evaluations": "cache entries"}
+    return ", ".join(
+        f"{count:,} {_ONE[kind] if count == 1 else names[kind]}"
+        for kind, count in counts.items()
+        if count
+    )
