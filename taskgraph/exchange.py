@@ -103,17 +103,19 @@ def import_file(
     Raises:
         InvalidRecordError: Something in it is not as it must be; nothing was written.
     """
-    from taskgraph_backend.recordfiles import RecordFile, open_to_read
+    from taskgraph_backend.recordfiles import RecordFile, open_to_read, redun_rows
+    from taskgraph_backend.redun import is_database
 
     origin = "standard input" if name == "-" else name
     write_default_config(settings.config_dir)
     with closing(open_database(settings)) as backend, open_to_read(name) as stream:
         file = RecordFile(stream, origin)
+        rows_of = redun_rows(name) if is_database(name) else file.rows()
         count = 0
 
         def counted() -> Any:
             nonlocal count
-            for rows in file.rows():
+            for rows in rows_of:
                 count += 1
                 if count % 1000 == 0:
                     tell(count, 0)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO, NoReturn, cast
 
 from taskgraph.errors import InvalidRecordError, RecordVersionError
+from taskgraph_backend import redun
 from taskgraph_backend.schema import CURRENT
 from taskgraph_backend.serializers import VERSION, Record, RecordSerializer, Rows, shown
 
@@ -70,20 +71,35 @@ class RecordFile:
         """
         serializer = RecordSerializer()
         try:
-            for record in self.records():
+            for record in self._of_any_kind():
                 yield serializer.rows(record)
         except InvalidRecordError as error:
             error.source, error.line = self._source, self.line
             raise
 
-    def records(self) -> Iterator[Record]:
+    def _of_any_kind(self) -> Iterator[Record]:
+        """Yield records; where the first line is one of redun's, those that its lines stand for."""
+        first = self._next()
+        if first is not None and redun.is_line(first):
+            yield from redun.read_lines(self._rest_after(first))
+        else:
+            yield from self.records(first)
+
+    def _rest_after(self, first: Record) -> Iterator[Record]:
+        line: Record | None = first
+        while line is not None:
+            yield line
+            line = self._next()
+
+    def records(self, header: Record | None = None) -> Iterator[Record]:
         """Yield the records as they stand in the file, neither checked nor written.
 
         Raises:
             InvalidRecordError: It is not a file of records, or ends too early.
         """
         count = 0
-        header = self._next()
+        if header is None and self.line == 0:
+            header = self._next()
         if header is None:
             self._refuse("it is empty")
         self._check_header(header)
@@ -152,6 +168,21 @@ class RecordFile:
 
     def _refuse(self, reason: str) -> NoReturn:
         raise InvalidRecordError(reason, source=self._source, line=self.line)
+
+
+def redun_rows(name: str) -> Iterator[Rows]:
+    """Yield the rows that a database of redun stands for.
+
+    Raises:
+        InvalidRecordError: It is not one.
+    """
+    serializer = RecordSerializer()
+    for record in redun.read_database(name):
+        try:
+            yield serializer.rows(record)
+        except InvalidRecordError as error:
+            error.source = name
+            raise
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -309,4 +340,4 @@ def _packer(name: str, stream: Any, mode: Any) -> Any:
     )
 
 
-__all__ = ["FORMAT", "RecordFile", "open_to_read", "open_to_write", "write_lines"]
+__all__ = ["FORMAT", "RecordFile", "open_to_read", "open_to_write", "redun_rows", "write_lines"]
