@@ -182,7 +182,7 @@ def add_repo(settings: Settings, name: str, place: str) -> Repo:
     """
     from taskgraph import repos
 
-    wanted = place if "://" in place else str(Path(place).expanduser().absolute())
+    wanted = place if "://" in place else os.path.abspath(Path(place).expanduser())
     known = {each.name: each for each in repos.list_repos(settings.config_dir)}
     if name in known and known[name].place != wanted:
         raise RepoExistsError(name, known[name].place)

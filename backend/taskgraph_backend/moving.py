@@ -315,6 +315,7 @@ class Mover:
                     below.add(edge[1:])
         self._move_below(session, below)
         # Jobs refer to each other and to their execution: all of them, or none.
+        self.moved.looked_at += len(jobs)
         self._put([*jobs, execution])
 
     def _move_below(self, session: Reader, roots: set[tuple[str, str]]) -> None:
