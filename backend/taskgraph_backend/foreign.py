@@ -102,10 +102,35 @@ def reclaim(driver: sqlite3.Connection, batch: RecordBatch) -> None:
         # What it stood for elsewhere is not known to be so here, and is no longer said to be not.
         driver.execute("UPDATE handle SET is_valid = TRUE WHERE hash = ?", (_binary(key),))
     again = set(calls) & foreign.keys()
-    for table in ("call_subtree_task", "call_context"):
+    _forget_results(driver, again)
+    for table in ("argument", "call_subtree_task", "call_context"):
         _forget(driver, (table, "call_hash"), again)
+    for node in batch.call_nodes:
+        if node.call_hash in again:
+            # Whether its hash is that of these columns cannot always be told from a record.
+            driver.execute(
+                "UPDATE call_node SET eval_hash = ?, task_name = ?, task_hash = ?, args_hash = ?,"
+                " value_hash = ?, timestamp = ? WHERE call_hash = ?",
+                (
+                    _binary(node.eval_hash),
+                    node.task_name,
+                    _binary(node.task_hash),
+                    _binary(node.args_hash),
+                    _binary(node.value_hash),
+                    node.timestamp,
+                    _binary(node.call_hash),
+                ),
+            )
     _forget(driver, ("call_edge", "parent_id"), again)
     _forget(driver, ("foreign_record", "id"), foreign.keys())
+
+
+def _forget_results(driver: sqlite3.Connection, calls: Iterable[str]) -> None:
+    driver.executemany(
+        "DELETE FROM argument_result WHERE arg_hash IN"
+        " (SELECT arg_hash FROM argument WHERE call_hash = ?)",
+        [(_binary(key),) for key in sorted(calls)],
+    )
 
 
 def _forget(driver: sqlite3.Connection, place: tuple[str, str], keys: Iterable[str]) -> None:

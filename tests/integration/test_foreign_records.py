@@ -111,6 +111,29 @@ def test_a_whole_call_is_ours_after_it_ran_here(tmp_path: Path) -> None:
     assert RAN == []
 
 
+def test_a_call_that_was_forged_is_ours_as_it_was_made_here(tmp_path: Path) -> None:
+    # A call around others may have any hash: that of one which will be made here, say.
+    _scheduler(tmp_path / "there").run(whole(1))
+    records = _records(tmp_path / "there")
+    values = {each["preview"]: each["value_hash"] for each in records if each["_type"] == "Value"}
+    for each in records:
+        if each["_type"] == "CallNode" and each["children"]:
+            each["value_hash"] = values["1"]
+            forged = each["call_hash"]
+    _scheduler(tmp_path / "here").run(double(7))
+    with _backend(tmp_path / "here") as backend:
+        backend.put_records(records)
+
+    assert _scheduler(tmp_path / "here").run(whole(1)) == 2
+    RAN.clear()
+
+    assert _scheduler(tmp_path / "here").run(whole(1)) == 2
+    assert RAN == []
+    with _backend(tmp_path / "here") as backend:
+        (call,) = backend.get_records([forged])
+    assert call["value_hash"] == values["2"]
+
+
 def test_a_call_of_ours_is_not_changed_by_one_of_strangers(tmp_path: Path) -> None:
     _scheduler(tmp_path / "here").run(whole(1))
     (call,) = [
