@@ -303,10 +303,14 @@ class CallFound(NamedTuple):
 
 
 class CacheAnswer(NamedTuple):
-    """What the backend knows of one eval_hash; ``calls`` are newest first, for shallow queries."""
+    """What the backend knows of one eval_hash; ``calls`` are newest first, for shallow queries.
+
+    ``offered`` says where a result came from that is not trusted, if there is no other one.
+    """
 
     evaluation: EvaluationFound | None
     calls: tuple[CallFound, ...] = ()
+    offered: str | None = None
 
 
 class TaskVersion(NamedTuple):

@@ -158,7 +158,7 @@ def sample_calls(driver: sqlite3.Connection, task_hash: TaskHash, count: int) ->
         " v.content_digest FROM call_node c JOIN evaluation e ON e.eval_hash = c.eval_hash"
         " JOIN value v ON v.value_hash = e.value_hash JOIN value r ON r.value_hash = c.value_hash"
         f" WHERE c.task_hash = ? AND r.type <> '{ERROR_TYPE}'"
-        f" AND v.format <> '{statements.DAMAGED}'"
+        f" AND v.format <> '{statements.DAMAGED}' AND v.trusted"
         " GROUP BY c.eval_hash ORDER BY c.eval_hash LIMIT ?",
         (_binary(task_hash), count),
     ).fetchall()

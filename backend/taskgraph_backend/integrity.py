@@ -115,6 +115,20 @@ _RULES = (
         " WHERE (end_time IS NULL) <> (end_author IS NULL) OR end_time < timestamp",
     ),
     (
+        "what is marked as from elsewhere is there",
+        "foreign_record",
+        "SELECT id, 'there is no such ' || entity_type FROM foreign_record"
+        " WHERE NOT EXISTS (SELECT 1 FROM value WHERE value_hash = foreign_record.id)"
+        " AND NOT EXISTS (SELECT 1 FROM call_node WHERE call_hash = foreign_record.id)"
+        " AND NOT EXISTS (SELECT 1 FROM execution WHERE execution.id = foreign_record.id)",
+    ),
+    (
+        "a cache entry from elsewhere is none of here",
+        "foreign_evaluation",
+        "SELECT foreign_evaluation.eval_hash, 'it is from ' || origin FROM foreign_evaluation"
+        " JOIN evaluation ON evaluation.eval_hash = foreign_evaluation.eval_hash",
+    ),
+    (
         "a current tag is not superseded",
         "tag",
         "SELECT tag.tag_hash, 'it is current and was superseded' FROM tag"

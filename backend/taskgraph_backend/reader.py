@@ -240,6 +240,11 @@ class Reader(Compared, DataflowReader, EarlierCalls, Listings, Neighbours, Portr
             found[arg_hash].calls.append(call)
         return list(found.values())
 
+    def origin_of(self, record_id: str) -> str | None:
+        """Return where a value, a call or an execution came from that is not trusted."""
+        foreign = models.ForeignRecord
+        return self.scalar(select(foreign.origin).where(foreign.id == record_id))
+
     def find(self, text: str, *, include_files: bool = True) -> Any:
         """Return the record that a text stands for.
 

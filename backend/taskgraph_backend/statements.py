@@ -134,7 +134,7 @@ def evaluations(count: int) -> str:
         f"({newest} AND c.value_hash = e.value_hash ORDER BY c.timestamp DESC LIMIT 1),"
         f" ({newest} ORDER BY c.timestamp DESC LIMIT 1))"
         " FROM evaluation e JOIN value v ON v.value_hash = e.value_hash"
-        f" WHERE e.eval_hash IN ({_keys(count)})"
+        f" WHERE e.eval_hash IN ({_keys(count)}) AND v.trusted"
     )
 
 
@@ -160,8 +160,8 @@ def subtree_tasks(count: int) -> str:
 
 
 def values(count: int) -> str:
-    """Stored values."""
-    return f"SELECT {_STORED} FROM value v WHERE v.value_hash IN ({_keys(count)})"
+    """Stored values that may be loaded: those from elsewhere only after they were trusted."""
+    return f"SELECT {_STORED} FROM value v WHERE v.value_hash IN ({_keys(count)}) AND v.trusted"
 
 
 def valid_handles(count: int) -> str:

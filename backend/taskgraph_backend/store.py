@@ -38,9 +38,10 @@ from taskgraph.records import (
     execution_lease,
 )
 from taskgraph.tags import check_key, checked_tags
-from taskgraph_backend import handles, history, schema, statements
+from taskgraph_backend import foreign, handles, history, schema, statements
 from taskgraph_backend.connection import BUSY_TIMEOUT_SECONDS, NOW, SqliteDatabase, open_database
 from taskgraph_backend.leases import is_gone
+from taskgraph_backend.moving import RecordVerbs
 from taskgraph_backend.schema import DBVersionInfo
 from taskgraph_backend.tags import (
     TagRow,
@@ -90,7 +91,7 @@ def _file_at(path: str) -> _Place | None:
     return path, stat.st_dev, stat.st_ino
 
 
-class SqlBackend:
+class SqlBackend(RecordVerbs):
     """The backend port on a database, with conveniences for users, tools and tests.
 
     A database in memory is ready at once; one in a file after `load`.
@@ -275,8 +276,12 @@ class SqlBackend:
             evaluations = _find_evaluations(driver, keys)
             shallow = list(dict.fromkeys([query[0] for query in queries if query[1]]))
             calls = _find_calls(driver, shallow) if shallow else {}
+            absent = [key for key in keys if key not in evaluations]
+            offered = foreign.offered(driver, absent) if absent else {}
         return [
-            CacheAnswer(evaluations.get(key), calls.get(key, ()) if shallow_ else ())
+            CacheAnswer(
+                evaluations.get(key), calls.get(key, ()) if shallow_ else (), offered.get(key)
+            )
             for key, shallow_ in queries
         ]
 
@@ -348,6 +353,7 @@ class SqlBackend:
             steps += handles.steps(batch.handles)
         if steps:
             with self._writing() as driver:
+                foreign.reclaim(driver, batch)
                 for sql, rows in steps:
                     _execute_many(driver, sql, rows)
 
@@ -908,6 +914,8 @@ def _find_calls(
                 calls.append((call_hash.hex(), value_hash.hex(), time))
                 tasks[call_hash.hex()] = {task_hash.hex()}
     every = [node for calls in nodes.values() for node in calls]
+    for call in foreign.untrusted(driver, list(tasks)) if tasks else ():
+        del tasks[CallHash(call)]
     for names in statements.padded(list(tasks)):
         rows = driver.execute(statements.subtree_tasks(len(names)), [_binary(n) for n in names])
         for call_hash, task_hash in rows:
@@ -920,7 +928,7 @@ def _find_calls(
         eval_hash: tuple(
             CallFound(call, values[value], time, frozenset(tasks[call]), tuple(reads.get(call, ())))
             for call, value, time in calls
-            if value in values
+            if value in values and call in tasks
         )
         for eval_hash, calls in nodes.items()
     }

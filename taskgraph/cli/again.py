@@ -19,11 +19,21 @@ _ID_DIGITS: Final = 8
 
 
 def script_of(scheduler: Scheduler, job: str, command: click.Command) -> str | None:
-    """Return the script that a recorded job was run from, if a command line says so."""
+    """Return the script that a recorded job was run from, if a command line says so.
+
+    Raises:
+        UntrustedRecordError: The command line came from elsewhere, and nobody trusts it.
+    """
+    from taskgraph.errors import UntrustedRecordError
+
     with scheduler.reading() as reader:
         found = reader.find(job)
         execution = getattr(found, "execution", found)
         words = json.loads(getattr(execution, "args", "[]"))
+        key = getattr(execution, "id", None)
+        origin = None if key is None else reader.origin_of(key)
+    if origin is not None:
+        raise UntrustedRecordError(str(key), origin)
     if "run" not in words:
         return None
     context = click.Context(command, allow_interspersed_args=False, resilient_parsing=True)

@@ -37,6 +37,11 @@ EXIT_CODES: Final[tuple[tuple[type[errors.TaskgraphError], ExitCode], ...]] = (
     (errors.DatabaseVersionError, ExitCode.CONFLICT),
     (errors.ForeignDatabaseError, ExitCode.CONFLICT),
     (errors.DatabaseBusyError, ExitCode.CONFLICT),
+    (errors.UnknownRepoError, ExitCode.NOT_FOUND),
+    (errors.RepoExistsError, ExitCode.CONFLICT),
+    (errors.RecordVersionError, ExitCode.CONFLICT),
+    (errors.InvalidRecordError, ExitCode.STATE_REFUSED),
+    (errors.UntrustedRecordError, ExitCode.STATE_REFUSED),
     (errors.BlessRefusedError, ExitCode.STATE_REFUSED),
     (errors.BlessCheckError, ExitCode.STATE_REFUSED),
     (errors.ReleaseRefusedError, ExitCode.STATE_REFUSED),
@@ -68,6 +73,12 @@ COMMANDS: Final[dict[str, _Entry]] = {
     "graph": _Entry(
         "taskgraph.cli.graph", "Show what led to a value or file, or what was made of it."
     ),
+    "export": _Entry("taskgraph.cli.export", "Write records to a file."),
+    "import": _Entry("taskgraph.cli.importing", "Read records from files; they are not trusted."),
+    "trust": _Entry("taskgraph.cli.trust", "Let records from elsewhere count as if made here."),
+    "repo": _Entry("taskgraph.cli.repo", "Name the databases that records move to and from."),
+    "push": _Entry("taskgraph.cli.push", "Write to a repo what it lacks."),
+    "pull": _Entry("taskgraph.cli.pull", "Read from a repo what is lacking here."),
     "bless": _Entry(
         "taskgraph.cli.bless", "Keep results after a refactor that changes no meaning."
     ),

@@ -45,6 +45,7 @@ class Reason(StrEnum):
     INVALID = "the recorded result no longer matches the world"
     UNPLANTED = "the recorded result calls what cannot be called any more"
     AGE = "the recorded result is older than max_age"
+    UNTRUSTED = "the recorded result came from elsewhere and is not trusted"
     REFUTED = "calls that it awaits give other results than when it was recorded"
 
 
@@ -227,7 +228,7 @@ def decide(
         )
     found = answer.evaluation
     if found is None:
-        return miss
+        return _untrusted(answer.offered) if answer.offered and miss is ABSENT else miss
     if allowed is not None and CacheResult.SINGLE not in allowed:
         return _NOT_ALLOWED
     if oldest is not None and found.timestamp < oldest:
@@ -243,6 +244,10 @@ def decide(
         size=size,
         bears_code=decoded.bears_code,
     )
+
+
+def _untrusted(origin: str) -> Miss:
+    return Miss(Reason.UNTRUSTED, f"it is from {origin}; taskgraph trust makes it count")
 
 
 def _is_other(path: str, value_hash: ValueHash, context: Context) -> bool:

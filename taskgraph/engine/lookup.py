@@ -45,7 +45,7 @@ class Lookup:
         """Return what may be used for each job; files in it were not looked at yet."""
         answers = self._backend.check_cache([query_of(job) for job in jobs])
         decisions = [self._decide(job, answer) for job, answer in zip(jobs, answers, strict=True)]
-        absent = [index for index, decision in enumerate(decisions) if decision is ABSENT]
+        absent = [index for index, decision in enumerate(decisions) if _is_absent(decision)]
         if absent and self._aliases.are_any:
             self._ask_earlier(jobs, decisions, absent)
         if handles.met or [each for each in decisions if type(each) is Hit and each.reads]:
@@ -122,6 +122,13 @@ class Lookup:
             decision = self._decide(jobs[index], answer)
             if isinstance(decision, Hit):
                 decisions[index] = decision._replace(earlier=earlier)
+
+
+def _is_absent(decision: Hit | Miss) -> bool:
+    """Tell whether nothing is recorded that was made here."""
+    return decision is ABSENT or (
+        isinstance(decision, Miss) and decision.reason is Reason.UNTRUSTED
+    )
 
 
 def _left(job: Job) -> Miss:

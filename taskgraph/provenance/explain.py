@@ -48,6 +48,7 @@ class ChangeKind(StrEnum):
     DAMAGED = "damaged"
     UNPLANTED = "unplanted"
     REFUTED = "refuted"
+    UNTRUSTED = "untrusted"
     FAILED = "failed"
     UNSTORED = "unstored"
     NOT_KEPT = "not_kept"

@@ -63,6 +63,7 @@ _REASONS: Final[Mapping[str, ChangeKind]] = {
     "UNPLANTED": ChangeKind.UNPLANTED,
     "REFUTED": ChangeKind.REFUTED,
     "AGE": ChangeKind.AGE,
+    "UNTRUSTED": ChangeKind.UNTRUSTED,
 }
 
 # What the kind of files says of one that is not as it was, and what is said of it here.

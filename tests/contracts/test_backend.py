@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from taskgraph.errors import DatabaseError
 from taskgraph.ports import Backend
 from taskgraph.records import (
+    CacheAnswer,
     CacheQuery,
     ExecutionId,
     HandleEdgeRecord,
@@ -49,7 +50,7 @@ from tests.rows import (
 def test_unknown_key_has_no_evaluation_and_no_calls(backend: Backend) -> None:
     (answer,) = backend.check_cache([CacheQuery(key(1), True)])
 
-    assert answer == (None, ())
+    assert answer == CacheAnswer(None)
 
 
 def test_no_questions_have_no_answers(backend: Backend) -> None:
@@ -170,7 +171,7 @@ def test_discarded_value_is_found_no_more_until_it_is_made_again(backend: Backen
     while_gone = backend.check_cache([CacheQuery(key(1), True)])
     backend.record(RecordBatch(values=[a_value(2, b"again")]))
 
-    assert while_gone == [(None, ())]
+    assert while_gone == [CacheAnswer(None)]
     assert backend.load_values([key(2)])[key(2)].value == b"again"
 
 
@@ -188,7 +189,7 @@ def test_batch_with_a_dangling_reference_leaves_nothing(backend: Backend) -> Non
     with pytest.raises(DatabaseError, match="refers to one that does not exist"):
         backend.record(whole)
 
-    assert backend.check_cache([CacheQuery(key(1))]) == [(None, ())]
+    assert backend.check_cache([CacheQuery(key(1))]) == [CacheAnswer(None)]
     assert backend.load_values([key(2)]) == {}
 
 

@@ -156,7 +156,7 @@ def _loaded(session: Session, arrows: Sequence[Arrow]) -> Iterator[DataflowEdge]
 def _parts_by_name(
     dests: list[Place | None], values: dict[bytes, models.Value]
 ) -> list[Place | None]:
-    """Return where arrows lead; parts of a value, which have no order, by what they are shown as."""
+    """Return where arrows lead; parts of a value, which have no order, by their texts."""
     if any(dest is None or dest.kind != VALUE for dest in dests):
         return dests
     return sorted(dests, key=lambda dest: (values[dest.value].preview, dest) if dest else ("", ()))

@@ -54,6 +54,17 @@ def test_database_in_memory_can_be_checked() -> None:
     ("damage", "table", "detail"),
     [
         ("UPDATE value SET value = x'32'", "value", "not those that were written"),
+        (
+            "INSERT INTO foreign_record VALUES (x'09', 'Value', 'lab', 1)",
+            "foreign_record",
+            "there is no such Value",
+        ),
+        (
+            "INSERT INTO foreign_evaluation SELECT eval_hash, task_hash, args_hash, value_hash,"
+            " timestamp, 'lab' FROM evaluation",
+            "foreign_evaluation",
+            "it is from lab",
+        ),
         ("UPDATE value SET size = 99", "value", "size is 99, stored are"),
         ("UPDATE job SET end_time = NULL", "job", "COMPLETED without end"),
         ("UPDATE job SET end_time = 5", "job", "before"),

@@ -1,0 +1,251 @@
+"""Writes records from elsewhere: what is there already stays as it is, and nothing is loaded.
+
+A record that exists is left alone with all that it owns: nobody adds an argument to a call of ours,
+or a file to a value. What is new is untrusted, see `foreign`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy.types import TypeEngine
+
+from taskgraph.jsontext import to_json
+from taskgraph_backend import models, statements
+from taskgraph_backend.columns import JSON, DateTimeUTC, Hash16, to_micros
+from taskgraph_backend.serializers import Record, RecordSerializer, Rows
+
+# Records, and bytes of values, that are in memory at a time.
+MOST_RECORDS = 500
+MOST_BYTES = 16 * 1024 * 1024
+
+_binary = bytearray.fromhex
+_Row = dict[str, Any]
+
+# The column that holds the id of each kind of record.
+_IDS = {
+    "Value": ("value", "value_hash"),
+    "CallNode": ("call_node", "call_hash"),
+    "Job": ("job", "id"),
+    "Execution": ("execution", "id"),
+    "Tag": ("tag", "tag_hash"),
+    "Task": ("task", "hash"),
+    "Handle": ("handle", "hash"),
+}
+# What a value may stand for, with the tables that say so.
+_STANDINGS: dict[type[models.Base], tuple[type[models.Base], ...]] = {
+    models.Task: (models.Task, models.Part, models.TaskPart),
+    models.Handle: (models.Handle, models.HandleEdge),
+}
+#: The kinds that are marked as untrusted; of the others nothing is ever used.
+_MARKED = frozenset({"Value", "CallNode", "Execution"})
+
+_EVALUATION = (
+    "INSERT INTO foreign_evaluation (eval_hash, task_hash, args_hash, value_hash, timestamp,"
+    " origin) SELECT ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM evaluation"
+    " WHERE eval_hash = ?) ON CONFLICT (eval_hash) DO UPDATE SET"
+    " value_hash = excluded.value_hash, timestamp = excluded.timestamp, origin = excluded.origin"
+    " WHERE excluded.timestamp > foreign_evaluation.timestamp"
+)
+_ALIAS = (
+    "INSERT INTO foreign_alias (old_hash, new_hash, timestamp, old_name, new_name, author, why,"
+    " end_time, end_author, origin) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (old_hash, new_hash, timestamp) DO UPDATE SET end_time = excluded.end_time,"
+    " end_author = excluded.end_author WHERE foreign_alias.end_time IS NULL"
+)
+_MARK = (
+    "INSERT INTO foreign_record (id, entity_type, origin, timestamp) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT DO NOTHING"
+)
+
+
+class Writer:
+    """Writes records within a transaction that somebody else began.
+
+    Args:
+        driver: The connection.
+        origin: Where the records come from, for those who are asked whether to trust them.
+        time: When that is, in microseconds.
+
+    Attributes:
+        new: How many records were new, by type.
+    """
+
+    def __init__(self, driver: sqlite3.Connection, origin: str, time: int) -> None:
+        self._driver = driver
+        self._origin = origin
+        self._time = time
+        self._serializer = RecordSerializer()
+        self.new: dict[str, int] = {}
+
+    def write_all(self, records: Iterable[Record]) -> None:
+        """Check and write records, a batch at a time."""
+        for batch in batches(self._serializer.rows(each) for each in records):
+            self.write(batch)
+
+    def write(self, batch: Sequence[Rows]) -> None:
+        """Write records that were checked."""
+        by_kind: dict[str, dict[str, Rows]] = {}
+        for each in batch:
+            by_kind.setdefault(each.kind, {}).setdefault(each.record_id, each)
+        for kind, found in by_kind.items():
+            if kind == "TaskAlias":
+                self._write_aliases(list(found.values()))
+                continue
+            known = self._known(kind, list(found))
+            new = [each for key, each in found.items() if key not in known]
+            self._count(kind, len(new))
+            self._insert(new)
+            if kind == "Value":
+                self._complete([each for key, each in found.items() if key in known])
+            if kind == "CallNode":
+                self._write_evaluations(new)
+            if kind == "Tag":
+                self._supersede(new)
+            if kind in _MARKED:
+                self._driver.executemany(
+                    _MARK,
+                    [(_binary(each.record_id), kind, self._origin, self._time) for each in new],
+                )
+
+    def _count(self, kind: str, number: int) -> None:
+        if number:
+            self.new[kind] = self.new.get(kind, 0) + number
+
+    def _known(self, kind: str, ids: Sequence[str]) -> set[str]:
+        table, column = _IDS[kind]
+        found: set[str] = set()
+        for keys in statements.padded(ids):
+            marks = ", ".join("?" * len(keys))
+            rows = self._driver.execute(
+                f"SELECT {column} FROM {table} WHERE {column} IN ({marks})",
+                [_binary(key) for key in keys],
+            )
+            found.update(key.hex() for (key,) in rows)
+        return found
+
+    def _insert(self, records: Sequence[Rows]) -> None:
+        tables: dict[type[models.Base], list[_Row]] = {}
+        for each in records:
+            for model, row in each.rows:
+                tables.setdefault(model, []).append(row)
+        for model, rows in tables.items():
+            sql, bind = _statement(model)
+            self._driver.executemany(sql, [bind(row) for row in rows])
+
+    def _complete(self, values: Sequence[Rows]) -> None:
+        """Add to values that are here what they stand for, where nobody has known that yet.
+
+        A task that was only ever handed around is a value like others: its code is not recorded.
+        """
+        for model, names in _STANDINGS.items():
+            lacking = [each for each in values if any(kind is model for kind, _ in each.rows)]
+            if not lacking:
+                continue
+            known = self._known(model.__name__, [each.record_id for each in lacking])
+            for each in lacking:
+                if each.record_id in known:
+                    continue
+                rows = [row for row in each.rows if row[0] in names]
+                self._insert([Rows(each.kind, each.record_id, rows)])
+                self._driver.execute(
+                    _MARK, (_binary(each.record_id), "Value", self._origin, self._time)
+                )
+
+    def _write_evaluations(self, records: Sequence[Rows]) -> None:
+        rows = [row for each in records for _, row in each.beside]
+        self._driver.executemany(
+            _EVALUATION,
+            [
+                (
+                    _binary(row["eval_hash"]),
+                    _binary(row["task_hash"]),
+                    _binary(row["args_hash"]),
+                    _binary(row["value_hash"]),
+                    to_micros(row["timestamp"]),
+                    self._origin,
+                    _binary(row["eval_hash"]),
+                )
+                for row in rows
+            ],
+        )
+
+    def _supersede(self, records: Sequence[Rows]) -> None:
+        """Have tags that have later ones not be current, whichever of both came first."""
+        tags = [(_binary(each.record_id),) for each in records]
+        self._driver.executemany(
+            "UPDATE tag SET is_current = FALSE WHERE tag_hash IN"
+            " (SELECT parent_id FROM tag_edit WHERE child_id = ?)",
+            tags,
+        )
+        self._driver.executemany(
+            "UPDATE tag SET is_current = FALSE WHERE tag_hash = ?1"
+            " AND EXISTS (SELECT 1 FROM tag_edit WHERE parent_id = ?1)",
+            tags,
+        )
+
+    def _write_aliases(self, records: Sequence[Rows]) -> None:
+        _, bind = _statement(models.TaskAlias)
+        for each in records:
+            row = bind(each.rows[0][1])
+            *key, end = row[0], row[1], row[2], row[7]
+            known = [
+                found
+                for table in ("task_alias", "foreign_alias")
+                for (found,) in self._driver.execute(
+                    f"SELECT end_time FROM {table} WHERE old_hash = ? AND new_hash = ?"
+                    " AND timestamp = ?",
+                    key,
+                )
+            ]
+            # One that ended does not begin again.
+            if known and (end is None or any(found is not None for found in known)):
+                continue
+            self._driver.execute(_ALIAS, (*row, self._origin))
+            self._count("TaskAlias", 1)
+
+
+def batches(records: Iterable[Rows]) -> Iterator[list[Rows]]:
+    """Cut records into batches of a bounded size."""
+    batch: list[Rows] = []
+    size = 0
+    for each in records:
+        batch.append(each)
+        size += sum(len(row["value"]) for model, row in each.rows if model is models.Value)
+        if len(batch) >= MOST_RECORDS or size >= MOST_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+_statements: dict[type[models.Base], tuple[str, Callable[[_Row], tuple[Any, ...]]]] = {}
+
+
+def _statement(model: type[models.Base]) -> tuple[str, Callable[[_Row], tuple[Any, ...]]]:
+    """Return the statement that keeps rows of a table, and what makes its parameters of one."""
+    known = _statements.get(model)
+    if known is None:
+        table = model.__table__
+        columns = [(column.name, _binder(column.type)) for column in table.columns]
+        names = ", ".join(name for name, _ in columns)
+        marks = ", ".join("?" * len(columns))
+        sql = f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"
+
+        def bind(row: _Row) -> tuple[Any, ...]:
+            return tuple([make(row[name]) for name, make in columns])
+
+        known = _statements[model] = (sql, bind)
+    return known
+
+
+def _binder(kind: TypeEngine[Any]) -> Callable[[Any], Any]:
+    if isinstance(kind, Hash16):
+        return lambda value: None if value is None else _binary(value)
+    if isinstance(kind, DateTimeUTC):
+        return lambda value: None if value is None else to_micros(value)
+    if isinstance(kind, JSON):
+        return to_json
+    return lambda value: value

@@ -1,0 +1,263 @@
+"""Records that move: to files and from them, to other databases and back, and whom to trust.
+
+Nothing that comes in is loaded. What is new is untrusted until somebody says otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from taskgraph.assembly import (
+    author,
+    find_record,
+    finish_writing,
+    in_force,
+    open_database,
+    open_existing,
+    places_of,
+)
+from taskgraph.config import (
+    CONFIG_DIR_NAME,
+    Settings,
+    load_settings,
+    write_default_config,
+)
+from taskgraph.errors import RepoExistsError, UnknownRecordError, UnknownRepoError
+from taskgraph.repos import Repo, find_repo
+
+if TYPE_CHECKING:
+    from taskgraph_backend import SqlBackend
+    from taskgraph_backend.moving import Moved
+
+#: What is told on the way: how many records were looked at, and how many of them were new.
+Tell = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """What was moved.
+
+    Attributes:
+        place: The file or the repo.
+        records: How many records were looked at, or written to a file.
+        new: How many were not there before, by type.
+        running: Executions that were left out, for they have not ended.
+        dry_run: Whether nothing was written.
+    """
+
+    place: str
+    records: int = 0
+    new: dict[str, int] = field(default_factory=dict)
+    running: tuple[str, ...] = ()
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Untrusted:
+    """Where records came from that are not trusted, and how many there are of each kind."""
+
+    origin: str
+    values: int
+    calls: int
+    executions: int
+    evaluations: int
+    aliases: int
+
+
+def export(settings: Settings, what: Sequence[str], out: str, *, everything: bool) -> Exchanged:
+    """Write records to a file.
+
+    Args:
+        settings: Those of the project.
+        what: Records, as for ``taskgraph log``; none stands for all executions.
+        out: A path, a URL, or ``-`` for standard output.
+        everything: Whether all that is recorded is written, whether an execution used it or not.
+
+    Raises:
+        UnknownRecordError: Nothing is recorded under one of them.
+        DatabaseError: There is no database.
+    """
+    from taskgraph_backend.exporting import all_records, records_below
+    from taskgraph_backend.recordfiles import open_to_write, write_lines
+
+    finish_writing()
+    running: list[str] = []
+    with closing(open_existing(settings)) as backend, backend.reader() as reader:
+        roots = _roots(backend, settings, what) if what else None
+        records = all_records(reader) if everything else records_below(reader, roots, running)
+        with open_to_write(out) as stream:
+            count = write_lines(stream, records)
+    return Exchanged(out, count, running=tuple(running))
+
+
+def import_file(
+    settings: Settings, name: str, *, dry_run: bool, tell: Tell = lambda looked_at, new: None
+) -> Exchanged:
+    """Read a file of records into the project's database: all of it, or nothing.
+
+    Raises:
+        InvalidRecordError: Something in it is not as it must be; nothing was written.
+    """
+    from taskgraph_backend.recordfiles import RecordFile, open_to_read, redun_rows
+    from taskgraph_backend.redun import is_database
+
+    origin = "standard input" if name == "-" else name
+    write_default_config(settings.config_dir)
+    with closing(open_database(settings)) as backend, open_to_read(name) as stream:
+        file = RecordFile(stream, origin)
+        rows_of = redun_rows(name) if is_database(name) else file.rows()
+        count = 0
+
+        def counted() -> Any:
+            nonlocal count
+            for rows in rows_of:
+                count += 1
+                if count % 1000 == 0:
+                    tell(count, 0)
+                yield rows
+
+        new = backend.put_rows(counted(), origin=origin, dry_run=dry_run)
+    return Exchanged(origin, count, new, dry_run=dry_run)
+
+
+def push(
+    settings: Settings, repo: str, what: Sequence[str], tell: Tell = lambda looked_at, new: None
+) -> Exchanged:
+    """Write to a repo what it lacks of some records, by default of all executions.
+
+    Raises:
+        UnknownRepoError: There is no repo of this name.
+    """
+    finish_writing()
+    place = find_repo(settings.config_dir, repo)
+    with (
+        closing(open_existing(settings)) as backend,
+        closing(_open_repo(settings, place, migrate=None)) as other,
+    ):
+        roots = _roots(backend, settings, what) if what else None
+        return _exchanged(repo, _move(backend, other, author(), roots, tell))
+
+
+def pull(
+    settings: Settings, repo: str, what: Sequence[str], tell: Tell = lambda looked_at, new: None
+) -> Exchanged:
+    """Read from a repo what is lacking here of some records, by default of all executions.
+
+    Raises:
+        UnknownRepoError: There is no repo of this name.
+    """
+    place = find_repo(settings.config_dir, repo)
+    write_default_config(settings.config_dir)
+    with (
+        closing(_open_repo(settings, place, migrate=False)) as other,
+        closing(open_database(settings)) as backend,
+    ):
+        roots = _roots(other, settings, what) if what else None
+        return _exchanged(repo, _move(other, backend, repo, roots, tell))
+
+
+def _move(
+    source: SqlBackend, target: SqlBackend, origin: str, roots: Sequence[str] | None, tell: Tell
+) -> Moved:
+    from taskgraph_backend.moving import Mover
+
+    return Mover(source, target, origin, tell).move(roots)
+
+
+def _exchanged(repo: str, moved: Moved) -> Exchanged:
+    return Exchanged(repo, moved.looked_at, moved.new, tuple(moved.running))
+
+
+def add_repo(settings: Settings, name: str, place: str) -> Repo:
+    """Write down a repo under a name; a path is kept as an absolute one.
+
+    Raises:
+        RepoExistsError: There is one of this name, elsewhere.
+        ConfigError: The name or the place cannot be one.
+    """
+    from taskgraph import repos
+
+    wanted = place if "://" in place else os.path.abspath(Path(place).expanduser())
+    known = {each.name: each for each in repos.list_repos(settings.config_dir)}
+    if name in known and known[name].place != wanted:
+        raise RepoExistsError(name, known[name].place)
+    return repos.add_repo(settings.config_dir, Repo(name, wanted))
+
+
+def trust(settings: Settings, what: Sequence[str]) -> dict[str, int]:
+    """Trust records with all that they name; return how many of each kind were not trusted."""
+    with closing(open_existing(settings)) as backend:
+        return backend.trust_records(_roots(backend, settings, what))._asdict()
+
+
+def trust_origin(settings: Settings, origin: str | None) -> dict[str, int]:
+    """Trust all that came from a place, or all there is.
+
+    Raises:
+        UnknownRepoError: Nothing that is not trusted came from there.
+    """
+    with closing(open_existing(settings)) as backend:
+        if origin is not None:
+            known = [each.origin for each in backend.list_origins()]
+            if origin not in known:
+                raise UnknownRepoError(origin, known)
+        return backend.trust_origin(origin)._asdict()
+
+
+def list_untrusted(settings: Settings) -> list[Untrusted]:
+    """Return where records came from that are not trusted."""
+    with closing(open_existing(settings)) as backend:
+        return [Untrusted(*each) for each in backend.list_origins()]
+
+
+def _roots(backend: SqlBackend, settings: Settings, what: Sequence[str]) -> list[str]:
+    with in_force(settings, places_of(settings)), backend.reader() as reader:
+        return [_id_of(find_record(reader, settings, each), each) for each in what]
+
+
+def _id_of(found: Any, text: str) -> str:
+    if isinstance(found, tuple):
+        # A file stands for the call that gave it; one that was given, for itself.
+        file, job, role = found
+        return str(job.call_hash if role == "result" and job.call_hash else file.value_hash)
+    names = ("id", "call_hash", "hash", "value_hash", "tag_hash")
+    for name in names:
+        key = getattr(found, name, None)
+        if isinstance(key, str):
+            return key
+    raise UnknownRecordError(text)
+
+
+def _open_repo(settings: Settings, repo: Repo, migrate: bool | None) -> SqlBackend:
+    """Open the database of a repo: a URL, the file of a database, or the folder of a project."""
+    uri = repo.place if "://" in repo.place else _uri_of(Path(repo.place))
+    if migrate is False:
+        return open_existing(settings, uri)
+    return open_database(settings, uri)
+
+
+def _uri_of(path: Path) -> str:
+    if not path.is_dir():
+        return f"sqlite:///{path}"
+    inner = path / CONFIG_DIR_NAME
+    other = load_settings(inner if inner.is_dir() else path)
+    return other.backend.db_uri or f"sqlite:///{os.fspath(other.config_dir / 'taskgraph.db')}"
+
+
+__all__ = [
+    "Exchanged",
+    "Untrusted",
+    "add_repo",
+    "export",
+    "import_file",
+    "list_untrusted",
+    "pull",
+    "push",
+    "trust",
+    "trust_origin",
+]
