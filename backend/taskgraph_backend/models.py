@@ -169,8 +169,8 @@ class Job(Base):
         Index(None, "execution_id"),
         # The children of a job.
         Index(None, "parent_id"),
-        # The jobs that share a call node.
-        Index(None, "call_hash"),
+        # The jobs that share a call node, and which of them an execution has.
+        Index(None, "call_hash", "execution_id"),
     )
 
     id: Mapped[str] = mapped_column(Hash16, primary_key=True)
