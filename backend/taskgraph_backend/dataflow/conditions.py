@@ -108,6 +108,11 @@ def has_children(call: str) -> str:
     return f"EXISTS (SELECT 1 FROM call_edge AS e9 WHERE e9.parent_id = {call})"
 
 
+def is_a_result(argument: str) -> str:
+    """An argument came from a call, in some execution."""
+    return f"EXISTS (SELECT 1 FROM argument_result AS r8 WHERE r8.arg_hash = {argument})"
+
+
 def is_routed(call: str, value: str, whole: str) -> str:
     """A child of a call gives the value, or something that holds it."""
     by_child = f"""EXISTS (SELECT 1 FROM call_edge AS e0 CROSS JOIN call_node AS d0

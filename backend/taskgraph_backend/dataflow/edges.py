@@ -25,6 +25,7 @@ from taskgraph_backend.dataflow.conditions import (
     Reaching,
     has_children,
     has_parts,
+    is_a_result,
     is_from_outside,
     is_given,
     is_in_another,
@@ -127,8 +128,9 @@ def _statement(reach: Reach, walk: list[str], tables: dict[str, str], rows: list
 
 _HOLDERS: Final = f"""holder (kind, id, value, whole) AS MATERIALIZED (
   SELECT {RESULT_HOLDER}, n.id, n.value, n.value FROM node AS n
-    WHERE n.kind = {RESULT} AND n.value <> n.whole
-  UNION SELECT {ARGUMENT_HOLDER}, g.id, g.value, g.value FROM given AS g WHERE g.value <> g.whole
+    WHERE n.kind = {RESULT} AND n.value <> n.whole AND {has_children("n.id")}
+  UNION SELECT {ARGUMENT_HOLDER}, g.id, g.value, g.value FROM given AS g
+    WHERE g.value <> g.whole AND {is_a_result("g.id")}
   UNION SELECT n.kind + {HOLDER}, n.id, n.value, n.value FROM node AS n WHERE n.kind = {VALUE}
   UNION SELECT h.kind, h.id, h.value, s.parent_value_hash FROM holder AS h
     CROSS JOIN subvalue AS s WHERE s.value_hash = h.whole)"""
@@ -185,8 +187,8 @@ def _of_arguments(reaching: Reaching) -> list[str]:
         AND ar.result_call_hash = r.call_hash AND {reaching.holds("r.call_hash")}""",
         f"""SELECT {ARGUMENT}, g.id, g.value, {RESULT}, r.call_hash, r.value_hash, NULL
       FROM given AS g {made} WHERE g.value <> g.whole
-        AND EXISTS (SELECT 1 FROM argument_result AS r7 WHERE r7.arg_hash = g.id)
-        AND NOT ({is_given("g.value", "g.id", reaching)}) AND {is_result}""",
+        AND {is_a_result("g.id")} AND NOT ({is_given("g.value", "g.id", reaching)})
+        AND {is_result}""",
         f"""SELECT {ARGUMENT}, g.id, g.value, {ARGUMENT}, b.arg_hash, g.value, NULL
       FROM given AS g {callers}CROSS JOIN argument AS b
       WHERE {is_caller} AND {literal} AND b.call_hash = {caller}

@@ -23,6 +23,7 @@ from taskgraph_backend.dataflow.conditions import (
     Step,
     has_children,
     has_parts,
+    is_a_result,
     is_from_outside,
     is_given,
     is_in_another,
@@ -63,7 +64,9 @@ def _from_results() -> list[Step]:
         Step(
             Node(f"n.kind + {HOLDER}", "n.id", "n.value", "n.value", "n.call"),
             (),
-            f"(n.kind IN ({RESULT}, {ARGUMENT}) AND n.value <> n.whole) OR n.kind = {VALUE}",
+            f"(n.kind = {RESULT} AND n.value <> n.whole AND {has_children('n.id')})"
+            f" OR (n.kind = {ARGUMENT} AND n.value <> n.whole AND {is_a_result('n.id')})"
+            f" OR n.kind = {VALUE}",
         ),
         Step(
             Node("n.kind", "n.id", "n.value", "s.parent_value_hash", "n.call"),
@@ -160,8 +163,7 @@ def _from_arguments(reaching: Reaching) -> list[Step]:
         Step(
             Node(RESULT, "r.call_hash", "r.value_hash", "r.value_hash", "r.call_hash"),
             made,
-            f"n.kind = {ARGUMENT} AND n.value <> n.whole AND EXISTS (SELECT 1"
-            " FROM argument_result AS r7 WHERE r7.arg_hash = n.id)"
+            f"n.kind = {ARGUMENT} AND n.value <> n.whole AND {is_a_result('n.id')}"
             f" AND NOT ({is_given('n.value', 'n.id', reaching)}) AND {of_argument}",
         ),
         Step(
