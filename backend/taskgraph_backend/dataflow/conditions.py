@@ -68,10 +68,10 @@ class Step(NamedTuple):
     joins: tuple[str, ...]
     where: str
 
-    def select(self, columns: str | None = None) -> str:
-        """Return the query: for the other node, or for some columns."""
-        tables = " CROSS JOIN ".join(("node AS n", *self.joins))
-        return f"SELECT {columns or self.to} FROM {tables} WHERE {self.where}"
+    def select(self, table: str = "node", which: str = "") -> str:
+        """Return the query for the other nodes, from all rows of a table or some of them."""
+        tables = " CROSS JOIN ".join((f"{table} AS n", *self.joins))
+        return f"SELECT {self.to} FROM {tables} WHERE {which}({self.where})"
 
 
 def lies_in(value: str, whole: str) -> str:

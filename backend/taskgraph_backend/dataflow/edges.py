@@ -57,11 +57,15 @@ class Row(NamedTuple):
 
 
 @cache
-def upstream_statement(reach: Reach) -> str:
+def upstream_statement(reach: Reach, walked: str = "") -> str:
     """Return the statement for all that a node came from: its rows are those of `Row`.
 
     Its parameters are ``kind``, ``id``, ``value``, ``whole`` and ``call`` of the node, and, but for
     the reach ``ALL``, ``execution``.
+
+    Args:
+        reach: Whose calls count.
+        walked: The table with the nodes that were met, if they are known already.
     """
     calls = f"""SELECT n.id FROM node AS n WHERE n.kind = {CALL}
       UNION SELECT n.id FROM node AS n WHERE n.kind = {RESULT} AND n.value = n.whole
@@ -76,12 +80,14 @@ def upstream_statement(reach: Reach) -> str:
     }
     arguments = f"""SELECT {CALL}, c.id, c.id, {ARGUMENT}, a.arg_hash, a.value_hash, NULL
       FROM ({calls}) AS c CROSS JOIN argument AS a WHERE a.call_hash = c.id"""
-    walk = [step.select() for step in upstream.steps(reach)]
-    return _statement(reach, walk, tables, [arguments, *_rules(Reaching(reach))])
+    nodes = (
+        _nodes_of(walked) if walked else _walk([each.select() for each in upstream.steps(reach)])
+    )
+    return _statement(reach, nodes, tables, [arguments, *_rules(Reaching(reach))])
 
 
 @cache
-def downstream_statement(reach: Reach) -> str:
+def downstream_statement(reach: Reach, walked: str = "") -> str:
     """Return the statement for all that came from a node; see `upstream_statement`.
 
     There are rows for all nodes that were met, and edges that lead to nodes that were not.
@@ -109,21 +115,29 @@ def downstream_statement(reach: Reach) -> str:
             (ARGUMENT, "argument", "arg_hash", "x.value_hash"),
         )
     ]
-    walk = [step.select() for step in downstream.steps(reach)]
+    walk = (
+        _nodes_of(walked) if walked else _walk([each.select() for each in downstream.steps(reach)])
+    )
     return _statement(reach, walk, tables, [nodes, *starts, arguments, *_rules(reaching)])
 
 
-def _statement(reach: Reach, walk: list[str], tables: dict[str, str], rows: list[str]) -> str:
+def _walk(steps: list[str]) -> str:
+    unions = "\n  UNION ".join(steps)
+    return f"""node (kind, id, value, whole, call) AS MATERIALIZED (
+  SELECT :kind, :id, :value, :whole, :call\n  UNION {unions})"""
+
+
+def _nodes_of(table: str) -> str:
+    return f"""node (kind, id, value, whole, call) AS (
+  SELECT kind, id, value, whole, call FROM {table})"""
+
+
+def _statement(reach: Reach, nodes: str, tables: dict[str, str], rows: list[str]) -> str:
     scope = f"{Reaching.SCOPE},\n" if reach is Reach.BELOW else ""
-    steps = "\n  UNION ".join(walk)
     if reach is Reach.ALL:
         tables = {**tables, "outside (id, value, part)": _outside(Reaching(reach))}
     made = "".join(f"{name} AS MATERIALIZED (\n  {query}),\n" for name, query in tables.items())
-    return (
-        f"WITH RECURSIVE {scope}node (kind, id, value, whole, call) AS MATERIALIZED (\n"
-        f"  SELECT :kind, :id, :value, :whole, :call\n  UNION {steps}),\n{made}{_HOLDERS}\n"
-        + "\nUNION ALL ".join(rows)
-    )
+    return f"WITH RECURSIVE {scope}{nodes},\n{made}{_HOLDERS}\n" + "\nUNION ALL ".join(rows)
 
 
 _HOLDERS: Final = f"""holder (kind, id, value, whole) AS MATERIALIZED (
