@@ -10,18 +10,28 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from textwrap import dedent
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import pytest
 
 from taskgraph_backend import models
+from taskgraph_backend.dataflow import levels
 from taskgraph_backend.dataflow.nodes import DataflowEdge
 from taskgraph_backend.dataflow.walking import walk_dataflow
 from tests.flows.naive import all_edges, edges_upstream, key_of, keys_of, walk_naively
 from tests.flows.workflows import WORKFLOWS, Lab, Labels, lab_with
 
 Walk = Callable[..., Iterator[DataflowEdge]]
+
+
+def walk_in_one_statement(*args: Any, **options: Any) -> Iterator[DataflowEdge]:
+    """Walk as where it goes deep: by the recursive query, and not level by level."""
+    with patch.object(levels, "MOST_LEVELS", 0):
+        yield from walk_dataflow(*args, **options)
+
+
 #: Those that walk, with the signature of `walk_dataflow`.
-WALKERS = [walk_naively, walk_dataflow]
+WALKERS = [walk_naively, walk_dataflow, walk_in_one_statement]
 
 
 class Case(NamedTuple):

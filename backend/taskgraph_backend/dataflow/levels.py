@@ -1,8 +1,8 @@
 """The walk level by level: each takes all nodes of the one before at once.
 
 This is the same walk as the recursive query, which pays for each rule at each row. Its nodes are
-kept in a temporary table. What is deeper than `MOST_LEVELS` is left to the recursive query, so that the
-number of statements has a bound.
+kept in a temporary table. What is deeper than `MOST_LEVELS` is left to the recursive query, so that
+the number of statements has a bound.
 """
 
 from __future__ import annotations
