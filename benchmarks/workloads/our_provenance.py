@@ -72,6 +72,7 @@ class Contestant:
     def __init__(self, folder: Path) -> None:
         self._uri = f"sqlite:///{folder.resolve() / 'taskgraph.db'}"
         self._backend = SqlBackend(self._uri)
+        self._backend.load()
         self._reader = self._backend.reader()
 
     def make_files(self, count: int) -> None:
