@@ -3,201 +3,222 @@
     python benchmarks/bench_provenance.py                    1e4 and 1e5 files
     python benchmarks/bench_provenance.py --files 1000000    so many, in a tenth as many executions
     python benchmarks/bench_provenance.py --db PATH          keep the database, or use it again
+    python benchmarks/bench_provenance.py --json             the same as JSON lines, for run.py
 
-The rows are written in bulk, as real executions would have left them: each small execution makes
-ten files out of one source, and two large ones 10,000 each, which a report gathers. In `wide`, the
-body that asks for the report asks for each file; in `nested`, one call makes all of the files, as
-a list, out of a list of sources.
+The rows are written in bulk (`workloads/provenance_rows.py`). Connections are warm, the rows that
+an earlier question loaded are forgotten, and files are asked for at random: not one page is warm
+alone. "By hashes" is the walk, "rows loaded" gives all that is shown of both ends of each edge.
 """
 
 from __future__ import annotations
 
+import argparse
+import gc
+import json
+import os
+import random
 import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
 from typing import Any
 
-from taskgraph.hashing import digest_bytes, hash_record
-from taskgraph_backend import statements
+HERE = Path(__file__).resolve().parent
+CHECKOUT = HERE.parent
+sys.path[:0] = [str(HERE / "workloads"), str(CHECKOUT), str(CHECKOUT / "backend")]
 
-FILES_PER_EXECUTION = 10
-WIDE = 10_000
-_BATCH = 2_000  # executions a transaction
-_START = 1_700_000_000_000_000  # microseconds
-_TABLES = {
-    "value": statements.VALUE,
-    "file": statements.FILE,
-    "subvalue": statements.SUBVALUE,
-    "task": "INSERT INTO task (hash, name, namespace, source) VALUES (?, ?, ?, ?)",
-    "call_node": "INSERT INTO call_node (call_hash, eval_hash, task_name, task_hash, args_hash,"
-    " value_hash, timestamp) VALUES (?, ?, ?, ?, ?, ?, ?)",
-    "call_edge": "INSERT INTO call_edge (parent_id, child_id, call_order) VALUES (?, ?, ?)",
-    "argument": "INSERT INTO argument (arg_hash, call_hash, value_hash, arg_position, arg_key)"
-    " VALUES (?, ?, ?, ?, ?)",
-    "argument_result": "INSERT INTO argument_result (arg_hash, result_call_hash) VALUES (?, ?)",
-    "execution": "INSERT INTO execution (id, args, job_id, state_type, state_time)"
-    " VALUES (?, ?, ?, 'COMPLETED', ?)",
-    "job": "INSERT INTO job (id, execution_id, parent_id, task_hash, eval_hash, call_hash,"
-    " start_time, end_time, cached, state_type) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 'COMPLETED')",
-}
+from our_provenance import calls, ways  # noqa: E402
+from provenance_rows import FILES_PER_EXECUTION, WIDE, fill  # noqa: E402
+from tables import Table, provenance, show  # noqa: E402
+
+from taskgraph_backend import SqlBackend  # noqa: E402
+from taskgraph_backend.reader import Reader  # noqa: E402
+
+PATHS = 50  # for each round
 
 
-def _key(*words: object) -> bytes:
-    return bytes.fromhex(hash_record(*map(str, words)))
+@dataclass(frozen=True)
+class Measured:
+    """What one question took.
+
+    Attributes:
+        files: How many the database has.
+        seconds: The median.
+        least: The least.
+    """
+
+    measure: str
+    files: int
+    seconds: float
+    least: float
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """What run.py reads."""
+        names = {"tool": "taskgraph", "workload": "provenance", "measure": self.measure}
+        return {**names, "count": self.files, "seconds": self.seconds, "least": self.least}
 
 
-class Rows:
-    """The rows of executions, as they would have been recorded."""
+def build(path: Path, files: int, wide: int) -> None:
+    """Write the database, unless it is there: under another name until it is whole."""
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    growing = path.with_name(f"{path.name}.part")
+    for left in path.parent.glob(f"{growing.name}*"):
+        left.unlink()
+    with SqlBackend(f"sqlite:///{growing}") as backend:
+        backend.load()
+    with closing(sqlite3.connect(growing)) as driver:
+        # If this fails all of it is written anew.
+        driver.execute("PRAGMA synchronous = off")
+        fill(driver, files, wide)
+        driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    growing.rename(path)
 
-    def __init__(self, driver: sqlite3.Connection) -> None:
-        self._driver = driver
-        self._rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in _TABLES}
-        self._now = _START
 
-    def write(self) -> None:
-        """Write all that was added, in one transaction."""
-        with self._driver:
-            for name, rows in self._rows.items():
-                self._driver.executemany(_TABLES[name], rows)
-                rows.clear()
+class Questions:
+    """What is asked of one database."""
 
-    def value(self, type: str, preview: str, *parts: bytes) -> bytes:
-        """Add a value and what lies in it."""
-        key = _key("value", type, preview, *parts)
-        digest = bytes.fromhex(digest_bytes(b""))
-        self._rows["value"].append((key, type, "pickle", b"", 0, preview, digest, True))
-        self._rows["subvalue"] += [(key, part) for part in parts]
-        return key
+    def __init__(self, path: Path, files: int, wide: int, rounds: int) -> None:
+        self._path, self._files, self._wide, self._rounds = path, files, wide, rounds
+        self._chance = random.Random(1)
 
-    def file(self, path: str) -> bytes:
-        """Add a file."""
-        key = self.value("taskgraph.File", f"File(path={path}, hash=0000)")
-        self._rows["file"].append((key, "project", path, "0000", 1))
-        return key
+    def ask(self) -> Iterator[Measured]:
+        """Give what each question took."""
+        with SqlBackend(f"sqlite:///{self._path}") as backend, backend.reader() as reader:
+            paths = [self._path_of_one() for _ in range(PATHS * self._rounds)]
+            find = lambda path: lambda: [reader.find_file(path)]  # noqa: E731
+            yield self._taken(reader, "by path", find, paths, lambda found: found[0] is not None)
+            yield from self._flow(reader, "upstream of one file", paths[: 10 * self._rounds], 1)
+            for name in ("wide", "nested"):
+                report = [f"{name}/report.txt"] * self._rounds
+                yield from self._flow(reader, f"upstream of a report, {name}", report, self._wide)
+            source = ["wide/source.txt"] * self._rounds
+            yield from self._flow(reader, "downstream of a source", source, self._wide, down=True)
+        yield from self._as_users_do()
 
-    def task(self, name: str) -> bytes:
-        """Add a task."""
-        key = self.value("taskgraph.Task", name)
-        self._rows["task"].append((key, name, "bench", f"def {name}(): ..."))
-        return key
+    def _path_of_one(self) -> str:
+        execution = self._chance.randrange(self._files // FILES_PER_EXECUTION)
+        return f"out/{execution}/{self._chance.randrange(FILES_PER_EXECUTION - 1)}.txt"
 
-    def call(
+    def _flow(
+        self, reader: Reader, measure: str, paths: list[str], least_calls: int, down: bool = False
+    ) -> Iterator[Measured]:
+        for way in ways(reader, paths[0], down=down):
+
+            def begin(path: str, way: str = way) -> Callable[[], list[Any]]:
+                work = ways(reader, path, down=down)[way]
+                return lambda: list(work())
+
+            right = lambda found: calls(found) >= least_calls  # noqa: E731
+            yield self._taken(reader, f"{measure}, {way}", begin, paths, right)
+
+    def _taken(
         self,
-        task: tuple[str, bytes],
-        arguments: list[tuple[bytes, list[bytes]]],
-        result: bytes,
-        children: list[bytes] | None = None,
-    ) -> bytes:
-        """Add a call: of each argument its value and the calls that it came from."""
-        name, task_hash = task
-        self._now += 1_000
-        values = [value for value, _ in arguments]
-        call = _key("call", task_hash, *values, result, *(children or ()))
-        args = _key("args", *values)
-        self._rows["call_node"].append(
-            (
-                call,
-                _key("eval", task_hash, args),
-                f"bench.{name}",
-                task_hash,
-                args,
-                result,
-                self._now,
-            )
+        reader: Reader,
+        measure: str,
+        begin: Callable[[str], Callable[[], list[Any]]],
+        paths: list[str],
+        right: Callable[[list[Any]], bool],
+    ) -> Measured:
+        begin(self._path_of_one() if len(set(paths)) > 1 else paths[0])()
+        taken = []
+        for path in paths:
+            reader.expunge_all()
+            work = begin(path)
+            gc.collect()
+            started = time.perf_counter()
+            found = work()
+            taken.append(time.perf_counter() - started)
+            if not right(found):
+                raise SystemExit(f"wrong result: {measure} of {path}")
+        return Measured(measure, self._files, median(taken), min(taken))
+
+    def _as_users_do(self) -> Iterator[Measured]:
+        """Give what is no goal: the text for a notebook, and a whole process."""
+        from taskgraph import lineage
+
+        with tempfile.TemporaryDirectory() as name:
+            os.environ["TASKGRAPH_BACKEND__DB_URI"] = f"sqlite:///{self._path}"
+            try:
+                taken = []
+                for _ in range(self._rounds + 1):
+                    path = self._path_of_one()
+                    started = time.perf_counter()
+                    text = lineage(path, name).text
+                    taken.append(time.perf_counter() - started)
+                    if path not in text:
+                        raise SystemExit(f"wrong result: lineage of {path}")
+                yield self._of("lineage(path).text", taken[1:])
+                yield self._of("taskgraph graph PATH", [self._graph(name) for _ in taken])
+            finally:
+                del os.environ["TASKGRAPH_BACKEND__DB_URI"]
+
+    def _graph(self, folder: str) -> float:
+        search = os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "backend")])
+        command = [sys.executable, "-m", "taskgraph.cli.main", "graph", self._path_of_one()]
+        started = time.perf_counter()
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": search},
+            capture_output=True,
+            text=True,
+            check=False,
         )
-        for position, (value, makers) in enumerate(arguments):
-            arg = _key("argument", call, position, value)
-            self._rows["argument"].append((arg, call, value, position, f"x{position}"))
-            self._rows["argument_result"] += [(arg, maker) for maker in makers]
-        self._rows["call_edge"] += [(call, each, at) for at, each in enumerate(children or ())]
-        return call
+        if done.returncode:
+            raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
+        return time.perf_counter() - started
 
-    def execution(self, number: object, root: tuple[bytes, bytes], below: Any) -> None:
-        """Add an execution of a root call: its task and hash, and those of the calls below it."""
-        execution = _key("execution", number)
-        job = _key("job", number)
-        self._rows["execution"].append((execution, "[]", job, self._now))
-        self._job(job, execution, None, root)
-        self._jobs_below(job, execution, below)
-
-    def _jobs_below(self, parent: bytes, execution: bytes, below: Any) -> None:
-        for at, (call, inner) in enumerate(below):
-            job = _key("job", parent, at)
-            self._job(job, execution, parent, call)
-            self._jobs_below(job, execution, inner)
-
-    def _job(
-        self, job: bytes, execution: bytes, parent: bytes | None, call: tuple[bytes, bytes]
-    ) -> None:
-        task_hash, call_hash = call
-        self._now += 1
-        row = (job, execution, parent, task_hash, call_hash, call_hash, self._now, self._now + 900)
-        self._rows["job"].append(row)
+    def _of(self, measure: str, taken: list[float]) -> Measured:
+        return Measured(measure, self._files, median(taken), min(taken))
 
 
-def fill(driver: sqlite3.Connection, files: int) -> None:
-    """Write so many files of small executions, and the two large ones in their middle."""
-    rows = Rows(driver)
-    tasks = {name: (name, rows.task(name)) for name in ("main", "make", "make_all", "report")}
-    executions = files // FILES_PER_EXECUTION
-    for number in range(executions):
-        if number == executions // 2:
-            rows.write()
-            _wide(rows, tasks)
-            _nested(rows, tasks)
-        _small(rows, tasks, number)
-        if number % _BATCH == 0:
-            rows.write()
-    rows.write()
+def table(found: list[Measured]) -> Table:
+    """Return what was measured beside the goals."""
+    medians = {
+        f"provenance/{each.measure}/{each.files}/taskgraph": {
+            "seconds": each.seconds,
+            "least": each.least,
+        }
+        for each in found
+    }
+    return provenance(medians)
 
 
-def _small(rows: Rows, tasks: dict[str, tuple[str, bytes]], number: int) -> None:
-    source = rows.file(f"in/{number}.txt")
-    calls, made = [], []
-    for at in range(FILES_PER_EXECUTION - 1):
-        index = rows.value("builtins.int", str(at)) if number == 0 else _int(at)
-        made.append(rows.file(f"out/{number}/{at}.txt"))
-        calls.append(rows.call(tasks["make"], [(source, []), (index, [])], made[-1]))
-    result = rows.value("builtins.list", f"[File(path=out/{number}/0.txt", *made)
-    root = rows.call(tasks["main"], [(source, [])], result, calls)
-    below = [((tasks["make"][1], call), ()) for call in calls]
-    rows.execution(number, (tasks["main"][1], root), below)
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--files", type=int, action="append", help="default: 10,000 and 100,000")
+    parser.add_argument("--wide", type=int, default=WIDE, help="files of a report")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--db", type=Path, help="the database to use; it is made if need be")
+    parser.add_argument("--json", action="store_true", help="print JSON lines, for run.py")
+    options = parser.parse_args()
+    sizes = options.files or [10_000, 100_000]
+    if options.db and len(sizes) > 1:
+        parser.error("--db is of one size: say which with --files")
+    if min(sizes) < FILES_PER_EXECUTION or options.wide < FILES_PER_EXECUTION:
+        parser.error(f"--files and --wide are {FILES_PER_EXECUTION} at least")
+    found: list[Measured] = []
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        for files in sizes:
+            path = (options.db or Path(scratch) / f"{files}.db").resolve()
+            build(path, files, options.wide)
+            for each in Questions(path, files, options.wide, options.rounds).ask():
+                found.append(each)
+                if options.json:
+                    print(json.dumps(each.line), flush=True)
+    if not options.json:
+        show([table(found)])
 
 
-def _int(number: int) -> bytes:
-    return _key("value", "builtins.int", str(number))
-
-
-def _wide(rows: Rows, tasks: dict[str, tuple[str, bytes]]) -> None:
-    """One body asks for each file, and for the report over all of them."""
-    source = rows.file("wide/source.txt")
-    calls, made = [], []
-    for at in range(WIDE):
-        index = rows.value("builtins.int", str(at)) if at >= FILES_PER_EXECUTION else _int(at)
-        made.append(rows.file(f"wide/{at}.txt"))
-        calls.append(rows.call(tasks["make"], [(source, []), (index, [])], made[-1]))
-    files = rows.value("builtins.list", "[File(path=wide/0.txt", *made)
-    report = rows.file("wide/report.txt")
-    top = rows.call(tasks["report"], [(files, calls)], report)
-    root = rows.call(tasks["main"], [(source, [])], report, [*calls, top])
-    below = [((tasks["make"][1], call), ()) for call in calls]
-    rows.execution("wide", (tasks["main"][1], root), [*below, ((tasks["report"][1], top), ())])
-    rows.write()
-
-
-def _nested(rows: Rows, tasks: dict[str, tuple[str, bytes]]) -> None:
-    """One call makes all files as a list, out of a list of sources; a report is made of that."""
-    sources = [rows.file(f"nested/in/{at}.txt") for at in range(WIDE)]
-    given = rows.value("builtins.list", "[File(path=nested/in/0.txt", *sources)
-    setting = rows.value("builtins.str", "'fast'")
-    calls, made = [], []
-    for at, source in enumerate(sources):
-        made.append(rows.file(f"nested/{at}.txt"))
-        calls.append(rows.call(tasks["make"], [(source, []), (setting, [])], made[-1]))
-    files = rows.value("builtins.list", "[File(path=nested/0.txt", *made)
-    all_of_them = rows.call(tasks["make_all"], [(given, []), (setting, [])], files, calls)
-    report = rows.file("nested/report.txt")
-    top = rows.call(tasks["report"], [(files, [all_of_them])], report)
-    root = rows.call(tasks["main"], [(given, []), (setting, [])], report, [all_of_them, top])
-    below = [((tasks["make"][1], call), ()) for call in calls]
-    inner = [((tasks["make_all"][1], all_of_them), below), ((tasks["report"][1], top), ())]
-    rows.execution("nested", (tasks["main"][1], root), inner)
-    rows.write()
+if __name__ == "__main__":
+    main()

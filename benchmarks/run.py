@@ -41,6 +41,8 @@ RESULTS = HERE / "results"
 CONTESTANTS = ("ours", "floor", "redun_peer", "joblib_peer", "diskcache_peer")
 OF_OUR_OWN = ("ours", "floor")
 GRAPHS = ("fanout", "chain", "tree", "tree_shallow")
+# Those that know where files came from, by the module that asks them.
+OF_FLOWS = {"ours": "our_provenance", "redun_peer": "redun_provenance"}
 FLAT_TASKS = (1_000, 5_000, 20_000, 50_000)
 
 
@@ -55,6 +57,9 @@ class Plan:
     flat_tasks: tuple[int, ...]
     evaluations: int
     functions: int
+    # How many files databases have that are asked by path; how many a report gathers.
+    files: tuple[int, ...]
+    report_files: int
     pin: bool
 
 
@@ -81,6 +86,9 @@ class Bench:
                 self._lookup(number)
             if "fingerprint" in self.plan.workloads:
                 self._fingerprint(number)
+        if "provenance" in self.plan.workloads:
+            self._provenance()
+            self._flow()
         if "flat" in self.plan.workloads:
             for number in range(min(self.plan.rounds, 2)):
                 for tasks in self.plan.flat_tasks:
@@ -132,6 +140,28 @@ class Bench:
         if "ours" in self.plan.contestants:
             size = ["--functions", str(self.plan.functions)]
             self._collect(number, [sys.executable, script, "--json", *size])
+
+    def _provenance(self) -> None:
+        # Once: it takes the medians of many questions itself, and what takes long is to build.
+        script = str(HERE / "bench_provenance.py")
+        if "ours" in self.plan.contestants:
+            sizes = ["--wide", str(self.plan.report_files)]
+            for files in self.plan.files:
+                sizes += ["--files", str(files)]
+            rounds = ["--rounds", str(max(1, self.plan.rounds))]
+            self._collect(0, [sys.executable, script, "--json", *sizes, *rounds])
+
+    def _flow(self) -> None:
+        # Once as well: with redun the run takes minutes.
+        script = str(HERE / "workloads" / "measure_flow.py")
+        for contestant, module in OF_FLOWS.items():
+            if contestant in self.plan.contestants:
+                python = sys.executable if contestant in OF_OUR_OWN else str(self.peers_python)
+                folder = self._folder(contestant)
+                sizes = ["--folder", str(folder), "--files", str(self.plan.report_files)]
+                rounds = ["--rounds", str(self.plan.rounds)]
+                self._collect(0, [python, script, module, *sizes, *rounds])
+                shutil.rmtree(folder)
 
     def _process(
         self,
@@ -213,7 +243,7 @@ def peers_python() -> Path:
 def _by_key(measurements: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     groups: dict[str, list[dict[str, Any]]] = {}
     for each in measurements:
-        count = each["count"] if each["workload"] == "flat" else 0
+        count = each["count"] if each["workload"] in {"flat", "provenance"} else 0
         key = f"{each['workload']}/{each['measure']}/{count}/{each['tool']}"
         groups.setdefault(key, []).append(each)
     return groups
@@ -231,7 +261,7 @@ def summarize(measurements: Iterable[dict[str, Any]]) -> dict[str, Any]:
     return {
         key: {
             name: median(each[name] for each in group)
-            for name in ("seconds", "cpu", "memory", "disk", "bytes", "count")
+            for name in ("seconds", "least", "cpu", "memory", "disk", "bytes", "count")
             if all(name in each for each in group)
         }
         for key, group in groups.items()
@@ -285,7 +315,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    workloads = (*GRAPHS, "hashing", "lookup", "fingerprint", "flat")
+    workloads = (*GRAPHS, "hashing", "lookup", "fingerprint", "provenance", "flat")
     parser.add_argument("--quick", action="store_true", help="a smoke test: tiny, ours only")
     parser.add_argument("--only", default=",".join(CONTESTANTS), help="contestants, with commas")
     parser.add_argument("--workloads", default=",".join(workloads), help="with commas")
@@ -303,11 +333,22 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _plan(options: argparse.Namespace) -> Plan:
     if options.quick:
-        return Plan(options.only, options.workloads, 1, shapes.QUICK, (50,), 500, 2, pin=False)
+        return Plan(
+            options.only, options.workloads, 1, shapes.QUICK, (50,), 500, 2, (100,), 20, pin=False
+        )
     sizes = shapes.Sizes(megabytes=1024) if options.large else shapes.FULL
     pin = not options.no_pin and hasattr(os, "sched_setaffinity")
     return Plan(
-        options.only, options.workloads, options.rounds, sizes, FLAT_TASKS, 100_000, 25, pin=pin
+        options.only,
+        options.workloads,
+        options.rounds,
+        sizes,
+        FLAT_TASKS,
+        evaluations=100_000,
+        functions=25,
+        files=(10_000, 1_000_000),
+        report_files=10_000,
+        pin=pin,
     )
 
 

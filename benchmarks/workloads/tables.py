@@ -27,6 +27,15 @@ WHOLE_ROWS = [
     ("W4 shallow root, again", "tree_shallow", "again"),
     ("the same with 64 x the calls", "tree_shallow_large", "again"),
 ]
+# What is asked of paths, as it is called, and the goal in milliseconds.
+PROVENANCE_GOALS = {
+    "by path": 1,
+    "upstream of one file": 5,
+    "upstream of a report": 150,
+    "downstream of a source": 150,
+}
+# What is asked of the files of a real run, and how many times as long others may take at least.
+FLOW_GOALS = {"by path": 3, "upstream of one file": 10, "upstream of the report": 90}
 ABSENT = "-"
 
 
@@ -47,6 +56,8 @@ def tables(report: dict[str, Any]) -> list[Table]:
         _hashing(medians),
         _lookup(medians),
         _fingerprint(medians),
+        provenance(medians),
+        _flow(medians),
         _flat(medians),
     ]
     return [table for table in found if table.rows]
@@ -156,6 +167,46 @@ def _fingerprint(medians: dict[str, dict[str, float]]) -> Table:
     ]
     title = "What counts of a task's code: milliseconds"
     return Table(title, ["", "functions", "taskgraph"], rows)
+
+
+def _goal(goals: dict[str, int], measure: str) -> int | None:
+    # The two ways to get the same answer have one goal.
+    return next((goal for name, goal in goals.items() if measure.startswith(name)), None)
+
+
+def provenance(medians: dict[str, dict[str, float]]) -> Table:
+    rows = []
+    for key, figures in medians.items():
+        workload, measure, files, _ = _split(key)
+        if workload == "provenance":
+            goal = _goal(PROVENANCE_GOALS, measure)
+            times = [_number(figures[name] * 1e3) for name in ("seconds", "least")]
+            rows.append([measure, f"{files:,}", *times, ABSENT if goal is None else f"{goal}"])
+    title = "W8 provenance by path: milliseconds"
+    return Table(title, ["", "files", "median", "least", "goal"], rows)
+
+
+def _flow(medians: dict[str, dict[str, float]]) -> Table:
+    figures = {_split(key)[1::2]: each for key, each in medians.items() if key.startswith("flow/")}
+    tools = _tools(medians, "flow")
+    rows = []
+    for measure in dict.fromkeys(measure for measure, _ in figures):
+        # Others load rows, and are held against both of our ways.
+        like = measure.replace("by hashes", "rows loaded")
+        ours = figures.get((measure, "taskgraph"), {}).get("seconds")
+        cells = []
+        for tool in tools:
+            found = figures.get((measure, tool)) or figures.get((like, tool))
+            if found is None:
+                cells.append(ABSENT)
+                continue
+            value = found["seconds"] * 1e3
+            is_ours = tool == "taskgraph" or ours is None
+            cells.append(_against(value, None if is_ours or ours is None else ours * 1e3))
+        goal = _goal(FLOW_GOALS, measure)
+        rows.append([measure, *cells, ABSENT if goal is None else f">= {goal}"])
+    title = "W8 of the files of a run: milliseconds (in brackets: times ours)"
+    return Table(title, ["", *tools, "goal, times ours"], rows)
 
 
 def _flat(medians: dict[str, dict[str, float]]) -> Table:

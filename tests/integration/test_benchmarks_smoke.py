@@ -18,7 +18,7 @@ def _run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200", "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
 
@@ -30,7 +30,7 @@ def test_a_quick_run_measures_every_workload(tmp_path: Path) -> None:
     report = json.loads((tmp_path / "results" / "latest.json").read_text())
     measured = {key.split("/")[0] for key in report["medians"]}
     graphs = {"fanout", "chain", "tree", "tree_shallow", "tree_shallow_large", "flat"}
-    assert measured == graphs | {"hashing", "lookup", "fingerprint"}
+    assert measured == graphs | {"hashing", "lookup", "fingerprint", "provenance", "flow"}
 
 
 def test_the_tables_are_written_between_the_marks_of_a_page(tmp_path: Path) -> None:
