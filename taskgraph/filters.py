@@ -15,6 +15,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from taskgraph.errors import FilterError
+from taskgraph.jsontext import storable, to_json
 from taskgraph.tags import parse_tag_key_value
 
 #: The kinds of records, in the order in which they are listed, by what they are called outside.
@@ -166,6 +167,7 @@ def read_tag(text: str) -> TagFilter:
     """
     try:
         key, value = parse_tag_key_value(text.strip(), value_required=False)
+        to_json([key, value])
     except ValueError as error:
         reason = "expected KEY=VALUE, or KEY for whatever value."
         raise FilterError("tag", text, reason) from error
@@ -193,19 +195,8 @@ def read_until(text: str) -> datetime:
 
 
 def _read_time(text: str, days: int) -> datetime:
-    wanted = text.strip().lower()
-    ago = _AGO.fullmatch(wanted)
-    if ago:
-        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    if wanted in ("today", "yesterday"):
-        day = datetime.now().astimezone().date() - timedelta(days=wanted == "yesterday")
-        return _start_of(day + timedelta(days=days))
     try:
-        return _start_of(date.fromisoformat(wanted) + timedelta(days=days))
-    except ValueError:
-        pass
-    try:
-        return datetime.fromisoformat(text.strip()).astimezone(UTC)
+        return _time_of(text.strip().lower(), days)
     except (ValueError, OverflowError) as error:
         reason = (
             "expected a date as 2026-01-31, a time as 2026-01-31T18:00, today, or 7d, 12h, 30m."
@@ -213,12 +204,27 @@ def _read_time(text: str, days: int) -> datetime:
         raise FilterError("time", text, reason) from error
 
 
+def _time_of(wanted: str, days: int) -> datetime:
+    ago = _AGO.fullmatch(wanted)
+    if ago:
+        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    if wanted in ("today", "yesterday"):
+        day = datetime.now().astimezone().date() - timedelta(days=wanted == "yesterday")
+        return _start_of(day + timedelta(days=days))
+    try:
+        day = date.fromisoformat(wanted)
+    except ValueError:
+        return datetime.fromisoformat(wanted.upper()).astimezone(UTC)
+    return _start_of(day + timedelta(days=days))
+
+
 def _start_of(day: date) -> datetime:
     return datetime.combine(day, time()).astimezone(UTC)
 
 
 def _as_it_is(text: str) -> str:
-    return text
+    # Bytes that are no text come from a shell as half surrogates, and are not kept as such.
+    return storable(text)
 
 
 #: Each filter that can be typed.

@@ -17,13 +17,16 @@ def to_json(value: Any) -> str:
     Raises:
         ValueError: The value, or something in it, is not JSON or cannot be stored.
     """
-    return json.dumps(
-        _canonical(value),
-        ensure_ascii=False,
-        sort_keys=True,
-        separators=(",", ":"),
-        allow_nan=False,
-    )
+    try:
+        return json.dumps(
+            _canonical(value),
+            ensure_ascii=False,
+            sort_keys=True,
+            separators=(",", ":"),
+            allow_nan=False,
+        )
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def normalize_json(text: str) -> str:

@@ -78,7 +78,8 @@ def add_repo(config_dir: Path, repo: Repo) -> Repo:
         raise ConfigError(
             "repo", f"{repo.name!r} is no name: use letters, digits, - and _ (not first)"
         )
-    if not repo.place or "\0" in repo.place or "\n" in repo.place:
+    # Bytes that are no text come from a shell as half surrogates, which TOML has not.
+    if not repo.place.isprintable() or not repo.place:
         raise ConfigError("repo", "its place is a URL, a SQLite file, or a project's folder")
     others = [each for each in list_repos(config_dir) if each.name != repo.name]
     _write(config_dir, sorted([*others, repo]))

@@ -58,7 +58,7 @@ def infer_id(session: Session, id: str, include_files: bool = True, required: bo
         AmbiguousIdError: More than one record starts so.
     """
     found: Any = infer_specialty_id(session, id) or _by_prefix(session, id.lower())
-    found = found or _by_name(session, id)
+    found = found or _by_name(session, storable(id))
     if found is None and include_files:
         found = find_file(session, id)
     if found is None and required:

@@ -159,6 +159,8 @@ def sample_calls(driver: sqlite3.Connection, task_hash: TaskHash, count: int) ->
         " JOIN value v ON v.value_hash = e.value_hash JOIN value r ON r.value_hash = c.value_hash"
         f" WHERE c.task_hash = ? AND r.type <> '{ERROR_TYPE}'"
         f" AND v.format <> '{statements.DAMAGED}' AND v.trusted"
+        # A call from elsewhere may say of the same key that it was given something else.
+        " AND NOT EXISTS (SELECT 1 FROM foreign_record f WHERE f.id = c.call_hash)"
         " GROUP BY c.eval_hash ORDER BY c.eval_hash LIMIT ?",
         (_binary(task_hash), count),
     ).fetchall()

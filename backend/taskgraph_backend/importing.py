@@ -1,7 +1,7 @@
 """Writes records from elsewhere: what is there already stays as it is, and nothing is loaded.
 
 A record that exists is left alone with all that it owns: nobody adds an argument to a call of ours,
-or a file to a value. What is new is untrusted, see `foreign`.
+a file to a value, or a job to an execution. What is new is untrusted, see `foreign`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy.types import TypeEngine
 
+from taskgraph.errors import InvalidRecordError
 from taskgraph.jsontext import to_json
 from taskgraph_backend import models, statements
 from taskgraph_backend.columns import JSON, DateTimeUTC, Hash16, to_micros
@@ -79,11 +80,33 @@ class Writer:
         self._time = time
         self._serializer = RecordSerializer()
         self.new: dict[str, int] = {}
+        self._executions: set[str] = set()
 
     def write_all(self, records: Iterable[Record]) -> None:
         """Check and write records, a batch at a time."""
         for batch in batches(self._serializer.rows(each) for each in records):
             self.write(batch)
+        self.end()
+
+    def end(self) -> None:
+        """Look at what can be told only when all records are there.
+
+        Raises:
+            InvalidRecordError: A job says that it is below one of an execution that was here.
+        """
+        for key in self._executions:
+            rows = self._driver.execute(
+                "SELECT j.id, p.execution_id FROM job j JOIN job p ON p.id = j.parent_id"
+                " WHERE j.execution_id = ? AND p.execution_id <> j.execution_id",
+                (_binary(key),),
+            )
+            for job, execution in rows:
+                if execution.hex() not in self._executions:
+                    raise InvalidRecordError(
+                        "its parent_id is a job of an execution that was here before",
+                        kind="Job",
+                        record_id=job.hex(),
+                    )
 
     def write(self, batch: Sequence[Rows]) -> None:
         """Write records that were checked."""
@@ -96,6 +119,10 @@ class Writer:
                 continue
             known = self._known(kind, list(found))
             new = [each for key, each in found.items() if key not in known]
+            if kind == "Execution":
+                self._executions.update(each.record_id for each in new)
+            if kind == "Job":
+                new = self._of_new_executions(new)
             self._count(kind, len(new))
             self._insert(new)
             if kind == "Value":
@@ -113,6 +140,13 @@ class Writer:
     def _count(self, kind: str, number: int) -> None:
         if number:
             self.new[kind] = self.new.get(kind, 0) + number
+
+    def _of_new_executions(self, jobs: Sequence[Rows]) -> list[Rows]:
+        """Leave out jobs that are said to be of an execution that was here before."""
+        executions = {each.record_id: each.rows[0][1]["execution_id"] for each in jobs}
+        others = self._known("Execution", sorted(set(executions.values())))
+        others -= self._executions
+        return [each for each in jobs if executions[each.record_id] not in others]
 
     def _known(self, kind: str, ids: Sequence[str]) -> set[str]:
         table, column = _IDS[kind]

@@ -115,6 +115,7 @@ class RecordVerbs:
                 writer = Writer(driver, origin, time.time_ns() // 1000)
                 for batch in batches(records):
                     writer.write(batch)
+                writer.end()
                 if dry_run:
                     _refuse_missing(driver)
                     raise _TakeBackError

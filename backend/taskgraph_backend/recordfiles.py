@@ -275,7 +275,7 @@ def open_to_read(name: str) -> Iterator[BinaryIO]:
 def open_to_write(name: str) -> Iterator[BinaryIO]:
     """Open a file, a URL or standard output (``-``), packed by its suffix.
 
-    A local file appears when all of it is written.
+    A local file appears when all of it is written; a pipe or a device is written to as it is.
     """
     if name == "-":
         yield sys.stdout.buffer
@@ -283,8 +283,10 @@ def open_to_write(name: str) -> Iterator[BinaryIO]:
         return
     import os
 
-    is_local = "://" not in name
-    written = f"{name}.part" if is_local else name
+    # What a link points to is replaced, not the link.
+    target = os.path.realpath(name)
+    is_local = "://" not in name and (os.path.isfile(target) or not os.path.exists(target))
+    written = f"{target}.{os.getpid()}.part" if is_local else name
     try:
         with _open(written, "wb") as stream:
             packed = _packer(name, stream, "wb") if name.endswith(_ENDINGS) else stream
@@ -294,7 +296,7 @@ def open_to_write(name: str) -> Iterator[BinaryIO]:
                 if packed is not stream:
                     packed.close()
         if is_local:
-            os.replace(written, name)
+            os.replace(written, target)
     except BaseException:
         if is_local and os.path.exists(written):
             os.remove(written)
@@ -304,9 +306,23 @@ def open_to_write(name: str) -> Iterator[BinaryIO]:
 def _open(name: str, mode: str) -> Any:
     if "://" not in name:
         return open(name, mode)
+    return _remote(name, mode)
+
+
+@contextmanager
+def _remote(name: str, mode: str) -> Iterator[Any]:
     import fsspec
 
-    return fsspec.open(name, mode)
+    try:
+        opened = fsspec.open(name, mode)
+        stream = opened.open()
+    except (OSError, ValueError, ImportError) as error:
+        # Each service has errors of its own kinds, and protocols may need packages.
+        raise InvalidRecordError(
+            f"it cannot be opened ({error})", source=name, advice="Look at its name."
+        ) from error
+    with stream:
+        yield stream
 
 
 # Any: each of the packers has a class of its own, and a stream is what they read or write.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -38,7 +39,8 @@ _NO_TIME = "1970-01-01T00:00:00.000000+00:00"
 
 def is_database(name: str) -> bool:
     """Tell whether a file is a database of SQLite."""
-    if name == "-" or "://" in name:
+    # What was read of a pipe is gone.
+    if name == "-" or "://" in name or not os.path.isfile(name):
         return False
     with open(name, "rb") as opened:
         return opened.read(len(_FIRST)) == _FIRST

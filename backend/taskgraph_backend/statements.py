@@ -117,6 +117,9 @@ LEASE_HEARTBEAT = "UPDATE lease SET expires = ? WHERE holder = ?"
 LEASE_RELEASE = "DELETE FROM lease WHERE key = ? AND holder = ?"
 
 _STORED = "v.value_hash, v.type, v.format, v.value, v.content_digest"
+# Of calls: none that came from elsewhere and is not trusted. An entry of ours may have such a call
+# beside it, with the same key and result, and children and arguments that nobody has checked.
+_IS_OURS = "NOT EXISTS (SELECT 1 FROM foreign_record f WHERE f.id = {}.call_hash)"
 
 
 def _keys(count: int) -> str:
@@ -128,7 +131,10 @@ def evaluations(count: int) -> str:
 
     One that gave the very value of the entry comes before all others.
     """
-    newest = "SELECT c.call_hash FROM call_node c WHERE c.eval_hash = e.eval_hash"
+    newest = (
+        "SELECT c.call_hash FROM call_node c WHERE c.eval_hash = e.eval_hash"
+        f" AND {_IS_OURS.format('c')}"
+    )
     return (
         f"SELECT e.eval_hash, e.timestamp, {_STORED}, coalesce("
         f"({newest} AND c.value_hash = e.value_hash ORDER BY c.timestamp DESC LIMIT 1),"
@@ -141,8 +147,9 @@ def evaluations(count: int) -> str:
 def calls(count: int) -> str:
     """Whole calls of cache keys, newest first."""
     return (
-        "SELECT eval_hash, call_hash, value_hash, timestamp, task_hash FROM call_node"
-        f" WHERE eval_hash IN ({_keys(count)}) ORDER BY timestamp DESC, call_hash"
+        "SELECT eval_hash, call_hash, value_hash, timestamp, task_hash FROM call_node c"
+        f" WHERE eval_hash IN ({_keys(count)}) AND {_IS_OURS.format('c')}"
+        " ORDER BY timestamp DESC, call_hash"
     )
 
 

@@ -914,8 +914,6 @@ def _find_calls(
                 calls.append((call_hash.hex(), value_hash.hex(), time))
                 tasks[call_hash.hex()] = {task_hash.hex()}
     every = [node for calls in nodes.values() for node in calls]
-    for call in foreign.untrusted(driver, list(tasks)) if tasks else ():
-        del tasks[CallHash(call)]
     for names in statements.padded(list(tasks)):
         rows = driver.execute(statements.subtree_tasks(len(names)), [_binary(n) for n in names])
         for call_hash, task_hash in rows:
@@ -928,7 +926,7 @@ def _find_calls(
         eval_hash: tuple(
             CallFound(call, values[value], time, frozenset(tasks[call]), tuple(reads.get(call, ())))
             for call, value, time in calls
-            if value in values and call in tasks
+            if value in values
         )
         for eval_hash, calls in nodes.items()
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from taskgraph.cli.options import ExitCode, load_settings
+from taskgraph.cli.options import COUNT, ExitCode, load_settings
 
 if TYPE_CHECKING:
     from taskgraph.engine.blessing import Version
@@ -39,7 +39,7 @@ taskgraph bless --list                                       what is blessed, an
 @click.option(
     "--check",
     "count",
-    type=click.IntRange(min=1),
+    type=COUNT,
     metavar="N",
     help="Make N recorded calls of OLD again with NEW's function first, and compare the results.",
 )

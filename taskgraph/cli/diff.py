@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from taskgraph.cli.log import has_database
-from taskgraph.cli.options import ExitCode, load_settings
+from taskgraph.cli.options import COUNT, ExitCode, load_settings
 from taskgraph.errors import NothingToCompareError, UnknownRecordError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ taskgraph diff 3fa8 -       that one against the newest
 @click.option(
     "-n",
     "--limit",
-    type=click.IntRange(min=1),
+    type=COUNT,
     default=20,
     help="Show at most so many calls of each kind. Default: 20.",
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from taskgraph.cli.log import has_database
-from taskgraph.cli.options import ExitCode, load_settings
+from taskgraph.cli.options import COUNT, ExitCode, load_settings
 
 if TYPE_CHECKING:
     from taskgraph.provenance.charts import Chart
@@ -47,7 +47,7 @@ taskgraph graph - --type File -o flow.svg    calls and files of a run, as a pict
     help="Follow files from one execution to another. Default: one execution, the newest that "
     "made it.",
 )
-@click.option("--depth", type=click.IntRange(min=1), help="Go no further than so many calls.")
+@click.option("--depth", type=COUNT, help="Go no further than so many calls.")
 @click.option(
     "--type",
     "types",
@@ -70,7 +70,7 @@ taskgraph graph - --type File -o flow.svg    calls and files of a run, as a pict
 @click.option(
     "-n",
     "--limit",
-    type=click.IntRange(min=1),
+    type=COUNT,
     default=_DEFAULT_LIMIT,
     show_default=True,
     help="Show at most so many calls and values, the nearest ones.",

@@ -52,7 +52,8 @@ def _look_for(name: str) -> None:
 
     from taskgraph.errors import UnknownRecordError
 
-    if not os.path.isfile(name):
+    # Pipes are files too: `taskgraph import <(ssh lab taskgraph export)`.
+    if not os.path.exists(name) or os.path.isdir(name):
         what = "is a folder" if os.path.isdir(name) else "does not exist"
         raise UnknownRecordError(f"{name} (it {what})")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from taskgraph.cli.filters import setup_query_parser, take_filters
-from taskgraph.cli.options import load_settings
+from taskgraph.cli.options import COUNT, load_settings
 from taskgraph.filters import RECORD_TYPES
 
 if TYPE_CHECKING:
@@ -52,11 +52,11 @@ taskgraph log --file 'out/*.vcf' --type execution --type job
 @click.option(
     "-n",
     "--limit",
-    type=click.IntRange(min=1),
+    type=COUNT,
     help=f"Show at most so many rows. Default: {_DEFAULT_LIMIT}, {_DEFAULT_JOBS} jobs of an "
     f"execution, or {_DEFAULT_DETAILS} records with their details.",
 )
-@click.option("--page", type=click.IntRange(min=0), help="Which page of a list, from 0.")
+@click.option("--page", type=click.IntRange(min=0, max=10**9), help="Which page of a list, from 0.")
 @click.option(
     "--after",
     metavar="CURSOR",

@@ -198,6 +198,9 @@ def _report_failure(error: BaseException, with_traceback: bool) -> ExitCode:
         _say(f"Error: {error}")
         fitting = (code for kind, code in EXIT_CODES if isinstance(error, kind))
         return next(fitting, ExitCode.RUN_FAILED)
+    if isinstance(error, OSError) and error.filename is not None:
+        _say(f"Error: {os.fsdecode(error.filename)!r}: {error.strerror}.")
+        return ExitCode.USAGE
     _say(f"Error: {type(error).__name__}: {error}")
     if not with_traceback:
         _say("This was not expected. `taskgraph --traceback ...` shows where it happened.")

@@ -28,6 +28,10 @@ class ExitCode(IntEnum):
     PIPE_CLOSED = 141
 
 
+#: How many of something: from 1 to more than anybody reads, and less than databases count to.
+COUNT = click.IntRange(min=1, max=10**9)
+
+
 @dataclass(frozen=True, slots=True)
 class Globals:
     """Options that stand before the command."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from taskgraph.errors import TagKeyError
+from taskgraph.jsontext import to_json
 from taskgraph.tags import check_key, parse_tag_key_value
 
 if TYPE_CHECKING:
@@ -44,9 +45,13 @@ class TagPair(Pair):
         """Return key and value."""
         key, found = super().convert(value, param, ctx)
         try:
-            return check_key(key), found
+            check_key(key)
+            to_json(found)
         except TagKeyError as error:
             self.fail(str(error), param, ctx)
+        except ValueError as error:
+            self.fail(f"this cannot be the value of {key!r}: {error}", param, ctx)
+        return key, found
 
 
 class TagChoice(_ParamType):

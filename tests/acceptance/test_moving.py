@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import os
 import pickle
 import signal
 import subprocess
 import sys
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +161,29 @@ def test_trust_may_be_for_a_part(here: Any, there: Any, way: str) -> None:
     assert there.json("trust", "--list") == []
     there("run", "flow.py", "main")
     assert _ran(there) == []
+
+
+def test_a_pipe_is_written_and_read_as_it_is(here: Any, there: Any, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    with ThreadPoolExecutor() as pool:
+        imported = pool.submit(there, "import", pipe)
+        exported = here("export", "-o", pipe)
+
+    assert (exported.code, imported.result().code) == (0, 0), imported.result().err
+    assert pipe.is_fifo()
+    assert " new: " in imported.result().out
+
+
+def test_what_a_link_points_to_is_written(here: Any) -> None:
+    link = here.folder / "link.jsonl"
+    link.symlink_to("all.jsonl")
+
+    assert here("export", "-o", "link.jsonl").code == 0
+
+    assert link.is_symlink()
+    assert (here.folder / "all.jsonl").read_text().startswith('{"_type":"Header"')
 
 
 def test_trusting_what_nobody_sent_is_not_found(here: Any) -> None:

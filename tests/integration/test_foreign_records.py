@@ -11,6 +11,7 @@ import pytest
 from taskgraph import Scheduler, task
 from taskgraph.config import Settings
 from taskgraph.engine.cache import Reason
+from taskgraph.errors import InvalidRecordError
 from taskgraph.records import CacheQuery
 from taskgraph_backend import SqlBackend, models
 from tests.rows import a_call, a_task, an_evaluation, key, together
@@ -146,6 +147,70 @@ def test_a_call_of_ours_is_not_changed_by_one_of_strangers(tmp_path: Path) -> No
     with _backend(tmp_path / "here") as backend:
         assert backend.put_records([{**call, "subtree_tasks": [call["task_hash"]]}]) == 0
         assert backend.find_untrusted([call["call_hash"]]) == {}
+
+
+def test_a_result_of_ours_is_not_said_to_be_that_of_a_call_of_strangers(tmp_path: Path) -> None:
+    # It has the key and the result of ours, is newer, and says that other calls were made in it.
+    _scheduler(tmp_path / "here").run(double(1))
+    _scheduler(tmp_path / "here").run(double(20))
+    ours, other = [each for each in _records(tmp_path / "here") if each["_type"] == "CallNode"]
+    forged = {
+        **ours,
+        "call_hash": "0" * 31 + "1",
+        "timestamp": "2099-01-01T00:00:00.000000+00:00",
+        "args": [],
+        "children": [other["call_hash"]],
+        "subtree_tasks": [ours["task_hash"]],
+        "evaluation": None,
+    }
+    with _backend(tmp_path / "here") as backend:
+        assert backend.put_records([forged], origin="mallory") == 1
+
+        (answer,) = backend.check_cache([CacheQuery(ours["eval_hash"], True)])
+
+    assert answer.evaluation is not None
+    assert answer.evaluation.call_hash == ours["call_hash"]
+    assert [each.call_hash for each in answer.calls] == [ours["call_hash"]]
+
+
+def test_calls_that_are_made_again_to_be_compared_are_ours(tmp_path: Path) -> None:
+    # Of the same key, with a smaller hash, and given something else.
+    _scheduler(tmp_path / "here").run(double(1))
+    (ours,) = [each for each in _records(tmp_path / "here") if each["_type"] == "CallNode"]
+    tasks = [ours["task_hash"]]
+    forged = {**ours, "call_hash": "0" * 31 + "1", "args": [], "subtree_tasks": tasks}
+    with _backend(tmp_path / "here") as backend:
+        assert backend.put_records([forged], origin="mallory") == 1
+
+        (found,) = backend.sample_calls(ours["task_hash"], 5)
+
+    assert found.call_hash == ours["call_hash"]
+
+
+def test_nobody_adds_a_job_to_an_execution_of_ours(tmp_path: Path) -> None:
+    _scheduler(tmp_path / "here").run(double(1))
+    records = _records(tmp_path / "here")
+    (job,) = [each for each in records if each["_type"] == "Job"]
+    added = {**job, "id": "0" * 31 + "1", "parent_id": job["id"], "status": "FAILED"}
+    with _backend(tmp_path / "here") as backend:
+        assert backend.put_records([added], origin="mallory") == 0
+
+        assert list(backend.get_records([added["id"]])) == []
+
+
+def test_nobody_puts_a_job_below_one_of_ours(tmp_path: Path) -> None:
+    _scheduler(tmp_path / "here").run(double(1))
+    records = _records(tmp_path / "here")
+    (job,) = [each for each in records if each["_type"] == "Job"]
+    (execution,) = [each for each in records if each["_type"] == "Execution"]
+    other = {**execution, "id": "0" * 31 + "2", "job_id": "0" * 31 + "1"}
+    added = {**job, "id": other["job_id"], "parent_id": job["id"], "execution_id": other["id"]}
+
+    with (
+        _backend(tmp_path / "here") as backend,
+        pytest.raises(InvalidRecordError, match="an execution that was here before"),
+    ):
+        backend.put_records([added, other], origin="mallory")
 
 
 def test_the_answers_to_a_run_name_nothing_that_is_not_trusted() -> None:
