@@ -507,10 +507,7 @@ class _Plainly:
                     self.steps[number] = self.read(self.body.steps[number])
                 return self.steps[number]
             case ("item", inner, keys):
-                found = self.read(inner)
-                for key in keys:
-                    found = found.item(key)
-                return found
+                return self._read_item(inner, keys)
             case ("list", *inner):
                 return _together(dict(enumerate(map(self.read, inner))))
             case ("dict", first, second):
@@ -526,6 +523,20 @@ class _Plainly:
             return self._read_library(expr)
         finally:
             self.library -= 1
+
+    def _read_item(self, inner: Expr, keys: Sequence[Any]) -> Traced:
+        """Read an item; of containers that the body wrote, nothing else is evaluated."""
+        while inner[0] == "step" and self.body.steps[inner[1]][0] in ("list", "dict", "step"):
+            inner = self.body.steps[inner[1]]
+        if keys and inner[0] in ("list", "dict"):
+            key, *deeper = keys
+            if key == "y":
+                return self.read(inner[2]) if deeper else _together({0: self.read(inner[2])})
+            return self._read_item(inner[1 if key == "x" else 1 + key], deeper)
+        found = self.read(inner)
+        for key in keys:
+            found = found.item(key)
+        return found
 
     def _read_library(self, expr: Expr) -> Traced:
         match expr:

@@ -347,7 +347,12 @@ def test_everything_that_happened_is_an_edge(folder: Path) -> None:
     def check(draw: Random, runs: list[tuple[int, int]]) -> None:
         with ran(draw, folder, runs) as found, found.backend.reader() as reader:
             for execution, happened in zip(found.executions, found.traces, strict=True):
-                calls = {found.key(call): call for call in reader.scalars(select(models.CallNode))}
+                scope = NaiveWalker(reader, execution)
+                calls = {
+                    found.key(call): call
+                    for call in reader.scalars(select(models.CallNode))
+                    if scope.is_in_scope(call)
+                }
                 for made in happened.made:
                     if made.call not in happened.values:
                         continue  # It failed, and was caught.
