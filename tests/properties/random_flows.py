@@ -319,7 +319,7 @@ class Tasks:
             self.noted[key] = leaf_value(self.plan, number, plain)
             return self.files.real(self.noted[key])
 
-        options = {"check_valid": "shallow"} if body.is_shallow else {}
+        options: dict[str, Any] = {"check_valid": "shallow"} if body.is_shallow else {}
         name = f"task{number}"
         return task(namespace="random_flows", name=name, version=version, **options)(run)
 
@@ -524,10 +524,16 @@ class _Plainly:
         finally:
             self.library -= 1
 
+    def _written(self, expr: Expr) -> Expr:
+        """Return what stands for an expression where its variables are replaced."""
+        while expr[0] == "step":
+            expr = self.body.steps[expr[1]]
+        return expr
+
     def _read_item(self, inner: Expr, keys: Sequence[Any]) -> Traced:
         """Read an item; of containers that the body wrote, nothing else is evaluated."""
-        while inner[0] == "step" and self.body.steps[inner[1]][0] in ("list", "dict", "step"):
-            inner = self.body.steps[inner[1]]
+        if self._written(inner)[0] in ("list", "dict"):
+            inner = self._written(inner)
         if keys and inner[0] in ("list", "dict"):
             key, *deeper = keys
             if key == "y":
@@ -552,7 +558,11 @@ class _Plainly:
                 found = _together(dict(enumerate(map(self.read, inner))))
             case ("map", number, inner):
                 values = self.read(inner)
-                each = [self.call(number, [values.item(i)]) for i in range(2)]
+                items = [values.item(i) for i in range(2)]
+                if self._written(inner)[0] != "list":
+                    # Its body took them out of a value: nobody sees that they came from a call.
+                    items = [Traced(each.value) for each in items]
+                each = [self.call(number, [item]) for item in items]
                 found = _together(dict(enumerate(each)))
             case _:
                 raise AssertionError(expr)

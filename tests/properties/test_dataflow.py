@@ -186,7 +186,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_is_upstream_of_each_node_agrees_with_the_rules(folder: Path) -> None:
-    @some(14)
+    @some(6)
     @given(st.randoms(use_true_random=False), st.sampled_from(RUNS))
     def check(draw: Random, runs: list[tuple[int, int]]) -> None:
         with ran(draw, folder, runs) as found, found.backend.reader() as reader:
@@ -201,7 +201,7 @@ def test_what_is_upstream_of_each_node_agrees_with_the_rules(folder: Path) -> No
 
 
 def test_downstream_is_upstream_read_backwards(folder: Path) -> None:
-    @some(14)
+    @some(6)
     @given(st.randoms(use_true_random=False), st.sampled_from(RUNS))
     def check(draw: Random, runs: list[tuple[int, int]]) -> None:
         with ran(draw, folder, runs) as found, found.backend.reader() as reader:
@@ -243,7 +243,7 @@ def _places_of(oracle: Oracle, value: DataflowNode) -> set[Key]:
 
 
 def test_every_edge_is_something_that_happened(folder: Path) -> None:
-    @some(20)
+    @some(6)
     @given(st.randoms(use_true_random=False), st.sampled_from(RUNS))
     def check(draw: Random, runs: list[tuple[int, int]]) -> None:
         with ran(draw, folder, runs) as found, found.backend.reader() as reader:
@@ -342,7 +342,7 @@ def _everything(reader: Reader, execution: str) -> list[DataflowEdge]:
 
 
 def test_everything_that_happened_is_an_edge(folder: Path) -> None:
-    @some(20)
+    @some(6)
     @given(st.randoms(use_true_random=False), st.sampled_from(RUNS))
     def check(draw: Random, runs: list[tuple[int, int]]) -> None:
         with ran(draw, folder, runs) as found, found.backend.reader() as reader:
@@ -408,7 +408,7 @@ def _handed_down(
 
 
 def test_a_run_from_the_cache_has_the_flow_of_the_first_run(folder: Path) -> None:
-    @some(8)
+    @some(6)
     @given(st.randoms(use_true_random=False))
     def check(draw: Random) -> None:
         with ran(draw, folder, [(1, 0), (1, 0)]) as found, found.backend.reader() as reader:
@@ -457,7 +457,7 @@ def test_the_number_of_statements_does_not_grow_with_what_is_reached() -> None:
             scheduler.run(wide(File("/nowhere/source"), width), execution_id=execution)
             with backend.reader() as reader:
                 statements = Statements(reader)
-                given = {"execution_id": execution}
+                given: dict[str, Any] = {"execution_id": execution}
                 done = reader.scalars(
                     select(models.CallNode).where(models.CallNode.task_name == "wide.report")
                 ).one()
