@@ -362,7 +362,8 @@ def test_everything_that_happened_is_an_edge(folder: Path) -> None:
                         came = _argument_of(made, argument)
 
                         results = {id for kind, id, *_ in above if kind == "O"}
-                        assert {calls[each].call_hash for each in came.calls} <= results
+                        if not _is_given_by_another(happened, made, came):
+                            assert {calls[each].call_hash for each in came.calls} <= results
                         if made.caller is not None:
                             caller = calls[made.caller]
                             for given_down in _handed_down(happened, made, caller, argument):
@@ -378,6 +379,15 @@ def _above(edges: Iterable[DataflowEdge]) -> set[Key]:
 def _argument_of(made: Made, argument: models.Argument) -> Traced:
     assert argument.arg_position is not None
     return made.given[argument.arg_position]
+
+
+def _is_given_by_another(happened: Trace, made: Made, came: Traced) -> bool:
+    """A container that was put together equals what another call of the same body gave.
+
+    Values are known by their content: a task of the library that made both has it from that call.
+    """
+    others = (each.call for each in happened.made if each.caller == made.caller)
+    return came.parts is not None and any(happened.values.get(o) == came.value for o in others)
 
 
 def _handed_down(
@@ -485,5 +495,5 @@ def test_the_number_of_statements_does_not_grow_with_what_is_reached() -> None:
 
 def _makers(edges: Iterable[DataflowEdge]) -> int:
     """Return how many calls of `make` there are in edges."""
-    calls = {node.call_hash for edge in edges for node in edge if isinstance(node, models.CallNode)}
-    return len(calls) - 2  # The two of `wide` and `report`.
+    nodes = (node for edge in edges for node in edge if isinstance(node, models.CallNode))
+    return len({node.call_hash for node in nodes if node.task_name == "wide.make"})
