@@ -7,12 +7,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from taskgraph.ports import Backend
 from taskgraph.testing import MemoryBackend
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.leases import is_gone
 from tests.fingerprint_corpus.loading import is_from
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("untimed", settings(), deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)
