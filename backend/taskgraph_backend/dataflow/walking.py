@@ -35,8 +35,8 @@ def walk_dataflow(
 ) -> Iterator[DataflowEdge]:
     """Give the edges that are reached from a node, the nearest first: up, or down to what it made.
 
-    All edges point upstream, also those that are met on the way down. The number of statements is
-    the same whatever is reached: eight at most.
+    All edges point upstream, also those that are met on the way down. The number of statements goes
+    by how deep the flow is, not by how wide, and is thirty at most.
 
     Args:
         session: Where the rows are.
