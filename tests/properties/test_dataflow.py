@@ -492,8 +492,8 @@ def test_the_number_of_statements_does_not_grow_with_what_is_reached() -> None:
                 assert len(few) == 7
         backend.close()
 
-    # The same for each level, whatever is in it. The rows of the first edges are read before those of
-    # all others: in two parts, or in one.
+    # The same for each level, whatever is in it. The rows of the first edges are read before those
+    # of all others: in two parts, or in one.
     assert most == {3: 13, 60: 13, MANY: 16}
 
 
