@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased, joinedload
 
 from taskgraph.errors import AmbiguousIdError, UnknownRecordError
@@ -77,31 +78,55 @@ def find_file(session: Session, path: str | tuple[str, str]) -> FoundFile | None
         path: The path below its root, or root and path; an absolute path may be recorded below
             the empty root.
     """
-    held = _values_with_file(path)
+    if isinstance(path, tuple):
+        given = {"root": path[0], "path": storable(os.fspath(path[1]))}
+    else:
+        given = {"path": storable(path)}
+    asked = _questions_for_file(isinstance(path, tuple))
+    newest = session.execute(asked.newest, given).first()
+    if newest is not None:
+        which = {"file_hash": newest.file_hash, "execution_id": newest.execution_id}
+        made = session.execute(asked.made, {**given, **which}).one()
+        return made[0], made[1], "result"
+    used = session.execute(asked.used, given).first()
+    return None if used is None else (used[0], used[1], "arg")
+
+
+class _QuestionsForFile(NamedTuple):
+    """The statements of `find_file`: to make them anew would take longer than to run them."""
+
+    newest: Select[str, str]
+    made: Select[models.File, models.Job]
+    used: Select[models.File, models.Job]
+
+
+@cache
+def _questions_for_file(has_root: bool) -> _QuestionsForFile:
+    held = _values_with_file(has_root)
     job, node, argument = models.Job, models.CallNode, models.Argument
     when = func.coalesce(job.end_time, job.start_time)
-    newest = session.execute(
+    newest = (
         select(held.c.file_hash, job.execution_id)
         .join(node, node.value_hash == held.c.value_hash)
         .join(job, job.call_hash == node.call_hash)
         .group_by(held.c.file_hash, job.execution_id)
         .order_by(func.max(when).desc(), func.min(when).desc(), held.c.file_hash)
         .limit(1)
-    ).first()
-    if newest is not None:
-        file_hash, execution_id = newest
-        made = session.execute(
-            select(models.File, job)
-            .select_from(held)
-            .join(node, node.value_hash == held.c.value_hash)
-            .join(job, job.call_hash == node.call_hash)
-            .join(models.File, models.File.value_hash == held.c.file_hash)
-            .where(held.c.file_hash == file_hash, job.execution_id == execution_id)
-            .order_by(when, job.start_time.desc(), job.id)
-            .limit(1)
-        ).one()
-        return made[0], made[1], "result"
-    used = session.execute(
+    )
+    made = (
+        select(models.File, job)
+        .select_from(held)
+        .join(node, node.value_hash == held.c.value_hash)
+        .join(job, job.call_hash == node.call_hash)
+        .join(models.File, models.File.value_hash == held.c.file_hash)
+        .where(
+            held.c.file_hash == bindparam("file_hash"),
+            job.execution_id == bindparam("execution_id"),
+        )
+        .order_by(when, job.start_time.desc(), job.id)
+        .limit(1)
+    )
+    used = (
         select(models.File, job)
         .select_from(held)
         .join(argument, argument.value_hash == held.c.value_hash)
@@ -109,18 +134,16 @@ def find_file(session: Session, path: str | tuple[str, str]) -> FoundFile | None
         .join(models.File, models.File.value_hash == held.c.file_hash)
         .order_by(when.desc(), job.id)
         .limit(1)
-    ).first()
-    return None if used is None else (used[0], used[1], "arg")
+    )
+    return _QuestionsForFile(newest, made, used)
 
 
-def _values_with_file(path: str | tuple[str, str]) -> Any:
+def _values_with_file(has_root: bool) -> Any:
     """The files of a path and all values that hold them, at any depth."""
     file, subvalue = models.File, models.Subvalue
-    if isinstance(path, tuple):
-        root, inner = path
-        wanted = and_(file.path == storable(os.fspath(inner)), file.root == root)
-    else:
-        wanted = file.path == storable(path)
+    wanted = file.path == bindparam("path")
+    if has_root:
+        wanted = and_(wanted, file.root == bindparam("root"))
     held = (
         select(file.value_hash.label("file_hash"), file.value_hash.label("value_hash"))
         .where(wanted)
