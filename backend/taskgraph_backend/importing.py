@@ -14,6 +14,7 @@ from sqlalchemy.types import TypeEngine
 
 from taskgraph.errors import InvalidRecordError
 from taskgraph.jsontext import to_json
+from taskgraph.tags import RESERVED
 from taskgraph_backend import models, statements
 from taskgraph_backend.columns import JSON, DateTimeUTC, Hash16, to_micros
 from taskgraph_backend.serializers import Record, RecordSerializer, Rows
@@ -123,6 +124,10 @@ class Writer:
                 self._executions.update(each.record_id for each in new)
             if kind == "Job":
                 new = self._of_new_executions(new)
+            if kind == "Tag":
+                new = self._without_words_of_ours(new)
+            if kind in _MARKED:
+                self._refuse_taken(kind, [each.record_id for each in new])
             self._count(kind, len(new))
             self._insert(new)
             if kind == "Value":
@@ -147,6 +152,37 @@ class Writer:
         others = self._known("Execution", sorted(set(executions.values())))
         others -= self._executions
         return [each for each in jobs if executions[each.record_id] not in others]
+
+    def _without_words_of_ours(self, tags: Sequence[Rows]) -> list[Rows]:
+        """Leave out tags that speak for this library on runs that were made here.
+
+        What ``taskgraph.context`` says of a job, for one, it is run with again.
+        """
+        spoken = [each for each in tags if each.rows[0][1]["key"].startswith(RESERVED)]
+        about = sorted({each.rows[0][1]["entity_id"] for each in spoken})
+        ours: set[str] = set()
+        for keys in statements.padded(about):
+            marks = ", ".join("?" * len(keys))
+            rows = self._driver.execute(
+                f"SELECT j.id FROM job j WHERE j.id IN ({marks}) AND NOT EXISTS"
+                " (SELECT 1 FROM foreign_record f WHERE f.id = j.execution_id) UNION ALL"
+                f" SELECT x.id FROM execution x WHERE x.id IN ({marks}) AND NOT EXISTS"
+                " (SELECT 1 FROM foreign_record f WHERE f.id = x.id)",
+                [_binary(key) for key in keys] * 2,
+            )
+            ours.update(key.hex() for (key,) in rows)
+        refused = {each.record_id for each in spoken if each.rows[0][1]["entity_id"] in ours}
+        return [each for each in tags if each.record_id not in refused]
+
+    def _refuse_taken(self, kind: str, ids: Sequence[str]) -> None:
+        """Refuse ids that a record of another kind has: the mark of one would be that of both."""
+        for other in sorted(_MARKED - {kind}):
+            for key in sorted(self._known(other, ids)):
+                raise InvalidRecordError(
+                    f"its id is that of a record of the type {other} here",
+                    kind=kind,
+                    record_id=key,
+                )
 
     def _known(self, kind: str, ids: Sequence[str]) -> set[str]:
         table, column = _IDS[kind]
@@ -210,8 +246,10 @@ class Writer:
         """Have tags that have later ones not be current, whichever of both came first."""
         tags = [(_binary(each.record_id),) for each in records]
         self._driver.executemany(
-            "UPDATE tag SET is_current = FALSE WHERE tag_hash IN"
-            " (SELECT parent_id FROM tag_edit WHERE child_id = ?)",
+            "UPDATE tag SET is_current = FALSE WHERE tag_hash IN (SELECT p.tag_hash"
+            " FROM tag_edit e JOIN tag c ON c.tag_hash = e.child_id"
+            " JOIN tag p ON p.tag_hash = e.parent_id"
+            " WHERE e.child_id = ? AND p.entity_id = c.entity_id)",
             tags,
         )
         self._driver.executemany(

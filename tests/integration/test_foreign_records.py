@@ -13,6 +13,7 @@ from taskgraph.config import Settings
 from taskgraph.engine.cache import Reason
 from taskgraph.errors import InvalidRecordError
 from taskgraph.records import CacheQuery
+from taskgraph.tags import tag_record
 from taskgraph_backend import SqlBackend, models
 from tests.rows import a_call, a_task, an_evaluation, key, together
 
@@ -243,3 +244,65 @@ def test_what_a_run_asks_is_still_answered_by_indexes() -> None:
 
     assert "COVERING INDEX ix_call_node_eval_hash_timestamp_call_hash" in plans[0]
     assert "SCAN" not in plans[0] + plans[1]
+
+
+def _tag(kind: str, entity_id: str, name: str, value: Any, *parents: str) -> dict[str, Any]:
+    return {
+        "_type": "Tag",
+        "_version": 1,
+        "tag_hash": tag_record(kind, entity_id, name, value, parents).tag_hash,
+        "entity_type": kind,
+        "entity_id": entity_id,
+        "key": name,
+        "value": value,
+        "parents": list(parents),
+    }
+
+
+def test_strangers_do_not_say_what_a_job_of_ours_was_told(tmp_path: Path) -> None:
+    _scheduler(tmp_path / "here").run(double(20))
+    with _backend(tmp_path / "here") as backend, backend.reader() as reader:
+        job = reader.query(models.Job).one().id
+        tags = [
+            _tag("Job", job, "taskgraph.context", {"genome": "mallory's"}),
+            _tag("Job", job, "rating", 5),
+        ]
+
+        backend.put_records(tags, origin="mallory")
+
+        assert backend.get_tags([job]) == {job: {"rating": [5]}}
+
+
+def test_a_tag_takes_the_place_of_tags_of_its_own_record_only(tmp_path: Path) -> None:
+    _scheduler(tmp_path / "here").run(double(20))
+    with _backend(tmp_path / "here") as backend, backend.reader() as reader:
+        job, call = reader.query(models.Job).one().id, reader.query(models.CallNode).one().call_hash
+        ((mine, *_),) = backend.record_tags("Job", job, [("rating", 5)])
+
+        backend.put_records([_tag("CallNode", call, "rating", 1, mine)], origin="mallory")
+
+        assert backend.get_tags([job]) == {job: {"rating": [5]}}
+
+
+def test_a_deletion_that_is_not_what_its_name_says_is_refused(tmp_path: Path) -> None:
+    _scheduler(tmp_path / "here").run(double(20))
+    with _backend(tmp_path / "here") as backend, backend.reader() as reader:
+        job = reader.query(models.Job).one().id
+        ((mine, *_),) = backend.record_tags("Job", job, [("rating", 5)])
+        marker = {**_tag("Null", job, "rating", None, mine), "tag_hash": key(7)}
+
+        with pytest.raises(InvalidRecordError, match="tag_hash"):
+            backend.put_records([marker], origin="mallory")
+
+        assert backend.get_tags([job]) == {job: {"rating": [5]}}
+
+
+def test_a_value_with_the_id_of_a_call_of_ours_is_refused(tmp_path: Path) -> None:
+    _scheduler(tmp_path / "here").run(double(20))
+    _scheduler(tmp_path / "there").run(double(1))
+    value = next(each for each in _records(tmp_path / "there") if each["_type"] == "Value")
+    with _backend(tmp_path / "here") as backend, backend.reader() as reader:
+        call = reader.query(models.CallNode).one().call_hash
+
+        with pytest.raises(InvalidRecordError, match="CallNode here"):
+            backend.put_records([{**value, "value_hash": call}], origin="mallory")

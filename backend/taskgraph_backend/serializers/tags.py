@@ -15,6 +15,7 @@ from taskgraph_backend import models
 from taskgraph_backend.columns import to_micros
 from taskgraph_backend.serializers.base import Record, Rows, Serializer, grouped, head
 from taskgraph_backend.serializers.fields import Fields, serialize_timestamp, shown
+from taskgraph_backend.tags import deletion_of
 
 _ENTITIES = frozenset(each.value for each in models.TagEntity)
 _DELETED = models.TagEntity.Null.value
@@ -68,7 +69,9 @@ class TagSerializer(Serializer):
             wanted = tag_record(entity_type, entity_id, name, value, parents).tag_hash
         except (ValueError, RecursionError) as error:
             fields.refuse(f"the field value cannot be stored: {error}")
-        if wanted != key and entity_type != _DELETED:
+        if entity_type == _DELETED and len(parents) == 1:
+            wanted = deletion_of(parents[0], entity_id, name).tag_hash
+        if wanted != key:
             fields.refuse("its tag_hash is not that of its record, key, value and parents")
         found.add(
             models.Tag,
