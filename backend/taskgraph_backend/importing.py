@@ -17,7 +17,7 @@ from taskgraph.jsontext import to_json
 from taskgraph.tags import RESERVED
 from taskgraph_backend import models, statements
 from taskgraph_backend.columns import JSON, DateTimeUTC, Hash16, to_micros
-from taskgraph_backend.serializers import Record, RecordSerializer, Rows
+from taskgraph_backend.serializers import Rows
 
 # Records, and bytes of values, that are in memory at a time.
 MOST_RECORDS = 500
@@ -79,15 +79,8 @@ class Writer:
         self._driver = driver
         self._origin = origin
         self._time = time
-        self._serializer = RecordSerializer()
         self.new: dict[str, int] = {}
         self._executions: set[str] = set()
-
-    def write_all(self, records: Iterable[Record]) -> None:
-        """Check and write records, a batch at a time."""
-        for batch in batches(self._serializer.rows(each) for each in records):
-            self.write(batch)
-        self.end()
 
     def end(self) -> None:
         """Look at what can be told only when all records are there.
