@@ -24,7 +24,7 @@ def run(connection: Connection, metadata: MetaData | None = None) -> None:
 
 def run_from_command_line() -> None:
     # The models are for drafting migrations; running them does without, and without the ORM.
-    from taskgraph_backend.connection import open_database
+    from taskgraph_backend.dialects import open_database
     from taskgraph_backend.models import Base
 
     uri = context.get_x_argument(as_dictionary=True).get("db", "sqlite://")

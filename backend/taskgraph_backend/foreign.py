@@ -7,12 +7,12 @@ place of what strangers said about it.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from taskgraph.records import RecordBatch
 from taskgraph_backend import statements
+from taskgraph_backend.dialects import Driver
 
 _binary = bytearray.fromhex
 
@@ -44,28 +44,26 @@ class Trusted(NamedTuple):
 # During a run
 
 
-def offered(driver: sqlite3.Connection, keys: Sequence[str]) -> dict[str, str]:
+def offered(driver: Driver, keys: Sequence[str]) -> dict[str, str]:
     """Return which cache keys have an entry from elsewhere that is not trusted, and its origin."""
     if not keys or not _is_any(driver, "foreign_evaluation"):
         return {}
     return _origins(driver, "foreign_evaluation", "eval_hash", keys)
 
 
-def untrusted(driver: sqlite3.Connection, ids: Sequence[str]) -> dict[str, str]:
+def untrusted(driver: Driver, ids: Sequence[str]) -> dict[str, str]:
     """Return which values, calls and executions are not trusted, and where each came from."""
     if not ids or not _is_any(driver, "foreign_record"):
         return {}
     return _origins(driver, "foreign_record", "id", ids)
 
 
-def _is_any(driver: sqlite3.Connection, table: str) -> bool:
+def _is_any(driver: Driver, table: str) -> bool:
     (found,) = driver.execute(f"SELECT EXISTS (SELECT 1 FROM {table})").fetchone()
     return bool(found)
 
 
-def _origins(
-    driver: sqlite3.Connection, table: str, column: str, keys: Sequence[str]
-) -> dict[str, str]:
+def _origins(driver: Driver, table: str, column: str, keys: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for piece in statements.padded(list(keys)):
         rows = driver.execute(
@@ -76,7 +74,7 @@ def _origins(
     return found
 
 
-def reclaim(driver: sqlite3.Connection, batch: RecordBatch) -> None:
+def reclaim(driver: Driver, batch: RecordBatch) -> None:
     """Take away what strangers said of values and calls that are recorded here now.
 
     Called in the transaction of the batch, before its rows are written.
@@ -125,7 +123,7 @@ def reclaim(driver: sqlite3.Connection, batch: RecordBatch) -> None:
     _forget(driver, ("foreign_record", "id"), foreign.keys())
 
 
-def _forget_results(driver: sqlite3.Connection, calls: Iterable[str]) -> None:
+def _forget_results(driver: Driver, calls: Iterable[str]) -> None:
     driver.executemany(
         "DELETE FROM argument_result WHERE arg_hash IN"
         " (SELECT arg_hash FROM argument WHERE call_hash = ?)",
@@ -133,7 +131,7 @@ def _forget_results(driver: sqlite3.Connection, calls: Iterable[str]) -> None:
     )
 
 
-def _forget(driver: sqlite3.Connection, place: tuple[str, str], keys: Iterable[str]) -> None:
+def _forget(driver: Driver, place: tuple[str, str], keys: Iterable[str]) -> None:
     table, column = place
     driver.executemany(
         f"DELETE FROM {table} WHERE {column} = ?", [(_binary(key),) for key in sorted(keys)]
@@ -143,7 +141,7 @@ def _forget(driver: sqlite3.Connection, place: tuple[str, str], keys: Iterable[s
 # Trusting
 
 
-def origins(driver: sqlite3.Connection) -> list[Origin]:
+def origins(driver: Driver) -> list[Origin]:
     """Return where records came from that are not trusted, with how many there are of each."""
     found: dict[str, list[int]] = {}
     rows = driver.execute(
@@ -162,7 +160,7 @@ def origins(driver: sqlite3.Connection) -> list[Origin]:
     return [Origin(origin, *found[origin]) for origin in sorted(found)]
 
 
-def trust_all(driver: sqlite3.Connection, origin: str | None = None) -> Trusted:
+def trust_all(driver: Driver, origin: str | None = None) -> Trusted:
     """Trust all that came from a place, or all there is."""
     which = "" if origin is None else " WHERE origin = ?"
     given = () if origin is None else (origin,)
@@ -182,7 +180,7 @@ def trust_all(driver: sqlite3.Connection, origin: str | None = None) -> Trusted:
     return Trusted(values, counts["CallNode"], counts["Execution"], evaluations, aliases)
 
 
-def trust(driver: sqlite3.Connection, ids: Iterable[str]) -> Trusted:
+def trust(driver: Driver, ids: Iterable[str]) -> Trusted:
     """Trust some records: values, calls with their cache entries, executions, tasks' aliases."""
     driver.execute("CREATE TEMP TABLE IF NOT EXISTS trusting (id BLOB PRIMARY KEY)")
     driver.execute("DELETE FROM temp.trusting")
@@ -212,7 +210,7 @@ def trust(driver: sqlite3.Connection, ids: Iterable[str]) -> Trusted:
 
 
 def _accept(
-    driver: sqlite3.Connection,
+    driver: Driver,
     which: str,
     given: Sequence[str],
     *,

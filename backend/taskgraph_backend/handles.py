@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from taskgraph.records import (
     RecordBatch,
 )
 from taskgraph_backend import statements
+from taskgraph_backend.dialects import Driver
 
 if TYPE_CHECKING:
     from taskgraph.values.handles import Handle
@@ -44,7 +44,7 @@ def _row(step: HandleStep) -> tuple[Any, ...]:
     return tuple(_binary(each) for each in step)
 
 
-def find_valid(driver: sqlite3.Connection, hashes: Sequence[str]) -> set[str]:
+def find_valid(driver: Driver, hashes: Sequence[str]) -> set[str]:
     """Return those of the states that are recorded and valid."""
     found: set[str] = set()
     for keys in statements.padded(list(dict.fromkeys(hashes))):
@@ -54,7 +54,7 @@ def find_valid(driver: sqlite3.Connection, hashes: Sequence[str]) -> set[str]:
     return found
 
 
-def find_below(driver: sqlite3.Connection, hashes: Sequence[str]) -> set[str]:
+def find_below(driver: Driver, hashes: Sequence[str]) -> set[str]:
     """Return all states that came from some, valid or not."""
     found: set[str] = set()
     for keys in statements.padded(list(dict.fromkeys(hashes))):
@@ -64,7 +64,7 @@ def find_below(driver: sqlite3.Connection, hashes: Sequence[str]) -> set[str]:
     return found
 
 
-def find_above(driver: sqlite3.Connection, hashes: Sequence[str]) -> set[str]:
+def find_above(driver: Driver, hashes: Sequence[str]) -> set[str]:
     """Return all states that some came from, back to the nearest branches that users named."""
     found: set[str] = set()
     for keys in statements.padded(list(dict.fromkeys(hashes))):
@@ -74,7 +74,7 @@ def find_above(driver: sqlite3.Connection, hashes: Sequence[str]) -> set[str]:
     return found - set(hashes)
 
 
-def is_valid(driver: sqlite3.Connection, handle: Handle) -> bool:
+def is_valid(driver: Driver, handle: Handle) -> bool:
     """Tell whether a state is valid; one that is not recorded, if it is the first one."""
     state = handle.__handle__
     row = driver.execute(

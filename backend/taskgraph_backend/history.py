@@ -5,7 +5,6 @@ Reading only, and by an index: a question costs what it finds, however much else
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 
 from taskgraph.hashing import CallHash, ContentDigest, EvalHash, TaskHash, ValueHash
@@ -21,6 +20,7 @@ from taskgraph.records import (
 )
 from taskgraph.values.failures import ERROR_TYPE
 from taskgraph_backend import statements
+from taskgraph_backend.dialects import Driver
 
 # Calls of a version that its usual time is taken from.
 _MOST_TIMED = 1_000
@@ -36,20 +36,18 @@ _SECONDS = (
 )
 
 
-def find_aliases(driver: sqlite3.Connection) -> list[TaskAliasRecord]:
+def find_aliases(driver: Driver) -> list[TaskAliasRecord]:
     """Return all aliases of tasks, those that ended too, oldest first."""
     rows = driver.execute(statements.TASK_ALIASES).fetchall()
     return [TaskAliasRecord(old.hex(), new.hex(), *others) for old, new, *others in rows]
 
 
-def find_versions(
-    driver: sqlite3.Connection, wanted: Sequence[str]
-) -> dict[str, list[TaskVersion]]:
+def find_versions(driver: Driver, wanted: Sequence[str]) -> dict[str, list[TaskVersion]]:
     """Return the recorded versions of tasks by full name or first digits, last run first."""
     return {each: _versions(driver, each) for each in wanted}
 
 
-def _versions(driver: sqlite3.Connection, wanted: str) -> list[TaskVersion]:
+def _versions(driver: Driver, wanted: str) -> list[TaskVersion]:
     namespace, _, name = wanted.rpartition(".")
     rows = driver.execute(
         "SELECT hash, namespace, name FROM task WHERE name = ? AND namespace = ?", (name, namespace)
@@ -69,7 +67,7 @@ def _is_prefix(text: str) -> bool:
     return _LEAST_DIGITS <= len(text) <= 32 and digits <= set("0123456789abcdef")
 
 
-def _version(driver: sqlite3.Connection, key: bytes, namespace: str, name: str) -> TaskVersion:
+def _version(driver: Driver, key: bytes, namespace: str, name: str) -> TaskVersion:
     (last_time,) = driver.execute(
         "SELECT max(j.start_time) FROM call_node c JOIN job j ON j.call_hash = c.call_hash"
         " WHERE c.task_hash = ?",
@@ -85,9 +83,7 @@ def _version(driver: sqlite3.Connection, key: bytes, namespace: str, name: str) 
     return TaskVersion(TaskHash(key.hex()), fullname, last_time, seconds, bool(makes_calls))
 
 
-def find_past(
-    driver: sqlite3.Connection, eval_hashes: Sequence[EvalHash]
-) -> dict[EvalHash, PastCall]:
+def find_past(driver: Driver, eval_hashes: Sequence[EvalHash]) -> dict[EvalHash, PastCall]:
     """Return the newest whole call of each cache key that has one."""
     found: dict[EvalHash, PastCall] = {}
     for piece in statements.padded(list(dict.fromkeys(eval_hashes))):
@@ -111,9 +107,7 @@ def find_past(
     return found
 
 
-def find_below(
-    driver: sqlite3.Connection, task_hash: TaskHash, count: int
-) -> list[tuple[BelowVersion, ...]]:
+def find_below(driver: Driver, task_hash: TaskHash, count: int) -> list[tuple[BelowVersion, ...]]:
     """Return what calls of a version made at any depth, of those that made any, newest first."""
     rows = driver.execute(
         "WITH RECURSIVE newest AS (SELECT call_hash, timestamp FROM (SELECT call_hash, timestamp,"
@@ -137,7 +131,7 @@ def find_below(
     return [tuple(each) for each in calls.values()]
 
 
-def _below(driver: sqlite3.Connection, call: bytes) -> tuple[PastBelow, ...]:
+def _below(driver: Driver, call: bytes) -> tuple[PastBelow, ...]:
     """Return the calls that one made, directly or not, by task: each call once."""
     rows = driver.execute(
         "WITH RECURSIVE below (call) AS (SELECT child_id FROM call_edge WHERE parent_id = ?"
@@ -150,7 +144,7 @@ def _below(driver: sqlite3.Connection, call: bytes) -> tuple[PastBelow, ...]:
     return tuple(PastBelow(*row) for row in rows)
 
 
-def sample_calls(driver: sqlite3.Connection, task_hash: TaskHash, count: int) -> list[RecordedCall]:
+def sample_calls(driver: Driver, task_hash: TaskHash, count: int) -> list[RecordedCall]:
     """Return calls of a version that may be made again: the same ones each time it is asked."""
     # By their hashes, whose order is as good as random and the same for everyone.
     rows = driver.execute(

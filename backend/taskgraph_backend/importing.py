@@ -6,7 +6,6 @@ a file to a value, or a job to an execution. What is new is untrusted, see `fore
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from taskgraph.jsontext import to_json
 from taskgraph.tags import RESERVED
 from taskgraph_backend import models, statements
 from taskgraph_backend.columns import JSON, DateTimeUTC, Hash16, to_micros
+from taskgraph_backend.dialects import Driver
 from taskgraph_backend.serializers import Rows
 
 # Records, and bytes of values, that are in memory at a time.
@@ -75,7 +75,7 @@ class Writer:
         new: How many records were new, by type.
     """
 
-    def __init__(self, driver: sqlite3.Connection, origin: str, time: int) -> None:
+    def __init__(self, driver: Driver, origin: str, time: int) -> None:
         self._driver = driver
         self._origin = origin
         self._time = time

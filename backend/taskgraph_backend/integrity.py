@@ -5,12 +5,12 @@ It only reads, in one transaction, so it sees one state even while others write.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from taskgraph.hashing import digest_bytes
 from taskgraph_backend import statements
+from taskgraph_backend.dialects import Driver
 
 if TYPE_CHECKING:
     from taskgraph_backend.store import SqlBackend
@@ -151,13 +151,13 @@ def check(backend: SqlBackend, *, contents: bool = True) -> list[Problem]:
     try:
         connection.execute("BEGIN")
         return list(_problems(connection, contents))
-    except sqlite3.Error as error:
+    except backend.database.errors as error:
         raise backend.database.translate(error) from error
     finally:
         connection.close()
 
 
-def _problems(connection: sqlite3.Connection, contents: bool) -> Iterator[Problem]:
+def _problems(connection: Driver, contents: bool) -> Iterator[Problem]:
     for (text,) in connection.execute(f"PRAGMA integrity_check({_MOST_ROWS})"):
         if text != "ok":
             yield Problem("the file is sound", "database", "", text)
@@ -175,7 +175,7 @@ def _problems(connection: sqlite3.Connection, contents: bool) -> Iterator[Proble
         yield from _damaged(connection)
 
 
-def _damaged(connection: sqlite3.Connection) -> Iterator[Problem]:
+def _damaged(connection: Driver) -> Iterator[Problem]:
     rows = connection.execute("SELECT value_hash, format, value, content_digest FROM value")
     for value_hash, format, value, digest in rows:
         if format == statements.DAMAGED:

@@ -11,15 +11,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskgraph.errors import DatabaseError, MissingRecordError
 from taskgraph_backend import foreign, statements
 from taskgraph_backend.foreign import Origin, Trusted
 
 if TYPE_CHECKING:
-    import sqlite3
-
+    from taskgraph_backend.dialects import Database, Driver
     from taskgraph_backend.reader import Reader
     from taskgraph_backend.serializers import Record, Rows
     from taskgraph_backend.walking import ChildEdge
@@ -27,17 +26,22 @@ if TYPE_CHECKING:
 #: What is told while records are moved: how many were looked at, and how many of them were new.
 Progress = Callable[[int, int], None]
 
+Answer = TypeVar("Answer")
+
 
 class RecordVerbs:
     """The verbs of a backend that move records, and that trust what was moved."""
 
     if TYPE_CHECKING:
+        database: Database
 
         def reader(self) -> Reader: ...  # noqa: D102
 
-        def _reading(self) -> AbstractContextManager[sqlite3.Connection]: ...
+        def _ask(self, question: Callable[..., Answer], *given: Any) -> Answer: ...
 
-        def _writing(self) -> AbstractContextManager[sqlite3.Connection]: ...
+        def _transact(self, work: Callable[..., Answer], *given: Any) -> Answer: ...
+
+        def _writing(self) -> AbstractContextManager[Driver]: ...
 
         def has_records(self, record_ids: Iterable[str]) -> set[str]: ...  # noqa: D102
 
@@ -117,12 +121,15 @@ class RecordVerbs:
                     writer.write(batch)
                 writer.end()
                 if dry_run:
-                    _refuse_missing(driver)
+                    # What a commit would do.
+                    lacking = self.database.find_missing(driver)
+                    if lacking is not None:
+                        raise _missing(" to ".join(lacking))
                     raise _TakeBackError
         except _TakeBackError:
             pass
         except DatabaseError as error:
-            if _names_missing(error):
+            if self.database.names_missing(error.__cause__):
                 raise _missing(error.reason) from error
             raise
         assert writer is not None
@@ -130,48 +137,30 @@ class RecordVerbs:
 
     def has_subtypes(self, kind: str, record_ids: Iterable[str]) -> set[str]:
         """Return those of the ids that are known to be a ``Task``, or a ``Handle``."""
-        found: set[str] = set()
-        with self._reading() as driver:
-            for keys in _pieces(record_ids):
-                marks = ", ".join("?" * len(keys))
-                rows = driver.execute(
-                    f"SELECT hash FROM {kind.lower()} WHERE hash IN ({marks})",
-                    [bytes.fromhex(key) for key in keys],
-                )
-                found.update(key.hex() for (key,) in rows)
-        return found
+        return self._ask(_find_subtypes, kind, list(record_ids))
 
     # Trust
 
     def list_origins(self) -> list[Origin]:
         """Return where records came from that are not trusted, and how many there are."""
-        with self._reading() as driver:
-            return foreign.origins(driver)
+        return self._ask(foreign.origins)
 
     def find_untrusted(self, ids: Sequence[str]) -> dict[str, str]:
         """Return which values, calls and executions are not trusted, and where they came from."""
-        with self._reading() as driver:
-            return foreign.untrusted(driver, ids)
+        return self._ask(foreign.untrusted, ids)
 
     def trust_records(self, root_ids: Iterable[str]) -> Trusted:
         """Trust records with all that they own or name: from now on they are as if made here."""
         ids = list(self.iter_record_ids(root_ids))
-        with self._writing() as driver:
-            return foreign.trust(driver, ids)
+        return self._transact(foreign.trust, ids)
 
     def trust_origin(self, origin: str | None = None) -> Trusted:
         """Trust all that came from a place; without one, all there is."""
-        with self._writing() as driver:
-            return foreign.trust_all(driver, origin)
+        return self._transact(foreign.trust_all, origin)
 
 
 class _TakeBackError(Exception):
     """Ends a transaction of which nothing is to be kept."""
-
-
-def _names_missing(error: BaseException) -> bool:
-    cause = error.__cause__
-    return getattr(cause, "sqlite_errorname", "") == "SQLITE_CONSTRAINT_FOREIGNKEY"
 
 
 def _missing(reason: str) -> MissingRecordError:
@@ -181,11 +170,16 @@ def _missing(reason: str) -> MissingRecordError:
     )
 
 
-def _refuse_missing(driver: sqlite3.Connection) -> None:
-    """Do what a commit would do: look whether all is there that rows refer to."""
-    found = driver.execute('SELECT "table", parent FROM pragma_foreign_key_check LIMIT 1')
-    for table, parent in found:
-        raise _missing(f"{table} to {parent}")
+def _find_subtypes(driver: Driver, kind: str, record_ids: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for keys in _pieces(record_ids):
+        marks = ", ".join("?" * len(keys))
+        rows = driver.execute(
+            f"SELECT hash FROM {kind.lower()} WHERE hash IN ({marks})",
+            [bytes.fromhex(key) for key in keys],
+        )
+        found.update(key.hex() for (key,) in rows)
+    return found
 
 
 def _pieces(ids: Iterable[str]) -> Iterator[list[str]]:

@@ -6,17 +6,14 @@ itself. Whether anything must be done is one small query; alembic is imported on
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from taskgraph.errors import DatabaseError, DatabaseVersionError, ForeignDatabaseError
-from taskgraph_backend.connection import SqliteDatabase
+from taskgraph_backend.dialects import Database, Driver
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -76,25 +73,22 @@ def migrations_folder() -> Path:
     raise FileNotFoundError(f"the migrations of taskgraph_backend are missing beside {here}")
 
 
-def read_version(database: SqliteDatabase, connection: sqlite3.Connection) -> DBVersionInfo | None:
+def read_version(database: Database, driver: Driver) -> DBVersionInfo | None:
     """Return the schema version of a database, or None if it is empty.
 
     Raises:
         ForeignDatabaseError: It holds something else; nothing was changed.
     """
     try:
-        (tables, ours) = connection.execute(
-            "SELECT count(*), count(CASE WHEN name = 'taskgraph_version' THEN 1 END)"
-            " FROM sqlite_master"
-        ).fetchone()
+        tables, is_ours = database.count_tables(driver)
         if not tables:
             return None
         row = None
-        if ours:
-            row = connection.execute(
+        if is_ours:
+            row = driver.execute(
                 "SELECT version FROM taskgraph_version ORDER BY id DESC LIMIT 1"
             ).fetchone()
-    except sqlite3.Error as error:
+    except database.errors as error:
         raise database.translate(error) from error
     if row is None:
         raise ForeignDatabaseError(
@@ -105,33 +99,32 @@ def read_version(database: SqliteDatabase, connection: sqlite3.Connection) -> DB
     return CURRENT if version == CURRENT else version
 
 
-def prepare(
-    database: SqliteDatabase, connection: sqlite3.Connection, migrate: bool | None = None
-) -> None:
+def prepare(database: Database, driver: Driver, migrate: bool | None = None) -> None:
     """Make a database ready for use: create or upgrade its schema where that is needed.
 
     Args:
         database: The database.
-        connection: One of its connections.
-        migrate: False to refuse where something would have to be done.
+        driver: One of its connections.
+        migrate: False to refuse where something would have to be done; None for False where others
+            rely on the schema.
 
     Raises:
         DatabaseVersionError: The schema is too new, or too old and not to be upgraded.
     """
-    version = read_version(database, connection)
+    version = read_version(database, driver)
     if not is_compatible(version):
         refuse_newer(database, version)
-        if migrate is False:
+        if not (not database.is_shared if migrate is None else migrate):
             state = "it is empty" if version is None else f"its schema {version} is too old"
             raise DatabaseVersionError(
                 database.uri,
                 f"{state}: this library needs {CURRENT}. Run `taskgraph db upgrade`.",
             )
         migrate_to(database, CURRENT, upgrade_only=True)
-    _use_wal(database, connection)
+    database.settle(driver)
 
 
-def refuse_newer(database: SqliteDatabase, version: DBVersionInfo | None) -> None:
+def refuse_newer(database: Database, version: DBVersionInfo | None) -> None:
     """Raise the error that says what to do if a schema is newer than this library knows."""
     _, newest = required_versions()
     if version is not None and version > newest:
@@ -156,9 +149,7 @@ def all_versions() -> list[DBVersionInfo]:
     return sorted(found)
 
 
-def migrate_to(
-    database: SqliteDatabase, desired: DBVersionInfo, *, upgrade_only: bool = False
-) -> None:
+def migrate_to(database: Database, desired: DBVersionInfo, *, upgrade_only: bool = False) -> None:
     """Bring a database to a schema version, in one transaction that no one else can disturb.
 
     Args:
@@ -176,20 +167,32 @@ def migrate_to(
         raise DatabaseVersionError(
             database.uri, f"there is no schema version {desired}. Known are {names}."
         )
-    with _exclusive(database) as connection:
-        driver = connection.connection.driver_connection
-        assert isinstance(driver, sqlite3.Connection)
-        # Asked again: another process may have done it while this one waited for its turn.
-        version = read_version(database, driver)
-        if version is not None and version > known[-1]:
-            refuse_newer(database, version)
-        if version == goal or (upgrade_only and version is not None and version > goal):
-            return
-        _run_alembic(connection, goal, down=version is not None and version > goal)
-        connection.exec_driver_sql(
-            "INSERT INTO taskgraph_version (version, timestamp) VALUES (?, ?)",
-            (str(goal), time.time_ns() // 1000),
-        )
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        with database.changing_schema() as connection:
+            # Asked again: another process may have done it while this one waited for its turn.
+            version = read_version(database, database.driver_of(connection))
+            if version is not None and version > known[-1]:
+                refuse_newer(database, version)
+            if version == goal or (upgrade_only and version is not None and version > goal):
+                return
+            _run_alembic(connection, goal, down=version is not None and version > goal)
+            _note_version(connection, goal)
+    except DBAPIError as error:
+        raise database.translate(error) from error
+    except database.errors as error:
+        raise database.translate(error) from error
+
+
+def _note_version(connection: Connection, version: DBVersionInfo) -> None:
+    from sqlalchemy import column, insert, table
+
+    from taskgraph_backend.columns import DateTimeUTC, from_micros
+
+    versions = table("taskgraph_version", column("version"), column("timestamp", DateTimeUTC))
+    now = from_micros(time.time_ns() // 1000)
+    connection.execute(insert(versions).values(version=str(version), timestamp=now))
 
 
 _alembic = threading.Lock()
@@ -213,41 +216,6 @@ def _config() -> Config:
     # A percent sign means something in settings.
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     return config
-
-
-@contextmanager
-def _exclusive(database: SqliteDatabase) -> Iterator[Connection]:
-    """Give a connection on which a transaction has begun that shuts all others out."""
-    from sqlalchemy.exc import DBAPIError
-
-    engine = database.engine.execution_options(begin="BEGIN EXCLUSIVE")
-    try:
-        # What fails inside is rolled back, tables that were made included.
-        with engine.begin() as connection:
-            yield connection
-    except (sqlite3.Error, DBAPIError) as error:
-        raise database.translate(error) from error
-
-
-def _use_wal(database: SqliteDatabase, connection: sqlite3.Connection) -> None:
-    """Turn the write-ahead log on; while another process creates the schema, that must wait.
-
-    SQLite does not wait by itself here: it would be waiting with a lock in its hand.
-    """
-    deadline = time.monotonic() + database.busy_timeout
-    while True:
-        try:
-            database.use_wal(connection)
-            return
-        except sqlite3.Error as error:
-            translated: Any = database.translate(error)
-            if error.sqlite_errorname.startswith("SQLITE_READONLY"):
-                return  # reading is all that is wanted, or the first write will say so
-            if not error.sqlite_errorname.startswith("SQLITE_BUSY"):
-                raise translated from error
-            if time.monotonic() > deadline:
-                raise translated from error
-        time.sleep(0.005)
 
 
 __all__ = [

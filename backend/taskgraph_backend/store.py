@@ -7,12 +7,12 @@ own connection, no SQLAlchemy and no ORM.
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from time import sleep
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from taskgraph.errors import DamagedValueError, DatabaseError
 from taskgraph.hashing import CallHash, ContentDigest, EvalHash, TaskHash, ValueHash
@@ -31,16 +31,13 @@ from taskgraph.records import (
     PastCall,
     RecordBatch,
     RecordedCall,
-    State,
     StoredResult,
     TaskAliasRecord,
     TaskVersion,
-    execution_lease,
 )
 from taskgraph.tags import check_key, checked_tags
-from taskgraph_backend import foreign, handles, history, schema, statements
-from taskgraph_backend.connection import BUSY_TIMEOUT_SECONDS, NOW, SqliteDatabase, open_database
-from taskgraph_backend.leases import is_gone
+from taskgraph_backend import claims, foreign, handles, history, schema, statements
+from taskgraph_backend.dialects import BUSY_TIMEOUT_SECONDS, NOW, Database, Driver, open_database
 from taskgraph_backend.moving import RecordVerbs
 from taskgraph_backend.schema import DBVersionInfo
 from taskgraph_backend.tags import (
@@ -69,6 +66,7 @@ _binary = bytearray.fromhex
 
 _Rows = Sequence[tuple[Any, ...]]
 _Step = tuple[str, _Rows]
+_Answer = TypeVar("_Answer")
 
 _SETTINGS = frozenset({"db_uri", "automigrate", "synchronous", "busy_timeout", "max_value_size"})
 MAX_VALUE_SIZE = 1_000_000_000
@@ -111,15 +109,14 @@ class SqlBackend(RecordVerbs):
         uri = db_uri or settings.get("db_uri") or "sqlite:///:memory:"
         if unknown:
             raise DatabaseError(uri, f"unknown setting {unknown[0]!r}")
-        self.database: SqliteDatabase = open_database(
+        self.database: Database = open_database(
             uri,
             synchronous=settings.get("synchronous", "normal"),
             busy_timeout=settings.get("busy_timeout", BUSY_TIMEOUT_SECONDS),
         )
         self.max_value_size: int = settings.get("max_value_size", MAX_VALUE_SIZE)
-        # An embedded database has no one else who would upgrade it.
-        self._automigrate: bool = settings.get("automigrate") is not False
-        self._driver: sqlite3.Connection | None = None
+        self._automigrate: bool | None = settings.get("automigrate")
+        self._driver: Driver | None = None
         self._closed = False
         self._owns_database = True
         self._session: Reader | None = None
@@ -269,48 +266,29 @@ class SqlBackend(RecordVerbs):
 
     def check_cache(self, queries: Sequence[CacheQuery]) -> list[CacheAnswer]:
         """Answer all questions at once, in their order."""
-        if not queries:
-            return []
-        keys = list(dict.fromkeys([query[0] for query in queries]))
-        with self._reading() as driver:
-            evaluations = _find_evaluations(driver, keys)
-            shallow = list(dict.fromkeys([query[0] for query in queries if query[1]]))
-            calls = _find_calls(driver, shallow) if shallow else {}
-            absent = [key for key in keys if key not in evaluations]
-            offered = foreign.offered(driver, absent) if absent else {}
-        return [
-            CacheAnswer(
-                evaluations.get(key), calls.get(key, ()) if shallow_ else (), offered.get(key)
-            )
-            for key, shallow_ in queries
-        ]
+        return self._ask(_check_cache, queries) if queries else []
 
     def load_values(self, value_hashes: Sequence[ValueHash]) -> dict[ValueHash, StoredResult]:
         """Return the stored values that exist under these hashes."""
-        with self._reading() as driver:
-            return _find_values(driver, list(dict.fromkeys(value_hashes)))
+        return self._ask(_find_values, list(dict.fromkeys(value_hashes)))
 
     def find_valid_handles(self, hashes: Sequence[str]) -> set[str]:
         """Return those of the states of handles that are recorded and still valid."""
-        with self._reading() as driver:
-            return handles.find_valid(driver, hashes)
+        return self._ask(handles.find_valid, hashes)
 
     def find_handles_below(self, hashes: Sequence[str]) -> set[str]:
         """Return all states that came from some states of handles, valid or not."""
-        with self._reading() as driver:
-            return handles.find_below(driver, hashes)
+        return self._ask(handles.find_below, hashes)
 
     def find_handles_above(self, hashes: Sequence[str]) -> set[str]:
         """Return all states that some came from, back to the nearest branches that users named."""
-        with self._reading() as driver:
-            return handles.find_above(driver, hashes)
+        return self._ask(handles.find_above, hashes)
 
     # The port: the past
 
     def load_aliases(self) -> list[TaskAliasRecord]:
         """Return all aliases of tasks, those that ended too, oldest first."""
-        with self._reading() as driver:
-            return history.find_aliases(driver)
+        return self._ask(history.find_aliases)
 
     def find_versions(self, wanted: Sequence[str]) -> dict[str, list[TaskVersion]]:
         """Return the recorded versions of tasks, last run first.
@@ -318,26 +296,22 @@ class SqlBackend(RecordVerbs):
         Args:
             wanted: Full names; where there is none, first digits of hashes.
         """
-        with self._reading() as driver:
-            return history.find_versions(driver, wanted)
+        return self._ask(history.find_versions, wanted)
 
     def find_past(self, eval_hashes: Sequence[EvalHash]) -> dict[EvalHash, PastCall]:
         """Return the newest whole call of each cache key that has one."""
-        with self._reading() as driver:
-            return history.find_past(driver, eval_hashes)
+        return self._ask(history.find_past, eval_hashes)
 
     def find_below(self, task_hash: TaskHash, count: int) -> list[tuple[BelowVersion, ...]]:
         """Return what calls of a version made at any depth, of those that made any, newest first.
 
         Of the calls with one cache key only the newest counts.
         """
-        with self._reading() as driver:
-            return history.find_below(driver, task_hash, count)
+        return self._ask(history.find_below, task_hash, count)
 
     def sample_calls(self, task_hash: TaskHash, count: int) -> list[RecordedCall]:
         """Return calls of a version that may be made again: the same ones each time."""
-        with self._reading() as driver:
-            return history.sample_calls(driver, task_hash, count)
+        return self._ask(history.sample_calls, task_hash, count)
 
     # The port: recording
 
@@ -352,25 +326,15 @@ class SqlBackend(RecordVerbs):
         if batch.handles:
             steps += handles.steps(batch.handles)
         if steps:
-            with self._writing() as driver:
-                foreign.reclaim(driver, batch)
-                for sql, rows in steps:
-                    _execute_many(driver, sql, rows)
+            self._transact(_record, batch, steps, alone=False)
 
     def discard_values(self, value_hashes: Sequence[ValueHash]) -> None:
         """Mark stored values as damaged: they are found no more, and replaced when made again."""
-        with self._writing() as driver:
-            for keys in statements.padded(value_hashes):
-                driver.execute(statements.mark_damaged(len(keys)), [_binary(key) for key in keys])
+        self._transact(_discard_values, value_hashes, alone=False)
 
     def close_jobs(self, execution_id: ExecutionId, end: Micros) -> int:
         """Mark the jobs of an execution CANCELLED that still are RUNNING; returns how many."""
-        with self._writing() as driver:
-            return driver.execute(
-                "UPDATE job SET state_type = ?, end_time = max(start_time, ?)"
-                " WHERE execution_id = ? AND state_type = ?",
-                (State.CANCELLED.value, end, _binary(execution_id), State.RUNNING.value),
-            ).rowcount
+        return self._transact(claims.close_jobs, execution_id, end, alone=False)
 
     # The port: leases
 
@@ -380,52 +344,23 @@ class SqlBackend(RecordVerbs):
         Returns:
             For each lease, None if it was taken, else the lease that is in the way.
         """
-        if not leases:
-            return []
-        with self._writing() as driver:
-            inserted = driver.executemany(statements.LEASE, leases).rowcount
-            if inserted == len(leases):
-                return [None] * len(leases)
-            held = _find_leases(driver, [lease.key for lease in leases])
-            gone: dict[tuple[str, int, Micros], bool] = {}
-            answers: list[LeaseRecord | None] = []
-            for lease in leases:
-                other, is_over = held[lease.key]
-                if other.holder != lease.holder:
-                    place = (other.host, other.pid, other.started)
-                    if not is_over and place not in gone:
-                        gone[place] = is_gone(other)
-                    if not is_over and not gone[place]:
-                        answers.append(other)
-                        continue
-                _, *fields = lease
-                driver.execute(statements.LEASE_TAKE_OVER, (*fields, lease.key, other.holder))
-                held[lease.key] = (lease, False)
-                answers.append(None)
-            return answers
+        return self._transact(claims.take, leases) if leases else []
 
     def heartbeat(self, holder: str, expires: Micros) -> int:
         """Prolong all leases of a holder; returns how many it still has. Callable by any thread."""
-        with self._writing() as driver:
-            return driver.execute(statements.LEASE_HEARTBEAT, (expires, holder)).rowcount
+        return self._transact(claims.heartbeat, holder, expires, alone=False)
 
     def release(self, holder: str, keys: Sequence[str]) -> None:
         """Give leases back; those that the holder does not have are left alone."""
         if keys:
-            with self._writing() as driver:
-                driver.executemany(statements.LEASE_RELEASE, [(key, holder) for key in keys])
+            self._transact(claims.release, holder, keys, alone=False)
 
     # What crashed
 
     def sweep(self) -> list[ExecutionId]:
         """Mark the executions that run no more although they never ended; return their ids."""
-        with self._reading() as driver:
-            rows = driver.execute(
-                "SELECT id FROM execution WHERE state_type = ?", (State.RUNNING.value,)
-            ).fetchall()
-        if not rows:
-            return []
-        return self.mark_crashed([ExecutionId(id.hex()) for (id,) in rows])
+        executions = self._ask(claims.running)
+        return self.mark_crashed(executions) if executions else []
 
     def mark_crashed(self, executions: Sequence[ExecutionId]) -> list[ExecutionId]:
         """Mark those of the executions that are RUNNING while no living process holds their lease.
@@ -435,41 +370,11 @@ class SqlBackend(RecordVerbs):
         Returns:
             The ids of those that were found so.
         """
-        with self._reading() as driver:
-            crashed = self._crashed(driver, executions)
+        crashed = self._ask(claims.crashed, executions)
         if not crashed or self.database.read_only:
             return crashed
-        with self._writing() as driver:
-            # Asked again: a process may have taken one of them up in between.
-            crashed = self._crashed(driver, crashed)
-            for execution_id in crashed:
-                key = _binary(execution_id)
-                running, dead = State.RUNNING.value, State.CRASHED.value
-                # When it crashed is not known: it lived when it was last heard of.
-                driver.execute(
-                    "UPDATE job SET state_type = ?, end_time = max(start_time, (SELECT"
-                    " coalesce(updated_time, state_time) FROM execution WHERE id = ?))"
-                    " WHERE execution_id = ? AND state_type = ?",
-                    (dead, key, key, running),
-                )
-                driver.execute(
-                    "UPDATE execution SET state_type = ?, state_time ="
-                    " coalesce(updated_time, state_time) WHERE id = ? AND state_type = ?",
-                    (dead, key, running),
-                )
-                driver.execute("DELETE FROM lease WHERE key = ?", (execution_lease(execution_id),))
-        return crashed
-
-    def _crashed(
-        self, driver: sqlite3.Connection, executions: Sequence[ExecutionId]
-    ) -> list[ExecutionId]:
-        held = _find_leases(driver, [execution_lease(each) for each in executions])
-        found = []
-        for execution_id in executions:
-            lease, is_over = held.get(execution_lease(execution_id), (None, True))
-            if is_over or lease is None or is_gone(lease):
-                found.append(execution_id)
-        return found
+        # Asked again: a process may have taken one of them up in between.
+        return self._transact(claims.mark_crashed, crashed)
 
     # Conveniences
 
@@ -521,11 +426,8 @@ class SqlBackend(RecordVerbs):
 
     def get_call_cache(self, call_hash: CallHash) -> tuple[Any, bool]:
         """Return the result of a call and True; None and False if it is not known."""
-        with self._reading() as driver:
-            row = driver.execute(
-                "SELECT value_hash FROM call_node WHERE call_hash = ?", (_binary(call_hash),)
-            ).fetchone()
-        return (None, False) if row is None else self.get_value(ValueHash(row[0].hex()))
+        found = self._ask(_find_result, call_hash)
+        return (None, False) if found is None else self.get_value(found)
 
     def set_eval_cache(
         self,
@@ -546,10 +448,7 @@ class SqlBackend(RecordVerbs):
         """
         if value_hash is None:
             value_hash = self.record_value(value)
-        with self._writing() as driver:
-            keys = (eval_hash, task_hash, args_hash, value_hash)
-            (now,) = driver.execute(f"SELECT {NOW}").fetchone()
-            driver.execute(statements.EVALUATION, (*(_binary(key) for key in keys), now))
+        self._transact(_set_evaluation, (eval_hash, task_hash, args_hash, value_hash), alone=False)
 
     def advance_handle(self, parents: Sequence[Handle], child: Handle) -> None:
         """Record that a state of a handle was reached from others."""
@@ -564,8 +463,7 @@ class SqlBackend(RecordVerbs):
 
         A state that nothing is known of is valid if no call has changed the service before it.
         """
-        with self._reading() as driver:
-            return handles.is_valid(driver, handle)
+        return self._ask(handles.is_valid, handle)
 
     def get_job(self, job_id: str) -> models.Job | None:
         """Return a job as an object of the backend's session."""
@@ -576,17 +474,7 @@ class SqlBackend(RecordVerbs):
 
     def has_records(self, record_ids: Iterable[str]) -> set[str]:
         """Return those of the ids that are recorded, as whatever they are."""
-        found: set[str] = set()
-        with self._reading() as driver:
-            for keys in statements.padded(list(dict.fromkeys(record_ids))):
-                marks = ", ".join("?" * len(keys))
-                binary = [_binary(key) for key in keys]
-                for table, column in _OWNERS:
-                    rows = driver.execute(
-                        f"SELECT {column} FROM {table} WHERE {column} IN ({marks})", binary
-                    )
-                    found.update(key.hex() for (key,) in rows)
-        return found
+        return self._ask(_find_recorded, list(dict.fromkeys(record_ids)))
 
     def record_tags(
         self,
@@ -616,8 +504,7 @@ class SqlBackend(RecordVerbs):
             ValueError: A value is not JSON, or nothing of this type has tags.
         """
         wanted, above = checked_tags(tags), list(parents)
-        with self._writing() as driver:
-            return record_tags(driver, entity_type, entity_id, wanted, above, update, new)
+        return self._transact(record_tags, entity_type, entity_id, wanted, above, update, new)
 
     def update_tags(
         self,
@@ -635,8 +522,7 @@ class SqlBackend(RecordVerbs):
             ValueError: A value is not JSON, or nothing of this type has tags.
         """
         wanted, keys = checked_tags(new_tags), [check_key(key) for key in old_keys]
-        with self._writing() as driver:
-            return update_tags(driver, entity_type, entity_id, keys, wanted)
+        return self._transact(update_tags, entity_type, entity_id, keys, wanted)
 
     def replace_tags(
         self, entity_type: str, entity_id: str, tags: Iterable[tuple[str, Any]]
@@ -650,8 +536,7 @@ class SqlBackend(RecordVerbs):
             ValueError: A value is not JSON, or nothing of this type has tags.
         """
         wanted = checked_tags(tags)
-        with self._writing() as driver:
-            return replace_tags(driver, entity_type, entity_id, wanted)
+        return self._transact(replace_tags, entity_type, entity_id, wanted)
 
     def delete_tags(
         self, entity_id: str, tags: Iterable[tuple[str, Any]], keys: Iterable[str] = ()
@@ -671,17 +556,15 @@ class SqlBackend(RecordVerbs):
             TagKeyError: A key is none, or one of taskgraph's own.
         """
         wanted, gone = checked_tags(tags), [check_key(key) for key in keys]
-        with self._writing() as driver:
-            return delete_tags(driver, entity_id, wanted, gone)
+        return self._transact(delete_tags, entity_id, wanted, gone)
 
     def get_tags(self, entity_ids: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
         """Return for each record its current tags: each key with all of its values."""
-        with self._reading() as driver:
-            return current_tags(driver, entity_ids)
+        return self._ask(current_tags, entity_ids)
 
     # Transactions
 
-    def _connection(self) -> sqlite3.Connection:
+    def _connection(self) -> Driver:
         if self._driver is None:
             if self._closed:
                 raise DatabaseError(self.db_uri, "it is closed; call load to open it again")
@@ -691,18 +574,51 @@ class SqlBackend(RecordVerbs):
             assert self._driver is not None
         return self._driver
 
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        """Give the connection for a few statements; each sees what is committed when it starts."""
-        with self._lock:
+    def _ask(self, question: Callable[..., _Answer], *given: Any) -> _Answer:
+        """Ask a few statements of the connection; each sees what is committed when it starts.
+
+        Args:
+            question: Called with the connection; once more if it may succeed then.
+            given: What else it is called with.
+        """
+        attempt = 0
+        while True:
+            with self._lock:
+                try:
+                    return question(self._connection(), *given)
+                except self.database.errors as error:
+                    reason = self.database.translate(error)
+                    reason.__cause__ = error
+            attempt += 1
+            self._wait_or_raise(reason, attempt)
+
+    def _transact(self, work: Callable[..., _Answer], *given: Any, alone: bool = True) -> _Answer:
+        """Do work in a transaction, and all of it once more if it may succeed then.
+
+        Args:
+            work: Called with the connection. Done twice, it must leave what it leaves done once.
+            given: What else it is called with.
+            alone: Whether nobody else may write between what it reads and what it writes.
+        """
+        attempt = 0
+        while True:
             try:
-                yield self._connection()
-            except sqlite3.Error as error:
-                raise self.database.translate(error) from error
+                with self._writing(alone=alone) as driver:
+                    return work(driver, *given)
+            except DatabaseError as error:
+                attempt += 1
+                self._wait_or_raise(error, attempt)
+
+    def _wait_or_raise(self, error: DatabaseError, attempt: int) -> None:
+        pause = self.database.pause_before_retry(error, attempt)
+        if pause is None:
+            raise error
+        # Not with the lock: others may find out as well.
+        sleep(pause)
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """Give the connection with a transaction that has the write lock from its start.
+    def _writing(self, *, alone: bool = True) -> Iterator[Driver]:
+        """Give the connection with a transaction; see `Database.begin`.
 
         Whatever goes wrong, Ctrl-C included, nothing of it is kept: a job whose rows were in it
         is not recorded, and its result can be recorded again or computed again.
@@ -712,28 +628,17 @@ class SqlBackend(RecordVerbs):
             try:
                 if driver.in_transaction:  # a Ctrl-C came before what was begun was taken back
                     driver.execute("ROLLBACK")
-                driver.execute("BEGIN IMMEDIATE")
+                self.database.begin(driver, alone=alone)
                 yield driver
                 driver.execute("COMMIT")
             except BaseException as error:
-                reason = self._explain(driver, error)
+                is_ours = isinstance(error, self.database.errors)
+                reason = self.database.explain(driver, error) if is_ours else None
                 if driver.in_transaction:
                     driver.execute("ROLLBACK")
-                if isinstance(error, sqlite3.Error):
+                if reason is not None:
                     raise reason from error
                 raise
-
-    def _explain(self, driver: sqlite3.Connection, error: BaseException) -> DatabaseError:
-        translated = self.database.translate(error)
-        if getattr(error, "sqlite_errorname", "") != "SQLITE_CONSTRAINT_FOREIGNKEY":
-            return translated
-        # Looking for the rows reads every table: worth it only while that is quick.
-        (pages,) = driver.execute("PRAGMA page_count").fetchone()
-        if pages > 10_000:
-            return translated
-        rows = driver.execute('SELECT DISTINCT "table", parent FROM pragma_foreign_key_check')
-        pairs = ", ".join(f"{table} to {parent}" for table, parent in rows)
-        return DatabaseError(self.db_uri, f"{translated.reason} Missing: {pairs}.")
 
 
 def _settings(config: Mapping[str, Any] | Section | None) -> dict[str, Any]:
@@ -864,7 +769,13 @@ def _steps(batch: RecordBatch) -> list[_Step]:
     ]
 
 
-def _execute_many(driver: sqlite3.Connection, sql: str, rows: _Rows) -> None:
+def _record(driver: Driver, batch: RecordBatch, steps: Sequence[_Step]) -> None:
+    foreign.reclaim(driver, batch)
+    for sql, rows in steps:
+        _execute_many(driver, sql, rows)
+
+
+def _execute_many(driver: Driver, sql: str, rows: _Rows) -> None:
     try:
         driver.executemany(sql, rows)
     except UnicodeEncodeError:
@@ -876,7 +787,30 @@ def _execute_many(driver: sqlite3.Connection, sql: str, rows: _Rows) -> None:
         )
 
 
+def _discard_values(driver: Driver, value_hashes: Sequence[ValueHash]) -> None:
+    for keys in statements.padded(value_hashes):
+        driver.execute(statements.mark_damaged(len(keys)), [_binary(key) for key in keys])
+
+
+def _set_evaluation(driver: Driver, keys: Sequence[str]) -> None:
+    (now,) = driver.execute(f"SELECT {NOW}").fetchone()
+    driver.execute(statements.EVALUATION, (*(_binary(key) for key in keys), now))
+
+
 # Answers from rows
+
+
+def _check_cache(driver: Driver, queries: Sequence[CacheQuery]) -> list[CacheAnswer]:
+    keys = list(dict.fromkeys([query[0] for query in queries]))
+    evaluations = _find_evaluations(driver, keys)
+    shallow = list(dict.fromkeys([query[0] for query in queries if query[1]]))
+    calls = _find_calls(driver, shallow) if shallow else {}
+    absent = [key for key in keys if key not in evaluations]
+    offered = foreign.offered(driver, absent) if absent else {}
+    return [
+        CacheAnswer(evaluations.get(key), calls.get(key, ()) if shallow_ else (), offered.get(key))
+        for key, shallow_ in queries
+    ]
 
 
 def _stored(row: Sequence[Any]) -> StoredResult:
@@ -884,9 +818,7 @@ def _stored(row: Sequence[Any]) -> StoredResult:
     return StoredResult(ValueHash(key.hex()), type_name, format, value, ContentDigest(digest.hex()))
 
 
-def _find_evaluations(
-    driver: sqlite3.Connection, keys: Sequence[EvalHash]
-) -> dict[EvalHash, EvaluationFound]:
+def _find_evaluations(driver: Driver, keys: Sequence[EvalHash]) -> dict[EvalHash, EvaluationFound]:
     found: dict[EvalHash, EvaluationFound] = {}
     for piece in statements.padded(keys):
         rows = driver.execute(statements.evaluations(len(piece)), [_binary(key) for key in piece])
@@ -900,9 +832,7 @@ def _find_evaluations(
     return found
 
 
-def _find_calls(
-    driver: sqlite3.Connection, keys: Sequence[EvalHash]
-) -> dict[EvalHash, tuple[CallFound, ...]]:
+def _find_calls(driver: Driver, keys: Sequence[EvalHash]) -> dict[EvalHash, tuple[CallFound, ...]]:
     nodes: dict[EvalHash, list[tuple[CallHash, ValueHash, Micros]]] = {}
     tasks: dict[CallHash, set[TaskHash]] = {}
     reads: dict[CallHash, list[tuple[str, ValueHash]]] = {}
@@ -932,9 +862,7 @@ def _find_calls(
     }
 
 
-def _find_values(
-    driver: sqlite3.Connection, keys: Sequence[ValueHash]
-) -> dict[ValueHash, StoredResult]:
+def _find_values(driver: Driver, keys: Sequence[ValueHash]) -> dict[ValueHash, StoredResult]:
     found = {}
     for piece in statements.padded(keys):
         rows = driver.execute(statements.values(len(piece)), [_binary(key) for key in piece])
@@ -945,15 +873,23 @@ def _find_values(
     return found
 
 
-def _find_leases(
-    driver: sqlite3.Connection, keys: Sequence[str]
-) -> dict[str, tuple[LeaseRecord, bool]]:
-    found = {}
-    for piece in statements.padded(keys):
-        for row in driver.execute(statements.leases(len(piece)).format(now=NOW), piece):
-            *fields, is_over = row
-            lease = LeaseRecord(*fields)
-            found[lease.key] = (lease, bool(is_over))
+def _find_result(driver: Driver, call_hash: CallHash) -> ValueHash | None:
+    row = driver.execute(
+        "SELECT value_hash FROM call_node WHERE call_hash = ?", (_binary(call_hash),)
+    ).fetchone()
+    return None if row is None else ValueHash(row[0].hex())
+
+
+def _find_recorded(driver: Driver, record_ids: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for keys in statements.padded(record_ids):
+        marks = ", ".join("?" * len(keys))
+        binary = [_binary(key) for key in keys]
+        for table, column in _OWNERS:
+            rows = driver.execute(
+                f"SELECT {column} FROM {table} WHERE {column} IN ({marks})", binary
+            )
+            found.update(key.hex() for (key,) in rows)
     return found
 
 

@@ -7,7 +7,6 @@ still so when it writes.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -15,6 +14,7 @@ from taskgraph.errors import UnknownRecordError, UnknownTagError
 from taskgraph.jsontext import normalize_json, to_json
 from taskgraph.tags import TagRecord, Tags, format_tag_key_value, tag_record
 from taskgraph_backend import statements
+from taskgraph_backend.dialects import Driver
 
 #: A tag as the verbs give it: its hash, the record's id, its key and its value.
 TagRow = tuple[str, str, str, Any]
@@ -56,7 +56,7 @@ def tag_row(tag: TagRecord) -> tuple[Any, ...]:
 
 
 def record_tags(
-    driver: sqlite3.Connection,
+    driver: Driver,
     entity_type: str,
     entity_id: str,
     tags: Tags,
@@ -93,7 +93,7 @@ def record_tags(
 
 
 def update_tags(
-    driver: sqlite3.Connection,
+    driver: Driver,
     entity_type: str,
     entity_id: str,
     old_keys: Sequence[str],
@@ -109,9 +109,7 @@ def update_tags(
     return record_tags(driver, entity_type, entity_id, new_tags, above)
 
 
-def replace_tags(
-    driver: sqlite3.Connection, entity_type: str, entity_id: str, tags: Tags
-) -> list[TagRow]:
+def replace_tags(driver: Driver, entity_type: str, entity_id: str, tags: Tags) -> list[TagRow]:
     """Put tags in the place of those of their keys; see `SqlBackend.replace_tags`."""
     _check_record(driver, entity_type, entity_id)
     current = {each.key for each in _known(driver, entity_id) if each.is_current}
@@ -121,9 +119,7 @@ def replace_tags(
     return record_tags(driver, entity_type, entity_id, tags, update=True)
 
 
-def delete_tags(
-    driver: sqlite3.Connection, entity_id: str, tags: Tags, keys: Sequence[str]
-) -> list[TagRow]:
+def delete_tags(driver: Driver, entity_id: str, tags: Tags, keys: Sequence[str]) -> list[TagRow]:
     """Delete tags; see `SqlBackend.delete_tags`."""
     current = [each for each in _known(driver, entity_id) if each.is_current]
     gone: dict[str, _Known] = {}
@@ -149,9 +145,7 @@ def deletion_of(tag_hash: str, entity_id: str, key: str) -> TagRecord:
     return record._replace(is_current=False)
 
 
-def current_tags(
-    driver: sqlite3.Connection, entity_ids: Iterable[str]
-) -> dict[str, dict[str, list[Any]]]:
+def current_tags(driver: Driver, entity_ids: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
     """Return the current tags of records; see `SqlBackend.get_tags`."""
     found: dict[str, dict[str, list[Any]]] = {each: {} for each in entity_ids}
     for keys in statements.padded(list(found)):
@@ -166,14 +160,14 @@ def current_tags(
     return found
 
 
-def _put(driver: sqlite3.Connection, record: TagRecord, above: Iterable[str]) -> None:
+def _put(driver: Driver, record: TagRecord, above: Iterable[str]) -> None:
     driver.execute(statements.TAG, tag_row(record))
     for parent in above:
         driver.execute(statements.TAG_EDIT, (_binary(parent), _binary(record.tag_hash)))
         driver.execute("UPDATE tag SET is_current = 0 WHERE tag_hash = ?", (_binary(parent),))
 
 
-def _known(driver: sqlite3.Connection, entity_id: str) -> list[_Known]:
+def _known(driver: Driver, entity_id: str) -> list[_Known]:
     """Return all tags that a record has or had; a record has few."""
     rows = driver.execute(
         "SELECT tag_hash, entity_type, key, value, is_current FROM tag WHERE entity_id = ?"
@@ -186,7 +180,7 @@ def _known(driver: sqlite3.Connection, entity_id: str) -> list[_Known]:
     ]
 
 
-def _check_record(driver: sqlite3.Connection, entity_type: str, entity_id: str) -> None:
+def _check_record(driver: Driver, entity_type: str, entity_id: str) -> None:
     place = _TABLES.get(str(entity_type))
     if place is None:
         known = ", ".join(_TABLES)
@@ -197,7 +191,7 @@ def _check_record(driver: sqlite3.Connection, entity_type: str, entity_id: str) 
         raise UnknownRecordError(entity_id)
 
 
-def _check_tags(driver: sqlite3.Connection, tag_hashes: Iterable[str]) -> None:
+def _check_tags(driver: Driver, tag_hashes: Iterable[str]) -> None:
     for each in tag_hashes:
         query = "SELECT 1 FROM tag WHERE tag_hash = ?"
         if driver.execute(query, (_id(each),)).fetchone() is None:

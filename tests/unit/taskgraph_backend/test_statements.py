@@ -6,7 +6,7 @@ import pytest
 
 from taskgraph import records
 from taskgraph_backend import statements
-from taskgraph_backend.connection import NOW
+from taskgraph_backend.dialects import NOW
 from taskgraph_backend.models import Base
 from taskgraph_backend.store import SqlBackend
 

@@ -18,7 +18,7 @@ from taskgraph.errors import (
 )
 from taskgraph.records import RecordBatch
 from taskgraph_backend import SqlBackend
-from taskgraph_backend.connection import open_database
+from taskgraph_backend.dialects import open_database
 from tests.rows import a_value, key
 
 
@@ -302,7 +302,7 @@ def test_opening_and_writing_load_no_sqlalchemy(tmp_path: Path) -> None:
     import sys
 
     uri = _made(tmp_path)
-    root = Path(__file__).parents[3]
+    root = Path(__file__).parents[4]
     program = (
         "import sys\n"
         "from taskgraph_backend import SqlBackend\n"

@@ -1,4 +1,4 @@
-"""How a database is reached, and what its errors mean: what differs between databases is here.
+"""SQLite: how a file is reached, and what its errors mean.
 
 Each connection is in autocommit mode: transactions begin where code says BEGIN and nowhere else.
 The hot path speaks to the driver itself, because SQLAlchemy takes 150 ms to import and doubles the
@@ -10,6 +10,9 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote
@@ -21,9 +24,10 @@ from taskgraph.errors import (
     DatabaseReadOnlyError,
     ForeignDatabaseError,
 )
+from taskgraph_backend.dialects.port import Driver
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
 BUSY_TIMEOUT_SECONDS = 60.0
 _SYNCHRONOUS = ("normal", "full")
@@ -38,6 +42,9 @@ _CHECKPOINT_PAGES = 16_000
 #: SQL for the database's own clock, in whole microseconds since 1970.
 NOW = "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)"
 
+
+_MISSING = "SQLITE_CONSTRAINT_FOREIGNKEY"
+_FEW_PAGES = 10_000
 
 # What SQLite calls it (the start of the name of its code), what we call it, and what to do.
 _REASONS: tuple[tuple[str, type[DatabaseError], str], ...] = (
@@ -79,7 +86,7 @@ _REASONS: tuple[tuple[str, type[DatabaseError], str], ...] = (
         "away: results will be computed again.",
     ),
     (
-        "SQLITE_CONSTRAINT_FOREIGNKEY",
+        _MISSING,
         DatabaseError,
         "a row refers to one that does not exist ({message}). Nothing of the batch was written.",
     ),
@@ -111,6 +118,9 @@ class SqliteDatabase:
     """An SQLite database: a file, or one in memory that lives as long as this object."""
 
     dialect = "sqlite"
+    errors: tuple[type[Exception], ...] = (sqlite3.Error,)
+    # It has no one else who would upgrade it.
+    is_shared = False
 
     def __init__(
         self,
@@ -179,18 +189,10 @@ class SqliteDatabase:
             raise self.translate(error) from error
         return connection
 
-    def use_wal(self, connection: sqlite3.Connection) -> None:
-        """Let readers and a writer work side by side; changes the file, so only call it on ours."""
-        if self.path is None:
-            return
-        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-        if mode != "wal":
-            connection.execute("PRAGMA journal_mode=WAL").fetchone()
-
     @cached_property
     def engine(self) -> Engine:
         """The engine of readers and migrations; a transaction of it begins as a read."""
-        from sqlalchemy import Connection, create_engine, event
+        from sqlalchemy import create_engine, event
         from sqlalchemy.pool import QueuePool, StaticPool
 
         if self.in_memory:
@@ -239,6 +241,86 @@ class SqliteDatabase:
                 )
         return DatabaseError(self.uri, message)
 
+    # Transactions
+
+    def begin(self, driver: Driver, *, alone: bool) -> None:
+        """Begin a transaction that has the write lock from its start, which nobody can share."""
+        driver.execute("BEGIN IMMEDIATE")
+
+    def pause_before_retry(self, error: DatabaseError, attempt: int) -> float | None:
+        """Return None: SQLite has waited itself for all that passes by."""
+        return None
+
+    def names_missing(self, error: BaseException | None) -> bool:
+        """Tell whether an error says that a row refers to one that does not exist."""
+        return getattr(error, "sqlite_errorname", "") == _MISSING
+
+    def find_missing(self, driver: Driver) -> tuple[str, str] | None:
+        """Do what a commit would do: look whether all is there that rows refer to."""
+        found = driver.execute('SELECT "table", parent FROM pragma_foreign_key_check LIMIT 1')
+        row: tuple[str, str] | None = found.fetchone()
+        return row
+
+    def explain(self, driver: Driver, error: BaseException) -> DatabaseError:
+        """Return the error that says what happened, and which tables rows are missing in."""
+        translated = self.translate(error)
+        if not self.names_missing(error):
+            return translated
+        # Looking for the rows reads every table: worth it only while that is quick.
+        (pages,) = driver.execute("PRAGMA page_count").fetchone()
+        if pages > _FEW_PAGES:
+            return translated
+        rows = driver.execute('SELECT DISTINCT "table", parent FROM pragma_foreign_key_check')
+        pairs = ", ".join(f"{table} to {parent}" for table, parent in rows)
+        return DatabaseError(self.uri, f"{translated.reason} Missing: {pairs}.")
+
+    # The schema
+
+    def count_tables(self, driver: Driver) -> tuple[int, bool]:
+        """Return how many tables there are, and whether that of our versions is among them."""
+        tables, ours = driver.execute(
+            "SELECT count(*), count(CASE WHEN name = 'taskgraph_version' THEN 1 END)"
+            " FROM sqlite_master"
+        ).fetchone()
+        return tables, bool(ours)
+
+    @contextmanager
+    def changing_schema(self) -> Iterator[Connection]:
+        """Give a connection on which a transaction has begun that shuts all others out."""
+        engine = self.engine.execution_options(begin="BEGIN EXCLUSIVE")
+        # What fails inside is rolled back, tables that were made included.
+        with engine.begin() as connection:
+            yield connection
+
+    def driver_of(self, connection: Connection) -> Driver:
+        """Return the driver's connection below one of the engine's."""
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        return driver
+
+    def settle(self, driver: Driver) -> None:
+        """Turn the write-ahead log on; while another process creates the schema, that must wait.
+
+        It changes the file, so it is done on ours only. SQLite does not wait by itself here: it
+        would be waiting with a lock in its hand.
+        """
+        if self.path is None:
+            return
+        deadline = time.monotonic() + self.busy_timeout
+        while True:
+            try:
+                (mode,) = driver.execute("PRAGMA journal_mode").fetchone()
+                if mode != "wal":
+                    driver.execute("PRAGMA journal_mode=WAL").fetchone()
+                return
+            except sqlite3.Error as error:
+                if error.sqlite_errorname.startswith("SQLITE_READONLY"):
+                    return  # reading is all that is wanted, or the first write will say so
+                is_busy = error.sqlite_errorname.startswith("SQLITE_BUSY")
+                if not is_busy or time.monotonic() > deadline:
+                    raise self.translate(error) from error
+            time.sleep(0.005)
+
     def _folder(self) -> str:
         return os.path.dirname(self.path) if self.path else "memory"
 
@@ -264,22 +346,6 @@ class SqliteDatabase:
             "permissions, copy the file to where you can write, or add ?immutable=1 to the URI if "
             "no one else writes to it.",
         )
-
-
-def open_database(
-    uri: str | None = None,
-    *,
-    synchronous: str = "normal",
-    busy_timeout: float = BUSY_TIMEOUT_SECONDS,
-) -> SqliteDatabase:
-    """Return the database of a URI: ``sqlite:///relative``, ``sqlite:////absolute``, ``sqlite://``.
-
-    Raises:
-        DatabaseError: The URI names a kind of database that is not known.
-    """
-    return SqliteDatabase(
-        uri or "sqlite:///:memory:", synchronous=synchronous, busy_timeout=busy_timeout
-    )
 
 
 def _parse_sqlite(uri: str) -> tuple[str | None, str]:
