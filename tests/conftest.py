@@ -15,6 +15,8 @@ from taskgraph_backend import SqlBackend
 from taskgraph_backend.leases import is_gone
 from tests.fingerprint_corpus.loading import is_from
 
+pytest_plugins = ["tests.postgres"]
+
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("untimed", settings(), deadline=None)
 settings.load_profile("untimed")
@@ -45,13 +47,39 @@ def _sqlite_memory(folder: Path) -> Backend:
     return SqlBackend()
 
 
-@pytest.fixture(params=[_memory, _sqlite_file, _sqlite_memory], ids=lambda make: make.__name__[1:])
+_MAKERS: dict[str, Callable[[Path], Backend]] = {
+    "memory": _memory,
+    "sqlite_file": _sqlite_file,
+    "sqlite_memory": _sqlite_memory,
+}
+
+
+@pytest.fixture(params=[*_MAKERS, "postgres"])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     """Each implementation of the backend port in turn, empty."""
-    make: Callable[[Path], Backend] = request.param
-    made = make(tmp_path)
+    if request.param in _MAKERS:
+        made = _MAKERS[request.param](tmp_path)
+    else:
+        made = SqlBackend(request.getfixturevalue("postgres_uri"))
+        made.load()
     yield made
     made.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind in turn; the schema is there, or is made when it is opened."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'taskgraph.db'}"
+    uri: str = request.getfixturevalue("postgres_uri")
+    return uri
+
+
+@pytest.fixture
+def any_backend(database_uri: str) -> Iterator[SqlBackend]:
+    """A database of each kind in turn, empty."""
+    with SqlBackend(database_uri) as made:
+        yield made
 
 
 @pytest.fixture

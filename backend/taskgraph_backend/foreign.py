@@ -185,7 +185,8 @@ def trust(driver: Driver, ids: Iterable[str]) -> Trusted:
     driver.execute("CREATE TEMP TABLE IF NOT EXISTS trusting (id BLOB PRIMARY KEY)")
     driver.execute("DELETE FROM temp.trusting")
     driver.executemany(
-        "INSERT OR IGNORE INTO temp.trusting (id) VALUES (?)", ((_binary(each),) for each in ids)
+        "INSERT INTO temp.trusting (id) VALUES (?) ON CONFLICT DO NOTHING",
+        ((_binary(each),) for each in ids),
     )
     chosen = "IN (SELECT id FROM temp.trusting)"
     counts = {"Value": 0, "CallNode": 0, "Execution": 0}

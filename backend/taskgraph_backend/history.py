@@ -75,7 +75,8 @@ def _version(driver: Driver, key: bytes, namespace: str, name: str) -> TaskVersi
     ).fetchone()
     seconds, makes_calls = driver.execute(
         f"SELECT avg({_SECONDS.format(call='c.call_hash')}),"
-        " max(EXISTS (SELECT 1 FROM call_edge e WHERE e.parent_id = c.call_hash))"
+        " max(CASE WHEN EXISTS (SELECT 1 FROM call_edge e WHERE e.parent_id = c.call_hash)"
+        " THEN 1 ELSE 0 END)"
         " FROM (SELECT call_hash FROM call_node WHERE task_hash = ? LIMIT ?) c",
         (key, _MOST_TIMED),
     ).fetchone()
@@ -112,16 +113,17 @@ def find_below(driver: Driver, task_hash: TaskHash, count: int) -> list[tuple[Be
     rows = driver.execute(
         "WITH RECURSIVE newest AS (SELECT call_hash, timestamp FROM (SELECT call_hash, timestamp,"
         " row_number() OVER (PARTITION BY eval_hash ORDER BY timestamp DESC, call_hash) AS place"
-        " FROM call_node WHERE task_hash = ?) WHERE place = 1 AND EXISTS (SELECT 1 FROM call_edge e"
-        " WHERE e.parent_id = call_hash) ORDER BY timestamp DESC, call_hash LIMIT ?),"
+        " FROM call_node WHERE task_hash = ?) AS placed WHERE place = 1"
+        " AND EXISTS (SELECT 1 FROM call_edge e WHERE e.parent_id = call_hash)"
+        " ORDER BY timestamp DESC, call_hash LIMIT ?),"
         " below (root, call) AS (SELECT parent_id, child_id FROM call_edge JOIN newest"
         " ON parent_id = call_hash"
         " UNION SELECT b.root, e.child_id FROM below b JOIN call_edge e ON e.parent_id = b.call)"
         " SELECT b.root, c.task_name, c.task_hash, count(*),"
-        f" total({_SECONDS.format(call='c.call_hash')})"
+        f" coalesce(sum({_SECONDS.format(call='c.call_hash')}), 0.0)"
         " FROM below b JOIN call_node c ON c.call_hash = b.call"
         " JOIN newest n ON n.call_hash = b.root GROUP BY b.root, c.task_name, c.task_hash"
-        " ORDER BY n.timestamp DESC, b.root, c.task_name, c.task_hash",
+        " ORDER BY max(n.timestamp) DESC, b.root, c.task_name, c.task_hash",
         (_binary(task_hash), count),
     )
     calls: dict[bytes, list[BelowVersion]] = {}
@@ -136,7 +138,7 @@ def _below(driver: Driver, call: bytes) -> tuple[PastBelow, ...]:
     rows = driver.execute(
         "WITH RECURSIVE below (call) AS (SELECT child_id FROM call_edge WHERE parent_id = ?"
         " UNION SELECT e.child_id FROM below JOIN call_edge e ON e.parent_id = below.call)"
-        f" SELECT c.task_name, count(*), total({_SECONDS.format(call='c.call_hash')})"
+        f" SELECT c.task_name, count(*), coalesce(sum({_SECONDS.format(call='c.call_hash')}), 0.0)"
         " FROM below JOIN call_node c ON c.call_hash = below.call"
         " GROUP BY c.task_name ORDER BY c.task_name",
         (call,),
@@ -148,14 +150,17 @@ def sample_calls(driver: Driver, task_hash: TaskHash, count: int) -> list[Record
     """Return calls of a version that may be made again: the same ones each time it is asked."""
     # By their hashes, whose order is as good as random and the same for everyone.
     rows = driver.execute(
-        "SELECT min(c.call_hash), c.eval_hash, v.value_hash, v.type, v.format, v.value,"
-        " v.content_digest FROM call_node c JOIN evaluation e ON e.eval_hash = c.eval_hash"
-        " JOIN value v ON v.value_hash = e.value_hash JOIN value r ON r.value_hash = c.value_hash"
-        f" WHERE c.task_hash = ? AND r.type <> '{ERROR_TYPE}'"
-        f" AND v.format <> '{statements.DAMAGED}' AND v.trusted"
+        "SELECT c.call_hash, c.eval_hash, v.value_hash, v.type, v.format, v.value, v.content_digest"
+        " FROM (SELECT n.call_hash, n.eval_hash, row_number() OVER (PARTITION BY n.eval_hash"
+        " ORDER BY n.call_hash) AS place FROM call_node n"
+        " JOIN value r ON r.value_hash = n.value_hash"
+        f" WHERE n.task_hash = ? AND r.type <> '{ERROR_TYPE}'"
         # A call from elsewhere may say of the same key that it was given something else.
-        " AND NOT EXISTS (SELECT 1 FROM foreign_record f WHERE f.id = c.call_hash)"
-        " GROUP BY c.eval_hash ORDER BY c.eval_hash LIMIT ?",
+        " AND NOT EXISTS (SELECT 1 FROM foreign_record f WHERE f.id = n.call_hash)) AS c"
+        " JOIN evaluation e ON e.eval_hash = c.eval_hash"
+        " JOIN value v ON v.value_hash = e.value_hash"
+        f" WHERE c.place = 1 AND v.format <> '{statements.DAMAGED}' AND v.trusted"
+        " ORDER BY c.eval_hash LIMIT ?",
         (_binary(task_hash), count),
     ).fetchall()
     found = []

@@ -238,6 +238,7 @@ class Writer:
     def _supersede(self, records: Sequence[Rows]) -> None:
         """Have tags that have later ones not be current, whichever of both came first."""
         tags = [(_binary(each.record_id),) for each in records]
+        twice = [(*each, *each) for each in tags]
         self._driver.executemany(
             "UPDATE tag SET is_current = FALSE WHERE tag_hash IN (SELECT p.tag_hash"
             " FROM tag_edit e JOIN tag c ON c.tag_hash = e.child_id"
@@ -246,9 +247,9 @@ class Writer:
             tags,
         )
         self._driver.executemany(
-            "UPDATE tag SET is_current = FALSE WHERE tag_hash = ?1"
-            " AND EXISTS (SELECT 1 FROM tag_edit WHERE parent_id = ?1)",
-            tags,
+            "UPDATE tag SET is_current = FALSE WHERE tag_hash = ?"
+            " AND EXISTS (SELECT 1 FROM tag_edit WHERE parent_id = ?)",
+            twice,
         )
 
     def _write_aliases(self, records: Sequence[Rows]) -> None:

@@ -93,7 +93,8 @@ def read_version(database: Database, driver: Driver) -> DBVersionInfo | None:
     if row is None:
         raise ForeignDatabaseError(
             database.uri,
-            "it is the database of another program. It was left as it is; name another file.",
+            "it is the database of another program. It was left as it is; name another "
+            f"{database.other_place}.",
         )
     version = parse_db_version(row[0])
     return CURRENT if version == CURRENT else version

@@ -164,7 +164,7 @@ def _put(driver: Driver, record: TagRecord, above: Iterable[str]) -> None:
     driver.execute(statements.TAG, tag_row(record))
     for parent in above:
         driver.execute(statements.TAG_EDIT, (_binary(parent), _binary(record.tag_hash)))
-        driver.execute("UPDATE tag SET is_current = 0 WHERE tag_hash = ?", (_binary(parent),))
+        driver.execute("UPDATE tag SET is_current = FALSE WHERE tag_hash = ?", (_binary(parent),))
 
 
 def _known(driver: Driver, entity_id: str) -> list[_Known]:

@@ -18,6 +18,8 @@ version = "1.0"
 
 # Written out here, and not taken from the models: a migration stays what it was.
 HASH = sa.LargeBinary(16)
+# By the characters' numbers, as SQLite orders: the order of lists, and an index for prefixes.
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 TIME = sa.DateTime(timezone=True).with_variant(sa.BigInteger(), "sqlite")
 JSON = sa.Text().with_variant(postgresql.JSONB(), "postgresql")
 
@@ -31,9 +33,9 @@ def reference(column: str, target: str, name: str) -> sa.ForeignKeyConstraint:
 def upgrade() -> None:
     op.create_table(
         "lease",
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("holder", sa.Text(), nullable=False),
-        sa.Column("host", sa.Text(), nullable=False),
+        sa.Column("key", TEXT, nullable=False),
+        sa.Column("holder", TEXT, nullable=False),
+        sa.Column("host", TEXT, nullable=False),
         sa.Column("pid", sa.BigInteger(), nullable=False),
         sa.Column("started", sa.BigInteger(), nullable=False),
         sa.Column("expires", TIME, nullable=False),
@@ -42,17 +44,17 @@ def upgrade() -> None:
     op.create_table(
         "part",
         sa.Column("part_hash", HASH, nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("source", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("part_hash", name="pk_part"),
     )
     op.create_table(
         "tag",
         sa.Column("tag_hash", HASH, nullable=False),
-        sa.Column("entity_type", sa.Text(), nullable=False),
+        sa.Column("entity_type", TEXT, nullable=False),
         sa.Column("entity_id", HASH, nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("key", TEXT, nullable=False),
         sa.Column("value", JSON, nullable=False),
         sa.Column("is_current", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("tag_hash", name="pk_tag"),
@@ -62,17 +64,17 @@ def upgrade() -> None:
     op.create_table(
         "taskgraph_version",
         sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("version", sa.Text(), nullable=False),
+        sa.Column("version", TEXT, nullable=False),
         sa.Column("timestamp", TIME, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_taskgraph_version"),
     )
     op.create_table(
         "value",
         sa.Column("value_hash", HASH, nullable=False),
-        sa.Column("type", sa.Text(), nullable=False),
-        sa.Column("format", sa.Text(), nullable=False),
+        sa.Column("type", TEXT, nullable=False),
+        sa.Column("format", TEXT, nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
-        sa.Column("preview", sa.Text(), nullable=False),
+        sa.Column("preview", TEXT, nullable=False),
         sa.Column("content_digest", HASH, nullable=False),
         sa.Column("trusted", sa.Boolean(), nullable=False),
         sa.Column("value", sa.LargeBinary(), nullable=False),
@@ -81,10 +83,10 @@ def upgrade() -> None:
     op.create_table(
         "execution",
         sa.Column("id", HASH, nullable=False),
-        sa.Column("args", sa.Text(), nullable=False),
+        sa.Column("args", TEXT, nullable=False),
         sa.Column("job_id", HASH, nullable=True),
         sa.Column("updated_time", TIME, nullable=True),
-        sa.Column("state_type", sa.Text(), nullable=False),
+        sa.Column("state_type", TEXT, nullable=False),
         sa.Column("state_time", TIME, nullable=False),
         sa.Column("environment_hash", HASH, nullable=True),
         reference("environment_hash", "value.value_hash", "fk_execution_environment_hash"),
@@ -94,9 +96,9 @@ def upgrade() -> None:
     op.create_table(
         "file",
         sa.Column("value_hash", HASH, nullable=False),
-        sa.Column("root", sa.Text(), nullable=False),
-        sa.Column("path", sa.Text(), nullable=False),
-        sa.Column("content_hash", sa.Text(), nullable=False),
+        sa.Column("root", TEXT, nullable=False),
+        sa.Column("path", TEXT, nullable=False),
+        sa.Column("content_hash", TEXT, nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
         reference("value_hash", "value.value_hash", "fk_file_value_hash"),
         sa.PrimaryKeyConstraint("value_hash", name="pk_file"),
@@ -105,8 +107,8 @@ def upgrade() -> None:
     op.create_table(
         "handle",
         sa.Column("hash", HASH, nullable=False),
-        sa.Column("fullname", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("fullname", TEXT, nullable=False),
+        sa.Column("key", TEXT, nullable=False),
         sa.Column("value_hash", HASH, nullable=False),
         sa.Column("is_valid", sa.Boolean(), nullable=False),
         reference("value_hash", "value.value_hash", "fk_handle_value_hash"),
@@ -136,9 +138,9 @@ def upgrade() -> None:
     op.create_table(
         "task",
         sa.Column("hash", HASH, nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("namespace", sa.Text(), nullable=False),
-        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("namespace", TEXT, nullable=False),
+        sa.Column("source", TEXT, nullable=False),
         reference("hash", "value.value_hash", "fk_task_hash"),
         sa.PrimaryKeyConstraint("hash", name="pk_task"),
     )
@@ -147,7 +149,7 @@ def upgrade() -> None:
         "call_node",
         sa.Column("call_hash", HASH, nullable=False),
         sa.Column("eval_hash", HASH, nullable=False),
-        sa.Column("task_name", sa.Text(), nullable=False),
+        sa.Column("task_name", TEXT, nullable=False),
         sa.Column("task_hash", HASH, nullable=False),
         sa.Column("args_hash", HASH, nullable=False),
         sa.Column("value_hash", HASH, nullable=False),
@@ -199,7 +201,7 @@ def upgrade() -> None:
         sa.Column("call_hash", HASH, nullable=False),
         sa.Column("value_hash", HASH, nullable=False),
         sa.Column("arg_position", sa.Integer(), nullable=True),
-        sa.Column("arg_key", sa.Text(), nullable=True),
+        sa.Column("arg_key", TEXT, nullable=True),
         reference("call_hash", "call_node.call_hash", "fk_argument_call_hash"),
         reference("value_hash", "value.value_hash", "fk_argument_value_hash"),
         sa.PrimaryKeyConstraint("arg_hash", name="pk_argument"),
@@ -209,7 +211,7 @@ def upgrade() -> None:
     op.create_table(
         "call_context",
         sa.Column("call_hash", HASH, nullable=False),
-        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("path", TEXT, nullable=False),
         sa.Column("value_hash", HASH, nullable=False),
         reference("call_hash", "call_node.call_hash", "fk_call_context_call_hash"),
         reference("value_hash", "value.value_hash", "fk_call_context_value_hash"),
@@ -247,7 +249,7 @@ def upgrade() -> None:
         sa.Column("start_time", TIME, nullable=False),
         sa.Column("end_time", TIME, nullable=True),
         sa.Column("cached", sa.Boolean(), nullable=False),
-        sa.Column("state_type", sa.Text(), nullable=False),
+        sa.Column("state_type", TEXT, nullable=False),
         reference("call_hash", "call_node.call_hash", "fk_job_call_hash"),
         reference("execution_id", "execution.id", "fk_job_execution_id"),
         reference("parent_id", "job.id", "fk_job_parent_id"),

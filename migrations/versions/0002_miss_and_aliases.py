@@ -16,6 +16,8 @@ depends_on = None
 version = "1.1"
 
 HASH = sa.LargeBinary(16)
+# By the characters' numbers, as SQLite orders: the order of lists, and an index for prefixes.
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 TIME = sa.DateTime(timezone=True).with_variant(sa.BigInteger(), "sqlite")
 
 
@@ -27,18 +29,18 @@ def reference(column: str, target: str, name: str) -> sa.ForeignKeyConstraint:
 
 def upgrade() -> None:
     # NULL for the jobs that are there: why they ran was not written down.
-    op.add_column("job", sa.Column("miss", sa.Text(), nullable=True))
+    op.add_column("job", sa.Column("miss", TEXT, nullable=True))
     op.create_table(
         "task_alias",
         sa.Column("old_hash", HASH, nullable=False),
         sa.Column("new_hash", HASH, nullable=False),
         sa.Column("timestamp", TIME, nullable=False),
-        sa.Column("old_name", sa.Text(), nullable=False),
-        sa.Column("new_name", sa.Text(), nullable=False),
-        sa.Column("author", sa.Text(), nullable=False),
-        sa.Column("why", sa.Text(), nullable=False),
+        sa.Column("old_name", TEXT, nullable=False),
+        sa.Column("new_name", TEXT, nullable=False),
+        sa.Column("author", TEXT, nullable=False),
+        sa.Column("why", TEXT, nullable=False),
         sa.Column("end_time", TIME, nullable=True),
-        sa.Column("end_author", sa.Text(), nullable=True),
+        sa.Column("end_author", TEXT, nullable=True),
         reference("old_hash", "task.hash", "fk_task_alias_old_hash"),
         reference("new_hash", "task.hash", "fk_task_alias_new_hash"),
         sa.PrimaryKeyConstraint("old_hash", "new_hash", "timestamp", name="pk_task_alias"),

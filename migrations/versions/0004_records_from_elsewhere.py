@@ -16,6 +16,8 @@ depends_on = None
 version = "1.3"
 
 HASH = sa.LargeBinary(16)
+# By the characters' numbers, as SQLite orders: the order of lists, and an index for prefixes.
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 TIME = sa.DateTime(timezone=True).with_variant(sa.BigInteger(), "sqlite")
 
 
@@ -29,8 +31,8 @@ def upgrade() -> None:
     op.create_table(
         "foreign_record",
         sa.Column("id", HASH, nullable=False),
-        sa.Column("entity_type", sa.Text(), nullable=False),
-        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("entity_type", TEXT, nullable=False),
+        sa.Column("origin", TEXT, nullable=False),
         sa.Column("timestamp", TIME, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_foreign_record"),
         sqlite_with_rowid=False,
@@ -42,7 +44,7 @@ def upgrade() -> None:
         sa.Column("args_hash", HASH, nullable=False),
         sa.Column("value_hash", HASH, nullable=False),
         sa.Column("timestamp", TIME, nullable=False),
-        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("origin", TEXT, nullable=False),
         reference("task_hash", "task.hash", "fk_foreign_evaluation_task_hash"),
         reference("value_hash", "value.value_hash", "fk_foreign_evaluation_value_hash"),
         sa.PrimaryKeyConstraint("eval_hash", name="pk_foreign_evaluation"),
@@ -53,13 +55,13 @@ def upgrade() -> None:
         sa.Column("old_hash", HASH, nullable=False),
         sa.Column("new_hash", HASH, nullable=False),
         sa.Column("timestamp", TIME, nullable=False),
-        sa.Column("old_name", sa.Text(), nullable=False),
-        sa.Column("new_name", sa.Text(), nullable=False),
-        sa.Column("author", sa.Text(), nullable=False),
-        sa.Column("why", sa.Text(), nullable=False),
+        sa.Column("old_name", TEXT, nullable=False),
+        sa.Column("new_name", TEXT, nullable=False),
+        sa.Column("author", TEXT, nullable=False),
+        sa.Column("why", TEXT, nullable=False),
         sa.Column("end_time", TIME, nullable=True),
-        sa.Column("end_author", sa.Text(), nullable=True),
-        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("end_author", TEXT, nullable=True),
+        sa.Column("origin", TEXT, nullable=False),
         reference("old_hash", "task.hash", "fk_foreign_alias_old_hash"),
         reference("new_hash", "task.hash", "fk_foreign_alias_new_hash"),
         sa.PrimaryKeyConstraint("old_hash", "new_hash", "timestamp", name="pk_foreign_alias"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from taskgraph_backend.dialects.port import Database, Driver, Rows
+from taskgraph_backend.dialects.postgres import PostgresDatabase
+from taskgraph_backend.dialects.postgres.address import SCHEMES
 from taskgraph_backend.dialects.sqlite import BUSY_TIMEOUT_SECONDS, NOW, SqliteDatabase
 
 
@@ -15,16 +17,18 @@ def open_database(
     """Return the database of a URI; nothing is opened yet.
 
     Args:
-        uri: ``sqlite:///relative``, ``sqlite:////absolute``, or ``sqlite://`` for one in memory.
+        uri: ``sqlite:///relative``, ``sqlite:////absolute``, ``sqlite://`` for one in memory, or
+            ``postgresql://user@host/name``.
         synchronous: How hard to make sure of the disk: "normal" or "full".
         busy_timeout: How many seconds to wait for others.
 
     Raises:
         DatabaseError: The URI names a kind of database that is not known.
     """
-    return SqliteDatabase(
-        uri or "sqlite:///:memory:", synchronous=synchronous, busy_timeout=busy_timeout
-    )
+    wanted = uri or "sqlite:///:memory:"
+    if wanted.partition("://")[0] in SCHEMES:
+        return PostgresDatabase(wanted, busy_timeout=busy_timeout)
+    return SqliteDatabase(wanted, synchronous=synchronous, busy_timeout=busy_timeout)
 
 
 __all__ = ["BUSY_TIMEOUT_SECONDS", "NOW", "Database", "Driver", "Rows", "open_database"]

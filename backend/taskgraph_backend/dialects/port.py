@@ -55,6 +55,8 @@ class Database(Protocol):
 
     uri: str
     dialect: str
+    #: What to name in place of one that is another program's.
+    other_place: str
 
     @property
     def path(self) -> str | None:

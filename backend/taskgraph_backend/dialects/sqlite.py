@@ -118,6 +118,7 @@ class SqliteDatabase:
     """An SQLite database: a file, or one in memory that lives as long as this object."""
 
     dialect = "sqlite"
+    other_place = "file"
     errors: tuple[type[Exception], ...] = (sqlite3.Error,)
     # It has no one else who would upgrade it.
     is_shared = False
@@ -354,7 +355,8 @@ def _parse_sqlite(uri: str) -> tuple[str | None, str]:
         raise DatabaseError(
             uri,
             "not a database URI that is known: use sqlite:///relative/path.db, "
-            "sqlite:////absolute/path.db or sqlite:// for one in memory.",
+            "sqlite:////absolute/path.db, sqlite:// for one in memory, or "
+            "postgresql://user@host/name.",
         )
     location, _, query = rest.partition("?")
     path = location.removeprefix("/")

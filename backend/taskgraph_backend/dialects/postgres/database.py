@@ -1,0 +1,265 @@
+"""A PostgreSQL that a team writes to: how it is reached, and how many write to it at once.
+
+Whoever records takes a lock that all who record can have at once: rows that are recorded have the
+same content whoever writes them. Who decides by what is there (leases, tags, records from
+elsewhere) takes the same lock alone.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from taskgraph.errors import (
+    DatabaseDriverError,
+    DatabaseError,
+    DatabaseVersionError,
+    without_password,
+)
+from taskgraph_backend.dialects.port import Driver
+from taskgraph_backend.dialects.postgres import errors
+from taskgraph_backend.dialects.postgres.address import connection_string, defaults
+from taskgraph_backend.dialects.postgres.words import Words
+
+if TYPE_CHECKING:
+    import psycopg
+    from sqlalchemy import Connection, Engine
+
+# What this is tested with; others may do.
+OLDEST_SERVER = 15
+# Locks of PostgreSQL's are two numbers: ours, and what they are for.
+_LOCK = "1952541546"
+_WRITING, _SCHEMA = f"{_LOCK}, 1", f"{_LOCK}, 2"
+
+_LONGEST_PAUSE = 2.0
+_SHORTEST_PAUSE = 0.02
+
+_CATALOG = (
+    "SELECT c.relname, a.attname, t.typname, coalesce(array_position(k.conkey, a.attnum), 0)"
+    " FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0"
+    " AND NOT a.attisdropped JOIN pg_type t ON t.oid = a.atttypid"
+    " LEFT JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'p'"
+    " WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace"
+    " ORDER BY 1, 4"
+)
+
+
+class PostgresDatabase:
+    """A database of PostgreSQL's.
+
+    Args:
+        uri: ``postgresql://user@host/name``; see `address.connection_string`.
+        busy_timeout: How many seconds to wait for others, and for a server that went away.
+    """
+
+    dialect = "postgresql"
+    is_shared = True
+    path: str | None = None
+    in_memory = False
+    other_place = "database, or a schema of its own in this one (?options=-csearch_path%3Dname)"
+
+    def __init__(self, uri: str, *, busy_timeout: float) -> None:
+        self.uri = uri
+        self.busy_timeout = busy_timeout
+        self._address = connection_string(uri)
+        self._is_read_only = False
+        self._words: Words | None = None
+        self._learning = threading.Lock()
+
+    def __repr__(self) -> str:
+        """Return what may be shown of it."""
+        return f"{type(self).__name__}({without_password(self.uri)!r})"
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the server said that it can only be read."""
+        return self._is_read_only
+
+    @property
+    def errors(self) -> tuple[type[Exception], ...]:
+        """What its driver raises."""
+        return (_psycopg(self.uri).Error,)
+
+    # Connections
+
+    def connect(self) -> Driver:
+        """Return a new connection.
+
+        Raises:
+            DatabaseDriverError: psycopg is not installed.
+            DatabaseError: The server cannot be reached; the message says why, and what to do.
+        """
+        driver = _psycopg(self.uri)
+        from taskgraph_backend.dialects.postgres.driver import PostgresDriver
+
+        try:
+            return PostgresDriver(self._open, self.words)
+        except driver.Error as error:
+            # The chain would show the address, and with it a password.
+            raise self.translate(error) from error
+
+    def _open(self) -> psycopg.Connection[Any]:
+        import psycopg
+
+        try:
+            raw = psycopg.connect(self._address, autocommit=True, **self._defaults())
+        except psycopg.ProgrammingError:
+            # Its message quotes what it did not understand, which may be the password.
+            raise DatabaseError(
+                self.uri,
+                "it is no URI of PostgreSQL's: postgresql://user@host:5432/name?sslmode=require. "
+                "Its options are those of libpq; characters such as % are written as %25.",
+            ) from None
+        try:
+            found = raw.info.server_version // 10_000
+            if found < OLDEST_SERVER:
+                raise DatabaseVersionError(
+                    self.uri,
+                    f"its server is PostgreSQL {found}, which is too old: {OLDEST_SERVER} or newer "
+                    "is needed.",
+                )
+            raw.execute(
+                "SET TimeZone TO 'UTC'; SET client_min_messages TO warning;"
+                f" SET lock_timeout TO {int(self.busy_timeout * 1000)}",
+                prepare=False,
+            )
+            states = ("in_hot_standby", "default_transaction_read_only")
+            said = [raw.info.parameter_status(each) for each in states]
+            self._is_read_only = "on" in said
+        except BaseException:
+            raw.close()
+            raise
+        return raw
+
+    def _defaults(self) -> dict[str, Any]:
+        """Return what the URI does not say: what is given beside a URI would win over it."""
+        return {key: value for key, value in defaults().items() if f"{key}=" not in self._address}
+
+    def words(self) -> Words:
+        """Return the words of the database, learned from its catalog once."""
+        if self._words is None:
+            with self._learning:
+                if self._words is None:
+                    self._words = self._learn()
+        return self._words
+
+    def _learn(self) -> Words:
+        kinds: dict[str, dict[str, str]] = {}
+        keys: dict[str, list[str]] = {}
+        with self._open() as raw:
+            for table, column, kind, place in raw.execute(_CATALOG):
+                kinds.setdefault(table, {})[column] = kind
+                if place:
+                    keys.setdefault(table, []).append(column)
+        return Words(kinds, {table: tuple(columns) for table, columns in keys.items()})
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The engine of readers and migrations; a connection that was lost is made anew."""
+        from sqlalchemy import create_engine
+
+        def connect() -> psycopg.Connection[Any]:
+            raw = self._open()
+            raw.autocommit = False
+            return raw
+
+        return create_engine("postgresql+psycopg://", creator=connect, pool_pre_ping=True)
+
+    def close(self) -> None:
+        """Let go of the engine's connections."""
+        engine = self.__dict__.pop("engine", None)
+        if engine is not None:
+            engine.dispose()
+
+    # Transactions
+
+    def begin(self, driver: Driver, *, alone: bool) -> None:
+        """Begin a transaction; alone, or beside others who record."""
+        from taskgraph_backend.dialects.postgres.driver import PostgresDriver
+
+        assert isinstance(driver, PostgresDriver)
+        kind = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
+        driver.begin(f"BEGIN; SELECT {kind}({_WRITING})")
+
+    def pause_before_retry(self, error: DatabaseError, attempt: int) -> float | None:
+        """Return a pause that doubles, as long as all of them are no longer than the time-out."""
+        cause = error.__cause__
+        if cause is None or not (errors.is_gone(cause) or errors.is_in_the_way(cause)):
+            return None
+        pauses = [min(_LONGEST_PAUSE, _SHORTEST_PAUSE * 2.0**each) for each in range(attempt)]
+        if sum(pauses) > self.busy_timeout:
+            return None
+        # Not all at once, or they meet again.
+        return pauses[-1] * random.uniform(0.5, 1.0)
+
+    # Errors
+
+    def translate(self, error: BaseException) -> DatabaseError:
+        """Return the error that says what happened and what to do."""
+        return errors.translate(self.uri, error, self.busy_timeout)
+
+    def explain(self, driver: Driver, error: BaseException) -> DatabaseError:
+        """Return the error that says what happened, and which table a row is missing in."""
+        translated = self.translate(error)
+        pair = errors.missing_tables(error) if self.names_missing(error) else None
+        if pair is None:
+            return translated
+        return DatabaseError(self.uri, f"{translated.reason} Missing: {' to '.join(pair)}.")
+
+    def names_missing(self, error: BaseException | None) -> bool:
+        """Tell whether an error says that a row refers to one that does not exist."""
+        return getattr(error, "sqlstate", None) == errors.MISSING
+
+    def find_missing(self, driver: Driver) -> tuple[str, str] | None:
+        """Do what a commit would do: look whether all is there that rows refer to."""
+        try:
+            driver.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        except self.errors as error:
+            if not self.names_missing(error):
+                raise
+            return errors.missing_tables(error)
+        return None
+
+    # The schema
+
+    def count_tables(self, driver: Driver) -> tuple[int, bool]:
+        """Return how many tables there are, and whether that of our versions is among them."""
+        tables, ours = driver.execute(
+            "SELECT count(*), count(*) FILTER (WHERE table_name = 'taskgraph_version')"
+            " FROM information_schema.tables WHERE table_schema = current_schema()"
+        ).fetchone()
+        return tables, bool(ours)
+
+    @contextmanager
+    def changing_schema(self) -> Iterator[Connection]:
+        """Give a connection whose transaction has the lock of those who change the schema."""
+        # What fails inside is rolled back, tables that were made included.
+        with self.engine.begin() as connection:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SCHEMA})")
+            yield connection
+        self._words = None
+
+    def driver_of(self, connection: Connection) -> Driver:
+        """Return the driver's connection below one of the engine's."""
+        from taskgraph_backend.dialects.postgres.driver import PostgresDriver
+
+        raw: Any = connection.connection.driver_connection
+        return PostgresDriver.around(raw, self.words)
+
+    def settle(self, driver: Driver) -> None:
+        """Do nothing: a server needs no settings of ours."""
+
+
+def _psycopg(uri: str) -> Any:
+    try:
+        import psycopg
+    except ImportError as error:
+        raise DatabaseDriverError(uri, "psycopg", "postgres") from error
+    return psycopg
+
+
+__all__ = ["OLDEST_SERVER", "PostgresDatabase"]

