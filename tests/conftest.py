@@ -76,16 +76,14 @@ def database_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def any_backend(database_uri: str) -> Iterator[SqlBackend]:
+def sql_backend(database_uri: str) -> Iterator[SqlBackend]:
     """A database of each kind in turn, empty."""
     with SqlBackend(database_uri) as made:
         yield made
 
 
 @pytest.fixture
-def sql_backend(tmp_path: Path) -> Iterator[SqlBackend]:
-    """A database in a file, empty."""
-    made = SqlBackend(f"sqlite:///{tmp_path / 'taskgraph.db'}")
-    made.load()
-    yield made
-    made.close()
+def sqlite_backend(tmp_path: Path) -> Iterator[SqlBackend]:
+    """A database in a file, empty: for what only SQLite has."""
+    with SqlBackend(f"sqlite:///{tmp_path / 'taskgraph.db'}") as made:
+        yield made

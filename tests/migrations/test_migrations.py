@@ -49,7 +49,7 @@ def test_models_and_migrations_agree(sql_backend: SqlBackend) -> None:
     assert differences == []
 
 
-def test_tables_are_declared_alike_to_the_letter(sql_backend: SqlBackend) -> None:
+def test_tables_are_declared_alike_to_the_letter(sqlite_backend: SqlBackend) -> None:
     # What alembic does not compare: deferred foreign keys, primary keys, tables without rowid.
     from sqlalchemy import create_engine
 
@@ -59,7 +59,7 @@ def test_tables_are_declared_alike_to_the_letter(sql_backend: SqlBackend) -> Non
         wanted = _declarations(connection.connection.driver_connection)
     engine.dispose()
 
-    driver = sql_backend.database.connect()
+    driver = sqlite_backend.database.connect()
     made = _declarations(driver)
     driver.close()
 

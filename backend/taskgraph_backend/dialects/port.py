@@ -101,6 +101,12 @@ class Database(Protocol):
                 meanwhile. Others may add rows that have the same content whoever writes them.
         """
 
+    def begin_looking(self, driver: Driver) -> None:
+        """Begin a transaction that sees one state, whatever others write meanwhile."""
+
+    def stream(self, driver: Driver, sql: str) -> Iterable[Any]:
+        """Give the rows of a statement within a transaction, never all of them in memory."""
+
     def pause_before_retry(self, error: DatabaseError, attempt: int) -> float | None:
         """Return how long to wait before what failed is done once more; None if it is not.
 
@@ -126,6 +132,12 @@ class Database(Protocol):
         Returns:
             A table and the one that lacks what it refers to; None if all is there.
         """
+
+    def damage(self, driver: Driver, most: int) -> Iterable[str]:
+        """Give what the database itself finds wrong with how it keeps its rows."""
+
+    def dangling(self, driver: Driver) -> Iterable[tuple[str, str, int]]:
+        """Give each table with rows that refer to none of another one, and how many there are."""
 
     # The schema
 

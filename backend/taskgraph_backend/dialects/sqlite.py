@@ -11,10 +11,10 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote
 
 from taskgraph.errors import (
@@ -247,6 +247,25 @@ class SqliteDatabase:
     def begin(self, driver: Driver, *, alone: bool) -> None:
         """Begin a transaction that has the write lock from its start, which nobody can share."""
         driver.execute("BEGIN IMMEDIATE")
+
+    def begin_looking(self, driver: Driver) -> None:
+        """Begin a transaction that sees one state."""
+        driver.execute("BEGIN")
+
+    def stream(self, driver: Driver, sql: str) -> Iterable[Any]:
+        """Give the rows of a statement as they are asked for."""
+        return driver.execute(sql)
+
+    def damage(self, driver: Driver, most: int) -> Iterable[str]:
+        """Give what is wrong with the file."""
+        rows = driver.execute(f"PRAGMA integrity_check({most})")
+        return (text for (text,) in rows if text != "ok")
+
+    def dangling(self, driver: Driver) -> Iterable[tuple[str, str, int]]:
+        """Give the tables with rows that refer to none: who opens a file may not ask for that."""
+        return driver.execute(
+            'SELECT "table", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2'
+        )
 
     def pause_before_retry(self, error: DatabaseError, attempt: int) -> float | None:
         """Return None: SQLite has waited itself for all that passes by."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, false, literal, or_, select, true
+from sqlalchemy import ARRAY, ColumnElement, Select, and_, any_, false, literal, or_, select, true
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -15,6 +15,8 @@ from taskgraph.jsontext import storable
 from taskgraph_backend import models
 
 _LAST_CHARACTER: Final = "\U0010ffff"
+# A list of fewer is part of a statement that is made once for all lists.
+_MANY: Final = 1_000
 
 
 class PathLike(ColumnElement[bool]):
@@ -49,6 +51,38 @@ def _glob(element: PathLike, compiler: SQLCompiler, **options: Any) -> str:
             matches,
         )
     return compiler.process(matches, **options)
+
+
+class OneOf(ColumnElement[bool]):
+    """The condition that a column has one of many values, which PostgreSQL takes as an array.
+
+    A statement of PostgreSQL's takes 65,535 parameters, and several such lists can be in one.
+    """
+
+    inherit_cache = False
+
+    def __init__(self, column: Any, wanted: Sequence[Any]) -> None:
+        self.column = column
+        self.wanted = wanted
+
+
+@compiles(OneOf)
+def _in_list(element: OneOf, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.column.in_(element.wanted), **options)
+
+
+@compiles(OneOf, "postgresql")
+def _in_array(element: OneOf, compiler: SQLCompiler, **options: Any) -> str:
+    array = literal(list(element.wanted), ARRAY(element.column.type))
+    return compiler.process(element.column == any_(array), **options)
+
+
+def one_of(column: Any, wanted: Sequence[Any]) -> ColumnElement[bool]:
+    """Return the condition that a column has one of some values, however many."""
+    if len(wanted) > _MANY:
+        return OneOf(column, wanted)
+    found: ColumnElement[bool] = column.in_(wanted)
+    return found
 
 
 def path_is(patterns: Iterable[str | tuple[str, str]]) -> ColumnElement[bool]:

@@ -40,7 +40,7 @@ from sqlalchemy.orm import aliased
 from taskgraph_backend import models
 from taskgraph_backend.columns import DateTimeUTC
 from taskgraph_backend.finding import is_prefix, like_id
-from taskgraph_backend.query.columns import path_is, status_is, tagged_with
+from taskgraph_backend.query.columns import one_of, path_is, status_is, tagged_with
 from taskgraph_backend.query.filters import Wanted
 from taskgraph_backend.query.kinds import MODEL_CLASSES, MODEL_PKS
 
@@ -158,7 +158,7 @@ def _calls(wanted: Wanted) -> Source:
         *_own(wanted, "CallNode"),
         *_of_task(wanted, node.task_hash),
         *_of_arguments(wanted, node.call_hash),
-        *(node.value_hash.in_(each) for each in wanted.results),
+        *(one_of(node.value_hash, each) for each in wanted.results),
         *(node.call_hash.in_(calls) for calls in _calls_with_files(wanted)),
         *_period(wanted, node.timestamp),
     ]
@@ -202,8 +202,8 @@ def _values(wanted: Wanted) -> Source:
     value = models.Value
     conditions = [
         *_own(wanted, "Value"),
-        *(value.type.in_(each) for each in wanted.value_types),
-        *(value.value_hash.in_(each) for each in wanted.results),
+        *(one_of(value.type, each) for each in wanted.value_types),
+        *(one_of(value.value_hash, each) for each in wanted.results),
     ]
     for patterns in wanted.files:
         files = select(models.File.value_hash).where(path_is(patterns))
@@ -262,7 +262,7 @@ def _values_of_calls(wanted: Wanted) -> Select[Any] | None:
 def _own(wanted: Wanted, kind: str) -> Iterator[ColumnElement[bool]]:
     pk = MODEL_PKS[MODEL_CLASSES[kind]]
     for ids in wanted.ids:
-        yield pk.in_(ids)
+        yield one_of(pk, ids)
     for prefixes in wanted.prefixes:
         yield or_(false(), *(_starts(kind, each) for each in prefixes))
     for tag in wanted.tags:
@@ -289,13 +289,13 @@ def _of_task(wanted: Wanted, column: Any) -> Conditions:
         column.in_(select(task.hash).where(or_(false(), *map(_is_named, names))).correlate(None))
         for names in wanted.task_names
     ]
-    return [*named, *(column.in_(each) for each in wanted.task_hashes)]
+    return [*named, *(one_of(column, each) for each in wanted.task_hashes)]
 
 
 def _of_arguments(wanted: Wanted, call_hash: Any) -> Conditions:
     given = aliased(models.Argument)
     return [
-        call_hash.in_(select(given.call_hash).where(given.value_hash.in_(each)))
+        call_hash.in_(select(given.call_hash).where(one_of(given.value_hash, each)))
         for each in wanted.arguments
     ]
 
@@ -303,7 +303,7 @@ def _of_arguments(wanted: Wanted, call_hash: Any) -> Conditions:
 def _of_results(wanted: Wanted, call_hash: Any) -> Conditions:
     node = aliased(models.CallNode)
     return [
-        call_hash.in_(select(node.call_hash).where(node.value_hash.in_(each)))
+        call_hash.in_(select(node.call_hash).where(one_of(node.value_hash, each)))
         for each in wanted.results
     ]
 
@@ -327,7 +327,7 @@ def _of_call(wanted: Wanted, node: Any) -> Conditions:
     """Return what is asked of a call by itself: what it was given, gave, and when."""
     asked = [
         *_of_arguments(wanted, node.call_hash),
-        *(node.value_hash.in_(each) for each in wanted.results),
+        *(one_of(node.value_hash, each) for each in wanted.results),
         *(node.call_hash.in_(calls) for calls in _calls_with_files(wanted)),
     ]
     return [*asked, *_period(wanted, node.timestamp)] if asked else []
@@ -345,7 +345,7 @@ def _of_job(wanted: Wanted, job: Any) -> Conditions:
 
 
 def _of_execution(wanted: Wanted, id: Any, row: Any) -> Conditions:
-    conditions = [id.in_(each) for each in wanted.execution_ids]
+    conditions = [one_of(id, each) for each in wanted.execution_ids]
     conditions += [id.in_(tagged_with("Execution", tag)) for tag in wanted.execution_tags]
     if row is not None:
         conditions += [status_is(row, each) for each in wanted.execution_statuses]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -221,13 +221,27 @@ def test_no_table_is_read_as_a_whole(reader: Reader, ask: Any) -> None:
 
     assert plans.seen
     driver = reader.connection().connection.dbapi_connection
-    assert driver is not None
-    for statement, parameters in plans.seen:
-        cursor = driver.cursor()
-        cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
-        steps = [row[3] for row in cursor.fetchall()]
-        # What was put together in memory may be scanned; tables may not.
-        tables = [
-            each for each in steps if re.match(r"SCAN (?!anon|below|wanted|\(|\d|CONSTANT)", each)
-        ]
-        assert tables == [], steps
+    read = _READ_AS_A_WHOLE[reader.get_bind().dialect.name]
+    assert [read(driver, *each) for each in plans.seen] == [[]] * len(plans.seen)
+
+
+def _read_by_sqlite(driver: Any, statement: str, parameters: Any) -> list[str]:
+    cursor = driver.cursor()
+    cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+    steps = [row[3] for row in cursor.fetchall()]
+    # What was put together in memory may be scanned; tables may not.
+    return [each for each in steps if re.match(r"SCAN (?!anon|below|wanted|\(|\d|CONSTANT)", each)]
+
+
+def _read_by_postgresql(driver: Any, statement: str, parameters: Any) -> list[str]:
+    cursor = driver.cursor()
+    # Small tables are quicker read than looked up: only where no index can serve it does so now.
+    cursor.execute("SET enable_seqscan = off")
+    cursor.execute(f"EXPLAIN {statement}", parameters)
+    return [step for (step,) in cursor.fetchall() if "Seq Scan" in step]
+
+
+_READ_AS_A_WHOLE: dict[str, Callable[..., list[str]]] = {
+    "sqlite": _read_by_sqlite,
+    "postgresql": _read_by_postgresql,
+}

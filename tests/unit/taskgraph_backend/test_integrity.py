@@ -51,49 +51,66 @@ def test_database_in_memory_can_be_checked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "table", "detail"),
+    ("damage", "given", "table", "detail"),
     [
-        ("UPDATE value SET value = x'32'", "value", "not those that were written"),
+        ("UPDATE value SET value = ?", (b"2",), "value", "not those that were written"),
         (
-            "INSERT INTO foreign_record VALUES (x'09', 'Value', 'lab', 1)",
+            "INSERT INTO foreign_record (id, entity_type, origin, timestamp) VALUES (?, ?, ?, ?)",
+            (b"\x09", "Value", "lab", 1),
             "foreign_record",
             "there is no such Value",
         ),
         (
             "INSERT INTO foreign_evaluation SELECT eval_hash, task_hash, args_hash, value_hash,"
             " timestamp, 'lab' FROM evaluation",
+            (),
             "foreign_evaluation",
             "it is from lab",
         ),
-        ("UPDATE value SET size = 99", "value", "size is 99, stored are"),
-        ("UPDATE job SET end_time = NULL", "job", "COMPLETED without end"),
-        ("UPDATE job SET end_time = 5", "job", "before"),
-        ("UPDATE execution SET job_id = x'00'", "execution", "its job 00 is missing"),
+        ("UPDATE value SET size = 99", (), "value", "size is 99, stored are"),
+        ("UPDATE job SET end_time = NULL", (), "job", "COMPLETED without end"),
+        ("UPDATE job SET end_time = ?", (5,), "job", f"it ends {NOW - 5} us before"),
+        ("UPDATE execution SET job_id = ?", (b"\0",), "execution", "its job 00 is missing"),
         (
             "UPDATE job SET state_type = 'RUNNING', end_time = NULL",
+            (),
             "job",
             "it is RUNNING in one that is COMPLETED",
         ),
-        ("UPDATE call_edge SET call_order = 3", "call_edge", "1 children numbered to 3"),
+        ("UPDATE call_edge SET call_order = 3", (), "call_edge", "1 children numbered to 3"),
         (
-            f"UPDATE call_node SET task_hash = x'{key(OTHER)}' WHERE call_hash = x'{key(11)}'",
+            "UPDATE call_node SET task_hash = ? WHERE call_hash = ?",
+            (bytes.fromhex(key(OTHER)), bytes.fromhex(key(11))),
             "call_edge",
             f"task {key(OTHER)} is missing",
         ),
         (
-            f"UPDATE job SET task_hash = x'{key(OTHER)}'",
+            "UPDATE job SET task_hash = ?",
+            (bytes.fromhex(key(OTHER)),),
             "job",
             "its call is of task",
         ),
-        ("PRAGMA foreign_keys=OFF; DELETE FROM task", "job", "refer to no task"),
     ],
 )
-def test_damage_is_found(sound: SqlBackend, damage: str, table: str, detail: str) -> None:
-    sound._connection().executescript(damage)
+def test_damage_is_found(
+    sound: SqlBackend, damage: str, given: tuple[object, ...], table: str, detail: str
+) -> None:
+    sound._connection().execute(damage, given)
 
     found = check(sound)
 
     assert [each for each in found if each.table == table and detail in str(each)]
+
+
+def test_row_that_refers_to_none_is_found(sqlite_backend: SqlBackend) -> None:
+    sqlite_backend.record(together(a_task(), an_execution(), a_job(1)))
+    driver = sqlite_backend._connection()
+    driver.execute("PRAGMA foreign_keys=OFF")
+    driver.execute("DELETE FROM task")
+
+    found = check(sqlite_backend)
+
+    assert [each for each in found if each.table == "job" and "refer to no task" in str(each)]
 
 
 def test_job_below_one_of_another_execution_is_found(sound: SqlBackend) -> None:
@@ -108,7 +125,7 @@ def test_job_below_one_of_another_execution_is_found(sound: SqlBackend) -> None:
 
 
 def test_contents_need_not_be_read(sound: SqlBackend) -> None:
-    sound._connection().execute("UPDATE value SET value = x'32'")
+    sound._connection().execute("UPDATE value SET value = ?", (b"2",))
 
     assert [each for each in check(sound, contents=False) if "written" in each.rule] == []
 

@@ -295,8 +295,8 @@ def test_file_is_found_by_whatever_stands_for_records(
     assert infer_id(reader, "data/out.txt", include_files=False) is None
 
 
-def test_path_is_looked_up_by_index(sql_backend: SqlBackend) -> None:
-    driver = sql_backend._connection()
+def test_path_is_looked_up_by_index(sqlite_backend: SqlBackend) -> None:
+    driver = sqlite_backend._connection()
 
     plan = driver.execute("EXPLAIN QUERY PLAN SELECT * FROM file WHERE path = ? AND root = ?", "ab")
 
@@ -315,7 +315,7 @@ def test_value_is_parsed_on_demand(sql_backend: SqlBackend) -> None:
         assert value.value_parsed == [1, "two"]
 
 
-@pytest.mark.parametrize("change", ["value = x'00'", "trusted = 0"])
+@pytest.mark.parametrize("change", ["value = ''", "trusted = FALSE"])
 def test_value_that_cannot_be_loaded_is_shown_as_what_it_is(
     sql_backend: SqlBackend, change: str
 ) -> None:

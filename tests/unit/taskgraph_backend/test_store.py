@@ -70,10 +70,10 @@ def test_closed_backend_can_be_loaded_again(sql_backend: SqlBackend) -> None:
     assert set(sql_backend.load_values([key(1)])) == {key(1)}
 
 
-def test_closing_leaves_one_file(tmp_path: Path, sql_backend: SqlBackend) -> None:
-    sql_backend.record(RecordBatch(values=[a_value(1)]))
+def test_closing_leaves_one_file(tmp_path: Path, sqlite_backend: SqlBackend) -> None:
+    sqlite_backend.record(RecordBatch(values=[a_value(1)]))
 
-    sql_backend.close()
+    sqlite_backend.close()
 
     assert [file.name for file in tmp_path.iterdir()] == ["taskgraph.db"]
 
@@ -128,7 +128,7 @@ def test_two_databases_in_memory_are_two() -> None:
 def test_interrupted_transaction_leaves_nothing(sql_backend: SqlBackend) -> None:
     with pytest.raises(KeyboardInterrupt), sql_backend._writing() as driver:
         driver.execute("DELETE FROM value")
-        driver.execute("INSERT INTO part VALUES (x'00', '', '', '')")
+        driver.execute("INSERT INTO part VALUES (?, '', '', '')", (b"0",))
         raise KeyboardInterrupt
 
     assert not sql_backend._connection().in_transaction
@@ -146,10 +146,9 @@ def test_own_task_of_a_call_takes_no_row(sql_backend: SqlBackend) -> None:
 # Crashes
 
 
-def test_execution_without_a_living_process_is_crashed_after_loading(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path}/x.db"
+def test_execution_without_a_living_process_is_crashed_after_loading(database_uri: str) -> None:
     here = this_process()
-    with SqlBackend(uri) as backend:
+    with SqlBackend(database_uri) as backend:
         backend.record(_running())
         backend.take(
             [
@@ -158,7 +157,7 @@ def test_execution_without_a_living_process_is_crashed_after_loading(tmp_path: P
             ]
         )  # fmt: skip
 
-    with SqlBackend(uri) as backend:
+    with SqlBackend(database_uri) as backend:
         executions, jobs = _states(backend)
 
     assert executions == ["CRASHED"]
@@ -221,7 +220,7 @@ def test_value_that_is_too_large_is_refused(tmp_path: Path) -> None:
 
 def test_damaged_value_is_not_given(sql_backend: SqlBackend) -> None:
     value_hash = sql_backend.record_value([1, 2, 3])
-    sql_backend._connection().execute("UPDATE value SET value = x'00'")
+    sql_backend._connection().execute("UPDATE value SET value = ''")
 
     assert sql_backend.get_value(value_hash) == (None, False)
 
@@ -263,9 +262,9 @@ def test_records_that_exist_are_known_whatever_they_are(sql_backend: SqlBackend)
     assert found == {key(number) for number in numbers if number != 404}
 
 
-def test_file_can_be_read_by_sqlite_alone(tmp_path: Path, sql_backend: SqlBackend) -> None:
-    sql_backend.record(RecordBatch(values=[a_value(1)]))
-    sql_backend.close()
+def test_file_can_be_read_by_sqlite_alone(tmp_path: Path, sqlite_backend: SqlBackend) -> None:
+    sqlite_backend.record(RecordBatch(values=[a_value(1)]))
+    sqlite_backend.close()
 
     driver = sqlite3.connect(tmp_path / "taskgraph.db")
     rows = driver.execute("SELECT hex(value_hash), preview FROM value").fetchall()

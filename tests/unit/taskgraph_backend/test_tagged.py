@@ -35,7 +35,8 @@ def test_a_history_takes_two_statements(reader: Reader) -> None:
     found = reader.tags_of(key(1))
 
     assert [len(each.parents) for each in found] == [0, 1, 1, 1]
-    assert [each.split()[0] for each in statements] == ["BEGIN", "SELECT", "SELECT"]
+    found_by = [each.split()[0] for each in statements if each != "BEGIN"]
+    assert found_by == ["SELECT", "SELECT"]
 
 
 def test_keys_are_counted_by_what_is_current(reader: Reader) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,8 @@ from taskgraph_backend.dialects.postgres.words import Words
 if TYPE_CHECKING:
     import psycopg
     from sqlalchemy import Connection, Engine
+
+    from taskgraph_backend.dialects.postgres.driver import PostgresDriver
 
 # What this is tested with; others may do.
 OLDEST_SERVER = 15
@@ -179,11 +181,24 @@ class PostgresDatabase:
 
     def begin(self, driver: Driver, *, alone: bool) -> None:
         """Begin a transaction; alone, or beside others who record."""
-        from taskgraph_backend.dialects.postgres.driver import PostgresDriver
-
-        assert isinstance(driver, PostgresDriver)
         kind = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
-        driver.begin(f"BEGIN; SELECT {kind}({_WRITING})")
+        _ours(driver).begin(f"BEGIN; SELECT {kind}({_WRITING})")
+
+    def begin_looking(self, driver: Driver) -> None:
+        """Begin a transaction that sees one state, whatever others write meanwhile."""
+        _ours(driver).begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    def stream(self, driver: Driver, sql: str) -> Iterable[Any]:
+        """Give the rows of a statement, some at a time from a cursor of the server's."""
+        return _ours(driver).stream(sql)
+
+    def damage(self, driver: Driver, most: int) -> Iterable[str]:
+        """Give nothing: that is the server's, and for who looks after it."""
+        return ()
+
+    def dangling(self, driver: Driver) -> Iterable[tuple[str, str, int]]:
+        """Give nothing: nobody can switch its foreign keys off."""
+        return ()
 
     def pause_before_retry(self, error: DatabaseError, attempt: int) -> float | None:
         """Return a pause that doubles, as long as all of them are no longer than the time-out."""
@@ -252,6 +267,13 @@ class PostgresDatabase:
 
     def settle(self, driver: Driver) -> None:
         """Do nothing: a server needs no settings of ours."""
+
+
+def _ours(driver: Driver) -> PostgresDriver:
+    from taskgraph_backend.dialects.postgres.driver import PostgresDriver
+
+    assert isinstance(driver, PostgresDriver)
+    return driver
 
 
 def _psycopg(uri: str) -> Any:

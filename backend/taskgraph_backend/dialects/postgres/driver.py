@@ -10,6 +10,7 @@ import psycopg
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.pq import Format, TransactionStatus
+from psycopg.types.numeric import NumericBinaryLoader
 
 from taskgraph.jsontext import normalize_json
 from taskgraph_backend.dialects.postgres.words import without_nul
@@ -22,6 +23,8 @@ _SINCE_1970 = 946_684_800_000_000
 # Statements that are sent as they are.
 _BARE = frozenset({"BEGIN", "COMMIT", "ROLLBACK"})
 _IDLE = TransactionStatus.IDLE
+# Rows in memory, each of which may have megabytes.
+_AT_A_TIME = 50
 
 
 class _MicrosLoader(Loader):
@@ -43,13 +46,11 @@ class _JsonTextLoader(Loader):
         return normalize_json(bytes(data)[1:].decode())
 
 
-class _FloatLoader(Loader):
+class _FloatLoader(NumericBinaryLoader):
     """Reads a sum or an average as a number like others."""
 
-    format = Format.TEXT
-
-    def load(self, data: Buffer) -> float:
-        return float(bytes(data))
+    def load(self, data: Buffer) -> float:  # type: ignore[override]
+        return float(super().load(data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,13 @@ class PostgresDriver:
                 done = self._raw.execute(insert.text, kept, binary=True)
             changed += done.rowcount
         return Changed(changed)
+
+    def stream(self, sql: str) -> Iterator[Any]:
+        """Give the rows of a statement, some at a time."""
+        with self._raw.cursor("taskgraph", binary=True) as cursor:
+            cursor.itersize = _AT_A_TIME
+            cursor.execute(self._words().phrase(sql).text, ())
+            yield from cursor
 
     def close(self) -> None:
         """Let go of the connection."""

@@ -24,7 +24,9 @@ _PHRASES = (
     (" BLOB ", " BYTEA "),
     (" temp.", " pg_temp."),
     ("value = x''", "value = ''"),
+    ("(start_time - end_time)", "(extract(epoch FROM start_time - end_time) * 1000000)::bigint"),
 )
+_HEX = re.compile(r"lower\(hex\(([\w.]+)\)\)")
 _INSERT = re.compile(r"INSERT INTO (\w+) \(([\w, ]+)\) (?:VALUES \(|SELECT )")
 _VALUES = re.compile(r"INSERT INTO (\w+) \(([\w, ]+)\) VALUES \(\?(?:, \?)*\)( ON CONFLICT .*)?")
 _MARKS = re.compile(
@@ -167,6 +169,7 @@ class Words:
         text = _MARKS.sub(say, sql.replace("%", "\0")).replace("\0", "%%")
         for common, ours in _PHRASES:
             text = text.replace(common, ours)
+        text = _HEX.sub(r"encode(\1, 'hex')", text)
         return Phrase(text, tuple(sizes))
 
     def _times_inserted(self, sql: str) -> set[int]:

@@ -33,8 +33,8 @@ def _one_value() -> RecordBatch:
     return RecordBatch(values=[a_value(2)])
 
 
-def test_file_uses_the_write_ahead_log_and_foreign_keys(sql_backend: SqlBackend) -> None:
-    driver = sql_backend.database.connect()
+def test_file_uses_the_write_ahead_log_and_foreign_keys(sqlite_backend: SqlBackend) -> None:
+    driver = sqlite_backend.database.connect()
 
     settings = [
         driver.execute(f"PRAGMA {name}").fetchone()[0]
@@ -191,21 +191,21 @@ def test_database_in_a_read_only_folder_can_be_read_as_immutable(read_only_folde
         assert set(backend.load_values([key(1)])) == {key(1)}
 
 
-def test_full_database_keeps_what_it_had_and_goes_on_later(sql_backend: SqlBackend) -> None:
-    sql_backend.record(RecordBatch(values=[a_value(1)]))
-    driver = sql_backend._connection()
+def test_full_database_keeps_what_it_had_and_goes_on_later(sqlite_backend: SqlBackend) -> None:
+    sqlite_backend.record(RecordBatch(values=[a_value(1)]))
+    driver = sqlite_backend._connection()
     (pages,) = driver.execute("PRAGMA page_count").fetchone()
     driver.execute(f"PRAGMA max_page_count={pages + 3}")
     large = RecordBatch(values=[a_value(2), a_value(3, b"x" * 100_000)])
 
     with pytest.raises(DatabaseFullError, match=r"disk is full.*Nothing.*was written"):
-        sql_backend.record(large)
-    while_full = sql_backend.load_values([key(1), key(2)])
+        sqlite_backend.record(large)
+    while_full = sqlite_backend.load_values([key(1), key(2)])
     driver.execute("PRAGMA max_page_count=1000000")
-    sql_backend.record(large)
+    sqlite_backend.record(large)
 
     assert set(while_full) == {key(1)}
-    assert set(sql_backend.load_values([key(1), key(2), key(3)])) == {key(1), key(2), key(3)}
+    assert set(sqlite_backend.load_values([key(1), key(2), key(3)])) == {key(1), key(2), key(3)}
 
 
 @pytest.fixture
@@ -266,11 +266,11 @@ def test_writer_waits_for_another_one(tmp_path: Path) -> None:
     other.close()
 
 
-def test_reader_does_not_hold_up_a_writer(sql_backend: SqlBackend) -> None:
-    with sql_backend.create_engine().connect() as reader:
+def test_reader_does_not_hold_up_a_writer(sqlite_backend: SqlBackend) -> None:
+    with sqlite_backend.create_engine().connect() as reader:
         reader.exec_driver_sql("SELECT count(*) FROM value").scalar()
 
-        sql_backend.record(_one_value())
+        sqlite_backend.record(_one_value())
 
         # It sees one state until it ends its transaction.
         assert reader.exec_driver_sql("SELECT count(*) FROM value").scalar() == 0
