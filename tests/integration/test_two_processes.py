@@ -63,9 +63,8 @@ def _keys(process: int, batches: int = BATCHES) -> list[CacheQuery]:
     ]
 
 
-def test_two_processes_record_at_once_and_nothing_is_lost(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path}/shared.db"
-    both = [_start(uri, 1), _start(uri, 2)]
+def test_two_processes_record_at_once_and_nothing_is_lost(database_uri: str) -> None:
+    both = [_start(database_uri, 1), _start(database_uri, 2)]
 
     for each in both:
         _go(each)
@@ -73,7 +72,7 @@ def test_two_processes_record_at_once_and_nothing_is_lost(tmp_path: Path) -> Non
         each.communicate()
 
     assert [each.returncode for each in both] == [0, 0]
-    with SqlBackend(uri) as backend:
+    with SqlBackend(database_uri) as backend:
         answers = backend.check_cache(_keys(1) + _keys(2))
         assert all(answer.evaluation and answer.calls for answer in answers)
         assert check(backend) == []
@@ -83,9 +82,8 @@ def test_two_processes_record_at_once_and_nothing_is_lost(tmp_path: Path) -> Non
             ] * 2
 
 
-def test_killed_process_leaves_whole_batches(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path}/shared.db"
-    process = _start(uri, 1, batches=100_000)
+def test_killed_process_leaves_whole_batches(database_uri: str) -> None:
+    process = _start(database_uri, 1, batches=100_000)
     _go(process)
     assert process.stdout is not None
     while process.stdout.readline() != "20\n":
@@ -94,7 +92,7 @@ def test_killed_process_leaves_whole_batches(tmp_path: Path) -> None:
     process.send_signal(signal.SIGKILL)
     process.communicate()
 
-    with SqlBackend(uri) as backend:
+    with SqlBackend(database_uri) as backend:
         answers = backend.check_cache(_keys(1, 21))
         # What it said that it had written is there; of what came after, all of a batch or none.
         assert all(answer.evaluation and answer.calls for answer in answers)
@@ -105,10 +103,9 @@ def test_killed_process_leaves_whole_batches(tmp_path: Path) -> None:
         assert jobs % PER_BATCH == 0
 
 
-def test_database_in_use_can_be_read_by_another_process(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path}/shared.db"
-    process = _start(uri, 1)
-    with SqlBackend(uri) as backend, backend.reader() as reader:
+def test_database_in_use_can_be_read_by_another_process(database_uri: str) -> None:
+    process = _start(database_uri, 1)
+    with SqlBackend(database_uri) as backend, backend.reader() as reader:
         backend.record(a_task())
         reader.executions()
 

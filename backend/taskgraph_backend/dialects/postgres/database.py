@@ -162,14 +162,23 @@ class PostgresDatabase:
     @cached_property
     def engine(self) -> Engine:
         """The engine of readers and migrations; a connection that was lost is made anew."""
-        from sqlalchemy import create_engine
+        from sqlalchemy import ExceptionContext, create_engine, event
 
         def connect() -> psycopg.Connection[Any]:
             raw = self._open()
             raw.autocommit = False
             return raw
 
-        return create_engine("postgresql+psycopg://", creator=connect, pool_pre_ping=True)
+        engine = create_engine("postgresql+psycopg://", creator=connect, pool_pre_ping=True)
+
+        @event.listens_for(engine, "handle_error")
+        def translate(context: ExceptionContext) -> None:
+            original = context.original_exception
+            # Of those that are looked for when a connection is taken out, readers hear nothing.
+            if isinstance(original, self.errors) and not context.is_pre_ping:
+                raise self.translate(original) from original
+
+        return engine
 
     def close(self) -> None:
         """Let go of the engine's connections."""
