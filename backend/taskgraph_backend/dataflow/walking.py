@@ -12,7 +12,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload
 from taskgraph_backend import models
 from taskgraph_backend.dataflow import conditions
 from taskgraph_backend.dataflow.chart import Arrow, Asked, Place, ask
-from taskgraph_backend.dataflow.conditions import ARGUMENT, CALL, RESULT, VALUE, Node
+from taskgraph_backend.dataflow.conditions import ARGUMENT, CALL, RESULT, VALUE
+from taskgraph_backend.dataflow.meeting import Met
 from taskgraph_backend.dataflow.nodes import (
     ArgumentValue,
     CallNodeValue,
@@ -36,7 +37,7 @@ def walk_dataflow(
     """Give the edges that are reached from a node, the nearest first: up, or down to what it made.
 
     All edges point upstream, also those that are met on the way down. The number of statements goes
-    by how deep the flow is, not by how wide, and is thirty at most.
+    by how deep the flow is, not by how wide, and is sixty at most.
 
     Args:
         session: Where the rows are.
@@ -91,23 +92,21 @@ def walk_dataflow_argument_value(
     return walk_dataflow_node(session, argument_value)
 
 
-def _columns(node: DataflowNode) -> Node:
+def _columns(node: DataflowNode) -> Met:
     match node:
         case CallNodeValue(call, value):
-            hashes = (call.call_hash, value.value_hash, call.value_hash, call.call_hash)
-            return Node(RESULT, *map(bytes.fromhex, hashes))
-        case ArgumentValue(argument, value):
-            hashes = (
-                argument.arg_hash,
-                value.value_hash,
-                argument.value_hash,
-                argument.call_hash,
-            )
-            return Node(ARGUMENT, *map(bytes.fromhex, hashes))
+            return _met(RESULT, call.call_hash, value.value_hash, call.value_hash, call.call_hash)
+        case ArgumentValue(each, value):
+            return _met(ARGUMENT, each.arg_hash, value.value_hash, each.value_hash, each.call_hash)
         case models.CallNode():
-            return Node(CALL, *(bytes.fromhex(node.call_hash),) * 4)
+            return _met(CALL, *[node.call_hash] * 4)
         case models.Value():
-            return Node(VALUE, *(bytes.fromhex(node.value_hash),) * 4)
+            return _met(VALUE, *[node.value_hash] * 4)
+
+
+def _met(kind: int, *hashes: str) -> Met:
+    id, value, whole, call = map(bytes.fromhex, hashes)
+    return kind, id, value, whole, call
 
 
 def _loaded(session: Session, arrows: Sequence[Arrow]) -> Iterator[DataflowEdge]:
