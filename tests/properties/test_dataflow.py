@@ -45,6 +45,7 @@ from tests.statements import Statements
 
 TORTURE = bool(os.environ.get("TASKGRAPH_TORTURE"))
 SCALE = 40 if TORTURE else 1
+pytestmark = pytest.mark.timeout(3_600 if TORTURE else 300)
 #: So many nodes of each scope are asked for; under torture all.
 ASKED = 100_000 if TORTURE else 25
 

@@ -97,6 +97,7 @@ def ask(session: Session, asked: Asked) -> list[Arrow]:
 
 
 def place_of(node: Met) -> Place:
+    """Return where a node is, or the one that it stands for."""
     kind, id, value, _, _ = node
     return Place(stands_for(kind), id, value)
 
@@ -299,4 +300,4 @@ def _nearest(
         level = further
 
 
-__all__ = ["Arrow", "Asked", "Place", "ask"]
+__all__ = ["Arrow", "Asked", "Place", "ask", "place_of"]
