@@ -274,9 +274,9 @@ class _Downstream(_Walk):
     def _tell(self, near: Place, far: Place, node: Met, told: int | None) -> None:
         if near in self._begun:
             self.standing.append(far)
-        if told == downstream.SURE:
+        if told:
             self.sure.append((far, near))
-        elif told == downstream.DOUBTFUL:
+        elif told is not None:
             self.doubtful[node] = None
 
 

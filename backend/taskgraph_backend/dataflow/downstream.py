@@ -27,8 +27,8 @@ from taskgraph_backend.dataflow.conditions import (
     lies_in,
 )
 
-SURE: Final = 1
-DOUBTFUL: Final = 0
+SURE: Final = "TRUE"
+DOUBTFUL: Final = "FALSE"
 
 _ARGUMENT = Node(ARGUMENT, "a.arg_hash", "n.value", "a.value_hash", "a.call_hash")
 _WHOLE_ARGUMENT = Node(ARGUMENT, "a.arg_hash", "a.value_hash", "a.value_hash", "a.call_hash")
@@ -42,13 +42,12 @@ def rules(reach: Reach) -> list[Rule]:
     if reach is Reach.ALL:
         # A file joins the execution that made it with those that were given it.
         file = Node(VALUE, "f.value_hash", "f.value_hash", "f.value_hash", "f.value_hash")
-        joined = f"{DOUBTFUL}"
-        found.append(Rule(RESULT, file, ("file AS f",), "f.value_hash = n.value", joined))
+        found.append(Rule(RESULT, file, ("file AS f",), "f.value_hash = n.value", DOUBTFUL))
     return found
 
 
 #: To take both ways at once: what is looked up for a node is looked up once.
-_BOTH_WAYS = f"(SELECT {SURE} AS is_same UNION ALL SELECT 0) AS way"
+_BOTH_WAYS = "(SELECT TRUE AS is_same UNION ALL SELECT FALSE) AS way"
 
 
 def _from_results(reaching: Reaching) -> list[Rule]:
@@ -71,7 +70,7 @@ def _from_results(reaching: Reaching) -> list[Rule]:
             ("subvalue AS s", *above),
             f"{inner} AND {is_above} AND s.parent_value_hash <> c.value_hash"
             f" AND {lies_in('s.parent_value_hash', 'c.value_hash')}",
-            f"{DOUBTFUL}",
+            DOUBTFUL,
         ),
         # Into an argument, as it is or as a part of that; or that is made of it.
         Rule(
@@ -109,13 +108,13 @@ def _from_arguments() -> list[Rule]:
             " AND NOT EXISTS (SELECT 1 FROM call_node AS d2 CROSS JOIN argument_result AS r2"
             " WHERE d2.value_hash = s.value_hash AND r2.arg_hash = n.id"
             " AND r2.result_call_hash = d2.call_hash)",
-            f"{DOUBTFUL}",
+            DOUBTFUL,
         ),
         Rule(
             ARGUMENT,
             Node(CALL, "n.call", "n.call", "n.call", "n.call"),
             where=is_whole,
-            tells=f"{SURE}",
+            tells=SURE,
         ),
     ]
 
@@ -126,7 +125,7 @@ def _handed_down() -> list[Rule]:
     is_below = "e.parent_id = n.call AND a.call_hash = e.child_id"
     is_held_by_it = lies_in("n.value", "a.value_hash")
     found = []
-    for kind, is_sure in ((ARGUMENT, f"NOT {is_a_result('a.arg_hash')}"), (PASSED, f"{DOUBTFUL}")):
+    for kind, is_sure in ((ARGUMENT, f"NOT {is_a_result('a.arg_hash')}"), (PASSED, DOUBTFUL)):
         found += [
             Rule(kind, _ARGUMENT, below, f"{is_below} AND {is_held_by_it}", is_sure),
             Rule(
@@ -135,7 +134,7 @@ def _handed_down() -> list[Rule]:
                 below,
                 f"n.value = n.whole AND {is_held('n.value')} AND {is_below}"
                 f" AND a.value_hash <> n.value AND {is_held_by_it}",
-                f"{DOUBTFUL}",
+                DOUBTFUL,
             ),
             # Through tasks of the library.
             Rule(
@@ -169,7 +168,7 @@ def _from_calls() -> list[Rule]:
             " WHERE d3.value_hash = s.value_hash AND e3.child_id = d3.call_hash"
             " AND e3.parent_id = n.id)",
         ),
-        Rule(PART, Node(RESULT, "n.id", "n.value", "n.whole", "n.call"), tells=f"{DOUBTFUL}"),
+        Rule(PART, Node(RESULT, "n.id", "n.value", "n.whole", "n.call"), tells=DOUBTFUL),
         Rule(
             PART,
             Node(PART, "n.id", "s.value_hash", "n.whole", "n.call"),
@@ -185,7 +184,7 @@ def _from_values(reaching: Reaching) -> list[Rule]:
     None of these came from the value, unless a file is followed from one execution to another.
     """
     is_given = f"a.value_hash = n.whole AND {reaching.holds('a.call_hash')}"
-    tells = f"{DOUBTFUL}" if reaching.reach is Reach.ALL else "NULL"
+    tells = DOUBTFUL if reaching.reach is Reach.ALL else "NULL"
     return [
         Rule(VALUE, Node(VALUE_HOLDER, "n.id", "n.value", "n.value", "n.call")),
         Rule(
