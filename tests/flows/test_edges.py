@@ -21,8 +21,10 @@ from taskgraph_backend.dataflow.nodes import DataflowEdge, DataflowNode
 from taskgraph_backend.dataflow.walking import walk_dataflow
 from tests.flows.naive import all_edges, edges_upstream, key_of, keys_of, walk_naively
 from tests.flows.workflows import WORKFLOWS, Lab, Labels, lab_with
+from tests.postgres import Server
 
 Walk = Callable[..., Iterator[DataflowEdge]]
+Labs = Callable[[str], Lab]
 
 
 def walk_in_one_statement(*args: Any, **options: Any) -> Iterator[DataflowEdge]:
@@ -828,15 +830,30 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Lab]]:
+def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labs]:
     """Each workflow, run once for all tests that ask for it."""
+    yield from _labs(tmp_path_factory, None)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def labs_on_both(request: pytest.FixtureRequest) -> Iterator[Labs]:
+    """The same, on each database in turn."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("labs")
+    else:
+        server = request.getfixturevalue("postgres_server")
+        yield from _labs(request.getfixturevalue("tmp_path_factory"), server)
+
+
+def _labs(folders: pytest.TempPathFactory, server: Server | None) -> Iterator[Labs]:
     made: dict[str, Lab] = {}
     with ExitStack() as stack:
 
         def get(name: str) -> Lab:
             if name not in made:
-                folder = tmp_path_factory.mktemp("lab")
-                made[name] = stack.enter_context(lab_with(name, folder))
+                folder = folders.mktemp("lab")
+                uri = None if server is None else server.make_database()
+                made[name] = stack.enter_context(lab_with(name, folder, uri))
             return made[name]
 
         yield get
@@ -850,10 +867,8 @@ def _scope(lab: Lab, scope: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("walk", WALKERS, ids=lambda walk: str(walk.__name__))
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.label))
-def test_edges_are_those_that_were_written_down(
-    labs: Callable[[str], Lab], case: Case, walk: Walk
-) -> None:
-    lab = labs(case.workflow)
+def test_edges_are_those_that_were_written_down(labs_on_both: Labs, case: Case, walk: Walk) -> None:
+    lab = labs_on_both(case.workflow)
 
     with lab.backend.reader() as reader:
         labels = Labels(reader)
@@ -867,7 +882,7 @@ def test_edges_are_those_that_were_written_down(
 @pytest.mark.parametrize("walk", WALKERS, ids=lambda walk: str(walk.__name__))
 @pytest.mark.parametrize("workflow", WORKFLOWS)
 def test_what_is_upstream_of_each_node_agrees_with_the_rules(
-    labs: Callable[[str], Lab], workflow: str, walk: Walk
+    labs: Labs, workflow: str, walk: Walk
 ) -> None:
     lab = labs(workflow)
 
@@ -882,9 +897,7 @@ def test_what_is_upstream_of_each_node_agrees_with_the_rules(
 
 @pytest.mark.parametrize("walk", WALKERS, ids=lambda walk: str(walk.__name__))
 @pytest.mark.parametrize("workflow", WORKFLOWS)
-def test_downstream_is_upstream_read_backwards(
-    labs: Callable[[str], Lab], workflow: str, walk: Walk
-) -> None:
+def test_downstream_is_upstream_read_backwards(labs: Labs, workflow: str, walk: Walk) -> None:
     lab = labs(workflow)
 
     with lab.backend.reader() as reader:
@@ -906,9 +919,7 @@ def test_downstream_is_upstream_read_backwards(
 
 
 @pytest.mark.parametrize("walk", WALKERS, ids=lambda walk: str(walk.__name__))
-def test_a_walk_ends_after_so_many_edges_one_after_another(
-    labs: Callable[[str], Lab], walk: Walk
-) -> None:
+def test_a_walk_ends_after_so_many_edges_one_after_another(labs: Labs, walk: Walk) -> None:
     lab = labs("samples")
 
     with lab.backend.reader() as reader:
@@ -925,7 +936,7 @@ def test_a_walk_ends_after_so_many_edges_one_after_another(
 @pytest.mark.parametrize("down", [False, True], ids=["up", "down"])
 @pytest.mark.parametrize("workflow", WORKFLOWS)
 def test_a_short_walk_gives_the_nearest_edges_of_a_long_one(
-    labs: Callable[[str], Lab], workflow: str, down: bool
+    labs: Labs, workflow: str, down: bool
 ) -> None:
     lab = labs(workflow)
 

@@ -53,14 +53,15 @@ class Lab:
 
 
 @contextmanager
-def lab_with(name: str, folder: Path) -> Iterator[Lab]:
-    """Run a workflow of `WORKFLOWS` in a folder."""
-    backend = SqlBackend()
-    with Scheduler(backend=backend, executor="inline") as scheduler:
+def lab_with(name: str, folder: Path, uri: str | None = None) -> Iterator[Lab]:
+    """Run a workflow of `WORKFLOWS` in a folder, on a database in memory or another one."""
+    with (
+        SqlBackend(uri) as backend,
+        Scheduler(backend=backend, executor="inline") as scheduler,
+    ):
         lab = Lab(folder, backend, scheduler)
         WORKFLOWS[name](lab)
         yield lab
-    backend.close()
 
 
 # Plain values.

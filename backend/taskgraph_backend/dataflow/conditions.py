@@ -67,6 +67,10 @@ class Node(NamedTuple):
         return ", ".join(map(str, self))
 
 
+#: Where a rule tells nothing.
+UNTOLD: Final = "CAST(NULL AS INTEGER)"
+
+
 class Rule(NamedTuple):
     """One way from ``n``, a node of some kind, to others.
 
@@ -75,7 +79,7 @@ class Rule(NamedTuple):
         to: The other nodes.
         joins: The tables with what is on the way, in the order in which they are to be opened.
         where: The conditions; those on ``n`` alone first.
-        tells: One thing more about the other node: see `upstream` and `downstream`.
+        tells: A number, one thing more about the other node: see `upstream` and `downstream`.
         among: Joins of another sort, behind the others.
     """
 
@@ -83,12 +87,17 @@ class Rule(NamedTuple):
     to: Node
     joins: tuple[str, ...] = ()
     where: str = "1 = 1"
-    tells: str = "NULL"
+    tells: str = UNTOLD
     among: str = ""
 
     def select_among(self, table: str) -> str:
         """Return the query for the other nodes of all in a table with nodes of many kinds."""
         return f"SELECT {self.to} {self._tables(table)} WHERE n.kind = {self.of} AND ({self.where})"
+
+    def select_beside(self) -> str:
+        """Return the query for the other nodes of one that is at hand."""
+        tables = f"FROM {' CROSS JOIN '.join(self.joins)} {self.among}" if self.joins else ""
+        return f"SELECT {self.to} {tables} WHERE n.kind = {self.of} AND ({self.where})"
 
     def select_from(self, table: str) -> str:
         """Return the query for the other nodes of all in a table with nodes of this kind.

@@ -14,6 +14,7 @@ from taskgraph_backend.dataflow.conditions import (
     PART,
     PASSED,
     RESULT,
+    UNTOLD,
     VALUE,
     VALUE_HOLDER,
     Node,
@@ -27,8 +28,8 @@ from taskgraph_backend.dataflow.conditions import (
     lies_in,
 )
 
-SURE: Final = "TRUE"
-DOUBTFUL: Final = "FALSE"
+SURE: Final = "1"
+DOUBTFUL: Final = "0"
 
 _ARGUMENT = Node(ARGUMENT, "a.arg_hash", "n.value", "a.value_hash", "a.call_hash")
 _WHOLE_ARGUMENT = Node(ARGUMENT, "a.arg_hash", "a.value_hash", "a.value_hash", "a.call_hash")
@@ -50,6 +51,10 @@ def rules(reach: Reach) -> list[Rule]:
 _BOTH_WAYS = "(SELECT TRUE AS is_same UNION ALL SELECT FALSE) AS way"
 
 
+def _sure_if(condition: str) -> str:
+    return f"CAST({condition} AS INTEGER)"
+
+
 def _from_results(reaching: Reaching) -> list[Rule]:
     callers = reaching.callers("n.id")
     above = (*callers.joins, "call_node AS c")
@@ -62,7 +67,7 @@ def _from_results(reaching: Reaching) -> list[Rule]:
             _as_it_is_or_whole(RESULT, "c.call_hash", "c"),
             (*above, _BOTH_WAYS),
             f"{is_above} AND {_is_same_or_whole('c')}",
-            "way.is_same",
+            _sure_if("way.is_same"),
         ),
         Rule(
             RESULT,
@@ -80,7 +85,7 @@ def _from_results(reaching: Reaching) -> list[Rule]:
             "ar.result_call_hash = n.id AND a.arg_hash = ar.arg_hash"
             f" AND {reaching.holds('a.call_hash')} AND {_is_same_or_whole('a')}",
             # A whole argument came from that part of the result that it is, if it is one.
-            f"way.is_same OR NOT {is_held('a.value_hash')}",
+            _sure_if(f"way.is_same OR NOT {is_held('a.value_hash')}"),
         ),
     ]
 
@@ -125,7 +130,10 @@ def _handed_down() -> list[Rule]:
     is_below = "e.parent_id = n.call AND a.call_hash = e.child_id"
     is_held_by_it = lies_in("n.value", "a.value_hash")
     found = []
-    for kind, is_sure in ((ARGUMENT, f"NOT {is_a_result('a.arg_hash')}"), (PASSED, DOUBTFUL)):
+    for kind, is_sure in (
+        (ARGUMENT, _sure_if(f"NOT {is_a_result('a.arg_hash')}")),
+        (PASSED, DOUBTFUL),
+    ):
         found += [
             Rule(kind, _ARGUMENT, below, f"{is_below} AND {is_held_by_it}", is_sure),
             Rule(
@@ -162,7 +170,7 @@ def _from_calls() -> list[Rule]:
             ),
             ("call_node AS c", _BOTH_WAYS),
             "c.call_hash = n.id AND (way.is_same OR s.value_hash IS NOT NULL)",
-            f"way.is_same AND NOT {has_children('n.id')}",
+            _sure_if(f"way.is_same AND NOT {has_children('n.id')}"),
             "LEFT JOIN subvalue AS s ON NOT way.is_same AND s.parent_value_hash = c.value_hash"
             " AND NOT EXISTS (SELECT 1 FROM call_node AS d3 CROSS JOIN call_edge AS e3"
             " WHERE d3.value_hash = s.value_hash AND e3.child_id = d3.call_hash"
@@ -184,7 +192,7 @@ def _from_values(reaching: Reaching) -> list[Rule]:
     None of these came from the value, unless a file is followed from one execution to another.
     """
     is_given = f"a.value_hash = n.whole AND {reaching.holds('a.call_hash')}"
-    tells = DOUBTFUL if reaching.reach is Reach.ALL else "NULL"
+    tells = DOUBTFUL if reaching.reach is Reach.ALL else UNTOLD
     return [
         Rule(VALUE, Node(VALUE_HOLDER, "n.id", "n.value", "n.value", "n.call")),
         Rule(

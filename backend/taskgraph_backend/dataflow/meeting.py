@@ -57,6 +57,9 @@ class Meeting:
         self._connection = connection
         self._reach = reach
         self._given: dict[str, Any] = {}
+        if connection.dialect.name == "postgresql":
+            # 18.4 loses rows where a bitmap scan is below LATERAL in a recursive query.
+            connection.execute(text("SET LOCAL enable_bitmapscan = off"))
         if reach is Reach.JOBS:
             self._given["execution"] = execution
         if reach is Reach.BELOW:
@@ -74,7 +77,8 @@ class Meeting:
     def all_beyond(self, rules: Rules, nodes: Iterable[Met]) -> list[Met]:
         """Return all nodes to which some lead in any number of steps, and themselves."""
         of_kind = _by_kind(nodes)
-        rows = self._ask(_all(rules, self._reach, tuple(of_kind)), of_kind)
+        is_lateral = self._connection.dialect.name != "sqlite"
+        rows = self._ask(_all(rules, self._reach, tuple(of_kind), is_lateral), of_kind)
         return [(kind, id, value, whole, call) for kind, id, value, whole, call in rows]
 
     def _ask(self, statement: TextClause, of_kind: dict[int, list[Met]]) -> Sequence[Any]:
@@ -101,10 +105,16 @@ def _step(rules: Rules, reach: Reach, kinds: tuple[int, ...]) -> TextClause:
 
 
 @cache
-def _all(rules: Rules, reach: Reach, kinds: tuple[int, ...]) -> TextClause:
+def _all(rules: Rules, reach: Reach, kinds: tuple[int, ...], is_lateral: bool) -> TextClause:
     columns = ", ".join(("kind", *_HASHES))
     starts = [f"SELECT {kind}, {', '.join(_HASHES)} FROM {_table(kind)}" for kind in kinds]
-    steps = [rule.select_among("node") for rule in rules(reach)]
+    if is_lateral:
+        # Most databases let a recursive query name itself once.
+        ways = "\n  UNION ALL ".join(rule.select_beside() for rule in rules(reach))
+        found = f"further ({columns})"
+        steps = [f"SELECT further.* FROM node AS n CROSS JOIN LATERAL (\n  {ways}) AS {found}"]
+    else:
+        steps = [rule.select_among("node") for rule in rules(reach)]
     tables = ",\n".join(map(_given, kinds))
     nodes = "\n  UNION ".join((*starts, *steps))
     return text(
