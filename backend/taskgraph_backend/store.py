@@ -14,7 +14,7 @@ from dataclasses import fields
 from time import sleep
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
-from taskgraph.errors import DamagedValueError, DatabaseError
+from taskgraph.errors import DamagedValueError, DatabaseError, DatabaseReadOnlyError
 from taskgraph.hashing import CallHash, ContentDigest, EvalHash, TaskHash, ValueHash
 from taskgraph.jsontext import storable
 from taskgraph.records import (
@@ -160,7 +160,11 @@ class SqlBackend(RecordVerbs):
         self._closed = False
         path = self.database.path
         self._file = None if path is None else _file_at(os.path.abspath(path))
-        self.sweep()
+        try:
+            self.sweep()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Let go of files and connections. A second call does nothing."""
@@ -373,8 +377,11 @@ class SqlBackend(RecordVerbs):
         crashed = self._ask(claims.crashed, executions)
         if not crashed or self.database.read_only:
             return crashed
-        # Asked again: a process may have taken one of them up in between.
-        return self._transact(claims.mark_crashed, crashed)
+        try:
+            # Asked again: a process may have taken one of them up in between.
+            return self._transact(claims.mark_crashed, crashed)
+        except DatabaseReadOnlyError:
+            return crashed  # who may only read is told, and leaves it to others to write it down
 
     # Conveniences
 
