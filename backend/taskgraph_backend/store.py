@@ -95,7 +95,8 @@ class SqlBackend(RecordVerbs):
     A database in memory is ready at once; one in a file after `load`.
 
     Args:
-        db_uri: ``sqlite:///relative``, ``sqlite:////absolute``; without one it is in memory.
+        db_uri: ``sqlite:///relative``, ``sqlite:////absolute`` or ``postgresql://user@host/name``;
+            without one it is in memory.
         config: Settings by name, or a dataclass of them: ``db_uri``, ``automigrate``,
             ``synchronous`` ("normal", "full"), ``busy_timeout`` (seconds), ``max_value_size``
             (bytes, for `record_value`).
@@ -609,12 +610,17 @@ class SqlBackend(RecordVerbs):
         """
         attempt = 0
         while True:
+            driver = None
             try:
                 with self._writing(alone=alone) as driver:
-                    return work(driver, *given)
+                    answer = work(driver, *given)
+                return answer
             except DatabaseError as error:
                 attempt += 1
                 self._wait_or_raise(error, attempt)
+            # The connection may have been lost after all was done, with the answer to that.
+            if driver is not None and self._ask(self.database.has_committed):
+                return answer
 
     def _wait_or_raise(self, error: DatabaseError, attempt: int) -> None:
         pause = self.database.pause_before_retry(error, attempt)

@@ -115,6 +115,9 @@ class Database(Protocol):
             attempt: How often it has failed.
         """
 
+    def has_committed(self, driver: Driver) -> bool:
+        """Tell whether the last transaction that was alone is known to have been committed."""
+
     # Errors
 
     def translate(self, error: BaseException) -> DatabaseError:

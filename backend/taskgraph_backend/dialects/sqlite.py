@@ -271,6 +271,10 @@ class SqliteDatabase:
         """Return None: SQLite has waited itself for all that passes by."""
         return None
 
+    def has_committed(self, driver: Driver) -> bool:
+        """Return False: a COMMIT that fails has committed nothing."""
+        return False
+
     def names_missing(self, error: BaseException | None) -> bool:
         """Tell whether an error says that a row refers to one that does not exist."""
         return getattr(error, "sqlite_errorname", "") == _MISSING

@@ -190,8 +190,11 @@ class PostgresDatabase:
 
     def begin(self, driver: Driver, *, alone: bool) -> None:
         """Begin a transaction; alone, or beside others who record."""
-        kind = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
-        _ours(driver).begin(f"BEGIN; SELECT {kind}({_WRITING})")
+        if alone:
+            number = "pg_current_xact_id()::text"
+            _ours(driver).begin(f"BEGIN; SELECT {number}, pg_advisory_xact_lock({_WRITING})")
+        else:
+            _ours(driver).begin(f"BEGIN; SELECT '', pg_advisory_xact_lock_shared({_WRITING})")
 
     def begin_looking(self, driver: Driver) -> None:
         """Begin a transaction that sees one state, whatever others write meanwhile."""
@@ -219,6 +222,14 @@ class PostgresDatabase:
             return None
         # Not all at once, or they meet again.
         return pauses[-1] * random.uniform(0.5, 1.0)
+
+    def has_committed(self, driver: Driver) -> bool:
+        """Ask the server what became of a transaction that has a number: one that was alone."""
+        number = _ours(driver).transaction
+        if not number:
+            return False
+        row = driver.execute("SELECT pg_xact_status(?::xid8)", (number,)).fetchone()
+        return bool(row[0] == "committed")
 
     # Errors
 

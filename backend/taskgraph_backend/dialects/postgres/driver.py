@@ -85,6 +85,8 @@ class PostgresDriver:
         self._connect = connect
         self._words = words
         self._raw = self._adapted(connect())
+        #: The number of the last transaction, as text; nothing for one that needs none.
+        self.transaction = ""
 
     @classmethod
     def around(cls, raw: psycopg.Connection[Any], words: Callable[[], Words]) -> PostgresDriver:
@@ -95,6 +97,7 @@ class PostgresDriver:
 
         made = cls.__new__(cls)
         made._connect, made._words, made._raw = connect, words, raw
+        made.transaction = ""
         return made
 
     @staticmethod
@@ -117,9 +120,14 @@ class PostgresDriver:
         return self._raw
 
     def begin(self, sql: str) -> None:
-        """Begin a transaction, with more that is said in the same breath."""
+        """Begin a transaction, with a question in the same breath: for its number, or none."""
+        self.transaction = ""
         # Several statements go as they are, and are not prepared.
-        self.raw.execute(sql, prepare=False)
+        cursor = self.raw.execute(sql, prepare=False)
+        while cursor.nextset():
+            pass
+        if cursor.description is not None:
+            (self.transaction, *_) = cursor.fetchone() or ("",)
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> psycopg.Cursor[Any]:
         """Execute a statement of the common SQL."""

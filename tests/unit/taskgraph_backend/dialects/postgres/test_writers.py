@@ -11,6 +11,7 @@ import pytest
 from taskgraph.errors import DatabaseBusyError, DatabaseError
 from taskgraph.records import CacheQuery, RecordBatch, State
 from taskgraph_backend import SqlBackend
+from taskgraph_backend.dialects.postgres.driver import PostgresDriver
 from taskgraph_backend.integrity import check
 from tests.rows import (
     a_call,
@@ -169,6 +170,32 @@ def test_what_was_being_written_is_written_once(
         ]
         assert counts == [(1,)] * 4
         assert check(backend) == []
+
+
+def test_a_tag_whose_deletion_was_not_confirmed_is_deleted_once(
+    postgres_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SqlBackend(postgres_uri) as backend:
+        backend.record(together(a_task(), an_execution(), a_job(1)))
+        backend.record_tags("Job", key(1), [("n", 0)])
+        kind = type(backend._connection())
+        execute = kind.execute
+        lost: list[str] = []
+
+        def lose(self: PostgresDriver, sql: str, *others: object) -> object:
+            done = execute(self, sql, *others)  # type: ignore[arg-type]
+            if sql == "COMMIT" and not lost:
+                lost.append(sql)
+                _end_all_others(postgres_uri)
+                execute(self, "COMMIT")
+            return done
+
+        monkeypatch.setattr(kind, "execute", lose)
+        gone = backend.delete_tags(key(1), [("n", 0)])
+        monkeypatch.undo()
+
+        assert (len(lost), [row[2:] for row in gone]) == (1, [("n", 0)])
+        assert backend.get_tags([key(1)]) == {key(1): {}}
 
 
 def _telling(method: Callable[..., object], tell: Callable[[str], None]) -> Callable[..., object]:
