@@ -34,7 +34,7 @@ def square(x: int) -> int:
         ran.write(f"{role} {x}\\n")
     if role == "killed" and x == 150:
         with SqlBackend(uri) as other:
-            while not other._connection().execute("SELECT 1 FROM evaluation").fetchone():
+            while not other._connection().execute("SELECT 1 FROM evaluation OFFSET 9").fetchone():
                 pass
         os.kill(os.getpid(), signal.SIGKILL)
     if role == "cut off" and x % 50 == 10:
