@@ -331,7 +331,7 @@ class SqlBackend(RecordVerbs):
         if batch.handles:
             steps += handles.steps(batch.handles)
         if steps:
-            self._transact(_record, batch, steps, alone=False)
+            self._transact(_record, self.database, batch, steps, alone=False)
 
     def discard_values(self, value_hashes: Sequence[ValueHash]) -> None:
         """Mark stored values as damaged: they are found no more, and replaced when made again."""
@@ -782,10 +782,11 @@ def _steps(batch: RecordBatch) -> list[_Step]:
     ]
 
 
-def _record(driver: Driver, batch: RecordBatch, steps: Sequence[_Step]) -> None:
+def _record(driver: Driver, database: Database, batch: RecordBatch, steps: Sequence[_Step]) -> None:
     foreign.reclaim(driver, batch)
-    for sql, rows in steps:
-        _execute_many(driver, sql, rows)
+    with database.sending(driver):
+        for sql, rows in steps:
+            _execute_many(driver, sql, rows)
 
 
 def _execute_many(driver: Driver, sql: str, rows: _Rows) -> None:

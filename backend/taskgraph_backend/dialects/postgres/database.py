@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -222,6 +222,10 @@ class PostgresDatabase:
             return None
         # Not all at once, or they meet again.
         return pauses[-1] * random.uniform(0.5, 1.0)
+
+    def sending(self, driver: Driver) -> AbstractContextManager[object]:
+        """Send statements one after the other; what fails is told when all are sent."""
+        return _ours(driver).sending()
 
     def has_committed(self, driver: Driver) -> bool:
         """Ask the server what became of a transaction that has a number: one that was alone."""

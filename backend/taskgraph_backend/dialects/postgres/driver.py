@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -160,6 +161,10 @@ class PostgresDriver:
                 done = self._raw.execute(insert.text, kept, binary=True)
             changed += done.rowcount
         return Changed(changed)
+
+    def sending(self) -> AbstractContextManager[object]:
+        """Send statements without waiting for their answers, where libpq can."""
+        return self._raw.pipeline() if psycopg.Pipeline.is_supported() else nullcontext()
 
     def stream(self, sql: str) -> Iterator[Any]:
         """Give the rows of a statement, some at a time."""
