@@ -25,7 +25,12 @@ from taskgraph.assembly import (
     places_of,
 )
 from taskgraph.config import CONFIG_DIR_NAME, Settings, find_config_dir, load_settings
-from taskgraph.errors import ClosedArchiveError, ExplanationError, UnknownRecordError
+from taskgraph.errors import (
+    ClosedArchiveError,
+    ExplanationError,
+    UnknownRecordError,
+    without_password,
+)
 from taskgraph.expression import Expression
 from taskgraph.filters import TagFilter, make_filters
 from taskgraph.provenance import reading
@@ -293,7 +298,7 @@ class Archive:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Archive({self.backend.db_uri!r})"
+        return f"Archive({without_password(self.backend.db_uri)!r})"
 
 
 class Executions:

@@ -148,8 +148,8 @@ _WARNINGS = _Kind('"namespace", or a list of such names', _read_warnings, _texts
 _POLICY = _one_of("content", "stat", "immutable")
 
 
-def _setting(kind: _Kind, default: Any) -> Any:  # the type of the field it stands for
-    return field(default=default, metadata={"kind": kind})
+def _setting(kind: _Kind, default: Any, *, is_shown: bool = True) -> Any:  # the field's own type
+    return field(default=default, metadata={"kind": kind}, repr=is_shown)
 
 
 def _table(kind: _Kind, key: str) -> Any:  # the type of the field it stands for
@@ -165,13 +165,15 @@ class BackendSettings:
 
     Attributes:
         db_uri: URL of the database; a SQLite file in the config directory by default.
-        automigrate: Whether to upgrade an old database when it is opened. None: SQLite yes.
+        automigrate: Whether to make or upgrade a database when it is opened. None: SQLite yes,
+            PostgreSQL no.
         synchronous: How hard SQLite makes sure of the disk: ``normal`` survives a killed process,
             ``full`` a power cut as well.
         max_value_size: Values whose bytes are more than this are not stored.
     """
 
-    db_uri: str = _setting(_TEXT, "")
+    # There may be a password in it.
+    db_uri: str = _setting(_TEXT, "", is_shown=False)
     automigrate: bool | None = _setting(_BOOL, None)
     synchronous: str = _setting(_one_of("normal", "full"), "normal")
     max_value_size: int = _setting(_SIZE_KIND, 256 * _MIB)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,7 +42,7 @@ class _Order:
     """
 
     settings: Settings
-    db_uri: str
+    db_uri: str = field(repr=False)  # there may be a password in it
     load_modules: Sequence[str]
     job_id: JobId | None
     execution_id: ExecutionId

@@ -18,6 +18,8 @@ from urllib.parse import quote
 import pytest
 
 TEMPLATE = "taskgraph_template"
+#: A user whose password is asked for.
+LOCKED, PASSWORD = "locked", "canary-7f3a"
 # Nothing of it is wanted after the tests, and nothing is ever cleaned up in it.
 _QUICK = ("fsync", "synchronous_commit", "full_page_writes", "autovacuum")
 
@@ -93,6 +95,10 @@ def _prepare(server: Server) -> None:
     from taskgraph_backend import SqlBackend
 
     server.execute(*(f"ALTER SYSTEM SET {each} = off" for each in _QUICK))
+    server.execute(f"CREATE ROLE {LOCKED} LOGIN PASSWORD '{PASSWORD}'")
+    ((rules,),) = server.execute("SHOW hba_file")
+    path = Path(str(rules))
+    path.write_text(f"local all {LOCKED} scram-sha-256\n{path.read_text()}")
     server.execute("SELECT pg_reload_conf()", f"CREATE DATABASE {TEMPLATE}")
     with SqlBackend(server.uri(TEMPLATE), {"automigrate": True}) as backend:
         assert backend.is_db_compatible()
@@ -110,6 +116,9 @@ class _Emptied:
 
         self.uri = server.make_database()
         self._owner = psycopg.connect(self.uri, autocommit=True)
+        # Tests that end all connections end this one as well.
+        self._connect = lambda: psycopg.connect(self.uri, autocommit=True)
+        self._is_gone = psycopg.OperationalError
         tables = self._owner.execute(
             "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
             " AND tablename NOT IN ('taskgraph_version', 'alembic_version')"
@@ -126,7 +135,12 @@ class _Emptied:
 
     def empty(self) -> None:
         """Delete all rows."""
-        self._owner.execute(self._delete, prepare=False)
+        try:
+            self._owner.execute(self._delete, prepare=False)
+        except self._is_gone:
+            self._owner.close()
+            self._owner = self._connect()
+            self._owner.execute(self._delete, prepare=False)
 
     def close(self) -> None:
         """Let go of it."""

@@ -14,7 +14,7 @@ from dataclasses import fields
 from time import sleep
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
-from taskgraph.errors import DamagedValueError, DatabaseError
+from taskgraph.errors import DamagedValueError, DatabaseError, DatabaseReadOnlyError
 from taskgraph.hashing import CallHash, ContentDigest, EvalHash, TaskHash, ValueHash
 from taskgraph.jsontext import storable
 from taskgraph.records import (
@@ -95,7 +95,8 @@ class SqlBackend(RecordVerbs):
     A database in memory is ready at once; one in a file after `load`.
 
     Args:
-        db_uri: ``sqlite:///relative``, ``sqlite:////absolute``; without one it is in memory.
+        db_uri: ``sqlite:///relative``, ``sqlite:////absolute`` or ``postgresql://user@host/name``;
+            without one it is in memory.
         config: Settings by name, or a dataclass of them: ``db_uri``, ``automigrate``,
             ``synchronous`` ("normal", "full"), ``busy_timeout`` (seconds), ``max_value_size``
             (bytes, for `record_value`).
@@ -160,7 +161,11 @@ class SqlBackend(RecordVerbs):
         self._closed = False
         path = self.database.path
         self._file = None if path is None else _file_at(os.path.abspath(path))
-        self.sweep()
+        try:
+            self.sweep()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Let go of files and connections. A second call does nothing."""
@@ -326,7 +331,7 @@ class SqlBackend(RecordVerbs):
         if batch.handles:
             steps += handles.steps(batch.handles)
         if steps:
-            self._transact(_record, batch, steps, alone=False)
+            self._transact(_record, self.database, batch, steps, alone=False)
 
     def discard_values(self, value_hashes: Sequence[ValueHash]) -> None:
         """Mark stored values as damaged: they are found no more, and replaced when made again."""
@@ -373,8 +378,11 @@ class SqlBackend(RecordVerbs):
         crashed = self._ask(claims.crashed, executions)
         if not crashed or self.database.read_only:
             return crashed
-        # Asked again: a process may have taken one of them up in between.
-        return self._transact(claims.mark_crashed, crashed)
+        try:
+            # Asked again: a process may have taken one of them up in between.
+            return self._transact(claims.mark_crashed, crashed)
+        except DatabaseReadOnlyError:
+            return crashed  # who may only read is told, and leaves it to others to write it down
 
     # Conveniences
 
@@ -602,12 +610,17 @@ class SqlBackend(RecordVerbs):
         """
         attempt = 0
         while True:
+            driver = None
             try:
                 with self._writing(alone=alone) as driver:
-                    return work(driver, *given)
+                    answer = work(driver, *given)
+                return answer
             except DatabaseError as error:
                 attempt += 1
                 self._wait_or_raise(error, attempt)
+            # The connection may have been lost after all was done, with the answer to that.
+            if driver is not None and self._ask(self.database.has_committed):
+                return answer
 
     def _wait_or_raise(self, error: DatabaseError, attempt: int) -> None:
         pause = self.database.pause_before_retry(error, attempt)
@@ -769,10 +782,11 @@ def _steps(batch: RecordBatch) -> list[_Step]:
     ]
 
 
-def _record(driver: Driver, batch: RecordBatch, steps: Sequence[_Step]) -> None:
+def _record(driver: Driver, database: Database, batch: RecordBatch, steps: Sequence[_Step]) -> None:
     foreign.reclaim(driver, batch)
-    for sql, rows in steps:
-        _execute_many(driver, sql, rows)
+    with database.sending(driver):
+        for sql, rows in steps:
+            _execute_many(driver, sql, rows)
 
 
 def _execute_many(driver: Driver, sql: str, rows: _Rows) -> None:

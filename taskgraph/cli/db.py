@@ -7,6 +7,7 @@ import json
 import click
 
 from taskgraph.cli.options import ExitCode, load_settings
+from taskgraph.errors import without_password
 
 
 @click.group("db", help="Look after the database.")
@@ -26,7 +27,7 @@ def info(ctx: click.Context, as_json: bool) -> int:
     oldest, newest = database.get_db_version_required()
     facts = {
         "config_dir": str(settings.config_dir),
-        "database": _without_password(settings.backend.db_uri),
+        "database": without_password(settings.backend.db_uri),
         "version": str(database.get_db_version()),
         "needed_from": str(oldest),
         "needed_to": str(newest),
@@ -64,11 +65,3 @@ def upgrade(ctx: click.Context) -> None:
         click.echo(f"The schema is up to date: {after}")
     else:
         click.echo(f"Upgraded the schema: {before} -> {after}")
-
-
-def _without_password(uri: str) -> str:
-    head, at, tail = uri.rpartition("@")
-    scheme, separator, user = head.partition("://")
-    if not at or ":" not in user:
-        return uri
-    return f"{scheme}{separator}{user.partition(':')[0]}:***{at}{tail}"

@@ -17,7 +17,7 @@ import click
 
 from taskgraph._version import __version__
 from taskgraph.cli.options import ExitCode, load_settings
-from taskgraph.errors import TaskgraphError
+from taskgraph.errors import TaskgraphError, without_password
 
 _HISTORY: Final = "repl_history"
 _MOST_LINES: Final = 10_000
@@ -67,7 +67,7 @@ def _banner(uri: str) -> str:
     return "\n".join(
         [
             f"taskgraph {__version__} on Python {python}",
-            f"records     {uri}",
+            f"records     {without_password(uri)}",
             "to look     find(ID)  log(ID)  lineage(PATH)  executions.list()",
             "to query    query().filter_types(['Job']).all()  session.scalars(...)  models.Job",
             "to leave    exit() or Ctrl-D",

@@ -115,6 +115,12 @@ class Database(Protocol):
             attempt: How often it has failed.
         """
 
+    def sending(self, driver: Driver) -> AbstractContextManager[object]:
+        """Send statements of which no answer is wanted without waiting for each."""
+
+    def has_committed(self, driver: Driver) -> bool:
+        """Tell whether the last transaction that was alone is known to have been committed."""
+
     # Errors
 
     def translate(self, error: BaseException) -> DatabaseError:

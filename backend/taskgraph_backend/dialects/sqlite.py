@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote
@@ -43,6 +43,7 @@ _CHECKPOINT_PAGES = 16_000
 NOW = "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)"
 
 
+_NOTHING = nullcontext()
 _MISSING = "SQLITE_CONSTRAINT_FOREIGNKEY"
 _FEW_PAGES = 10_000
 
@@ -270,6 +271,14 @@ class SqliteDatabase:
     def pause_before_retry(self, error: DatabaseError, attempt: int) -> float | None:
         """Return None: SQLite has waited itself for all that passes by."""
         return None
+
+    def sending(self, driver: Driver) -> AbstractContextManager[object]:
+        """Do nothing: there is no way between."""
+        return _NOTHING
+
+    def has_committed(self, driver: Driver) -> bool:
+        """Return False: a COMMIT that fails has committed nothing."""
+        return False
 
     def names_missing(self, error: BaseException | None) -> bool:
         """Tell whether an error says that a row refers to one that does not exist."""

@@ -315,12 +315,14 @@ def test_value_is_parsed_on_demand(sql_backend: SqlBackend) -> None:
         assert value.value_parsed == [1, "two"]
 
 
-@pytest.mark.parametrize("change", ["value = ''", "trusted = FALSE"])
+@pytest.mark.parametrize(
+    ("change", "given"), [("value = ?", (b"0",)), ("trusted = FALSE", ())], ids=["bytes", "trust"]
+)
 def test_value_that_cannot_be_loaded_is_shown_as_what_it_is(
-    sql_backend: SqlBackend, change: str
+    sql_backend: SqlBackend, change: str, given: tuple[bytes, ...]
 ) -> None:
     value_hash = sql_backend.record_value([1, "two"])
-    sql_backend._connection().execute(f"UPDATE value SET {change}")
+    sql_backend._connection().execute(f"UPDATE value SET {change}", given)
 
     with sql_backend.reader() as reader:
         parsed = reader.get_one(models.Value, value_hash).value_parsed

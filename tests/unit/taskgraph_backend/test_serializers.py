@@ -78,16 +78,16 @@ def test_all_kinds_of_records_are_there(records: list[Record]) -> None:
     assert {each["_type"] for each in records} == {"Execution", "Job", "CallNode", "Value", "Tag"}
 
 
-def test_records_are_put_once(records: list[Record]) -> None:
-    backend = SqlBackend()
+def test_records_are_put_once(sql_backend: SqlBackend, records: list[Record]) -> None:
+    backend = sql_backend
 
     first, second = backend.put_records(records), backend.put_records(records)
 
     assert (first, second) == (len(records), 0)
 
 
-def test_records_come_back_as_they_were(records: list[Record]) -> None:
-    backend = SqlBackend()
+def test_records_come_back_as_they_were(sql_backend: SqlBackend, records: list[Record]) -> None:
+    backend = sql_backend
     backend.put_records(reversed(records))
 
     ids = [RecordSerializer().get_pk(each) for each in records]
@@ -105,8 +105,10 @@ def test_rows_are_those_of_the_models(records: list[Record]) -> None:
     assert {type(each) for each in rows} >= {models.Argument, models.Evaluation}
 
 
-def test_a_row_that_was_read_becomes_its_record(records: list[Record]) -> None:
-    backend = SqlBackend()
+def test_a_row_that_was_read_becomes_its_record(
+    sql_backend: SqlBackend, records: list[Record]
+) -> None:
+    backend = sql_backend
     backend.put_records(records)
     serializer = RecordSerializer()
     wanted = {serializer.get_pk(each): each for each in records}
@@ -130,9 +132,9 @@ def test_a_row_that_was_read_becomes_its_record(records: list[Record]) -> None:
     ],
 )
 def test_a_query_becomes_its_records(
-    records: list[Record], serializer: Any, model: type[models.Base]
+    sql_backend: SqlBackend, records: list[Record], serializer: Any, model: type[models.Base]
 ) -> None:
-    backend = SqlBackend()
+    backend = sql_backend
     backend.put_records(records)
 
     found = list(serializer().serialize_query(backend.session.query(model)))
@@ -146,8 +148,8 @@ def test_a_row_of_no_session_is_refused() -> None:
         ValueSerializer().serialize(models.Value(value_hash=key(1)))
 
 
-def test_files_handles_and_aliases_are_moved() -> None:
-    source, target = SqlBackend(), SqlBackend()
+def test_files_handles_and_aliases_are_moved(sql_backend: SqlBackend) -> None:
+    source, target = SqlBackend(), sql_backend
     source.record(
         together(
             a_task(1),
@@ -177,8 +179,8 @@ def test_files_handles_and_aliases_are_moved() -> None:
     assert target.put_records(aliases) == 0
 
 
-def test_an_alias_that_ended_elsewhere_is_new() -> None:
-    source, target = SqlBackend(), SqlBackend()
+def test_an_alias_that_ended_elsewhere_is_new(sql_backend: SqlBackend) -> None:
+    source, target = SqlBackend(), sql_backend
     for backend in (source, target):
         backend.record(together(a_task(1), a_task(2), an_alias(1, 2)))
     source.record(an_alias(1, 2, end=2_000_000_000_000_000))
@@ -191,8 +193,8 @@ def test_an_alias_that_ended_elsewhere_is_new() -> None:
     assert [each.end_time for each in target.load_aliases()] == [2_000_000_000_000_000]
 
 
-def test_a_damaged_value_is_moved_as_one() -> None:
-    source, target = SqlBackend(), SqlBackend()
+def test_a_damaged_value_is_moved_as_one(sql_backend: SqlBackend) -> None:
+    source, target = SqlBackend(), sql_backend
     source.record(together(a_task(1)))
     source.discard_values([key(1)])  # type: ignore[list-item]
     (found,) = source.get_records([key(1)])
@@ -209,8 +211,8 @@ def test_an_execution_that_runs_is_refused() -> None:
         SqlBackend().put_records(source.get_records([key(EXECUTION)]))
 
 
-def test_what_names_something_that_is_not_there_is_refused() -> None:
-    source, target = SqlBackend(), SqlBackend()
+def test_what_names_something_that_is_not_there_is_refused(sql_backend: SqlBackend) -> None:
+    source, target = SqlBackend(), sql_backend
     source.record(
         together(a_task(), an_execution(root=1, state=State.COMPLETED), a_job(1, call=None))
     )
@@ -224,15 +226,17 @@ def test_what_names_something_that_is_not_there_is_refused() -> None:
     assert target.has_records([key(EXECUTION), key(1)]) == set()
 
 
-def test_a_dry_run_counts_and_writes_nothing(records: list[Record]) -> None:
-    backend = SqlBackend()
+def test_a_dry_run_counts_and_writes_nothing(
+    sql_backend: SqlBackend, records: list[Record]
+) -> None:
+    backend = sql_backend
 
     assert backend.put_records(records, dry_run=True) == len(records)
     assert backend.put_records(records) == len(records)
 
 
-def test_records_of_ours_are_not_changed_by_strangers() -> None:
-    source, target = SqlBackend(), SqlBackend()
+def test_records_of_ours_are_not_changed_by_strangers(sql_backend: SqlBackend) -> None:
+    source, target = SqlBackend(), sql_backend
     target.record(together(a_task(1), a_file(2, "a")))
     source.record(together(a_task(1, name="other"), a_file(2, "b", inside=(3,))))
 
@@ -243,8 +247,10 @@ def test_records_of_ours_are_not_changed_by_strangers() -> None:
         assert session.get_one(models.File, key(2)).path == "a"
 
 
-def test_what_is_recorded_here_takes_the_place_of_what_strangers_said() -> None:
-    source, target = SqlBackend(), SqlBackend()
+def test_what_is_recorded_here_takes_the_place_of_what_strangers_said(
+    sql_backend: SqlBackend,
+) -> None:
+    source, target = SqlBackend(), sql_backend
     source.record(together(a_task(1, name="other"), a_file(2, "b"), RecordBatchOf(2, 1)))
     target.put_records(source.get_records([key(1), key(2)]))
 
@@ -338,10 +344,10 @@ _SPOILED: dict[str, tuple[str, Callable[[Record], Any], str]] = {
 
 @pytest.mark.parametrize("name", _SPOILED)
 def test_a_spoiled_record_is_refused_and_nothing_is_written(
-    name: str, records: list[Record]
+    sql_backend: SqlBackend, name: str, records: list[Record]
 ) -> None:
     kind, spoil, message = _SPOILED[name]
-    backend = SqlBackend()
+    backend = sql_backend
     record = _one(records, kind)
     spoil(record)
 
@@ -376,8 +382,8 @@ def test_times_are_text_in_utc_with_microseconds() -> None:
     assert serialize_timestamp(None) is deserialize_timestamp(None) is None
 
 
-def test_a_value_is_not_trusted_after_it_was_put() -> None:
-    source, target = SqlBackend(), SqlBackend()
+def test_a_value_is_not_trusted_after_it_was_put(sql_backend: SqlBackend) -> None:
+    source, target = SqlBackend(), sql_backend
     source.record(together(a_task(1)))
 
     target.put_records(source.get_records([key(1)]), origin="lab")

@@ -220,7 +220,7 @@ def test_value_that_is_too_large_is_refused(tmp_path: Path) -> None:
 
 def test_damaged_value_is_not_given(sql_backend: SqlBackend) -> None:
     value_hash = sql_backend.record_value([1, 2, 3])
-    sql_backend._connection().execute("UPDATE value SET value = ''")
+    sql_backend._connection().execute("UPDATE value SET value = ?", (b"0",))
 
     assert sql_backend.get_value(value_hash) == (None, False)
 

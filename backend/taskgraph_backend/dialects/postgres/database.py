@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -190,8 +190,11 @@ class PostgresDatabase:
 
     def begin(self, driver: Driver, *, alone: bool) -> None:
         """Begin a transaction; alone, or beside others who record."""
-        kind = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
-        _ours(driver).begin(f"BEGIN; SELECT {kind}({_WRITING})")
+        if alone:
+            number = "pg_current_xact_id()::text"
+            _ours(driver).begin(f"BEGIN; SELECT {number}, pg_advisory_xact_lock({_WRITING})")
+        else:
+            _ours(driver).begin(f"BEGIN; SELECT '', pg_advisory_xact_lock_shared({_WRITING})")
 
     def begin_looking(self, driver: Driver) -> None:
         """Begin a transaction that sees one state, whatever others write meanwhile."""
@@ -219,6 +222,18 @@ class PostgresDatabase:
             return None
         # Not all at once, or they meet again.
         return pauses[-1] * random.uniform(0.5, 1.0)
+
+    def sending(self, driver: Driver) -> AbstractContextManager[object]:
+        """Send statements one after the other; what fails is told when all are sent."""
+        return _ours(driver).sending()
+
+    def has_committed(self, driver: Driver) -> bool:
+        """Ask the server what became of a transaction that has a number: one that was alone."""
+        number = _ours(driver).transaction
+        if not number:
+            return False
+        row = driver.execute("SELECT pg_xact_status(?::xid8)", (number,)).fetchone()
+        return bool(row[0] == "committed")
 
     # Errors
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,8 @@ class PostgresDriver:
         self._connect = connect
         self._words = words
         self._raw = self._adapted(connect())
+        #: The number of the last transaction, as text; nothing for one that needs none.
+        self.transaction = ""
 
     @classmethod
     def around(cls, raw: psycopg.Connection[Any], words: Callable[[], Words]) -> PostgresDriver:
@@ -95,6 +98,7 @@ class PostgresDriver:
 
         made = cls.__new__(cls)
         made._connect, made._words, made._raw = connect, words, raw
+        made.transaction = ""
         return made
 
     @staticmethod
@@ -117,9 +121,14 @@ class PostgresDriver:
         return self._raw
 
     def begin(self, sql: str) -> None:
-        """Begin a transaction, with more that is said in the same breath."""
+        """Begin a transaction, with a question in the same breath: for its number, or none."""
+        self.transaction = ""
         # Several statements go as they are, and are not prepared.
-        self.raw.execute(sql, prepare=False)
+        cursor = self.raw.execute(sql, prepare=False)
+        while cursor.nextset():
+            pass
+        if cursor.description is not None:
+            (self.transaction, *_) = cursor.fetchone() or ("",)
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> psycopg.Cursor[Any]:
         """Execute a statement of the common SQL."""
@@ -152,6 +161,10 @@ class PostgresDriver:
                 done = self._raw.execute(insert.text, kept, binary=True)
             changed += done.rowcount
         return Changed(changed)
+
+    def sending(self) -> AbstractContextManager[object]:
+        """Send statements without waiting for their answers, where libpq can."""
+        return self._raw.pipeline() if psycopg.Pipeline.is_supported() else nullcontext()
 
     def stream(self, sql: str) -> Iterator[Any]:
         """Give the rows of a statement, some at a time."""
