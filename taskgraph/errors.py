@@ -855,15 +855,18 @@ class MissingRecordError(InvalidRecordError):
 class UntrustedRecordError(TaskgraphError):
     """Something was asked of a record from elsewhere that only a trusted one may do."""
 
-    def __init__(self, record_id: str, origin: str) -> None:
-        super().__init__(record_id, origin)
+    def __init__(
+        self, record_id: str, origin: str, reason: str = "what it says would be run here"
+    ) -> None:
+        super().__init__(record_id, origin, reason)
         self.record_id = record_id
         self.origin = origin
+        self.reason = reason
 
     def __str__(self) -> str:
         return (
-            f"{self.record_id[:8]} came from {self.origin} and is not trusted: what it says would "
-            f"be run here. Look at it with `taskgraph log {self.record_id[:8]}`, then say "
+            f"{self.record_id[:8]} came from {self.origin} and is not trusted: {self.reason}. "
+            f"Look at it with `taskgraph log {self.record_id[:8]}`, then say "
             f"`taskgraph trust {self.record_id[:8]}`."
         )
 
@@ -879,6 +882,23 @@ class UnknownRepoError(TaskgraphError, LookupError):
     def __str__(self) -> str:
         known = f"There are: {', '.join(self.known)}." if self.known else "There are none yet."
         return f"There is no repo {self.name!r}. {known} Add one: taskgraph repo add NAME PLACE"
+
+
+class UnknownOriginError(TaskgraphError, LookupError):
+    """Nothing that is not trusted came from this place."""
+
+    def __init__(self, origin: str, known: Sequence[str]) -> None:
+        super().__init__(origin, tuple(known))
+        self.origin = origin
+        self.known = tuple(known)
+
+    def __str__(self) -> str:
+        if not self.known:
+            return f"Nothing came from {self.origin!r}: all that is recorded here is trusted."
+        return (
+            f"Nothing that is not trusted came from {self.origin!r}. What is not trusted came "
+            f"from: {', '.join(self.known)}. How much: taskgraph trust --list"
+        )
 
 
 class RepoExistsError(TaskgraphError):

@@ -27,7 +27,7 @@ from taskgraph.config import (
     load_settings,
     write_default_config,
 )
-from taskgraph.errors import RepoExistsError, UnknownRecordError, UnknownRepoError
+from taskgraph.errors import RepoExistsError, UnknownOriginError, UnknownRecordError
 from taskgraph.repos import Repo, find_repo
 
 if TYPE_CHECKING:
@@ -189,24 +189,56 @@ def add_repo(settings: Settings, name: str, place: str) -> Repo:
     return repos.add_repo(settings.config_dir, Repo(name, wanted))
 
 
-def trust(settings: Settings, what: Sequence[str]) -> dict[str, int]:
-    """Trust records with all that they name; return how many of each kind were not trusted."""
-    with closing(open_existing(settings)) as backend:
-        return backend.trust_records(_roots(backend, settings, what))._asdict()
+@dataclass(frozen=True, slots=True)
+class Trusting:
+    """What is trusted now.
+
+    Attributes:
+        counts: How many of each kind were not before.
+        left: How many of the records are left as they are, by who brought them.
+    """
+
+    counts: dict[str, int]
+    left: dict[str, int] = field(default_factory=dict)
 
 
-def trust_origin(settings: Settings, origin: str | None) -> dict[str, int]:
-    """Trust all that came from a place, or all there is.
+def trust(settings: Settings, what: Sequence[str], origins: Sequence[str] = ()) -> Trusting:
+    """Trust records with all that they name, and with the aliases of their tasks.
+
+    Args:
+        settings: Those of the project.
+        what: The records, as for ``taskgraph log``.
+        origins: Only what came from there; by default from where the records themselves came.
 
     Raises:
-        UnknownRepoError: Nothing that is not trusted came from there.
+        UnknownRecordError: Nothing is recorded under one of them.
+        UnknownOriginError: Nothing that is not trusted came from one of the origins.
     """
     with closing(open_existing(settings)) as backend:
-        if origin is not None:
-            known = [each.origin for each in backend.list_origins()]
-            if origin not in known:
-                raise UnknownRepoError(origin, known)
-        return backend.trust_origin(origin)._asdict()
+        _look_for_origins(backend, origins)
+        counts, left = backend.trust_records(_roots(backend, settings, what), origins)
+        return Trusting(counts._asdict(), left)
+
+
+def trust_origins(settings: Settings, origins: Sequence[str]) -> Trusting:
+    """Trust all that came from some places; without any, all there is.
+
+    Raises:
+        UnknownOriginError: Nothing that is not trusted came from one of them.
+    """
+    with closing(open_existing(settings)) as backend:
+        _look_for_origins(backend, origins)
+        if not origins:
+            return Trusting(backend.trust_origin()._asdict())
+        found = [backend.trust_origin(each)._asdict() for each in origins]
+        return Trusting({kind: sum(each[kind] for each in found) for kind in found[0]})
+
+
+def _look_for_origins(backend: SqlBackend, wanted: Sequence[str]) -> None:
+    known = [each.origin for each in backend.list_origins()] if wanted else []
+    for each in wanted:
+        if each not in known:
+            raise UnknownOriginError(each, known)
 
 
 def list_untrusted(settings: Settings) -> list[Untrusted]:
@@ -251,6 +283,7 @@ def _uri_of(path: Path) -> str:
 
 __all__ = [
     "Exchanged",
+    "Trusting",
     "Untrusted",
     "add_repo",
     "export",
@@ -259,5 +292,5 @@ __all__ = [
     "pull",
     "push",
     "trust",
-    "trust_origin",
+    "trust_origins",
 ]
