@@ -871,6 +871,21 @@ class UntrustedRecordError(TaskgraphError):
         )
 
 
+class RecordFileError(TaskgraphError, LookupError):
+    """There is no file of records under this name."""
+
+    def __init__(self, name: str, reason: str = "there is no such file") -> None:
+        super().__init__(name, reason)
+        self.name = name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"Nothing can be imported from {self.name!r}: {self.reason}. Name a file that "
+            "`taskgraph export` wrote, or - for standard input."
+        )
+
+
 class UnknownRepoError(TaskgraphError, LookupError):
     """There is no repo of this name."""
 

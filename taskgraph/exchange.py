@@ -27,7 +27,12 @@ from taskgraph.config import (
     load_settings,
     write_default_config,
 )
-from taskgraph.errors import RepoExistsError, UnknownOriginError, UnknownRecordError
+from taskgraph.errors import (
+    RecordFileError,
+    RepoExistsError,
+    UnknownOriginError,
+    UnknownRecordError,
+)
 from taskgraph.repos import Repo, find_repo
 
 if TYPE_CHECKING:
@@ -101,11 +106,13 @@ def import_file(
     """Read a file of records into the project's database: all of it, or nothing.
 
     Raises:
+        RecordFileError: There is no such file.
         InvalidRecordError: Something in it is not as it must be; nothing was written.
     """
     from taskgraph_backend.recordfiles import RecordFile, open_to_read, redun_rows
     from taskgraph_backend.redun import is_database
 
+    _look_for_file(name)
     origin = "standard input" if name == "-" else name
     write_default_config(settings.config_dir)
     with closing(open_database(settings)) as backend, open_to_read(name) as stream:
@@ -123,6 +130,17 @@ def import_file(
 
         new = backend.put_rows(counted(), origin=origin, dry_run=dry_run)
     return Exchanged(origin, count, new, dry_run=dry_run)
+
+
+def _look_for_file(name: str) -> None:
+    """Look for a file before a database is made for what is in it."""
+    if name == "-" or "://" in name:
+        return
+    if os.path.isdir(name):
+        raise RecordFileError(name, "it is a folder")
+    # Pipes are files too: `taskgraph import <(ssh lab taskgraph export)`.
+    if not os.path.exists(name):
+        raise RecordFileError(name)
 
 
 def push(
@@ -269,7 +287,13 @@ def _open_repo(settings: Settings, repo: Repo, migrate: bool | None) -> SqlBacke
     """Open the database of a repo: a URL, the file of a database, or the folder of a project."""
     uri = repo.place if "://" in repo.place else _uri_of(Path(repo.place))
     if migrate is False:
-        return open_existing(settings, uri)
+        return open_existing(
+            settings,
+            uri,
+            missing=f"there is none: nothing was recorded there yet, or the repo {repo.name} is "
+            f"elsewhere now. `taskgraph repo list` shows where it is looked for, `taskgraph push "
+            f"{repo.name}` makes one.",
+        )
     return open_database(settings, uri)
 
 

@@ -298,6 +298,36 @@ def test_a_file_that_is_not_there_is_not_found(there: Any) -> None:
     done = there("import", "nothing.jsonl")
 
     assert done.code == 3
+    assert "Nothing can be imported from 'nothing.jsonl': there is no such file." in done.err
+
+
+@pytest.mark.parametrize("place", ["../empty", "../absent", "../absent/records.db"])
+def test_a_repo_that_holds_nothing_yet_says_how_it_gets_something(there: Any, place: str) -> None:
+    (there.folder.parent / "empty").mkdir()
+    there("repo", "add", "lab", place)
+
+    done = there("pull", "lab")
+
+    assert done.code == 1
+    assert "nothing was recorded there yet, or the repo lab is elsewhere now" in done.err
+    assert "`taskgraph push lab` makes one" in done.err
+    assert "migrate" not in done.err
+
+
+def test_a_project_without_a_database_is_told_how_to_make_one(space: Any) -> None:
+    done = space("trust", "--list")
+
+    assert done.code == 1
+    assert "`taskgraph init` makes an empty one" in done.err
+
+
+def test_a_database_that_is_a_folder_is_said_to_be_one(space: Any) -> None:
+    (space.folder / ".taskgraph" / "taskgraph.db").mkdir(parents=True)
+
+    done = space("log")
+
+    assert done.code == 1
+    assert "it is a folder. Name a file." in done.err
 
 
 def test_a_packed_file_of_nothing_is_refused_before_it_fills_the_memory(there: Any) -> None:

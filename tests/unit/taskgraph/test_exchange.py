@@ -8,7 +8,7 @@ import pytest
 
 from taskgraph import Scheduler, exchange, task
 from taskgraph.config import Settings
-from taskgraph.errors import UnknownOriginError
+from taskgraph.errors import RecordFileError, UnknownOriginError
 
 
 @task(namespace="exchanged", version="1")
@@ -38,6 +38,16 @@ def test_an_origin_that_is_not_known_is_named_with_those_that_are(settings: Sett
 
     assert (raised.value.origin, raised.value.known) == ("nobody", (known.origin,))
     assert exchange.list_untrusted(settings) == [known]
+
+
+@pytest.mark.parametrize(("name", "why"), [("gone.jsonl", "no such file"), (".", "is a folder")])
+def test_what_is_no_file_makes_no_database(tmp_path: Path, name: str, why: str) -> None:
+    settings = Settings(config_dir=tmp_path / "new")
+
+    with pytest.raises(RecordFileError, match=why):
+        exchange.import_file(settings, str(tmp_path / name), dry_run=False)
+
+    assert not settings.config_dir.exists()
 
 
 def test_all_origins_are_counted_together(settings: Settings) -> None:
