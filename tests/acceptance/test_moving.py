@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
 import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -16,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from taskgraph.hashing import digest_bytes
 
 _FLOW = """
 from pathlib import Path
@@ -196,76 +192,6 @@ def test_trusting_what_nobody_sent_is_not_found(here: Any) -> None:
 def test_trust_needs_to_know_what(here: Any) -> None:
     assert here("trust").code == 2
     assert here("trust", "--all", "--list").code == 2
-
-
-class _Evil:
-    """A value that writes a file when it is loaded."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> Any:
-        return (exec, (f"open({str(self.marker)!r}, 'w').close()",))
-
-
-def _poison(lines: str, marker: Path) -> str:
-    """Put bytes that do harm in the place of all values, with digests that fit."""
-    content = pickle.dumps(_Evil(marker))
-    found = []
-    for line in lines.splitlines():
-        record = json.loads(line)
-        if record["_type"] == "Value":
-            record["data"] = base64.b64encode(content).decode()
-            record["size"] = len(content)
-            record["content_digest"] = digest_bytes(content)
-            record["format"] = "pickle"
-        found.append(json.dumps(record, separators=(",", ":")))
-    return "\n".join(found) + "\n"
-
-
-def test_nothing_of_strangers_is_loaded_before_it_is_trusted(
-    here: Any, there: Any, tmp_path: Path
-) -> None:
-    marker = tmp_path / "loaded"
-    (execution,) = here.json("log")
-    there.write("evil.jsonl", _poison(here("export").out, marker))
-
-    assert there("import", "evil.jsonl").code == 0
-    detail = there.json("log", execution["id"])
-    job = detail["jobs"][-1]["id"]
-    for words in (
-        ["log"],
-        ["log", "-"],
-        ["log", job],
-        ["log", "flow.double"],
-        ["explain", "-"],
-        ["explain", "flow.double"],
-        ["export", "--all", "-o", "again.jsonl"],
-        ["trust", "--list"],
-        ["plan", "flow.py", "main"],
-        ["report", "-"],
-        ["bless", "--list"],
-        ["run", "--rerun", job],
-        ["run", "--rerun", job, "flow.py"],
-        ["run", "flow.py", "main"],
-        ["explain", "-"],
-        ["run", "flow.py", "main"],
-    ):
-        there(*words)
-        assert not marker.exists(), words
-
-    assert _ran(there) == ["double 0", "double 1"]
-
-
-def test_trust_is_what_lets_values_be_loaded(here: Any, there: Any, tmp_path: Path) -> None:
-    marker = tmp_path / "loaded"
-    there.write("evil.jsonl", _poison(here("export").out, marker))
-    there("import", "evil.jsonl")
-
-    there("trust", "--all")
-    there("run", "flow.py", "main")
-
-    assert marker.exists()
 
 
 def test_a_command_line_of_strangers_is_not_run(here: Any, there: Any) -> None:
