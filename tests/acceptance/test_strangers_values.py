@@ -101,7 +101,12 @@ def _asked(there: Any) -> dict[str, list[list[str]]]:
     shown = there.json("log", job)
     call, value = shown["call"]["call_hash"], shown["call"]["result"]["value_hash"]
     whole = [newest, job, call, value, "flow.double", "out.txt"]
-    filters = ["--type", "value"], ["--argument", value], ["--result", value], ["--value-type", "int"]
+    filters = (
+        ["--type", "value"],
+        ["--argument", value],
+        ["--result", value],
+        ["--value-type", "int"],
+    )
     return {
         "init": [["."]],
         "log": [
