@@ -38,6 +38,8 @@ EXIT_CODES: Final[tuple[tuple[type[errors.TaskgraphError], ExitCode], ...]] = (
     (errors.ForeignDatabaseError, ExitCode.CONFLICT),
     (errors.DatabaseBusyError, ExitCode.CONFLICT),
     (errors.UnknownRepoError, ExitCode.NOT_FOUND),
+    (errors.UnknownOriginError, ExitCode.NOT_FOUND),
+    (errors.RecordFileError, ExitCode.NOT_FOUND),
     (errors.RepoExistsError, ExitCode.CONFLICT),
     (errors.RecordVersionError, ExitCode.CONFLICT),
     (errors.InvalidRecordError, ExitCode.STATE_REFUSED),

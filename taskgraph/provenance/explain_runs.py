@@ -37,8 +37,8 @@ from taskgraph.provenance.explain_calls import (
     name_of,
 )
 from taskgraph.provenance.explain_code import explain_code
-from taskgraph.provenance.explain_rows import GiverRow, HistoryReader, PastJobRow
 from taskgraph.provenance.explain_words import SWITCHED_OFF, brief
+from taskgraph.provenance.rows import GiverRow, HistoryReader, PastJobRow
 from taskgraph.tasks.task import Task
 from taskgraph.values.preview import preview
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from taskgraph.provenance.flow_rows import FlowReader
 from taskgraph.provenance.page import Block, Heading, Note, Source, Span, clean, line
+from taskgraph.provenance.rows import FlowReader
 
 #: What a page has room for; `taskgraph graph` has the rest.
 MOST_SECTIONS: Final = 8

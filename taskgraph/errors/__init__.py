@@ -1,0 +1,172 @@
+"""Every exception that taskgraph raises: typed fields, and the message made from them.
+
+One class for each situation that a user can act on. The message is made in ``__str__`` from the
+fields: what happened, to what, and what to do next.
+"""
+
+from taskgraph.errors.base import TaskgraphError
+from taskgraph.errors.database import (
+    DatabaseBusyError,
+    DatabaseDriverError,
+    DatabaseError,
+    DatabaseFullError,
+    DatabaseReadOnlyError,
+    DatabaseVersionError,
+    ForeignDatabaseError,
+    NotRecordedWarning,
+    without_password,
+)
+from taskgraph.errors.exchange import (
+    InvalidRecordError,
+    MissingRecordError,
+    RecordFileError,
+    RecordVersionError,
+    RepoExistsError,
+    UnknownOriginError,
+    UnknownRepoError,
+    UntrustedRecordError,
+)
+from taskgraph.errors.executors import (
+    ExecutorError,
+    RemoteTaskError,
+    WorkerCodeError,
+    WorkerLostError,
+    WorkerProjectError,
+)
+from taskgraph.errors.functions import (
+    FixtureNotKeptWarning,
+    FixtureRequestError,
+    GeneratorCallError,
+    LazyResultError,
+    YieldFixtureError,
+)
+from taskgraph.errors.lookups import (
+    AmbiguousIdError,
+    ClosedArchiveError,
+    ExplanationError,
+    FilterError,
+    GraphvizError,
+    LineageError,
+    NothingToCompareError,
+    TagKeyError,
+    UnknownRecordError,
+    UnknownTagError,
+)
+from taskgraph.errors.running import (
+    AwaitError,
+    CircularCallError,
+    DryRunResult,
+    LimitError,
+    NoCurrentScheduler,
+    NoCurrentSchedulerError,
+    PromiseError,
+    RerunError,
+    RerunLimitError,
+    SchedulerError,
+    TaskTimeoutError,
+)
+from taskgraph.errors.scripts import (
+    ScriptError,
+    ScriptLoadError,
+    ScriptNotFoundError,
+    ScriptOutputError,
+    ScriptStartError,
+)
+from taskgraph.errors.settings import ConfigError, UnknownSettingError
+from taskgraph.errors.tasks import (
+    BlessCheckError,
+    BlessRefusedError,
+    TaskNameError,
+    TaskOptionError,
+    UnfollowedCodeError,
+    UnknownAliasError,
+    UnknownTaskError,
+)
+from taskgraph.errors.values import (
+    DamagedValueError,
+    HandleError,
+    HandleOutsideError,
+    InvalidValueError,
+    ReleaseRefusedError,
+    UnhashableValueError,
+    UnknownRootError,
+    UnstorableValueError,
+)
+
+__all__ = [
+    "AmbiguousIdError",
+    "AwaitError",
+    "BlessCheckError",
+    "BlessRefusedError",
+    "CircularCallError",
+    "ClosedArchiveError",
+    "ConfigError",
+    "DamagedValueError",
+    "DatabaseBusyError",
+    "DatabaseDriverError",
+    "DatabaseError",
+    "DatabaseFullError",
+    "DatabaseReadOnlyError",
+    "DatabaseVersionError",
+    "DryRunResult",
+    "ExecutorError",
+    "ExplanationError",
+    "FilterError",
+    "FixtureNotKeptWarning",
+    "FixtureRequestError",
+    "ForeignDatabaseError",
+    "GeneratorCallError",
+    "GraphvizError",
+    "HandleError",
+    "HandleOutsideError",
+    "InvalidRecordError",
+    "InvalidValueError",
+    "LazyResultError",
+    "LimitError",
+    "LineageError",
+    "MissingRecordError",
+    "NoCurrentScheduler",
+    "NoCurrentSchedulerError",
+    "NotRecordedWarning",
+    "NothingToCompareError",
+    "PromiseError",
+    "RecordFileError",
+    "RecordVersionError",
+    "ReleaseRefusedError",
+    "RemoteTaskError",
+    "RepoExistsError",
+    "RerunError",
+    "RerunLimitError",
+    "SchedulerError",
+    "ScriptError",
+    "ScriptLoadError",
+    "ScriptNotFoundError",
+    "ScriptOutputError",
+    "ScriptStartError",
+    "TagKeyError",
+    "TaskNameError",
+    "TaskOptionError",
+    "TaskTimeoutError",
+    "TaskgraphError",
+    "UnfollowedCodeError",
+    "UnhashableValueError",
+    "UnknownAliasError",
+    "UnknownOriginError",
+    "UnknownRecordError",
+    "UnknownRepoError",
+    "UnknownRootError",
+    "UnknownSettingError",
+    "UnknownTagError",
+    "UnknownTaskError",
+    "UnstorableValueError",
+    "UntrustedRecordError",
+    "WorkerCodeError",
+    "WorkerLostError",
+    "WorkerProjectError",
+    "YieldFixtureError",
+    "without_password",
+]
+
+# Errors are stored, and hashed, by where they are from: this room is where.
+for _each in __all__:
+    globals()[_each].__module__ = __name__
