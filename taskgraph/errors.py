@@ -766,6 +766,16 @@ class UnknownRecordError(TaskgraphError, LookupError):
         )
 
 
+class NoCallError(UnknownRecordError):
+    """A record was to be explained that no call is behind: a value from outside, unused code."""
+
+    def __str__(self) -> str:
+        return (
+            f"No recorded call is behind {self.wanted!r}, so there is nothing to explain. "
+            f"`taskgraph log {self.wanted}` shows what is known of it."
+        )
+
+
 class TagKeyError(TaskgraphError, ValueError):
     """The key of a tag cannot be written."""
 

@@ -117,8 +117,11 @@ def _write(chart: Chart, form: str, output: Path | None) -> None:
         print_page(chart_page(chart), sys.stdout)
         return
     text = _text_of(chart, form)
-    if output is None:
+    if output is None and form == "text":
         sys.stdout.write(text)
+    elif output is None:
+        # For programs, which take these languages to be UTF-8, whatever the terminal is.
+        click.get_binary_stream("stdout").write(text.encode())
     else:
         output.write_text(text, encoding="utf-8")
         click.echo(f"wrote {output}")

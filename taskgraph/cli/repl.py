@@ -87,7 +87,7 @@ def _run(source: str, names: dict[str, Any]) -> int:
             sys.displayhook(shown)
         else:
             exec(compile(tree, "<command>", "exec"), names)
-    except TaskgraphError:
+    except (TaskgraphError, BrokenPipeError):
         raise
     except Exception:
         # A wide net on purpose: whatever the user's code raises is the user's to see.

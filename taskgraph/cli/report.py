@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -53,7 +52,8 @@ def command(ctx: click.Context, output: Path | None, execution: str) -> int:
     finally:
         reader.close()
     if output is None:
-        sys.stdout.write(page)
+        # The page says that it is UTF-8, whatever the terminal is.
+        click.get_binary_stream("stdout").write(page.encode())
     else:
         output.write_text(page, encoding="utf-8")
         click.echo(f"wrote {output}")

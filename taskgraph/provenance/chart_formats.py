@@ -52,7 +52,7 @@ def chart_dot(chart: Chart) -> str:
     """Return a chart in the language of Graphviz."""
     lines = [
         "digraph lineage {",
-        '  graph [rankdir=LR, bgcolor="transparent"];',
+        '  graph [rankdir=LR, bgcolor="transparent", fontcolor="#808080"];',
         '  node [fontname="sans-serif", fontsize=11, style=filled, fillcolor="#ffffff"];',
         '  edge [fontname="sans-serif", fontsize=9, color="#808080", fontcolor="#808080"];',
     ]
