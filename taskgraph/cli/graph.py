@@ -10,6 +10,7 @@ import click
 
 from taskgraph.cli.log import has_database
 from taskgraph.cli.options import COUNT, ExitCode, load_settings
+from taskgraph.cli.streams import write_utf8
 
 if TYPE_CHECKING:
     from taskgraph.provenance.charts import Chart
@@ -120,8 +121,7 @@ def _write(chart: Chart, form: str, output: Path | None) -> None:
     if output is None and form == "text":
         sys.stdout.write(text)
     elif output is None:
-        # For programs, which take these languages to be UTF-8, whatever the terminal is.
-        click.get_binary_stream("stdout").write(text.encode())
+        write_utf8(text)
     else:
         output.write_text(text, encoding="utf-8")
         click.echo(f"wrote {output}")

@@ -32,6 +32,12 @@ def settle_streams(streams: Iterable[TextIO | None] | None = None) -> None:
             stream.reconfigure(errors=_NAME)
 
 
+def write_utf8(text: str) -> None:
+    """Write text for programs to stdout: in UTF-8, as its format says, whatever the locale is."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode(errors="backslashreplace"))
+
+
 def _replaced(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeEncodeError)  # nothing is read from these
     text = error.object[error.start : error.end]
@@ -42,4 +48,4 @@ def _escaped(letter: str) -> str:
     return letter.encode("ascii", "backslashreplace").decode()
 
 
-__all__ = ["settle_streams"]
+__all__ = ["settle_streams", "write_utf8"]

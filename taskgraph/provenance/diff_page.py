@@ -192,7 +192,7 @@ def _what(change: DiffChange) -> Line:
     old, new = change.old_result, change.new_result
     if not parts and old != new:
         if _value(old) == _value(new):  # the same path
-            parts.append(line("content of ", _value(new)))
+            parts.append(line("result: content of ", _value(new)))
         else:
             parts.append(line("result ", _value(old), " -> ", _value(new)))
     joined: list[str | Span | Line] = []

@@ -57,11 +57,8 @@ def _summary(plan: PlanView) -> Line:
         parts.append(f", {plan.possible} more if what they are given changes")
     parts.append(f"; {cached}.")
     if plan.seconds:
-        parts += [
-            f" Last time {'it' if plan.certain == 1 else 'they'} took ",
-            duration(plan.seconds).text,
-            ".",
-        ]
+        who = "it" if plan.certain == 1 else "they"
+        parts.append(f" Last time {who} took {duration(plan.seconds).text}.")
     return line(*parts)
 
 

@@ -111,7 +111,7 @@ def byte_size(size: int) -> str:
 
 
 def preview(text: str, most: int) -> str:
-    """Return the preview of a value for a row of a list: of a file the path, for its hash is long."""
+    """Return the preview of a value for a row of a list: of a file, the path."""
     match = _FILE.fullmatch(text)
     return clean(text if match is None else match["path"], most)
 

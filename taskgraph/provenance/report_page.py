@@ -109,9 +109,8 @@ def _timeline(report: Report) -> str:
         return ""
     drawn = timeline(jobs, execution.started, max(ends))
     note = Note(line(Span(f"The {len(jobs):,} jobs that took longest.", "dim")))
-    return f'<div class="timeline">{drawn}</div>' + (
-        fragment([note]) if report.longest.is_cut else ""
-    )
+    more = fragment([note]) if report.longest.is_cut else ""
+    return f'<div class="timeline">{drawn}</div>{more}'
 
 
 def _tasks(tasks: Some[TaskTimeView]) -> str:
