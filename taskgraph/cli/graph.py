@@ -31,9 +31,9 @@ _HELP = """Show what led to a value or file, or what was made of it.
 RECORD is the path of a file, the first digits of an id, or - for what the newest execution gave.
 
 \b
-taskgraph graph results/table.csv            the calls and files behind it
-taskgraph graph raw/a.fastq --down           what was made of it
-taskgraph graph - --type File -o flow.svg    calls and files of a run, as a picture
+taskgraph graph results/table.csv           the calls and files behind it
+taskgraph graph raw/a.fastq --down          what was made of it
+taskgraph graph - --type File -o flow.svg   a run's calls and files, drawn
 """
 
 

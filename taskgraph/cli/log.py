@@ -31,12 +31,12 @@ details:
 \b
 taskgraph log -                   the newest execution (~2: the second newest)
 taskgraph log 3fa8                any record, by the first digits of its id
-taskgraph log results/table.csv   which call wrote a file, from what, and who used it
+taskgraph log results/table.csv   which call wrote a file, from what, for whom
 taskgraph log flow.main           a task, by its full name
 taskgraph log --task align --status FAILED --since 7d
-                                  the jobs of a task that failed in the last week
+                                  the jobs of a task that failed lately
 taskgraph log --file 'out/*.vcf' --type execution --type job
-                                  the runs and jobs that made or used such files
+                                  the runs and jobs that had such files
 """
 
 

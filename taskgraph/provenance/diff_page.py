@@ -31,7 +31,7 @@ from taskgraph.provenance.page import (
     clean,
     line,
 )
-from taskgraph.provenance.render import called, moment, preview, short_id, status
+from taskgraph.provenance.render import called, moment, more_of, preview, short_id, status
 from taskgraph.provenance.views import ExecutionView
 
 _VALUE_WIDTH: Final = 40
@@ -240,7 +240,7 @@ def _named(name: str) -> str:
 def _more(count: int, what: str, option: str = "") -> Iterator[Block]:
     if count > 0:
         hint = f" ({option} shows more)" if option else ""
-        yield Note(line(Span(f"... and {count:,} more {what}{hint}", "dim")))
+        yield Note(line(Span(f"{more_of(count, what)}{hint}", "dim")))
 
 
 __all__ = ["as_json", "diff_page"]

@@ -38,6 +38,7 @@ STYLE: Final = """
 .taskgraph td, .taskgraph h3, .taskgraph p, .taskgraph summary { overflow-wrap: anywhere; }
 .taskgraph th, .taskgraph .short, .taskgraph .id { white-space: nowrap; overflow-wrap: normal; }
 .taskgraph th { font-weight: 400; opacity: .65; border-bottom: 1px solid rgba(128,128,128,.4); }
+.taskgraph .long { min-width: 14em; }
 .taskgraph .right { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .taskgraph .label { opacity: .65; white-space: nowrap; }
 .taskgraph .tree td:first-child { padding-left: calc(var(--depth) * 1.4em); }
@@ -52,7 +53,7 @@ STYLE: Final = """
 .taskgraph .name { color: #4a7fd6; }
 .taskgraph .path { color: #a65fb8; }
 .taskgraph .dim, .taskgraph .pending { opacity: .65; }
-.taskgraph pre :is(.k, .kn, .kc, .kd, .ow) { color: #a0459b; }
+.taskgraph pre :is(.k, .kn, .kc, .kd, .ow) { color: #b157ab; }
 .taskgraph pre :is(.s1, .s2, .sa, .sd, .se, .si, .sb, .sh) { color: #2e8b57; }
 .taskgraph pre :is(.mi, .mf, .mh, .mb) { color: #2b7fbd; }
 .taskgraph pre :is(.c1, .ch, .cm) { opacity: .6; font-style: italic; }
@@ -60,6 +61,7 @@ STYLE: Final = """
 .taskgraph pre .nd { color: #b8860b; }
 """
 
+_LONG: Final = 24  # letters: more than fit into the least width of a column
 _RIGHT: Final = ' class="right"'
 _DIFF_CLASSES: Final = (("+", "added"), ("-", "removed"), ("@@", "place"))
 
@@ -124,7 +126,10 @@ def _diff(block: Diff) -> str:
 
 
 def _grid(block: Grid) -> str:
-    classes = [_class(column) for column in block.columns]
+    classes = [
+        _class(column, max((len(row[place].text) for row in block.rows), default=0))
+        for place, column in enumerate(block.columns)
+    ]
     header = "".join(
         f"<th{attribute}>{escape(column.name)}</th>"
         for column, attribute in zip(block.columns, classes, strict=True)
@@ -151,11 +156,13 @@ def _cell(text: Line, attribute: str = "") -> str:
     return f"<td{attribute}>{line_html(text)}</td>"
 
 
-def _class(column: Column) -> str:
+def _class(column: Column, longest: int) -> str:
     """Return what says how a column is set: what gives way on a terminal is broken into lines."""
     if column.is_right:
         return _RIGHT
-    return "" if column.may_shrink else ' class="short"'
+    if not column.may_shrink:
+        return ' class="short"'
+    return ' class="long"' if longest > _LONG else ""
 
 
 def details(summary: Line, blocks: Sequence[Block], is_open: bool = False) -> str:

@@ -49,6 +49,7 @@ _RESULT_WIDTH: Final = 60
 _VALUE_WIDTH: Final = 200
 _COMMAND_WIDTH: Final = 100
 _MOST_ARGUMENTS: Final = 8
+_PLURAL: Final = re.compile(r"s\b")
 # How files show themselves (`taskgraph.values.files`).
 _FILE: Final = re.compile(r"File\(path=(?P<path>.+), hash=[0-9a-f]{8}\)")
 
@@ -215,10 +216,15 @@ def _job_counts(counts: Mapping[str, int]) -> Line:
     return line(*parts) if parts else line(Span("-", "dim"))
 
 
+def more_of(count: int, what: str) -> str:
+    """Return how many more there are: ``... and 2 more calls``."""
+    return f"... and {count:,} more {_PLURAL.sub('', what, count=1) if count == 1 else what}"
+
+
 def _more(count: int, what: str, option: str) -> list[Block]:
     if count <= 0:
         return []
-    return [Note(line(Span(f"... and {count:,} more {what} ({option} shows more)", "dim")))]
+    return [Note(line(Span(f"{more_of(count, what)} ({option} shows more)", "dim")))]
 
 
 def execution_page(detail: ExecutionDetail) -> list[Block]:
