@@ -776,6 +776,22 @@ class NoCallError(UnknownRecordError):
         )
 
 
+class NoRecordFileError(UnknownRecordError):
+    """Records were to be read from a file that is not there, or is a folder."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path)
+        self.args = (path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"There is no file of records {self.path!r}: it {self.reason}. "
+            "`taskgraph export -o FILE` makes one."
+        )
+
+
 class TagKeyError(TaskgraphError, ValueError):
     """The key of a tag cannot be written."""
 

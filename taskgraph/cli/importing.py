@@ -50,12 +50,12 @@ def command(ctx: click.Context, dry_run: bool, as_json: bool, files: tuple[str, 
 def _look_for(name: str) -> None:
     import os
 
-    from taskgraph.errors import UnknownRecordError
+    from taskgraph.errors import NoRecordFileError
 
     # Pipes are files too: `taskgraph import <(ssh lab taskgraph export)`.
     if not os.path.exists(name) or os.path.isdir(name):
         what = "is a folder" if os.path.isdir(name) else "does not exist"
-        raise UnknownRecordError(f"{name} (it {what})")
+        raise NoRecordFileError(name, what)
 
 
 def said_of(done: Exchanged) -> str:

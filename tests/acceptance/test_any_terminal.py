@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from taskgraph import archive
+from taskgraph.errors import NoCallError
 from tests.acceptance.space import ROOT
 
 # No locale, and nothing that Python does about that by itself.
@@ -142,3 +144,5 @@ def test_what_no_call_is_behind_cannot_be_explained_and_that_is_said(odd: Any) -
 
     assert done.code == 3
     assert f"No recorded call is behind '{text}'" in done.err
+    with archive.open(odd.folder) as records, pytest.raises(NoCallError):
+        records.explain(text)
