@@ -34,6 +34,16 @@ class UnknownRecordError(TaskgraphError, LookupError):
         )
 
 
+class NoCallError(UnknownRecordError):
+    """A record was to be explained that no call is behind: a value from outside, unused code."""
+
+    def __str__(self) -> str:
+        return (
+            f"No recorded call is behind {self.wanted!r}, so there is nothing to explain. "
+            f"`taskgraph log {self.wanted}` shows what is known of it."
+        )
+
+
 class AmbiguousIdError(TaskgraphError, LookupError):
     """An id prefix stands for more than one record."""
 
