@@ -209,7 +209,7 @@ class EarlierCalls(Session):
         return found
 
     def arguments_of(self, call_hashes: Sequence[str]) -> dict[str, list[KnownArgument]]:
-        """Return the arguments of calls; a call without any is in it as well."""
+        """Return the arguments of calls in their order; a call without any is in it as well."""
         argument = models.Argument
         found: dict[str, list[KnownArgument]] = {each: [] for each in call_hashes}
         for piece in _pieces(call_hashes):
@@ -218,6 +218,8 @@ class EarlierCalls(Session):
             ).where(argument.call_hash.in_(piece))
             for row in self.execute(query):
                 found[row[0]].append(KnownArgument(*row))
+        for arguments in found.values():
+            arguments.sort(key=_place)
         return found
 
     def givers_of(
@@ -376,6 +378,10 @@ class EarlierCalls(Session):
         )
         row = self.execute(query.order_by(job.start_time.desc(), job.id).limit(1)).first()
         return None if row is None else _job(row)
+
+
+def _place(argument: KnownArgument) -> tuple[bool, int, str]:
+    return argument.position is None, argument.position or 0, argument.key or ""
 
 
 def _calls() -> Select[*tuple[Any, ...]]:

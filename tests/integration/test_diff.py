@@ -62,8 +62,8 @@ def place() -> str:
 
 
 @pytest.fixture
-def scheduler(tmp_path: Path) -> Iterator[Scheduler]:
-    with Scheduler(backend=f"sqlite:///{tmp_path}/diff.db") as made:
+def scheduler(database_uri: str) -> Iterator[Scheduler]:
+    with Scheduler(backend=database_uri) as made:
         made.load()
         yield made
 
@@ -220,10 +220,9 @@ def test_what_is_below_a_call_that_was_reused_whole_is_not_gone(diffs: Diffs) ->
     assert found.reused == 4
 
 
-def test_a_run_that_goes_on_is_held_against_one_that_ended(tmp_path: Path) -> None:
+def test_a_run_that_goes_on_is_held_against_one_that_ended(database_uri: str) -> None:
     old, new = "1" * 32, "2" * 32
-    with SqlBackend(f"sqlite:///{tmp_path}/runs.db") as backend:
-        backend.load()
+    with SqlBackend(database_uri) as backend:
         backend.record(
             together(
                 *(a_task(), a_call(7, 8, 9), a_call(6, 5, 4), an_edge(7, 6)),

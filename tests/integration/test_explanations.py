@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import event
 
 from taskgraph import File, Scheduler, cond, explain, task
-from taskgraph.config import Settings
+from taskgraph.config import BackendSettings, Settings
 from taskgraph.errors import ExplanationError, UnknownRecordError
 from taskgraph.provenance.explain import (
     Change,
@@ -26,10 +26,11 @@ taskgraph_namespace = "explained"
 
 
 @pytest.fixture
-def scheduler(tmp_path: Path) -> Iterator[Scheduler]:
+def scheduler(tmp_path: Path, database_uri: str) -> Iterator[Scheduler]:
     config_dir = tmp_path / ".taskgraph"
     config_dir.mkdir()
-    with Scheduler(Settings(config_dir), executor="inline") as made:
+    database = BackendSettings(database_uri)
+    with Scheduler(Settings(config_dir, backend=database), executor="inline") as made:
         yield made
 
 

@@ -16,10 +16,10 @@ ALL = RecordFilters(types=MODEL_NAMES)
 
 
 @pytest.mark.parametrize("size", [3, 60, 10_000])
-def test_the_statements_of_a_list_are_bounded(sql_backend: SqlBackend, size: int) -> None:
-    sql_backend.record(tasks())
-    sql_backend.record(a_run(0, size // 2))
-    with sql_backend.reader() as reader:
+def test_the_statements_of_a_list_are_bounded(sqlite_backend: SqlBackend, size: int) -> None:
+    sqlite_backend.record(tasks())
+    sqlite_backend.record(a_run(0, size // 2))
+    with sqlite_backend.reader() as reader:
         statements = Statements(reader)
 
         listing = view_listing(reader.listed(ALL, 4 * size + 20))
@@ -45,10 +45,12 @@ def test_a_list_has_what_its_lines_need(sql_backend: SqlBackend) -> None:
 
 
 @pytest.mark.parametrize("pairs", [10, 5_000])
-def test_an_execution_of_any_size_is_shown_by_its_top(sql_backend: SqlBackend, pairs: int) -> None:
-    sql_backend.record(tasks())
-    sql_backend.record(a_run(0, pairs))
-    with sql_backend.reader() as reader:
+def test_an_execution_of_any_size_is_shown_by_its_top(
+    sqlite_backend: SqlBackend, pairs: int
+) -> None:
+    sqlite_backend.record(tasks())
+    sqlite_backend.record(a_run(0, pairs))
+    with sqlite_backend.reader() as reader:
         row = reader.find(name("run", 0))
         statements = Statements(reader)
 

@@ -362,9 +362,9 @@ def test_statements_can_be_taken_on_by_others(reader: Reader, query: CallGraphQu
 
 
 @pytest.mark.parametrize("size", [3, 60, 10_000])
-def test_the_number_of_statements_is_that_of_kinds(sql_backend: SqlBackend, size: int) -> None:
-    sql_backend.record(together(tasks(), a_run(0, size // 2)))
-    with sql_backend.reader() as reader:
+def test_the_number_of_statements_is_that_of_kinds(sqlite_backend: SqlBackend, size: int) -> None:
+    sqlite_backend.record(together(tasks(), a_run(0, size // 2)))
+    with sqlite_backend.reader() as reader:
         query = CallGraphQuery(reader).order_by("time")
         statements = Statements(reader)
 
