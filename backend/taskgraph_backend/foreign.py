@@ -246,14 +246,14 @@ def trust(
 
 
 _JOINED = (
-    "INSERT OR IGNORE INTO temp.trusting (id) WITH RECURSIVE"
+    "INSERT INTO temp.trusting (id) WITH RECURSIVE"
     " said (old_hash, new_hash) AS (SELECT old_hash, new_hash FROM foreign_alias"
     " WHERE origin IN (SELECT origin FROM temp.bringing)),"
     " pair (one, other) AS (SELECT old_hash, new_hash FROM said"
     " UNION SELECT new_hash, old_hash FROM said),"
     " joined (id) AS (SELECT one FROM pair WHERE one IN (SELECT id FROM temp.trusting)"
     " UNION SELECT pair.other FROM joined JOIN pair ON pair.one = joined.id)"
-    " SELECT id FROM joined"
+    " SELECT id FROM joined WHERE TRUE ON CONFLICT DO NOTHING"
 )
 
 
@@ -262,7 +262,8 @@ def _fill(driver: Driver, table: str, keys: Iterable[object]) -> None:
     name = table.partition(" ")[0]
     driver.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table}")
     driver.execute(f"DELETE FROM temp.{name}")
-    driver.executemany(f"INSERT OR IGNORE INTO temp.{name} VALUES (?)", ((each,) for each in keys))
+    insert = f"INSERT INTO temp.{name} VALUES (?) ON CONFLICT DO NOTHING"
+    driver.executemany(insert, ((each,) for each in keys))
 
 
 def _accept(

@@ -57,12 +57,15 @@ class Meeting:
         self._connection = connection
         self._reach = reach
         self._given: dict[str, Any] = {}
+        self._is_sqlite = connection.dialect.name == "sqlite"
         if connection.dialect.name == "postgresql":
             # 18.4 loses rows where a bitmap scan is below LATERAL in a recursive query.
             connection.execute(text("SET LOCAL enable_bitmapscan = off"))
-        if reach is Reach.JOBS:
+        # Elsewhere a copy that can only be read has no temporary tables: each statement makes it.
+        has_table = reach is Reach.BELOW and self._is_sqlite
+        if reach is not Reach.ALL and not has_table:
             self._given["execution"] = execution
-        if reach is Reach.BELOW:
+        if has_table:
             connection.execute(CreateTable(_scope, if_not_exists=True))
             connection.execute(_scope.delete())
             insert = text(f"INSERT INTO {SCOPE} (hash) {IN_SCOPE}")
@@ -71,14 +74,14 @@ class Meeting:
     def step(self, rules: Rules, nodes: Iterable[Met]) -> Further:
         """Ask where some nodes lead, in one statement."""
         of_kind = _by_kind(nodes)
-        statement = _step(rules, self._reach, tuple(of_kind))
+        statement = _step(rules, self._reach, tuple(of_kind), self._is_sqlite)
         return Further(of_kind, self._ask(statement, of_kind))
 
     def all_beyond(self, rules: Rules, nodes: Iterable[Met]) -> list[Met]:
         """Return all nodes to which some lead in any number of steps, and themselves."""
         of_kind = _by_kind(nodes)
-        is_lateral = self._connection.dialect.name != "sqlite"
-        rows = self._ask(_all(rules, self._reach, tuple(of_kind), is_lateral), of_kind)
+        statement = _all(rules, self._reach, tuple(of_kind), self._is_sqlite)
+        rows = self._ask(statement, of_kind)
         return [(kind, id, value, whole, call) for kind, id, value, whole, call in rows]
 
     def _ask(self, statement: TextClause, of_kind: dict[int, list[Met]]) -> Sequence[Any]:
@@ -97,29 +100,36 @@ def _by_kind(nodes: Iterable[Met]) -> dict[int, list[Met]]:
 
 
 @cache
-def _step(rules: Rules, reach: Reach, kinds: tuple[int, ...]) -> TextClause:
+def _step(rules: Rules, reach: Reach, kinds: tuple[int, ...], is_sqlite: bool) -> TextClause:
     chosen = [rule for rule in rules(reach) if rule.of in kinds]
     tables = ",\n".join(map(_given, kinds))
     queries = "\nUNION ALL ".join(rule.select_from(_table(rule.of)) for rule in chosen)
-    return text(f"WITH RECURSIVE {tables}\n{queries}")
+    return text(f"WITH RECURSIVE {_scope_of(reach, is_sqlite)}{tables}\n{queries}")
 
 
 @cache
-def _all(rules: Rules, reach: Reach, kinds: tuple[int, ...], is_lateral: bool) -> TextClause:
+def _all(rules: Rules, reach: Reach, kinds: tuple[int, ...], is_sqlite: bool) -> TextClause:
     columns = ", ".join(("kind", *_HASHES))
     starts = [f"SELECT {kind}, {', '.join(_HASHES)} FROM {_table(kind)}" for kind in kinds]
-    if is_lateral:
+    if is_sqlite:
+        steps = [rule.select_among("node") for rule in rules(reach)]
+    else:
         # Most databases let a recursive query name itself once.
         ways = "\n  UNION ALL ".join(rule.select_beside() for rule in rules(reach))
         found = f"further ({columns})"
         steps = [f"SELECT further.* FROM node AS n CROSS JOIN LATERAL (\n  {ways}) AS {found}"]
-    else:
-        steps = [rule.select_among("node") for rule in rules(reach)]
     tables = ",\n".join(map(_given, kinds))
     nodes = "\n  UNION ".join((*starts, *steps))
     return text(
-        f"WITH RECURSIVE {tables},\nnode ({columns}) AS (\n  {nodes})\nSELECT {columns} FROM node"
+        f"WITH RECURSIVE {_scope_of(reach, is_sqlite)}{tables},\nnode ({columns}) AS (\n  {nodes})\nSELECT {columns} FROM node"
     )
+
+
+def _scope_of(reach: Reach, is_sqlite: bool) -> str:
+    """Return the table of the calls that count, where it is no temporary one."""
+    if reach is not Reach.BELOW or is_sqlite:
+        return ""
+    return f"{SCOPE} (hash) AS MATERIALIZED (\n  {IN_SCOPE}),\n"
 
 
 def _table(kind: int) -> str:

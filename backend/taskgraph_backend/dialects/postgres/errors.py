@@ -61,12 +61,6 @@ _REASONS: Final[tuple[tuple[str, type[DatabaseError], str], ...]] = (
         "it has no connection left. Wait until others end, or have max_connections raised.",
     ),
     (
-        "42601",
-        DatabaseError,
-        "this cannot be asked of PostgreSQL yet ({message}): data flow is for SQLite still. Pull "
-        "the records into a project without db_uri and ask there.",
-    ),
-    (
         "3F000",
         DatabaseError,
         "there is no schema in it to make tables in. Create one, or name it with "
