@@ -118,10 +118,10 @@ def _all(rules: Rules, reach: Reach, kinds: tuple[int, ...], is_sqlite: bool) ->
         ways = "\n  UNION ALL ".join(rule.select_beside() for rule in rules(reach))
         found = f"further ({columns})"
         steps = [f"SELECT further.* FROM node AS n CROSS JOIN LATERAL (\n  {ways}) AS {found}"]
-    tables = ",\n".join(map(_given, kinds))
+    tables = _scope_of(reach, is_sqlite) + ",\n".join(map(_given, kinds))
     nodes = "\n  UNION ".join((*starts, *steps))
     return text(
-        f"WITH RECURSIVE {_scope_of(reach, is_sqlite)}{tables},\nnode ({columns}) AS (\n  {nodes})\nSELECT {columns} FROM node"
+        f"WITH RECURSIVE {tables},\nnode ({columns}) AS (\n  {nodes})\nSELECT {columns} FROM node"
     )
 
 
