@@ -27,6 +27,7 @@ from taskgraph.assembly import (
 from taskgraph.config import CONFIG_DIR_NAME, Settings, find_config_dir, load_settings
 from taskgraph.errors import (
     ClosedArchiveError,
+    DatabaseError,
     ExplanationError,
     UnknownRecordError,
     without_password,
@@ -69,14 +70,20 @@ def open(
         ConfigError: The settings cannot be read.
     """
     settings, uri = _find(uri_or_folder)
-    return Archive(settings, open_existing(settings, uri, migrate))
+    return Archive(settings, open_existing(settings, uri, migrate, missing=_MISSING))
+
+
+_MISSING = (
+    "there is none: nothing was run here yet, or it is elsewhere. With migrate=True an empty one "
+    "is made."
+)
 
 
 def _find(wanted: str | os.PathLike[str] | None) -> tuple[Settings, str | None]:
     """Return the settings, and the URL of a database that is not the one that they name."""
     if wanted is None:
         return load_settings(find_config_dir()), None
-    text = os.fspath(wanted)
+    text = _text_of_place(wanted)
     if "://" in text:
         return load_settings(find_config_dir()), text
     path = Path(text).expanduser().absolute()
@@ -85,6 +92,25 @@ def _find(wanted: str | os.PathLike[str] | None) -> tuple[Settings, str | None]:
     inner = path / CONFIG_DIR_NAME
     is_config = path.name == CONFIG_DIR_NAME or (path / "config.toml").is_file()
     return load_settings(path if is_config and not inner.is_dir() else inner), None
+
+
+def _text_of_place(wanted: str | os.PathLike[str]) -> str:
+    """Return the text of a place where records may be, or not."""
+    try:
+        text = os.fspath(wanted)
+        if "://" not in text:
+            os.stat(Path(text).expanduser())
+    except FileNotFoundError:
+        return text
+    # A name that is too long, a folder that may not be looked into, what is no path at all.
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DatabaseError(
+            str(wanted),
+            f"no records can be there ({reason}). Name a project's folder, the path of an SQLite "
+            "file, or the URL of a database.",
+        ) from error
+    return text
 
 
 def executions(

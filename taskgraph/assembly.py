@@ -103,9 +103,20 @@ def open_database(
 
 
 def open_existing(
-    settings: Settings, uri: str | None = None, migrate: bool | None = None
+    settings: Settings,
+    uri: str | None = None,
+    migrate: bool | None = None,
+    *,
+    missing: str = "there is none: nothing was run here yet, or it is elsewhere. `taskgraph init` "
+    "makes an empty one.",
 ) -> SqlBackend:
     """Open a database that is there; it is made only where ``migrate`` is True.
+
+    Args:
+        settings: Those of the project.
+        uri: Another database than the project's.
+        migrate: Whether it may be made or upgraded, in place of what the settings say.
+        missing: What is said where there is none.
 
     Raises:
         DatabaseError: There is none, it cannot be opened, is not ours, or is too new.
@@ -113,11 +124,7 @@ def open_existing(
     backend = _backend_of(settings, uri)
     path = backend.database.path
     if not migrate and path is not None and not os.path.exists(path):
-        raise DatabaseError(
-            backend.db_uri,
-            "there is none: nothing was run here yet, or it is elsewhere. With migrate=True an "
-            "empty one is made.",
-        )
+        raise DatabaseError(backend.db_uri, missing)
     backend.load(settings.backend.automigrate if migrate is None else migrate)
     return backend
 

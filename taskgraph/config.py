@@ -372,6 +372,12 @@ def settings_of(tables: Mapping[str, Any], config_dir: str | Path | None = None)
         UnknownSettingError: A key is not known.
         ConfigError: A value is not what it should be.
     """
+    if not isinstance(tables, Mapping) or not all(isinstance(each, str) for each in tables):
+        raise ConfigError(
+            "the settings",
+            f"expected Settings, or a dict of them by name, not {tables!r}. Those of a folder are "
+            "taskgraph.config.load_settings(FOLDER); a database is backend='sqlite:///PATH'.",
+        )
     found = _Found()
     found.add("the settings", _nested(tables))
     return _settings(find_config_dir(given=config_dir), found)

@@ -27,7 +27,12 @@ from taskgraph.config import (
     load_settings,
     write_default_config,
 )
-from taskgraph.errors import RepoExistsError, UnknownRecordError, UnknownRepoError
+from taskgraph.errors import (
+    RecordFileError,
+    RepoExistsError,
+    UnknownOriginError,
+    UnknownRecordError,
+)
 from taskgraph.repos import Repo, find_repo
 
 if TYPE_CHECKING:
@@ -101,11 +106,13 @@ def import_file(
     """Read a file of records into the project's database: all of it, or nothing.
 
     Raises:
+        RecordFileError: There is no such file.
         InvalidRecordError: Something in it is not as it must be; nothing was written.
     """
     from taskgraph_backend.recordfiles import RecordFile, open_to_read, redun_rows
     from taskgraph_backend.redun import is_database
 
+    _look_for_file(name)
     origin = "standard input" if name == "-" else name
     write_default_config(settings.config_dir)
     with closing(open_database(settings)) as backend, open_to_read(name) as stream:
@@ -123,6 +130,17 @@ def import_file(
 
         new = backend.put_rows(counted(), origin=origin, dry_run=dry_run)
     return Exchanged(origin, count, new, dry_run=dry_run)
+
+
+def _look_for_file(name: str) -> None:
+    """Look for a file before a database is made for what is in it."""
+    if name == "-" or "://" in name:
+        return
+    if os.path.isdir(name):
+        raise RecordFileError(name, "it is a folder")
+    # Pipes are files too: `taskgraph import <(ssh lab taskgraph export)`.
+    if not os.path.exists(name):
+        raise RecordFileError(name)
 
 
 def push(
@@ -189,24 +207,56 @@ def add_repo(settings: Settings, name: str, place: str) -> Repo:
     return repos.add_repo(settings.config_dir, Repo(name, wanted))
 
 
-def trust(settings: Settings, what: Sequence[str]) -> dict[str, int]:
-    """Trust records with all that they name; return how many of each kind were not trusted."""
-    with closing(open_existing(settings)) as backend:
-        return backend.trust_records(_roots(backend, settings, what))._asdict()
+@dataclass(frozen=True, slots=True)
+class Trusting:
+    """What is trusted now.
+
+    Attributes:
+        counts: How many of each kind were not before.
+        left: How many of the records are left as they are, by who brought them.
+    """
+
+    counts: dict[str, int]
+    left: dict[str, int] = field(default_factory=dict)
 
 
-def trust_origin(settings: Settings, origin: str | None) -> dict[str, int]:
-    """Trust all that came from a place, or all there is.
+def trust(settings: Settings, what: Sequence[str], origins: Sequence[str] = ()) -> Trusting:
+    """Trust records with all that they name, and with the aliases of their tasks.
+
+    Args:
+        settings: Those of the project.
+        what: The records, as for ``taskgraph log``.
+        origins: Only what came from there; by default from where the records themselves came.
 
     Raises:
-        UnknownRepoError: Nothing that is not trusted came from there.
+        UnknownRecordError: Nothing is recorded under one of them.
+        UnknownOriginError: Nothing that is not trusted came from one of the origins.
     """
     with closing(open_existing(settings)) as backend:
-        if origin is not None:
-            known = [each.origin for each in backend.list_origins()]
-            if origin not in known:
-                raise UnknownRepoError(origin, known)
-        return backend.trust_origin(origin)._asdict()
+        _look_for_origins(backend, origins)
+        counts, left = backend.trust_records(_roots(backend, settings, what), origins)
+        return Trusting(counts._asdict(), left)
+
+
+def trust_origins(settings: Settings, origins: Sequence[str]) -> Trusting:
+    """Trust all that came from some places; without any, all there is.
+
+    Raises:
+        UnknownOriginError: Nothing that is not trusted came from one of them.
+    """
+    with closing(open_existing(settings)) as backend:
+        _look_for_origins(backend, origins)
+        if not origins:
+            return Trusting(backend.trust_origin()._asdict())
+        found = [backend.trust_origin(each)._asdict() for each in origins]
+        return Trusting({kind: sum(each[kind] for each in found) for kind in found[0]})
+
+
+def _look_for_origins(backend: SqlBackend, wanted: Sequence[str]) -> None:
+    known = [each.origin for each in backend.list_origins()] if wanted else []
+    for each in wanted:
+        if each not in known:
+            raise UnknownOriginError(each, known)
 
 
 def list_untrusted(settings: Settings) -> list[Untrusted]:
@@ -237,7 +287,13 @@ def _open_repo(settings: Settings, repo: Repo, migrate: bool | None) -> SqlBacke
     """Open the database of a repo: a URL, the file of a database, or the folder of a project."""
     uri = repo.place if "://" in repo.place else _uri_of(Path(repo.place))
     if migrate is False:
-        return open_existing(settings, uri)
+        return open_existing(
+            settings,
+            uri,
+            missing=f"there is none: nothing was recorded there yet, or the repo {repo.name} is "
+            f"elsewhere now. `taskgraph repo list` shows where it is looked for, `taskgraph push "
+            f"{repo.name}` makes one.",
+        )
     return open_database(settings, uri)
 
 
@@ -251,6 +307,7 @@ def _uri_of(path: Path) -> str:
 
 __all__ = [
     "Exchanged",
+    "Trusting",
     "Untrusted",
     "add_repo",
     "export",
@@ -259,5 +316,5 @@ __all__ = [
     "pull",
     "push",
     "trust",
-    "trust_origin",
+    "trust_origins",
 ]

@@ -317,9 +317,10 @@ class TaskVersion(NamedTuple):
     """A task's code at one time, and what is known of its calls.
 
     Attributes:
-        last_time: When a call of it was last asked for, cached or not; None if never.
+        last_time: When a call of it was last asked for here, cached or not; None if never.
         seconds: How long a call of it usually took in its own function, if any is known.
         makes_calls: Whether calls of it made child calls.
+        origin: Where the code came from, if that is elsewhere and it is not trusted.
     """
 
     hash: TaskHash
@@ -327,6 +328,7 @@ class TaskVersion(NamedTuple):
     last_time: Micros | None
     seconds: float | None
     makes_calls: bool
+    origin: str | None = None
 
 
 class PastBelow(NamedTuple):

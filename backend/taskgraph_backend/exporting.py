@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Select, select
 
 from taskgraph_backend import models
+from taskgraph_backend.aliases import with_aliases
 from taskgraph_backend.moving import ended_executions
 from taskgraph_backend.serializers import (
     ENDED,
@@ -66,7 +67,9 @@ def _pages(session: Reader, column: Any, condition: Any) -> Iterator[Sequence[st
 def records_below(
     session: Reader, root_ids: Sequence[str] | None, running: list[str]
 ) -> Iterator[Record]:
-    """Yield records with all that they name, and their tags; by default of all executions.
+    """Yield records with all that they name, their tags, and the aliases of their tasks.
+
+    By default those of all executions.
 
     Args:
         session: Where they are.
@@ -77,6 +80,7 @@ def records_below(
     if root_ids is not None:
         roots = _ended_roots(session, roots, running)
     chosen = set(walk(session, roots))
+    aliases = with_aliases(session, chosen)
     kinds: dict[str, list[str]] = {kind: [] for kind in TYPES}
     ids = sorted(chosen)
     for start in range(0, len(ids), MOST_KEYS):
@@ -85,9 +89,7 @@ def records_below(
     serializer = RecordSerializer()
     for kind in TYPES:
         if kind == "TaskAlias":
-            for alias in TaskAliasSerializer().fetch_all(session):
-                if alias["old_hash"] in chosen and alias["new_hash"] in chosen:
-                    yield alias
+            yield from aliases.records
             continue
         yield from serializer.get_subserializer(kind).fetch(session, sorted(kinds[kind]))
 

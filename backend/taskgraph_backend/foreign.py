@@ -180,34 +180,91 @@ def trust_all(driver: Driver, origin: str | None = None) -> Trusted:
     return Trusted(values, counts["CallNode"], counts["Execution"], evaluations, aliases)
 
 
-def trust(driver: Driver, ids: Iterable[str]) -> Trusted:
-    """Trust some records: values, calls with their cache entries, executions, tasks' aliases."""
-    driver.execute("CREATE TEMP TABLE IF NOT EXISTS trusting (id BLOB PRIMARY KEY)")
-    driver.execute("DELETE FROM temp.trusting")
-    driver.executemany(
-        "INSERT INTO temp.trusting (id) VALUES (?) ON CONFLICT DO NOTHING",
-        ((_binary(each),) for each in ids),
-    )
+def bringers(driver: Driver, ids: Sequence[str]) -> list[str]:
+    """Return who brought some records; a job was brought with its execution."""
+    found = set(untrusted(driver, ids).values())
+    for piece in statements.padded(list(ids)):
+        rows = driver.execute(
+            "SELECT DISTINCT f.origin FROM job j JOIN foreign_record f ON f.id = j.execution_id"
+            f" WHERE j.id IN ({_marks(piece)})",
+            [_binary(key) for key in piece],
+        )
+        found.update(origin for (origin,) in rows)
+    return sorted(found)
+
+
+def trust(
+    driver: Driver, ids: Iterable[str], brought_by: Iterable[str]
+) -> tuple[Trusted, dict[str, int]]:
+    """Trust records of some origins: values, calls with their cache entries, executions, aliases.
+
+    Who trusts a record trusts those who brought it. A value that is in it may have been here before
+    and have been brought by others, under the same hash, with whatever bytes: it is left as it is.
+
+    Args:
+        driver: A connection, in a transaction.
+        ids: The records.
+        brought_by: The origins.
+
+    Returns:
+        How many are trusted now that were not, and how many of the records others brought.
+    """
+    _fill(driver, "trusting (id BLOB PRIMARY KEY)", map(_binary, ids))
+    _fill(driver, "bringing (origin TEXT PRIMARY KEY)", brought_by)
+    # Whoever trusts a task does so with its aliases, and with the code on their other side.
+    driver.execute(_JOINED)
     chosen = "IN (SELECT id FROM temp.trusting)"
+    mine = "origin IN (SELECT origin FROM temp.bringing)"
+    others = "origin NOT IN (SELECT origin FROM temp.bringing)"
     counts = {"Value": 0, "CallNode": 0, "Execution": 0}
     counts.update(
         driver.execute(
-            f"SELECT entity_type, count(*) FROM foreign_record WHERE id {chosen}"
+            f"SELECT entity_type, count(*) FROM foreign_record WHERE id {chosen} AND {mine}"
             " GROUP BY entity_type"
         )
     )
+    left: dict[str, int] = dict(
+        driver.execute(
+            f"SELECT origin, count(*) FROM foreign_record WHERE id {chosen} AND {others}"
+            " GROUP BY origin ORDER BY origin"
+        ).fetchall()
+    )
     values = driver.execute(
         f"UPDATE value SET trusted = TRUE WHERE NOT trusted AND value_hash {chosen}"
+        f" AND value_hash NOT IN (SELECT id FROM foreign_record WHERE id {chosen} AND {others})"
     ).rowcount
-    driver.execute(f"DELETE FROM foreign_record WHERE id {chosen}")
+    driver.execute(f"DELETE FROM foreign_record WHERE id {chosen} AND {mine}")
     keys = f"eval_hash IN (SELECT eval_hash FROM call_node WHERE call_hash {chosen})"
     # The result of an entry need not be that of the call.
-    evaluations, _ = _accept(driver, f" WHERE {keys} AND value_hash {chosen}", (), aliases=False)
-    _, aliases = _accept(
-        driver, f" WHERE new_hash {chosen} AND old_hash {chosen}", (), evaluations=False
+    entries = f" WHERE {keys} AND value_hash {chosen} AND {mine}"
+    evaluations, _ = _accept(driver, entries, (), aliases=False)
+    joined = f" WHERE new_hash {chosen} AND old_hash {chosen} AND {mine}"
+    _, aliases = _accept(driver, joined, (), evaluations=False)
+    for table in ("trusting", "bringing"):
+        driver.execute(f"DELETE FROM temp.{table}")
+    return Trusted(values, counts["CallNode"], counts["Execution"], evaluations, aliases), left
+
+
+_JOINED = (
+    "INSERT INTO temp.trusting (id) WITH RECURSIVE"
+    " said (old_hash, new_hash) AS (SELECT old_hash, new_hash FROM foreign_alias"
+    " WHERE origin IN (SELECT origin FROM temp.bringing)),"
+    " pair (one, other) AS (SELECT old_hash, new_hash FROM said"
+    " UNION SELECT new_hash, old_hash FROM said),"
+    " joined (id) AS (SELECT one FROM pair WHERE one IN (SELECT id FROM temp.trusting)"
+    " UNION SELECT pair.other FROM joined JOIN pair ON pair.one = joined.id)"
+    " SELECT id FROM joined WHERE TRUE ON CONFLICT DO NOTHING"
+)
+
+
+def _fill(driver: Driver, table: str, keys: Iterable[object]) -> None:
+    """Put keys into a table that only this connection sees."""
+    name = table.partition(" ")[0]
+    driver.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table}")
+    driver.execute(f"DELETE FROM temp.{name}")
+    driver.executemany(
+        f"INSERT INTO temp.{name} VALUES (?) ON CONFLICT DO NOTHING", [(each,) for each in keys]
     )
-    driver.execute("DELETE FROM temp.trusting")
-    return Trusted(values, counts["CallNode"], counts["Execution"], evaluations, aliases)
 
 
 def _accept(
@@ -243,4 +300,14 @@ def _marks(keys: Sequence[str]) -> str:
     return ", ".join("?" * len(keys))
 
 
-__all__ = ["Origin", "Trusted", "offered", "origins", "reclaim", "trust", "trust_all", "untrusted"]
+__all__ = [
+    "Origin",
+    "Trusted",
+    "bringers",
+    "offered",
+    "origins",
+    "reclaim",
+    "trust",
+    "trust_all",
+    "untrusted",
+]

@@ -70,9 +70,11 @@ def _is_prefix(text: str) -> bool:
 def _version(driver: Driver, key: bytes, namespace: str, name: str) -> TaskVersion:
     (last_time,) = driver.execute(
         "SELECT max(j.start_time) FROM call_node c JOIN job j ON j.call_hash = c.call_hash"
-        " WHERE c.task_hash = ?",
+        " WHERE c.task_hash = ?"
+        " AND NOT EXISTS (SELECT 1 FROM foreign_record f WHERE f.id = j.execution_id)",
         (key,),
     ).fetchone()
+    origin = driver.execute("SELECT origin FROM foreign_record WHERE id = ?", (key,)).fetchone()
     seconds, makes_calls = driver.execute(
         f"SELECT avg({_SECONDS.format(call='c.call_hash')}),"
         " max(CASE WHEN EXISTS (SELECT 1 FROM call_edge e WHERE e.parent_id = c.call_hash)"
@@ -81,7 +83,14 @@ def _version(driver: Driver, key: bytes, namespace: str, name: str) -> TaskVersi
         (key, _MOST_TIMED),
     ).fetchone()
     fullname = f"{namespace}.{name}" if namespace else name
-    return TaskVersion(TaskHash(key.hex()), fullname, last_time, seconds, bool(makes_calls))
+    return TaskVersion(
+        TaskHash(key.hex()),
+        fullname,
+        last_time,
+        seconds,
+        bool(makes_calls),
+        origin[0] if origin else None,
+    )
 
 
 def find_past(driver: Driver, eval_hashes: Sequence[EvalHash]) -> dict[EvalHash, PastCall]:

@@ -149,10 +149,21 @@ class RecordVerbs:
         """Return which values, calls and executions are not trusted, and where they came from."""
         return self._ask(foreign.untrusted, ids)
 
-    def trust_records(self, root_ids: Iterable[str]) -> Trusted:
-        """Trust records with all that they own or name: from now on they are as if made here."""
-        ids = list(self.iter_record_ids(root_ids))
-        return self._transact(foreign.trust, ids)
+    def trust_records(
+        self, root_ids: Iterable[str], origins: Sequence[str] = ()
+    ) -> tuple[Trusted, dict[str, int]]:
+        """Trust records with all that they own or name: from now on they are as if made here.
+
+        Args:
+            root_ids: The records.
+            origins: Of whom; by default of those who brought the records themselves.
+
+        Returns:
+            How many are trusted now that were not, and how many are left, by who brought these.
+        """
+        roots = list(root_ids)
+        ids = list(self.iter_record_ids(roots))
+        return self._transact(_trust, roots, ids, origins)
 
     def trust_origin(self, origin: str | None = None) -> Trusted:
         """Trust all that came from a place; without one, all there is."""
@@ -168,6 +179,12 @@ def _missing(reason: str) -> MissingRecordError:
         f"records name others that are neither among them nor here ({reason.strip()})",
         advice="Export them together with what they name: taskgraph export does that.",
     )
+
+
+def _trust(
+    driver: Driver, roots: Sequence[str], ids: Sequence[str], origins: Sequence[str]
+) -> tuple[Trusted, dict[str, int]]:
+    return foreign.trust(driver, ids, origins or foreign.bringers(driver, roots))
 
 
 def _find_subtypes(driver: Driver, kind: str, record_ids: Sequence[str]) -> set[str]:
@@ -258,7 +275,11 @@ class Mover:
         self.moved = Moved()
 
     def move(self, root_ids: Sequence[str] | None = None) -> Moved:
-        """Move records with all that they name, and their tags; by default all executions."""
+        """Move records with all that they name, their tags, and the aliases of their tasks.
+
+        Args:
+            root_ids: The records; by default all executions.
+        """
         from taskgraph_backend.walking import types_of
 
         with self._source.reader() as session:
@@ -272,8 +293,9 @@ class Mover:
             self._move_below(session, {("Value", each) for each in others})
             for execution in self._lacking(executions):
                 self._move_execution(session, execution)
-            self._move_tags(session, None if root_ids is None else [*executions, *others])
-            self._move_aliases(session)
+            roots = None if root_ids is None else [*executions, *others]
+            tasks = self._move_aliases(session, roots)
+            self._move_tags(session, None if roots is None else [*roots, *tasks])
         return self.moved
 
     def _lacking(self, ids: Iterable[str], kind: str = "") -> Iterator[str]:
@@ -371,22 +393,34 @@ class Mover:
         for batch in in_order(names):
             self._put(batch)
 
-    def _move_aliases(self, session: Reader) -> None:
-        from taskgraph_backend.serializers import TaskAliasSerializer
+    def _move_aliases(self, session: Reader, roots: Sequence[str] | None) -> list[str]:
+        """Move the aliases of tasks that were moved, and the tasks on their other sides.
 
-        serializer = TaskAliasSerializer()
-        records = serializer.fetch_all(session)
-        tasks = {each[name] for each in records for name in ("old_hash", "new_hash")}
-        known = self._target.has_records(sorted(tasks))
-        rows = [
-            serializer.rows(each)
-            for each in records
-            if each["old_hash"] in known and each["new_hash"] in known
-        ]
-        if rows:
-            self.moved.looked_at += len(rows)
-            self.moved.add(self._target.put_rows(rows, origin=self._origin))
+        Returns:
+            The tasks of these aliases.
+        """
+        from taskgraph_backend.aliases import Aliases
+        from taskgraph_backend.serializers import RecordSerializer
+        from taskgraph_backend.walking import walk
+
+        every = Aliases.read(session)
+        if not every.records:
+            return []
+        moved = (
+            self._target.has_subtypes("Task", sorted(every.tasks))
+            if roots is None
+            else every.among(walk(session, roots, with_tags=False))
+        )
+        found = every.concerning(moved)
+        if not found.records:
+            return []
+        tasks = sorted(found.tasks)
+        self._move_below(session, {("Task", each) for each in tasks})
+        rows = map(RecordSerializer().rows, found.records)
+        self.moved.looked_at += len(found.records)
+        self.moved.add(self._target.put_rows(rows, origin=self._origin))
         self._say()
+        return tasks
 
 
 def in_order(names: dict[str, set[str]]) -> Iterator[list[str]]:

@@ -7,9 +7,11 @@ JSON of a bounded length, and what ends too early says so.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, NoReturn, cast
 
 from taskgraph.errors import InvalidRecordError, RecordVersionError
@@ -255,11 +257,15 @@ class _Counted:
 
 @contextmanager
 def open_to_read(name: str) -> Iterator[BinaryIO]:
-    """Open a file, a URL or standard input (``-``), unpacked by its suffix."""
+    """Open a file, a URL or standard input (``-``), unpacked by its suffix.
+
+    What others send is fetched first: nobody is to be kept from writing for as long as it takes.
+    """
     if name == "-":
-        yield sys.stdin.buffer
+        with _fetched(sys.stdin.buffer, name) as fetched:
+            yield fetched
         return
-    with _open(name, "rb") as stream:
+    with _opened_to_read(name) as stream:
         if not name.endswith(_ENDINGS):
             yield stream
             return
@@ -269,6 +275,30 @@ def open_to_read(name: str) -> Iterator[BinaryIO]:
             yield cast(BinaryIO, _Guarded(counted, unpacked, name))
         finally:
             unpacked.close()
+
+
+@contextmanager
+def _opened_to_read(name: str) -> Iterator[Any]:
+    with _open(name, "rb") as stream:
+        if "://" not in name and stream.seekable():
+            yield stream
+            return
+        with _fetched(stream, name) as fetched:
+            yield fetched
+
+
+@contextmanager
+def _fetched(stream: BinaryIO, name: str) -> Iterator[BinaryIO]:
+    """Give what is in a stream, all of which has come: in memory, or in a file if it is much."""
+    with SpooledTemporaryFile(_HARMLESS) as fetched:
+        try:
+            shutil.copyfileobj(stream, fetched, _CHUNK)
+        except (OSError, EOFError) as error:
+            raise InvalidRecordError(
+                f"it cannot be read to its end ({error})", source=name
+            ) from error
+        fetched.seek(0)
+        yield cast(BinaryIO, fetched)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from taskgraph import File, Scheduler, task
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.dataflow import walk_dataflow
 from taskgraph_backend.dataflow.chart import Arrow, Asked, Place, ask
-from taskgraph_backend.dataflow.conditions import CALL, RESULT, VALUE, Node
+from taskgraph_backend.dataflow.conditions import CALL, RESULT, VALUE
 from taskgraph_backend.reader import Reader
 
 taskgraph_namespace = "bench"
@@ -46,7 +46,8 @@ def ways(reader: Reader, path: str, *, down: bool = False) -> Ways:
         raise SystemExit(f"wrong result: {path} is not recorded")
     file, job, _ = found
     value, execution_id = file.value, job.execution_id
-    start = Node(VALUE, *(bytes.fromhex(value.value_hash),) * 4)
+    key = bytes.fromhex(value.value_hash)
+    start = (VALUE, key, key, key, key)
     walk = partial(walk_dataflow, reader, value, down=down, execution_id=execution_id)
     return {LOADED: walk, BY_HASHES: lambda: ask(reader, Asked(start, down, execution_id))}
 

@@ -22,10 +22,10 @@ From then on, results that are recorded for OLD count for NEW as well. OLD is a 
 --script, or again a name or digits of what is recorded. Without NEW it is OLD's own name.
 
 \b
-taskgraph bless flow.clean --script flow.py                  clean was rewritten
-taskgraph bless flow.tidy flow.clean --script flow.py        tidy is called clean now
-taskgraph bless flow.clean --script flow.py --check 5        make five calls again first
-taskgraph bless --list                                       what is blessed, and what was
+taskgraph bless flow.clean --script flow.py             clean was rewritten
+taskgraph bless flow.tidy flow.clean --script flow.py   tidy has a new name
+taskgraph bless flow.clean --script flow.py --check 5   try five calls first
+taskgraph bless --list                                  all that is blessed
 """
 
 

@@ -20,11 +20,11 @@ A call is held against the nearest earlier call of its task, and what differs is
 argument and the place in it, the function with its diff, the constant, the file, the option.
 
 \b
-taskgraph explain -                   the newest execution: what changed, and what followed
-taskgraph explain flow.clean          the newest call of a task
-taskgraph explain 3fa8                a job, call or execution by the first digits of its id
-taskgraph explain results/table.csv   the call that wrote a file
-taskgraph explain --code flow.clean   all that counts of a task's code
+taskgraph explain -                    the newest execution: what changed
+taskgraph explain flow.clean           the newest call of a task
+taskgraph explain 3fa8                 a job, call or execution by its id
+taskgraph explain results/table.csv    the call that wrote a file
+taskgraph explain --code flow.clean    all that counts of a task's code
 """
 
 

@@ -16,7 +16,7 @@ name of a task. All that it names is written along: an execution with its jobs, 
 code.
 
 \b
-taskgraph export -o all.jsonl.gz            all executions; .bz2, .xz and .zst are known, too
+taskgraph export -o all.jsonl.gz            all executions; or .bz2, .xz, .zst
 taskgraph export 3fa8 > one.jsonl           one record with all that it names
 taskgraph export --all -o everything.jsonl  the whole database
 """

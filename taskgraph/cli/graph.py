@@ -10,6 +10,7 @@ import click
 
 from taskgraph.cli.log import has_database
 from taskgraph.cli.options import COUNT, ExitCode, load_settings
+from taskgraph.cli.streams import write_utf8
 
 if TYPE_CHECKING:
     from taskgraph.provenance.charts import Chart
@@ -30,9 +31,9 @@ _HELP = """Show what led to a value or file, or what was made of it.
 RECORD is the path of a file, the first digits of an id, or - for what the newest execution gave.
 
 \b
-taskgraph graph results/table.csv            the calls and files behind it
-taskgraph graph raw/a.fastq --down           what was made of it
-taskgraph graph - --type File -o flow.svg    calls and files of a run, as a picture
+taskgraph graph results/table.csv           the calls and files behind it
+taskgraph graph raw/a.fastq --down          what was made of it
+taskgraph graph - --type File -o flow.svg   a run's calls and files, drawn
 """
 
 
@@ -117,8 +118,10 @@ def _write(chart: Chart, form: str, output: Path | None) -> None:
         print_page(chart_page(chart), sys.stdout)
         return
     text = _text_of(chart, form)
-    if output is None:
+    if output is None and form == "text":
         sys.stdout.write(text)
+    elif output is None:
+        write_utf8(text)
     else:
         output.write_text(text, encoding="utf-8")
         click.echo(f"wrote {output}")

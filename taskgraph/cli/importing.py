@@ -34,8 +34,6 @@ def command(ctx: click.Context, dry_run: bool, as_json: bool, files: tuple[str, 
     settings = load_settings(ctx)
     done = []
     for name in files:
-        if name != "-" and "://" not in name:
-            _look_for(name)
         with telling(f"import {name}") as tell:
             done.append(exchange.import_file(settings, name, dry_run=dry_run, tell=tell))
         if not as_json:
@@ -45,17 +43,6 @@ def command(ctx: click.Context, dry_run: bool, as_json: bool, files: tuple[str, 
     elif not dry_run and any(each.new for each in done):
         click.echo("It is not trusted yet: taskgraph trust --list")
     return ExitCode.OK
-
-
-def _look_for(name: str) -> None:
-    import os
-
-    from taskgraph.errors import UnknownRecordError
-
-    # Pipes are files too: `taskgraph import <(ssh lab taskgraph export)`.
-    if not os.path.exists(name) or os.path.isdir(name):
-        what = "is a folder" if os.path.isdir(name) else "does not exist"
-        raise UnknownRecordError(f"{name} (it {what})")
 
 
 def said_of(done: Exchanged) -> str:

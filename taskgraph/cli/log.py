@@ -31,12 +31,12 @@ details:
 \b
 taskgraph log -                   the newest execution (~2: the second newest)
 taskgraph log 3fa8                any record, by the first digits of its id
-taskgraph log results/table.csv   which call wrote a file, from what, and who used it
+taskgraph log results/table.csv   which call wrote a file, from what, for whom
 taskgraph log flow.main           a task, by its full name
 taskgraph log --task align --status FAILED --since 7d
-                                  the jobs of a task that failed in the last week
+                                  the jobs of a task that failed lately
 taskgraph log --file 'out/*.vcf' --type execution --type job
-                                  the runs and jobs that made or used such files
+                                  the runs and jobs that had such files
 """
 
 
@@ -123,6 +123,10 @@ class _Wanted:
     def is_list(self) -> bool:
         return self.as_counts or self.in_detail or self.page is not None or self.after is not None
 
+    @property
+    def is_later(self) -> bool:
+        return bool(self.page) or self.after is not None
+
 
 def has_database(settings: Settings) -> bool:
     """Tell whether there can be records; asking for them would make a SQLite file."""
@@ -177,11 +181,11 @@ def _list(
     if wanted.in_detail:
         details = [view for each in rows.records if (view := reading.look_at(reader, each))]
         pages = [block for view in details for block in reading.page_of(view)]
-        nothing = listing.listing_page(listing.Listing((), None))
+        nothing = listing.listing_page(listing.Listing((), None), is_later=wanted.is_later)
         return details, [*(pages or nothing), *listing.more_note(rows.next)]
     views = listing.view_listing(rows)
     if filters or wanted.is_list:
-        return views.records, listing.listing_page(views)
+        return views.records, listing.listing_page(views, is_later=wanted.is_later)
     executions = views.of(ExecutionView)
     return views.records, executions_page(executions, is_cut=views.next is not None)
 

@@ -12,13 +12,14 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import click
 
 from taskgraph import errors
 from taskgraph._version import __version__
 from taskgraph.cli.options import ExitCode, Globals
+from taskgraph.cli.streams import settle_streams
 
 # The first class that fits counts; every other error of ours is RUN_FAILED.
 EXIT_CODES: Final[tuple[tuple[type[errors.TaskgraphError], ExitCode], ...]] = (
@@ -38,6 +39,8 @@ EXIT_CODES: Final[tuple[tuple[type[errors.TaskgraphError], ExitCode], ...]] = (
     (errors.ForeignDatabaseError, ExitCode.CONFLICT),
     (errors.DatabaseBusyError, ExitCode.CONFLICT),
     (errors.UnknownRepoError, ExitCode.NOT_FOUND),
+    (errors.UnknownOriginError, ExitCode.NOT_FOUND),
+    (errors.RecordFileError, ExitCode.NOT_FOUND),
     (errors.RepoExistsError, ExitCode.CONFLICT),
     (errors.RecordVersionError, ExitCode.CONFLICT),
     (errors.InvalidRecordError, ExitCode.STATE_REFUSED),
@@ -90,8 +93,26 @@ COMMANDS: Final[dict[str, _Entry]] = {
 }
 
 
+class _PipeClosed(Exception):
+    """Nobody reads any more: click would make an exit of it that says nothing of the reason."""
+
+
 class CommandGroup(click.Group):
     """A group whose subcommands are modules with an attribute ``command``."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the words; the help and the version are written here."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except BrokenPipeError as error:
+            raise _PipeClosed from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command. Any: what it returns."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _PipeClosed from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of `COMMANDS`."""
@@ -144,6 +165,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; those of this process by default.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    settle_streams()
     try:
         result = cli.main(arguments, prog_name="taskgraph", standalone_mode=False)
         sys.stdout.flush()
@@ -208,14 +230,14 @@ def _report_failure(error: BaseException, with_traceback: bool) -> ExitCode:
 
 
 def _is_closed_pipe(error: BaseException) -> bool:
-    # click turns a closed pipe into an exit of its own, with the cause behind it.
-    return isinstance(error, BrokenPipeError) or (
-        isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError)
-    )
+    return isinstance(error, BrokenPipeError | _PipeClosed)
 
 
 def _say(text: str) -> None:
-    click.echo(text, err=True)
+    from taskgraph.provenance.page import clean_text
+
+    # Names of files and what failed are said by others: none of it is obeyed by a terminal.
+    click.echo(clean_text(text), err=True)
 
 
 if __name__ == "__main__":

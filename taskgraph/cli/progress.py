@@ -29,7 +29,7 @@ from taskgraph.events import (
     RunStopping,
     Warned,
 )
-from taskgraph.provenance.page import Block, plain_text, print_on
+from taskgraph.provenance.page import Block, clean, clean_text, plain_text, print_on
 from taskgraph.records import State
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _FRAMES_PER_SECOND: Final = 8
 _MOST_ROWS: Final = 20
 _BAR_WIDTH: Final = 24
+_LEAST_WIDTH: Final = 72  # of a terminal with room for bars and times
 _MOST_MESSAGES: Final = 5
 
 
@@ -149,7 +150,7 @@ class Counts:
 
     def _retried(self, event: JobRetried) -> None:
         when = f"in {event.seconds:.3g} s" if event.seconds else "at once"
-        error = event.error.partition("\n")[0]
+        error = clean(event.error.partition("\n")[0])
         self.messages.append(
             f"{event.task} failed (attempt {event.attempt}) and is tried again {when}: {error}"
         )
@@ -165,7 +166,7 @@ class Counts:
         self.ended = event
 
     def _warned(self, event: Warned) -> None:
-        self.messages.append(event.message)
+        self.messages.append(clean_text(event.message))
 
     def _stopping(self, event: RunStopping) -> None:
         calls = "1 call" if event.running == 1 else f"{event.running:,} calls"
@@ -174,15 +175,15 @@ class Counts:
         )
 
     def _unstored(self, event: ResultUnstored) -> None:
-        self.messages.append(f"The result of {event.task} was not stored: {event.reason}")
+        self.messages.append(f"The result of {event.task} was not stored: {clean(event.reason)}")
 
     def _not_kept(self, event: ResultNotKept) -> None:
-        message = f"The result of {event.task} is not used again: {event.reason}"
+        message = f"The result of {event.task} is not used again: {clean(event.reason)}"
         if message not in self.messages:  # one variable is enough for thousands of calls
             self.messages.append(message)
 
     def _refused(self, event: CacheEntryRefused) -> None:
-        self.messages.append(f"A stored result of {event.task} was not used: {event.reason}")
+        self.messages.append(f"A stored result of {event.task} was not used: {clean(event.reason)}")
 
 
 def _skip(event: JobMissed) -> None:
@@ -354,11 +355,16 @@ class LiveProgress:
 
     def table(self) -> RenderableType:
         """Return what is drawn now."""
-        return draw_table(self.counts)
+        return draw_table(self.counts, is_narrow=self._console.width < _LEAST_WIDTH)
 
 
-def draw_table(counts: Counts) -> RenderableType:
-    """Return the live table: a row for each task, and a line for the files that are read."""
+def draw_table(counts: Counts, *, is_narrow: bool = False) -> RenderableType:
+    """Return the live table: a row for each task, and a line for the files that are read.
+
+    Args:
+        counts: What is shown.
+        is_narrow: Whether there is no room for bars and times.
+    """
     from rich import box
     from rich.console import Group
     from rich.table import Table
@@ -376,11 +382,13 @@ def draw_table(counts: Counts) -> RenderableType:
         padding=(0, 1),
     )
     table.add_column("task", no_wrap=True, overflow="ellipsis", max_width=48)
-    table.add_column("", no_wrap=True)
-    for column in ("running", "done", "cached", "failed", "time"):
+    if not is_narrow:
+        table.add_column("", no_wrap=True)
+    for column in ("running", "done", "cached", "failed", "time")[: 4 if is_narrow else 5]:
         table.add_column(column, justify="right", no_wrap=True)
     for each in _busiest(tasks):
-        table.add_row(Text(each.task), _bar(each), *_numbers(each))
+        bar = () if is_narrow else (_bar(each),)
+        table.add_row(Text(each.task), *bar, *_numbers(each)[: 4 if is_narrow else 5])
     if len(tasks) > _MOST_ROWS:
         table.add_row(Text(f"and {len(tasks) - _MOST_ROWS} more tasks", style="dim"))
     if tasks:
@@ -417,7 +425,7 @@ def _bar(counts: TaskCounts) -> RenderableType:
         (counts.cached, "cyan", "━"),
         (counts.done, "green", "━"),
         (counts.failed, "red", "━"),
-        (counts.running, "bright_black", "─"),
+        (counts.running, "dim", "─"),
     )
     whole = sum(count for count, _, _ in parts) or 1
     bar = Text()

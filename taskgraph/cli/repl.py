@@ -42,11 +42,13 @@ def command(ctx: click.Context, source: str | None, ipython: bool) -> int:
     """Run code, from wherever it comes, with names for the records."""
     from taskgraph import assembly
     from taskgraph.archive import Archive
+    from taskgraph.cli.repl_display import showing_pages
 
     settings = load_settings(ctx)
     with (
         Archive(settings, assembly.open_existing(settings)) as archive,
         assembly.in_force(settings, assembly.places_of(settings)),
+        showing_pages(),
     ):
         names: dict[str, Any] = {"__name__": "__console__", "__doc__": None}
         names |= assembly.repl_names(archive)
@@ -69,7 +71,7 @@ def _banner(uri: str) -> str:
             f"taskgraph {__version__} on Python {python}",
             f"records     {without_password(uri)}",
             "to look     find(ID)  log(ID)  lineage(PATH)  executions.list()",
-            "to query    query().filter_types(['Job']).all()  session.scalars(...)  models.Job",
+            "to query    query().filter_types(['Job']).limit(10)  session.scalars(...)",
             "to leave    exit() or Ctrl-D",
         ]
     )
@@ -87,7 +89,7 @@ def _run(source: str, names: dict[str, Any]) -> int:
             sys.displayhook(shown)
         else:
             exec(compile(tree, "<command>", "exec"), names)
-    except TaskgraphError:
+    except (TaskgraphError, BrokenPipeError):
         raise
     except Exception:
         # A wide net on purpose: whatever the user's code raises is the user's to see.

@@ -32,6 +32,7 @@ def add(ctx: click.Context, name: str, place: str) -> int:
 @click.pass_context
 def list_(ctx: click.Context, as_json: bool) -> int:
     """Show names and places, without what may be secret in them."""
+    from taskgraph.provenance.page import clean
     from taskgraph.repos import list_repos
 
     found = list_repos(load_settings(ctx).config_dir)
@@ -43,7 +44,7 @@ def list_(ctx: click.Context, as_json: bool) -> int:
         click.echo("There are no repos yet: taskgraph repo add NAME PLACE")
     width = max((len(each.name) for each in found), default=0)
     for each in found:
-        click.echo(f"{each.name:<{width}}  {each.shown}")
+        click.echo(f"{each.name:<{width}}  {clean(each.shown)}")
     return ExitCode.OK
 
 

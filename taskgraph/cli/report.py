@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
 from taskgraph.cli.log import has_database
 from taskgraph.cli.options import ExitCode, load_settings
+from taskgraph.cli.streams import write_utf8
 
 _HELP = """Write a report on an execution: one page of HTML that stands by itself.
 
@@ -53,7 +53,7 @@ def command(ctx: click.Context, output: Path | None, execution: str) -> int:
     finally:
         reader.close()
     if output is None:
-        sys.stdout.write(page)
+        write_utf8(page)
     else:
         output.write_text(page, encoding="utf-8")
         click.echo(f"wrote {output}")

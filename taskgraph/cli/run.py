@@ -17,6 +17,7 @@ from taskgraph.cli.context import context_options, read_context
 from taskgraph.cli.limits import Limit
 from taskgraph.cli.options import ExitCode, load_settings
 from taskgraph.cli.pairs import Pair, TagPair
+from taskgraph.provenance.page import clean_text
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -260,7 +261,7 @@ def _run(ctx: click.Context, expression: Any, overrides: dict[str, Any], how: _H
             raise
         if progress:
             progress.close()
-        click.echo(failures_as_text(failures, how.script or ""), err=True)
+        click.echo(clean_text(failures_as_text(failures, how.script or "")), err=True)
         if how.pdb:
             debug(error)
         return ExitCode.RUN_FAILED

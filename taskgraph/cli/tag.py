@@ -26,7 +26,7 @@ task's name, the path of a file.
 
 \b
 taskgraph tag add - quality=checked       tag the newest execution
-taskgraph tag update - quality=draft      another value in place of all that the key has
+taskgraph tag update - quality=draft      another value in place of all
 taskgraph tag rm - quality                take a tag away
 taskgraph tag list - --history            what there was, and is
 taskgraph tag list                        which keys there are

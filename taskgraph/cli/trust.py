@@ -11,7 +11,7 @@ import click
 from taskgraph.cli.options import ExitCode, load_settings
 
 if TYPE_CHECKING:
-    from taskgraph.exchange import Untrusted
+    from taskgraph.exchange import Trusting, Untrusted
 
 _HELP = """Let records from elsewhere count as if they were made here: loaded, and used as results.
 
@@ -21,13 +21,20 @@ Stored values can run any code when they are loaded: trust only those whose make
 taskgraph trust --list          where records came from that are not trusted
 taskgraph trust 3fa8            a record with all that it names
 taskgraph trust --from lab      all that came from a repo or a file
+taskgraph trust 3fa8 --from lab what of it came from there
 taskgraph trust --all           all there is
 """
 
 
 @click.command("trust", help=_HELP, short_help="Let records from elsewhere count as if made here.")
 @click.option("--all", "everything", is_flag=True, help="Trust all there is.")
-@click.option("--from", "origin", metavar="ORIGIN", help="Trust what came from a repo or a file.")
+@click.option(
+    "--from",
+    "origins",
+    metavar="ORIGIN",
+    multiple=True,
+    help="Trust what came from a repo or a file; may be repeated.",
+)
 @click.option("--list", "is_list", is_flag=True, help="Show what is not trusted.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.argument("records", nargs=-1, metavar="[RECORD]...")
@@ -35,7 +42,7 @@ taskgraph trust --all           all there is
 def command(
     ctx: click.Context,
     everything: bool,
-    origin: str | None,
+    origins: tuple[str, ...],
     is_list: bool,
     as_json: bool,
     records: tuple[str, ...],
@@ -43,22 +50,34 @@ def command(
     """Trust records, or list what is not trusted."""
     from taskgraph import exchange
 
-    if sum((everything, origin is not None, is_list, bool(records))) != 1:
+    if sum((everything, is_list, bool(records or origins))) != 1:
         raise click.UsageError("Say what: RECORD, --from ORIGIN, --all, or --list.", ctx)
     settings = load_settings(ctx)
     if is_list:
         _show(exchange.list_untrusted(settings), as_json)
         return ExitCode.OK
     if records:
-        counts = exchange.trust(settings, records)
+        done = exchange.trust(settings, records, origins)
     else:
-        counts = exchange.trust_origin(settings, origin)
+        done = exchange.trust_origins(settings, origins)
     if as_json:
-        click.echo(json.dumps(counts, indent=2))
+        click.echo(json.dumps({**done.counts, "left": done.left}, indent=2))
     else:
-        shown = _counted(counts)
-        click.echo(f"Trusted: {shown}" if shown else "All of it was trusted already.")
+        _tell(done)
     return ExitCode.OK
+
+
+def _tell(done: Trusting) -> None:
+    shown = _counted(done.counts)
+    if shown:
+        click.echo(f"Trusted: {shown}")
+    elif not done.left:
+        click.echo("All of it was trusted already.")
+    for origin, count in done.left.items():
+        records = "record" if count == 1 else "records"
+        click.echo(f"Not trusted: {count:,} {records} in it came from {origin} first.")
+    if done.left:
+        click.echo("To trust these too, name the origin: taskgraph trust RECORD --from ORIGIN")
 
 
 def _show(found: list[Untrusted], as_json: bool) -> None:

@@ -21,6 +21,7 @@ from taskgraph.errors import (
     DamagedValueError,
     UnknownAliasError,
     UnknownTaskError,
+    UntrustedRecordError,
 )
 from taskgraph.expression import SchedulerExpression, TaskExpression, find_expressions, in_order
 from taskgraph.hashing import TaskHash, ValueHash
@@ -72,6 +73,8 @@ def defined(task: AnyTask) -> Version:
 def recorded(backend: Backend, wanted: str, other_than: TaskHash | None = None) -> Version:
     """Return a recorded version, by full name or first digits of its hash; the last run of many.
 
+    What came from elsewhere and is not trusted is no version of a task's name here.
+
     Args:
         backend: What knows them.
         wanted: The name or the digits.
@@ -81,6 +84,7 @@ def recorded(backend: Backend, wanted: str, other_than: TaskHash | None = None) 
         UnknownTaskError: There is none.
         AmbiguousIdError: The digits stand for several.
         BlessRefusedError: The only one is that which is not meant.
+        UntrustedRecordError: The only ones came from elsewhere and are not trusted.
     """
     every: list[TaskVersion] = backend.find_versions([wanted])[wanted]
     if not every:
@@ -92,6 +96,13 @@ def recorded(backend: Backend, wanted: str, other_than: TaskHash | None = None) 
     is_by_digits = wanted != found[0].fullname
     if is_by_digits and len(found) > 1:
         raise AmbiguousIdError(wanted, [each.hash[:12] for each in found])
+    strange = found[0]
+    found = [each for each in found if each.origin is None]
+    if not found:
+        assert strange.origin is not None
+        raise UntrustedRecordError(
+            strange.hash, strange.origin, "its results count for nothing, under whatever code"
+        )
     return Version(found[0].hash, found[0].fullname)
 
 

@@ -10,6 +10,7 @@ from taskgraph.provenance.charts import Chart, ChartNode
 #: Changes when a key of the JSON changes its meaning, or goes.
 JSON_VERSION: Final = 1
 _DIGITS: Final = 8
+_MOST_LABEL: Final = 72
 _SHAPES: Final = {"call": "box", "file": "note", "value": "ellipse"}
 _MERMAID_SHAPES: Final = {"call": ('["', '"]'), "file": ('[/"', '"/]'), "value": ('(["', '"])')}
 _MERMAID_SAFE: Final = frozenset(" _-.,:=/*+!?@$%^~'")
@@ -52,7 +53,7 @@ def chart_dot(chart: Chart) -> str:
     """Return a chart in the language of Graphviz."""
     lines = [
         "digraph lineage {",
-        '  graph [rankdir=LR, bgcolor="transparent"];',
+        '  graph [rankdir=LR, bgcolor="transparent", fontcolor="#808080"];',
         '  node [fontname="sans-serif", fontsize=11, style=filled, fillcolor="#ffffff"];',
         '  edge [fontname="sans-serif", fontsize=9, color="#808080", fontcolor="#808080"];',
     ]
@@ -95,7 +96,10 @@ def chart_mermaid(chart: Chart) -> str:
 
 def _texts(node: ChartNode) -> list[str]:
     given = [f"{name}={value}" for name, value in node.given]
-    return [node.label, *given, node.hash[:_DIGITS]]
+    label = node.label
+    if len(label) > _MOST_LABEL:  # of a path, the end says more
+        label = f"...{label[3 - _MOST_LABEL :]}"
+    return [label, *given, node.hash[:_DIGITS]]
 
 
 def _dot_escaped(text: str) -> str:

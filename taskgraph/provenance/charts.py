@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from taskgraph.provenance.flow_rows import EdgeRow
 from taskgraph.provenance.page import clean
-from taskgraph.provenance.rows import ArgumentRow, CallRow, ValueRow
+from taskgraph.provenance.rows import ArgumentRow, CallRow, EdgeRow, ValueRow
 
 #: At most so many nodes are drawn unless more are asked for.
 MOST_NODES: Final = 100

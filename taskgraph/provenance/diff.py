@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Generic, TypeVar
 
-from taskgraph.provenance.diff_rows import DiffJobRow, DiffReader
 from taskgraph.provenance.explain import Change
 from taskgraph.provenance.explain_calls import Given, name_of
 from taskgraph.provenance.explain_code import compare_parts, describe_parts
 from taskgraph.provenance.pairing import Pairing, Side
-from taskgraph.provenance.rows import ExecutionRow
+from taskgraph.provenance.rows import DiffJobRow, DiffReader, ExecutionRow
 from taskgraph.provenance.views import ExecutionView
 
 _OWN: Final = "taskgraph."

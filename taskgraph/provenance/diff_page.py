@@ -31,7 +31,7 @@ from taskgraph.provenance.page import (
     clean,
     line,
 )
-from taskgraph.provenance.render import called, moment, short_id, status
+from taskgraph.provenance.render import called, moment, more_of, preview, short_id, status
 from taskgraph.provenance.views import ExecutionView
 
 _VALUE_WIDTH: Final = 40
@@ -84,8 +84,8 @@ def _plain(value: Any) -> str:
 
 def _executions(*views: ExecutionView) -> Grid:
     columns = [
-        *(Column(""), Column("id"), Column("task"), Column("status"), Column("started")),
-        Column("jobs", is_right=True),
+        *(Column(""), Column("id"), Column("task", may_shrink=True), Column("status")),
+        *(Column("started", may_drop=True), Column("jobs", is_right=True, may_drop=True)),
     ]
     rows = [
         [
@@ -164,9 +164,9 @@ def _code(code: DiffCode) -> Iterator[Block]:
 def _changes(changes: Sequence[DiffChange]) -> Grid:
     columns = [
         Column("task", may_shrink=True),
-        Column("by", may_shrink=True),
+        Column("by", may_shrink=True, may_drop=True),
         Column("what", may_shrink=True),
-        Column("old job"),
+        Column("old job", may_drop=True),
         Column("new job"),
     ]
     rows = [
@@ -187,10 +187,14 @@ def _what(change: DiffChange) -> Line:
     parts: list[Line] = [_argument(each) for each in change.arguments]
     parts += [line("context ", Span(clean(path), "name")) for path in change.contexts]
     if change.old_status != change.new_status and Ingredient.STATE in change.ingredients:
-        old, new = status(change.old_status), status(change.new_status)
-        parts.append(line(old, " -> ", new))
-    if not parts and change.old_result != change.new_result:
-        parts.append(line("result ", _value(change.old_result), " -> ", _value(change.new_result)))
+        before, after = status(change.old_status), status(change.new_status)
+        parts.append(line(before, " -> ", after))
+    old, new = change.old_result, change.new_result
+    if not parts and old != new:
+        if _value(old) == _value(new):  # the same path
+            parts.append(line("result: content of ", _value(new)))
+        else:
+            parts.append(line("result ", _value(old), " -> ", _value(new)))
     joined: list[str | Span | Line] = []
     for each in parts:
         joined += ["; ", each] if joined else [each]
@@ -202,11 +206,14 @@ def _argument(argument: DiffArgument) -> Line:
     if argument.is_file:
         return line(name, ": content of ", _value(argument.new))
     giver = () if argument.given_by is None else (Span(f" from {clean(argument.given_by)}", "dim"),)
-    return line(name, ": ", _value(argument.old), " -> ", _value(argument.new), *giver)
+    old, new = _value(argument.old), _value(argument.new)
+    if old == new:  # a file of one path
+        return line(name, ": content of ", new, *giver)
+    return line(name, ": ", old, " -> ", new, *giver)
 
 
-def _value(preview: str | None) -> Line:
-    return line(Span("-", "dim") if preview is None else clean(preview, _VALUE_WIDTH))
+def _value(shown: str | None) -> Line:
+    return line(Span("-", "dim") if shown is None else preview(shown, _VALUE_WIDTH))
 
 
 def _calls(title: str, calls: Some[DiffCall]) -> Iterator[Block]:
@@ -233,7 +240,7 @@ def _named(name: str) -> str:
 def _more(count: int, what: str, option: str = "") -> Iterator[Block]:
     if count > 0:
         hint = f" ({option} shows more)" if option else ""
-        yield Note(line(Span(f"... and {count:,} more {what}{hint}", "dim")))
+        yield Note(line(Span(f"{more_of(count, what)}{hint}", "dim")))
 
 
 __all__ = ["as_json", "diff_page"]

@@ -29,8 +29,14 @@ from taskgraph.provenance.explain import (
     Verdict,
 )
 from taskgraph.provenance.explain_code import PartChange, compare_parts, describe_parts
-from taskgraph.provenance.explain_rows import GivenRow, HistoryReader, PartRow, PastCallRow
-from taskgraph.provenance.rows import FileRow, ValueRow
+from taskgraph.provenance.rows import (
+    FileRow,
+    GivenRow,
+    HistoryReader,
+    PartRow,
+    PastCallRow,
+    ValueRow,
+)
 from taskgraph.records import StoredResult
 from taskgraph.values import codec
 from taskgraph.values.contents import MISSING

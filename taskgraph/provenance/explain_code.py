@@ -19,8 +19,8 @@ from taskgraph.provenance.explain import (
     CodeExplanation,
     CodePart,
 )
-from taskgraph.provenance.explain_rows import PartRow
 from taskgraph.provenance.explain_scripts import undeclared_executables
+from taskgraph.provenance.rows import PartRow
 
 #: Kinds whose text is code, and is shown as a diff.
 TEXTS: Final = frozenset({ChangeKind.FUNCTION, ChangeKind.CLASS})

@@ -37,7 +37,7 @@ from taskgraph.provenance.page import (
     clean,
     line,
 )
-from taskgraph.provenance.render import called, duration, moment, short_id
+from taskgraph.provenance.render import called, duration, moment, preview, short_id
 
 _VALUE_WIDTH: Final = 200
 _ARGUMENT_WIDTH: Final = 40
@@ -144,7 +144,7 @@ def _call(explanation: Explanation) -> Iterator[Block]:
 
 def _called(explanation: Explanation) -> Line:
     arguments = [
-        ("" if name.startswith("*") else name, line(clean(shown, _ARGUMENT_WIDTH)))
+        ("" if name.startswith("*") else name, line(preview(shown, _ARGUMENT_WIDTH)))
         for name, shown in explanation.arguments
     ]
     return called(explanation.task, arguments)
@@ -153,7 +153,7 @@ def _called(explanation: Explanation) -> Line:
 def _changes(explanation: Explanation) -> Iterator[Block]:
     told = [each for each in explanation.changes if each.kind is not ChangeKind.NEW or each.causes]
     if told:
-        columns = [Column(""), Column(""), Column("", may_shrink=True)]
+        columns = [Column(""), Column("", may_shrink=True), Column("", may_shrink=True)]
         yield Heading(line("Why"), is_part=True)
         yield Grid(columns, [_row(each) for each in told])
     if explanation.is_cut:
@@ -235,7 +235,8 @@ def _execution(explanation: ExecutionExplanation) -> Iterator[Block]:
         yield Tree([row for cause in explanation.causes for row in _cause_rows(cause)])
     rest = explanation.ran - explanation.explained
     if rest > 0:
-        yield Note(line(Span(f"... and {rest:,} more calls that are not explained here", "dim")))
+        calls = "call that is" if rest == 1 else "calls that are"
+        yield Note(line(Span(f"... and {rest:,} more {calls} not explained here", "dim")))
     changes = {
         (change.kind, change.name): change
         for cause in explanation.causes
@@ -285,7 +286,7 @@ def _code(explanation: CodeExplanation) -> Iterator[Block]:
 
 
 def _parts(parts: tuple[CodePart, ...]) -> Grid:
-    columns = [Column("kind"), Column("name"), Column("what", may_shrink=True)]
+    columns = [Column("kind"), Column("name", may_shrink=True), Column("what", may_shrink=True)]
     rows = [
         [
             line(Span(clean(each.kind), "dim")),

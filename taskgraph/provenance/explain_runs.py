@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from taskgraph.errors import UnknownRecordError
+from taskgraph.errors import NoCallError, UnknownRecordError
 from taskgraph.events import JobMissed, WeighedCall
 from taskgraph.provenance.explain import (
     AnyExplanation,
@@ -37,8 +37,8 @@ from taskgraph.provenance.explain_calls import (
     name_of,
 )
 from taskgraph.provenance.explain_code import explain_code
-from taskgraph.provenance.explain_rows import GiverRow, HistoryReader, PastJobRow
 from taskgraph.provenance.explain_words import SWITCHED_OFF, brief
+from taskgraph.provenance.rows import GiverRow, HistoryReader, PastJobRow
 from taskgraph.tasks.task import Task
 from taskgraph.values.preview import preview
 
@@ -73,7 +73,7 @@ def explain_found(reader: HistoryReader, found: Any, name: str) -> AnyExplanatio
         name: What a person called it, for the error.
 
     Raises:
-        UnknownRecordError: It is a record that no call is behind.
+        NoCallError: It is a record that no call is behind.
     """
     if isinstance(found, tuple):
         return explain_job(reader, found[1].id)
@@ -92,7 +92,7 @@ def explain_found(reader: HistoryReader, found: Any, name: str) -> AnyExplanatio
         case _:
             jobs = []
     if not jobs:
-        raise UnknownRecordError(name)
+        raise NoCallError(name)
     return explain_job(reader, jobs[0].id)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from taskgraph.provenance.flow_rows import FlowReader
 from taskgraph.provenance.page import Block, Heading, Note, Source, Span, clean, line
+from taskgraph.provenance.rows import FlowReader
 
 #: What a page has room for; `taskgraph graph` has the rest.
 MOST_SECTIONS: Final = 8
@@ -56,10 +56,10 @@ def _lines(section: Mapping[str, Any]) -> Iterator[str]:
     for step in section["routing"]:
         yield f"{' ' * len(name)} <-- {_step(step)}"
     args: Sequence[Mapping[str, str]] = section["args"]
-    width = max((len(arg["var_name"]) for arg in args), default=0)
+    width = max((len(clean(arg["var_name"])) for arg in args), default=0)
     for arg in args:
         shown = f"<{arg['hash'][:_DIGITS]}> {clean(arg['value_display'])}"
-        yield f"  {arg['var_name']:<{width}} = {shown}"
+        yield f"  {clean(arg['var_name']):<{width}} = {shown}"
 
 
 def _step(step: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ from typing import Final
 
 from taskgraph.provenance.page import (
     Block,
+    Column,
     Diff,
     Facts,
     Grid,
@@ -27,14 +28,17 @@ _MOST_DEPTH: Final = 24
 
 #: The style of a fragment; all of it is below the class ``taskgraph``.
 STYLE: Final = """
-.taskgraph { font: 13px/1.5 system-ui, sans-serif; }
+.taskgraph { font: 13px/1.5 system-ui, sans-serif; overflow-x: auto; }
 .taskgraph h3 { font-size: 1.15em; margin: 1em 0 .4em; }
 .taskgraph h4 { font-size: 1em; font-weight: 600; opacity: .65; margin: 1em 0 .3em; }
 .taskgraph table { border-collapse: collapse; margin: .2em 0; background: none; }
 .taskgraph tr, .taskgraph tr:nth-child(even) { background: none; }
 .taskgraph td, .taskgraph th { text-align: left; vertical-align: top; padding: .1em 1.2em .1em 0;
-  border: none; overflow-wrap: anywhere; }
+  border: none; }
+.taskgraph td, .taskgraph h3, .taskgraph p, .taskgraph summary { overflow-wrap: anywhere; }
+.taskgraph th, .taskgraph .short, .taskgraph .id { white-space: nowrap; overflow-wrap: normal; }
 .taskgraph th { font-weight: 400; opacity: .65; border-bottom: 1px solid rgba(128,128,128,.4); }
+.taskgraph .long { min-width: 14em; }
 .taskgraph .right { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .taskgraph .label { opacity: .65; white-space: nowrap; }
 .taskgraph .tree td:first-child { padding-left: calc(var(--depth) * 1.4em); }
@@ -49,7 +53,7 @@ STYLE: Final = """
 .taskgraph .name { color: #4a7fd6; }
 .taskgraph .path { color: #a65fb8; }
 .taskgraph .dim, .taskgraph .pending { opacity: .65; }
-.taskgraph pre :is(.k, .kn, .kc, .kd, .ow) { color: #a0459b; }
+.taskgraph pre :is(.k, .kn, .kc, .kd, .ow) { color: #b157ab; }
 .taskgraph pre :is(.s1, .s2, .sa, .sd, .se, .si, .sb, .sh) { color: #2e8b57; }
 .taskgraph pre :is(.mi, .mf, .mh, .mb) { color: #2b7fbd; }
 .taskgraph pre :is(.c1, .ch, .cm) { opacity: .6; font-style: italic; }
@@ -57,6 +61,8 @@ STYLE: Final = """
 .taskgraph pre .nd { color: #b8860b; }
 """
 
+_LONG: Final = 24  # letters: more than fit into the least width of a column
+_RIGHT: Final = ' class="right"'
 _DIFF_CLASSES: Final = (("+", "added"), ("-", "removed"), ("@@", "place"))
 
 
@@ -120,11 +126,15 @@ def _diff(block: Diff) -> str:
 
 
 def _grid(block: Grid) -> str:
-    rights = [column.is_right for column in block.columns]
+    classes = [
+        _class(column, max((len(row[place].text) for row in block.rows), default=0))
+        for place, column in enumerate(block.columns)
+    ]
     header = "".join(
-        f"<th{_right(column.is_right)}>{escape(column.name)}</th>" for column in block.columns
+        f"<th{attribute}>{escape(column.name)}</th>"
+        for column, attribute in zip(block.columns, classes, strict=True)
     )
-    rows = ["".join(map(_cell, row, rights)) for row in block.rows]
+    rows = ["".join(map(_cell, row, classes)) for row in block.rows]
     return _table(rows, header if any(column.name for column in block.columns) else "")
 
 
@@ -132,7 +142,7 @@ def _tree(block: Tree) -> str:
     drawn = []
     for row in block.rows:
         depth = min(row.depth, _MOST_DEPTH)
-        cells = "".join(_cell(each, is_right=True) for each in row.cells)
+        cells = "".join(_cell(each, _RIGHT) for each in row.cells)
         drawn.append(f'<tr style="--depth:{depth}">{_cell(row.line)}{cells}</tr>')
     return f'<table class="tree">{"".join(drawn)}</table>'
 
@@ -142,12 +152,17 @@ def _table(rows: Iterable[str], header: str = "") -> str:
     return f"<table>{head}<tbody>{''.join(f'<tr>{row}</tr>' for row in rows)}</tbody></table>"
 
 
-def _cell(text: Line, is_right: bool = False) -> str:
-    return f"<td{_right(is_right)}>{line_html(text)}</td>"
+def _cell(text: Line, attribute: str = "") -> str:
+    return f"<td{attribute}>{line_html(text)}</td>"
 
 
-def _right(is_right: bool) -> str:
-    return ' class="right"' if is_right else ""
+def _class(column: Column, longest: int) -> str:
+    """Return what says how a column is set: what gives way on a terminal is broken into lines."""
+    if column.is_right:
+        return _RIGHT
+    if not column.may_shrink:
+        return ' class="short"'
+    return ' class="long"' if longest > _LONG else ""
 
 
 def details(summary: Line, blocks: Sequence[Block], is_open: bool = False) -> str:

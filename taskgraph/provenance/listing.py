@@ -16,6 +16,7 @@ from taskgraph.provenance.render import (
     executions_page,
     file_line,
     moment,
+    preview,
     short_id,
     status,
 )
@@ -207,10 +208,15 @@ def _view(row: Any, found: ListedRows) -> AnyView:
 # Pages
 
 
-def listing_page(listing: Listing) -> list[Block]:
-    """Return the tables of a list, one for each kind that is there."""
+def listing_page(listing: Listing, *, is_later: bool = False) -> list[Block]:
+    """Return the tables of a list, one for each kind that is there.
+
+    Args:
+        listing: What is on this page.
+        is_later: Whether there are pages before it.
+    """
     if not listing.records:
-        return [Note(line("No record is like that."))]
+        return [Note(line("There are no more records." if is_later else "No record is like that."))]
     tables = [
         ("Executions", _executions(listing.of(ExecutionView))),
         ("Jobs", _jobs(listing.of(JobView))),
@@ -249,8 +255,8 @@ def _jobs(views: Sequence[JobView]) -> list[Block]:
     columns = [
         Column("job"),
         Column("status"),
-        Column("started"),
-        Column("time", is_right=True),
+        Column("started", may_drop=True),
+        Column("time", is_right=True, may_drop=True),
         Column("execution", may_drop=True),
         Column("call", may_shrink=True),
     ]
@@ -269,7 +275,7 @@ def _jobs(views: Sequence[JobView]) -> list[Block]:
 
 
 def _calls(views: Sequence[CallSummary]) -> list[Block]:
-    columns = [Column("call"), Column("computed"), Column("what", may_shrink=True)]
+    columns = [Column("call"), Column("computed", may_drop=True), Column("what", may_shrink=True)]
     rows = [
         [
             line(short_id(each.call_hash)),
@@ -286,8 +292,8 @@ def _tasks(views: Sequence[TaskSummary]) -> list[Block]:
         Column("task"),
         Column("name", may_shrink=True),
         Column("calls", is_right=True),
-        Column("first"),
-        Column("last"),
+        Column("first", may_drop=True),
+        Column("last", may_drop=True),
     ]
     rows = [
         [
@@ -322,11 +328,11 @@ def _values(views: Sequence[ValueView]) -> list[Block]:
 
 
 def _call_text(task: str, arguments: Sequence[tuple[str, str]], result: str | None) -> Line:
-    shown = [(name, line(clean(text, _ARGUMENT_WIDTH))) for name, text in arguments]
+    shown = [(name, line(preview(text, _ARGUMENT_WIDTH))) for name, text in arguments]
     call = called(task, shown)
     if result is None:
         return call
-    return line(call, Span(" -> ", "dim"), clean(result, _RESULT_WIDTH))
+    return line(call, Span(" -> ", "dim"), preview(result, _RESULT_WIDTH))
 
 
 __all__ = [

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TextIO
 if TYPE_CHECKING:
     # rich takes 60 ms to import: for a terminal only.
     from rich.console import Console, JustifyMethod, RenderableType
+    from rich.syntax import SyntaxTheme
     from rich.text import Text
 
 
@@ -61,13 +62,23 @@ def clean(text: str, most: int | None = None) -> str:
 
 def clean_source(text: str) -> str:
     """Return source text that is safe to print, with its lines and its indentation."""
-    return "\n".join(
-        "".join(
-            each if each.isprintable() or each == "\t" else f"\\x{ord(each):02x}"
-            for each in each_line
-        )
-        for each_line in text.splitlines()
-    ).expandtabs(4)
+    return "\n".join(map(_shown, text.splitlines())).expandtabs(4)
+
+
+def clean_text(text: str) -> str:
+    """Return text of others that is safe to print, with its lines and tabs as they are."""
+    if text.isprintable():
+        return text
+    return "\n".join(map(_shown, text.split("\n")))
+
+
+def _shown(text: str) -> str:
+    return "".join(
+        each
+        if each.isprintable() or each == "\t"
+        else each.encode("unicode_escape", "replace").decode()
+        for each in text
+    )
 
 
 # Blocks
@@ -96,7 +107,8 @@ class Column:
         name: What stands above it.
         is_right: Whether its text ends at its right side.
         may_shrink: Whether its text is cut on a narrow terminal.
-        may_drop: Whether it is left out on a terminal that is too narrow for all columns.
+        may_drop: Whether it is left out on a terminal that is too narrow for all columns; of more
+            such columns, the last one first.
     """
 
     name: str
@@ -162,6 +174,8 @@ Block = Heading | Facts | Grid | Tree | Source | Diff | Note
 
 # Printing
 
+# They are to be read on a dark and on a light ground: no bright colours, no dim ones, no yellow for
+# what is to be read, and no blue, which is hardly seen on black.
 _STYLES: Final = {
     "done": "green",
     "cached": "cyan",
@@ -169,8 +183,8 @@ _STYLES: Final = {
     "running": "yellow",
     "pending": "dim",
     "task": "bold",
-    "id": "dim yellow",
-    "name": "blue",
+    "id": "dim",
+    "name": "cyan",
     "value": "",
     "path": "magenta",
     "dim": "dim",
@@ -179,6 +193,9 @@ _STYLES: Final = {
 }
 _DIFF_STYLES: Final = (("+", "green"), ("-", "red"), ("@@", "cyan"))
 _GAP: Final = 2  # between two columns
+# How much of a column that gives way has to be seen: before others do, and for it to be drawn.
+_READ_WELL: Final = 20
+_READ_AT_ALL: Final = 8
 # A tree deeper than this is drawn no further to the right.
 _MOST_GUIDES: Final = 24
 
@@ -244,7 +261,7 @@ def print_on(console: Console, blocks: Sequence[Block]) -> None:
     for index, block in enumerate(blocks):
         if isinstance(block, Heading) and index:
             console.print()
-        console.print(_drawn(block, console), no_wrap=isinstance(block, Note), overflow="ellipsis")
+        console.print(_drawn(block, console), overflow="fold")
 
 
 def _drawn(block: Block, console: Console) -> RenderableType:
@@ -256,7 +273,7 @@ def _drawn(block: Block, console: Console) -> RenderableType:
         case Source() | Diff():
             return _source(block) if isinstance(block, Source) else _diff(block)
         case Facts():
-            return _facts(block)
+            return _facts(block, console)
         case Grid():
             return _grid(block, console)
         case Tree():
@@ -277,8 +294,26 @@ def _source(block: Source) -> RenderableType:
     from rich.syntax import Syntax
 
     text = clean_source(block.text)
-    code = Syntax(text, block.language, theme="ansi_dark", background_color="default")
+    code = Syntax(text, block.language, theme=_code_theme(), word_wrap=True)
     return Padding(code, (0, 0, 0, 2))
+
+
+def _code_theme() -> SyntaxTheme:
+    from pygments.token import Comment, Keyword, Name, Number, Operator, String
+    from rich.style import Style
+    from rich.syntax import ANSISyntaxTheme
+
+    styles = {
+        Comment: "dim",
+        Keyword: "magenta",
+        Operator.Word: "magenta",
+        Name.Function: "bold",
+        Name.Class: "bold",
+        Name.Decorator: "cyan",
+        Number: "cyan",
+        String: "green",
+    }
+    return ANSISyntaxTheme({token: Style.parse(style) for token, style in styles.items()})
 
 
 def _diff(block: Diff) -> RenderableType:
@@ -293,11 +328,11 @@ def _diff(block: Diff) -> RenderableType:
     return Padding(text, (0, 0, 0, 4))
 
 
-def _facts(block: Facts) -> RenderableType:
+def _facts(block: Facts, console: Console) -> RenderableType:
     from rich.table import Table
 
     table = Table.grid(padding=(0, _GAP), pad_edge=False)
-    table.add_column(style="dim", no_wrap=True)
+    table.add_column(style="dim", overflow="fold", max_width=max(1, console.width // 2 - _GAP))
     table.add_column(overflow="fold")
     for label, text in block.rows:
         table.add_row(label, _text(text))
@@ -321,10 +356,7 @@ def _grid(block: Grid, console: Console) -> RenderableType:
         max([len(column.name), *(_text(row[place]).cell_len for row in block.rows)])
         for place, column in enumerate(block.columns)
     ]
-    if sum(natural) + (_GAP + has_header) * (len(natural) - 1) > console.width:
-        kept = [place for place, column in enumerate(block.columns) if not column.may_drop]
-    else:
-        kept = list(range(len(block.columns)))
+    kept = kept_columns(block.columns, natural, console.width, _GAP + has_header)
     columns = [block.columns[place] for place in kept]
     natural = [natural[place] for place in kept]
     may_shrink = [column.may_shrink for column in columns]
@@ -338,6 +370,36 @@ def _grid(block: Grid, console: Console) -> RenderableType:
     for row in block.rows:
         table.add_row(*(_text(row[place]) for place in kept))
     return table
+
+
+def kept_columns(
+    columns: Sequence[Column], natural: Sequence[int], total: int, gap: int = _GAP
+) -> list[int]:
+    """Return the places of the columns that are drawn on a terminal: those for which there is room.
+
+    Those that may be left out go when one that gives way would be hard to read. Where there is no
+    room for the others either, the last ones go, so that what is drawn can be read.
+
+    Args:
+        columns: All of them.
+        natural: How wide each would like to be.
+        total: How wide the terminal is.
+        gap: How much there is between two columns.
+    """
+    kept = list(range(len(columns)))
+
+    def is_wider(least: int) -> bool:
+        widths = (
+            min(natural[place], least) if columns[place].may_shrink else natural[place]
+            for place in kept
+        )
+        return sum(widths) + gap * (len(kept) - 1) > total
+
+    while is_wider(_READ_WELL) and any(columns[place].may_drop for place in kept):
+        kept.remove(max(place for place in kept if columns[place].may_drop))
+    while is_wider(_READ_AT_ALL) and len(kept) > 1:
+        kept.pop()
+    return kept
 
 
 def fit_widths(
@@ -374,7 +436,7 @@ def _tree(block: Tree, console: Console) -> RenderableType:
     table = Table.grid(padding=(0, _GAP, 0, 0), expand=False)
     is_ascii = not (console.encoding or "").lower().startswith("utf")
     lines = [
-        Text.assemble((guides, "bright_black"), _text(row.line))
+        Text.assemble((guides, "dim"), _text(row.line))
         for row, guides in zip(block.rows, _guides(block.rows, is_ascii), strict=True)
     ]
     cells = [[_text(cell) for cell in row.cells] for row in block.rows]

@@ -10,49 +10,16 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, TypeVar
+
+from taskgraph.provenance.rows import PlacedJobRow
 
 # Calls that share an argument with very many others are not told apart by it.
 _MOST_ALIKE: Final = 64
 _MOST_CANDIDATES: Final = 8
 
 
-class PairedJob(Protocol):
-    """What is needed of a job."""
-
-    @property
-    def id(self) -> str:
-        """Its identity."""
-        ...
-
-    @property
-    def parent_id(self) -> str | None:
-        """The job whose task made this call."""
-        ...
-
-    @property
-    def task_name(self) -> str:
-        """The full name of its task."""
-        ...
-
-    @property
-    def call_hash(self) -> str | None:
-        """Its call, once it ended."""
-        ...
-
-    @property
-    def args_hash(self) -> str | None:
-        """All arguments that count, once it ended."""
-        ...
-
-    @property
-    def start_time(self) -> datetime:
-        """When it began."""
-        ...
-
-
-J = TypeVar("J", bound=PairedJob)
+J = TypeVar("J", bound=PlacedJobRow)
 
 #: The arguments of a call: value hashes by place.
 Arguments = Mapping[Hashable, str]
@@ -238,16 +205,16 @@ def _by_task(side: Side[J]) -> dict[str, list[J]]:
     return found
 
 
-def _call(job: PairedJob) -> Hashable | None:
+def _call(job: PlacedJobRow) -> Hashable | None:
     return job.call_hash
 
 
-def _task(job: PairedJob) -> Hashable:
+def _task(job: PlacedJobRow) -> Hashable:
     return job.task_name
 
 
-def _task_and_arguments(job: PairedJob) -> Hashable | None:
+def _task_and_arguments(job: PlacedJobRow) -> Hashable | None:
     return None if job.args_hash is None else (job.task_name, job.args_hash)
 
 
-__all__ = ["Arguments", "PairedJob", "Pairing", "Side"]
+__all__ = ["Arguments", "Pairing", "Side"]

@@ -35,11 +35,11 @@ def plan_page(plan: PlanView) -> list[Block]:
     groups = _groups([each for each in plan.calls if each.is_body])
     if groups:
         columns = [
-            Column("CALLS", is_right=True),
-            Column("WHAT", may_shrink=True),
-            Column("WHY", may_shrink=True),
-            Column("LAST TIME", is_right=True),
-            Column("BYTES", is_right=True),
+            Column("calls", is_right=True),
+            Column("what", may_shrink=True),
+            Column("why", may_shrink=True),
+            Column("last time", is_right=True, may_drop=True),
+            Column("size", is_right=True, may_drop=True),
         ]
         blocks.append(Grid(columns, [_row(each) for each in groups]))
     blocks += _open_calls([each for each in plan.calls if each.is_open])
@@ -57,7 +57,8 @@ def _summary(plan: PlanView) -> Line:
         parts.append(f", {plan.possible} more if what they are given changes")
     parts.append(f"; {cached}.")
     if plan.seconds:
-        parts += [" Last time they took ", duration(plan.seconds).text, "."]
+        who = "it" if plan.certain == 1 else "they"
+        parts.append(f" Last time {who} took {duration(plan.seconds).text}.")
     return line(*parts)
 
 

@@ -5,6 +5,7 @@ Previews only, and never more rows than the view has: what is long says how much
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
@@ -48,6 +49,9 @@ _RESULT_WIDTH: Final = 60
 _VALUE_WIDTH: Final = 200
 _COMMAND_WIDTH: Final = 100
 _MOST_ARGUMENTS: Final = 8
+_PLURAL: Final = re.compile(r"s\b")
+# How files show themselves (`taskgraph.values.files`).
+_FILE: Final = re.compile(r"File\(path=(?P<path>.+), hash=[0-9a-f]{8}\)")
 
 #: A mark and a style for each status.
 STATUSES: Final[Mapping[str, tuple[str, str]]] = {
@@ -107,6 +111,12 @@ def byte_size(size: int) -> str:
     return f"{amount:.1f} TB"
 
 
+def preview(text: str, most: int) -> str:
+    """Return the preview of a value for a row of a list: of a file, the path."""
+    match = _FILE.fullmatch(text)
+    return clean(text if match is None else match["path"], most)
+
+
 def called(task: str, arguments: Sequence[tuple[str, Line]]) -> Line:
     """Return a call as it would be written, with what is shown of its arguments."""
     parts: list[str | Span | Line] = [Span(clean(task), "task"), "("]
@@ -119,7 +129,7 @@ def called(task: str, arguments: Sequence[tuple[str, Line]]) -> Line:
 
 
 def _called(job: JobView) -> Line:
-    arguments = [(name, line(clean(text, _ARGUMENT_WIDTH))) for name, text in job.arguments]
+    arguments = [(name, line(preview(text, _ARGUMENT_WIDTH))) for name, text in job.arguments]
     return called(job.task, arguments)
 
 
@@ -128,7 +138,7 @@ def _job_line(job: JobView) -> Line:
     call = line(Span(clean(job.task), "task")) if job.call_hash is None else _called(job)
     parts: list[str | Span | Line] = [Span(mark, style), " ", call]
     if job.result is not None:
-        parts += [Span(" -> ", "dim"), clean(job.result, _RESULT_WIDTH)]
+        parts += [Span(" -> ", "dim"), preview(job.result, _RESULT_WIDTH)]
     return line(*parts)
 
 
@@ -172,11 +182,11 @@ def executions_page(executions: Sequence[ExecutionView], *, is_cut: bool = False
     columns = [
         Column("id"),
         Column("status"),
-        Column("started"),
-        Column("time", is_right=True),
-        Column("jobs", is_right=True),
-        Column("task"),
-        Column("command", may_shrink=True),
+        Column("started", may_drop=True),
+        Column("time", is_right=True, may_drop=True),
+        Column("jobs", is_right=True, may_drop=True),
+        Column("task", may_shrink=True),
+        Column("command", may_shrink=True, may_drop=True),
     ]
     rows = [
         [
@@ -206,10 +216,15 @@ def _job_counts(counts: Mapping[str, int]) -> Line:
     return line(*parts) if parts else line(Span("-", "dim"))
 
 
+def more_of(count: int, what: str) -> str:
+    """Return how many more there are: ``... and 2 more calls``."""
+    return f"... and {count:,} more {_PLURAL.sub('', what, count=1) if count == 1 else what}"
+
+
 def _more(count: int, what: str, option: str) -> list[Block]:
     if count <= 0:
         return []
-    return [Note(line(Span(f"... and {count:,} more {what} ({option} shows more)", "dim")))]
+    return [Note(line(Span(f"{more_of(count, what)} ({option} shows more)", "dim")))]
 
 
 def execution_page(detail: ExecutionDetail) -> list[Block]:
@@ -228,7 +243,10 @@ def execution_summary(detail: ExecutionDetail) -> list[Block]:
     ]
     blocks: list[Block] = [
         Heading(
-            line("Execution ", short_id(execution.id), "  ", Span(execution.task or "", "task"))
+            line(
+                *("Execution ", short_id(execution.id), "  "),
+                Span(clean(execution.task or ""), "task"),
+            )
         ),
         Facts(facts),
     ]
@@ -416,9 +434,9 @@ def _jobs_grid(jobs: Sequence[JobView]) -> Grid:
     columns = [
         Column("job"),
         Column("status"),
-        Column("started"),
-        Column("time", is_right=True),
-        Column("execution"),
+        Column("started", may_drop=True),
+        Column("time", is_right=True, may_drop=True),
+        Column("execution", may_drop=True),
         Column("call", may_shrink=True),
     ]
     rows = [

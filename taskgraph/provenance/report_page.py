@@ -42,6 +42,7 @@ body { margin: 0 auto; max-width: 1000px; padding: 1.5em; background: Canvas; co
 h1 { font: 600 1.5em/1.3 system-ui, sans-serif; margin: 0 0 .3em; }
 h2 { font: 600 1.15em/1.3 system-ui, sans-serif; margin: 1.8em 0 .4em; padding-top: .8em;
   border-top: 1px solid rgba(128,128,128,.35); }
+.taskgraph .timeline { overflow-x: auto; } .timeline svg { min-width: 640px; }
 svg text { font: 11px system-ui, sans-serif; }
 summary { cursor: pointer; padding: .1em 0; }
 details > pre { margin-left: 1em; }
@@ -108,12 +109,13 @@ def _timeline(report: Report) -> str:
         return ""
     drawn = timeline(jobs, execution.started, max(ends))
     note = Note(line(Span(f"The {len(jobs):,} jobs that took longest.", "dim")))
-    return drawn + (fragment([note]) if report.longest.is_cut else "")
+    more = fragment([note]) if report.longest.is_cut else ""
+    return f'<div class="timeline">{drawn}</div>{more}'
 
 
 def _tasks(tasks: Some[TaskTimeView]) -> str:
     columns = [
-        Column("task"),
+        Column("task", may_shrink=True),
         *(Column(name, is_right=True) for name in ("ran", "cached", "time", "longest")),
     ]
     rows = [
@@ -139,7 +141,7 @@ def _tasks(tasks: Some[TaskTimeView]) -> str:
 def _files(files: Some[FileView]) -> str:
     if not files.shown:
         return ""
-    columns = [Column("path"), Column("size", is_right=True), Column("content")]
+    columns = [Column("path", may_shrink=True), Column("size", is_right=True), Column("content")]
     rows = [
         [
             file_line(each),

@@ -67,7 +67,7 @@ def _bar(job: JobView, lane: int, x: float, scale: float) -> str:
     width = max(seconds * scale, _LEAST)
     y = _AXIS + lane * (_BAR + _GAP)
     hue = int(digest_bytes(job.task.encode())[:4], 16) % 360
-    color = "#d6453d" if job.status == "FAILED" else f"hsl({hue} 45% 55%)"
+    color = "#d6453d" if job.status == "FAILED" else f"hsl({hue} 45% 40%)"
     told = escape(f"{job.task}  {duration(seconds).text}  {job.status.lower()}  {job.id[:8]}")
     name = ""
     if width >= _TEXT_FROM:
@@ -85,9 +85,19 @@ def _axis(total: float, scale: float, height: int) -> str:
     return "".join(
         f'<line x1="{at * scale:.1f}" y1="{_AXIS - 6}" x2="{at * scale:.1f}" y2="{height}" '
         'stroke="currentColor" opacity=".15"/>'
-        f'<text x="{at * scale + 3:.1f}" y="{_AXIS - 9}" fill="currentColor" opacity=".65">'
-        f"{escape(duration(at).text if at else '0')}</text>"
+        f"{_label(at * scale, duration(at).text if at else '0')}"
         for at in ticks
+    )
+
+
+def _label(x: float, text: str) -> str:
+    """Return what is written at a tick: behind it, or before it where there is no room."""
+    at, anchor = x + 3, ""
+    if at + len(text) * _LETTER > _WIDTH:
+        at, anchor = x - 3, ' text-anchor="end"'
+    return (
+        f'<text x="{at:.1f}" y="{_AXIS - 9}"{anchor} fill="currentColor" opacity=".65">'
+        f"{escape(text)}</text>"
     )
 
 

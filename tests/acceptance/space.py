@@ -47,11 +47,18 @@ class Space:
 
     def typing(self, typed: str, *words: str | Path, **environment: str) -> Done:
         """Run ``taskgraph`` with these words, and type something into it."""
+        return self._ended(["-m", "taskgraph.cli.main", *map(str, words)], typed, environment)
+
+    def python(self, program: str, *words: str | Path, **environment: str) -> Done:
+        """Run a program of Python with these words."""
+        return self._ended(["-c", program, *map(str, words)], "", environment)
+
+    def _ended(self, words: list[str], typed: str, environment: dict[str, str]) -> Done:
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith("TASKGRAPH_")
         }
         done = subprocess.run(
-            [sys.executable, "-m", "taskgraph.cli.main", *map(str, words)],
+            [sys.executable, *words],
             cwd=self.folder,
             env={
                 **inherited,

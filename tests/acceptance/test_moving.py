@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
 import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -16,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from taskgraph.hashing import digest_bytes
 
 _FLOW = """
 from pathlib import Path
@@ -198,76 +194,6 @@ def test_trust_needs_to_know_what(here: Any) -> None:
     assert here("trust", "--all", "--list").code == 2
 
 
-class _Evil:
-    """A value that writes a file when it is loaded."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> Any:
-        return (exec, (f"open({str(self.marker)!r}, 'w').close()",))
-
-
-def _poison(lines: str, marker: Path) -> str:
-    """Put bytes that do harm in the place of all values, with digests that fit."""
-    content = pickle.dumps(_Evil(marker))
-    found = []
-    for line in lines.splitlines():
-        record = json.loads(line)
-        if record["_type"] == "Value":
-            record["data"] = base64.b64encode(content).decode()
-            record["size"] = len(content)
-            record["content_digest"] = digest_bytes(content)
-            record["format"] = "pickle"
-        found.append(json.dumps(record, separators=(",", ":")))
-    return "\n".join(found) + "\n"
-
-
-def test_nothing_of_strangers_is_loaded_before_it_is_trusted(
-    here: Any, there: Any, tmp_path: Path
-) -> None:
-    marker = tmp_path / "loaded"
-    (execution,) = here.json("log")
-    there.write("evil.jsonl", _poison(here("export").out, marker))
-
-    assert there("import", "evil.jsonl").code == 0
-    detail = there.json("log", execution["id"])
-    job = detail["jobs"][-1]["id"]
-    for words in (
-        ["log"],
-        ["log", "-"],
-        ["log", job],
-        ["log", "flow.double"],
-        ["explain", "-"],
-        ["explain", "flow.double"],
-        ["export", "--all", "-o", "again.jsonl"],
-        ["trust", "--list"],
-        ["plan", "flow.py", "main"],
-        ["report", "-"],
-        ["bless", "--list"],
-        ["run", "--rerun", job],
-        ["run", "--rerun", job, "flow.py"],
-        ["run", "flow.py", "main"],
-        ["explain", "-"],
-        ["run", "flow.py", "main"],
-    ):
-        there(*words)
-        assert not marker.exists(), words
-
-    assert _ran(there) == ["double 0", "double 1"]
-
-
-def test_trust_is_what_lets_values_be_loaded(here: Any, there: Any, tmp_path: Path) -> None:
-    marker = tmp_path / "loaded"
-    there.write("evil.jsonl", _poison(here("export").out, marker))
-    there("import", "evil.jsonl")
-
-    there("trust", "--all")
-    there("run", "flow.py", "main")
-
-    assert marker.exists()
-
-
 def test_a_command_line_of_strangers_is_not_run(here: Any, there: Any) -> None:
     here("export", "-o", "all.jsonl")
     there("import", here.folder / "all.jsonl")
@@ -298,6 +224,36 @@ def test_a_file_that_is_not_there_is_not_found(there: Any) -> None:
     done = there("import", "nothing.jsonl")
 
     assert done.code == 3
+    assert "Nothing can be imported from 'nothing.jsonl': there is no such file." in done.err
+
+
+@pytest.mark.parametrize("place", ["../empty", "../absent", "../absent/records.db"])
+def test_a_repo_that_holds_nothing_yet_says_how_it_gets_something(there: Any, place: str) -> None:
+    (there.folder.parent / "empty").mkdir()
+    there("repo", "add", "lab", place)
+
+    done = there("pull", "lab")
+
+    assert done.code == 1
+    assert "nothing was recorded there yet, or the repo lab is elsewhere now" in done.err
+    assert "`taskgraph push lab` makes one" in done.err
+    assert "migrate" not in done.err
+
+
+def test_a_project_without_a_database_is_told_how_to_make_one(space: Any) -> None:
+    done = space("trust", "--list")
+
+    assert done.code == 1
+    assert "`taskgraph init` makes an empty one" in done.err
+
+
+def test_a_database_that_is_a_folder_is_said_to_be_one(space: Any) -> None:
+    (space.folder / ".taskgraph" / "taskgraph.db").mkdir(parents=True)
+
+    done = space("log")
+
+    assert done.code == 1
+    assert "it is a folder. Name a file." in done.err
 
 
 def test_a_packed_file_of_nothing_is_refused_before_it_fills_the_memory(there: Any) -> None:

@@ -77,6 +77,23 @@ def test_an_error_is_the_exit_code(ran: Any, code: str, exit_code: int, said: st
     assert said in done.err
 
 
+@pytest.mark.parametrize(
+    ("code", "begins"),
+    [
+        ("find('-')", "Execution "),
+        ("lineage('results/all.txt')", "Where it came from\n"),
+        ("executions.list()", "id  "),
+        ("executions.list()[0]", "id  "),
+        ("[1, executions]", "[1, <"),
+    ],
+)
+def test_a_record_is_shown_as_a_page(ran: Any, code: str, begins: str) -> None:
+    done = ran("repl", "-c", code)
+
+    assert done.err == ""
+    assert done.out.startswith(begins)
+
+
 def test_without_records_there_is_no_prompt(space: Any) -> None:
     done = space("repl", "-c", "1")
 

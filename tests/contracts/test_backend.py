@@ -359,7 +359,7 @@ def test_a_version_knows_the_usual_time_of_its_calls_and_whether_they_call(
 
     (version,) = backend.find_versions(["ns.f"])["ns.f"]
 
-    assert version == (key(TASK), "ns.f", NOW + 9, 2.0, True)
+    assert version == (key(TASK), "ns.f", NOW + 9, 2.0, True, None)
 
 
 def test_the_past_of_a_key_is_its_newest_call_with_all_below_it(backend: Backend) -> None:

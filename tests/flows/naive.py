@@ -137,14 +137,29 @@ class NaiveWalker:
         found: list[DataflowNode | None] = [CallNodeValue(call, value) for call in giving]
         if is_whole or not giving:
             found += [CallNodeValue(call, call.value) for call in producers if call not in giving]
-        for parent in sorted(argument.call_node.parents, key=_age):
-            if self.is_in_scope(parent) and not any(each in producers for each in parent.children):
-                found += self._from_caller(parent, value, is_whole=is_whole)
+        found += self._from_callers(argument.call_node, value, producers, is_whole=is_whole)
         if not found and self.execution_id is None:
             found += [
                 part for part in self.parts(value) if part.file is not None and self.makers(part)
             ]
         yield from found or [None]
+
+    def _from_callers(
+        self,
+        call: models.CallNode,
+        value: models.Value,
+        producers: list[models.CallNode],
+        *,
+        is_whole: bool,
+    ) -> list[ArgumentValue]:
+        found = []
+        for parent in sorted(call.parents, key=_age):
+            if self.is_in_scope(parent) and not any(each in producers for each in parent.children):
+                held = self._from_caller(parent, value, is_whole=is_whole)
+                if not held and parent.task.namespace == "taskgraph":
+                    held = self._from_callers(parent, value, producers, is_whole=is_whole)
+                found += held
+        return found
 
     def _from_caller(
         self, parent: models.CallNode, value: models.Value, *, is_whole: bool

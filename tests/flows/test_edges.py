@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import pytest
+from sqlalchemy import select
 
 from taskgraph_backend import models
-from taskgraph_backend.dataflow import levels
-from taskgraph_backend.dataflow.nodes import DataflowEdge
+from taskgraph_backend.dataflow import chart
+from taskgraph_backend.dataflow.nodes import DataflowEdge, DataflowNode
 from taskgraph_backend.dataflow.walking import walk_dataflow
 from tests.flows.naive import all_edges, edges_upstream, key_of, keys_of, walk_naively
 from tests.flows.workflows import WORKFLOWS, Lab, Labels, lab_with
@@ -25,8 +26,8 @@ Walk = Callable[..., Iterator[DataflowEdge]]
 
 
 def walk_in_one_statement(*args: Any, **options: Any) -> Iterator[DataflowEdge]:
-    """Walk as where it goes deep: by the recursive query, and not level by level."""
-    with patch.object(levels, "MOST_LEVELS", 0):
+    """Walk as where it goes deep: by the recursive query, and not step by step."""
+    with patch.object(chart, "MOST_STEPS", 0):
         yield from walk_dataflow(*args, **options)
 
 
@@ -261,8 +262,62 @@ CASES = [
         result of cond <- result of double
         result of double <- double
         double <- x of double
-        x of double <- origin
+        x of double <- x of large_or_double
+        x of large_or_double <- origin
         """,
+    ),
+    # What a branch was given lies in no argument of cond: it is the caller's all the same.
+    Case(
+        "cond",
+        "x of large_or_double",
+        r"""
+        large_or_double <- x of large_or_double
+        x of is_large <- x of large_or_double
+        is_large <- x of is_large
+        result of is_large <- is_large
+        x of double <- x of large_or_double
+        double <- x of double
+        result of double <- double
+        result of cond <- result of double
+        result of large_or_double <- result of cond
+        """,
+        down=True,
+    ),
+    # Both calls of cond give 23: from catch the one, from add the other.
+    Case(
+        "cond in catch in cond",
+        "result of within_limits",
+        r"""
+        result of within_limits <- result of cond giving 23
+        result of cond giving 23 <- result of catch
+        result of catch <- result of cond giving 23
+        result of cond giving 23 <- result of add
+        result of add <- add
+        add <- left of add
+        add <- right of add
+        left of add <- x of within_limits
+        right of add <- limit of within_limits
+        x of within_limits <- origin
+        limit of within_limits <- origin
+        """,
+    ),
+    Case(
+        "cond in catch in cond",
+        "limit of within_limits",
+        r"""
+        within_limits <- limit of within_limits
+        x of is_large(12) <- limit of within_limits
+        is_large(12) <- x of is_large(12)
+        result of is_large(12) <- is_large(12)
+        right of add <- limit of within_limits
+        add <- right of add
+        result of add <- add
+        result of cond giving 23 <- result of add
+        result of catch <- result of cond giving 23
+        result of cond giving 23 <- result of catch
+        result of within_limits <- result of cond giving 23
+        """,
+        down=True,
     ),
     Case(
         "caught",
@@ -283,7 +338,8 @@ CASES = [
         result of catch <- result of double
         result of double <- double
         double <- x of double
-        x of double <- origin
+        x of double <- x of nothing_caught
+        x of nothing_caught <- origin
         """,
     ),
     Case(
@@ -328,9 +384,10 @@ CASES = [
         double <- x of double
         increase <- x of increase
         increase <- by of increase
-        x of double <- origin
-        x of increase <- origin
+        x of double <- x of one_after_another
+        x of increase <- x of one_after_another
         by of increase <- origin
+        x of one_after_another <- origin
         """,
     ),
     Case(
@@ -863,3 +920,24 @@ def test_a_walk_ends_after_so_many_edges_one_after_another(
         "s3.vcf in result of call_variants_all <- result of call_variants(s3.bam, ref)",
         "s3.vcf in result of samples <- s3.vcf in result of call_variants_all",
     ]
+
+
+@pytest.mark.parametrize("down", [False, True], ids=["up", "down"])
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_a_short_walk_gives_the_nearest_edges_of_a_long_one(
+    labs: Callable[[str], Lab], workflow: str, down: bool
+) -> None:
+    lab = labs(workflow)
+
+    with lab.backend.reader() as reader:
+        every = all_edges(reader)
+        starts: dict[tuple[str, ...], DataflowNode] = {key_of(edge.src): edge.src for edge in every}
+        starts |= {("V", value.value_hash): value for value in reader.scalars(select(models.Value))}
+        for start in [*starts.values()][::2]:
+            whole = list(walk_dataflow(reader, start, down=down, all=True))
+            for depth in (1, 2):
+                short = list(walk_dataflow(reader, start, down=down, all=True, depth=depth))
+
+                assert keys_of(short) == keys_of(whole[: len(short)])
+                further = walk_naively(reader, start, down=down, all=True, depth=depth)
+                assert keys_of(short) == keys_of(further)

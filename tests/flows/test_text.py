@@ -137,7 +137,8 @@ TEXTS: dict[tuple[str, str], str] = {
               <-- <00000002> flows.double(x)
           x = <00000003> 3
 
-        x <-- origin
+        x <-- argument of <00000001> flows.large_or_double(x)
+          <-- origin
         """,
     ("map", "result of doubled"): """
         value <-- result of <00000001> flows.doubled(numbers)

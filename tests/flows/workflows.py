@@ -159,6 +159,12 @@ def large_or_double(x: int) -> Any:
 
 
 @task(namespace="flows", version="1")
+def within_limits(x: int, limit: int) -> Any:
+    inner = cond(is_large(limit), add(x, limit), double(x))
+    return cond(is_large(x), catch(inner, ValueError, recover), increase(x))
+
+
+@task(namespace="flows", version="1")
 def caught(x: int) -> Any:
     return catch(fail(x), ValueError, recover)
 
@@ -373,6 +379,7 @@ WORKFLOWS: dict[str, Callable[[Lab], object]] = {
     "list of arguments": lambda lab: lab.run(total_of_own(3, 4)),
     "equal values": lambda lab: lab.run(equal_values(2)),
     "cond": lambda lab: lab.run(large_or_double(3)),
+    "cond in catch in cond": lambda lab: lab.run(within_limits(11, 12)),
     "caught": lambda lab: lab.run(caught(3)),
     "nothing caught": lambda lab: lab.run(nothing_caught(3)),
     "map": lambda lab: lab.run(doubled([1, 2])),

@@ -269,3 +269,9 @@ def test_a_closed_archive_opens_no_query(project: Path) -> None:
 
     with pytest.raises(ClosedArchiveError), archive.query():
         raise AssertionError("it was opened")
+
+
+@pytest.mark.parametrize("place", ["x" * 300, "a\0b", b"bytes", 5], ids=str)
+def test_what_can_be_no_place_of_records_is_refused(place: Any) -> None:
+    with pytest.raises(DatabaseError, match="no records can be there"):
+        taskgraph.open(place)

@@ -21,7 +21,7 @@ from taskgraph_backend import SqlBackend
 from taskgraph_backend.integrity import check
 
 ROOT = Path(__file__).resolve().parents[2]
-KILLS = 200 if os.environ.get("TASKGRAPH_TORTURE") else 20
+KILLS = 200 if os.environ.get("TASKGRAPH_TORTURE") else 12
 LOST = 0.250  # seconds before the kill whose results may be lost
 
 SCRIPT = """

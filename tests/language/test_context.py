@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from taskgraph.functools import map_
 from taskgraph.tasks.context import Context, context_of_paths, get_context_value, merge_context
 from taskgraph.testing import MemoryBackend
 from tests.language.tasks import add, inc, number
+
+EXAMPLES = 1500 if os.environ.get("TASKGRAPH_TORTURE") else 80
 
 ran: list[str] = []
 
@@ -308,7 +311,7 @@ contexts = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(trees(), contexts, contexts)
 def test_on_random_workflows_a_change_runs_exactly_what_reads_it(
     tree: Any, first: Any, second: Any

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ from tests.language.tasks import (
     twice_later,
     unrecorded,
 )
+
+EXAMPLES = 600 if os.environ.get("TASKGRAPH_TORTURE") else 35
 
 ran: list[str] = []
 
@@ -476,7 +479,7 @@ def value_of(codes: list[Any], index: int = 0) -> int:
     return int(own + sum(value_of(codes, each) for each in later))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(
     st.lists(CODE, min_size=SIZE, max_size=SIZE),
     st.lists(st.tuples(st.integers(0, SIZE - 1), CODE, WAYS), min_size=1, max_size=4),

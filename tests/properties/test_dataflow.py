@@ -45,6 +45,7 @@ from tests.statements import Statements
 
 TORTURE = bool(os.environ.get("TASKGRAPH_TORTURE"))
 SCALE = 40 if TORTURE else 1
+pytestmark = pytest.mark.timeout(3_600 if TORTURE else 300)
 #: So many nodes of each scope are asked for; under torture all.
 ASKED = 100_000 if TORTURE else 25
 
@@ -492,12 +493,50 @@ def test_the_number_of_statements_does_not_grow_with_what_is_reached() -> None:
                 assert len(few) == 7
         backend.close()
 
-    # The same for each level, whatever is in it. The rows of the first edges are read before those
-    # of all others: in two parts, or in one.
+    # The same for each step, however much it takes. The rows of the first edges are read before
+    # those of all others: in two parts, or in one.
     assert most == {3: 13, 60: 13, MANY: 16}
 
 
-def _makers(edges: Iterable[DataflowEdge]) -> int:
-    """Return how many calls of `make` there are in edges."""
+@task(namespace="deep", version="1")
+def one_more(number: int) -> int:
+    return number + 1
+
+
+@task(namespace="deep", version="1")
+def many_more(number: int, count: int) -> Any:
+    for _ in range(count):
+        number = one_more(number)
+    return number
+
+
+def test_the_number_of_statements_has_a_bound_however_deep_the_flow_is() -> None:
+    most = {}
+    for count in (50, 200):
+        backend = SqlBackend()
+        with Scheduler(backend=backend, executor="inline") as scheduler:
+            execution = "1" * 32
+            scheduler.run(many_more(0, count), execution_id=execution)
+            with backend.reader() as reader:
+                statements = Statements(reader)
+                given: dict[str, Any] = {"execution_id": execution}
+                call = reader.scalars(
+                    select(models.CallNode).where(models.CallNode.task_name == "deep.many_more")
+                ).one()
+                zero = ArgumentValue(call.arguments[0], call.arguments[0].value)
+                before = len(statements.texts)
+                up = list(walk_dataflow(reader, CallNodeValue(call, call.value), **given))
+                middle = len(statements.texts)
+                down = list(walk_dataflow(reader, zero, down=True, **given))
+                most[count] = (middle - before, len(statements.texts) - middle)
+                assert _makers(up, "deep.one_more") == _makers(down, "deep.one_more") == count
+        backend.close()
+
+    assert most[50] == most[200]
+    assert max(most[200]) < 60
+
+
+def _makers(edges: Iterable[DataflowEdge], name: str = "wide.make") -> int:
+    """Return how many calls of a task there are in edges."""
     nodes = (node for edge in edges for node in edge if isinstance(node, models.CallNode))
-    return len({node.call_hash for node in nodes if node.task_name == "wide.make"})
+    return len({node.call_hash for node in nodes if node.task_name == name})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from taskgraph import File, Scheduler, task
 from taskgraph.testing import MemoryBackend
 from taskgraph.values.places import FilePlaces, use_places
+
+EXAMPLES = 600 if os.environ.get("TASKGRAPH_TORTURE") else 30
 
 
 class Step(NamedTuple):
@@ -70,7 +73,7 @@ def expected(steps: list[Step], words: list[str]) -> str:
     return " ".join(made[-2:])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(steps=workflows(), history=rounds)
 def test_runs_agree_with_plain_python(steps: list[Step], history: list[Round]) -> None:
     with (

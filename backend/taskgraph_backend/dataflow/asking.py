@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import Session
 
 from taskgraph_backend import models
+from taskgraph_backend.dataflow.chart import Asked, ask, place_of
 from taskgraph_backend.dataflow.dom import make_dataflow_dom
-from taskgraph_backend.dataflow.nodes import CallNodeValue, DataflowEdge, DataflowNode
+from taskgraph_backend.dataflow.internal import Kinds, leave_out
+from taskgraph_backend.dataflow.naming import is_internal_name
+from taskgraph_backend.dataflow.nodes import CallNodeValue, DataflowNode
 from taskgraph_backend.dataflow.sections import leave_out_internal
 from taskgraph_backend.dataflow.serialize import serialize_dataflow
-from taskgraph_backend.dataflow.walking import walk_dataflow
+from taskgraph_backend.dataflow.sketches import (
+    CallSketch,
+    EdgeSketch,
+    NodeSketch,
+    ResultNode,
+    get_call,
+    sketch,
+)
+from taskgraph_backend.dataflow.walking import columns_of, load_edges
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +38,8 @@ class FoundFlow:
         execution_id: The execution that they are of; None for all.
     """
 
-    start: DataflowNode
-    edges: Sequence[DataflowEdge]
+    start: NodeSketch
+    edges: Sequence[EdgeSketch]
     execution_id: str | None
 
 
@@ -49,9 +59,7 @@ class ToldFlow:
 class DataflowReader(Session):
     """A session that can be asked for the data flow of what was found."""
 
-    def data_flow(
-        self, found: Any, *, down: bool = False, all: bool = False, most_edges: int | None = None
-    ) -> FoundFlow | None:
+    def data_flow(self, found: Any, *, down: bool = False, all: bool = False) -> FoundFlow | None:
         """Return the edges that are reached from a record; None of one that has no value.
 
         Args:
@@ -60,17 +68,16 @@ class DataflowReader(Session):
             down: Whether to ask what was made of it.
             all: Whether to follow files from one execution to another; else it is the execution of
                 the record, or the newest one that made or used a value.
-            most_edges: At most so many, the nearest first.
         """
         start = _start_of(found)
         if start is None:
             return None
         execution_id = None if all else self._execution_of(found, start)
-        edges = walk_dataflow(
-            self, start, down=down, all=execution_id is None, execution_id=execution_id
-        )
-        chosen = leave_out_internal(islice(edges, most_edges))
-        return FoundFlow(start, chosen, execution_id)
+        node = columns_of(start)
+        arrows = ask(self, Asked(node, down, execution_id))
+        first, edges = sketch(self, place_of(node), arrows)
+        chosen = [EdgeSketch(*ends) for ends in leave_out(edges, _KINDS)]
+        return FoundFlow(first, chosen, execution_id)
 
     def tell_flow(self, found: Any, most_sections: int, most_edges: int) -> ToldFlow | None:
         """Return the text of where a record came from; None of one that came from no call.
@@ -78,13 +85,18 @@ class DataflowReader(Session):
         Args:
             found: As for `data_flow`.
             most_sections: At most so many paragraphs.
-            most_edges: At most so many edges are looked at.
+            most_edges: At most so many edges are looked at, the nearest first.
         """
-        flow = self.data_flow(found, most_edges=most_edges)
-        if flow is None or all(edge.dest is None for edge in flow.edges):
+        start = _start_of(found)
+        if start is None:
             return None
-        dom = list(make_dataflow_dom(flow.edges))
-        told = serialize_dataflow(dom[:most_sections], flow.execution_id)
+        execution_id = self._execution_of(found, start)
+        arrows = ask(self, Asked(columns_of(start), False, execution_id))
+        edges = leave_out_internal(load_edges(self, arrows[:most_edges]))
+        if all(edge.dest is None for edge in edges):
+            return None
+        dom = list(make_dataflow_dom(edges))
+        told = serialize_dataflow(dom[:most_sections], execution_id)
         return ToldFlow(told, len(dom) - len(told))
 
     def _execution_of(self, found: Any, start: DataflowNode) -> str | None:
@@ -112,6 +124,18 @@ class DataflowReader(Session):
         return self.scalar(_newest(job.call_hash.in_(made))) or self.scalar(
             _newest(job.call_hash.in_(used))
         )
+
+
+def _is_internal(node: NodeSketch) -> bool:
+    call = get_call(node)
+    return call is not None and is_internal_name(call.task_name)
+
+
+_KINDS: Final[Kinds[NodeSketch]] = Kinds(
+    is_internal=_is_internal,
+    is_call=lambda node: isinstance(node, CallSketch),
+    is_result=lambda node: isinstance(node, ResultNode),
+)
 
 
 def _newest(condition: ColumnElement[bool]) -> Select[str]:

@@ -1,26 +1,32 @@
-"""The flow of data around a node, by hashes: one statement in either direction, of any size.
-
-`ask` runs the statement; what it gives is pruned here to what is reached, nearest first.
-"""
+"""The flow of data around a node, by hashes: what came from what, the nearest first."""
 
 from __future__ import annotations
 
+import gc
+from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from taskgraph_backend.dataflow import downstream, upstream
 from taskgraph_backend.dataflow.conditions import (
     HAS_WHOLE_CALLS,
+    HELPER,
     RESULT,
     VALUE,
-    Node,
     Reach,
+    stands_for,
 )
-from taskgraph_backend.dataflow.edges import START, downstream_statement, upstream_statement
-from taskgraph_backend.dataflow.levels import WALKED, walk
+from taskgraph_backend.dataflow.meeting import Meeting, Met, Rules
+
+#: What is further away is left to one recursive statement, so that their number has a bound. It
+#: opens the tables of each rule for each row, and so takes twice as long.
+MOST_STEPS: Final = 20
 
 
 class Place(NamedTuple):
@@ -49,13 +55,13 @@ class Asked:
     """A question: from where to walk, which way, and how far.
 
     Attributes:
-        start: The node: its columns as the statements take them.
+        start: The node.
         down: Whether to walk to what was made of it.
         execution_id: Whose calls count; None for all that were ever recorded.
         depth: At most so many arrows one after another.
     """
 
-    start: Node
+    start: Met
     down: bool
     execution_id: str | None
     depth: int | None = None
@@ -64,64 +70,146 @@ class Asked:
 def ask(session: Session, asked: Asked) -> list[Arrow]:
     """Return all arrows that are reached from a node, the nearest first; each points upstream.
 
-    So many statements as there are levels, but never more than some twenty.
+    The number of statements goes by how deep the flow is, and has a bound.
     """
-    start = asked.start
-    given: dict[str, Any] = dict(zip(Node._fields, start, strict=True))
-    reach = Reach.ALL
-    if asked.execution_id is not None:
-        given["execution"] = bytes.fromhex(asked.execution_id)
-        whole = session.execute(text(HAS_WHOLE_CALLS), {"execution": given["execution"]}).first()
-        reach = Reach.JOBS if whole is None else Reach.BELOW
     connection = session.connection()
-    walked = WALKED if walk(connection, asked.down, reach, given) else ""
-    statement = (downstream_statement if asked.down else upstream_statement)(reach, walked)
-    flow = _Flow(connection.execute(text(statement), given))
-    place = Place(int(str(start.kind)), _bytes(start.id), _bytes(start.value))
-    if asked.down:
-        return list(_nearest(flow.backwards(), [place, *flow.starts], asked.depth, 0))
-    return list(_nearest(flow.upwards(), [place], asked.depth, 1))
+    execution, reach = None, Reach.ALL
+    if asked.execution_id is not None:
+        execution = bytes.fromhex(asked.execution_id)
+        whole = connection.execute(text(HAS_WHOLE_CALLS), {"execution": execution}).first()
+        reach = Reach.JOBS if whole is None else Reach.BELOW
+    meeting = Meeting(connection, reach, execution)
+    start = place_of(asked.start)
+    with _no_collections():
+        if not asked.down:
+            flow = _Upstream(meeting)
+            flow.go([asked.start], asked.depth)
+            flow.settle()
+            return list(_nearest(flow.upwards(), [start], asked.depth, 1))
+        below = _Downstream(meeting)
+        below.go([asked.start], asked.depth)
+        flow = _Upstream(meeting)
+        flow.go(below.doubtful, 1)
+        for src, dest in below.sure:
+            flow.arrows[src].append(dest)
+        flow.settle()
+        return list(_nearest(flow.backwards(), [start, *below.standing], asked.depth, 0))
 
 
-def _bytes(column: object) -> bytes:
-    assert isinstance(column, bytes)
-    return column
+def place_of(node: Met) -> Place:
+    """Return where a node is, or the one that it stands for."""
+    kind, id, value, _, _ = node
+    return Place(stands_for(kind), id, value)
 
 
-class _Flow:
-    """The rows of a statement, as what each node came from."""
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Let the many tuples of a walk be made without looking for cycles, of which there are none."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
-    def __init__(self, rows: Iterable[Any]) -> None:
-        self.starts: list[Place] = []
-        self.arrows: dict[Place, list[Place]] = {}
+
+class _Walk(ABC):
+    """A walk on the ways of some rules.
+
+    Attributes:
+        places: The place of each node that was met.
+    """
+
+    def __init__(self, meeting: Meeting, rules: Rules) -> None:
+        self._meeting = meeting
+        self._rules = rules
+        self.places: dict[Met, Place] = {}
+
+    def go(self, starts: Iterable[Met], depth: int | None) -> None:
+        """Walk from some nodes; at most so many arrows one after another."""
+        near = list(starts)
+        for node in near:
+            self._meet(node)
+        far: list[Met] = []
+        distance = 0
+        for _ in range(MOST_STEPS):
+            if not near or depth is None:
+                near, far, distance = near + far, [], distance + 1
+            if not near or (depth is not None and distance >= depth):
+                return
+            near, further = self._step(near)
+            far += further
+        if near or far:
+            self._go_beyond(near + far)
+
+    def _go_beyond(self, waiting: list[Met]) -> None:
+        known = self.places.keys() - waiting
+        beyond = [
+            node for node in self._meeting.all_beyond(self._rules, waiting) if node not in known
+        ]
+        for node in beyond:
+            self._meet(node)
+        self._step(beyond)
+
+    def _step(self, waiting: list[Met]) -> tuple[list[Met], list[Met]]:
+        """Go one step from some nodes; return those just as far, and those one arrow further."""
+        nodes, rows = self._meeting.step(self._rules, waiting)
+        srcs = {kind: [self.places[node] for node in those] for kind, those in nodes.items()}
+        near: list[Met] = []
+        far: list[Met] = []
+        for of, at, kind, id, value, whole, call, told in rows:
+            node = (kind, id, value, whole, call)
+            place = self.places.get(node)
+            if place is None:
+                place = self._meet(node)
+                (near if kind >= HELPER or kind == VALUE else far).append(node)
+            if kind < HELPER:
+                self._tell(srcs[of][at], place, node, told)
+        return near, far
+
+    def _meet(self, node: Met) -> Place:
+        place = self.places[node] = place_of(node)
+        return place
+
+    @abstractmethod
+    def _tell(self, near: Place, far: Place, node: Met, told: int | None) -> None:
+        """Take notice that one place leads to another one, which is that of a node."""
+
+
+class _Upstream(_Walk):
+    """What each node came from.
+
+    Attributes:
+        arrows: The places where each place came from; not yet complete before `settle`.
+    """
+
+    def __init__(self, meeting: Meeting) -> None:
+        super().__init__(meeting, upstream.rules)
+        self.arrows: defaultdict[Place, list[Place]] = defaultdict(list)
+        self._ordered: defaultdict[Place, list[tuple[int, Place]]] = defaultdict(list)
+        self._inside: defaultdict[Place, list[Place]] = defaultdict(list)
+
+    def _tell(self, near: Place, far: Place, node: Met, told: int | None) -> None:
+        if far.kind == VALUE:
+            self._inside[near].append(far)
+        elif told is None:
+            self.arrows[near].append(far)
+        else:
+            self._ordered[near].append((told, far))
+
+    def settle(self) -> None:
+        """Put children in order; and where values came from nowhere, look at what lies in them."""
+        for src, ordered in self._ordered.items():
+            self.arrows[src] += [dest for _, dest in sorted(ordered)]
+        for src, found in self.arrows.items():
+            if len(found) > 1:
+                self.arrows[src] = list(dict.fromkeys(found))
         # A value came from its makers. What lies in it counts where it has none; and of the files
         # that lie in an argument from outside, those that something made.
-        self._inside: dict[Place, list[Place]] = {}
-        children: dict[Place, list[tuple[int, Place]]] = {}
-        arrows = self.arrows
-        for kind, id, value, to_kind, to_id, to_value, order in rows:
-            if kind == START:
-                self.starts.append(Place(to_kind, id, value))
-                continue
-            src = Place(kind, id, value)
-            found = arrows.setdefault(src, [])
-            if to_kind is None:
-                continue
-            dest = Place(to_kind, to_id, to_value)
-            if order is not None:
-                children.setdefault(src, []).append((order, dest))
-            elif to_kind == VALUE:
-                self._inside.setdefault(src, []).append(dest)
-            else:
-                found.append(dest)
-        for src, ordered in children.items():
-            arrows[src] += [dest for _, dest in sorted(ordered)]
-        for src, found in arrows.items():
-            if len(found) > 1:
-                arrows[src] = list(dict.fromkeys(found))
         for src in self._inside:
-            if not arrows[src]:
-                arrows[src] = self._made_inside(src)
+            if not self.arrows.get(src):
+                self.arrows[src] = self._made_inside(src)
 
     def _made_inside(self, src: Place) -> list[Place]:
         """Return the values in a value or an argument that calls made, at any depth."""
@@ -147,18 +235,49 @@ class _Flow:
 
     def backwards(self) -> Callable[[Place], Iterable[Arrow]]:
         """Return what tells the arrows that lead to a node, from any that was met."""
-        into: dict[Place, list[Arrow]] = {}
+        into: defaultdict[Place, list[Arrow]] = defaultdict(list)
         # A value by itself counts where an argument from outside leads to it.
         joined = {dest for found in self.arrows.values() for dest in found if dest.kind == VALUE}
         for src, found in self.arrows.items():
             if src.kind != VALUE or src in joined:
                 for dest in found:
-                    into.setdefault(dest, []).append(Arrow(src, dest))
+                    into[dest].append(Arrow(src, dest))
 
         def step(place: Place) -> Iterable[Arrow]:
             return into.get(place, ())
 
         return step
+
+
+class _Downstream(_Walk):
+    """What may have come from each node.
+
+    Attributes:
+        sure: Places with one that they came from.
+        doubtful: The nodes that have to be asked where they came from.
+        standing: Where the value stands by itself at which the walk began, and what is given
+            something that holds it.
+    """
+
+    def __init__(self, meeting: Meeting) -> None:
+        super().__init__(meeting, downstream.rules)
+        self.sure: list[tuple[Place, Place]] = []
+        self.doubtful: dict[Met, None] = {}
+        self.standing: list[Place] = []
+
+    def go(self, starts: Iterable[Met], depth: int | None) -> None:
+        starts = list(starts)
+        self._begun = {place_of(node) for node in starts if node[0] == VALUE}
+        # From a value to where it stands is no arrow, nor from an argument to a part of it.
+        super().go(starts, None if depth is None else 2 * depth + 1)
+
+    def _tell(self, near: Place, far: Place, node: Met, told: int | None) -> None:
+        if near in self._begun:
+            self.standing.append(far)
+        if told:
+            self.sure.append((far, near))
+        elif told is not None:
+            self.doubtful[node] = None
 
 
 def _nearest(
@@ -181,4 +300,4 @@ def _nearest(
         level = further
 
 
-__all__ = ["Arrow", "Asked", "Place", "ask"]
+__all__ = ["Arrow", "Asked", "Place", "ask", "place_of"]

@@ -14,20 +14,32 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from taskgraph.tasks.names import BUILT_IN
+
 VALUE: Final = 0
 RESULT: Final = 1
 CALL: Final = 2
 ARGUMENT: Final = 3
-# Met on the way only. In `whole` is what holds the value: it is looked for by what holds it.
-HOLDER: Final = 4  # and the kind that it is looked for
-RESULT_HOLDER: Final = HOLDER + RESULT
-ARGUMENT_HOLDER: Final = HOLDER + ARGUMENT
-VALUE_HOLDER: Final = HOLDER + VALUE
-# A result that no child of its call gave, and a part of its result that a call made itself.
-MADE: Final = 8
-PART: Final = 9
-# An argument that came from no call; `whole` is its value, or what lies in that.
-OUTSIDE: Final = 10
+#: The kinds from here on are met on the way only. They stand for another node, whose kind is in the
+#: two lowest bits, and whose `id` and `value` they have; what differs is `whole` or `call`.
+HELPER: Final = 4
+# In `whole` is the value, or what holds it: that is what is looked for.
+VALUE_HOLDER: Final = HELPER + VALUE
+RESULT_HOLDER: Final = HELPER + RESULT
+ARGUMENT_HOLDER: Final = HELPER + ARGUMENT
+# A result that no child of its call gave.
+MADE: Final = 2 * HELPER + RESULT
+# An argument that is looked for beyond a task of the library, which hands it on: that is in `call`.
+PASSED: Final = 2 * HELPER + ARGUMENT
+# An argument that came from no call; in `whole` is its value, or what lies in that.
+OUTSIDE: Final = 3 * HELPER + ARGUMENT
+# A part of the result of a call, which may have made it.
+PART: Final = 3 * HELPER + RESULT
+
+
+def stands_for(kind: int) -> int:
+    """Return the kind of the node that one which is met on the way stands for."""
+    return kind % HELPER
 
 
 class Reach(StrEnum):
@@ -55,29 +67,56 @@ class Node(NamedTuple):
         return ", ".join(map(str, self))
 
 
-class Step(NamedTuple):
-    """One way from ``n``, a node, to another one.
+class Rule(NamedTuple):
+    """One way from ``n``, a node of some kind, to others.
 
     Attributes:
-        to: The columns of the other node.
-        joins: Where it is found, in the order of joining.
+        of: The kind.
+        to: The other nodes.
+        joins: The tables with what is on the way, in the order in which they are to be opened.
         where: The conditions; those on ``n`` alone first.
+        tells: One thing more about the other node: see `upstream` and `downstream`.
+        among: Joins of another sort, behind the others.
     """
 
+    of: int
     to: Node
-    joins: tuple[str, ...]
-    where: str
+    joins: tuple[str, ...] = ()
+    where: str = "1 = 1"
+    tells: str = "NULL"
+    among: str = ""
 
-    def select(self, table: str = "node", which: str = "") -> str:
-        """Return the query for the other nodes, from all rows of a table or some of them."""
-        tables = " CROSS JOIN ".join((f"{table} AS n", *self.joins))
-        return f"SELECT {self.to} FROM {tables} WHERE {which}({self.where})"
+    def select_among(self, table: str) -> str:
+        """Return the query for the other nodes of all in a table with nodes of many kinds."""
+        return f"SELECT {self.to} {self._tables(table)} WHERE n.kind = {self.of} AND ({self.where})"
+
+    def select_from(self, table: str) -> str:
+        """Return the query for the other nodes of all in a table with nodes of this kind.
+
+        Its columns are kind and number of a node, those of the other node, and what is told of it.
+        """
+        what = f"SELECT {self.of}, n.at, {self.to}, {self.tells}"
+        return f"{what} {self._tables(table)} WHERE {self.where}"
+
+    def _tables(self, table: str) -> str:
+        # SQLite opens tables in this order then.
+        return f"FROM {' CROSS JOIN '.join((f'{table} AS n', *self.joins))} {self.among}"
 
 
-def lies_in(value: str, whole: str) -> str:
-    """A value is another one, or lies in it at any depth: at the first as a rule, or not at all."""
+def lies_in(value: str, whole: str, *, in_few: bool = False) -> str:
+    """A value is another one, or lies in it at any depth: at the first as a rule, or not at all.
+
+    Args:
+        value: The one.
+        whole: The other one.
+        in_few: Many values are looked for in the same few; else the same few in many.
+    """
+    # What is asked first is found in the pages of the row before.
+    first, then = is_held(value), has_parts(whole)
+    if in_few:
+        first, then = then, first
     return f"""({value} = {whole} OR (
-      {is_held(value)} AND (
+      {first} AND {then} AND (
       EXISTS (SELECT 1 FROM subvalue AS h1
         WHERE h1.parent_value_hash = {whole} AND h1.value_hash = {value})
       OR ({is_deep(value)} AND {whole} IN (
@@ -129,13 +168,13 @@ def is_routed(call: str, value: str, whole: str) -> str:
       END"""
 
 
-class Reaching:
-    """What a reach means in SQL; but for ``ALL``, ``:execution`` is a parameter."""
+def is_of_the_library(task: str) -> str:
+    """A task, by its hash, is one of those that come with the library, such as ``cond``."""
+    return f"{task} IN (SELECT t1.hash FROM task AS t1 WHERE t1.namespace = '{BUILT_IN}')"
 
-    #: For ``BELOW``: the calls that count, to stand before what asks for them.
-    SCOPE: Final = """scope (hash) AS MATERIALIZED (
-  SELECT j.call_hash FROM job AS j WHERE j.execution_id = :execution AND j.call_hash IS NOT NULL
-  UNION SELECT e.child_id FROM scope CROSS JOIN call_edge AS e WHERE e.parent_id = scope.hash)"""
+
+class Reaching:
+    """What a reach means in SQL; for ``JOBS``, ``:execution`` is a parameter."""
 
     def __init__(self, reach: Reach) -> None:
         self.reach = reach
@@ -147,20 +186,42 @@ class Reaching:
                 return f"""EXISTS (SELECT 1 FROM job AS j0
                   WHERE j0.call_hash = {call} AND j0.execution_id = :execution)"""
             case Reach.BELOW:
-                # No index may be used for it: that would try each call of the scope.
-                return f"coalesce({call}, NULL) IN (SELECT hash FROM scope)"
+                return f"EXISTS (SELECT 1 FROM {SCOPE} AS s0 WHERE s0.hash = {call})"
             case Reach.ALL:
                 return "1 = 1"
 
-    def callers(self, call: str) -> tuple[tuple[str, ...], str, str]:
-        """Return joins, a condition, and the hash of each call that a call is a child of."""
+    def callers(self, call: str) -> Callers:
+        """Return what leads from a call to those that it is a child of."""
         if self.reach is Reach.JOBS:
             # Not by the edges: an equal call may have a hundred thousand callers elsewhere.
             where = f"""j1.call_hash = {call} AND j1.execution_id = :execution
               AND p1.id = j1.parent_id AND p1.call_hash IS NOT NULL"""
-            return ("job AS j1", "job AS p1"), where, "p1.call_hash"
-        where = f"p1.child_id = {call} AND {self.holds('p1.parent_id')}"
-        return ("call_edge AS p1",), where, "p1.parent_id"
+            return Callers(("job AS j1", "job AS p1"), where, "p1.call_hash", "p1.task_hash")
+        where = f"""p1.child_id = {call} AND {self.holds("p1.parent_id")}
+          AND l1.call_hash = p1.parent_id"""
+        joins = ("call_edge AS p1", "call_node AS l1")
+        return Callers(joins, where, "l1.call_hash", "l1.task_hash")
+
+
+class Callers(NamedTuple):
+    """How the callers of a call are found.
+
+    Attributes:
+        joins: The tables.
+        where: The condition.
+        call: The hash of a caller.
+        task: The hash of its task.
+    """
+
+    joins: tuple[str, ...]
+    where: str
+    call: str
+    task: str
+
+    @property
+    def hands_on(self) -> str:
+        """The caller is the library's: what it was not given, its own caller may have."""
+        return is_of_the_library(self.task)
 
 
 def is_literal(argument: str, caller: str) -> str:
@@ -194,10 +255,15 @@ def is_in_another(caller: str, value: str) -> str:
 
 def is_from_outside(argument: str, call: str, value: str, reaching: Reaching) -> str:
     """An argument came from no call, and was not handed down."""
-    joins, is_caller, caller = reaching.callers(call)
-    found = " CROSS JOIN ".join((*joins, "argument AS b9"))
+    first, next = reaching.callers(call), reaching.callers("above.hash")
     return f"""NOT EXISTS (SELECT 1 FROM argument_result AS r9 WHERE r9.arg_hash = {argument})
-      AND NOT EXISTS (SELECT 1 FROM {found} WHERE {is_caller} AND b9.call_hash = {caller}
+      AND NOT EXISTS (
+        WITH RECURSIVE above (hash, hands_on) AS (
+          SELECT {first.call}, {first.hands_on}
+          FROM {" CROSS JOIN ".join(first.joins)} WHERE {first.where}
+          UNION SELECT {next.call}, {next.hands_on}
+          FROM {" CROSS JOIN ".join(("above", *next.joins))} WHERE above.hands_on AND {next.where})
+        SELECT 1 FROM above CROSS JOIN argument AS b9 WHERE b9.call_hash = above.hash
         AND ({lies_in(value, "b9.value_hash")}
           OR ({has_parts(value)} AND {lies_in("b9.value_hash", value)})))"""
 
@@ -214,3 +280,10 @@ HAS_WHOLE_CALLS: Final = """SELECT 1 FROM job AS j
   WHERE j.execution_id = :execution AND j.cached
   AND EXISTS (SELECT 1 FROM call_edge AS e WHERE e.parent_id = j.call_hash)
   AND NOT EXISTS (SELECT 1 FROM job AS k WHERE k.parent_id = j.id) LIMIT 1"""
+
+#: The table that has the calls that count, for ``BELOW``, and what they are.
+SCOPE: Final = "flow_scope"
+IN_SCOPE: Final = """WITH RECURSIVE scope (hash) AS (
+  SELECT j.call_hash FROM job AS j WHERE j.execution_id = :execution AND j.call_hash IS NOT NULL
+  UNION SELECT e.child_id FROM scope CROSS JOIN call_edge AS e WHERE e.parent_id = scope.hash)
+  SELECT hash FROM scope"""

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from taskgraph_backend import models
+from taskgraph_backend.dataflow.internal import Ends, Kinds, leave_out
 from taskgraph_backend.dataflow.naming import is_internal_name
 from taskgraph_backend.dataflow.nodes import (
     CallNodeValue,
@@ -99,33 +101,9 @@ class Flow:
 
 
 def toposort_edges(edges: Iterable[DataflowEdge]) -> Iterator[DataflowEdge]:
-    """Give edges depth first, those of a node when all that lead to it were given.
-
-    What goes in circles, as files may that are written again, is entered where it came first.
-    """
-    flow = Flow.of(edges)
-    left = dict(flow.into)
-    waiting = [node for node in flow.behind if not left.get(node)][::-1]
-    others = iter(flow.behind)
-    given: set[DataflowNode] = set()
-    while True:
-        if not waiting:
-            entry = next((node for node in others if node not in given), None)
-            if entry is None:
-                return
-            waiting.append(entry)
-        node = waiting.pop()
-        if node in given:
-            continue
-        given.add(node)
-        ready: list[DataflowNode] = []
-        for dest in flow.behind[node]:
-            yield DataflowEdge(node, dest)
-            if dest is not None:
-                left[dest] -= 1
-                if not left[dest] and dest in flow.behind:
-                    ready.append(dest)
-        waiting.extend(reversed(ready))
+    """Give edges depth first, those of a node when all that lead to it were given."""
+    for src, dest in Ends.of(edges).sorted():
+        yield DataflowEdge(src, dest)
 
 
 def rewrite_call_node_merges(edges: Iterable[DataflowEdge]) -> list[DataflowEdge]:
@@ -154,32 +132,8 @@ def rewrite_call_node_merges(edges: Iterable[DataflowEdge]) -> list[DataflowEdge
 
 
 def leave_out_internal(edges: Iterable[DataflowEdge]) -> list[DataflowEdge]:
-    """Join what is on both sides of calls of the library's own tasks, which are left out.
-
-    Where many routes come to one of them and many leave it, its result stays, as a value; and so
-    does what was asked for.
-    """
-    given = list(edges)
-    if not any(is_internal_node(edge.src) for edge in given):
-        return given
-    flow = Flow.of(toposort_edges(given))
-    roots = [node for node in flow.behind if not flow.into.get(node)] or list(flow.behind)[:1]
-    kept = set(roots)
-    # What a node that is left out stands for; those behind it are settled before it.
-    stands_for: dict[DataflowNode, list[DataflowNode | None]] = {}
-    for node in reversed(flow.behind):
-        is_internal = is_internal_node(node)
-        dests = flow.behind[node]
-        if is_internal and isinstance(node, CallNodeValue) and len(dests) > 1:
-            # What its children gave it says more than what it was given itself.
-            dests = [each for each in dests if not isinstance(each, models.CallNode)]
-        dests = _joined(
-            (dest,) if dest is None else stands_for.get(dest, (dest,)) for dest in dests
-        )
-        flow.behind[node] = dests
-        if is_internal and node not in kept and (len(dests) == 1 or flow.into[node] == 1):
-            stands_for[node] = dests
-    return list(_reached(flow, roots))
+    """Join what is on both sides of calls of the library's own tasks, which are left out."""
+    return [DataflowEdge(src, dest) for src, dest in leave_out(edges, _KINDS)]
 
 
 def is_internal_node(node: DataflowNode | None) -> bool:
@@ -188,23 +142,11 @@ def is_internal_node(node: DataflowNode | None) -> bool:
     return call_node is not None and is_internal_name(call_node.task_name)
 
 
-def _joined(groups: Iterable[Iterable[DataflowNode | None]]) -> list[DataflowNode | None]:
-    joined = dict.fromkeys(dest for group in groups for dest in group)
-    if len(joined) > 1:
-        # The origin is told of only if there is nothing else.
-        joined.pop(None, None)
-    return list(joined)
-
-
-def _reached(flow: Flow, roots: list[DataflowNode]) -> Iterator[DataflowEdge]:
-    waiting, seen = roots[::-1], set(roots)
-    while waiting:
-        node = waiting.pop()
-        for dest in flow.behind.get(node, ()):
-            yield DataflowEdge(node, dest)
-            if dest is not None and dest not in seen:
-                seen.add(dest)
-                waiting.append(dest)
+_KINDS: Final[Kinds[DataflowNode]] = Kinds(
+    is_internal=is_internal_node,
+    is_call=lambda node: isinstance(node, models.CallNode),
+    is_result=lambda node: isinstance(node, CallNodeValue),
+)
 
 
 def iter_dataflow_sections(

@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, Final
 
-from sqlalchemy import Select, select, text
+from sqlalchemy import Select, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload
 
 from taskgraph_backend import models
 from taskgraph_backend.dataflow import conditions
 from taskgraph_backend.dataflow.chart import Arrow, Asked, Place, ask
-from taskgraph_backend.dataflow.conditions import ARGUMENT, CALL, RESULT, VALUE, Node
+from taskgraph_backend.dataflow.conditions import ARGUMENT, CALL, RESULT, VALUE
+from taskgraph_backend.dataflow.hashes import among
+from taskgraph_backend.dataflow.meeting import Met
 from taskgraph_backend.dataflow.nodes import (
     ArgumentValue,
     CallNodeValue,
@@ -36,7 +38,7 @@ def walk_dataflow(
     """Give the edges that are reached from a node, the nearest first: up, or down to what it made.
 
     All edges point upstream, also those that are met on the way down. The number of statements goes
-    by how deep the flow is, not by how wide, and is thirty at most.
+    by how deep the flow is, not by how wide, and is sixty at most.
 
     Args:
         session: Where the rows are.
@@ -52,10 +54,10 @@ def walk_dataflow(
     """
     if not all and execution_id is None:
         raise ValueError("say which execution counts, by execution_id, or that all do: all=True")
-    asked = Asked(_columns(node), down, None if all else execution_id, depth)
+    asked = Asked(columns_of(node), down, None if all else execution_id, depth)
     arrows = ask(session, asked)
     for chosen in (arrows[:_FIRST], arrows[_FIRST:]):
-        yield from _loaded(session, chosen)
+        yield from load_edges(session, chosen)
 
 
 def walk_dataflow_node(
@@ -91,26 +93,25 @@ def walk_dataflow_argument_value(
     return walk_dataflow_node(session, argument_value)
 
 
-def _columns(node: DataflowNode) -> Node:
+def columns_of(node: DataflowNode) -> Met:
+    """Return a node as the rules take it."""
     match node:
         case CallNodeValue(call, value):
-            hashes = (call.call_hash, value.value_hash, call.value_hash, call.call_hash)
-            return Node(RESULT, *map(bytes.fromhex, hashes))
-        case ArgumentValue(argument, value):
-            hashes = (
-                argument.arg_hash,
-                value.value_hash,
-                argument.value_hash,
-                argument.call_hash,
-            )
-            return Node(ARGUMENT, *map(bytes.fromhex, hashes))
+            return _met(RESULT, call.call_hash, value.value_hash, call.value_hash, call.call_hash)
+        case ArgumentValue(each, value):
+            return _met(ARGUMENT, each.arg_hash, value.value_hash, each.value_hash, each.call_hash)
         case models.CallNode():
-            return Node(CALL, *(bytes.fromhex(node.call_hash),) * 4)
+            return _met(CALL, *[node.call_hash] * 4)
         case models.Value():
-            return Node(VALUE, *(bytes.fromhex(node.value_hash),) * 4)
+            return _met(VALUE, *[node.value_hash] * 4)
 
 
-def _loaded(session: Session, arrows: Sequence[Arrow]) -> Iterator[DataflowEdge]:
+def _met(kind: int, *hashes: str) -> Met:
+    id, value, whole, call = map(bytes.fromhex, hashes)
+    return kind, id, value, whole, call
+
+
+def load_edges(session: Session, arrows: Sequence[Arrow]) -> Iterator[DataflowEdge]:
     """Give arrows as edges, with all that is shown of their rows, in four statements."""
     if not arrows:
         return
@@ -168,24 +169,17 @@ def _rows(
     column: InstrumentedAttribute[str],
     hashes: Iterator[bytes],
 ) -> dict[bytes, Any]:
-    """Return rows by their hashes, in one statement: the hashes go in one long parameter."""
-    wanted = list(dict.fromkeys(hashes))
+    """Return rows by their hashes, in one statement."""
+    wanted = list(hashes)
     if not wanted:
         return {}
-    condition = text(f"{column.class_.__tablename__}.{column.key} IN ({_SPLIT})").bindparams(
-        hashes=b"".join(wanted), count=len(wanted)
-    )
-    found = session.scalars(query.where(condition)).unique()
+    found = session.scalars(query.where(among(column, wanted))).unique()
     return {bytes.fromhex(getattr(row, column.key)): row for row in found}
 
 
-# No list of parameters: there may be more than a statement takes.
-_SPLIT: Final = """WITH RECURSIVE place (at) AS (
-  SELECT 0 UNION ALL SELECT place.at + 1 FROM place WHERE place.at + 1 < :count)
-  SELECT substr(:hashes, place.at * 16 + 1, 16) FROM place"""
-
-
 __all__ = [
+    "columns_of",
+    "load_edges",
     "walk_dataflow",
     "walk_dataflow_argument_value",
     "walk_dataflow_callnode",

@@ -21,6 +21,18 @@ from taskgraph.hashing import (
 from taskgraph_backend import models
 from taskgraph_backend.serializers.base import Record, Rows, Serializer, grouped, head
 from taskgraph_backend.serializers.fields import Fields, serialize_timestamp
+from taskgraph_backend.serializers.table import Table, hash_of, text, time
+
+_CALL = Table(
+    models.CallNode,
+    hash_of("call_hash"),
+    hash_of("eval_hash"),
+    text("task_name"),
+    hash_of("task_hash"),
+    hash_of("args_hash"),
+    hash_of("value_hash"),
+    time("timestamp"),
+)
 
 
 class CallNodeSerializer(Serializer):
@@ -31,19 +43,7 @@ class CallNodeSerializer(Serializer):
     model = models.CallNode
 
     def _fetch(self, session: Session, ids: Sequence[str]) -> Iterator[Record]:
-        node = models.CallNode
-        rows = session.execute(
-            select(
-                node.call_hash,
-                node.eval_hash,
-                node.task_name,
-                node.task_hash,
-                node.args_hash,
-                node.value_hash,
-                node.timestamp,
-            ).where(node.call_hash.in_(ids))
-        )
-        found = {row.call_hash: row for row in rows}
+        found = _CALL.fetch(session, ids)
         arguments = _arguments(session, ids)
         edge, below, context = models.CallEdge, models.CallSubtreeTask, models.CallContext
         children = grouped(
@@ -77,13 +77,7 @@ class CallNodeSerializer(Serializer):
                 continue
             yield {
                 **head(self.type),
-                "call_hash": key,
-                "eval_hash": row.eval_hash,
-                "task_name": row.task_name,
-                "task_hash": row.task_hash,
-                "args_hash": row.args_hash,
-                "value_hash": row.value_hash,
-                "timestamp": serialize_timestamp(row.timestamp),
+                **_CALL.write(row),
                 "args": arguments.get(key, []),
                 "children": [each.child_id for each in children.get(key, ())],
                 "subtree_tasks": [each.task_hash for each in tasks.get(key, ())],
@@ -95,17 +89,9 @@ class CallNodeSerializer(Serializer):
             }
 
     def _rows(self, fields: Fields) -> Rows:
-        key = fields.hash("call_hash")
+        columns = _CALL.read(fields)
+        key = columns["call_hash"]
         found = Rows(self.type, key)
-        columns: dict[str, Any] = {
-            "call_hash": key,
-            "eval_hash": fields.hash("eval_hash"),
-            "task_name": fields.text("task_name"),
-            "task_hash": fields.hash("task_hash"),
-            "args_hash": fields.hash("args_hash"),
-            "value_hash": fields.hash("value_hash"),
-            "timestamp": fields.time("timestamp"),
-        }
         found.add(models.CallNode, **columns)
         for argument in fields.inside("args"):
             _read_argument(found, key, argument)

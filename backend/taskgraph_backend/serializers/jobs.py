@@ -12,11 +12,49 @@ from sqlalchemy.orm import Session
 from taskgraph.records import State
 from taskgraph_backend import models
 from taskgraph_backend.serializers.base import Record, Rows, Serializer, grouped, head
-from taskgraph_backend.serializers.fields import Fields, serialize_timestamp, shown
+from taskgraph_backend.serializers.fields import Fields, shown
+from taskgraph_backend.serializers.table import Field, Table, flag, hash_of, maybe, text, time
 
 _STATES = frozenset(each.value for each in State)
 #: The states of executions that go on no more: what may still change is not moved.
 ENDED = frozenset({"COMPLETED", "FAILED", "CANCELLED", "CRASHED"})
+
+
+def _state(fields: Fields, name: str) -> str:
+    state = fields.text(name)
+    if state not in _STATES:
+        fields.refuse(
+            f"the field {name} is one of {', '.join(sorted(_STATES))}, not {shown(state)}"
+        )
+    return state
+
+
+_STATUS = Field("status", _state, "state_type")
+
+_EXECUTION = Table(
+    models.Execution,
+    hash_of("id"),
+    text("args"),
+    maybe(hash_of("job_id")),
+    _STATUS,
+    time("state_time"),
+    maybe(time("updated_time")),
+    maybe(hash_of("environment_hash")),
+)
+_JOB = Table(
+    models.Job,
+    hash_of("id"),
+    hash_of("execution_id"),
+    maybe(hash_of("parent_id")),
+    hash_of("task_hash"),
+    maybe(hash_of("eval_hash")),
+    maybe(hash_of("call_hash")),
+    time("start_time"),
+    maybe(time("end_time")),
+    flag("cached"),
+    _STATUS,
+    maybe(text("miss")),
+)
 
 
 class ExecutionSerializer(Serializer):
@@ -27,45 +65,14 @@ class ExecutionSerializer(Serializer):
     model = models.Execution
 
     def _fetch(self, session: Session, ids: Sequence[str]) -> Iterator[Record]:
-        execution = models.Execution
-        rows = session.execute(
-            select(
-                execution.id,
-                execution.args,
-                execution.job_id,
-                execution.state_type,
-                execution.state_time,
-                execution.updated_time,
-                execution.environment_hash,
-            ).where(execution.id.in_(ids))
-        )
-        found = {row.id: row for row in rows}
+        found = _EXECUTION.fetch(session, ids)
         for key in ids:
-            row = found.pop(key, None)
-            if row is not None:
-                yield {
-                    **head(self.type),
-                    "id": key,
-                    "args": row.args,
-                    "job_id": row.job_id,
-                    "status": row.state_type,
-                    "state_time": serialize_timestamp(row.state_time),
-                    "updated_time": serialize_timestamp(row.updated_time),
-                    "environment_hash": row.environment_hash,
-                }
+            if key in found:
+                yield {**head(self.type), **_EXECUTION.write(found.pop(key))}
 
     def _rows(self, fields: Fields) -> Rows:
-        key = fields.hash("id")
-        found = Rows(self.type, key)
-        columns: dict[str, Any] = {
-            "id": key,
-            "args": fields.text("args"),
-            "job_id": fields.maybe(fields.hash, "job_id"),
-            "state_type": _state(fields),
-            "state_time": fields.time("state_time"),
-            "updated_time": fields.maybe(fields.time, "updated_time"),
-            "environment_hash": fields.maybe(fields.hash, "environment_hash"),
-        }
+        columns = _EXECUTION.read(fields)
+        found = Rows(self.type, columns["id"])
         if columns["state_type"] not in ENDED:
             fields.refuse(f"it is {columns['state_type']}: only what has ended can be moved")
         words = _json(columns["args"])
@@ -84,22 +91,7 @@ class JobSerializer(Serializer):
 
     def _fetch(self, session: Session, ids: Sequence[str]) -> Iterator[Record]:
         job = models.Job
-        rows = session.execute(
-            select(
-                job.id,
-                job.execution_id,
-                job.parent_id,
-                job.task_hash,
-                job.eval_hash,
-                job.call_hash,
-                job.start_time,
-                job.end_time,
-                job.cached,
-                job.state_type,
-                job.miss,
-            ).where(job.id.in_(ids))
-        )
-        found = {row.id: row for row in rows}
+        found = _JOB.fetch(session, ids)
         children = grouped(
             session.execute(
                 select(job.parent_id, job.id).where(job.parent_id.in_(ids)).order_by(job.id)
@@ -107,40 +99,16 @@ class JobSerializer(Serializer):
             "parent_id",
         )
         for key in ids:
-            row = found.pop(key, None)
-            if row is not None:
+            if key in found:
                 yield {
                     **head(self.type),
-                    "id": key,
-                    "execution_id": row.execution_id,
-                    "parent_id": row.parent_id,
-                    "task_hash": row.task_hash,
-                    "eval_hash": row.eval_hash,
-                    "call_hash": row.call_hash,
-                    "start_time": serialize_timestamp(row.start_time),
-                    "end_time": serialize_timestamp(row.end_time),
-                    "cached": row.cached,
-                    "status": row.state_type,
-                    "miss": row.miss,
+                    **_JOB.write(found.pop(key)),
                     "children": [each.id for each in children.get(key, ())],
                 }
 
     def _rows(self, fields: Fields) -> Rows:
-        key = fields.hash("id")
-        found = Rows(self.type, key)
-        columns: dict[str, Any] = {
-            "id": key,
-            "execution_id": fields.hash("execution_id"),
-            "parent_id": fields.maybe(fields.hash, "parent_id"),
-            "task_hash": fields.hash("task_hash"),
-            "eval_hash": fields.maybe(fields.hash, "eval_hash"),
-            "call_hash": fields.maybe(fields.hash, "call_hash"),
-            "start_time": fields.time("start_time"),
-            "end_time": fields.maybe(fields.time, "end_time"),
-            "cached": fields.flag("cached"),
-            "state_type": _state(fields),
-            "miss": fields.maybe(fields.text, "miss"),
-        }
+        columns = _JOB.read(fields)
+        found = Rows(self.type, columns["id"])
         # They say themselves whose children they are.
         fields.hashes("children")
         if columns["end_time"] is None or columns["state_type"] not in ENDED:
@@ -150,15 +118,6 @@ class JobSerializer(Serializer):
         _check_miss(fields, columns["miss"])
         found.add(models.Job, **columns)
         return found
-
-
-def _state(fields: Fields) -> str:
-    state = fields.text("status")
-    if state not in _STATES:
-        fields.refuse(
-            f"the field status is one of {', '.join(sorted(_STATES))}, not {shown(state)}"
-        )
-    return state
 
 
 def _check_miss(fields: Fields, text: str | None) -> None:

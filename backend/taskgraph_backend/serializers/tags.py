@@ -14,11 +14,35 @@ from taskgraph.tags import tag_record
 from taskgraph_backend import models
 from taskgraph_backend.columns import to_micros
 from taskgraph_backend.serializers.base import Record, Rows, Serializer, grouped, head
-from taskgraph_backend.serializers.fields import Fields, serialize_timestamp, shown
+from taskgraph_backend.serializers.fields import Fields, shown
+from taskgraph_backend.serializers.table import Table, anything, hash_of, maybe, text, time
 from taskgraph_backend.tags import deletion_of
 
 _ENTITIES = frozenset(each.value for each in models.TagEntity)
 _DELETED = models.TagEntity.Null.value
+
+
+_TAG = Table(
+    models.Tag,
+    hash_of("tag_hash"),
+    text("entity_type"),
+    hash_of("entity_id"),
+    text("key"),
+    anything("value"),
+)
+# Its id is no column.
+_ALIAS = Table(
+    models.TaskAlias,
+    hash_of("old_hash"),
+    hash_of("new_hash"),
+    time("timestamp"),
+    text("old_name"),
+    text("new_name"),
+    text("author"),
+    text("why"),
+    maybe(time("end_time")),
+    maybe(text("end_author")),
+)
 
 
 class TagSerializer(Serializer):
@@ -29,13 +53,8 @@ class TagSerializer(Serializer):
     model = models.Tag
 
     def _fetch(self, session: Session, ids: Sequence[str]) -> Iterator[Record]:
-        tag, edit = models.Tag, models.TagEdit
-        rows = session.execute(
-            select(tag.tag_hash, tag.entity_type, tag.entity_id, tag.key, tag.value).where(
-                tag.tag_hash.in_(ids)
-            )
-        )
-        found = {row.tag_hash: row for row in rows}
+        edit = models.TagEdit
+        found = _TAG.fetch(session, ids)
         parents = grouped(
             session.execute(
                 select(edit.child_id, edit.parent_id)
@@ -49,21 +68,16 @@ class TagSerializer(Serializer):
             if row is not None:
                 yield {
                     **head(self.type),
-                    "tag_hash": key,
-                    "entity_type": row.entity_type,
-                    "entity_id": row.entity_id,
-                    "key": row.key,
-                    "value": row.value,
+                    **_TAG.write(row),
                     "parents": [each.parent_id for each in parents.get(key, ())],
                 }
 
     def _rows(self, fields: Fields) -> Rows:
-        key = fields.hash("tag_hash")
+        columns = _TAG.read(fields)
+        key, entity_type, entity_id, name, value = columns.values()
         found = Rows(self.type, key)
-        entity_type, entity_id = fields.text("entity_type"), fields.hash("entity_id")
         if entity_type not in _ENTITIES:
             fields.refuse(f"the field entity_type is {shown(entity_type)}, which is no record")
-        name, value = fields.text("key"), fields.take("value")
         parents = fields.hashes("parents")
         try:
             wanted = tag_record(entity_type, entity_id, name, value, parents).tag_hash
@@ -73,15 +87,7 @@ class TagSerializer(Serializer):
             wanted = deletion_of(parents[0], entity_id, name).tag_hash
         if wanted != key:
             fields.refuse("its tag_hash is not that of its record, key, value and parents")
-        found.add(
-            models.Tag,
-            tag_hash=key,
-            entity_type=entity_type,
-            entity_id=entity_id,
-            key=name,
-            value=value,
-            is_current=entity_type != _DELETED,
-        )
+        found.add(models.Tag, **columns, is_current=entity_type != _DELETED)
         for each in parents:
             found.add(models.TagEdit, parent_id=each, child_id=key)
         return found
@@ -105,7 +111,7 @@ class TaskAliasSerializer(Serializer):
         """Return the records of all aliases, those from elsewhere too, by their ids."""
         ended: dict[Any, Any] = {}
         for model in (models.ForeignAlias, models.TaskAlias):
-            for row in session.execute(select(*[getattr(model, name) for name in _ALIAS])):
+            for row in session.execute(select(*[getattr(model, name) for name in _ALIAS.names])):
                 key = (row.old_hash, row.new_hash, row.timestamp)
                 # Of one and the same alias the end counts, whoever told of it.
                 if row.end_time is not None or key not in ended:
@@ -118,7 +124,7 @@ class TaskAliasSerializer(Serializer):
         return {
             **head(self.type),
             "alias_id": key,
-            **{name: _plain(getattr(row, name)) for name in _ALIAS},
+            **_ALIAS.write([getattr(row, name) for name in _ALIAS.names]),
         }
 
     def serialize_query(self, query: Any) -> Iterator[Record]:
@@ -128,17 +134,7 @@ class TaskAliasSerializer(Serializer):
     def _rows(self, fields: Fields) -> Rows:
         key = fields.hash("alias_id")
         found = Rows(self.type, key)
-        columns: dict[str, Any] = {
-            "old_hash": fields.hash("old_hash"),
-            "new_hash": fields.hash("new_hash"),
-            "timestamp": fields.time("timestamp"),
-            "old_name": fields.text("old_name"),
-            "new_name": fields.text("new_name"),
-            "author": fields.text("author"),
-            "why": fields.text("why"),
-            "end_time": fields.maybe(fields.time, "end_time"),
-            "end_author": fields.maybe(fields.text, "end_author"),
-        }
+        columns = _ALIAS.read(fields)
         made_of = (columns["old_hash"], columns["new_hash"], columns["timestamp"])
         if alias_id(*made_of, columns["end_time"]) != key:
             fields.refuse("its alias_id is not that of its tasks and times")
@@ -150,24 +146,7 @@ class TaskAliasSerializer(Serializer):
         return found
 
 
-_ALIAS = (
-    "old_hash",
-    "new_hash",
-    "timestamp",
-    "old_name",
-    "new_name",
-    "author",
-    "why",
-    "end_time",
-    "end_author",
-)
-
-
 def alias_id(old_hash: str, new_hash: str, begun: datetime, ended: datetime | None) -> str:
     """Return the id of an alias."""
     end = None if ended is None else to_micros(ended)
     return hash_record("task alias", old_hash, new_hash, to_micros(begun), end)
-
-
-def _plain(value: Any) -> Any:
-    return serialize_timestamp(value) if isinstance(value, datetime) else value

@@ -15,10 +15,22 @@ from taskgraph.hashing import digest_bytes
 from taskgraph_backend import models
 from taskgraph_backend.serializers.base import Record, Rows, Serializer, grouped, head
 from taskgraph_backend.serializers.fields import Fields, encode_bytes, shown
+from taskgraph_backend.serializers.table import Table, hash_of, number, text
 from taskgraph_backend.statements import DAMAGED
 
 # Bytes of values that are in memory at a time.
 _MOST_BYTES = 16 * 1024 * 1024
+
+
+_VALUE = Table(
+    models.Value,
+    hash_of("value_hash"),
+    text("type"),
+    text("format"),
+    number("size"),
+    text("preview"),
+    hash_of("content_digest"),
+)
 
 
 class ValueSerializer(Serializer):
@@ -46,18 +58,8 @@ class ValueSerializer(Serializer):
             yield from self._piece(session, piece)
 
     def _piece(self, session: Session, ids: Sequence[str]) -> Iterator[Record]:
-        value, subvalue = models.Value, models.Subvalue
-        rows = session.execute(
-            select(
-                value.value_hash,
-                value.type,
-                value.format,
-                value.size,
-                value.preview,
-                value.content_digest,
-                value.value,
-            ).where(value.value_hash.in_(ids))
-        )
+        subvalue = models.Subvalue
+        found = _VALUE.fetch(session, ids, models.Value.value)
         inside = grouped(
             session.execute(
                 select(subvalue.parent_value_hash, subvalue.value_hash).where(
@@ -71,35 +73,22 @@ class ValueSerializer(Serializer):
             **_files(session, ids),
             **_tasks(session, ids),
         }
-        found = {row.value_hash: row for row in rows}
         for key in ids:
             row = found.pop(key, None)
             if row is None:
                 continue
             yield {
                 **head(self.type),
-                "value_hash": key,
-                "type": row.type,
-                "format": row.format,
-                "size": row.size,
-                "preview": row.preview,
-                "content_digest": row.content_digest,
+                **_VALUE.write(row),
                 "data": encode_bytes(row.value),
                 "subvalues": sorted(each.value_hash for each in inside.get(key, ())),
                 "subtype": subtypes.get(key),
             }
 
     def _rows(self, fields: Fields) -> Rows:
-        key = fields.hash("value_hash")
+        columns = _VALUE.read(fields)
+        key = columns["value_hash"]
         found = Rows(self.type, key)
-        columns: dict[str, Any] = {
-            "value_hash": key,
-            "type": fields.text("type"),
-            "format": fields.text("format"),
-            "size": fields.number("size"),
-            "preview": fields.text("preview"),
-            "content_digest": fields.hash("content_digest"),
-        }
         content = fields.content("data")
         _check_content(fields, columns, content)
         found.add(models.Value, **columns, trusted=False, value=content)

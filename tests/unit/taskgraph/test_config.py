@@ -5,15 +5,18 @@ from __future__ import annotations
 import pickle
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from taskgraph import Scheduler
 from taskgraph.config import (
     DEFAULT_CONFIG,
     Settings,
     find_config_dir,
     load_settings,
     setting_names,
+    settings_of,
     write_default_config,
 )
 from taskgraph.errors import ConfigError, UnknownSettingError
@@ -406,3 +409,15 @@ def test_a_config_that_is_there_is_not_written_where_nothing_can_be(
     with pytest.raises(ConfigError, match="No space"):
         write_default_config(config_dir)
     assert [each.name for each in config_dir.iterdir() if each.name.startswith(".config")] == []
+
+
+@pytest.mark.parametrize("given", ["folder", Path("folder"), 5, {1: 2}], ids=str)
+def test_what_is_no_settings_is_refused(given: Any) -> None:
+    with pytest.raises(ConfigError, match="expected Settings, or a dict of them by name"):
+        settings_of(given)
+
+
+@pytest.mark.parametrize("name", ["settings", "config"])
+def test_a_scheduler_says_what_its_settings_may_be(name: str) -> None:
+    with pytest.raises(ConfigError, match="load_settings"):
+        Scheduler(**{name: "folder"})

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from taskgraph.errors import InvalidRecordError, RecordVersionError
+from taskgraph_backend import recordfiles
 from taskgraph_backend.recordfiles import RecordFile, open_to_read, open_to_write, write_lines
 
 HEAD = '{"_type":"Header","_version":1,"format":"taskgraph records","schema":"1.4"}\n'
@@ -148,3 +149,15 @@ def test_lines_are_compact_and_sorted_by_nobody() -> None:
 
     assert stream.getvalue().splitlines()[1] == '{"b":1,"a":"ü"}'.encode()
     assert json.loads(stream.getvalue().splitlines()[-1])["records"] == 1
+
+
+def test_what_cannot_be_read_to_its_end_is_refused() -> None:
+    class Broken(io.RawIOBase):
+        def read(self, size: int = -1) -> bytes:
+            raise ConnectionResetError("reset by peer")
+
+    with (
+        pytest.raises(InvalidRecordError, match="read to its end"),
+        recordfiles._fetched(Broken(), "lab"),  # type: ignore[arg-type]
+    ):
+        raise AssertionError("it was read")

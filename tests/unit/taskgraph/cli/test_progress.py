@@ -23,6 +23,7 @@ from taskgraph.events import (
     JobCached,
     JobDone,
     JobFailed,
+    JobRetried,
     JobsSubmitted,
     Warned,
 )
@@ -204,3 +205,26 @@ def test_durations_and_sizes_are_for_people() -> None:
         "2 h 5 min",
     ]
     assert [format_bytes(each) for each in (512, 1500, 2e12)] == ["512 B", "1.5 kB", "2.0 TB"]
+
+
+def test_what_others_say_is_not_obeyed_by_the_terminal() -> None:
+    counts = Counts()
+
+    counts.notify(Warned("first\x1b[2J\nsecond"))
+    counts.notify(JobRetried(JOB, "flow.step", "ValueError: \x1b[31mred", 1, 0.0))
+
+    assert counts.messages[0] == "first\\x1b[2J\nsecond"
+    assert counts.messages[1].endswith("ValueError: \\x1b[31mred")
+
+
+def test_on_a_narrow_terminal_the_table_has_no_bars() -> None:
+    counts = Counts()
+    for event in events():
+        counts.notify(event)
+
+    stream = io.StringIO()
+    Console(file=stream, width=60).print(draw_table(counts, is_narrow=True))
+
+    shown = stream.getvalue()
+    assert "flow.main" in shown and "cached" in shown and "failed" in shown
+    assert "━" not in shown and "…" not in shown

@@ -111,7 +111,7 @@ By task
 task        same  changed  new  gone
 flow.clean     5    1,230    2     -
 flow.old       -        -    -     1
-... and 1 more tasks
+... and 1 more task
 
 Code of flow.clean cccccccc -> dddddddd  1,200 calls
 flow.shout changed
@@ -130,7 +130,7 @@ flow.clean  a file, arguments, context, how it ended  source: content of File(in
 New
 call                    status  job
 flow.clean(x=1, 'two')  ✓ done  55555555
-... and 1 more calls (--limit shows more)
+... and 1 more call (--limit shows more)
 
 Gone
 call        status       job
@@ -157,7 +157,7 @@ task         same   changed   new   gone
 ────────────────────────────────────────
 flow.clean      5     1,230     2      -
 flow.old        -         -     -      1
-... and 1 more tasks
+... and 1 more task
 
 Code of flow.clean cccccccc -> dddddddd  1,200 calls
 flow.shout changed
@@ -178,7 +178,7 @@ New
 call                     status   job
 ──────────────────────────────────────────
 flow.clean(x=1, 'two')   ✓ done   55555555
-... and 1 more calls (--limit shows more)
+... and 1 more call (--limit shows more)
 
 Gone
 call         status        job
@@ -206,7 +206,7 @@ task         same   changed   new   gone
 ────────────────────────────────────────
 flow.clean      5     1,230     2      -
 flow.old        -         -     -      1
-... and 1 more tasks
+... and 1 more task
 
 Code of flow.clean cccccccc -> dddddddd  1,200 calls
 flow.shout changed
@@ -227,7 +227,7 @@ New
 call                     status   job
 ──────────────────────────────────────────
 flow.clean(x=1, 'two')   ✓ done   55555555
-... and 1 more calls (--limit shows more)
+... and 1 more call (--limit shows more)
 
 Gone
 call         status        job

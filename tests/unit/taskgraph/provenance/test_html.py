@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskgraph.provenance.html import details, fragment, notebook
+from taskgraph.provenance.html import STYLE, details, fragment, notebook
 from taskgraph.provenance.page import (
     Block,
     Column,
@@ -108,3 +109,34 @@ def test_a_tree_goes_on_to_the_right_for_so_far_only() -> None:
     assert "--depth:24" in drawn
     assert "--depth:25" not in drawn
     assert Reading(drawn).text == [str(depth) for depth in range(200)]
+
+
+def test_columns_that_give_way_elsewhere_are_broken_into_lines_and_no_others() -> None:
+    columns = [Column("id"), Column("n", is_right=True), Column("call", may_shrink=True)]
+
+    short = fragment([Grid(columns, [[line("ab"), line("1"), line("f(x)")]])])
+    long = fragment([Grid(columns, [[line("ab"), line("1"), line("f(x)" * 20)]])])
+
+    assert '<td class="short">ab</td><td class="right">1</td><td>f(x)</td>' in short
+    assert '<td class="long">f(x)f(x)' in long
+    assert ".short" in STYLE and ".long" in STYLE
+
+
+def test_the_colours_of_a_fragment_are_seen_on_white_and_on_black() -> None:
+    colours = re.findall(r"color: #([0-9a-f]{6});", STYLE)
+
+    assert colours
+    for each in colours:
+        light = _lightness(each)
+        # Of large or bold text, and of marks, 3 is asked by WCAG.
+        assert 1.05 / (light + 0.05) >= 3, each
+        assert (light + 0.05) / (_lightness("111111") + 0.05) >= 3, each
+
+
+def _lightness(colour: str) -> float:
+    """Return the relative luminance of a colour, as WCAG has it."""
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (0, 2, 4)]
+    linear = [
+        each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in parts
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

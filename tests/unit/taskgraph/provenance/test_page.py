@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import re
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from taskgraph.provenance.page import (
+    _STYLES,
     Block,
     Column,
+    Diff,
     Facts,
     Grid,
     Heading,
@@ -20,7 +23,9 @@ from taskgraph.provenance.page import (
     TreeRow,
     clean,
     clean_source,
+    clean_text,
     fit_widths,
+    kept_columns,
     line,
     plain_text,
     print_on,
@@ -133,8 +138,8 @@ def test_a_column_that_may_be_dropped_gives_way_to_the_others() -> None:
     columns = [Column("id"), Column("of", may_drop=True), Column("call", may_shrink=True)]
     grid = Grid(columns, [[line("a1"), line("b2"), line("c" * 74)]])
 
-    assert "of" not in _drawn([grid], 80) and "c" * 74 in _drawn([grid], 80)
-    assert "b2" in _drawn([grid], 90)
+    assert "of" not in _drawn([grid], 26) and "c" * 20 in _drawn([grid], 26)
+    assert "b2" in _drawn([grid], 40)
     assert "b2" in plain_text([grid])
 
 
@@ -144,3 +149,62 @@ def _drawn(blocks: list[Block], width: int) -> str:
     stream = io.StringIO()
     print_on(Console(file=stream, width=width, force_terminal=True, color_system=None), blocks)
     return stream.getvalue()
+
+
+def test_on_a_narrow_terminal_what_is_drawn_can_be_read() -> None:
+    columns = [
+        *(Column("id"), Column("status"), Column("when", may_drop=True)),
+        *(Column("call", may_shrink=True), Column("command", may_shrink=True, may_drop=True)),
+    ]
+    row = [line("a" * 8), line("done"), line("w" * 19), line("c" * 30), line("d" * 40)]
+    natural = [8, 6, 19, 30, 40]
+
+    kept = {width: kept_columns(columns, natural, width) for width in (120, 70, 40, 26, 10)}
+
+    assert kept == {120: [0, 1, 2, 3, 4], 70: [0, 1, 2, 3], 40: [0, 1, 3], 26: [0, 1, 3], 10: [0]}
+    for width in (120, 70, 40, 26, 20):
+        drawn = _drawn([Grid(columns, [row])], width)
+        assert "a" * 8 in drawn and max(map(len, drawn.splitlines())) <= width
+
+
+def test_labels_leave_room_for_what_they_say() -> None:
+    drawn = _drawn([Facts([("a.very.long.label.of.a.tag", line("what it says"))])], 20)
+
+    assert "what it" in drawn and max(map(len, drawn.splitlines())) <= 20
+
+
+def test_code_and_notes_are_broken_into_lines_and_not_cut() -> None:
+    text = "x = " + "+".join(f"name_{number}" for number in range(20))
+    cursor = "c" * 37
+
+    drawn = _drawn([Source(text), Note(line("... and more: --after ", cursor))], 40)
+
+    assert "".join(drawn.split()).startswith("".join(text.split()))
+    assert cursor in drawn
+
+
+@given(st.text())
+def test_text_of_many_lines_keeps_them_and_nothing_that_is_obeyed(text: str) -> None:
+    cleaned = clean_text(text)
+
+    assert cleaned.count("\n") == text.count("\n")
+    assert all(each.isprintable() or each in "\n\t" for each in cleaned)
+
+
+def test_no_colour_is_lost_on_a_dark_or_a_light_ground() -> None:
+    from rich.console import Console
+
+    stream = io.StringIO()
+    spans = [Span("x", style) for style in sorted(_STYLES)]
+    blocks: list[Block] = [
+        *(Note(line(*spans)), Tree([TreeRow(0, line("a")), TreeRow(1, line("b"))])),
+        Source("@deco\nclass A(int):\n    # said\n    def f(self): return 'x' or 1 + len(None)"),
+        Diff("@@ -1 +1 @@\n-a\n+b"),
+    ]
+    print_on(Console(file=stream, width=80, force_terminal=True, color_system="truecolor"), blocks)
+
+    codes = re.findall(r"\x1b\[([0-9;]*)m", stream.getvalue())
+    # Black and white are a ground; blue is not seen on black, bright colours not on white.
+    colours = {each for code in codes for each in code.split(";") if len(each) == 2}
+    assert colours <= {"31", "32", "33", "35", "36"}
+    assert not [code for code in codes if {"2", "33"} <= set(code.split(";"))]

@@ -75,3 +75,19 @@ def test_names_are_text_and_failures_are_red() -> None:
     root = ElementTree.fromstring(drawn)
     assert "<b>&\"'" in (root.find(".//title").text or "")
     assert root.find(".//rect").get("fill") == "#d6453d"
+
+
+def test_no_label_of_the_axis_goes_beyond_its_end() -> None:
+    for total in (0.0203, 0.0051, 7.02, 61.0):
+        drawn = ElementTree.fromstring(timeline([a_job(0, total)], START, _after(total)))
+
+        labels = [each for each in drawn.iter() if each.tag.endswith("text") and each.text]
+        assert labels
+        for each in labels:
+            ends = each.get("text-anchor") == "end"
+            reach = float(each.get("x", "0")) + (0 if ends else 6 * len(each.text or ""))
+            assert reach <= 960
+
+
+def _after(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)

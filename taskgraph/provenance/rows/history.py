@@ -6,27 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from taskgraph.provenance.rows import Reader, ValueRow
+from taskgraph.provenance.rows.calls import CodeReader, KeyedJobRow
+from taskgraph.provenance.rows.reader import Reader
 from taskgraph.records import StoredResult
-
-
-class PartRow(Protocol):
-    """A part of a task's code."""
-
-    @property
-    def part_hash(self) -> str:
-        """Over kind, name and content."""
-        ...
-
-    @property
-    def kind(self) -> str:
-        """What it is: a function, a constant."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        ...
 
 
 class PastCallRow(Protocol):
@@ -73,86 +55,12 @@ class PastCallRow(Protocol):
         ...
 
 
-class GivenRow(Protocol):
-    """An argument by the hash of its value."""
-
-    @property
-    def position(self) -> int | None:
-        """Its place, or None for an item of ``**kwargs``."""
-        ...
-
-    @property
-    def key(self) -> str | None:
-        """Its parameter, or None for an item of ``*args``."""
-        ...
-
-    @property
-    def value_hash(self) -> str:
-        """Its value."""
-        ...
-
-
-class PastJobRow(Protocol):
-    """A job with the code and the key of its call."""
-
-    @property
-    def id(self) -> str:
-        """Its identity."""
-        ...
-
-    @property
-    def execution_id(self) -> str:
-        """The run that it belongs to."""
-        ...
-
-    @property
-    def parent_id(self) -> str | None:
-        """The job whose task made this call."""
-        ...
-
-    @property
-    def task_name(self) -> str:
-        """The full name of its task."""
-        ...
-
-    @property
-    def task_hash(self) -> str:
-        """The task's code."""
-        ...
-
-    @property
-    def eval_hash(self) -> str | None:
-        """The cache key; None if an argument has no hash."""
-        ...
-
-    @property
-    def call_hash(self) -> str | None:
-        """Its call, once it ended."""
-        ...
-
-    @property
-    def args_hash(self) -> str | None:
-        """All arguments that count, once it ended."""
-        ...
-
-    @property
-    def start_time(self) -> datetime:
-        """When it began."""
-        ...
+class PastJobRow(KeyedJobRow, Protocol):
+    """A job of the past: when it ended, and why it was not answered from the cache."""
 
     @property
     def end_time(self) -> datetime | None:
         """When it ended."""
-        ...
-
-    @property
-    def cached(self) -> bool:
-        """Whether its result came from the cache."""
-        ...
-
-    @property
-    def state(self) -> str:
-        """COMPLETED, FAILED and so on."""
         ...
 
     @property
@@ -190,7 +98,7 @@ class GiverRow(Protocol):
         ...
 
 
-class HistoryReader(Reader, Protocol):
+class HistoryReader(Reader, CodeReader, Protocol):
     """What explanations ask of the archive; each answer is bounded, or as large as the question."""
 
     def task_versions(self, fullname: str, limit: int) -> Sequence[str]:
@@ -219,30 +127,14 @@ class HistoryReader(Reader, Protocol):
         """Return those of some calls that an execution made or reused."""
         ...
 
-    def arguments_of(self, call_hashes: Sequence[str]) -> Mapping[str, Sequence[GivenRow]]:
-        """Return the arguments of calls."""
-        ...
-
     def givers_of(
         self, call_hashes: Sequence[str], execution_id: str, limit: int
     ) -> Mapping[str, Sequence[GiverRow]]:
         """Return the calls of an execution that the arguments of calls came from."""
         ...
 
-    def parts_of(self, task_hashes: Sequence[str]) -> Mapping[str, Sequence[PartRow]]:
-        """Return the parts of the code of tasks."""
-        ...
-
-    def texts_of_parts(self, part_hashes: Sequence[str]) -> Mapping[str, str]:
-        """Return the text or preview of parts."""
-        ...
-
     def sources_of(self, task_hashes: Sequence[str]) -> Mapping[str, str]:
         """Return the text of the functions of tasks."""
-        ...
-
-    def values_of(self, value_hashes: Sequence[str]) -> Mapping[str, ValueRow]:
-        """Return values, without their bytes."""
         ...
 
     def trusted_values(

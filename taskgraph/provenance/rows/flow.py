@@ -60,9 +60,7 @@ class ToldRow(Protocol):
 class FlowReader(Protocol):
     """What is asked of the archive; each answer takes a few statements."""
 
-    def data_flow(
-        self, found: Any, *, down: bool = False, all: bool = False, most_edges: int | None = None
-    ) -> FlowRow | None:
+    def data_flow(self, found: Any, *, down: bool = False, all: bool = False) -> FlowRow | None:
         """Return what is reached from a record; None of one that has no value."""
         ...
 

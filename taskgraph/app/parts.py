@@ -1,0 +1,105 @@
+"""What a scheduler is made of, and what all of its rooms ask of it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from taskgraph.config import Settings
+from taskgraph.engine.loop import Engine
+from taskgraph.engine.statuses import Counts
+from taskgraph.errors import SchedulerError
+from taskgraph.events import Event
+from taskgraph.ports import Backend, Executor, Observer
+from taskgraph.tasks.context import NO_CONTEXT, Context, checked_context, merge_context
+from taskgraph.tasks.options import POOLS
+from taskgraph.values import walk
+from taskgraph.values.reading import ReadingPool
+from taskgraph.worker import running_task
+
+if TYPE_CHECKING:
+    from taskgraph.app.scheduler import Scheduler
+    from taskgraph.engine.trace import TaskTrace
+    from taskgraph.values.places import FilePlaces
+
+
+class Parts:
+    """What a scheduler is made of, as the rooms around it know it: nothing of it is made here."""
+
+    settings: Settings
+    logger: logging.Logger
+    ignore_warnings: frozenset[str]
+    traceback: TaskTrace | None
+    observers: list[Observer]
+    executors: dict[str, Executor]
+    default_executor: str
+    backend: Backend
+    _use_task_traceback: bool
+    _interval: float
+    _migrate: bool | None
+    _has_looked_at_names: bool
+    _counts: Counts
+    _limits_used: dict[str, int]
+    _places: FilePlaces
+    _executor_options: dict[str, Mapping[str, Any]]
+    _settings_context: dict[str, Any]
+    _in_memory: bool
+    _pool: ReadingPool
+    _running: threading.Lock
+    _engine: Engine | None
+    _runner: int | None
+    _is_closed: bool
+
+    if TYPE_CHECKING:
+
+        @property
+        def _scheduler(self) -> Scheduler: ...
+
+    def _stand_ins(self) -> dict[str, str]:
+        """Return by which names executors are known that bear others: those of old."""
+        names = {"default": "", **POOLS}
+        return {name: other for name, other in names.items() if name not in self.executors}
+
+    def _set_up(self) -> dict[str, Any]:
+        """Return what holds for each run, however it is asked for."""
+        return {
+            "default_executor": self.default_executor,
+            "executor_options": self._executor_options,
+            "stand_ins": self._stand_ins(),
+            "scheduler": self,
+        }
+
+    def _context(self, update: Mapping[str, Any] | None) -> Context:
+        data = merge_context(self._settings_context, checked_context(update or {}))
+        walk.refresh(data)  # files in it are those of now
+        return Context(data) if data else NO_CONTEXT
+
+    def _check_free(self) -> None:
+        """Refuse what would wait for itself.
+
+        Raises:
+            SchedulerError: It is closed, or this thread is part of a run.
+        """
+        if self._is_closed:
+            raise SchedulerError("This scheduler was closed. Make a new one.")
+        outer = running_task()
+        is_own_thread = self._runner == threading.get_ident()
+        if is_own_thread or (outer is not None and self._running.locked()):
+            # This thread would wait for the run that waits for it.
+            who = outer or "What runs on the scheduler's own thread"
+            raise SchedulerError(
+                f"{who} is part of a run of this scheduler and cannot start another run in it. "
+                "Return the expression instead: it is evaluated as a child call."
+            )
+
+    def _tell(self, event: Event) -> None:
+        """Have observers told on the scheduler's thread; called by the pool that reads files."""
+        engine = self._engine
+        if engine is not None:
+            engine.tell(event)
+
+    def _notify(self, event: Event) -> None:
+        for observer in self.observers:
+            observer.notify(event)

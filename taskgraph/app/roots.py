@@ -1,0 +1,33 @@
+"""The root of a run: a plain call, or a call that stands for whatever else is to be evaluated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from taskgraph.expression import SchedulerExpression, TaskExpression, find_expressions, quote
+from taskgraph.tasks.options import lazy_options
+from taskgraph.tasks.task import Task
+
+
+def root_of(expr: Any) -> TaskExpression:
+    """Return the root call: a plain call with values as arguments, or what stands in for it."""
+    if isinstance(expr, TaskExpression) and not awaits(expr):
+        return expr
+    from taskgraph.combinators.control import root_task
+
+    root = root_task(quote(expr))
+    assert isinstance(root, TaskExpression)
+    return root
+
+
+def awaits(expr: TaskExpression) -> bool:
+    """Tell whether others must be evaluated before a call can be made."""
+    task = expr._task
+    is_lazy = isinstance(expr, SchedulerExpression)
+    if not is_lazy and find_expressions(list(expr._inputs())):
+        return True
+    if not isinstance(task, Task) or not task.is_defined:
+        return False
+    if lazy_options(task.all_options) or lazy_options(task.exports):
+        return True
+    return not is_lazy and bool(task.binder.missing_lazy_defaults(expr.args, expr.kwargs))

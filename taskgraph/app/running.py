@@ -1,0 +1,281 @@
+"""How a scheduler runs: something by itself, below a job that is recorded, or on an event loop."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+from taskgraph.app.current import current_scheduler
+from taskgraph.app.questions import Questions
+from taskgraph.app.reports import Reports
+from taskgraph.app.roots import root_of
+from taskgraph.assembly import Environment, in_force, take_lease
+from taskgraph.engine.jobs import Job
+from taskgraph.engine.loop import Engine
+from taskgraph.engine.options import Below, RunOptions
+from taskgraph.engine.statuses import every
+from taskgraph.errors import SchedulerError, UnknownRecordError
+from taskgraph.executors.eventloop import LoopExecutor
+from taskgraph.executors.threads import ThreadExecutor
+from taskgraph.expression import TaskExpression
+from taskgraph.ports import Observer
+from taskgraph.records import ExecutionId, JobId
+from taskgraph.tasks.context import defaults_path
+from taskgraph.tasks.names import BUILT_IN
+from taskgraph.tasks.options import known_options
+from taskgraph.tasks.requests import Made, read_tags
+
+if TYPE_CHECKING:
+    from taskgraph.provenance.explain import Explanation
+
+T = TypeVar("T")
+
+
+class ExtendedRun(NamedTuple, Generic[T]):
+    """What was added to a run.
+
+    Attributes:
+        value: The value.
+        made: The call that gave it, as those around it need to know it.
+    """
+
+    value: T
+    made: Made
+
+
+class Running(Questions, Reports):
+    """The ways in which a scheduler runs something; one run at a time."""
+
+    def run(
+        self,
+        expr: T,
+        *,
+        exec_argv: Sequence[str] | None = None,
+        dryrun: bool = False,
+        cache: bool = True,
+        execution_id: str | None = None,
+        explain: Callable[[Explanation], None] | None = None,
+        max_rerun: int | timedelta | None = None,
+        options: Mapping[str, Any] | None = None,
+        tags: Iterable[tuple[str, Any]] | Mapping[str, Any] = (),
+        context: Mapping[str, Any] | None = None,
+        fail_fast: bool = True,
+    ) -> T:
+        """Reduce an expression, or any nested value of expressions, to its value.
+
+        Args:
+            expr: What to evaluate.
+            exec_argv: The command line to record; by default that of this process.
+            dryrun: Stop before the first call would run.
+            cache: Whether results of earlier executions may be used.
+            execution_id: 32 hex digits; by default a new one.
+            explain: Told why, for each call that is about to run; each costs some milliseconds.
+            max_rerun: How many calls that were made before may be made again, or how long these
+                may have taken the last time.
+            options: Options of all tasks in this run, whatever is said elsewhere.
+            tags: Tags of the execution: keys with JSON values.
+            context: What calls read with `get_context`: nested dicts, on top of what the settings
+                say.
+            fail_fast: Whether nothing new is started once something has failed; otherwise all
+                goes on that does not depend on it. What runs ends and is recorded either way.
+
+        Raises:
+            RerunLimitError: More would be made again. Nothing has run if that is known beforehand.
+            TaskOptionError: An option is unknown, or cannot be said of all tasks.
+            ValueError: A tag is none.
+            DryRunResult: A dry run came to a call that would run.
+            Exception: The task's own, with a ``__taskgraph_trace__`` that names tasks and values;
+                those of all calls that failed are in ``__taskgraph_failures__``.
+            KeyboardInterrupt: A Ctrl-C: at the first nothing new is started and what runs is
+                recorded, at the second what runs is ended.
+            SchedulerError: The scheduler is closed, or is running already in this thread.
+        """
+        self._check_free()
+        self._say_where_results_go()
+        self._warn_of_names()
+        root = root_of(expr)
+        run_options = RunOptions(
+            execution_id=ExecutionId(execution_id or uuid.uuid4().hex),
+            args=json.dumps(list(exec_argv if exec_argv is not None else sys.argv)),
+            use_cache=cache,
+            is_dry=dryrun,
+            tells_misses=explain is not None,
+            max_value_size=self.settings.backend.max_value_size,
+            max_rerun=max_rerun,
+            options=known_options("All tasks of this run", options or {}),
+            tags=read_tags(tags),
+            context=self._context(context),
+            fail_fast=fail_fast,
+            limits=self.settings.limits,
+            **self._set_up(),
+        )
+        with self._running:
+            self._runner = threading.get_ident()
+            try:
+                if max_rerun is not None:
+                    from taskgraph.engine.budget import check_plan
+
+                    check_plan(self._plan(root, run_options), max_rerun)
+                with self._explaining(run_options, explain) as observers:
+                    return self._run(root, run_options, observers).value  # type: ignore[no-any-return]  # expr's value
+            finally:
+                self._runner = None
+
+    def extend_run(
+        self,
+        expr: T,
+        parent_job_id: str | None,
+        *,
+        dryrun: bool = False,
+        cache: bool = True,
+        context: Mapping[str, Any] | None = None,
+        exported: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+        fail_fast: bool = True,
+        tags: Iterable[tuple[str, Any]] | Mapping[str, Any] = (),
+    ) -> ExtendedRun[T]:
+        """Evaluate an expression below a job that is recorded, in the execution of that job.
+
+        Another process may be running that execution, and may wait for this.
+
+        Args:
+            expr: What to evaluate.
+            parent_job_id: The job; None for an execution by itself.
+            dryrun: Stop before the first call would run.
+            cache: Whether results of earlier executions may be used.
+            context: As of a run.
+            exported: Options that calls are handed as by those that they are called in.
+            options: As of a run.
+            fail_fast: As of a run.
+            tags: Tags of the execution, if it is one by itself.
+
+        Raises:
+            UnknownRecordError: No job is recorded under the id.
+            Exception: As of a run.
+        """
+        self._check_free()
+        root = root_of(expr)
+        execution_id, below = ExecutionId(uuid.uuid4().hex), None
+        handed_on = known_options("What is handed to calls", exported or {})
+        if parent_job_id is not None:
+            with self.reading() as reader:
+                job = reader.find(parent_job_id)
+            if not hasattr(job, "execution_id"):
+                raise UnknownRecordError(parent_job_id)
+            execution_id, below = ExecutionId(job.execution_id), Below(JobId(job.id), handed_on)
+        run_options = RunOptions(
+            execution_id=execution_id,
+            args=json.dumps(sys.argv),
+            use_cache=cache,
+            is_dry=dryrun,
+            max_value_size=self.settings.backend.max_value_size,
+            tags=read_tags(tags),
+            options=known_options("All tasks of this run", options or {}),
+            fail_fast=fail_fast,
+            context=self._context(context),
+            limits=self.settings.limits,
+            below=below,
+            **self._set_up(),
+        )
+        with self._running:
+            self._runner = threading.get_ident()
+            try:
+                made = self._run(root, run_options, self.observers)
+            finally:
+                self._runner = None
+        reads = made.reads
+        if made.task.binder.has_defaults and made.task.namespace != BUILT_IN:
+            reads |= {defaults_path(made.task.fullname)}
+        found = Made(made.id, made.call_hash, made.is_cached, made.subtree, reads)
+        return ExtendedRun(made.value, found)
+
+    async def arun(self, expr: T, **how: Any) -> T:
+        """Reduce an expression without blocking the event loop that this is awaited on.
+
+        ``async def`` tasks run on that very loop.
+
+        Args:
+            expr: What to evaluate.
+            how: As of `run`.
+
+        Raises:
+            Exception: As `run`.
+            CancelledError: It was cancelled; what ran was recorded first.
+        """
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        executor = self.executors["async"]
+        assert isinstance(executor, LoopExecutor)
+        with executor.on(loop):
+            running = asyncio.ensure_future(asyncio.to_thread(self._run_apart, expr, how))
+            try:
+                return await asyncio.shield(running)
+            except asyncio.CancelledError:
+                self._stop_engine()
+                with suppress(BaseException):
+                    await running
+                raise
+
+    def _run_apart(self, expr: Any, how: Mapping[str, Any]) -> Any:
+        try:
+            return self.run(expr, **how)
+        except KeyboardInterrupt:  # which ends an event loop, and not only who awaits
+            raise SchedulerError("The run was stopped before its end.") from None
+
+    def _stop_engine(self) -> None:
+        engine = self._engine
+        if engine is not None:
+            engine.stop()
+
+    def _run(
+        self, root: TaskExpression, run_options: RunOptions, observers: Sequence[Observer]
+    ) -> Job:
+        environment = Environment(self.settings.project_dir)
+        is_part = run_options.below is not None  # another process holds the execution
+        own = ExecutionId(uuid.uuid4().hex) if is_part else run_options.execution_id
+        lease = take_lease(self.backend, own)
+        token = current_scheduler.set(self._scheduler)
+        try:
+            engine = self._engine = Engine(
+                self.backend,
+                self.executors,
+                observers,
+                self._pool,
+                environment.packed,
+                run_options,
+                lease,
+            )
+            statuses = every(self._shown_interval(), self.log_job_statuses)
+            with in_force(self.settings, self._places), statuses:
+                return engine.reduce(root)
+        except BaseException as error:
+            self._take_trace(error)
+            raise
+        finally:
+            self._take_counts()
+            current_scheduler.reset(token)
+            for executor in self.executors.values():
+                if isinstance(executor, ThreadExecutor | LoopExecutor):
+                    executor.stop()  # threads are cheap to make, and a process may want to fork
+            lease.release()
+
+    def _take_counts(self) -> None:
+        """Take note of what became of the jobs of a run that has ended."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            self._counts = engine.job_counts
+            self._limits_used = dict.fromkeys(engine.limits_used, 0)
+
+    def _take_trace(self, error: BaseException) -> None:
+        """Take note of where a run failed."""
+        self.traceback = getattr(error, "__taskgraph_trace__", None)
+        if not self._use_task_traceback:
+            with suppress(AttributeError):
+                del error.__taskgraph_trace__, error.__taskgraph_failures__  # type: ignore[attr-defined]  # put there by the engine

@@ -1,0 +1,102 @@
+"""The database, and what may be shown of where it is."""
+
+from __future__ import annotations
+
+from taskgraph.errors.base import TaskgraphError
+
+
+def without_password(url: str) -> str:
+    """Return a URL as it may be shown: what may be secret in it is left out."""
+    head, separator, tail = url.partition("://")
+    if not separator:
+        return url
+    place, question, query = tail.partition("?")
+    # Of a file all is its path. Elsewhere a password may have been written with any character.
+    is_file = head == "sqlite"
+    end = place.find("/") if is_file else len(place)
+    user, at, host = place[:end].rpartition("@")
+    name, colon, _ = user.partition(":")
+    shown = f"{name}:***@" if colon else f"{user}{at}"
+    if not is_file:
+        host = "/".join([_shown_hosts(host.partition("/")[0]), *host.split("/")[1:]])
+    pairs = [pair.partition("=") for pair in query.split("&")]
+    query = "&".join(
+        f"{key}{equals}{value if key.lower() in _SHOWN else '***'}"
+        if equals
+        else ("***" if "@" in key else key)
+        for key, equals, value in pairs
+    )
+    return f"{head}://{shown}{host}{place[end:]}{question}{query}"
+
+
+def _shown_hosts(hosts: str) -> str:
+    """Leave out what stands where a port should: a password with a character that ends it."""
+    shown = []
+    for each in hosts.split(","):
+        host, colon, port = each.rpartition(":")
+        is_port = not colon or not port or port.isdecimal() or port.endswith("]")
+        shown.append(each if is_port else f"{host}:***")
+    return ",".join(shown)
+
+
+# The options of a database's URL that are no secrets.
+_SHOWN = frozenset(
+    {"mode", "immutable", "cache", "vfs", "sslmode", "host", "port", "user", "dbname", "service"}
+)
+
+
+class DatabaseError(TaskgraphError):
+    """The database cannot do what was asked; says which database and what to do."""
+
+    def __init__(self, uri: str, reason: str) -> None:
+        shown = without_password(uri)
+        super().__init__(shown, reason)
+        self.uri = shown
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"Database {self.uri}: {self.reason}"
+
+
+class DatabaseDriverError(DatabaseError):
+    """The package that speaks to this kind of database is not installed."""
+
+    def __init__(self, uri: str, package: str, extra: str) -> None:
+        super().__init__(
+            uri, f"{package} is not installed. Install it: pip install 'taskgraph[{extra}]'"
+        )
+        self.args = (self.uri, package, extra)
+        self.package = package
+        self.extra = extra
+
+
+class DatabaseVersionError(DatabaseError):
+    """The database's schema is too new for this library, or too old and not to be upgraded."""
+
+
+class ForeignDatabaseError(DatabaseError):
+    """The file or database is not one of taskgraph's."""
+
+
+class DatabaseReadOnlyError(DatabaseError):
+    """The database or its folder cannot be written to."""
+
+
+class DatabaseFullError(DatabaseError):
+    """The disk is full, or takes no more."""
+
+
+class NotRecordedWarning(UserWarning):
+    """A result was computed and returned, and could not be recorded."""
+
+    def __init__(self, task: str, error: DatabaseError) -> None:
+        super().__init__(task, error)
+        self.task = task
+        self.error = error
+
+    def __str__(self) -> str:
+        return f"{self.task} returned its result, which could not be recorded. {self.error}"
+
+
+class DatabaseBusyError(DatabaseError):
+    """Another process kept the database locked for longer than the time-out."""
