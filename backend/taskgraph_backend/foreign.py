@@ -262,8 +262,9 @@ def _fill(driver: Driver, table: str, keys: Iterable[object]) -> None:
     name = table.partition(" ")[0]
     driver.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table}")
     driver.execute(f"DELETE FROM temp.{name}")
-    insert = f"INSERT INTO temp.{name} VALUES (?) ON CONFLICT DO NOTHING"
-    driver.executemany(insert, ((each,) for each in keys))
+    driver.executemany(
+        f"INSERT INTO temp.{name} VALUES (?) ON CONFLICT DO NOTHING", [(each,) for each in keys]
+    )
 
 
 def _accept(

@@ -163,11 +163,7 @@ class RecordVerbs:
         """
         roots = list(root_ids)
         ids = list(self.iter_record_ids(roots))
-
-        def trust(driver: Driver) -> tuple[Trusted, dict[str, int]]:
-            return foreign.trust(driver, ids, origins or foreign.bringers(driver, roots))
-
-        return self._transact(trust)
+        return self._transact(_trust, roots, ids, origins)
 
     def trust_origin(self, origin: str | None = None) -> Trusted:
         """Trust all that came from a place; without one, all there is."""
@@ -183,6 +179,12 @@ def _missing(reason: str) -> MissingRecordError:
         f"records name others that are neither among them nor here ({reason.strip()})",
         advice="Export them together with what they name: taskgraph export does that.",
     )
+
+
+def _trust(
+    driver: Driver, roots: Sequence[str], ids: Sequence[str], origins: Sequence[str]
+) -> tuple[Trusted, dict[str, int]]:
+    return foreign.trust(driver, ids, origins or foreign.bringers(driver, roots))
 
 
 def _find_subtypes(driver: Driver, kind: str, record_ids: Sequence[str]) -> set[str]:

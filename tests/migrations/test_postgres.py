@@ -110,15 +110,15 @@ def test_the_database_of_another_program_is_left_alone(unnamed: tuple[Server, st
 
 def test_a_schema_of_its_own_lies_beside_others(unnamed: tuple[Server, str]) -> None:
     server, name = unnamed
-    server.execute("CREATE TABLE value (theirs int)", "CREATE SCHEMA mine", database=name)
-    uri = f"{server.uri(name)}&options=-csearch_path%3Dmine"
+    server.execute("CREATE TABLE value (theirs int)", 'CREATE SCHEMA "Mine"', database=name)
+    uri = f"{server.uri(name)}&options=-csearch_path%3D%22Mine%22"
 
     with SqlBackend(uri, {"automigrate": True}) as backend:
         backend.record(RecordBatch(values=[a_value(1)]))
 
         assert set(backend.load_values([key(1)])) == {key(1)}
     assert server.execute("SELECT count(*) FROM public.value", database=name) == [(0,)]
-    assert server.execute("SELECT count(*) FROM mine.value", database=name) == [(1,)]
+    assert server.execute('SELECT count(*) FROM "Mine".value', database=name) == [(1,)]
 
 
 def test_each_step_up_and_down_keeps_the_rows(unnamed: tuple[Server, str]) -> None:

@@ -14,7 +14,7 @@ from taskgraph import Scheduler, task
 from taskgraph.config import Settings
 from taskgraph.errors import InvalidRecordError, MissingRecordError, RecordVersionError
 from taskgraph.hashing import digest_bytes
-from taskgraph.records import State
+from taskgraph.records import CacheQuery, State
 from taskgraph_backend import SqlBackend, models
 from taskgraph_backend.serializers import (
     CallNodeSerializer,
@@ -393,3 +393,24 @@ def test_a_value_is_not_trusted_after_it_was_put(sql_backend: SqlBackend) -> Non
     target.trust_records([key(1)])
     assert list(target.load_values([key(1)])) == [key(1)]  # type: ignore[list-item]
     assert a_value(1).trusted
+
+
+def test_records_from_elsewhere_are_used_once_they_are_trusted(
+    sql_backend: SqlBackend, records: list[Record]
+) -> None:
+    sql_backend.put_records(records, origin="lab")
+    (execution,) = (each["id"] for each in records if each["_type"] == "Execution")
+    keys = [
+        CacheQuery(each["eval_hash"])
+        for each in records
+        if each["_type"] == "CallNode" and each["evaluation"]
+    ]
+    before = sql_backend.check_cache(keys)
+
+    trusted, left = sql_backend.trust_records([execution])
+
+    after = sql_backend.check_cache(keys)
+    assert [(each.evaluation, each.offered) for each in before] == [(None, "lab")] * len(keys)
+    assert all(each.evaluation for each in after)
+    assert (trusted.executions, trusted.evaluations, left) == (1, len(keys), {})
+    assert sql_backend.list_origins() == []

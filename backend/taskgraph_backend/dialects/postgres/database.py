@@ -45,7 +45,8 @@ _CATALOG = (
     " FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0"
     " AND NOT a.attisdropped JOIN pg_type t ON t.oid = a.atttypid"
     " LEFT JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'p'"
-    " WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace"
+    " WHERE c.relkind IN ('r', 'p') AND c.relnamespace ="
+    " (SELECT n.oid FROM pg_namespace n WHERE n.nspname = current_schema())"
     " ORDER BY 1, 4"
 )
 
@@ -141,23 +142,13 @@ class PostgresDatabase:
         """Return what the URI does not say: what is given beside a URI would win over it."""
         return {key: value for key, value in defaults().items() if f"{key}=" not in self._address}
 
-    def words(self) -> Words:
+    def words(self, raw: psycopg.Connection[Any]) -> Words:
         """Return the words of the database, learned from its catalog once."""
-        if self._words is None:
+        known = self._words
+        if known is None:
             with self._learning:
-                if self._words is None:
-                    self._words = self._learn()
-        return self._words
-
-    def _learn(self) -> Words:
-        kinds: dict[str, dict[str, str]] = {}
-        keys: dict[str, list[str]] = {}
-        with self._open() as raw:
-            for table, column, kind, place in raw.execute(_CATALOG):
-                kinds.setdefault(table, {})[column] = kind
-                if place:
-                    keys.setdefault(table, []).append(column)
-        return Words(kinds, {table: tuple(columns) for table, columns in keys.items()})
+                known = self._words = self._words or _learn(raw)
+        return known
 
     @cached_property
     def engine(self) -> Engine:
@@ -291,6 +282,16 @@ class PostgresDatabase:
 
     def settle(self, driver: Driver) -> None:
         """Do nothing: a server needs no settings of ours."""
+
+
+def _learn(raw: psycopg.Connection[Any]) -> Words:
+    kinds: dict[str, dict[str, str]] = {}
+    keys: dict[str, list[str]] = {}
+    for table, column, kind, place in raw.execute(_CATALOG):
+        kinds.setdefault(table, {})[column] = kind
+        if place:
+            keys.setdefault(table, []).append(column)
+    return Words(kinds, {table: tuple(columns) for table, columns in keys.items()})
 
 
 def _ours(driver: Driver) -> PostgresDriver:

@@ -77,11 +77,13 @@ class PostgresDriver:
 
     Args:
         connect: Makes a connection of psycopg's.
-        words: Returns the words of the database as it is now.
+        words: Returns the words of the database as it is now, and may ask a connection for them.
     """
 
     def __init__(
-        self, connect: Callable[[], psycopg.Connection[Any]], words: Callable[[], Words]
+        self,
+        connect: Callable[[], psycopg.Connection[Any]],
+        words: Callable[[psycopg.Connection[Any]], Words],
     ) -> None:
         self._connect = connect
         self._words = words
@@ -90,7 +92,9 @@ class PostgresDriver:
         self.transaction = ""
 
     @classmethod
-    def around(cls, raw: psycopg.Connection[Any], words: Callable[[], Words]) -> PostgresDriver:
+    def around(
+        cls, raw: psycopg.Connection[Any], words: Callable[[psycopg.Connection[Any]], Words]
+    ) -> PostgresDriver:
         """Return a driver for a connection that somebody else made, and looks after."""
 
         def connect() -> psycopg.Connection[Any]:
@@ -134,9 +138,9 @@ class PostgresDriver:
         """Execute a statement of the common SQL."""
         if sql in _BARE:
             return self._raw.execute(sql)
-        phrase = self._words().phrase(sql)
         # Only outside of a transaction may a lost connection be another one.
         raw = self._raw if self.in_transaction else self.raw
+        phrase = self._words(raw).phrase(sql)
         given = phrase.arrange(parameters)
         try:
             return raw.execute(phrase.text, given, binary=True)
@@ -145,7 +149,7 @@ class PostgresDriver:
 
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> Changed:
         """Execute a statement for many rows; an insert of any number of them in one."""
-        words = self._words()
+        words = self._words(self._raw)
         insert = words.bulk(sql)
         if insert is None:
             phrase = words.phrase(sql)
@@ -170,7 +174,7 @@ class PostgresDriver:
         """Give the rows of a statement, some at a time."""
         with self._raw.cursor("taskgraph", binary=True) as cursor:
             cursor.itersize = _AT_A_TIME
-            cursor.execute(self._words().phrase(sql).text, ())
+            cursor.execute(self._words(self._raw).phrase(sql).text, ())
             yield from cursor
 
     def close(self) -> None:
