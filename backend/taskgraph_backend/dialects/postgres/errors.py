@@ -63,8 +63,8 @@ _REASONS: Final[tuple[tuple[str, type[DatabaseError], str], ...]] = (
     (
         "42601",
         DatabaseError,
-        "this cannot be asked of PostgreSQL yet ({message}): data flow is for SQLite still. Pull "
-        "the records into a project without db_uri and ask there.",
+        "this cannot be asked of PostgreSQL ({message}), which is a fault of taskgraph. Until it "
+        "is mended, pull the records into a project without db_uri and ask there.",
     ),
     (
         "3F000",
