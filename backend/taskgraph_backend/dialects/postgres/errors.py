@@ -61,6 +61,12 @@ _REASONS: Final[tuple[tuple[str, type[DatabaseError], str], ...]] = (
         "it has no connection left. Wait until others end, or have max_connections raised.",
     ),
     (
+        "42601",
+        DatabaseError,
+        "this cannot be asked of PostgreSQL ({message}), which is a fault of taskgraph. Until it "
+        "is mended, pull the records into a project without db_uri and ask there.",
+    ),
+    (
         "3F000",
         DatabaseError,
         "there is no schema in it to make tables in. Create one, or name it with "

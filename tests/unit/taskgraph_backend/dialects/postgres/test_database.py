@@ -202,6 +202,14 @@ def test_readers_are_told_in_the_same_words(own_postgres_uri: str, postgres_serv
             reader.executions()
 
 
+def test_what_only_sqlite_can_be_asked_is_told(postgres_uri: str) -> None:
+    with (
+        SqlBackend(postgres_uri) as backend,
+        pytest.raises(DatabaseError, match="this cannot be asked of PostgreSQL"),
+    ):
+        backend._ask(lambda driver: driver.execute("PRAGMA page_count"))
+
+
 def test_writing_and_looking_up_load_no_sqlalchemy(postgres_uri: str) -> None:
     program = (
         "import sys, taskgraph\n"
