@@ -328,11 +328,14 @@ def is_made(call: str, value: str, whole: str) -> str:
       AND NOT ({is_routed(call, value, whole)})"""
 
 
-#: Tells whether an execution took a whole call from the cache, below which there are no jobs.
-HAS_WHOLE_CALLS: Final = """SELECT 1 FROM job AS j
-  WHERE j.execution_id = :execution AND j.cached
-  AND EXISTS (SELECT 1 FROM call_edge AS e WHERE e.parent_id = j.call_hash)
-  AND NOT EXISTS (SELECT 1 FROM job AS k WHERE k.parent_id = j.id) LIMIT 1"""
+#: Tells whether an execution has calls whose callers are not those of its jobs: it took a whole
+#: call from the cache, below which there are no jobs; or it forked calls, which are of who joins.
+HAS_OTHER_CALLERS: Final = f"""SELECT 1 FROM job AS j
+  WHERE j.execution_id = :execution AND (j.cached
+    AND EXISTS (SELECT 1 FROM call_edge AS e WHERE e.parent_id = j.call_hash)
+    AND NOT EXISTS (SELECT 1 FROM job AS k WHERE k.parent_id = j.id)
+  OR j.task_hash IN (SELECT t.hash FROM task AS t
+    WHERE t.name = 'fork_thread' AND t.namespace = '{BUILT_IN}')) LIMIT 1"""
 
 #: The table that has the calls that count, for ``BELOW``, and what they are.
 SCOPE: Final = "flow_scope"
