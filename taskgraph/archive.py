@@ -237,6 +237,7 @@ class Archive:
 
         Raises:
             UnknownRecordError: Nothing is recorded under it.
+            LineageError: It has no value.
             AmbiguousIdError: More than one record starts so.
         """
         text = _text_of(what)

@@ -153,6 +153,7 @@ def lineage(
 
     Raises:
         UnknownRecordError: Nothing is recorded under it.
+        LineageError: It has no value.
         AmbiguousIdError: More than one record starts so.
     """
     from taskgraph.provenance.reading import lineage_of

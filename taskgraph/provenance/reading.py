@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from taskgraph.errors import LineageError, UnknownRecordError
+from taskgraph.errors import LineageError
 from taskgraph.provenance.chart_formats import chart_dot, chart_json, chart_mermaid
 from taskgraph.provenance.chart_tree import chart_page, chart_text
 from taskgraph.provenance.charts import MOST_NODES, Chart, ChartArrow, make_chart
@@ -199,17 +199,25 @@ def lineage_of(
         types: Only values of these types.
 
     Raises:
-        UnknownRecordError: It is no value and has none.
+        LineageError: It is no value and has none.
     """
-    call = getattr(found, "call_node", None)
-    view = look_at(reader, getattr(found, "value", found) if call is None else call.value)
-    if not isinstance(view, ValueDetail):
-        raise UnknownRecordError(text)
-    page = plain_text(value_page(view))
     # A task is a value too: its text, which came from no call.
     asked = found.value if type(found).__name__ == "Task" else found
     chart = chart_of(reader, asked, text, down=down, all=all, depth=depth, types=types)
+    view = look_at(reader, _value_row(asked))
+    assert isinstance(view, ValueDetail)
+    page = plain_text(value_page(view))
     return Lineage(view.value, view.story, view.used_by, chart, page)
+
+
+def _value_row(found: Any) -> Any:
+    """Return the row of a value, which a found one is, has, or gave as its result."""
+    if isinstance(found, tuple):
+        found = found[0]
+    if type(found).__name__ == "Value":  # Its column of this name has the bytes.
+        return found
+    call = getattr(found, "call_node", None)
+    return found.value if call is None else call.value
 
 
 def page_of(view: View) -> list[Block]:

@@ -392,6 +392,17 @@ CASES = [
         x of one_after_another <- origin
         """,
     ),
+    # Forked calls belong to who joins them, in a run as in the flow of all executions.
+    Case(
+        "forked",
+        "x of double",
+        r"""
+        x of double <- y of finish
+        y of finish <- x of forked
+        x of forked <- origin
+        """,
+        scope="last",
+    ),
     Case(
         "shallow",
         "result of above_shallow",

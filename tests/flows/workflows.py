@@ -14,7 +14,19 @@ from typing import Any
 
 from sqlalchemy import select
 
-from taskgraph import Dir, File, FileSet, Scheduler, catch, cond, script, seq, task
+from taskgraph import (
+    Dir,
+    File,
+    FileSet,
+    Scheduler,
+    catch,
+    cond,
+    fork_thread,
+    join_thread,
+    script,
+    seq,
+    task,
+)
 from taskgraph.functools import map_
 from taskgraph_backend import SqlBackend, models
 from taskgraph_backend.dataflow.nodes import (
@@ -183,6 +195,21 @@ def doubled(numbers: list[int]) -> Any:
 @task(namespace="flows", version="1")
 def one_after_another(x: int) -> Any:
     return total(seq([double(x), increase(x)]))
+
+
+@task(namespace="flows", version="1")
+def begin(x: int) -> Any:
+    return fork_thread(double(x))
+
+
+@task(namespace="flows", version="1")
+def finish(thread: Any, y: int) -> Any:
+    return add(y, join_thread(thread))
+
+
+@task(namespace="flows", version="1")
+def forked(x: int) -> Any:
+    return finish(begin(x), x)
 
 
 @task(namespace="flows", version="1", check_valid="shallow")
@@ -385,6 +412,7 @@ WORKFLOWS: dict[str, Callable[[Lab], object]] = {
     "nothing caught": lambda lab: lab.run(nothing_caught(3)),
     "map": lambda lab: lab.run(doubled([1, 2])),
     "seq": lambda lab: lab.run(one_after_another(3)),
+    "forked": lambda lab: lab.run(forked(3)),
     "shallow": lambda lab: _twice(lab, lambda: above_shallow(3)),
     "cached": lambda lab: _twice(lab, lambda: hand_on(3)),
     "early cut-off": _early_cut_off,

@@ -12,7 +12,8 @@ import taskgraph
 from taskgraph import Archive, File, Scheduler, task
 from taskgraph.config import load_settings
 from taskgraph.errors import LineageError, UnknownRecordError
-from taskgraph.provenance.reading import chart_of
+from taskgraph.provenance.reading import chart_of, lineage_of
+from taskgraph_backend import models
 
 
 @task(namespace="lineages", version="1")
@@ -96,3 +97,15 @@ def test_what_has_no_value_is_an_error(archive: Archive) -> None:
 
 def test_the_text_of_a_task_came_from_no_call(archive: Archive) -> None:
     assert archive.lineage("lineages.join").text.endswith("It came from no call.\n")
+
+
+def test_a_value_is_found_by_its_id_as_in_the_log(archive: Archive) -> None:
+    value = archive.get("out.txt").value
+
+    for text in (value.value_hash, value.value_hash[:8]):
+        assert archive.lineage(text).text == archive.lineage("out.txt").text
+
+
+def test_of_a_tag_it_says_that_it_is_no_value(archive: Archive) -> None:
+    with archive.reading() as reader, pytest.raises(LineageError, match="it is a tag, no value"):
+        lineage_of(reader, models.Tag(), "a tag")

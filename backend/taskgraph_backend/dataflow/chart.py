@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from taskgraph_backend.dataflow import downstream, upstream
 from taskgraph_backend.dataflow.conditions import (
-    HAS_WHOLE_CALLS,
+    HAS_OTHER_CALLERS,
     HELPER,
     RESULT,
     VALUE,
@@ -76,8 +76,8 @@ def ask(session: Session, asked: Asked) -> list[Arrow]:
     execution, reach = None, Reach.ALL
     if asked.execution_id is not None:
         execution = bytes.fromhex(asked.execution_id)
-        whole = connection.execute(text(HAS_WHOLE_CALLS), {"execution": execution}).first()
-        reach = Reach.JOBS if whole is None else Reach.BELOW
+        others = connection.execute(text(HAS_OTHER_CALLERS), {"execution": execution}).first()
+        reach = Reach.JOBS if others is None else Reach.BELOW
     meeting = Meeting(connection, reach, execution)
     start = place_of(asked.start)
     with _no_collections():

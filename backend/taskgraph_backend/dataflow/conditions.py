@@ -6,7 +6,8 @@ call's hash), or in an argument (`ARGUMENT`: the argument's hash), a `CALL`, or 
 
 Two things keep this quick: joins stand in the order in which they are to be made (``CROSS JOIN``
 says so), and what lies in a value is looked for from the side where there is less: among a call's
-children for its whole result, among the makers of a value for a part.
+children for its whole result, among the makers of a value for a part. Of a part that is common, as
+a reference that lies in thousands of samples, it is the children again, unless these are many.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ PASSED: Final = 2 * HELPER + ARGUMENT
 OUTSIDE: Final = 3 * HELPER + ARGUMENT
 # A part of the result of a call, which may have made it.
 PART: Final = 3 * HELPER + RESULT
+
+#: From how many on it is looked from the other side.
+MANY: Final = 32
 
 
 def stands_for(kind: int) -> int:
@@ -112,27 +116,71 @@ class Rule(NamedTuple):
         return f"FROM {' CROSS JOIN '.join((f'{table} AS n', *self.joins))} {self.among}"
 
 
-def lies_in(value: str, whole: str, *, in_few: bool = False) -> str:
+def lies_in(value: str, whole: str, *, in_few: bool = False, is_often: bool = False) -> str:
     """A value is another one, or lies in it at any depth: at the first as a rule, or not at all.
 
     Args:
         value: The one.
         whole: The other one.
         in_few: Many values are looked for in the same few; else the same few in many.
+        is_often: One value may be looked for in thousands: if it is common, it is looked for from
+            the other side.
     """
     # What is asked first is found in the pages of the row before.
     first, then = is_held(value), has_parts(whole)
     if in_few:
         first, then = then, first
+    above = f"""{whole} IN (
+        WITH RECURSIVE above (hash) AS (
+          SELECT {value} UNION SELECT h4.parent_value_hash
+          FROM above CROSS JOIN subvalue AS h4 WHERE h4.value_hash = above.hash)
+        SELECT hash FROM above)"""
+    below = f"""{value} IN (
+        WITH RECURSIVE below (hash) AS (
+          SELECT {whole} UNION SELECT h7.value_hash
+          FROM below CROSS JOIN subvalue AS h7 WHERE h7.parent_value_hash = below.hash)
+        SELECT hash FROM below)"""
+    deep = above
+    if is_often:
+        deep = f"""CASE WHEN NOT {is_common(value)} THEN {above}
+        WHEN {is_large(whole)} THEN {is_in_a_part(value, whole)} OR {above}
+        ELSE {below} END"""
     return f"""({value} = {whole} OR (
       {first} AND {then} AND (
       EXISTS (SELECT 1 FROM subvalue AS h1
         WHERE h1.parent_value_hash = {whole} AND h1.value_hash = {value})
-      OR ({is_deep(value)} AND {whole} IN (
-        WITH RECURSIVE above (hash) AS (
-          SELECT {value} UNION SELECT h4.parent_value_hash
-          FROM above CROSS JOIN subvalue AS h4 WHERE h4.value_hash = above.hash)
-        SELECT hash FROM above)))))"""
+      OR ({is_deep(value)} AND {deep}))))"""
+
+
+def is_in_a_part(value: str, whole: str) -> str:
+    """A value lies in one that lies in another one: a common one soon does."""
+    return f"""EXISTS (SELECT 1 FROM subvalue AS h10 CROSS JOIN subvalue AS h11
+      WHERE h10.parent_value_hash = {whole} AND h11.parent_value_hash = h10.value_hash
+      AND h11.value_hash = {value})"""
+
+
+def is_common(value: str) -> str:
+    """A value lies in many."""
+    return f"""EXISTS (SELECT 1 FROM subvalue AS h8
+      WHERE h8.value_hash = {value} LIMIT 1 OFFSET {MANY})"""
+
+
+def is_large(value: str) -> str:
+    """Many values lie in a value."""
+    return f"""EXISTS (SELECT 1 FROM subvalue AS h9
+      WHERE h9.parent_value_hash = {value} LIMIT 1 OFFSET {MANY})"""
+
+
+def is_common_in_few_children(value: str, call: str) -> str:
+    """A value lies in more values than a call has children: it is sooner found among these."""
+    return f"""({is_common(value)} AND NOT EXISTS (SELECT 1 FROM call_edge AS e5
+      WHERE e5.parent_id = {call} LIMIT 1 OFFSET {MANY}))"""
+
+
+def is_common_in_few_results(value: str, argument: str) -> str:
+    """A value lies in more values than an argument came from calls."""
+    return f"""({is_common(value)} AND NOT EXISTS (SELECT 1 FROM argument_result AS r7
+      WHERE r7.arg_hash = {argument} LIMIT 1 OFFSET {MANY}))"""
 
 
 def is_deep(value: str) -> str:
@@ -165,8 +213,9 @@ def is_routed(call: str, value: str, whole: str) -> str:
     """A child of a call gives the value, or something that holds it."""
     by_child = f"""EXISTS (SELECT 1 FROM call_edge AS e0 CROSS JOIN call_node AS d0
       WHERE e0.parent_id = {call} AND d0.call_hash = e0.child_id
-      AND {lies_in(value, "d0.value_hash")})"""
-    return f"""CASE WHEN {value} = {whole} THEN {by_child}
+      AND {lies_in(value, "d0.value_hash", is_often=True)})"""
+    is_by_child = f"{value} = {whole} OR {is_common_in_few_children(value, call)}"
+    return f"""CASE WHEN {is_by_child} THEN {by_child}
       ELSE EXISTS (SELECT 1 FROM call_node AS d1 CROSS JOIN call_edge AS e1
           WHERE d1.value_hash = {value} AND e1.child_id = d1.call_hash AND e1.parent_id = {call})
         OR EXISTS (SELECT 1
@@ -242,7 +291,13 @@ def is_literal(argument: str, caller: str) -> str:
 
 def is_given(value: str, argument: str, reaching: Reaching) -> str:
     """A call that an argument came from gave a value, or something that holds it."""
-    return f"""EXISTS (SELECT 1 FROM call_node AS d4 CROSS JOIN argument_result AS r4
+    by_result = f"""EXISTS (SELECT 1
+        FROM argument_result AS r6 CROSS JOIN call_node AS d6
+        WHERE r6.arg_hash = {argument} AND d6.call_hash = r6.result_call_hash
+        AND {reaching.holds("d6.call_hash")}
+        AND {lies_in(value, "d6.value_hash", is_often=True)})"""
+    return f"""CASE WHEN {is_common_in_few_results(value, argument)} THEN {by_result}
+      ELSE EXISTS (SELECT 1 FROM call_node AS d4 CROSS JOIN argument_result AS r4
         WHERE d4.value_hash = {value} AND r4.arg_hash = {argument}
         AND r4.result_call_hash = d4.call_hash AND {reaching.holds("d4.call_hash")})
       OR EXISTS (SELECT 1
@@ -250,10 +305,8 @@ def is_given(value: str, argument: str, reaching: Reaching) -> str:
         WHERE s5.value_hash = {value} AND d5.value_hash = s5.parent_value_hash
         AND r5.arg_hash = {argument} AND r5.result_call_hash = d5.call_hash
         AND {reaching.holds("d5.call_hash")})
-      OR ({is_deep(value)} AND EXISTS (SELECT 1
-        FROM argument_result AS r6 CROSS JOIN call_node AS d6
-        WHERE r6.arg_hash = {argument} AND d6.call_hash = r6.result_call_hash
-        AND {reaching.holds("d6.call_hash")} AND {lies_in(value, "d6.value_hash")}))"""
+      OR ({is_deep(value)} AND {by_result})
+      END"""
 
 
 def is_in_another(caller: str, value: str) -> str:
@@ -284,11 +337,14 @@ def is_made(call: str, value: str, whole: str) -> str:
       AND NOT ({is_routed(call, value, whole)})"""
 
 
-#: Tells whether an execution took a whole call from the cache, below which there are no jobs.
-HAS_WHOLE_CALLS: Final = """SELECT 1 FROM job AS j
-  WHERE j.execution_id = :execution AND j.cached
-  AND EXISTS (SELECT 1 FROM call_edge AS e WHERE e.parent_id = j.call_hash)
-  AND NOT EXISTS (SELECT 1 FROM job AS k WHERE k.parent_id = j.id) LIMIT 1"""
+#: Tells whether an execution has calls whose callers are not those of its jobs: it took a whole
+#: call from the cache, below which there are no jobs; or it forked calls, which are of who joins.
+HAS_OTHER_CALLERS: Final = f"""SELECT 1 FROM job AS j
+  WHERE j.execution_id = :execution AND (j.cached
+    AND EXISTS (SELECT 1 FROM call_edge AS e WHERE e.parent_id = j.call_hash)
+    AND NOT EXISTS (SELECT 1 FROM job AS k WHERE k.parent_id = j.id)
+  OR j.task_hash IN (SELECT t.hash FROM task AS t
+    WHERE t.name = 'fork_thread' AND t.namespace = '{BUILT_IN}')) LIMIT 1"""
 
 #: The table that has the calls that count, for ``BELOW``, and what they are.
 SCOPE: Final = "flow_scope"

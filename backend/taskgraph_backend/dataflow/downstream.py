@@ -96,7 +96,7 @@ def _as_it_is_or_whole(kind: int, id: str, row: str) -> Node:
 
 
 def _is_same_or_whole(row: str) -> str:
-    is_same = lies_in("n.value", f"{row}.value_hash", in_few=True)
+    is_same = lies_in("n.value", f"{row}.value_hash", in_few=True, is_often=True)
     return f"""CASE WHEN way.is_same THEN {is_same}
       ELSE n.value = n.whole AND n.value <> {row}.value_hash END"""
 

@@ -23,6 +23,8 @@ from taskgraph_backend.dataflow.conditions import (
     has_children,
     has_parts,
     is_a_result,
+    is_common_in_few_children,
+    is_common_in_few_results,
     is_from_outside,
     is_given,
     is_in_another,
@@ -42,6 +44,7 @@ def rules(reach: Reach) -> list[Rule]:
 
 def _of_results() -> list[Rule]:
     is_whole = "n.value = n.whole"
+    by_child = f"({is_whole} OR {is_common_in_few_children('n.value', 'n.id')})"
     child = ("call_edge AS e", "call_node AS d")
     of_call = "e.parent_id = n.id AND d.call_hash = e.child_id"
     same = Node(RESULT, "d.call_hash", "n.value", "d.value_hash", "d.call_hash")
@@ -50,19 +53,20 @@ def _of_results() -> list[Rule]:
     routed = is_routed("n.id", "n.value", "n.whole")
     order = "e.call_order"
     return [
-        # From a child that gave it: a whole result is looked for among the children,
+        # From a child that gave it: a whole result is looked for among the children, as is what is
+        # common,
         Rule(
             RESULT,
             same,
             child,
-            f"{is_whole} AND {of_call} AND {lies_in('n.value', 'd.value_hash')}",
+            f"{by_child} AND {of_call} AND {lies_in('n.value', 'd.value_hash', is_often=True)}",
             order,
         ),
-        # a part of one among all calls that gave it, or what holds it.
+        # another part of one among all calls that gave it, or what holds it.
         Rule(
             RESULT,
             Node(RESULT_HOLDER, "n.id", "n.value", "n.value", "n.call"),
-            where=f"NOT {is_whole} AND {has_children('n.id')}",
+            where=f"NOT {by_child} AND {has_children('n.id')}",
         ),
         _further_out(RESULT_HOLDER),
         Rule(
@@ -108,6 +112,7 @@ def _of_arguments(reaching: Reaching) -> list[Rule]:
     made = ("argument_result AS ar", "call_node AS r")
     is_result = f"""ar.arg_hash = n.id AND {reaching.holds("ar.result_call_hash")}
       AND r.call_hash = ar.result_call_hash"""
+    by_result = is_common_in_few_results("n.value", "n.id")
     given = f"CASE WHEN {lies_in('n.value', 'r.value_hash')} THEN n.value ELSE r.value_hash END"
     return [
         Rule(
@@ -119,7 +124,14 @@ def _of_arguments(reaching: Reaching) -> list[Rule]:
         Rule(
             ARGUMENT,
             Node(ARGUMENT_HOLDER, "n.id", "n.value", "n.value", "n.call"),
-            where=f"NOT {is_whole} AND {is_a_result('n.id')}",
+            where=f"NOT {is_whole} AND {is_a_result('n.id')} AND NOT {by_result}",
+        ),
+        Rule(
+            ARGUMENT,
+            Node(RESULT, "r.call_hash", "n.value", "r.value_hash", "r.call_hash"),
+            made,
+            f"NOT {is_whole} AND {by_result} AND {is_result}"
+            f" AND {lies_in('n.value', 'r.value_hash', is_often=True)}",
         ),
         _further_out(ARGUMENT_HOLDER),
         Rule(
