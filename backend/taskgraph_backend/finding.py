@@ -121,7 +121,8 @@ def _questions_for_file(has_root: bool) -> _QuestionsForFile:
         .join(models.File, models.File.value_hash == held.c.file_hash)
         .where(
             held.c.file_hash == bindparam("file_hash"),
-            job.execution_id == bindparam("execution_id"),
+            # Not by the index of executions: this one may have a hundred thousand jobs.
+            func.coalesce(job.execution_id, job.id) == bindparam("execution_id"),
         )
         .order_by(when, job.start_time.desc(), job.id)
         .limit(1)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import event, select
@@ -284,6 +285,33 @@ def test_root_tells_equal_paths_apart(sql_backend: SqlBackend, reader: Reader) -
     assert shared is not None
     assert (home[2], shared[2]) == ("result", "arg")
     assert find_file(reader, ("nowhere", "out")) is None
+
+
+def test_how_many_jobs_an_execution_has_is_nothing_to_the_search_for_a_file(
+    sqlite_backend: SqlBackend,
+) -> None:
+    jobs = 3_000
+    rows = [a_task(), an_execution(OLD, root=10, state=State.COMPLETED)]
+    rows += [a_job(10, execution=OLD, call=1000, end=NOW + 9), a_call(1000, 100, 200)]
+    for number in range(1, jobs):
+        call, value = 1000 + number, 100_000 + number
+        rows.append(a_call(call, 20_000 + number, value))
+        rows.append(a_job(10 + number, execution=OLD, parent=10, call=call, end=NOW + 4))
+    sqlite_backend.record(together(*rows, a_file(100_007, "out/7.txt")))
+    steps = [0]
+
+    def note() -> None:
+        steps[0] += 1
+
+    with sqlite_backend.reader() as reader:
+        connection: Any = reader.connection().connection.driver_connection
+        connection.set_progress_handler(note, 1)
+        found = find_file(reader, "out/7.txt")
+        connection.set_progress_handler(None, 0)
+
+    assert found is not None
+    assert found[1].id == key(17)
+    assert steps[0] < jobs
 
 
 def test_file_is_found_by_whatever_stands_for_records(
