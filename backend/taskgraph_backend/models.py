@@ -167,7 +167,7 @@ class Job(Base):
     __tablename__ = "job"
     __table_args__ = (
         # The jobs of an execution, which is also how those of a crashed one are found.
-        Index(None, "execution_id"),
+        Index(None, "execution_id", "cached"),
         # The children of a job.
         Index(None, "parent_id"),
         # The jobs that share a call node, and which of them an execution has.

@@ -34,7 +34,9 @@ class DBVersionInfo:
 
 
 #: What this library reads and writes; a test holds it against the newest migration.
-CURRENT = DBVersionInfo("0005", 1, 4, "The jobs of a call in one execution are found by an index.")
+CURRENT = DBVersionInfo(
+    "0006", 1, 5, "The jobs that an execution did not run are found by an index."
+)
 #: Minor steps only add what older libraries may leave alone.
 _NEWEST_MINOR = 999
 

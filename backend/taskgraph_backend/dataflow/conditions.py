@@ -340,11 +340,12 @@ def is_made(call: str, value: str, whole: str) -> str:
 #: Tells whether an execution has calls whose callers are not those of its jobs: it took a whole
 #: call from the cache, below which there are no jobs; or it forked calls, which are of who joins.
 HAS_OTHER_CALLERS: Final = f"""SELECT 1 FROM job AS j
-  WHERE j.execution_id = :execution AND (j.cached
+  WHERE j.execution_id = :execution AND j.cached = TRUE
     AND EXISTS (SELECT 1 FROM call_edge AS e WHERE e.parent_id = j.call_hash)
     AND NOT EXISTS (SELECT 1 FROM job AS k WHERE k.parent_id = j.id)
-  OR j.task_hash IN (SELECT t.hash FROM task AS t
-    WHERE t.name = 'fork_thread' AND t.namespace = '{BUILT_IN}')) LIMIT 1"""
+  UNION ALL SELECT 1 FROM task AS t CROSS JOIN call_node AS c CROSS JOIN job AS f
+  WHERE t.name = 'fork_thread' AND t.namespace = '{BUILT_IN}' AND c.task_hash = t.hash
+    AND f.call_hash = c.call_hash AND f.execution_id = :execution LIMIT 1"""
 
 #: The table that has the calls that count, for ``BELOW``, and what they are.
 SCOPE: Final = "flow_scope"

@@ -14,7 +14,7 @@ from taskgraph.errors import InvalidRecordError, RecordVersionError
 from taskgraph_backend import recordfiles
 from taskgraph_backend.recordfiles import RecordFile, open_to_read, open_to_write, write_lines
 
-HEAD = '{"_type":"Header","_version":1,"format":"taskgraph records","schema":"1.4"}\n'
+HEAD = '{"_type":"Header","_version":1,"format":"taskgraph records","schema":"1.5"}\n'
 END = '{"_type":"End","_version":1,"records":0}\n'
 
 
