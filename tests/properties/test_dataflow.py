@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -248,8 +248,8 @@ def test_every_edge_is_something_that_happened(folder: Path) -> None:
     @given(st.randoms(use_true_random=False), st.sampled_from(RUNS))
     def check(draw: Random, runs: list[tuple[int, int]]) -> None:
         with ran(draw, folder, runs) as found, found.backend.reader() as reader:
-            for execution, happened in zip(found.executions, found.traces, strict=True):
-                facts = Facts(found, happened)
+            for number, execution in enumerate(found.executions):
+                facts = Facts(found, found.traces[number], found.traces[:number])
                 for edge in _everything(reader, execution):
                     facts.check(edge)
 
@@ -257,15 +257,20 @@ def test_every_edge_is_something_that_happened(folder: Path) -> None:
 
 
 class Facts:
-    """What happened in an execution, to hold edges against."""
+    """What happened in an execution, to hold edges against; and in those before it."""
 
-    def __init__(self, found: Ran, happened: Trace) -> None:
+    def __init__(self, found: Ran, happened: Trace, before: Sequence[Trace]) -> None:
         self.found = found
         self.happened = happened
         self.ran = {key: value for tasks in found.tasks for key, value in tasks.noted.items()}
         self.made: dict[CallKey, list[Made]] = {}
         for made in happened.made:
             self.made.setdefault(made.call, []).append(made)
+        # An equal call is one record in all executions, with the calls that its arguments came from
+        # in any: of these, those are named that this execution made too.
+        self.ever: dict[CallKey, list[Made]] = {}
+        for made in (each for run in (*before, happened) for each in run.made):
+            self.ever.setdefault(made.call, []).append(made)
 
     def check(self, edge: DataflowEdge) -> None:
         match edge:
@@ -316,7 +321,8 @@ class Facts:
         if key is not None and source is not None:
             position = argument.arg_position
             assert position is not None
-            assert any(source in made.given[position].calls for made in self.made[key])
+            assert source in self.happened.given
+            assert any(source in made.given[position].calls for made in self.ever[key])
 
 
 def _holds(whole: Any, part: Any) -> bool:
