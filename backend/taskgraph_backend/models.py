@@ -166,7 +166,8 @@ class Job(Base):
 
     __tablename__ = "job"
     __table_args__ = (
-        # The jobs of an execution, which is also how those of a crashed one are found.
+        # The jobs of an execution, which is also how those of a crashed one are found; and those
+        # of them that took their results from the cache.
         Index(None, "execution_id", "cached"),
         # The children of a job.
         Index(None, "parent_id"),

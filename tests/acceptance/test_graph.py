@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 from textwrap import dedent
 from typing import Any
 
 import pytest
 
-# Where CI runs, it must be there.
-IS_NOT_DRAWN = shutil.which("dot") is None and not os.environ.get("CI")
+from tests.graphviz import needs_graphviz
 
 
 @pytest.fixture
@@ -197,7 +194,7 @@ def test_mermaid_is_a_flowchart(genome: Any) -> None:
         """)
 
 
-@pytest.mark.skipif(IS_NOT_DRAWN, reason="Graphviz is not installed")
+@needs_graphviz
 def test_svg_is_drawn_by_graphviz(genome: Any) -> None:
     done = genome("graph", "sample3.bam", "-o", "flow.svg")
 

@@ -52,30 +52,22 @@ def _value_of(node: DataflowNode) -> models.Value:
 
 
 @dataclass(slots=True)
-class Flow:
-    """Edges by their ends.
+class Flow(Ends[DataflowNode]):
+    """Edges by their ends, as the text looks at them.
 
     Attributes:
-        behind: What each node came from; None is the origin.
-        into: The number of edges that lead to a node.
         named: The nodes that stand in the text as arguments of a call.
     """
 
-    behind: dict[DataflowNode, list[DataflowNode | None]] = field(default_factory=dict)
-    into: dict[DataflowNode, int] = field(default_factory=dict)
     named: set[DataflowNode] = field(default_factory=set)
 
     @classmethod
-    def of(cls, edges: Iterable[DataflowEdge]) -> Flow:
+    def of(cls, edges: Iterable[tuple[DataflowNode, DataflowNode | None]]) -> Flow:
         """Put edges in order of their ends."""
-        flow = cls()
-        for src, dest in edges:
-            flow.behind.setdefault(src, []).append(dest)
-            if dest is not None:
-                flow.into[dest] = flow.into.get(dest, 0) + 1
-                if isinstance(src, models.CallNode):
-                    flow.named.add(dest)
-        return flow
+        found = list(edges)
+        ends = Ends.of(found)
+        given = (dest for src, dest in found if isinstance(src, models.CallNode))
+        return cls(ends.behind, ends.into, {dest for dest in given if dest is not None})
 
     def next_of(self, node: DataflowNode) -> DataflowNode | None:
         """Return the one node that the route goes on to; None where a paragraph ends."""

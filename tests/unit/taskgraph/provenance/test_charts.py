@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -21,9 +20,8 @@ from taskgraph.provenance.chart_tree import chart_page, chart_text
 from taskgraph.provenance.charts import Chart, ChartNode, make_chart
 from taskgraph.provenance.graphviz import chart_svg
 from taskgraph.provenance.html import notebook
+from tests.graphviz import needs_graphviz
 
-# Where CI runs, it must be there.
-IS_NOT_DRAWN = shutil.which("dot") is None and not os.environ.get("CI")
 ODD = 'a "quoted" [name]\n<b>&\\ {x|y} | `c` #1; %% -->'
 
 
@@ -245,7 +243,7 @@ def test_json_has_the_chart() -> None:
     assert found["start"] == ["n1"]
 
 
-@pytest.mark.skipif(IS_NOT_DRAWN, reason="Graphviz is not installed")
+@needs_graphviz
 def test_graphviz_reads_the_dot_of_odd_texts_as_they_are() -> None:
     svg = chart_svg(odd_chart())
 
