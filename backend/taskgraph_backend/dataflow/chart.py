@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from taskgraph_backend.dataflow.conditions import HAS_OTHER_CALLERS, VALUE, Reach
-from taskgraph_backend.dataflow.meeting import Meeting, Met
+from taskgraph_backend.dataflow.meeting import Meeting, Met, ask_driver
 from taskgraph_backend.dataflow.routes import Downstream, Place, Places, Upstream, place_of
 
 
@@ -50,8 +49,8 @@ def ask(session: Session, asked: Asked) -> list[Arrow]:
     execution, reach = None, Reach.ALL
     if asked.execution_id is not None:
         execution = bytes.fromhex(asked.execution_id)
-        others = connection.execute(text(HAS_OTHER_CALLERS), {"execution": execution}).first()
-        reach = Reach.JOBS if others is None else Reach.BELOW
+        others = ask_driver(connection, HAS_OTHER_CALLERS, {"execution": execution})
+        reach = Reach.BELOW if others else Reach.JOBS
     meeting = Meeting(connection, reach, execution)
     with _no_collections():
         return (_ask_down if asked.down else _ask_up)(meeting, asked)
