@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from taskgraph_backend.dataflow.conditions import HAS_OTHER_CALLERS, VALUE, Reach
+from taskgraph_backend.dataflow.conditions import HAS_OTHER_CALLERS, Reach
 from taskgraph_backend.dataflow.meeting import Meeting, Met, ask_driver
 from taskgraph_backend.dataflow.routes import Downstream, Place, Places, Upstream, place_of
+from taskgraph_backend.dataflow.rules import VALUE
 
 
 class Arrow(NamedTuple):

@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Column, Connection, LargeBinary, MetaData, Table, text
 from sqlalchemy.schema import CreateTable
 
-from taskgraph_backend.dataflow.conditions import IN_SCOPE, SCOPE, Reach, Rule
+from taskgraph_backend.dataflow.conditions import IN_SCOPE, SCOPE, Reach
+from taskgraph_backend.dataflow.rules import Rule
 
 #: A node as a row: kind, id, value, whole, call.
 Met = tuple[int, bytes, bytes, bytes, bytes]

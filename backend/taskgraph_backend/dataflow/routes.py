@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from taskgraph_backend.dataflow import downstream, upstream
-from taskgraph_backend.dataflow.conditions import HELPER, RESULT, VALUE, stands_for
 from taskgraph_backend.dataflow.meeting import Meeting, Met, Rules
+from taskgraph_backend.dataflow.rules import HELPER, RESULT, VALUE, stands_for
 
 #: What is further away is left to one recursive statement, so that their number has a bound. It
 #: opens the tables of each rule for each row, and so takes twice as long.
