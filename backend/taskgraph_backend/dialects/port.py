@@ -101,6 +101,12 @@ class Database(Protocol):
                 meanwhile. Others may add rows that have the same content whoever writes them.
         """
 
+    def version_seen(self, driver: Driver) -> str:
+        """Return the version of the schema as the transaction sees it that has begun to write."""
+
+    def take_back(self, driver: Driver) -> None:
+        """End a transaction of which nothing is to be kept, whatever state its connection is in."""
+
     def begin_looking(self, driver: Driver) -> None:
         """Begin a transaction that sees one state, whatever others write meanwhile."""
 

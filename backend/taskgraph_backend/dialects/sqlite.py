@@ -44,6 +44,7 @@ NOW = "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)"
 
 
 _NOTHING = nullcontext()
+_VERSION = "SELECT version FROM taskgraph_version ORDER BY id DESC LIMIT 1"
 _MISSING = "SQLITE_CONSTRAINT_FOREIGNKEY"
 _FEW_PAGES = 10_000
 
@@ -248,6 +249,15 @@ class SqliteDatabase:
     def begin(self, driver: Driver, *, alone: bool) -> None:
         """Begin a transaction that has the write lock from its start, which nobody can share."""
         driver.execute("BEGIN IMMEDIATE")
+
+    def version_seen(self, driver: Driver) -> str:
+        """Ask for the version: who upgrades a file shuts out those who write."""
+        (version,) = driver.execute(_VERSION).fetchone()
+        return str(version)
+
+    def take_back(self, driver: Driver) -> None:
+        """Roll back."""
+        driver.execute("ROLLBACK")
 
     def begin_looking(self, driver: Driver) -> None:
         """Begin a transaction that sees one state."""
