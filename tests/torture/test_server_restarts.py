@@ -29,9 +29,9 @@ GROUPS = 4
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(postgres_server: object) -> Iterator[OwnServer]:
-    """A server of the test's own, where there is one at all."""
+    """A server of the module's own, where there is one at all."""
     with own_server() as made:
         yield made
 
@@ -46,12 +46,13 @@ def test_a_server_that_comes_and_goes_loses_nothing_and_has_nothing_twice(
     server: OwnServer, tmp_path: Path
 ) -> None:
     random = chance("restarts")
+    uri = server.make_database("restarted")
     recorders = [
-        start("recorder", server.uri, tmp_path, number, TURNS, folder=tmp_path)
+        start("recorder", uri, tmp_path, number, TURNS, folder=tmp_path)
         for number in range(RECORDERS)
     ]
     seeds = range(40 if TORTURE else 4)
-    workflow = start("workflow", server.uri, tmp_path, "threads", GROUPS, *seeds, folder=tmp_path)
+    workflow = start("workflow", uri, tmp_path, "threads", GROUPS, *seeds, folder=tmp_path)
 
     stops = 0
     while stops < STOPS and any(each.poll() is None for each in (*recorders, workflow)):
@@ -66,7 +67,7 @@ def test_a_server_that_comes_and_goes_loses_nothing_and_has_nothing_twice(
     print(f"stopped {stops} times")
     assert (made, done) == ([TURNS] * RECORDERS, len(seeds))
     assert_results(out, GROUPS)
-    with SqlBackend(server.uri) as backend:
+    with SqlBackend(uri) as backend:
         for number in range(RECORDERS):
             assert_recorded(backend, number, TURNS, TURNS)
         assert_whole_beside(backend)
@@ -87,13 +88,14 @@ def test_connections_that_are_cut_anywhere_lose_nothing(
     server: OwnServer, tmp_path: Path, program: str
 ) -> None:
     random = chance("cut")
+    whole = server.make_database(f"cut_{program}")
     numbers = range(ROUNDS)
     for number in numbers:
         cut = (random.randrange(1_500, 20_000), random.randrange(100_000, 400_000))
         seed = random.randrange(10**6)
         print(f"round {number}: cut {cut} seed {seed}")
         with open_line(server.socket, cut=cut, seed=seed) as port:
-            uri = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+            uri = f"postgresql://postgres@127.0.0.1:{port}/cut_{program}"
             arguments = (
                 (number, TURNS // 10) if program == "recorder" else ("threads", GROUPS, number)
             )
@@ -102,7 +104,7 @@ def test_connections_that_are_cut_anywhere_lose_nothing(
             assert count == (TURNS // 10 if program == "recorder" else 1)
             assert_results(out, GROUPS)
 
-    with SqlBackend(server.uri) as backend:
+    with SqlBackend(whole) as backend:
         if program == "recorder":
             for number in numbers:
                 assert_recorded(backend, number, TURNS // 10, TURNS // 10)

@@ -40,6 +40,8 @@ _WRITING, _SCHEMA = f"{_LOCK}, 1", f"{_LOCK}, 2"
 
 _LONGEST_PAUSE = 2.0
 _SHORTEST_PAUSE = 0.02
+# Seconds that a server may be away when it is first asked: as long as it takes to restart it.
+_LONGEST_ABSENCE = 3.0
 # Seconds: who has begun to write and says no more is not waited for by others.
 _LONGEST_SILENCE = 60
 
@@ -121,11 +123,16 @@ class PostgresDatabase:
                 return PostgresDriver(self._open_to_write, self.words)
             except driver.Error as error:
                 attempt += 1
-                pause = self._pause(attempt) if errors.is_starting(error) else None
+                pause = self._pause(attempt, self._patience(error))
                 if pause is None:
                     # The chain would show the address, and with it a password.
                     raise self.translate(error) from error
             time.sleep(pause)
+
+    def _patience(self, error: BaseException) -> float:
+        if errors.is_starting(error):
+            return self.busy_timeout
+        return min(_LONGEST_ABSENCE, self.busy_timeout) if errors.is_absent(error) else 0.0
 
     def _open_to_write(self) -> psycopg.Connection[Any]:
         raw = self._open()
@@ -253,11 +260,12 @@ class PostgresDatabase:
         is_passing = errors.is_gone(cause) or errors.is_in_the_way(cause)
         if not is_passing and not (self._was_writable and errors.is_read_only(cause)):
             return None
-        return self._pause(attempt)
+        return self._pause(attempt, self.busy_timeout)
 
-    def _pause(self, attempt: int) -> float | None:
+    @staticmethod
+    def _pause(attempt: int, most: float) -> float | None:
         pauses = [min(_LONGEST_PAUSE, _SHORTEST_PAUSE * 2.0**each) for each in range(attempt)]
-        if sum(pauses) > self.busy_timeout:
+        if sum(pauses) > most:
             return None
         # Not all at once, or they meet again.
         return pauses[-1] * random.uniform(0.5, 1.0)

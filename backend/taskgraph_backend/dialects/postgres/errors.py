@@ -130,6 +130,10 @@ _STARTING: Final = re.compile(
     r"starting up|shutting down|not yet accepting|recovery|too many clients"
     r"|remaining connection slots"
 )
+# None is there, or not any more.
+_ABSENT: Final = re.compile(
+    r"refused|No such file or directory|closed the connection|Connection reset|connection is lost"
+)
 # Why no connection comes about however often it is tried.
 _HOPELESS: Final = re.compile(
     r"authentication failed|no password supplied|does not exist|definition of service"
@@ -177,7 +181,14 @@ def is_gone(error: BaseException) -> bool:
 
 def is_starting(error: BaseException) -> bool:
     """Tell whether a server is there that will take connections soon."""
+    if getattr(error, "sqlstate", None):
+        return is_gone(error)
     return type(error).__name__ == "OperationalError" and bool(_STARTING.search(str(error)))
+
+
+def is_absent(error: BaseException) -> bool:
+    """Tell whether no server is there, or went away as it was asked: while it is restarted."""
+    return type(error).__name__ == "OperationalError" and bool(_ABSENT.search(str(error)))
 
 
 def is_read_only(error: BaseException) -> bool:
@@ -205,6 +216,7 @@ def _message(error: Any) -> str:
 
 __all__ = [
     "MISSING",
+    "is_absent",
     "is_gone",
     "is_in_the_way",
     "is_read_only",
