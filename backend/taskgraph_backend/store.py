@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields
 from time import sleep
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
@@ -122,7 +122,7 @@ class SqlBackend(RecordVerbs):
         self._owns_database = True
         self._session: Reader | None = None
         # Heartbeats come from a thread of their own; a transaction is the work of one thread.
-        self._lock = threading.RLock()
+        self._lock: AbstractContextManager[object] = self.database.only_lock or threading.RLock()
         self._file: _Place | None = None
         # The version of the schema that this library was found to work with.
         self._known_version = ""
@@ -151,6 +151,7 @@ class SqlBackend(RecordVerbs):
         if self._driver is not None:
             return
         driver = self.database.connect()
+        self._lock = self.database.only_lock or self._lock
         may_migrate = self._automigrate if migrate is None else migrate
         try:
             self._patiently(schema.prepare, self.database, driver, may_migrate)
@@ -209,8 +210,8 @@ class SqlBackend(RecordVerbs):
         other._driver = self.database.connect()
         other._owns_database = False
         other._session = session
-        # In memory both share the connection, so they share the lock as well.
-        other._lock = self._lock if self.database.in_memory else threading.RLock()
+        # Where there is one connection both share it, and so the lock as well.
+        other._lock = self.database.only_lock or threading.RLock()
         return other
 
     def create_engine(self) -> Engine:

@@ -67,6 +67,10 @@ class Database(Protocol):
         """Whether the database is gone when this object is."""
 
     @property
+    def only_lock(self) -> AbstractContextManager[object] | None:
+        """What guards the only connection there can be; None where there can be many."""
+
+    @property
     def read_only(self) -> bool:
         """Whether the URI asks for reading only."""
 

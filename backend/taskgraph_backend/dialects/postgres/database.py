@@ -80,6 +80,7 @@ class PostgresDatabase:
     is_shared = True
     path: str | None = None
     in_memory = False
+    only_lock = None
     other_place = "database, or a schema of its own in this one (?options=-csearch_path%3Dname)"
 
     def __init__(self, uri: str, *, busy_timeout: float) -> None:
