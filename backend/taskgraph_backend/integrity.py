@@ -146,7 +146,7 @@ def check(backend: SqlBackend, *, contents: bool = True) -> list[Problem]:
     """
     backend.load()
     connection = backend.database.connect()
-    if backend.database.in_memory:
+    if backend.database.only_lock is not None:
         return list(_problems(backend.database, connection, contents))
     try:
         backend.database.begin_looking(connection)

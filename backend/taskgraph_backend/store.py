@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields
 from time import sleep
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
@@ -122,8 +122,10 @@ class SqlBackend(RecordVerbs):
         self._owns_database = True
         self._session: Reader | None = None
         # Heartbeats come from a thread of their own; a transaction is the work of one thread.
-        self._lock = threading.RLock()
+        self._lock: AbstractContextManager[object] = self.database.only_lock or threading.RLock()
         self._file: _Place | None = None
+        # The version of the schema that this library was found to work with.
+        self._known_version = ""
 
     @property
     def db_uri(self) -> str:
@@ -149,8 +151,10 @@ class SqlBackend(RecordVerbs):
         if self._driver is not None:
             return
         driver = self.database.connect()
+        self._lock = self.database.only_lock or self._lock
+        may_migrate = self._automigrate if migrate is None else migrate
         try:
-            schema.prepare(self.database, driver, self._automigrate if migrate is None else migrate)
+            self._patiently(schema.prepare, self.database, driver, may_migrate)
         except BaseException:
             driver.close()
             # Migrations have connections of their own, which nobody else would close.
@@ -206,8 +210,8 @@ class SqlBackend(RecordVerbs):
         other._driver = self.database.connect()
         other._owns_database = False
         other._session = session
-        # In memory both share the connection, so they share the lock as well.
-        other._lock = self._lock if self.database.in_memory else threading.RLock()
+        # Where there is one connection both share it, and so the lock as well.
+        other._lock = self.database.only_lock or threading.RLock()
         return other
 
     def create_engine(self) -> Engine:
@@ -242,7 +246,7 @@ class SqlBackend(RecordVerbs):
             desired_version = schema.CURRENT
         elif isinstance(desired_version, str):
             desired_version = schema.parse_db_version(desired_version)
-        schema.migrate_to(self.database, desired_version, upgrade_only=upgrade_only)
+        self._patiently(schema.migrate_to, self.database, desired_version, upgrade_only)
 
     def get_db_version(self) -> DBVersionInfo | None:
         """Return the schema version of the database; None if it is empty."""
@@ -582,6 +586,16 @@ class SqlBackend(RecordVerbs):
             assert self._driver is not None
         return self._driver
 
+    def _patiently(self, work: Callable[..., _Answer], *given: Any) -> _Answer:
+        """Do what opens transactions of its own, and all of it once more if it may succeed then."""
+        attempt = 0
+        while True:
+            try:
+                return work(*given)
+            except DatabaseError as error:
+                attempt += 1
+                self._wait_or_raise(error, attempt)
+
     def _ask(self, question: Callable[..., _Answer], *given: Any) -> _Answer:
         """Ask a few statements of the connection; each sees what is committed when it starts.
 
@@ -640,18 +654,26 @@ class SqlBackend(RecordVerbs):
             driver = self._connection()
             try:
                 if driver.in_transaction:  # a Ctrl-C came before what was begun was taken back
-                    driver.execute("ROLLBACK")
+                    self.database.take_back(driver)
                 self.database.begin(driver, alone=alone)
+                self._look_at_version(driver)
                 yield driver
                 driver.execute("COMMIT")
             except BaseException as error:
                 is_ours = isinstance(error, self.database.errors)
                 reason = self.database.explain(driver, error) if is_ours else None
                 if driver.in_transaction:
-                    driver.execute("ROLLBACK")
+                    self.database.take_back(driver)
                 if reason is not None:
                     raise reason from error
                 raise
+
+    def _look_at_version(self, driver: Driver) -> None:
+        """Refuse to write where others have changed the schema since it was opened."""
+        seen = self.database.version_seen(driver)
+        if seen != self._known_version:
+            schema.refuse_changed(self.database, seen)
+            self._known_version = seen
 
 
 def _settings(config: Mapping[str, Any] | Section | None) -> dict[str, Any]:
