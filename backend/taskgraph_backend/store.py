@@ -68,7 +68,11 @@ _Rows = Sequence[tuple[Any, ...]]
 _Step = tuple[str, _Rows]
 _Answer = TypeVar("_Answer")
 
-_SETTINGS = frozenset({"db_uri", "automigrate", "synchronous", "busy_timeout", "max_value_size"})
+_SETTINGS = frozenset(
+    {"db_uri", "automigrate", "synchronous", "busy_timeout", "max_value_size"}
+    # What stored values may be is asked where they are read.
+    | {"trust", "trust_classes"}
+)
 MAX_VALUE_SIZE = 1_000_000_000
 
 
