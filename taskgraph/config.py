@@ -706,7 +706,7 @@ DEFAULT_CONFIG: Final = """\
 # synchronous = "normal"        # "full" survives a power cut as well, and is slower
 # max_value_size = "256 MiB"    # larger results are used, but not stored
 # trust = "all"                 # "data": stored values that are more than data are made again
-# trust_classes = ["pkg.models.*"] # classes that are data too, where trust is "data"
+# trust_classes = []            # classes that are data too, as "pkg.models.*"
 
 [scheduler]
 # executor = "threads"          # of tasks that name none
