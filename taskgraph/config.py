@@ -170,6 +170,10 @@ class BackendSettings:
         synchronous: How hard SQLite makes sure of the disk: ``normal`` survives a killed process,
             ``full`` a power cut as well.
         max_value_size: Values whose bytes are more than this are not stored.
+        trust: What stored values may be when they are read: ``all``, which runs code of theirs, or
+            ``data``: builtins and what is known to be data. Others are made again.
+        trust_classes: With ``trust = "data"``, patterns of dotted names of classes that are data
+            too, as ``mypkg.models.*``.
     """
 
     # There may be a password in it.
@@ -177,6 +181,8 @@ class BackendSettings:
     automigrate: bool | None = _setting(_BOOL, None)
     synchronous: str = _setting(_one_of("normal", "full"), "normal")
     max_value_size: int = _setting(_SIZE_KIND, 256 * _MIB)
+    trust: str = _setting(_one_of("all", "data"), "all")
+    trust_classes: tuple[str, ...] = _setting(_TEXTS, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -699,6 +705,8 @@ DEFAULT_CONFIG: Final = """\
 # automigrate = true            # upgrade an old database when it is opened
 # synchronous = "normal"        # "full" survives a power cut as well, and is slower
 # max_value_size = "256 MiB"    # larger results are used, but not stored
+# trust = "all"                 # "data": stored values that are more than data are made again
+# trust_classes = []            # classes that are data too, as "pkg.models.*"
 
 [scheduler]
 # executor = "threads"          # of tasks that name none

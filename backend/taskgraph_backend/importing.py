@@ -277,7 +277,10 @@ def _statement(model: type[models.Base]) -> tuple[str, Callable[[_Row], tuple[An
     known = _statements.get(model)
     if known is None:
         table = model.__table__
-        columns = [(column.name, _binder(column.type)) for column in table.columns]
+        # What comes from elsewhere has no seal of ours.
+        columns = [
+            (column.name, _binder(column.type)) for column in table.columns if column.name != "seal"
+        ]
         names = ", ".join(name for name, _ in columns)
         marks = ", ".join("?" * len(columns))
         sql = f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"

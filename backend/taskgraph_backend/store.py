@@ -40,6 +40,7 @@ from taskgraph_backend import claims, foreign, handles, history, schema, stateme
 from taskgraph_backend.dialects import BUSY_TIMEOUT_SECONDS, NOW, Database, Driver, open_database
 from taskgraph_backend.moving import RecordVerbs
 from taskgraph_backend.schema import DBVersionInfo
+from taskgraph_backend.seals import seal_alias, seal_call, seal_evaluation, seal_value
 from taskgraph_backend.tags import (
     TagRow,
     current_tags,
@@ -68,7 +69,11 @@ _Rows = Sequence[tuple[Any, ...]]
 _Step = tuple[str, _Rows]
 _Answer = TypeVar("_Answer")
 
-_SETTINGS = frozenset({"db_uri", "automigrate", "synchronous", "busy_timeout", "max_value_size"})
+_SETTINGS = frozenset(
+    {"db_uri", "automigrate", "synchronous", "busy_timeout", "max_value_size"}
+    # What stored values may be is asked where they are read.
+    | {"trust", "trust_classes"}
+)
 MAX_VALUE_SIZE = 1_000_000_000
 
 
@@ -707,11 +712,22 @@ def _steps(batch: RecordBatch) -> list[_Step]:
     # That a call's own task ran in it is known from the call: without a row for it, calls that
     # make no others need none, and those are nearly all of them.
     own_tasks = {node.call_hash: node.task_hash for node in batch.call_nodes}
+    seals = _call_seals(batch)
     return [
         (
             statements.VALUE,
             [
-                (h(key), type, format, value, size, preview, h(digest), trusted)
+                (
+                    h(key),
+                    type,
+                    format,
+                    value,
+                    size,
+                    preview,
+                    h(digest),
+                    trusted,
+                    seal_value(key, type, format, digest),
+                )
                 for key, type, format, value, size, preview, digest, trusted in batch.values
             ],
         ),
@@ -732,7 +748,7 @@ def _steps(batch: RecordBatch) -> list[_Step]:
         (
             statements.CALL_NODE,
             [
-                (h(call), h(eval_hash), name, h(task), h(args), h(value), time)
+                (h(call), h(eval_hash), name, h(task), h(args), h(value), time, seals[call])
                 for call, eval_hash, name, task, args, value, time in batch.call_nodes
             ],
         ),
@@ -766,7 +782,14 @@ def _steps(batch: RecordBatch) -> list[_Step]:
         (
             statements.EVALUATION,
             [
-                (h(key), h(task), h(args), h(value), time)
+                (
+                    h(key),
+                    h(task),
+                    h(args),
+                    h(value),
+                    time,
+                    seal_evaluation(key, task, args, value, time),
+                )
                 for key, task, args, value, time in batch.evaluations
             ],
         ),
@@ -799,9 +822,35 @@ def _steps(batch: RecordBatch) -> list[_Step]:
         (statements.TAG, [tag_row(tag) for tag in batch.tags]),
         (
             statements.TASK_ALIAS,
-            [(h(alias.old_hash), h(alias.new_hash), *alias[2:]) for alias in batch.task_aliases],
+            [
+                (
+                    h(alias.old_hash),
+                    h(alias.new_hash),
+                    *alias[2:],
+                    seal_alias(alias.old_hash, alias.new_hash, alias.timestamp, alias.end_time),
+                )
+                for alias in batch.task_aliases
+            ],
         ),
     ]
+
+
+def _call_seals(batch: RecordBatch) -> dict[str, bytes]:
+    """Return the seals of the calls of a batch, which has all that was below them and was read."""
+    if not batch.call_nodes:
+        return {}
+    below: dict[str, list[str]] = {}
+    for call, task in batch.subtree_tasks:
+        below.setdefault(call, []).append(task)
+    reads: dict[str, list[tuple[str, str]]] = {}
+    for call, path, value in batch.call_contexts:
+        reads.setdefault(call, []).append((storable(path), value))
+    return {
+        call: seal_call(
+            call, eval_hash, task, value, time, below.get(call, ()), reads.get(call, ())
+        )
+        for call, eval_hash, _, task, _, value, time in batch.call_nodes
+    }
 
 
 def _record(driver: Driver, database: Database, batch: RecordBatch, steps: Sequence[_Step]) -> None:
@@ -830,7 +879,9 @@ def _discard_values(driver: Driver, value_hashes: Sequence[ValueHash]) -> None:
 
 def _set_evaluation(driver: Driver, keys: Sequence[str]) -> None:
     (now,) = driver.execute(f"SELECT {NOW}").fetchone()
-    driver.execute(statements.EVALUATION, (*(_binary(key) for key in keys), now))
+    eval_hash, task_hash, args_hash, value_hash = keys
+    seal = seal_evaluation(eval_hash, task_hash, args_hash, value_hash, now)
+    driver.execute(statements.EVALUATION, (*(_binary(key) for key in keys), now, seal))
 
 
 # Answers from rows
@@ -850,35 +901,51 @@ def _check_cache(driver: Driver, queries: Sequence[CacheQuery]) -> list[CacheAns
 
 
 def _stored(row: Sequence[Any]) -> StoredResult:
-    key, type_name, format, value, digest = row
-    return StoredResult(ValueHash(key.hex()), type_name, format, value, ContentDigest(digest.hex()))
+    """Return a value as it is handed out; one whose seal is broken bears a digest of nothing.
+
+    Whoever decodes it finds that it is damaged, and has it made again.
+    """
+    key, type_name, format, value, digest, seal = row
+    name, said = key.hex(), digest.hex()
+    if seal is not None and seal != seal_value(name, type_name, format, said):
+        said = _NO_DIGEST
+    return StoredResult(ValueHash(name), type_name, format, value, ContentDigest(said))
+
+
+_NO_DIGEST = "0" * 32
 
 
 def _find_evaluations(driver: Driver, keys: Sequence[EvalHash]) -> dict[EvalHash, EvaluationFound]:
     found: dict[EvalHash, EvaluationFound] = {}
     for piece in statements.padded(keys):
         rows = driver.execute(statements.evaluations(len(piece)), [_binary(key) for key in piece])
-        for eval_hash, time, key, type_name, format, value, digest, call in rows.fetchall():
-            if format != statements.DAMAGED:
-                found[eval_hash.hex()] = EvaluationFound(
-                    StoredResult(key.hex(), type_name, format, value, digest.hex()),
-                    time,
-                    None if call is None else call.hex(),
-                )
+        for eval_hash, time, task, args, seal, *stored, call in rows.fetchall():
+            result = _stored(stored)
+            if result.format == statements.DAMAGED:
+                continue
+            name = eval_hash.hex()
+            if seal is not None and seal != seal_evaluation(
+                name, task.hex(), args.hex(), result.value_hash, time
+            ):
+                continue  # what it says is true of another one, or of none
+            found[name] = EvaluationFound(result, time, None if call is None else call.hex())
     return found
 
 
 def _find_calls(driver: Driver, keys: Sequence[EvalHash]) -> dict[EvalHash, tuple[CallFound, ...]]:
     nodes: dict[EvalHash, list[tuple[CallHash, ValueHash, Micros]]] = {}
+    seals: dict[CallHash, tuple[bytes, TaskHash]] = {}
     tasks: dict[CallHash, set[TaskHash]] = {}
     reads: dict[CallHash, list[tuple[str, ValueHash]]] = {}
     for piece in statements.padded(keys):
         rows = driver.execute(statements.calls(len(piece)), [_binary(key) for key in piece])
-        for eval_hash, call_hash, value_hash, time, task_hash in rows:
+        for eval_hash, call_hash, value_hash, time, task_hash, seal in rows:
             calls = nodes.setdefault(eval_hash.hex(), [])
             if len(calls) < _MOST_CALLS:
                 calls.append((call_hash.hex(), value_hash.hex(), time))
                 tasks[call_hash.hex()] = {task_hash.hex()}
+                if seal is not None:
+                    seals[call_hash.hex()] = (seal, task_hash.hex())
     every = [node for calls in nodes.values() for node in calls]
     for names in statements.padded(list(tasks)):
         rows = driver.execute(statements.subtree_tasks(len(names)), [_binary(n) for n in names])
@@ -887,12 +954,20 @@ def _find_calls(driver: Driver, keys: Sequence[EvalHash]) -> dict[EvalHash, tupl
         rows = driver.execute(statements.call_contexts(len(names)), [_binary(n) for n in names])
         for call_hash, path, value_hash in rows:
             reads.setdefault(call_hash.hex(), []).append((path, value_hash.hex()))
+    broken = {
+        call
+        for eval_hash, calls in nodes.items()
+        for call, value, time in calls
+        if call in seals
+        and seals[call][0]
+        != seal_call(call, eval_hash, seals[call][1], value, time, tasks[call], reads.get(call, ()))
+    }
     values = _find_values(driver, list(dict.fromkeys([value for _, value, _ in every])))
     return {
         eval_hash: tuple(
             CallFound(call, values[value], time, frozenset(tasks[call]), tuple(reads.get(call, ())))
             for call, value, time in calls
-            if value in values
+            if value in values and call not in broken
         )
         for eval_hash, calls in nodes.items()
     }

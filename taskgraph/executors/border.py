@@ -235,7 +235,7 @@ def _decode_outcome(call: Call, fields: tuple[Any, ...]) -> Outcome:
         return Returned(call.job_id, value, None, unstored, started, ended, changed, notes)
     assert isinstance(packed, PackedValue)
     first = packed.values[0]
-    decoded = codec.decode(
+    decoded = codec.decode_sent(
         first.value_hash, first.type, first.format, first.value, first.content_digest
     )
     return Returned(call.job_id, decoded, packed, unstored, started, ended, changed, notes)
