@@ -161,13 +161,25 @@ def before_reading(write: Callable[[], object]) -> None:
     _before_reading.append(write)
 
 
-def take_lease(backend: Backend, execution_id: ExecutionId) -> ExecutionLease:
-    """Claim an execution for this process, for as long as it lives."""
+def take_lease(backend: Backend, execution_id: ExecutionId, leads: bool = False) -> ExecutionLease:
+    """Claim an execution for this process, for as long as it lives.
+
+    Args:
+        backend: Where it is recorded.
+        execution_id: The execution.
+        leads: Whether it leads all calls, if nobody else leads any.
+    """
     from taskgraph_backend.leases import this_process
 
     lease = ExecutionLease(backend, execution_id, *this_process())
-    lease.take()
+    lease.take(leads)
     return lease
+
+
+def has_others(backend: Backend) -> bool:
+    """Tell whether other processes may use a backend: those in memory are of one alone."""
+    database = getattr(backend, "database", None)
+    return database is not None and not database.in_memory
 
 
 def finish_writing() -> None:

@@ -223,6 +223,7 @@ class SchedulerSettings:
     Attributes:
         executor: Name of the executor of tasks that name none.
         ignore_warnings: What is not warned of: ``namespace``, of tasks without one.
+        single_flight: Whether a call that runs in another process is waited for, and not run too.
         job_status_interval: Seconds between two lines of progress where there is no terminal.
         context: Values that calls read with `get_context`, by dotted paths.
         context_file: A TOML or JSON file with more of them, relative to the config directory.
@@ -230,6 +231,7 @@ class SchedulerSettings:
 
     executor: str = _setting(_TEXT, "threads")
     ignore_warnings: tuple[str, ...] = _setting(_WARNINGS, ())
+    single_flight: bool = _setting(_BOOL, True)
     job_status_interval: float = _setting(_SECONDS, 10.0)
     context: Mapping[str, Any] = _table(_ANY, "path")
     context_file: str = _setting(_TEXT, "")

@@ -119,6 +119,13 @@ LEASE_TAKE_OVER = (
 )
 LEASE_HEARTBEAT = "UPDATE lease SET expires = ? WHERE holder = ?"
 LEASE_RELEASE = "DELETE FROM lease WHERE key = ? AND holder = ?"
+LEASE_FORGET = "DELETE FROM lease WHERE key = ? OR holder = ?"
+# Who leads calls one by one: a key is `records.call_lease`.
+LEASE_LEADERS = (
+    "SELECT DISTINCT holder, host, pid, started, expires < {now} FROM lease"
+    " WHERE key >= 'call:' AND key < 'call;' AND holder <> ?"
+)
+LEASE_FORGET_CALLS = "DELETE FROM lease WHERE key >= 'call:' AND key < 'call;' AND holder = ?"
 
 _STORED = "v.value_hash, v.type, v.format, v.value, v.content_digest, v.seal"
 # Of calls: none that came from elsewhere and is not trusted. An entry of ours may have such a call

@@ -34,6 +34,7 @@ from taskgraph.records import (
     StoredResult,
     TaskAliasRecord,
     TaskVersion,
+    is_call_lease,
 )
 from taskgraph.tags import check_key, checked_tags
 from taskgraph_backend import claims, foreign, handles, history, schema, statements
@@ -355,10 +356,33 @@ class SqlBackend(RecordVerbs):
     def take(self, leases: Sequence[LeaseRecord]) -> list[LeaseRecord | None]:
         """Take each lease that is free, expired, or whose holder on this host is gone.
 
+        That of all calls is in the way of that of a call, and the other way round, unless one
+        holder has both. Who is refused a call because somebody leads all of them has thereby asked
+        for an end of that.
+
         Returns:
             For each lease, None if it was taken, else the lease that is in the way.
         """
-        return self._transact(claims.take, leases) if leases else []
+        if not leases:
+            return []
+        # Of calls each key speaks for itself: those who record need not wait for that.
+        alone = not all(is_call_lease(each.key) for each in leases)
+        return self._transact(claims.take, leases, alone=alone)
+
+    def find_leases(self, keys: Sequence[str]) -> dict[str, LeaseRecord]:
+        """Return those of the leases that living processes hold. Callable by any thread."""
+        return self._ask(claims.living, keys) if keys else {}
+
+    def clock(self) -> Micros:
+        """Return the time by which leases expire: the database's own. Callable by any thread."""
+        return self._ask(claims.clock)
+
+    def version(self) -> int | None:
+        """Return a number that is another one once others wrote anything; cheap, for any thread.
+
+        None where it takes a question to know.
+        """
+        return self._ask(self.database.version)
 
     def heartbeat(self, holder: str, expires: Micros) -> int:
         """Prolong all leases of a holder; returns how many it still has. Callable by any thread."""
@@ -832,6 +856,7 @@ def _steps(batch: RecordBatch) -> list[_Step]:
                 for alias in batch.task_aliases
             ],
         ),
+        (statements.LEASE_RELEASE, sorted(batch.released)),
     ]
 
 

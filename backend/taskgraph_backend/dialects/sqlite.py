@@ -378,6 +378,11 @@ class SqliteDatabase:
         """Do nothing: there is no way between."""
         return _NOTHING
 
+    def version(self, driver: Driver) -> int | None:
+        """Return SQLite's own count, which takes no look at the file."""
+        (count,) = driver.execute("PRAGMA data_version").fetchone()
+        return int(count)
+
     def has_committed(self, driver: Driver) -> bool:
         """Return False: a COMMIT that fails has committed nothing."""
         return False
