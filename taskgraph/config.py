@@ -170,6 +170,11 @@ class BackendSettings:
         synchronous: How hard SQLite makes sure of the disk: ``normal`` survives a killed process,
             ``full`` a power cut as well.
         max_value_size: Values whose bytes are more than this are not stored.
+        value_store: Where the bytes of large values are kept: a folder, or a URL that fsspec
+            knows, as ``s3://bucket/values``. By default a folder beside a SQLite file, and nothing
+            else; ``none`` keeps all in the database.
+        value_store_min_size: From how many bytes on values are kept there.
+        value_store_compression: ``zstd``, or ``none``.
     """
 
     # There may be a password in it.
@@ -177,6 +182,9 @@ class BackendSettings:
     automigrate: bool | None = _setting(_BOOL, None)
     synchronous: str = _setting(_one_of("normal", "full"), "normal")
     max_value_size: int = _setting(_SIZE_KIND, 256 * _MIB)
+    value_store: str = _setting(_TEXT, "")
+    value_store_min_size: int = _setting(_SIZE_KIND, _MIB)
+    value_store_compression: str = _setting(_one_of("none", "zstd"), "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -564,6 +572,7 @@ def _settings(config_dir: Path, found: _Found) -> Settings:
     project = config_dir.parent
     backend = _section_values(found, "backend", BackendSettings)
     backend["db_uri"] = _database(backend.get("db_uri", ""), config_dir)
+    backend["value_store"] = _value_store(backend.get("value_store", ""), project)
     executors = _executors(found)
     scheduler = SchedulerSettings(**_section_values(found, "scheduler", SchedulerSettings))
     if scheduler.executor not in executors and scheduler.executor not in {"default", *POOLS}:
@@ -687,6 +696,13 @@ def _database(uri: str, config_dir: Path) -> str:
     return uri
 
 
+def _value_store(place: str, project: Path) -> str:
+    """Return where large values are kept, with the path of a folder made absolute."""
+    if place in {"", "none"} or "://" in place:
+        return place
+    return str(_folder(place, project))
+
+
 # A first configuration
 
 DEFAULT_CONFIG: Final = """\
@@ -699,6 +715,9 @@ DEFAULT_CONFIG: Final = """\
 # automigrate = true            # upgrade an old database when it is opened
 # synchronous = "normal"        # "full" survives a power cut as well, and is slower
 # max_value_size = "256 MiB"    # larger results are used, but not stored
+# value_store = "s3://bucket/v" # where large values are kept: a folder or a URL; "none": nowhere
+# value_store_min_size = "1 MiB"
+# value_store_compression = "none"  # or "zstd"
 
 [scheduler]
 # executor = "threads"          # of tasks that name none

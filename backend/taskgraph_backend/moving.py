@@ -18,6 +18,7 @@ from taskgraph_backend import foreign, statements
 from taskgraph_backend.foreign import Origin, Trusted
 
 if TYPE_CHECKING:
+    from taskgraph.values.valuestore import ValueStore
     from taskgraph_backend.dialects import Database, Driver
     from taskgraph_backend.reader import Reader
     from taskgraph_backend.serializers import Record, Rows
@@ -34,6 +35,7 @@ class RecordVerbs:
 
     if TYPE_CHECKING:
         database: Database
+        value_store: ValueStore | None
 
         def reader(self) -> Reader: ...  # noqa: D102
 
@@ -116,7 +118,9 @@ class RecordVerbs:
         writer: Writer | None = None
         try:
             with self._writing() as driver:
-                writer = Writer(driver, origin, time.time_ns() // 1000)
+                # What is only counted is put nowhere.
+                store = None if dry_run else self.value_store
+                writer = Writer(driver, origin, time.time_ns() // 1000, store)
                 for batch in batches(records):
                     writer.write(batch)
                 writer.end()

@@ -81,7 +81,7 @@ class Dispatcher:
         self._temporaries = temporaries
         self._graph = graph
         self._backend = backend
-        self.executing = Executing(executors, inbox, options, notify)
+        self.executing = Executing(executors, inbox, options, notify, backend.value_store)
         self._looking = looking
         self._holding = Holding(temporaries, graph, finisher, looking, self)
         self._recorder = recorder

@@ -14,17 +14,26 @@ import types
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, NamedTuple
 
-from taskgraph.errors import DamagedValueError, InvalidValueError, UnstorableValueError
+from taskgraph.errors import (
+    DamagedValueError,
+    InvalidValueError,
+    UnstorableValueError,
+    ValueCompressionError,
+)
 from taskgraph.hashing import ATOMIC_TYPES, ContentDigest, ValueHash, digest_bytes
+from taskgraph.values.compression import ZSTD, decompressed
 from taskgraph.values.kinds import ValueKind, class_name, overrides
 from taskgraph.values.places import Place, current_places
 from taskgraph.values.reducers import REGISTERED, Reducers
 from taskgraph.values.registry import brings_code, kind_named, kind_of, kind_that_reduces
 from taskgraph.values.unknown import UnknownFunction
+from taskgraph.values.valuestore import Outside
 from taskgraph.values.walk import MAX_NESTING
 
 PICKLE = "pickle"
 CLOUDPICKLE = "cloudpickle"
+_COMPRESSED = f"+{ZSTD}"
+_IN_ONE_PIECE = frozenset({PICKLE, CLOUDPICKLE, PICKLE + _COMPRESSED, CLOUDPICKLE + _COMPRESSED})
 _PROTOCOL = 5
 
 
@@ -158,7 +167,7 @@ def decode(
     value_hash: ValueHash,
     type_name: str,
     format: str,
-    payload: bytes,
+    payload: bytes | Outside,
     content_digest: ContentDigest,
 ) -> Any:
     """Make a stored value again, after its bytes were checked.
@@ -167,12 +176,13 @@ def decode(
         value_hash: What to call it in an error.
         type_name: The name of its type, as it was stored.
         format: As `encode` gave it.
-        payload: The bytes.
+        payload: The bytes, or where in a value store they are.
         content_digest: The digest of the bytes when they were written.
 
     Raises:
         DamagedValueError: These are other bytes, or they can no longer be read.
         InvalidValueError: What they need besides is not there: a module, a type, a file.
+        ValueStoreError: The value store that they are in cannot be read.
     """
     return decode_marked(value_hash, type_name, format, payload, content_digest)[0]
 
@@ -181,18 +191,17 @@ def decode_marked(
     value_hash: ValueHash,
     type_name: str,
     format: str,
-    payload: bytes,
+    payload: bytes | Outside,
     content_digest: ContentDigest,
 ) -> tuple[Any, bool]:
     """Do as `decode`; tells besides whether the value bears code that was found by its name.
 
     That code is what it is now, so the hash that the value is stored under may not be its own.
     """
-    if digest_bytes(payload) != content_digest:
-        raise DamagedValueError(value_hash, "its bytes are not those that were written")
+    content = _checked(value_hash, format, payload, content_digest)
     try:
-        return _read(type_name, format, payload)
-    except MemoryError:
+        return _read(type_name, format, content)
+    except (MemoryError, ValueCompressionError):
         raise
     except InvalidValueError as error:
         raise InvalidValueError(value_hash, error.reason, error.is_lost) from error
@@ -201,6 +210,21 @@ def decode_marked(
         # whatever it is, the value cannot be used, and its call runs again.
         reason = f"it cannot be read as {type_name} ({_describe(error)})"
         raise DamagedValueError(value_hash, reason) from error
+
+
+def _checked(
+    value_hash: ValueHash, format: str, payload: bytes | Outside, content_digest: ContentDigest
+) -> Any:
+    """Return bytes that have their digest: of a format of its own as memory, if they lie outside.
+
+    Any: bytes, or a map of a file.
+    """
+    if type(payload) is Outside:
+        return payload.load(value_hash, mapped=format not in _IN_ONE_PIECE)
+    assert isinstance(payload, bytes)
+    if digest_bytes(payload) != content_digest:
+        raise DamagedValueError(value_hash, "its bytes are not those that were written")
+    return payload
 
 
 def read(type_name: str, format: str, payload: bytes) -> Any:
@@ -223,6 +247,8 @@ def _read(type_name: str, format: str, payload: bytes) -> tuple[Any, bool]:
     try:
         if format in (PICKLE, CLOUDPICKLE):
             return _load_stored(payload)
+        if format.endswith(_COMPRESSED):
+            return _read(type_name, format.removesuffix(_COMPRESSED), decompressed(payload))
         try:
             kind = kind_named(type_name)
         except LookupError:
@@ -312,7 +338,7 @@ class _Outliner(pickle.Unpickler):
 
 
 def decode_outline(
-    value_hash: ValueHash, format: str, payload: bytes, content_digest: ContentDigest
+    value_hash: ValueHash, format: str, payload: bytes | Outside, content_digest: ContentDigest
 ) -> Any:
     """Make a pickled value again with stand-ins for the objects in it, to look at and compare.
 
@@ -321,12 +347,13 @@ def decode_outline(
     Raises:
         DamagedValueError: These are other bytes, or no pickle, or they hold what has no outline.
     """
-    if digest_bytes(payload) != content_digest:
-        raise DamagedValueError(value_hash, "its bytes are not those that were written")
+    content = _checked(value_hash, format, payload, content_digest)
+    if format == PICKLE + _COMPRESSED:
+        format, content = PICKLE, decompressed(content)
     if format != PICKLE:
         raise DamagedValueError(value_hash, f"values stored as {format} have no outline")
     try:
-        value = _Outliner(io.BytesIO(payload)).load()
+        value = _Outliner(io.BytesIO(content)).load()
     except MemoryError:
         raise
     except Exception as error:
