@@ -69,6 +69,13 @@ def entry_folder(url: str) -> EntryFolder:
     return RemoteEntries(url) if is_url(url) else LocalEntries(url)
 
 
+def write_all(file: IO[bytes], content: Buffer) -> None:
+    """Write to a raw file, which takes as much as it can at a time: less, on a full disk."""
+    view = memoryview(content)
+    while view:
+        view = view[file.write(view[:_CHUNK]) :]
+
+
 @contextmanager
 def _reaching(url: str) -> Iterator[None]:
     """Make whatever a file system raises an error that names the store.
@@ -114,7 +121,7 @@ class LocalEntries:
             draft = self.draft()
             try:
                 with draft:
-                    draft.write(content)
+                    write_all(draft, content)
                 self.publish(draft.name, name)
             except BaseException:
                 with suppress(OSError):
@@ -281,4 +288,4 @@ class RemoteEntries:
 _WITH_BUCKETS = frozenset({"s3", "s3a", "gs", "gcs"})
 
 
-__all__ = ["DRAFTS", "EntryFolder", "LocalEntries", "RemoteEntries", "entry_folder"]
+__all__ = ["DRAFTS", "EntryFolder", "LocalEntries", "RemoteEntries", "entry_folder", "write_all"]

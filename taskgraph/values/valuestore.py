@@ -22,7 +22,7 @@ from xxhash import xxh3_128
 from taskgraph.errors import DamagedValueError, ValueStoreError
 from taskgraph.hashing import ContentDigest, digest_bytes
 from taskgraph.values.compression import ZSTD, compressed, compressing
-from taskgraph.values.entries import DRAFTS, EntryFolder, entry_folder
+from taskgraph.values.entries import DRAFTS, EntryFolder, entry_folder, write_all
 from taskgraph.values.places import is_url
 
 #: Where entries go whose bytes are not those that their names stand for.
@@ -174,7 +174,9 @@ class ValueStore(NamedTuple):
                     raise ValueStoreError(self.url, reason) from error
             if found == digest:
                 return content
-        self.quarantine(digest)
+        # Who may only read leaves it to others to move it; that it is not used holds for all.
+        with suppress(ValueStoreError):
+            self.quarantine(digest)
         return None
 
     # Looking after it
@@ -337,10 +339,7 @@ class Draft(io.RawIOBase):
         if self._max_size is not None and self.size > self._max_size:
             raise TooLargeError
         self._hasher.update(view)
-        written = 0
-        while written < len(view):
-            # One call of the system takes 2 GiB at most, and a raw file writes what it takes.
-            written += self._file.write(view[written : written + _CHUNK])
+        write_all(self._file, view)
         return len(view)
 
     @property
