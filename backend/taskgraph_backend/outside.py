@@ -10,11 +10,11 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from taskgraph.errors import ValueStoreError
+from taskgraph.errors import ValueStoreError, without_password
 from taskgraph.hashing import ContentDigest
 from taskgraph.values.compression import ZSTD, check_compression
 from taskgraph.values.places import is_url
-from taskgraph.values.valuestore import MIN_SIZE, Outside, ValueStore, locate
+from taskgraph.values.valuestore import MIN_SIZE, Outside, ValueStore, locate, name_of
 from taskgraph_backend.dialects import Database, Driver
 
 if TYPE_CHECKING:
@@ -66,6 +66,14 @@ def store_of(session: Session | None) -> ValueStore | None:
     """Return the value store of what a session reads."""
     backend = getattr(session, "backend", None)
     return getattr(backend, "value_store", None)
+
+
+def shown(session: Session, digest: str) -> str:
+    """Return where an entry is, as it may be shown."""
+    store = store_of(session)
+    if store is None:
+        return f"{name_of(ContentDigest(digest))} in a value store that is not set here"
+    return f"{without_password(store.url)}/{name_of(ContentDigest(digest))}"
 
 
 def read_outside(session: Session, row: Any) -> bytes | None:
@@ -155,6 +163,7 @@ __all__ = [
     "outside_values",
     "put_outside",
     "read_outside",
+    "shown",
     "store_of",
     "value_store_of",
 ]
