@@ -9,11 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from taskgraph.errors import ValueCompressionError
 from taskgraph.hashing import ContentDigest, ValueHash
 from taskgraph.values import codec
 from taskgraph.values.pack import pack, put_outside
 from taskgraph.values.registry import kind_of
 from taskgraph.values.valuestore import Draft, Outside, ValueStore, locate
+from taskgraph_backend import SqlBackend
 
 ROOT = Path(__file__).resolve().parents[4]
 TORTURE = bool(os.environ.get("TASKGRAPH_TORTURE"))
@@ -22,13 +24,17 @@ MOST = 1.3
 
 # The peak of a process counts all that it ever had, so that each step has a process of its own.
 PROGRAM = """
-import resource, sys
+import re, resource, sys
+from pathlib import Path
 import numpy as np
 from taskgraph.values import codec
 from taskgraph.values.pack import pack
 from taskgraph.values.valuestore import ValueStore, locate
 
 def peak():
+    status = Path("/proc/self/status")
+    if status.exists():  # elsewhere a process begins with the peak of its parent
+        return int(re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
@@ -103,7 +109,7 @@ def test_a_local_array_is_a_map_that_is_read_where_it_is_used(tmp_path: Path) ->
         pa.table({"a": [1, None], "b": ["x", "y"]}),
         pa.array([1, 2, None]),
     ],
-    ids=repr,
+    ids=range(11),
 )
 def test_what_is_written_piece_by_piece_is_what_is_encoded(value: object, tmp_path: Path) -> None:
     kind = kind_of(value)
@@ -118,6 +124,28 @@ def test_what_is_written_piece_by_piece_is_what_is_encoded(value: object, tmp_pa
     assert format == encoded[0]
     assert path.read_bytes() == encoded[1]
     assert draft.size == len(encoded[1])
+
+
+def test_compression_without_its_package_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+
+    with pytest.raises(ValueCompressionError, match=r"pip install 'taskgraph\[zstd\]'"):
+        SqlBackend(f"sqlite:///{tmp_path / 'a.db'}", {"value_store_compression": "zstd"})
+
+
+def test_a_compressed_value_without_the_package_is_an_error_and_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("zstandard")
+    store = ValueStore(str(tmp_path), min_size=1, compression="zstd")
+    record = pack("x" * 1000, store=store).values[0]
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    outside = locate(b"", record.content_digest, store)
+
+    with pytest.raises(ValueCompressionError):
+        codec.decode(record.value_hash, record.type, record.format, outside, record.content_digest)
 
 
 def test_what_cannot_be_written_is_pickled(tmp_path: Path) -> None:
