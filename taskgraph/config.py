@@ -175,6 +175,10 @@ class BackendSettings:
             else; ``none`` keeps all in the database.
         value_store_min_size: From how many bytes on values are kept there.
         value_store_compression: ``zstd``, or ``none``.
+        trust: What stored values may be when they are read: ``all``, which runs code of theirs, or
+            ``data``: builtins and what is known to be data. Others are made again.
+        trust_classes: With ``trust = "data"``, patterns of dotted names of classes that are data
+            too, as ``mypkg.models.*``.
     """
 
     # There may be a password in it.
@@ -185,6 +189,8 @@ class BackendSettings:
     value_store: str = _setting(_TEXT, "")
     value_store_min_size: int = _setting(_SIZE_KIND, _MIB)
     value_store_compression: str = _setting(_one_of("none", "zstd"), "none")
+    trust: str = _setting(_one_of("all", "data"), "all")
+    trust_classes: tuple[str, ...] = _setting(_TEXTS, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +231,7 @@ class SchedulerSettings:
     Attributes:
         executor: Name of the executor of tasks that name none.
         ignore_warnings: What is not warned of: ``namespace``, of tasks without one.
+        single_flight: Whether a call that runs in another process is waited for, and not run too.
         job_status_interval: Seconds between two lines of progress where there is no terminal.
         context: Values that calls read with `get_context`, by dotted paths.
         context_file: A TOML or JSON file with more of them, relative to the config directory.
@@ -232,6 +239,7 @@ class SchedulerSettings:
 
     executor: str = _setting(_TEXT, "threads")
     ignore_warnings: tuple[str, ...] = _setting(_WARNINGS, ())
+    single_flight: bool = _setting(_BOOL, True)
     job_status_interval: float = _setting(_SECONDS, 10.0)
     context: Mapping[str, Any] = _table(_ANY, "path")
     context_file: str = _setting(_TEXT, "")
@@ -718,6 +726,8 @@ DEFAULT_CONFIG: Final = """\
 # value_store = "s3://bucket/v" # where large values are kept: a folder or a URL; "none": nowhere
 # value_store_min_size = "1 MiB"
 # value_store_compression = "none"  # or "zstd"
+# trust = "all"                 # "data": stored values that are more than data are made again
+# trust_classes = []            # classes that are data too, as "pkg.models.*"
 
 [scheduler]
 # executor = "threads"          # of tasks that name none

@@ -115,8 +115,27 @@ class Backend(Protocol):
     def take(self, leases: Sequence[LeaseRecord]) -> list[LeaseRecord | None]:
         """Take each lease that is free, expired, or whose holder on this host is gone.
 
+        That of all calls is in the way of that of a call, and the other way round, unless one
+        holder has both. Who is refused a call because somebody leads all of them has thereby asked
+        for an end of that: `CALLS_WANTED` is taken.
+
         Returns:
             For each lease, None if it was taken, else the lease that is in the way.
+        """
+        ...
+
+    def find_leases(self, keys: Sequence[str]) -> dict[str, LeaseRecord]:
+        """Return those of the leases that living processes hold. Callable by any thread."""
+        ...
+
+    def clock(self) -> Micros:
+        """Return the time by which leases expire: the store's own. Callable by any thread."""
+        ...
+
+    def version(self) -> int | None:
+        """Return a number that is another one once others wrote anything; cheap, for any thread.
+
+        None where it takes a question to know.
         """
         ...
 

@@ -150,7 +150,7 @@ def check(backend: SqlBackend, *, contents: bool = True) -> list[Problem]:
     """
     backend.load()
     connection, store = backend.database.connect(), backend.value_store
-    if backend.database.in_memory:
+    if backend.database.only_lock is not None:
         return list(_problems(backend.database, connection, contents, store))
     try:
         backend.database.begin_looking(connection)

@@ -34,9 +34,7 @@ class DBVersionInfo:
 
 
 #: What this library reads and writes; a test holds it against the newest migration.
-CURRENT = DBVersionInfo(
-    "0006", 1, 5, "The jobs that an execution did not run are found by an index."
-)
+CURRENT = DBVersionInfo("0007", 1, 6, "Rows that decide results are sealed.")
 #: Minor steps only add what older libraries may leave alone.
 _NEWEST_MINOR = 999
 
@@ -138,6 +136,23 @@ def refuse_newer(database: Database, version: DBVersionInfo | None) -> None:
         )
 
 
+def refuse_changed(database: Database, seen: str) -> None:
+    """Raise the error that says what to do if a schema was changed to one that is not known."""
+    version = parse_db_version(seen)
+    if is_compatible(version):
+        return
+    advice = (
+        "Upgrade taskgraph"
+        if version > CURRENT
+        else "Run `taskgraph db upgrade`, if that was a slip"
+    )
+    raise DatabaseVersionError(
+        database.uri,
+        f"its schema was changed to {version} while it was open, and this library needs {CURRENT}. "
+        f"Nothing of the last step was written. {advice}, and run again to go on from there.",
+    )
+
+
 def all_versions() -> list[DBVersionInfo]:
     """Return all schema versions there are migrations to, oldest first."""
     from alembic.script import ScriptDirectory
@@ -152,7 +167,7 @@ def all_versions() -> list[DBVersionInfo]:
     return sorted(found)
 
 
-def migrate_to(database: Database, desired: DBVersionInfo, *, upgrade_only: bool = False) -> None:
+def migrate_to(database: Database, desired: DBVersionInfo, upgrade_only: bool = False) -> None:
     """Bring a database to a schema version, in one transaction that no one else can disturb.
 
     Args:

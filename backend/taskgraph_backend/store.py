@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields
 from time import sleep
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from taskgraph.errors import DamagedValueError, DatabaseError, DatabaseReadOnlyError
-from taskgraph.hashing import CallHash, EvalHash, TaskHash, ValueHash
+from taskgraph.hashing import CallHash, ContentDigest, EvalHash, TaskHash, ValueHash
 from taskgraph.jsontext import storable
 from taskgraph.records import (
     BelowVersion,
@@ -34,6 +34,7 @@ from taskgraph.records import (
     StoredResult,
     TaskAliasRecord,
     TaskVersion,
+    is_call_lease,
 )
 from taskgraph.tags import check_key, checked_tags
 from taskgraph.values.valuestore import ValueStore, locate
@@ -42,6 +43,7 @@ from taskgraph_backend.dialects import BUSY_TIMEOUT_SECONDS, NOW, Database, Driv
 from taskgraph_backend.moving import RecordVerbs
 from taskgraph_backend.outside import value_store_of
 from taskgraph_backend.schema import DBVersionInfo
+from taskgraph_backend.seals import seal_alias, seal_call, seal_evaluation, seal_value
 from taskgraph_backend.tags import (
     TagRow,
     current_tags,
@@ -73,6 +75,8 @@ _Answer = TypeVar("_Answer")
 _SETTINGS = frozenset(
     {"db_uri", "automigrate", "synchronous", "busy_timeout", "max_value_size"}
     | {"value_store", "value_store_min_size", "value_store_compression"}
+    # What stored values may be is asked where they are read.
+    | {"trust", "trust_classes"}
 )
 MAX_VALUE_SIZE = 1_000_000_000
 
@@ -133,8 +137,10 @@ class SqlBackend(RecordVerbs):
         self._owns_database = True
         self._session: Reader | None = None
         # Heartbeats come from a thread of their own; a transaction is the work of one thread.
-        self._lock = threading.RLock()
+        self._lock: AbstractContextManager[object] = self.database.only_lock or threading.RLock()
         self._file: _Place | None = None
+        # The version of the schema that this library was found to work with.
+        self._known_version = ""
 
     @property
     def db_uri(self) -> str:
@@ -160,8 +166,10 @@ class SqlBackend(RecordVerbs):
         if self._driver is not None:
             return
         driver = self.database.connect()
+        self._lock = self.database.only_lock or self._lock
+        may_migrate = self._automigrate if migrate is None else migrate
         try:
-            schema.prepare(self.database, driver, self._automigrate if migrate is None else migrate)
+            self._patiently(schema.prepare, self.database, driver, may_migrate)
         except BaseException:
             driver.close()
             # Migrations have connections of their own, which nobody else would close.
@@ -217,8 +225,8 @@ class SqlBackend(RecordVerbs):
         other._driver = self.database.connect()
         other._owns_database = False
         other._session = session
-        # In memory both share the connection, so they share the lock as well.
-        other._lock = self._lock if self.database.in_memory else threading.RLock()
+        # Where there is one connection both share it, and so the lock as well.
+        other._lock = self.database.only_lock or threading.RLock()
         return other
 
     def create_engine(self) -> Engine:
@@ -253,7 +261,7 @@ class SqlBackend(RecordVerbs):
             desired_version = schema.CURRENT
         elif isinstance(desired_version, str):
             desired_version = schema.parse_db_version(desired_version)
-        schema.migrate_to(self.database, desired_version, upgrade_only=upgrade_only)
+        self._patiently(schema.migrate_to, self.database, desired_version, upgrade_only)
 
     def get_db_version(self) -> DBVersionInfo | None:
         """Return the schema version of the database; None if it is empty."""
@@ -357,10 +365,33 @@ class SqlBackend(RecordVerbs):
     def take(self, leases: Sequence[LeaseRecord]) -> list[LeaseRecord | None]:
         """Take each lease that is free, expired, or whose holder on this host is gone.
 
+        That of all calls is in the way of that of a call, and the other way round, unless one
+        holder has both. Who is refused a call because somebody leads all of them has thereby asked
+        for an end of that.
+
         Returns:
             For each lease, None if it was taken, else the lease that is in the way.
         """
-        return self._transact(claims.take, leases) if leases else []
+        if not leases:
+            return []
+        # Of calls each key speaks for itself: those who record need not wait for that.
+        alone = not all(is_call_lease(each.key) for each in leases)
+        return self._transact(claims.take, leases, alone=alone)
+
+    def find_leases(self, keys: Sequence[str]) -> dict[str, LeaseRecord]:
+        """Return those of the leases that living processes hold. Callable by any thread."""
+        return self._ask(claims.living, keys) if keys else {}
+
+    def clock(self) -> Micros:
+        """Return the time by which leases expire: the database's own. Callable by any thread."""
+        return self._ask(claims.clock)
+
+    def version(self) -> int | None:
+        """Return a number that is another one once others wrote anything; cheap, for any thread.
+
+        None where it takes a question to know.
+        """
+        return self._ask(self.database.version)
 
     def heartbeat(self, holder: str, expires: Micros) -> int:
         """Prolong all leases of a holder; returns how many it still has. Callable by any thread."""
@@ -594,6 +625,16 @@ class SqlBackend(RecordVerbs):
             assert self._driver is not None
         return self._driver
 
+    def _patiently(self, work: Callable[..., _Answer], *given: Any) -> _Answer:
+        """Do what opens transactions of its own, and all of it once more if it may succeed then."""
+        attempt = 0
+        while True:
+            try:
+                return work(*given)
+            except DatabaseError as error:
+                attempt += 1
+                self._wait_or_raise(error, attempt)
+
     def _ask(self, question: Callable[..., _Answer], *given: Any) -> _Answer:
         """Ask a few statements of the connection; each sees what is committed when it starts.
 
@@ -652,18 +693,26 @@ class SqlBackend(RecordVerbs):
             driver = self._connection()
             try:
                 if driver.in_transaction:  # a Ctrl-C came before what was begun was taken back
-                    driver.execute("ROLLBACK")
+                    self.database.take_back(driver)
                 self.database.begin(driver, alone=alone)
+                self._look_at_version(driver)
                 yield driver
                 driver.execute("COMMIT")
             except BaseException as error:
                 is_ours = isinstance(error, self.database.errors)
                 reason = self.database.explain(driver, error) if is_ours else None
                 if driver.in_transaction:
-                    driver.execute("ROLLBACK")
+                    self.database.take_back(driver)
                 if reason is not None:
                     raise reason from error
                 raise
+
+    def _look_at_version(self, driver: Driver) -> None:
+        """Refuse to write where others have changed the schema since it was opened."""
+        seen = self.database.version_seen(driver)
+        if seen != self._known_version:
+            schema.refuse_changed(self.database, seen)
+            self._known_version = seen
 
 
 def _settings(config: Mapping[str, Any] | Section | None) -> dict[str, Any]:
@@ -697,11 +746,22 @@ def _steps(batch: RecordBatch) -> list[_Step]:
     # That a call's own task ran in it is known from the call: without a row for it, calls that
     # make no others need none, and those are nearly all of them.
     own_tasks = {node.call_hash: node.task_hash for node in batch.call_nodes}
+    seals = _call_seals(batch)
     return [
         (
             statements.VALUE,
             [
-                (h(key), type, format, value, size, preview, h(digest), trusted)
+                (
+                    h(key),
+                    type,
+                    format,
+                    value,
+                    size,
+                    preview,
+                    h(digest),
+                    trusted,
+                    seal_value(key, type, format, digest),
+                )
                 for key, type, format, value, size, preview, digest, trusted in batch.values
             ],
         ),
@@ -722,7 +782,7 @@ def _steps(batch: RecordBatch) -> list[_Step]:
         (
             statements.CALL_NODE,
             [
-                (h(call), h(eval_hash), name, h(task), h(args), h(value), time)
+                (h(call), h(eval_hash), name, h(task), h(args), h(value), time, seals[call])
                 for call, eval_hash, name, task, args, value, time in batch.call_nodes
             ],
         ),
@@ -756,7 +816,14 @@ def _steps(batch: RecordBatch) -> list[_Step]:
         (
             statements.EVALUATION,
             [
-                (h(key), h(task), h(args), h(value), time)
+                (
+                    h(key),
+                    h(task),
+                    h(args),
+                    h(value),
+                    time,
+                    seal_evaluation(key, task, args, value, time),
+                )
                 for key, task, args, value, time in batch.evaluations
             ],
         ),
@@ -789,9 +856,36 @@ def _steps(batch: RecordBatch) -> list[_Step]:
         (statements.TAG, [tag_row(tag) for tag in batch.tags]),
         (
             statements.TASK_ALIAS,
-            [(h(alias.old_hash), h(alias.new_hash), *alias[2:]) for alias in batch.task_aliases],
+            [
+                (
+                    h(alias.old_hash),
+                    h(alias.new_hash),
+                    *alias[2:],
+                    seal_alias(alias.old_hash, alias.new_hash, alias.timestamp, alias.end_time),
+                )
+                for alias in batch.task_aliases
+            ],
         ),
+        (statements.LEASE_RELEASE, sorted(batch.released)),
     ]
+
+
+def _call_seals(batch: RecordBatch) -> dict[str, bytes]:
+    """Return the seals of the calls of a batch, which has all that was below them and was read."""
+    if not batch.call_nodes:
+        return {}
+    below: dict[str, list[str]] = {}
+    for call, task in batch.subtree_tasks:
+        below.setdefault(call, []).append(task)
+    reads: dict[str, list[tuple[str, str]]] = {}
+    for call, path, value in batch.call_contexts:
+        reads.setdefault(call, []).append((storable(path), value))
+    return {
+        call: seal_call(
+            call, eval_hash, task, value, time, below.get(call, ()), reads.get(call, ())
+        )
+        for call, eval_hash, _, task, _, value, time in batch.call_nodes
+    }
 
 
 def _record(driver: Driver, database: Database, batch: RecordBatch, steps: Sequence[_Step]) -> None:
@@ -820,7 +914,9 @@ def _discard_values(driver: Driver, value_hashes: Sequence[ValueHash]) -> None:
 
 def _set_evaluation(driver: Driver, keys: Sequence[str]) -> None:
     (now,) = driver.execute(f"SELECT {NOW}").fetchone()
-    driver.execute(statements.EVALUATION, (*(_binary(key) for key in keys), now))
+    eval_hash, task_hash, args_hash, value_hash = keys
+    seal = seal_evaluation(eval_hash, task_hash, args_hash, value_hash, now)
+    driver.execute(statements.EVALUATION, (*(_binary(key) for key in keys), now, seal))
 
 
 # Answers from rows
@@ -842,10 +938,20 @@ def _check_cache(
 
 
 def _stored(row: Sequence[Any], store: ValueStore | None) -> StoredResult:
-    key, type_name, format, value, digest = row
-    digest = digest.hex()
+    """Return a value as it is handed out; one whose seal is broken bears a digest of nothing.
+
+    Whoever decodes it finds that it is damaged, and has it made again.
+    """
+    key, type_name, format, value, digest_bytes, seal = row
+    name, said = key.hex(), digest_bytes.hex()
+    if seal is not None and seal != seal_value(name, type_name, format, said):
+        said = _NO_DIGEST
+    digest = ContentDigest(said)
     content = value or locate(value, digest, store)
-    return StoredResult(ValueHash(key.hex()), type_name, format, content, digest)
+    return StoredResult(ValueHash(name), type_name, format, content, digest)
+
+
+_NO_DIGEST = "0" * 32
 
 
 def _find_evaluations(
@@ -854,15 +960,16 @@ def _find_evaluations(
     found: dict[EvalHash, EvaluationFound] = {}
     for piece in statements.padded(keys):
         rows = driver.execute(statements.evaluations(len(piece)), [_binary(key) for key in piece])
-        for eval_hash, time, key, type_name, format, value, key16, call in rows.fetchall():
-            if format != statements.DAMAGED:
-                digest = key16.hex()
-                content = value or locate(value, digest, store)
-                found[eval_hash.hex()] = EvaluationFound(
-                    StoredResult(key.hex(), type_name, format, content, digest),
-                    time,
-                    None if call is None else call.hex(),
-                )
+        for eval_hash, time, task, args, seal, *stored, call in rows.fetchall():
+            result = _stored(stored, store)
+            if result.format == statements.DAMAGED:
+                continue
+            name = eval_hash.hex()
+            if seal is not None and seal != seal_evaluation(
+                name, task.hex(), args.hex(), result.value_hash, time
+            ):
+                continue  # what it says is true of another one, or of none
+            found[name] = EvaluationFound(result, time, None if call is None else call.hex())
     return found
 
 
@@ -870,15 +977,18 @@ def _find_calls(
     driver: Driver, keys: Sequence[EvalHash], store: ValueStore | None
 ) -> dict[EvalHash, tuple[CallFound, ...]]:
     nodes: dict[EvalHash, list[tuple[CallHash, ValueHash, Micros]]] = {}
+    seals: dict[CallHash, tuple[bytes, TaskHash]] = {}
     tasks: dict[CallHash, set[TaskHash]] = {}
     reads: dict[CallHash, list[tuple[str, ValueHash]]] = {}
     for piece in statements.padded(keys):
         rows = driver.execute(statements.calls(len(piece)), [_binary(key) for key in piece])
-        for eval_hash, call_hash, value_hash, time, task_hash in rows:
+        for eval_hash, call_hash, value_hash, time, task_hash, seal in rows:
             calls = nodes.setdefault(eval_hash.hex(), [])
             if len(calls) < _MOST_CALLS:
                 calls.append((call_hash.hex(), value_hash.hex(), time))
                 tasks[call_hash.hex()] = {task_hash.hex()}
+                if seal is not None:
+                    seals[call_hash.hex()] = (seal, task_hash.hex())
     every = [node for calls in nodes.values() for node in calls]
     for names in statements.padded(list(tasks)):
         rows = driver.execute(statements.subtree_tasks(len(names)), [_binary(n) for n in names])
@@ -887,12 +997,20 @@ def _find_calls(
         rows = driver.execute(statements.call_contexts(len(names)), [_binary(n) for n in names])
         for call_hash, path, value_hash in rows:
             reads.setdefault(call_hash.hex(), []).append((path, value_hash.hex()))
+    broken = {
+        call
+        for eval_hash, calls in nodes.items()
+        for call, value, time in calls
+        if call in seals
+        and seals[call][0]
+        != seal_call(call, eval_hash, seals[call][1], value, time, tasks[call], reads.get(call, ()))
+    }
     values = _find_values(driver, list(dict.fromkeys([value for _, value, _ in every])), store)
     return {
         eval_hash: tuple(
             CallFound(call, values[value], time, frozenset(tasks[call]), tuple(reads.get(call, ())))
             for call, value, time in calls
-            if value in values
+            if value in values and call not in broken
         )
         for eval_hash, calls in nodes.items()
     }

@@ -24,6 +24,7 @@ from taskgraph.events import (
     JobMissed,
     JobRetried,
     JobsSubmitted,
+    JobWaits,
     ResultNotKept,
     ResultUnstored,
     RunStopping,
@@ -75,6 +76,7 @@ class Counts:
             JobDone: self._done,
             JobFailed: self._failed,
             JobRetried: self._retried,
+            JobWaits: self._waits,
             FilesRead: self._files_read,
             ExecutionStarted: self._started,
             ExecutionEnded: self._ended,
@@ -154,6 +156,9 @@ class Counts:
         self.messages.append(
             f"{event.task} failed (attempt {event.attempt}) and is tried again {when}: {error}"
         )
+
+    def _waits(self, event: JobWaits) -> None:
+        self.messages.append(clean_text(f"Now {event.text}"))
 
     def _files_read(self, event: FilesRead) -> None:
         self.bytes_done, self.bytes_total = event.bytes_done, event.bytes_total

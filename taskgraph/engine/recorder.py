@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from typing import Any
@@ -41,6 +41,7 @@ from taskgraph.records import (
     HandleSweepRecord,
     JobId,
     JobRecord,
+    LeaseEndRecord,
     PackedValue,
     PartRecord,
     RecordBatch,
@@ -372,6 +373,24 @@ class Recorder:
         if len(self._values) >= _REMEMBERED:
             self._values.clear()
         self._values[value_hash] = None
+
+    # Leases on calls
+
+    def release(self, key: str, holder: str) -> None:
+        """Give a lease back with the rows that were added until now."""
+        self._batch.released.append(LeaseEndRecord(key, holder))
+        self._touch()
+
+    def keep(self, keys: Iterable[str]) -> None:
+        """Give leases back no more that are wanted again."""
+        if self._batch.released:
+            kept = set(keys)
+            self._batch.released = [each for each in self._batch.released if each.key not in kept]
+
+    @property
+    def has_released(self) -> bool:
+        """Whether others may wait for rows that are not written yet."""
+        return bool(self._batch.released)
 
     # When it is written
 

@@ -100,3 +100,25 @@ class NotRecordedWarning(UserWarning):
 
 class DatabaseBusyError(DatabaseError):
     """Another process kept the database locked for longer than the time-out."""
+
+
+class DatabaseHeldError(DatabaseBusyError):
+    """The file lies on a network file system, where one process at a time can have it."""
+
+    def __init__(
+        self, uri: str, kind: str, *, host: str, pid: int, user: str = "", since: str = ""
+    ) -> None:
+        whose = f" of {user}" if user else ""
+        when = f" since {since}" if since else ""
+        super().__init__(
+            uri,
+            f"it lies on a network file system ({kind}), where one process at a time can have it: "
+            f"process {pid}{whose} on {host} has it{when}. Wait until that ends, or end it. To run "
+            "beside each other, name a file on a local disk, or a PostgreSQL for all hosts.",
+        )
+        self.args = (self.uri, kind, host, pid, user, since)
+        self.kind = kind
+        self.host = host
+        self.pid = pid
+        self.user = user
+        self.since = since

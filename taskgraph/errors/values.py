@@ -70,6 +70,29 @@ class InvalidValueError(DamagedValueError):
         self.is_lost = is_lost
 
 
+class RefusedValueError(InvalidValueError):
+    """A stored value holds what the store is not trusted with; nothing of it was run.
+
+    It is neither damaged nor deleted: who trusts what is in it reads it.
+
+    Attributes:
+        what: What it holds that is no data.
+        name: The class, by its dotted name, that could be named as data; "" if none could.
+    """
+
+    def __init__(self, value_hash: str, what: str, name: str = "") -> None:
+        reason = f"it holds {what}, and the store is trusted with data only"
+        if name:
+            reason += (
+                ". If that is a class of yours that only holds data, say "
+                f'trust_classes = ["{name}"] in [backend]'
+            )
+        super().__init__(value_hash, reason)
+        self.args = (value_hash, what, name)
+        self.what = what
+        self.name = name
+
+
 class HandleError(TaskgraphError, ValueError):
     """A handle cannot be followed: where it lies, or with what it is merged."""
 

@@ -243,7 +243,7 @@ def _decode_outcome(call: Call, fields: tuple[Any, ...]) -> Outcome:
         packed = put_outside(packed, call.value_store)
         first = packed.values[0]
     content = locate(first.value, first.content_digest, call.value_store)
-    decoded = codec.decode(
+    decoded = codec.decode_sent(
         first.value_hash, first.type, first.format, content, first.content_digest
     )
     return Returned(call.job_id, decoded, packed, unstored, started, ended, changed, notes)

@@ -20,6 +20,7 @@ from typing import Any
 from taskgraph.assembly import (
     Environment,
     before_reading,
+    has_others,
     open_database,
     places_of,
     project_of,
@@ -69,7 +70,9 @@ class ProcessExecution:
         self._lease = take_lease(self._backend, self.id)
         size = settings.backend.max_value_size
         options = RunOptions(self.id, args=json.dumps(sys.argv), max_value_size=size)
-        self.calls = EagerCalls(self._backend, options, self._notify)
+        has_flights = settings.scheduler.single_flight and has_others(self._backend)
+        lease = self._lease if has_flights else None
+        self.calls = EagerCalls(self._backend, options, self._notify, lease)
         self.calls.begin()
         self._is_ours = True
         self._ended = threading.Event()

@@ -68,6 +68,8 @@ class ValueKind:
     is_subvalue: bool = False
     #: Whether the methods of a value's class count in its hash, if the class is the user's.
     brings_code: bool = True
+    #: Whether a class of the user reads its own bytes.
+    reads_by_class: bool = False
 
     def type_name(self, value: Any) -> str:
         """Return the name of the value's type as it is stored."""

@@ -72,9 +72,9 @@ def _to_table(frame: Any) -> Any:
 
 def read(payload: bytes) -> Any:
     """Make a frame again from what `write` gave."""
-    import pyarrow as pa
+    from taskgraph.values.arrow import read_stream
 
-    table = pa.ipc.open_stream(payload).read_all()
+    table = read_stream(payload)
     described = json.loads(table.schema.metadata[_METADATA])
     labels, name, labels_dtype = described["columns"]
     index = _make_index(described["index"], table)

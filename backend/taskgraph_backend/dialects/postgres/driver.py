@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ from taskgraph_backend.dialects.postgres.words import without_nul
 
 if TYPE_CHECKING:
     from taskgraph_backend.dialects.postgres.words import Words
+
+# What it says of connections that were lost is said by our errors, where it matters at all; without
+# a handler Python writes it to stderr.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 # PostgreSQL counts times from 2000.
 _SINCE_1970 = 946_684_800_000_000
@@ -90,6 +95,8 @@ class PostgresDriver:
         self._raw = self._adapted(connect())
         #: The number of the last transaction, as text; nothing for one that needs none.
         self.transaction = ""
+        #: The version of the schema that the last transaction saw when it began.
+        self.version = ""
 
     @classmethod
     def around(
@@ -102,7 +109,7 @@ class PostgresDriver:
 
         made = cls.__new__(cls)
         made._connect, made._words, made._raw = connect, words, raw
-        made.transaction = ""
+        made.transaction = made.version = ""
         return made
 
     @staticmethod
@@ -125,14 +132,23 @@ class PostgresDriver:
         return self._raw
 
     def begin(self, sql: str) -> None:
-        """Begin a transaction, with a question in the same breath: for its number, or none."""
-        self.transaction = ""
-        # Several statements go as they are, and are not prepared.
+        """Begin a transaction, with questions in the same breath.
+
+        Args:
+            sql: Statements that go as they are; the columns ``number`` and ``version`` are noted.
+        """
+        self.transaction = self.version = ""
         cursor = self.raw.execute(sql, prepare=False)
-        while cursor.nextset():
-            pass
-        if cursor.description is not None:
-            (self.transaction, *_) = cursor.fetchone() or ("",)
+        while True:
+            if cursor.description is not None:
+                row = cursor.fetchone()
+                for column, value in zip(cursor.description, row or (), strict=False):
+                    if column.name == "number":
+                        self.transaction = value
+                    elif column.name == "version":
+                        self.version = value
+            if not cursor.nextset():
+                break
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> psycopg.Cursor[Any]:
         """Execute a statement of the common SQL."""
