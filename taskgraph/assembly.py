@@ -141,7 +141,15 @@ def _backend_of(settings: Settings, uri: str | None) -> SqlBackend:
 
     wanted = settings.backend
     tighten_trust(trust_of(settings))
-    options = {"synchronous": wanted.synchronous, "max_value_size": wanted.max_value_size}
+    options: dict[str, Any] = {
+        "synchronous": wanted.synchronous,
+        "max_value_size": wanted.max_value_size,
+        "value_store_min_size": wanted.value_store_min_size,
+        "value_store_compression": wanted.value_store_compression,
+    }
+    if uri is None or uri == database_uri(settings):
+        # That of one project says nothing of where another one keeps its large values.
+        options["value_store"] = wanted.value_store
     return SqlBackend(uri or database_uri(settings), options)
 
 

@@ -30,10 +30,17 @@ from taskgraph.records import (
     TaskVersion,
 )
 from taskgraph.tags import Tags
+from taskgraph.values.valuestore import ValueStore
 
 
 class Backend(Protocol):
-    """Where calls are remembered. All verbs may be called from one thread only, the engine's."""
+    """Where calls are remembered. All verbs may be called from one thread only, the engine's.
+
+    Attributes:
+        value_store: Where the bytes of large values go before their rows come here, if anywhere.
+    """
+
+    value_store: ValueStore | None
 
     def check_cache(self, queries: Sequence[CacheQuery]) -> list[CacheAnswer]:
         """Answer all questions at once, in their order."""
@@ -172,6 +179,7 @@ class Call(NamedTuple):
     timeout: float | None = None  # seconds; one that runs longer has failed
     resources: Resources = NO_RESOURCES
     is_recorded: bool = True  # if not, nobody asks for its result as it would be stored
+    value_store: ValueStore | None = None  # where large results are put, where they are made
 
 
 @dataclass(frozen=True, slots=True)

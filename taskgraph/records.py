@@ -20,6 +20,7 @@ from taskgraph.hashing import (
 )
 from taskgraph.tags import TagRecord
 from taskgraph.values.stored import FileRecord, PackedValue, SubvalueRecord, ValueRecord
+from taskgraph.values.valuestore import Outside
 
 ExecutionId = NewType("ExecutionId", str)
 JobId = NewType("JobId", str)
@@ -297,12 +298,15 @@ class CacheQuery(NamedTuple):
 
 
 class StoredResult(NamedTuple):
-    """A value as it was found in the store, not yet decoded and not yet checked."""
+    """A value as it was found in the store, not yet decoded and not yet checked.
+
+    ``value`` is where a large value's bytes are, if these are not in its row.
+    """
 
     value_hash: ValueHash
     type: str
     format: str
-    value: bytes
+    value: bytes | Outside
     content_digest: ContentDigest
 
 

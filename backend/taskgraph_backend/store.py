@@ -37,9 +37,11 @@ from taskgraph.records import (
     is_call_lease,
 )
 from taskgraph.tags import check_key, checked_tags
+from taskgraph.values.valuestore import ValueStore, locate
 from taskgraph_backend import claims, foreign, handles, history, schema, statements
 from taskgraph_backend.dialects import BUSY_TIMEOUT_SECONDS, NOW, Database, Driver, open_database
 from taskgraph_backend.moving import RecordVerbs
+from taskgraph_backend.outside import value_store_of
 from taskgraph_backend.schema import DBVersionInfo
 from taskgraph_backend.seals import seal_alias, seal_call, seal_evaluation, seal_value
 from taskgraph_backend.tags import (
@@ -72,6 +74,7 @@ _Answer = TypeVar("_Answer")
 
 _SETTINGS = frozenset(
     {"db_uri", "automigrate", "synchronous", "busy_timeout", "max_value_size"}
+    | {"value_store", "value_store_min_size", "value_store_compression"}
     # What stored values may be is asked where they are read.
     | {"trust", "trust_classes"}
 )
@@ -105,7 +108,12 @@ class SqlBackend(RecordVerbs):
             without one it is in memory.
         config: Settings by name, or a dataclass of them: ``db_uri``, ``automigrate``,
             ``synchronous`` ("normal", "full"), ``busy_timeout`` (seconds), ``max_value_size``
-            (bytes, for `record_value`).
+            (bytes, for `record_value`), ``value_store`` (a folder or URL; "" for the one beside a
+            SQLite file, "none" for none), ``value_store_min_size`` (bytes),
+            ``value_store_compression`` ("none", "zstd").
+
+    Attributes:
+        value_store: Where the bytes of large values are, if anywhere.
     """
 
     def __init__(
@@ -122,6 +130,7 @@ class SqlBackend(RecordVerbs):
             busy_timeout=settings.get("busy_timeout", BUSY_TIMEOUT_SECONDS),
         )
         self.max_value_size: int = settings.get("max_value_size", MAX_VALUE_SIZE)
+        self.value_store = value_store_of(self.database, settings)
         self._automigrate: bool | None = settings.get("automigrate")
         self._driver: Driver | None = None
         self._closed = False
@@ -281,11 +290,11 @@ class SqlBackend(RecordVerbs):
 
     def check_cache(self, queries: Sequence[CacheQuery]) -> list[CacheAnswer]:
         """Answer all questions at once, in their order."""
-        return self._ask(_check_cache, queries) if queries else []
+        return self._ask(_check_cache, queries, self.value_store) if queries else []
 
     def load_values(self, value_hashes: Sequence[ValueHash]) -> dict[ValueHash, StoredResult]:
         """Return the stored values that exist under these hashes."""
-        return self._ask(_find_values, list(dict.fromkeys(value_hashes)))
+        return self._ask(_find_values, list(dict.fromkeys(value_hashes)), self.value_store)
 
     def find_valid_handles(self, hashes: Sequence[str]) -> set[str]:
         """Return those of the states of handles that are recorded and still valid."""
@@ -326,7 +335,7 @@ class SqlBackend(RecordVerbs):
 
     def sample_calls(self, task_hash: TaskHash, count: int) -> list[RecordedCall]:
         """Return calls of a version that may be made again: the same ones each time."""
-        return self._ask(history.sample_calls, task_hash, count)
+        return self._ask(history.sample_calls, task_hash, count, self.value_store)
 
     # The port: recording
 
@@ -429,7 +438,7 @@ class SqlBackend(RecordVerbs):
         Raises:
             DatabaseError: It is larger than ``max_value_size``.
         """
-        from taskgraph.values.pack import pack
+        from taskgraph.values.pack import pack, put_outside
 
         packed: PackedValue = pack(value)
         if data is not None:
@@ -446,6 +455,7 @@ class SqlBackend(RecordVerbs):
                     f"a value of type {record.type} is too large: {record.size} bytes, and"
                     f" max_value_size is {self.max_value_size}. Write it to a File instead.",
                 )
+        packed = put_outside(packed, self.value_store)
         self.record(
             RecordBatch(
                 values=list(packed.values),
@@ -912,11 +922,13 @@ def _set_evaluation(driver: Driver, keys: Sequence[str]) -> None:
 # Answers from rows
 
 
-def _check_cache(driver: Driver, queries: Sequence[CacheQuery]) -> list[CacheAnswer]:
+def _check_cache(
+    driver: Driver, queries: Sequence[CacheQuery], store: ValueStore | None
+) -> list[CacheAnswer]:
     keys = list(dict.fromkeys([query[0] for query in queries]))
-    evaluations = _find_evaluations(driver, keys)
+    evaluations = _find_evaluations(driver, keys, store)
     shallow = list(dict.fromkeys([query[0] for query in queries if query[1]]))
-    calls = _find_calls(driver, shallow) if shallow else {}
+    calls = _find_calls(driver, shallow, store) if shallow else {}
     absent = [key for key in keys if key not in evaluations]
     offered = foreign.offered(driver, absent) if absent else {}
     return [
@@ -925,27 +937,31 @@ def _check_cache(driver: Driver, queries: Sequence[CacheQuery]) -> list[CacheAns
     ]
 
 
-def _stored(row: Sequence[Any]) -> StoredResult:
+def _stored(row: Sequence[Any], store: ValueStore | None) -> StoredResult:
     """Return a value as it is handed out; one whose seal is broken bears a digest of nothing.
 
     Whoever decodes it finds that it is damaged, and has it made again.
     """
-    key, type_name, format, value, digest, seal = row
-    name, said = key.hex(), digest.hex()
+    key, type_name, format, value, digest_bytes, seal = row
+    name, said = key.hex(), digest_bytes.hex()
     if seal is not None and seal != seal_value(name, type_name, format, said):
         said = _NO_DIGEST
-    return StoredResult(ValueHash(name), type_name, format, value, ContentDigest(said))
+    digest = ContentDigest(said)
+    content = value or locate(value, digest, store)
+    return StoredResult(ValueHash(name), type_name, format, content, digest)
 
 
 _NO_DIGEST = "0" * 32
 
 
-def _find_evaluations(driver: Driver, keys: Sequence[EvalHash]) -> dict[EvalHash, EvaluationFound]:
+def _find_evaluations(
+    driver: Driver, keys: Sequence[EvalHash], store: ValueStore | None
+) -> dict[EvalHash, EvaluationFound]:
     found: dict[EvalHash, EvaluationFound] = {}
     for piece in statements.padded(keys):
         rows = driver.execute(statements.evaluations(len(piece)), [_binary(key) for key in piece])
         for eval_hash, time, task, args, seal, *stored, call in rows.fetchall():
-            result = _stored(stored)
+            result = _stored(stored, store)
             if result.format == statements.DAMAGED:
                 continue
             name = eval_hash.hex()
@@ -957,7 +973,9 @@ def _find_evaluations(driver: Driver, keys: Sequence[EvalHash]) -> dict[EvalHash
     return found
 
 
-def _find_calls(driver: Driver, keys: Sequence[EvalHash]) -> dict[EvalHash, tuple[CallFound, ...]]:
+def _find_calls(
+    driver: Driver, keys: Sequence[EvalHash], store: ValueStore | None
+) -> dict[EvalHash, tuple[CallFound, ...]]:
     nodes: dict[EvalHash, list[tuple[CallHash, ValueHash, Micros]]] = {}
     seals: dict[CallHash, tuple[bytes, TaskHash]] = {}
     tasks: dict[CallHash, set[TaskHash]] = {}
@@ -987,7 +1005,7 @@ def _find_calls(driver: Driver, keys: Sequence[EvalHash]) -> dict[EvalHash, tupl
         and seals[call][0]
         != seal_call(call, eval_hash, seals[call][1], value, time, tasks[call], reads.get(call, ()))
     }
-    values = _find_values(driver, list(dict.fromkeys([value for _, value, _ in every])))
+    values = _find_values(driver, list(dict.fromkeys([value for _, value, _ in every])), store)
     return {
         eval_hash: tuple(
             CallFound(call, values[value], time, frozenset(tasks[call]), tuple(reads.get(call, ())))
@@ -998,12 +1016,14 @@ def _find_calls(driver: Driver, keys: Sequence[EvalHash]) -> dict[EvalHash, tupl
     }
 
 
-def _find_values(driver: Driver, keys: Sequence[ValueHash]) -> dict[ValueHash, StoredResult]:
+def _find_values(
+    driver: Driver, keys: Sequence[ValueHash], store: ValueStore | None
+) -> dict[ValueHash, StoredResult]:
     found = {}
     for piece in statements.padded(keys):
         rows = driver.execute(statements.values(len(piece)), [_binary(key) for key in piece])
         for row in rows:
-            stored = _stored(row)
+            stored = _stored(row, store)
             if stored.format != statements.DAMAGED:
                 found[stored.value_hash] = stored
     return found

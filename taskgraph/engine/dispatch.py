@@ -28,6 +28,7 @@ from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
 from taskgraph.errors import DryRunResult, ExecutorError, LimitError, TaskTimeoutError
 from taskgraph.events import CacheEntryRefused, Event, JobsSubmitted, Warned
 from taskgraph.expression import SchedulerExpression
+from taskgraph.hashing import ValueHash
 from taskgraph.ports import (
     Backend,
     Executor,
@@ -85,7 +86,8 @@ class Dispatcher:
         self._temporaries = temporaries
         self._graph = graph
         self._backend = backend
-        self.executing = Executing(executors, inbox, options, notify)
+        self._damaged: set[ValueHash] = set()
+        self.executing = Executing(executors, inbox, options, notify, backend.value_store)
         self._looking = looking
         self._holding = Holding(temporaries, graph, finisher, looking, self)
         self._recorder = recorder
@@ -259,8 +261,13 @@ class Dispatcher:
         if miss.reason in {Reason.AGE, Reason.SCOPE}:
             job.miss = miss.note  # no news: the task says so itself
             return
-        self._refuse(job, miss)
-        if miss.damaged is not None:
+        if miss.damaged is None:
+            self._refuse(job, miss)
+        elif miss.damaged in self._damaged:
+            job.miss = miss.note  # what many calls gave is damaged once
+        else:
+            self._damaged.add(miss.damaged)
+            self._refuse(job, miss)
             self._backend.discard_values([miss.damaged])
 
     def _refuse(self, job: Job, miss: Miss) -> None:

@@ -94,6 +94,8 @@ from taskgraph.errors.values import (
     UnhashableValueError,
     UnknownRootError,
     UnstorableValueError,
+    ValueCompressionError,
+    ValueStoreError,
 )
 
 __all__ = [
@@ -166,13 +168,11 @@ __all__ = [
     "UnknownTaskError",
     "UnstorableValueError",
     "UntrustedRecordError",
+    "ValueCompressionError",
+    "ValueStoreError",
     "WorkerCodeError",
     "WorkerLostError",
     "WorkerProjectError",
     "YieldFixtureError",
     "without_password",
 ]
-
-# Errors are stored, and hashed, by where they are from: this room is where.
-for _each in __all__:
-    globals()[_each].__module__ = __name__

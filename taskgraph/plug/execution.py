@@ -53,6 +53,7 @@ class ProcessExecution:
         origins: Which call a value came from.
         flights: The calls that are under way.
         observers: Told what happens, in the thread of the call; they must not call back.
+        value_store: Where the bytes of large values go.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -64,6 +65,7 @@ class ProcessExecution:
         self._places = places_of(settings)
         self._project = project_of(settings)
         self._backend = open_database(settings)
+        self.value_store = self._backend.value_store
         self._environment = Environment(settings.project_dir)
         self._lease = take_lease(self._backend, self.id)
         size = settings.backend.max_value_size

@@ -132,7 +132,9 @@ class Cached(Generic[P, R]):
 
     def _call_of(self, execution: ProcessExecution, job: Job) -> Call:
         size = execution.settings.backend.max_value_size
-        return Call(job.id, job.task.fullname, job.task.func, job.args, job.kwargs, size)
+        return Call(job.id, job.task.fullname, job.task.func, job.args, job.kwargs, size)._replace(
+            value_store=execution.value_store
+        )
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         """Bind the function to an object, as methods are."""

@@ -58,6 +58,7 @@ from taskgraph.records import (
     is_call_lease,
 )
 from taskgraph.values.failures import ERROR_TYPE
+from taskgraph.values.valuestore import ValueStore, locate
 
 EventType = TypeVar("EventType", bound=Event)
 
@@ -110,6 +111,9 @@ class MemoryBackend:
     Args:
         clock: Gives the time by which leases expire.
         is_gone: Tells whether the process that holds a lease has ended.
+
+    Attributes:
+        value_store: Where large values are kept; None, and all have their bytes here.
     """
 
     def __init__(
@@ -117,6 +121,7 @@ class MemoryBackend:
         clock: Callable[[], Micros] = system_clock,
         is_gone: Callable[[LeaseRecord], bool] = lambda lease: False,
     ) -> None:
+        self.value_store: ValueStore | None = None
         self.values: dict[ValueHash, ValueRecord] = {}
         self.subvalues: dict[SubvalueRecord, SubvalueRecord] = {}
         self.files: dict[ValueHash, FileRecord] = {}
@@ -411,8 +416,9 @@ class MemoryBackend:
 
     def _stored(self, value_hash: ValueHash) -> StoredResult:
         value = self.values[value_hash]
+        content = locate(value.value, value.content_digest, self.value_store)
         return StoredResult(
-            value.value_hash, value.type, value.format, value.value, value.content_digest
+            value.value_hash, value.type, value.format, content, value.content_digest
         )
 
     def _versions(self, wanted: str) -> list[TaskVersion]:
