@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 BUSY_TIMEOUT_SECONDS = 60.0
 # Seconds between two questions for the write lock: at first, at last, and when that is halved.
-_LONGEST_PAUSE, _SHORTEST_PAUSE, _ELDER_AFTER = 0.010, 0.001, 0.100
+_LONGEST_PAUSE, _SHORTEST_PAUSE, _ELDER_AFTER = 0.010, 0.002, 0.200
 _SYNCHRONOUS = ("normal", "full")
 _QUERY = frozenset({"mode", "immutable", "cache", "vfs"})
 
