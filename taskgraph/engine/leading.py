@@ -59,7 +59,7 @@ class Leading:
         backend: Where leases are.
         lease: Those of this execution.
         recorder: Records what came of calls, and gives their leases back with that.
-        notify: Tells the observers; on the scheduler's thread.
+        notify: Tells of calls that wait; on the scheduler's thread.
         tell: Has observers told; from any thread.
         in_flight: Gives the calls that were begun and are not recorded.
         may_wait: Whether calls may wait for others. A run within a body may not: it keeps a worker,
@@ -76,7 +76,7 @@ class Leading:
         backend: Backend,
         lease: ExecutionLease,
         recorder: Recorder,
-        notify: Callable[[Event], None],
+        notify: Callable[[JobWaits], None],
         tell: Callable[[Event], None],
         in_flight: Callable[[], Iterable[Job]],
         *,
