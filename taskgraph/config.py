@@ -732,6 +732,7 @@ DEFAULT_CONFIG: Final = """\
 [scheduler]
 # executor = "threads"          # of tasks that name none
 # ignore_warnings = "namespace" # do not warn of tasks without a namespace
+# single_flight = true          # wait for calls that run in other processes, and run none twice
 # job_status_interval = 10      # seconds between two lines of progress in a log
 # context = { genome = "hg38" } # values that calls read with get_context
 # context_file = "context.toml" # a file with such values, beside this one

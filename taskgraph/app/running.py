@@ -117,6 +117,7 @@ class Running(Questions, Reports):
             **self._set_up(),
             single_flight=cache and not dryrun and self._has_flights,
             may_wait=running_task() is None,
+            log=self.logger.info,
         )
         with self._running:
             self._runner = threading.get_ident()
@@ -187,6 +188,7 @@ class Running(Questions, Reports):
             **self._set_up(),
             single_flight=cache and not dryrun and self._has_flights,
             may_wait=running_task() is None,
+            log=self.logger.info,
         )
         with self._running:
             self._runner = threading.get_ident()

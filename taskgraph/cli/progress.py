@@ -158,7 +158,9 @@ class Counts:
         )
 
     def _waits(self, event: JobWaits) -> None:
-        self.messages.append(clean_text(f"Now {event.text}"))
+        message = clean_text(f"Now {event.text}")
+        if message not in self.messages:  # a thousand calls may wait for one process
+            self.messages.append(message)
 
     def _files_read(self, event: FilesRead) -> None:
         self.bytes_done, self.bytes_total = event.bytes_done, event.bytes_total
@@ -236,7 +238,7 @@ class PlainProgress:
     def notify(self, event: Event) -> None:
         """Count an event; the first one of a run starts the lines."""
         self.counts.notify(event)
-        if type(event) is RunStopping:
+        if type(event) in {RunStopping, JobWaits}:
             self._write(self._new_messages())
         if type(event) is ExecutionStarted:
             self._write([f"Running {event.task} ({event.execution_id[:8]})"])

@@ -19,8 +19,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from taskgraph.engine.cache import Reason, miss_of, scope_of
 from taskgraph.engine.jobs import Job, Phase
@@ -37,6 +37,7 @@ from taskgraph.tasks.options import CacheScope
 _FIRST_POLL, _LAST_POLL = 0.010, 0.250  # seconds between two questions whether a call is free
 _LOOK = 0.500  # seconds after which it is asked even if nobody wrote: a holder may have died
 _TELL = 0.500  # seconds after which observers are told that a call waits
+_PATIENCE = 0.500  # seconds that a heartbeat waits until the scheduler rests
 _STUCK = 1.0  # seconds of nothing but waiting after which bodies that await calls are led no more
 
 
@@ -59,7 +60,7 @@ class Leading:
         backend: Where leases are.
         lease: Those of this execution.
         recorder: Records what came of calls, and gives their leases back with that.
-        notify: Tells the observers; on the scheduler's thread.
+        notify: Tells of calls that wait; on the scheduler's thread.
         tell: Has observers told; from any thread.
         in_flight: Gives the calls that were begun and are not recorded.
         may_wait: Whether calls may wait for others. A run within a body may not: it keeps a worker,
@@ -76,7 +77,7 @@ class Leading:
         backend: Backend,
         lease: ExecutionLease,
         recorder: Recorder,
-        notify: Callable[[Event], None],
+        notify: Callable[[JobWaits], None],
         tell: Callable[[Event], None],
         in_flight: Callable[[], Iterable[Job]],
         *,
@@ -302,12 +303,26 @@ class Leading:
 
     def _share(self) -> None:
         """Say which calls are led here, for others want to lead some; on the lease's thread."""
-        with self.guard:
-            if self._lease.leads_all:
+        with self._at_rest() as is_at_rest:
+            if is_at_rest and self._lease.leads_all:
                 self._recorder.flush()  # of what is recorded nothing need be said
                 held = self._begun()
                 self._lease.lead_some(held)
                 self.held = held
+
+    @contextmanager
+    def _at_rest(self) -> Iterator[bool]:
+        """Tell whether the scheduler rests; if so it goes on after this.
+
+        If it is at work for longer, this is tried again: the heartbeat, on the same thread, must
+        not wait for it.
+        """
+        is_at_rest = self.guard.acquire(timeout=_PATIENCE)
+        try:
+            yield is_at_rest
+        finally:
+            if is_at_rest:
+                self.guard.release()
 
     def _begun(self) -> dict[EvalHash, set[JobId]]:
         held: dict[EvalHash, set[JobId]] = {}
@@ -317,8 +332,8 @@ class Leading:
         return held
 
     def _on_late(self) -> None:
-        with self.guard:
-            if self._lease.is_late:
+        with self._at_rest() as is_at_rest:
+            if is_at_rest and self._lease.is_late:
                 self._take_again()
 
     def _take_again(self) -> None:

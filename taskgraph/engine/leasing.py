@@ -184,5 +184,7 @@ class ExecutionLease:
         seen = self._backend.version()
         if seen is not None and seen == self._seen:
             return False
-        self._seen = seen
-        return bool(self._backend.find_leases([CALLS_WANTED]))
+        are_wanted = bool(self._backend.find_leases([CALLS_WANTED]))
+        # Looked at again the next time if nothing could be done about it now.
+        self._seen = None if are_wanted else seen
+        return are_wanted

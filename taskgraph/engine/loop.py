@@ -46,7 +46,7 @@ from taskgraph.engine.statuses import Counts, count_jobs
 from taskgraph.engine.temporaries import Temporaries
 from taskgraph.engine.trace import traces_of
 from taskgraph.errors import CircularCallError, DatabaseError, DryRunResult, RerunLimitError
-from taskgraph.events import Event, ExecutionEnded, ExecutionStarted, RunStopping
+from taskgraph.events import Event, ExecutionEnded, ExecutionStarted, JobWaits, RunStopping
 from taskgraph.expression import TaskExpression
 from taskgraph.ports import Backend, Executor, Observer, Raised, Returned
 from taskgraph.records import ExecutionRecord, PackedValue, State
@@ -123,7 +123,7 @@ class Engine:
                 backend,
                 leases,
                 self._recorder,
-                self._notify,
+                self._tell_of_wait,
                 self.tell,
                 lambda: self._dispatcher.in_flight(),  # noqa: PLW0108  # it is made below
                 use_cache=run_options.use_cache,
@@ -467,6 +467,11 @@ class Engine:
             stuck = next(reducing, root)
         error = CircularCallError(stuck.task.fullname, stuck.eval_hash or "")
         self._finisher.fail(stuck, error, stuck)
+
+    def _tell_of_wait(self, event: JobWaits) -> None:
+        self._notify(event)
+        if self._options.log is not None:
+            self._options.log(f"{self._options.execution_id[:8]} {event.text}")
 
     def _notify(self, event: Event) -> None:
         for observer in self._observers:

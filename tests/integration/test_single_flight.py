@@ -21,7 +21,8 @@ from taskgraph_backend import SqlBackend
 from taskgraph_backend.integrity import check
 
 ROOT = Path(__file__).parents[2]
-CROWDS = [2, 8, 32] if os.environ.get("TASKGRAPH_TORTURE") else [2, 8]
+TORTURE = bool(os.environ.get("TASKGRAPH_TORTURE"))
+CROWDS = [2, 8, 32] if TORTURE else [2, 8]
 PATIENCE = 60  # seconds
 
 PROGRAM = """
@@ -116,6 +117,8 @@ if __name__ == "__main__":
     match wanted.split():
         case ["slow", *names]:
             run([slow(each) for each in names])
+        case ["inline", name]:
+            run([slow.options(executor="inline")(name)])
         case ["limited", *names]:
             run([limited(each) for each in names])
         case ["chain", first, second]:
@@ -319,6 +322,35 @@ def test_an_error_of_who_ran_a_call_is_not_taken_over(crowd: Crowd) -> None:
     assert_sound(crowd)
 
 
+def test_a_body_on_the_schedulers_own_thread_is_waited_for(crowd: Crowd) -> None:
+    first = crowd.start("inline a")
+    leader = crowd.begun("a")
+    second = crowd.start("slow a")
+    told(second)
+    crowd.say("go a")
+
+    assert results([first, second]) == ["result ['A']"] * 2
+    assert crowd.ran("a") == [leader]
+    assert_sound(crowd)
+
+
+def test_who_waits_can_be_interrupted(crowd: Crowd) -> None:
+    first = crowd.start("slow a")
+    crowd.begun("a")
+    second = crowd.start("slow a")
+    told(second)
+    second.send_signal(signal.SIGINT)
+    second.communicate(timeout=PATIENCE)
+    crowd.say("go a")
+
+    assert results([first]) == ["result ['A']"]
+    assert second.returncode != 0
+    with SqlBackend(crowd.uri) as backend, backend.reader() as reader:
+        states = sorted(each.execution.state_type for each in reader.executions())
+        assert states == ["CANCELLED", "COMPLETED"]
+    assert_sound(crowd)
+
+
 def test_calls_that_ended_before_anybody_asked_are_found(crowd: Crowd) -> None:
     crowd.say("go a")
     first = crowd.start("slow a b")
@@ -517,14 +549,16 @@ def test_the_setting_switches_it_off(crowd: Crowd) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_many_processes_write_at_once_and_none_starves(crowd: Crowd) -> None:
-    everybody = [crowd.start(f"many {number * 1000} 60") for number in range(6)]
-    everybody += [crowd.start("many 0 60") for _ in range(2)]
+    writers, calls = (16, 500) if TORTURE else (6, 60)
+    firsts = [*(number * 1000 for number in range(writers - 2)), 0, 0]
+    everybody = [crowd.start(f"many {first} {calls}") for first in firsts]
 
     ends = results(everybody)
-    assert ends == [
-        f"result {sum(range(first * 1000 + 1, first * 1000 + 61))}" for first in [*range(6), 0, 0]
-    ]
+    assert ends == [f"result {sum(range(each + 1, each + calls + 1))}" for each in firsts]
     assert crowd.errors() == ""
+    with SqlBackend(crowd.uri) as backend:
+        rows = backend._connection().execute("SELECT count(*) FROM evaluation").fetchone()
+        assert rows[0] >= calls * (writers - 2)
     assert_sound(crowd)
