@@ -124,6 +124,7 @@ class SqlBackend(RecordVerbs):
         # Heartbeats come from a thread of their own; a transaction is the work of one thread.
         self._lock: AbstractContextManager[object] = self.database.only_lock or threading.RLock()
         self._file: _Place | None = None
+        self._deciding = threading.RLock()
         # The version of the schema that this library was found to work with.
         self._known_version = ""
 
@@ -212,6 +213,7 @@ class SqlBackend(RecordVerbs):
         other._session = session
         # Where there is one connection both share it, and so the lock as well.
         other._lock = self.database.only_lock or threading.RLock()
+        other._deciding = threading.RLock()
         return other
 
     def create_engine(self) -> Engine:
@@ -247,6 +249,27 @@ class SqlBackend(RecordVerbs):
         elif isinstance(desired_version, str):
             desired_version = schema.parse_db_version(desired_version)
         self._patiently(schema.migrate_to, self.database, desired_version, upgrade_only)
+
+    def find_losses(self, desired_version: str) -> list[schema.Loss]:
+        """Return what `migrate` to an older version would lose; nothing changes.
+
+        Args:
+            desired_version: Text such as "1.0".
+
+        Raises:
+            DatabaseVersionError: There is no such version.
+        """
+        desired = schema.parse_db_version(desired_version)
+        driver = self.database.connect()
+        try:
+            return schema.find_losses(self.database, driver, desired)
+        finally:
+            driver.close()
+
+    def is_older(self, version: str) -> bool:
+        """Tell whether a version such as "1.0" is older than that of the database."""
+        here = self.get_db_version()
+        return here is not None and schema.parse_db_version(version) < here
 
     def get_db_version(self) -> DBVersionInfo | None:
         """Return the schema version of the database; None if it is empty."""
@@ -622,18 +645,26 @@ class SqlBackend(RecordVerbs):
             given: What else it is called with.
             alone: Whether nobody else may write between what it reads and what it writes.
         """
+        if not alone:
+            return self._try(work, *given, alone=False)
+        # Until it is known what became of one, no other of this connection begins.
+        with self._deciding:
+            return self._try(work, *given, alone=True)
+
+    def _try(self, work: Callable[..., _Answer], *given: Any, alone: bool) -> _Answer:
         attempt = 0
         while True:
-            driver = None
+            is_done = False
             try:
                 with self._writing(alone=alone) as driver:
                     answer = work(driver, *given)
+                    is_done = True
                 return answer
             except DatabaseError as error:
                 attempt += 1
                 self._wait_or_raise(error, attempt)
             # The connection may have been lost after all was done, with the answer to that.
-            if driver is not None and self._ask(self.database.has_committed):
+            if is_done and alone and self._ask(self.database.has_committed):
                 return answer
 
     def _wait_or_raise(self, error: DatabaseError, attempt: int) -> None:
