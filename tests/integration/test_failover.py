@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from taskgraph import Scheduler, task
+from taskgraph.config import Settings
 from taskgraph.errors import DatabaseReadOnlyError
 from taskgraph.records import CacheQuery
 from taskgraph_backend import SqlBackend, schema
@@ -206,22 +208,18 @@ def _end_all(uri: str) -> None:
         other.execute(OTHERS)
 
 
-def _a_source(folder: Path, count: int = 700) -> SqlBackend:
-    source = SqlBackend(f"sqlite:///{folder / 'source.db'}")
-    source.load()
-    from taskgraph.records import State
+@task(namespace="failover", version="1")
+def double(x: int) -> int:
+    return 2 * x
 
-    source.record(a_task())
-    far = 10**12
-    numbers = range(1, count + 1)
-    source.record(
-        together(
-            an_execution(9, root=10 * far, state=State.COMPLETED),
-            a_job(10 * far, execution=9),
-            *(a_call(n + far, n, n + 2 * far) for n in numbers),
-            *(a_job(n + 3 * far, execution=9, parent=10 * far, call=n + far) for n in numbers),
-        )
-    )
+
+def _a_source(folder: Path) -> SqlBackend:
+    """A database in which something was run, of more records than go into one batch."""
+    settings = Settings(config_dir=folder)
+    with Scheduler(settings, executor="inline") as scheduler:
+        scheduler.run([double(each) for each in range(400)])
+    source = SqlBackend(f"sqlite:///{folder / 'taskgraph.db'}")
+    source.load()
     return source
 
 
@@ -254,14 +252,15 @@ def test_records_that_move_arrive_once(
             moved = Mover(source, backend, "lab").move()
             new = sum(moved.new.values())
         else:
-            ids = list(source.iter_record_ids([key(9)]))
+            (execution,) = source._connection().execute("SELECT id FROM execution").fetchone()
+            ids = list(source.iter_record_ids([execution.hex()]))
             rows = (RecordSerializer().rows(each) for each in source.get_records(ids))
             new = sum(backend.put_rows(rows, origin="lab").values())
         monkeypatch.undo()
 
         assert len(lost) == 1
-        assert _counts(backend)[:3] == [1, 701, 700]
-        assert new == 1 + 701 + 700 + _counts(backend)[3]
+        assert _counts(backend)[:4] == _counts(source)[:4]
+        assert new == sum(_counts(backend)[:4])
         assert check(backend) == []
     source.close()
 
@@ -289,7 +288,7 @@ def test_a_source_that_is_lost_on_the_way_is_gone_on_with(
         moved = Mover(source, target, "team").move()
         monkeypatch.undo()
 
-        assert _counts(target)[:3] == [1, 701, 700]
+        assert _counts(target)[:4] == _counts(here)[:4]
         assert sum(moved.new.values()) == sum(puts)
         assert check(target) == []
     here.close()
