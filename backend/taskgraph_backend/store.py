@@ -298,11 +298,13 @@ class SqlBackend(RecordVerbs):
 
     def check_cache(self, queries: Sequence[CacheQuery]) -> list[CacheAnswer]:
         """Answer all questions at once, in their order."""
-        return self._ask(_check_cache, queries) if queries else []
+        most = self.database.most_keys
+        return self._ask(_check_cache, queries, most) if queries else []
 
     def load_values(self, value_hashes: Sequence[ValueHash]) -> dict[ValueHash, StoredResult]:
         """Return the stored values that exist under these hashes."""
-        return self._ask(_find_values, list(dict.fromkeys(value_hashes)))
+        keys = list(dict.fromkeys(value_hashes))
+        return self._ask(_find_values, keys, self.database.most_keys)
 
     def find_valid_handles(self, hashes: Sequence[str]) -> set[str]:
         """Return those of the states of handles that are recorded and still valid."""
@@ -867,11 +869,11 @@ def _set_evaluation(driver: Driver, keys: Sequence[str]) -> None:
 # Answers from rows
 
 
-def _check_cache(driver: Driver, queries: Sequence[CacheQuery]) -> list[CacheAnswer]:
+def _check_cache(driver: Driver, queries: Sequence[CacheQuery], most: int) -> list[CacheAnswer]:
     keys = list(dict.fromkeys([query[0] for query in queries]))
-    evaluations = _find_evaluations(driver, keys)
+    evaluations = _find_evaluations(driver, keys, most)
     shallow = list(dict.fromkeys([query[0] for query in queries if query[1]]))
-    calls = _find_calls(driver, shallow) if shallow else {}
+    calls = _find_calls(driver, shallow, most) if shallow else {}
     absent = [key for key in keys if key not in evaluations]
     offered = foreign.offered(driver, absent) if absent else {}
     return [
@@ -885,9 +887,11 @@ def _stored(row: Sequence[Any]) -> StoredResult:
     return StoredResult(ValueHash(key.hex()), type_name, format, value, ContentDigest(digest.hex()))
 
 
-def _find_evaluations(driver: Driver, keys: Sequence[EvalHash]) -> dict[EvalHash, EvaluationFound]:
+def _find_evaluations(
+    driver: Driver, keys: Sequence[EvalHash], most: int
+) -> dict[EvalHash, EvaluationFound]:
     found: dict[EvalHash, EvaluationFound] = {}
-    for piece in statements.padded(keys):
+    for piece in statements.padded(keys, most):
         rows = driver.execute(statements.evaluations(len(piece)), [_binary(key) for key in piece])
         for eval_hash, time, key, type_name, format, value, digest, call in rows.fetchall():
             if format != statements.DAMAGED:
@@ -899,11 +903,13 @@ def _find_evaluations(driver: Driver, keys: Sequence[EvalHash]) -> dict[EvalHash
     return found
 
 
-def _find_calls(driver: Driver, keys: Sequence[EvalHash]) -> dict[EvalHash, tuple[CallFound, ...]]:
+def _find_calls(
+    driver: Driver, keys: Sequence[EvalHash], most: int
+) -> dict[EvalHash, tuple[CallFound, ...]]:
     nodes: dict[EvalHash, list[tuple[CallHash, ValueHash, Micros]]] = {}
     tasks: dict[CallHash, set[TaskHash]] = {}
     reads: dict[CallHash, list[tuple[str, ValueHash]]] = {}
-    for piece in statements.padded(keys):
+    for piece in statements.padded(keys, most):
         rows = driver.execute(statements.calls(len(piece)), [_binary(key) for key in piece])
         for eval_hash, call_hash, value_hash, time, task_hash in rows:
             calls = nodes.setdefault(eval_hash.hex(), [])
@@ -911,14 +917,14 @@ def _find_calls(driver: Driver, keys: Sequence[EvalHash]) -> dict[EvalHash, tupl
                 calls.append((call_hash.hex(), value_hash.hex(), time))
                 tasks[call_hash.hex()] = {task_hash.hex()}
     every = [node for calls in nodes.values() for node in calls]
-    for names in statements.padded(list(tasks)):
+    for names in statements.padded(list(tasks), most):
         rows = driver.execute(statements.subtree_tasks(len(names)), [_binary(n) for n in names])
         for call_hash, task_hash in rows:
             tasks[call_hash.hex()].add(task_hash.hex())
         rows = driver.execute(statements.call_contexts(len(names)), [_binary(n) for n in names])
         for call_hash, path, value_hash in rows:
             reads.setdefault(call_hash.hex(), []).append((path, value_hash.hex()))
-    values = _find_values(driver, list(dict.fromkeys([value for _, value, _ in every])))
+    values = _find_values(driver, list(dict.fromkeys([value for _, value, _ in every])), most)
     return {
         eval_hash: tuple(
             CallFound(call, values[value], time, frozenset(tasks[call]), tuple(reads.get(call, ())))
@@ -929,9 +935,11 @@ def _find_calls(driver: Driver, keys: Sequence[EvalHash]) -> dict[EvalHash, tupl
     }
 
 
-def _find_values(driver: Driver, keys: Sequence[ValueHash]) -> dict[ValueHash, StoredResult]:
+def _find_values(
+    driver: Driver, keys: Sequence[ValueHash], most: int
+) -> dict[ValueHash, StoredResult]:
     found = {}
-    for piece in statements.padded(keys):
+    for piece in statements.padded(keys, most):
         rows = driver.execute(statements.values(len(piece)), [_binary(key) for key in piece])
         for row in rows:
             stored = _stored(row)

@@ -77,6 +77,8 @@ class PostgresDatabase:
     """
 
     dialect = "postgresql"
+    # One array, whatever its length; each question waits for the network.
+    most_keys = 8192
     is_shared = True
     path: str | None = None
     in_memory = False
