@@ -1,13 +1,14 @@
-"""``taskgraph db``: the state of the database's schema, and its upgrade."""
+"""``taskgraph db``: the state of the database's schema, its upgrade and its downgrade."""
 
 from __future__ import annotations
 
 import json
+import sys
 
 import click
 
 from taskgraph.cli.options import ExitCode, load_settings
-from taskgraph.errors import without_password
+from taskgraph.errors import DowngradeRefusedError, without_password
 
 
 @click.group("db", help="Look after the database.")
@@ -71,3 +72,42 @@ def upgrade(ctx: click.Context) -> None:
         click.echo(f"The schema is up to date: {after}")
     else:
         click.echo(f"Upgraded the schema: {before} -> {after}")
+
+
+_DOWNGRADE_HELP = """Bring the schema of the database back to VERSION, for an earlier taskgraph.
+
+What the earlier schema has no place for is lost: it is told how much that is, and asked.
+"""
+
+
+@command.command("downgrade", help=_DOWNGRADE_HELP, short_help="Bring the schema back to VERSION.")
+@click.option("--yes", is_flag=True, help="Do not ask, whatever is lost.")
+@click.argument("version")
+@click.pass_context
+def downgrade(ctx: click.Context, yes: bool, version: str) -> None:
+    """Downgrade the schema; what would be lost is told before."""
+    from taskgraph import assembly
+
+    database = assembly.database(load_settings(ctx))
+    try:
+        losses = [str(each) for each in database.find_losses(version)]
+    except ValueError as error:
+        raise click.UsageError(f"{error}.") from error
+    before = database.get_db_version()
+    if before is None or not database.is_older(version):
+        raise click.UsageError(f"The schema is {before}: there is nothing to go back to {version}.")
+    if losses and not yes:
+        _ask_or_refuse(database.db_uri, version, losses)
+    database.migrate(version)
+    click.echo(f"Downgraded the schema: {before} -> {database.get_db_version()}")
+    click.echo("Use it with an earlier taskgraph: this one needs the schema as it was.")
+
+
+def _ask_or_refuse(uri: str, version: str, losses: list[str]) -> None:
+    if sys.stdin.isatty():
+        click.echo(f"Schema {version} has no place for:", err=True)
+        for each in losses:
+            click.echo(f"  {each}", err=True)
+        if click.confirm("Lose them?", err=True):
+            return
+    raise DowngradeRefusedError(uri, version, losses)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from taskgraph.errors.base import TaskgraphError
 
 
@@ -72,6 +74,20 @@ class DatabaseDriverError(DatabaseError):
 
 class DatabaseVersionError(DatabaseError):
     """The database's schema is too new for this library, or too old and not to be upgraded."""
+
+
+class DowngradeRefusedError(DatabaseVersionError):
+    """An older schema has no place for some of what is recorded, and nobody said that it may go."""
+
+    def __init__(self, uri: str, version: str, losses: Sequence[str]) -> None:
+        super().__init__(
+            uri,
+            f"schema {version} has no place for {', '.join(losses)}. Nothing was changed. Write "
+            "them to a file with `taskgraph export --all`, then say --yes.",
+        )
+        self.args = (self.uri, version, tuple(losses))
+        self.version = version
+        self.losses = tuple(losses)
 
 
 class ForeignDatabaseError(DatabaseError):

@@ -55,6 +55,8 @@ class Database(Protocol):
 
     uri: str
     dialect: str
+    #: How many keys are asked for in one statement.
+    most_keys: int
     #: What to name in place of one that is another program's.
     other_place: str
 

@@ -150,6 +150,8 @@ class SqliteDatabase:
     """An SQLite database: a file, or one in memory that lives as long as this object."""
 
     dialect = "sqlite"
+    # More take no less time each, and each number of them is a statement to be parsed.
+    most_keys = 500
     other_place = "file"
     errors: tuple[type[Exception], ...] = (sqlite3.Error,)
     # It has no one else who would upgrade it.

@@ -8,6 +8,7 @@ elsewhere) takes the same lock alone.
 from __future__ import annotations
 
 import random
+import secrets
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -25,6 +26,7 @@ from taskgraph_backend.dialects.port import Driver
 from taskgraph_backend.dialects.postgres import errors
 from taskgraph_backend.dialects.postgres.address import connection_string, defaults
 from taskgraph_backend.dialects.postgres.words import Words
+from taskgraph_backend.leases import this_process
 
 if TYPE_CHECKING:
     import psycopg
@@ -45,16 +47,14 @@ _LONGEST_ABSENCE = 3.0
 # Seconds: who has begun to write and says no more is not waited for by others.
 _LONGEST_SILENCE = 60
 
-# In the same breath as the beginning. A number means something on the server that gave it: after
-# a failover another transaction may have it. What follows the lock sees what its last holder left.
-_NUMBER = "pg_current_xact_id()::text || ' ' || pg_walfile_name(pg_current_wal_insert_lsn())"
+# In the same breath as the beginning. What follows the lock sees what its last holder left. A row
+# that each connection has of its own says which transaction of it was the last to be committed:
+# after a crash the server may give the number of one that was lost to another one.
 _VERSION = "SELECT version FROM taskgraph_version ORDER BY id DESC LIMIT 1"
-_TIMELINE = 8  # digits
-_OUTCOME = (
-    "SELECT CASE WHEN pg_is_in_recovery() THEN 'elsewhere'"
-    f" WHEN left(pg_walfile_name(pg_current_wal_insert_lsn()), {_TIMELINE}) <> ? THEN 'elsewhere'"
-    " WHEN ?::xid8 >= pg_snapshot_xmax(pg_current_snapshot()) THEN 'never heard of'"
-    " ELSE pg_xact_status(?::xid8) END"
+_MARK = (
+    "INSERT INTO lease (key, holder, host, pid, started, expires)"
+    " VALUES ('{key}', '{mark}', '{host}', {pid}, {started}, clock_timestamp())"
+    " ON CONFLICT (key) DO UPDATE SET holder = excluded.holder, expires = excluded.expires"
 )
 
 _CATALOG = (
@@ -77,6 +77,8 @@ class PostgresDatabase:
     """
 
     dialect = "postgresql"
+    # One array, whatever its length; each question waits for the network.
+    most_keys = 8192
     is_shared = True
     path: str | None = None
     in_memory = False
@@ -217,11 +219,20 @@ class PostgresDatabase:
 
     def begin(self, driver: Driver, *, alone: bool) -> None:
         """Begin a transaction; alone, or beside others who record."""
-        if alone:
-            lock = f"{_NUMBER} AS number, pg_advisory_xact_lock({_WRITING})"
-        else:
-            lock = f"pg_advisory_xact_lock_shared({_WRITING})"
-        _ours(driver).begin(f"BEGIN; SELECT {lock}; {_VERSION}")
+        ours = _ours(driver)
+        if not alone:
+            ours.begin(f"BEGIN; SELECT pg_advisory_xact_lock_shared({_WRITING}); {_VERSION}")
+            return
+        ours.mark = secrets.token_hex(8)
+        host, pid, started = this_process()
+        marked = _MARK.format(
+            key=ours.name,
+            mark=ours.mark,
+            host=host.replace("'", "''"),
+            pid=pid,
+            started=started,
+        )
+        ours.begin(f"BEGIN; SELECT pg_advisory_xact_lock({_WRITING}); {marked}; {_VERSION}")
 
     def version_seen(self, driver: Driver) -> str:
         """Return what was asked as the transaction began."""
@@ -232,7 +243,7 @@ class PostgresDatabase:
         try:
             driver.execute("ROLLBACK")
         except self.errors:
-            driver.close()
+            _ours(driver).drop()
 
     def begin_looking(self, driver: Driver) -> None:
         """Begin a transaction that sees one state, whatever others write meanwhile."""
@@ -280,20 +291,18 @@ class PostgresDatabase:
         return None
 
     def has_committed(self, driver: Driver) -> bool:
-        """Ask the server what became of a transaction that has a number: one that was alone.
+        """Ask the server what became of the last transaction that was alone.
 
-        The server may find out later than we do that a connection is lost, and commit meanwhile.
+        The server may find out later than we do that a connection is lost, and commit meanwhile:
+        whoever has the lock has not ended.
         """
-        number, _, place = _ours(driver).transaction.partition(" ")
-        if not number:
-            return False
-        deadline = time.monotonic() + self.busy_timeout
-        while True:
-            timeline = place[:_TIMELINE]
-            (state,) = driver.execute(_OUTCOME, (timeline, number, number)).fetchone()
-            if state != "in progress" or time.monotonic() > deadline:
-                return bool(state == "committed")
-            time.sleep(_SHORTEST_PAUSE)
+        ours = _ours(driver)
+        if ours.in_transaction:
+            self.take_back(driver)
+        ours.begin(f"BEGIN; SELECT pg_advisory_xact_lock_shared({_WRITING})")
+        row = ours.execute("SELECT holder FROM lease WHERE key = ?", (ours.name,)).fetchone()
+        ours.execute("COMMIT")
+        return row is not None and row[0] == ours.mark
 
     # Errors
 
@@ -306,7 +315,7 @@ class PostgresDatabase:
         translated = self.translate(error)
         if self._was_writable and errors.is_read_only(error):
             # Whoever is asked anew may be the one that is written to.
-            driver.close()
+            _ours(driver).drop()
         pair = errors.missing_tables(error) if self.names_missing(error) else None
         if pair is None:
             return translated

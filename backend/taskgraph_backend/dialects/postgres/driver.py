@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -93,8 +94,10 @@ class PostgresDriver:
         self._connect = connect
         self._words = words
         self._raw = self._adapted(connect())
-        #: The number of the last transaction, as text; nothing for one that needs none.
-        self.transaction = ""
+        #: What the row is called that says which transaction was committed last.
+        self.name = f"last of {secrets.token_hex(8)}"
+        #: What it says of the last transaction that was alone; nothing if there was none.
+        self.mark = ""
         #: The version of the schema that the last transaction saw when it began.
         self.version = ""
 
@@ -109,7 +112,7 @@ class PostgresDriver:
 
         made = cls.__new__(cls)
         made._connect, made._words, made._raw = connect, words, raw
-        made.transaction = made.version = ""
+        made.name = made.mark = made.version = ""
         return made
 
     @staticmethod
@@ -135,20 +138,13 @@ class PostgresDriver:
         """Begin a transaction, with questions in the same breath.
 
         Args:
-            sql: Statements that go as they are; the columns ``number`` and ``version`` are noted.
+            sql: Statements that go as they are; what the last one answers is the version.
         """
-        self.transaction = self.version = ""
         cursor = self.raw.execute(sql, prepare=False)
-        while True:
-            if cursor.description is not None:
-                row = cursor.fetchone()
-                for column, value in zip(cursor.description, row or (), strict=False):
-                    if column.name == "number":
-                        self.transaction = value
-                    elif column.name == "version":
-                        self.version = value
-            if not cursor.nextset():
-                break
+        while cursor.nextset():
+            pass
+        if cursor.description is not None:
+            (self.version, *_) = cursor.fetchone() or ("",)
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> psycopg.Cursor[Any]:
         """Execute a statement of the common SQL."""
@@ -194,7 +190,15 @@ class PostgresDriver:
             yield from cursor
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Let go of the connection; nobody will ask what became of its transactions."""
+        if self.mark and not self._raw.closed and not self.in_transaction:
+            # What stays behind is only a row of one that has ended.
+            with suppress(psycopg.Error):
+                self.execute("DELETE FROM lease WHERE key = ?", (self.name,))
+        self._raw.close()
+
+    def drop(self) -> None:
+        """Let go of the connection; the next statement makes another one."""
         self._raw.close()
 
 
