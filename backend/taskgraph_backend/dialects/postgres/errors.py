@@ -17,7 +17,7 @@ MISSING: Final = "23503"
 # Two were in each other's way: whoever tries again gets through.
 _IN_THE_WAY: Final = frozenset({"40001", "40P01"})
 # The server ends the connection, or does not take any yet.
-_GONE: Final = frozenset({"57P01", "57P02", "57P03", "57P05", "08000", "08003", "08006"})
+_GONE: Final = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", "08000", "08003", "08006"})
 
 # The start of the code, what we call it, and what to do.
 _REASONS: Final[tuple[tuple[str, type[DatabaseError], str], ...]] = (
