@@ -19,6 +19,7 @@ from taskgraph.errors import (
 from taskgraph.records import RecordBatch
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.dialects import open_database
+from taskgraph_backend.dialects.sqlite import _pause_after
 from tests.rows import a_value, key
 
 
@@ -321,3 +322,26 @@ def test_opening_and_writing_load_no_sqlalchemy(tmp_path: Path) -> None:
     )
 
     assert done.stdout == "[]\n"
+
+
+def test_who_has_waited_longest_asks_most_often() -> None:
+    young = [_pause_after(0.0) for _ in range(200)]
+    old = [_pause_after(10.0) for _ in range(200)]
+
+    assert max(old) < min(young)
+    assert len(set(young)) > 1
+
+
+def test_writers_wait_for_each_other_and_leave_the_timeout_as_it_was(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'taskgraph.db'}"
+    with SqlBackend(uri) as first, SqlBackend(uri, {"busy_timeout": 7}) as second:
+        second.load()
+        writing = first._connection()
+        first.database.begin(writing, alone=True)
+        other = threading.Thread(target=second.record, args=(RecordBatch(values=[a_value(1)]),))
+        other.start()
+        writing.execute("COMMIT")
+        other.join()
+
+        assert second.load_values([key(1)])
+        assert second._connection().execute("PRAGMA busy_timeout").fetchone() == (7000,)

@@ -254,3 +254,16 @@ def test_two_in_each_others_way_get_through_one_after_the_other(postgres_uri: st
 
         assert failed == []
         assert len(turns) == 3
+
+
+def test_who_stands_still_within_a_transaction_is_in_nobodys_way(postgres_uri: str) -> None:
+    with (
+        SqlBackend(postgres_uri, {"busy_timeout": 0.9}) as still,
+        SqlBackend(postgres_uri) as other,
+    ):
+        driver = still._connection()
+        still.database.begin(driver, alone=True)
+
+        assert other.take([a_lease("a", "they")]) == [None]
+        # It does again what it did, by another connection.
+        assert still.take([a_lease("b")]) == [None]
