@@ -40,7 +40,7 @@ from taskgraph_backend import claims, foreign, handles, history, schema, stateme
 from taskgraph_backend.dialects import BUSY_TIMEOUT_SECONDS, NOW, Database, Driver, open_database
 from taskgraph_backend.moving import RecordVerbs
 from taskgraph_backend.schema import DBVersionInfo
-from taskgraph_backend.seals import seal_alias, seal_call, seal_evaluation, seal_value
+from taskgraph_backend.seals import seal_alias, seal_call, seal_evaluation, seal_text, seal_value
 from taskgraph_backend.tags import (
     TagRow,
     current_tags,
@@ -716,11 +716,17 @@ def _steps(batch: RecordBatch) -> list[_Step]:
         ),
         (
             statements.TASK,
-            [(h(key), name, namespace, source) for key, name, namespace, source in batch.tasks],
+            [
+                (h(key), name, namespace, source, seal_text(key, name, namespace, source))
+                for key, name, namespace, source in batch.tasks
+            ],
         ),
         (
             statements.PART,
-            [(h(key), kind, name, source) for key, kind, name, source in batch.parts],
+            [
+                (h(key), kind, name, source, seal_text(key, kind, name, source))
+                for key, kind, name, source in batch.parts
+            ],
         ),
         (statements.TASK_PART, [(h(task), h(part)) for task, part in batch.task_parts]),
         (
