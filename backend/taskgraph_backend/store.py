@@ -335,7 +335,14 @@ class SqlBackend(RecordVerbs):
         steps = [step for step in _steps(batch) if step[1]]
         if batch.handles:
             steps += handles.steps(batch.handles)
-        if steps:
+        if not steps:
+            return
+        try:
+            self._transact(_record, self.database, batch, steps, alone=False)
+        except DatabaseError as error:
+            # A row that was lost to damage may be what one of these refers to: the run goes on.
+            if not self.database.names_missing(error.__cause__) or not self._transact(_fill_gaps):
+                raise
             self._transact(_record, self.database, batch, steps, alone=False)
 
     def discard_values(self, value_hashes: Sequence[ValueHash]) -> None:
@@ -842,6 +849,14 @@ def _record(driver: Driver, database: Database, batch: RecordBatch, steps: Seque
     with database.sending(driver):
         for sql, rows in steps:
             _execute_many(driver, sql, rows)
+
+
+def _fill_gaps(driver: Driver) -> int:
+    """Put placeholders in the place of lost rows that others refer to; returns how many."""
+    from taskgraph_backend.integrity.mending import mend
+    from taskgraph_backend.integrity.references import lost
+
+    return mend(driver, list(lost(driver)))
 
 
 def _execute_many(driver: Driver, sql: str, rows: _Rows) -> None:

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from taskgraph import File, Scheduler, get_context, task
-from taskgraph.config import Settings
+from taskgraph.assembly import in_force, places_of
+from taskgraph.config import BackendSettings, Settings
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.integrity import check, repair
 from taskgraph_backend.models import Base
@@ -87,23 +88,22 @@ def _expected(folder: Path) -> list[Any]:
     ]
 
 
-def _results(folder: Path) -> list[Any]:
+def _results(folder: Path, **sections: Any) -> list[Any]:
     """Run everything, and return the results as plain data."""
-    settings = Settings(config_dir=folder)
-    scheduler = Scheduler(settings)
-    context = {"scale": 3}
-    found = scheduler.run(
-        [
-            nested(5),
-            shallow(5),
-            array(6),
-            frame(3),
-            objects(5),
-            written(str(folder.parent / "file.txt"), "text of a file"),
-            [double(3), double(1)],
-        ],
-        context=context,
-    )
+    settings = Settings(config_dir=folder, **sections)
+    with Scheduler(settings) as scheduler:
+        found = scheduler.run(
+            [
+                nested(5),
+                shallow(5),
+                array(6),
+                frame(3),
+                objects(5),
+                written(str(folder.parent / "file.txt"), "text of a file"),
+                [double(3), double(1)],
+            ],
+            context={"scale": 3},
+        )
     deep, whole, numbers, table, mixed, files, pair = found
     return [
         deep,
@@ -247,6 +247,7 @@ FREE = {
     ("job", "end_time"),
     ("job", "eval_hash"),
     ("job", "execution_id"),
+    ("job", "id"),
     ("job", "miss"),
     ("job", "parent_id"),
     ("job", "start_time"),
@@ -302,7 +303,11 @@ def test_damage_to_a_row_changes_no_result_is_found_and_mended(
 
 
 def _check_and_mend(folder: Path, case: tuple[str, str, str], *, must_find: bool) -> None:
-    with SqlBackend(f"sqlite:///{folder / 'taskgraph.db'}") as backend:
+    settings = Settings(config_dir=folder)
+    with (
+        in_force(settings, places_of(settings)),
+        SqlBackend(f"sqlite:///{folder / 'taskgraph.db'}") as backend,
+    ):
         found, left = repair(backend)  # which looks once more when it has mended
         assert found or not must_find, case
         assert left == [], (case, found, left)
@@ -320,3 +325,46 @@ def test_a_second_check_is_clean(copied: Path) -> None:
         assert check(backend, deep=True) == []
         rows = backend._connection().execute("SELECT count(*) FROM quarantine").fetchone()
         assert rows[0] > 0
+
+
+# What a run reads, on a server that looks at foreign keys itself.
+_ON_A_SERVER = {
+    "bytes of a value": "UPDATE value SET value = '\\x00' WHERE size > 10",
+    "no bytes": "UPDATE value SET value = ''",
+    "values swapped": "UPDATE value SET (type, format, value, size, content_digest) ="
+    " (SELECT o.type, o.format, o.value, o.size, o.content_digest FROM value o"
+    " WHERE o.value_hash <> value.value_hash AND o.type = value.type AND o.format = value.format"
+    " ORDER BY o.value_hash LIMIT 1) WHERE type LIKE 'builtins.%' AND EXISTS (SELECT 1 FROM value o"
+    " WHERE o.value_hash <> value.value_hash AND o.type = value.type AND o.format = value.format)",
+    "results swapped": "UPDATE evaluation SET value_hash = (SELECT o.value_hash FROM evaluation o"
+    " WHERE o.value_hash <> evaluation.value_hash ORDER BY o.eval_hash LIMIT 1)",
+    "results of calls swapped": "UPDATE call_node SET value_hash = (SELECT o.value_hash FROM"
+    " call_node o WHERE o.value_hash <> call_node.value_hash ORDER BY o.call_hash LIMIT 1)",
+    "entries gone": "DELETE FROM evaluation",
+    "reads gone": "DELETE FROM call_context",
+    "tasks below gone": "DELETE FROM call_subtree_task",
+    "values gone": "DELETE FROM value",
+    "tasks gone": "DELETE FROM task",
+}
+
+
+@pytest.mark.parametrize("damage", _ON_A_SERVER)
+def test_damage_on_a_server_changes_no_result(
+    damage: str, own_postgres_uri: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "db"
+    folder.mkdir()
+    settings = {"backend": BackendSettings(db_uri=own_postgres_uri, automigrate=True)}
+    assert _results(folder, **settings) == _expected(folder)
+    with SqlBackend(own_postgres_uri) as backend:
+        driver = backend._connection()
+        driver.execute("SET session_replication_role = replica")
+        driver.execute(_ON_A_SERVER[damage])
+        driver.execute("SET session_replication_role = DEFAULT")
+
+    assert _results(folder, **settings) == _expected(folder)
+
+    with SqlBackend(own_postgres_uri) as backend:
+        _, left = repair(backend)
+        assert left == []
+    assert _results(folder, **settings) == _expected(folder)

@@ -12,7 +12,7 @@ from typing import Any
 from taskgraph_backend.dialects import Driver
 from taskgraph_backend.integrity.pages import columns_of, keys_of
 from taskgraph_backend.integrity.placeholders import lost_execution, lost_task, lost_value
-from taskgraph_backend.integrity.problems import Change, Finding, Mend, Remove, found
+from taskgraph_backend.integrity.problems import Add, Change, Finding, Mend, Remove, found
 from taskgraph_backend.models import Base
 
 RULE = "what a row refers to is there"
@@ -51,6 +51,14 @@ def dangling(driver: Driver) -> Iterator[Finding]:
                 *steps,
             )
     yield from _tags(driver)
+
+
+def lost(driver: Driver) -> Iterator[Finding]:
+    """Give the lost rows that others refer to, with what is written in their place."""
+    for each in dangling(driver):
+        steps = tuple(step for step in each.steps if isinstance(step, Add))
+        if steps:
+            yield Finding(each.problem, steps)
 
 
 def name_of(table: str, row: _Row) -> str:
@@ -128,4 +136,4 @@ def aside_tag(driver: Driver, tag_hash: Any) -> tuple[Mend, ...]:
     return *steps, Remove("tag", {"tag_hash": tag_hash})
 
 
-__all__ = ["aside_tag", "dangling", "name_of", "references"]
+__all__ = ["aside_tag", "dangling", "lost", "name_of", "references"]

@@ -153,8 +153,8 @@ def _end(driver: Driver, key: Any) -> _Mended:
     start, end, state = driver.execute(
         "SELECT start_time, end_time, state_type FROM job WHERE id = ?", (key,)
     ).fetchone()
-    running = state in ("RUNNING", "PENDING", "SCHEDULED")
-    columns = {"state_type": "CRASHED" if running or not state else state, "end_time": end or start}
+    has_ended = state in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+    columns = {"state_type": state if has_ended else "CRASHED", "end_time": end or start}
     return "it is said to have ended when it was last seen", (Change("job", {"id": key}, columns),)
 
 
