@@ -6,6 +6,7 @@ asks for the same results again.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -277,6 +278,20 @@ LEAVES = {
 }
 
 
+# What look-ups read is damaged column by column; of other tables the first ones, but in torture.
+_READ = {"value", "evaluation", "call_node"}
+_ALL = os.environ.get("TASKGRAPH_TORTURE") == "1"
+
+
+def _tried(table: str, damage: str) -> list[str]:
+    columns = _columns(table)
+    if damage == "deleted":
+        return columns[:1]
+    if _ALL:
+        return columns
+    return columns if table in _READ and damage in ("swapped", "flipped") else columns[:2]
+
+
 def _cases() -> Iterator[tuple[str, str]]:
     for table in _TABLES:
         for damage in DAMAGES:
@@ -287,7 +302,7 @@ def _cases() -> Iterator[tuple[str, str]]:
 def test_damage_to_a_row_changes_no_result_is_found_and_mended(
     table: str, damage: str, whole: Path, tmp_path: Path
 ) -> None:
-    for column in _columns(table)[:1] if damage == "deleted" else _columns(table):
+    for column in _tried(table, damage):
         folder = tmp_path / column / "db"
         shutil.copytree(whole, folder)
         if not _damage(folder / "taskgraph.db", table, column, damage):
