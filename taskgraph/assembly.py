@@ -141,7 +141,15 @@ def _backend_of(settings: Settings, uri: str | None) -> SqlBackend:
 
     wanted = settings.backend
     tighten_trust(trust_of(settings))
-    options = {"synchronous": wanted.synchronous, "max_value_size": wanted.max_value_size}
+    options: dict[str, Any] = {
+        "synchronous": wanted.synchronous,
+        "max_value_size": wanted.max_value_size,
+        "value_store_min_size": wanted.value_store_min_size,
+        "value_store_compression": wanted.value_store_compression,
+    }
+    if uri is None or uri == database_uri(settings):
+        # That of one project says nothing of where another one keeps its large values.
+        options["value_store"] = wanted.value_store
     return SqlBackend(uri or database_uri(settings), options)
 
 
@@ -161,13 +169,25 @@ def before_reading(write: Callable[[], object]) -> None:
     _before_reading.append(write)
 
 
-def take_lease(backend: Backend, execution_id: ExecutionId) -> ExecutionLease:
-    """Claim an execution for this process, for as long as it lives."""
+def take_lease(backend: Backend, execution_id: ExecutionId, leads: bool = False) -> ExecutionLease:
+    """Claim an execution for this process, for as long as it lives.
+
+    Args:
+        backend: Where it is recorded.
+        execution_id: The execution.
+        leads: Whether it leads all calls, if nobody else leads any.
+    """
     from taskgraph_backend.leases import this_process
 
     lease = ExecutionLease(backend, execution_id, *this_process())
-    lease.take()
+    lease.take(leads)
     return lease
+
+
+def has_others(backend: Backend) -> bool:
+    """Tell whether other processes may use a backend: those in memory are of one alone."""
+    database = getattr(backend, "database", None)
+    return database is not None and not database.in_memory
 
 
 def finish_writing() -> None:

@@ -19,6 +19,7 @@ from taskgraph.records import (
     TaskVersion,
 )
 from taskgraph.values.failures import ERROR_TYPE
+from taskgraph.values.valuestore import ValueStore, locate
 from taskgraph_backend import statements
 from taskgraph_backend.dialects import Driver
 from taskgraph_backend.seals import seal_alias
@@ -164,7 +165,9 @@ def _below(driver: Driver, call: bytes) -> tuple[PastBelow, ...]:
     return tuple(PastBelow(*row) for row in rows)
 
 
-def sample_calls(driver: Driver, task_hash: TaskHash, count: int) -> list[RecordedCall]:
+def sample_calls(
+    driver: Driver, task_hash: TaskHash, count: int, store: ValueStore | None = None
+) -> list[RecordedCall]:
     """Return calls of a version that may be made again: the same ones each time it is asked."""
     # By their hashes, whose order is as good as random and the same for everyone.
     rows = driver.execute(
@@ -198,7 +201,11 @@ def sample_calls(driver: Driver, task_hash: TaskHash, count: int) -> list[Record
                     for arg, given, position, name in arguments
                 ),
                 StoredResult(
-                    ValueHash(key.hex()), type_name, format, value, ContentDigest(digest.hex())
+                    ValueHash(key.hex()),
+                    type_name,
+                    format,
+                    locate(value, ContentDigest(digest.hex()), store),
+                    ContentDigest(digest.hex()),
                 ),
             )
         )

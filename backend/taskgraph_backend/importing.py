@@ -6,7 +6,7 @@ a file to a value, or a job to an execution. What is new is untrusted, see `fore
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy.types import TypeEngine
@@ -14,14 +14,12 @@ from sqlalchemy.types import TypeEngine
 from taskgraph.errors import InvalidRecordError
 from taskgraph.jsontext import to_json
 from taskgraph.tags import RESERVED
+from taskgraph.values.valuestore import ValueStore
 from taskgraph_backend import models, statements
-from taskgraph_backend.columns import JSON, DateTimeUTC, Hash16, to_micros
+from taskgraph_backend.columns import JSON, Hash16
 from taskgraph_backend.dialects import Driver
+from taskgraph_backend.outside import put_outside
 from taskgraph_backend.serializers import Rows
-
-# Records, and bytes of values, that are in memory at a time.
-MOST_RECORDS = 500
-MOST_BYTES = 16 * 1024 * 1024
 
 _binary = bytearray.fromhex
 _Row = dict[str, Any]
@@ -64,18 +62,22 @@ _MARK = (
 
 
 class Writer:
-    """Writes records within a transaction that somebody else began.
+    """Writes records, as `kept.KeptRows` has them, within a transaction that somebody else began.
 
     Args:
         driver: The connection.
         origin: Where the records come from, for those who are asked whether to trust them.
         time: When that is, in microseconds.
+        store: Where the bytes of large values go.
 
     Attributes:
         new: How many records were new, by type.
     """
 
-    def __init__(self, driver: Driver, origin: str, time: int) -> None:
+    def __init__(
+        self, driver: Driver, origin: str, time: int, store: ValueStore | None = None
+    ) -> None:
+        self._store = store
         self._driver = driver
         self._origin = origin
         self._time = time
@@ -193,6 +195,8 @@ class Writer:
         tables: dict[type[models.Base], list[_Row]] = {}
         for each in records:
             for model, row in each.rows:
+                if model is models.Value and self._store is not None:
+                    put_outside(row, self._store)
                 tables.setdefault(model, []).append(row)
         for model, rows in tables.items():
             sql, bind = _statement(model)
@@ -227,7 +231,7 @@ class Writer:
                     _binary(row["task_hash"]),
                     _binary(row["args_hash"]),
                     _binary(row["value_hash"]),
-                    to_micros(row["timestamp"]),
+                    row["timestamp"],
                     self._origin,
                     _binary(row["eval_hash"]),
                 )
@@ -273,20 +277,6 @@ class Writer:
             self._count("TaskAlias", 1)
 
 
-def batches(records: Iterable[Rows]) -> Iterator[list[Rows]]:
-    """Cut records into batches of a bounded size."""
-    batch: list[Rows] = []
-    size = 0
-    for each in records:
-        batch.append(each)
-        size += sum(len(row["value"]) for model, row in each.rows if model is models.Value)
-        if len(batch) >= MOST_RECORDS or size >= MOST_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
 _statements: dict[type[models.Base], tuple[str, Callable[[_Row], tuple[Any, ...]]]] = {}
 
 
@@ -313,8 +303,6 @@ def _statement(model: type[models.Base]) -> tuple[str, Callable[[_Row], tuple[An
 def _binder(kind: TypeEngine[Any]) -> Callable[[Any], Any]:
     if isinstance(kind, Hash16):
         return lambda value: None if value is None else _binary(value)
-    if isinstance(kind, DateTimeUTC):
-        return lambda value: None if value is None else to_micros(value)
     if isinstance(kind, JSON):
         return to_json
     return lambda value: value

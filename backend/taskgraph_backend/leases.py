@@ -58,7 +58,12 @@ def process_started(pid: int) -> Micros | None:
 
 def is_gone(lease: LeaseRecord) -> bool:
     """Tell whether the holder of a lease ran on this host and ended."""
-    return lease.host == host_name() and process_started(lease.pid) != lease.started
+    return lease.host == host_name() and is_gone_process(lease.pid, lease.started)
+
+
+def is_gone_process(pid: int, started: int) -> bool:
+    """Tell whether a process of this host ended."""
+    return process_started(pid) != started
 
 
 def _started_linux(pid: int) -> Micros | None:

@@ -624,12 +624,13 @@ class Value(Base):
             return PreviewValue(self, self.size)
         try:
             from taskgraph.values.codec import decode
+            from taskgraph_backend.outside import content_of
 
             return decode(
                 ValueHash(self.value_hash),
                 self.type,
                 self.format,
-                self.value,
+                content_of(self),
                 ContentDigest(self.content_digest),
             )
         except Exception:

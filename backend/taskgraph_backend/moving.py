@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from taskgraph.errors import DatabaseError, MissingRecordError
+from taskgraph.errors import DatabaseError, MissingRecordError, without_password
 from taskgraph_backend import foreign, statements
 from taskgraph_backend.foreign import Origin, Trusted
 
 if TYPE_CHECKING:
+    from taskgraph.values.valuestore import ValueStore
     from taskgraph_backend.dialects import Database, Driver
+    from taskgraph_backend.kept import KeptRows
     from taskgraph_backend.reader import Reader
     from taskgraph_backend.serializers import Record, Rows
     from taskgraph_backend.walking import ChildEdge
@@ -34,6 +36,7 @@ class RecordVerbs:
 
     if TYPE_CHECKING:
         database: Database
+        value_store: ValueStore | None
 
         def reader(self) -> Reader: ...  # noqa: D102
 
@@ -41,7 +44,7 @@ class RecordVerbs:
 
         def _transact(self, work: Callable[..., Answer], *given: Any) -> Answer: ...
 
-        def _writing(self) -> AbstractContextManager[Driver]: ...
+        def _wait_or_raise(self, error: DatabaseError, attempt: int) -> None: ...
 
         def has_records(self, record_ids: Iterable[str]) -> set[str]: ...  # noqa: D102
 
@@ -111,29 +114,26 @@ class RecordVerbs:
         self, records: Iterable[Rows], *, origin: str = "elsewhere", dry_run: bool = False
     ) -> dict[str, int]:
         """Do as `put_records` for records that were checked; return how many were new by type."""
-        from taskgraph_backend.importing import Writer, batches
+        from taskgraph_backend.kept import KeptRows
 
-        writer: Writer | None = None
-        try:
-            with self._writing() as driver:
-                writer = Writer(driver, origin, time.time_ns() // 1000)
-                for batch in batches(records):
-                    writer.write(batch)
-                writer.end()
-                if dry_run:
-                    # What a commit would do.
-                    lacking = self.database.find_missing(driver)
-                    if lacking is not None:
-                        raise _missing(" to ".join(lacking))
-                    raise _TakeBackError
-        except _TakeBackError:
-            pass
-        except DatabaseError as error:
-            if self.database.names_missing(error.__cause__):
-                raise _missing(error.reason) from error
-            raise
-        assert writer is not None
-        return writer.new
+        # All is read and checked before anybody waits, and may be written more than once.
+        with closing(KeptRows(records, self.database.uri)) as kept:
+            try:
+                return self._transact(
+                    _put,
+                    self.database,
+                    kept,
+                    origin,
+                    time.time_ns() // 1000,
+                    dry_run,
+                    self.value_store,
+                )
+            except _TakeBackError as taken:
+                return taken.new
+            except DatabaseError as error:
+                if self.database.names_missing(error.__cause__):
+                    raise _missing(error.reason) from error
+                raise
 
     def has_subtypes(self, kind: str, record_ids: Iterable[str]) -> set[str]:
         """Return those of the ids that are known to be a ``Task``, or a ``Handle``."""
@@ -172,6 +172,35 @@ class RecordVerbs:
 
 class _TakeBackError(Exception):
     """Ends a transaction of which nothing is to be kept."""
+
+    def __init__(self, new: dict[str, int]) -> None:
+        super().__init__(new)
+        self.new = new
+
+
+def _put(
+    driver: Driver,
+    database: Database,
+    kept: KeptRows,
+    origin: str,
+    now: int,
+    dry_run: bool,
+    store: ValueStore | None,
+) -> dict[str, int]:
+    from taskgraph_backend.importing import Writer
+
+    # What is only counted is put nowhere.
+    writer = Writer(driver, origin, now, None if dry_run else store)
+    for batch in kept.batches():
+        writer.write(batch)
+    writer.end()
+    if dry_run:
+        # What a commit would do.
+        lacking = database.find_missing(driver)
+        if lacking is not None:
+            raise _missing(" to ".join(lacking))
+        raise _TakeBackError(writer.new)
+    return writer.new
 
 
 def _missing(reason: str) -> MissingRecordError:
@@ -280,6 +309,21 @@ class Mover:
         Args:
             root_ids: The records; by default all executions.
         """
+        attempt = before = 0
+        while True:
+            try:
+                return self._move(root_ids)
+            except DatabaseError as error:
+                # The target has waited itself; what it has is left out from now on.
+                if error.uri != without_password(self._source.database.uri):
+                    raise
+                done = sum(self.moved.new.values())
+                attempt = 1 if done > before else attempt + 1
+                before = done
+                self._source._wait_or_raise(error, attempt)
+                self.moved = Moved(new=self.moved.new)
+
+    def _move(self, root_ids: Sequence[str] | None) -> Moved:
         from taskgraph_backend.walking import types_of
 
         with self._source.reader() as session:

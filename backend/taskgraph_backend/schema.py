@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -132,8 +133,25 @@ def refuse_newer(database: Database, version: DBVersionInfo | None) -> None:
         raise DatabaseVersionError(
             database.uri,
             f"its schema {version} is too new: this library knows {CURRENT}. Upgrade taskgraph, or "
-            "let the newer one run `taskgraph db downgrade`.",
+            f"let the newer one run `taskgraph db downgrade {CURRENT}`.",
         )
+
+
+def refuse_changed(database: Database, seen: str) -> None:
+    """Raise the error that says what to do if a schema was changed to one that is not known."""
+    version = parse_db_version(seen)
+    if is_compatible(version):
+        return
+    advice = (
+        "Upgrade taskgraph"
+        if version > CURRENT
+        else "Run `taskgraph db upgrade`, if that was a slip"
+    )
+    raise DatabaseVersionError(
+        database.uri,
+        f"its schema was changed to {version} while it was open, and this library needs {CURRENT}. "
+        f"Nothing of the last step was written. {advice}, and run again to go on from there.",
+    )
 
 
 def all_versions() -> list[DBVersionInfo]:
@@ -150,7 +168,61 @@ def all_versions() -> list[DBVersionInfo]:
     return sorted(found)
 
 
-def migrate_to(database: Database, desired: DBVersionInfo, *, upgrade_only: bool = False) -> None:
+def find_losses(database: Database, driver: Driver, desired: DBVersionInfo) -> list[Loss]:
+    """Return what bringing a database to an older version would lose; nothing changes.
+
+    Raises:
+        DatabaseVersionError: There is no such version.
+    """
+    from alembic.script import ScriptDirectory
+
+    version = read_version(database, driver)
+    goal = _known(database, desired, all_versions())
+    found: list[Loss] = []
+    if version is None:
+        return found
+    refuse_newer(database, version)
+    scripts = ScriptDirectory.from_config(_config())
+    for script in scripts.walk_revisions():
+        step = parse_db_version(script.module.version)
+        if not goal < step <= version:
+            continue
+        for what, query in getattr(script.module, "losses", ()):
+            (count,) = driver.execute(query).fetchone()
+            if count:
+                found.append(Loss(what, count))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What a downgrade loses.
+
+    Attributes:
+        what: In words.
+        count: How much of it there is.
+    """
+
+    what: str
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.count:,} {self.what}"
+
+
+def _known(
+    database: Database, desired: DBVersionInfo, known: Sequence[DBVersionInfo]
+) -> DBVersionInfo:
+    for version in known:
+        if version == desired:
+            return version
+    names = ", ".join(map(str, known))
+    raise DatabaseVersionError(
+        database.uri, f"there is no schema version {desired}. Known are {names}."
+    )
+
+
+def migrate_to(database: Database, desired: DBVersionInfo, upgrade_only: bool = False) -> None:
     """Bring a database to a schema version, in one transaction that no one else can disturb.
 
     Args:
@@ -162,12 +234,7 @@ def migrate_to(database: Database, desired: DBVersionInfo, *, upgrade_only: bool
         DatabaseVersionError: There is no such version, or the database is newer than all of them.
     """
     known = all_versions()
-    goal = next((version for version in known if version == desired), None)
-    if goal is None:
-        names = ", ".join(map(str, known))
-        raise DatabaseVersionError(
-            database.uri, f"there is no schema version {desired}. Known are {names}."
-        )
+    goal = _known(database, desired, known)
     from sqlalchemy.exc import DBAPIError
 
     try:
@@ -223,7 +290,9 @@ __all__ = [
     "CURRENT",
     "DBVersionInfo",
     "DatabaseError",
+    "Loss",
     "all_versions",
+    "find_losses",
     "is_compatible",
     "migrate_to",
     "migrations_folder",

@@ -124,6 +124,13 @@ LEASE_TAKE_OVER = (
 )
 LEASE_HEARTBEAT = "UPDATE lease SET expires = ? WHERE holder = ?"
 LEASE_RELEASE = "DELETE FROM lease WHERE key = ? AND holder = ?"
+LEASE_FORGET = "DELETE FROM lease WHERE key = ? OR holder = ?"
+# Who leads calls one by one: a key is `records.call_lease`.
+LEASE_LEADERS = (
+    "SELECT DISTINCT holder, host, pid, started, expires < {now} FROM lease"
+    " WHERE key >= 'call:' AND key < 'call;' AND holder <> ?"
+)
+LEASE_FORGET_CALLS = "DELETE FROM lease WHERE key >= 'call:' AND key < 'call;' AND holder = ?"
 
 _STORED = "v.value_hash, v.type, v.format, v.value, v.content_digest, v.seal"
 # Of calls: none that came from elsewhere and is not trusted. An entry of ours may have such a call
@@ -146,7 +153,8 @@ def evaluations(count: int) -> str:
     )
     return (
         f"SELECT e.eval_hash, e.timestamp, e.task_hash, e.args_hash, e.seal, {_STORED}, coalesce("
-        f"({newest} AND c.value_hash = e.value_hash ORDER BY c.timestamp DESC LIMIT 1),"
+        # So that no index of values is used: of one value there may be millions of calls.
+        f"({newest} AND NOT c.value_hash <> e.value_hash ORDER BY c.timestamp DESC LIMIT 1),"
         f" ({newest} ORDER BY c.timestamp DESC LIMIT 1))"
         " FROM evaluation e JOIN value v ON v.value_hash = e.value_hash"
         f" WHERE e.eval_hash IN ({_keys(count)}) AND v.trusted"

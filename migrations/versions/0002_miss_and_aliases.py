@@ -14,6 +14,11 @@ branch_labels = None
 depends_on = None
 # Only adds: a library that knows 1.0 leaves the column at NULL and the table alone.
 version = "1.1"
+# What a downgrade loses, and how much of it there is.
+losses = (
+    ("aliases of tasks", "SELECT count(*) FROM task_alias"),
+    ("reasons why jobs were run", "SELECT count(*) FROM job WHERE miss IS NOT NULL"),
+)
 
 HASH = sa.LargeBinary(16)
 # By the characters' numbers, as SQLite orders: the order of lists, and an index for prefixes.

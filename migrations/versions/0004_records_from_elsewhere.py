@@ -14,6 +14,12 @@ branch_labels = None
 depends_on = None
 # Only adds tables: a library that knows 1.0 leaves them alone.
 version = "1.3"
+# What a downgrade loses, and how much of it there is.
+losses = (
+    ("marks of where records came from", "SELECT count(*) FROM foreign_record"),
+    ("cache entries from elsewhere", "SELECT count(*) FROM foreign_evaluation"),
+    ("aliases from elsewhere", "SELECT count(*) FROM foreign_alias"),
+)
 
 HASH = sa.LargeBinary(16)
 # By the characters' numbers, as SQLite orders: the order of lists, and an index for prefixes.

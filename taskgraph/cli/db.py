@@ -1,4 +1,4 @@
-"""``taskgraph db``: the state of the database's schema, its upgrade, and whether all is sound."""
+"""``taskgraph db``: the schema of the database, its changes, and whether all is sound."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from taskgraph.cli.options import ExitCode, load_settings
-from taskgraph.errors import without_password
+from taskgraph.errors import DowngradeRefusedError, without_password
 from taskgraph.provenance.page import clean_text
 
 if TYPE_CHECKING:
@@ -29,13 +29,16 @@ def command() -> None:
 def info(ctx: click.Context, as_json: bool) -> int:
     """Show where the database is and whether this library can use it."""
     from taskgraph import assembly
+    from taskgraph.provenance.render import byte_size
 
     settings = load_settings(ctx)
     database = assembly.database(settings)
+    store = database.value_store
     oldest, newest = database.get_db_version_required()
     facts = {
         "config_dir": str(settings.config_dir),
         "database": without_password(settings.backend.db_uri),
+        "value_store": None if store is None else without_password(store.url),
         "version": str(database.get_db_version()),
         "needed_from": str(oldest),
         "needed_to": str(newest),
@@ -51,6 +54,9 @@ def info(ctx: click.Context, as_json: bool) -> int:
     lines = {
         "config": facts["config_dir"],
         "database": facts["database"],
+        "values": f"in {facts['value_store']} from {byte_size(store.min_size)} on"
+        if store is not None
+        else "all in the database",
         "schema": f"{facts['version']} (this library needs {needed})",
         "state": state,
     }
@@ -163,3 +169,42 @@ def _outcome(fault: Fault, report: Report, is_left: bool) -> str:
     if not fault.remedy:
         return "; nothing can be done about it here"
     return f"; {fault.remedy}"
+
+
+_DOWNGRADE_HELP = """Bring the schema of the database back to VERSION, for an earlier taskgraph.
+
+What the earlier schema has no place for is lost: it is told how much that is, and asked.
+"""
+
+
+@command.command("downgrade", help=_DOWNGRADE_HELP, short_help="Bring the schema back to VERSION.")
+@click.option("--yes", is_flag=True, help="Do not ask, whatever is lost.")
+@click.argument("version")
+@click.pass_context
+def downgrade(ctx: click.Context, yes: bool, version: str) -> None:
+    """Downgrade the schema; what would be lost is told before."""
+    from taskgraph import assembly
+
+    database = assembly.database(load_settings(ctx))
+    try:
+        losses = [str(each) for each in database.find_losses(version)]
+    except ValueError as error:
+        raise click.UsageError(f"{error}.") from error
+    before = database.get_db_version()
+    if before is None or not database.is_older(version):
+        raise click.UsageError(f"The schema is {before}: there is nothing to go back to {version}.")
+    if losses and not yes:
+        _ask_or_refuse(database.db_uri, version, losses)
+    database.migrate(version)
+    click.echo(f"Downgraded the schema: {before} -> {database.get_db_version()}")
+    click.echo("Use it with an earlier taskgraph: this one needs the schema as it was.")
+
+
+def _ask_or_refuse(uri: str, version: str, losses: list[str]) -> None:
+    if sys.stdin.isatty():
+        click.echo(f"Schema {version} has no place for:", err=True)
+        for each in losses:
+            click.echo(f"  {each}", err=True)
+        if click.confirm("Lose them?", err=True):
+            return
+    raise DowngradeRefusedError(uri, version, losses)

@@ -35,6 +35,7 @@ EXIT_CODES: Final[tuple[tuple[type[errors.TaskgraphError], ExitCode], ...]] = (
     (errors.ConfigError, ExitCode.USAGE),
     (errors.TagKeyError, ExitCode.USAGE),
     (errors.ExecutorError, ExitCode.USAGE),
+    (errors.DowngradeRefusedError, ExitCode.STATE_REFUSED),
     (errors.DatabaseVersionError, ExitCode.CONFLICT),
     (errors.ForeignDatabaseError, ExitCode.CONFLICT),
     (errors.DatabaseBusyError, ExitCode.CONFLICT),

@@ -10,8 +10,10 @@ from taskgraph.errors.database import (
     DatabaseDriverError,
     DatabaseError,
     DatabaseFullError,
+    DatabaseHeldError,
     DatabaseReadOnlyError,
     DatabaseVersionError,
+    DowngradeRefusedError,
     ForeignDatabaseError,
     NotRecordedWarning,
     without_password,
@@ -93,6 +95,8 @@ from taskgraph.errors.values import (
     UnhashableValueError,
     UnknownRootError,
     UnstorableValueError,
+    ValueCompressionError,
+    ValueStoreError,
 )
 
 __all__ = [
@@ -108,8 +112,10 @@ __all__ = [
     "DatabaseDriverError",
     "DatabaseError",
     "DatabaseFullError",
+    "DatabaseHeldError",
     "DatabaseReadOnlyError",
     "DatabaseVersionError",
+    "DowngradeRefusedError",
     "DryRunResult",
     "ExecutorError",
     "ExplanationError",
@@ -164,13 +170,11 @@ __all__ = [
     "UnknownTaskError",
     "UnstorableValueError",
     "UntrustedRecordError",
+    "ValueCompressionError",
+    "ValueStoreError",
     "WorkerCodeError",
     "WorkerLostError",
     "WorkerProjectError",
     "YieldFixtureError",
     "without_password",
 ]
-
-# Errors are stored, and hashed, by where they are from: this room is where.
-for _each in __all__:
-    globals()[_each].__module__ = __name__

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from taskgraph.errors.base import TaskgraphError
 
 
@@ -74,6 +76,20 @@ class DatabaseVersionError(DatabaseError):
     """The database's schema is too new for this library, or too old and not to be upgraded."""
 
 
+class DowngradeRefusedError(DatabaseVersionError):
+    """An older schema has no place for some of what is recorded, and nobody said that it may go."""
+
+    def __init__(self, uri: str, version: str, losses: Sequence[str]) -> None:
+        super().__init__(
+            uri,
+            f"schema {version} has no place for {', '.join(losses)}. Nothing was changed. Write "
+            "them to a file with `taskgraph export --all`, then say --yes.",
+        )
+        self.args = (self.uri, version, tuple(losses))
+        self.version = version
+        self.losses = tuple(losses)
+
+
 class ForeignDatabaseError(DatabaseError):
     """The file or database is not one of taskgraph's."""
 
@@ -100,3 +116,25 @@ class NotRecordedWarning(UserWarning):
 
 class DatabaseBusyError(DatabaseError):
     """Another process kept the database locked for longer than the time-out."""
+
+
+class DatabaseHeldError(DatabaseBusyError):
+    """The file lies on a network file system, where one process at a time can have it."""
+
+    def __init__(
+        self, uri: str, kind: str, *, host: str, pid: int, user: str = "", since: str = ""
+    ) -> None:
+        whose = f" of {user}" if user else ""
+        when = f" since {since}" if since else ""
+        super().__init__(
+            uri,
+            f"it lies on a network file system ({kind}), where one process at a time can have it: "
+            f"process {pid}{whose} on {host} has it{when}. Wait until that ends, or end it. To run "
+            "beside each other, name a file on a local disk, or a PostgreSQL for all hosts.",
+        )
+        self.args = (self.uri, kind, host, pid, user, since)
+        self.kind = kind
+        self.host = host
+        self.pid = pid
+        self.user = user
+        self.since = since

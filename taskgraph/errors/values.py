@@ -148,3 +148,31 @@ class ReleaseRefusedError(TaskgraphError):
                 "With force=True (--force) files that are named are deleted all the same.",
             ]
         )
+
+
+class ValueStoreError(TaskgraphError):
+    """The value store, where large values are kept, cannot be reached, read or written."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(url, reason)
+        self.url = url
+        self.reason = reason
+
+    def __str__(self) -> str:
+        from taskgraph.errors.database import without_password
+
+        where = f" {without_password(self.url)}" if self.url else ""
+        return (
+            f"The value store{where} cannot be used: {self.reason}. Its values were left as they "
+            "are; see that it can be reached (backend.value_store says where it is), and run again."
+        )
+
+
+class ValueCompressionError(TaskgraphError):
+    """Values are, or are to be, compressed with zstd, and the package for that is not installed."""
+
+    def __str__(self) -> str:
+        return (
+            "Compressed values need the package zstandard: pip install 'taskgraph[zstd]', or "
+            'set backend.value_store_compression = "none" for new ones.'
+        )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -226,12 +226,9 @@ def read_stream(payload: bytes) -> Any:
     return table
 
 
-def _write(table: Any) -> bytes:
-    sink = pa.BufferOutputStream()
+def _write(table: Any, sink: Any) -> None:
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write(table)
-    written: bytes = sink.getvalue().to_pybytes()
-    return written
 
 
 class _StoredKind(ValueKind, ABC):
@@ -247,13 +244,25 @@ class _StoredKind(ValueKind, ABC):
 
     def encode(self, value: Any) -> tuple[str, bytes] | None:
         """Return the bytes of a stream; None for what that cannot hold."""
+        sink = pa.BufferOutputStream()
+        if self.write(value, sink) is None:
+            return None
+        return ARROW, sink.getvalue().to_pybytes()
+
+    def write(self, value: Any, sink: IO[bytes]) -> str | None:
+        """Write a stream; None for what that cannot hold."""
         table = self.to_table(value)
         if table.num_rows and not table.num_columns:
             raise UnstorableValueError(self.name, "it has rows and no columns to hold them")
         # Types of strangers come back as what they are stored as if their code is not loaded.
         if not table.num_columns or any(_has_extension(field.type) for field in table.schema):
             return None
-        return ARROW, _write(table)
+        _write(table, sink)
+        return ARROW
+
+    def bytes_in(self, value: Any) -> int:
+        """Return the size of the content."""
+        return int(value.nbytes)
 
     def decode(self, format: str, payload: bytes) -> Any:
         """Read a stream; never unpickles."""

@@ -20,9 +20,11 @@ from taskgraph.errors import (
     InvalidValueError,
     RefusedValueError,
     UnstorableValueError,
+    ValueCompressionError,
 )
 from taskgraph.hashing import ATOMIC_TYPES, ContentDigest, ValueHash, digest_bytes
 from taskgraph.values import gate
+from taskgraph.values.compression import ZSTD, decompressed
 from taskgraph.values.kinds import ValueKind, class_name, overrides
 from taskgraph.values.places import Place, current_places
 from taskgraph.values.reducers import REGISTERED, Reducers
@@ -33,10 +35,13 @@ from taskgraph.values.registry import (
     kind_of,
     kind_that_reduces,
 )
+from taskgraph.values.valuestore import Outside
 from taskgraph.values.walk import MAX_NESTING
 
 PICKLE = "pickle"
 CLOUDPICKLE = "cloudpickle"
+_COMPRESSED = f"+{ZSTD}"
+_IN_ONE_PIECE = frozenset({PICKLE, CLOUDPICKLE, PICKLE + _COMPRESSED, CLOUDPICKLE + _COMPRESSED})
 _PROTOCOL = 5
 
 
@@ -170,7 +175,7 @@ def decode(
     value_hash: ValueHash,
     type_name: str,
     format: str,
-    payload: bytes,
+    payload: bytes | Outside,
     content_digest: ContentDigest,
 ) -> Any:
     """Make a stored value again, after its bytes were checked.
@@ -179,12 +184,13 @@ def decode(
         value_hash: What to call it in an error.
         type_name: The name of its type, as it was stored.
         format: As `encode` gave it.
-        payload: The bytes.
+        payload: The bytes, or where in a value store they are.
         content_digest: The digest of the bytes when they were written.
 
     Raises:
         DamagedValueError: These are other bytes, or they can no longer be read.
         InvalidValueError: What they need besides is not there: a module, a type, a file.
+        ValueStoreError: The value store that they are in cannot be read.
         RefusedValueError: They hold what the store is not trusted with.
     """
     return decode_marked(value_hash, type_name, format, payload, content_digest)[0]
@@ -194,18 +200,21 @@ def decode_marked(
     value_hash: ValueHash,
     type_name: str,
     format: str,
-    payload: bytes,
+    payload: bytes | Outside,
     content_digest: ContentDigest,
 ) -> tuple[Any, bool]:
     """Do as `decode`; tells besides whether the value bears code that was found by its name.
 
     That code is what it is now, so the hash that the value is stored under may not be its own.
     """
-    if digest_bytes(payload) != content_digest:
+    content: Any = payload
+    if type(payload) is Outside:
+        content = payload.load(value_hash, mapped=format not in _IN_ONE_PIECE)
+    elif digest_bytes(content) != content_digest:
         raise DamagedValueError(value_hash, "its bytes are not those that were written")
     try:
-        return _read(type_name, format, payload)
-    except MemoryError:
+        return _read(type_name, format, content)
+    except (MemoryError, ValueCompressionError):
         raise
     except RefusedValueError as error:
         raise RefusedValueError(value_hash, error.what, error.name) from error
@@ -238,7 +247,7 @@ def decode_sent(
     value_hash: ValueHash,
     type_name: str,
     format: str,
-    payload: bytes,
+    payload: bytes | Outside,
     content_digest: ContentDigest,
 ) -> Any:
     """Do as `decode` for what another process of this run has made, and sent as it is stored."""
@@ -259,6 +268,8 @@ def _read(type_name: str, format: str, payload: bytes) -> tuple[Any, bool]:
     try:
         if format in (PICKLE, CLOUDPICKLE):
             return _load_stored(payload)
+        if format.endswith(_COMPRESSED):
+            return _read(type_name, format.removesuffix(_COMPRESSED), decompressed(payload))
         _refuse_strangers(type_name, format)
         try:
             kind = kind_named(type_name)
@@ -296,7 +307,7 @@ def _load_stored(payload: bytes) -> tuple[Any, bool]:
 
 
 def decode_outline(
-    value_hash: ValueHash, format: str, payload: bytes, content_digest: ContentDigest
+    value_hash: ValueHash, format: str, payload: bytes | Outside, content_digest: ContentDigest
 ) -> Any:
     """Make a pickled value again with stand-ins for the objects in it, to look at and compare.
 
@@ -305,14 +316,18 @@ def decode_outline(
     Raises:
         DamagedValueError: These are other bytes, or no pickle, or they hold what has no outline.
     """
-    if digest_bytes(payload) != content_digest:
+    content = payload.load(value_hash) if isinstance(payload, Outside) else payload
+    assert isinstance(content, bytes)
+    if digest_bytes(content) != content_digest:
         raise DamagedValueError(value_hash, "its bytes are not those that were written")
+    if format == PICKLE + _COMPRESSED:
+        format, content = PICKLE, decompressed(content)
     if format != PICKLE:
         raise DamagedValueError(value_hash, f"values stored as {format} have no outline")
     from taskgraph.values.standins import stand_in_for
 
     try:
-        value = gate.outline(payload, stand_in_for)
+        value = gate.outline(content, stand_in_for)
     except MemoryError:
         raise
     except gate.RefusedError as error:

@@ -55,6 +55,8 @@ class Database(Protocol):
 
     uri: str
     dialect: str
+    #: How many keys are asked for in one statement.
+    most_keys: int
     #: What to name in place of one that is another program's.
     other_place: str
 
@@ -65,6 +67,10 @@ class Database(Protocol):
     @property
     def in_memory(self) -> bool:
         """Whether the database is gone when this object is."""
+
+    @property
+    def only_lock(self) -> AbstractContextManager[object] | None:
+        """What guards the only connection there can be; None where there can be many."""
 
     @property
     def read_only(self) -> bool:
@@ -101,6 +107,12 @@ class Database(Protocol):
                 meanwhile. Others may add rows that have the same content whoever writes them.
         """
 
+    def version_seen(self, driver: Driver) -> str:
+        """Return the version of the schema as the transaction sees it that has begun to write."""
+
+    def take_back(self, driver: Driver) -> None:
+        """End a transaction of which nothing is to be kept, whatever state its connection is in."""
+
     def begin_looking(self, driver: Driver) -> None:
         """Begin a transaction that sees one state, whatever others write meanwhile."""
 
@@ -117,6 +129,9 @@ class Database(Protocol):
 
     def sending(self, driver: Driver) -> AbstractContextManager[object]:
         """Send statements of which no answer is wanted without waiting for each."""
+
+    def version(self, driver: Driver) -> int | None:
+        """Return a number that is another one once other connections wrote; None if it is dear."""
 
     def has_committed(self, driver: Driver) -> bool:
         """Tell whether the last transaction that was alone is known to have been committed."""

@@ -8,13 +8,14 @@ time of a lookup; readers and migrations get an engine that opens its connection
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, quote, unquote
 
 from taskgraph.errors import (
@@ -24,12 +25,19 @@ from taskgraph.errors import (
     DatabaseReadOnlyError,
     ForeignDatabaseError,
 )
+from taskgraph_backend.dialects.filesystems import network_kind
 from taskgraph_backend.dialects.port import Driver
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
+    from taskgraph_backend.dialects.holding import Holding
+
+_Connection = TypeVar("_Connection", bound=sqlite3.Connection)
+
 BUSY_TIMEOUT_SECONDS = 60.0
+# Seconds between two questions for the write lock: at first, at last, and when that is halved.
+_LONGEST_PAUSE, _SHORTEST_PAUSE, _ELDER_AFTER = 0.010, 0.002, 0.200
 _SYNCHRONOUS = ("normal", "full")
 _QUERY = frozenset({"mode", "immutable", "cache", "vfs"})
 
@@ -44,6 +52,7 @@ NOW = "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)"
 
 
 _NOTHING = nullcontext()
+_VERSION = "SELECT version FROM taskgraph_version ORDER BY id DESC LIMIT 1"
 _MISSING = "SQLITE_CONSTRAINT_FOREIGNKEY"
 _FEW_PAGES = 10_000
 
@@ -95,7 +104,9 @@ _REASONS: tuple[tuple[str, type[DatabaseError], str], ...] = (
 
 
 class _SharedConnection(sqlite3.Connection):
-    """The one connection of a database in memory, shared by the hot path and the readers.
+    """The one connection of a database, shared by the hot path and the readers.
+
+    So it is in memory, and on a network file system, where the file is locked as a whole.
 
     A reader's engine commits, rolls back and closes what it was given; here that would end a
     transaction of the hot path, or the database. The hot path uses SQL text for all of these.
@@ -115,10 +126,32 @@ class _SharedConnection(sqlite3.Connection):
         super().close()
 
 
+class _HeldFile:
+    """A file on a network file system, with the one connection that this process has to it.
+
+    Attributes:
+        connection: It.
+        lock: For all who use it.
+        users: How many databases of this process use it.
+    """
+
+    def __init__(self, connection: _SharedConnection, holding: Holding) -> None:
+        self.connection = connection
+        self.holding = holding
+        self.lock = threading.RLock()
+        self.users = 0
+
+
+_held: dict[str, _HeldFile] = {}
+_holding = threading.Lock()
+
+
 class SqliteDatabase:
     """An SQLite database: a file, or one in memory that lives as long as this object."""
 
     dialect = "sqlite"
+    # More take no less time each, and each number of them is a statement to be parsed.
+    most_keys = 500
     other_place = "file"
     errors: tuple[type[Exception], ...] = (sqlite3.Error,)
     # It has no one else who would upgrade it.
@@ -141,11 +174,27 @@ class SqliteDatabase:
         self.path, self._query = _parse_sqlite(uri)
         self._shared: _SharedConnection | None = None
         self._opening = threading.Lock()
+        self._in_memory_lock = threading.RLock()
+        self._file: _HeldFile | None = None
 
     @property
     def in_memory(self) -> bool:
         """Whether the database is gone when this object is."""
         return self.path is None
+
+    @cached_property
+    def _network(self) -> str | None:
+        """The kind of the network file system that the file lies on."""
+        if self.path is None or "immutable=1" in self._query:
+            return None
+        return network_kind(self.path)
+
+    @property
+    def only_lock(self) -> AbstractContextManager[object] | None:
+        """What guards the only connection: of a database in memory, or on the network."""
+        if self.path is None:
+            return self._in_memory_lock
+        return None if self._file is None else self._file.lock
 
     @property
     def read_only(self) -> bool:
@@ -170,18 +219,66 @@ class SqliteDatabase:
                     )
                     self._shared.execute("PRAGMA foreign_keys=ON")
                 return self._shared
+        if self._network is not None:
+            return self._connect_held(self.path, self._network)
+        return self._open(self.path, sqlite3.Connection)
+
+    def _connect_held(self, path: str, kind: str) -> sqlite3.Connection:
+        """Return the one connection of this process to a file on a network file system.
+
+        Raises:
+            DatabaseHeldError: Another process has the file.
+        """
+        from taskgraph_backend.dialects.holding import Holding
+
+        with _holding:
+            if self._file is None:
+                place = os.path.realpath(path)
+                file = _held.get(place)
+                if file is None:
+                    holding = Holding(place, self.uri, kind)
+                    try:
+                        connection = self._open(path, _SharedConnection, is_alone=True)
+                    except BaseException:
+                        holding.release()
+                        raise
+                    file = _held[place] = _HeldFile(connection, holding)
+                file.users += 1
+                self._file = file
+            return self._file.connection
+
+    def _let_go(self) -> None:
+        with _holding:
+            file, self._file = self._file, None
+            if file is None:
+                return
+            file.users -= 1
+            if file.users:
+                return
+            for place in [each for each, known in _held.items() if known is file]:
+                del _held[place]
+            file.connection.end()
+            file.holding.release()
+
+    def _open(
+        self, path: str, factory: type[_Connection], *, is_alone: bool = False
+    ) -> _Connection:
         try:
             connection = sqlite3.connect(
-                f"file:{quote(self.path)}{self._query}",
+                f"file:{quote(path)}{self._query}",
                 uri=True,
                 timeout=self.busy_timeout,
                 isolation_level=None,
                 check_same_thread=False,
                 cached_statements=256,
+                factory=factory,
             )
         except sqlite3.Error as error:
             raise self.translate(error) from error
         try:
+            if is_alone:
+                # First of all: the write-ahead log then needs no memory that others share.
+                connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             connection.execute("PRAGMA foreign_keys=ON")
             connection.execute(f"PRAGMA synchronous={self.synchronous}")
             connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
@@ -197,7 +294,7 @@ class SqliteDatabase:
         from sqlalchemy import create_engine, event
         from sqlalchemy.pool import QueuePool, StaticPool
 
-        if self.in_memory:
+        if self.in_memory or self._network is not None:
             return create_engine("sqlite://", creator=self.connect, poolclass=StaticPool)
         engine = create_engine("sqlite://", creator=self.connect, poolclass=QueuePool)
 
@@ -216,6 +313,7 @@ class SqliteDatabase:
         if self._shared is not None:
             self._shared.end()
             self._shared = None
+        self._let_go()
 
     def translate(self, error: BaseException) -> DatabaseError:
         """Return the error that says what happened and what to do."""
@@ -246,8 +344,39 @@ class SqliteDatabase:
     # Transactions
 
     def begin(self, driver: Driver, *, alone: bool) -> None:
-        """Begin a transaction that has the write lock from its start, which nobody can share."""
-        driver.execute("BEGIN IMMEDIATE")
+        """Begin a transaction that has the write lock from its start, which nobody can share.
+
+        Who waits for it asks the more often the longer that takes. SQLite itself asks ever more
+        seldom: among many writers those who come last have the lock first, and some wait for ever.
+        """
+        if self.path is None:
+            driver.execute("BEGIN IMMEDIATE")
+            return
+        driver.execute("PRAGMA busy_timeout=0")
+        try:
+            began: float | None = None
+            while True:
+                try:
+                    driver.execute("BEGIN IMMEDIATE")
+                    return
+                except sqlite3.OperationalError as error:
+                    moment = time.monotonic()
+                    began = moment if began is None else began
+                    is_busy = error.sqlite_errorname.startswith("SQLITE_BUSY")
+                    if not is_busy or moment - began >= self.busy_timeout:
+                        raise
+                time.sleep(_pause_after(moment - began))
+        finally:
+            driver.execute(f"PRAGMA busy_timeout={int(self.busy_timeout * 1000)}")
+
+    def version_seen(self, driver: Driver) -> str:
+        """Ask for the version: who upgrades a file shuts out those who write."""
+        (version,) = driver.execute(_VERSION).fetchone()
+        return str(version)
+
+    def take_back(self, driver: Driver) -> None:
+        """Roll back."""
+        driver.execute("ROLLBACK")
 
     def begin_looking(self, driver: Driver) -> None:
         """Begin a transaction that sees one state."""
@@ -275,6 +404,11 @@ class SqliteDatabase:
     def sending(self, driver: Driver) -> AbstractContextManager[object]:
         """Do nothing: there is no way between."""
         return _NOTHING
+
+    def version(self, driver: Driver) -> int | None:
+        """Return SQLite's own count, which takes no look at the file."""
+        (count,) = driver.execute("PRAGMA data_version").fetchone()
+        return int(count)
 
     def has_committed(self, driver: Driver) -> bool:
         """Return False: a COMMIT that fails has committed nothing."""
@@ -316,10 +450,28 @@ class SqliteDatabase:
     @contextmanager
     def changing_schema(self) -> Iterator[Connection]:
         """Give a connection on which a transaction has begun that shuts all others out."""
+        if self._network is not None:
+            with self._changing_held() as connection:
+                yield connection
+            return
         engine = self.engine.execution_options(begin="BEGIN EXCLUSIVE")
         # What fails inside is rolled back, tables that were made included.
         with engine.begin() as connection:
             yield connection
+
+    @contextmanager
+    def _changing_held(self) -> Iterator[Connection]:
+        """Do as `changing_schema` on the one connection, where nobody else is to be shut out."""
+        driver = self.connect()
+        driver.execute("BEGIN EXCLUSIVE")
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+            driver.execute("COMMIT")
+        except BaseException:
+            if driver.in_transaction:
+                driver.execute("ROLLBACK")
+            raise
 
     def driver_of(self, connection: Connection) -> Driver:
         """Return the driver's connection below one of the engine's."""
@@ -375,6 +527,12 @@ class SqliteDatabase:
             "permissions, copy the file to where you can write, or add ?immutable=1 to the URI if "
             "no one else writes to it.",
         )
+
+
+def _pause_after(waited: float) -> float:
+    """Return how long to wait for the write lock, after so many seconds; not all at once."""
+    pause = max(_SHORTEST_PAUSE, _LONGEST_PAUSE / (1.0 + waited / _ELDER_AFTER))
+    return pause * random.uniform(0.5, 1.5)
 
 
 def _parse_sqlite(uri: str) -> tuple[str | None, str]:

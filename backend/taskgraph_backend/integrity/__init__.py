@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from taskgraph.hashing import ContentDigest
 from taskgraph.values.gate import Trust, current_trust
 from taskgraph_backend.dialects import Driver
 from taskgraph_backend.integrity import contents, drift, named, references, rules, running, sealed
-from taskgraph_backend.integrity.contents import Outside
+from taskgraph_backend.integrity.contents import OUTSIDE, Outside
 from taskgraph_backend.integrity.mending import mend
-from taskgraph_backend.integrity.problems import Finding, Problem, Schema, found
+from taskgraph_backend.integrity.problems import Change, Finding, Problem, Schema, found
+from taskgraph_backend.outside import check_outside
 
 if TYPE_CHECKING:
     from taskgraph_backend.store import SqlBackend
@@ -68,7 +70,7 @@ def check(
         outside: What keeps values that lie outside of the database.
         tell: Told which part begins, and how many rows of it were looked at since.
     """
-    look = _Look(backend, contents, deep, outside, tell)
+    look = _Look(backend, contents, deep, outside or _outside_of(backend), tell)
     return [finding.problem for part in _parts(look) for finding in part]
 
 
@@ -83,6 +85,7 @@ def repair(
     Returns:
         What was found, and what is still wrong.
     """
+    outside = outside or _outside_of(backend)
     known: dict[Problem, None] = {}
     left: list[Problem] = []
     for _ in range(_ROUNDS):
@@ -97,10 +100,22 @@ def repair(
     return list(known), left
 
 
+def _outside_of(backend: SqlBackend) -> Outside | None:
+    """Return what keeps large values; None if the database has no value store."""
+    store = backend.value_store
+    if store is None:
+        return None
+    return Outside(
+        lambda digest: check_outside(store, digest),
+        lambda digest: store.quarantine(ContentDigest(digest)),
+    )
+
+
 def _apply(backend: SqlBackend, findings: list[Finding], outside: Outside | None) -> int:
     for each in findings:
-        if outside is not None and each.problem.detail.startswith("outside: "):
-            outside.quarantine(each.problem.detail.rpartition(" ")[2])
+        for step in each.steps if each.problem.detail.startswith(OUTSIDE) else ():
+            if outside is not None and isinstance(step, Change):
+                outside.quarantine(bytes(step.seen["content_digest"]).hex())
     mendable = [each for each in findings if each.steps]
     if not mendable:
         return 0
@@ -114,14 +129,14 @@ def _parts(look: _Look) -> Iterator[Iterator[Finding]]:
     ask = backend.database.connect()
     try:
         yield _damage(backend, ask, look)
-        if not backend.database.in_memory:
+        if backend.database.only_lock is None:
             yield _told(look, "schema", drift.drift(backend.database))
         for part in _tables(look, ask):
             yield _at_once(look, ask, part)
     except backend.database.errors as error:
         raise backend.database.translate(error) from error
     finally:
-        if not backend.database.in_memory:
+        if backend.database.only_lock is None:
             ask.close()
 
 
@@ -159,7 +174,7 @@ def _told(look: _Look, part: str, findings: Iterator[Finding]) -> Iterator[Findi
 def _at_once(look: _Look, driver: Driver, part: Iterator[Finding]) -> Iterator[Finding]:
     """Give what a part finds in one state of the database, whatever others write meanwhile."""
     database = look.backend.database
-    if database.in_memory:  # its one connection is the backend's own
+    if database.only_lock is not None:  # its one connection is the backend's own
         yield from part
         return
     database.begin_looking(driver)

@@ -24,6 +24,8 @@ _BYTES = "a value has the bytes that were written"
 _INSIDE = "a value says what it has inside"
 _AGAIN = "it is marked: it is made again when it is needed"
 
+#: How what was found of bytes that are elsewhere begins.
+OUTSIDE = "outside: "
 #: Looks at a value whose bytes are elsewhere: what is wrong with them, or None.
 CheckOutside = Callable[[str], str | None]
 
@@ -38,7 +40,7 @@ class Outside:
     """
 
     check: CheckOutside
-    quarantine: Callable[[str], None] = lambda _: None
+    quarantine: Callable[[str], object] = lambda _: None
 
 
 def values(
@@ -86,7 +88,8 @@ def _wrong(row: Any, payload: bytes, outside: Outside | None) -> str:
     if size and not payload:
         if outside is None:
             return "its bytes are missing"
-        return outside.check(said) or ""
+        problem = outside.check(said)
+        return "" if problem is None else f"{OUTSIDE}{problem}"
     if size != len(payload):
         return f"size is {size}, stored are {len(payload)} bytes"
     if digest_bytes(payload) != said:
@@ -186,4 +189,4 @@ def _file(
         yield found(rule, "file", key, "its value is no file", "it is put aside", step)
 
 
-__all__ = ["CheckOutside", "Outside", "values"]
+__all__ = ["OUTSIDE", "CheckOutside", "Outside", "values"]

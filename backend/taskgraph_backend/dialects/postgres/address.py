@@ -10,6 +10,13 @@ from taskgraph.errors import DatabaseError
 SCHEMES: Final = ("postgresql", "postgres", "postgresql+psycopg")
 # Seconds that a server may take to answer, if nobody says otherwise.
 _PATIENCE: Final = "10"
+# A host that vanished says nothing: after a minute of that somebody else is asked.
+_ALIVE: Final = {
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
 
 _PORT = re.compile(r"(?:\[[^\]]*\]|[^:]*)(?::\d*)?")
 
@@ -37,14 +44,20 @@ def connection_string(uri: str) -> str:
     return f"postgresql://{tail}"
 
 
-def defaults() -> dict[str, str]:
-    """Return what holds where neither the URI nor the environment says otherwise."""
+def defaults(address: str) -> dict[str, str]:
+    """Return what holds where neither the address nor the environment says otherwise.
+
+    What is given beside an address wins over it, and over a service file.
+    """
     import os
 
     found = {"fallback_application_name": "taskgraph"}
+    if "service=" in address or "PGSERVICE" in os.environ:
+        return found
     if "PGCONNECT_TIMEOUT" not in os.environ:
         found["connect_timeout"] = _PATIENCE
-    return found
+    found |= _ALIVE
+    return {key: value for key, value in found.items() if f"{key}=" not in address}
 
 
 __all__ = ["SCHEMES", "connection_string", "defaults"]

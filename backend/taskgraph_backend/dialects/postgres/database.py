@@ -8,7 +8,9 @@ elsewhere) takes the same lock alone.
 from __future__ import annotations
 
 import random
+import secrets
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
@@ -24,6 +26,7 @@ from taskgraph_backend.dialects.port import Driver
 from taskgraph_backend.dialects.postgres import errors
 from taskgraph_backend.dialects.postgres.address import connection_string, defaults
 from taskgraph_backend.dialects.postgres.words import Words
+from taskgraph_backend.leases import this_process
 
 if TYPE_CHECKING:
     import psycopg
@@ -39,6 +42,20 @@ _WRITING, _SCHEMA = f"{_LOCK}, 1", f"{_LOCK}, 2"
 
 _LONGEST_PAUSE = 2.0
 _SHORTEST_PAUSE = 0.02
+# Seconds that a server may be away when it is first asked: as long as it takes to restart it.
+_LONGEST_ABSENCE = 3.0
+# Seconds: who has begun to write and says no more is not waited for by others.
+_LONGEST_SILENCE = 60
+
+# In the same breath as the beginning. What follows the lock sees what its last holder left. A row
+# that each connection has of its own says which transaction of it was the last to be committed:
+# after a crash the server may give the number of one that was lost to another one.
+_VERSION = "SELECT version FROM taskgraph_version ORDER BY id DESC LIMIT 1"
+_MARK = (
+    "INSERT INTO lease (key, holder, host, pid, started, expires)"
+    " VALUES ('{key}', '{mark}', '{host}', {pid}, {started}, clock_timestamp())"
+    " ON CONFLICT (key) DO UPDATE SET holder = excluded.holder, expires = excluded.expires"
+)
 
 _CATALOG = (
     "SELECT c.relname, a.attname, t.typname, coalesce(array_position(k.conkey, a.attnum), 0)"
@@ -60,9 +77,12 @@ class PostgresDatabase:
     """
 
     dialect = "postgresql"
+    # One array, whatever its length; each question waits for the network.
+    most_keys = 8192
     is_shared = True
     path: str | None = None
     in_memory = False
+    only_lock = None
     other_place = "database, or a schema of its own in this one (?options=-csearch_path%3Dname)"
 
     def __init__(self, uri: str, *, busy_timeout: float) -> None:
@@ -70,6 +90,7 @@ class PostgresDatabase:
         self.busy_timeout = busy_timeout
         self._address = connection_string(uri)
         self._is_read_only = False
+        self._was_writable = False
         self._words: Words | None = None
         self._learning = threading.Lock()
 
@@ -99,11 +120,28 @@ class PostgresDatabase:
         driver = _psycopg(self.uri)
         from taskgraph_backend.dialects.postgres.driver import PostgresDriver
 
-        try:
-            return PostgresDriver(self._open, self.words)
-        except driver.Error as error:
-            # The chain would show the address, and with it a password.
-            raise self.translate(error) from error
+        attempt = 0
+        while True:
+            try:
+                return PostgresDriver(self._open_to_write, self.words)
+            except driver.Error as error:
+                attempt += 1
+                pause = self._pause(attempt, self._patience(error))
+                if pause is None:
+                    # The chain would show the address, and with it a password.
+                    raise self.translate(error) from error
+            time.sleep(pause)
+
+    def _patience(self, error: BaseException) -> float:
+        if errors.is_starting(error):
+            return self.busy_timeout
+        return min(_LONGEST_ABSENCE, self.busy_timeout) if errors.is_absent(error) else 0.0
+
+    def _open_to_write(self) -> psycopg.Connection[Any]:
+        raw = self._open()
+        # A host that vanished in the middle of a transaction has the locks that others wait for.
+        raw.execute(f"SET idle_in_transaction_session_timeout TO '{_LONGEST_SILENCE}s'")
+        return raw
 
     def _open(self) -> psycopg.Connection[Any]:
         import psycopg
@@ -133,14 +171,14 @@ class PostgresDatabase:
             states = ("in_hot_standby", "default_transaction_read_only")
             said = [raw.info.parameter_status(each) for each in states]
             self._is_read_only = "on" in said
+            self._was_writable |= not self._is_read_only
         except BaseException:
             raw.close()
             raise
         return raw
 
     def _defaults(self) -> dict[str, Any]:
-        """Return what the URI does not say: what is given beside a URI would win over it."""
-        return {key: value for key, value in defaults().items() if f"{key}=" not in self._address}
+        return defaults(self._address)
 
     def words(self, raw: psycopg.Connection[Any]) -> Words:
         """Return the words of the database, learned from its catalog once."""
@@ -181,11 +219,31 @@ class PostgresDatabase:
 
     def begin(self, driver: Driver, *, alone: bool) -> None:
         """Begin a transaction; alone, or beside others who record."""
-        if alone:
-            number = "pg_current_xact_id()::text"
-            _ours(driver).begin(f"BEGIN; SELECT {number}, pg_advisory_xact_lock({_WRITING})")
-        else:
-            _ours(driver).begin(f"BEGIN; SELECT '', pg_advisory_xact_lock_shared({_WRITING})")
+        ours = _ours(driver)
+        if not alone:
+            ours.begin(f"BEGIN; SELECT pg_advisory_xact_lock_shared({_WRITING}); {_VERSION}")
+            return
+        ours.mark = secrets.token_hex(8)
+        host, pid, started = this_process()
+        marked = _MARK.format(
+            key=ours.name,
+            mark=ours.mark,
+            host=host.replace("'", "''"),
+            pid=pid,
+            started=started,
+        )
+        ours.begin(f"BEGIN; SELECT pg_advisory_xact_lock({_WRITING}); {marked}; {_VERSION}")
+
+    def version_seen(self, driver: Driver) -> str:
+        """Return what was asked as the transaction began."""
+        return _ours(driver).version
+
+    def take_back(self, driver: Driver) -> None:
+        """Roll back; a connection that cannot even do that is let go of, and made anew."""
+        try:
+            driver.execute("ROLLBACK")
+        except self.errors:
+            _ours(driver).drop()
 
     def begin_looking(self, driver: Driver) -> None:
         """Begin a transaction that sees one state, whatever others write meanwhile."""
@@ -204,12 +262,22 @@ class PostgresDatabase:
         return ()
 
     def pause_before_retry(self, error: DatabaseError, attempt: int) -> float | None:
-        """Return a pause that doubles, as long as all of them are no longer than the time-out."""
+        """Return a pause that doubles, as long as all of them are no longer than the time-out.
+
+        Where writing was possible before, it will be again: the server gives way to another one.
+        """
         cause = error.__cause__
-        if cause is None or not (errors.is_gone(cause) or errors.is_in_the_way(cause)):
+        if cause is None:
             return None
+        is_passing = errors.is_gone(cause) or errors.is_in_the_way(cause)
+        if not is_passing and not (self._was_writable and errors.is_read_only(cause)):
+            return None
+        return self._pause(attempt, self.busy_timeout)
+
+    @staticmethod
+    def _pause(attempt: int, most: float) -> float | None:
         pauses = [min(_LONGEST_PAUSE, _SHORTEST_PAUSE * 2.0**each) for each in range(attempt)]
-        if sum(pauses) > self.busy_timeout:
+        if sum(pauses) > most:
             return None
         # Not all at once, or they meet again.
         return pauses[-1] * random.uniform(0.5, 1.0)
@@ -218,13 +286,23 @@ class PostgresDatabase:
         """Send statements one after the other; what fails is told when all are sent."""
         return _ours(driver).sending()
 
+    def version(self, driver: Driver) -> int | None:
+        """Return None: it would take a question to the server."""
+        return None
+
     def has_committed(self, driver: Driver) -> bool:
-        """Ask the server what became of a transaction that has a number: one that was alone."""
-        number = _ours(driver).transaction
-        if not number:
-            return False
-        row = driver.execute("SELECT pg_xact_status(?::xid8)", (number,)).fetchone()
-        return bool(row[0] == "committed")
+        """Ask the server what became of the last transaction that was alone.
+
+        The server may find out later than we do that a connection is lost, and commit meanwhile:
+        whoever has the lock has not ended.
+        """
+        ours = _ours(driver)
+        if ours.in_transaction:
+            self.take_back(driver)
+        ours.begin(f"BEGIN; SELECT pg_advisory_xact_lock_shared({_WRITING})")
+        row = ours.execute("SELECT holder FROM lease WHERE key = ?", (ours.name,)).fetchone()
+        ours.execute("COMMIT")
+        return row is not None and row[0] == ours.mark
 
     # Errors
 
@@ -235,6 +313,9 @@ class PostgresDatabase:
     def explain(self, driver: Driver, error: BaseException) -> DatabaseError:
         """Return the error that says what happened, and which table a row is missing in."""
         translated = self.translate(error)
+        if self._was_writable and errors.is_read_only(error):
+            # Whoever is asked anew may be the one that is written to.
+            _ours(driver).drop()
         pair = errors.missing_tables(error) if self.names_missing(error) else None
         if pair is None:
             return translated
@@ -266,10 +347,12 @@ class PostgresDatabase:
 
     @contextmanager
     def changing_schema(self) -> Iterator[Connection]:
-        """Give a connection whose transaction has the lock of those who change the schema."""
+        """Give a connection whose transaction has the locks of those who change the schema."""
         # What fails inside is rolled back, tables that were made included.
         with self.engine.begin() as connection:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SCHEMA})")
+            # Whoever writes has begun before and seen the earlier version, or begins later.
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITING})")
             yield connection
         self._words = None
 

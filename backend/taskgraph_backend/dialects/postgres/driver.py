@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,10 @@ from taskgraph_backend.dialects.postgres.words import without_nul
 
 if TYPE_CHECKING:
     from taskgraph_backend.dialects.postgres.words import Words
+
+# What it says of connections that were lost is said by our errors, where it matters at all; without
+# a handler Python writes it to stderr.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 # PostgreSQL counts times from 2000.
 _SINCE_1970 = 946_684_800_000_000
@@ -88,8 +94,12 @@ class PostgresDriver:
         self._connect = connect
         self._words = words
         self._raw = self._adapted(connect())
-        #: The number of the last transaction, as text; nothing for one that needs none.
-        self.transaction = ""
+        #: What the row is called that says which transaction was committed last.
+        self.name = f"last of {secrets.token_hex(8)}"
+        #: What it says of the last transaction that was alone; nothing if there was none.
+        self.mark = ""
+        #: The version of the schema that the last transaction saw when it began.
+        self.version = ""
 
     @classmethod
     def around(
@@ -102,7 +112,7 @@ class PostgresDriver:
 
         made = cls.__new__(cls)
         made._connect, made._words, made._raw = connect, words, raw
-        made.transaction = ""
+        made.name = made.mark = made.version = ""
         return made
 
     @staticmethod
@@ -125,14 +135,16 @@ class PostgresDriver:
         return self._raw
 
     def begin(self, sql: str) -> None:
-        """Begin a transaction, with a question in the same breath: for its number, or none."""
-        self.transaction = ""
-        # Several statements go as they are, and are not prepared.
+        """Begin a transaction, with questions in the same breath.
+
+        Args:
+            sql: Statements that go as they are; what the last one answers is the version.
+        """
         cursor = self.raw.execute(sql, prepare=False)
         while cursor.nextset():
             pass
         if cursor.description is not None:
-            (self.transaction, *_) = cursor.fetchone() or ("",)
+            (self.version, *_) = cursor.fetchone() or ("",)
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> psycopg.Cursor[Any]:
         """Execute a statement of the common SQL."""
@@ -178,7 +190,15 @@ class PostgresDriver:
             yield from cursor
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Let go of the connection; nobody will ask what became of its transactions."""
+        if self.mark and not self._raw.closed and not self.in_transaction:
+            # What stays behind is only a row of one that has ended.
+            with suppress(psycopg.Error):
+                self.execute("DELETE FROM lease WHERE key = ?", (self.name,))
+        self._raw.close()
+
+    def drop(self) -> None:
+        """Let go of the connection; the next statement makes another one."""
         self._raw.close()
 
 

@@ -10,6 +10,7 @@ from taskgraph.errors import (
     DatabaseError,
     DatabaseFullError,
     DatabaseReadOnlyError,
+    DatabaseVersionError,
 )
 
 #: A row refers to one that is not there.
@@ -17,7 +18,11 @@ MISSING: Final = "23503"
 # Two were in each other's way: whoever tries again gets through.
 _IN_THE_WAY: Final = frozenset({"40001", "40P01"})
 # The server ends the connection, or does not take any yet.
-_GONE: Final = frozenset({"57P01", "57P02", "57P03", "57P05", "08000", "08003", "08006"})
+_GONE: Final = frozenset(
+    {"57P01", "57P02", "57P03", "57P05", "25P03", "08000", "08001", "08003", "08004", "08006"}
+)
+# It is a copy of the server that is written to, or was made one.
+_READ_ONLY: Final = "25006"
 
 # The start of the code, what we call it, and what to do.
 _REASONS: Final[tuple[tuple[str, type[DatabaseError], str], ...]] = (
@@ -39,7 +44,7 @@ _REASONS: Final[tuple[tuple[str, type[DatabaseError], str], ...]] = (
         "written; run again to go on from there.",
     ),
     (
-        "25006",
+        _READ_ONLY,
         DatabaseReadOnlyError,
         "it can only be read: it is a copy, or set so. Name the server that is written to.",
     ),
@@ -65,6 +70,18 @@ _REASONS: Final[tuple[tuple[str, type[DatabaseError], str], ...]] = (
         DatabaseError,
         "this cannot be asked of PostgreSQL ({message}), which is a fault of taskgraph. Until it "
         "is mended, pull the records into a project without db_uri and ask there.",
+    ),
+    (
+        "42P01",
+        DatabaseVersionError,
+        "its tables are not those that this library knows ({message}): its schema was changed "
+        "meanwhile, or it is another program's. `taskgraph db info` shows its version.",
+    ),
+    (
+        "42703",
+        DatabaseVersionError,
+        "its tables are not those that this library knows ({message}): its schema was changed "
+        "meanwhile, or it is another program's. `taskgraph db info` shows its version.",
     ),
     (
         "3F000",
@@ -108,11 +125,19 @@ _CONNECTING: Final[tuple[tuple[str, str], ...]] = (
         "it has no connection left. Wait until others end, or have max_connections raised.",
     ),
 )
-# What will pass by, among these.
-_PASSES: Final = re.compile(
-    r"refused|No such file|starting up|shutting down|not yet accepting|recovery|too many clients"
-    r"|remaining connection slots|closed the connection|connection is closed|connection is lost"
-    r"|terminating connection|consuming input failed|Connection reset|Broken pipe|timeout expired"
+# The server is there, and takes no connection yet.
+_STARTING: Final = re.compile(
+    r"starting up|shutting down|not yet accepting|recovery|too many clients"
+    r"|remaining connection slots"
+)
+# None is there, or not any more.
+_ABSENT: Final = re.compile(
+    r"refused|No such file or directory|closed the connection|Connection reset|connection is lost"
+)
+# Why no connection comes about however often it is tried.
+_HOPELESS: Final = re.compile(
+    r"authentication failed|no password supplied|does not exist|definition of service"
+    r"|resolve host|translate host name|certificate|no pg_hba.conf entry|invalid"
 )
 
 
@@ -150,7 +175,25 @@ def is_gone(error: BaseException) -> bool:
     code = getattr(error, "sqlstate", None)
     if code:
         return code in _GONE
-    return type(error).__name__ == "OperationalError" and bool(_PASSES.search(str(error)))
+    # The driver's own: the line broke, or the server is not there now.
+    return type(error).__name__ == "OperationalError" and not _HOPELESS.search(str(error))
+
+
+def is_starting(error: BaseException) -> bool:
+    """Tell whether a server is there that will take connections soon."""
+    if getattr(error, "sqlstate", None):
+        return is_gone(error)
+    return type(error).__name__ == "OperationalError" and bool(_STARTING.search(str(error)))
+
+
+def is_absent(error: BaseException) -> bool:
+    """Tell whether no server is there, or went away as it was asked: while it is restarted."""
+    return type(error).__name__ == "OperationalError" and bool(_ABSENT.search(str(error)))
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Tell whether something was to be written where only reading is possible."""
+    return getattr(error, "sqlstate", None) == _READ_ONLY
 
 
 def is_in_the_way(error: BaseException) -> bool:
@@ -171,4 +214,13 @@ def _message(error: Any) -> str:
     return str(text).strip().partition("\n")[0].rstrip(".")
 
 
-__all__ = ["MISSING", "is_gone", "is_in_the_way", "missing_tables", "translate"]
+__all__ = [
+    "MISSING",
+    "is_absent",
+    "is_gone",
+    "is_in_the_way",
+    "is_read_only",
+    "is_starting",
+    "missing_tables",
+    "translate",
+]

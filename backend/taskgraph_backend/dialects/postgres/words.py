@@ -158,10 +158,13 @@ class Words:
         sizes: list[int] = []
 
         def say(found: re.Match[str]) -> str:
-            if found["list"]:
+            if found["list"] and found["list"].count("?") > 1:
                 sizes.append(found["list"].count("?"))
                 return "<> ALL(%s)" if found["not"] else "= ANY(%s)"
             sizes.append(0)
+            if found["list"]:
+                # One is none of many: its plan is made once.
+                return "<> %s" if found["not"] else "= %s"
             is_time = found.end() - 1 in times or (found["by"] and found["before"] in self._times)
             mark = _MICROSECONDS if is_time else "%s"
             return f"{found['before'] or ''}{found['by'] or ''}{mark}"

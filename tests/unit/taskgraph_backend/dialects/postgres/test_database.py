@@ -28,7 +28,7 @@ REPOSITORY = Path(__file__).parents[5]
 
 def _failure(uri: str) -> DatabaseError:
     with pytest.raises(DatabaseError) as caught:
-        SqlBackend(uri).load()
+        SqlBackend(uri, {"busy_timeout": 0.1}).load()
     return caught.value
 
 

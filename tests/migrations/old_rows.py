@@ -1,0 +1,118 @@
+"""A row in each table of each version of the schema, as the library of that version wrote it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Hashes and ids are named by numbers of two digits.
+_FIRST: dict[str, list[dict[str, Any]]] = {
+    "value": [
+        {"value_hash": 1, "type": "task", "format": "f", "size": 1, "preview": "p",
+         "content_digest": 9, "trusted": True, "value": b"1"},
+        {"value_hash": 2, "type": "File", "format": "f", "size": 2, "preview": "p %",
+         "content_digest": 9, "trusted": False, "value": b"\0\xff"},
+        {"value_hash": 3, "type": "Handle", "format": "f", "size": 0, "preview": "",
+         "content_digest": 9, "trusted": True, "value": b""},
+    ],
+    "lease": [
+        {"key": "execution 04", "holder": "h", "host": "node", "pid": 7, "started": 8,
+         "expires": 1_700_000_000_000_001},
+    ],
+    "part": [{"part_hash": 5, "kind": "helper", "name": "g", "source": "def g(): ..."}],
+    "tag": [
+        {"tag_hash": 6, "entity_type": "Job", "entity_id": 8, "key": "k", "value": '{"a": 1}',
+         "is_current": False},
+        {"tag_hash": 7, "entity_type": "Job", "entity_id": 8, "key": "k", "value": '"x"',
+         "is_current": True},
+    ],
+    "tag_edit": [{"parent_id": 6, "child_id": 7}],
+    "execution": [
+        {"id": 4, "args": "[]", "job_id": 8, "updated_time": None, "state_type": "COMPLETED",
+         "state_time": 1_700_000_000_000_002, "environment_hash": 2},
+    ],
+    "file": [
+        {"value_hash": 2, "root": "", "path": "a/b", "content_hash": "c", "size": 3},
+    ],
+    "handle": [
+        {"hash": 3, "fullname": "ns.db", "key": "", "value_hash": 3, "is_valid": True},
+    ],
+    "handle_edge": [{"parent_id": 3, "child_id": 3}],
+    "subvalue": [{"parent_value_hash": 1, "value_hash": 2}],
+    "task": [{"hash": 1, "name": "f", "namespace": "ns", "source": "def f(): ..."}],
+    "task_part": [{"task_hash": 1, "part_hash": 5}],
+    "call_node": [
+        {"call_hash": 10, "eval_hash": 11, "task_name": "ns.f", "task_hash": 1, "args_hash": 12,
+         "value_hash": 2, "timestamp": 1_700_000_000_000_003},
+        {"call_hash": 13, "eval_hash": 14, "task_name": "ns.f", "task_hash": 1, "args_hash": 12,
+         "value_hash": 2, "timestamp": 1_700_000_000_000_004},
+    ],
+    "evaluation": [
+        {"eval_hash": 11, "task_hash": 1, "args_hash": 12, "value_hash": 2,
+         "timestamp": 1_700_000_000_000_005},
+    ],
+    "argument": [
+        {"arg_hash": 15, "call_hash": 10, "value_hash": 2, "arg_position": 0, "arg_key": None},
+    ],
+    "argument_result": [{"arg_hash": 15, "result_call_hash": 13}],
+    "call_context": [{"call_hash": 10, "path": "a.b", "value_hash": 2}],
+    "call_edge": [{"parent_id": 10, "call_order": 0, "child_id": 13}],
+    "call_subtree_task": [{"call_hash": 10, "task_hash": 1}],
+    "job": [
+        {"id": 8, "execution_id": 4, "parent_id": None, "task_hash": 1, "eval_hash": None,
+         "call_hash": 10, "start_time": 1_700_000_000_000_006,
+         "end_time": 1_700_000_000_000_007, "cached": False, "state_type": "COMPLETED"},
+        {"id": 9, "execution_id": 4, "parent_id": 8, "task_hash": 1, "eval_hash": 11,
+         "call_hash": 10, "start_time": 1_700_000_000_000_006,
+         "end_time": 1_700_000_000_000_007, "cached": True, "state_type": "COMPLETED"},
+    ],
+}  # fmt: skip
+
+_ALIAS = {
+    "old_hash": 1, "new_hash": 1, "timestamp": 1_700_000_000_000_008, "old_name": "f",
+    "new_name": "g", "author": "ada", "why": "", "end_time": None, "end_author": None,
+}  # fmt: skip
+
+#: What each version had for the first time: rows of new tables, and columns of earlier ones.
+ADDED: dict[str, dict[str, list[dict[str, Any]]]] = {
+    "1.0": _FIRST,
+    "1.1": {"task_alias": [_ALIAS]},
+    "1.2": {},
+    "1.3": {
+        "foreign_record": [
+            {"id": 2, "entity_type": "Value", "origin": "lab",
+             "timestamp": 1_700_000_000_000_009},
+        ],
+        "foreign_evaluation": [
+            {"eval_hash": 16, "task_hash": 1, "args_hash": 12, "value_hash": 2,
+             "timestamp": 1_700_000_000_000_010, "origin": "lab"},
+        ],
+        "foreign_alias": [{**_ALIAS, "origin": "lab"}],
+    },
+    "1.4": {},
+    "1.5": {},
+}  # fmt: skip
+NEW_COLUMNS = {"1.1": {("job", "miss"): "new"}}
+
+HASHES = frozenset(
+    {
+        "hash", "id", "value_hash", "content_digest", "part_hash", "tag_hash", "entity_id",
+        "parent_id", "child_id", "job_id", "environment_hash", "parent_value_hash", "task_hash",
+        "call_hash", "eval_hash", "args_hash", "arg_hash", "result_call_hash", "execution_id",
+        "old_hash", "new_hash",
+    }
+)  # fmt: skip
+TIMES = frozenset({"expires", "state_time", "updated_time", "timestamp", "start_time", "end_time"})
+
+
+def rows_of(version: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows that a database of a version has, by table."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for step, tables in ADDED.items():
+        for table, rows in tables.items():
+            found[table] = [dict(row) for row in rows]
+        for (table, column), value in NEW_COLUMNS.get(step, {}).items():
+            for row in found[table]:
+                row[column] = value
+        if step == version:
+            return found
+    raise KeyError(version)

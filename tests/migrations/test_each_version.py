@@ -1,0 +1,182 @@
+"""Data of each version go up and down through all others, on both databases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from taskgraph_backend import SqlBackend, schema
+from taskgraph_backend.dialects import Driver
+from taskgraph_backend.integrity import check
+from tests.migrations.old_rows import ADDED, HASHES, NEW_COLUMNS, TIMES, rows_of
+
+VERSIONS = [str(each) for each in schema.all_versions()]
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlBackend]:
+    """A database of each kind without any table."""
+    uri = f"sqlite:///{tmp_path / 'taskgraph.db'}"
+    if request.param == "postgres":
+        uri = request.getfixturevalue("empty_postgres_uri")
+    with closing(SqlBackend(uri)) as made:
+        yield made
+
+
+def _stored(column: str, value: Any) -> Any:
+    return value.to_bytes(16, "big") if column in HASHES and value is not None else value
+
+
+def _fill(backend: SqlBackend, tables: dict[str, list[dict[str, Any]]]) -> None:
+    driver = backend.database.connect()
+    driver.execute("BEGIN")
+    for table, rows in tables.items():
+        for row in rows:
+            names = ", ".join(row)
+            marks = ", ".join("?" * len(row))
+            driver.execute(
+                f"INSERT INTO {table} ({names}) VALUES ({marks})",
+                [_stored(column, value) for column, value in row.items()],
+            )
+    driver.execute("COMMIT")
+    driver.close()
+
+
+def _read(driver: Driver, tables: dict[str, list[dict[str, Any]]]) -> dict[str, list[Any]]:
+    found = {}
+    for table, rows in tables.items():
+        columns = list(rows[0])
+        read = driver.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall()
+        found[table] = sorted(
+            (
+                tuple(_plain(column, value) for column, value in zip(columns, row, strict=True))
+                for row in read
+            ),
+            key=repr,
+        )
+    return found
+
+
+def _plain(column: str, value: Any) -> Any:
+    if column in HASHES and value is not None:
+        return int.from_bytes(value, "big")
+    if column in {"trusted", "is_current", "is_valid", "cached"}:
+        return bool(value)
+    if column == "value" and isinstance(value, str):
+        return json.loads(value)
+    return value
+
+
+def _expected(tables: dict[str, list[dict[str, Any]]]) -> dict[str, list[Any]]:
+    return {
+        table: sorted(
+            (
+                tuple(
+                    json.loads(value) if column == "value" and isinstance(value, str) else value
+                    for column, value in row.items()
+                )
+                for row in rows
+            ),
+            key=repr,
+        )
+        for table, rows in tables.items()
+    }
+
+
+def _there(backend: SqlBackend, tables: dict[str, list[dict[str, Any]]]) -> dict[str, list[Any]]:
+    driver = backend.database.connect()
+    try:
+        return _read(driver, tables)
+    finally:
+        driver.close()
+
+
+def test_there_are_rows_of_each_version() -> None:
+    """Whoever adds a version says what a database of it has."""
+    assert list(ADDED) == VERSIONS
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_a_version_wrote_is_there_in_all_later_ones_and_on_the_way_back(
+    backend: SqlBackend, version: str
+) -> None:
+    backend.migrate(version)
+    rows = rows_of(version)
+    _fill(backend, rows)
+    later = VERSIONS[VERSIONS.index(version) + 1 :]
+
+    for step in later:
+        backend.migrate(step)
+        assert _there(backend, rows) == _expected(rows), f"on the way to {step}"
+    for step in reversed([version, *later[:-1]]):
+        backend.migrate(step)
+        assert _there(backend, rows) == _expected(rows), f"on the way back to {step}"
+
+    assert str(backend.get_db_version()) == version
+
+
+def test_the_newest_one_has_nothing_wrong(backend: SqlBackend) -> None:
+    backend.migrate(VERSIONS[0])
+    _fill(backend, {**rows_of(VERSIONS[0]), "lease": []})
+    backend.migrate()
+
+    found = {each.rule for each in check(backend, contents=False)}
+
+    # These rows are none that hang together in all ways, but none of them dangles.
+    assert "what a row refers to is there" not in found
+    assert "the file is sound" not in found
+
+
+def _columns(backend: SqlBackend) -> set[tuple[str, str]]:
+    from sqlalchemy import inspect
+
+    backend.create_engine().dispose()
+    found = inspect(backend.create_engine())
+    return {
+        (table, column["name"])
+        for table in found.get_table_names()
+        for column in found.get_columns(table)
+    }
+
+
+@pytest.mark.parametrize("version", VERSIONS[:-1])
+def test_what_a_way_back_would_lose_is_told_before(backend: SqlBackend, version: str) -> None:
+    backend.migrate()
+    _fill(backend, rows_of(VERSIONS[-1]))
+    before = _columns(backend)
+
+    told = {each.what: each.count for each in backend.find_losses(version)}
+    untouched = _there(backend, rows_of(VERSIONS[-1]))
+    backend.migrate(version)
+    lost = before - _columns(backend)
+
+    assert untouched == _expected(rows_of(VERSIONS[-1]))
+    tables = {table for table, _ in lost}
+    expected = {
+        "task_alias": ("aliases of tasks", 1),
+        "job": ("reasons why jobs were run", 2),
+        "foreign_record": ("marks of where records came from", 1),
+        "foreign_evaluation": ("cache entries from elsewhere", 1),
+        "foreign_alias": ("aliases from elsewhere", 1),
+    }
+    # Whatever is gone was announced, and nothing else.
+    assert told == dict(expected[table] for table in tables)
+
+
+def test_a_way_back_that_loses_nothing_says_nothing(backend: SqlBackend) -> None:
+    backend.migrate()
+
+    assert backend.find_losses("1.0") == []
+
+
+def test_versions_hold_columns_of_all_tables() -> None:
+    named = {column for rows in rows_of(VERSIONS[-1]).values() for row in rows for column in row}
+
+    assert named >= HASHES
+    assert named >= TIMES
+    assert set(NEW_COLUMNS) <= set(VERSIONS)
