@@ -30,6 +30,7 @@ from taskgraph.plug.dask import cached_map, cached_submit, with_options
 from taskgraph.plug.execution import close_executions
 from taskgraph.plug.memo import cached
 from taskgraph.testing.plug_in import MODULE, PlugInContract, Result, Step, edit, job_states
+from taskgraph.values.valuestore import ValueStore
 
 SECONDS = 30
 ROOTS = [Path(__file__).resolve().parents[2], Path(__file__).resolve().parents[2] / "backend"]
@@ -718,6 +719,28 @@ def test_another_process_finds_what_this_one_recorded(there: Session) -> None:
 
     assert done.stdout == "True 42\n", done.stderr
     assert there.submit("scale", 22).result(SECONDS) == 44
+
+
+@pytest.mark.parametrize("place", ["folder", "memory"])
+def test_large_results_are_put_in_the_value_store_by_who_reaches_it(
+    place: str, project: Path, in_processes: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder by the worker that made them; this process's memory by this process."""
+    url = str(project / "large") if place == "folder" else f"memory://{project.name}"
+    (project / ".taskgraph" / "config.toml").write_text(f'[backend]\nvalue_store = "{url}"\n')
+    store = ValueStore(url)
+
+    for expected in (["scale"], []):
+        with session(in_processes, project, monkeypatch) as (client, module):
+            client.run(begin_session, str(project))
+            made = Session(client, module, project)
+            assert made.submit("scale", "x" * 2_000_000).result(SECONDS) == "x" * 4_000_000
+            assert made.ran() == expected
+
+    # The argument and the result.
+    sizes = sorted(each.size for each in store.entries())
+    assert [size // 1_000_000 for size in sizes] == [2, 4]
+    assert all(store.check(each.digest) is None for each in store.entries())
 
 
 def _keys(dask_scheduler: Any) -> list[str]:
