@@ -93,7 +93,7 @@ def reclaim(driver: Driver, batch: RecordBatch) -> None:
     for each in batch.tasks:
         if each.hash in foreign:
             driver.execute(
-                "UPDATE task SET name = ?, namespace = ?, source = ? WHERE hash = ?",
+                "UPDATE task SET name = ?, namespace = ?, source = ?, seal = NULL WHERE hash = ?",
                 (each.name, each.namespace, each.source, _binary(each.hash)),
             )
     for key in set(values) & foreign.keys():

@@ -465,6 +465,8 @@ class Task(Base):
     name: Mapped[str]
     namespace: Mapped[str]
     source: Mapped[str]
+    # What it held when it was written; see `seals`.
+    seal: Mapped[str | None] = mapped_column(Hash16)
 
     value: Mapped[Value] = relationship(back_populates="task", viewonly=True)
     call_nodes: Mapped[list[CallNode]] = relationship(back_populates="task", viewonly=True)
@@ -503,6 +505,8 @@ class Part(Base):
     kind: Mapped[str]
     name: Mapped[str]
     source: Mapped[str]
+    # What it held when it was written; see `seals`.
+    seal: Mapped[str | None] = mapped_column(Hash16)
 
 
 class TaskPart(Base):
@@ -916,6 +920,22 @@ class ForeignAlias(Base):
     end_time: Mapped[datetime | None]
     end_author: Mapped[str | None]
     origin: Mapped[str]
+
+
+class QuarantinedRow(Base):
+    """A row that was found to be damaged, as it was: put aside by ``taskgraph db check --repair``.
+
+    Its content is a JSON object of its columns; bytes are in base64.
+    """
+
+    __tablename__ = "quarantine"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    timestamp: Mapped[datetime]
+    table_name: Mapped[str]
+    row_key: Mapped[str]
+    reason: Mapped[str]
+    content: Mapped[str]
 
 
 class SchemaVersion(Base):

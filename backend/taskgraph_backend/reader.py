@@ -269,5 +269,11 @@ class Reader(Compared, DataflowReader, EarlierCalls, Listings, Neighbours, Portr
         """Return a file by its path, or by root and path; see `find_file`."""
         return find_file(self, path)
 
+    def known_files(self, most: int) -> list[tuple[str, str]]:
+        """Return roots and paths of files that are recorded, each once."""
+        columns = (models.File.root, models.File.path)
+        rows = self.execute(select(*columns).distinct().order_by(*columns).limit(most))
+        return [(root, path) for root, path in rows]
+
 
 __all__ = ["ExecutionSummary", "JobTree", "Reader", "UpstreamArgument"]

@@ -9,7 +9,7 @@ from taskgraph.jsontext import storable
 from taskgraph.records import RecordBatch
 from taskgraph_backend import foreign, statements
 from taskgraph_backend.dialects import Database, Driver
-from taskgraph_backend.seals import seal_alias, seal_call, seal_evaluation, seal_value
+from taskgraph_backend.seals import seal_alias, seal_call, seal_evaluation, seal_text, seal_value
 from taskgraph_backend.tags import tag_row
 
 # The driver binds a bytearray without asking for adapters, which it does for bytes: half the time.
@@ -57,11 +57,17 @@ def steps_of(batch: RecordBatch) -> list[Step]:
         ),
         (
             statements.TASK,
-            [(h(key), name, namespace, source) for key, name, namespace, source in batch.tasks],
+            [
+                (h(key), name, namespace, source, seal_text(key, name, namespace, source))
+                for key, name, namespace, source in batch.tasks
+            ],
         ),
         (
             statements.PART,
-            [(h(key), kind, name, source) for key, kind, name, source in batch.parts],
+            [
+                (h(key), kind, name, source, seal_text(key, kind, name, source))
+                for key, kind, name, source in batch.parts
+            ],
         ),
         (statements.TASK_PART, [(h(task), h(part)) for task, part in batch.task_parts]),
         (

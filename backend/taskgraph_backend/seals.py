@@ -58,4 +58,10 @@ def seal_alias(old_hash: str, new_hash: str, timestamp: int, end_time: int | Non
     return xxh3_128_digest(text.encode("ascii"))
 
 
-__all__ = ["seal_alias", "seal_call", "seal_evaluation", "seal_value"]
+def seal_text(key: str, *texts: str) -> bytes:
+    """Return the seal of code: of a task, or of a part of one."""
+    text = "\0".join(("text", key, *texts))
+    return xxh3_128_digest(text.encode("utf-8", "backslashreplace"))
+
+
+__all__ = ["seal_alias", "seal_call", "seal_evaluation", "seal_text", "seal_value"]

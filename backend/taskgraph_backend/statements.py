@@ -61,8 +61,13 @@ VALUE = (
 )
 SUBVALUE = _keep("subvalue", "parent_value_hash, value_hash")
 FILE = _keep("file", "value_hash, root, path, content_hash, size")
-TASK = _keep("task", "hash, name, namespace, source")
-PART = _keep("part", "part_hash, kind, name, source")
+# One whose source was lost is written again.
+TASK = (
+    _insert("task", "hash, name, namespace, source, seal")
+    + " ON CONFLICT (hash) DO UPDATE SET name = excluded.name, namespace = excluded.namespace,"
+    " source = excluded.source, seal = excluded.seal WHERE task.source = ''"
+)
+PART = _keep("part", "part_hash, kind, name, source, seal")
 TASK_PART = _keep("task_part", "task_hash, part_hash")
 CALL_NODE = _keep(
     "call_node",

@@ -370,7 +370,14 @@ class SqlBackend(RecordVerbs):
         steps = [step for step in recording.steps_of(batch) if step[1]]
         if batch.handles:
             steps += handles.steps(batch.handles)
-        if steps:
+        if not steps:
+            return
+        try:
+            self._transact(recording.write, self.database, batch, steps, alone=False)
+        except DatabaseError as error:
+            # A row that was lost to damage may be what one of these refers to: the run goes on.
+            if not self.database.names_missing(error.__cause__) or not self._transact(_fill_gaps):
+                raise
             self._transact(recording.write, self.database, batch, steps, alone=False)
 
     def discard_values(self, value_hashes: Sequence[ValueHash]) -> None:
@@ -759,6 +766,14 @@ _OWNERS = (
     ("value", "value_hash"),
     ("tag", "tag_hash"),
 )
+
+
+def _fill_gaps(driver: Driver) -> int:
+    """Put placeholders in the place of lost rows that others refer to; returns how many."""
+    from taskgraph_backend.integrity.mending import mend
+    from taskgraph_backend.integrity.references import lost
+
+    return mend(driver, list(lost(driver)))
 
 
 def _discard_values(driver: Driver, value_hashes: Sequence[ValueHash]) -> None:

@@ -17,14 +17,27 @@ depends_on = None
 version = "1.6"
 
 HASH = sa.LargeBinary(16)
-TABLES = ("call_node", "evaluation", "task_alias", "value")
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+TIME = sa.DateTime(timezone=True).with_variant(sa.BigInteger(), "sqlite")
+TABLES = ("call_node", "evaluation", "part", "task", "task_alias", "value")
 
 
 def upgrade() -> None:
     for table in TABLES:
         op.add_column(table, sa.Column("seal", HASH, nullable=True))
+    op.create_table(
+        "quarantine",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("timestamp", TIME, nullable=False),
+        sa.Column("table_name", TEXT, nullable=False),
+        sa.Column("row_key", TEXT, nullable=False),
+        sa.Column("reason", TEXT, nullable=False),
+        sa.Column("content", TEXT, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_quarantine"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("quarantine")
     for table in TABLES:
         op.drop_column(table, "seal")

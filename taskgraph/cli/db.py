@@ -1,14 +1,21 @@
-"""``taskgraph db``: the state of the database's schema, its upgrade and its downgrade."""
+"""``taskgraph db``: the schema of the database, its changes, and whether all is sound."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
 from taskgraph.cli.options import ExitCode, load_settings
 from taskgraph.errors import DowngradeRefusedError, without_password
+from taskgraph.provenance.page import clean_text
+
+if TYPE_CHECKING:
+    from taskgraph.upkeep import Fault, Report
 
 
 @click.group("db", help="Look after the database.")
@@ -72,6 +79,96 @@ def upgrade(ctx: click.Context) -> None:
         click.echo(f"The schema is up to date: {after}")
     else:
         click.echo(f"Upgraded the schema: {before} -> {after}")
+
+
+@command.command("check", help="Look whether what is recorded is sound; --repair mends it.")
+@click.option("--repair", is_flag=True, help="Mend what is found; what is taken away is put aside.")
+@click.option("--quick", is_flag=True, help="Do not look at what is inside of values.")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object.")
+@click.pass_context
+def check(ctx: click.Context, repair: bool, quick: bool, as_json: bool) -> int:
+    """Check the database; exit code 4 where something is wrong, and still is."""
+    from taskgraph import upkeep
+
+    if repair and quick:
+        raise click.UsageError("--repair looks at everything: leave out --quick.", ctx)
+    settings = load_settings(ctx)
+    progress = _Progress()
+    report = upkeep.check_database(settings, repair=repair, quick=quick, tell=progress.tell)
+    progress.end()
+    code = ExitCode.CONFLICT if report.left else ExitCode.OK
+    if as_json:
+        click.echo(json.dumps(_as_json(report), indent=2))
+        return code
+    for line in _lines(report):
+        click.echo(clean_text(line))
+    return code
+
+
+class _Progress:
+    """One line on a terminal that says which part is looked at; nothing elsewhere."""
+
+    def __init__(self) -> None:
+        self._is_shown = sys.stderr.isatty()
+        self._part, self._rows = "", 0
+
+    def tell(self, part: str, rows: int) -> None:
+        """Take note of how far a check is."""
+        self._rows = self._rows + rows if part == self._part else rows
+        self._part = part
+        if self._is_shown:
+            count = f" {self._rows:,}" if self._rows else ""
+            click.echo(f"\r\x1b[Kchecking {part}{count}", err=True, nl=False)
+
+    def end(self) -> None:
+        """Take the line away."""
+        if self._is_shown:
+            click.echo("\r\x1b[K", err=True, nl=False)
+
+
+# Of one rule; all of them are in the JSON.
+_MOST_LINES = 20
+
+
+def _as_json(report: Report) -> dict[str, object]:
+    return {
+        "sound": not report.left,
+        "repaired": report.mended,
+        "found": [dataclasses.asdict(each) for each in report.found],
+        "left": [dataclasses.asdict(each) for each in report.left],
+    }
+
+
+def _lines(report: Report) -> Iterator[str]:
+    if not report.found:
+        yield "Nothing is wrong."
+        return
+    rules: dict[tuple[str, str], list[Fault]] = {}
+    for each in report.found:
+        rules.setdefault((each.table, each.rule), []).append(each)
+    left = set(report.left)
+    for (table, rule), faults in rules.items():
+        yield f"{table}: {len(faults):,} x not so: {rule}"
+        for each in faults[:_MOST_LINES]:
+            what = _outcome(each, report, each in left)
+            yield f"  {each.key[:32]:<32}  {each.detail}{what}"
+        if len(faults) > _MOST_LINES:
+            yield f"  ... and {len(faults) - _MOST_LINES:,} more; --json has all"
+    if not report.mended:
+        can = sum(bool(each.remedy) for each in report.found)
+        yield f"{len(report.found):,} found. `taskgraph db check --repair` mends {can:,} of them."
+    elif report.left:
+        yield f"{len(report.found):,} found, {len(report.left):,} of them could not be mended."
+    else:
+        yield f"{len(report.found):,} found and mended; what was there before is put aside."
+
+
+def _outcome(fault: Fault, report: Report, is_left: bool) -> str:
+    if report.mended and is_left:
+        return "; it could not be mended"
+    if not fault.remedy:
+        return "; nothing can be done about it here"
+    return f"; {fault.remedy}"
 
 
 _DOWNGRADE_HELP = """Bring the schema of the database back to VERSION, for an earlier taskgraph.

@@ -111,6 +111,29 @@ def bytes_to_read(location: str, policy: Policy) -> int:
     return stat.st_size
 
 
+def find_stale(location: str, most: int) -> os.stat_result | None:
+    """Return the stat of a file that is remembered with another content than it has.
+
+    Args:
+        location: Its absolute path.
+        most: How many bytes are read for this at most; a larger file is taken as it is known.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    stat = os.stat(location)
+    known = stat_cache(current_places().cache_dir).find(location, stat)
+    if known is None or stat.st_size > most or not modes.S_ISREG(stat.st_mode):
+        return None
+    fd = os.open(location, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        seen = _hash_descriptor(fd, stat.st_size, None)
+        is_same_file = _signature(os.fstat(fd)) == _signature(stat)
+    finally:
+        os.close(fd)
+    return stat if is_same_file and seen.content != known else None
+
+
 def _known_by_stat(stat: os.stat_result, policy: Policy) -> Seen | None:
     """Return what needs no reading: folders, pipes and devices, and by policy all else."""
     if modes.S_ISDIR(stat.st_mode):

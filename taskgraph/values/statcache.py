@@ -14,6 +14,7 @@ import random
 import struct
 import threading
 import time
+from collections.abc import Iterable, Iterator
 
 from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
@@ -110,6 +111,34 @@ class StatCache:
             return False
         return True
 
+    def find_torn(self) -> list[int]:
+        """Return where entries lie that are damaged: they count for nothing, and take up room."""
+        torn: list[int] = []
+        self._open()
+        if self._reader is None:
+            return torn
+        for start, piece in _data_of(self._reader):
+            for offset in range(0, len(piece) - _ENTRY.size + 1, _ENTRY.size):
+                entry = piece[offset : offset + _ENTRY.size]
+                if any(entry) and not _is_whole(entry):
+                    torn.append(start + offset)
+        return torn
+
+    def clear(self, offsets: Iterable[int]) -> None:
+        """Make room where entries lie."""
+        self._open()
+        if self._writer is not None:
+            for offset in offsets:
+                os.pwrite(self._writer, bytes(_ENTRY.size), offset)
+
+    def forget(self, path: str, stat: os.stat_result) -> None:
+        """Take away what is kept of a file with this stat, if anything is."""
+        self._open()
+        key, offset = self._slot(path, stat)
+        for way, entry in enumerate(self._bucket(offset)):
+            if entry is not None and entry[0] == key:
+                self.clear([offset + way * _ENTRY.size])
+
     def close(self) -> None:
         """Let go of the file; the next use opens it again."""
         with self._opening:
@@ -167,6 +196,30 @@ class StatCache:
                 return way
         return random.randrange(_WAYS)
 
+
+def _is_whole(entry: bytes) -> bool:
+    check = int.from_bytes(entry[_BODY:], "little")
+    return bool(check) and xxh3_64_intdigest(entry[:_BODY]) == check
+
+
+def _data_of(fd: int) -> Iterator[tuple[int, bytes]]:
+    """Yield what was ever written of a sparse file, with where it begins; never its holes."""
+    size = os.fstat(fd).st_size
+    start = 0
+    while start < size:
+        try:
+            start = os.lseek(fd, start, os.SEEK_DATA)
+        except OSError:
+            return  # there is nothing but a hole from here on
+        start -= start % _ENTRY.size
+        piece = os.pread(fd, _PIECE, start)
+        if not piece:
+            return
+        yield start, piece
+        start += len(piece)
+
+
+_PIECE = 1 << 20
 
 _caches: dict[str, StatCache] = {}
 

@@ -1,0 +1,192 @@
+"""Whether values are what they were: their bytes, and what is in them.
+
+What is in them is read as data only, whatever the store is trusted with: looking runs no code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from taskgraph.errors import DamagedValueError, TaskgraphError
+from taskgraph.hashing import ContentDigest, ValueHash, digest_bytes
+from taskgraph.values.gate import Trust, reading_with
+from taskgraph.values.stored import UNSTORED
+from taskgraph_backend import statements
+from taskgraph_backend.dialects import Driver
+from taskgraph_backend.integrity.pages import of_bounded_size, of_keys, pages
+from taskgraph_backend.integrity.placeholders import lost_value, without_bytes
+from taskgraph_backend.integrity.problems import Add, Change, Finding, Mend, Remove, found
+from taskgraph_backend.seals import seal_value
+
+_BYTES = "a value has the bytes that were written"
+_INSIDE = "a value says what it has inside"
+_AGAIN = "it is marked: it is made again when it is needed"
+
+#: How what was found of bytes that are elsewhere begins.
+OUTSIDE = "outside: "
+#: Looks at a value whose bytes are elsewhere: what is wrong with them, or None.
+CheckOutside = Callable[[str], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What keeps the bytes of values outside of the database, as a check needs it.
+
+    Attributes:
+        check: Says of the entry of a digest what is wrong with it; None if nothing is.
+        quarantine: Puts the entry of a digest aside.
+    """
+
+    check: CheckOutside
+    quarantine: Callable[[str], object] = lambda _: None
+
+
+def values(
+    driver: Driver,
+    *,
+    deep: bool,
+    trust: Trust,
+    outside: Outside | None = None,
+    tell: Callable[[int], None] = lambda _: None,
+) -> Iterator[Finding]:
+    """Give the values that are not what they were.
+
+    Args:
+        driver: A connection.
+        deep: Whether to look at what is in them.
+        trust: Which classes are data, for that.
+        outside: What keeps the bytes of values that have none in their row.
+        tell: Told now and then how many values were looked at.
+    """
+    names = "value_hash, type, format, size, content_digest, seal, length(value)"
+    for rows in pages(driver, "value", names):
+        kept = [row for row in rows if row[2] != statements.DAMAGED]
+        for piece in of_bounded_size(kept, 6):
+            contents = of_keys(driver, "value", "value_hash, value", [row[0] for row in piece])
+            sound = []
+            for row in piece:
+                payload = bytes(contents[bytes(row[0])][0][0])
+                detail = _wrong(row, payload, outside)
+                if detail:
+                    seen = {"content_digest": row[4], "format": row[2]}
+                    step = without_bytes(row[0], seen)
+                    yield found(_BYTES, "value", row[0], detail, _AGAIN, step)
+                else:
+                    sound.append((row, payload))
+            if deep:
+                yield from _inside(driver, sound, trust)
+        tell(len(rows))
+
+
+def _wrong(row: Any, payload: bytes, outside: Outside | None) -> str:
+    key, type_name, format, size, digest, seal, _ = row
+    name, said = bytes(key).hex(), bytes(digest).hex()
+    if seal is not None and bytes(seal) != seal_value(name, type_name, format, said):
+        return "its seal is broken: its type, its format or its digest are others now"
+    if size and not payload:
+        if outside is None:
+            return "its bytes are missing"
+        problem = outside.check(said)
+        return "" if problem is None else f"{OUTSIDE}{problem}"
+    if size != len(payload):
+        return f"size is {size}, stored are {len(payload)} bytes"
+    if digest_bytes(payload) != said:
+        return "its bytes are not those that were written"
+    return ""
+
+
+def _inside(driver: Driver, rows: Sequence[tuple[Any, bytes]], trust: Trust) -> Iterator[Finding]:
+    keys = [row[0] for row, _ in rows]
+    edges = of_keys(driver, "subvalue", "parent_value_hash, value_hash", keys)
+    files = of_keys(driver, "file", "value_hash, root, path, content_hash, size", keys)
+    tasks = of_keys(driver, "task", "hash, name", keys)
+    handles = of_keys(driver, "handle", "hash, key", keys)
+    for row, payload in rows:
+        key = bytes(row[0])
+        if row[2] == UNSTORED or not payload or key in tasks or key in handles:
+            continue
+        known = _looked_into(row, payload, trust)
+        if known is None:
+            continue
+        if known.value_hash != key.hex():
+            detail = f"what it holds has the hash {known.value_hash[:8]}"
+            step = without_bytes(row[0], {"content_digest": row[4], "format": row[2]})
+            yield found(_BYTES, "value", key, detail, _AGAIN, step)
+            continue
+        yield from _edges(
+            driver, key, known.inside, {bytes(e[0]).hex() for e in edges.get(key, ())}
+        )
+        yield from _file(key, known.file, files.get(key))
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    value_hash: str
+    inside: frozenset[tuple[str, str]]
+    file: tuple[str, str, str, int] | None
+
+
+def _looked_into(row: Any, payload: bytes, trust: Trust) -> _Known | None:
+    """Return what a value says of itself; None if that cannot be told without running code."""
+    from taskgraph.jsontext import storable
+    from taskgraph.values import codec
+    from taskgraph.values.registry import kind_of
+    from taskgraph.values.weigh import weigh
+
+    key, digest = ValueHash(bytes(row[0]).hex()), ContentDigest(bytes(row[4]).hex())
+    try:
+        with reading_with(Trust(True, trust.classes)):
+            value, bears_code = codec.decode_marked(key, row[1], row[2], payload, digest)
+        if bears_code:
+            return None  # its hash is that of code as it was then
+        weight = weigh(value)
+        file = kind_of(value).file_record(value, key)
+    except (DamagedValueError, TaskgraphError, ImportError, OSError):
+        return None
+    except Exception:
+        # What a class does with content that it did not expect says nothing about the record.
+        return None
+    inside = frozenset((each.parent_hash, each.value_hash) for each in weight.subvalues)
+    said = None
+    if file is not None:
+        said = (storable(file.root), storable(file.path), file.content_hash, file.size)
+    return _Known(weight.value_hash, inside, said)
+
+
+def _edges(
+    driver: Driver, key: bytes, inside: frozenset[tuple[str, str]], known: set[str]
+) -> Iterator[Finding]:
+    wanted = {child for parent, child in inside if parent == key.hex()}
+    for child in sorted(wanted - known):
+        detail = f"{child[:8]} is in it, and is not said to be"
+        steps: tuple[Mend, ...] = (
+            lost_value(bytes.fromhex(child)),
+            Add("subvalue", {"parent_value_hash": key, "value_hash": bytes.fromhex(child)}),
+        )
+        yield found(_INSIDE, "subvalue", key, detail, "it is added", *steps)
+    for child in sorted(known - wanted):
+        detail = f"{child[:8]} is said to be in it, and is not"
+        place = {"parent_value_hash": key, "value_hash": bytes.fromhex(child)}
+        yield found(_INSIDE, "subvalue", key, detail, "it is put aside", Remove("subvalue", place))
+
+
+def _file(
+    key: bytes, said: tuple[str, str, str, int] | None, rows: list[list[Any]] | None
+) -> Iterator[Finding]:
+    rule = "a file is where its value says"
+    if said is not None:
+        columns = dict(zip(("root", "path", "content_hash", "size"), said, strict=True))
+        if not rows:
+            step: Mend = Add("file", {"value_hash": key, **columns})
+            yield found(rule, "file", key, "it has no row", "it is added", step)
+        elif tuple(rows[0]) != said:
+            step = Change("file", {"value_hash": key}, columns)
+            yield found(rule, "file", key, "it says something else", "it is mended", step)
+    elif rows:
+        step = Remove("file", {"value_hash": key})
+        yield found(rule, "file", key, "its value is no file", "it is put aside", step)
+
+
+__all__ = ["OUTSIDE", "CheckOutside", "Outside", "values"]
