@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from taskgraph import (
     seq,
     task,
 )
-from taskgraph.config import Settings
+from taskgraph.config import BackendSettings, Settings
 from taskgraph.errors import (
     CircularCallError,
     DryRunResult,
@@ -54,16 +55,22 @@ def _nothing_ran_yet() -> None:
 @pytest.fixture
 def project(tmp_path: Path) -> Settings:
     (tmp_path / ".taskgraph").mkdir()
-    return Settings(tmp_path / ".taskgraph")
+    uri = f"sqlite:///{tmp_path / '.taskgraph' / 'taskgraph.db'}"
+    return Settings(tmp_path / ".taskgraph", backend=BackendSettings(db_uri=uri))
 
 
-@pytest.fixture(params=["inline", "threads"])
+@pytest.fixture(params=["inline", "threads", "inline on postgres"])
 def scheduler(request: pytest.FixtureRequest, project: Settings) -> Iterator[Scheduler]:
     observer = RecordingObserver()
-    with Scheduler(project, executor=request.param, observers=[observer]) as scheduler:
+    executor, _, database = request.param.partition(" on ")
+    if database:
+        uri = request.getfixturevalue("postgres_uri")
+        project = dataclasses.replace(project, backend=BackendSettings(db_uri=uri))
+    with Scheduler(project, executor=executor, observers=[observer]) as scheduler:
         scheduler.seen = observer  # type: ignore[attr-defined]
         yield scheduler
-    with SqlBackend(f"sqlite:///{project.config_dir / 'taskgraph.db'}") as backend:
+    assert project.backend.db_uri is not None
+    with SqlBackend(project.backend.db_uri) as backend:
         assert check(backend) == []
 
 
