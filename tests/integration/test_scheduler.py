@@ -197,11 +197,11 @@ def test_a_scheduler_task_of_the_user_is_a_plain_generator(scheduler: Scheduler)
 # What is cached
 
 
-def test_the_second_run_runs_nothing(scheduler: Scheduler, project: Settings) -> None:
+def test_the_second_run_runs_nothing(scheduler: Scheduler) -> None:
     scheduler.run(fan(3))
     ran.clear()
 
-    with Scheduler(project) as other:
+    with Scheduler(scheduler.settings) as other:
         assert other.run(fan(3)) == [1, 2, 3]
     assert scheduler.run(fan(3)) == [1, 2, 3]
 
@@ -442,13 +442,13 @@ def test_the_task_s_own_exception_is_raised_with_a_trace_of_tasks(scheduler: Sch
     assert shown.endswith("ValueError: boom")
 
 
-def test_errors_are_recorded_and_never_replayed(scheduler: Scheduler, project: Settings) -> None:
+def test_errors_are_recorded_and_never_replayed(scheduler: Scheduler) -> None:
     for _ in range(2):
         with pytest.raises(ValueError, match="again"):
             scheduler.run(fail("again"))
 
     assert ran == ["fail again", "fail again"]
-    with SqlBackend(f"sqlite:///{project.config_dir / 'taskgraph.db'}") as backend:
+    with SqlBackend(scheduler.settings.backend.db_uri) as backend:
         from taskgraph_backend.reader import Reader
 
         with Reader(backend) as reader:
