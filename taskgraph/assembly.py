@@ -22,6 +22,7 @@ from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.project import Project, use_project
 from taskgraph.ports import Backend, Executor
 from taskgraph.records import ExecutionId, PackedValue
+from taskgraph.values.gate import Trust, tighten_trust, use_trust
 from taskgraph.values.pack import pack
 from taskgraph.values.places import FilePlaces, use_places
 
@@ -79,6 +80,12 @@ def project_of(settings: Settings) -> Project:
     return Project(settings.code.project, settings.code.strict)
 
 
+def trust_of(settings: Settings) -> Trust:
+    """Return what stored values may be when they are read."""
+    wanted = settings.backend
+    return Trust(wanted.trust == "data", wanted.trust_classes)
+
+
 def database_uri(settings: Settings) -> str:
     """Return the URL of the project's database."""
     return settings.backend.db_uri or f"sqlite:///{settings.config_dir / 'taskgraph.db'}"
@@ -133,7 +140,16 @@ def _backend_of(settings: Settings, uri: str | None) -> SqlBackend:
     from taskgraph_backend import SqlBackend
 
     wanted = settings.backend
-    options = {"synchronous": wanted.synchronous, "max_value_size": wanted.max_value_size}
+    tighten_trust(trust_of(settings))
+    options: dict[str, Any] = {
+        "synchronous": wanted.synchronous,
+        "max_value_size": wanted.max_value_size,
+        "value_store_min_size": wanted.value_store_min_size,
+        "value_store_compression": wanted.value_store_compression,
+    }
+    if uri is None or uri == database_uri(settings):
+        # That of one project says nothing of where another one keeps its large values.
+        options["value_store"] = wanted.value_store
     return SqlBackend(uri or database_uri(settings), options)
 
 
@@ -141,6 +157,7 @@ def database(settings: Settings) -> SqlBackend:
     """Return the project's database as it is: nothing is made or upgraded until it is asked to."""
     from taskgraph_backend import SqlBackend
 
+    tighten_trust(trust_of(settings))
     return SqlBackend(database_uri(settings), settings.backend)
 
 
@@ -152,13 +169,25 @@ def before_reading(write: Callable[[], object]) -> None:
     _before_reading.append(write)
 
 
-def take_lease(backend: Backend, execution_id: ExecutionId) -> ExecutionLease:
-    """Claim an execution for this process, for as long as it lives."""
+def take_lease(backend: Backend, execution_id: ExecutionId, leads: bool = False) -> ExecutionLease:
+    """Claim an execution for this process, for as long as it lives.
+
+    Args:
+        backend: Where it is recorded.
+        execution_id: The execution.
+        leads: Whether it leads all calls, if nobody else leads any.
+    """
     from taskgraph_backend.leases import this_process
 
     lease = ExecutionLease(backend, execution_id, *this_process())
-    lease.take()
+    lease.take(leads)
     return lease
+
+
+def has_others(backend: Backend) -> bool:
+    """Tell whether other processes may use a backend: those in memory are of one alone."""
+    database = getattr(backend, "database", None)
+    return database is not None and not database.in_memory
 
 
 def finish_writing() -> None:
@@ -245,10 +274,12 @@ def in_force(settings: Settings, places: FilePlaces) -> Iterator[None]:
     """Have files and code known as the settings say; code that was read once stays as it was."""
     before = use_places(places)
     project = use_project(project_of(settings))
+    trust = use_trust(trust_of(settings))
     try:
         with frozen():
             yield
     finally:
+        use_trust(trust)
         use_places(before)
         use_project(project)
 

@@ -170,6 +170,15 @@ class BackendSettings:
         synchronous: How hard SQLite makes sure of the disk: ``normal`` survives a killed process,
             ``full`` a power cut as well.
         max_value_size: Values whose bytes are more than this are not stored.
+        value_store: Where the bytes of large values are kept: a folder, or a URL that fsspec
+            knows, as ``s3://bucket/values``. By default a folder beside a SQLite file, and nothing
+            else; ``none`` keeps all in the database.
+        value_store_min_size: From how many bytes on values are kept there.
+        value_store_compression: ``zstd``, or ``none``.
+        trust: What stored values may be when they are read: ``all``, which runs code of theirs, or
+            ``data``: builtins and what is known to be data. Others are made again.
+        trust_classes: With ``trust = "data"``, patterns of dotted names of classes that are data
+            too, as ``mypkg.models.*``.
     """
 
     # There may be a password in it.
@@ -177,6 +186,11 @@ class BackendSettings:
     automigrate: bool | None = _setting(_BOOL, None)
     synchronous: str = _setting(_one_of("normal", "full"), "normal")
     max_value_size: int = _setting(_SIZE_KIND, 256 * _MIB)
+    value_store: str = _setting(_TEXT, "")
+    value_store_min_size: int = _setting(_SIZE_KIND, _MIB)
+    value_store_compression: str = _setting(_one_of("none", "zstd"), "none")
+    trust: str = _setting(_one_of("all", "data"), "all")
+    trust_classes: tuple[str, ...] = _setting(_TEXTS, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +231,7 @@ class SchedulerSettings:
     Attributes:
         executor: Name of the executor of tasks that name none.
         ignore_warnings: What is not warned of: ``namespace``, of tasks without one.
+        single_flight: Whether a call that runs in another process is waited for, and not run too.
         job_status_interval: Seconds between two lines of progress where there is no terminal.
         context: Values that calls read with `get_context`, by dotted paths.
         context_file: A TOML or JSON file with more of them, relative to the config directory.
@@ -224,6 +239,7 @@ class SchedulerSettings:
 
     executor: str = _setting(_TEXT, "threads")
     ignore_warnings: tuple[str, ...] = _setting(_WARNINGS, ())
+    single_flight: bool = _setting(_BOOL, True)
     job_status_interval: float = _setting(_SECONDS, 10.0)
     context: Mapping[str, Any] = _table(_ANY, "path")
     context_file: str = _setting(_TEXT, "")
@@ -564,6 +580,7 @@ def _settings(config_dir: Path, found: _Found) -> Settings:
     project = config_dir.parent
     backend = _section_values(found, "backend", BackendSettings)
     backend["db_uri"] = _database(backend.get("db_uri", ""), config_dir)
+    backend["value_store"] = _value_store(backend.get("value_store", ""), project)
     executors = _executors(found)
     scheduler = SchedulerSettings(**_section_values(found, "scheduler", SchedulerSettings))
     if scheduler.executor not in executors and scheduler.executor not in {"default", *POOLS}:
@@ -687,6 +704,13 @@ def _database(uri: str, config_dir: Path) -> str:
     return uri
 
 
+def _value_store(place: str, project: Path) -> str:
+    """Return where large values are kept, with the path of a folder made absolute."""
+    if place in {"", "none"} or "://" in place:
+        return place
+    return str(_folder(place, project))
+
+
 # A first configuration
 
 DEFAULT_CONFIG: Final = """\
@@ -699,10 +723,16 @@ DEFAULT_CONFIG: Final = """\
 # automigrate = true            # upgrade an old database when it is opened
 # synchronous = "normal"        # "full" survives a power cut as well, and is slower
 # max_value_size = "256 MiB"    # larger results are used, but not stored
+# value_store = "s3://bucket/v" # where large values are kept: a folder or a URL; "none": nowhere
+# value_store_min_size = "1 MiB"
+# value_store_compression = "none"  # or "zstd"
+# trust = "all"                 # "data": stored values that are more than data are made again
+# trust_classes = []            # classes that are data too, as "pkg.models.*"
 
 [scheduler]
 # executor = "threads"          # of tasks that name none
 # ignore_warnings = "namespace" # do not warn of tasks without a namespace
+# single_flight = true          # wait for calls that run in other processes, and run none twice
 # job_status_interval = 10      # seconds between two lines of progress in a log
 # context = { genome = "hg38" } # values that calls read with get_context
 # context_file = "context.toml" # a file with such values, beside this one

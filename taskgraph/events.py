@@ -67,6 +67,22 @@ class JobRetried(NamedTuple):
     seconds: float
 
 
+class JobWaits(NamedTuple):
+    """A call waits, for an equal one runs in another process; sent when that takes a while."""
+
+    job_id: JobId
+    task: str
+    execution_id: str
+    host: str
+    pid: int
+
+    @property
+    def text(self) -> str:
+        """What it waits for, in words."""
+        where = f"in execution {self.execution_id[:8]} on host {self.host}, pid {self.pid}"
+        return f"waits for call {self.task}(...) that runs {where}"
+
+
 class ResultUnstored(NamedTuple):
     """A result could not be stored: it was used, and its job recorded as uncached."""
 
@@ -166,6 +182,7 @@ Event = (
     | JobDone
     | JobFailed
     | JobRetried
+    | JobWaits
     | ResultUnstored
     | ResultNotKept
     | CacheEntryRefused

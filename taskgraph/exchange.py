@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -285,7 +285,12 @@ def _id_of(found: Any, text: str) -> str:
 
 def _open_repo(settings: Settings, repo: Repo, migrate: bool | None) -> SqlBackend:
     """Open the database of a repo: a URL, the file of a database, or the folder of a project."""
-    uri = repo.place if "://" in repo.place else _uri_of(Path(repo.place))
+    uri = repo.place
+    if "://" not in uri:
+        uri, store = _places_of(Path(uri))
+        # Where that project keeps its large values, if it is one.
+        backend = replace(settings.backend, db_uri=uri, value_store=store)
+        settings = replace(settings, backend=backend)
     if migrate is False:
         return open_existing(
             settings,
@@ -297,12 +302,14 @@ def _open_repo(settings: Settings, repo: Repo, migrate: bool | None) -> SqlBacke
     return open_database(settings, uri)
 
 
-def _uri_of(path: Path) -> str:
+def _places_of(path: Path) -> tuple[str, str]:
+    """Return the URL of the database, and the value store that is set for it."""
     if not path.is_dir():
-        return f"sqlite:///{path}"
+        return f"sqlite:///{path}", ""
     inner = path / CONFIG_DIR_NAME
     other = load_settings(inner if inner.is_dir() else path)
-    return other.backend.db_uri or f"sqlite:///{os.fspath(other.config_dir / 'taskgraph.db')}"
+    own = f"sqlite:///{os.fspath(other.config_dir / 'taskgraph.db')}"
+    return other.backend.db_uri or own, other.backend.value_store
 
 
 __all__ = [

@@ -30,10 +30,17 @@ from taskgraph.records import (
     TaskVersion,
 )
 from taskgraph.tags import Tags
+from taskgraph.values.valuestore import ValueStore
 
 
 class Backend(Protocol):
-    """Where calls are remembered. All verbs may be called from one thread only, the engine's."""
+    """Where calls are remembered. All verbs may be called from one thread only, the engine's.
+
+    Attributes:
+        value_store: Where the bytes of large values go before their rows come here, if anywhere.
+    """
+
+    value_store: ValueStore | None
 
     def check_cache(self, queries: Sequence[CacheQuery]) -> list[CacheAnswer]:
         """Answer all questions at once, in their order."""
@@ -108,8 +115,27 @@ class Backend(Protocol):
     def take(self, leases: Sequence[LeaseRecord]) -> list[LeaseRecord | None]:
         """Take each lease that is free, expired, or whose holder on this host is gone.
 
+        That of all calls is in the way of that of a call, and the other way round, unless one
+        holder has both. Who is refused a call because somebody leads all of them has thereby asked
+        for an end of that: `CALLS_WANTED` is taken.
+
         Returns:
             For each lease, None if it was taken, else the lease that is in the way.
+        """
+        ...
+
+    def find_leases(self, keys: Sequence[str]) -> dict[str, LeaseRecord]:
+        """Return those of the leases that living processes hold. Callable by any thread."""
+        ...
+
+    def clock(self) -> Micros:
+        """Return the time by which leases expire: the store's own. Callable by any thread."""
+        ...
+
+    def version(self) -> int | None:
+        """Return a number that is another one once others wrote anything; cheap, for any thread.
+
+        None where it takes a question to know.
         """
         ...
 
@@ -153,6 +179,7 @@ class Call(NamedTuple):
     timeout: float | None = None  # seconds; one that runs longer has failed
     resources: Resources = NO_RESOURCES
     is_recorded: bool = True  # if not, nobody asks for its result as it would be stored
+    value_store: ValueStore | None = None  # where large results are put, where they are made
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple, NewType
+from typing import Final, NamedTuple, NewType
 
 from taskgraph.hashing import (
     ArgsHash,
@@ -20,6 +20,7 @@ from taskgraph.hashing import (
 )
 from taskgraph.tags import TagRecord
 from taskgraph.values.stored import FileRecord, PackedValue, SubvalueRecord, ValueRecord
+from taskgraph.values.valuestore import Outside
 
 ExecutionId = NewType("ExecutionId", str)
 JobId = NewType("JobId", str)
@@ -41,6 +42,27 @@ class State(StrEnum):
 def execution_lease(execution_id: ExecutionId) -> str:
     """Return the key of the lease that a running execution holds."""
     return f"execution:{execution_id}"
+
+
+#: The key of the lease of who leads all calls: while a run is alone it writes down no others.
+ALL_CALLS: Final = "calls"
+#: The key of the lease of who asks the one above to say which calls it leads in truth.
+CALLS_WANTED: Final = "calls:wanted"
+
+
+def call_lease(eval_hash: EvalHash) -> str:
+    """Return the key of the lease of who runs a call."""
+    return f"call:{eval_hash}"
+
+
+def is_call_lease(key: str) -> bool:
+    """Tell whether a key is that of the lease of a call."""
+    return key.startswith("call:")
+
+
+def stuck_lease(holder: str) -> str:
+    """Return the key of the lease of who does nothing but wait for calls of others."""
+    return f"stuck:{holder}"
 
 
 class ExecutionRecord(NamedTuple):
@@ -230,13 +252,21 @@ class LeaseRecord(NamedTuple):
     expires: Micros
 
 
+class LeaseEndRecord(NamedTuple):
+    """A lease that is given back, if the holder still has it."""
+
+    key: str
+    holder: str
+
+
 @dataclass(slots=True)
 class RecordBatch:
     """All rows of one transaction.
 
     Content-addressed rows that exist are left alone; evaluations, executions, jobs and task aliases
     are upserted (a later row with the same key replaces the earlier one). Of ``handles`` the order
-    counts: each is a step that is done to what the steps before it left.
+    counts: each is a step that is done to what the steps before it left. What is ``released`` is so
+    with all else: nobody sees a call that is free and has no result yet.
     """
 
     values: list[ValueRecord] = field(default_factory=list)
@@ -257,6 +287,7 @@ class RecordBatch:
     tags: list[TagRecord] = field(default_factory=list)
     task_aliases: list[TaskAliasRecord] = field(default_factory=list)
     handles: list[HandleStep] = field(default_factory=list)
+    released: list[LeaseEndRecord] = field(default_factory=list)
 
 
 class CacheQuery(NamedTuple):
@@ -267,12 +298,15 @@ class CacheQuery(NamedTuple):
 
 
 class StoredResult(NamedTuple):
-    """A value as it was found in the store, not yet decoded and not yet checked."""
+    """A value as it was found in the store, not yet decoded and not yet checked.
+
+    ``value`` is where a large value's bytes are, if these are not in its row.
+    """
 
     value_hash: ValueHash
     type: str
     format: str
-    value: bytes
+    value: bytes | Outside
     content_digest: ContentDigest
 
 
@@ -375,6 +409,8 @@ class RecordedCall(NamedTuple):
 
 
 __all__ = [
+    "ALL_CALLS",
+    "CALLS_WANTED",
     "ArgumentRecord",
     "ArgumentResultRecord",
     "BelowVersion",
@@ -397,6 +433,7 @@ __all__ = [
     "HandleSweepRecord",
     "JobId",
     "JobRecord",
+    "LeaseEndRecord",
     "LeaseRecord",
     "Micros",
     "PackedValue",
@@ -415,5 +452,8 @@ __all__ = [
     "TaskRecord",
     "TaskVersion",
     "ValueRecord",
+    "call_lease",
     "execution_lease",
+    "is_call_lease",
+    "stuck_lease",
 ]

@@ -13,7 +13,12 @@ from contextlib import suppress
 from contextvars import ContextVar
 from types import CoroutineType, TracebackType
 
-from taskgraph.errors import UnhashableValueError, UnstorableValueError
+from taskgraph.errors import (
+    UnhashableValueError,
+    UnstorableValueError,
+    ValueCompressionError,
+    ValueStoreError,
+)
 from taskgraph.fingerprint.code import running
 from taskgraph.ports import Call, FrameRecord, Outcome, Raised, Returned
 from taskgraph.records import Micros, PackedValue
@@ -23,6 +28,7 @@ from taskgraph.tasks.passing import on_the_way_in, on_the_way_out
 from taskgraph.values import handles, walk
 from taskgraph.values.pack import pack
 from taskgraph.values.value import are_hooked
+from taskgraph.values.valuestore import ValueStore
 
 _OURS = os.path.join(os.path.dirname(__file__), "")
 _running: ContextVar[str | None] = ContextVar("taskgraph_running", default=None)
@@ -111,7 +117,7 @@ def _returned(call: Call, value: object, started: Micros, notes: Tags = ()) -> R
     ended = now()
     if not call.is_recorded:
         return Returned(call.job_id, value, None, None, started, ended)
-    packed, unstored = weigh_result(value, call.max_value_size)
+    packed, unstored = weigh_result(value, call.max_value_size, call.value_store)
     return Returned(call.job_id, value, packed, unstored, started, ended, notes=notes)
 
 
@@ -123,14 +129,14 @@ def _await(coroutine: CoroutineType[object, object, object]) -> object:
 
 
 def weigh_result(
-    value: object, max_size: int | None = None
+    value: object, max_size: int | None = None, store: ValueStore | None = None
 ) -> tuple[PackedValue | None, str | None]:
     """Return a result packed, or the reason why it cannot be."""
     try:
-        return pack(value, max_size=max_size), None
+        return pack(value, max_size=max_size, store=store), None
     except UnhashableValueError as error:
         return None, error.what
-    except UnstorableValueError as error:
+    except (UnstorableValueError, ValueStoreError, ValueCompressionError) as error:
         return None, str(error)
     except KeyboardInterrupt:
         raise

@@ -1,43 +1,122 @@
 """Leases as rows, and what becomes of executions whose process holds theirs no more.
 
-Each function is given a connection; those that change rows, one with a transaction in which nobody
-else changes leases.
+Each function is given a connection; those that change rows, one with a transaction. Nobody else
+changes leases in it, but that others may take, prolong and release those of calls.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from taskgraph.records import ExecutionId, LeaseRecord, Micros, State, execution_lease
+from taskgraph.records import (
+    ALL_CALLS,
+    CALLS_WANTED,
+    ExecutionId,
+    LeaseRecord,
+    Micros,
+    State,
+    execution_lease,
+    is_call_lease,
+)
 from taskgraph_backend import statements
 from taskgraph_backend.dialects import NOW, Driver
 from taskgraph_backend.leases import is_gone
 
 _binary = bytearray.fromhex
 
+_Place = tuple[str, int, Micros]
+
 
 def take(driver: Driver, leases: Sequence[LeaseRecord]) -> list[LeaseRecord | None]:
     """Take each lease that is free or over; see `SqlBackend.take`."""
+    refused: dict[str, LeaseRecord] = {}
+    calls = [each for each in leases if is_call_lease(each.key)]
+    if calls:
+        other = _leader_of_all(driver, calls[0].holder)
+        if other is not None:
+            driver.executemany(statements.LEASE, [calls[0]._replace(key=CALLS_WANTED)])
+            refused = {each.key: other for each in calls}
+    for lease in leases:
+        if lease.key == ALL_CALLS:
+            other = _leader_of_some(driver, lease.holder)
+            if other is not None:
+                refused[lease.key] = other
+    wanted = [each for each in leases if each.key not in refused]
+    answers = iter(_take(driver, wanted))
+    return [refused[each.key] if each.key in refused else next(answers) for each in leases]
+
+
+def _take(driver: Driver, leases: Sequence[LeaseRecord]) -> list[LeaseRecord | None]:
+    if not leases:
+        return []
     inserted = driver.executemany(statements.LEASE, leases).rowcount
     if inserted == len(leases):
         return [None] * len(leases)
     held = _find(driver, [lease.key for lease in leases])
-    gone: dict[tuple[str, int, Micros], bool] = {}
+    gone: dict[_Place, bool] = {}
     answers: list[LeaseRecord | None] = []
+    again: list[int] = []
     for lease in leases:
-        other, is_over = held[lease.key]
-        if other.holder != lease.holder:
-            place = (other.host, other.pid, other.started)
-            if not is_over and place not in gone:
-                gone[place] = is_gone(other)
-            if not is_over and not gone[place]:
-                answers.append(other)
-                continue
+        other, is_over = held.get(lease.key, (None, False))
+        if other is None:
+            # Given back since: who takes calls need not be alone.
+            again.append(len(answers))
+            answers.append(None)
+            continue
+        if other.holder != lease.holder and not is_over and not _is_gone(other, gone):
+            answers.append(other)
+            continue
         _, *fields = lease
-        driver.execute(statements.LEASE_TAKE_OVER, (*fields, lease.key, other.holder))
-        held[lease.key] = (lease, False)
+        given = (*fields, lease.key, other.holder)
+        if driver.execute(statements.LEASE_TAKE_OVER, given).rowcount:
+            held[lease.key] = (lease, False)
+        else:
+            again.append(len(answers))  # somebody else did
         answers.append(None)
+    for index, answer in zip(again, _take(driver, [leases[each] for each in again]), strict=True):
+        answers[index] = answer
     return answers
+
+
+def _leader_of_all(driver: Driver, holder: str) -> LeaseRecord | None:
+    """Return the lease of another one who leads all calls; that of a dead one is removed."""
+    found = _find(driver, [ALL_CALLS]).get(ALL_CALLS)
+    if found is None or found[0].holder == holder:
+        return None
+    other, is_over = found
+    if is_over or is_gone(other):
+        driver.execute(statements.LEASE_RELEASE, (ALL_CALLS, other.holder))
+        return None
+    return other
+
+
+def _leader_of_some(driver: Driver, holder: str) -> LeaseRecord | None:
+    """Return a lease of another one who leads some calls; those of dead ones are removed."""
+    rows = driver.execute(statements.LEASE_LEADERS.format(now=NOW), (holder,)).fetchall()
+    gone: dict[_Place, bool] = {}
+    for name, host, pid, started, is_over in rows:
+        other = LeaseRecord(ALL_CALLS, name, host, pid, started, Micros(0))
+        if not is_over and not _is_gone(other, gone):
+            return other
+    for name in {row[0] for row in rows}:
+        driver.execute(statements.LEASE_FORGET_CALLS, (name,))
+    return None
+
+
+def living(driver: Driver, keys: Sequence[str]) -> dict[str, LeaseRecord]:
+    """Return those of the leases that living processes hold."""
+    gone: dict[_Place, bool] = {}
+    return {
+        key: lease
+        for key, (lease, is_over) in _find(driver, keys).items()
+        if not is_over and not _is_gone(lease, gone)
+    }
+
+
+def clock(driver: Driver) -> Micros:
+    """Return the database's own time."""
+    (time,) = driver.execute(f"SELECT {NOW}").fetchone()
+    return Micros(time)
 
 
 def heartbeat(driver: Driver, holder: str, expires: Micros) -> int:
@@ -47,7 +126,7 @@ def heartbeat(driver: Driver, holder: str, expires: Micros) -> int:
 
 def release(driver: Driver, holder: str, keys: Sequence[str]) -> None:
     """Give leases back; those that the holder does not have are left alone."""
-    driver.executemany(statements.LEASE_RELEASE, [(key, holder) for key in keys])
+    driver.executemany(statements.LEASE_RELEASE, [(key, holder) for key in sorted(keys)])
 
 
 def running(driver: Driver) -> list[ExecutionId]:
@@ -85,7 +164,7 @@ def mark_crashed(driver: Driver, executions: Sequence[ExecutionId]) -> list[Exec
             " coalesce(updated_time, state_time) WHERE id = ? AND state_type = ?",
             (dead, key, alive),
         )
-        driver.execute("DELETE FROM lease WHERE key = ?", (execution_lease(execution_id),))
+        driver.execute(statements.LEASE_FORGET, (execution_lease(execution_id), execution_id))
     return found
 
 
@@ -108,4 +187,22 @@ def _find(driver: Driver, keys: Sequence[str]) -> dict[str, tuple[LeaseRecord, b
     return found
 
 
-__all__ = ["close_jobs", "crashed", "heartbeat", "mark_crashed", "release", "running", "take"]
+def _is_gone(lease: LeaseRecord, known: dict[_Place, bool]) -> bool:
+    """Tell whether the holder has ended; a process is looked for once."""
+    place = (lease.host, lease.pid, lease.started)
+    if place not in known:
+        known[place] = is_gone(lease)
+    return known[place]
+
+
+__all__ = [
+    "clock",
+    "close_jobs",
+    "crashed",
+    "heartbeat",
+    "living",
+    "mark_crashed",
+    "release",
+    "running",
+    "take",
+]

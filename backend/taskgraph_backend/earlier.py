@@ -26,8 +26,10 @@ from sqlalchemy.orm import Session, joinedload
 
 from taskgraph.hashing import ContentDigest, ValueHash
 from taskgraph.records import StoredResult
+from taskgraph.values.valuestore import locate
 from taskgraph_backend import models
 from taskgraph_backend.columns import Hash16
+from taskgraph_backend.outside import store_of
 from taskgraph_backend.statements import MOST_KEYS
 
 Key = TypeVar("Key")
@@ -303,10 +305,10 @@ class EarlierCalls(Session):
             query = select(
                 value.value_hash, value.type, value.format, value.value, value.content_digest
             ).where(value.value_hash.in_(piece), value.trusted, value.size <= most_bytes)
-            for key, type_name, format, content, digest in self.execute(query):
-                found[key] = StoredResult(
-                    ValueHash(key), type_name, format, content, ContentDigest(digest)
-                )
+            for key, type_name, format, content, hex_digits in self.execute(query):
+                digest = ContentDigest(hex_digits)
+                located = locate(content, digest, store_of(self))
+                found[key] = StoredResult(ValueHash(key), type_name, format, located, digest)
         return found
 
     def started(self, execution_id: str) -> datetime | None:

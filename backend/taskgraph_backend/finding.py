@@ -83,10 +83,8 @@ def find_file(session: Session, path: str | tuple[str, str]) -> FoundFile | None
     else:
         given = {"path": storable(path)}
     asked = _questions_for_file(isinstance(path, tuple))
-    newest = session.execute(asked.newest, given).first()
-    if newest is not None:
-        which = {"file_hash": newest.file_hash, "execution_id": newest.execution_id}
-        made = session.execute(asked.made, {**given, **which}).one()
+    made = session.execute(asked.made, given).first()
+    if made is not None:
         return made[0], made[1], "result"
     used = session.execute(asked.used, given).first()
     return None if used is None else (used[0], used[1], "arg")
@@ -95,7 +93,6 @@ def find_file(session: Session, path: str | tuple[str, str]) -> FoundFile | None
 class _QuestionsForFile(NamedTuple):
     """The statements of `find_file`: to make them anew would take longer than to run them."""
 
-    newest: Select[str, str]
     made: Select[models.File, models.Job]
     used: Select[models.File, models.Job]
 
@@ -112,18 +109,17 @@ def _questions_for_file(has_root: bool) -> _QuestionsForFile:
         .group_by(held.c.file_hash, job.execution_id)
         .order_by(func.max(when).desc(), func.min(when).desc(), held.c.file_hash)
         .limit(1)
+        .cte("newest")
     )
     made = (
         select(models.File, job)
-        .select_from(held)
+        .select_from(newest)
+        .join(held, held.c.file_hash == newest.c.file_hash)
         .join(node, node.value_hash == held.c.value_hash)
         .join(job, job.call_hash == node.call_hash)
         .join(models.File, models.File.value_hash == held.c.file_hash)
-        .where(
-            held.c.file_hash == bindparam("file_hash"),
-            # Not by the index of executions: this one may have a hundred thousand jobs.
-            func.coalesce(job.execution_id, job.id) == bindparam("execution_id"),
-        )
+        # Not by the index of executions: this one may have a hundred thousand jobs.
+        .where(func.coalesce(job.execution_id, job.id) == newest.c.execution_id)
         .order_by(when, job.start_time.desc(), job.id)
         .limit(1)
     )
@@ -136,7 +132,7 @@ def _questions_for_file(has_root: bool) -> _QuestionsForFile:
         .order_by(when.desc(), job.id)
         .limit(1)
     )
-    return _QuestionsForFile(newest, made, used)
+    return _QuestionsForFile(made, used)
 
 
 def _values_with_file(has_root: bool) -> Any:

@@ -108,7 +108,7 @@ def reclaim(driver: Driver, batch: RecordBatch) -> None:
             # Whether its hash is that of these columns cannot always be told from a record.
             driver.execute(
                 "UPDATE call_node SET eval_hash = ?, task_name = ?, task_hash = ?, args_hash = ?,"
-                " value_hash = ?, timestamp = ? WHERE call_hash = ?",
+                " value_hash = ?, timestamp = ?, seal = NULL WHERE call_hash = ?",
                 (
                     _binary(node.eval_hash),
                     node.task_name,
@@ -288,7 +288,7 @@ def _accept(
         joined = driver.execute(
             f"INSERT INTO task_alias ({_ALIAS}) SELECT {_ALIAS} FROM foreign_alias"
             f"{which or ' WHERE TRUE'} ON CONFLICT (old_hash, new_hash, timestamp) DO UPDATE SET"
-            " end_time = excluded.end_time, end_author = excluded.end_author"
+            " end_time = excluded.end_time, end_author = excluded.end_author, seal = NULL"
             " WHERE task_alias.end_time IS NULL",
             given,
         ).rowcount

@@ -19,8 +19,10 @@ from taskgraph.records import (
     TaskVersion,
 )
 from taskgraph.values.failures import ERROR_TYPE
+from taskgraph.values.valuestore import ValueStore, locate
 from taskgraph_backend import statements
 from taskgraph_backend.dialects import Driver
+from taskgraph_backend.seals import seal_alias
 
 # Calls of a version that its usual time is taken from.
 _MOST_TIMED = 1_000
@@ -39,7 +41,15 @@ _SECONDS = (
 def find_aliases(driver: Driver) -> list[TaskAliasRecord]:
     """Return all aliases of tasks, those that ended too, oldest first."""
     rows = driver.execute(statements.TASK_ALIASES).fetchall()
-    return [TaskAliasRecord(old.hex(), new.hex(), *others) for old, new, *others in rows]
+    found = [
+        (seal, TaskAliasRecord(old.hex(), new.hex(), *others)) for seal, old, new, *others in rows
+    ]
+    # One whose seal is broken joins nothing: calls run that it would have spared.
+    return [each for seal, each in found if seal in (None, _seal_of(each))]
+
+
+def _seal_of(alias: TaskAliasRecord) -> bytes:
+    return seal_alias(alias.old_hash, alias.new_hash, alias.timestamp, alias.end_time)
 
 
 def find_versions(driver: Driver, wanted: Sequence[str]) -> dict[str, list[TaskVersion]]:
@@ -155,7 +165,9 @@ def _below(driver: Driver, call: bytes) -> tuple[PastBelow, ...]:
     return tuple(PastBelow(*row) for row in rows)
 
 
-def sample_calls(driver: Driver, task_hash: TaskHash, count: int) -> list[RecordedCall]:
+def sample_calls(
+    driver: Driver, task_hash: TaskHash, count: int, store: ValueStore | None = None
+) -> list[RecordedCall]:
     """Return calls of a version that may be made again: the same ones each time it is asked."""
     # By their hashes, whose order is as good as random and the same for everyone.
     rows = driver.execute(
@@ -189,7 +201,11 @@ def sample_calls(driver: Driver, task_hash: TaskHash, count: int) -> list[Record
                     for arg, given, position, name in arguments
                 ),
                 StoredResult(
-                    ValueHash(key.hex()), type_name, format, value, ContentDigest(digest.hex())
+                    ValueHash(key.hex()),
+                    type_name,
+                    format,
+                    locate(value, ContentDigest(digest.hex()), store),
+                    ContentDigest(digest.hex()),
                 ),
             )
         )

@@ -14,9 +14,11 @@ from sqlalchemy.types import TypeEngine
 from taskgraph.errors import InvalidRecordError
 from taskgraph.jsontext import to_json
 from taskgraph.tags import RESERVED
+from taskgraph.values.valuestore import ValueStore
 from taskgraph_backend import models, statements
 from taskgraph_backend.columns import JSON, Hash16
 from taskgraph_backend.dialects import Driver
+from taskgraph_backend.outside import put_outside
 from taskgraph_backend.serializers import Rows
 
 _binary = bytearray.fromhex
@@ -66,12 +68,16 @@ class Writer:
         driver: The connection.
         origin: Where the records come from, for those who are asked whether to trust them.
         time: When that is, in microseconds.
+        store: Where the bytes of large values go.
 
     Attributes:
         new: How many records were new, by type.
     """
 
-    def __init__(self, driver: Driver, origin: str, time: int) -> None:
+    def __init__(
+        self, driver: Driver, origin: str, time: int, store: ValueStore | None = None
+    ) -> None:
+        self._store = store
         self._driver = driver
         self._origin = origin
         self._time = time
@@ -189,6 +195,8 @@ class Writer:
         tables: dict[type[models.Base], list[_Row]] = {}
         for each in records:
             for model, row in each.rows:
+                if model is models.Value and self._store is not None:
+                    put_outside(row, self._store)
                 tables.setdefault(model, []).append(row)
         for model, rows in tables.items():
             sql, bind = _statement(model)
@@ -277,7 +285,10 @@ def _statement(model: type[models.Base]) -> tuple[str, Callable[[_Row], tuple[An
     known = _statements.get(model)
     if known is None:
         table = model.__table__
-        columns = [(column.name, _binder(column.type)) for column in table.columns]
+        # What comes from elsewhere has no seal of ours.
+        columns = [
+            (column.name, _binder(column.type)) for column in table.columns if column.name != "seal"
+        ]
         names = ", ".join(name for name, _ in columns)
         marks = ", ".join("?" * len(columns))
         sql = f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from taskgraph.hashing import digest_bytes
+from taskgraph.values.valuestore import NOTHING, ValueStore
 from taskgraph_backend import statements
 from taskgraph_backend.dialects import Database, Driver
+from taskgraph_backend.outside import check_outside
 
 if TYPE_CHECKING:
     from taskgraph_backend.store import SqlBackend
@@ -44,7 +46,9 @@ _RULES = (
         "a value is as long as it says",
         "value",
         "SELECT value_hash, 'size is ' || size || ', stored are ' || length(value) FROM value"
-        f" WHERE format <> '{statements.DAMAGED}' AND size <> length(value)",
+        f" WHERE format <> '{statements.DAMAGED}' AND size <> length(value)"
+        # The bytes of large ones are in the value store.
+        " AND length(value) > 0",
     ),
     (
         "a job that ended has an end, one that runs has none",
@@ -145,19 +149,21 @@ def check(backend: SqlBackend, *, contents: bool = True) -> list[Problem]:
         contents: Whether to read the bytes of all values and compare their digests.
     """
     backend.load()
-    connection = backend.database.connect()
+    connection, store = backend.database.connect(), backend.value_store
     if backend.database.only_lock is not None:
-        return list(_problems(backend.database, connection, contents))
+        return list(_problems(backend.database, connection, contents, store))
     try:
         backend.database.begin_looking(connection)
-        return list(_problems(backend.database, connection, contents))
+        return list(_problems(backend.database, connection, contents, store))
     except backend.database.errors as error:
         raise backend.database.translate(error) from error
     finally:
         connection.close()
 
 
-def _problems(database: Database, connection: Driver, contents: bool) -> Iterator[Problem]:
+def _problems(
+    database: Database, connection: Driver, contents: bool, store: ValueStore | None
+) -> Iterator[Problem]:
     for text in database.damage(connection, _MOST_ROWS):
         yield Problem("the file is sound", "database", "", text)
     for table, parent, count in database.dangling(connection):
@@ -168,16 +174,21 @@ def _problems(database: Database, connection: Driver, contents: bool) -> Iterato
         for key, detail in connection.execute(f"{query} LIMIT {_MOST_ROWS}"):
             yield Problem(rule, table, key.hex(), detail)
     if contents:
-        yield from _damaged(database, connection)
+        yield from _damaged(database, connection, store)
 
 
-def _damaged(database: Database, connection: Driver) -> Iterator[Problem]:
+def _damaged(database: Database, connection: Driver, store: ValueStore | None) -> Iterator[Problem]:
     rows = database.stream(
         connection, "SELECT value_hash, format, value, content_digest FROM value"
     )
     for value_hash, format, value, digest in rows:
         if format == statements.DAMAGED:
             found = "its bytes were found to be damaged; they will be made again when needed"
+        elif not value and digest.hex() != NOTHING:
+            problem = check_outside(store, digest.hex())
+            if problem is None:
+                continue
+            found = problem
         elif digest_bytes(value) != digest.hex():
             found = "its bytes are not those that were written"
         else:

@@ -257,6 +257,8 @@ class CallNode(Base):
     args_hash: Mapped[str] = mapped_column(Hash16)
     value_hash: Mapped[str] = mapped_column(Hash16, _reference("value.value_hash"))
     timestamp: Mapped[datetime]
+    # What it held when it was written; see `seals`.
+    seal: Mapped[str | None] = mapped_column(Hash16)
 
     task: Mapped[Task] = relationship(back_populates="call_nodes", viewonly=True)
     value: Mapped[Value] = relationship(back_populates="results", viewonly=True)
@@ -440,6 +442,8 @@ class Evaluation(Base):
     args_hash: Mapped[str] = mapped_column(Hash16)
     value_hash: Mapped[str] = mapped_column(Hash16, _reference("value.value_hash"))
     timestamp: Mapped[datetime]
+    # What it held when it was written; see `seals`.
+    seal: Mapped[str | None] = mapped_column(Hash16)
 
     task: Mapped[Task] = relationship(back_populates="evals", viewonly=True)
     value: Mapped[Value] = relationship(back_populates="evals", viewonly=True)
@@ -529,6 +533,8 @@ class TaskAlias(Base):
     why: Mapped[str]
     end_time: Mapped[datetime | None]
     end_author: Mapped[str | None]
+    # What it held when it was written; see `seals`.
+    seal: Mapped[str | None] = mapped_column(Hash16)
 
     old: Mapped[Task] = relationship(foreign_keys=[old_hash], viewonly=True)
     new: Mapped[Task] = relationship(foreign_keys=[new_hash], viewonly=True)
@@ -549,6 +555,8 @@ class Value(Base):
     # Deferred, so that no list of values reads megabytes; and the last column, for SQLite walks
     # through the pages of a large one to get to what stands behind it.
     value: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    # Behind the bytes, for it is asked for with them only.
+    seal: Mapped[str | None] = mapped_column(Hash16, deferred=True)
     # How many bytes are in the row, which SQLite knows without reading them.
     row_size: Mapped[int] = column_property(func.length(value), deferred=True)
 
@@ -612,12 +620,13 @@ class Value(Base):
             return PreviewValue(self, self.size)
         try:
             from taskgraph.values.codec import decode
+            from taskgraph_backend.outside import content_of
 
             return decode(
                 ValueHash(self.value_hash),
                 self.type,
                 self.format,
-                self.value,
+                content_of(self),
                 ContentDigest(self.content_digest),
             )
         except Exception:

@@ -18,6 +18,7 @@ from taskgraph_backend import foreign, statements
 from taskgraph_backend.foreign import Origin, Trusted
 
 if TYPE_CHECKING:
+    from taskgraph.values.valuestore import ValueStore
     from taskgraph_backend.dialects import Database, Driver
     from taskgraph_backend.kept import KeptRows
     from taskgraph_backend.reader import Reader
@@ -35,6 +36,7 @@ class RecordVerbs:
 
     if TYPE_CHECKING:
         database: Database
+        value_store: ValueStore | None
 
         def reader(self) -> Reader: ...  # noqa: D102
 
@@ -118,7 +120,13 @@ class RecordVerbs:
         with closing(KeptRows(records, self.database.uri)) as kept:
             try:
                 return self._transact(
-                    _put, self.database, kept, origin, time.time_ns() // 1000, dry_run
+                    _put,
+                    self.database,
+                    kept,
+                    origin,
+                    time.time_ns() // 1000,
+                    dry_run,
+                    self.value_store,
                 )
             except _TakeBackError as taken:
                 return taken.new
@@ -171,11 +179,18 @@ class _TakeBackError(Exception):
 
 
 def _put(
-    driver: Driver, database: Database, kept: KeptRows, origin: str, now: int, dry_run: bool
+    driver: Driver,
+    database: Database,
+    kept: KeptRows,
+    origin: str,
+    now: int,
+    dry_run: bool,
+    store: ValueStore | None,
 ) -> dict[str, int]:
     from taskgraph_backend.importing import Writer
 
-    writer = Writer(driver, origin, now)
+    # What is only counted is put nowhere.
+    writer = Writer(driver, origin, now, None if dry_run else store)
     for batch in kept.batches():
         writer.write(batch)
     writer.end()

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from taskgraph.jsontext import storable
 from taskgraph_backend import models
+from taskgraph_backend.outside import shown
 
 
 class Neighbours(Session):
@@ -57,6 +58,16 @@ class Neighbours(Session):
         node, edge = models.CallNode, models.CallEdge
         parents = select(edge.parent_id).where(edge.child_id == call_hash)
         return self._calls(select(node).where(node.call_hash.in_(parents)), limit)
+
+    def entry_of(self, value_hash: str) -> str | None:
+        """Return where a value's bytes are, as it may be shown; None if they are in its row."""
+        value = models.Value
+        row = self.execute(
+            select(value.content_digest, value.size, value.row_size).where(
+                value.value_hash == value_hash
+            )
+        ).first()
+        return None if row is None or row.row_size or not row.size else shown(self, row[0])
 
     def users(self, value_hash: str, limit: int) -> tuple[list[models.CallNode], int]:
         """Return the calls that had a value, or one that holds it, as an argument.

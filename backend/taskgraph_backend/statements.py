@@ -50,10 +50,13 @@ def _below(first: str) -> str:
 # A value that exists is left alone, unless its bytes were damaged, or came from elsewhere and
 # were now made here.
 VALUE = (
-    _insert("value", "value_hash, type, format, value, size, preview, content_digest, trusted")
+    _insert(
+        "value", "value_hash, type, format, value, size, preview, content_digest, trusted, seal"
+    )
     + " ON CONFLICT (value_hash) DO UPDATE SET type = excluded.type, format = excluded.format,"
     " value = excluded.value, size = excluded.size, preview = excluded.preview,"
-    " content_digest = excluded.content_digest, trusted = excluded.trusted"
+    " content_digest = excluded.content_digest, trusted = excluded.trusted,"
+    " seal = excluded.seal"
     f" WHERE value.format = '{DAMAGED}' OR (excluded.trusted AND NOT value.trusted)"
 )
 SUBVALUE = _keep("subvalue", "parent_value_hash, value_hash")
@@ -62,14 +65,15 @@ TASK = _keep("task", "hash, name, namespace, source")
 PART = _keep("part", "part_hash, kind, name, source")
 TASK_PART = _keep("task_part", "task_hash, part_hash")
 CALL_NODE = _keep(
-    "call_node", "call_hash, eval_hash, task_name, task_hash, args_hash, value_hash, timestamp"
+    "call_node",
+    "call_hash, eval_hash, task_name, task_hash, args_hash, value_hash, timestamp, seal",
 )
 CALL_EDGE = _keep("call_edge", "parent_id, child_id, call_order")
 ARGUMENT = _keep("argument", "arg_hash, call_hash, value_hash, arg_position, arg_key")
 ARGUMENT_RESULT = _keep("argument_result", "arg_hash, result_call_hash")
 CALL_CONTEXT = _keep("call_context", "call_hash, path, value_hash")
 SUBTREE_TASK = _keep("call_subtree_task", "call_hash, task_hash")
-EVALUATION = _replace("evaluation", "eval_hash, task_hash, args_hash, value_hash, timestamp")
+EVALUATION = _replace("evaluation", "eval_hash, task_hash, args_hash, value_hash, timestamp, seal")
 EXECUTION = _replace(
     "execution", "id, args, job_id, updated_time, state_type, state_time, environment_hash"
 )
@@ -83,12 +87,12 @@ TAG_EDIT = _keep("tag_edit", "parent_id, child_id")
 
 TASK_ALIAS = _replace(
     "task_alias",
-    "old_hash, new_hash, timestamp, old_name, new_name, author, why, end_time, end_author",
+    "old_hash, new_hash, timestamp, old_name, new_name, author, why, end_time, end_author, seal",
     keys=3,
 )
 TASK_ALIASES = (
-    "SELECT old_hash, new_hash, timestamp, old_name, new_name, author, why, end_time, end_author"
-    " FROM task_alias ORDER BY timestamp, old_hash, new_hash"
+    "SELECT seal, old_hash, new_hash, timestamp, old_name, new_name, author, why, end_time,"
+    " end_author FROM task_alias ORDER BY timestamp, old_hash, new_hash"
 )
 
 HANDLE = (
@@ -115,8 +119,15 @@ LEASE_TAKE_OVER = (
 )
 LEASE_HEARTBEAT = "UPDATE lease SET expires = ? WHERE holder = ?"
 LEASE_RELEASE = "DELETE FROM lease WHERE key = ? AND holder = ?"
+LEASE_FORGET = "DELETE FROM lease WHERE key = ? OR holder = ?"
+# Who leads calls one by one: a key is `records.call_lease`.
+LEASE_LEADERS = (
+    "SELECT DISTINCT holder, host, pid, started, expires < {now} FROM lease"
+    " WHERE key >= 'call:' AND key < 'call;' AND holder <> ?"
+)
+LEASE_FORGET_CALLS = "DELETE FROM lease WHERE key >= 'call:' AND key < 'call;' AND holder = ?"
 
-_STORED = "v.value_hash, v.type, v.format, v.value, v.content_digest"
+_STORED = "v.value_hash, v.type, v.format, v.value, v.content_digest, v.seal"
 # Of calls: none that came from elsewhere and is not trusted. An entry of ours may have such a call
 # beside it, with the same key and result, and children and arguments that nobody has checked.
 _IS_OURS = "NOT EXISTS (SELECT 1 FROM foreign_record f WHERE f.id = {}.call_hash)"
@@ -136,7 +147,7 @@ def evaluations(count: int) -> str:
         f" AND {_IS_OURS.format('c')}"
     )
     return (
-        f"SELECT e.eval_hash, e.timestamp, {_STORED}, coalesce("
+        f"SELECT e.eval_hash, e.timestamp, e.task_hash, e.args_hash, e.seal, {_STORED}, coalesce("
         # So that no index of values is used: of one value there may be millions of calls.
         f"({newest} AND NOT c.value_hash <> e.value_hash ORDER BY c.timestamp DESC LIMIT 1),"
         f" ({newest} ORDER BY c.timestamp DESC LIMIT 1))"
@@ -148,7 +159,7 @@ def evaluations(count: int) -> str:
 def calls(count: int) -> str:
     """Whole calls of cache keys, newest first."""
     return (
-        "SELECT eval_hash, call_hash, value_hash, timestamp, task_hash FROM call_node c"
+        "SELECT eval_hash, call_hash, value_hash, timestamp, task_hash, seal FROM call_node c"
         f" WHERE eval_hash IN ({_keys(count)}) AND {_IS_OURS.format('c')}"
         " ORDER BY timestamp DESC, call_hash"
     )
@@ -203,7 +214,7 @@ def leases(count: int) -> str:
 def mark_damaged(count: int) -> str:
     """Values whose bytes are not what was written."""
     return (
-        f"UPDATE value SET format = '{DAMAGED}', value = x'', size = 0"
+        f"UPDATE value SET format = '{DAMAGED}', value = x'', size = 0, seal = NULL"
         f" WHERE value_hash IN ({_keys(count)})"
     )
 

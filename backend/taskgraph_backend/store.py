@@ -15,14 +15,11 @@ from time import sleep
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from taskgraph.errors import DamagedValueError, DatabaseError, DatabaseReadOnlyError
-from taskgraph.hashing import CallHash, ContentDigest, EvalHash, TaskHash, ValueHash
-from taskgraph.jsontext import storable
+from taskgraph.hashing import CallHash, EvalHash, TaskHash, ValueHash
 from taskgraph.records import (
     BelowVersion,
     CacheAnswer,
     CacheQuery,
-    CallFound,
-    EvaluationFound,
     ExecutionId,
     HandleRollbackRecord,
     LeaseRecord,
@@ -34,19 +31,29 @@ from taskgraph.records import (
     StoredResult,
     TaskAliasRecord,
     TaskVersion,
+    is_call_lease,
 )
 from taskgraph.tags import check_key, checked_tags
-from taskgraph_backend import claims, foreign, handles, history, schema, statements
+from taskgraph_backend import (
+    answers,
+    claims,
+    handles,
+    history,
+    recording,
+    schema,
+    statements,
+)
 from taskgraph_backend.dialects import BUSY_TIMEOUT_SECONDS, NOW, Database, Driver, open_database
 from taskgraph_backend.moving import RecordVerbs
+from taskgraph_backend.outside import value_store_of
 from taskgraph_backend.schema import DBVersionInfo
+from taskgraph_backend.seals import seal_evaluation
 from taskgraph_backend.tags import (
     TagRow,
     current_tags,
     delete_tags,
     record_tags,
     replace_tags,
-    tag_row,
     update_tags,
 )
 
@@ -57,18 +64,17 @@ if TYPE_CHECKING:
     from taskgraph_backend import models
     from taskgraph_backend.reader import Reader
 
-# Whole calls of one cache key that are looked at, newest first: each is one version of the code
-# below the call, and going far back costs more than running again.
-_MOST_CALLS = 16
-
 # The driver binds a bytearray without asking for adapters, which it does for bytes: half the time.
 _binary = bytearray.fromhex
 
-_Rows = Sequence[tuple[Any, ...]]
-_Step = tuple[str, _Rows]
 _Answer = TypeVar("_Answer")
 
-_SETTINGS = frozenset({"db_uri", "automigrate", "synchronous", "busy_timeout", "max_value_size"})
+_SETTINGS = frozenset(
+    {"db_uri", "automigrate", "synchronous", "busy_timeout", "max_value_size"}
+    | {"value_store", "value_store_min_size", "value_store_compression"}
+    # What stored values may be is asked where they are read.
+    | {"trust", "trust_classes"}
+)
 MAX_VALUE_SIZE = 1_000_000_000
 
 
@@ -99,7 +105,12 @@ class SqlBackend(RecordVerbs):
             without one it is in memory.
         config: Settings by name, or a dataclass of them: ``db_uri``, ``automigrate``,
             ``synchronous`` ("normal", "full"), ``busy_timeout`` (seconds), ``max_value_size``
-            (bytes, for `record_value`).
+            (bytes, for `record_value`), ``value_store`` (a folder or URL; "" for the one beside a
+            SQLite file, "none" for none), ``value_store_min_size`` (bytes),
+            ``value_store_compression`` ("none", "zstd").
+
+    Attributes:
+        value_store: Where the bytes of large values are, if anywhere.
     """
 
     def __init__(
@@ -116,6 +127,8 @@ class SqlBackend(RecordVerbs):
             busy_timeout=settings.get("busy_timeout", BUSY_TIMEOUT_SECONDS),
         )
         self.max_value_size: int = settings.get("max_value_size", MAX_VALUE_SIZE)
+        self.value_store = value_store_of(self.database, settings)
+        self._values = answers.Where(self.value_store, self.database.most_keys)
         self._automigrate: bool | None = settings.get("automigrate")
         self._driver: Driver | None = None
         self._closed = False
@@ -298,13 +311,11 @@ class SqlBackend(RecordVerbs):
 
     def check_cache(self, queries: Sequence[CacheQuery]) -> list[CacheAnswer]:
         """Answer all questions at once, in their order."""
-        most = self.database.most_keys
-        return self._ask(_check_cache, queries, most) if queries else []
+        return self._ask(answers.check_cache, queries, self._values) if queries else []
 
     def load_values(self, value_hashes: Sequence[ValueHash]) -> dict[ValueHash, StoredResult]:
         """Return the stored values that exist under these hashes."""
-        keys = list(dict.fromkeys(value_hashes))
-        return self._ask(_find_values, keys, self.database.most_keys)
+        return self._ask(answers.find_values, list(dict.fromkeys(value_hashes)), self._values)
 
     def find_valid_handles(self, hashes: Sequence[str]) -> set[str]:
         """Return those of the states of handles that are recorded and still valid."""
@@ -345,7 +356,7 @@ class SqlBackend(RecordVerbs):
 
     def sample_calls(self, task_hash: TaskHash, count: int) -> list[RecordedCall]:
         """Return calls of a version that may be made again: the same ones each time."""
-        return self._ask(history.sample_calls, task_hash, count)
+        return self._ask(history.sample_calls, task_hash, count, self.value_store)
 
     # The port: recording
 
@@ -356,11 +367,11 @@ class SqlBackend(RecordVerbs):
             DatabaseError: Nothing of the batch was written; the message says why.
         """
         # Rows are made before the transaction begins: no one waits for that.
-        steps = [step for step in _steps(batch) if step[1]]
+        steps = [step for step in recording.steps_of(batch) if step[1]]
         if batch.handles:
             steps += handles.steps(batch.handles)
         if steps:
-            self._transact(_record, self.database, batch, steps, alone=False)
+            self._transact(recording.write, self.database, batch, steps, alone=False)
 
     def discard_values(self, value_hashes: Sequence[ValueHash]) -> None:
         """Mark stored values as damaged: they are found no more, and replaced when made again."""
@@ -375,10 +386,33 @@ class SqlBackend(RecordVerbs):
     def take(self, leases: Sequence[LeaseRecord]) -> list[LeaseRecord | None]:
         """Take each lease that is free, expired, or whose holder on this host is gone.
 
+        That of all calls is in the way of that of a call, and the other way round, unless one
+        holder has both. Who is refused a call because somebody leads all of them has thereby asked
+        for an end of that.
+
         Returns:
             For each lease, None if it was taken, else the lease that is in the way.
         """
-        return self._transact(claims.take, leases) if leases else []
+        if not leases:
+            return []
+        # Of calls each key speaks for itself: those who record need not wait for that.
+        alone = not all(is_call_lease(each.key) for each in leases)
+        return self._transact(claims.take, leases, alone=alone)
+
+    def find_leases(self, keys: Sequence[str]) -> dict[str, LeaseRecord]:
+        """Return those of the leases that living processes hold. Callable by any thread."""
+        return self._ask(claims.living, keys) if keys else {}
+
+    def clock(self) -> Micros:
+        """Return the time by which leases expire: the database's own. Callable by any thread."""
+        return self._ask(claims.clock)
+
+    def version(self) -> int | None:
+        """Return a number that is another one once others wrote anything; cheap, for any thread.
+
+        None where it takes a question to know.
+        """
+        return self._ask(self.database.version)
 
     def heartbeat(self, holder: str, expires: Micros) -> int:
         """Prolong all leases of a holder; returns how many it still has. Callable by any thread."""
@@ -425,7 +459,7 @@ class SqlBackend(RecordVerbs):
         Raises:
             DatabaseError: It is larger than ``max_value_size``.
         """
-        from taskgraph.values.pack import pack
+        from taskgraph.values.pack import pack, put_outside
 
         packed: PackedValue = pack(value)
         if data is not None:
@@ -442,6 +476,7 @@ class SqlBackend(RecordVerbs):
                     f"a value of type {record.type} is too large: {record.size} bytes, and"
                     f" max_value_size is {self.max_value_size}. Write it to a File instead.",
                 )
+        packed = put_outside(packed, self.value_store)
         self.record(
             RecordBatch(
                 values=list(packed.values),
@@ -726,136 +761,6 @@ _OWNERS = (
 )
 
 
-# Rows from records
-
-
-def _optional(key: str | None) -> bytearray | None:
-    return None if key is None else _binary(key)
-
-
-def _steps(batch: RecordBatch) -> list[_Step]:
-    """Return the statements of a batch with their rows, parents before children."""
-    h = _binary
-    maybe = _optional
-    # That a call's own task ran in it is known from the call: without a row for it, calls that
-    # make no others need none, and those are nearly all of them.
-    own_tasks = {node.call_hash: node.task_hash for node in batch.call_nodes}
-    return [
-        (
-            statements.VALUE,
-            [
-                (h(key), type, format, value, size, preview, h(digest), trusted)
-                for key, type, format, value, size, preview, digest, trusted in batch.values
-            ],
-        ),
-        (statements.SUBVALUE, [(h(parent), h(child)) for parent, child in batch.subvalues]),
-        (
-            statements.FILE,
-            [(h(key), root, path, content, size) for key, root, path, content, size in batch.files],
-        ),
-        (
-            statements.TASK,
-            [(h(key), name, namespace, source) for key, name, namespace, source in batch.tasks],
-        ),
-        (
-            statements.PART,
-            [(h(key), kind, name, source) for key, kind, name, source in batch.parts],
-        ),
-        (statements.TASK_PART, [(h(task), h(part)) for task, part in batch.task_parts]),
-        (
-            statements.CALL_NODE,
-            [
-                (h(call), h(eval_hash), name, h(task), h(args), h(value), time)
-                for call, eval_hash, name, task, args, value, time in batch.call_nodes
-            ],
-        ),
-        (
-            statements.CALL_EDGE,
-            [(h(parent), h(child), order) for parent, child, order in batch.call_edges],
-        ),
-        (
-            statements.ARGUMENT,
-            [
-                (h(key), h(call), h(value), position, name)
-                for key, call, value, position, name in batch.arguments
-            ],
-        ),
-        (
-            statements.ARGUMENT_RESULT,
-            [(h(argument), h(call)) for argument, call in batch.argument_results],
-        ),
-        (
-            statements.SUBTREE_TASK,
-            [
-                (h(call), h(task))
-                for call, task in batch.subtree_tasks
-                if own_tasks.get(call) != task
-            ],
-        ),
-        (
-            statements.CALL_CONTEXT,
-            [(h(call), path, h(value)) for call, path, value in batch.call_contexts],
-        ),
-        (
-            statements.EVALUATION,
-            [
-                (h(key), h(task), h(args), h(value), time)
-                for key, task, args, value, time in batch.evaluations
-            ],
-        ),
-        (
-            statements.EXECUTION,
-            [
-                (h(key), args, maybe(job), updated, state.value, time, maybe(environment))
-                for key, args, job, updated, state, time, environment in batch.executions
-            ],
-        ),
-        (
-            statements.JOB,
-            [
-                (
-                    h(job.id),
-                    h(job.execution_id),
-                    None if job.parent_id is None else h(job.parent_id),
-                    h(job.task_hash),
-                    None if job.eval_hash is None else h(job.eval_hash),
-                    None if job.call_hash is None else h(job.call_hash),
-                    job.start_time,
-                    job.end_time,
-                    1 if job.cached else 0,
-                    job.state_type.value,
-                    job.miss,
-                )
-                for job in batch.jobs
-            ],
-        ),
-        (statements.TAG, [tag_row(tag) for tag in batch.tags]),
-        (
-            statements.TASK_ALIAS,
-            [(h(alias.old_hash), h(alias.new_hash), *alias[2:]) for alias in batch.task_aliases],
-        ),
-    ]
-
-
-def _record(driver: Driver, database: Database, batch: RecordBatch, steps: Sequence[_Step]) -> None:
-    foreign.reclaim(driver, batch)
-    with database.sending(driver):
-        for sql, rows in steps:
-            _execute_many(driver, sql, rows)
-
-
-def _execute_many(driver: Driver, sql: str, rows: _Rows) -> None:
-    try:
-        driver.executemany(sql, rows)
-    except UnicodeEncodeError:
-        # A path that is not UTF-8 has half surrogates in it, which no database takes: it is shown
-        # and looked up with backslashes. What was inserted before is met again, and left alone.
-        driver.executemany(
-            sql,
-            [tuple(storable(each) if type(each) is str else each for each in row) for row in rows],
-        )
-
-
 def _discard_values(driver: Driver, value_hashes: Sequence[ValueHash]) -> None:
     for keys in statements.padded(value_hashes):
         driver.execute(statements.mark_damaged(len(keys)), [_binary(key) for key in keys])
@@ -863,89 +768,9 @@ def _discard_values(driver: Driver, value_hashes: Sequence[ValueHash]) -> None:
 
 def _set_evaluation(driver: Driver, keys: Sequence[str]) -> None:
     (now,) = driver.execute(f"SELECT {NOW}").fetchone()
-    driver.execute(statements.EVALUATION, (*(_binary(key) for key in keys), now))
-
-
-# Answers from rows
-
-
-def _check_cache(driver: Driver, queries: Sequence[CacheQuery], most: int) -> list[CacheAnswer]:
-    keys = list(dict.fromkeys([query[0] for query in queries]))
-    evaluations = _find_evaluations(driver, keys, most)
-    shallow = list(dict.fromkeys([query[0] for query in queries if query[1]]))
-    calls = _find_calls(driver, shallow, most) if shallow else {}
-    absent = [key for key in keys if key not in evaluations]
-    offered = foreign.offered(driver, absent) if absent else {}
-    return [
-        CacheAnswer(evaluations.get(key), calls.get(key, ()) if shallow_ else (), offered.get(key))
-        for key, shallow_ in queries
-    ]
-
-
-def _stored(row: Sequence[Any]) -> StoredResult:
-    key, type_name, format, value, digest = row
-    return StoredResult(ValueHash(key.hex()), type_name, format, value, ContentDigest(digest.hex()))
-
-
-def _find_evaluations(
-    driver: Driver, keys: Sequence[EvalHash], most: int
-) -> dict[EvalHash, EvaluationFound]:
-    found: dict[EvalHash, EvaluationFound] = {}
-    for piece in statements.padded(keys, most):
-        rows = driver.execute(statements.evaluations(len(piece)), [_binary(key) for key in piece])
-        for eval_hash, time, key, type_name, format, value, digest, call in rows.fetchall():
-            if format != statements.DAMAGED:
-                found[eval_hash.hex()] = EvaluationFound(
-                    StoredResult(key.hex(), type_name, format, value, digest.hex()),
-                    time,
-                    None if call is None else call.hex(),
-                )
-    return found
-
-
-def _find_calls(
-    driver: Driver, keys: Sequence[EvalHash], most: int
-) -> dict[EvalHash, tuple[CallFound, ...]]:
-    nodes: dict[EvalHash, list[tuple[CallHash, ValueHash, Micros]]] = {}
-    tasks: dict[CallHash, set[TaskHash]] = {}
-    reads: dict[CallHash, list[tuple[str, ValueHash]]] = {}
-    for piece in statements.padded(keys, most):
-        rows = driver.execute(statements.calls(len(piece)), [_binary(key) for key in piece])
-        for eval_hash, call_hash, value_hash, time, task_hash in rows:
-            calls = nodes.setdefault(eval_hash.hex(), [])
-            if len(calls) < _MOST_CALLS:
-                calls.append((call_hash.hex(), value_hash.hex(), time))
-                tasks[call_hash.hex()] = {task_hash.hex()}
-    every = [node for calls in nodes.values() for node in calls]
-    for names in statements.padded(list(tasks), most):
-        rows = driver.execute(statements.subtree_tasks(len(names)), [_binary(n) for n in names])
-        for call_hash, task_hash in rows:
-            tasks[call_hash.hex()].add(task_hash.hex())
-        rows = driver.execute(statements.call_contexts(len(names)), [_binary(n) for n in names])
-        for call_hash, path, value_hash in rows:
-            reads.setdefault(call_hash.hex(), []).append((path, value_hash.hex()))
-    values = _find_values(driver, list(dict.fromkeys([value for _, value, _ in every])), most)
-    return {
-        eval_hash: tuple(
-            CallFound(call, values[value], time, frozenset(tasks[call]), tuple(reads.get(call, ())))
-            for call, value, time in calls
-            if value in values
-        )
-        for eval_hash, calls in nodes.items()
-    }
-
-
-def _find_values(
-    driver: Driver, keys: Sequence[ValueHash], most: int
-) -> dict[ValueHash, StoredResult]:
-    found = {}
-    for piece in statements.padded(keys, most):
-        rows = driver.execute(statements.values(len(piece)), [_binary(key) for key in piece])
-        for row in rows:
-            stored = _stored(row)
-            if stored.format != statements.DAMAGED:
-                found[stored.value_hash] = stored
-    return found
+    eval_hash, task_hash, args_hash, value_hash = keys
+    seal = seal_evaluation(eval_hash, task_hash, args_hash, value_hash, now)
+    driver.execute(statements.EVALUATION, (*(_binary(key) for key in keys), now, seal))
 
 
 def _find_result(driver: Driver, call_hash: CallHash) -> ValueHash | None:

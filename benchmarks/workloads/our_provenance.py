@@ -11,7 +11,7 @@ from taskgraph import File, Scheduler, task
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.dataflow import walk_dataflow
 from taskgraph_backend.dataflow.chart import Arrow, Asked, Place, ask
-from taskgraph_backend.dataflow.conditions import CALL, RESULT, VALUE
+from taskgraph_backend.dataflow.rules import CALL, RESULT, VALUE
 from taskgraph_backend.reader import Reader
 
 taskgraph_namespace = "bench"

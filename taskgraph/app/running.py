@@ -15,7 +15,7 @@ from taskgraph.app.current import current_scheduler
 from taskgraph.app.questions import Questions
 from taskgraph.app.reports import Reports
 from taskgraph.app.roots import root_of
-from taskgraph.assembly import Environment, in_force, take_lease
+from taskgraph.assembly import Environment, has_others, in_force, take_lease
 from taskgraph.engine.jobs import Job
 from taskgraph.engine.loop import Engine
 from taskgraph.engine.options import Below, RunOptions
@@ -30,6 +30,7 @@ from taskgraph.tasks.context import defaults_path
 from taskgraph.tasks.names import BUILT_IN
 from taskgraph.tasks.options import known_options
 from taskgraph.tasks.requests import Made, read_tags
+from taskgraph.worker import running_task
 
 if TYPE_CHECKING:
     from taskgraph.provenance.explain import Explanation
@@ -114,6 +115,9 @@ class Running(Questions, Reports):
             fail_fast=fail_fast,
             limits=self.settings.limits,
             **self._set_up(),
+            single_flight=cache and not dryrun and self._has_flights,
+            may_wait=running_task() is None,
+            log=self.logger.info,
         )
         with self._running:
             self._runner = threading.get_ident()
@@ -182,6 +186,9 @@ class Running(Questions, Reports):
             limits=self.settings.limits,
             below=below,
             **self._set_up(),
+            single_flight=cache and not dryrun and self._has_flights,
+            may_wait=running_task() is None,
+            log=self.logger.info,
         )
         with self._running:
             self._runner = threading.get_ident()
@@ -194,6 +201,11 @@ class Running(Questions, Reports):
             reads |= {defaults_path(made.task.fullname)}
         found = Made(made.id, made.call_hash, made.is_cached, made.subtree, reads)
         return ExtendedRun(made.value, found)
+
+    @property
+    def _has_flights(self) -> bool:
+        """Whether calls that run in other processes are waited for."""
+        return self.settings.scheduler.single_flight and has_others(self.backend)
 
     async def arun(self, expr: T, **how: Any) -> T:
         """Reduce an expression without blocking the event loop that this is awaited on.
@@ -240,7 +252,7 @@ class Running(Questions, Reports):
         environment = Environment(self.settings.project_dir)
         is_part = run_options.below is not None  # another process holds the execution
         own = ExecutionId(uuid.uuid4().hex) if is_part else run_options.execution_id
-        lease = take_lease(self.backend, own)
+        lease = take_lease(self.backend, own, run_options.single_flight and run_options.may_wait)
         token = current_scheduler.set(self._scheduler)
         try:
             engine = self._engine = Engine(

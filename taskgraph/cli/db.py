@@ -22,13 +22,16 @@ def command() -> None:
 def info(ctx: click.Context, as_json: bool) -> int:
     """Show where the database is and whether this library can use it."""
     from taskgraph import assembly
+    from taskgraph.provenance.render import byte_size
 
     settings = load_settings(ctx)
     database = assembly.database(settings)
+    store = database.value_store
     oldest, newest = database.get_db_version_required()
     facts = {
         "config_dir": str(settings.config_dir),
         "database": without_password(settings.backend.db_uri),
+        "value_store": None if store is None else without_password(store.url),
         "version": str(database.get_db_version()),
         "needed_from": str(oldest),
         "needed_to": str(newest),
@@ -44,6 +47,9 @@ def info(ctx: click.Context, as_json: bool) -> int:
     lines = {
         "config": facts["config_dir"],
         "database": facts["database"],
+        "values": f"in {facts['value_store']} from {byte_size(store.min_size)} on"
+        if store is not None
+        else "all in the database",
         "schema": f"{facts['version']} (this library needs {needed})",
         "state": state,
     }

@@ -13,7 +13,7 @@ from taskgraph.cli.options import COUNT, ExitCode, load_settings
 from taskgraph.errors import NothingToCompareError, UnknownRecordError
 
 if TYPE_CHECKING:
-    from taskgraph.provenance.diff import ExecutionsDiff
+    from taskgraph.provenance.diff_views import ExecutionsDiff
 
 _HELP = """Show which calls of two executions are new, gone or changed, and by what.
 

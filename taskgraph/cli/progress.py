@@ -24,6 +24,7 @@ from taskgraph.events import (
     JobMissed,
     JobRetried,
     JobsSubmitted,
+    JobWaits,
     ResultNotKept,
     ResultUnstored,
     RunStopping,
@@ -75,6 +76,7 @@ class Counts:
             JobDone: self._done,
             JobFailed: self._failed,
             JobRetried: self._retried,
+            JobWaits: self._waits,
             FilesRead: self._files_read,
             ExecutionStarted: self._started,
             ExecutionEnded: self._ended,
@@ -155,6 +157,11 @@ class Counts:
             f"{event.task} failed (attempt {event.attempt}) and is tried again {when}: {error}"
         )
 
+    def _waits(self, event: JobWaits) -> None:
+        message = clean_text(f"Now {event.text}")
+        if message not in self.messages:  # a thousand calls may wait for one process
+            self.messages.append(message)
+
     def _files_read(self, event: FilesRead) -> None:
         self.bytes_done, self.bytes_total = event.bytes_done, event.bytes_total
 
@@ -231,7 +238,7 @@ class PlainProgress:
     def notify(self, event: Event) -> None:
         """Count an event; the first one of a run starts the lines."""
         self.counts.notify(event)
-        if type(event) is RunStopping:
+        if type(event) in {RunStopping, JobWaits}:
             self._write(self._new_messages())
         if type(event) is ExecutionStarted:
             self._write([f"Running {event.task} ({event.execution_id[:8]})"])

@@ -68,7 +68,9 @@ class Answering:
             return
         recorder = self._recorder
         if request.tags:
-            packed, reason = weigh_result(request.value, self._options.max_value_size)
+            packed, reason = weigh_result(
+                request.value, self._options.max_value_size, recorder.value_store
+            )
             if packed is None:
                 raise ValueError(f"a value that cannot be stored has no tags: {reason}")
             recorder.add_value(packed)

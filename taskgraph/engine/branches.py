@@ -153,7 +153,7 @@ class Branches:
         if not found:
             return outcome
         made = replace_inside(outcome.value, Handle, lambda each: after[id(each)].recorded())
-        packed, unstored = weigh_result(made, max_size)
+        packed, unstored = weigh_result(made, max_size, self._recorder.value_store)
         return replace(outcome, value=made, packed=packed, unstored=unstored)
 
     def share(self, twin: Job, job: Job) -> frozenset[str]:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from taskgraph.engine.aliases import NO_ALIASES, Aliases, Earlier
 from taskgraph.engine.jobs import Job
-from taskgraph.errors import DamagedValueError, InvalidValueError
+from taskgraph.errors import DamagedValueError, InvalidValueError, RefusedValueError
 from taskgraph.expression import SchedulerExpression
 from taskgraph.hashing import CallHash, TaskHash, ValueHash
 from taskgraph.records import CacheAnswer, CacheQuery, Micros, StoredResult
@@ -46,6 +46,7 @@ class Reason(StrEnum):
     UNPLANTED = "the recorded result calls what cannot be called any more"
     AGE = "the recorded result is older than max_age"
     UNTRUSTED = "the recorded result came from elsewhere and is not trusted"
+    REFUSED = "the recorded result is not read: it is not data alone"
     REFUTED = "calls that it awaits give other results than when it was recorded"
 
 
@@ -323,6 +324,8 @@ class _Decoded(NamedTuple):
 def _decode(stored: StoredResult) -> _Decoded | Miss:
     try:
         return _Decoded(*codec.decode_marked(*stored))
+    except RefusedValueError as error:
+        return Miss(Reason.REFUSED, error.reason)
     except InvalidValueError as error:
         lost = stored.value_hash if error.is_lost else None
         return Miss(Reason.INVALID, error.reason, lost)

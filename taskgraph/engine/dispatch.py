@@ -13,6 +13,7 @@ from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.holding import Holding
 from taskgraph.engine.inbox import QueueInbox
 from taskgraph.engine.jobs import Job, Node, Phase
+from taskgraph.engine.leading import Leading
 from taskgraph.engine.limits import Leases, Limits
 from taskgraph.engine.looking import Looking
 from taskgraph.engine.lookup import Lookup
@@ -27,6 +28,7 @@ from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
 from taskgraph.errors import DryRunResult, ExecutorError, LimitError, TaskTimeoutError
 from taskgraph.events import CacheEntryRefused, Event, JobsSubmitted, Warned
 from taskgraph.expression import SchedulerExpression
+from taskgraph.hashing import ValueHash
 from taskgraph.ports import (
     Backend,
     Executor,
@@ -51,6 +53,7 @@ class Dispatcher:
         submitted: Calls that executors have.
         retries: Calls that failed and wait for their next attempt.
         limits: Calls that wait because others use what they need.
+        leading: Calls that wait because they run in other processes; None if none ever do.
         awaiting: Bodies that wait for calls.
         executing: The executors, and what they are given.
         is_draining: Whether nothing new is to be started but what is called after failures.
@@ -75,13 +78,16 @@ class Dispatcher:
         leases: Leases | None = None,
         *,
         branches: Branches,
+        leading: Leading | None = None,
     ) -> None:
+        self.leading = leading
         self._branches = branches
         self._budget = budget
         self._temporaries = temporaries
         self._graph = graph
         self._backend = backend
-        self.executing = Executing(executors, inbox, options, notify)
+        self._damaged: set[ValueHash] = set()
+        self.executing = Executing(executors, inbox, options, notify, backend.value_store)
         self._looking = looking
         self._holding = Holding(temporaries, graph, finisher, looking, self)
         self._recorder = recorder
@@ -183,8 +189,11 @@ class Dispatcher:
         if to_ask:
             if any(map(self._twins.has_returned, to_ask)):
                 self._recorder.flush()  # what it gave is among the rows that wait
+            version = None if self.leading is None else self.leading.version()
             to_run += self._take_decisions(to_ask, self._lookup.ask(to_ask))
-        if to_run:
+            if to_run:
+                self.submit(to_run, version)
+        elif to_run:
             self.submit(to_run)
 
     def _take_equal(self, job: Job, leader: Job) -> None:
@@ -215,6 +224,7 @@ class Dispatcher:
         return to_run
 
     def _use(self, job: Job, hit: Hit) -> bool:
+        self._let_go(job)
         if hit.states:
             self._branches.use(hit.states)
         return self._finisher.take_hit(job, hit)
@@ -251,8 +261,13 @@ class Dispatcher:
         if miss.reason in {Reason.AGE, Reason.SCOPE}:
             job.miss = miss.note  # no news: the task says so itself
             return
-        self._refuse(job, miss)
-        if miss.damaged is not None:
+        if miss.damaged is None:
+            self._refuse(job, miss)
+        elif miss.damaged in self._damaged:
+            job.miss = miss.note  # what many calls gave is damaged once
+        else:
+            self._damaged.add(miss.damaged)
+            self._refuse(job, miss)
             self._backend.discard_values([miss.damaged])
 
     def _refuse(self, job: Job, miss: Miss) -> None:
@@ -268,10 +283,14 @@ class Dispatcher:
                 job.phase = Phase.DROPPED
         self.submit([job for job in jobs if job.phase is not Phase.DROPPED])
 
-    def submit(self, jobs: Sequence[Job]) -> None:
-        """Have calls run: what is given to them is there, or else they wait for it."""
-        if files.temporary_met:
-            jobs = self._holding.hold_back(jobs)
+    def submit(self, jobs: Sequence[Job], looked_up: int | None = None) -> None:
+        """Have calls run: what is given to them is there, or else they wait for it.
+
+        Args:
+            jobs: The calls.
+            looked_up: The version of the records that they were looked up in, if that is known.
+        """
+        jobs = self._free_to_run(jobs, looked_up)
         if not jobs:
             return
         batches: Batches = {}
@@ -311,6 +330,30 @@ class Dispatcher:
         if tasks:
             self._notify(JobsSubmitted(tuple(tasks)))
 
+    def _free_to_run(self, jobs: Sequence[Job], looked_up: int | None) -> Sequence[Job]:
+        """Return the calls that run here and now; others wait, or have been made meanwhile."""
+        if files.temporary_met:
+            jobs = self._holding.hold_back(jobs)
+        if self.leading is None or not jobs or self.leading.is_alone:
+            return jobs
+        free, to_ask = self.leading.lead(jobs, looked_up)
+        if to_ask:
+            free += self._take_decisions(to_ask, self._lookup.ask(to_ask))
+        return free
+
+    def _let_go(self, job: Job) -> None:
+        """Let others run a call, once what is added to the rows by now is recorded."""
+        if self.leading is not None and self.leading.held:
+            self.leading.end(job)
+
+    def in_flight(self) -> list[Job]:
+        """Return the calls whose bodies were begun and have not ended, or are about to begin."""
+        return [
+            *self.submitted.values(),
+            *self.retries.waiting(),
+            *self.limits.waiting(),
+        ]
+
     def _end_dry(self, jobs: Sequence[Job]) -> None:
         """End a dry run at the first call that would run."""
         calls = [each for each in jobs if not isinstance(each.expr, SchedulerExpression)]
@@ -344,6 +387,7 @@ class Dispatcher:
             is_free = "limits" not in job.options or self.limits.let_through(job)
         except (ExecutorError, LimitError) as error:
             self._finisher.fail(job, error, job)
+            self._let_go(job)
             return
         if is_free:
             self._hand_over(job, name, batches)
@@ -372,6 +416,7 @@ class Dispatcher:
         for each in [job, *self._twins.leave(job)]:
             each.phase = Phase.DROPPED
             self._recorder.cancel(each)
+            self._let_go(each)
 
     def _finish(self, job: Job, outcome: Outcome, asker: Asker | None = None) -> None:
         if isinstance(outcome, Returned) and (job.handles is not None or handles.met):
@@ -379,8 +424,10 @@ class Dispatcher:
             outcome = self._branches.leave(job, outcome, size, asker is not None)
         if isinstance(outcome, Raised):
             self._finisher.on_raised(job, outcome, asker is not None)
+            self._let_go(job)
             for twin in self._twins.leave(job):
                 self._finisher.on_raised(twin, outcome)
+                self._let_go(twin)
             return
         kept = self._finisher.on_returned(job, outcome, () if asker is None else asker.steps())
         for twin in self._twins.leave(job):
@@ -389,6 +436,9 @@ class Dispatcher:
                 kept = kept._replace(states=self._branches.share(twin, job))
             if kept is None or not self._finisher.take_hit(twin, kept):
                 self.submit([twin])
+            else:
+                self._let_go(twin)
+        self._let_go(job)
 
     def _is_tried_again(self, job: Job, outcome: Raised) -> bool:
         """Have a call that failed be tried again later; False if it has failed for good."""
@@ -404,6 +454,10 @@ class Dispatcher:
 
     def start_due(self) -> None:
         """Begin the calls whose next attempt is due, and those that others made room for."""
+        if self.leading:
+            free = self.leading.take_free()
+            if free:
+                self._look_again(free)
         batches: Batches = {}
         for job, outcome in self.retries.take_due():
             changed = changed_argument(job)
@@ -422,17 +476,40 @@ class Dispatcher:
         if through:
             self._notify(JobsSubmitted(tuple(each.task.fullname for each in through)))
 
+    def _look_again(self, jobs: Sequence[Job]) -> None:
+        """Look up calls that others ran: there is a result now, or they run here."""
+        version = None if self.leading is None else self.leading.version()
+        to_run = self._take_decisions(jobs, self._lookup.ask(jobs))
+        if to_run:
+            self.submit(to_run, version)
+
+    @property
+    def waits_for_time(self) -> bool:
+        """Whether any calls wait for what no outcome tells: `start_due` is to be called."""
+        return bool(self.retries or self.limits or self.leading)
+
+    def seconds_left(self, most: float) -> float:
+        """Return how long it is until `start_due` may have something to do."""
+        seconds = self.limits.seconds_left(self.retries.seconds_left(most))
+        return self.leading.seconds_left(seconds) if self.leading else seconds
+
     def _notify_misses(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
             self._notify(describe_miss(job, self._calls))
 
     def cancel_waiting(self) -> None:
         """Take back the calls that no executor has started, and those that wait for a retry."""
-        for job in [*self.retries.drop(self.is_over), *self.limits.drop(self.is_over)]:
+        dropped = [*self.retries.drop(self.is_over), *self.limits.drop(self.is_over)]
+        if self.leading:
+            dropped += self.leading.drop(self.is_over)
+        for job in dropped:
             if job not in self.awaiting:
                 self._recorder.cancel(job)
+                self._let_go(job)
         unwanted = [job.id for job in self.submitted.values() if self.is_over(job)]
         if not unwanted:
             return
         for job_id in self.executing.cancel(unwanted):
-            self.limits.release(self.submitted.pop(job_id))
+            job = self.submitted.pop(job_id)
+            self.limits.release(job)
+            self._let_go(job)

@@ -15,7 +15,7 @@ come with a call. What is written down waits for `flush`; no user code runs unde
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,11 +25,13 @@ from taskgraph.engine.branches import refuse_handles, without_handles
 from taskgraph.engine.cache import Hit, Miss, Reason, query_of, scope_of, unasked
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.jobs import Job, Phase
+from taskgraph.engine.leasing import ExecutionLease
 from taskgraph.engine.lookup import Lookup
 from taskgraph.engine.making import JobMaker
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import Mark, Recorder
 from taskgraph.engine.reduction import Graph
+from taskgraph.engine.turns import Turns
 from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
 from taskgraph.errors import (
     DatabaseBusyError,
@@ -56,11 +58,17 @@ class EagerCalls:
         backend: Where they are recorded.
         options: What the execution was asked to do.
         notify: Told what happens, under the lock.
+        lease: That of the execution, if calls that run in other processes are waited for.
     """
 
     def __init__(
-        self, backend: Backend, options: RunOptions, notify: Callable[[Event], None]
+        self,
+        backend: Backend,
+        options: RunOptions,
+        notify: Callable[[Event], None],
+        lease: ExecutionLease | None = None,
     ) -> None:
+        self._turns = None if lease is None else Turns(backend, lease, notify)
         aliases = aliases_of(backend)
         self._backend = backend
         self._options = options
@@ -121,6 +129,43 @@ class EagerCalls:
         invalid = walk.find_invalid(decision.value)
         return decision if invalid is None else Miss(Reason.INVALID, walk.describe_change(invalid))
 
+    def find_or_start(self, job: Job, may_wait: bool) -> Generator[float, None, Hit | None]:
+        """Return the recorded result of a call; None if there is none, and it begins to run.
+
+        Gives pauses while an equal call runs in another process.
+
+        Args:
+            job: The call.
+            may_wait: Whether it may wait at all. One within a body that others may wait for does
+                not: so nobody waits for ever.
+        """
+        turns = self._turns
+        while True:
+            version = None if turns is None else turns.version()
+            found = self.look_up(job)
+            in_the_way = None
+            try:
+                if turns is not None and isinstance(found, Miss):
+                    in_the_way = turns.take(job)
+                    if in_the_way is None and (version is None or version != turns.version()):
+                        found = self.look_up(job)
+                if isinstance(found, Hit):
+                    self._end_turn(job)
+                    return found
+                if turns is None or in_the_way is None or not may_wait:
+                    self.start(job, found)
+                    return None
+            except BaseException:
+                self._end_turn(job)
+                raise
+            yield from turns.wait(job, in_the_way)
+
+    def _end_turn(self, job: Job) -> None:
+        """Let others run a call, as soon as what is written down by now is committed."""
+        if self._turns is not None:
+            with self._lock:
+                self._turns.end(job, self._recorder)
+
     def use(self, job: Job, hit: Hit) -> None:
         """Write down that a recorded result was used."""
         with self._lock:
@@ -158,6 +203,7 @@ class EagerCalls:
                 self._finisher.on_raised(job, outcome)
             if job.eval_hash is not None:
                 self._answers.forget(job.eval_hash)
+            self._end_turn(job)
         self.flush()
 
     def copy(self, job: Job, leader: Job) -> None:
@@ -194,6 +240,7 @@ class EagerCalls:
             self._recorder.cancel(job)
         except BaseException:  # at the end of the stack still: then there is no row of it
             self._recorder.roll_back(job, mark)
+        self._end_turn(job)
 
     def _join(self, job: Job) -> None:
         """Make a call a child of the call that it was made in, if that is still running."""

@@ -13,6 +13,7 @@ from taskgraph.events import Event, Warned
 from taskgraph.ports import NO_RESOURCES, Call, Executor, Resources
 from taskgraph.records import JobId
 from taskgraph.tasks.options import GIB, Options
+from taskgraph.values.valuestore import ValueStore
 
 # Seconds after which nobody asks any more; clocks cannot wait for much longer.
 _FOR_EVER = 1e8
@@ -29,6 +30,7 @@ class Executing:
         inbox: Where outcomes go.
         options: What the run was asked to do.
         notify: Tells the observers.
+        store: Where large results are put, where they are made.
     """
 
     def __init__(
@@ -37,7 +39,9 @@ class Executing:
         inbox: QueueInbox,
         options: RunOptions,
         notify: Callable[[Event], None],
+        store: ValueStore | None = None,
     ) -> None:
+        self._store = store
         self._executors = executors
         self._inbox = inbox
         self._options = options
@@ -76,6 +80,7 @@ class Executing:
             self._timeout_of(job, name),
             _resources_of(job.options) if job.options else NO_RESOURCES,
             job.is_recorded,
+            self._store,
         )
         batches.setdefault(name, []).append(call)
 

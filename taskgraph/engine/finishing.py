@@ -86,6 +86,7 @@ class Finisher:
         self._raised_by: dict[int, Job] = {}
         self._budget = budget
         self._max_size = max_value_size
+        self._store = recorder.value_store
         self._graph = graph
         self._recorder = recorder
         self._calls = calls
@@ -128,7 +129,7 @@ class Finisher:
         if steps != () and packed is not None:
             self._recorder.add_value(packed)
             kept = Awaited(steps or (), outcome.value)
-            packed = None if steps is None else weigh_result(kept, self._max_size)[0]
+            packed = None if steps is None else weigh_result(kept, self._max_size, self._store)[0]
         hit = None
         if packed is not None and not job.is_uncacheable:
             self._recorder.add_reduction(job, packed)
@@ -379,7 +380,7 @@ class Finisher:
             self._recorder.add_value(packed)
 
     def _pack_here(self, job: Job, value: Any) -> PackedValue | None:
-        packed, reason = weigh_result(value, self._max_size)
+        packed, reason = weigh_result(value, self._max_size, self._store)
         self._set_unstored(job, reason)
         return packed
 

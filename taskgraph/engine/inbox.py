@@ -47,6 +47,11 @@ class QueueInbox:
         if step not in self._steps:
             self._steps.append(step)
 
+    @property
+    def has_steps(self) -> bool:
+        """Whether anybody works on the scheduler's thread."""
+        return bool(self._steps)
+
     def step(self) -> bool:
         """Do a step of those that work on this thread; False if they have nothing to do."""
         return any(step() for step in self._steps)

@@ -1,23 +1,54 @@
-"""The claim of a living execution: as long as its heartbeat goes on, nobody calls it crashed."""
+"""The claim of a living execution: as long as its heartbeat goes on, nobody calls it crashed.
+
+taken            the execution's lease, and that of all calls if nobody else leads any
+while it lives   a heartbeat now and then; while it leads all calls, a look whether others ask
+                 for some
+it stood still   for longer than a lease lives: what it holds is taken anew, as far as it can be
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 
 from taskgraph.errors import DatabaseError
+from taskgraph.hashing import EvalHash
 from taskgraph.ports import Backend
-from taskgraph.records import ExecutionId, LeaseRecord, Micros, execution_lease
-from taskgraph.worker import now
+from taskgraph.records import (
+    ALL_CALLS,
+    CALLS_WANTED,
+    ExecutionId,
+    LeaseRecord,
+    Micros,
+    call_lease,
+    execution_lease,
+    stuck_lease,
+)
 
-_SECONDS = 30  # how long a lease lives without a heartbeat
-_BEAT = 5  # seconds between two of them
+SECONDS = 30.0  # how long a lease lives without a heartbeat
+_BEATS = 6  # heartbeats in that time
+_WATCH = 0.050  # seconds between two looks whether others ask for calls
+_WATCH_FAR = 0.250  # the same, where each is a question to a server
+
+# A clock that goes on while the process, or the machine, sleeps: where there is one.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def _nothing() -> None:
+    """Nobody is to be told."""
 
 
 class ExecutionLease:
-    """Holds the lease of one execution, with a heartbeat on a thread of its own.
+    """Holds the leases of one execution, with a heartbeat on a thread of its own.
 
-    A busy scheduler, or a long inline task, does not keep it from beating.
+    A busy scheduler, or a long inline task, does not keep it from beating. Leases expire by the
+    clock of the store, whatever the clocks of its users say.
+
+    Attributes:
+        leads_all: Whether it leads all calls, so that it need not say which.
+        on_wanted: Called by the thread when others ask for calls while it leads all.
+        on_late: Called by the thread when it stood still for too long.
     """
 
     def __init__(
@@ -25,47 +56,135 @@ class ExecutionLease:
     ) -> None:
         self._backend = backend
         self._key = execution_lease(execution_id)
-        self._holder = execution_id
-        self._lease = LeaseRecord(self._key, execution_id, host, pid, started, self._expiry())
+        self._lease = LeaseRecord(self._key, execution_id, host, pid, started, Micros(0))
+        self.holder = execution_id
+        self.leads_all = False
+        self.on_wanted: Callable[[], None] = _nothing
+        self.on_late: Callable[[], object] = lambda: self.take_again(())
+        self._beaten = 0.0
+        self._seconds = SECONDS
+        self._seen: int | None = None
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="taskgraph-heartbeat", daemon=True)
+        self._thread = threading.Thread(target=self._live, name="taskgraph-heartbeat", daemon=True)
 
-    @staticmethod
-    def _expiry() -> Micros:
-        return Micros(now() + _SECONDS * 1_000_000)
+    def take(self, leads: bool = False) -> None:
+        """Take the lease and begin to beat.
 
-    def take(self) -> None:
-        """Take the lease and begin to beat."""
-        self._backend.take([self._lease])
+        Args:
+            leads: Whether to lead all calls, if nobody else leads any.
+        """
+        moment = self._renew()
+        wanted = [self._lease]
+        if leads:
+            wanted.append(self._lease._replace(key=ALL_CALLS))
+        answers = self._backend.take(wanted)
+        self._beaten = moment
+        if leads and answers[1] is None:
+            self._begin_to_lead()
         self._thread.start()
+
+    def _begin_to_lead(self) -> None:
+        # A wish that is left from before was for somebody else.
+        for wish in self._backend.find_leases([CALLS_WANTED]).values():
+            self._backend.release(wish.holder, [CALLS_WANTED])
+        self.leads_all = True
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it stood still for so long that others may have taken what it holds."""
+        return time.clock_gettime(_CLOCK) - self._beaten > self._seconds
 
     def take_all(self, keys: Iterable[str]) -> list[str]:
         """Claim what of this is free for this execution; returns what was claimed."""
-        wanted = [self._lease._replace(key=each, expires=self._expiry()) for each in keys]
+        wanted = [self._lease._replace(key=each) for each in keys]
         answers = self._backend.take(wanted)
         pairs = zip(wanted, answers, strict=True)
         return [each.key for each, in_the_way in pairs if in_the_way is None]
 
+    def take_calls(self, eval_hashes: Iterable[EvalHash]) -> dict[EvalHash, LeaseRecord | None]:
+        """Lead calls, each that nobody leads; returns for each the lease that is in the way."""
+        wanted = list(eval_hashes)
+        keys = [self._lease._replace(key=call_lease(each)) for each in wanted]
+        return dict(zip(wanted, self._backend.take(keys), strict=True))
+
     def give_back(self, keys: Iterable[str]) -> None:
         """Let others have what was claimed."""
-        self._backend.release(self._holder, list(keys))
+        self._backend.release(self.holder, list(keys))
+
+    def lead_some(self, eval_hashes: Iterable[EvalHash]) -> None:
+        """Lead these calls in place of all, for others want to lead some, too."""
+        self.take_calls(eval_hashes)
+        # Until here both are held: nobody sees one of these calls free.
+        self._backend.release(self.holder, [ALL_CALLS])
+        self.leads_all = False
+        for wish in self._backend.find_leases([CALLS_WANTED]).values():
+            self._backend.release(wish.holder, [CALLS_WANTED])
+
+    def take_again(self, eval_hashes: Iterable[EvalHash]) -> dict[EvalHash, LeaseRecord | None]:
+        """Take what it had, after it stood still; returns who has its calls by now, if anybody."""
+        moment = self._renew()
+        self._backend.take([self._lease])
+        if self.leads_all:
+            (other,) = self._backend.take([self._lease._replace(key=ALL_CALLS)])
+            self.leads_all = other is None
+        lost = {} if self.leads_all else self.take_calls(eval_hashes)
+        self._beaten = moment
+        return lost
 
     def release(self) -> None:
-        """Stop beating and give the lease back."""
+        """Stop beating and give all leases back."""
         self._ended.set()
         self._thread.join()
+        keys = [self._key, ALL_CALLS, CALLS_WANTED, stuck_lease(self.holder)]
         try:
-            self._backend.release(self._holder, [self._key])
+            self._backend.release(self.holder, keys)
         except DatabaseError:
             # The run says itself what is wrong with the database. A lease that is left is taken
             # over as soon as this process is gone.
             return
 
-    def _beat(self) -> None:
-        while not self._ended.wait(_BEAT):
+    # On a thread of its own
+
+    def _renew(self) -> float:
+        """Have leases that are taken from now on live for as long as leases do.
+
+        Returns:
+            When that began, by the clock of this host.
+        """
+        moment = time.clock_gettime(_CLOCK)
+        expires = Micros(self._backend.clock() + int(self._seconds * 1_000_000))
+        self._lease = self._lease._replace(expires=expires)
+        return moment
+
+    def _live(self) -> None:
+        pause = self._seconds / _BEATS
+        while not self._ended.wait(min(pause, self._watch) if self.leads_all else pause):
             try:
-                self._backend.heartbeat(self._holder, self._expiry())
+                if self.is_late:
+                    self.on_late()
+                elif self.leads_all and self._are_calls_wanted():
+                    self.on_wanted()
+                if time.clock_gettime(_CLOCK) - self._beaten >= pause:
+                    self._beat()
             except DatabaseError:
                 # A database that is busy or gone for a moment does not end the run: the next beat
                 # comes before the lease expires, and the run's own writes say what is wrong.
                 continue
+
+    def _beat(self) -> None:
+        moment = self._renew()
+        self._backend.heartbeat(self.holder, self._lease.expires)
+        self._beaten = moment
+
+    @property
+    def _watch(self) -> float:
+        return _WATCH if self._seen is not None else _WATCH_FAR
+
+    def _are_calls_wanted(self) -> bool:
+        seen = self._backend.version()
+        if seen is not None and seen == self._seen:
+            return False
+        are_wanted = bool(self._backend.find_leases([CALLS_WANTED]))
+        # Looked at again the next time if nothing could be done about it now.
+        self._seen = None if are_wanted else seen
+        return are_wanted

@@ -198,9 +198,13 @@ class Limits:
             if old and self._leases is not None:
                 self._leases.give_back(old)
 
+    def waiting(self) -> list[Job]:
+        """Return the calls that wait."""
+        return [job for queue in self._waiting.values() for _, job in queue]
+
     def drop(self, is_over: Callable[[Job], bool]) -> list[Job]:
         """Return the calls that wait and are over; none of them will run."""
-        waiting = [job for queue in self._waiting.values() for _, job in queue]
+        waiting = self.waiting()
         self._waiting = {
             names: deque(each for each in queue if not is_over(each[1]))
             for names, queue in self._waiting.items()

@@ -32,9 +32,10 @@ from taskgraph.engine.branches import Branches
 from taskgraph.engine.dispatch import Dispatcher
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.forking import Forks
-from taskgraph.engine.inbox import QueueInbox
+from taskgraph.engine.inbox import Message, QueueInbox
 from taskgraph.engine.jobs import Job, Phase
-from taskgraph.engine.limits import Leases
+from taskgraph.engine.leading import Leading
+from taskgraph.engine.leasing import ExecutionLease
 from taskgraph.engine.looking import Looker, Looking
 from taskgraph.engine.lookup import Lookup
 from taskgraph.engine.making import JobMaker
@@ -45,7 +46,7 @@ from taskgraph.engine.statuses import Counts, count_jobs
 from taskgraph.engine.temporaries import Temporaries
 from taskgraph.engine.trace import traces_of
 from taskgraph.errors import CircularCallError, DatabaseError, DryRunResult, RerunLimitError
-from taskgraph.events import Event, ExecutionEnded, ExecutionStarted, RunStopping
+from taskgraph.events import Event, ExecutionEnded, ExecutionStarted, JobWaits, RunStopping
 from taskgraph.expression import TaskExpression
 from taskgraph.ports import Backend, Executor, Observer, Raised, Returned
 from taskgraph.records import ExecutionRecord, PackedValue, State
@@ -71,7 +72,7 @@ class Engine:
         looker: Looker,
         environment: Callable[[], PackedValue | None],
         run_options: RunOptions,
-        leases: Leases | None = None,
+        leases: ExecutionLease | None = None,
     ) -> None:
         self._observers = observers
         self._environment = environment
@@ -116,6 +117,18 @@ class Engine:
         self._backend = backend
         branches = Branches(backend, self._recorder)
         self._looking = Looking(looker, self._inbox)
+        leading = self._leading = None
+        if leases is not None and run_options.single_flight:
+            leading = self._leading = Leading(
+                backend,
+                leases,
+                self._recorder,
+                self._tell_of_wait,
+                self.tell,
+                lambda: self._dispatcher.in_flight(),  # noqa: PLW0108  # it is made below
+                use_cache=run_options.use_cache,
+                may_wait=run_options.may_wait,
+            )
         self._dispatcher = Dispatcher(
             self._graph,
             backend,
@@ -132,6 +145,7 @@ class Engine:
             budget,
             leases,
             branches=branches,
+            leading=leading,
         )
         self._inbox.on_asked = self._dispatcher.awaiting.ask
         self._root: Job | None = None
@@ -161,8 +175,20 @@ class Engine:
 
     def reduce(self, root_expr: TaskExpression) -> Job:
         """Do as `run`; returns the job of the root."""
-        with _rare_collections(), _interrupts(self._on_interrupt):
+        with _rare_collections(), _interrupts(self._on_interrupt), self._at_work():
             return self._run(root_expr)
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Have nobody else look at what is in flight, but while this thread rests."""
+        if self._leading is None:
+            yield
+            return
+        with self._leading.guard:
+            try:
+                yield
+            finally:
+                self._leading.close()
 
     def stop(self) -> None:
         """Have the run end as after a Ctrl-C, once what runs has ended; from any thread."""
@@ -320,11 +346,11 @@ class Engine:
         dispatcher.cancel_waiting()
         self._advance()
         while dispatcher.submitted or self._looking.count:
-            if dispatcher.retries or dispatcher.limits:  # of what is called after failures
+            if dispatcher.waits_for_time:  # of what is called after failures
                 dispatcher.start_due()
             elif dispatcher.awaiting.are_alone and not self._looking.count:
                 dispatcher.awaiting.stop()
-            if not self._inbox.step():
+            if not self._step():
                 self._receive(_NAP)
             self._receive(0)
             self._advance()
@@ -360,11 +386,11 @@ class Engine:
 
     def _wait(self, root: Job) -> None:
         """Wait for outcomes; rows are committed while there is nothing else to do."""
-        if self._dispatcher.retries or self._dispatcher.limits:
+        if self._dispatcher.waits_for_time:
             self._dispatcher.start_due()
             if self._graph.may_move or not self._goes_on(root):  # one of them failed at once
                 return
-        if self._inbox.step():
+        if self._step():
             self._receive(0)
             self._recorder.flush_if_due()
             return
@@ -375,30 +401,60 @@ class Engine:
             self._recorder.flush()
         dispatcher = self._dispatcher
         is_idle = not dispatcher.submitted and not self._looking.count
-        if is_idle and not dispatcher.retries and not dispatcher.limits:
+        if is_idle and not dispatcher.waits_for_time:
             if self._receive(0):
                 return
             self._fail_stuck(root)
             return
-        seconds = dispatcher.limits.seconds_left(dispatcher.retries.seconds_left(_NAP))
-        if not self._receive(seconds) and dispatcher.awaiting.are_alone:
+        if not self._receive(dispatcher.seconds_left(_NAP)) and dispatcher.awaiting.are_alone:
             dispatcher.awaiting.break_circle()
+        if self._leading is not None and dispatcher.awaiting.askers:
+            is_alone = dispatcher.awaiting.are_alone and not self._looking.count
+            askers = [each.job for each in dispatcher.awaiting.askers.values()]
+            self._leading.yield_if_stuck(is_alone, askers)
         self._recorder.announce_slow()
+
+    def _step(self) -> bool:
+        """Run something on this very thread, if anything is to run here."""
+        inbox = self._inbox
+        if not inbox.has_steps:
+            return False
+        if self._leading is None:
+            return inbox.step()
+        if self._recorder.has_released:
+            self._recorder.flush()  # it may take hours, and others wait for that
+        self._leading.rest()
+        try:
+            return inbox.step()
+        finally:
+            self._leading.resume()
 
     def _receive(self, timeout: float) -> bool:
         if self._is_interrupted:
             raise KeyboardInterrupt
-        self._is_waiting = timeout > 0
-        try:
-            messages = self._inbox.take(timeout)
-        finally:
-            self._is_waiting = False
+        if timeout <= 0:
+            messages = self._inbox.take(0)
+        else:
+            self._is_waiting = True
+            try:
+                messages = self._rest(timeout)
+            finally:
+                self._is_waiting = False
         for message in messages:
             if not isinstance(message, Returned | Raised):
                 message()
                 continue
             self._dispatcher.take_outcome(message)
         return bool(messages)
+
+    def _rest(self, timeout: float) -> list[Message]:
+        if self._leading is None:
+            return self._inbox.take(timeout)
+        self._leading.rest()
+        try:
+            return self._inbox.take(timeout)
+        finally:
+            self._leading.resume()
 
     def _fail_stuck(self, root: Job) -> None:
         """Nothing runs and nothing is ready: a call waits for itself, by way of an equal one."""
@@ -411,6 +467,11 @@ class Engine:
             stuck = next(reducing, root)
         error = CircularCallError(stuck.task.fullname, stuck.eval_hash or "")
         self._finisher.fail(stuck, error, stuck)
+
+    def _tell_of_wait(self, event: JobWaits) -> None:
+        self._notify(event)
+        if self._options.log is not None:
+            self._options.log(f"{self._options.execution_id[:8]} {event.text}")
 
     def _notify(self, event: Event) -> None:
         for observer in self._observers:

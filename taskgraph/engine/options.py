@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -40,6 +40,8 @@ class RunOptions:
     ``tags`` are those of the execution, ``context`` is what its calls read.
     ``below`` is where it goes if it is no execution of its own.
     ``stand_ins`` are executors by other names that tasks may use for them; "" is the default.
+    With ``single_flight`` calls that run in other processes are waited for, if it ``may_wait``: a
+    run within a body may not. ``log`` is told what they wait for.
     ``scheduler`` is what scheduler tasks are given that ask for it.
     """
 
@@ -60,6 +62,9 @@ class RunOptions:
     executor_options: Mapping[str, Options] = field(default_factory=dict)
     stand_ins: Mapping[str, str] = field(default_factory=dict)
     scheduler: Any = None
+    single_flight: bool = False
+    may_wait: bool = True
+    log: Callable[[str], None] | None = None
 
     def add_executors(self, job: Job) -> None:
         """Add the options of the executor that a call will run on: all others go before them."""

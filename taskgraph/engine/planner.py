@@ -112,7 +112,11 @@ class _Unknowns:
 
 
 class _NoRecorder(Recorder):
-    """Writes nothing down."""
+    """Writes nothing down, and puts no value in a value store."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.value_store = None
 
     def add_value(self, packed: PackedValue) -> None:
         """Do nothing."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from typing import Any
@@ -41,6 +41,7 @@ from taskgraph.records import (
     HandleSweepRecord,
     JobId,
     JobRecord,
+    LeaseEndRecord,
     PackedValue,
     PartRecord,
     RecordBatch,
@@ -75,6 +76,7 @@ class Recorder:
         has_execution: Whether the execution was written down; without, nothing of it is.
         ended: How many jobs of each task have failed, were cached, or ran; those too that leave no
             rows.
+        value_store: Where the bytes of large values go before their rows are added.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Recorder:
         self._parent_id = parent_id
         self._max_size = max_value_size
         self._backend = backend
+        self.value_store = backend.value_store
         self._execution_id = execution_id
         self.has_execution = False
         self.ended: dict[str, list[int]] = {}
@@ -128,7 +131,7 @@ class Recorder:
             state = each.__handle__
             value_hash = ValueHash(state.hash)
             if value_hash not in self._values:
-                self.add_value(pack_or_name(each.recorded(), Weight(value_hash), self._max_size))
+                self.add_value(self._pack(each.recorded(), Weight(value_hash)))
             steps.append(HandleRecord(state.hash, state.fullname, state.key, value_hash))
             for parent in state.parents:
                 steps.append(HandleEdgeRecord(parent.__handle__.hash, state.hash))
@@ -172,6 +175,9 @@ class Recorder:
         )
         self._touch()
 
+    def _pack(self, value: Any, weight: Weight) -> PackedValue:
+        return pack_or_name(value, weight, self._max_size, self.value_store)
+
     def pack_arguments(self, job: Job) -> None:
         """Encode what a body could change in place, before it has the chance to."""
         if not job.is_recorded:
@@ -181,7 +187,7 @@ class Recorder:
             if argument.is_recorded or weight is None or type(argument.value) in ATOMIC_TYPES:
                 continue
             if argument.packed is None and weight.value_hash not in self._values:
-                argument.packed = pack_or_name(argument.value, weight, self._max_size)
+                argument.packed = self._pack(argument.value, weight)
 
     def add_running(self, job: Job) -> None:
         """Note that a job was handed to an executor; it gets a row if it takes long."""
@@ -290,7 +296,7 @@ class Recorder:
         else:
             value, value_hash = job.context.get(path), job.context.hash_at(path)
         if value_hash not in self._values:
-            self.add_value(pack_or_name(value, Weight(value_hash), self._max_size))
+            self.add_value(self._pack(value, Weight(value_hash)))
         self._batch.call_contexts.append(CallContextRecord(call_hash, path, value_hash))
 
     def _add_argument(
@@ -308,9 +314,7 @@ class Recorder:
         if is_new:
             if not argument.is_recorded and value_hash not in self._values:
                 packed = argument.packed
-                self.add_value(
-                    packed or pack_or_name(argument.value, argument.weight, self._max_size)
-                )
+                self.add_value(packed or self._pack(argument.value, argument.weight))
             self._batch.arguments.append(
                 ArgumentRecord(arg_hash, call_hash, value_hash, argument.position, argument.key)
             )
@@ -369,6 +373,24 @@ class Recorder:
         if len(self._values) >= _REMEMBERED:
             self._values.clear()
         self._values[value_hash] = None
+
+    # Leases on calls
+
+    def release(self, key: str, holder: str) -> None:
+        """Give a lease back with the rows that were added until now."""
+        self._batch.released.append(LeaseEndRecord(key, holder))
+        self._touch()
+
+    def keep(self, keys: Iterable[str]) -> None:
+        """Give leases back no more that are wanted again."""
+        if self._batch.released:
+            kept = set(keys)
+            self._batch.released = [each for each in self._batch.released if each.key not in kept]
+
+    @property
+    def has_released(self) -> bool:
+        """Whether others may wait for rows that are not written yet."""
+        return bool(self._batch.released)
 
     # When it is written
 

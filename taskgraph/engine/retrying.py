@@ -67,6 +67,10 @@ class Retries:
             due.append((job, outcome))
         return due
 
+    def waiting(self) -> list[Job]:
+        """Return the calls that wait."""
+        return [job for _, _, job, _ in self._waiting]
+
     def seconds_left(self, most: float) -> float:
         """Return how long it is until one is due, at most so many seconds."""
         if not self._waiting:

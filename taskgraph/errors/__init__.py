@@ -90,10 +90,13 @@ from taskgraph.errors.values import (
     HandleError,
     HandleOutsideError,
     InvalidValueError,
+    RefusedValueError,
     ReleaseRefusedError,
     UnhashableValueError,
     UnknownRootError,
     UnstorableValueError,
+    ValueCompressionError,
+    ValueStoreError,
 )
 
 __all__ = [
@@ -138,6 +141,7 @@ __all__ = [
     "PromiseError",
     "RecordFileError",
     "RecordVersionError",
+    "RefusedValueError",
     "ReleaseRefusedError",
     "RemoteTaskError",
     "RepoExistsError",
@@ -166,13 +170,11 @@ __all__ = [
     "UnknownTaskError",
     "UnstorableValueError",
     "UntrustedRecordError",
+    "ValueCompressionError",
+    "ValueStoreError",
     "WorkerCodeError",
     "WorkerLostError",
     "WorkerProjectError",
     "YieldFixtureError",
     "without_password",
 ]
-
-# Errors are stored, and hashed, by where they are from: this room is where.
-for _each in __all__:
-    globals()[_each].__module__ = __name__

@@ -70,6 +70,29 @@ class InvalidValueError(DamagedValueError):
         self.is_lost = is_lost
 
 
+class RefusedValueError(InvalidValueError):
+    """A stored value holds what the store is not trusted with; nothing of it was run.
+
+    It is neither damaged nor deleted: who trusts what is in it reads it.
+
+    Attributes:
+        what: What it holds that is no data.
+        name: The class, by its dotted name, that could be named as data; "" if none could.
+    """
+
+    def __init__(self, value_hash: str, what: str, name: str = "") -> None:
+        reason = f"it holds {what}, and the store is trusted with data only"
+        if name:
+            reason += (
+                ". If that is a class of yours that only holds data, say "
+                f'trust_classes = ["{name}"] in [backend]'
+            )
+        super().__init__(value_hash, reason)
+        self.args = (value_hash, what, name)
+        self.what = what
+        self.name = name
+
+
 class HandleError(TaskgraphError, ValueError):
     """A handle cannot be followed: where it lies, or with what it is merged."""
 
@@ -124,4 +147,32 @@ class ReleaseRefusedError(TaskgraphError):
                 *lines,
                 "With force=True (--force) files that are named are deleted all the same.",
             ]
+        )
+
+
+class ValueStoreError(TaskgraphError):
+    """The value store, where large values are kept, cannot be reached, read or written."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(url, reason)
+        self.url = url
+        self.reason = reason
+
+    def __str__(self) -> str:
+        from taskgraph.errors.database import without_password
+
+        where = f" {without_password(self.url)}" if self.url else ""
+        return (
+            f"The value store{where} cannot be used: {self.reason}. Its values were left as they "
+            "are; see that it can be reached (backend.value_store says where it is), and run again."
+        )
+
+
+class ValueCompressionError(TaskgraphError):
+    """Values are, or are to be, compressed with zstd, and the package for that is not installed."""
+
+    def __str__(self) -> str:
+        return (
+            "Compressed values need the package zstandard: pip install 'taskgraph[zstd]', or "
+            'set backend.value_store_compression = "none" for new ones.'
         )

@@ -27,7 +27,9 @@ from taskgraph.ports import NO_RESOURCES, Call, Outcome, Raised, Returned
 from taskgraph.records import JobId, PackedValue
 from taskgraph.tasks.registry import AnyTask, get_task_registry
 from taskgraph.values import codec
+from taskgraph.values.pack import put_outside
 from taskgraph.values.places import FilePlaces, use_places
+from taskgraph.values.valuestore import locate
 from taskgraph.worker import describe_error, now, run_call
 
 #: What is finished waits for the rest of its message: no more than this many seconds, as far as
@@ -92,7 +94,9 @@ def encode_call(call: Call) -> bytes:
         Exception: What an argument raises that cannot travel.
     """
     function = reference_to(call.fullname, call.func) or call.func
-    how = (call.max_value_size, None, NO_RESOURCES, call.is_recorded)  # the rest is for us
+    store = None if call.value_store is None else call.value_store.across()
+    # The rest is for us.
+    how = (call.max_value_size, None, NO_RESOURCES, call.is_recorded, store)
     return codec.dumps((call.job_id, call.fullname, function, call.args, call.kwargs, *how))
 
 
@@ -235,8 +239,12 @@ def _decode_outcome(call: Call, fields: tuple[Any, ...]) -> Outcome:
         return Returned(call.job_id, value, None, unstored, started, ended, changed, notes)
     assert isinstance(packed, PackedValue)
     first = packed.values[0]
-    decoded = codec.decode(
-        first.value_hash, first.type, first.format, first.value, first.content_digest
+    if call.value_store is not None:
+        packed = put_outside(packed, call.value_store)
+        first = packed.values[0]
+    content = locate(first.value, first.content_digest, call.value_store)
+    decoded = codec.decode_sent(
+        first.value_hash, first.type, first.format, content, first.content_digest
     )
     return Returned(call.job_id, decoded, packed, unstored, started, ended, changed, notes)
 

@@ -20,6 +20,7 @@ from typing import Any
 from taskgraph.assembly import (
     Environment,
     before_reading,
+    has_others,
     open_database,
     places_of,
     project_of,
@@ -52,6 +53,7 @@ class ProcessExecution:
         origins: Which call a value came from.
         flights: The calls that are under way.
         observers: Told what happens, in the thread of the call; they must not call back.
+        value_store: Where the bytes of large values go.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -63,11 +65,14 @@ class ProcessExecution:
         self._places = places_of(settings)
         self._project = project_of(settings)
         self._backend = open_database(settings)
+        self.value_store = self._backend.value_store
         self._environment = Environment(settings.project_dir)
         self._lease = take_lease(self._backend, self.id)
         size = settings.backend.max_value_size
         options = RunOptions(self.id, args=json.dumps(sys.argv), max_value_size=size)
-        self.calls = EagerCalls(self._backend, options, self._notify)
+        has_flights = settings.scheduler.single_flight and has_others(self._backend)
+        lease = self._lease if has_flights else None
+        self.calls = EagerCalls(self._backend, options, self._notify, lease)
         self.calls.begin()
         self._is_ours = True
         self._ended = threading.Event()

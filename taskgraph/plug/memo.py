@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import time
 import types
 import warnings
 from collections.abc import Callable, Sequence
@@ -30,7 +31,7 @@ from taskgraph.plug.verbs import CallKey, finished, key, used, weighed, within
 from taskgraph.ports import Call, Raised, Returned
 from taskgraph.tasks.eager import EagerTask, eager_task
 from taskgraph.tasks.functions import check_callable
-from taskgraph.worker import run_call, run_call_async
+from taskgraph.worker import run_call, run_call_async, running_task
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -115,7 +116,7 @@ class Cached(Generic[P, R]):
                     return flight.leader.value
                 continue
             try:
-                found = _found(execution, job)
+                found = await _found_async(execution, job)
                 return await self._run_async(execution, job) if found is None else found.value
             finally:
                 execution.flights.leave(flight)
@@ -131,7 +132,9 @@ class Cached(Generic[P, R]):
 
     def _call_of(self, execution: ProcessExecution, job: Job) -> Call:
         size = execution.settings.backend.max_value_size
-        return Call(job.id, job.task.fullname, job.task.func, job.args, job.kwargs, size)
+        return Call(job.id, job.task.fullname, job.task.func, job.args, job.kwargs, size)._replace(
+            value_store=execution.value_store
+        )
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         """Bind the function to an object, as methods are."""
@@ -150,13 +153,39 @@ class Cached(Generic[P, R]):
 
 
 def _found(execution: ProcessExecution, job: Job) -> Hit | None:
-    """Return the recorded result of a call, which is used now; None if the call begins to run."""
-    found = execution.calls.look_up(job)
-    if isinstance(found, Hit):
+    """Return the recorded result of a call, which is used now; None if the call begins to run.
+
+    Where an equal call runs in another process, this thread waits for it.
+    """
+    steps = execution.calls.find_or_start(job, _may_wait(job))
+    try:
+        while True:
+            time.sleep(next(steps))
+    except StopIteration as end:
+        found: Hit | None = end.value
+    if found is not None:
         used(execution, job, found)
-        return found
-    execution.calls.start(job, found)
-    return None
+    return found
+
+
+async def _found_async(execution: ProcessExecution, job: Job) -> Hit | None:
+    """Do as `_found`, and let others go on meanwhile."""
+    from asyncio import sleep
+
+    steps = execution.calls.find_or_start(job, _may_wait(job))
+    try:
+        while True:
+            await sleep(next(steps))
+    except StopIteration as end:
+        found: Hit | None = end.value
+    if found is not None:
+        used(execution, job, found)
+    return found
+
+
+def _may_wait(job: Job) -> bool:
+    """Tell whether a call waits for other processes: none does within a body."""
+    return job.owner is None and running_task() is None
 
 
 def _copied(execution: ProcessExecution, job: Job, flight: Flight) -> bool:

@@ -151,7 +151,8 @@ class CallKey:
     ) -> Call:
         """Return the call for those who run it elsewhere, with arguments as they are sent."""
         size = self._execution.settings.backend.max_value_size
-        return Call(self._job.id, self.fullname, func, args, dict(kwargs), size)
+        call = Call(self._job.id, self.fullname, func, args, dict(kwargs), size)
+        return call._replace(value_store=self._execution.value_store)
 
     def begin(self) -> None:
         """Take note that the call runs from now on, elsewhere; here it runs in `running`."""
@@ -417,7 +418,8 @@ def _outcome(
     if error is not None:
         return Raised(job.id, error, frames_of(error.__traceback__), started, ended)
     walk.refresh(result)
-    packed, unstored = weigh_result(result, execution.settings.backend.max_value_size)
+    size = execution.settings.backend.max_value_size
+    packed, unstored = weigh_result(result, size, execution.value_store)
     return Returned(job.id, result, packed, unstored, started, ended)
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
-from taskgraph.provenance.diff import (
+from taskgraph.provenance.diff_views import (
     DiffArgument,
     DiffCall,
     DiffChange,

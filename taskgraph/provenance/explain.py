@@ -48,6 +48,7 @@ class ChangeKind(StrEnum):
     DAMAGED = "damaged"
     UNPLANTED = "unplanted"
     REFUTED = "refuted"
+    REFUSED = "refused"
     UNTRUSTED = "untrusted"
     FAILED = "failed"
     UNSTORED = "unstored"

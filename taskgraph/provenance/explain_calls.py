@@ -68,6 +68,7 @@ _REASONS: Final[Mapping[str, ChangeKind]] = {
     "INVALID": ChangeKind.OUTPUT,
     "UNPLANTED": ChangeKind.UNPLANTED,
     "REFUTED": ChangeKind.REFUTED,
+    "REFUSED": ChangeKind.REFUSED,
     "AGE": ChangeKind.AGE,
     "UNTRUSTED": ChangeKind.UNTRUSTED,
 }

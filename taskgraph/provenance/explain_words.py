@@ -42,6 +42,7 @@ _FIXED: Final[Mapping[ChangeKind, str]] = {
     ChangeKind.DAMAGED: "its stored result is damaged",
     ChangeKind.UNPLANTED: "its recorded result calls what cannot be called any more",
     ChangeKind.UNTRUSTED: "its result came from elsewhere and is not trusted",
+    ChangeKind.REFUSED: "its stored result is more than the data that the store is trusted with",
     ChangeKind.REFUTED: "calls that it awaits give other results",
     ChangeKind.FAILED: "it failed before, and errors are not replayed",
     ChangeKind.UNSTORED: "its earlier result could not be stored",

@@ -296,4 +296,5 @@ def _value(reader: Reader, row: ValueRow, limit: int) -> ValueDetail:
         used_by_total=total,
         tags=current_tags(row),
         data_flow=view_flow(reader, row),
+        kept_at=reader.entry_of(row.value_hash),
     )

@@ -375,6 +375,8 @@ def value_page(detail: ValueDetail) -> list[Block]:
             ("size", line(byte_size(value.size))),
             ("preview", _value_line(value)),
         ]
+    if detail.kept_at is not None:
+        facts.append(("kept at", line(clean(detail.kept_at))))
     blocks: list[Block] = [
         Heading(heading),
         Facts(facts),

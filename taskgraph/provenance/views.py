@@ -315,6 +315,7 @@ class ValueDetail:
         used_by: Calls that had it among their arguments, newest first.
         used_by_total: How many there are.
         data_flow: Where it came from, as text.
+        kept_at: Where its bytes are if they are not in the database.
     """
 
     value: ValueView
@@ -323,6 +324,7 @@ class ValueDetail:
     used_by_total: int
     tags: dict[str, list[Any]] = field(default_factory=dict)
     data_flow: FlowView | None = None
+    kept_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

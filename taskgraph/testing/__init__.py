@@ -14,6 +14,8 @@ from taskgraph.errors import DatabaseError
 from taskgraph.events import Event
 from taskgraph.hashing import CallHash, EvalHash, TaskHash, ValueHash
 from taskgraph.records import (
+    ALL_CALLS,
+    CALLS_WANTED,
     ArgumentRecord,
     ArgumentResultRecord,
     BelowVersion,
@@ -35,6 +37,7 @@ from taskgraph.records import (
     HandleSweepRecord,
     JobId,
     JobRecord,
+    LeaseEndRecord,
     LeaseRecord,
     Micros,
     PartRecord,
@@ -52,8 +55,10 @@ from taskgraph.records import (
     TaskRecord,
     TaskVersion,
     ValueRecord,
+    is_call_lease,
 )
 from taskgraph.values.failures import ERROR_TYPE
+from taskgraph.values.valuestore import ValueStore, locate
 
 EventType = TypeVar("EventType", bound=Event)
 
@@ -106,6 +111,9 @@ class MemoryBackend:
     Args:
         clock: Gives the time by which leases expire.
         is_gone: Tells whether the process that holds a lease has ended.
+
+    Attributes:
+        value_store: Where large values are kept; None, and all have their bytes here.
     """
 
     def __init__(
@@ -113,6 +121,7 @@ class MemoryBackend:
         clock: Callable[[], Micros] = system_clock,
         is_gone: Callable[[LeaseRecord], bool] = lambda lease: False,
     ) -> None:
+        self.value_store: ValueStore | None = None
         self.values: dict[ValueHash, ValueRecord] = {}
         self.subvalues: dict[SubvalueRecord, SubvalueRecord] = {}
         self.files: dict[ValueHash, FileRecord] = {}
@@ -189,6 +198,8 @@ class MemoryBackend:
         self.task_aliases.update((row[:3], row) for row in batch.task_aliases)
         for step in batch.handles:
             self._take_step(step)
+        with self._lock:
+            self._release(batch.released)
 
     def load_values(self, value_hashes: Sequence[ValueHash]) -> dict[ValueHash, StoredResult]:
         """Return the stored values that exist under these hashes."""
@@ -334,21 +345,45 @@ class MemoryBackend:
         """
         self._check_open()
         with self._lock:
-            now = self._clock()
             answers: list[LeaseRecord | None] = []
             for lease in leases:
-                other = self.leases.get(lease.key)
-                if (
-                    other is None
-                    or other.holder == lease.holder
-                    or other.expires < now
-                    or self._is_gone(other)
-                ):
+                in_the_way = self._in_the_way(lease)
+                if in_the_way is None:
                     self.leases[lease.key] = lease
-                    answers.append(None)
-                else:
-                    answers.append(other)
+                elif in_the_way.key == ALL_CALLS:
+                    self.leases.setdefault(CALLS_WANTED, lease._replace(key=CALLS_WANTED))
+                answers.append(in_the_way)
             return answers
+
+    def _in_the_way(self, lease: LeaseRecord) -> LeaseRecord | None:
+        others = [lease.key]
+        if is_call_lease(lease.key):
+            others.append(ALL_CALLS)
+        elif lease.key == ALL_CALLS:
+            others += filter(is_call_lease, self.leases)
+        for key in others:
+            other = self.leases.get(key)
+            if other is not None and other.holder != lease.holder and self._is_alive(other):
+                return other
+        return None
+
+    def _is_alive(self, lease: LeaseRecord) -> bool:
+        return lease.expires >= self._clock() and not self._is_gone(lease)
+
+    def find_leases(self, keys: Sequence[str]) -> dict[str, LeaseRecord]:
+        """Return those of the leases that living processes hold. Callable by any thread."""
+        self._check_open()
+        with self._lock:
+            found = [self.leases[key] for key in keys if key in self.leases]
+            return {lease.key: lease for lease in found if self._is_alive(lease)}
+
+    def clock(self) -> Micros:
+        """Return the time by which leases expire. Callable by any thread."""
+        return self._clock()
+
+    def version(self) -> int | None:
+        """Return None: nobody counts."""
+        return None
 
     def heartbeat(self, holder: str, expires: Micros) -> int:
         """Prolong all leases of a holder; returns how many it still has. Callable by any thread."""
@@ -363,10 +398,13 @@ class MemoryBackend:
         """Give leases back; those that the holder does not have are left alone."""
         self._check_open()
         with self._lock:
-            for key in keys:
-                lease = self.leases.get(key)
-                if lease is not None and lease.holder == holder:
-                    del self.leases[key]
+            self._release(LeaseEndRecord(key, holder) for key in keys)
+
+    def _release(self, ended: Iterable[LeaseEndRecord]) -> None:
+        for key, holder in ended:
+            lease = self.leases.get(key)
+            if lease is not None and lease.holder == holder:
+                del self.leases[key]
 
     def close(self) -> None:
         """Refuse all further questions. A second call does nothing."""
@@ -378,8 +416,9 @@ class MemoryBackend:
 
     def _stored(self, value_hash: ValueHash) -> StoredResult:
         value = self.values[value_hash]
+        content = locate(value.value, value.content_digest, self.value_store)
         return StoredResult(
-            value.value_hash, value.type, value.format, value.value, value.content_digest
+            value.value_hash, value.type, value.format, content, value.content_digest
         )
 
     def _versions(self, wanted: str) -> list[TaskVersion]:

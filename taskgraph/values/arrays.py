@@ -6,10 +6,13 @@ addresses that arrays of objects hold. Contiguous arrays are hashed and written 
 
 from __future__ import annotations
 
+import ast
 import io
+import math
+import mmap
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -61,10 +64,25 @@ class ArrayKind(ValueKind):
         np.lib.format.write_array(buffer, array, version=_NPY_VERSION, allow_pickle=False)
         return NPY, buffer.getvalue()
 
+    def write(self, value: Any, sink: IO[bytes]) -> str | None:
+        """Write the array in numpy's format, if nothing in it must be pickled."""
+        array = np.asarray(value)
+        if not _is_plain(array.dtype) or _has_metadata(array.dtype):
+            return None
+        # To what is no file of the system it writes in pieces of 16 MiB.
+        np.lib.format.write_array(sink, array, version=_NPY_VERSION, allow_pickle=False)
+        return NPY
+
+    def bytes_in(self, value: Any) -> int:
+        """Return the size of the content."""
+        return int(value.nbytes)
+
     def decode(self, format: str, payload: bytes) -> Any:
         """Read an array; never unpickles."""
         if format != NPY:
             raise ValueError(f"arrays are stored as {NPY}, not as {format}")
+        if isinstance(payload, mmap.mmap):
+            return _map(payload)
         return np.lib.format.read_array(io.BytesIO(payload), allow_pickle=False)
 
     def preview(self, value: Any) -> str:
@@ -74,6 +92,23 @@ class ArrayKind(ValueKind):
         more = ", ..." if array.size > len(first) else ""
         items = ", ".join(repr(str(each)) if isinstance(each, str) else str(each) for each in first)
         return f"array({array.dtype}, shape={array.shape}, [{items}{more}])"
+
+
+def _map(payload: mmap.mmap) -> np.ndarray[Any, Any]:
+    """Return an array whose content is where it is in a map of a file."""
+    payload.seek(0)
+    version = np.lib.format.read_magic(payload)
+    if version != _NPY_VERSION:
+        return np.lib.format.read_array(payload, allow_pickle=False)
+    length = int.from_bytes(payload.read(4), "little")
+    header = ast.literal_eval(payload.read(length).decode())
+    dtype = np.lib.format.descr_to_dtype(header["descr"])
+    shape = header["shape"]
+    count = math.prod(shape)
+    if not count or not dtype.itemsize:
+        return np.zeros(shape, dtype, order="F" if header["fortran_order"] else "C")
+    flat: np.ndarray[Any, Any] = np.frombuffer(payload, dtype, count, payload.tell())
+    return flat.reshape(shape, order="F" if header["fortran_order"] else "C")
 
 
 class ArraySubclassKind(ValueKind):

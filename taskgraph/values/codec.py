@@ -1,7 +1,8 @@
-"""The codec: the one place where anything is pickled or unpickled.
+"""The codec: the one place where anything is pickled, and where stored values are read again.
 
 Bytes from the store are checked against their digest before anything reads them, and whatever goes
-wrong while they are read is a damaged value, never another error.
+wrong while they are read is a damaged value, never another error. What unpickles is the gate
+(`taskgraph.values.gate`), which knows what the store is trusted with.
 """
 
 from __future__ import annotations
@@ -14,17 +15,33 @@ import types
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, NamedTuple
 
-from taskgraph.errors import DamagedValueError, InvalidValueError, UnstorableValueError
+from taskgraph.errors import (
+    DamagedValueError,
+    InvalidValueError,
+    RefusedValueError,
+    UnstorableValueError,
+    ValueCompressionError,
+)
 from taskgraph.hashing import ATOMIC_TYPES, ContentDigest, ValueHash, digest_bytes
+from taskgraph.values import gate
+from taskgraph.values.compression import ZSTD, decompressed
 from taskgraph.values.kinds import ValueKind, class_name, overrides
 from taskgraph.values.places import Place, current_places
 from taskgraph.values.reducers import REGISTERED, Reducers
-from taskgraph.values.registry import brings_code, kind_named, kind_of, kind_that_reduces
-from taskgraph.values.unknown import UnknownFunction
+from taskgraph.values.registry import (
+    brings_code,
+    is_own_type,
+    kind_named,
+    kind_of,
+    kind_that_reduces,
+)
+from taskgraph.values.valuestore import Outside
 from taskgraph.values.walk import MAX_NESTING
 
 PICKLE = "pickle"
 CLOUDPICKLE = "cloudpickle"
+_COMPRESSED = f"+{ZSTD}"
+_IN_ONE_PIECE = frozenset({PICKLE, CLOUDPICKLE, PICKLE + _COMPRESSED, CLOUDPICKLE + _COMPRESSED})
 _PROTOCOL = 5
 
 
@@ -158,7 +175,7 @@ def decode(
     value_hash: ValueHash,
     type_name: str,
     format: str,
-    payload: bytes,
+    payload: bytes | Outside,
     content_digest: ContentDigest,
 ) -> Any:
     """Make a stored value again, after its bytes were checked.
@@ -167,12 +184,14 @@ def decode(
         value_hash: What to call it in an error.
         type_name: The name of its type, as it was stored.
         format: As `encode` gave it.
-        payload: The bytes.
+        payload: The bytes, or where in a value store they are.
         content_digest: The digest of the bytes when they were written.
 
     Raises:
         DamagedValueError: These are other bytes, or they can no longer be read.
         InvalidValueError: What they need besides is not there: a module, a type, a file.
+        ValueStoreError: The value store that they are in cannot be read.
+        RefusedValueError: They hold what the store is not trusted with.
     """
     return decode_marked(value_hash, type_name, format, payload, content_digest)[0]
 
@@ -181,19 +200,24 @@ def decode_marked(
     value_hash: ValueHash,
     type_name: str,
     format: str,
-    payload: bytes,
+    payload: bytes | Outside,
     content_digest: ContentDigest,
 ) -> tuple[Any, bool]:
     """Do as `decode`; tells besides whether the value bears code that was found by its name.
 
     That code is what it is now, so the hash that the value is stored under may not be its own.
     """
-    if digest_bytes(payload) != content_digest:
+    content: Any = payload
+    if type(payload) is Outside:
+        content = payload.load(value_hash, mapped=format not in _IN_ONE_PIECE)
+    elif digest_bytes(content) != content_digest:
         raise DamagedValueError(value_hash, "its bytes are not those that were written")
     try:
-        return _read(type_name, format, payload)
-    except MemoryError:
+        return _read(type_name, format, content)
+    except (MemoryError, ValueCompressionError):
         raise
+    except RefusedValueError as error:
+        raise RefusedValueError(value_hash, error.what, error.name) from error
     except InvalidValueError as error:
         raise InvalidValueError(value_hash, error.reason, error.is_lost) from error
     except Exception as error:
@@ -219,10 +243,34 @@ def read(type_name: str, format: str, payload: bytes) -> Any:
     return _read(type_name, format, payload)[0]
 
 
+def decode_sent(
+    value_hash: ValueHash,
+    type_name: str,
+    format: str,
+    payload: bytes | Outside,
+    content_digest: ContentDigest,
+) -> Any:
+    """Do as `decode` for what another process of this run has made, and sent as it is stored."""
+    with gate.reading_with(gate.EVERYTHING):
+        return decode(value_hash, type_name, format, payload, content_digest)
+
+
+def read_inside(payload: bytes | bytearray | memoryview) -> Any:
+    """Make a value again that its class has written with `dumps`, as what holds it is being read.
+
+    Raises:
+        RefusedValueError: It holds what the store is not trusted with.
+    """
+    return _load_stored(bytes(payload))[0]
+
+
 def _read(type_name: str, format: str, payload: bytes) -> tuple[Any, bool]:
     try:
         if format in (PICKLE, CLOUDPICKLE):
             return _load_stored(payload)
+        if format.endswith(_COMPRESSED):
+            return _read(type_name, format.removesuffix(_COMPRESSED), decompressed(payload))
+        _refuse_strangers(type_name, format)
         try:
             kind = kind_named(type_name)
         except LookupError:
@@ -235,84 +283,31 @@ def _read(type_name: str, format: str, payload: bytes) -> tuple[Any, bool]:
         raise InvalidValueError("", reason) from error
 
 
-class _Noting(pickle.Unpickler):
-    """Reads, and takes note of functions and classes that neither Python nor this library has."""
+def _refuse_strangers(type_name: str, format: str) -> None:
+    """Refuse bytes that code of others would read, unless its class is said to be data.
 
-    bears_code = False
-
-    def find_class(self, module_name: str, global_name: str) -> Any:
-        if module_name != "builtins" and module_name not in _HARMLESS:
-            self.bears_code |= module_name.partition(".")[0] not in _KNOWN_PACKAGES
-        return super().find_class(module_name, global_name)
-
-
-class _Lenient(_Noting):
-    """Reads functions that are not there any more as stubs."""
-
-    def find_class(self, module_name: str, global_name: str) -> Any:
-        try:
-            return super().find_class(module_name, global_name)
-        except AttributeError:
-            return UnknownFunction(module_name, global_name)
+    Finding a type by its name imports its module, and a class that reads its own bytes may do
+    anything with them.
+    """
+    trust = gate.current_trust()
+    if not trust.data_only:
+        return
+    names = [type_name, *format.split(" ")[1:]]  # a subclass of what was adopted is named besides
+    for name in names:
+        if not (is_own_type(name) or trust.allows(name)):
+            raise RefusedValueError("", f"{name}, whose bytes are read by its own code", name)
 
 
 def _load_stored(payload: bytes) -> tuple[Any, bool]:
-    if pickle.STACK_GLOBAL not in payload:  # plain data, as most values are
-        return loads(payload), False
-    reader = _Noting(io.BytesIO(payload))
     try:
-        value = reader.load()
-    except AttributeError as error:
-        # If it was the class of an object that is gone, there is nothing to make the object from.
-        reader = _Lenient(io.BytesIO(payload))
-        try:
-            value = reader.load()
-        except Exception:
-            raise error from None
-    return value.value if type(value) is Flat else value, reader.bears_code
-
-
-# Builtins and modules of the standard library that hold data and do nothing.
-_HARMLESS = frozenset(
-    {
-        "array",
-        "collections",
-        "copyreg",
-        "datetime",
-        "decimal",
-        "fractions",
-        "ipaddress",
-        "pathlib",
-        "uuid",
-        "zoneinfo",
-    }
-)
-# Packages whose values are data that this library knows how to take apart.
-_KNOWN_PACKAGES = frozenset({"numpy", "pandas", "polars", "pyarrow", "taskgraph"})
-_HARMLESS_BUILTINS = frozenset(
-    {"bytearray", "complex", "frozenset", "list", "range", "set", "slice", "dict", "tuple"}
-    | {"int", "float", "str", "bytes", "bool", "object", "type", "Ellipsis", "NotImplemented"}
-)
-
-
-class _Outliner(pickle.Unpickler):
-    """Makes stand-ins for all objects of classes that are not plain data: no code of theirs runs.
-
-    It is not a sandbox: the bytes must be trusted as those of `decode` must be.
-    """
-
-    def find_class(self, module_name: str, global_name: str) -> Any:
-        if module_name == "builtins" and global_name in _HARMLESS_BUILTINS:
-            return super().find_class(module_name, global_name)
-        if module_name in _HARMLESS or module_name.partition(".")[0] in _KNOWN_PACKAGES:
-            return super().find_class(module_name, global_name)
-        from taskgraph.values.standins import stand_in_for
-
-        return stand_in_for(module_name, global_name)
+        value, bears_code = gate.load(payload)
+    except gate.RefusedError as error:
+        raise RefusedValueError("", error.what, error.name) from error
+    return value.value if type(value) is Flat else value, bears_code
 
 
 def decode_outline(
-    value_hash: ValueHash, format: str, payload: bytes, content_digest: ContentDigest
+    value_hash: ValueHash, format: str, payload: bytes | Outside, content_digest: ContentDigest
 ) -> Any:
     """Make a pickled value again with stand-ins for the objects in it, to look at and compare.
 
@@ -321,14 +316,22 @@ def decode_outline(
     Raises:
         DamagedValueError: These are other bytes, or no pickle, or they hold what has no outline.
     """
-    if digest_bytes(payload) != content_digest:
+    content = payload.load(value_hash) if isinstance(payload, Outside) else payload
+    assert isinstance(content, bytes)
+    if digest_bytes(content) != content_digest:
         raise DamagedValueError(value_hash, "its bytes are not those that were written")
+    if format == PICKLE + _COMPRESSED:
+        format, content = PICKLE, decompressed(content)
     if format != PICKLE:
         raise DamagedValueError(value_hash, f"values stored as {format} have no outline")
+    from taskgraph.values.standins import stand_in_for
+
     try:
-        value = _Outliner(io.BytesIO(payload)).load()
+        value = gate.outline(content, stand_in_for)
     except MemoryError:
         raise
+    except gate.RefusedError as error:
+        raise RefusedValueError(value_hash, error.what, error.name) from error
     except Exception as error:
         raise DamagedValueError(value_hash, f"it has no outline ({_describe(error)})") from error
     return value.value if type(value) is Flat else value
@@ -356,8 +359,8 @@ def dumps(value: Any, *, main_by_value: bool | None = None) -> bytes:
 
 
 def loads(payload: bytes | bytearray | memoryview) -> Any:
-    """Make a value again from what `dumps` gave. Runs code: only for bytes that are trusted."""
-    value = pickle.loads(payload)
+    """Make a value again from what `dumps` gave, in this run. Runs code, whatever the trust."""
+    value = gate.receive(payload)
     return value.value if type(value) is Flat else value
 
 
@@ -598,11 +601,13 @@ __all__ = [
     "decode",
     "decode_marked",
     "decode_outline",
+    "decode_sent",
     "dumps",
     "encode",
     "encode_plain",
     "loads",
     "read",
+    "read_inside",
     "restore_inside",
     "restore_path",
     "restore_proxy",

@@ -6,7 +6,7 @@ A kind never pickles by itself: it asks `taskgraph.values.codec`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from taskgraph.hashing import ValueHash
 from taskgraph.values.stored import FileRecord
@@ -68,6 +68,8 @@ class ValueKind:
     is_subvalue: bool = False
     #: Whether the methods of a value's class count in its hash, if the class is the user's.
     brings_code: bool = True
+    #: Whether a class of the user reads its own bytes.
+    reads_by_class: bool = False
 
     def type_name(self, value: Any) -> str:
         """Return the name of the value's type as it is stored."""
@@ -89,8 +91,23 @@ class ValueKind:
         """Return format and bytes, or None to have the value pickled."""
         return None
 
+    def write(self, value: Any, sink: IO[bytes]) -> str | None:
+        """Write what ``encode`` would give piece by piece, and return the format.
+
+        Asked of large values, for which ``bytes_in`` says how large. None has the value encoded.
+        """
+        return None
+
+    def bytes_in(self, value: Any) -> int:
+        """Return about how many bytes ``write`` would write; 0 for kinds that do not."""
+        return 0
+
     def decode(self, format: str, payload: bytes) -> Any:
-        """Make the value again from what ``encode`` gave."""
+        """Make the value again from what ``encode`` gave.
+
+        The payload of a large value may be an `mmap.mmap` in place of bytes. It is the value's to
+        keep and to write to: nothing of that comes to the file that is mapped.
+        """
         raise NotImplementedError
 
     def reduce(self, value: Any) -> tuple[Callable[..., Any], tuple[Any, ...]] | None:

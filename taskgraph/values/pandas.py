@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -92,6 +92,15 @@ class FrameKind(ValueKind):
         payload = pandas_format.write(value) if type(value) is pd.DataFrame else None
         return None if payload is None else (pandas_format.FORMAT, payload)
 
+    def write(self, value: Any, sink: IO[bytes]) -> str | None:
+        """Write the frame in Arrow's format; None if it would not come back exactly."""
+        is_written = type(value) is pd.DataFrame and pandas_format.write_to(value, sink)
+        return pandas_format.FORMAT if is_written else None
+
+    def bytes_in(self, value: Any) -> int:
+        """Return about how large the content is."""
+        return int(value.memory_usage(index=False).sum())
+
     def decode(self, format: str, payload: bytes) -> Any:
         """Read a frame; never unpickles."""
         return _read(self.name, format, payload)
@@ -125,11 +134,17 @@ class SeriesKind(ValueKind):
 
     def encode(self, value: Any) -> tuple[str, bytes] | None:
         """Return a frame of one column in Arrow's format; None if it would not come back."""
-        has_more = value.attrs or not value.flags.allows_duplicate_labels
-        if type(value) is not pd.Series or type(value.name) is not str or has_more:
-            return None
-        payload = pandas_format.write(value.to_frame())
+        payload = pandas_format.write(value.to_frame()) if _is_column(value) else None
         return None if payload is None else (pandas_format.FORMAT, payload)
+
+    def write(self, value: Any, sink: IO[bytes]) -> str | None:
+        """Write a frame of one column in Arrow's format; None if it would not come back."""
+        is_written = _is_column(value) and pandas_format.write_to(value.to_frame(), sink)
+        return pandas_format.FORMAT if is_written else None
+
+    def bytes_in(self, value: Any) -> int:
+        """Return about how large the content is."""
+        return int(value.memory_usage(index=False))
 
     def decode(self, format: str, payload: bytes) -> Any:
         """Read a series; never unpickles."""
@@ -163,6 +178,12 @@ class IndexKind(ValueKind):
     def preview(self, value: Any) -> str:
         """Return class, dtype, length and the first labels."""
         return _show_items(value, "")
+
+
+def _is_column(value: Any) -> bool:
+    """Tell whether a series is no more than a column of a frame."""
+    has_more = value.attrs or not value.flags.allows_duplicate_labels
+    return type(value) is pd.Series and type(value.name) is str and not has_more
 
 
 def _read(name: str, format: str, payload: bytes) -> Any:

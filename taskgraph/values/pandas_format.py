@@ -21,6 +21,34 @@ _METADATA = b"taskgraph"
 
 def write(frame: Any) -> bytes | None:
     """Return the bytes of a frame, None if it would not come back exactly."""
+    table = _to_table(frame)
+    if table is None:
+        return None
+    import pyarrow as pa
+
+    sink = pa.BufferOutputStream()
+    _write(table, sink)
+    written: bytes = sink.getvalue().to_pybytes()
+    return written
+
+
+def write_to(frame: Any, sink: Any) -> bool:
+    """Write the bytes of a frame to a stream; False if it would not come back exactly."""
+    table = _to_table(frame)
+    if table is None:
+        return False
+    _write(table, sink)
+    return True
+
+
+def _write(table: Any, sink: Any) -> None:
+    import pyarrow as pa
+
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+
+
+def _to_table(frame: Any) -> Any:
     if find_spec("pyarrow") is None or not frame.shape[1] or not _is_plain(frame):
         return None
     import pyarrow as pa
@@ -39,19 +67,14 @@ def write(frame: Any) -> bytes | None:
     except (pa.ArrowException, UnicodeError, TypeError):
         return None  # text that is no UTF-8, say
     table = pa.Table.from_arrays(arrays, [str(i) for i in range(len(arrays))])
-    table = table.replace_schema_metadata({_METADATA: text.encode()})
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    written: bytes = sink.getvalue().to_pybytes()
-    return written
+    return table.replace_schema_metadata({_METADATA: text.encode()})
 
 
 def read(payload: bytes) -> Any:
     """Make a frame again from what `write` gave."""
-    import pyarrow as pa
+    from taskgraph.values.arrow import read_stream
 
-    table = pa.ipc.open_stream(payload).read_all()
+    table = read_stream(payload)
     described = json.loads(table.schema.metadata[_METADATA])
     labels, name, labels_dtype = described["columns"]
     index = _make_index(described["index"], table)
@@ -128,4 +151,4 @@ def _from_arrow(column: Any, described: Any) -> Any:
     return dtype.__from_arrow__(column)
 
 
-__all__ = ["FORMAT", "read", "write"]
+__all__ = ["FORMAT", "read", "write", "write_to"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import polars as pl
@@ -121,6 +121,17 @@ class SeriesKind(ValueKind):
             return None
         return ARROW, _write(value.to_frame())
 
+    def write(self, value: Any, sink: IO[bytes]) -> str | None:
+        """Write a frame of one column in Arrow's format; None for what that cannot hold."""
+        if type(value) is not pl.Series or _has_object(value.dtype):
+            return None
+        value.to_frame().write_ipc_stream(sink)
+        return ARROW
+
+    def bytes_in(self, value: Any) -> int:
+        """Return about how large the content is."""
+        return int(value.estimated_size())
+
     def decode(self, format: str, payload: bytes) -> Any:
         """Read a frame; never unpickles."""
         return _read(self.name, format, payload).to_series(0)
@@ -150,6 +161,18 @@ class FrameKind(ValueKind):
         if type(value) is not pl.DataFrame or not value.width:
             return None
         return None if any(map(_has_object, value.dtypes)) else (ARROW, _write(value))
+
+    def write(self, value: Any, sink: IO[bytes]) -> str | None:
+        """Write the frame in Arrow's format; None for what that cannot hold."""
+        is_frame = type(value) is pl.DataFrame and value.width
+        if not is_frame or any(map(_has_object, value.dtypes)):
+            return None
+        value.write_ipc_stream(sink)
+        return ARROW
+
+    def bytes_in(self, value: Any) -> int:
+        """Return about how large the content is."""
+        return int(value.estimated_size())
 
     def decode(self, format: str, payload: bytes) -> Any:
         """Read a frame; never unpickles."""

@@ -188,6 +188,18 @@ def kind_named(name: str) -> ValueKind:
         return kind_of_class(cls)
 
 
+def is_own_type(name: str) -> bool:
+    """Tell whether values of a type name are read by code of this library. Imports no other."""
+    with _lock:
+        _load_built_in("builtins")
+        _load_built_in(name)
+        kind = _names.get(name)
+    # What a class of `Value` reads is read by the class, whoever registered it.
+    if kind is None or kind.reads_by_class:
+        return False
+    return type(kind).__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
 def _find(cls: type) -> ValueKind | None:
     if cls in _exact:
         return _exact[cls]

@@ -54,6 +54,7 @@ class ValueClassKind(ValueKind):
     """Values of one subclass of `Value`, and of its subclasses."""
 
     is_subvalue = True
+    reads_by_class = True
 
     def __init__(self, cls: Any) -> None:
         self._cls = cls
@@ -259,7 +260,7 @@ class Value(metaclass=ValueMeta):
             raw_type: The class that the value was of.
             data: The bytes.
         """
-        return codec.loads(data)
+        return codec.read_inside(data)
 
     def preprocess(self, preprocess_args: dict[str, Any]) -> Any:
         """Return what the body of a task is given for this value.

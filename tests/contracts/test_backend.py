@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from taskgraph.errors import DatabaseError
 from taskgraph.ports import Backend
 from taskgraph.records import (
+    ALL_CALLS,
+    CALLS_WANTED,
     CacheAnswer,
     CacheQuery,
     ExecutionId,
@@ -21,11 +23,14 @@ from taskgraph.records import (
     HandleRecord,
     HandleRollbackRecord,
     HandleSweepRecord,
+    LeaseEndRecord,
     Micros,
     RecordBatch,
     State,
+    call_lease,
 )
 from taskgraph.testing import MemoryBackend
+from taskgraph_backend import SqlBackend
 from taskgraph_backend.leases import host_name, process_started, this_process
 from tests.rows import (
     NOW,
@@ -554,6 +559,105 @@ def test_heartbeat_comes_from_another_thread_while_rows_are_written(backend: Bac
 
     assert counts == [1] * 50
     assert len(backend.load_values([key(number) for number in range(50)])) == 50
+
+
+def test_leases_are_found_whose_holders_live(backend: Backend) -> None:
+    here = this_process()
+    gone = a_lease("b", "they", host=here.host, pid=here.pid, started=here.started - 1)
+    backend.take([a_lease("a"), gone, a_lease("c", expires=NOW), a_lease("d", "they")])
+
+    assert backend.find_leases(["a", "b", "c", "d", "e"]) == {
+        "a": a_lease("a"),
+        "d": a_lease("d", "they"),
+    }
+    assert backend.find_leases([]) == {}
+
+
+def test_who_leads_all_calls_is_in_the_way_of_each_and_is_asked_to_say_which(
+    backend: Backend,
+) -> None:
+    everything = a_lease(ALL_CALLS, "they")
+    one, two = a_lease(call_lease(key(1))), a_lease(call_lease(key(2)))
+    backend.take([everything])
+
+    assert backend.take([one, two]) == [everything, everything]
+    assert list(backend.find_leases([one.key, two.key, CALLS_WANTED])) == [CALLS_WANTED]
+    assert backend.take([a_lease(one.key, "they")]) == [None]
+    backend.release("they", [ALL_CALLS])
+    assert backend.take([one, two]) == [a_lease(one.key, "they"), None]
+
+
+def test_who_leads_a_call_is_in_the_way_of_who_would_lead_all(backend: Backend) -> None:
+    backend.take([a_lease(call_lease(key(1)), "they")])
+
+    (refused,) = backend.take([a_lease(ALL_CALLS)])
+    mine = backend.take([a_lease(ALL_CALLS, "they")])
+
+    assert refused is not None and refused.holder == "they"
+    assert mine == [None]
+
+
+def test_who_led_calls_and_ended_is_in_nobodys_way(backend: Backend) -> None:
+    here = this_process()
+    dead = {"host": here.host, "pid": here.pid, "started": here.started - 1}
+    backend.take([a_lease(ALL_CALLS, "they", **dead)])  # type: ignore[arg-type]
+
+    assert backend.take([a_lease(call_lease(key(1)), "dead", **dead)]) == [None]  # type: ignore[arg-type]
+    assert backend.take([a_lease(ALL_CALLS, "late", expires=NOW)]) == [None]
+    assert backend.take([a_lease(call_lease(key(1))), a_lease(ALL_CALLS)]) == [None, None]
+
+
+def test_a_lease_is_given_back_with_what_is_recorded(backend: Backend) -> None:
+    mine, theirs = a_lease(call_lease(key(1))), a_lease(call_lease(key(2)), "they")
+    backend.take([mine, theirs])
+    ended = [LeaseEndRecord(mine.key, "me"), LeaseEndRecord(theirs.key, "me")]
+
+    with pytest.raises(DatabaseError):
+        backend.record(together(an_evaluation(1, 5), RecordBatch(released=ended)))
+    before = backend.find_leases([mine.key, theirs.key])
+    backend.record(together(a_task(), an_evaluation(1, 5), RecordBatch(released=ended)))
+
+    assert len(before) == 2
+    assert backend.find_leases([mine.key, theirs.key]) == {theirs.key: theirs}
+
+
+def test_leases_are_taken_by_the_clock_of_the_store(backend: Backend) -> None:
+    soon = Micros(backend.clock() + 3_600_000_000)
+
+    backend.take([a_lease("a", expires=soon), a_lease("b", expires=backend.clock() - 1_000_000)])
+
+    assert list(backend.find_leases(["a", "b"])) == ["a"]
+
+
+def test_the_version_is_another_one_once_others_have_written(sql_backend: SqlBackend) -> None:
+    before = sql_backend.version()
+    sql_backend.record(a_task())
+    own = sql_backend.version()
+    with sql_backend.clone() as other:
+        other.record(RecordBatch(values=[a_value(7)]))
+
+    assert before == own
+    assert own is None or sql_backend.version() != own
+
+
+def test_of_many_who_take_calls_at_once_each_call_has_one_holder(sql_backend: SqlBackend) -> None:
+    keys = [call_lease(key(number)) for number in range(40)]
+    taken: list[str] = []
+
+    def take(number: int) -> None:
+        mine = [a_lease(each, f"holder{number}") for each in keys[number * 6 :] + keys]
+        with sql_backend.clone() as own:
+            answers = own.take(list(dict.fromkeys(mine)))
+        pairs = zip(dict.fromkeys(mine), answers, strict=True)
+        taken.extend(each.key for each, in_the_way in pairs if in_the_way is None)
+
+    threads = [threading.Thread(target=take, args=(number,)) for number in range(6)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+
+    assert sorted(taken) == sorted(keys)
 
 
 def test_closing_twice_is_once(backend: Backend) -> None:

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import select
 
 from taskgraph_backend import models
-from taskgraph_backend.dataflow import chart
+from taskgraph_backend.dataflow import routes
 from taskgraph_backend.dataflow.nodes import DataflowEdge, DataflowNode
 from taskgraph_backend.dataflow.walking import walk_dataflow
 from tests.flows.naive import all_edges, edges_upstream, key_of, keys_of, walk_naively
@@ -29,7 +29,7 @@ Labs = Callable[[str], Lab]
 
 def walk_in_one_statement(*args: Any, **options: Any) -> Iterator[DataflowEdge]:
     """Walk as where it goes deep: by the recursive query, and not step by step."""
-    with patch.object(chart, "MOST_STEPS", 0):
+    with patch.object(routes, "MOST_STEPS", 0):
         yield from walk_dataflow(*args, **options)
 
 

@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import event
 
 from taskgraph import File, Scheduler, get_context, task
-from taskgraph.provenance.diff import ExecutionsDiff, Ingredient, compare
+from taskgraph.provenance.diff import compare
+from taskgraph.provenance.diff_views import ExecutionsDiff, Ingredient
 from taskgraph.records import State
 from taskgraph.values import codec
 from taskgraph_backend import SqlBackend, models

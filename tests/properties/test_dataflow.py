@@ -391,10 +391,16 @@ def _argument_of(made: Made, argument: models.Argument) -> Traced:
 def _is_given_by_another(happened: Trace, made: Made, came: Traced) -> bool:
     """A container that was put together equals what another call of the same body gave.
 
-    Values are known by their content: a task of the library that made both has it from that call.
+    Values are known by their content: a task of the library that made both has it from that call,
+    as has one that mapped a list that it was given by a call to an equal one.
     """
+    if came.parts is None:
+        return False
     others = (each.call for each in happened.made if each.caller == made.caller)
-    return came.parts is not None and any(happened.values.get(o) == came.value for o in others)
+    return any(happened.values.get(o) == came.value for o in others) or all(
+        any(call.given == text_of([part.value]) for call in part.calls)
+        for part in came.parts.values()
+    )
 
 
 def _handed_down(

@@ -9,6 +9,15 @@ from __future__ import annotations
 from typing import Final
 
 from taskgraph_backend.dataflow.conditions import (
+    Reach,
+    Reaching,
+    has_children,
+    is_a_result,
+    is_held,
+    is_of_the_library,
+    lies_in,
+)
+from taskgraph_backend.dataflow.rules import (
     ARGUMENT,
     CALL,
     PART,
@@ -18,14 +27,7 @@ from taskgraph_backend.dataflow.conditions import (
     VALUE,
     VALUE_HOLDER,
     Node,
-    Reach,
-    Reaching,
     Rule,
-    has_children,
-    is_a_result,
-    is_held,
-    is_of_the_library,
-    lies_in,
 )
 
 SURE: Final = "1"

@@ -11,8 +11,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from taskgraph_backend import models
 from taskgraph_backend.dataflow.chart import Arrow, Place
-from taskgraph_backend.dataflow.conditions import ARGUMENT, CALL, RESULT
 from taskgraph_backend.dataflow.hashes import among
+from taskgraph_backend.dataflow.rules import ARGUMENT, CALL, RESULT
 
 T = TypeVarTuple("T")
 

@@ -6,20 +6,8 @@ What a rule tells of the other node is its place among all of that rule, where t
 from __future__ import annotations
 
 from taskgraph_backend.dataflow.conditions import (
-    ARGUMENT,
-    ARGUMENT_HOLDER,
-    CALL,
-    MADE,
-    OUTSIDE,
-    PASSED,
-    RESULT,
-    RESULT_HOLDER,
-    VALUE,
-    VALUE_HOLDER,
-    Node,
     Reach,
     Reaching,
-    Rule,
     has_children,
     has_parts,
     is_a_result,
@@ -32,6 +20,20 @@ from taskgraph_backend.dataflow.conditions import (
     is_made,
     is_routed,
     lies_in,
+)
+from taskgraph_backend.dataflow.rules import (
+    ARGUMENT,
+    ARGUMENT_HOLDER,
+    CALL,
+    MADE,
+    OUTSIDE,
+    PASSED,
+    RESULT,
+    RESULT_HOLDER,
+    VALUE,
+    VALUE_HOLDER,
+    Node,
+    Rule,
 )
 
 

@@ -10,9 +10,8 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload
 
 from taskgraph_backend import models
-from taskgraph_backend.dataflow import conditions
+from taskgraph_backend.dataflow import rules
 from taskgraph_backend.dataflow.chart import Arrow, Asked, Place, ask
-from taskgraph_backend.dataflow.conditions import ARGUMENT, CALL, RESULT, VALUE
 from taskgraph_backend.dataflow.hashes import among
 from taskgraph_backend.dataflow.meeting import Met
 from taskgraph_backend.dataflow.nodes import (
@@ -21,6 +20,7 @@ from taskgraph_backend.dataflow.nodes import (
     DataflowEdge,
     DataflowNode,
 )
+from taskgraph_backend.dataflow.rules import ARGUMENT, CALL, RESULT, VALUE
 
 # Whoever looks at the first edges need not wait for the rows of all.
 _FIRST: Final = 2_000
@@ -137,12 +137,12 @@ def load_edges(session: Session, arrows: Sequence[Arrow]) -> Iterator[DataflowEd
 
     def node_of(place: Place) -> DataflowNode:
         match place.kind:
-            case conditions.RESULT:
+            case rules.RESULT:
                 return CallNodeValue(calls[place.id], values[place.value])
-            case conditions.CALL:
+            case rules.CALL:
                 found: models.CallNode = calls[place.id]
                 return found
-            case conditions.ARGUMENT:
+            case rules.ARGUMENT:
                 return ArgumentValue(arguments[place.id], values[place.value])
             case _:
                 value: models.Value = values[place.value]

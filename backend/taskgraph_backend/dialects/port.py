@@ -130,6 +130,9 @@ class Database(Protocol):
     def sending(self, driver: Driver) -> AbstractContextManager[object]:
         """Send statements of which no answer is wanted without waiting for each."""
 
+    def version(self, driver: Driver) -> int | None:
+        """Return a number that is another one once other connections wrote; None if it is dear."""
+
     def has_committed(self, driver: Driver) -> bool:
         """Tell whether the last transaction that was alone is known to have been committed."""
 

@@ -8,6 +8,7 @@ time of a lookup; readers and migrations get an engine that opens its connection
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 import threading
 import time
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 _Connection = TypeVar("_Connection", bound=sqlite3.Connection)
 
 BUSY_TIMEOUT_SECONDS = 60.0
+# Seconds between two questions for the write lock: at first, at last, and when that is halved.
+_LONGEST_PAUSE, _SHORTEST_PAUSE, _ELDER_AFTER = 0.010, 0.002, 0.200
 _SYNCHRONOUS = ("normal", "full")
 _QUERY = frozenset({"mode", "immutable", "cache", "vfs"})
 
@@ -341,8 +344,30 @@ class SqliteDatabase:
     # Transactions
 
     def begin(self, driver: Driver, *, alone: bool) -> None:
-        """Begin a transaction that has the write lock from its start, which nobody can share."""
-        driver.execute("BEGIN IMMEDIATE")
+        """Begin a transaction that has the write lock from its start, which nobody can share.
+
+        Who waits for it asks the more often the longer that takes. SQLite itself asks ever more
+        seldom: among many writers those who come last have the lock first, and some wait for ever.
+        """
+        if self.path is None:
+            driver.execute("BEGIN IMMEDIATE")
+            return
+        driver.execute("PRAGMA busy_timeout=0")
+        try:
+            began: float | None = None
+            while True:
+                try:
+                    driver.execute("BEGIN IMMEDIATE")
+                    return
+                except sqlite3.OperationalError as error:
+                    moment = time.monotonic()
+                    began = moment if began is None else began
+                    is_busy = error.sqlite_errorname.startswith("SQLITE_BUSY")
+                    if not is_busy or moment - began >= self.busy_timeout:
+                        raise
+                time.sleep(_pause_after(moment - began))
+        finally:
+            driver.execute(f"PRAGMA busy_timeout={int(self.busy_timeout * 1000)}")
 
     def version_seen(self, driver: Driver) -> str:
         """Ask for the version: who upgrades a file shuts out those who write."""
@@ -379,6 +404,11 @@ class SqliteDatabase:
     def sending(self, driver: Driver) -> AbstractContextManager[object]:
         """Do nothing: there is no way between."""
         return _NOTHING
+
+    def version(self, driver: Driver) -> int | None:
+        """Return SQLite's own count, which takes no look at the file."""
+        (count,) = driver.execute("PRAGMA data_version").fetchone()
+        return int(count)
 
     def has_committed(self, driver: Driver) -> bool:
         """Return False: a COMMIT that fails has committed nothing."""
@@ -497,6 +527,12 @@ class SqliteDatabase:
             "permissions, copy the file to where you can write, or add ?immutable=1 to the URI if "
             "no one else writes to it.",
         )
+
+
+def _pause_after(waited: float) -> float:
+    """Return how long to wait for the write lock, after so many seconds; not all at once."""
+    pause = max(_SHORTEST_PAUSE, _LONGEST_PAUSE / (1.0 + waited / _ELDER_AFTER))
+    return pause * random.uniform(0.5, 1.5)
 
 
 def _parse_sqlite(uri: str) -> tuple[str | None, str]:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from taskgraph.hashing import digest_bytes
 from taskgraph_backend import models
+from taskgraph_backend.outside import read_outside
 from taskgraph_backend.serializers.base import Record, Rows, Serializer, grouped, head
 from taskgraph_backend.serializers.fields import Fields, encode_bytes, shown
 from taskgraph_backend.serializers.table import Table, hash_of, number, text
@@ -77,10 +78,15 @@ class ValueSerializer(Serializer):
             row = found.pop(key, None)
             if row is None:
                 continue
+            columns, content = _VALUE.write(row), row.value
+            if not content:
+                content = read_outside(session, row)
+            if content is None:  # gone, or damaged and moved aside: as if its row were
+                columns |= {"format": DAMAGED, "size": 0}
             yield {
                 **head(self.type),
-                **_VALUE.write(row),
-                "data": encode_bytes(row.value),
+                **columns,
+                "data": encode_bytes(content or b""),
                 "subvalues": sorted(each.value_hash for each in inside.get(key, ())),
                 "subtype": subtypes.get(key),
             }

@@ -6,6 +6,7 @@ not wait for files or the database.
 
 from __future__ import annotations
 
+import platform
 import threading
 import uuid
 import weakref
@@ -26,10 +27,12 @@ from taskgraph.hashing import CallHash, ValueHash
 from taskgraph.ports import Call, Outcome, Returned
 from taskgraph.records import PackedValue
 from taskgraph.values import codec
+from taskgraph.values.pack import put_outside
 from taskgraph.values.places import FilePlaces, current_places
 from taskgraph.values.preview import preview
 from taskgraph.values.registry import kind_of
 from taskgraph.values.remote import Remote
+from taskgraph.values.valuestore import ValueStore
 
 _THREADS: Final = 4
 
@@ -100,6 +103,7 @@ class _Entry:
         self.unweighed: list[Remote] = []
         self.sources: list[object] = []  # what Dask runs again for this call is still told of
         self.followers: list[Callable[[Any], None]] = []
+        self.store: ValueStore | None = None
         self._future: Callable[[], Future[Any] | None] = lambda: None
 
     @property
@@ -220,10 +224,12 @@ class Cluster:
             options: Of ``client.submit``.
         """
         key = key_of(call)
-        about = (call.job_id, call.fullname, call.max_value_size, texts_of(parts))
+        kept = (call.max_value_size, call.value_store, platform.node())
+        about = (call.job_id, call.fullname, *kept, texts_of(parts))
         order = Order(self._topic, *about, _surroundings(), is_decided)
         unweighed = [] if is_decided else inputs.unweighed
         entry = _Entry(key, caller)
+        entry.store = call.value_store
         entry.unweighed, entry.sources = [remote for remote, _ in unweighed], inputs.sources
         self._under_way[key] = self._known[key] = entry
         if same is not None:
@@ -309,7 +315,10 @@ class Cluster:
             entry.remote.show(told.type_name, told.preview)
             if outcome.value is None:
                 outcome = replace(outcome, value=entry.remote)
-        return Finished(outcome, told.inputs, message.worker)
+            if outcome.packed is not None:
+                outcome = replace(outcome, packed=put_outside(outcome.packed, entry.store))
+        inputs = [put_outside(each, entry.store) for each in told.inputs]
+        return Finished(outcome, inputs, message.worker)
 
     def _end(self, entry: _Entry) -> None:
         with self.lock:

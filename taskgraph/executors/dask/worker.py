@@ -23,6 +23,7 @@ from taskgraph.values import codec
 from taskgraph.values.pack import pack_or_name
 from taskgraph.values.places import FilePlaces, current_places, use_places
 from taskgraph.values.stored import PackedValue
+from taskgraph.values.valuestore import ValueStore
 from taskgraph.values.weigh import weigh
 from taskgraph.worker import run_call
 
@@ -38,6 +39,8 @@ class Order:
         job_id: The call, as that process knows it.
         fullname: What is called.
         max_size: How many bytes a result may have that is stored.
+        store: Where large values are put.
+        host: The machine of who submits it.
         texts: Hash and name of each text that counts.
         surroundings: How files and code are known there.
         is_decided: Whether it is known already that the call must run.
@@ -47,6 +50,8 @@ class Order:
     job_id: JobId
     fullname: str
     max_size: int | None
+    store: ValueStore | None
+    host: str
     texts: tuple[tuple[str, str], ...]
     surroundings: tuple[FilePlaces, Project]
     is_decided: bool
@@ -91,6 +96,7 @@ def run_order(
     talk = Talk(order.topic, order.fullname)
     _check(order, talk.worker.address, func)
     inputs: list[PackedValue] = []
+    store = None if order.store is None else order.store.across(order.host)
     if not order.is_decided:
         weights = [weigh(each) for each in unweighed]
         answer = talk.ask([each.value_hash for each in weights])
@@ -98,10 +104,11 @@ def run_order(
             return codec.loads(answer.content)
         # Now, for the function may change them in place.
         pairs = zip(unweighed, weights, strict=True)
-        inputs = [pack_or_name(each, weight, order.max_size) for each, weight in pairs]
+        inputs = [pack_or_name(each, weight, order.max_size, store) for each, weight in pairs]
     function = task_of(func).func
     assert function is not None
     call = Call(order.job_id, order.fullname, function, tuple(args), dict(kwargs), order.max_size)
+    call = call._replace(value_store=store)
     outcome = run_call(call)
     talk.tell(outcome, inputs)
     if isinstance(outcome, Raised):

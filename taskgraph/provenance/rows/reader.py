@@ -75,6 +75,10 @@ class Reader(FlowReader, Protocol):
         """Return the calls that a call is a child of."""
         ...
 
+    def entry_of(self, value_hash: str) -> str | None:
+        """Return where a value's bytes are, as it may be shown; None if they are in its row."""
+        ...
+
     def users(self, value_hash: str, limit: int) -> tuple[Sequence[CallRow], int]:
         """Return the newest calls that had a value as an argument, and how many there are."""
         ...

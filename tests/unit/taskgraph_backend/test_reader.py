@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import select
 
 from taskgraph.errors import AmbiguousIdError, UnknownRecordError
 from taskgraph.records import State
@@ -26,6 +26,7 @@ from tests.rows import (
     key,
     together,
 )
+from tests.statements import Statements
 
 SECOND = 1_000_000
 OLD, NEW = 0xA1 << 120, 0xB2 << 120
@@ -56,16 +57,6 @@ def reader(sql_backend: SqlBackend) -> Iterator[Reader]:
         yield reader
 
 
-class _Statements:
-    def __init__(self, reader: Reader) -> None:
-        self.texts: list[str] = []
-        event.listen(reader.get_bind(), "before_cursor_execute", self._note)
-
-    def _note(self, *arguments: object) -> None:
-        if "SELECT" in str(arguments[2]):
-            self.texts.append(str(arguments[2]))
-
-
 def test_executions_are_newest_first_with_task_and_counts(reader: Reader) -> None:
     found = reader.executions()
 
@@ -82,7 +73,7 @@ def test_executions_come_in_pages(reader: Reader) -> None:
 
 
 def test_listing_takes_two_statements_and_no_bytes_of_values(reader: Reader) -> None:
-    statements = _Statements(reader)
+    statements = Statements(reader)
 
     reader.executions()
 
@@ -101,7 +92,7 @@ def test_tree_of_an_execution_has_all_jobs_in_order(reader: Reader) -> None:
 
 
 def test_tree_takes_a_few_statements_whatever_is_looked_at(reader: Reader) -> None:
-    statements = _Statements(reader)
+    statements = Statements(reader)
 
     tree = reader.job_tree(key(OLD), arguments=True)
     shown = [

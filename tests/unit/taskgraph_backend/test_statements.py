@@ -36,7 +36,9 @@ def test_columns_are_the_fields_of_the_record_in_order(name: str) -> None:
     found = re.match(r"INSERT INTO (\w+) \(([^)]*)\)", getattr(statements, name))
 
     assert found is not None
-    assert tuple(found[2].split(", ")) == RECORDS[name]._fields
+    columns = tuple(found[2].split(", "))
+    # The seal is made of the others, by the backend alone, and comes last.
+    assert columns in (RECORDS[name]._fields, (*RECORDS[name]._fields, "seal"))
 
 
 @pytest.mark.parametrize("name", RECORDS)

@@ -286,6 +286,10 @@ class PostgresDatabase:
         """Send statements one after the other; what fails is told when all are sent."""
         return _ours(driver).sending()
 
+    def version(self, driver: Driver) -> int | None:
+        """Return None: it would take a question to the server."""
+        return None
+
     def has_committed(self, driver: Driver) -> bool:
         """Ask the server what became of the last transaction that was alone.
 

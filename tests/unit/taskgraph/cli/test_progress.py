@@ -25,6 +25,7 @@ from taskgraph.events import (
     JobFailed,
     JobRetried,
     JobsSubmitted,
+    JobWaits,
     Warned,
 )
 from taskgraph.provenance.page import Note, line
@@ -228,3 +229,16 @@ def test_on_a_narrow_terminal_the_table_has_no_bars() -> None:
     shown = stream.getvalue()
     assert "flow.main" in shown and "cached" in shown and "failed" in shown
     assert "━" not in shown and "…" not in shown
+
+
+def test_whom_calls_wait_for_is_said_at_once_and_once() -> None:
+    stream = io.StringIO()
+    progress = PlainProgress(stream, interval=3600)
+
+    for _ in range(3):
+        progress.notify(JobWaits(JOB, "flow.align", "1234abcd" * 4, "node7", 4711))
+
+    (line,) = stream.getvalue().splitlines()
+    assert line.startswith("Now waits for call flow.align(...) that runs in execution 1234abcd")
+    assert line.endswith(" on host node7, pid 4711")
+    progress.close(summary=False)

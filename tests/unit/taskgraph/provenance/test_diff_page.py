@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from taskgraph.provenance.diff import (
+from taskgraph.provenance.diff_page import as_json, diff_page
+from taskgraph.provenance.diff_views import (
     DiffArgument,
     DiffCall,
     DiffChange,
@@ -19,7 +20,6 @@ from taskgraph.provenance.diff import (
     Ingredient,
     Some,
 )
-from taskgraph.provenance.diff_page import as_json, diff_page
 from taskgraph.provenance.explain import Change, ChangeKind
 from taskgraph.provenance.page import plain_text, print_on
 from taskgraph.provenance.views import ExecutionView

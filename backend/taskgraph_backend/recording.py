@@ -1,0 +1,196 @@
+"""A batch of records as rows: which statements write it, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from taskgraph.jsontext import storable
+from taskgraph.records import RecordBatch
+from taskgraph_backend import foreign, statements
+from taskgraph_backend.dialects import Database, Driver
+from taskgraph_backend.seals import seal_alias, seal_call, seal_evaluation, seal_value
+from taskgraph_backend.tags import tag_row
+
+# The driver binds a bytearray without asking for adapters, which it does for bytes: half the time.
+_binary = bytearray.fromhex
+
+_Rows = Sequence[tuple[Any, ...]]
+#: A statement, and what it is executed with.
+Step = tuple[str, _Rows]
+
+
+def _optional(key: str | None) -> bytearray | None:
+    return None if key is None else _binary(key)
+
+
+def steps_of(batch: RecordBatch) -> list[Step]:
+    """Return the statements of a batch with their rows, parents before children."""
+    h = _binary
+    maybe = _optional
+    # That a call's own task ran in it is known from the call: without a row for it, calls that
+    # make no others need none, and those are nearly all of them.
+    own_tasks = {node.call_hash: node.task_hash for node in batch.call_nodes}
+    seals = _call_seals(batch)
+    return [
+        (
+            statements.VALUE,
+            [
+                (
+                    h(key),
+                    type,
+                    format,
+                    value,
+                    size,
+                    preview,
+                    h(digest),
+                    trusted,
+                    seal_value(key, type, format, digest),
+                )
+                for key, type, format, value, size, preview, digest, trusted in batch.values
+            ],
+        ),
+        (statements.SUBVALUE, [(h(parent), h(child)) for parent, child in batch.subvalues]),
+        (
+            statements.FILE,
+            [(h(key), root, path, content, size) for key, root, path, content, size in batch.files],
+        ),
+        (
+            statements.TASK,
+            [(h(key), name, namespace, source) for key, name, namespace, source in batch.tasks],
+        ),
+        (
+            statements.PART,
+            [(h(key), kind, name, source) for key, kind, name, source in batch.parts],
+        ),
+        (statements.TASK_PART, [(h(task), h(part)) for task, part in batch.task_parts]),
+        (
+            statements.CALL_NODE,
+            [
+                (h(call), h(eval_hash), name, h(task), h(args), h(value), time, seals[call])
+                for call, eval_hash, name, task, args, value, time in batch.call_nodes
+            ],
+        ),
+        (
+            statements.CALL_EDGE,
+            [(h(parent), h(child), order) for parent, child, order in batch.call_edges],
+        ),
+        (
+            statements.ARGUMENT,
+            [
+                (h(key), h(call), h(value), position, name)
+                for key, call, value, position, name in batch.arguments
+            ],
+        ),
+        (
+            statements.ARGUMENT_RESULT,
+            [(h(argument), h(call)) for argument, call in batch.argument_results],
+        ),
+        (
+            statements.SUBTREE_TASK,
+            [
+                (h(call), h(task))
+                for call, task in batch.subtree_tasks
+                if own_tasks.get(call) != task
+            ],
+        ),
+        (
+            statements.CALL_CONTEXT,
+            [(h(call), path, h(value)) for call, path, value in batch.call_contexts],
+        ),
+        (
+            statements.EVALUATION,
+            [
+                (
+                    h(key),
+                    h(task),
+                    h(args),
+                    h(value),
+                    time,
+                    seal_evaluation(key, task, args, value, time),
+                )
+                for key, task, args, value, time in batch.evaluations
+            ],
+        ),
+        (
+            statements.EXECUTION,
+            [
+                (h(key), args, maybe(job), updated, state.value, time, maybe(environment))
+                for key, args, job, updated, state, time, environment in batch.executions
+            ],
+        ),
+        (
+            statements.JOB,
+            [
+                (
+                    h(job.id),
+                    h(job.execution_id),
+                    None if job.parent_id is None else h(job.parent_id),
+                    h(job.task_hash),
+                    None if job.eval_hash is None else h(job.eval_hash),
+                    None if job.call_hash is None else h(job.call_hash),
+                    job.start_time,
+                    job.end_time,
+                    1 if job.cached else 0,
+                    job.state_type.value,
+                    job.miss,
+                )
+                for job in batch.jobs
+            ],
+        ),
+        (statements.TAG, [tag_row(tag) for tag in batch.tags]),
+        (
+            statements.TASK_ALIAS,
+            [
+                (
+                    h(alias.old_hash),
+                    h(alias.new_hash),
+                    *alias[2:],
+                    seal_alias(alias.old_hash, alias.new_hash, alias.timestamp, alias.end_time),
+                )
+                for alias in batch.task_aliases
+            ],
+        ),
+        (statements.LEASE_RELEASE, sorted(batch.released)),
+    ]
+
+
+def _call_seals(batch: RecordBatch) -> dict[str, bytes]:
+    """Return the seals of the calls of a batch, which has all that was below them and was read."""
+    if not batch.call_nodes:
+        return {}
+    below: dict[str, list[str]] = {}
+    for call, task in batch.subtree_tasks:
+        below.setdefault(call, []).append(task)
+    reads: dict[str, list[tuple[str, str]]] = {}
+    for call, path, value in batch.call_contexts:
+        reads.setdefault(call, []).append((storable(path), value))
+    return {
+        call: seal_call(
+            call, eval_hash, task, value, time, below.get(call, ()), reads.get(call, ())
+        )
+        for call, eval_hash, _, task, _, value, time in batch.call_nodes
+    }
+
+
+def write(driver: Driver, database: Database, batch: RecordBatch, steps: Sequence[Step]) -> None:
+    """Write a batch; within a transaction."""
+    foreign.reclaim(driver, batch)
+    with database.sending(driver):
+        for sql, rows in steps:
+            _execute_many(driver, sql, rows)
+
+
+def _execute_many(driver: Driver, sql: str, rows: _Rows) -> None:
+    try:
+        driver.executemany(sql, rows)
+    except UnicodeEncodeError:
+        # A path that is not UTF-8 has half surrogates in it, which no database takes: it is shown
+        # and looked up with backslashes. What was inserted before is met again, and left alone.
+        driver.executemany(
+            sql,
+            [tuple(storable(each) if type(each) is str else each for each in row) for row in rows],
+        )
+
+
+__all__ = ["Step", "steps_of", "write"]

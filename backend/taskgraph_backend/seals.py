@@ -1,0 +1,61 @@
+"""Seals: what a row that decides results held when it was written, in 16 bytes of the row itself.
+
+A digest of a value's bytes tells that the bytes are whole, and not that they are those of this row.
+A row whose seal is broken is used for nothing: whatever it says may be true of another one. A row
+without a seal was written by an earlier version, or brought from elsewhere, and is taken as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from xxhash import xxh3_128_digest
+
+
+def seal_value(value_hash: str, type_name: str, format: str, content_digest: str) -> bytes:
+    """Return the seal of a value: its bytes are known by their digest."""
+    text = f"value\0{value_hash}{content_digest}{format}\0{type_name}"
+    return xxh3_128_digest(text.encode("utf-8", "backslashreplace"))
+
+
+def seal_evaluation(
+    eval_hash: str, task_hash: str, args_hash: str, value_hash: str, timestamp: int
+) -> bytes:
+    """Return the seal of a cache entry."""
+    text = f"evaluation\0{eval_hash}{task_hash}{args_hash}{value_hash}{timestamp}"
+    return xxh3_128_digest(text.encode("ascii"))
+
+
+def seal_call(
+    call_hash: str,
+    eval_hash: str,
+    task_hash: str,
+    value_hash: str,
+    timestamp: int,
+    subtree_tasks: Iterable[str],
+    reads: Iterable[tuple[str, str]],
+) -> bytes:
+    """Return the seal of a call with what it is held against: the tasks below it, and its reads.
+
+    Args:
+        call_hash: That of the call.
+        eval_hash: Its cache key.
+        task_hash: Its own task.
+        value_hash: Its result.
+        timestamp: When it ended.
+        subtree_tasks: The tasks below it; its own one may be among them.
+        reads: Paths of its context with the hashes of what it found there.
+    """
+    below = "".join(sorted({*subtree_tasks} - {task_hash}))
+    read = "\0".join(f"{value}{path}" for path, value in sorted(set(reads)))
+    text = f"call\0{call_hash}{eval_hash}{task_hash}{value_hash}{timestamp}\0{below}\0{read}"
+    return xxh3_128_digest(text.encode("utf-8", "backslashreplace"))
+
+
+def seal_alias(old_hash: str, new_hash: str, timestamp: int, end_time: int | None) -> bytes:
+    """Return the seal of an alias: what it joins, since when and until when."""
+    text = f"alias\0{old_hash}{new_hash}{timestamp}\0{'' if end_time is None else end_time}"
+    return xxh3_128_digest(text.encode("ascii"))
+
+
+__all__ = ["seal_alias", "seal_call", "seal_evaluation", "seal_value"]

@@ -1,0 +1,95 @@
+"""Value stores for tests: local, in memory, on S3 as moto plays it, and one that fails in turn."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import fsspec
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+BUCKET = "values"
+KINDS = ["local", "memory", "s3", "failing"]
+
+
+class FailingFileSystem(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """fsspec's memory, of which one call in turn can be made to raise.
+
+    Attributes:
+        fail_at: The number of the call that raises; 0 for none.
+        calls: How many calls there were since `failing`.
+    """
+
+    protocol = "failing"
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+    fail_at: ClassVar[int] = 0
+    calls: ClassVar[int] = 0
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        if isinstance(path, list):
+            return [cls._strip_protocol(each) for each in path]
+        return super()._strip_protocol(path.replace("failing://", "memory://", 1))
+
+    @classmethod
+    def _count(cls) -> None:
+        cls.calls += 1
+        if cls.calls == cls.fail_at:
+            # As drivers of stores do: an error that is no OSError.
+            raise ConnectionLostError(f"call {cls.calls} was cut off")
+
+
+class ConnectionLostError(Exception):
+    """What a driver of a store raises."""
+
+
+def _counted(name: str) -> Any:
+    def call(self: FailingFileSystem, *args: Any, **kwargs: Any) -> Any:
+        self._count()
+        return getattr(super(FailingFileSystem, self), name)(*args, **kwargs)
+
+    return call
+
+
+for _name in ("info", "pipe_file", "cp_file", "rm_file", "put_file", "find", "ls", "makedirs"):
+    setattr(FailingFileSystem, _name, _counted(_name))
+FailingFileSystem.open = _counted("open")
+fsspec.register_implementation("failing", FailingFileSystem, clobber=True)
+
+
+@contextmanager
+def failing(call: int) -> Iterator[None]:
+    """Have one call of the failing file system raise."""
+    FailingFileSystem.calls, FailingFileSystem.fail_at = 0, call
+    try:
+        yield
+    finally:
+        FailingFileSystem.fail_at = 0
+
+
+def s3_server() -> Iterator[str]:
+    """Start moto's server with a bucket; yields its URL."""
+    if not os.environ.get("CI"):
+        # On CI a missing package is an error: these tests are never skipped in silence there.
+        pytest.importorskip("moto")
+        pytest.importorskip("s3fs")
+    import s3fs
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "x")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        s3fs.S3FileSystem.clear_instance_cache()
+        s3fs.S3FileSystem().mkdir(BUCKET)
+        yield f"http://{host}:{port}"
+        s3fs.S3FileSystem.clear_instance_cache()
+    server.stop()
