@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from taskgraph import (
     seq,
     task,
 )
-from taskgraph.config import Settings
+from taskgraph.config import BackendSettings, Settings
 from taskgraph.errors import (
     CircularCallError,
     DryRunResult,
@@ -54,16 +55,22 @@ def _nothing_ran_yet() -> None:
 @pytest.fixture
 def project(tmp_path: Path) -> Settings:
     (tmp_path / ".taskgraph").mkdir()
-    return Settings(tmp_path / ".taskgraph")
+    uri = f"sqlite:///{tmp_path / '.taskgraph' / 'taskgraph.db'}"
+    return Settings(tmp_path / ".taskgraph", backend=BackendSettings(db_uri=uri))
 
 
-@pytest.fixture(params=["inline", "threads"])
+@pytest.fixture(params=["inline", "threads", "inline on postgres"])
 def scheduler(request: pytest.FixtureRequest, project: Settings) -> Iterator[Scheduler]:
     observer = RecordingObserver()
-    with Scheduler(project, executor=request.param, observers=[observer]) as scheduler:
+    executor, _, database = request.param.partition(" on ")
+    if database:
+        uri = request.getfixturevalue("postgres_uri")
+        project = dataclasses.replace(project, backend=BackendSettings(db_uri=uri))
+    with Scheduler(project, executor=executor, observers=[observer]) as scheduler:
         scheduler.seen = observer  # type: ignore[attr-defined]
         yield scheduler
-    with SqlBackend(f"sqlite:///{project.config_dir / 'taskgraph.db'}") as backend:
+    assert project.backend.db_uri is not None
+    with SqlBackend(project.backend.db_uri) as backend:
         assert check(backend) == []
 
 
@@ -190,11 +197,11 @@ def test_a_scheduler_task_of_the_user_is_a_plain_generator(scheduler: Scheduler)
 # What is cached
 
 
-def test_the_second_run_runs_nothing(scheduler: Scheduler, project: Settings) -> None:
+def test_the_second_run_runs_nothing(scheduler: Scheduler) -> None:
     scheduler.run(fan(3))
     ran.clear()
 
-    with Scheduler(project) as other:
+    with Scheduler(scheduler.settings) as other:
         assert other.run(fan(3)) == [1, 2, 3]
     assert scheduler.run(fan(3)) == [1, 2, 3]
 
@@ -435,13 +442,13 @@ def test_the_task_s_own_exception_is_raised_with_a_trace_of_tasks(scheduler: Sch
     assert shown.endswith("ValueError: boom")
 
 
-def test_errors_are_recorded_and_never_replayed(scheduler: Scheduler, project: Settings) -> None:
+def test_errors_are_recorded_and_never_replayed(scheduler: Scheduler) -> None:
     for _ in range(2):
         with pytest.raises(ValueError, match="again"):
             scheduler.run(fail("again"))
 
     assert ran == ["fail again", "fail again"]
-    with SqlBackend(f"sqlite:///{project.config_dir / 'taskgraph.db'}") as backend:
+    with SqlBackend(scheduler.settings.backend.db_uri) as backend:
         from taskgraph_backend.reader import Reader
 
         with Reader(backend) as reader:

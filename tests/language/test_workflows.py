@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,6 +14,8 @@ from taskgraph.tasks.registry import get_task_registry
 from taskgraph.tasks.task import SchedulerTask
 from taskgraph.testing import MemoryBackend
 from taskgraph.worker import describe_error
+from taskgraph_backend import SqlBackend
+from taskgraph_backend.integrity import check
 from tests.language.workflows import WORKFLOWS, Workflow
 
 
@@ -60,6 +64,39 @@ def test_a_workflow_gives_and_calls_what_it_should(
     before = set(backend.jobs)
     assert scheduler.run(workflow.write()) == workflow.gives
     assert bodies_that_ran(backend, before) == Counter(workflow.again)
+
+
+@pytest.fixture(scope="module")
+def on_a_database() -> Iterator[Scheduler]:
+    """One scheduler, which is given one database after the other."""
+    with Scheduler(backend=MemoryBackend(), executor="inline") as made:
+        yield made
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda each: each.name)
+def test_a_workflow_is_recorded_alike_in_each_database(
+    on_a_database: Scheduler, sql_backend: SqlBackend, workflow: Workflow
+) -> None:
+    on_a_database.backend = sql_backend
+    for _ in range(2):
+        if workflow.raises:
+            with pytest.raises(BaseException) as caught:
+                on_a_database.run(workflow.write())
+            assert describe_error(caught.value).startswith(workflow.raises)
+        else:
+            assert on_a_database.run(workflow.write()) == workflow.gives
+
+    assert check(sql_backend) == []
+    if workflow.calls:
+        driver = sql_backend._connection()
+        names = [
+            short(name)
+            for (name,) in driver.execute(
+                "SELECT c.task_name FROM call_node c WHERE EXISTS (SELECT 1 FROM job j"
+                " WHERE j.call_hash = c.call_hash)"
+            )
+        ]
+        assert set(re.findall(r"[\w.]+", workflow.calls)) <= {*names, ""}
 
 
 def test_there_are_many_workflows_each_with_a_name_of_its_own() -> None:

@@ -90,15 +90,19 @@ ADDED: dict[str, dict[str, list[dict[str, Any]]]] = {
     },
     "1.4": {},
     "1.5": {},
+    "1.6": {},
 }  # fmt: skip
-NEW_COLUMNS = {"1.1": {("job", "miss"): "new"}}
+NEW_COLUMNS: dict[str, dict[tuple[str, str], Any]] = {
+    "1.1": {("job", "miss"): "new"},
+    "1.6": {(table, "seal"): 17 for table in ("call_node", "evaluation", "task_alias", "value")},
+}
 
 HASHES = frozenset(
     {
         "hash", "id", "value_hash", "content_digest", "part_hash", "tag_hash", "entity_id",
         "parent_id", "child_id", "job_id", "environment_hash", "parent_value_hash", "task_hash",
         "call_hash", "eval_hash", "args_hash", "arg_hash", "result_call_hash", "execution_id",
-        "old_hash", "new_hash",
+        "old_hash", "new_hash", "seal",
     }
 )  # fmt: skip
 TIMES = frozenset({"expires", "state_time", "updated_time", "timestamp", "start_time", "end_time"})

@@ -156,7 +156,8 @@ def test_what_a_way_back_would_lose_is_told_before(backend: SqlBackend, version:
     lost = before - _columns(backend)
 
     assert untouched == _expected(rows_of(VERSIONS[-1]))
-    tables = {table for table, _ in lost}
+    # A seal says nothing that its row does not say: rows without one are taken as they are.
+    tables = {table for table, column in lost if column != "seal"}
     expected = {
         "task_alias": ("aliases of tasks", 1),
         "job": ("reasons why jobs were run", 2),

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from taskgraph import Scheduler
-from taskgraph.config import Settings
+from taskgraph.config import BackendSettings, Settings
 
 TORTURE = bool(os.environ.get("TASKGRAPH_TORTURE"))
 OPS = 4
@@ -189,16 +189,22 @@ def take_log(log: Path) -> Counter[str]:
     return Counter(lines)
 
 
-EXAMPLES = {"inline": 60, "threads": 40, "processes": 6}
+EXAMPLES = {"inline": 60, "threads": 40, "processes": 6, "inline on postgres": 10}
 
 
-@pytest.mark.parametrize("executor", ["inline", "threads", "processes"])
+@pytest.mark.parametrize("executor", EXAMPLES)
 def test_a_random_graph_gives_what_plain_python_gives(
-    executor: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    executor: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     folder = tmp_path_factory.mktemp("graphs")
     monkeypatch.syspath_prepend(str(folder))
     examples = EXAMPLES[executor] * (25 if TORTURE else 1)
+    executor, _, database = executor.partition(" on ")
+    # All graphs are in it: each has modules of its own.
+    uri = request.getfixturevalue("postgres_uri") if database else None
     counter = iter(range(1_000_000))
 
     @settings(
@@ -221,7 +227,7 @@ def test_a_random_graph_gives_what_plain_python_gives(
         module = load(path, name)
         config_dir = folder / name / ".taskgraph"
         config_dir.mkdir(parents=True)
-        project = Settings(config_dir)
+        project = Settings(config_dir, backend=BackendSettings(db_uri=uri))
 
         with Scheduler(project, executor=executor) as scheduler:
             cold = scheduler.run(lazily(graph, module))

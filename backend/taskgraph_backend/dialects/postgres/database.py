@@ -44,8 +44,6 @@ _LONGEST_PAUSE = 2.0
 _SHORTEST_PAUSE = 0.02
 # Seconds that a server may be away when it is first asked: as long as it takes to restart it.
 _LONGEST_ABSENCE = 3.0
-# Seconds: who has begun to write and says no more is not waited for by others.
-_LONGEST_SILENCE = 60
 
 # In the same breath as the beginning. What follows the lock sees what its last holder left. A row
 # that each connection has of its own says which transaction of it was the last to be committed:
@@ -139,8 +137,10 @@ class PostgresDatabase:
 
     def _open_to_write(self) -> psycopg.Connection[Any]:
         raw = self._open()
-        # A host that vanished in the middle of a transaction has the locks that others wait for.
-        raw.execute(f"SET idle_in_transaction_session_timeout TO '{_LONGEST_SILENCE}s'")
+        # A host that vanished in the middle of a transaction, or stands still (a closed laptop), has
+        # the locks that others wait for: it loses them in a third of the time that these do.
+        idle = max(1, int(self.busy_timeout * 1000 / 3))
+        raw.execute(f"SET idle_in_transaction_session_timeout TO {idle}")
         return raw
 
     def _open(self) -> psycopg.Connection[Any]:
@@ -218,16 +218,10 @@ class PostgresDatabase:
     # Transactions
 
     def begin(self, driver: Driver, *, alone: bool) -> None:
-        """Begin a transaction; alone, or beside others who record.
-
-        A process that stands still within one (a closed laptop) loses it in a third of the time
-        that others wait for its lock, and does it again when it goes on.
-        """
+        """Begin a transaction; alone, or beside others who record."""
         ours = _ours(driver)
-        idle = max(1, int(self.busy_timeout * 1000 / 3))
-        start = f"BEGIN; SET LOCAL idle_in_transaction_session_timeout TO {idle}"
         if not alone:
-            ours.begin(f"{start}; SELECT pg_advisory_xact_lock_shared({_WRITING}); {_VERSION}")
+            ours.begin(f"BEGIN; SELECT pg_advisory_xact_lock_shared({_WRITING}); {_VERSION}")
             return
         ours.mark = secrets.token_hex(8)
         host, pid, started = this_process()
@@ -238,7 +232,7 @@ class PostgresDatabase:
             pid=pid,
             started=started,
         )
-        ours.begin(f"{start}; SELECT pg_advisory_xact_lock({_WRITING}); {marked}; {_VERSION}")
+        ours.begin(f"BEGIN; SELECT pg_advisory_xact_lock({_WRITING}); {marked}; {_VERSION}")
 
     def version_seen(self, driver: Driver) -> str:
         """Return what was asked as the transaction began."""

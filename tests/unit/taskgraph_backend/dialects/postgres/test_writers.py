@@ -267,3 +267,67 @@ def test_who_stands_still_within_a_transaction_is_in_nobodys_way(postgres_uri: s
         assert other.take([a_lease("a", "they")]) == [None]
         # It does again what it did, by another connection.
         assert still.take([a_lease("b")]) == [None]
+
+
+def test_what_was_lost_before_it_was_done_is_done_again(postgres_uri: str) -> None:
+    with SqlBackend(postgres_uri) as backend:
+        backend.record(together(a_task(), an_execution(), a_job(1)))
+        calls: list[int] = []
+
+        def work(driver: PostgresDriver) -> int:
+            calls.append(1)
+            driver.execute("UPDATE job SET miss = ? WHERE id = ?", ("x", bytes.fromhex(key(1))))
+            if len(calls) == 1:
+                _end_all_others(postgres_uri)
+                driver.execute("SELECT 1")
+            return len(calls)
+
+        # What an earlier one of this connection left must not be taken for this one.
+        backend.record_tags("Job", key(1), [("n", 1)])
+
+        assert backend._transact(work) == 2
+
+
+def test_two_threads_that_lose_their_connection_are_not_taken_for_each_other(
+    postgres_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SqlBackend(postgres_uri) as backend:
+        backend.record(together(a_task(), an_execution(), a_job(1)))
+        execute = PostgresDriver.execute
+        lost: list[str] = []
+
+        def lose(self: PostgresDriver, sql: str, *others: object) -> object:
+            if sql == "COMMIT" and len(lost) < 6:
+                lost.append(sql)
+                if len(lost) % 2:
+                    _end_all_others(postgres_uri)
+                else:
+                    execute(self, sql, *others)  # type: ignore[arg-type]
+                    _end_all_others(postgres_uri)
+            return execute(self, sql, *others)  # type: ignore[arg-type]
+
+        def edit(name: str) -> None:
+            for number in range(5):
+                backend.record_tags("Job", key(1), [(name, number)])
+                assert len(backend.delete_tags(key(1), [(name, number)])) == 1
+                backend.heartbeat("nobody", 5)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(PostgresDriver, "execute", lose)
+        failed = _together(lambda: edit("a"), lambda: edit("b"))
+        monkeypatch.undo()
+
+        assert failed == []
+        assert len(lost) == 6
+        assert backend.get_tags([key(1)]) == {key(1): {}}
+
+
+def test_a_row_of_a_connection_goes_with_it(postgres_uri: str) -> None:
+    with SqlBackend(postgres_uri) as backend:
+        backend.record(together(a_task(), an_execution(root=1, state=State.COMPLETED), a_job(1)))
+        backend.record_tags("Job", key(1), [("n", 1)])
+        backend.record_tags("Job", key(1), [("n", 2)])
+        during = backend._connection().execute("SELECT count(*) FROM lease").fetchone()
+
+    with SqlBackend(postgres_uri) as backend:
+        assert during == (1,)
+        assert backend._connection().execute("SELECT count(*) FROM lease").fetchone() == (0,)
