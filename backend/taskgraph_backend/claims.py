@@ -26,6 +26,9 @@ _binary = bytearray.fromhex
 
 _Place = tuple[str, int, Micros]
 
+# A lease that ended so long ago is nobody's, on whatever host it was taken: microseconds.
+_LONG_AGO = 24 * 3600 * 1_000_000
+
 
 def take(driver: Driver, leases: Sequence[LeaseRecord]) -> list[LeaseRecord | None]:
     """Take each lease that is free or over; see `SqlBackend.take`."""
@@ -129,6 +132,21 @@ def release(driver: Driver, holder: str, keys: Sequence[str]) -> None:
     driver.executemany(statements.LEASE_RELEASE, [(key, holder) for key in sorted(keys)])
 
 
+def dead(driver: Driver) -> list[LeaseRecord]:
+    """Return the leases that nobody can hold: of processes that ended here, or were long silent."""
+    long_ago = clock(driver) - _LONG_AGO
+    rows = driver.execute("SELECT key, holder, host, pid, started, expires FROM lease").fetchall()
+    gone: dict[_Place, bool] = {}
+    every = [LeaseRecord(*row) for row in rows]
+    return [each for each in every if each.expires < long_ago or _is_gone(each, gone)]
+
+
+def forget(driver: Driver, leases: Sequence[LeaseRecord]) -> None:
+    """Remove leases; those that somebody else has taken over are left alone."""
+    rows = sorted((each.key, each.holder) for each in leases)
+    driver.executemany(statements.LEASE_RELEASE, rows)
+
+
 def running(driver: Driver) -> list[ExecutionId]:
     """Return the executions that are said to run."""
     rows = driver.execute("SELECT id FROM execution WHERE state_type = ?", (State.RUNNING.value,))
@@ -199,6 +217,8 @@ __all__ = [
     "clock",
     "close_jobs",
     "crashed",
+    "dead",
+    "forget",
     "heartbeat",
     "living",
     "mark_crashed",

@@ -433,9 +433,16 @@ class SqlBackend(RecordVerbs):
     # What crashed
 
     def sweep(self) -> list[ExecutionId]:
-        """Mark the executions that run no more although they never ended; return their ids."""
+        """Mark the executions that run no more although they never ended; return their ids.
+
+        What else dead processes left in the table of leases goes as well.
+        """
         executions = self._ask(claims.running)
-        return self.mark_crashed(executions) if executions else []
+        crashed = self.mark_crashed(executions) if executions else []
+        dead = [] if self.database.read_only else self._ask(claims.dead)
+        if dead:
+            self._transact(claims.forget, dead, alone=False)
+        return crashed
 
     def mark_crashed(self, executions: Sequence[ExecutionId]) -> list[ExecutionId]:
         """Mark those of the executions that are RUNNING while no living process holds their lease.

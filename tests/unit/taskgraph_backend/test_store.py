@@ -128,7 +128,9 @@ def test_two_databases_in_memory_are_two() -> None:
 def test_interrupted_transaction_leaves_nothing(sql_backend: SqlBackend) -> None:
     with pytest.raises(KeyboardInterrupt), sql_backend._writing() as driver:
         driver.execute("DELETE FROM value")
-        driver.execute("INSERT INTO part VALUES (?, '', '', '')", (b"0",))
+        driver.execute(
+            "INSERT INTO part (part_hash, kind, name, source) VALUES (?, '', '', '')", (b"0",)
+        )
         raise KeyboardInterrupt
 
     assert not sql_backend._connection().in_transaction

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from taskgraph.errors import TagKeyError, UnknownRecordError, UnknownTagError
-from taskgraph.records import RecordBatch
+from taskgraph.records import RecordBatch, State
 from taskgraph.tags import tag_record
 from taskgraph_backend import SqlBackend, models
 from taskgraph_backend.integrity import check
@@ -39,7 +39,7 @@ def tagged(sql_backend: SqlBackend) -> SqlBackend:
         together(
             a_task(),
             a_call(7, 8, 9),
-            an_execution(root=1),
+            an_execution(root=1, state=State.COMPLETED),
             a_job(1, call=7),
             a_job(2, parent=1),
         )

@@ -137,8 +137,8 @@ class PostgresDatabase:
 
     def _open_to_write(self) -> psycopg.Connection[Any]:
         raw = self._open()
-        # A host that vanished in the middle of a transaction, or stands still (a closed laptop), has
-        # the locks that others wait for: it loses them in a third of the time that these do.
+        # A host that vanished in the middle of a transaction, or stands still (a closed laptop),
+        # has locks that others wait for: it loses them in a third of the time that these do.
         idle = max(1, int(self.busy_timeout * 1000 / 3))
         raw.execute(f"SET idle_in_transaction_session_timeout TO {idle}")
         return raw

@@ -141,7 +141,11 @@ def test_what_was_being_written_is_written_once(
     postgres_uri: str, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     batch = together(
-        a_task(), an_execution(), a_job(1, call=4), a_call(4, 8, 9), an_evaluation(8, 9)
+        a_task(),
+        an_execution(root=1, state=State.COMPLETED),
+        a_job(1, call=4),
+        a_call(4, 8, 9),
+        an_evaluation(8, 9),
     )
     with SqlBackend(postgres_uri) as backend:
         driver = backend._connection()
