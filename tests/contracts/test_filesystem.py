@@ -13,31 +13,15 @@ from taskgraph.values.files import File
 from taskgraph.values.filesets import FileSet
 from taskgraph.values.filesystems import copy_file, get_filesystem, glob_file
 from taskgraph.values.places import FilePlaces, Policy, use_places
+from tests.s3 import s3_server
 
 BUCKET = "contract"
 
 
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
-    if not os.environ.get("CI"):
-        pytest.importorskip("moto")
-        pytest.importorskip("s3fs")
-    import s3fs
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "x")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "x")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        s3fs.S3FileSystem.clear_instance_cache()
-        s3fs.S3FileSystem().mkdir(BUCKET)
-        yield f"http://{host}:{port}"
-        s3fs.S3FileSystem.clear_instance_cache()
-    server.stop()
+    with s3_server(BUCKET) as url:
+        yield url
 
 
 @pytest.fixture(params=["local", "memory", "s3"])

@@ -21,14 +21,16 @@ from taskgraph.values.valuestore import (
     locate,
     name_of,
 )
-from tests.valuestores import BUCKET, KINDS, FailingFileSystem, failing, s3_server
+from tests.s3 import s3_server
+from tests.valuestores import BUCKET, KINDS, FailingFileSystem, failing
 
 CONTENT = b"some bytes of a value " * 100
 
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[str]:
-    yield from s3_server()
+    with s3_server(BUCKET) as url:
+        yield url
 
 
 @pytest.fixture(params=KINDS)

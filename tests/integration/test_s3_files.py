@@ -15,13 +15,13 @@ if not os.environ.get("CI"):
 
 import boto3
 import s3fs
-from moto.server import ThreadedMotoServer
 
 from taskgraph.values.directories import Dir
 from taskgraph.values.files import File
 from taskgraph.values.places import FilePlaces, use_places
 from taskgraph.values.staging import StagingDir, StagingFile
 from taskgraph.values.walk import find_invalid
+from tests.s3 import s3_server
 
 BUCKET = "files"
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,21 +29,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "x")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "x")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        s3fs.S3FileSystem.clear_instance_cache()
+    with s3_server(BUCKET):
         client = boto3.client("s3")
-        client.create_bucket(Bucket=BUCKET)
         yield client
         client.close()
-        s3fs.S3FileSystem.clear_instance_cache()
-    server.stop()
 
 
 @pytest.fixture
