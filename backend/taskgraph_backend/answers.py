@@ -62,14 +62,14 @@ def _stored(row: Sequence[Any], store: ValueStore | None) -> StoredResult:
     """
     key, type_name, format, value, digest_bytes, seal = row
     name, said = key.hex(), digest_bytes.hex()
-    if seal is not None and seal != seal_value(name, type_name, format, said):
-        said = _NO_DIGEST
+    if seal is not None and seal != seal_value(name, type_name, format, said, is_empty=not value):
+        return StoredResult(ValueHash(name), type_name, format, value, _NO_DIGEST)
     digest = ContentDigest(said)
     content = value or locate(value, digest, store)
     return StoredResult(ValueHash(name), type_name, format, content, digest)
 
 
-_NO_DIGEST = "0" * 32
+_NO_DIGEST = ContentDigest("0" * 32)
 
 
 def _find_evaluations(

@@ -258,7 +258,7 @@ class CallNode(Base):
     value_hash: Mapped[str] = mapped_column(Hash16, _reference("value.value_hash"))
     timestamp: Mapped[datetime]
     # What it held when it was written; see `seals`.
-    seal: Mapped[str | None] = mapped_column(Hash16)
+    seal: Mapped[bytes | None] = mapped_column(LargeBinary(8))
 
     task: Mapped[Task] = relationship(back_populates="call_nodes", viewonly=True)
     value: Mapped[Value] = relationship(back_populates="results", viewonly=True)
@@ -443,7 +443,7 @@ class Evaluation(Base):
     value_hash: Mapped[str] = mapped_column(Hash16, _reference("value.value_hash"))
     timestamp: Mapped[datetime]
     # What it held when it was written; see `seals`.
-    seal: Mapped[str | None] = mapped_column(Hash16)
+    seal: Mapped[bytes | None] = mapped_column(LargeBinary(8))
 
     task: Mapped[Task] = relationship(back_populates="evals", viewonly=True)
     value: Mapped[Value] = relationship(back_populates="evals", viewonly=True)
@@ -466,7 +466,7 @@ class Task(Base):
     namespace: Mapped[str]
     source: Mapped[str]
     # What it held when it was written; see `seals`.
-    seal: Mapped[str | None] = mapped_column(Hash16)
+    seal: Mapped[bytes | None] = mapped_column(LargeBinary(8))
 
     value: Mapped[Value] = relationship(back_populates="task", viewonly=True)
     call_nodes: Mapped[list[CallNode]] = relationship(back_populates="task", viewonly=True)
@@ -506,7 +506,7 @@ class Part(Base):
     name: Mapped[str]
     source: Mapped[str]
     # What it held when it was written; see `seals`.
-    seal: Mapped[str | None] = mapped_column(Hash16)
+    seal: Mapped[bytes | None] = mapped_column(LargeBinary(8))
 
 
 class TaskPart(Base):
@@ -538,7 +538,7 @@ class TaskAlias(Base):
     end_time: Mapped[datetime | None]
     end_author: Mapped[str | None]
     # What it held when it was written; see `seals`.
-    seal: Mapped[str | None] = mapped_column(Hash16)
+    seal: Mapped[bytes | None] = mapped_column(LargeBinary(8))
 
     old: Mapped[Task] = relationship(foreign_keys=[old_hash], viewonly=True)
     new: Mapped[Task] = relationship(foreign_keys=[new_hash], viewonly=True)
@@ -560,7 +560,7 @@ class Value(Base):
     # through the pages of a large one to get to what stands behind it.
     value: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
     # Behind the bytes, for it is asked for with them only.
-    seal: Mapped[str | None] = mapped_column(Hash16, deferred=True)
+    seal: Mapped[bytes | None] = mapped_column(LargeBinary(8), deferred=True)
     # How many bytes are in the row, which SQLite knows without reading them.
     row_size: Mapped[int] = column_property(func.length(value), deferred=True)
 

@@ -1,4 +1,4 @@
-"""Seals: what a row that decides results held when it was written, in 16 bytes of the row itself.
+"""Seals: what a row that decides results held when it was written, in 8 bytes of the row itself.
 
 A digest of a value's bytes tells that the bytes are whole, and not that they are those of this row.
 A row whose seal is broken is used for nothing: whatever it says may be true of another one. A row
@@ -9,13 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from xxhash import xxh3_128_digest
+from xxhash import xxh3_64_digest
 
 
-def seal_value(value_hash: str, type_name: str, format: str, content_digest: str) -> bytes:
-    """Return the seal of a value: its bytes are known by their digest."""
-    text = f"value\0{value_hash}{content_digest}{format}\0{type_name}"
-    return xxh3_128_digest(text.encode("utf-8", "backslashreplace"))
+def seal_value(
+    value_hash: str, type_name: str, format: str, content_digest: str, *, is_empty: bool
+) -> bytes:
+    """Return the seal of a value: its bytes are known by their digest.
+
+    Args:
+        value_hash: Its hash.
+        type_name: The name of its type.
+        format: How it is stored.
+        content_digest: The digest of the stored bytes.
+        is_empty: Whether the row has none. Those of a large value are in a value store; of another
+            one they were lost.
+    """
+    empty = "\0empty" if is_empty else ""
+    text = f"value\0{value_hash}{content_digest}{format}\0{type_name}{empty}"
+    return xxh3_64_digest(text.encode("utf-8", "backslashreplace"))
 
 
 def seal_evaluation(
@@ -23,7 +35,7 @@ def seal_evaluation(
 ) -> bytes:
     """Return the seal of a cache entry."""
     text = f"evaluation\0{eval_hash}{task_hash}{args_hash}{value_hash}{timestamp}"
-    return xxh3_128_digest(text.encode("ascii"))
+    return xxh3_64_digest(text.encode("ascii"))
 
 
 def seal_call(
@@ -49,19 +61,19 @@ def seal_call(
     below = "".join(sorted({*subtree_tasks} - {task_hash}))
     read = "\0".join(f"{value}{path}" for path, value in sorted(set(reads)))
     text = f"call\0{call_hash}{eval_hash}{task_hash}{value_hash}{timestamp}\0{below}\0{read}"
-    return xxh3_128_digest(text.encode("utf-8", "backslashreplace"))
+    return xxh3_64_digest(text.encode("utf-8", "backslashreplace"))
 
 
 def seal_alias(old_hash: str, new_hash: str, timestamp: int, end_time: int | None) -> bytes:
     """Return the seal of an alias: what it joins, since when and until when."""
     text = f"alias\0{old_hash}{new_hash}{timestamp}\0{'' if end_time is None else end_time}"
-    return xxh3_128_digest(text.encode("ascii"))
+    return xxh3_64_digest(text.encode("ascii"))
 
 
 def seal_text(key: str, *texts: str) -> bytes:
     """Return the seal of code: of a task, or of a part of one."""
     text = "\0".join(("text", key, *texts))
-    return xxh3_128_digest(text.encode("utf-8", "backslashreplace"))
+    return xxh3_64_digest(text.encode("utf-8", "backslashreplace"))
 
 
 __all__ = ["seal_alias", "seal_call", "seal_evaluation", "seal_text", "seal_value"]

@@ -235,6 +235,8 @@ def _damage(path: Path, table: str, column: str, damage: str) -> bool:
 # What is said of a record and used for nothing: nobody can tell whether it was otherwise.
 FREE = {
     ("argument_result", "result_call_hash"),
+    # Of a call with children that left no rows, such as those of the library.
+    ("call_edge", "call_order"),
     ("call_node", "task_name"),
     ("call_node", "args_hash"),
     ("execution", "args"),

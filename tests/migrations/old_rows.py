@@ -90,11 +90,17 @@ ADDED: dict[str, dict[str, list[dict[str, Any]]]] = {
     },
     "1.4": {},
     "1.5": {},
-    "1.6": {},
+    "1.6": {
+        "quarantine": [
+            {"timestamp": 1_700_000_000_000_011, "table_name": "evaluation",
+             "row_key": "16", "reason": "its seal is broken", "content": "{}"},
+        ],
+    },
 }  # fmt: skip
+_SEALED = ("call_node", "evaluation", "part", "task", "task_alias", "value")
 NEW_COLUMNS: dict[str, dict[tuple[str, str], Any]] = {
     "1.1": {("job", "miss"): "new"},
-    "1.6": {(table, "seal"): 17 for table in ("call_node", "evaluation", "task_alias", "value")},
+    "1.6": {(table, "seal"): 17 for table in _SEALED},
 }
 
 HASHES = frozenset(

@@ -83,8 +83,11 @@ def values(
 def _wrong(row: Any, payload: bytes, outside: Outside | None) -> str:
     key, type_name, format, size, digest, seal, _ = row
     name, said = bytes(key).hex(), bytes(digest).hex()
-    if seal is not None and bytes(seal) != seal_value(name, type_name, format, said):
-        return "its seal is broken: its type, its format or its digest are others now"
+    made = seal_value(name, type_name, format, said, is_empty=not payload)
+    if seal is not None and bytes(seal) != made:
+        return (
+            "its seal is broken: its type, format or digest are others now, or its bytes are lost"
+        )
     if size and not payload:
         if outside is None:
             return "its bytes are missing"

@@ -17,7 +17,7 @@ from taskgraph_backend.integrity.problems import Change, Finding, Remove, found
 from taskgraph_backend.seals import seal_alias, seal_call, seal_evaluation
 
 #: The seal of a row that is known to be damaged: no content has it, so it is used for nothing.
-BROKEN = b"taskgraph:broken"
+BROKEN = b"!broken!"
 
 _ENTRY = "a cache entry is as it was written"
 _CALL = "a call is as it was written"
