@@ -12,9 +12,20 @@ from collections.abc import Iterable
 from xxhash import xxh3_128_digest
 
 
-def seal_value(value_hash: str, type_name: str, format: str, content_digest: str) -> bytes:
-    """Return the seal of a value: its bytes are known by their digest."""
-    text = f"value\0{value_hash}{content_digest}{format}\0{type_name}"
+def seal_value(
+    value_hash: str,
+    type_name: str,
+    format: str,
+    content_digest: str,
+    *,
+    is_outside: bool = False,
+) -> bytes:
+    """Return the seal of a value: its bytes are known by their digest.
+
+    A row that has lost its bytes looks like one whose bytes are in a value store; its seal tells.
+    """
+    kind = "outside" if is_outside else "value"
+    text = f"{kind}\0{value_hash}{content_digest}{format}\0{type_name}"
     return xxh3_128_digest(text.encode("utf-8", "backslashreplace"))
 
 
