@@ -90,7 +90,11 @@ ADDED: dict[str, dict[str, list[dict[str, Any]]]] = {
     },
     "1.4": {},
     "1.5": {},
-    "1.6": {},
+    "1.6": {
+        "quarantine": [
+            {"timestamp": 5, "table_name": "value", "row_key": "a", "reason": "it", "content": "{}"}
+        ],
+    },
 }  # fmt: skip
 NEW_COLUMNS: dict[str, dict[tuple[str, str], Any]] = {
     "1.1": {("job", "miss"): "new"},

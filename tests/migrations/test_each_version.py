@@ -164,6 +164,7 @@ def test_what_a_way_back_would_lose_is_told_before(backend: SqlBackend, version:
         "foreign_record": ("marks of where records came from", 1),
         "foreign_evaluation": ("cache entries from elsewhere", 1),
         "foreign_alias": ("aliases from elsewhere", 1),
+        "quarantine": ("rows that a repair put aside", 1),
     }
     # Whatever is gone was announced, and nothing else.
     assert told == dict(expected[table] for table in tables)
