@@ -29,6 +29,22 @@ def seal_value(
     return xxh3_128_digest(text.encode("utf-8", "backslashreplace"))
 
 
+def is_value_whole(
+    seal: bytes | None,
+    value_hash: str,
+    type_name: str,
+    format: str,
+    content_digest: str,
+    *,
+    has_bytes: bool,
+) -> bool:
+    """Tell whether a row of a value says what it said; one without a seal is taken as it is."""
+    named = value_hash, type_name, format, content_digest
+    if seal is None or seal == seal_value(*named):
+        return True
+    return not has_bytes and seal == seal_value(*named, is_outside=True)
+
+
 def seal_evaluation(
     eval_hash: str, task_hash: str, args_hash: str, value_hash: str, timestamp: int
 ) -> bytes:
@@ -75,4 +91,11 @@ def seal_text(key: str, *texts: str) -> bytes:
     return xxh3_128_digest(text.encode("utf-8", "backslashreplace"))
 
 
-__all__ = ["seal_alias", "seal_call", "seal_evaluation", "seal_text", "seal_value"]
+__all__ = [
+    "is_value_whole",
+    "seal_alias",
+    "seal_call",
+    "seal_evaluation",
+    "seal_text",
+    "seal_value",
+]
