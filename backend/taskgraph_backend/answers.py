@@ -62,11 +62,16 @@ def _stored(row: Sequence[Any], store: ValueStore | None) -> StoredResult:
     """
     key, type_name, format, value, digest_bytes, seal = row
     name, said = key.hex(), digest_bytes.hex()
-    if seal is not None and seal != seal_value(name, type_name, format, said, is_empty=not value):
-        return StoredResult(ValueHash(name), type_name, format, value, _NO_DIGEST)
-    digest = ContentDigest(said)
-    content = value or locate(value, digest, store)
-    return StoredResult(ValueHash(name), type_name, format, content, digest)
+    content = value
+    if seal is not None and seal != seal_value(name, type_name, format, said):
+        if value or seal != seal_value(name, type_name, format, said, is_outside=True):
+            said = _NO_DIGEST
+        else:
+            content = locate(value, ContentDigest(said), store)
+    elif not value and (seal is None or store is not None):
+        # One with the seal of a row that had bytes has lost them: no store need be known for that.
+        content = locate(value, ContentDigest(said), store)
+    return StoredResult(ValueHash(name), type_name, format, content, ContentDigest(said))
 
 
 _NO_DIGEST = ContentDigest("0" * 32)

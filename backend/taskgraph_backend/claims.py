@@ -37,7 +37,7 @@ def take(driver: Driver, leases: Sequence[LeaseRecord]) -> list[LeaseRecord | No
     if calls:
         other = _leader_of_all(driver, calls[0].holder)
         if other is not None:
-            driver.executemany(statements.LEASE, [calls[0]._replace(key=CALLS_WANTED)])
+            _wish(driver, calls[0]._replace(key=CALLS_WANTED))
             refused = {each.key: other for each in calls}
     for lease in leases:
         if lease.key == ALL_CALLS:
@@ -79,6 +79,19 @@ def _take(driver: Driver, leases: Sequence[LeaseRecord]) -> list[LeaseRecord | N
     for index, answer in zip(again, _take(driver, [leases[each] for each in again]), strict=True):
         answers[index] = answer
     return answers
+
+
+def _wish(driver: Driver, wish: LeaseRecord) -> None:
+    """Ask for calls, unless a living one has asked already: the wish of a dead one is not heard."""
+    if driver.executemany(statements.LEASE, [wish]).rowcount:
+        return
+    found = _find(driver, [wish.key]).get(wish.key)
+    if found is None:
+        return  # answered since: the wisher asks again
+    other, is_over = found
+    if is_over or is_gone(other):
+        _, *fields = wish
+        driver.execute(statements.LEASE_TAKE_OVER, (*fields, wish.key, other.holder))
 
 
 def _leader_of_all(driver: Driver, holder: str) -> LeaseRecord | None:

@@ -13,21 +13,36 @@ from xxhash import xxh3_64_digest
 
 
 def seal_value(
-    value_hash: str, type_name: str, format: str, content_digest: str, *, is_empty: bool
+    value_hash: str,
+    type_name: str,
+    format: str,
+    content_digest: str,
+    *,
+    is_outside: bool = False,
 ) -> bytes:
     """Return the seal of a value: its bytes are known by their digest.
 
-    Args:
-        value_hash: Its hash.
-        type_name: The name of its type.
-        format: How it is stored.
-        content_digest: The digest of the stored bytes.
-        is_empty: Whether the row has none. Those of a large value are in a value store; of another
-            one they were lost.
+    A row that has lost its bytes looks like one whose bytes are in a value store; its seal tells.
     """
-    empty = "\0empty" if is_empty else ""
-    text = f"value\0{value_hash}{content_digest}{format}\0{type_name}{empty}"
+    kind = "outside" if is_outside else "value"
+    text = f"{kind}\0{value_hash}{content_digest}{format}\0{type_name}"
     return xxh3_64_digest(text.encode("utf-8", "backslashreplace"))
+
+
+def is_value_whole(
+    seal: bytes | None,
+    value_hash: str,
+    type_name: str,
+    format: str,
+    content_digest: str,
+    *,
+    has_bytes: bool,
+) -> bool:
+    """Tell whether a row of a value says what it said; one without a seal is taken as it is."""
+    named = value_hash, type_name, format, content_digest
+    if seal is None or seal == seal_value(*named):
+        return True
+    return not has_bytes and seal == seal_value(*named, is_outside=True)
 
 
 def seal_evaluation(
@@ -76,4 +91,11 @@ def seal_text(key: str, *texts: str) -> bytes:
     return xxh3_64_digest(text.encode("utf-8", "backslashreplace"))
 
 
-__all__ = ["seal_alias", "seal_call", "seal_evaluation", "seal_text", "seal_value"]
+__all__ = [
+    "is_value_whole",
+    "seal_alias",
+    "seal_call",
+    "seal_evaluation",
+    "seal_text",
+    "seal_value",
+]

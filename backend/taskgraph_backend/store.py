@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import fields
 from time import sleep
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
@@ -441,7 +441,9 @@ class SqlBackend(RecordVerbs):
         crashed = self.mark_crashed(executions) if executions else []
         dead = [] if self.database.read_only else self._ask(claims.dead)
         if dead:
-            self._transact(claims.forget, dead, alone=False)
+            # Who may only read leaves it to others.
+            with suppress(DatabaseReadOnlyError):
+                self._transact(claims.forget, dead, alone=False)
         return crashed
 
     def mark_crashed(self, executions: Sequence[ExecutionId]) -> list[ExecutionId]:

@@ -15,7 +15,7 @@ depends_on = None
 # Columns that may be empty: a library that knows 1.0 writes rows without seals, which are taken as
 # they are.
 version = "1.6"
-# A seal says nothing that its row does not say.
+# What a downgrade loses, and how much of it there is. A seal says nothing that its row does not.
 losses = (("rows that a repair put aside", "SELECT count(*) FROM quarantine"),)
 
 SEAL = sa.LargeBinary(8)

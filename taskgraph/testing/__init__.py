@@ -351,7 +351,9 @@ class MemoryBackend:
                 if in_the_way is None:
                     self.leases[lease.key] = lease
                 elif in_the_way.key == ALL_CALLS:
-                    self.leases.setdefault(CALLS_WANTED, lease._replace(key=CALLS_WANTED))
+                    wish = lease._replace(key=CALLS_WANTED)
+                    if self._in_the_way(wish) is None:
+                        self.leases[wish.key] = wish
                 answers.append(in_the_way)
             return answers
 

@@ -587,6 +587,22 @@ def test_who_leads_all_calls_is_in_the_way_of_each_and_is_asked_to_say_which(
     assert backend.take([one, two]) == [a_lease(one.key, "they"), None]
 
 
+def test_a_wish_that_a_dead_process_left_is_taken_over(backend: Backend) -> None:
+    here = this_process()
+    dead = {"host": here.host, "pid": here.pid, "started": here.started - 1}
+    backend.take([a_lease(ALL_CALLS, "they")])
+    backend.take([a_lease(call_lease(key(1)), "dead", **dead)])  # type: ignore[arg-type]
+    unheard = backend.find_leases([CALLS_WANTED])
+
+    backend.take([a_lease(call_lease(key(1)))])
+    heard = backend.find_leases([CALLS_WANTED])
+    backend.take([a_lease(call_lease(key(1)), "late")])
+
+    assert unheard == {}
+    assert heard == {CALLS_WANTED: a_lease(CALLS_WANTED)}
+    assert backend.find_leases([CALLS_WANTED]) == heard
+
+
 def test_who_leads_a_call_is_in_the_way_of_who_would_lead_all(backend: Backend) -> None:
     backend.take([a_lease(call_lease(key(1)), "they")])
 

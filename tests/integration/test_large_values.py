@@ -29,7 +29,7 @@ from taskgraph.testing import RecordingObserver
 from taskgraph.values.valuestore import ValueStore, name_of
 from taskgraph.values.weigh import hash_value
 from taskgraph_backend import SqlBackend
-from taskgraph_backend.integrity import check
+from taskgraph_backend.integrity import Outside, check, repair
 from taskgraph_backend.models import PreviewValue, Value
 from taskgraph_backend.outside import count_outside, outside_values
 from tests.valuestores import FailingFileSystem, failing
@@ -357,6 +357,61 @@ def test_a_database_whose_store_is_not_known_says_so(tmp_path: Path) -> None:
         scheduler.run(make("list"))
 
     assert ran == ["list"]
+
+
+def test_a_repair_that_knows_no_store_leaves_what_is_in_one(
+    project: Settings, database_uri: str
+) -> None:
+    with Scheduler(project) as scheduler:
+        scheduler.run([make("list"), make("array")])
+    ran.clear()
+
+    with SqlBackend(database_uri, {"value_store": "none"}) as backend:
+        found, left = repair(backend)
+
+    assert [each.table for each in found] == ["value"] * len(found) and len(found) >= 2
+    assert all("none is set here" in each.detail and not each.remedy for each in found)
+    assert left == found
+    with Scheduler(project) as scheduler:
+        scheduler.run([make("list"), make("array")])
+    assert ran == []
+    with SqlBackend(database_uri, {"value_store": project.backend.value_store}) as backend:
+        assert check(backend, deep=True) == []
+
+
+def test_a_row_that_lost_its_bytes_is_no_value_in_a_store(
+    tmp_path: Path, database_uri: str
+) -> None:
+    project = settings_at(tmp_path, database_uri, value_store="none")
+    with Scheduler(project) as scheduler:
+        scheduler.run(make("list"))
+    ran.clear()
+    with SqlBackend(database_uri, {"value_store": "none"}) as backend:
+        backend._connection().execute("UPDATE value SET value = ? WHERE size > ?", (b"", SMALL))
+
+    with Scheduler(project) as scheduler:
+        assert scheduler.run(make("list")) == VALUES["list"]()
+
+    assert ran == ["list"]
+
+
+def test_a_repair_leaves_an_entry_that_was_made_again_since_it_looked(project: Settings) -> None:
+    with Scheduler(project) as scheduler:
+        scheduler.run(make("list"))
+    ran.clear()
+    store = store_of(project)
+    (entry,) = store.entries()
+    answers = iter(["it is damaged"])
+    outside = Outside(lambda digest: next(answers, None), store.quarantine)
+
+    with SqlBackend(project.backend.db_uri, {"value_store": store.url}) as backend:
+        found, left = repair(backend, outside=outside)
+
+    assert len(found) == 1 and left == []
+    assert [each.digest for each in store.entries()] == [entry.digest]
+    with Scheduler(project) as scheduler:
+        scheduler.run(make("list"))
+    assert ran == []
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")

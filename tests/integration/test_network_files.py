@@ -8,6 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -169,6 +172,59 @@ def test_runs_and_looks_are_as_elsewhere(uri: str, tmp_path: Path, executor: str
     with SqlBackend(uri) as backend, backend.reader() as reader:
         assert [sum(each.counts.values()) for each in reader.executions()] == [51, 51]
         assert check(backend) == []
+
+
+_began, _may_end = threading.Event(), threading.Event()
+
+
+@task(namespace="network", version="1", executor="threads")
+def slow() -> int:
+    _began.set()
+    assert _may_end.wait(30)
+    return 7
+
+
+def test_runs_in_threads_of_one_process_do_not_wait_for_each_others_end(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, has_looked, version = count(), threading.Event(), SqlBackend.version
+
+    def counted(backend: SqlBackend) -> int | None:
+        if threading.current_thread().name == "taskgraph-heartbeat" and next(looks) > 1:
+            has_looked.set()
+        return version(backend)
+
+    monkeypatch.setattr(SqlBackend, "version", counted)
+    settings = Settings(config_dir=tmp_path, backend=BackendSettings(db_uri=uri))
+    SqlBackend(uri).load()
+
+    def run_slow() -> int:
+        with Scheduler(settings) as scheduler:
+            return scheduler.run(slow())
+
+    def run_other() -> int:
+        with Scheduler(settings) as scheduler:
+            return scheduler.run(double(4))
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(run_slow)
+        assert _began.wait(30)
+        try:
+            assert has_looked.wait(30)
+            # The first leads all calls, until it is seen that another one asks for some.
+            assert threads.submit(run_other).result(timeout=15) == 8
+            assert not first.done()
+        finally:
+            _may_end.set()
+        assert first.result(timeout=15) == 7
+
+
+def test_what_others_of_this_process_write_is_not_said_to_be_nothing_new(uri: str) -> None:
+    with SqlBackend(uri) as one, SqlBackend(uri) as two:
+        before = one.version()
+        two.record(RecordBatch(values=[a_value(1)]))
+
+        assert before is None or one.version() != before
 
 
 def test_a_schema_that_cannot_be_made_leaves_nothing(

@@ -406,7 +406,12 @@ class SqliteDatabase:
         return _NOTHING
 
     def version(self, driver: Driver) -> int | None:
-        """Return SQLite's own count, which takes no look at the file."""
+        """Return SQLite's own count, which takes no look at the file.
+
+        It counts what other connections write: where all who write here share one, it says nothing.
+        """
+        if self.only_lock is not None:
+            return None
         (count,) = driver.execute("PRAGMA data_version").fetchone()
         return int(count)
 

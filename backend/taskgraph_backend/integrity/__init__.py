@@ -112,14 +112,20 @@ def _outside_of(backend: SqlBackend) -> Outside | None:
 
 
 def _apply(backend: SqlBackend, findings: list[Finding], outside: Outside | None) -> int:
-    for each in findings:
-        for step in each.steps if each.problem.detail.startswith(OUTSIDE) else ():
-            if outside is not None and isinstance(step, Change):
-                outside.quarantine(bytes(step.seen["content_digest"]).hex())
     mendable = [each for each in findings if each.steps]
-    if not mendable:
-        return 0
-    changes: int = backend._transact(mend, mendable)
+    count = len(mendable)
+    for each in list(mendable):
+        for step in each.steps if each.problem.detail.startswith(OUTSIDE) else ():
+            if outside is None or not isinstance(step, Change):
+                continue
+            digest = bytes(step.seen["content_digest"]).hex()
+            if outside.check(digest) is None:
+                mendable.remove(each)  # somebody has made it again since it was looked at
+            else:
+                outside.quarantine(digest)
+    changes = count - len(mendable)
+    if mendable:
+        changes += backend._transact(mend, mendable)
     return changes
 
 

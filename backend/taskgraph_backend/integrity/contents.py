@@ -24,6 +24,11 @@ _BYTES = "a value has the bytes that were written"
 _INSIDE = "a value says what it has inside"
 _AGAIN = "it is marked: it is made again when it is needed"
 
+_NO_STORE = (
+    "its bytes may be in a value store, and none is set here: set backend.value_store to it, or to"
+    " an empty folder if it is lost"
+)
+
 #: How what was found of bytes that are elsewhere begins.
 OUTSIDE = "outside: "
 #: Looks at a value whose bytes are elsewhere: what is wrong with them, or None.
@@ -71,8 +76,9 @@ def values(
                 detail = _wrong(row, payload, outside)
                 if detail:
                     seen = {"content_digest": row[4], "format": row[2]}
-                    step = without_bytes(row[0], seen)
-                    yield found(_BYTES, "value", row[0], detail, _AGAIN, step)
+                    # What lies in a store that is not known is whole, as far as anybody knows.
+                    steps = () if detail == _NO_STORE else (without_bytes(row[0], seen),)
+                    yield found(_BYTES, "value", row[0], detail, _AGAIN, *steps)
                 else:
                     sound.append((row, payload))
             if deep:
@@ -83,14 +89,14 @@ def values(
 def _wrong(row: Any, payload: bytes, outside: Outside | None) -> str:
     key, type_name, format, size, digest, seal, _ = row
     name, said = bytes(key).hex(), bytes(digest).hex()
-    made = seal_value(name, type_name, format, said, is_empty=not payload)
-    if seal is not None and bytes(seal) != made:
-        return (
-            "its seal is broken: its type, format or digest are others now, or its bytes are lost"
-        )
+    had_bytes = seal is not None and bytes(seal) == seal_value(name, type_name, format, said)
+    if seal is not None and not had_bytes:
+        sealed = seal_value(name, type_name, format, said, is_outside=True)
+        if payload or bytes(seal) != sealed:
+            return "its seal is broken: its type, its format or its digest are others now"
     if size and not payload:
         if outside is None:
-            return "its bytes are missing"
+            return "its bytes are missing" if had_bytes else _NO_STORE
         problem = outside.check(said)
         return "" if problem is None else f"{OUTSIDE}{problem}"
     if size != len(payload):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import null, select
 from sqlalchemy.orm import Session
 
 from taskgraph.hashing import (
@@ -19,6 +19,8 @@ from taskgraph.hashing import (
     hash_record,
 )
 from taskgraph_backend import models
+from taskgraph_backend.columns import to_micros
+from taskgraph_backend.seals import seal_evaluation
 from taskgraph_backend.serializers.base import Record, Rows, Serializer, grouped, head
 from taskgraph_backend.serializers.fields import Fields, serialize_timestamp
 from taskgraph_backend.serializers.table import Table, hash_of, text, time
@@ -206,13 +208,22 @@ def _read_argument(found: Rows, call_hash: str, fields: Fields) -> None:
 def _evaluations(session: Session, keys: Sequence[str]) -> dict[str, Record]:
     """Return the cache entries of keys: those of here, else those that came from elsewhere."""
     found: dict[str, Record] = {}
-    for model in (models.ForeignEvaluation, models.Evaluation):
+    foreign, ours = models.ForeignEvaluation, models.Evaluation
+    for model, seal in ((foreign, null()), (ours, ours.seal)):
         rows = session.execute(
-            select(model.eval_hash, model.value_hash, model.timestamp).where(
-                model.eval_hash.in_(keys)
-            )
+            select(
+                model.eval_hash,
+                model.task_hash,
+                model.args_hash,
+                model.value_hash,
+                model.timestamp,
+                seal,
+            ).where(model.eval_hash.in_(keys))
         )
-        for key, value_hash, timestamp in rows:
+        for key, task_hash, args_hash, value_hash, timestamp, sealed in rows:
+            made = seal_evaluation(key, task_hash, args_hash, value_hash, to_micros(timestamp))
+            if sealed not in (None, made):
+                continue  # what it says is true of another one; there nobody could tell
             found[key] = {
                 "value_hash": value_hash,
                 "timestamp": serialize_timestamp(timestamp),

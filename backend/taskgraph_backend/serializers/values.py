@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from taskgraph.hashing import digest_bytes
 from taskgraph_backend import models
 from taskgraph_backend.outside import read_outside
+from taskgraph_backend.seals import is_value_whole
 from taskgraph_backend.serializers.base import Record, Rows, Serializer, grouped, head
 from taskgraph_backend.serializers.fields import Fields, encode_bytes, shown
 from taskgraph_backend.serializers.table import Table, hash_of, number, text
@@ -60,7 +61,7 @@ class ValueSerializer(Serializer):
 
     def _piece(self, session: Session, ids: Sequence[str]) -> Iterator[Record]:
         subvalue = models.Subvalue
-        found = _VALUE.fetch(session, ids, models.Value.value)
+        found = _VALUE.fetch(session, ids, models.Value.value, models.Value.seal)
         inside = grouped(
             session.execute(
                 select(subvalue.parent_value_hash, subvalue.value_hash).where(
@@ -78,9 +79,7 @@ class ValueSerializer(Serializer):
             row = found.pop(key, None)
             if row is None:
                 continue
-            columns, content = _VALUE.write(row), row.value
-            if not content:
-                content = read_outside(session, row)
+            columns, content = _VALUE.write(row), _content(session, row)
             if content is None:  # gone, or damaged and moved aside: as if its row were
                 columns |= {"format": DAMAGED, "size": 0}
             yield {
@@ -108,6 +107,21 @@ class ValueSerializer(Serializer):
             _read_subtype(found, key, subtype)
             subtype.end()
         return found
+
+
+def _content(session: Session, row: Any) -> bytes | None:
+    """Return the bytes of a value; None if they are not those that were written.
+
+    What is taken elsewhere has no seal there: nobody could tell any more.
+    """
+    named = row.value_hash, row.type, row.format, row.content_digest
+    if not is_value_whole(row.seal, *named, has_bytes=bool(row.value)):
+        return None
+    if not row.value:
+        return read_outside(session, row)
+    content: bytes = row.value
+    is_whole = row.size == len(content) and digest_bytes(content) == row.content_digest
+    return content if is_whole else None
 
 
 def _check_content(fields: Fields, columns: dict[str, Any], content: bytes) -> None:

@@ -21,7 +21,7 @@ from taskgraph_backend import SqlBackend
 from taskgraph_backend.dialects import open_database
 from taskgraph_backend.dialects.postgres import database as module
 from tests.postgres import LOCKED, PASSWORD, Server
-from tests.rows import a_job, a_task, a_value, an_execution, key, together
+from tests.rows import a_job, a_lease, a_task, a_value, an_execution, key, together
 
 REPOSITORY = Path(__file__).parents[5]
 
@@ -174,6 +174,8 @@ def test_who_may_only_read_can_read(postgres_server: Server, own_postgres_uri: s
     with SqlBackend(own_postgres_uri) as backend:
         # It looks crashed to who loads it, and cannot be marked so.
         backend.record(together(a_task(), an_execution(), a_job(1), RecordBatch([a_value(5)])))
+        # So is a lease that nobody has.
+        backend.take([a_lease("execution:1", expires=1)])
     grant = f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {LOCKED}"
     postgres_server.execute(grant, database=name)
 
