@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from taskgraph.errors import DatabaseError, DatabaseVersionError
-from taskgraph.records import CacheQuery, RecordBatch
+from taskgraph.records import CacheQuery, RecordBatch, State
 from taskgraph_backend import SqlBackend, schema
 from taskgraph_backend.integrity import check
 from tests.rows import a_call, a_job, a_task, a_value, an_evaluation, an_execution, key, together
@@ -52,7 +52,7 @@ def _a_run(number: int) -> RecordBatch:
     return together(
         a_call(number + 100, number, number + 200),
         an_evaluation(number, number + 200),
-        an_execution(number + 300, root=number + 400),
+        an_execution(number + 300, root=number + 400, state=State.COMPLETED),
         a_job(number + 400, execution=number + 300, call=number + 100),
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from taskgraph.errors import DatabaseError, DatabaseFullError
-from taskgraph.records import CacheQuery, RecordBatch
+from taskgraph.records import CacheQuery, RecordBatch, State
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.integrity import check
 from tests.rows import (
@@ -66,7 +66,7 @@ def _write_all(uri: str) -> list[int]:
     backend = SqlBackend(uri)
     try:
         backend.load()
-        backend.record(together(a_task(), an_execution()))
+        backend.record(together(a_task(), an_execution(state=State.COMPLETED)))
         for number in range(BATCHES):
             with suppress(DatabaseError):
                 backend.record(_batch(number))
@@ -117,7 +117,7 @@ def test_each_write_fails_in_turn(
                 assert there or number not in confirmed, f"call {place}: batch {number} is lost"
             assert check(backend) == [], f"call {place} of {count}"
             # And it goes on from there.
-            backend.record(together(a_task(), an_execution()))
+            backend.record(together(a_task(), an_execution(state=State.COMPLETED)))
             for number in range(BATCHES):
                 backend.record(_batch(number))
             assert check(backend) == []
@@ -150,7 +150,7 @@ def test_a_disk_that_fills_up_and_is_freed(tmp_path: Path) -> None:
         uri = f"sqlite:///{disk / 'taskgraph.db'}"
         confirmed: set[int] = set()
         with SqlBackend(uri) as backend:
-            backend.record(together(a_task(), an_execution()))
+            backend.record(together(a_task(), an_execution(state=State.COMPLETED)))
             number = 0
             refused = 0
             for _ in range(5 if TORTURE else 2):
@@ -194,7 +194,7 @@ def test_a_disk_of_the_server_that_fills_up_and_is_freed(
         confirmed: set[int] = set()
         number = refused = 0
         with SqlBackend(uri, {"busy_timeout": 1.0}) as backend:
-            backend.record(together(a_task(), an_execution()))
+            backend.record(together(a_task(), an_execution(state=State.COMPLETED)))
         for _ in range(4):
             ballast = disk / "ballast"
             free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
