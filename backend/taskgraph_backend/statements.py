@@ -69,9 +69,17 @@ TASK = (
 )
 PART = _keep("part", "part_hash, kind, name, source, seal")
 TASK_PART = _keep("task_part", "task_hash, part_hash")
-CALL_NODE = _keep(
-    "call_node",
-    "call_hash, eval_hash, task_name, task_hash, args_hash, value_hash, timestamp, seal",
+# A call that is recorded again may have read other places, or have other tasks below it: nobody can
+# say what its seal has to be then. What its hash stands for is written anew, for it was damaged
+# perhaps.
+CALL_NODE = (
+    _insert(
+        "call_node",
+        "call_hash, eval_hash, task_name, task_hash, args_hash, value_hash, timestamp, seal",
+    )
+    + " ON CONFLICT (call_hash) DO UPDATE SET eval_hash = excluded.eval_hash,"
+    " task_name = excluded.task_name, task_hash = excluded.task_hash,"
+    " args_hash = excluded.args_hash, value_hash = excluded.value_hash, seal = NULL"
 )
 CALL_EDGE = _keep("call_edge", "parent_id, child_id, call_order")
 ARGUMENT = _keep("argument", "arg_hash, call_hash, value_hash, arg_position, arg_key")

@@ -58,7 +58,7 @@ class Rows:
         """Add a value and what lies in it."""
         key = _key("value", type, preview, *parts)
         digest = bytes.fromhex(digest_bytes(b""))
-        self._rows["value"].append((key, type, "pickle", b"", 0, preview, digest, True))
+        self._rows["value"].append((key, type, "pickle", b"", 0, preview, digest, True, None))
         self._rows["subvalue"] += [(key, part) for part in parts]
         return key
 
