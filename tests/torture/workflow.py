@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 from taskgraph import Scheduler, task
 from taskgraph.config import BackendSettings, Settings
+from taskgraph.errors import DatabaseError
 
 #: Calls of `leaf` in a group; beside them one of `total`.
 LEAVES = 8
@@ -58,13 +60,25 @@ def calls(groups: int) -> int:
     return 1 + groups * (LEAVES + 2)
 
 
+def _opened(settings: Settings, executor: str) -> Scheduler:
+    """Open the database; a server that is away for longer than anybody waits is asked again."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return Scheduler(settings, executor=executor)
+        except DatabaseError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
 def run() -> None:
     uri, folder, executor, size, *seeds = sys.argv[1:]
     os.environ["TORTURE_FOLDER"] = folder
     settings = Settings(config_dir=Path(folder), backend=BackendSettings(db_uri=uri))
     for seed in seeds:
         print("begin", seed, flush=True)
-        with Scheduler(settings, executor=executor) as scheduler:
+        with _opened(settings, executor) as scheduler:
             print("done", seed, scheduler.run(main(int(seed), int(size))), flush=True)
 
 
