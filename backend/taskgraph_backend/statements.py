@@ -79,7 +79,8 @@ CALL_NODE = (
     )
     + " ON CONFLICT (call_hash) DO UPDATE SET eval_hash = excluded.eval_hash,"
     " task_name = excluded.task_name, task_hash = excluded.task_hash,"
-    " args_hash = excluded.args_hash, value_hash = excluded.value_hash, seal = NULL"
+    " args_hash = excluded.args_hash, value_hash = excluded.value_hash,"
+    " seal = CASE WHEN call_node.seal = excluded.seal THEN excluded.seal ELSE NULL END"
 )
 CALL_EDGE = _keep("call_edge", "parent_id, child_id, call_order")
 ARGUMENT = _keep("argument", "arg_hash, call_hash, value_hash, arg_position, arg_key")
