@@ -426,6 +426,18 @@ def test_a_store_that_may_not_be_read_is_an_error(tmp_path: Path) -> None:
         scheduler.run(make("list"))
 
 
+def test_an_entry_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
+    project = settings_at(tmp_path)
+    with Scheduler(project) as scheduler:
+        scheduler.run(make("list"))
+    (entry,) = entries(project)
+    entry.unlink()
+    entry.mkdir()  # which not even root can read
+
+    with Scheduler(project) as scheduler, pytest.raises(ValueStoreError, match="directory"):
+        scheduler.run(make("list"))
+
+
 def test_more_than_the_largest_size_is_used_and_not_stored(tmp_path: Path) -> None:
     project = settings_at(tmp_path, max_value_size=20_000)
     observer = RecordingObserver()
