@@ -20,7 +20,7 @@ from taskgraph.records import (
 from taskgraph.values.valuestore import ValueStore, locate
 from taskgraph_backend import foreign, statements
 from taskgraph_backend.dialects import Driver
-from taskgraph_backend.seals import seal_call, seal_evaluation, seal_value
+from taskgraph_backend.seals import is_value_whole, seal_call, seal_evaluation
 
 _binary = bytearray.fromhex
 
@@ -62,16 +62,10 @@ def _stored(row: Sequence[Any], store: ValueStore | None) -> StoredResult:
     """
     key, type_name, format, value, digest_bytes, seal = row
     name, said = key.hex(), digest_bytes.hex()
-    content = value
-    if seal is not None and seal != seal_value(name, type_name, format, said):
-        if value or seal != seal_value(name, type_name, format, said, is_outside=True):
-            said = _NO_DIGEST
-        else:
-            content = locate(value, ContentDigest(said), store)
-    elif not value and (seal is None or store is not None):
-        # One with the seal of a row that had bytes has lost them: no store need be known for that.
-        content = locate(value, ContentDigest(said), store)
-    return StoredResult(ValueHash(name), type_name, format, content, ContentDigest(said))
+    if not is_value_whole(seal, name, type_name, format, said, has_bytes=bool(value)):
+        return StoredResult(ValueHash(name), type_name, format, value, _NO_DIGEST)
+    digest = ContentDigest(said)
+    return StoredResult(ValueHash(name), type_name, format, locate(value, digest, store), digest)
 
 
 _NO_DIGEST = ContentDigest("0" * 32)

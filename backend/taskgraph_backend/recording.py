@@ -45,7 +45,7 @@ def steps_of(batch: RecordBatch) -> list[Step]:
                     preview,
                     h(digest),
                     trusted,
-                    seal_value(key, type, format, digest, is_outside=size > 0 and not value),
+                    seal_value(key, type, format, digest, has_bytes=bool(value)),
                 )
                 for key, type, format, value, size, preview, digest, trusted in batch.values
             ],

@@ -13,18 +13,19 @@ from xxhash import xxh3_64_digest
 
 
 def seal_value(
-    value_hash: str,
-    type_name: str,
-    format: str,
-    content_digest: str,
-    *,
-    is_outside: bool = False,
+    value_hash: str, type_name: str, format: str, content_digest: str, *, has_bytes: bool
 ) -> bytes:
     """Return the seal of a value: its bytes are known by their digest.
 
-    A row that has lost its bytes looks like one whose bytes are in a value store; its seal tells.
+    Args:
+        value_hash: That of the value.
+        type_name: Of its type.
+        format: Of its bytes.
+        content_digest: Of its bytes, wherever they are.
+        has_bytes: Whether they are in the row. One that has lost them would look as if they were
+            in a value store.
     """
-    kind = "outside" if is_outside else "value"
+    kind = "value" if has_bytes else "outside"
     text = f"{kind}\0{value_hash}{content_digest}{format}\0{type_name}"
     return xxh3_64_digest(text.encode("utf-8", "backslashreplace"))
 
@@ -40,9 +41,7 @@ def is_value_whole(
 ) -> bool:
     """Tell whether a row of a value says what it said; one without a seal is taken as it is."""
     named = value_hash, type_name, format, content_digest
-    if seal is None or seal == seal_value(*named):
-        return True
-    return not has_bytes and seal == seal_value(*named, is_outside=True)
+    return seal is None or seal == seal_value(*named, has_bytes=has_bytes)
 
 
 def seal_evaluation(

@@ -18,7 +18,7 @@ from taskgraph_backend.dialects import Driver
 from taskgraph_backend.integrity.pages import of_bounded_size, of_keys, pages
 from taskgraph_backend.integrity.placeholders import lost_value, without_bytes
 from taskgraph_backend.integrity.problems import Add, Change, Finding, Mend, Remove, found
-from taskgraph_backend.seals import seal_value
+from taskgraph_backend.seals import is_value_whole
 
 _BYTES = "a value has the bytes that were written"
 _INSIDE = "a value says what it has inside"
@@ -89,14 +89,14 @@ def values(
 def _wrong(row: Any, payload: bytes, outside: Outside | None) -> str:
     key, type_name, format, size, digest, seal, _ = row
     name, said = bytes(key).hex(), bytes(digest).hex()
-    had_bytes = seal is not None and bytes(seal) == seal_value(name, type_name, format, said)
-    if seal is not None and not had_bytes:
-        sealed = seal_value(name, type_name, format, said, is_outside=True)
-        if payload or bytes(seal) != sealed:
-            return "its seal is broken: its type, its format or its digest are others now"
+    named = bytes(seal) if seal is not None else None, name, type_name, format, said
+    if not is_value_whole(*named, has_bytes=bool(payload)):
+        if not payload and is_value_whole(*named, has_bytes=True):
+            return "its bytes are missing"
+        return "its seal is broken: its type, its format or its digest are others now"
     if size and not payload:
         if outside is None:
-            return "its bytes are missing" if had_bytes else _NO_STORE
+            return _NO_STORE
         problem = outside.check(said)
         return "" if problem is None else f"{OUTSIDE}{problem}"
     if size != len(payload):
