@@ -5,7 +5,7 @@ Rows whose seal is broken answer nothing; see `seals`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from taskgraph.hashing import CallHash, ContentDigest, EvalHash, TaskHash, ValueHash
@@ -60,12 +60,11 @@ def _stored(row: Sequence[Any], store: ValueStore | None) -> StoredResult:
 
     Whoever decodes it finds that it is damaged, and has it made again.
     """
-    key, type_name, format, value, digest_bytes, seal = row
-    name, said = key.hex(), digest_bytes.hex()
-    if not is_value_whole(seal, name, type_name, format, said, has_bytes=bool(value)):
-        return StoredResult(ValueHash(name), type_name, format, value, _NO_DIGEST)
-    digest = ContentDigest(said)
-    return StoredResult(ValueHash(name), type_name, format, locate(value, digest, store), digest)
+    key, type_name, format, value, digest, seal = row
+    if not is_value_whole(seal, key, digest, type_name, format, has_bytes=bool(value)):
+        return StoredResult(key.hex(), type_name, format, value, _NO_DIGEST)
+    said = digest.hex()
+    return StoredResult(key.hex(), type_name, format, value or locate(value, said, store), said)
 
 
 _NO_DIGEST = ContentDigest("0" * 32)
@@ -78,59 +77,75 @@ def _find_evaluations(
     for piece in statements.padded(keys, where.most_keys):
         rows = driver.execute(statements.evaluations(len(piece)), [_binary(key) for key in piece])
         for eval_hash, time, task, args, seal, *stored, call in rows.fetchall():
-            result = _stored(stored, where.store)
-            if result.format == statements.DAMAGED:
-                continue
-            name = eval_hash.hex()
-            if seal is not None and seal != seal_evaluation(
-                name, task.hex(), args.hex(), result.value_hash, time
-            ):
+            if seal is not None and seal != seal_evaluation(eval_hash, task, args, stored[0], time):
                 continue  # what it says is true of another one, or of none
-            found[name] = EvaluationFound(result, time, None if call is None else call.hex())
+            result = _stored(stored, where.store)
+            if result.format != statements.DAMAGED:
+                known = None if call is None else call.hex()
+                found[eval_hash.hex()] = EvaluationFound(result, time, known)
     return found
 
 
 def _find_calls(
     driver: Driver, keys: Sequence[EvalHash], where: Where
 ) -> dict[EvalHash, tuple[CallFound, ...]]:
-    nodes: dict[EvalHash, list[tuple[CallHash, ValueHash, Micros]]] = {}
-    seals: dict[CallHash, tuple[bytes, TaskHash]] = {}
-    tasks: dict[CallHash, set[TaskHash]] = {}
-    reads: dict[CallHash, list[tuple[str, ValueHash]]] = {}
+    rows: dict[bytes, list[_Call]] = {}
+    tasks: dict[bytes, set[bytes]] = {}
+    reads: dict[bytes, list[tuple[str, bytes]]] = {}
     for piece in statements.padded(keys, where.most_keys):
-        rows = driver.execute(statements.calls(len(piece)), [_binary(key) for key in piece])
-        for eval_hash, call_hash, value_hash, time, task_hash, seal in rows:
-            calls = nodes.setdefault(eval_hash.hex(), [])
+        found = driver.execute(statements.calls(len(piece)), [_binary(key) for key in piece])
+        for row in map(_Call._make, found):
+            calls = rows.setdefault(row.eval_hash, [])
             if len(calls) < _MOST_CALLS:
-                calls.append((call_hash.hex(), value_hash.hex(), time))
-                tasks[call_hash.hex()] = {task_hash.hex()}
-                if seal is not None:
-                    seals[call_hash.hex()] = (seal, task_hash.hex())
-    every = [node for calls in nodes.values() for node in calls]
+                calls.append(row)
+                tasks[row.call_hash] = {row.task_hash}
     for names in statements.padded(list(tasks), where.most_keys):
-        rows = driver.execute(statements.subtree_tasks(len(names)), [_binary(n) for n in names])
-        for call_hash, task_hash in rows:
-            tasks[call_hash.hex()].add(task_hash.hex())
-        rows = driver.execute(statements.call_contexts(len(names)), [_binary(n) for n in names])
-        for call_hash, path, value_hash in rows:
-            reads.setdefault(call_hash.hex(), []).append((path, value_hash.hex()))
-    broken = {
-        call
-        for eval_hash, calls in nodes.items()
-        for call, value, time in calls
-        if call in seals
-        and seals[call][0]
-        != seal_call(call, eval_hash, seals[call][1], value, time, tasks[call], reads.get(call, ()))
+        for call, task in driver.execute(statements.subtree_tasks(len(names)), names):
+            tasks[call].add(task)
+        for call, path, value in driver.execute(statements.call_contexts(len(names)), names):
+            reads.setdefault(call, []).append((path, value))
+    whole = {
+        key: [
+            row for row in calls if row.is_whole(tasks[row.call_hash], reads.get(row.call_hash, ()))
+        ]
+        for key, calls in rows.items()
     }
-    values = find_values(driver, list(dict.fromkeys([value for _, value, _ in every])), where)
+    wanted = dict.fromkeys([row.result for calls in whole.values() for row in calls])
+    values = find_values(driver, list(wanted), where)
     return {
-        eval_hash: tuple(
-            CallFound(call, values[value], time, frozenset(tasks[call]), tuple(reads.get(call, ())))
-            for call, value, time in calls
-            if value in values and call not in broken
+        EvalHash(key.hex()): tuple(
+            CallFound(
+                CallHash(row.call_hash.hex()),
+                values[row.result],
+                row.timestamp,
+                frozenset([TaskHash(task.hex()) for task in tasks[row.call_hash]]),
+                tuple([(p, ValueHash(v.hex())) for p, v in reads.get(row.call_hash, ())]),
+            )
+            for row in calls
+            if row.result in values
         )
-        for eval_hash, calls in nodes.items()
+        for key, calls in whole.items()
     }
+
+
+class _Call(NamedTuple):
+    """A row of `statements.calls`."""
+
+    eval_hash: bytes
+    call_hash: bytes
+    value_hash: bytes
+    timestamp: Micros
+    task_hash: bytes
+    seal: bytes | None
+
+    @property
+    def result(self) -> ValueHash:
+        return ValueHash(self.value_hash.hex())
+
+    def is_whole(self, tasks: Collection[bytes], reads: Collection[tuple[str, bytes]]) -> bool:
+        """Tell whether it says what it said."""
+        key, call, value, timestamp, task, seal = self
+        return seal is None or seal == seal_call(call, key, task, value, timestamp, tasks, reads)
 
 
 def find_values(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from taskgraph.hashing import CallHash
 from taskgraph.jsontext import storable
 from taskgraph.records import RecordBatch
 from taskgraph_backend import foreign, statements
@@ -19,6 +20,9 @@ _Rows = Sequence[tuple[Any, ...]]
 #: A statement, and what it is executed with.
 Step = tuple[str, _Rows]
 
+_Below = dict[CallHash, list[bytearray]]
+_Reads = dict[CallHash, list[tuple[str, bytearray]]]
+
 
 def _optional(key: str | None) -> bytearray | None:
     return None if key is None else _binary(key)
@@ -31,23 +35,23 @@ def steps_of(batch: RecordBatch) -> list[Step]:
     # That a call's own task ran in it is known from the call: without a row for it, calls that
     # make no others need none, and those are nearly all of them.
     own_tasks = {node.call_hash: node.task_hash for node in batch.call_nodes}
-    seals = _call_seals(batch)
+    below, reads = _below_and_read(batch)
     return [
         (
             statements.VALUE,
             [
                 (
-                    h(key),
+                    (key := h(name)),
                     type,
                     format,
                     value,
                     size,
                     preview,
-                    h(digest),
+                    (digest := h(content)),
                     trusted,
-                    seal_value(key, type, format, digest, has_bytes=bool(value)),
+                    seal_value(key, digest, type, format, has_bytes=bool(value)),
                 )
-                for key, type, format, value, size, preview, digest, trusted in batch.values
+                for name, type, format, value, size, preview, content, trusted in batch.values
             ],
         ),
         (statements.SUBVALUE, [(h(parent), h(child)) for parent, child in batch.subvalues]),
@@ -73,8 +77,19 @@ def steps_of(batch: RecordBatch) -> list[Step]:
         (
             statements.CALL_NODE,
             [
-                (h(call), h(eval_hash), name, h(task), h(args), h(value), time, seals[call])
-                for call, eval_hash, name, task, args, value, time in batch.call_nodes
+                (
+                    (call := h(name)),
+                    (key := h(eval_hash)),
+                    fullname,
+                    (task := h(task_hash)),
+                    h(args),
+                    (result := h(value)),
+                    time,
+                    seal_call(
+                        call, key, task, result, time, below.get(name, ()), reads.get(name, ())
+                    ),
+                )
+                for name, eval_hash, fullname, task_hash, args, value, time in batch.call_nodes
             ],
         ),
         (
@@ -108,12 +123,9 @@ def steps_of(batch: RecordBatch) -> list[Step]:
             statements.EVALUATION,
             [
                 (
-                    h(key),
-                    h(task),
-                    h(args),
-                    h(value),
+                    *(keys := (h(key), h(task), h(args), h(value))),
                     time,
-                    seal_evaluation(key, task, args, value, time),
+                    seal_evaluation(*keys, time),
                 )
                 for key, task, args, value, time in batch.evaluations
             ],
@@ -161,22 +173,15 @@ def steps_of(batch: RecordBatch) -> list[Step]:
     ]
 
 
-def _call_seals(batch: RecordBatch) -> dict[str, bytes]:
-    """Return the seals of the calls of a batch, which has all that was below them and was read."""
-    if not batch.call_nodes:
-        return {}
-    below: dict[str, list[str]] = {}
+def _below_and_read(batch: RecordBatch) -> tuple[_Below, _Reads]:
+    """Return what the calls of a batch are held against; it has all that was below, and read."""
+    below: _Below = {}
     for call, task in batch.subtree_tasks:
-        below.setdefault(call, []).append(task)
-    reads: dict[str, list[tuple[str, str]]] = {}
+        below.setdefault(call, []).append(_binary(task))
+    reads: _Reads = {}
     for call, path, value in batch.call_contexts:
-        reads.setdefault(call, []).append((storable(path), value))
-    return {
-        call: seal_call(
-            call, eval_hash, task, value, time, below.get(call, ()), reads.get(call, ())
-        )
-        for call, eval_hash, _, task, _, value, time in batch.call_nodes
-    }
+        reads.setdefault(call, []).append((storable(path), _binary(value)))
+    return below, reads
 
 
 def write(driver: Driver, database: Database, batch: RecordBatch, steps: Sequence[Step]) -> None:

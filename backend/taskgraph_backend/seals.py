@@ -7,59 +7,61 @@ without a seal was written by an earlier version, or brought from elsewhere, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from xxhash import xxh3_64_digest
 
+# As drivers give and take it.
+_Key = bytes | bytearray
+
 
 def seal_value(
-    value_hash: str, type_name: str, format: str, content_digest: str, *, has_bytes: bool
+    value_hash: _Key, content_digest: _Key, type_name: str, format: str, *, has_bytes: bool
 ) -> bytes:
     """Return the seal of a value: its bytes are known by their digest.
 
     Args:
         value_hash: That of the value.
+        content_digest: Of its bytes, wherever they are.
         type_name: Of its type.
         format: Of its bytes.
-        content_digest: Of its bytes, wherever they are.
         has_bytes: Whether they are in the row. One that has lost them would look as if they were
             in a value store.
     """
-    kind = "value" if has_bytes else "outside"
-    text = f"{kind}\0{value_hash}{content_digest}{format}\0{type_name}"
-    return xxh3_64_digest(text.encode("utf-8", "backslashreplace"))
+    kind = f"{format}\0{type_name}".encode("utf-8", "backslashreplace")
+    return xxh3_64_digest(value_hash + content_digest + kind, has_bytes)
 
 
 def is_value_whole(
     seal: bytes | None,
-    value_hash: str,
+    value_hash: _Key,
+    content_digest: _Key,
     type_name: str,
     format: str,
-    content_digest: str,
     *,
     has_bytes: bool,
 ) -> bool:
     """Tell whether a row of a value says what it said; one without a seal is taken as it is."""
-    named = value_hash, type_name, format, content_digest
+    named = value_hash, content_digest, type_name, format
     return seal is None or seal == seal_value(*named, has_bytes=has_bytes)
 
 
 def seal_evaluation(
-    eval_hash: str, task_hash: str, args_hash: str, value_hash: str, timestamp: int
+    eval_hash: _Key, task_hash: _Key, args_hash: _Key, value_hash: _Key, timestamp: int
 ) -> bytes:
     """Return the seal of a cache entry."""
-    text = f"evaluation\0{eval_hash}{task_hash}{args_hash}{value_hash}{timestamp}"
-    return xxh3_64_digest(text.encode("ascii"))
+    when = str(timestamp).encode()
+    return xxh3_64_digest(b"".join((eval_hash, task_hash, args_hash, value_hash, when)))
 
 
 def seal_call(
-    call_hash: str,
-    eval_hash: str,
-    task_hash: str,
-    value_hash: str,
+    call_hash: _Key,
+    eval_hash: _Key,
+    task_hash: _Key,
+    value_hash: _Key,
     timestamp: int,
-    subtree_tasks: Iterable[str],
-    reads: Iterable[tuple[str, str]],
+    subtree_tasks: Collection[_Key] = (),
+    reads: Collection[tuple[str, _Key]] = (),
 ) -> bytes:
     """Return the seal of a call with what it is held against: the tasks below it, and its reads.
 
@@ -72,10 +74,14 @@ def seal_call(
         subtree_tasks: The tasks below it; its own one may be among them.
         reads: Paths of its context with the hashes of what it found there.
     """
-    below = "".join(sorted({*subtree_tasks} - {task_hash}))
-    read = "\0".join(f"{value}{path}" for path, value in sorted(set(reads)))
-    text = f"call\0{call_hash}{eval_hash}{task_hash}{value_hash}{timestamp}\0{below}\0{read}"
-    return xxh3_64_digest(text.encode("utf-8", "backslashreplace"))
+    parts = [call_hash, eval_hash, task_hash, value_hash, str(timestamp).encode()]
+    # Nearly all calls have neither.
+    if subtree_tasks:
+        parts += sorted({bytes(task) for task in subtree_tasks} - {bytes(task_hash)})
+    if reads:
+        for path, value in sorted({(path, bytes(value)) for path, value in reads}):
+            parts += (b"\0", value, f"{path}".encode("utf-8", "backslashreplace"))
+    return xxh3_64_digest(b"".join(parts))
 
 
 def seal_alias(old_hash: str, new_hash: str, timestamp: int, end_time: int | None) -> bytes:

@@ -6,6 +6,7 @@ The order of columns is that of the records; a test holds all of it against the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import TypeVar
 
 Key = TypeVar("Key")
@@ -151,6 +152,7 @@ def _keys(count: int) -> str:
     return ", ".join("?" * count)
 
 
+@cache
 def evaluations(count: int) -> str:
     """Cache entries with their values, and the newest whole call with the same key.
 
@@ -170,6 +172,7 @@ def evaluations(count: int) -> str:
     )
 
 
+@cache
 def calls(count: int) -> str:
     """Whole calls of cache keys, newest first."""
     return (
@@ -179,6 +182,7 @@ def calls(count: int) -> str:
     )
 
 
+@cache
 def call_contexts(count: int) -> str:
     """Return a question for what was read of the context in so many calls."""
     return (
@@ -187,11 +191,13 @@ def call_contexts(count: int) -> str:
     )
 
 
+@cache
 def subtree_tasks(count: int) -> str:
     """The tasks that ran in calls or below them."""
     return f"SELECT call_hash, task_hash FROM call_subtree_task WHERE call_hash IN ({_keys(count)})"
 
 
+@cache
 def values(count: int) -> str:
     """Stored values that may be loaded: those from elsewhere only after they were trusted."""
     return f"SELECT {_STORED} FROM value v WHERE v.value_hash IN ({_keys(count)}) AND v.trusted"

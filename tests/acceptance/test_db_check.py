@@ -79,7 +79,7 @@ def _plant(project: Any, module: str = "os") -> None:
             "SELECT value_hash, type FROM value WHERE preview LIKE '%a plain text%'"
             " AND type = 'builtins.str'"
         ).fetchone()
-        seal = seal_value(key.hex(), name, "pickle", digest, has_bytes=True)
+        seal = seal_value(key, bytes.fromhex(digest), name, "pickle", has_bytes=True)
         connection.execute(
             "UPDATE value SET value = ?, size = ?, content_digest = ?, seal = ?"
             " WHERE value_hash = ?",

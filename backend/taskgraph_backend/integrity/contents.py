@@ -88,22 +88,26 @@ def values(
 
 def _wrong(row: Any, payload: bytes, outside: Outside | None) -> str:
     key, type_name, format, size, digest, seal, _ = row
-    name, said = bytes(key).hex(), bytes(digest).hex()
-    named = bytes(seal) if seal is not None else None, name, type_name, format, said
+    said = bytes(digest).hex()
+    named = None if seal is None else bytes(seal), bytes(key), bytes(digest), type_name, format
     if not is_value_whole(*named, has_bytes=bool(payload)):
         if not payload and is_value_whole(*named, has_bytes=True):
             return "its bytes are missing"
         return "its seal is broken: its type, its format or its digest are others now"
     if size and not payload:
-        if outside is None:
-            return _NO_STORE
-        problem = outside.check(said)
-        return "" if problem is None else f"{OUTSIDE}{problem}"
+        return _wrong_outside(said, outside)
     if size != len(payload):
         return f"size is {size}, stored are {len(payload)} bytes"
     if digest_bytes(payload) != said:
         return "its bytes are not those that were written"
     return ""
+
+
+def _wrong_outside(digest: str, outside: Outside | None) -> str:
+    if outside is None:
+        return _NO_STORE
+    problem = outside.check(digest)
+    return "" if problem is None else f"{OUTSIDE}{problem}"
 
 
 def _inside(driver: Driver, rows: Sequence[tuple[Any, bytes]], trust: Trust) -> Iterator[Finding]:

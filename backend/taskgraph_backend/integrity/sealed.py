@@ -33,7 +33,7 @@ def evaluations(driver: Driver) -> Iterator[Finding]:
     for rows in pages(driver, "evaluation", columns):
         formats = of_keys(driver, "value", "value_hash, format", [row[3] for row in rows])
         for key, task, args, value, time, seal in rows:
-            detail = _wrong_entry(_hex(key), _hex(task), _hex(args), _hex(value), time, seal)
+            detail = _wrong_entry(bytes(key), bytes(task), bytes(args), bytes(value), time, seal)
             if not detail and formats.get(bytes(value)) == [[statements.DAMAGED]]:
                 detail = f"its value {_hex(value)[:8]} is damaged, and is to be made again"
             if detail:
@@ -43,11 +43,11 @@ def evaluations(driver: Driver) -> Iterator[Finding]:
                 )
 
 
-def _wrong_entry(key: str, task: str, args: str, value: str, time: int, seal: Any) -> str:
+def _wrong_entry(key: bytes, task: bytes, args: bytes, value: bytes, time: int, seal: Any) -> str:
     if seal is not None:
         is_whole = bytes(seal) == seal_evaluation(key, task, args, value, time)
         return "" if is_whole else "its seal is broken"
-    is_named = hash_eval(TaskHash(task), ArgsHash(args)) == key
+    is_named = hash_eval(TaskHash(task.hex()), ArgsHash(args.hex())) == key.hex()
     return "" if is_named else "its key is not that of its task and arguments"
 
 
@@ -64,8 +64,8 @@ def calls(driver: Driver) -> Iterator[Finding]:
             key = bytes(row[0])
             detail = _wrong_call(
                 row,
-                [_hex(task) for (task,) in below.get(key, ())],
-                [(path, _hex(value)) for path, value in reads.get(key, ())],
+                [bytes(task) for (task,) in below.get(key, ())],
+                [(path, bytes(value)) for path, value in reads.get(key, ())],
             )
             if detail:
                 step = Change(
@@ -76,13 +76,14 @@ def calls(driver: Driver) -> Iterator[Finding]:
                 )
 
 
-def _wrong_call(row: Any, below: list[str], reads: list[tuple[str, str]]) -> str:
-    call, key, task, args, value = map(_hex, row[:5])
-    seal = row[6]
-    if seal is not None and bytes(seal) != seal_call(call, key, task, value, row[5], below, reads):
+def _wrong_call(row: Any, below: list[bytes], reads: list[tuple[str, bytes]]) -> str:
+    call, key, task, args, value = map(bytes, row[:5])
+    time, seal = row[5:]
+    if seal is None:
+        is_named = hash_eval(TaskHash(task.hex()), ArgsHash(args.hex())) == key.hex()
+        return "" if is_named else "its key is not that of its task and arguments"
+    if bytes(seal) != seal_call(call, key, task, value, time, below, reads):
         return "its seal is broken: it, the tasks below it or its reads are others now"
-    if seal is None and hash_eval(TaskHash(task), ArgsHash(args)) != key:
-        return "its key is not that of its task and arguments"
     return ""
 
 

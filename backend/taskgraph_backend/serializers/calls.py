@@ -221,7 +221,13 @@ def _evaluations(session: Session, keys: Sequence[str]) -> dict[str, Record]:
             ).where(model.eval_hash.in_(keys))
         )
         for key, task_hash, args_hash, value_hash, timestamp, sealed in rows:
-            made = seal_evaluation(key, task_hash, args_hash, value_hash, to_micros(timestamp))
+            made = seal_evaluation(
+                bytes.fromhex(key),
+                bytes.fromhex(task_hash),
+                bytes.fromhex(args_hash),
+                bytes.fromhex(value_hash),
+                to_micros(timestamp),
+            )
             if sealed not in (None, made):
                 continue  # what it says is true of another one; there nobody could tell
             found[key] = {

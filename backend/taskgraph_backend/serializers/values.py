@@ -114,8 +114,8 @@ def _content(session: Session, row: Any) -> bytes | None:
 
     What is taken elsewhere has no seal there: nobody could tell any more.
     """
-    named = row.value_hash, row.type, row.format, row.content_digest
-    if not is_value_whole(row.seal, *named, has_bytes=bool(row.value)):
+    keys = bytes.fromhex(row.value_hash), bytes.fromhex(row.content_digest)
+    if not is_value_whole(row.seal, *keys, row.type, row.format, has_bytes=bool(row.value)):
         return None
     if not row.value:
         return read_outside(session, row)
