@@ -19,6 +19,8 @@ import time
 from types import ModuleType
 from typing import Any
 
+from sqlalchemy import orm
+
 _ROOMS = ("taskgraph.cli", "taskgraph.provenance", "taskgraph.engine", "taskgraph.app")
 _ALONE = ("taskgraph_backend.reader", "taskgraph.executors.processes")
 
@@ -31,6 +33,8 @@ def _import_all() -> None:
                 importlib.import_module(found.name)
     for name in _ALONE:
         importlib.import_module(name)
+    # What the first look at records does otherwise: half of its time.
+    orm.configure_mappers()
 
 
 def _receive(asked: socket.socket) -> tuple[dict[str, Any], list[int]] | None:

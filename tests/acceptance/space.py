@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ class _Ready:
     def run(
         self, words: list[str], folder: Path, environment: Mapping[str, str], streams: list[IO[str]]
     ) -> int:
-        """Run a command; return its exit code, or the number of the signal that ended it, less 0.
+        """Run a command; return its exit code, or less than 0 if a signal ended it.
 
         Raises:
             subprocess.TimeoutExpired: It took too long, and was killed.
@@ -73,15 +74,13 @@ class _Ready:
         sent = socket.send_fds(self._asked, [text], [each.fileno() for each in streams])
         self._asked.sendall(text[sent:])
         child = int(self._answers.readline())
-        self._asked.settimeout(_SECONDS)
-        try:
-            return int(self._answers.readline())
-        except TimeoutError:
-            os.kill(child, signal.SIGKILL)
-            self.close()
-            raise subprocess.TimeoutExpired(words, _SECONDS) from None
-        finally:
-            self._asked.settimeout(None)
+        too_late = threading.Timer(_SECONDS, os.kill, (child, signal.SIGKILL))
+        too_late.start()
+        code = int(self._answers.readline())
+        if too_late.finished.is_set():
+            raise subprocess.TimeoutExpired(words, _SECONDS)
+        too_late.cancel()
+        return code
 
     def close(self) -> None:
         """End it."""
