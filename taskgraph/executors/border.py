@@ -6,9 +6,11 @@ holds the code that it runs against the one that was asked for.
 
 from __future__ import annotations
 
+import contextvars
 import importlib.util
 import multiprocessing
 import os
+import platform
 import signal
 import sys
 import sysconfig
@@ -17,24 +19,33 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import resource_tracker
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
-from taskgraph.errors import ExecutorError, RemoteTaskError
+from taskgraph.errors import (
+    ExecutorError,
+    RemoteTaskError,
+    TaskTimeoutError,
+    WorkerCodeError,
+)
 from taskgraph.fingerprint.code import frozen
-from taskgraph.fingerprint.parts import Fingerprint, Part, changed_names, describe_change
+from taskgraph.fingerprint.parts import Fingerprint, Part, PartKind, changed_names, describe_change
 from taskgraph.fingerprint.project import Project, use_project
 from taskgraph.ports import NO_RESOURCES, Call, Outcome, Raised, Returned
 from taskgraph.records import JobId, PackedValue
+from taskgraph.scripting.groups import Scope
+from taskgraph.tasks.functions import task_of
 from taskgraph.tasks.registry import AnyTask, get_task_registry
 from taskgraph.values import codec
 from taskgraph.values.pack import put_outside
 from taskgraph.values.places import FilePlaces, use_places
-from taskgraph.values.valuestore import locate
+from taskgraph.values.valuestore import ValueStore, locate
 from taskgraph.worker import describe_error, now, run_call
 
 #: What is finished waits for the rest of its message: no more than this many seconds, as far as
 #: can be told from how long a task took before.
 MOST_SECONDS = 0.005
+_TEXTS = frozenset({PartKind.FUNCTION, PartKind.CLASS, PartKind.CODE})
 # Code in here is not edited while a program runs.
 _INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
@@ -87,8 +98,27 @@ class WorkerPool(ProcessPoolExecutor):
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+class SentFunction(NamedTuple):
+    """A task's function by value, and the code that it reaches by import where it arrives.
+
+    Attributes:
+        func: The function.
+        texts: Hash and name of each text that counts.
+    """
+
+    func: Callable[..., Any]
+    texts: tuple[tuple[str, str], ...]
+
+
+class SentStore(NamedTuple):
+    """Where large values are kept, as another machine may or may not have it."""
+
+    store: ValueStore
+    host: str
+
+
 def encode_call(call: Call) -> bytes:
-    """Return a call as it travels to a worker.
+    """Return a call as it travels to a worker process that this one has started.
 
     Raises:
         Exception: What an argument raises that cannot travel.
@@ -98,6 +128,53 @@ def encode_call(call: Call) -> bytes:
     # The rest is for us.
     how = (call.max_value_size, None, NO_RESOURCES, call.is_recorded, store)
     return codec.dumps((call.job_id, call.fullname, function, call.args, call.kwargs, *how))
+
+
+def encode_call_to_anywhere(call: Call) -> bytes:
+    """Return a call as it travels to a worker that may be elsewhere, and ends what takes too long.
+
+    Raises:
+        Exception: What an argument raises that cannot travel.
+    """
+    function: Any = call.func
+    if getattr(call.func, "__module__", None) != "__main__":  # nobody there has loaded the script
+        function = reference_to(call.fullname, call.func) or function
+    if function is call.func:
+        function = SentFunction(call.func, texts_of(_parts_of(call)))
+    store = None if call.value_store is None else SentStore(call.value_store, platform.node())
+    how = (call.max_value_size, call.timeout, NO_RESOURCES, call.is_recorded, store)
+    return codec.dumps((call.job_id, call.fullname, function, call.args, call.kwargs, *how))
+
+
+def _parts_of(call: Call) -> Sequence[Part]:
+    task = get_task_registry().find(call.fullname)
+    if task is not None and task.func is call.func:
+        return task.fingerprint.parts
+    return task_of(call.func).parts
+
+
+def texts_of(parts: Sequence[Part]) -> tuple[tuple[str, str], ...]:
+    """Return hash and name of the parts that another process must have loaded alike."""
+    return tuple((each.part_hash, each.name) for each in parts if each.kind in _TEXTS)
+
+
+def differing(func: Callable[..., Any], texts: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """Return the names of what a function that was sent reaches here and that is other code.
+
+    What was sent by content is not looked for; what is imported here must be the same.
+    """
+    missing = dict(texts)
+    for part in task_of(func).parts:
+        missing.pop(part.part_hash, None)
+    return tuple(sorted(each for each in missing.values() if _is_imported(each)))
+
+
+def _is_imported(name: str) -> bool:
+    module = name
+    while module := module.rpartition(".")[0]:
+        if module in sys.modules:
+            return module not in {"__main__", "__mp_main__"}
+    return False
 
 
 def reference_to(fullname: str, func: Callable[..., Any]) -> FunctionReference | None:
@@ -132,6 +209,11 @@ def _is_importable(module: str) -> bool:
 
 def run_batch(messages: list[bytes]) -> bytes:
     """Run calls one after the other, and stop after one that took long; runs in the worker."""
+    return codec.dumps(run_messages(messages))
+
+
+def run_messages(messages: list[bytes]) -> list[tuple[Any, ...]]:
+    """Do as `run_batch`, and return the outcomes before they are sent."""
     end = time.monotonic() + MOST_SECONDS
     outcomes = []
     with frozen():
@@ -139,26 +221,69 @@ def run_batch(messages: list[bytes]) -> bytes:
             outcomes.append(_run_message(each))
             if time.monotonic() >= end:
                 break
-    return codec.dumps(outcomes)
+    return outcomes
 
 
 def _run_message(message: bytes) -> tuple[Any, ...]:
     try:
         job_id, fullname, function, *rest = codec.loads(message)
+        call = Call(job_id, fullname, _itself, *rest)
+        if isinstance(call.value_store, SentStore):
+            store, host = call.value_store
+            call = call._replace(value_store=store.across(host))
     except Exception as error:
         # An argument that can be sent and not be made again fails its own call; the scheduler
         # knows by the order which that was.
         return _encode_outcome(Raised(JobId(""), error, (), now(), now()))
-    if not isinstance(function, FunctionReference):
-        return _encode_outcome(run_call(Call(job_id, fullname, function, *rest)))
     try:
+        if isinstance(function, SentFunction):
+            _check_sent(fullname, function)
+            function = function.func
+        if not isinstance(function, FunctionReference):
+            return _encode_outcome(_run_in_time(call._replace(func=function)))
         task = _find(function)
         before = task.fingerprint
     except Exception as error:
         return _encode_outcome(Raised(job_id, error, (), now(), now()))
-    outcome = run_call(Call(job_id, fullname, task.func, *rest))
+    outcome = _run_in_time(call._replace(func=task.func))
     changed = _not_as_hashed(task, before, function.code) if isinstance(outcome, Returned) else ""
     return _encode_outcome(outcome, changed)
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _check_sent(fullname: str, sent: SentFunction) -> None:
+    others = differing(sent.func, sent.texts)
+    if others:
+        raise WorkerCodeError(fullname, f"{platform.node()} ({os.getpid()})", others)
+
+
+def _run_in_time(call: Call) -> Outcome:
+    """Run a call; one that takes too long is left behind, and the scripts that it runs are ended.
+
+    Only messages that say so have a time: where processes can be killed, that is done instead.
+    """
+    if call.timeout is None:
+        return run_call(call)
+    outcomes: SimpleQueue[Outcome] = SimpleQueue()
+    scripts = Scope()
+
+    def run() -> None:
+        scripts.enter()
+        outcomes.put(run_call(call))
+
+    started = now()
+    # A body that wants to know where it runs (a client of the cluster, say) finds it as ever.
+    around = contextvars.copy_context()
+    threading.Thread(target=around.run, args=(run,), daemon=True).start()
+    try:
+        return outcomes.get(timeout=call.timeout)
+    except Empty:
+        scripts.end()
+        late = TaskTimeoutError(call.fullname, call.timeout, is_abandoned=True)
+        return Raised(call.job_id, late, (), started, now())
 
 
 def _not_as_hashed(task: AnyTask, before: Fingerprint, asked: str) -> str | _Values:
@@ -188,8 +313,10 @@ def _find(reference: FunctionReference) -> AnyTask:
     if task.fingerprint.texts_hash != reference.texts:
         # What is recorded names the code that was hashed: another one must not run in its place.
         raise ExecutorError(
-            f"The source of {reference.fullname}, or of what it reaches, was edited after "
-            "it was loaded. Run again."
+            f"{reference.fullname} did not run: the worker {platform.node()} ({os.getpid()}) has "
+            "other code of it, or of what it reaches, than the process that asks. The source was "
+            "edited after one of the two had loaded it, or they read different files. Run again; "
+            "workers that outlive a run, as those of a cluster, must be restarted first."
         )
     return task
 
@@ -249,8 +376,17 @@ def _decode_outcome(call: Call, fields: tuple[Any, ...]) -> Outcome:
     return Returned(call.job_id, decoded, packed, unstored, started, ended, changed, notes)
 
 
-def start_worker(path: list[str], places: FilePlaces, project: Project) -> None:
-    """Make a worker see what its parent sees, and end when the parent does, however that ends."""
+def start_worker(
+    path: list[str], places: FilePlaces, project: Project, parent_id: int | None = None
+) -> None:
+    """Make a worker see what its parent sees, and end when the parent does, however that ends.
+
+    Args:
+        path: Where it imports from.
+        places: How files are known.
+        project: Which code is followed.
+        parent_id: The number of the parent, where `multiprocessing` does not know it.
+    """
     for folder in reversed(path):
         if folder not in sys.path:
             sys.path.insert(0, folder)
@@ -262,9 +398,21 @@ def start_worker(path: list[str], places: FilePlaces, project: Project) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+        threading.Thread(target=_end_with, args=(parent.join,), daemon=True).start()
+    elif parent_id is not None:
+        threading.Thread(target=_end_with, args=(_is_orphan(parent_id),), daemon=True).start()
 
 
-def _end_with(parent: Any) -> None:
-    parent.join()
+def _is_orphan(parent_id: int) -> Callable[[], object]:
+    """Return what waits until somebody else is the parent of this process."""
+
+    def wait() -> None:
+        while os.getppid() == parent_id:
+            time.sleep(1)
+
+    return wait
+
+
+def _end_with(wait: Callable[[], object]) -> None:
+    wait()
     os._exit(1)
