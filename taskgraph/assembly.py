@@ -22,7 +22,7 @@ from taskgraph.errors import ConfigError, DatabaseError, UnknownRecordError
 from taskgraph.filters import RecordFilters
 from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.project import Project, use_project
-from taskgraph.ports import Backend, Executor
+from taskgraph.ports import Backend, Command, Executor
 from taskgraph.records import ExecutionId, PackedValue
 from taskgraph.values.gate import Trust, tighten_trust, use_trust
 from taskgraph.values.pack import pack
@@ -64,6 +64,22 @@ def make_executors(settings: Settings) -> dict[str, Executor]:
             )
             made[name] = AliasExecutor(name, partial(_make_executor, name, find, wanted))
     return made
+
+
+def launch_on(settings: Settings, name: str, command: Command) -> str:
+    """Have an executor begin a whole command; returns what to find it by.
+
+    Raises:
+        ConfigError: There is no executor of that name.
+        LaunchError: It ends with this process, and would take the command along.
+    """
+    from taskgraph.executors.alias import launch
+
+    executors = make_executors(settings)
+    if name not in executors:
+        known = ", ".join(sorted(executors))
+        raise ConfigError("--on", f"there is no executor {name!r}; there are: {known}")
+    return launch(executors[name], command)
 
 
 def _given(wanted: ExecutorSettings) -> dict[str, Any]:

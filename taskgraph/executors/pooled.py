@@ -52,6 +52,8 @@ class PooledExecutor(ABC):
         max_workers: How many workers there are; by default one for each core of this machine.
 
     Attributes:
+        name: The same.
+        size: How many workers there are.
         lost: The errors that say of a future that the worker died which had it. The pool is opened
             anew if ``breaks`` says that it is of no use then.
         breaks: Whether a pool is of no use any more when one of its workers has died.
@@ -66,7 +68,7 @@ class PooledExecutor(ABC):
 
     def __init__(self, name: str, max_workers: int | None = None) -> None:
         self.name = name
-        self._size = max_workers or os.cpu_count() or 1
+        self.size = max_workers or os.cpu_count() or 1
         self._lock = threading.RLock()
         # Futures that are done; None is the end, and True that calls wait. They are looked at on a
         # thread of our own: a pool may call back with its own lock held, and whatever touched the
@@ -133,11 +135,11 @@ class PooledExecutor(ABC):
 
     def room(self) -> int:
         """Return how many messages may be under way."""
-        return self._size * self.ahead
+        return self.size * self.ahead
 
     def slots(self, call: Call) -> int:
         """Return how many workers a call takes."""
-        return 1 if call.resources is NO_RESOURCES else call.resources.slots(self._size)
+        return 1 if call.resources is NO_RESOURCES else call.resources.slots(self.size)
 
     def goes_alone(self, call: Call) -> bool:
         """Tell whether a call is given no company."""
@@ -253,11 +255,11 @@ class PooledExecutor(ABC):
         slots = self.slots(self._waiting[0][0])
         if slots == 1 and not self._wide:
             return len(self._running) < self.room()
-        return sum(each.slots for each in self._running.values()) + slots <= self._size
+        return sum(each.slots for each in self._running.values()) + slots <= self.size
 
     def _next_batch(self) -> list[tuple[Call, Inbox]]:
         """Return some waiting calls: many in one message when there are very many of them."""
-        fair = len(self._waiting) // (self._size * self.ahead * 4)
+        fair = len(self._waiting) // (self.size * self.ahead * 4)
         most = max(1, min(_MOST_IN_BATCH, fair))
         batch: list[tuple[Call, Inbox]] = []
         expected = 0.0

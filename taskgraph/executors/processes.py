@@ -67,7 +67,7 @@ class ProcessExecutor(PooledExecutor):
         self._method = start_method
         self._pool: Pool | None = None
         self._code: frozenset[tuple[str, int, int]] = frozenset()
-        self._limited = KillableProcesses(f"taskgraph-{name}-limits", self._size, self._make_pool)
+        self._limited = KillableProcesses(f"taskgraph-{name}-limits", self.size, self._make_pool)
 
     def start(self, inbox: Inbox) -> None:
         """Take note of where outcomes go; processes are made when there are calls for them.
@@ -119,7 +119,7 @@ class ProcessExecutor(PooledExecutor):
 
     def open(self) -> None:
         """Make a pool; its processes start as there are calls for them."""
-        self._pool = self._make_pool(self._size)
+        self._pool = self._make_pool(self.size)
 
     def send(self, run: Callable[..., bytes], /, *args: Any) -> Future[bytes]:
         """Have a function run by a process."""

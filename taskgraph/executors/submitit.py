@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 import submitit
 from submitit.core.utils import UncompletedJobError
 
-from taskgraph.errors import ExecutorError, InvalidValueError
+from taskgraph.errors import ExecutorError
 from taskgraph.executors.border import decode_outcomes
 from taskgraph.executors.commands import run_command
 from taskgraph.executors.pooled import PooledExecutor
@@ -88,7 +88,7 @@ class SubmititExecutor(PooledExecutor):
         self._arguments = arguments
         self._max_jobs = max_jobs
         super().__init__(name, max_jobs)
-        self._submitter: submitit.AutoExecutor | None = None
+        self._submitter: submitit.Executor | None = None
         self._put: list[_Put] = []
         self._watched: list[_Watched] = []
         self._changed = threading.Event()
@@ -96,7 +96,7 @@ class SubmititExecutor(PooledExecutor):
 
     @property
     def _is_local(self) -> bool:
-        return self._submitter is not None and self._submitter.cluster == "local"
+        return self._submitter is not None and self._submitter.name() != "slurm"
 
     def open(self) -> None:
         """Find the cluster.
@@ -107,12 +107,18 @@ class SubmititExecutor(PooledExecutor):
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (self._folder / "notes").mkdir(exist_ok=True)
         try:
-            self._submitter = submitit.AutoExecutor(self._folder / "%j", cluster=self._cluster)
-            self._submitter.update_parameters(**self._parameters_of(None))
+            self._submitter = self._made_submitter(None)
         except (RuntimeError, ValueError, NameError, AssertionError, TypeError) as error:
             raise ExecutorError(f"executor {self.name!r}: {error}") from error
         if self._max_jobs is None:
-            self._size = (os.cpu_count() or 1) if self._is_local else 1_000
+            self.size = (os.cpu_count() or 1) if self._is_local else 1_000
+
+    def _made_submitter(self, call: Call | None) -> submitit.Executor:
+        """Return a new one for each kind of job: its parameters only ever grow."""
+        made = submitit.AutoExecutor(self._folder / "%j", cluster=self._cluster)
+        made.update_parameters(**self._parameters_of(call))
+        submitter: submitit.Executor = made._executor
+        return submitter
 
     def close(self, is_now: bool) -> None:
         """Forget the jobs, or cancel them."""
@@ -157,11 +163,9 @@ class SubmititExecutor(PooledExecutor):
         groups: dict[tuple[Resources, float | None], list[_Put]] = {}
         for each in put:
             groups.setdefault((each.call.resources, each.call.timeout), []).append(each)
-        submitter = self._submitter
         for group in groups.values():
-            assert submitter is not None
             try:
-                submitter.update_parameters(**self._parameters_of(group[0].call))
+                submitter = self._made_submitter(group[0].call)
                 messages = [each.message for each in group]
                 jobs = submitter.map_array(run_there, [self._around] * len(group), messages)
             except Exception as error:
@@ -211,7 +215,7 @@ class SubmititExecutor(PooledExecutor):
         if not _NOTE.fullmatch(number):
             return None
         assert self._submitter is not None
-        job: submitit.Job[bytes] = self._submitter.job_class(self._folder / number, number)
+        job: submitit.Job[bytes] = self._submitter.job_class(self._folder / "%j", number)
         if job.paths.result_pickle.exists() or self._is_alive(job):
             return job
         note.unlink(missing_ok=True)
@@ -222,24 +226,30 @@ class SubmititExecutor(PooledExecutor):
             return not job.done(force_check=True)
         if getattr(job, "_process", None) is not None:
             return not job.done()
-        with suppress(OSError):  # it was begun by another process: its number is that of the job
-            words = Path(f"/proc/{job.job_id}/cmdline").read_bytes()
-            return b"submitit.local._local" in words
-        return False
+        # It was begun by another process, and bears the number of its own.
+        try:
+            os.kill(int(job.job_id), 0)
+            words = Path(f"/proc/{job.job_id}/cmdline")
+            return not words.parent.parent.exists() or b"submitit" in words.read_bytes()
+        except (OSError, ValueError):
+            return False
 
     def read(self, answer: Any, calls: Sequence[Call]) -> list[Outcome]:
-        """Return what came of a call.
+        """Return what came of a call; nothing, so that it is sent anew, of a job found in vain.
 
-        Raises:
-            InvalidValueError: A job that was there already gave what holds no more.
+        That one was lost, or what it gave holds no more: files of it were changed since.
         """
         message, is_found = answer
-        outcomes = decode_outcomes(message, calls)
-        if is_found and isinstance(outcomes[0], Returned):
-            wrong = walk.find_invalid(outcomes[0].value)
-            if wrong is not None:
-                raise InvalidValueError(walk.describe_change(wrong))
-        return outcomes
+        if not is_found:
+            return decode_outcomes(message, calls)
+        try:
+            outcomes = decode_outcomes(message, calls)
+            first = outcomes[0]
+            is_sound = not isinstance(first, Returned) or walk.find_invalid(first.value) is None
+        except Exception:
+            # It was written by an earlier version, or cut off: whatever it is, it is of no use.
+            return []
+        return outcomes if is_sound else []
 
     # Waiting for them
 
@@ -285,8 +295,13 @@ class SubmititExecutor(PooledExecutor):
             error = raised
         if watched.note is not None:
             watched.note.unlink(missing_ok=True)
-        if error is None:
-            future.set_result((answer, watched.is_found))  # type: ignore[arg-type]  # `read` knows
+        else:
+            for each in (job.paths.result_pickle, job.paths.submitted_pickle):
+                with suppress(OSError):  # the logs stay
+                    each.unlink(missing_ok=True)
+        if error is None or watched.is_found:
+            message = b"" if error is not None else answer
+            future.set_result((message, watched.is_found))  # type: ignore[arg-type]  # `read` knows
         elif isinstance(error, UncompletedJobError):
             future.set_exception(error)
         else:
@@ -315,10 +330,8 @@ class SubmititExecutor(PooledExecutor):
     def launch(self, command: Command) -> str:
         """Have a command run by a job."""
         self.open()
-        assert self._submitter is not None
         call = Call(JobId(""), "taskgraph.launch", run_command, (), {}, resources=command.resources)
-        self._submitter.update_parameters(**self._parameters_of(call))
-        job = self._submitter.submit(run_command, command)
+        job = self._made_submitter(call).submit(run_command, command)
         return f"job {job.job_id}"
 
 

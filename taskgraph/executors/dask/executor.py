@@ -174,7 +174,7 @@ class DaskExecutor(PooledExecutor):
             return
         self._looked = time.monotonic()
         workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
-        self._size = max(1, sum(each["nthreads"] for each in workers))
+        self.size = max(1, sum(each["nthreads"] for each in workers))
         self._declared = {}
         for each in workers:
             for name, amount in each["resources"].items():
@@ -183,7 +183,7 @@ class DaskExecutor(PooledExecutor):
     def room(self) -> int:
         """Return how many messages may be under way."""
         self._look()
-        return max(_LEAST_AT_ONCE, 2 * self._size)
+        return max(_LEAST_AT_ONCE, 2 * self.size)
 
     def slots(self, call: Call) -> int:
         """Return 1: what a call needs is Dask's affair."""
