@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 _HELP = """Hand a whole `run` command to an executor, and return at once.
 
 RUN is what follows `taskgraph run`: its options, the script, the task and its flags. They are
-checked here; the run itself, with its scheduler, is a process of this machine (processes), a task of
-a Dask cluster (dask with an address) or a job of SLURM (submitit). It writes to the same database,
-and its output goes to a file.
+checked here. The run itself, with its scheduler, is a process of this machine (processes), a task
+of a Dask cluster (dask with an address) or a job of SLURM (submitit). It writes to the same
+database, and its output goes to a file.
 
 \b
 taskgraph launch flow.py main --n 3
@@ -43,7 +43,7 @@ taskgraph launch --on slurm --cpus 2 --executor slurm flow.py main --n 3
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Where its output goes. Default: a new file in the folder launched of the config directory.",
+    help="Where its output goes. Default: a new file in the config directory.",
 )
 @click.argument("words", metavar="RUN...", nargs=-1, type=click.UNPROCESSED, required=True)
 @click.pass_context
@@ -64,9 +64,8 @@ def command(
     title = _checked(ctx, words)
     settings = load_settings(ctx)
     write_default_config(settings.config_dir)
-    log = (
-        output or settings.config_dir / "launched" / f"{time.strftime('%Y%m%d-%H%M%S')}-{title}.log"
-    )
+    moment = time.strftime("%Y%m%d-%H%M%S")
+    log = output or settings.config_dir / "launched" / f"{moment}-{title}.log"
     log = Path(os.path.abspath(log))
     log.parent.mkdir(parents=True, exist_ok=True)
     folder = config_dir(ctx)

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
 from multiprocessing import resource_tracker
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
@@ -397,20 +398,16 @@ def start_worker(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.join,), daemon=True).start()
-    elif parent_id is not None:
-        threading.Thread(target=_end_with, args=(_is_orphan(parent_id),), daemon=True).start()
+    wait = None if parent is None else parent.join
+    if parent_id is not None:
+        wait = partial(_wait_for_other_parent, parent_id)
+    if wait is not None:
+        threading.Thread(target=_end_with, args=(wait,), daemon=True).start()
 
 
-def _is_orphan(parent_id: int) -> Callable[[], object]:
-    """Return what waits until somebody else is the parent of this process."""
-
-    def wait() -> None:
-        while os.getppid() == parent_id:
-            time.sleep(1)
-
-    return wait
+def _wait_for_other_parent(parent_id: int) -> None:
+    while os.getppid() == parent_id:
+        time.sleep(1)
 
 
 def _end_with(wait: Callable[[], object]) -> None:

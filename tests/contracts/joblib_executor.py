@@ -1,4 +1,4 @@
-"""An executor upon joblib's workers, written from the recipe in CONTRIBUTING.md and nothing else."""
+"""An executor upon joblib's workers, written from the recipe in CONTRIBUTING.md alone."""
 
 from __future__ import annotations
 

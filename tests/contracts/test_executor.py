@@ -54,12 +54,16 @@ class Inbox:
 
 
 @pytest.fixture(
+    scope="module",
     params=[
         *("inline", "threads", "async", "processes", "forkserver", "loky", "joblib", "dask"),
         pytest.param("submitit", marks=pytest.mark.slow),
-    ]
+    ],
 )
-def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+def executor(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Executor]:
+    """One of each for all tests, for workers take their time to start."""
     made: Executor
     match request.param:
         case "inline":
@@ -73,8 +77,8 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
         case "dask":
             made = DaskExecutor(address=request.getfixturevalue("dask_address"))
         case "submitit":
-            folder = request.getfixturevalue("tmp_path") / "jobs"
-            made = SubmititExecutor(folder=str(folder), cluster="local", max_jobs=2)
+            folder = str(tmp_path_factory.mktemp("jobs"))
+            made = SubmititExecutor(folder=folder, cluster="local", max_jobs=2)
         case "processes":
             made = ProcessExecutor(max_workers=2)
         case method:

@@ -266,9 +266,7 @@ def test_a_built_in_executor_has_no_keys_of_its_own(config_dir: Path) -> None:
 
 
 def test_an_executor_that_is_not_there_is_refused(config_dir: Path) -> None:
-    with pytest.raises(
-        ConfigError, match=r"no executor 'threat' .*inline, processes, submitit, threads"
-    ):
+    with pytest.raises(ConfigError, match=r"no executor 'threat' .*inline, .*, threads"):
         load_settings(config_dir, {"scheduler.executor": "threat"})
 
 
