@@ -64,7 +64,7 @@ def on_dask(tasks: int, rounds: int) -> dict[str, list[float]]:
     from distributed import Client, LocalCluster
 
     times: dict[str, list[float]] = {"futures": [], "submit": [], "taskgraph": []}
-    options: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    options: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     with LocalCluster(**options) as cluster, Client(cluster) as client:
         settings = {"executors": {"dask": {"address": cluster.scheduler_address}}}
         with Scheduler(settings, backend=MemoryBackend(), executor="dask") as scheduler:

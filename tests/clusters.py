@@ -11,6 +11,6 @@ import pytest
 def dask_address() -> Iterator[str]:
     """The address of a cluster of two worker processes, which import what this process does."""
     distributed = pytest.importorskip("distributed")
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     with distributed.LocalCluster(**options) as cluster:
         yield cluster.scheduler_address

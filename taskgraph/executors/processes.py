@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor as Pool
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from typing import Any, Final
 
 from taskgraph.errors import ExecutorError
@@ -136,7 +138,9 @@ class ProcessExecutor(PooledExecutor):
             wait=False
         )
         for each in workers:
-            each.kill()
+            if each.pid is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(each.pid, signal.SIGKILL)
 
     def _make_pool(self, size: int) -> Pool:
         around = (list(sys.path), current_places(), current_project())

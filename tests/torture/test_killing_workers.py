@@ -33,7 +33,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Sche
     """A scheduler, and what returns the numbers of its worker processes."""
     uri = f"sqlite:///{tmp_path / 'taskgraph.db'}"
     if request.param == "dask":
-        options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+        options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
         with LocalCluster(**options) as cluster:
             table = {"address": cluster.scheduler_address}
             settings: Any = {"backend": {"db_uri": uri}, "executors": {"dask": table}}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import itertools
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -99,6 +100,8 @@ class DaskExecutor(PooledExecutor):
         self._client: Client | None = None
         self._declared: dict[str, float] = {}
         self._looked = 0.0
+        # A call that is tried again is another task: Dask would answer with what it has.
+        self._sent = itertools.count()
         self._held: OrderedDict[int, _Held] = OrderedDict()
         self._used: dict[str, dict[str, int]] = {}  # what of these a call is given, by its id
 
@@ -126,7 +129,7 @@ class DaskExecutor(PooledExecutor):
         if self._given is not None and not callable(self._given):
             return self._given
         if self._given is None:
-            defaults = {"threads_per_worker": 1, "dashboard_address": None}
+            defaults = {"threads_per_worker": 1, "dashboard_address": ":0"}
             cluster = LocalCluster(**{**defaults, **self._arguments})
         else:
             cluster = self._given(**self._arguments)
@@ -236,7 +239,7 @@ class DaskExecutor(PooledExecutor):
             messages,
             given,
             self._client.id if self._keep else "",
-            key=f"{first.fullname.rpartition('.')[2]}-{first.job_id}-{len(self._running)}",
+            key=f"{first.fullname.rpartition('.')[2]}-{first.job_id}-{next(self._sent)}",
             resources=self._resources_of(first.resources) or None,
             pure=False,
         )
