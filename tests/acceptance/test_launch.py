@@ -13,7 +13,7 @@ def until_ended(flow: Any) -> Any:
     deadline = time.monotonic() + 100
     while True:
         if flow("log", "-").code == 0:
-            found = flow.json("log", "-")
+            found = flow.json("log", "-")["execution"]
             if found["status"] not in {"RUNNING", "PENDING"}:
                 return found
         assert time.monotonic() < deadline
