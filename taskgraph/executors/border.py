@@ -7,7 +7,6 @@ holds the code that it runs against the one that was asked for.
 from __future__ import annotations
 
 import contextvars
-import importlib.util
 import multiprocessing
 import os
 import platform
@@ -27,15 +26,21 @@ from taskgraph.errors import (
     ExecutorError,
     RemoteTaskError,
     TaskTimeoutError,
-    WorkerCodeError,
+)
+from taskgraph.executors.code import (
+    FunctionReference,
+    SentFunction,
+    check_sent,
+    find_referenced,
+    reference_to,
+    sent_function,
 )
 from taskgraph.fingerprint.code import frozen
-from taskgraph.fingerprint.parts import Fingerprint, Part, PartKind, changed_names, describe_change
+from taskgraph.fingerprint.parts import Fingerprint, Part, changed_names, describe_change
 from taskgraph.fingerprint.project import Project, use_project
 from taskgraph.ports import NO_RESOURCES, Call, Outcome, Raised, Returned
 from taskgraph.records import JobId, PackedValue
 from taskgraph.scripting.groups import Scope
-from taskgraph.tasks.functions import task_of
 from taskgraph.tasks.registry import AnyTask, get_task_registry
 from taskgraph.values import codec
 from taskgraph.values.pack import put_outside
@@ -46,25 +51,8 @@ from taskgraph.worker import describe_error, now, run_call
 #: What is finished waits for the rest of its message: no more than this many seconds, as far as
 #: can be told from how long a task took before.
 MOST_SECONDS = 0.005
-_TEXTS = frozenset({PartKind.FUNCTION, PartKind.CLASS, PartKind.CODE})
 # Code in here is not edited while a program runs.
 _INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
-
-
-class FunctionReference(NamedTuple):
-    """A task's function by name, and what the process that asks knows of it.
-
-    Attributes:
-        module: The module that defines it.
-        fullname: The task.
-        texts: The hash of all texts that were followed.
-        code: The same, with the values that variables hold.
-    """
-
-    module: str
-    fullname: str
-    texts: str
-    code: str
 
 
 _Values = tuple[tuple[str, str, str], ...]  # what counts, without its text
@@ -99,18 +87,6 @@ class WorkerPool(ProcessPoolExecutor):
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-class SentFunction(NamedTuple):
-    """A task's function by value, and the code that it reaches by import where it arrives.
-
-    Attributes:
-        func: The function.
-        texts: Hash and name of each text that counts.
-    """
-
-    func: Callable[..., Any]
-    texts: tuple[tuple[str, str], ...]
-
-
 class SentStore(NamedTuple):
     """Where large values are kept, as another machine may or may not have it."""
 
@@ -141,71 +117,10 @@ def encode_call_to_anywhere(call: Call) -> bytes:
     if getattr(call.func, "__module__", None) != "__main__":  # nobody there has loaded the script
         function = reference_to(call.fullname, call.func) or function
     if function is call.func:
-        function = SentFunction(call.func, texts_of(_parts_of(call)))
+        function = sent_function(call.fullname, call.func)
     store = None if call.value_store is None else SentStore(call.value_store, platform.node())
     how = (call.max_value_size, call.timeout, NO_RESOURCES, call.is_recorded, store)
     return codec.dumps((call.job_id, call.fullname, function, call.args, call.kwargs, *how))
-
-
-def _parts_of(call: Call) -> Sequence[Part]:
-    task = get_task_registry().find(call.fullname)
-    if task is not None and task.func is call.func:
-        return task.fingerprint.parts
-    return task_of(call.func).parts
-
-
-def texts_of(parts: Sequence[Part]) -> tuple[tuple[str, str], ...]:
-    """Return hash and name of the parts that another process must have loaded alike."""
-    return tuple((each.part_hash, each.name) for each in parts if each.kind in _TEXTS)
-
-
-def differing(func: Callable[..., Any], texts: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    """Return the names of what a function that was sent reaches here and that is other code.
-
-    What was sent by content is not looked for; what is imported here must be the same.
-    """
-    missing = dict(texts)
-    for part in task_of(func).parts:
-        missing.pop(part.part_hash, None)
-    return tuple(sorted(each for each in missing.values() if _is_imported(each)))
-
-
-def _is_imported(name: str) -> bool:
-    module = name
-    while module := module.rpartition(".")[0]:
-        if module in sys.modules:
-            return module not in {"__main__", "__mp_main__"}
-    return False
-
-
-def reference_to(fullname: str, func: Callable[..., Any]) -> FunctionReference | None:
-    """Return how a worker finds a task's function by import; None if it must travel by value."""
-    module = getattr(func, "__module__", None)
-    task = get_task_registry().find(fullname)
-    if task is None or task.func is not func or module is None or "<" in func.__qualname__:
-        return None
-    if module == "__main__":
-        main = sys.modules["__main__"]
-        if getattr(main, "__file__", None) is None:
-            return None
-        return _reference(module, task)
-    if not _is_importable(module):
-        return None
-    return _reference(task.load_module, task)
-
-
-def _reference(module: str, task: AnyTask) -> FunctionReference:
-    found = task.fingerprint
-    return FunctionReference(module, task.fullname, found.texts_hash, found.code_hash)
-
-
-def _is_importable(module: str) -> bool:
-    loaded = sys.modules.get(module)
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError, AttributeError):
-        return False
-    return spec is not None and spec.origin == getattr(loaded, "__file__", None)
 
 
 def run_batch(messages: list[bytes]) -> bytes:
@@ -238,11 +153,11 @@ def _run_message(message: bytes) -> tuple[Any, ...]:
         return _encode_outcome(Raised(JobId(""), error, (), now(), now()))
     try:
         if isinstance(function, SentFunction):
-            _check_sent(fullname, function)
+            check_sent(fullname, function)
             function = function.func
         if not isinstance(function, FunctionReference):
             return _encode_outcome(_run_in_time(call._replace(func=function)))
-        task = _find(function)
+        task = find_referenced(function)
         before = task.fingerprint
     except Exception as error:
         return _encode_outcome(Raised(job_id, error, (), now(), now()))
@@ -253,12 +168,6 @@ def _run_message(message: bytes) -> tuple[Any, ...]:
 
 def _itself(value: Any) -> Any:
     return value
-
-
-def _check_sent(fullname: str, sent: SentFunction) -> None:
-    others = differing(sent.func, sent.texts)
-    if others:
-        raise WorkerCodeError(fullname, f"{platform.node()} ({os.getpid()})", others)
 
 
 def _run_in_time(call: Call) -> Outcome:
@@ -305,21 +214,6 @@ def _describe_changed(call: Call, changed: str | _Values) -> str:
         f"{names} holds something else in the worker process than in the one that asked. "
         "Set it where its module is loaded, or pass it as an argument"
     )
-
-
-def _find(reference: FunctionReference) -> AnyTask:
-    if reference.module != "__main__":
-        importlib.import_module(reference.module)
-    task = get_task_registry().get(reference.fullname)
-    if task.fingerprint.texts_hash != reference.texts:
-        # What is recorded names the code that was hashed: another one must not run in its place.
-        raise ExecutorError(
-            f"{reference.fullname} did not run: the worker {platform.node()} ({os.getpid()}) has "
-            "other code of it, or of what it reaches, than the process that asks. The source was "
-            "edited after one of the two had loaded it, or they read different files. Run again; "
-            "workers that outlive a run, as those of a cluster, must be restarted first."
-        )
-    return task
 
 
 def _encode_outcome(outcome: Outcome, changed: str | _Values = "") -> tuple[Any, ...]:

@@ -14,7 +14,7 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -82,6 +82,7 @@ class PooledExecutor(ABC):
         self._pool_number = 0
         self._opening = threading.Lock()
         self._is_open = False
+        self._was_opened = False
         self._around = b""
         self._inbox: Inbox | None = None
         self._is_stopping = False
@@ -114,13 +115,9 @@ class PooledExecutor(ABC):
         """Return what came of calls, or of the first of them."""
         return decode_outcomes(answer, calls)
 
-    def results(self, futures: Sequence[Future[Any]]) -> Iterable[Any]:
+    def results(self, futures: Sequence[Future[Any]]) -> list[Any]:
         """Return what futures that are done hold: a message each, or an error."""
-        for each in futures:
-            try:
-                yield each.result()
-            except BaseException as error:  # of any kind: it is told to who waits for the call
-                yield error
+        return [result_of(each) for each in futures]
 
     def take_back(self, futures: Sequence[Future[Any]]) -> list[Future[Any]]:
         """Cancel those of the futures that no worker has begun; returns which ones."""
@@ -192,10 +189,11 @@ class PooledExecutor(ABC):
             self._is_stopping = True
             self._waiting.clear()
             collector, self._collector = self._collector, None
-            was_open, self._is_open = self._is_open, False
+            self._is_open = False
+            was_opened, self._was_opened = self._was_opened, False
         if collector is not None:
             self._done.put(None)
-        if was_open:
+        if was_opened:
             self.close(is_now)
 
     # On their way there
@@ -230,6 +228,7 @@ class PooledExecutor(ABC):
             self.open()
             with self._lock:
                 self._pool_number += 1
+                self._was_opened = not self._is_stopping
                 self._is_open = not self._is_stopping
             if self._is_stopping:
                 self.close(True)
@@ -327,10 +326,14 @@ class PooledExecutor(ABC):
                     found.append(self._done.get_nowait())
             goes_on = None not in found
             futures = [each for each in found if each is not None and each is not True]
-            if futures:
-                self._take(futures)
-            if not self._is_stopping:
-                self._feed()
+            try:
+                if futures:
+                    self._take(futures)
+                if not self._is_stopping:
+                    self._feed()
+            except Exception as error:
+                # Whatever goes wrong with the pool or its client: nobody must wait for ever.
+                self._fail_all(self._reason(error))
 
     def _take(self, futures: Sequence[Future[Any]]) -> None:
         """Hand over outcomes, or what became of messages instead."""
@@ -338,7 +341,10 @@ class PooledExecutor(ABC):
             taken = [(each, self._running.pop(each, None)) for each in futures]
             self._wide.difference_update(futures)
         wanted = [(future, batch) for future, batch in taken if batch is not None]
-        answers = self.results([future for future, _ in wanted])
+        try:
+            answers = self.results([future for future, _ in wanted])
+        except Exception as error:  # of the client: each call has an outcome all the same
+            answers = [error] * len(wanted)
         for (_, batch), answer in zip(wanted, answers, strict=True):
             if isinstance(answer, BaseException):
                 self._on_error(batch, answer)
@@ -371,6 +377,14 @@ class PooledExecutor(ABC):
             return
         for call, inbox in batch.calls:
             fail(call, inbox, WorkerLostError(call.fullname) if is_lost else error)
+
+
+def result_of(future: Future[Any]) -> Any:
+    """Return what a future that is done holds, or its error."""
+    try:
+        return future.result()
+    except BaseException as error:  # of any kind: it is told to who waits for the call
+        return error
 
 
 def fail(call: Call, inbox: Inbox, error: BaseException) -> None:

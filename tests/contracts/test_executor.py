@@ -12,7 +12,7 @@ import pytest
 
 from taskgraph import task
 from taskgraph.errors import ExecutorError, RemoteTaskError, WorkerLostError
-from taskgraph.executors.border import reference_to
+from taskgraph.executors.code import reference_to
 from taskgraph.executors.dask.executor import DaskExecutor
 from taskgraph.executors.eventloop import LoopExecutor
 from taskgraph.executors.inline import InlineExecutor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import random
 import signal
@@ -134,4 +135,7 @@ def run_while_killing(
             with suppress(ProcessLookupError):
                 os.kill(chance.choice(found), signal.SIGKILL)
                 killed += 1
-    raise AssertionError(f"it hangs (TASKGRAPH_SEED={SEED})")
+    faulthandler.dump_traceback(all_threads=True)
+    executor = scheduler.executors[scheduler.default_executor]
+    state = {name: each for name, each in vars(executor).items() if name != "_around"}
+    raise AssertionError(f"it hangs (TASKGRAPH_SEED={SEED}): {state}")

@@ -13,7 +13,7 @@ import concurrent.futures
 import itertools
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -23,7 +23,7 @@ from distributed.comm.core import CommClosedError
 from taskgraph.errors import ExecutorError, LaunchError
 from taskgraph.executors.border import decode_outcomes
 from taskgraph.executors.dask.keeping import Kept, run_and_keep, run_command_there
-from taskgraph.executors.pooled import Batch, PooledExecutor
+from taskgraph.executors.pooled import Batch, PooledExecutor, result_of
 from taskgraph.ports import NO_RESOURCES, Call, Command, Inbox, Outcome, Resources, Returned
 from taskgraph.sizes import read_size
 
@@ -176,7 +176,10 @@ class DaskExecutor(PooledExecutor):
         if time.monotonic() - self._looked < _SECONDS:
             return
         self._looked = time.monotonic()
-        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        try:
+            workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        except TypeError:  # before 2025 all of them were told
+            workers = self._client.scheduler_info()["workers"].values()
         self.size = max(1, sum(each["nthreads"] for each in workers))
         self._declared = {}
         for each in workers:
@@ -275,7 +278,7 @@ class DaskExecutor(PooledExecutor):
 
     # On their way back
 
-    def results(self, futures: Sequence[Any]) -> Iterable[Any]:
+    def results(self, futures: Sequence[Any]) -> list[Any]:
         """Return what futures that are done hold, fetched together."""
         client = self._client
         done = [each for each in futures if each.status == "finished"]
@@ -283,11 +286,7 @@ class DaskExecutor(PooledExecutor):
         if len(done) > 1 and client is not None:
             with suppress(Exception, asyncio.CancelledError):  # then each for itself
                 fetched = dict(zip(done, client.gather(done), strict=True))
-        for each in futures:
-            if each in fetched:
-                yield fetched[each]
-            else:
-                yield from super().results([each])
+        return [fetched[each] if each in fetched else result_of(each) for each in futures]
 
     def read(self, answer: Any, calls: Sequence[Call]) -> list[Outcome]:
         """Return what came of calls; what is kept of it on the worker is known from now on."""

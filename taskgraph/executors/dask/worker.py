@@ -12,7 +12,7 @@ from typing import Any
 from distributed import Worker, WorkerPlugin
 
 from taskgraph.errors import WorkerCodeError, WorkerProjectError
-from taskgraph.executors.border import differing
+from taskgraph.executors.code import differing
 from taskgraph.executors.dask.talk import Talk
 from taskgraph.fingerprint.project import Project, current_project, use_project
 from taskgraph.ports import Call, Raised

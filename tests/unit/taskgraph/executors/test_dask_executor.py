@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
+import signal
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -181,8 +184,6 @@ def test_a_call_that_takes_too_long_is_left_behind(on_dask: Scheduler) -> None:
 
 
 def test_calls_whose_keys_are_cancelled_have_failed(on_dask: Scheduler, dask_address: str) -> None:
-    import threading
-
     async def cancel(dask_scheduler: DaskScheduler | None = None) -> bool:
         assert dask_scheduler is not None
         for _ in range(400):
@@ -290,3 +291,48 @@ def test_a_command_is_launched_on_a_cluster_that_is_there(
     while "taskgraph " not in (log.read_text() if log.exists() else ""):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+CLUSTER = """
+import sys, time
+from distributed import LocalCluster
+if __name__ == "__main__":
+    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0"}
+    with LocalCluster(scheduler_port=int(sys.argv[1]), **options) as cluster:
+        print(cluster.scheduler_address, flush=True)
+        time.sleep(600)
+"""
+
+
+def begun_cluster(path: Path, port: str) -> tuple[subprocess.Popen[str], str]:
+    path.write_text(CLUSTER)
+    words = [sys.executable, str(path), port]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stdout is not None
+    return process, process.stdout.readline().strip()
+
+
+@pytest.mark.slow
+def test_a_scheduler_of_the_cluster_that_dies_ends_the_run_and_the_next_one_connects_anew(
+    tmp_path: Path,
+) -> None:
+    process, address = begun_cluster(tmp_path / "cluster.py", "0")
+    tables = {"dask": {"address": address, "timeout": 5}}
+    killer = threading.Timer(0, lambda: None)
+    try:
+        with Scheduler({"executors": tables}, backend=MemoryBackend(), executor="dask") as run:
+            assert run.run(length(numbers(3))) == 3
+            killer = threading.Timer(0.5, os.killpg, (process.pid, signal.SIGKILL))
+            killer.start()
+            with pytest.raises(ExecutorError):
+                run.run(together([sleep(2 + n / 100) for n in range(8)]))
+            process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
+            process, again = begun_cluster(tmp_path / "cluster.py", address.rpartition(":")[2])
+            assert again == address
+            assert run.run(length(numbers(4))) == 4
+    finally:
+        killer.join()
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
