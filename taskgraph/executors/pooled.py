@@ -204,8 +204,9 @@ class PooledExecutor(ABC):
             if not (self._is_open and self.is_usable()):
                 try:
                     self._open()
-                except Exception as error:
-                    # No cluster, no more processes, or an interpreter that is ending.
+                except BaseException as error:
+                    # No cluster, no more processes, or an interpreter that is ending; Dask's
+                    # clients are cancelled, which is no Exception.
                     self._fail_all(self._reason(error))
                     return
             with self._lock:
@@ -312,7 +313,7 @@ class PooledExecutor(ABC):
 
     def _let_go(self) -> None:
         self._is_open = False
-        with suppress(Exception):  # it is broken: what it says of that is no news
+        with suppress(Exception, *self.lost):  # it is broken: what it says of that is no news
             self.close(True)
 
     # On their way back
@@ -331,7 +332,7 @@ class PooledExecutor(ABC):
                     self._take(futures)
                 if not self._is_stopping:
                     self._feed()
-            except Exception as error:
+            except BaseException as error:
                 # Whatever goes wrong with the pool or its client: nobody must wait for ever.
                 self._fail_all(self._reason(error))
 
@@ -343,7 +344,7 @@ class PooledExecutor(ABC):
         wanted = [(future, batch) for future, batch in taken if batch is not None]
         try:
             answers = self.results([future for future, _ in wanted])
-        except Exception as error:  # of the client: each call has an outcome all the same
+        except BaseException as error:  # of the client: each call has an outcome all the same
             answers = [error] * len(wanted)
         for (_, batch), answer in zip(wanted, answers, strict=True):
             if isinstance(answer, BaseException):

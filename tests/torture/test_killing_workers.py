@@ -23,7 +23,7 @@ from tests.torture.killed_tasks import workflow
 
 RUNS = 100 if os.environ.get("TASKGRAPH_TORTURE") else 3
 LEAVES = 24
-SECONDS = 120.0
+SECONDS = 240.0
 SEED = int(os.environ.get("TASKGRAPH_SEED", random.randrange(10**6)))
 
 Pids = Callable[[], list[int]]
