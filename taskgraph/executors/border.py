@@ -120,7 +120,8 @@ def encode_call_to_anywhere(call: Call) -> bytes:
         function = sent_function(call.fullname, call.func)
     store = None if call.value_store is None else SentStore(call.value_store, platform.node())
     how = (call.max_value_size, call.timeout, NO_RESOURCES, call.is_recorded, store)
-    return codec.dumps((call.job_id, call.fullname, function, call.args, call.kwargs, *how))
+    fields = (call.job_id, call.fullname, function, call.args, call.kwargs, *how)
+    return codec.dumps(fields, main_by_value=True)
 
 
 def run_batch(messages: list[bytes]) -> bytes:

@@ -15,8 +15,9 @@ import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
+from functools import cache
 from queue import Empty, SimpleQueue
 from typing import Any, ClassVar, NamedTuple
 
@@ -59,12 +60,14 @@ class PooledExecutor(ABC):
         breaks: Whether a pool is of no use any more when one of its workers has died.
         ahead: How many messages a worker is given ahead of time: enough that none is idle while
             outcomes travel, few enough that a cancelled run leaves little behind.
+        pause: After how many seconds without news `look_after` is called while calls are under way.
     """
 
     gives_coroutines_to = "async"
     lost: ClassVar[tuple[type[BaseException], ...]] = ()
     breaks: ClassVar[bool] = False
     ahead: ClassVar[int] = 2
+    pause: ClassVar[float | None] = None
 
     def __init__(self, name: str, max_workers: int | None = None) -> None:
         self.name = name
@@ -125,6 +128,18 @@ class PooledExecutor(ABC):
 
     def flush(self) -> None:  # noqa: B027 - few have anything to do
         """Do what `post` has put off: all that there is room for was posted."""
+
+    def look_after(self) -> None:  # noqa: B027 - few have anything to do
+        """See after the pool: nothing was heard of the calls that are under way for a while."""
+
+    def give_up(self, detail: str) -> None:
+        """Say of all calls that are under way that they were lost."""
+        with self._lock:
+            running, self._running = list(self._running.values()), {}
+            self._wide.clear()
+        for batch in running:
+            for call, inbox in batch.calls:
+                fail(call, inbox, WorkerLostError(call.fullname, detail))
 
     def is_usable(self) -> bool:
         """Tell whether the pool can be used that was opened."""
@@ -305,6 +320,8 @@ class PooledExecutor(ABC):
             for call, inbox in sent:
                 fail(call, inbox, reason)
             return
+        if isinstance(future, Future):
+            _tell_once(future)
         slots = self.slots(sent[0][0])
         self._running[future] = Batch(sent, slots, self._pool_number)
         if slots > 1:
@@ -321,7 +338,10 @@ class PooledExecutor(ABC):
     def _collect(self) -> None:
         goes_on = True
         while goes_on:
-            found = [self._done.get()]
+            try:
+                found = [self._done.get(timeout=self.pause if self._running else None)]
+            except Empty:
+                found = []
             with suppress(Empty):
                 while True:
                     found.append(self._done.get_nowait())
@@ -330,6 +350,8 @@ class PooledExecutor(ABC):
             try:
                 if futures:
                     self._take(futures)
+                if not found:
+                    self.look_after()
                 if not self._is_stopping:
                     self._feed()
             except BaseException as error:
@@ -378,6 +400,27 @@ class PooledExecutor(ABC):
             return
         for call, inbox in batch.calls:
             fail(call, inbox, WorkerLostError(call.fullname) if is_lost else error)
+
+
+class _ToldOnce:
+    """A future that was cancelled, and is told of an error after that.
+
+    Pools of Python tell each future when a worker has died; without this the first that was
+    cancelled ends the thread that tells them, and those after it are never done.
+    """
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        with suppress(InvalidStateError):
+            super().set_exception(exception)  # type: ignore[misc]  # of the future
+
+
+@cache
+def _derived(cls: Any) -> Any:
+    return type(cls.__name__, (_ToldOnce, cls), {})
+
+
+def _tell_once(future: Any) -> None:
+    future.__class__ = _derived(type(future))
 
 
 def result_of(future: Future[Any]) -> Any:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from distributed import LocalCluster
 
 from taskgraph import Scheduler
 from taskgraph.errors import WorkerLostError
@@ -34,12 +33,15 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Sche
     """A scheduler, and what returns the numbers of its worker processes."""
     uri = f"sqlite:///{tmp_path / 'taskgraph.db'}"
     if request.param == "dask":
-        options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
-        with LocalCluster(**options) as cluster:
-            table = {"address": cluster.scheduler_address}
-            settings: Any = {"backend": {"db_uri": uri}, "executors": {"dask": table}}
-            with Scheduler(settings, executor="dask") as scheduler:
-                yield scheduler, lambda: [e.pid for e in cluster.workers.values() if e.pid]
+        settings: Any = {"backend": {"db_uri": uri}, "executors": {"dask": {"n_workers": 2}}}
+        with Scheduler(settings, executor="dask") as scheduler:
+
+            def nannied() -> list[int]:
+                cluster = scheduler.executors["dask"].target._cluster  # type: ignore[attr-defined]
+                nannies = [] if cluster is None else list(cluster.workers.values())
+                return [each.pid for each in nannies if each.pid]
+
+            yield scheduler, nannied
         return
     method = "loky" if request.param == "loky" else "spawn"
     table = {"max_workers": 2, "start_method": method}
@@ -137,5 +139,6 @@ def run_while_killing(
                 killed += 1
     faulthandler.dump_traceback(all_threads=True)
     executor = scheduler.executors[scheduler.default_executor]
+    executor = getattr(executor, "target", executor)
     state = {name: each for name, each in vars(executor).items() if name != "_around"}
     raise AssertionError(f"it hangs (TASKGRAPH_SEED={SEED}): {state}")

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 from distributed import Client, Future, KilledWorker, LocalCluster, fire_and_forget
 from distributed.comm.core import CommClosedError
+from distributed.deploy.spec import SpecCluster
 
 from taskgraph.errors import ExecutorError, LaunchError
 from taskgraph.executors.border import decode_outcomes
@@ -57,9 +58,12 @@ class DaskExecutor(PooledExecutor):
             have of these.
         keep: How much of the results may stay on workers for calls that take them: 0 is nothing.
         timeout: How many seconds to wait for the scheduler of a cluster.
+        patience: After how many seconds in which the cluster had no workers at all its calls have
+            failed: 0 is never. Workers that wait in the queue of a batch system may take longer.
         arguments: Those of the class of the cluster.
     """
 
+    pause = 5.0
     lost: ClassVar[tuple[type[BaseException], ...]] = (
         KilledWorker,
         CommClosedError,
@@ -77,6 +81,7 @@ class DaskExecutor(PooledExecutor):
         resources: Mapping[str, str] | None = None,
         keep: int | str = "1 GiB",
         timeout: float = 30,
+        patience: float = 600,
         **arguments: Any,
     ) -> None:
         super().__init__(name)
@@ -94,11 +99,13 @@ class DaskExecutor(PooledExecutor):
         self._scale, self._adapt = scale, adapt
         self._names = resources
         self._keep = keep if isinstance(keep, int) else read_size(keep)
-        self._timeout = timeout
+        self._timeout, self._patience = timeout, patience
+        self._empty_since: float | None = None
         self._arguments = arguments
         self._cluster: Any = None
         self._client: Client | None = None
         self._declared: dict[str, float] = {}
+        self._has_workers = True
         self._looked = 0.0
         # A call that is tried again is another task: Dask would answer with what it has.
         self._sent = itertools.count()
@@ -180,11 +187,33 @@ class DaskExecutor(PooledExecutor):
             workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
         except TypeError:  # before 2025 all of them were told
             workers = self._client.scheduler_info()["workers"].values()
+        self._has_workers = bool(workers)
         self.size = max(1, sum(each["nthreads"] for each in workers))
         self._declared = {}
         for each in workers:
             for name, amount in each["resources"].items():
                 self._declared[name] = max(amount, self._declared.get(name, 0))
+
+    def look_after(self) -> None:
+        """See whether there are workers: a cluster that has lost them all may never get others."""
+        self._looked = 0.0
+        self._look()
+        if self._has_workers:
+            self._empty_since = None
+            return
+        moment = time.monotonic()
+        if self._empty_since is None:
+            self._empty_since = moment
+        seconds = moment - self._empty_since
+        if self._patience and seconds >= self._patience:
+            self._empty_since = None
+            futures = list(self._running)
+            self.give_up(f"the cluster has had no workers for {self._patience:g} seconds")
+            if self._client is not None:
+                self._client.cancel(futures)
+        elif isinstance(self._cluster, SpecCluster) and self._adapt is None:
+            # It closes workers for good that take long to come back.
+            self._cluster.scale(len(self._cluster.worker_spec))
 
     def room(self) -> int:
         """Return how many messages may be under way."""

@@ -233,6 +233,33 @@ def test_a_cluster_that_nobody_asks_for_workers_is_an_error() -> None:
         executor.open()
 
 
+def test_calls_of_a_cluster_that_has_no_workers_fail_after_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(DaskExecutor, "pause", 0.1)
+    with LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as cluster:
+        tables = {"dask": {"address": cluster.scheduler_address, "patience": 0.3}}
+        with Scheduler({"executors": tables}, backend=MemoryBackend(), executor="dask") as run:
+            with pytest.raises(WorkerLostError, match=r"no workers for 0\.3 seconds"):
+                run.run(pid("nobody"))
+            cluster.scale(1)
+            assert run.run(pid("somebody")) == os.getpid()
+
+
+def test_a_cluster_of_its_own_that_lost_its_workers_gets_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(DaskExecutor, "pause", 0.1)
+    tables = {"dask": {"n_workers": 1, "processes": False}}
+    with Scheduler({"executors": tables}, backend=MemoryBackend(), executor="dask") as run:
+        assert run.run(pid("first")) == os.getpid()
+        cluster = executor_of(run)._cluster
+        (name,) = cluster.workers
+        cluster.sync(cluster.workers.pop(name).close)
+
+        assert run.run(pid("second")) == os.getpid()
+
+
 def test_a_cluster_by_its_class_alone_is_one_of_dask_s() -> None:
     table = {
         "class": "distributed:LocalCluster",
