@@ -127,10 +127,18 @@ def find_referenced(reference: FunctionReference) -> AnyTask:
     """Return the task that is meant.
 
     Raises:
-        ExecutorError: Its code is another one here.
+        ExecutorError: Its module is not here, or its code is another one here.
     """
     if reference.module != "__main__":
-        importlib.import_module(reference.module)
+        try:
+            importlib.import_module(reference.module)
+        except ModuleNotFoundError as error:
+            raise ExecutorError(
+                f"{reference.fullname} did not run: the worker {platform.node()} ({os.getpid()}) "
+                f"cannot import {error.name}, where it is defined or what that needs. Put the "
+                "project's folder at the same place there, or on its PYTHONPATH, and install "
+                "its packages."
+            ) from error
     task = get_task_registry().get(reference.fullname)
     if task.fingerprint.texts_hash != reference.texts:
         # What is recorded names the code that was hashed: another one must not run in its place.

@@ -420,7 +420,8 @@ def _derived(cls: Any) -> Any:
 
 
 def _tell_once(future: Any) -> None:
-    future.__class__ = _derived(type(future))
+    kind: Any = type(future)
+    future.__class__ = _derived(kind)
 
 
 def result_of(future: Future[Any]) -> Any:

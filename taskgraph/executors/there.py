@@ -21,6 +21,9 @@ from taskgraph.values import codec
 from taskgraph.values.places import FilePlaces, current_places, use_places
 
 
+_INSTALLED = tuple({os.path.join(each, "lib") for each in (sys.prefix, sys.base_prefix)})
+
+
 class Surroundings(NamedTuple):
     """What a worker elsewhere sees as the process that asks does.
 
@@ -37,8 +40,9 @@ class Surroundings(NamedTuple):
 
 def surroundings() -> bytes:
     """Return what workers elsewhere are to see, as it travels."""
-    here = Surroundings(tuple(map(os.path.abspath, sys.path)), current_places(), current_project())
-    return codec.dumps(here)
+    # What is installed is found by each Python for itself, which may be another one.
+    own = [each for each in map(os.path.abspath, sys.path) if not each.startswith(_INSTALLED)]
+    return codec.dumps(Surroundings(tuple(own), current_places(), current_project()))
 
 
 _around = b""  # what is in force

@@ -24,6 +24,8 @@ from taskgraph.ports import Call, Executor, Outcome, Raised, Returned
 from taskgraph.records import JobId
 from tests.contracts.joblib_executor import JoblibExecutor
 
+ALL = bool(os.environ.get("TASKGRAPH_TORTURE"))
+
 
 class Inbox:
     """Collects outcomes; steps those who work when the scheduler is idle."""
@@ -57,7 +59,8 @@ class Inbox:
     scope="module",
     params=[
         *("inline", "threads", "async", "processes", "forkserver", "loky", "joblib", "dask"),
-        pytest.param("submitit", marks=pytest.mark.slow),
+        # A call is a process there: two seconds each.
+        pytest.param("submitit", marks=pytest.mark.skipif(not ALL, reason="TASKGRAPH_TORTURE=1")),
     ],
 )
 def executor(

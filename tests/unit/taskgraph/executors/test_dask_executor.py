@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import importlib
 import os
 import signal
@@ -24,6 +25,7 @@ from distributed import Scheduler as DaskScheduler
 
 from taskgraph import Scheduler, task
 from taskgraph.errors import ExecutorError, LaunchError, TaskTimeoutError, WorkerLostError
+from taskgraph.executors import code
 from taskgraph.executors.dask.executor import DaskExecutor
 from taskgraph.ports import Command
 from taskgraph.testing import MemoryBackend
@@ -155,6 +157,37 @@ def test_a_worker_that_has_other_code_is_an_error_and_no_wrong_result(
     for call in (module.use(1, 100), task(namespace="edited", name="other")(by_value)(1)):
         with pytest.raises(ExecutorError, match="other code"):
             on_dask.run(call)
+
+
+def test_a_worker_that_cannot_import_the_task_says_so(
+    on_dask: Scheduler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "gone_on_dask.py"
+    path.write_text(
+        "from taskgraph import task\n@task(namespace='gone')\ndef use(x):\n    return x\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("gone_on_dask")
+    monkeypatch.setattr(code, "_is_importable", lambda module: True)
+    path.unlink()
+
+    with pytest.raises(ExecutorError, match="cannot import gone_on_dask"):
+        on_dask.run(module.use(1))
+
+
+@dataclasses.dataclass
+class Pair:
+    one: int
+    other: list[int]
+
+
+@task
+def swapped(pair: Pair) -> Pair:
+    return Pair(pair.other[0], [pair.one])
+
+
+def test_values_of_classes_of_ones_own_travel_both_ways(on_dask: Scheduler) -> None:
+    assert on_dask.run(swapped(swapped(Pair(1, [2])))) == Pair(1, [2])
 
 
 def test_a_hint_that_no_worker_counts_is_left_out(on_dask: Scheduler) -> None:
