@@ -29,6 +29,7 @@ from taskgraph.records import JobId
 from taskgraph.worker import describe_error, now
 
 _MOST_IN_BATCH = 32
+_MOST_LOSSES = 3  # pools, one after the other, that took not one message
 
 
 class Batch(NamedTuple):
@@ -215,6 +216,7 @@ class PooledExecutor(ABC):
 
     def _feed(self) -> None:
         """Give the pool as many calls as it has use for, which is opened if need be."""
+        losses = 0
         while self._waiting and not self._is_stopping:
             if not (self._is_open and self.is_usable()):
                 try:
@@ -228,8 +230,11 @@ class PooledExecutor(ABC):
                 try:
                     while self._waiting and self._has_room() and self._is_open:
                         self._send(self._next_batch())
-                except self.lost:  # it broke while it had nothing to do, or just now
+                except self.lost as error:  # it broke while it had nothing to do, or just now
                     self._let_go()
+                    losses += 1
+                    if losses == _MOST_LOSSES:
+                        self._fail_all(self._reason(error))
                     continue
                 finally:
                     self.flush()

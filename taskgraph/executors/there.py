@@ -20,7 +20,6 @@ from taskgraph.fingerprint.project import Project, current_project, use_project
 from taskgraph.values import codec
 from taskgraph.values.places import FilePlaces, current_places, use_places
 
-
 _INSTALLED = tuple({os.path.join(each, "lib") for each in (sys.prefix, sys.base_prefix)})
 
 

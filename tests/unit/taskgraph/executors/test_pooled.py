@@ -120,6 +120,20 @@ def test_a_pool_that_breaks_is_opened_anew_once(pool: Scripted, inbox: Inbox) ->
     assert pool.closed == [True, False]
 
 
+def test_pools_that_break_at_once_are_not_opened_for_ever(
+    pool: Scripted, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*given: Any) -> Any:
+        raise EOFError("no workers")
+
+    monkeypatch.setattr(pool, "send", refuse)
+    pool.submit(calls(4))
+    inbox.wait(4)
+
+    assert pool.opened == 3
+    assert all("no workers" in str(each.error) for each in inbox.outcomes.values())  # type: ignore[union-attr]
+
+
 def test_a_message_that_is_damaged_fails_its_calls(pool: Scripted, inbox: Inbox) -> None:
     pool.submit(calls(1))
     until_sent(pool, 1)
