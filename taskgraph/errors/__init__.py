@@ -30,6 +30,7 @@ from taskgraph.errors.exchange import (
 )
 from taskgraph.errors.executors import (
     ExecutorError,
+    LaunchError,
     RemoteTaskError,
     WorkerCodeError,
     WorkerLostError,
@@ -129,6 +130,7 @@ __all__ = [
     "HandleOutsideError",
     "InvalidRecordError",
     "InvalidValueError",
+    "LaunchError",
     "LazyResultError",
     "LimitError",
     "LineageError",
