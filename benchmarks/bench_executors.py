@@ -18,8 +18,8 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / each) for each in ("", "backend")]
 
-from taskgraph import Scheduler, task
-from taskgraph.testing import MemoryBackend
+from taskgraph import Scheduler, task  # noqa: E402
+from taskgraph.testing import MemoryBackend  # noqa: E402
 
 taskgraph_namespace = "bench"
 SECONDS = 0.005
@@ -74,7 +74,7 @@ def on_dask(tasks: int, rounds: int) -> dict[str, list[float]]:
                 first = each * tasks
                 numbers = range(first, first + tasks)
                 wanted = [number + 1 for number in numbers]
-                for name in times:
+                for name, took in times.items():
                     gc.collect()
                     begun = time.perf_counter()
                     if name == "futures":
@@ -84,7 +84,7 @@ def on_dask(tasks: int, rounds: int) -> dict[str, list[float]]:
                         found = [future.result() for future in sent]
                     else:
                         found = scheduler.run(together([small_task(n) for n in numbers]))
-                    times[name].append(time.perf_counter() - begun)
+                    took.append(time.perf_counter() - begun)
                     assert found == wanted
     return times
 
