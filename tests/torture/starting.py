@@ -8,6 +8,9 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
+
+import psutil
 
 ROOT = Path(__file__).parents[2]
 TORTURE = bool(os.environ.get("TASKGRAPH_TORTURE"))
@@ -22,9 +25,19 @@ def chance(name: str) -> random.Random:
 
 
 def start(
-    module: str, *arguments: object, folder: Path, errors: bool = True
+    module: str, *arguments: object, folder: Path, errors: bool | Path = True
 ) -> subprocess.Popen[str]:
-    """Start a program of this folder in a session of its own; it does not outlive the test."""
+    """Start a program of this folder in a session of its own; it does not outlive the test.
+
+    Args:
+        module: The program.
+        arguments: What it is given.
+        folder: Its home.
+        errors: Whether what it says of errors is wanted, or the file that it goes to.
+    """
+    said: int | IO[str] = subprocess.PIPE if errors else subprocess.DEVNULL
+    if isinstance(errors, Path):
+        said = errors.open("w")
     process = subprocess.Popen(
         [sys.executable, "-m", f"tests.torture.{module}", *map(str, arguments)],
         cwd=ROOT,
@@ -35,12 +48,34 @@ def start(
             "HOME": str(folder),
         },
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE if errors else subprocess.DEVNULL,
+        stderr=said,
         text=True,
         start_new_session=True,
     )
+    if not isinstance(said, int):
+        said.close()
     _started.append(process)
     return process
+
+
+def kill(process: subprocess.Popen[str], wants_worker: bool) -> str:
+    """Kill a scheduler with -9, or one of the workers below it; say what it was."""
+    below = []
+    if wants_worker:
+        try:
+            below = psutil.Process(process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return "nobody"
+    if below:
+        try:
+            below[-1].send_signal(signal.SIGKILL)
+        except psutil.NoSuchProcess:
+            return "nobody"
+        return "worker"
+    if process.poll() is not None:
+        return "nobody"
+    os.killpg(process.pid, signal.SIGKILL) if not wants_worker else process.kill()
+    return "scheduler"
 
 
 _started: list[subprocess.Popen[str]] = []

@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from taskgraph_backend import SqlBackend
 from tests.torture.invariants import assert_complete, assert_results, assert_whole
-from tests.torture.starting import TORTURE, chance, start
+from tests.torture.starting import TORTURE, chance, kill, start
 
 KILLS = 1000 if TORTURE else 8
 GROUPS = 4
 AT_ONCE = 3
 # Of so many processes one wants the same: what one of them had begun another one goes on with.
 SHARED_BY = 4
-
-
-def _kill(process: subprocess.Popen[str], wants_worker: bool) -> str:
-    """Kill a scheduler, or one of the workers below it; say what it was."""
-    below = []
-    if wants_worker:
-        try:
-            below = psutil.Process(process.pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            return "nobody"
-    if below:
-        try:
-            below[-1].send_signal(signal.SIGKILL)
-        except psutil.NoSuchProcess:
-            return "nobody"
-        return "worker"
-    if process.poll() is not None:
-        return "nobody"
-    os.killpg(process.pid, signal.SIGKILL) if not wants_worker else process.kill()
-    return "scheduler"
 
 
 @pytest.mark.slow
@@ -67,7 +44,7 @@ def test_whoever_is_killed_nothing_is_lost_and_nothing_is_half_there(
         assert victim.stdout is not None
         victim.stdout.readline()
         time.sleep(random.uniform(0.0, 0.6))
-        killed[_kill(victim, random.random() < 0.4)] += 1
+        killed[kill(victim, random.random() < 0.4)] += 1
         still = []
         for each in running:
             if each is not victim and each.poll() is None:

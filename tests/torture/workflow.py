@@ -60,8 +60,8 @@ def calls(groups: int) -> int:
     return 1 + groups * (LEAVES + 2)
 
 
-def _opened(settings: Settings, executor: str) -> Scheduler:
-    """Open the database; a server that is away for longer than anybody waits is asked again."""
+def opened(settings: Settings, executor: str) -> Scheduler:
+    """Open a database; a server that is away for longer than anybody waits is asked again."""
     deadline = time.monotonic() + 60
     while True:
         try:
@@ -78,7 +78,7 @@ def run() -> None:
     settings = Settings(config_dir=Path(folder), backend=BackendSettings(db_uri=uri))
     for seed in seeds:
         print("begin", seed, flush=True)
-        with _opened(settings, executor) as scheduler:
+        with opened(settings, executor) as scheduler:
             print("done", seed, scheduler.run(main(int(seed), int(size))), flush=True)
 
 
