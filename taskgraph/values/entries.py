@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import IO, Any, Protocol
 
 from taskgraph.errors import TaskgraphError, ValueStoreError
@@ -19,6 +20,8 @@ from taskgraph.values.places import is_url
 
 #: Where files of the local disk are written before they get their names.
 DRAFTS = "new"
+#: What nobody has written to for so long is of somebody who was killed.
+STALE_SECONDS = 24 * 60 * 60
 
 _CHUNK = 1 << 22
 
@@ -41,12 +44,15 @@ class EntryFolder(Protocol):
         """Write an entry, which appears whole."""
         ...
 
-    def draft(self) -> IO[bytes]:
-        """Return a file of the local disk, to be written before its name is known."""
+    def draft(self) -> AbstractContextManager[IO[bytes]]:
+        """Give a file of the local disk, to be written before its name is known.
+
+        It is gone at the end of the block, unless an entry was made of it.
+        """
         ...
 
-    def publish(self, draft: str, name: str) -> None:
-        """Make an entry of a file that `draft` gave; the file is gone afterwards."""
+    def publish(self, draft: IO[bytes], name: str) -> None:
+        """Make an entry of a file that `draft` gave, which appears whole."""
         ...
 
     def open(self, name: str) -> IO[bytes] | None:
@@ -103,6 +109,7 @@ class LocalEntries:
 
     def __init__(self, path: str) -> None:
         self.url = path
+        self._is_swept = False
 
     def _path(self, name: str) -> str:
         return os.path.join(self.url, *name.split("/"))
@@ -118,33 +125,42 @@ class LocalEntries:
     def save(self, name: str, content: Buffer) -> None:
         """Write an entry: to a file of its own first, which is then renamed."""
         with _reaching(self.url):
-            draft = self.draft()
-            try:
-                with draft:
-                    write_all(draft, content)
-                self.publish(draft.name, name)
-            except BaseException:
-                with suppress(OSError):
-                    os.unlink(draft.name)
-                raise
+            with self.draft() as draft:
+                write_all(draft, content)
+                self.publish(draft, name)
 
-    def draft(self) -> IO[bytes]:
-        """Return a new file in the folder, so that it can be renamed to an entry."""
+    @contextmanager
+    def draft(self) -> Iterator[IO[bytes]]:
+        """Give a new file in the folder, so that it can be renamed to an entry.
+
+        What those left behind who were killed meanwhile is swept by the next one who comes.
+        """
+        folder = os.path.join(self.url, DRAFTS)
         with _reaching(self.url):
-            folder = os.path.join(self.url, DRAFTS)
             os.makedirs(folder, exist_ok=True)
-            name = f"{os.getpid()}-{secrets.token_hex(8)}"
-            return open(os.path.join(folder, name), "x+b", buffering=0)
+            if not self._is_swept:
+                self._is_swept = True
+                _sweep(folder)
+            path = os.path.join(folder, f"{os.getpid()}-{secrets.token_hex(8)}")
+            file = open(path, "x+b", buffering=0)
+        try:
+            with file:
+                yield file
+        finally:
+            with suppress(OSError):
+                os.unlink(path)
 
-    def publish(self, draft: str, name: str) -> None:
+    def publish(self, draft: IO[bytes], name: str) -> None:
         """Rename a draft; an entry that is there is replaced by one of the same content."""
         with _reaching(self.url):
+            # Some disks tell only then that they are full.
+            draft.close()
             target = self._path(name)
             try:
-                os.replace(draft, target)
+                os.replace(draft.name, target)
             except FileNotFoundError:
                 os.makedirs(os.path.dirname(target), exist_ok=True)
-                os.replace(draft, target)
+                os.replace(draft.name, target)
 
     def open(self, name: str) -> IO[bytes] | None:
         """Open an entry; None if it is not there."""
@@ -176,6 +192,20 @@ class LocalEntries:
                     with suppress(FileNotFoundError):
                         size = os.stat(path).st_size
                         yield os.path.relpath(path, self.url).replace(os.sep, "/"), size
+
+
+def _sweep(folder: str) -> None:
+    """Remove the drafts that nobody writes to any more: nothing refers to a draft.
+
+    By their age alone, for who writes may be on another host. Whoever stood still for that long
+    finds that his draft is gone, and that his value is not kept.
+    """
+    with suppress(OSError):
+        end = time.time() - STALE_SECONDS
+        for each in os.scandir(folder):
+            with suppress(OSError):
+                if each.stat(follow_symlinks=False).st_mtime < end:
+                    os.unlink(each.path)
 
 
 def _raise_unless_missing(error: OSError) -> None:
@@ -223,20 +253,23 @@ class RemoteEntries:
             for start in range(0, len(view), _CHUNK):
                 stream.write(view[start : start + _CHUNK])
 
-    def draft(self) -> IO[bytes]:
-        """Return a temporary file of this machine."""
-        with _reaching(self.url):
-            handle, path = tempfile.mkstemp(prefix="taskgraph-")
-            os.close(handle)
-            return open(path, "r+b", buffering=0)
+    @contextmanager
+    def draft(self) -> Iterator[IO[bytes]]:
+        """Give a temporary file of this machine; one without a name, where there are such.
 
-    def publish(self, draft: str, name: str) -> None:
+        Who is killed leaves nothing behind then.
+        """
+        with _reaching(self.url):
+            file = tempfile.TemporaryFile(prefix="taskgraph-", buffering=0)
+        with file:
+            yield file
+
+    def publish(self, draft: IO[bytes], name: str) -> None:
         """Send a draft; it appears whole."""
-        with _reaching(self.url), open(draft, "rb", buffering=0) as content:
-            with self._filesystem.open(self._url(name), "wb") as stream:
-                while piece := content.read(_CHUNK):
-                    stream.write(piece)
-            os.unlink(draft)
+        with _reaching(self.url), self._filesystem.open(self._url(name), "wb") as stream:
+            draft.seek(0)
+            while piece := draft.read(_CHUNK):
+                stream.write(piece)
 
     def open(self, name: str) -> IO[bytes] | None:
         """Open an entry; None if it is not there."""
@@ -288,4 +321,4 @@ class RemoteEntries:
 _WITH_BUCKETS = frozenset({"s3", "s3a", "gs", "gcs"})
 
 
-__all__ = ["DRAFTS", "EntryFolder", "LocalEntries", "RemoteEntries", "entry_folder", "write_all"]
+__all__ = ["DRAFTS", "STALE_SECONDS", "EntryFolder", "LocalEntries", "RemoteEntries", "entry_folder", "write_all"]

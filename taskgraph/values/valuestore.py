@@ -7,6 +7,7 @@ asked. A store that cannot be reached is an error: it says nothing about the val
 
 from __future__ import annotations
 
+import errno
 import io
 import mmap
 import os
@@ -33,6 +34,8 @@ MIN_SIZE = 1024 * 1024
 NOTHING = digest_bytes(b"")
 
 _CHUNK = 1 << 22
+# What is found otherwise so often is as it is.
+_LOOKS = 3
 # Compressed entries cannot be mapped into memory: that must be worth it.
 _WORTH = 0.9
 
@@ -111,7 +114,7 @@ class ValueStore(NamedTuple):
                     return None
             digest = draft.digest
             if not self._has(digest, draft.size):
-                self.folder.publish(draft.path, name_of(digest))
+                self.folder.publish(draft.file, name_of(digest))
             return Published(format, draft.size, digest)
 
     @contextmanager
@@ -122,17 +125,23 @@ class ValueStore(NamedTuple):
                 yield Draft(file, max_size)
             except OSError as error:
                 raise ValueStoreError(self.url, error.strerror or str(error)) from error
-            finally:
-                with suppress(OSError):
-                    os.unlink(file.name)
 
     def _has(self, digest: ContentDigest, size: int) -> bool:
-        """Tell whether an entry need not be written; one of another size is moved aside."""
-        found = self.folder.size(name_of(digest))
-        if found is not None and found != size:
-            self.quarantine(digest)
+        """Tell whether an entry need not be written; one that is damaged is moved aside.
+
+        It is read for that, which costs less than writing it: nobody may come again who has the
+        value, and one that is there and damaged would be a loss that nobody sees.
+        """
+        name = name_of(digest)
+        found = self.folder.size(name)
+        if found is None:
             return False
-        return found is not None
+        if found == size and self.check(digest) is None:
+            return True
+        # Who may not move it writes over it: what is there is of no use to anybody.
+        with suppress(ValueStoreError):
+            self.quarantine(digest)
+        return False
 
     # Reading
 
@@ -158,26 +167,41 @@ class ValueStore(NamedTuple):
     def _load(
         self, digest: ContentDigest, take: Callable[[IO[bytes], int], tuple[Any, str]]
     ) -> Any:
-        # Twice: somebody may have put a good entry in the place of a bad one in between.
-        for _ in range(2):
+        # More than once: somebody may have put a good entry in the place of a bad one in between.
+        for attempt in range(_LOOKS):
             size = self.folder.size(name_of(digest))
             stream = None if size is None else self.folder.open(name_of(digest))
             if size is None or stream is None:
                 return None
-            with stream:
+            with stream, self._reading():
                 try:
                     content, found = take(stream, size)
-                except (TypeError, MemoryError):
-                    raise
-                except Exception as error:
-                    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-                    raise ValueStoreError(self.url, reason) from error
+                except OSError as error:
+                    if attempt + 1 == _LOOKS or not _is_replaced(error):
+                        raise
+                    continue
             if found == digest:
                 return content
-        # Who may only read leaves it to others to move it; that it is not used holds for all.
-        with suppress(ValueStoreError):
-            self.quarantine(digest)
+            if attempt == 0:
+                continue
+            try:
+                if self.quarantine(digest) is not None:
+                    return None
+            except ValueStoreError:
+                # Who may only read leaves it to others to move it; nobody uses it all the same.
+                return None
         return None
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Make an error of a stream one of the store: it says nothing about what is in it."""
+        try:
+            yield
+        except (TypeError, MemoryError):
+            raise
+        except Exception as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise ValueStoreError(self.url, reason) from error
 
     # Looking after it
 
@@ -187,16 +211,18 @@ class ValueStore(NamedTuple):
         Raises:
             ValueStoreError: The store cannot be read.
         """
-        size = self.folder.size(name_of(digest))
-        stream = None if size is None else self.folder.open(name_of(digest))
-        if stream is None:
+        found = self._digest_at(name_of(digest))
+        if found is None:
             return "its entry in the value store is missing"
-        with stream:
-            try:
-                found = _digest_stream(stream)
-            except OSError as error:
-                raise ValueStoreError(self.url, error.strerror or str(error)) from error
         return None if found == digest else "its entry in the value store has other bytes"
+
+    def _digest_at(self, name: str) -> str | None:
+        size = self.folder.size(name)
+        stream = None if size is None else self.folder.open(name)
+        if stream is None:
+            return None
+        with stream, self._reading():
+            return _digest_stream(stream)
 
     def entries(self) -> Iterator[Entry]:
         """Yield all entries, sorted; nothing of them is read.
@@ -216,7 +242,12 @@ class ValueStore(NamedTuple):
             ValueStoreError: The store cannot be written.
         """
         target = f"{QUARANTINE}/{digest}-{secrets.token_hex(4)}"
-        return target if self.folder.move(name_of(digest), target) else None
+        if not self.folder.move(name_of(digest), target):
+            return None
+        # Somebody may have put a good entry in the place of the bad one in between.
+        if self._digest_at(target) == digest and self.folder.move(target, name_of(digest)):
+            return None
+        return target
 
     def quarantined(self) -> Iterator[tuple[str, int]]:
         """Yield name and size of what was moved aside."""
@@ -343,9 +374,10 @@ class Draft(io.RawIOBase):
         return len(view)
 
     @property
-    def path(self) -> str:
+    def file(self) -> IO[bytes]:
         """The file that it writes to."""
-        return str(self._file.name)
+        file: IO[bytes] = self._file
+        return file
 
     @property
     def digest(self) -> ContentDigest:
@@ -371,6 +403,12 @@ def _is_hex(text: str) -> bool:
 @lru_cache(maxsize=16)
 def _folder(url: str) -> EntryFolder:
     return entry_folder(url)
+
+
+def _is_replaced(error: OSError) -> bool:
+    """Tell whether an entry was taken away or replaced while it was read."""
+    # S3 is asked for the rest of what was opened, and says that there is another one now.
+    return isinstance(error, FileNotFoundError) or error.errno == errno.EBUSY
 
 
 def _pieces(stream: IO[bytes]) -> Iterator[Buffer]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 from taskgraph.errors import DamagedValueError, ValueStoreError
 from taskgraph.hashing import ContentDigest, digest_bytes
+from taskgraph.values.entries import STALE_SECONDS
 from taskgraph.values.valuestore import (
     QUARANTINE,
     Draft,
@@ -92,15 +95,55 @@ def test_an_empty_store_has_nothing(store: ValueStore) -> None:
     assert "missing" in (store.check(digest) or "")
 
 
-def test_an_entry_that_is_there_is_not_written_again(store: ValueStore) -> None:
+def test_an_entry_that_is_there_is_not_written_again(
+    store: ValueStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     digest = published(store)
-    swapped = bytes(len(CONTENT))
-    overwrite(store, name_of(digest), swapped)
+    saved: list[str] = []
+    monkeypatch.setattr(type(store.folder), "save", lambda self, name, content: saved.append(name))
 
     published(store)
 
-    with fsspec.open(f"{store.url}/{name_of(digest)}", "rb") as stream:
-        assert stream.read() == swapped
+    assert saved == []
+    assert store.read(digest) == CONTENT
+
+
+def test_a_damaged_entry_of_the_same_size_is_moved_aside_and_written_anew(
+    store: ValueStore,
+) -> None:
+    """Who publishes may be the last one to have the value: it was imported, or given by hand."""
+    digest = published(store)
+    overwrite(store, name_of(digest), bytes(len(CONTENT)))
+
+    published(store)
+
+    assert store.read(digest) == CONTENT
+    assert [size for _, size in store.quarantined()] == [len(CONTENT)]
+
+
+def test_a_damaged_entry_that_cannot_be_moved_is_written_over(
+    store: ValueStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = published(store)
+    overwrite(store, name_of(digest), bytes(len(CONTENT)))
+
+    def refuse(self: object, name: str, target: str) -> bool:
+        raise ValueStoreError(store.url, "nothing may be deleted here")
+
+    monkeypatch.setattr(type(store.folder), "move", refuse)
+    published(store)
+
+    assert store.read(digest) == CONTENT
+
+
+def test_a_good_entry_that_was_moved_aside_in_a_race_is_put_back(store: ValueStore) -> None:
+    """Somebody put it there after another one had seen a bad one, and before he moved that."""
+    digest = published(store)
+
+    assert store.quarantine(digest) is None
+
+    assert store.read(digest) == CONTENT
+    assert list(store.quarantined()) == []
 
 
 def test_an_entry_of_another_size_is_moved_aside_and_written_anew(store: ValueStore) -> None:
@@ -431,6 +474,36 @@ def test_an_entry_that_is_a_folder_is_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(ValueStoreError, match="directory"):
         store.read(digest)
+
+
+def test_a_draft_that_was_left_behind_is_swept_after_a_day(tmp_path: Path) -> None:
+    drafts = tmp_path / "new"
+    drafts.mkdir()
+    for name in ("old", "young"):
+        (drafts / name).write_bytes(b"half")
+    os.utime(drafts / "old", (time.time() - 2 * STALE_SECONDS,) * 2)
+
+    published(ValueStore(str(tmp_path)))
+
+    assert [each.name for each in drafts.iterdir()] == ["young"]
+
+
+def test_a_draft_for_another_machine_has_no_name_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    seen: list[list[str]] = []
+
+    def write(sink: Draft) -> str:
+        sink.write(CONTENT)
+        seen.append(os.listdir(tmp_path))
+        return "npy"
+
+    found = ValueStore("memory://unnamed").publish_stream(write)
+
+    assert found is not None
+    assert seen == [[]]
+    assert ValueStore("memory://unnamed").read(found.digest) == CONTENT
 
 
 def test_other_files_in_the_folder_are_no_entries(tmp_path: Path) -> None:

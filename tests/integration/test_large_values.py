@@ -653,8 +653,8 @@ def test_a_kill_while_values_are_published_leaves_nothing_half(
 
 def test_a_draft_of_a_killed_writer_is_no_entry(tmp_path: Path) -> None:
     store = ValueStore(str(tmp_path))
-    with store.folder.draft() as draft:
-        draft.write(b"half")
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "4711-9f").write_bytes(b"half")
 
     assert list(store.entries()) == []
     assert [size for _, size in store.drafts()] == [4]
