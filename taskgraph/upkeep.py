@@ -64,6 +64,7 @@ def check_database(
     settings: Settings,
     *,
     repair: bool = False,
+    values_lost: bool = False,
     quick: bool = False,
     tell: Tell = lambda part, rows: None,
 ) -> Report:
@@ -72,6 +73,7 @@ def check_database(
     Args:
         settings: Those of the project.
         repair: Whether to mend what is not.
+        values_lost: Whether values that are not in the value store are lost, however many.
         quick: Whether to leave out what is in values, and hashes that take all of them.
         tell: Told how far it is.
 
@@ -87,7 +89,7 @@ def check_database(
     ):
         torn = _check_stat_cache(backend, repair, quick)
         if repair:
-            found, left = integrity.repair(backend, tell=tell)
+            found, left = integrity.repair(backend, values_lost=values_lost, tell=tell)
         else:
             found = left = integrity.check(backend, deep=not quick, tell=tell)
     return Report(

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TypeVar
 
+from taskgraph.values.stored import UNSTORED
+
 Key = TypeVar("Key")
 
 #: More parameters in one statement are no faster, and old versions of SQLite take 999 at most.
@@ -48,8 +50,8 @@ def _below(first: str) -> str:
 # Parents come before children: a deferred foreign key whose parent is there costs one seek, one
 # whose parent comes later makes SQLite look for waiting children at each row that comes after.
 
-# A value that exists is left alone, unless its bytes were damaged, or came from elsewhere and
-# were now made here.
+# A value that exists is left alone, unless its bytes were damaged or could not be stored when it
+# was first met, or came from elsewhere and were now made here.
 VALUE = (
     _insert(
         "value", "value_hash, type, format, value, size, preview, content_digest, trusted, seal"
@@ -59,6 +61,7 @@ VALUE = (
     " content_digest = excluded.content_digest, trusted = excluded.trusted,"
     " seal = excluded.seal"
     f" WHERE value.format = '{DAMAGED}' OR (excluded.trusted AND NOT value.trusted)"
+    f" OR (value.format = '{UNSTORED}' AND excluded.format <> '{UNSTORED}')"
 )
 SUBVALUE = _keep("subvalue", "parent_value_hash, value_hash")
 FILE = _keep("file", "value_hash, root, path, content_hash, size")

@@ -83,18 +83,27 @@ def upgrade(ctx: click.Context) -> None:
 
 @command.command("check", help="Look whether what is recorded is sound; --repair mends it.")
 @click.option("--repair", is_flag=True, help="Mend what is found; what is taken away is put aside.")
+@click.option(
+    "--values-lost",
+    is_flag=True,
+    help="With --repair: what is not in the value store is lost, however much that is.",
+)
 @click.option("--quick", is_flag=True, help="Do not look at what is inside of values.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object.")
 @click.pass_context
-def check(ctx: click.Context, repair: bool, quick: bool, as_json: bool) -> int:
+def check(ctx: click.Context, repair: bool, values_lost: bool, quick: bool, as_json: bool) -> int:
     """Check the database; exit code 4 where something is wrong, and still is."""
     from taskgraph import upkeep
 
     if repair and quick:
         raise click.UsageError("--repair looks at everything: leave out --quick.", ctx)
+    if values_lost and not repair:
+        raise click.UsageError("--values-lost says what --repair may do: add --repair.", ctx)
     settings = load_settings(ctx)
     progress = _Progress()
-    report = upkeep.check_database(settings, repair=repair, quick=quick, tell=progress.tell)
+    report = upkeep.check_database(
+        settings, repair=repair, values_lost=values_lost, quick=quick, tell=progress.tell
+    )
     progress.end()
     code = ExitCode.CONFLICT if report.left else ExitCode.OK
     if as_json:

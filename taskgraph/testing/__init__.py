@@ -58,6 +58,7 @@ from taskgraph.records import (
     is_call_lease,
 )
 from taskgraph.values.failures import ERROR_TYPE
+from taskgraph.values.stored import UNSTORED
 from taskgraph.values.valuestore import ValueStore, locate
 
 EventType = TypeVar("EventType", bound=Event)
@@ -171,7 +172,9 @@ class MemoryBackend:
         for value in batch.values:
             old = self.values.get(value.value_hash)
             is_damaged = value.value_hash in self._damaged
-            if old is None or is_damaged or (value.trusted and not old.trusted):
+            is_stored_now = old is not None and old.format == UNSTORED != value.format
+            is_ours = old is None or (value.trusted and not old.trusted)
+            if is_ours or is_damaged or is_stored_now:
                 self.values[value.value_hash] = value
                 self._damaged.discard(value.value_hash)
         _keep(self.subvalues, ((row, row) for row in batch.subvalues))

@@ -124,10 +124,9 @@ class LocalEntries:
 
     def save(self, name: str, content: Buffer) -> None:
         """Write an entry: to a file of its own first, which is then renamed."""
-        with _reaching(self.url):
-            with self.draft() as draft:
-                write_all(draft, content)
-                self.publish(draft, name)
+        with _reaching(self.url), self.draft() as draft:
+            write_all(draft, content)
+            self.publish(draft, name)
 
     @contextmanager
     def draft(self) -> Iterator[IO[bytes]]:
@@ -142,7 +141,7 @@ class LocalEntries:
                 self._is_swept = True
                 _sweep(folder)
             path = os.path.join(folder, f"{os.getpid()}-{secrets.token_hex(8)}")
-            file = open(path, "x+b", buffering=0)
+            file = open(path, "x+b", buffering=0)  # noqa: SIM115 - it is closed below
         try:
             with file:
                 yield file
@@ -260,7 +259,7 @@ class RemoteEntries:
         Who is killed leaves nothing behind then.
         """
         with _reaching(self.url):
-            file = tempfile.TemporaryFile(prefix="taskgraph-", buffering=0)
+            file = tempfile.TemporaryFile(prefix="taskgraph-", buffering=0)  # noqa: SIM115
         with file:
             yield file
 
@@ -321,4 +320,12 @@ class RemoteEntries:
 _WITH_BUCKETS = frozenset({"s3", "s3a", "gs", "gcs"})
 
 
-__all__ = ["DRAFTS", "STALE_SECONDS", "EntryFolder", "LocalEntries", "RemoteEntries", "entry_folder", "write_all"]
+__all__ = [
+    "DRAFTS",
+    "STALE_SECONDS",
+    "EntryFolder",
+    "LocalEntries",
+    "RemoteEntries",
+    "entry_folder",
+    "write_all",
+]

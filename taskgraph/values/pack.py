@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from taskgraph.errors import TaskgraphError, UnstorableValueError
+from taskgraph.errors import TaskgraphError, UnstorableValueError, ValueStoreError
 from taskgraph.hashing import ATOMIC_TYPES, CONTAINER_TYPES, ValueHash, digest_bytes, hash_builtin
 from taskgraph.values import codec
 from taskgraph.values.kinds import ValueKind
@@ -62,10 +62,14 @@ def pack(
 def pack_or_name(
     value: Any, weight: Weight, max_size: int | None = None, store: ValueStore | None = None
 ) -> PackedValue:
-    """Return a weighed value packed; one that cannot be stored is recorded by its name alone."""
+    """Return a weighed value packed; one that cannot be stored is recorded by its name alone.
+
+    That goes for one whose value store is down as well: it is an argument, which whoever gave it
+    still has, and its call goes on. It is stored when it is recorded the next time.
+    """
     try:
         return pack(value, weight, max_size=max_size, store=store)
-    except UnstorableValueError:
+    except (UnstorableValueError, ValueStoreError):
         return pack_unstored(value, weight.value_hash)
 
 
@@ -85,6 +89,17 @@ def put_outside(packed: PackedValue, store: ValueStore | None) -> PackedValue:
         format, size, digest = store.publish(each.format, each.value)
         values.append(each._replace(format=format, value=b"", size=size, content_digest=digest))
     return packed._replace(values=tuple(values))
+
+
+def put_outside_or_name(packed: PackedValue, store: ValueStore | None) -> PackedValue:
+    """Do as `put_outside`; what the store does not take is recorded by its name alone."""
+    try:
+        return put_outside(packed, store)
+    except ValueStoreError:
+        first = packed.values[0]
+        empty = digest_bytes(b"")
+        named = first._replace(format=UNSTORED, value=b"", size=0, content_digest=empty)
+        return PackedValue((named,))
 
 
 def pack_unstored(value: Any, value_hash: ValueHash) -> PackedValue:

@@ -205,6 +205,14 @@ class ValueStore(NamedTuple):
 
     # Looking after it
 
+    def has(self, digest: ContentDigest) -> bool:
+        """Tell whether there is an entry; it may be damaged.
+
+        Raises:
+            ValueStoreError: The store cannot be read.
+        """
+        return self.folder.size(name_of(digest)) is not None
+
     def check(self, digest: ContentDigest) -> str | None:
         """Return what is wrong with an entry, in words; it is left where it is.
 

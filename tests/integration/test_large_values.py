@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,14 +20,16 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from taskgraph import File, Scheduler, exchange, task
 from taskgraph.config import BackendSettings, Settings
 from taskgraph.errors import DatabaseError, ValueStoreError
 from taskgraph.events import CacheEntryRefused, ResultUnstored
+from taskgraph.executors import border
 from taskgraph.hashing import ContentDigest
 from taskgraph.testing import RecordingObserver
-from taskgraph.values.valuestore import ValueStore, name_of
+from taskgraph.values.valuestore import ValueStore, locate, name_of
 from taskgraph.values.weigh import hash_value
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.integrity import Outside, check, repair
@@ -330,6 +333,75 @@ def test_each_call_of_a_store_that_fails_in_turn_leaves_a_sound_database(
     assert number > 2
 
 
+def test_an_argument_whose_store_fails_is_used_and_kept_the_next_time(
+    tmp_path: Path, database_uri: str
+) -> None:
+    project = settings_at(tmp_path, database_uri, value_store=f"failing://{tmp_path.name}")
+    given = VALUES["list"]()
+
+    with failing(1), Scheduler(project) as scheduler:
+        assert scheduler.run(hash_of(given)) == hash_value(given)
+    with backend_of(project) as backend:
+        assert check(backend) == []
+        assert backend.get_value(hash_value(given)) == (None, False)
+    for _ in range(2):
+        with Scheduler(project) as scheduler:
+            # Equal to what is known by its name alone by now.
+            assert scheduler.run(hash_of(make("list"))) == hash_value(given)
+
+    assert ran == ["hash_of", "list"]
+    with backend_of(project) as backend:
+        assert check(backend, deep=True) == []
+        assert backend.get_value(hash_value(given)) == (given, True)
+
+
+@pytest.mark.parametrize("options", [{}, {"timeout": 60}], ids=["pool", "with a limit"])
+def test_a_result_that_is_damaged_on_its_way_from_a_worker_is_made_again(
+    options: dict[str, Any], project: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[object] = []
+
+    def damage_and_locate(value: bytes, digest: ContentDigest, store: ValueStore | None) -> object:
+        if not seen:
+            (entry,) = entries(project)
+            entry.write_bytes(b"other")
+        seen.append(store)
+        return locate(value, digest, store)
+
+    monkeypatch.setattr(border, "locate", damage_and_locate)
+
+    with Scheduler(project) as scheduler:
+        found = scheduler.run(make_there.options(**options)("list"))
+
+    assert found == VALUES["list"]()
+    assert len(seen) == 2
+    with backend_of(project) as backend:
+        assert check(backend, deep=True) == []
+        assert len(entries(project)) == 1
+
+
+def test_a_result_that_travels_and_whose_store_fails_is_used_and_said_not_to_be_kept(
+    tmp_path: Path,
+) -> None:
+    """The store is in this process alone, so that the worker sends the bytes."""
+    project = settings_at(tmp_path, value_store=f"memory://{tmp_path.name}")
+    observer = RecordingObserver()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MemoryFileSystem, "pipe_file", _refuse)
+        patch.setattr(MemoryFileSystem, "info", _refuse)
+        with Scheduler(project, observers=[observer]) as scheduler:
+            assert scheduler.run(make_there("list")) == VALUES["list"]()
+
+    (unstored,) = [each for each in observer.events if isinstance(each, ResultUnstored)]
+    assert "cut off" in unstored.reason
+    with backend_of(project) as backend:
+        assert check(backend) == []
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise ConnectionResetError("cut off")
+
+
 def test_a_hit_whose_store_cannot_be_reached_is_an_error_and_runs_nothing(tmp_path: Path) -> None:
     project = settings_at(tmp_path, value_store=f"failing://{tmp_path.name}")
     with Scheduler(project) as scheduler:
@@ -393,6 +465,62 @@ def test_a_row_that_lost_its_bytes_is_no_value_in_a_store(
         assert scheduler.run(make("list")) == VALUES["list"]()
 
     assert ran == ["list"]
+
+
+@pytest.mark.parametrize("wrong", ["empty", "another's"])
+def test_a_repair_with_the_wrong_store_says_so_and_marks_nothing(
+    wrong: str, project: Settings, tmp_path: Path
+) -> None:
+    with Scheduler(project) as scheduler:
+        scheduler.run([make(name) for name in ("list", "array", "pandas")])
+    ran.clear()
+    other = replace(project.backend, value_store=str(tmp_path / "typo"))
+    if wrong != "empty":
+        ValueStore(other.value_store).publish("pickle", b"x" * SMALL)
+
+    with SqlBackend(project.backend.db_uri, other) as backend:
+        found, left = repair(backend)
+
+    assert left == found
+    doubts = [each for each in found if each.table == "value store"]
+    assert len(doubts) == 1
+    assert doubts[0].key == other.value_store
+    assert "4 of 4 values" in doubts[0].detail
+    assert "backend.value_store" in doubts[0].detail
+    assert not any(each.remedy for each in found)
+    with Scheduler(project) as scheduler:
+        scheduler.run([make(name) for name in ("list", "array", "pandas")])
+    assert ran == []
+    with backend_of(project) as backend:
+        assert check(backend, deep=True) == []
+
+
+def test_a_store_that_is_lost_is_given_up_if_that_is_said(project: Settings) -> None:
+    with Scheduler(project) as scheduler:
+        scheduler.run([make("list"), make("array")])
+    shutil.rmtree(project.backend.value_store)
+    ran.clear()
+
+    with backend_of(project) as backend:
+        found, left = repair(backend, values_lost=True)
+
+    assert found and left == []
+    with Scheduler(project) as scheduler:
+        assert scheduler.run(make("list")) == VALUES["list"]()
+    assert ran == ["list"]
+
+
+def test_a_repair_marks_what_is_missing_where_most_is_there(project: Settings) -> None:
+    with Scheduler(project) as scheduler:
+        scheduler.run([make(name) for name in ("list", "array", "pandas")])
+    entries(project)[0].unlink()
+    entries(project)[0].write_bytes(b"damaged")
+
+    with backend_of(project) as backend:
+        found, left = repair(backend)
+
+    assert [each.table for each in found if each.table == "value"] == ["value"] * 2
+    assert left == []
 
 
 def test_a_repair_leaves_an_entry_that_was_made_again_since_it_looked(project: Settings) -> None:

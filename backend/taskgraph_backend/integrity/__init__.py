@@ -8,10 +8,11 @@ looked at once more before it is mended.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from taskgraph.errors import without_password
 from taskgraph.hashing import ContentDigest
 from taskgraph.values.gate import Trust, current_trust
 from taskgraph_backend.dialects import Driver
@@ -78,14 +79,24 @@ def repair(
     backend: SqlBackend,
     *,
     outside: Outside | None = None,
+    values_lost: bool = False,
     tell: Tell = lambda part, rows: None,
 ) -> tuple[list[Problem], list[Problem]]:
     """Mend what is wrong with a database, as `check` with ``deep`` finds it.
+
+    Args:
+        backend: Its backend; it is loaded if it is not.
+        outside: What keeps values that lie outside of the database.
+        values_lost: Whether values that are not in the store are lost, even if these are so many
+            that it seems to be another one.
+        tell: Told which part begins, and how many rows of it were looked at since.
 
     Returns:
         What was found, and what is still wrong.
     """
     outside = outside or _outside_of(backend)
+    if outside is not None and values_lost:
+        outside = replace(outside, may_be_lost=True)
     known: dict[Problem, None] = {}
     left: list[Problem] = []
     for _ in range(_ROUNDS):
@@ -108,6 +119,8 @@ def _outside_of(backend: SqlBackend) -> Outside | None:
     return Outside(
         lambda digest: check_outside(store, digest),
         lambda digest: store.quarantine(ContentDigest(digest)),
+        lambda digest: store.has(ContentDigest(digest)),
+        without_password(store.url),
     )
 
 

@@ -21,6 +21,7 @@ from taskgraph_backend.integrity.problems import Add, Change, Finding, Mend, Rem
 from taskgraph_backend.seals import is_value_whole
 
 _BYTES = "a value has the bytes that were written"
+_STORE = "the value store that is set is that of the database"
 _INSIDE = "a value says what it has inside"
 _AGAIN = "it is marked: it is made again when it is needed"
 
@@ -31,6 +32,10 @@ _NO_STORE = (
 
 #: How what was found of bytes that are elsewhere begins.
 OUTSIDE = "outside: "
+#: What is said of an entry that is not there.
+MISSING = "its entry in the value store is missing"
+# So many entries are looked for to tell whether this is their store at all.
+_SAMPLE = 100
 #: Looks at a value whose bytes are elsewhere: what is wrong with them, or None.
 CheckOutside = Callable[[str], str | None]
 
@@ -42,10 +47,40 @@ class Outside:
     Attributes:
         check: Says of the entry of a digest what is wrong with it; None if nothing is.
         quarantine: Puts the entry of a digest aside.
+        is_there: Tells whether there is an entry of a digest, whatever it holds.
+        shown: Where it is, as it may be shown.
+        may_be_lost: Whether entries that are not there are lost, however many these are.
     """
 
     check: CheckOutside
     quarantine: Callable[[str], object] = lambda _: None
+    is_there: Callable[[str], bool] = lambda _: True
+    shown: str = ""
+    may_be_lost: bool = False
+
+
+def _is_of_another(driver: Driver, outside: Outside | None) -> str:
+    """Say why a store seems to be that of another database; "" if it does not.
+
+    Where most entries are missing it is more likely that the store is not the right one, or is not
+    mounted, than that they were lost one by one. Rows are looked at in the order of their hashes,
+    which is none.
+    """
+    if outside is None or outside.may_be_lost:
+        return ""
+    rows = driver.execute(
+        "SELECT content_digest FROM value WHERE length(value) = 0 AND size > 0 AND format <> ?"
+        f" ORDER BY value_hash LIMIT {_SAMPLE}",
+        (statements.DAMAGED,),
+    ).fetchall()
+    missing = sum(not outside.is_there(bytes(digest).hex()) for (digest,) in rows)
+    if 2 * missing <= len(rows):
+        return ""
+    return (
+        f"{missing} of {len(rows)} values that were looked for are not in it: see that"
+        " backend.value_store is the one that they were written to, and that it is mounted; if"
+        " they are lost, `taskgraph db check --repair --values-lost` has them made again"
+    )
 
 
 def values(
@@ -66,6 +101,9 @@ def values(
         tell: Told now and then how many values were looked at.
     """
     names = "value_hash, type, format, size, content_digest, seal, length(value)"
+    doubt = _is_of_another(driver, outside)
+    if doubt and outside is not None:
+        yield found(_STORE, "value store", outside.shown, doubt)
     for rows in pages(driver, "value", names):
         kept = [row for row in rows if row[2] != statements.DAMAGED]
         for piece in of_bounded_size(kept, 6):
@@ -77,7 +115,9 @@ def values(
                 if detail:
                     seen = {"content_digest": row[4], "format": row[2]}
                     # What lies in a store that is not known is whole, as far as anybody knows.
-                    steps = () if detail == _NO_STORE else (without_bytes(row[0], seen),)
+                    is_elsewhere = bool(doubt) and detail == f"{OUTSIDE}{MISSING}"
+                    is_unknown = detail == _NO_STORE or is_elsewhere
+                    steps = () if is_unknown else (without_bytes(row[0], seen),)
                     yield found(_BYTES, "value", row[0], detail, _AGAIN, *steps)
                 else:
                     sound.append((row, payload))
@@ -202,4 +242,4 @@ def _file(
         yield found(rule, "file", key, "its value is no file", "it is put aside", step)
 
 
-__all__ = ["OUTSIDE", "CheckOutside", "Outside", "values"]
+__all__ = ["MISSING", "OUTSIDE", "CheckOutside", "Outside", "values"]
