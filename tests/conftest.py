@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -66,13 +67,26 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
     made.close()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of each kind in turn; the schema is there, or is made when it is opened."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'taskgraph.db'}"
-    uri: str = request.getfixturevalue("postgres_uri")
-    return uri
+def _uri_fixture(on_postgres: str, what: str) -> Any:
+    """Return a fixture that gives a database of each kind in turn."""
+
+    def make(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+        if request.param == "sqlite":
+            return f"sqlite:///{tmp_path / 'taskgraph.db'}"
+        uri: str = request.getfixturevalue(on_postgres)
+        return uri
+
+    make.__doc__ = what
+    return pytest.fixture(params=["sqlite", "postgres"])(make)
+
+
+database_uri = _uri_fixture(
+    "postgres_uri",
+    "An empty database of each kind; the schema is there, or is made when it is opened.",
+)
+own_database_uri = _uri_fixture(
+    "own_postgres_uri", "An empty database of each kind whose schema may be changed."
+)
 
 
 @pytest.fixture

@@ -36,6 +36,8 @@ NOTHING = digest_bytes(b"")
 _CHUNK = 1 << 22
 # What is found otherwise so often is as it is.
 _LOOKS = 3
+# What s3fs raises when another object has come in the place of the one that was opened.
+_REPLACED = errno.EBUSY
 # Compressed entries cannot be mapped into memory: that must be worth it.
 _WORTH = 0.9
 
@@ -176,8 +178,10 @@ class ValueStore(NamedTuple):
             with stream, self._reading():
                 try:
                     content, found = take(stream, size)
+                except FileNotFoundError:
+                    continue
                 except OSError as error:
-                    if attempt + 1 == _LOOKS or not _is_replaced(error):
+                    if attempt + 1 == _LOOKS or error.errno != _REPLACED:
                         raise
                     continue
             if found == digest:
@@ -229,8 +233,9 @@ class ValueStore(NamedTuple):
         stream = None if size is None else self.folder.open(name)
         if stream is None:
             return None
-        with stream, self._reading():
+        with stream, self._reading(), suppress(FileNotFoundError):
             return _digest_stream(stream)
+        return None  # it was taken away in between
 
     def entries(self) -> Iterator[Entry]:
         """Yield all entries, sorted; nothing of them is read.
@@ -411,12 +416,6 @@ def _is_hex(text: str) -> bool:
 @lru_cache(maxsize=16)
 def _folder(url: str) -> EntryFolder:
     return entry_folder(url)
-
-
-def _is_replaced(error: OSError) -> bool:
-    """Tell whether an entry was taken away or replaced while it was read."""
-    # S3 is asked for the rest of what was opened, and says that there is another one now.
-    return isinstance(error, FileNotFoundError) or error.errno == errno.EBUSY
 
 
 def _pieces(stream: IO[bytes]) -> Iterator[Buffer]:

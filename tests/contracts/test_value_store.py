@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import threading
@@ -214,6 +215,42 @@ def test_what_was_damaged_and_put_right_meanwhile_is_read(
     assert store.read(digest) == CONTENT
 
     assert list(store.quarantined()) == []
+
+
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError("no such key"), OSError(errno.EBUSY, "replaced")], ids=["", "busy"]
+)
+def test_an_entry_that_is_replaced_while_it_is_read_is_read_again(
+    store: ValueStore, error: OSError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 opens nothing: it is asked for what is there when it is read."""
+    digest = published(store)
+    from taskgraph.values import valuestore
+
+    read, digest_stream = valuestore._read_bytes, valuestore._digest_stream
+    errors = [error]
+
+    def fail_once(stream: object, size: int) -> object:
+        if errors:
+            raise errors.pop()
+        return read(stream, size)  # type: ignore[arg-type]
+
+    def fail(stream: object) -> ContentDigest:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(valuestore, "_read_bytes", fail_once)
+
+    assert store.read(digest) == CONTENT
+
+    errors += [FileNotFoundError("gone")] * 3
+    assert store.read(digest) is None
+    errors += [OSError(errno.EBUSY, "replaced")] * 3
+    with pytest.raises(ValueStoreError, match="replaced"):
+        store.read(digest)
+    monkeypatch.setattr(valuestore, "_digest_stream", fail)
+    assert "missing" in (store.check(digest) or "")
+    monkeypatch.setattr(valuestore, "_digest_stream", digest_stream)
+    assert store.check(digest) is None
 
 
 def test_a_missing_entry_is_written_anew(store: ValueStore) -> None:

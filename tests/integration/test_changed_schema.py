@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -20,19 +19,10 @@ LESS = f"{schema.CURRENT.major}.{schema.CURRENT.minor - 1}"
 WRITE_VERSION = "INSERT INTO taskgraph_version (version, timestamp) VALUES (?, ?)"
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def own_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database of each kind whose schema may be changed."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'taskgraph.db'}"
-    uri: str = request.getfixturevalue("own_postgres_uri")
-    return uri
-
-
 @pytest.fixture
-def running(own_uri: str) -> Iterator[SqlBackend]:
+def running(own_database_uri: str) -> Iterator[SqlBackend]:
     """A client that has the database open, and has written to it."""
-    with SqlBackend(own_uri) as backend:
+    with SqlBackend(own_database_uri) as backend:
         backend.record(a_task())
         yield backend
 
@@ -58,10 +48,10 @@ def _a_run(number: int) -> RecordBatch:
 
 
 def test_an_older_client_goes_on_with_a_schema_that_has_more(
-    running: SqlBackend, own_uri: str
+    running: SqlBackend, own_database_uri: str
 ) -> None:
     _change(
-        own_uri,
+        own_database_uri,
         MORE,
         "ALTER TABLE job ADD COLUMN later TEXT",
         "ALTER TABLE value ADD COLUMN later BIGINT DEFAULT 7",
@@ -70,7 +60,7 @@ def test_an_older_client_goes_on_with_a_schema_that_has_more(
     )
 
     running.record(_a_run(1))
-    with SqlBackend(own_uri) as another:
+    with SqlBackend(own_database_uri) as another:
         another.record(_a_run(2))
 
         assert another.get_db_version() == schema.parse_db_version(MORE)
@@ -85,9 +75,9 @@ def test_an_older_client_goes_on_with_a_schema_that_has_more(
     ("version", "advice"), [(OTHER, "Upgrade taskgraph"), (LESS, "taskgraph db upgrade")]
 )
 def test_a_running_client_is_told_of_a_schema_that_it_does_not_know(
-    running: SqlBackend, own_uri: str, version: str, advice: str
+    running: SqlBackend, own_database_uri: str, version: str, advice: str
 ) -> None:
-    _change(own_uri, version)
+    _change(own_database_uri, version)
 
     with pytest.raises(DatabaseVersionError, match=f"was changed to {version} while.*{advice}"):
         running.record(_a_run(1))
@@ -98,15 +88,17 @@ def test_a_running_client_is_told_of_a_schema_that_it_does_not_know(
     assert running.has_records([key(401), key(301)]) == set()
 
 
-def test_a_client_that_comes_later_is_told_when_it_comes(running: SqlBackend, own_uri: str) -> None:
-    _change(own_uri, OTHER)
+def test_a_client_that_comes_later_is_told_when_it_comes(
+    running: SqlBackend, own_database_uri: str
+) -> None:
+    _change(own_database_uri, OTHER)
 
     with pytest.raises(DatabaseVersionError, match=r"too new.*Upgrade taskgraph"):
-        SqlBackend(own_uri).load()
+        SqlBackend(own_database_uri).load()
 
 
-def test_what_is_gone_is_never_half_written(running: SqlBackend, own_uri: str) -> None:
-    _change(own_uri, MORE, "ALTER TABLE evaluation RENAME TO evaluations")
+def test_what_is_gone_is_never_half_written(running: SqlBackend, own_database_uri: str) -> None:
+    _change(own_database_uri, MORE, "ALTER TABLE evaluation RENAME TO evaluations")
 
     with pytest.raises(DatabaseError):
         running.record(_a_run(1))
@@ -114,11 +106,11 @@ def test_what_is_gone_is_never_half_written(running: SqlBackend, own_uri: str) -
     assert running.has_records([key(401), key(301), key(101), key(201)]) == set()
 
 
-def test_a_schema_is_upgraded_while_others_write(own_uri: str) -> None:
-    old = SqlBackend(own_uri)
+def test_a_schema_is_upgraded_while_others_write(own_database_uri: str) -> None:
+    old = SqlBackend(own_database_uri)
     old.migrate("1.4")
     old.close()
-    with SqlBackend(own_uri, {"automigrate": True}) as backend:
+    with SqlBackend(own_database_uri, {"automigrate": True}) as backend:
         backend.record(a_task())
         failed: list[BaseException] = []
         begun, ended = threading.Event(), threading.Event()
@@ -126,7 +118,7 @@ def test_a_schema_is_upgraded_while_others_write(own_uri: str) -> None:
         def write(start: int) -> None:
             number = start
             try:
-                with SqlBackend(own_uri) as other:
+                with SqlBackend(own_database_uri) as other:
                     while not ended.is_set() or number < start + 30:
                         other.record(_a_run(number))
                         number += 1
@@ -140,7 +132,7 @@ def test_a_schema_is_upgraded_while_others_write(own_uri: str) -> None:
             each.start()
         begun.wait(30)
         for number in range(4):
-            _change(own_uri, MORE, f"ALTER TABLE job ADD COLUMN more{number} TEXT")
+            _change(own_database_uri, MORE, f"ALTER TABLE job ADD COLUMN more{number} TEXT")
         ended.set()
         for each in writers:
             each.join()
@@ -149,8 +141,10 @@ def test_a_schema_is_upgraded_while_others_write(own_uri: str) -> None:
         assert check(backend) == []
 
 
-def test_values_are_recorded_as_ever_after_an_upgrade(running: SqlBackend, own_uri: str) -> None:
-    _change(own_uri, MORE, "ALTER TABLE value ADD COLUMN later TEXT")
+def test_values_are_recorded_as_ever_after_an_upgrade(
+    running: SqlBackend, own_database_uri: str
+) -> None:
+    _change(own_database_uri, MORE, "ALTER TABLE value ADD COLUMN later TEXT")
 
     running.record(RecordBatch(values=[a_value(5)]))
 
