@@ -89,6 +89,7 @@ class PostgresDatabase:
         self._address = connection_string(uri)
         self._is_read_only = False
         self._was_writable = False
+        self._was_reached = False
         self._words: Words | None = None
         self._learning = threading.Lock()
 
@@ -133,6 +134,10 @@ class PostgresDatabase:
     def _patience(self, error: BaseException) -> float:
         if errors.is_starting(error):
             return self.busy_timeout
+        if not self._was_reached and errors.is_refused_here(error):
+            # A port that was mistyped, or a server that nobody has started: said at once. What
+            # was reached before is waited for, and so is what may be restarted on another host.
+            return 0.0
         return min(_LONGEST_ABSENCE, self.busy_timeout) if errors.is_absent(error) else 0.0
 
     def _open_to_write(self) -> psycopg.Connection[Any]:
@@ -156,6 +161,7 @@ class PostgresDatabase:
                 "Its options are those of libpq; characters such as % are written as %25.",
             ) from None
         try:
+            self._was_reached = True
             found = raw.info.server_version // 10_000
             if found < OLDEST_SERVER:
                 raise DatabaseVersionError(

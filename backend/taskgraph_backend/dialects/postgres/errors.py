@@ -134,6 +134,8 @@ _STARTING: Final = re.compile(
 _ABSENT: Final = re.compile(
     r"refused|No such file or directory|closed the connection|Connection reset|connection is lost"
 )
+_ATTEMPT: Final = re.compile(r'connection to server at "([^"]*)"[^\n]*?failed: ([^\n]*)')
+_HERE: Final = re.compile(r"localhost|127\.[\d.]+|::1")
 # Why no connection comes about however often it is tried.
 _HOPELESS: Final = re.compile(
     r"authentication failed|no password supplied|does not exist|definition of service"
@@ -191,6 +193,14 @@ def is_absent(error: BaseException) -> bool:
     return type(error).__name__ == "OperationalError" and bool(_ABSENT.search(str(error)))
 
 
+def is_refused_here(error: BaseException) -> bool:
+    """Tell whether nothing listens at a port of this very machine: it is a wrong one perhaps."""
+    tried = _ATTEMPT.findall(str(error))
+    return bool(tried) and all(
+        _HERE.fullmatch(host) and "refused" in reason for host, reason in tried
+    )
+
+
 def is_read_only(error: BaseException) -> bool:
     """Tell whether something was to be written where only reading is possible."""
     return getattr(error, "sqlstate", None) == _READ_ONLY
@@ -220,6 +230,7 @@ __all__ = [
     "is_gone",
     "is_in_the_way",
     "is_read_only",
+    "is_refused_here",
     "is_starting",
     "missing_tables",
     "translate",

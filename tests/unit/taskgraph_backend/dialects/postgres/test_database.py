@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.line import open_line
 from taskgraph.errors import (
     DatabaseDriverError,
     DatabaseError,
@@ -20,6 +21,7 @@ from taskgraph.records import RecordBatch
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.dialects import open_database
 from taskgraph_backend.dialects.postgres import database as module
+from taskgraph_backend.dialects.postgres import errors
 from tests.postgres import LOCKED, PASSWORD, Server
 from tests.rows import a_job, a_lease, a_task, a_value, an_execution, key, together
 
@@ -102,6 +104,67 @@ def test_a_server_that_is_not_there_is_told_with_its_place() -> None:
 
     assert "no server answers there" in str(error)
     assert "127.0.0.1:1/records" in str(error)
+
+
+@pytest.fixture
+def attempts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was connected to, each time that it was tried."""
+    psycopg = pytest.importorskip("psycopg")
+    connect, tried = psycopg.connect, []
+
+    def counted(address: str, **given: Any) -> object:
+        tried.append(address)
+        return connect(address, **given)
+
+    monkeypatch.setattr(psycopg, "connect", counted)
+    return tried
+
+
+@pytest.mark.parametrize("place", ["127.0.0.1:1", "localhost:1", "localhost:1,127.0.0.1:1"])
+def test_a_port_of_this_machine_where_nobody_listens_is_told_at_once(
+    place: str, attempts: list[str]
+) -> None:
+    error = _failure(f"postgresql://me@{place}/records")
+
+    assert "no server answers there" in str(error)
+    assert len(attempts) == 1
+
+
+def test_a_server_of_this_machine_that_was_there_is_waited_for(
+    postgres_server: Server, postgres_uri: str, attempts: list[str]
+) -> None:
+    with open_line(str(postgres_server.folder / ".s.PGSQL.5432")) as port:
+        uri = f"postgresql://postgres@127.0.0.1:{port}/{_name(postgres_uri)}"
+        database = open_database(uri, busy_timeout=0.2)
+        database.connect().close()
+    attempts.clear()
+
+    with pytest.raises(DatabaseError, match="no server answers there"):
+        database.connect()
+
+    assert len(attempts) > 1
+
+
+@pytest.mark.parametrize(
+    ("text", "is_here"),
+    [
+        ('connection to server at "127.0.0.1", port 1 failed: Connection refused', True),
+        ('connection to server at "localhost" (::1), port 1 failed: Connection refused', True),
+        ('connection to server at "::1", port 1 failed: Connection refused\n\tIs it?', True),
+        ('connection to server at "db" (10.0.0.1), port 1 failed: Connection refused', False),
+        ('connection to server at "127.0.0.1", port 1 failed: timeout expired', False),
+        ('connection to server on socket "/x/.s.PGSQL.1" failed: Connection refused', False),
+        (
+            'connection to server at "127.0.0.1", port 1 failed: Connection refused\n'
+            'connection to server at "db" (10.0.0.1), port 1 failed: Connection refused',
+            False,
+        ),
+    ],
+)
+def test_what_is_refused_elsewhere_may_be_restarted(text: str, is_here: bool) -> None:
+    psycopg = pytest.importorskip("psycopg")
+
+    assert errors.is_refused_here(psycopg.OperationalError(text)) is is_here
 
 
 def test_a_database_that_is_not_there_is_to_be_created(postgres_server: Server) -> None:
