@@ -234,29 +234,17 @@ def _damage(path: Path, table: str, column: str, damage: str) -> bool:
 
 # What is said of a record and used for nothing: nobody can tell whether it was otherwise.
 FREE = {
-    ("argument_result", "result_call_hash"),
-    # Of a call with children that left no rows, such as those of the library.
-    ("call_edge", "call_order"),
-    ("call_node", "task_name"),
-    ("call_node", "args_hash"),
     ("execution", "args"),
-    ("execution", "environment_hash"),
-    ("execution", "job_id"),
     ("execution", "state_time"),
     ("execution", "state_type"),
     ("execution", "updated_time"),
     ("job", "cached"),
-    ("job", "call_hash"),
     ("job", "end_time"),
-    ("job", "eval_hash"),
-    ("job", "execution_id"),
     ("job", "id"),
     ("job", "miss"),
     ("job", "parent_id"),
     ("job", "start_time"),
     ("job", "state_type"),
-    ("job", "task_hash"),
-    ("tag", "is_current"),
     ("task_alias", "author"),
     ("task_alias", "end_author"),
     ("task_alias", "new_name"),
@@ -272,11 +260,8 @@ LEAVES = {
     "evaluation",
     "job",
     "tag",
-    "tag_edit",
     "task_alias",
     "task_part",
-    "part",
-    "execution",
 }
 
 

@@ -80,7 +80,8 @@ _RULES = (
         "the child calls of a call are numbered without a gap",
         "call_edge",
         "SELECT parent_id, count(*) || ' children numbered to ' || max(call_order) FROM call_edge"
-        " GROUP BY parent_id HAVING min(call_order) <> 0 OR max(call_order) <> count(*) - 1",
+        " GROUP BY parent_id HAVING min(call_order) <> 0"
+        " OR max(call_order) <> count(DISTINCT call_order) - 1",
     ),
     (
         "the tasks of a child call are among those of its parent",
@@ -93,6 +94,21 @@ _RULES = (
         " ON below.call_hash = edge.parent_id AND below.task_hash = child.task_hash"
         " WHERE below.task_hash IS NULL AND child.task_hash <> parent.task_hash"
         " GROUP BY edge.parent_id, child.task_hash",
+    ),
+    (
+        "a call is named as its task is",
+        "call_node",
+        "SELECT call_hash, 'it is called ' || task_name FROM call_node"
+        " JOIN task ON task.hash = call_node.task_hash WHERE call_node.seal IS NOT NULL"
+        " AND task_name <> CASE WHEN task.namespace = '' THEN task.name"
+        " ELSE task.namespace || '.' || task.name END",
+    ),
+    (
+        "a tag that is not superseded is current",
+        "tag",
+        "SELECT tag_hash, 'it is not current and nothing supersedes it' FROM tag"
+        " WHERE NOT is_current AND entity_type <> 'Null'"
+        " AND NOT EXISTS (SELECT 1 FROM tag_edit WHERE parent_id = tag.tag_hash)",
     ),
     (
         "an alias that ended has a time and an author of its end",
@@ -226,6 +242,20 @@ def _unknown_state(driver: Driver, key: Any) -> _Mended:
     return "it is said to have crashed", (step,)
 
 
+def _current(driver: Driver, key: Any) -> _Mended:
+    return "it is current again", (Change("tag", {"tag_hash": key}, {"is_current": True}),)
+
+
+def _named_as_task(driver: Driver, key: Any) -> _Mended:
+    name, namespace = driver.execute(
+        "SELECT name, namespace FROM task JOIN call_node ON call_node.task_hash = task.hash"
+        " WHERE call_hash = ?",
+        (key,),
+    ).fetchone()
+    full = f"{namespace}.{name}" if namespace else name
+    return f"it is called {full}", (Change("call_node", {"call_hash": key}, {"task_name": full}),)
+
+
 _MENDS: dict[str, Callable[[Driver, Any], _Mended]] = {
     "a job that ended has an end, one that runs has none": _end,
     "a job ends after it started": _end_at_start,
@@ -238,6 +268,8 @@ _MENDS: dict[str, Callable[[Driver, Any], _Mended]] = {
     "an execution is in a state that there is": _unknown_state,
     "the tasks of a child call are among those of its parent": _task_below,
     "the child calls of a call are numbered without a gap": _used_for_nothing,
+    "a call is named as its task is": _named_as_task,
+    "a tag that is not superseded is current": _current,
     "an alias that ended has a time and an author of its end": _alias_aside,
     "what is marked as from elsewhere is there": _remove("foreign_record", "id"),
     "a cache entry from elsewhere is none of here": _remove("foreign_evaluation", "eval_hash"),
