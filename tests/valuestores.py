@@ -18,6 +18,8 @@ class FailingFileSystem(MemoryFileSystem):  # type: ignore[misc]  # fsspec has n
 
     Attributes:
         fail_at: The number of the call that raises; 0 for none.
+        for_good: Whether all later ones raise as well.
+        by_half: Whether half of what was to be written is there then.
         calls: How many calls there were since `failing`.
     """
 
@@ -25,6 +27,8 @@ class FailingFileSystem(MemoryFileSystem):  # type: ignore[misc]  # fsspec has n
     store: ClassVar[dict[str, Any]] = {}
     pseudo_dirs: ClassVar[list[str]] = [""]
     fail_at: ClassVar[int] = 0
+    for_good: ClassVar[bool] = False
+    by_half: ClassVar[bool] = False
     calls: ClassVar[int] = 0
 
     @classmethod
@@ -36,7 +40,7 @@ class FailingFileSystem(MemoryFileSystem):  # type: ignore[misc]  # fsspec has n
     @classmethod
     def _count(cls) -> None:
         cls.calls += 1
-        if cls.calls == cls.fail_at:
+        if cls.calls == cls.fail_at or (cls.for_good and 0 < cls.fail_at < cls.calls):
             # As drivers of stores do: an error that is no OSError.
             raise ConnectionLostError(f"call {cls.calls} was cut off")
 
@@ -47,7 +51,12 @@ class ConnectionLostError(Exception):
 
 def _counted(name: str) -> Any:
     def call(self: FailingFileSystem, *args: Any, **kwargs: Any) -> Any:
-        self._count()
+        try:
+            self._count()
+        except ConnectionLostError:
+            if self.by_half and name == "pipe_file":
+                super(FailingFileSystem, self).pipe_file(args[0], args[1][: len(args[1]) // 2])
+            raise
         return getattr(super(FailingFileSystem, self), name)(*args, **kwargs)
 
     return call
@@ -60,10 +69,11 @@ fsspec.register_implementation("failing", FailingFileSystem, clobber=True)
 
 
 @contextmanager
-def failing(call: int) -> Iterator[None]:
-    """Have one call of the failing file system raise."""
-    FailingFileSystem.calls, FailingFileSystem.fail_at = 0, call
+def failing(call: int, *, for_good: bool = False, by_half: bool = False) -> Iterator[None]:
+    """Have one call of the failing file system raise, or all from one on."""
+    kind = FailingFileSystem
+    kind.calls, kind.fail_at, kind.for_good, kind.by_half = 0, call, for_good, by_half
     try:
         yield
     finally:
-        FailingFileSystem.fail_at = 0
+        kind.fail_at = 0

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -26,6 +24,7 @@ from tests.rows import (
     together,
 )
 from tests.torture import failing_vfs
+from tests.torture.disks import only_root, small_disk
 from tests.torture.failing_vfs import SQLITE_FULL, SQLITE_IOERR_WRITE, Failing
 from tests.torture.servers import own_server
 from tests.torture.starting import TORTURE, chance
@@ -126,27 +125,10 @@ def test_each_write_fails_in_turn(
     print(f"{len(places)} of {count} calls failed")
 
 
-@contextmanager
-def _small_disk(folder: Path, size: str) -> Iterator[Path]:
-    folder.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        pytest.skip(f"no file system may be mounted here: {done.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may mount")
+@only_root
 def test_a_disk_that_fills_up_and_is_freed(tmp_path: Path) -> None:
     random = chance("disk")
-    with _small_disk(tmp_path / "disk", "4m") as disk:
+    with small_disk(tmp_path / "disk", "4m") as disk:
         uri = f"sqlite:///{disk / 'taskgraph.db'}"
         confirmed: set[int] = set()
         with SqlBackend(uri) as backend:
@@ -180,14 +162,14 @@ def test_a_disk_that_fills_up_and_is_freed(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not TORTURE, reason="a server of its own on a small disk takes a minute")
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may mount")
+@only_root
 def test_a_disk_of_the_server_that_fills_up_and_is_freed(
     tmp_path: Path, postgres_server: object
 ) -> None:
     random = chance("server's disk")
     place = Path("/tmp", f"taskgraph-disk-{os.getpid()}")
     with (
-        _small_disk(place, "110m") as disk,
+        small_disk(place, "110m") as disk,
         own_server(disk, max_wal_size="32MB", min_wal_size="32MB", wal_recycle="off") as server,
     ):
         uri = server.make_database("filled")

@@ -18,7 +18,7 @@ from tests.torture.starting import TORTURE, chance, kill, start
 from tests.torture.values import SMALLEST, expected, settings_of
 from tests.torture.vandal import Vandal
 
-KILLS = 120 if TORTURE else 3
+KILLS = 120 if TORTURE else 2
 SIZE = 6 if TORTURE else 3
 AT_ONCE = 3 if TORTURE else 2
 # So many processes want the same.
