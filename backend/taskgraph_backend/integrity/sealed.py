@@ -21,6 +21,7 @@ BROKEN = b"!broken!"
 
 _ENTRY = "a cache entry is as it was written"
 _CALL = "a call is as it was written"
+_OTHER_KEY = "its key is not that of its task and arguments"
 
 
 def _hex(key: Any) -> str:
@@ -48,7 +49,7 @@ def _wrong_entry(key: bytes, task: bytes, args: bytes, value: bytes, time: int, 
         is_whole = bytes(seal) == seal_evaluation(key, task, args, value, time)
         return "" if is_whole else "its seal is broken"
     is_named = hash_eval(TaskHash(task.hex()), ArgsHash(args.hex())) == key.hex()
-    return "" if is_named else "its key is not that of its task and arguments"
+    return "" if is_named else _OTHER_KEY
 
 
 def calls(driver: Driver) -> Iterator[Finding]:
@@ -81,21 +82,29 @@ def _wrong_call(row: Any, below: list[bytes], reads: list[tuple[str, bytes]]) ->
     time, seal = row[5:]
     if seal is None:
         is_named = hash_eval(TaskHash(task.hex()), ArgsHash(args.hex())) == key.hex()
-        return "" if is_named else "its key is not that of its task and arguments"
+        return "" if is_named else _OTHER_KEY
     if bytes(seal) != seal_call(call, key, task, value, time, below, reads):
         return "its seal is broken: it, the tasks below it or its reads are others now"
     return ""
 
 
 def children(driver: Driver) -> Iterator[Finding]:
-    """Give the calls whose hash is not that of their parts, where their children are recorded."""
-    columns = "call_hash, task_hash, args_hash, value_hash, seal"
+    """Give the calls whose key or hash is not that of their parts.
+
+    That of a call can be made again where its children are recorded; its key always.
+    """
+    columns = "call_hash, task_hash, args_hash, value_hash, seal, eval_hash"
     for rows in pages(driver, "call_node", columns):
         keys = [row[0] for row in rows]
         inside = of_keys(driver, "call_edge", "parent_id, call_order, child_id", keys)
         below = of_keys(driver, "call_subtree_task", "call_hash, task_hash", keys)
-        for key, task, args, value, seal in rows:
+        for key, task, args, value, seal, name in rows:
             if seal is not None and bytes(seal) == BROKEN:
+                continue
+            step = Change("call_node", {"call_hash": key}, {"seal": BROKEN}, {"seal": seal})
+            remedy = "it is kept, and used for nothing"
+            if hash_eval(TaskHash(_hex(task)), ArgsHash(_hex(args))) != _hex(name):
+                yield found(_CALL, "call_node", key, _OTHER_KEY, remedy, step)
                 continue
             made = hash_call(
                 TaskHash(_hex(task)),
@@ -106,9 +115,8 @@ def children(driver: Driver) -> Iterator[Finding]:
             # Calls without rows (prov=False) count too, by tasks that nobody can tell apart.
             if made == _hex(key) or (bytes(key) in below and not _is_gap(inside.get(bytes(key)))):
                 continue
-            step = Change("call_node", {"call_hash": key}, {"seal": BROKEN}, {"seal": seal})
             detail = "its hash is not that of its task, arguments, result and child calls"
-            yield found(_CALL, "call_node", key, detail, "it is kept, and used for nothing", step)
+            yield found(_CALL, "call_node", key, detail, remedy, step)
 
 
 def _is_gap(edges: list[Any] | None) -> bool:
