@@ -6,7 +6,7 @@ a file to a value, or a job to an execution. What is new is untrusted, see `fore
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy.types import TypeEngine
@@ -61,6 +61,18 @@ _MARK = (
 )
 
 
+def outside_first(records: Iterable[Rows], store: ValueStore | None) -> Iterator[Rows]:
+    """Give records whose large values lie in a store by now: nobody waits for that later.
+
+    What is not written after all leaves an entry that no row refers to.
+    """
+    for each in records:
+        for model, row in each.rows:
+            if model is models.Value and store is not None:
+                put_outside(row, store)
+        yield each
+
+
 class Writer:
     """Writes records, as `kept.KeptRows` has them, within a transaction that somebody else began.
 
@@ -68,16 +80,12 @@ class Writer:
         driver: The connection.
         origin: Where the records come from, for those who are asked whether to trust them.
         time: When that is, in microseconds.
-        store: Where the bytes of large values go.
 
     Attributes:
         new: How many records were new, by type.
     """
 
-    def __init__(
-        self, driver: Driver, origin: str, time: int, store: ValueStore | None = None
-    ) -> None:
-        self._store = store
+    def __init__(self, driver: Driver, origin: str, time: int) -> None:
         self._driver = driver
         self._origin = origin
         self._time = time
@@ -195,8 +203,6 @@ class Writer:
         tables: dict[type[models.Base], list[_Row]] = {}
         for each in records:
             for model, row in each.rows:
-                if model is models.Value and self._store is not None:
-                    put_outside(row, self._store)
                 tables.setdefault(model, []).append(row)
         for model, rows in tables.items():
             sql, bind = _statement(model)

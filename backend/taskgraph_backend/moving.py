@@ -114,10 +114,13 @@ class RecordVerbs:
         self, records: Iterable[Rows], *, origin: str = "elsewhere", dry_run: bool = False
     ) -> dict[str, int]:
         """Do as `put_records` for records that were checked; return how many were new by type."""
+        from taskgraph_backend.importing import outside_first
         from taskgraph_backend.kept import KeptRows
 
+        # What is only counted is put nowhere.
+        checked = outside_first(records, None if dry_run else self.value_store)
         # All is read and checked before anybody waits, and may be written more than once.
-        with closing(KeptRows(records, self.database.uri)) as kept:
+        with closing(KeptRows(checked, self.database.uri)) as kept:
             try:
                 return self._transact(
                     _put,
@@ -126,7 +129,6 @@ class RecordVerbs:
                     origin,
                     time.time_ns() // 1000,
                     dry_run,
-                    self.value_store,
                 )
             except _TakeBackError as taken:
                 return taken.new
@@ -185,12 +187,10 @@ def _put(
     origin: str,
     now: int,
     dry_run: bool,
-    store: ValueStore | None,
 ) -> dict[str, int]:
     from taskgraph_backend.importing import Writer
 
-    # What is only counted is put nowhere.
-    writer = Writer(driver, origin, now, None if dry_run else store)
+    writer = Writer(driver, origin, now)
     for batch in kept.batches():
         writer.write(batch)
     writer.end()

@@ -721,8 +721,10 @@ class SqlBackend(RecordVerbs):
                 return answer
 
     def _wait_or_raise(self, error: DatabaseError, attempt: int) -> None:
-        pause = self.database.pause_before_retry(error, attempt)
+        again = not error.was_waited_for
+        pause = self.database.pause_before_retry(error, attempt) if again else None
         if pause is None:
+            error.was_waited_for = True
             raise error
         # Not with the lock: others may find out as well.
         sleep(pause)

@@ -50,6 +50,9 @@ _SHOWN = frozenset(
 class DatabaseError(TaskgraphError):
     """The database cannot do what was asked; says which database and what to do."""
 
+    #: Whether it was tried again for as long as anybody waits: nobody begins with that anew.
+    was_waited_for = False
+
     def __init__(self, uri: str, reason: str) -> None:
         shown = without_password(uri)
         super().__init__(shown, reason)

@@ -7,15 +7,24 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 import taskgraph
+from benchmarks.line import open_line
 from taskgraph import Scheduler
 from taskgraph.config import BackendSettings, Settings
+from taskgraph.errors import DatabaseError
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.integrity import check
+from taskgraph_backend.models import Job
+from tests.postgres import Server
 
 ROOT = Path(__file__).parents[2]
 
+ENDED = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+    " AND datname = current_database() AND application_name = 'taskgraph'"
+)
 PROGRAM = """
 import os, signal, sys
 from pathlib import Path
@@ -24,9 +33,7 @@ from taskgraph import Scheduler, task
 from taskgraph.config import BackendSettings, Settings
 from taskgraph_backend import SqlBackend
 
-uri, folder, role = sys.argv[1:]
-ENDED = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() \
-AND datname = current_database() AND application_name = 'taskgraph'"
+uri, folder, role, ENDED = sys.argv[1:]
 
 @task(namespace="team", version="1")
 def square(x: int) -> int:
@@ -59,7 +66,7 @@ TOTAL = f"{sum(x * x for x in range(200))}\n"
 
 def _start(uri: str, folder: Path, role: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, uri, str(folder), role],
+        [sys.executable, "-c", PROGRAM, uri, str(folder), role, ENDED],
         cwd=folder,
         env={"PYTHONPATH": f"{ROOT}:{ROOT / 'backend'}", "HOME": str(folder)},
         stdout=subprocess.PIPE,
@@ -107,6 +114,47 @@ def test_a_run_that_was_killed_is_known_to_be_and_gone_on_with(
             "CRASHED",
         ]
         assert check(backend) == []
+
+
+def test_a_reader_outlives_the_loss_of_its_connection(tmp_path: Path, postgres_uri: str) -> None:
+    _start(postgres_uri, tmp_path, "alone").communicate()
+    with (
+        SqlBackend(postgres_uri) as backend,
+        SqlBackend(postgres_uri) as other,
+        backend.reader() as reader,
+    ):
+        (before,) = reader.executions()
+        for _ in range(2):
+            other._connection().execute(ENDED)
+
+            (again,) = reader.executions()
+            assert again.counts == before.counts
+            assert sum(again.counts.values()) == 202
+            # What was read before the loss is there as well.
+            assert before.execution.job is not None
+            other._connection().execute(ENDED)
+            assert len(list(reader.job_tree(again.execution.id).walk())) == 202
+
+
+def test_a_reader_whose_server_does_not_come_back_says_so_once(
+    postgres_server: Server, postgres_uri: str
+) -> None:
+    name = postgres_uri.partition("?")[0].rpartition("/")[2]
+    with open_line(str(postgres_server.folder / ".s.PGSQL.5432")) as port:
+        uri = f"postgresql://postgres@127.0.0.1:{port}/{name}"
+        backend = SqlBackend(uri, {"busy_timeout": 0.2})
+        backend.load()
+        reader = backend.reader()
+        assert reader.scalars(select(Job)).all() == []
+
+    with pytest.raises(DatabaseError) as error:
+        reader.scalars(select(Job)).all()
+
+    assert error.value.was_waited_for
+    with pytest.raises(DatabaseError):
+        backend._wait_or_raise(error.value, 1)
+    reader.close()
+    backend.close()
 
 
 def test_a_run_outlives_the_loss_of_its_connection(tmp_path: Path, postgres_uri: str) -> None:
