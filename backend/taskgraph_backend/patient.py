@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -19,32 +20,18 @@ if TYPE_CHECKING:
     from taskgraph_backend.store import SqlBackend
 
 
-class PatientSession(Session):
-    """A session whose statements are asked again while a server is away, as writers do.
+_Ask = TypeVar("_Ask", bound=Callable[..., Any])
 
-    Attributes:
-        backend: Says whether it may succeed then, and waits until that.
-    """
 
-    backend: SqlBackend
+def _patiently(ask: _Ask) -> _Ask:
+    """Return a method of sessions that asks again while the server is away, as writers do."""
 
-    def execute(self, *given: Any, **named: Any) -> Any:
-        """Execute a statement; see `Session.execute`."""
-        return self._patiently(super().execute, *given, **named)
-
-    def scalars(self, *given: Any, **named: Any) -> Any:
-        """Execute a statement for its first column; see `Session.scalars`."""
-        return self._patiently(super().scalars, *given, **named)
-
-    def scalar(self, *given: Any, **named: Any) -> Any:
-        """Execute a statement for one value; see `Session.scalar`."""
-        return self._patiently(super().scalar, *given, **named)
-
-    def _patiently(self, question: Callable[..., Any], *given: Any, **named: Any) -> Any:
+    @wraps(ask)
+    def asked(self: PatientSession, *given: Any, **named: Any) -> Any:
         attempt = 0
         while True:
             try:
-                return question(*given, **named)
+                return ask(self, *given, **named)
             except DatabaseError as error:
                 attempt += 1
                 self.backend._wait_or_raise(error, attempt)
@@ -52,6 +39,22 @@ class PatientSession(Session):
             # that is lost has nothing to be taken back.
             with suppress(DatabaseError):
                 self.rollback()
+
+    return asked  # type: ignore[return-value]  # it takes and gives what the other does
+
+
+class PatientSession(Session):
+    """A session whose statements are asked again.
+
+    Attributes:
+        backend: Says whether it may succeed then, and waits until that.
+    """
+
+    backend: SqlBackend
+
+    execute = _patiently(Session.execute)  # type: ignore[assignment, arg-type]  # it is overloaded
+    scalars = _patiently(Session.scalars)
+    scalar = _patiently(Session.scalar)
 
     def close(self) -> None:
         """Let go of the connection, also of one that is lost: nothing was written by it."""
