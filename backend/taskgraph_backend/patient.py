@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     from taskgraph_backend.store import SqlBackend
 
 
-_Ask = TypeVar("_Ask", bound=Callable[..., Any])
-
-
-def _patiently(ask: _Ask) -> _Ask:
+def _patiently(ask: Callable[..., Any]) -> Any:
     """Return a method of sessions that asks again while the server is away, as writers do."""
 
     @wraps(ask)
@@ -40,7 +37,7 @@ def _patiently(ask: _Ask) -> _Ask:
             with suppress(DatabaseError):
                 self.rollback()
 
-    return asked  # type: ignore[return-value]  # it takes and gives what the other does
+    return asked  # of the same type, which is overloaded
 
 
 class PatientSession(Session):
@@ -52,7 +49,7 @@ class PatientSession(Session):
 
     backend: SqlBackend
 
-    execute = _patiently(Session.execute)  # type: ignore[assignment, arg-type]  # it is overloaded
+    execute = _patiently(Session.execute)
     scalars = _patiently(Session.scalars)
     scalar = _patiently(Session.scalar)
 

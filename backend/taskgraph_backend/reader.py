@@ -149,7 +149,9 @@ class Reader(
         """Return the newest execution, or the second newest and so on."""
         if number < 1:
             return None
-        return self.scalars(newest_executions().limit(1).offset(number - 1)).unique().first()
+        query = newest_executions().limit(1).offset(number - 1)
+        found: models.Execution | None = self.scalars(query).unique().first()
+        return found
 
     def job_counts(self, execution_id: str) -> dict[str, dict[str, int]]:
         """Return how many jobs of an execution are in which status, by full name of the task.
@@ -246,7 +248,9 @@ class Reader(
     def origin_of(self, record_id: str) -> str | None:
         """Return where a value, a call or an execution came from that is not trusted."""
         foreign = models.ForeignRecord
-        return self.scalar(select(foreign.origin).where(foreign.id == record_id))
+        query = select(foreign.origin).where(foreign.id == record_id)
+        origin: str | None = self.scalar(query)
+        return origin
 
     def find(self, text: str, *, include_files: bool = True) -> Any:
         """Return the record that a text stands for.
