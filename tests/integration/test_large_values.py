@@ -542,6 +542,37 @@ def test_a_repair_leaves_an_entry_that_was_made_again_since_it_looked(project: S
     assert ran == []
 
 
+def test_a_check_may_take_its_time_over_a_slow_store(postgres_uri: str, tmp_path: Path) -> None:
+    """A server ends transactions that do nothing: those that others may wait for."""
+    project = settings_at(tmp_path, postgres_uri)
+    with Scheduler(project) as scheduler:
+        scheduler.run([make("list"), make("array")])
+
+    with (
+        SqlBackend(postgres_uri, {"busy_timeout": 0.1}) as backend,
+        SqlBackend(postgres_uri) as clock,
+    ):
+        # A third of the time-out is what a transaction of this backend's may idle.
+        longer = "SELECT pg_sleep(0.4)"
+        slow = Outside(lambda digest: clock._connection().execute(longer) and None)
+        assert check(backend, deep=True, outside=slow) == []
+
+
+def test_a_check_whose_server_goes_away_says_so(postgres_uri: str, tmp_path: Path) -> None:
+    project = settings_at(tmp_path, postgres_uri)
+    with Scheduler(project) as scheduler:
+        scheduler.run(make("list"))
+
+    with SqlBackend(postgres_uri) as backend, SqlBackend(postgres_uri) as other:
+        end = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            " AND datname = current_database() AND application_name = 'taskgraph'"
+        )
+        gone = Outside(lambda digest: other._connection().execute(end) and None)
+        with pytest.raises(DatabaseError, match="connection"):
+            check(backend, outside=gone)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
 def test_a_store_that_may_not_be_read_is_an_error(tmp_path: Path) -> None:
     project = settings_at(tmp_path)

@@ -196,12 +196,16 @@ def _at_once(look: _Look, driver: Driver, part: Iterator[Finding]) -> Iterator[F
     if database.only_lock is not None:  # its one connection is the backend's own
         yield from part
         return
-    database.begin_looking(driver)
     try:
-        yield from part
-    finally:
-        if driver.in_transaction:
-            driver.execute("ROLLBACK")
+        database.begin_looking(driver)
+        try:
+            yield from part
+        finally:
+            if driver.in_transaction:
+                driver.execute("ROLLBACK")
+    except database.errors as error:
+        # Parts are taken by who asks, outside of where they are made.
+        raise database.translate(error) from error
 
 
 def _damage(backend: SqlBackend, driver: Driver, look: _Look) -> Iterator[Finding]:

@@ -253,7 +253,11 @@ class PostgresDatabase:
 
     def begin_looking(self, driver: Driver) -> None:
         """Begin a transaction that sees one state, whatever others write meanwhile."""
-        _ours(driver).begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        # Nobody waits for who only looks: it may take its time over what lies elsewhere.
+        _ours(driver).begin(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+            " SET LOCAL idle_in_transaction_session_timeout TO 0"
+        )
 
     def stream(self, driver: Driver, sql: str) -> Iterable[Any]:
         """Give the rows of a statement, some at a time from a cursor of the server's."""
