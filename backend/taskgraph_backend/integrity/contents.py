@@ -74,7 +74,8 @@ def _is_of_another(driver: Driver, outside: Outside | None) -> str:
         (statements.DAMAGED,),
     ).fetchall()
     missing = sum(not outside.is_there(bytes(digest).hex()) for (digest,) in rows)
-    if 2 * missing <= len(rows):
+    # A single one is lost, and not a store.
+    if missing < 2 or 2 * missing <= len(rows):
         return ""
     return (
         f"{missing} of {len(rows)} values that were looked for are not in it: see that"
