@@ -26,6 +26,7 @@ from taskgraph.errors import (
     ExecutorError,
     RemoteTaskError,
     TaskTimeoutError,
+    ValueStoreError,
 )
 from taskgraph.executors.code import (
     FunctionReference,
@@ -262,13 +263,15 @@ def _decode_outcome(call: Call, fields: tuple[Any, ...]) -> Outcome:
         return Returned(call.job_id, value, None, unstored, started, ended, changed, notes)
     assert isinstance(packed, PackedValue)
     first = packed.values[0]
-    if call.value_store is not None:
-        packed = put_outside(packed, call.value_store)
-        first = packed.values[0]
     content = locate(first.value, first.content_digest, call.value_store)
     decoded = codec.decode_sent(
         first.value_hash, first.type, first.format, content, first.content_digest
     )
+    try:
+        packed = put_outside(packed, call.value_store)
+    except ValueStoreError as error:
+        # As where the worker itself could not: the result is used, and said not to be kept.
+        return Returned(call.job_id, decoded, None, str(error), started, ended, changed, notes)
     return Returned(call.job_id, decoded, packed, unstored, started, ended, changed, notes)
 
 

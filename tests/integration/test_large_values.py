@@ -26,10 +26,9 @@ from taskgraph import File, Scheduler, exchange, task
 from taskgraph.config import BackendSettings, Settings
 from taskgraph.errors import DatabaseError, ValueStoreError
 from taskgraph.events import CacheEntryRefused, ResultUnstored
-from taskgraph.executors import border
 from taskgraph.hashing import ContentDigest
 from taskgraph.testing import RecordingObserver
-from taskgraph.values.valuestore import ValueStore, locate, name_of
+from taskgraph.values.valuestore import ValueStore, name_of
 from taskgraph.values.weigh import hash_value
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.integrity import Outside, check, repair
@@ -353,31 +352,6 @@ def test_an_argument_whose_store_fails_is_used_and_kept_the_next_time(
     with backend_of(project) as backend:
         assert check(backend, deep=True) == []
         assert backend.get_value(hash_value(given)) == (given, True)
-
-
-@pytest.mark.parametrize("options", [{}, {"timeout": 60}], ids=["pool", "with a limit"])
-def test_a_result_that_is_damaged_on_its_way_from_a_worker_is_made_again(
-    options: dict[str, Any], project: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[object] = []
-
-    def damage_and_locate(value: bytes, digest: ContentDigest, store: ValueStore | None) -> object:
-        if not seen:
-            (entry,) = entries(project)
-            entry.write_bytes(b"other")
-        seen.append(store)
-        return locate(value, digest, store)
-
-    monkeypatch.setattr(border, "locate", damage_and_locate)
-
-    with Scheduler(project) as scheduler:
-        found = scheduler.run(make_there.options(**options)("list"))
-
-    assert found == VALUES["list"]()
-    assert len(seen) == 2
-    with backend_of(project) as backend:
-        assert check(backend, deep=True) == []
-        assert len(entries(project)) == 1
 
 
 def test_a_result_that_travels_and_whose_store_fails_is_used_and_said_not_to_be_kept(

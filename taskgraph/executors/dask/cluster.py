@@ -18,6 +18,7 @@ from weakref import WeakValueDictionary
 
 from distributed import Client, Future
 
+from taskgraph.errors import ValueStoreError
 from taskgraph.executors.code import texts_of
 from taskgraph.executors.dask.inputs import Inputs, replace_futures
 from taskgraph.executors.dask.talk import Answer, Message, answer_ticket, error_answer, take_told
@@ -28,7 +29,7 @@ from taskgraph.hashing import CallHash, ValueHash
 from taskgraph.ports import Call, Outcome, Returned
 from taskgraph.records import PackedValue
 from taskgraph.values import codec
-from taskgraph.values.pack import put_outside
+from taskgraph.values.pack import put_outside, put_outside_or_name
 from taskgraph.values.places import FilePlaces, current_places
 from taskgraph.values.preview import preview
 from taskgraph.values.registry import kind_of
@@ -317,8 +318,11 @@ class Cluster:
             if outcome.value is None:
                 outcome = replace(outcome, value=entry.remote)
             if outcome.packed is not None:
-                outcome = replace(outcome, packed=put_outside(outcome.packed, entry.store))
-        inputs = [put_outside(each, entry.store) for each in told.inputs]
+                try:
+                    outcome = replace(outcome, packed=put_outside(outcome.packed, entry.store))
+                except ValueStoreError as error:
+                    outcome = replace(outcome, packed=None, unstored=str(error))
+        inputs = [put_outside_or_name(each, entry.store) for each in told.inputs]
         return Finished(outcome, inputs, message.worker)
 
     def _end(self, entry: _Entry) -> None:
