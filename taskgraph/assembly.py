@@ -20,6 +20,7 @@ from taskgraph.errors import DatabaseError, ExecutorError, UnknownRecordError
 from taskgraph.filters import RecordFilters
 from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.project import Project, use_project
+from taskgraph.outputs.place import OutputPlace, folder_of
 from taskgraph.ports import Backend, Executor
 from taskgraph.records import ExecutionId, PackedValue
 from taskgraph.values.gate import Trust, tighten_trust, use_trust
@@ -159,6 +160,36 @@ def database(settings: Settings) -> SqlBackend:
 
     tighten_trust(trust_of(settings))
     return SqlBackend(database_uri(settings), settings.backend)
+
+
+def logs_folder(settings: Settings, backend: Backend | None = None) -> str | None:
+    """Return the folder with what calls print, or None where it is not kept.
+
+    Args:
+        settings: Those of the project.
+        backend: Another database than the project's.
+    """
+    wanted = settings.logs.folder
+    uri = database_uri(settings) if backend is None else getattr(backend, "db_uri", None)
+    if wanted == "none" or uri is None or (backend is not None and not has_others(backend)):
+        return None
+    if wanted:
+        return wanted
+    if backend is not None:
+        path = getattr(getattr(backend, "database", None), "path", None)
+    else:
+        path = uri.removeprefix("sqlite:///").partition("?")[0] if "sqlite" in uri[:6] else None
+    return str(settings.config_dir / "logs") if path is None else f"{path}-logs"
+
+
+def output_place(settings: Settings, backend: Backend, execution_id: str) -> OutputPlace | None:
+    """Return where what the calls of an execution print is kept, if it is."""
+    root = logs_folder(settings, backend)
+    if root is None:
+        return None
+    wanted = settings.logs
+    host = "" if wanted.folder else platform.node()
+    return OutputPlace(folder_of(root, execution_id), wanted.max_size, wanted.echo, host)
 
 
 _before_reading: list[Callable[[], object]] = []

@@ -246,6 +246,24 @@ class SchedulerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LogSettings:
+    """``[logs]``: what calls print.
+
+    Attributes:
+        folder: Where it is kept, a file for each job that printed something. By default a folder
+            ``logs`` beside a SQLite file, or in the config directory; ``none`` keeps nothing.
+        max_size: So much is kept of a job: its beginning and its end.
+        keep_days: What was printed in executions that ended longer ago is deleted.
+        echo: Whether what is printed is shown as well.
+    """
+
+    folder: str = _setting(_TEXT, "")
+    max_size: int = _setting(_SIZE_KIND, 10 * _MIB)
+    keep_days: int = _setting(_POSITIVE, 30)
+    echo: bool = _setting(_BOOL, True)
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutorSettings:
     """``[executors.NAME]``: an executor that tasks can name.
 
@@ -279,6 +297,7 @@ class Settings:
         files: How the content of files is known.
         code: Which code counts.
         scheduler: How a run is carried out.
+        logs: Where what calls print is kept.
         executors: Executors by name, the built-in ones among them.
         limits: How many calls may use something at once, by the names that tasks want it by.
     """
@@ -289,6 +308,7 @@ class Settings:
     files: FileSettings = field(default_factory=FileSettings)
     code: CodeSettings = field(default_factory=CodeSettings)
     scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
+    logs: LogSettings = field(default_factory=LogSettings)
     executors: Mapping[str, ExecutorSettings] = field(default_factory=_built_in_executors)
     limits: Mapping[str, int] = field(default_factory=dict)
 
@@ -303,6 +323,7 @@ _SECTIONS: Final[Mapping[str, type]] = {
     "files": FileSettings,
     "code": CodeSettings,
     "scheduler": SchedulerSettings,
+    "logs": LogSettings,
 }
 # Sections whose keys are the user's own, and what their values are.
 _OPEN_SECTIONS: Final[Mapping[str, _Kind]] = {"roots": _TEXT, "limits": _POSITIVE}
@@ -576,6 +597,14 @@ def _code(found: _Found, project: Path) -> CodeSettings:
     return CodeSettings(tuple(map(str, folders)), given.strict)
 
 
+def _logs(found: _Found, project: Path) -> LogSettings:
+    values = _section_values(found, "logs", LogSettings)
+    folder = values.get("folder", "")
+    if folder not in {"", "none"}:
+        values["folder"] = str(_folder(folder, project))
+    return LogSettings(**values)
+
+
 def _settings(config_dir: Path, found: _Found) -> Settings:
     project = config_dir.parent
     backend = _section_values(found, "backend", BackendSettings)
@@ -604,6 +633,7 @@ def _settings(config_dir: Path, found: _Found) -> Settings:
         files=FileSettings(**_section_values(found, "files", FileSettings)),
         code=_code(found, project),
         scheduler=scheduler,
+        logs=_logs(found, project),
         executors=executors,
         limits=_open_section(found, "limits"),
     )
@@ -736,6 +766,12 @@ DEFAULT_CONFIG: Final = """\
 # job_status_interval = 10      # seconds between two lines of progress in a log
 # context = { genome = "hg38" } # values that calls read with get_context
 # context_file = "context.toml" # a file with such values, beside this one
+
+[logs]
+# folder = "logs"               # what calls print; by default beside the database; "none": nowhere
+# max_size = "10 MiB"           # of each job, its beginning and its end
+# keep_days = 30
+# echo = true                   # show it as well
 
 [files]
 # ask_above = "100 GB"          # say so before a larger file is read for its hash

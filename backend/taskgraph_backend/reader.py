@@ -25,6 +25,7 @@ from taskgraph_backend.listing import Listings
 from taskgraph_backend.neighbours import Neighbours
 from taskgraph_backend.portraits import Portraits
 from taskgraph_backend.tagged import Tagged
+from taskgraph_backend.watching import Watching
 
 if TYPE_CHECKING:
     from taskgraph_backend.store import SqlBackend
@@ -93,7 +94,9 @@ class UpstreamArgument:
     calls: list[models.CallNode] = field(default_factory=list)
 
 
-class Reader(Compared, DataflowReader, EarlierCalls, Listings, Neighbours, Portraits, Tagged):
+class Reader(
+    Compared, DataflowReader, EarlierCalls, Listings, Neighbours, Portraits, Tagged, Watching
+):
     """A session for reading that knows its backend.
 
     Args:

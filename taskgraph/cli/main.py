@@ -27,6 +27,7 @@ EXIT_CODES: Final[tuple[tuple[type[errors.TaskgraphError], ExitCode], ...]] = (
     (errors.UnknownRecordError, ExitCode.NOT_FOUND),
     (errors.UnknownAliasError, ExitCode.NOT_FOUND),
     (errors.UnknownTagError, ExitCode.NOT_FOUND),
+    (errors.OutputNotFoundError, ExitCode.NOT_FOUND),
     (errors.NothingToCompareError, ExitCode.NOT_FOUND),
     (errors.LineageError, ExitCode.NOT_FOUND),
     (errors.ScriptNotFoundError, ExitCode.NOT_FOUND),

@@ -17,12 +17,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import resource_tracker
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from taskgraph.errors import ExecutorError, RemoteTaskError
 from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.parts import Fingerprint, Part, changed_names, describe_change
 from taskgraph.fingerprint.project import Project, use_project
+from taskgraph.outputs.descriptors import begin_alone, end_alone, settle_descriptors
 from taskgraph.ports import NO_RESOURCES, Call, Outcome, Raised, Returned
 from taskgraph.records import JobId, PackedValue
 from taskgraph.tasks.registry import AnyTask, get_task_registry
@@ -31,6 +32,9 @@ from taskgraph.values.pack import put_outside
 from taskgraph.values.places import FilePlaces, use_places
 from taskgraph.values.valuestore import locate
 from taskgraph.worker import describe_error, now, run_call
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 #: What is finished waits for the rest of its message: no more than this many seconds, as far as
 #: can be told from how long a task took before.
@@ -96,7 +100,7 @@ def encode_call(call: Call) -> bytes:
     function = reference_to(call.fullname, call.func) or call.func
     store = None if call.value_store is None else call.value_store.across()
     # The rest is for us.
-    how = (call.max_value_size, None, NO_RESOURCES, call.is_recorded, store)
+    how = (call.max_value_size, None, NO_RESOURCES, call.is_recorded, store, call.output)
     return codec.dumps((call.job_id, call.fullname, function, call.args, call.kwargs, *how))
 
 
@@ -150,15 +154,24 @@ def _run_message(message: bytes) -> tuple[Any, ...]:
         # knows by the order which that was.
         return _encode_outcome(Raised(JobId(""), error, (), now(), now()))
     if not isinstance(function, FunctionReference):
-        return _encode_outcome(run_call(Call(job_id, fullname, function, *rest)))
+        return _encode_outcome(_run_alone(Call(job_id, fullname, function, *rest)))
     try:
         task = _find(function)
         before = task.fingerprint
     except Exception as error:
         return _encode_outcome(Raised(job_id, error, (), now(), now()))
-    outcome = run_call(Call(job_id, fullname, task.func, *rest))
+    outcome = _run_alone(Call(job_id, fullname, task.func, *rest))
     changed = _not_as_hashed(task, before, function.code) if isinstance(outcome, Returned) else ""
     return _encode_outcome(outcome, changed)
+
+
+def _run_alone(call: Call) -> Outcome:
+    """Run a call in a process that runs no other one: all that is printed meanwhile is its own."""
+    begin_alone(call)
+    try:
+        return run_call(call)
+    finally:
+        end_alone()
 
 
 def _not_as_hashed(task: AnyTask, before: Fingerprint, asked: str) -> str | _Values:
@@ -249,8 +262,14 @@ def _decode_outcome(call: Call, fields: tuple[Any, ...]) -> Outcome:
     return Returned(call.job_id, decoded, packed, unstored, started, ended, changed, notes)
 
 
-def start_worker(path: list[str], places: FilePlaces, project: Project) -> None:
-    """Make a worker see what its parent sees, and end when the parent does, however that ends."""
+def start_worker(
+    path: list[str], places: FilePlaces, project: Project, echo: Connection[bytes, bytes]
+) -> None:
+    """Make a worker see what its parent sees, and end when the parent does, however that ends.
+
+    What it prints is told apart by call, and sent to the parent to be shown.
+    """
+    settle_descriptors(echo)
     for folder in reversed(path):
         if folder not in sys.path:
             sys.path.insert(0, folder)

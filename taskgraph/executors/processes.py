@@ -29,6 +29,7 @@ from taskgraph.executors.border import (
 )
 from taskgraph.executors.killable import KillableProcesses
 from taskgraph.fingerprint.project import current_project
+from taskgraph.outputs.echo import echo_end
 from taskgraph.ports import Call, Inbox, Outcome, Raised
 from taskgraph.records import JobId
 from taskgraph.values.places import current_places
@@ -230,7 +231,7 @@ class ProcessExecutor:
             size,
             mp_context=multiprocessing.get_context(self._method),
             initializer=start_worker,
-            initargs=(list(sys.path), current_places(), current_project()),
+            initargs=(list(sys.path), current_places(), current_project(), echo_end()),
         )
 
     def _collect(self) -> None:
