@@ -236,6 +236,19 @@ def open_reader(settings: Settings) -> Reader:
     return Reader(open_database(settings), owns_backend=True)
 
 
+def usual_seconds(settings: Settings, tasks: Sequence[str]) -> dict[str, float]:
+    """Return how long a call of each task took lately, of those that were made.
+
+    From any thread: the records are opened for this alone.
+    """
+    from taskgraph_backend.reader import Reader
+
+    if not has_database(settings):
+        return {}
+    with Reader(_backend_of(settings, None), owns_backend=True) as reader:
+        return reader.usual_seconds(tasks)
+
+
 def draw_records() -> None:
     """Have records that are read drawn by notebooks, for as long as their reader is open."""
     from taskgraph_backend import models

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from taskgraph.app import Scheduler
+    from taskgraph.cli.gauges import Gauges
     from taskgraph.cli.progress import Progress
     from taskgraph.config import Settings
     from taskgraph.provenance.explain import Explanation
@@ -231,7 +232,9 @@ def _run(ctx: click.Context, expression: Any, overrides: dict[str, Any], how: _H
 
     settings = load_settings(ctx, overrides)
     write_default_config(settings.config_dir)
-    progress = None if how.quiet else make_progress(settings.scheduler.job_status_interval)
+    progress = None
+    if not how.quiet:
+        progress = make_progress(settings.scheduler.job_status_interval, gauges=_gauges(settings))
     scheduler = app.Scheduler(settings, observers=[progress] if progress else [])
     execution_id = uuid.uuid4().hex
     try:
@@ -279,6 +282,14 @@ def _run(ctx: click.Context, expression: Any, overrides: dict[str, Any], how: _H
     if shown is not None:
         click.echo(shown)
     return ExitCode.OK
+
+
+def _gauges(settings: Settings) -> Gauges:
+    """Return what tells of a run how fast it goes and what is left, by how it went before."""
+    from taskgraph.assembly import usual_seconds
+    from taskgraph.cli.gauges import Gauges, History
+
+    return Gauges(History(lambda tasks: usual_seconds(settings, tasks)))
 
 
 def _last_lines_of(settings: Settings, execution_id: str) -> Callable[[str], Sequence[str]]:

@@ -60,16 +60,20 @@ def read_output(folder: str, job_id: str) -> Output | None:
         return None
     lines: list[OutputLine] = []
     left_out = after = end = 0
+    content = b""
     for start, path in segments:
         try:
             with open(path, "rb") as opened:
-                content = opened.read()
+                more = opened.read()
         except FileNotFoundError:  # dropped meanwhile: what comes next begins later
             continue
         if start > end:
+            lines += _lines_of(content)
+            content = b""
             left_out, after = left_out + start - end, len(lines)
-        lines += _lines_of(content)
-        end = start + len(content)
+        content += more
+        end = start + len(more)
+    lines += _lines_of(content)
     return Output(tuple(lines), left_out, after)
 
 

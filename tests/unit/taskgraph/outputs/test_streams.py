@@ -8,7 +8,8 @@ import io
 import logging
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,14 +32,28 @@ class Screen(io.StringIO):
     """What a user would see."""
 
 
-@pytest.fixture
-def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Screen]:
+@contextmanager
+def on_screen() -> Iterator[Screen]:
     """Be what is shown on both streams, while calls are told apart."""
+    before = sys.stdout, sys.stderr
     shown = Screen()
-    monkeypatch.setattr(sys, "stdout", shown)
-    monkeypatch.setattr(sys, "stderr", shown)
-    with captured():
-        yield shown
+    sys.stdout = sys.stderr = shown
+    try:
+        with captured():
+            yield shown
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def seen(test: Callable[[Path, Screen], None]) -> Callable[[Path], None]:
+    """Give a test a screen. Not a fixture: pytest puts its own streams in place after these."""
+
+    def run(tmp_path: Path) -> None:
+        with on_screen() as screen:
+            test(tmp_path, screen)
+
+    run.__name__ = test.__name__
+    return run
 
 
 def call_of(folder: Path, name: str, *, is_echoed: bool = True) -> Call:
@@ -62,6 +77,7 @@ def texts(folder: Path, name: str) -> list[tuple[str, str]]:
     return [] if output is None else [(each.stream, each.text) for each in output.lines]
 
 
+@seen
 def test_threads_that_print_at_once_are_told_apart(tmp_path: Path, screen: Screen) -> None:
     barrier = threading.Barrier(4)
 
@@ -87,6 +103,7 @@ def test_threads_that_print_at_once_are_told_apart(tmp_path: Path, screen: Scree
     )
 
 
+@seen
 def test_a_call_that_prints_nothing_leaves_no_file(tmp_path: Path, screen: Screen) -> None:
     within(call_of(tmp_path, "a"), lambda: None)
 
@@ -94,6 +111,7 @@ def test_a_call_that_prints_nothing_leaves_no_file(tmp_path: Path, screen: Scree
     assert not captures
 
 
+@seen
 def test_what_is_printed_outside_of_calls_just_goes_on(tmp_path: Path, screen: Screen) -> None:
     print("hello")
 
@@ -101,6 +119,7 @@ def test_what_is_printed_outside_of_calls_just_goes_on(tmp_path: Path, screen: S
     assert list(tmp_path.iterdir()) == []
 
 
+@seen
 def test_coroutines_are_told_apart(tmp_path: Path, screen: Screen) -> None:
     async def body(name: str) -> None:
         call = call_of(tmp_path, name)
@@ -138,6 +157,7 @@ def test_a_handler_that_was_made_before_logs_to_the_call(
     assert shown.getvalue() == "careful\n"
 
 
+@seen
 def test_what_is_not_to_be_shown_is_kept(tmp_path: Path, screen: Screen) -> None:
     within(call_of(tmp_path, "a", is_echoed=False), lambda: print("quiet"))
 
@@ -145,21 +165,23 @@ def test_what_is_not_to_be_shown_is_kept(tmp_path: Path, screen: Screen) -> None
     assert texts(tmp_path, "a") == [("stdout", "quiet")]
 
 
+@seen
 def test_a_line_without_an_end_is_shown_when_it_is_flushed(tmp_path: Path, screen: Screen) -> None:
-    seen = []
+    asked = []
 
     def body() -> None:
         print("really? ", end="", flush=True)
-        seen.append(screen.getvalue())
+        asked.append(screen.getvalue())
         print("yes", end="")
 
     within(call_of(tmp_path, "a"), body)
 
-    assert seen == ["really? "]
+    assert asked == ["really? "]
     assert screen.getvalue() == "really? yes\n"
     assert texts(tmp_path, "a") == [("stdout", "really? yes")]
 
 
+@seen
 def test_bytes_are_text_of_the_call_too(tmp_path: Path, screen: Screen) -> None:
     def body() -> None:
         sys.stdout.buffer.write(b"\xc3\xa9\n")
@@ -170,11 +192,12 @@ def test_bytes_are_text_of_the_call_too(tmp_path: Path, screen: Screen) -> None:
 
 
 def test_a_folder_that_cannot_be_written_fails_no_call(
-    tmp_path: Path, screen: Screen, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("")
 
-    within(call_of(tmp_path / "file", "a"), lambda: print("shown"))
+    with on_screen() as screen:
+        within(call_of(tmp_path / "file", "a"), lambda: print("shown"))
 
     assert screen.getvalue() == "shown\n"
     assert "What jobs print is not kept" in caplog.text
@@ -208,6 +231,7 @@ def test_who_put_another_stream_in_place_keeps_it(monkeypatch: pytest.MonkeyPatc
     assert sys.stdout is other
 
 
+@seen
 def test_what_was_printed_elsewhere_is_kept_and_not_shown(tmp_path: Path, screen: Screen) -> None:
     within(call_of(tmp_path, "a"), lambda: said("stderr", "from a script\n"))
 
@@ -215,6 +239,7 @@ def test_what_was_printed_elsewhere_is_kept_and_not_shown(tmp_path: Path, screen
     assert screen.getvalue() == ""
 
 
+@seen
 def test_only_text_is_printed(tmp_path: Path, screen: Screen) -> None:
     def body() -> None:
         with pytest.raises(TypeError, match="must be str, not int"):

@@ -40,7 +40,7 @@ def test_lines_are_read_as_they_were_written(
 
 def test_a_long_line_is_one_line_when_it_is_read(tmp_path: Path) -> None:
     text = "é" * (3 * MOST_IN_LINE + 1)
-    file = OutputFile(OutputPlace(str(tmp_path), LEAST_SIZE), JOB)
+    file = OutputFile(OutputPlace(str(tmp_path), 4 * LEAST_SIZE), JOB)
 
     file.write("stdout", text, is_whole=True)
     file.close()
