@@ -21,7 +21,7 @@ from taskgraph.filters import RecordFilters
 from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.project import Project, use_project
 from taskgraph.outputs.place import OutputPlace, folder_of
-from taskgraph.ports import Backend, Executor
+from taskgraph.ports import Backend, Executor, Observer
 from taskgraph.records import ExecutionId, PackedValue
 from taskgraph.values.gate import Trust, tighten_trust, use_trust
 from taskgraph.values.pack import pack
@@ -64,6 +64,29 @@ def make_executors(settings: Settings) -> dict[str, Executor]:
             given["start_method"] = wanted.start_method
         made[name] = maker(name, **given)
     return made
+
+
+def observers_of(settings: Settings) -> list[Observer]:
+    """Return the observers that the settings name.
+
+    Raises:
+        ObserverError: One of them cannot be made.
+    """
+    wanted = settings.observers
+    found: list[Observer] = []
+    if wanted.python:
+        from taskgraph.observers.given import observer_named
+
+        found += [observer_named(each) for each in wanted.python]
+    if wanted.jsonl:
+        from taskgraph.observers.jsonlines import JsonLines
+
+        found.append(JsonLines(wanted.jsonl))
+    if wanted.opentelemetry:
+        from taskgraph.observers.opentelemetry import OpenTelemetry
+
+        found.append(OpenTelemetry())
+    return found
 
 
 def places_of(settings: Settings) -> FilePlaces:

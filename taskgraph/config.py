@@ -109,6 +109,10 @@ def _read_texts(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _read_text_or_texts(value: Any) -> tuple[str, ...]:
+    return _read_texts([value] if isinstance(value, str) else value)
+
+
 def _read_warnings(value: Any) -> tuple[str, ...]:
     names = _read_texts([value] if isinstance(value, str) else value)
     if not set(names) <= {"namespace"}:
@@ -139,6 +143,9 @@ def _one_of(*choices: str) -> _Kind:
 
 _TEXT = _Kind("text", _exactly(str), str)
 _TEXTS = _Kind("a list of texts", _read_texts, _texts_from_text)
+_TEXTS_OR_TEXT = _Kind(
+    "text or a list of texts", _read_text_or_texts, lambda text: text.split(",") if text else []
+)
 _BOOL = _Kind("true or false", _exactly(bool), _bool_from_text)
 _POSITIVE = _Kind("a whole number, 1 or more", _read_positive, int)
 _SECONDS = _Kind("a number of seconds above 0", _read_seconds, float)
@@ -264,6 +271,22 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ObserverSettings:
+    """``[observers]``: who is told what happens in runs.
+
+    Attributes:
+        python: Functions that are called with each event, or what makes an observer, each as
+            ``module:name``.
+        jsonl: A file to which each event is added as a line of JSON.
+        opentelemetry: Whether executions and jobs are spans of OpenTelemetry.
+    """
+
+    python: tuple[str, ...] = _setting(_TEXTS_OR_TEXT, ())
+    jsonl: str = _setting(_TEXT, "")
+    opentelemetry: bool = _setting(_BOOL, False)
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutorSettings:
     """``[executors.NAME]``: an executor that tasks can name.
 
@@ -298,6 +321,7 @@ class Settings:
         code: Which code counts.
         scheduler: How a run is carried out.
         logs: Where what calls print is kept.
+        observers: Who is told what happens.
         executors: Executors by name, the built-in ones among them.
         limits: How many calls may use something at once, by the names that tasks want it by.
     """
@@ -309,6 +333,7 @@ class Settings:
     code: CodeSettings = field(default_factory=CodeSettings)
     scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
     logs: LogSettings = field(default_factory=LogSettings)
+    observers: ObserverSettings = field(default_factory=ObserverSettings)
     executors: Mapping[str, ExecutorSettings] = field(default_factory=_built_in_executors)
     limits: Mapping[str, int] = field(default_factory=dict)
 
@@ -324,6 +349,7 @@ _SECTIONS: Final[Mapping[str, type]] = {
     "code": CodeSettings,
     "scheduler": SchedulerSettings,
     "logs": LogSettings,
+    "observers": ObserverSettings,
 }
 # Sections whose keys are the user's own, and what their values are.
 _OPEN_SECTIONS: Final[Mapping[str, _Kind]] = {"roots": _TEXT, "limits": _POSITIVE}
@@ -605,6 +631,13 @@ def _logs(found: _Found, project: Path) -> LogSettings:
     return LogSettings(**values)
 
 
+def _observers(found: _Found, project: Path) -> ObserverSettings:
+    values = _section_values(found, "observers", ObserverSettings)
+    if values.get("jsonl"):
+        values["jsonl"] = str(_folder(values["jsonl"], project))
+    return ObserverSettings(**values)
+
+
 def _settings(config_dir: Path, found: _Found) -> Settings:
     project = config_dir.parent
     backend = _section_values(found, "backend", BackendSettings)
@@ -634,6 +667,7 @@ def _settings(config_dir: Path, found: _Found) -> Settings:
         code=_code(found, project),
         scheduler=scheduler,
         logs=_logs(found, project),
+        observers=_observers(found, project),
         executors=executors,
         limits=_open_section(found, "limits"),
     )
@@ -772,6 +806,11 @@ DEFAULT_CONFIG: Final = """\
 # max_size = "10 MiB"           # of each job, its beginning and its end
 # keep_days = 30
 # echo = true                   # show it as well
+
+[observers]
+# python = ["mypkg.watch:on_event"]  # functions that are called with each event
+# jsonl = "events.jsonl"        # a file to which each event is added as a line of JSON
+# opentelemetry = false         # executions and jobs as spans
 
 [files]
 # ask_above = "100 GB"          # say so before a larger file is read for its hash

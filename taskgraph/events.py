@@ -29,9 +29,14 @@ class ExecutionEnded:
 
 
 class JobsSubmitted(NamedTuple):
-    """Calls were handed to an executor, one entry of ``tasks`` (full names) for each."""
+    """Calls were handed to an executor: for each its task's full name, its job, and its caller's.
+
+    The root has no caller.
+    """
 
     tasks: tuple[str, ...]
+    jobs: tuple[JobId, ...] = ()
+    callers: tuple[JobId | None, ...] = ()
 
 
 class JobCached(NamedTuple):

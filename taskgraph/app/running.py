@@ -265,7 +265,7 @@ class Running(Questions, Reports):
             engine = self._engine = Engine(
                 self.backend,
                 self.executors,
-                observers,
+                [self._guarded(each) for each in observers],
                 self._pool,
                 environment.packed,
                 run_options,

@@ -110,9 +110,9 @@ class Gauges:
         moment = self._clock()
         if self._began is None and tasks:
             self._began = moment
-        if self._history is not None and self._began is not None:
-            if moment - self._began >= _ASK_AFTER:
-                self._history.expect(each.task for each in tasks)
+        lasts = self._began is not None and moment - self._began >= _ASK_AFTER
+        if self._history is not None and lasts:
+            self._history.expect(each.task for each in tasks)
         if moment - self._weighed >= _MEMORY_EVERY:
             self._weighed = moment
             self._bytes = self._memory()

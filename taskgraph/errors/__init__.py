@@ -76,7 +76,7 @@ from taskgraph.errors.scripts import (
     ScriptOutputError,
     ScriptStartError,
 )
-from taskgraph.errors.settings import ConfigError, UnknownSettingError
+from taskgraph.errors.settings import ConfigError, ObserverError, UnknownSettingError
 from taskgraph.errors.tasks import (
     BlessCheckError,
     BlessRefusedError,
@@ -139,6 +139,7 @@ __all__ = [
     "NoCurrentSchedulerError",
     "NotRecordedWarning",
     "NothingToCompareError",
+    "ObserverError",
     "OutputNotFoundError",
     "PromiseError",
     "RecordFileError",
