@@ -23,7 +23,6 @@ from taskgraph_backend.earlier import EarlierCalls
 from taskgraph_backend.finding import FoundFile, find_file, infer_id, newest_executions
 from taskgraph_backend.listing import Listings
 from taskgraph_backend.neighbours import Neighbours
-from taskgraph_backend.portraits import Portraits
 from taskgraph_backend.tagged import Tagged
 from taskgraph_backend.watching import Watching
 
@@ -94,9 +93,7 @@ class UpstreamArgument:
     calls: list[models.CallNode] = field(default_factory=list)
 
 
-class Reader(
-    Compared, DataflowReader, EarlierCalls, Listings, Neighbours, Portraits, Tagged, Watching
-):
+class Reader(Compared, DataflowReader, EarlierCalls, Listings, Neighbours, Tagged, Watching):
     """A session for reading that knows its backend.
 
     Args:

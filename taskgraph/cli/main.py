@@ -66,6 +66,7 @@ COMMANDS: Final[dict[str, _Entry]] = {
     "plan": _Entry("taskgraph.cli.plan", "Show what a run would do now, and why."),
     "explain": _Entry("taskgraph.cli.explain", "Explain why something ran, or did not."),
     "log": _Entry("taskgraph.cli.log", "Show what was run, and where values and files came from."),
+    "top": _Entry("taskgraph.cli.top", "Show what runs now, on this machine and on others."),
     "diff": _Entry(
         "taskgraph.cli.diff",
         "Show which calls of two executions are new, gone or changed, and by what.",

@@ -443,8 +443,8 @@ def draw_table(
     state.append(format_seconds(counts.seconds), style="dim")
     if counts.bytes_done < counts.bytes_total:
         state.append(f"  reading files: {_of_bytes(counts)}", style="cyan")
-    for each in said:
-        state.append(f"  {each}", style="dim")
+    for words in said:
+        state.append(f"  {words}", style="dim")
     if counts.ended is None:
         parts.append(state)
     return Group(*parts)

@@ -74,10 +74,9 @@ class OpenTelemetry:
             case JobFailed():
                 self._fail(event)
             case JobRetried():
-                span = self._open.get(event.job_id) or self._run
-                if span is not None:
-                    attempt = {"attempt": event.attempt, "error": event.error}
-                    span.add_event("retried", attempt)
+                above = self._open.get(event.job_id) or self._run
+                if above is not None:
+                    above.add_event("retried", {"attempt": event.attempt, "error": event.error})
             case Warned() if self._run is not None:
                 self._run.add_event("warned", {"message": event.message})
             case ExecutionEnded():
