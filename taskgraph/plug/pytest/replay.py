@@ -159,13 +159,13 @@ def _differences(found: Replayed, call: RecordedCall) -> Iterator[str]:
         yield f"  now raises: {found.after}"
     else:
         yield f"  now:      {found.after}"
-        differences, are_all = find_differences(found.old, found.new)
+        differences, is_cut = find_differences(found.old, found.new)
         for each in differences:
             if each.path:
                 yield f"  at {each.path}: {each.old or 'nothing'} -> {each.new or 'nothing'}"
             if each.detail:
                 yield f"    {each.detail}"
-        if not are_all:
+        if is_cut:
             yield "  and more"
     yield f"The call is recorded as {call.call_hash[:8]}: taskgraph log {call.call_hash[:8]}"
 
