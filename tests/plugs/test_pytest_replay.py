@@ -117,8 +117,8 @@ def test_a_change_of_results_fails_and_names_the_places(project: Space) -> None:
 
     assert done.returncode == 1, done.stdout
     assert "2 failed, 1 passed" in done.stdout
-    assert "at [\"count\"]: 2 -> 3" in done.stdout
-    assert "at [\"count\"]: 1 -> 2" in done.stdout
+    assert 'at ["count"]: 2 -> 3' in done.stdout
+    assert 'at ["count"]: 1 -> 2' in done.stdout
     assert 'at ["rows"]' not in done.stdout
     assert "2 recorded calls of 1 task made again: 2 changed" in done.stdout
     assert content_of(project) == before
