@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
+from taskgraph.cli.above import Streams
 from taskgraph.events import (
     CacheEntryRefused,
     Event,
@@ -350,10 +351,12 @@ class LiveProgress:
             console=console,
             refresh_per_second=_FRAMES_PER_SECOND,
             transient=False,
-            redirect_stdout=redirect_stdout,
-            redirect_stderr=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
+        self._streams = Streams(self._live, console, with_stdout=redirect_stdout)
         self._live.start(refresh=False)
+        self._streams.begin()
 
     def notify(self, event: Event) -> None:
         """Count an event."""
@@ -361,13 +364,15 @@ class LiveProgress:
 
     def show(self, blocks: Sequence[Block]) -> None:
         """Draw something above the table."""
-        print_on(self._console, blocks)
+        with self._live._lock:  # as of `Above`
+            print_on(self._console, blocks)
 
     def close(self, *, summary: bool = True) -> None:
         """Draw the table for the last time, and the summary below it."""
         if self._closed:
             return
         self._closed = True
+        self._streams.end()
         # A table of one row says no more than the summary.
         self._live.transient = not summary or len(self.counts.tasks()) <= 1
         self._live.stop()
