@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import sys
 import threading
 import time
@@ -34,6 +33,7 @@ from taskgraph.events import (
 )
 from taskgraph.provenance.page import Note, line
 from taskgraph.records import ExecutionId, JobId, State
+from tests.terminals import seen_on_a_terminal
 
 EXECUTION = ExecutionId("ab" * 16)
 JOB = JobId("cd" * 16)
@@ -284,24 +284,3 @@ def test_lines_of_many_threads_are_all_above_the_table(
             assert f"{name} error {number}" in lines
     assert "no end" in lines
     assert sum(line.startswith("task ") for line in lines) == 1
-
-
-def seen_on_a_terminal(written: str) -> list[str]:
-    """Return the lines of a terminal without an end, for what rich writes."""
-    rows, row, column = [""], 0, 0
-    for part in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|\r|\n|[^\x1b\r\n]+", written):
-        if part == "\n":
-            row, column = row + 1, 0
-            rows += [""] * (row + 1 - len(rows))
-        elif part == "\r":
-            column = 0
-        elif part.startswith("\x1b["):
-            count = int(re.sub(r"\D", "", part) or 1)
-            if part[-1] == "A":
-                row -= count
-            elif part[-1] == "K":
-                rows[row] = ""
-        else:
-            rows[row] = rows[row][:column].ljust(column) + part + rows[row][column + len(part) :]
-            column += len(part)
-    return [each.rstrip() for each in rows]
