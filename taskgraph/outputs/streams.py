@@ -153,7 +153,7 @@ class Tee(io.TextIOBase):
         """Print something."""
         call = current.get()
         place = None if call is None else call.output
-        if place is None:
+        if place is None or text == "":
             return self.under.write(text)
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")

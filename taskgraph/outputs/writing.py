@@ -37,12 +37,19 @@ class OutputFile:
         self._job_id = job_id
         size = max(place.max_size, LEAST_SIZE)
         self._head, self._tail = size // 2, size // 4
-        os.makedirs(place.folder, exist_ok=True)
-        segments = segments_of(place.folder, job_id)
-        self._start = segments[-1][0] if segments else 0
-        self._older = segments[-2][0] if len(segments) > 2 else 0
-        self._size = os.path.getsize(segments[-1][1]) if segments else 0
+        self._start = self._older = self._size = 0
         self._file: int | None = None
+        try:
+            self._open(os.O_EXCL)
+        except FileNotFoundError:  # the first one of this execution
+            os.makedirs(place.folder, exist_ok=True)
+            self._open(os.O_EXCL)
+        except FileExistsError:
+            # Only now: the folder may have a file for each of a hundred thousand jobs.
+            segments = segments_of(place.folder, job_id)
+            self._start = segments[-1][0]
+            self._older = segments[-2][0] if len(segments) > 2 else 0
+            self._size = os.path.getsize(segments[-1][1])
 
     def write(self, stream: str, text: str, *, is_whole: bool) -> None:
         """Write one line, or a part of one that goes on.
@@ -67,14 +74,17 @@ class OutputFile:
         record = text.encode(errors="backslashreplace")
         if self._size and self._size + len(record) > (self._tail if self._start else self._head):
             self._turn()
-        if self._file is None:
-            path = path_of(self._folder, self._job_id, self._start)
-            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            OutputFile.open_files += 1
-        os.write(self._file, record)
+        os.write(self._open() if self._file is None else self._file, record)
         self._size += len(record)
         if OutputFile.open_files > _MOST_OPEN:
             self.close()
+
+    def _open(self, how: int = 0) -> int:
+        path = path_of(self._folder, self._job_id, self._start)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | how
+        self._file = os.open(path, flags, 0o666)
+        OutputFile.open_files += 1
+        return self._file
 
     def _turn(self) -> None:
         """Begin a new file, and drop the one before the last of the end."""
