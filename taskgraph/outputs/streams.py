@@ -52,11 +52,9 @@ class Capture:
         self._lock = threading.RLock()
         self._begun = {STDOUT: "", STDERR: ""}
         self._shown: dict[str, Callable[[str], object]] = {}
+        self._job_id = job_id
         self._file: OutputFile | None = None
-        try:
-            self._file = OutputFile(place, job_id)
-        except OSError as error:
-            _complain(error)
+        self._is_kept = True
 
     def write(self, stream: str, text: str, show: Callable[[str], object]) -> None:
         """Take what is printed, and pass it on line by line."""
@@ -92,14 +90,16 @@ class Capture:
                     self._file.close()
 
     def _keep(self, stream: str, text: str, *, is_whole: bool) -> None:
-        if self._file is None:
+        if not self._is_kept:
             return
         try:
+            if self._file is None:
+                self._file = OutputFile(self._place, self._job_id)
             for each in text.split("\n") if is_whole else [text]:
                 self._file.write(stream, each, is_whole=is_whole)
         except OSError as error:
             # A disk that is full must not fail the call: it is shown, and no longer kept.
-            self._file = None
+            self._is_kept = False
             _complain(error)
 
 
@@ -116,10 +116,8 @@ def capture_of(call: Printing, place: OutputPlace) -> Capture:
     """Return what takes the output of a call."""
     found = captures.get(call.job_id)
     if found is None:
-        with _guard:
-            found = captures.get(call.job_id)
-            if found is None:
-                found = captures[call.job_id] = Capture(place, call.job_id)
+        # One step under the interpreter's lock, and no lock of ours: threads of many calls are here.
+        found = captures.setdefault(call.job_id, Capture(place, call.job_id))
     return found
 
 
