@@ -116,7 +116,7 @@ def capture_of(call: Printing, place: OutputPlace) -> Capture:
     """Return what takes the output of a call."""
     found = captures.get(call.job_id)
     if found is None:
-        # One step under the interpreter's lock, and no lock of ours: threads of many calls are here.
+        # One step under the interpreter's lock, and no lock of ours: many threads come here.
         found = captures.setdefault(call.job_id, Capture(place, call.job_id))
     return found
 
