@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     )
     from taskgraph.combinators.handles import merge_handles
     from taskgraph.engine.callers import Job
+    from taskgraph.executors.alias import AliasExecutor
+    from taskgraph.executors.pooled import PooledExecutor
+    from taskgraph.executors.types import register_executor
     from taskgraph.expression import evaluate, quote
     from taskgraph.fingerprint.opaque import opaque
     from taskgraph.plug.memo import cached
@@ -73,6 +76,7 @@ if TYPE_CHECKING:
     from taskgraph.values.value import ProxyValue, Value
 
 __all__ = [
+    "AliasExecutor",
     "Archive",
     "CacheCheckValid",
     "CacheResult",
@@ -96,6 +100,7 @@ __all__ = [
     "Job",
     "JobInfo",
     "PartialTask",
+    "PooledExecutor",
     "Promise",
     "ProxyValue",
     "Scheduler",
@@ -131,6 +136,7 @@ __all__ = [
     "opaque",
     "plan",
     "quote",
+    "register_executor",
     "release",
     "run",
     "scheduler_task",
@@ -147,6 +153,7 @@ __all__ = [
 # Where each name is at home; it is loaded when it is first asked for, so that `import taskgraph`
 # stays quick.
 _HOMES = {
+    "AliasExecutor": "taskgraph.executors.alias",
     "Archive": "taskgraph.archive",
     "CacheCheckValid": "taskgraph.tasks.options",
     "CacheResult": "taskgraph.tasks.options",
@@ -171,6 +178,7 @@ _HOMES = {
     "JobInfo": "taskgraph.tasks.standing",
     "PartialTask": "taskgraph.tasks.task",
     "ProxyValue": "taskgraph.values.value",
+    "PooledExecutor": "taskgraph.executors.pooled",
     "Promise": "taskgraph.promise",
     "Scheduler": "taskgraph.app",
     "StagingDir": "taskgraph.values.staging",
@@ -206,6 +214,7 @@ _HOMES = {
     "open": "taskgraph.archive",  # not in __all__: `import *` must not hide the builtin
     "plan": "taskgraph.app",
     "quote": "taskgraph.expression",
+    "register_executor": "taskgraph.executors.types",
     "release": "taskgraph.app",
     "run": "taskgraph.app",
     "scheduler_task": "taskgraph.tasks.decorator",

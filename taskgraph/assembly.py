@@ -5,23 +5,25 @@ With `taskgraph.app`, the only importer of ``taskgraph_backend``.
 
 from __future__ import annotations
 
+import inspect
 import os
 import platform
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taskgraph.config import Settings
+from taskgraph.config import ALIAS_EXECUTOR, CLOSED_EXECUTORS, ExecutorSettings, Settings
 from taskgraph.engine.leasing import ExecutionLease
-from taskgraph.errors import DatabaseError, ExecutorError, UnknownRecordError
+from taskgraph.errors import ConfigError, DatabaseError, UnknownRecordError
 from taskgraph.filters import RecordFilters
 from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.project import Project, use_project
 from taskgraph.outputs.place import OutputPlace, folder_of
-from taskgraph.ports import Backend, Executor, Observer
+from taskgraph.ports import Backend, Command, Executor, Observer
 from taskgraph.records import ExecutionId, PackedValue
 from taskgraph.values.gate import Trust, tighten_trust, use_trust
 from taskgraph.values.pack import pack
@@ -36,33 +38,32 @@ if TYPE_CHECKING:
 
 
 def make_executors(settings: Settings) -> dict[str, Executor]:
-    """Return all executors that the settings name; none of them has started anything yet."""
-    # Not needed where functions are called as they are.
-    from taskgraph.executors.eventloop import LoopExecutor
-    from taskgraph.executors.inline import InlineExecutor
-    from taskgraph.executors.processes import ProcessExecutor
-    from taskgraph.executors.threads import ThreadExecutor
+    """Return all executors that the settings name, and those that were registered.
 
-    makers: Mapping[str, Callable[..., Executor]] = {
-        "inline": InlineExecutor,
-        "threads": ThreadExecutor,
-        "processes": ProcessExecutor,
-        "async": LoopExecutor,
-    }
+    None of them has started anything yet, and those of extras and strangers are not even imported.
+
+    Raises:
+        ConfigError: There is no such type, or an alias is of nothing.
+    """
+    from taskgraph.executors.alias import AliasExecutor
+    from taskgraph.executors.types import find_type, load_factory, registered_types
+
     made: dict[str, Executor] = {}
+    for name, factory in registered_types().items():
+        made[name] = AliasExecutor(name, partial(factory, name))
     for name, wanted in settings.executors.items():
-        maker = makers.get(wanted.type)
-        if maker is None:
-            known = ", ".join(sorted(makers))
-            raise ExecutorError(
-                f"executors.{name}: there is no type {wanted.type!r}; there are: {known}."
+        place = f"executors.{name}"
+        if wanted.type == ALIAS_EXECUTOR:
+            target = _target_of(settings, name, made)
+            made[name] = AliasExecutor(name, partial(made.__getitem__, target))
+        elif wanted.type in CLOSED_EXECUTORS:
+            made[name] = find_type(wanted.type, place)()(name, **_given(wanted))
+        else:
+            path = wanted.class_name
+            find = (
+                find_type(wanted.type, place) if wanted.type else partial(load_factory, path, place)
             )
-        given: dict[str, Any] = {}
-        if wanted.max_workers is not None:
-            given["max_workers"] = wanted.max_workers
-        if wanted.type == "processes" and wanted.start_method is not None:
-            given["start_method"] = wanted.start_method
-        made[name] = maker(name, **given)
+            made[name] = AliasExecutor(name, partial(_make_executor, name, find, wanted))
     return made
 
 
@@ -87,6 +88,74 @@ def observers_of(settings: Settings) -> list[Observer]:
 
         found.append(OpenTelemetry())
     return found
+
+
+def launch_on(settings: Settings, name: str, command: Command) -> str:
+    """Have an executor begin a whole command; returns what to find it by.
+
+    Raises:
+        ConfigError: There is no executor of that name.
+        LaunchError: It ends with this process, and would take the command along.
+    """
+    from taskgraph.executors.alias import launch
+
+    executors = make_executors(settings)
+    if name not in executors:
+        known = ", ".join(sorted(executors))
+        raise ConfigError("--on", f"there is no executor {name!r}; there are: {known}")
+    return launch(executors[name], command)
+
+
+def _given(wanted: ExecutorSettings) -> dict[str, Any]:
+    given = {"max_workers": wanted.max_workers, "start_method": wanted.start_method}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _target_of(settings: Settings, name: str, registered: Mapping[str, Executor]) -> str:
+    """Return which executor an alias is another name of.
+
+    Raises:
+        ConfigError: It does not say, there is none of that name, or they go round in a circle.
+    """
+    seen = [name]
+    while True:
+        wanted = settings.executors.get(seen[-1])
+        if wanted is None or wanted.type != ALIAS_EXECUTOR:
+            return seen[1]
+        of = wanted.arguments.get("of")
+        others = {key for key in wanted.arguments if key != "of"}
+        place = f"executors.{seen[-1]}"
+        if not isinstance(of, str) or others:
+            raise ConfigError(place, 'an alias says of which executor it is, as of = "threads"')
+        if of in seen or (of not in settings.executors and of not in registered):
+            known = ", ".join(sorted({*settings.executors, *registered} - {*seen}))
+            raise ConfigError(f"{place}.of", f"there is no executor {of!r} (there are {known})")
+        seen.append(of)
+
+
+def _make_executor(
+    name: str, find: Callable[[], Callable[..., Executor]], wanted: ExecutorSettings
+) -> Executor:
+    """Return an executor of an open type, or one of a cluster of Dask's, which is given as a class.
+
+    Raises:
+        ConfigError: Its class cannot be imported, or takes no such arguments.
+    """
+    from taskgraph.executors.types import find_type, load_factory
+
+    place = f"executors.{name}"
+    factory, arguments = find(), dict(wanted.arguments)
+    if not wanted.type and not hasattr(factory, "submit") and hasattr(factory, "scale"):
+        factory, arguments = find_type("dask", place)(), {"cluster": factory, **arguments}
+    elif wanted.type and wanted.class_name:
+        arguments = {"cluster": load_factory(wanted.class_name, place), **arguments}
+    try:
+        inspect.signature(factory).bind(name, **arguments)
+    except TypeError as error:
+        raise ConfigError(place, f"{wanted.type or wanted.class_name}: {error}") from None
+    except ValueError:  # its signature cannot be told
+        pass
+    return factory(name, **arguments)
 
 
 def places_of(settings: Settings) -> FilePlaces:

@@ -33,7 +33,10 @@ _WITHOUT: Final[Mapping[str, tuple[str, ...]]] = {
     "async": ("max_workers", "start_method"),
     "threads": ("start_method",),
 }
-BUILT_IN_EXECUTORS: Final = ("threads", "processes", "async", "inline")
+#: Executors whose settings are known; all others have arguments of their own.
+CLOSED_EXECUTORS: Final = ("threads", "processes", "async", "inline")
+BUILT_IN_EXECUTORS: Final = (*CLOSED_EXECUTORS, "dask", "submitit")
+ALIAS_EXECUTOR: Final = "alias"
 
 _MIB: Final = 1024**2
 _VARIABLE = re.compile(r"\$?\$\{([^}]*)\}")
@@ -113,6 +116,12 @@ def _read_text_or_texts(value: Any) -> tuple[str, ...]:
     return _read_texts([value] if isinstance(value, str) else value)
 
 
+def _read_class(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[\w.]+:[\w.]+", value):
+        raise ValueError
+    return value
+
+
 def _read_warnings(value: Any) -> tuple[str, ...]:
     names = _read_texts([value] if isinstance(value, str) else value)
     if not set(names) <= {"namespace"}:
@@ -142,6 +151,7 @@ def _one_of(*choices: str) -> _Kind:
 
 
 _TEXT = _Kind("text", _exactly(str), str)
+_CLASS = _Kind('a class, as "package.module:Class"', _read_class, str)
 _TEXTS = _Kind("a list of texts", _read_texts, _texts_from_text)
 _TEXTS_OR_TEXT = _Kind(
     "text or a list of texts", _read_text_or_texts, lambda text: text.split(",") if text else []
@@ -291,17 +301,23 @@ class ExecutorSettings:
     """``[executors.NAME]``: an executor that tasks can name.
 
     Attributes:
-        type: What it is: ``threads``, ``processes``, ``async`` or ``inline``.
+        type: What it is: ``threads``, ``processes``, ``async``, ``inline``, ``dask``, ``submitit``,
+            ``alias``, or what another package or ``register_executor`` has added.
+        class_name: The setting ``class``: its class in place of a type, as ``package:Class``; with
+            ``type = "dask"`` that of the cluster.
         max_workers: How many calls run at once; None for the cores of this machine.
-        start_method: How processes are made: ``spawn`` or ``forkserver``; None for the
+        start_method: How processes are made: ``spawn``, ``forkserver`` or ``loky``; None for the
             executor's own choice.
         options: Options of the tasks that it runs, where nothing else is said of them.
+        arguments: All other settings of executors that are not of the first four types.
     """
 
     type: str = _setting(_TEXT, "")
+    class_name: str = _setting(_CLASS, "")
     max_workers: int | None = _setting(_POSITIVE, None)
-    start_method: str | None = _setting(_one_of("spawn", "forkserver"), None)
+    start_method: str | None = _setting(_one_of("spawn", "forkserver", "loky"), None)
     options: Mapping[str, Any] = _table(_ANY, "option")
+    arguments: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 def _built_in_executors() -> dict[str, ExecutorSettings]:
@@ -356,6 +372,13 @@ _OPEN_SECTIONS: Final[Mapping[str, _Kind]] = {"roots": _TEXT, "limits": _POSITIV
 _SECTION_NAMES: Final = (*_SECTIONS, *_OPEN_SECTIONS, "executors")
 
 
+_EXECUTOR_KEYS: Final = {
+    "class" if each.name == "class_name" else each.name: each
+    for each in fields(ExecutorSettings)
+    if each.name != "arguments"
+}
+
+
 def setting_names() -> Iterator[str]:
     """Yield the name of every setting, with ``NAME`` or ``GLOB`` where the user chooses one."""
     for section, kind in _SECTIONS.items():
@@ -363,8 +386,9 @@ def setting_names() -> Iterator[str]:
             yield f"{section}.{each.name}{_key_of(each)}"
     for section in _OPEN_SECTIONS:
         yield f"{section}.NAME"
-    for each in fields(ExecutorSettings):
-        yield f"executors.NAME.{each.name}{_key_of(each)}"
+    for name, each in _EXECUTOR_KEYS.items():
+        yield f"executors.NAME.{name}{_key_of(each)}"
+    yield "executors.NAME.ARGUMENT"
 
 
 def _key_of(setting: Field[Any]) -> str:
@@ -728,9 +752,13 @@ def _executors(found: _Found) -> dict[str, ExecutorSettings]:
         type_name = (
             _read(_TEXT, type_found[0], f"{section}.type", type_found[1]) if type_found else name
         )
-        if not type_found and name not in BUILT_IN_EXECUTORS:
-            choices = ", ".join(f'"{each}"' for each in BUILT_IN_EXECUTORS)
-            raise ConfigError(place, f"{section}: needs a type, as {choices}")
+        if not type_found and ("class",) in leaves and name not in BUILT_IN_EXECUTORS:
+            type_name = ""
+        elif not type_found and name not in BUILT_IN_EXECUTORS:
+            choices = ", ".join(f'"{each}"' for each in (*BUILT_IN_EXECUTORS, ALIAS_EXECUTOR))
+            raise ConfigError(
+                place, f'{section}: needs a type, as {choices}, or a class = "module:Class"'
+            )
         executors[name] = _executor(section, type_name, leaves)
     return executors
 
@@ -738,19 +766,30 @@ def _executors(found: _Found) -> dict[str, ExecutorSettings]:
 def _executor(
     section: str, type_name: str, leaves: Mapping[tuple[str, ...], tuple[str, Any]]
 ) -> ExecutorSettings:
-    known = {each.name: each for each in fields(ExecutorSettings)}
+    is_open = type_name not in CLOSED_EXECUTORS
     values: dict[str, Any] = {"type": type_name}
+    arguments: dict[str, Any] = {}
     for path, (place, value) in leaves.items():
         name, *rest = path
-        if name not in known:
-            raise _unknown(place, f"{section}.{name}", [f"{section}.{each}" for each in known])
-        _put(values, known[name], rest, (place, ".".join((section, *path)), value))
-        if type_name not in BUILT_IN_EXECUTORS:
-            choices = ", ".join(f'"{each}"' for each in BUILT_IN_EXECUTORS)
-            raise ConfigError(place, f"{section}.type: expected one of {choices}")
-        if name in _WITHOUT.get(type_name, ()):
+        dotted = ".".join((section, *path))
+        if is_open and name not in {"type", "class", "options"}:
+            _put_argument(arguments, path, _read(_ANY, place, dotted, value))
+            continue
+        if name not in _EXECUTOR_KEYS:
+            raise _unknown(
+                place, f"{section}.{name}", [f"{section}.{each}" for each in _EXECUTOR_KEYS]
+            )
+        if name in _WITHOUT.get(type_name, ()) or (name == "class" and not is_open):
             raise ConfigError(place, f'{section}.{name}: has no meaning for "{type_name}"')
-    return ExecutorSettings(**values)
+        _put(values, _EXECUTOR_KEYS[name], rest, (place, dotted, value))
+    return ExecutorSettings(**values, arguments=arguments)
+
+
+def _put_argument(arguments: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    *tables, last = path
+    for each in tables:
+        arguments = arguments.setdefault(each, {})
+    arguments[last] = value
 
 
 def _folder(text: str, project: Path) -> Path:
@@ -829,10 +868,15 @@ DEFAULT_CONFIG: Final = """\
 # api = 4                       # calls of tasks with limits=["api"] that run at once; else 1
 
 # [executors.big]
-# type = "processes"            # "threads", "processes", "async", "inline"
+# type = "processes"            # "threads", "processes", "async", "inline", "alias"
 # max_workers = 8
-# start_method = "spawn"        # or "forkserver"
+# start_method = "spawn"        # or "forkserver", "loky"
 # options = { memory = 8 }      # of the tasks that it runs, where nothing else is said of them
+
+# [executors.farm]
+# type = "dask"                 # or "submitit", or what another package has added; or else
+# class = "package.module:Class"
+# address = "tcp://host:8786"   # and its arguments
 """
 
 # The settings are shared with the project; the database beside them is not.

@@ -168,6 +168,24 @@ class Resources(NamedTuple):
 NO_RESOURCES = Resources()
 
 
+class Command(NamedTuple):
+    """A command line of ours, to be run elsewhere as it would be run here.
+
+    Attributes:
+        words: What follows ``taskgraph``.
+        folder: The working directory.
+        log: The file that its output goes to.
+        resources: What it needs.
+        python_path: The variable ``PYTHONPATH``.
+    """
+
+    words: tuple[str, ...]
+    folder: str
+    log: str
+    resources: Resources = NO_RESOURCES
+    python_path: str = ""
+
+
 class Call(NamedTuple):
     """A call that is ready to run: all arguments are values."""
 
@@ -182,6 +200,7 @@ class Call(NamedTuple):
     is_recorded: bool = True  # if not, nobody asks for its result as it would be stored
     value_store: ValueStore | None = None  # where large results are put, where they are made
     output: OutputPlace | None = None  # where what it prints is kept
+    key: str | None = None  # names it in every run, for executors that say ``resumes = True``
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,13 +279,20 @@ class Executor(Protocol):
     """Where users' code runs. It knows neither the engine nor another executor.
 
     One that cannot end calls that take too long says ``has_timeouts = False``; one that leaves
-    coroutines to another executor names it in ``gives_coroutines_to``.
+    coroutines to another executor names it in ``gives_coroutines_to``; one that finds calls again
+    which an earlier process has begun says ``resumes = True``, and is told the keys of calls.
+
+    What runs functions elsewhere is made an executor by `taskgraph.executors.pooled`.
     """
 
     name: str
 
     def start(self, inbox: Inbox) -> None:
-        """Get ready; called once before the first ``submit`` of each execution."""
+        """Get ready; called before the first ``submit`` of each execution.
+
+        It may be called once more in the same execution, by another name of the executor: with the
+        same inbox it changes nothing.
+        """
         ...
 
     def submit(self, calls: Sequence[Call]) -> None:
@@ -282,6 +308,18 @@ class Executor(Protocol):
 
         Args:
             is_now: Do not wait for these calls: kill what can be killed.
+        """
+        ...
+
+
+class Launcher(Protocol):
+    """An executor that runs a whole command, which goes on when the process that asks has ended."""
+
+    def launch(self, command: Command) -> str:
+        """Have a command begin; returns at once.
+
+        Returns:
+            What to find it by: the number of a process, or of a job.
         """
         ...
 

@@ -1,7 +1,8 @@
 """Schema versions and how a database gets from one to another: whole or not at all.
 
 An embedded SQLite database is created and upgraded when it is opened, and never downgraded by
-itself. Whether anything must be done is one small query; alembic is imported only if so.
+itself. Whether anything must be done is one small query; alembic is imported only if so, and not
+for a new file: all migrations together are one text beside them, which a test holds against them.
 """
 
 from __future__ import annotations
@@ -113,10 +114,14 @@ def prepare(database: Database, driver: Driver, migrate: bool | None = None) -> 
     Raises:
         DatabaseVersionError: The schema is too new, or too old and not to be upgraded.
     """
+    may_migrate = not database.is_shared if migrate is None else migrate
     version = read_version(database, driver)
+    if version is None and may_migrate:
+        _create(database, driver)
+        version = read_version(database, driver)
     if not is_compatible(version):
         refuse_newer(database, version)
-        if not (not database.is_shared if migrate is None else migrate):
+        if not may_migrate:
             state = "it is empty" if version is None else f"its schema {version} is too old"
             raise DatabaseVersionError(
                 database.uri,
@@ -124,6 +129,34 @@ def prepare(database: Database, driver: Driver, migrate: bool | None = None) -> 
             )
         migrate_to(database, CURRENT, upgrade_only=True)
     database.settle(driver)
+
+
+def _create(database: Database, driver: Driver) -> None:
+    """Make the newest schema at once, as text that all migrations come to, if there is one.
+
+    That takes 4 ms; to import what migrates takes half a second, and to migrate 50 ms.
+    """
+    script = migrations_folder() / f"{database.dialect}.sql"
+    if not script.is_file():
+        return
+    statements = script.read_text("utf-8").split(";\n")
+    try:
+        database.begin(driver, alone=True)
+        try:
+            # Asked again: another process may have done it while this one waited for its turn.
+            if read_version(database, driver) is None:
+                for statement in filter(None, statements):
+                    driver.execute(statement)
+                driver.execute(
+                    "INSERT INTO taskgraph_version (version, timestamp) VALUES (?, ?)",
+                    [str(CURRENT), time.time_ns() // 1000],
+                )
+            driver.execute("COMMIT")
+        except BaseException:
+            database.take_back(driver)
+            raise
+    except database.errors as error:
+        raise database.translate(error) from error
 
 
 def refuse_newer(database: Database, version: DBVersionInfo | None) -> None:

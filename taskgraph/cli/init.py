@@ -29,7 +29,9 @@ def command(ctx: click.Context, folder: Path | None) -> None:
     wanted = (given or (folder or Path()) / CONFIG_DIR_NAME).absolute()
     written = write_default_config(wanted)
     settings = load_settings(wanted)
-    assembly.database(settings).migrate()
+    database = assembly.database(settings)
+    database.load(migrate=True)
+    database.close()
     if written:
         click.echo(f"Wrote {wanted / CONFIG_FILE_NAME}")
     else:

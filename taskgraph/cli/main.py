@@ -63,6 +63,9 @@ class _Entry(NamedTuple):
 COMMANDS: Final[dict[str, _Entry]] = {
     "init": _Entry("taskgraph.cli.init", "Make a folder a project: settings and a database."),
     "run": _Entry("taskgraph.cli.run", "Run a task of a script or module."),
+    "launch": _Entry(
+        "taskgraph.cli.launch", "Hand a whole run to an executor, and return at once."
+    ),
     "plan": _Entry("taskgraph.cli.plan", "Show what a run would do now, and why."),
     "explain": _Entry("taskgraph.cli.explain", "Explain why something ran, or did not."),
     "log": _Entry("taskgraph.cli.log", "Show what was run, and where values and files came from."),

@@ -149,13 +149,12 @@ def command(
         rerun=rerun,
         script=script,
     )
-    overrides = {"scheduler.executor": executor} if executor else {}
     if rerun is not None:
-        return _run(ctx, None, overrides, how)
+        return _run(ctx, None, executor, how)
     assert script is not None
     if not words or words[0] in ("--help", "-h"):
         return show_tasks(ctx, script, is_asked=bool(words))
-    return _run(ctx, read_call(ctx, script, words), overrides, how)
+    return _run(ctx, read_call(ctx, script, words), executor, how)
 
 
 def show_tasks(ctx: click.Context, script: str, *, is_asked: bool) -> int:
@@ -222,20 +221,24 @@ def _call(task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> 
         raise click.UsageError(str(error)) from error
 
 
-def _run(ctx: click.Context, expression: Any, overrides: dict[str, Any], how: _How) -> int:
+def _run(ctx: click.Context, expression: Any, executor: str | None, how: _How) -> int:
     from taskgraph import app
     from taskgraph.assembly import labels_of_run
     from taskgraph.cli.progress import make_progress
     from taskgraph.config import write_default_config
     from taskgraph.errors import DryRunResult
+    from taskgraph.executors.types import registered_types
     from taskgraph.tags import OwnTags
 
-    settings = load_settings(ctx, overrides)
+    # What the script has registered is in no settings.
+    own = executor if executor in registered_types() else None
+    settings = load_settings(ctx, {"scheduler.executor": executor} if executor and not own else {})
     write_default_config(settings.config_dir)
     progress = None
     if not how.quiet:
         progress = make_progress(settings.scheduler.job_status_interval, gauges=_gauges(settings))
-    scheduler = app.Scheduler(settings, observers=[progress] if progress else [])
+    observers = [progress] if progress else []
+    scheduler = app.Scheduler(settings, executor=own, observers=observers)
     execution_id = uuid.uuid4().hex
     try:
         job = how.rerun

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from taskgraph.engine.branches import given_to
+from taskgraph.engine.cache import scope_of
 from taskgraph.engine.inbox import QueueInbox
 from taskgraph.engine.jobs import Job
 from taskgraph.engine.options import RunOptions
@@ -12,7 +13,7 @@ from taskgraph.errors import ExecutorError
 from taskgraph.events import Event, Warned
 from taskgraph.ports import NO_RESOURCES, Call, Executor, Resources
 from taskgraph.records import JobId
-from taskgraph.tasks.options import GIB, Options
+from taskgraph.tasks.options import GIB, CacheScope, Options
 from taskgraph.values.valuestore import ValueStore
 
 # Seconds after which nobody asks any more; clocks cannot wait for much longer.
@@ -48,6 +49,7 @@ class Executing:
         self._notify = notify
         self._started: set[str] = set()
         self._without_timeouts: set[str] = set()
+        self._resuming: dict[str, bool] = {}
 
     def executor_of(self, job: Job) -> str:
         """Return the name of the executor that a call runs on.
@@ -82,8 +84,21 @@ class Executing:
             job.is_recorded,
             self._store,
             self._options.output if job.is_recorded else None,
+            self._key_of(job) if self._resumes(name) else None,
         )
         batches.setdefault(name, []).append(call)
+
+    def _resumes(self, name: str) -> bool:
+        """Tell whether an executor finds calls again that an earlier process has begun."""
+        known = self._resuming.get(name)
+        if known is None:
+            known = self._resuming[name] = getattr(self._executors[name], "resumes", False)
+        return known
+
+    def _key_of(self, job: Job) -> str | None:
+        """Return what names a call in every run, if what another run began may be taken for it."""
+        is_shared = scope_of(job, self._options.use_cache) is CacheScope.BACKEND
+        return job.eval_hash if is_shared and job.handles is None else None
 
     def _timeout_of(self, job: Job, executor: str) -> float | None:
         timeout = job.options.get("timeout")

@@ -30,6 +30,7 @@ from taskgraph.errors.exchange import (
 )
 from taskgraph.errors.executors import (
     ExecutorError,
+    LaunchError,
     RemoteTaskError,
     WorkerCodeError,
     WorkerLostError,
@@ -130,6 +131,7 @@ __all__ = [
     "HandleOutsideError",
     "InvalidRecordError",
     "InvalidValueError",
+    "LaunchError",
     "LazyResultError",
     "LimitError",
     "LineageError",

@@ -27,6 +27,21 @@ class WorkerLostError(ExecutorError):
         )
 
 
+class LaunchError(ExecutorError):
+    """An executor cannot run a whole command that outlives this process."""
+
+    def __init__(self, executor: str, reason: str = "it ends with the process that asks") -> None:
+        super().__init__(executor, reason)
+        self.executor = executor
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"executor {self.executor!r} cannot launch a run: {self.reason}. Use one that goes on "
+            "by itself: processes, dask with an address, or submitit."
+        )
+
+
 class WorkerCodeError(ExecutorError):
     """A worker of another tool holds other code of a function than the process that submitted it.
 

@@ -6,9 +6,10 @@ holds the code that it runs against the one that was asked for.
 
 from __future__ import annotations
 
-import importlib.util
+import contextvars
 import multiprocessing
 import os
+import platform
 import signal
 import sys
 import sysconfig
@@ -16,21 +17,38 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
 from multiprocessing import resource_tracker
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from taskgraph.errors import ExecutorError, RemoteTaskError
+from taskgraph.errors import (
+    ExecutorError,
+    RemoteTaskError,
+    TaskTimeoutError,
+)
+from taskgraph.executors.code import (
+    FunctionReference,
+    SentFunction,
+    check_sent,
+    find_referenced,
+    reference_to,
+    sent_function,
+)
 from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.parts import Fingerprint, Part, changed_names, describe_change
 from taskgraph.fingerprint.project import Project, use_project
 from taskgraph.outputs.descriptors import begin_alone, end_alone, settle_descriptors
+from taskgraph.outputs.place import reached
+from taskgraph.outputs.streams import captured
 from taskgraph.ports import NO_RESOURCES, Call, Outcome, Raised, Returned
 from taskgraph.records import JobId, PackedValue
+from taskgraph.scripting.groups import Scope
 from taskgraph.tasks.registry import AnyTask, get_task_registry
 from taskgraph.values import codec
 from taskgraph.values.pack import put_outside
 from taskgraph.values.places import FilePlaces, use_places
-from taskgraph.values.valuestore import locate
+from taskgraph.values.valuestore import ValueStore, locate
 from taskgraph.worker import describe_error, now, run_call
 
 if TYPE_CHECKING:
@@ -41,22 +59,6 @@ if TYPE_CHECKING:
 MOST_SECONDS = 0.005
 # Code in here is not edited while a program runs.
 _INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
-
-
-class FunctionReference(NamedTuple):
-    """A task's function by name, and what the process that asks knows of it.
-
-    Attributes:
-        module: The module that defines it.
-        fullname: The task.
-        texts: The hash of all texts that were followed.
-        code: The same, with the values that variables hold.
-    """
-
-    module: str
-    fullname: str
-    texts: str
-    code: str
 
 
 _Values = tuple[tuple[str, str, str], ...]  # what counts, without its text
@@ -91,8 +93,15 @@ class WorkerPool(ProcessPoolExecutor):
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+class SentStore(NamedTuple):
+    """Where large values are kept, as another machine may or may not have it."""
+
+    store: ValueStore
+    host: str
+
+
 def encode_call(call: Call) -> bytes:
-    """Return a call as it travels to a worker.
+    """Return a call as it travels to a worker process that this one has started.
 
     Raises:
         Exception: What an argument raises that cannot travel.
@@ -104,38 +113,37 @@ def encode_call(call: Call) -> bytes:
     return codec.dumps((call.job_id, call.fullname, function, call.args, call.kwargs, *how))
 
 
-def reference_to(fullname: str, func: Callable[..., Any]) -> FunctionReference | None:
-    """Return how a worker finds a task's function by import; None if it must travel by value."""
-    module = getattr(func, "__module__", None)
-    task = get_task_registry().find(fullname)
-    if task is None or task.func is not func or module is None or "<" in func.__qualname__:
-        return None
-    if module == "__main__":
-        main = sys.modules["__main__"]
-        if getattr(main, "__file__", None) is None:
-            return None
-        return _reference(module, task)
-    if not _is_importable(module):
-        return None
-    return _reference(task.load_module, task)
+def encode_call_to_anywhere(call: Call) -> bytes:
+    """Return a call as it travels to a worker that may be elsewhere, and ends what takes too long.
 
-
-def _reference(module: str, task: AnyTask) -> FunctionReference:
-    found = task.fingerprint
-    return FunctionReference(module, task.fullname, found.texts_hash, found.code_hash)
-
-
-def _is_importable(module: str) -> bool:
-    loaded = sys.modules.get(module)
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError, AttributeError):
-        return False
-    return spec is not None and spec.origin == getattr(loaded, "__file__", None)
+    Raises:
+        Exception: What an argument raises that cannot travel.
+    """
+    function: Any = call.func
+    if getattr(call.func, "__module__", None) != "__main__":  # nobody there has loaded the script
+        function = reference_to(call.fullname, call.func) or function
+    if function is call.func:
+        function = sent_function(call.fullname, call.func)
+    store = None if call.value_store is None else SentStore(call.value_store, platform.node())
+    how = (
+        call.max_value_size,
+        call.timeout,
+        NO_RESOURCES,
+        call.is_recorded,
+        store,
+        call.output,
+    )
+    fields = (call.job_id, call.fullname, function, call.args, call.kwargs, *how)
+    return codec.dumps(fields, main_by_value=True)
 
 
 def run_batch(messages: list[bytes]) -> bytes:
     """Run calls one after the other, and stop after one that took long; runs in the worker."""
+    return codec.dumps(run_messages(messages))
+
+
+def run_messages(messages: list[bytes]) -> list[tuple[Any, ...]]:
+    """Do as `run_batch`, and return the outcomes before they are sent."""
     end = time.monotonic() + MOST_SECONDS
     outcomes = []
     with frozen():
@@ -143,24 +151,31 @@ def run_batch(messages: list[bytes]) -> bytes:
             outcomes.append(_run_message(each))
             if time.monotonic() >= end:
                 break
-    return codec.dumps(outcomes)
+    return outcomes
 
 
 def _run_message(message: bytes) -> tuple[Any, ...]:
     try:
         job_id, fullname, function, *rest = codec.loads(message)
+        call = Call(job_id, fullname, _itself, *rest)
+        if isinstance(call.value_store, SentStore):
+            store, host = call.value_store
+            call = call._replace(value_store=store.across(host))
     except Exception as error:
         # An argument that can be sent and not be made again fails its own call; the scheduler
         # knows by the order which that was.
         return _encode_outcome(Raised(JobId(""), error, (), now(), now()))
-    if not isinstance(function, FunctionReference):
-        return _encode_outcome(_run_alone(Call(job_id, fullname, function, *rest)))
     try:
-        task = _find(function)
+        if isinstance(function, SentFunction):
+            check_sent(fullname, function)
+            function = function.func
+        if not isinstance(function, FunctionReference):
+            return _encode_outcome(_run_in_time(call._replace(func=function)))
+        task = find_referenced(function)
         before = task.fingerprint
     except Exception as error:
         return _encode_outcome(Raised(job_id, error, (), now(), now()))
-    outcome = _run_alone(Call(job_id, fullname, task.func, *rest))
+    outcome = _run_in_time(call._replace(func=task.func))
     changed = _not_as_hashed(task, before, function.code) if isinstance(outcome, Returned) else ""
     return _encode_outcome(outcome, changed)
 
@@ -169,9 +184,41 @@ def _run_alone(call: Call) -> Outcome:
     """Run a call in a process that runs no other one: all that is printed meanwhile is its own."""
     begin_alone(call)
     try:
-        return run_call(call)
+        with captured():  # where the process has not been settled to
+            return run_call(call)
     finally:
         end_alone()
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _run_in_time(call: Call) -> Outcome:
+    """Run a call; one that takes too long is left behind, and the scripts that it runs are ended.
+
+    Only messages that say so have a time: where processes can be killed, that is done instead.
+    """
+    call = call._replace(output=reached(call.output))
+    if call.timeout is None:
+        return _run_alone(call)
+    outcomes: SimpleQueue[Outcome] = SimpleQueue()
+    scripts = Scope()
+
+    def run() -> None:
+        scripts.enter()
+        outcomes.put(_run_alone(call))
+
+    started = now()
+    # A body that wants to know where it runs (a client of the cluster, say) finds it as ever.
+    around = contextvars.copy_context()
+    threading.Thread(target=around.run, args=(run,), daemon=True).start()
+    try:
+        return outcomes.get(timeout=call.timeout)
+    except Empty:
+        scripts.end()
+        late = TaskTimeoutError(call.fullname, call.timeout, is_abandoned=True)
+        return Raised(call.job_id, late, (), started, now())
 
 
 def _not_as_hashed(task: AnyTask, before: Fingerprint, asked: str) -> str | _Values:
@@ -192,19 +239,6 @@ def _describe_changed(call: Call, changed: str | _Values) -> str:
         f"{names} holds something else in the worker process than in the one that asked. "
         "Set it where its module is loaded, or pass it as an argument"
     )
-
-
-def _find(reference: FunctionReference) -> AnyTask:
-    if reference.module != "__main__":
-        importlib.import_module(reference.module)
-    task = get_task_registry().get(reference.fullname)
-    if task.fingerprint.texts_hash != reference.texts:
-        # What is recorded names the code that was hashed: another one must not run in its place.
-        raise ExecutorError(
-            f"The source of {reference.fullname}, or of what it reaches, was edited after "
-            "it was loaded. Run again."
-        )
-    return task
 
 
 def _encode_outcome(outcome: Outcome, changed: str | _Values = "") -> tuple[Any, ...]:
@@ -263,13 +297,23 @@ def _decode_outcome(call: Call, fields: tuple[Any, ...]) -> Outcome:
 
 
 def start_worker(
-    path: list[str], places: FilePlaces, project: Project, echo: Connection[bytes, bytes]
+    path: list[str],
+    places: FilePlaces,
+    project: Project,
+    parent_id: int | None = None,
+    echo: Connection[bytes, bytes] | None = None,
 ) -> None:
     """Make a worker see what its parent sees, and end when the parent does, however that ends.
 
-    What it prints is told apart by call, and sent to the parent to be shown.
+    Args:
+        path: Where it imports from.
+        places: How files are known.
+        project: Which code is followed.
+        parent_id: The number of the parent, where `multiprocessing` does not know it.
+        echo: Where what it prints goes to be shown; by default it shows that itself.
     """
-    settle_descriptors(echo)
+    if echo is not None:
+        settle_descriptors(echo)
     for folder in reversed(path):
         if folder not in sys.path:
             sys.path.insert(0, folder)
@@ -280,10 +324,18 @@ def start_worker(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    wait = None if parent is None else parent.join
+    if parent_id is not None:
+        wait = partial(_wait_for_other_parent, parent_id)
+    if wait is not None:
+        threading.Thread(target=_end_with, args=(wait,), daemon=True).start()
 
 
-def _end_with(parent: Any) -> None:
-    parent.join()
+def _wait_for_other_parent(parent_id: int) -> None:
+    while os.getppid() == parent_id:
+        time.sleep(1)
+
+
+def _end_with(wait: Callable[[], object]) -> None:
+    wait()
     os._exit(1)

@@ -30,8 +30,9 @@ class InlineExecutor:
 
     def start(self, inbox: Inbox) -> None:
         """Ask to be called whenever the scheduler would otherwise wait."""
-        self._inbox = inbox
-        self._calls.clear()
+        if self._inbox is not inbox:
+            self._inbox = inbox
+            self._calls.clear()
         inbox.when_idle(self._step)
 
     def submit(self, calls: Sequence[Call]) -> None:

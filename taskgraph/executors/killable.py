@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor as Pool
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -24,7 +25,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from taskgraph.errors import TaskTimeoutError, WorkerLostError
-from taskgraph.executors.border import WorkerPool, decode_outcomes, run_batch
+from taskgraph.executors.border import decode_outcomes, run_batch
 from taskgraph.ports import Call, Inbox, Raised
 from taskgraph.records import JobId
 from taskgraph.worker import now
@@ -33,7 +34,7 @@ from taskgraph.worker import now
 class _Cell:
     """A pool of one process, and the call that it runs."""
 
-    def __init__(self, pool: WorkerPool) -> None:
+    def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.pid: int | None = None
         self.call: Call | None = None
@@ -52,7 +53,7 @@ class KillableProcesses:
         make_pool: Makes a pool of so many processes.
     """
 
-    def __init__(self, name: str, size: int, make_pool: Callable[[int], WorkerPool]):
+    def __init__(self, name: str, size: int, make_pool: Callable[[int], Pool]):
         self._name = name
         self._size = size
         self._make_pool = make_pool
@@ -110,7 +111,7 @@ class KillableProcesses:
             moment = time.monotonic()
             self._kill([each for each in self._busy if (each.deadline or moment + 1) <= moment])
         for each in [*self._idle, *self._busy]:
-            each.pool.shutdown(wait=False, cancel_futures=True)
+            each.pool.shutdown(wait=False)
         self._idle, self._busy = [], []
 
     def _feed(self) -> None:

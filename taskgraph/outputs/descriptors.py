@@ -87,7 +87,7 @@ def end_alone() -> None:
     """Take what that call has printed, for it has ended."""
     if _spools:
         _drain()
-        if captures:
+        if captures and _alone:
             end(_alone[0])
     _alone.clear()
 

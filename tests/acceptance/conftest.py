@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-# Tests are no package, and this folder is not on sys.path: the module is loaded by its place.
-_SPEC = importlib.util.spec_from_file_location(
-    "taskgraph_acceptance_space", Path(__file__).with_name("space.py")
-)
-assert _SPEC is not None and _SPEC.loader is not None
-_MODULE = importlib.util.module_from_spec(_SPEC)
-sys.modules[_SPEC.name] = _MODULE
-_SPEC.loader.exec_module(_MODULE)
+from tests.acceptance.space import Space
 
 
 @pytest.fixture
-def space(tmp_path: Path) -> Any:
+def space(tmp_path: Path) -> Space:
     """An empty project."""
-    return _MODULE.Space(tmp_path)
+    return Space(tmp_path)
 
 
 @pytest.fixture

@@ -87,3 +87,24 @@ def test_a_run_that_leaves_no_records(genome: Any) -> None:
 
     assert genome("log").out.startswith("Nothing was run yet")
     assert genome("plan", "genome.py", "main").out.startswith("1 call would run")
+
+
+def test_an_executor_that_the_script_registers_can_be_chosen(space: Any) -> None:
+    space.write(
+        "flow.py",
+        """
+        import threading
+        from taskgraph import register_executor, task
+        from taskgraph.executors.threads import ThreadExecutor
+
+        register_executor("mine", ThreadExecutor)
+
+        @task(namespace="flow")
+        def where() -> str:
+            return threading.current_thread().name
+        """,
+    )
+
+    done = space("run", "-q", "--executor", "mine", "flow.py", "where")
+
+    assert done.out == "taskgraph-mine-1\n", done.err

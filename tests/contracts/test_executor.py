@@ -12,13 +12,19 @@ import pytest
 
 from taskgraph import task
 from taskgraph.errors import ExecutorError, RemoteTaskError, WorkerLostError
-from taskgraph.executors.border import reference_to
+from taskgraph.executors.code import reference_to
+from taskgraph.executors.dask.executor import DaskExecutor
 from taskgraph.executors.eventloop import LoopExecutor
 from taskgraph.executors.inline import InlineExecutor
+from taskgraph.executors.pooled import PooledExecutor
 from taskgraph.executors.processes import ProcessExecutor
+from taskgraph.executors.submitit import SubmititExecutor
 from taskgraph.executors.threads import ThreadExecutor
 from taskgraph.ports import Call, Executor, Outcome, Raised, Returned
 from taskgraph.records import JobId
+from tests.contracts.joblib_executor import JoblibExecutor
+
+ALL = bool(os.environ.get("TASKGRAPH_TORTURE"))
 
 
 class Inbox:
@@ -49,8 +55,18 @@ class Inbox:
             assert self._changed.wait_for(lambda: self.count >= count, timeout=60)
 
 
-@pytest.fixture(params=["inline", "threads", "async", "processes", "forkserver"])
-def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+@pytest.fixture(
+    scope="module",
+    params=[
+        *("inline", "threads", "async", "processes", "forkserver", "loky", "joblib", "dask"),
+        # A call is a process there: two seconds each.
+        pytest.param("submitit", marks=pytest.mark.skipif(not ALL, reason="TASKGRAPH_TORTURE=1")),
+    ],
+)
+def executor(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Executor]:
+    """One of each for all tests, for workers take their time to start."""
     made: Executor
     match request.param:
         case "inline":
@@ -59,10 +75,17 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
             made = ThreadExecutor(max_workers=2)
         case "async":
             made = LoopExecutor()
+        case "joblib":
+            made = JoblibExecutor("joblib", 2)
+        case "dask":
+            made = DaskExecutor(address=request.getfixturevalue("dask_address"))
+        case "submitit":
+            folder = str(tmp_path_factory.mktemp("jobs"))
+            made = SubmititExecutor(folder=folder, cluster="local", max_jobs=2)
         case "processes":
             made = ProcessExecutor(max_workers=2)
-        case _:
-            made = ProcessExecutor(max_workers=2, start_method="forkserver")
+        case method:
+            made = ProcessExecutor(max_workers=2, start_method=method)
     yield made
     made.stop()
 
@@ -75,7 +98,7 @@ def inbox(executor: Executor) -> Inbox:
 
 
 def in_processes(executor: Executor) -> bool:
-    return isinstance(executor, ProcessExecutor)
+    return isinstance(executor, PooledExecutor)
 
 
 def call(name: str, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Call:
@@ -153,6 +176,8 @@ def test_sys_exit_ends_the_call_and_not_the_worker(executor: Executor, inbox: In
 
 
 def test_a_thousand_tiny_calls_have_one_outcome_each(executor: Executor, inbox: Inbox) -> None:
+    if isinstance(executor, SubmititExecutor):
+        pytest.skip("each is a process of its own, which takes a second")
     executor.submit([call(str(number), double, number) for number in range(1000)])
     inbox.wait(1000)
 
@@ -213,12 +238,21 @@ def test_functions_that_cannot_be_imported_travel_all_the_same(
 
 
 def test_calls_that_have_not_started_can_be_cancelled(executor: Executor, inbox: Inbox) -> None:
-    calls = [call(str(number), time.sleep, 0.05) for number in range(40)]
+    count = (
+        6
+        if isinstance(executor, SubmititExecutor)
+        else 200
+        if isinstance(executor, DaskExecutor)
+        else 40
+    )
+    calls = [call(str(number), time.sleep, 0.05) for number in range(count)]
     if isinstance(executor, LoopExecutor):  # which begins all at once, if nothing holds it up
         calls.append(call("held", hold_the_loop))
         executor.submit(calls[-1:])
         assert loop_is_held.wait(60)
     executor.submit([each for each in calls if each.job_id != "held"])
+    if isinstance(executor, PooledExecutor):
+        inbox.wait(1)  # it has been opened by then
 
     dropped = executor.cancel([each.job_id for each in calls])
     inbox.wait(len(calls) - len(dropped))
@@ -259,7 +293,7 @@ def test_stopping_twice_is_stopping_once(executor: Executor, inbox: Inbox) -> No
     assert set(inbox.outcomes) == {"a"}
 
 
-@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+@pytest.mark.parametrize("method", ["spawn", "forkserver", "loky"])
 def test_a_worker_that_dies_fails_its_call_and_the_next_ones_run(method: str) -> None:
     executor = ProcessExecutor(max_workers=1, start_method=method)
     inbox = Inbox()

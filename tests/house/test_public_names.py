@@ -10,6 +10,7 @@ import taskgraph
 
 # A name that is added or removed here belongs in CHANGELOG.md.
 PUBLIC = [
+    "AliasExecutor",
     "Archive",
     "CacheCheckValid",
     "CacheResult",
@@ -33,6 +34,7 @@ PUBLIC = [
     "Job",
     "JobInfo",
     "PartialTask",
+    "PooledExecutor",
     "Promise",
     "ProxyValue",
     "Scheduler",
@@ -68,6 +70,7 @@ PUBLIC = [
     "opaque",
     "plan",
     "quote",
+    "register_executor",
     "release",
     "run",
     "scheduler_task",

@@ -73,6 +73,18 @@ def test_the_wheel_holds_the_two_packages_and_nothing_else(installed: Path, tmp_
     ]
 
 
+def test_the_wheel_has_what_new_databases_are_made_of(installed: Path, tmp_path: Path) -> None:
+    code = (
+        "from taskgraph_backend.schema import migrations_folder as folder;"
+        "print(folder().parent.name, *sorted(each.name for each in folder().glob('*.*')))"
+    )
+
+    names = run(installed / "python", "-c", code, cwd=tmp_path, home=tmp_path).split()
+
+    assert names[0] == "taskgraph_backend"
+    assert {"env.py", "sqlite.sql"} <= set(names)
+
+
 def test_an_installed_taskgraph_runs_and_remembers(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "workflow.py").write_text(SCRIPT)
     command = (installed / "taskgraph", "run", "workflow.py", "main", "--x", "4")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import pytest
 
 from taskgraph import Scheduler, task
 from taskgraph.config import BackendSettings, Settings
-from taskgraph.errors import DatabaseHeldError, DatabaseReadOnlyError
+from taskgraph.errors import DatabaseError, DatabaseHeldError, DatabaseReadOnlyError
 from taskgraph.records import CacheQuery, RecordBatch
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.dialects import holding, sqlite
@@ -228,8 +229,24 @@ def test_what_others_of_this_process_write_is_not_said_to_be_nothing_new(uri: st
 
 
 def test_a_schema_that_cannot_be_made_leaves_nothing(
-    uri: str, monkeypatch: pytest.MonkeyPatch
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from taskgraph_backend import schema
+
+    script = (schema.migrations_folder() / "sqlite.sql").read_text()
+    (tmp_path / "sqlite.sql").write_text(script + "CREATE INDEX x ON nothing (y);\n")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "migrations_folder", lambda: tmp_path)
+        with pytest.raises(DatabaseError, match="nothing"):
+            SqlBackend(uri).load()
+
+    with SqlBackend(uri) as backend:
+        backend.record(together(a_task(), an_evaluation(1, 2)))
+        assert backend.check_cache([CacheQuery(key(1))])[0].evaluation is not None
+
+
+def test_migrations_that_fail_leave_nothing(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from taskgraph_backend import schema
 
     def fail(*_: object) -> None:
@@ -237,8 +254,8 @@ def test_a_schema_that_cannot_be_made_leaves_nothing(
 
     with monkeypatch.context() as patch:
         patch.setattr(schema, "_note_version", fail)
-        with pytest.raises(RuntimeError, match="stop here"):
-            SqlBackend(uri).load()
+        with closing(SqlBackend(uri)) as backend, pytest.raises(RuntimeError, match="stop here"):
+            backend.migrate()
 
     with SqlBackend(uri) as backend:
         backend.record(together(a_task(), an_evaluation(1, 2)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,27 @@ from taskgraph import Scheduler
 from taskgraph.testing import MemoryBackend, RecordingObserver
 
 EXECUTORS = ["inline", "threads", "processes"]
+#: Those on whose workers a few workflows are run; all of them if TASKGRAPH_TORTURE is set.
+REMOTE_EXECUTORS = ["loky", "dask", "submitit"]
+ALL = bool(os.environ.get("TASKGRAPH_TORTURE"))
+
+
+@pytest.fixture(scope="module", params=REMOTE_EXECUTORS)
+def remote_scheduler(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Scheduler]:
+    """A scheduler whose calls run on workers that others have started."""
+    name = request.param
+    table: dict[str, object] = {}
+    if name == "loky":
+        table = {"type": "processes", "start_method": "loky"}
+    elif name == "dask":
+        table = {"address": request.getfixturevalue("dask_address")}
+    else:
+        table = {"cluster": "local", "folder": str(tmp_path_factory.mktemp("jobs"))}
+    backend = MemoryBackend()
+    with Scheduler({"executors": {name: table}}, backend=backend, executor=name) as scheduler:
+        yield scheduler
 
 
 @pytest.fixture(scope="package", params=EXECUTORS)

@@ -16,7 +16,26 @@ from taskgraph.testing import MemoryBackend
 from taskgraph.worker import describe_error
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.integrity import check
+from tests.language.conftest import ALL
 from tests.language.workflows import WORKFLOWS, Workflow
+
+# A call on these takes a second: what is run there goes each way that a call can go.
+_SOME = frozenset({"catch recovers"})
+_MORE = _SOME | {
+    "a call of a call",
+    *(
+        "a default",
+        "a container as argument",
+        "a dataclass as result",
+        "calls of calls in a result",
+    ),
+    *("recursion", "equal calls run once", "a task as argument", "a task as result"),
+    *("a partial task as argument", "cond takes one branch", "an error below"),
+    *("catch_all recovers", "map_ of a call", "maps of maps are one", "map_ of a failing task"),
+    *("prov=False around calls", "no_prov", "as_task of a lambda", "apply_func of a function here"),
+    *("eval_", "a generator catches", "seq"),
+}
+REMOTE = {"loky": _MORE, "dask": _MORE, "submitit": _SOME}
 
 
 def short(name: str) -> str:
@@ -46,6 +65,23 @@ def bodies_that_ran(backend: MemoryBackend, before: set[str]) -> Counter[str]:
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda each: each.name)
 def test_a_workflow_gives_and_calls_what_it_should(
+    scheduler: Scheduler, backend: MemoryBackend, workflow: Workflow
+) -> None:
+    assert_is_as_it_should(scheduler, backend, workflow)
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda each: each.name)
+def test_a_workflow_is_the_same_where_others_run_its_calls(
+    remote_scheduler: Scheduler, workflow: Workflow
+) -> None:
+    if not ALL and workflow.name not in REMOTE[remote_scheduler.default_executor]:
+        pytest.skip("all of them with TASKGRAPH_TORTURE=1")
+    backend = remote_scheduler.backend = MemoryBackend()
+
+    assert_is_as_it_should(remote_scheduler, backend, workflow)
+
+
+def assert_is_as_it_should(
     scheduler: Scheduler, backend: MemoryBackend, workflow: Workflow
 ) -> None:
     if workflow.raises:

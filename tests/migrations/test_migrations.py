@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from taskgraph.errors import DatabaseVersionError
+from taskgraph.errors import DatabaseError, DatabaseVersionError
 from taskgraph.records import CacheQuery
 from taskgraph_backend import SqlBackend, schema
 from taskgraph_backend.models import Base
@@ -65,6 +66,86 @@ def test_tables_are_declared_alike_to_the_letter(sqlite_backend: SqlBackend) -> 
 
     del made["alembic_version"]
     assert made == wanted
+
+
+@pytest.mark.parametrize("is_in_memory", [True, False])
+def test_new_file_is_what_all_migrations_make_of_an_empty_one(
+    is_in_memory: bool, tmp_path: Path
+) -> None:
+    if os.environ.get("TASKGRAPH_WRITE_SCHEMA"):
+        _write_script(tmp_path)
+    migrated = SqlBackend(f"sqlite:///{tmp_path / 'migrated.db'}")
+    migrated.migrate()
+    new = SqlBackend(None if is_in_memory else f"sqlite:///{tmp_path / 'new.db'}")
+    new.load()
+
+    found = [_all_of(each.database.connect()) for each in (new, migrated)]
+
+    new.close()
+    migrated.close()
+    assert found[0] == found[1]
+    assert found[0]["alembic_version"] == [(schema.CURRENT.migration_id,)]
+
+
+def _all_of(driver: sqlite3.Connection) -> dict[str, list[tuple[object, ...]]]:
+    """Everything in a database but when it was made and the kind of its journal."""
+    made: dict[str, list[tuple[object, ...]]] = {
+        "": driver.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
+    }
+    for kind, name, *_ in made[""]:
+        if kind == "table":
+            made[str(name)] = driver.execute(f"SELECT * FROM {name}").fetchall()
+    made["taskgraph_version"] = [row[:2] for row in made["taskgraph_version"]]
+    for setting in ("user_version", "application_id", "encoding", "auto_vacuum", "page_size"):
+        made[f"PRAGMA {setting}"] = driver.execute(f"PRAGMA {setting}").fetchall()
+    driver.close()
+    return made
+
+
+def _write_script(folder: Path) -> None:
+    backend = SqlBackend(f"sqlite:///{folder / 'written.db'}")
+    backend.migrate()
+    driver = backend.database.connect()
+    rows = driver.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    driver.close()
+    backend.close()
+    step = f"INSERT INTO alembic_version VALUES ('{schema.CURRENT.migration_id}')"
+    text = "".join(f"{sql};\n" for sql in (*(sql for (sql,) in rows), step))
+    (schema.migrations_folder() / "sqlite.sql").write_text(text)
+
+
+def test_new_file_is_made_without_what_migrates(tmp_path: Path) -> None:
+    program = (
+        "import sys; from taskgraph_backend import SqlBackend; SqlBackend(sys.argv[1]).load();"
+        " print(sorted({'alembic', 'sqlalchemy'} & sys.modules.keys()))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program, _uri(tmp_path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([".", "backend"])},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_new_file_is_made_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = (schema.migrations_folder() / "sqlite.sql").read_text()
+    (tmp_path / "sqlite.sql").write_text(script + "CREATE INDEX x ON nothing (y);\n")
+    with monkeypatch.context() as patch, pytest.raises(DatabaseError, match="nothing"):
+        patch.setattr(schema, "migrations_folder", lambda: tmp_path)
+        SqlBackend(_uri(tmp_path)).load()
+
+    with closing(sqlite3.connect(tmp_path / "taskgraph.db")) as connection:
+        (left,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+
+    assert left == 0
+    with SqlBackend(_uri(tmp_path)) as backend:
+        assert backend.is_db_compatible()
 
 
 def _declarations(driver: sqlite3.Connection) -> dict[str, list[str]]:

@@ -4,13 +4,8 @@
 its inputs (run it, or return a known value, or wait) and is told what came of it, before its future
 is done. Inside of calls that are weighed here, a `Remote` stands for each value that is there.
 
-An executor is little more; `tests/unit/taskgraph/executors/test_dask.py` has one of twenty lines.
-It hands each call to `Cluster.submit` and is its `Caller`: nothing is to be decided, for the engine
-looked the call up before, and `finish` delivers ``finished.outcome`` to the inbox. The value in it
-is a `Remote`, which is told its hash (`know`), and whose ``name`` is the key of its future: the
-executor puts that in its place in the arguments of later calls, and lets go of it at the end. A
-future that is done with an error that nobody told (`KilledWorker`, a worker with other code) is an
-outcome too, and one that was cancelled is none.
+The executor of runs is `taskgraph.executors.dask.executor`: an engine has decided before, and
+values come back to it.
 """
 
 from __future__ import annotations

@@ -18,9 +18,10 @@ from weakref import WeakValueDictionary
 
 from distributed import Client, Future
 
+from taskgraph.executors.code import texts_of
 from taskgraph.executors.dask.inputs import Inputs, replace_futures
 from taskgraph.executors.dask.talk import Answer, Message, answer_ticket, error_answer, take_told
-from taskgraph.executors.dask.worker import Order, Surroundings, as_sent, run_order, texts_of
+from taskgraph.executors.dask.worker import Order, Surroundings, as_sent, run_order
 from taskgraph.fingerprint.parts import Part
 from taskgraph.fingerprint.project import Project, current_project
 from taskgraph.hashing import CallHash, ValueHash

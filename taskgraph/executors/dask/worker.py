@@ -5,16 +5,15 @@ It never decides by itself: whether a call must run is known to the process that
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from distributed import Worker, WorkerPlugin
 
 from taskgraph.errors import WorkerCodeError, WorkerProjectError
+from taskgraph.executors.code import differing
 from taskgraph.executors.dask.talk import Talk
-from taskgraph.fingerprint.parts import Part, PartKind
 from taskgraph.fingerprint.project import Project, current_project, use_project
 from taskgraph.outputs.place import OutputPlace, reached
 from taskgraph.outputs.streams import captured
@@ -28,8 +27,6 @@ from taskgraph.values.stored import PackedValue
 from taskgraph.values.valuestore import ValueStore
 from taskgraph.values.weigh import weigh
 from taskgraph.worker import run_call
-
-_TEXTS: Final = frozenset({PartKind.FUNCTION, PartKind.CLASS, PartKind.CODE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +73,6 @@ class Surroundings(WorkerPlugin):
         use_project(self.project)
 
 
-def texts_of(parts: Sequence[Part]) -> tuple[tuple[str, str], ...]:
-    """Return hash and name of the parts that another process must have loaded alike."""
-    return tuple((each.part_hash, each.name) for each in parts if each.kind in _TEXTS)
-
-
 def as_sent(func: Callable[..., Any]) -> Callable[..., Any]:
     """Return what of a function travels: itself by its name, where a worker can import that."""
     function = task_of(func).func
@@ -125,18 +117,6 @@ def _check(order: Order, address: str, func: Callable[..., Any]) -> None:
     """Refuse to run other code, or with other files, than the call is known by."""
     if (current_places(), current_project()) != order.surroundings:
         raise WorkerProjectError(order.fullname, address)
-    missing = dict(order.texts)
-    for part_hash in [part.part_hash for part in task_of(func).parts]:
-        missing.pop(part_hash, None)
-    # What was sent by content is not looked for here; what is imported here must be the same.
-    others = [each for each in missing.values() if _is_imported(each)]
+    others = differing(func, order.texts)
     if others:
-        raise WorkerCodeError(order.fullname, address, tuple(sorted(others)))
-
-
-def _is_imported(name: str) -> bool:
-    module = name
-    while module := module.rpartition(".")[0]:
-        if module in sys.modules:
-            return module != "__main__"
-    return False
+        raise WorkerCodeError(order.fullname, address, others)

@@ -1,0 +1,302 @@
+CREATE TABLE alembic_version (
+	version_num VARCHAR(32) NOT NULL, 
+	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+);
+CREATE TABLE lease (
+	"key" TEXT NOT NULL, 
+	holder TEXT NOT NULL, 
+	host TEXT NOT NULL, 
+	pid BIGINT NOT NULL, 
+	started BIGINT NOT NULL, 
+	expires BIGINT NOT NULL, 
+	CONSTRAINT pk_lease PRIMARY KEY ("key")
+);
+CREATE TABLE part (
+	part_hash BLOB NOT NULL, 
+	kind TEXT NOT NULL, 
+	name TEXT NOT NULL, 
+	source TEXT NOT NULL, seal BLOB, 
+	CONSTRAINT pk_part PRIMARY KEY (part_hash)
+);
+CREATE TABLE tag (
+	tag_hash BLOB NOT NULL, 
+	entity_type TEXT NOT NULL, 
+	entity_id BLOB NOT NULL, 
+	"key" TEXT NOT NULL, 
+	value TEXT NOT NULL, 
+	is_current BOOLEAN NOT NULL, 
+	CONSTRAINT pk_tag PRIMARY KEY (tag_hash)
+);
+CREATE INDEX ix_tag_entity_id ON tag (entity_id);
+CREATE INDEX ix_tag_key ON tag ("key");
+CREATE TABLE taskgraph_version (
+	id INTEGER NOT NULL, 
+	version TEXT NOT NULL, 
+	timestamp BIGINT NOT NULL, 
+	CONSTRAINT pk_taskgraph_version PRIMARY KEY (id)
+);
+CREATE TABLE value (
+	value_hash BLOB NOT NULL, 
+	type TEXT NOT NULL, 
+	format TEXT NOT NULL, 
+	size BIGINT NOT NULL, 
+	preview TEXT NOT NULL, 
+	content_digest BLOB NOT NULL, 
+	trusted BOOLEAN NOT NULL, 
+	value BLOB NOT NULL, seal BLOB, 
+	CONSTRAINT pk_value PRIMARY KEY (value_hash)
+);
+CREATE TABLE execution (
+	id BLOB NOT NULL, 
+	args TEXT NOT NULL, 
+	job_id BLOB, 
+	updated_time BIGINT, 
+	state_type TEXT NOT NULL, 
+	state_time BIGINT NOT NULL, 
+	environment_hash BLOB, 
+	CONSTRAINT pk_execution PRIMARY KEY (id), 
+	CONSTRAINT fk_execution_environment_hash FOREIGN KEY(environment_hash) REFERENCES value (value_hash) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE INDEX ix_execution_state_type ON execution (state_type);
+CREATE TABLE file (
+	value_hash BLOB NOT NULL, 
+	root TEXT NOT NULL, 
+	path TEXT NOT NULL, 
+	content_hash TEXT NOT NULL, 
+	size BIGINT NOT NULL, 
+	CONSTRAINT pk_file PRIMARY KEY (value_hash), 
+	CONSTRAINT fk_file_value_hash FOREIGN KEY(value_hash) REFERENCES value (value_hash) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE INDEX ix_file_path_root ON file (path, root);
+CREATE TABLE handle (
+	hash BLOB NOT NULL, 
+	fullname TEXT NOT NULL, 
+	"key" TEXT NOT NULL, 
+	value_hash BLOB NOT NULL, 
+	is_valid BOOLEAN NOT NULL, 
+	CONSTRAINT pk_handle PRIMARY KEY (hash), 
+	CONSTRAINT fk_handle_value_hash FOREIGN KEY(value_hash) REFERENCES value (value_hash) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE INDEX ix_handle_value_hash ON handle (value_hash);
+CREATE TABLE subvalue (
+	parent_value_hash BLOB NOT NULL, 
+	value_hash BLOB NOT NULL, 
+	CONSTRAINT pk_subvalue PRIMARY KEY (parent_value_hash, value_hash), 
+	CONSTRAINT fk_subvalue_parent_value_hash FOREIGN KEY(parent_value_hash) REFERENCES value (value_hash) DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_subvalue_value_hash FOREIGN KEY(value_hash) REFERENCES value (value_hash) DEFERRABLE INITIALLY DEFERRED
+)
+ WITHOUT ROWID
+
+;
+CREATE INDEX ix_subvalue_value_hash ON subvalue (value_hash);
+CREATE TABLE tag_edit (
+	parent_id BLOB NOT NULL, 
+	child_id BLOB NOT NULL, 
+	CONSTRAINT pk_tag_edit PRIMARY KEY (parent_id, child_id), 
+	CONSTRAINT fk_tag_edit_child_id FOREIGN KEY(child_id) REFERENCES tag (tag_hash) DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_tag_edit_parent_id FOREIGN KEY(parent_id) REFERENCES tag (tag_hash) DEFERRABLE INITIALLY DEFERRED
+)
+ WITHOUT ROWID
+
+;
+CREATE INDEX ix_tag_edit_child_id ON tag_edit (child_id);
+CREATE TABLE task (
+	hash BLOB NOT NULL, 
+	name TEXT NOT NULL, 
+	namespace TEXT NOT NULL, 
+	source TEXT NOT NULL, seal BLOB, 
+	CONSTRAINT pk_task PRIMARY KEY (hash), 
+	CONSTRAINT fk_task_hash FOREIGN KEY(hash) REFERENCES value (value_hash) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE INDEX ix_task_name ON task (name);
+CREATE TABLE call_node (
+	call_hash BLOB NOT NULL, 
+	eval_hash BLOB NOT NULL, 
+	task_name TEXT NOT NULL, 
+	task_hash BLOB NOT NULL, 
+	args_hash BLOB NOT NULL, 
+	value_hash BLOB NOT NULL, 
+	timestamp BIGINT NOT NULL, seal BLOB, 
+	CONSTRAINT pk_call_node PRIMARY KEY (call_hash), 
+	CONSTRAINT fk_call_node_task_hash FOREIGN KEY(task_hash) REFERENCES task (hash) DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_call_node_value_hash FOREIGN KEY(value_hash) REFERENCES value (value_hash) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE INDEX ix_call_node_eval_hash_timestamp_call_hash ON call_node (eval_hash, timestamp, call_hash);
+CREATE INDEX ix_call_node_value_hash ON call_node (value_hash);
+CREATE TABLE evaluation (
+	eval_hash BLOB NOT NULL, 
+	task_hash BLOB NOT NULL, 
+	args_hash BLOB NOT NULL, 
+	value_hash BLOB NOT NULL, 
+	timestamp BIGINT NOT NULL, seal BLOB, 
+	CONSTRAINT pk_evaluation PRIMARY KEY (eval_hash), 
+	CONSTRAINT fk_evaluation_task_hash FOREIGN KEY(task_hash) REFERENCES task (hash) DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_evaluation_value_hash FOREIGN KEY(value_hash) REFERENCES value (value_hash) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE TABLE handle_edge (
+	parent_id BLOB NOT NULL, 
+	child_id BLOB NOT NULL, 
+	CONSTRAINT pk_handle_edge PRIMARY KEY (parent_id, child_id), 
+	CONSTRAINT fk_handle_edge_child_id FOREIGN KEY(child_id) REFERENCES handle (hash) DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_handle_edge_parent_id FOREIGN KEY(parent_id) REFERENCES handle (hash) DEFERRABLE INITIALLY DEFERRED
+)
+ WITHOUT ROWID
+
+;
+CREATE INDEX ix_handle_edge_child_id ON handle_edge (child_id);
+CREATE TABLE task_part (
+	task_hash BLOB NOT NULL, 
+	part_hash BLOB NOT NULL, 
+	CONSTRAINT pk_task_part PRIMARY KEY (task_hash, part_hash), 
+	CONSTRAINT fk_task_part_part_hash FOREIGN KEY(part_hash) REFERENCES part (part_hash) DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_task_part_task_hash FOREIGN KEY(task_hash) REFERENCES task (hash) DEFERRABLE INITIALLY DEFERRED
+)
+ WITHOUT ROWID
+
+;
+CREATE TABLE argument (
+	arg_hash BLOB NOT NULL, 
+	call_hash BLOB NOT NULL, 
+	value_hash BLOB NOT NULL, 
+	arg_position INTEGER, 
+	arg_key TEXT, 
+	CONSTRAINT pk_argument PRIMARY KEY (arg_hash), 
+	CONSTRAINT fk_argument_call_hash FOREIGN KEY(call_hash) REFERENCES call_node (call_hash) DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_argument_value_hash FOREIGN KEY(value_hash) REFERENCES value (value_hash) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE INDEX ix_argument_call_hash ON argument (call_hash);
+CREATE INDEX ix_argument_value_hash ON argument (value_hash);
+CREATE TABLE call_context (
+	call_hash BLOB NOT NULL, 
+	path TEXT NOT NULL, 
+	value_hash BLOB NOT NULL, 
+	CONSTRAINT pk_call_context PRIMARY KEY (call_hash, path), 
+	CONSTRAINT fk_call_context_call_hash FOREIGN KEY(call_hash) REFERENCES call_node (call_hash) DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_call_context_value_hash FOREIGN KEY(value_hash) REFERENCES value (value_hash) DEFERRABLE INITIALLY DEFERRED
+)
+ WITHOUT ROWID
+
+;
+CREATE TABLE call_edge (
+	parent_id BLOB NOT NULL, 
+	call_order INTEGER NOT NULL, 
+	child_id BLOB NOT NULL, 
+	CONSTRAINT pk_call_edge PRIMARY KEY (parent_id, call_order, child_id), 
+	CONSTRAINT fk_call_edge_child_id FOREIGN KEY(child_id) REFERENCES call_node (call_hash) DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_call_edge_parent_id FOREIGN KEY(parent_id) REFERENCES call_node (call_hash) DEFERRABLE INITIALLY DEFERRED
+)
+ WITHOUT ROWID
+
+;
+CREATE INDEX ix_call_edge_child_id ON call_edge (child_id);
+CREATE TABLE call_subtree_task (
+	call_hash BLOB NOT NULL, 
+	task_hash BLOB NOT NULL, 
+	CONSTRAINT pk_call_subtree_task PRIMARY KEY (call_hash, task_hash), 
+	CONSTRAINT fk_call_subtree_task_call_hash FOREIGN KEY(call_hash) REFERENCES call_node (call_hash) DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_call_subtree_task_task_hash FOREIGN KEY(task_hash) REFERENCES task (hash) DEFERRABLE INITIALLY DEFERRED
+)
+ WITHOUT ROWID
+
+;
+CREATE TABLE job (
+	id BLOB NOT NULL, 
+	execution_id BLOB NOT NULL, 
+	parent_id BLOB, 
+	task_hash BLOB NOT NULL, 
+	eval_hash BLOB, 
+	call_hash BLOB, 
+	start_time BIGINT NOT NULL, 
+	end_time BIGINT, 
+	cached BOOLEAN NOT NULL, 
+	state_type TEXT NOT NULL, miss TEXT, 
+	CONSTRAINT pk_job PRIMARY KEY (id), 
+	CONSTRAINT fk_job_call_hash FOREIGN KEY(call_hash) REFERENCES call_node (call_hash) DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_job_execution_id FOREIGN KEY(execution_id) REFERENCES execution (id) DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_job_parent_id FOREIGN KEY(parent_id) REFERENCES job (id) DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_job_task_hash FOREIGN KEY(task_hash) REFERENCES task (hash) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE INDEX ix_job_parent_id ON job (parent_id);
+CREATE TABLE argument_result (
+	arg_hash BLOB NOT NULL, 
+	result_call_hash BLOB NOT NULL, 
+	CONSTRAINT pk_argument_result PRIMARY KEY (arg_hash, result_call_hash), 
+	CONSTRAINT fk_argument_result_arg_hash FOREIGN KEY(arg_hash) REFERENCES argument (arg_hash) DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_argument_result_result_call_hash FOREIGN KEY(result_call_hash) REFERENCES call_node (call_hash) DEFERRABLE INITIALLY DEFERRED
+)
+ WITHOUT ROWID
+
+;
+CREATE INDEX ix_argument_result_result_call_hash ON argument_result (result_call_hash);
+CREATE TABLE task_alias (
+	old_hash BLOB NOT NULL, 
+	new_hash BLOB NOT NULL, 
+	timestamp BIGINT NOT NULL, 
+	old_name TEXT NOT NULL, 
+	new_name TEXT NOT NULL, 
+	author TEXT NOT NULL, 
+	why TEXT NOT NULL, 
+	end_time BIGINT, 
+	end_author TEXT, seal BLOB, 
+	CONSTRAINT pk_task_alias PRIMARY KEY (old_hash, new_hash, timestamp), 
+	CONSTRAINT fk_task_alias_old_hash FOREIGN KEY(old_hash) REFERENCES task (hash) DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_task_alias_new_hash FOREIGN KEY(new_hash) REFERENCES task (hash) DEFERRABLE INITIALLY DEFERRED
+)
+ WITHOUT ROWID
+
+;
+CREATE INDEX ix_call_node_task_hash_timestamp ON call_node (task_hash, timestamp);
+CREATE TABLE foreign_record (
+	id BLOB NOT NULL, 
+	entity_type TEXT NOT NULL, 
+	origin TEXT NOT NULL, 
+	timestamp BIGINT NOT NULL, 
+	CONSTRAINT pk_foreign_record PRIMARY KEY (id)
+)
+ WITHOUT ROWID
+
+;
+CREATE TABLE foreign_evaluation (
+	eval_hash BLOB NOT NULL, 
+	task_hash BLOB NOT NULL, 
+	args_hash BLOB NOT NULL, 
+	value_hash BLOB NOT NULL, 
+	timestamp BIGINT NOT NULL, 
+	origin TEXT NOT NULL, 
+	CONSTRAINT pk_foreign_evaluation PRIMARY KEY (eval_hash), 
+	CONSTRAINT fk_foreign_evaluation_task_hash FOREIGN KEY(task_hash) REFERENCES task (hash) DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_foreign_evaluation_value_hash FOREIGN KEY(value_hash) REFERENCES value (value_hash) DEFERRABLE INITIALLY DEFERRED
+)
+ WITHOUT ROWID
+
+;
+CREATE TABLE foreign_alias (
+	old_hash BLOB NOT NULL, 
+	new_hash BLOB NOT NULL, 
+	timestamp BIGINT NOT NULL, 
+	old_name TEXT NOT NULL, 
+	new_name TEXT NOT NULL, 
+	author TEXT NOT NULL, 
+	why TEXT NOT NULL, 
+	end_time BIGINT, 
+	end_author TEXT, 
+	origin TEXT NOT NULL, 
+	CONSTRAINT pk_foreign_alias PRIMARY KEY (old_hash, new_hash, timestamp), 
+	CONSTRAINT fk_foreign_alias_old_hash FOREIGN KEY(old_hash) REFERENCES task (hash) DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_foreign_alias_new_hash FOREIGN KEY(new_hash) REFERENCES task (hash) DEFERRABLE INITIALLY DEFERRED
+)
+ WITHOUT ROWID
+
+;
+CREATE INDEX ix_job_call_hash_execution_id ON job (call_hash, execution_id);
+CREATE INDEX ix_job_execution_id_cached ON job (execution_id, cached);
+CREATE TABLE quarantine (
+	id INTEGER NOT NULL, 
+	timestamp BIGINT NOT NULL, 
+	table_name TEXT NOT NULL, 
+	row_key TEXT NOT NULL, 
+	reason TEXT NOT NULL, 
+	content TEXT NOT NULL, 
+	CONSTRAINT pk_quarantine PRIMARY KEY (id)
+);
+INSERT INTO alembic_version VALUES ('0007');

@@ -1,0 +1,148 @@
+"""Each command starts in a Python that has imported nothing, and says what others of it say.
+
+Elsewhere commands are forked by a Python that has all modules; here a missing import shows.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from taskgraph.cli.main import COMMANDS
+from tests.acceptance.space import Space
+
+FLOW = """
+from taskgraph import File, task
+
+taskgraph_namespace = "flow"
+
+
+@task
+def double(x: int) -> int:
+    return 2 * x
+
+
+@task
+def half(x: int) -> float:
+    return x / 2
+
+
+@task
+def main(x: int = 21) -> list[float]:
+    return [double(x), half(x)]
+
+
+@task
+def write() -> File:
+    file = File("temp.txt", temp=True)
+    file.write("kept elsewhere")
+    return file
+
+
+@task
+def read(file: File) -> str:
+    return file.read()
+
+
+@task
+def same() -> str:
+    return read(write())
+"""
+
+# Each command, and words with which it has something to do.
+WORDS = [
+    ("init", "other"),
+    ("run", "flow.py", "main", "--x", "4"),
+    ("plan", "flow.py", "same"),
+    ("explain", "-"),
+    ("log", "-"),
+    ("diff", "--", "-", "-"),
+    ("repl",),
+    ("tag", "add", "-", "quality=checked"),
+    ("tag", "list", "-"),
+    ("tag", "rm", "-", "kind"),
+    ("tag", "update", "-", "kind=draft"),
+    ("report", "-", "-o", "page.html"),
+    ("graph", "-"),
+    ("export", "--all", "-o", "again.json"),
+    ("import", "all.json"),
+    ("trust", "--all"),
+    ("repo", "add", "more", "more.db"),
+    ("repo", "list"),
+    ("repo", "remove", "there"),
+    ("push", "there"),
+    ("pull", "there"),
+    ("bless", "flow.double", "--script", "flow.py"),
+    ("unbless", "flow.half"),
+    ("release", "temp.txt"),
+    ("db", "check"),
+    ("db", "downgrade", "1.5", "--yes"),
+    ("db", "info"),
+    ("db", "upgrade"),
+]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Something for each command: runs, tags, a file of records, a repo, edits and a blessing."""
+    space = Space(tmp_path_factory.mktemp("project"))
+    space.write("flow.py", FLOW)
+    space("run", "flow.py", "same")
+    space("run", "flow.py", "main")
+    space("run", "--tag", "kind=test", "flow.py", "main", "--x", "3")
+    space("export", "--all", "-o", "all.json")
+    space("repo", "add", "there", tmp_path_factory.mktemp("there") / "there.db")
+    space.write("flow.py", FLOW.replace("2 * x", "x + x").replace("x / 2", "x * 0.5"))
+    done = space("bless", "flow.half", "--script", "flow.py")
+    assert done.code == 0, done.err
+    space("push", "there")
+    return space.folder
+
+
+def _names(command: click.Command, *above: str) -> Iterator[tuple[str, ...]]:
+    if not isinstance(command, click.Group):
+        yield above
+        return
+    for name, each in command.commands.items():
+        yield from _names(each, *above, name)
+
+
+def test_each_command_is_among_them() -> None:
+    wanted = {
+        words
+        for name, entry in COMMANDS.items()
+        for words in _names(importlib.import_module(entry.module).command, name)
+    }
+
+    assert {
+        words[: len(each)] for words in WORDS for each in wanted if words[: len(each)] == each
+    } == wanted
+
+
+@pytest.mark.parametrize("words", WORDS, ids=" ".join)
+def test_a_fresh_python_does_and_says_the_same(
+    words: tuple[str, ...], project: Path, tmp_path: Path
+) -> None:
+    said: list[Any] = []
+
+    for name, is_fresh in (("one", True), ("two", False)):
+        space = Space(shutil.copytree(project, tmp_path / name))
+        done = space.fresh(*words) if is_fresh else space(*words)
+        said.append((done.code, *(_untimed(text, space.folder) for text in (done.out, done.err))))
+
+    assert said[0] == said[1]
+    assert said[0][0] == 0, said
+
+
+def _untimed(text: str, folder: Path) -> str:
+    """What was said without what differs from run to run."""
+    text = text.replace(str(folder), ".")
+    text = re.sub(r"[0-9a-f]{8}(-?[0-9a-f]{4,}){0,4}", "ID", text)
+    return re.sub(r"\d+([.:]\d+)*( ?[mµn]?s\b)?", "N", text)
