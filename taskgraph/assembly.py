@@ -22,7 +22,8 @@ from taskgraph.errors import ConfigError, DatabaseError, UnknownRecordError
 from taskgraph.filters import RecordFilters
 from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.project import Project, use_project
-from taskgraph.ports import Backend, Command, Executor
+from taskgraph.outputs.place import OutputPlace, folder_of
+from taskgraph.ports import Backend, Command, Executor, Observer
 from taskgraph.records import ExecutionId, PackedValue
 from taskgraph.values.gate import Trust, tighten_trust, use_trust
 from taskgraph.values.pack import pack
@@ -64,6 +65,29 @@ def make_executors(settings: Settings) -> dict[str, Executor]:
             )
             made[name] = AliasExecutor(name, partial(_make_executor, name, find, wanted))
     return made
+
+
+def observers_of(settings: Settings) -> list[Observer]:
+    """Return the observers that the settings name.
+
+    Raises:
+        ObserverError: One of them cannot be made.
+    """
+    wanted = settings.observers
+    found: list[Observer] = []
+    if wanted.python:
+        from taskgraph.observers.given import observer_named
+
+        found += [observer_named(each) for each in wanted.python]
+    if wanted.jsonl:
+        from taskgraph.observers.jsonlines import JsonLines
+
+        found.append(JsonLines(wanted.jsonl))
+    if wanted.opentelemetry:
+        from taskgraph.observers.opentelemetry import OpenTelemetry
+
+        found.append(OpenTelemetry())
+    return found
 
 
 def launch_on(settings: Settings, name: str, command: Command) -> str:
@@ -230,6 +254,36 @@ def database(settings: Settings) -> SqlBackend:
     return SqlBackend(database_uri(settings), settings.backend)
 
 
+def logs_folder(settings: Settings, backend: Backend | None = None) -> str | None:
+    """Return the folder with what calls print, or None where it is not kept.
+
+    Args:
+        settings: Those of the project.
+        backend: Another database than the project's.
+    """
+    wanted = settings.logs.folder
+    uri = database_uri(settings) if backend is None else getattr(backend, "db_uri", None)
+    if wanted == "none" or uri is None or (backend is not None and not has_others(backend)):
+        return None
+    if wanted:
+        return wanted
+    if backend is not None:
+        path = getattr(getattr(backend, "database", None), "path", None)
+    else:
+        path = uri.removeprefix("sqlite:///").partition("?")[0] if "sqlite" in uri[:6] else None
+    return str(settings.config_dir / "logs") if path is None else f"{path}-logs"
+
+
+def output_place(settings: Settings, backend: Backend, execution_id: str) -> OutputPlace | None:
+    """Return where what the calls of an execution print is kept, if it is."""
+    root = logs_folder(settings, backend)
+    if root is None:
+        return None
+    wanted = settings.logs
+    host = "" if wanted.folder else platform.node()
+    return OutputPlace(folder_of(root, execution_id), wanted.max_size, wanted.echo, host)
+
+
 _before_reading: list[Callable[[], object]] = []
 
 
@@ -272,6 +326,19 @@ def open_reader(settings: Settings) -> Reader:
     finish_writing()
     draw_records()
     return Reader(open_database(settings), owns_backend=True)
+
+
+def usual_seconds(settings: Settings, tasks: Sequence[str]) -> dict[str, float]:
+    """Return how long a call of each task took lately, of those that were made.
+
+    From any thread: the records are opened for this alone.
+    """
+    from taskgraph_backend.reader import Reader
+
+    if not has_database(settings):
+        return {}
+    with Reader(_backend_of(settings, None), owns_backend=True) as reader:
+        return reader.usual_seconds(tasks)
 
 
 def draw_records() -> None:

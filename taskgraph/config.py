@@ -112,6 +112,10 @@ def _read_texts(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _read_text_or_texts(value: Any) -> tuple[str, ...]:
+    return _read_texts([value] if isinstance(value, str) else value)
+
+
 def _read_class(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[\w.]+:[\w.]+", value):
         raise ValueError
@@ -149,6 +153,9 @@ def _one_of(*choices: str) -> _Kind:
 _TEXT = _Kind("text", _exactly(str), str)
 _CLASS = _Kind('a class, as "package.module:Class"', _read_class, str)
 _TEXTS = _Kind("a list of texts", _read_texts, _texts_from_text)
+_TEXTS_OR_TEXT = _Kind(
+    "text or a list of texts", _read_text_or_texts, lambda text: text.split(",") if text else []
+)
 _BOOL = _Kind("true or false", _exactly(bool), _bool_from_text)
 _POSITIVE = _Kind("a whole number, 1 or more", _read_positive, int)
 _SECONDS = _Kind("a number of seconds above 0", _read_seconds, float)
@@ -256,6 +263,40 @@ class SchedulerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LogSettings:
+    """``[logs]``: what calls print.
+
+    Attributes:
+        folder: Where it is kept, a file for each job that printed something. By default a folder
+            ``logs`` beside a SQLite file, or in the config directory; ``none`` keeps nothing.
+        max_size: So much is kept of a job: its beginning and its end.
+        keep_days: What was printed in executions that ended longer ago is deleted.
+        echo: Whether what is printed is shown as well.
+    """
+
+    folder: str = _setting(_TEXT, "")
+    max_size: int = _setting(_SIZE_KIND, 10 * _MIB)
+    keep_days: int = _setting(_POSITIVE, 30)
+    echo: bool = _setting(_BOOL, True)
+
+
+@dataclass(frozen=True, slots=True)
+class ObserverSettings:
+    """``[observers]``: who is told what happens in runs.
+
+    Attributes:
+        python: Functions that are called with each event, or what makes an observer, each as
+            ``module:name``.
+        jsonl: A file to which each event is added as a line of JSON.
+        opentelemetry: Whether executions and jobs are spans of OpenTelemetry.
+    """
+
+    python: tuple[str, ...] = _setting(_TEXTS_OR_TEXT, ())
+    jsonl: str = _setting(_TEXT, "")
+    opentelemetry: bool = _setting(_BOOL, False)
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutorSettings:
     """``[executors.NAME]``: an executor that tasks can name.
 
@@ -295,6 +336,8 @@ class Settings:
         files: How the content of files is known.
         code: Which code counts.
         scheduler: How a run is carried out.
+        logs: Where what calls print is kept.
+        observers: Who is told what happens.
         executors: Executors by name, the built-in ones among them.
         limits: How many calls may use something at once, by the names that tasks want it by.
     """
@@ -305,6 +348,8 @@ class Settings:
     files: FileSettings = field(default_factory=FileSettings)
     code: CodeSettings = field(default_factory=CodeSettings)
     scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
+    logs: LogSettings = field(default_factory=LogSettings)
+    observers: ObserverSettings = field(default_factory=ObserverSettings)
     executors: Mapping[str, ExecutorSettings] = field(default_factory=_built_in_executors)
     limits: Mapping[str, int] = field(default_factory=dict)
 
@@ -319,6 +364,8 @@ _SECTIONS: Final[Mapping[str, type]] = {
     "files": FileSettings,
     "code": CodeSettings,
     "scheduler": SchedulerSettings,
+    "logs": LogSettings,
+    "observers": ObserverSettings,
 }
 # Sections whose keys are the user's own, and what their values are.
 _OPEN_SECTIONS: Final[Mapping[str, _Kind]] = {"roots": _TEXT, "limits": _POSITIVE}
@@ -600,6 +647,21 @@ def _code(found: _Found, project: Path) -> CodeSettings:
     return CodeSettings(tuple(map(str, folders)), given.strict)
 
 
+def _logs(found: _Found, project: Path) -> LogSettings:
+    values = _section_values(found, "logs", LogSettings)
+    folder = values.get("folder", "")
+    if folder not in {"", "none"}:
+        values["folder"] = str(_folder(folder, project))
+    return LogSettings(**values)
+
+
+def _observers(found: _Found, project: Path) -> ObserverSettings:
+    values = _section_values(found, "observers", ObserverSettings)
+    if values.get("jsonl"):
+        values["jsonl"] = str(_folder(values["jsonl"], project))
+    return ObserverSettings(**values)
+
+
 def _settings(config_dir: Path, found: _Found) -> Settings:
     project = config_dir.parent
     backend = _section_values(found, "backend", BackendSettings)
@@ -628,6 +690,8 @@ def _settings(config_dir: Path, found: _Found) -> Settings:
         files=FileSettings(**_section_values(found, "files", FileSettings)),
         code=_code(found, project),
         scheduler=scheduler,
+        logs=_logs(found, project),
+        observers=_observers(found, project),
         executors=executors,
         limits=_open_section(found, "limits"),
     )
@@ -775,6 +839,17 @@ DEFAULT_CONFIG: Final = """\
 # job_status_interval = 10      # seconds between two lines of progress in a log
 # context = { genome = "hg38" } # values that calls read with get_context
 # context_file = "context.toml" # a file with such values, beside this one
+
+[logs]
+# folder = "logs"               # what calls print; by default beside the database; "none": nowhere
+# max_size = "10 MiB"           # of each job, its beginning and its end
+# keep_days = 30
+# echo = true                   # show it as well
+
+[observers]
+# python = ["mypkg.watch:on_event"]  # functions that are called with each event
+# jsonl = "events.jsonl"        # a file to which each event is added as a line of JSON
+# opentelemetry = false         # executions and jobs as spans
 
 [files]
 # ask_above = "100 GB"          # say so before a larger file is read for its hash

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from taskgraph.hashing import ArgsHash, EvalHash, TaskHash, ValueHash
-from taskgraph.records import ExecutionId, JobId, State
+from taskgraph.records import ExecutionId, JobId, Micros, State
 from taskgraph.tasks.task import Task
 
 
@@ -29,32 +29,50 @@ class ExecutionEnded:
 
 
 class JobsSubmitted(NamedTuple):
-    """Calls were handed to an executor, one entry of ``tasks`` (full names) for each."""
+    """Calls were handed to an executor: for each its task's full name, its job, and its caller's.
+
+    The root has no caller.
+    """
 
     tasks: tuple[str, ...]
+    jobs: tuple[JobId, ...] = ()
+    callers: tuple[JobId | None, ...] = ()
 
 
 class JobCached(NamedTuple):
-    """A call's result was taken from the cache or from an equal call of this execution."""
+    """A call's result was taken from the cache or from an equal call of this execution.
+
+    ``caller`` is the job that wrote it down; None of the root.
+    """
 
     job_id: JobId
     task: str
+    caller: JobId | None = None
 
 
 class JobDone(NamedTuple):
-    """A call that ran has its final value; ``seconds`` is the time in its own function."""
+    """A call that ran has its final value; ``seconds`` is the time in its own function.
+
+    ``started`` and ``ended`` are microseconds since 1970, ``caller`` is the job that wrote it down.
+    """
 
     job_id: JobId
     task: str
     seconds: float
+    started: Micros | None = None
+    ended: Micros | None = None
+    caller: JobId | None = None
 
 
 class JobFailed(NamedTuple):
-    """A call raised, or one that it needed did."""
+    """A call raised, or one that it needed did; the rest is as of `JobDone`."""
 
     job_id: JobId
     task: str
     error: str
+    started: Micros | None = None
+    ended: Micros | None = None
+    caller: JobId | None = None
 
 
 class JobRetried(NamedTuple):

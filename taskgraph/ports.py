@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from taskgraph.events import Event
 from taskgraph.hashing import EvalHash, TaskHash, ValueHash
+from taskgraph.outputs.place import OutputPlace
 from taskgraph.records import (
     BelowVersion,
     CacheAnswer,
@@ -198,6 +199,7 @@ class Call(NamedTuple):
     resources: Resources = NO_RESOURCES
     is_recorded: bool = True  # if not, nobody asks for its result as it would be stored
     value_store: ValueStore | None = None  # where large results are put, where they are made
+    output: OutputPlace | None = None  # where what it prints is kept
     key: str | None = None  # names it in every run, for executors that say ``resumes = True``
 
 

@@ -10,7 +10,6 @@ import threading
 import time
 import traceback
 from contextlib import suppress
-from contextvars import ContextVar
 from types import CoroutineType, TracebackType
 
 from taskgraph.errors import (
@@ -20,6 +19,7 @@ from taskgraph.errors import (
     ValueStoreError,
 )
 from taskgraph.fingerprint.code import running
+from taskgraph.outputs import streams
 from taskgraph.ports import Call, FrameRecord, Outcome, Raised, Returned
 from taskgraph.records import Micros, PackedValue
 from taskgraph.tags import Tags
@@ -31,12 +31,12 @@ from taskgraph.values.value import are_hooked
 from taskgraph.values.valuestore import ValueStore
 
 _OURS = os.path.join(os.path.dirname(__file__), "")
-_running: ContextVar[str | None] = ContextVar("taskgraph_running", default=None)
 
 
 def running_task() -> str | None:
     """Return the full name of the task whose body this runs in, if it does."""
-    return _running.get()
+    call = streams.current.get()
+    return None if call is None else call.fullname
 
 
 def now() -> Micros:
@@ -51,7 +51,7 @@ def run_call(call: Call) -> Outcome:
     the user's code never leaves here as an exception; only what ends the process does.
     """
     started = now()
-    token = _running.set(call.fullname)
+    token = streams.current.set(call)
     notes: list[tuple[str, object]] = []
     noted = taken_notes.set(notes)
     try:
@@ -74,7 +74,9 @@ def run_call(call: Call) -> Outcome:
             raise
         return Raised(call.job_id, error, frames_of(error.__traceback__), started, now())
     finally:
-        _running.reset(token)
+        if streams.captures:
+            streams.end(call)
+        streams.current.reset(token)
         taken_notes.reset(noted)
         if handles.met:
             # Also of a body that raised, whose frames the error keeps alive.
@@ -88,7 +90,7 @@ async def run_call_async(call: Call) -> Outcome:
     Being cancelled is no outcome of the call, but the end of it.
     """
     started = now()
-    token = _running.set(call.fullname)
+    token = streams.current.set(call)
     try:
         args, kwargs = call.args, call.kwargs
         if are_hooked():
@@ -101,8 +103,10 @@ async def run_call_async(call: Call) -> Outcome:
     except Exception as error:
         return Raised(call.job_id, error, frames_of(error.__traceback__), started, now())
     finally:
+        if streams.captures:
+            streams.end(call)
         with suppress(ValueError):  # a coroutine that nobody awaits any more ends elsewhere
-            _running.reset(token)
+            streams.current.reset(token)
         if handles.met:
             handles.let_go([call.args, call.kwargs])
     return _returned(call, value, started)

@@ -24,8 +24,8 @@ from taskgraph_backend.finding import FoundFile, find_file, infer_id, newest_exe
 from taskgraph_backend.listing import Listings
 from taskgraph_backend.neighbours import Neighbours
 from taskgraph_backend.patient import PatientSession
-from taskgraph_backend.portraits import Portraits
 from taskgraph_backend.tagged import Tagged
+from taskgraph_backend.watching import Watching
 
 if TYPE_CHECKING:
     from taskgraph_backend.store import SqlBackend
@@ -95,7 +95,7 @@ class UpstreamArgument:
 
 
 class Reader(
-    Compared, DataflowReader, EarlierCalls, Listings, Neighbours, Portraits, Tagged, PatientSession
+    Compared, DataflowReader, EarlierCalls, Listings, Neighbours, Tagged, Watching, PatientSession
 ):
     """A session for reading that knows its backend.
 

@@ -12,6 +12,7 @@ from taskgraph.engine.loop import Engine
 from taskgraph.engine.statuses import Counts
 from taskgraph.errors import SchedulerError
 from taskgraph.events import Event
+from taskgraph.observers.given import GuardedObserver
 from taskgraph.ports import Backend, Executor, Observer
 from taskgraph.tasks.context import NO_CONTEXT, Context, checked_context, merge_context
 from taskgraph.tasks.options import POOLS
@@ -33,6 +34,7 @@ class Parts:
     ignore_warnings: frozenset[str]
     traceback: TaskTrace | None
     observers: list[Observer]
+    _guards: dict[int, GuardedObserver]
     executors: dict[str, Executor]
     default_executor: str
     backend: Backend
@@ -102,4 +104,11 @@ class Parts:
 
     def _notify(self, event: Event) -> None:
         for observer in self.observers:
-            observer.notify(event)
+            self._guarded(observer).notify(event)
+
+    def _guarded(self, observer: Observer) -> Observer:
+        """Return what tells an observer until it raises, for as long as this scheduler lives."""
+        found = self._guards.get(id(observer))
+        if found is None:
+            found = self._guards[id(observer)] = GuardedObserver(observer, self.logger)
+        return found

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
@@ -15,7 +17,7 @@ from taskgraph.app.current import current_scheduler
 from taskgraph.app.questions import Questions
 from taskgraph.app.reports import Reports
 from taskgraph.app.roots import root_of
-from taskgraph.assembly import Environment, has_others, in_force, take_lease
+from taskgraph.assembly import Environment, has_others, in_force, output_place, take_lease
 from taskgraph.engine.jobs import Job
 from taskgraph.engine.loop import Engine
 from taskgraph.engine.options import Below, RunOptions
@@ -24,6 +26,9 @@ from taskgraph.errors import SchedulerError, UnknownRecordError
 from taskgraph.executors.eventloop import LoopExecutor
 from taskgraph.executors.threads import ThreadExecutor
 from taskgraph.expression import TaskExpression
+from taskgraph.outputs.keeping import sweep_if_due
+from taskgraph.outputs.place import OutputPlace
+from taskgraph.outputs.streams import captured
 from taskgraph.ports import Observer
 from taskgraph.records import ExecutionId, JobId
 from taskgraph.tasks.context import defaults_path
@@ -252,20 +257,24 @@ class Running(Questions, Reports):
         environment = Environment(self.settings.project_dir)
         is_part = run_options.below is not None  # another process holds the execution
         own = ExecutionId(uuid.uuid4().hex) if is_part else run_options.execution_id
+        place = output_place(self.settings, self.backend, run_options.execution_id)
+        run_options = replace(run_options, output=place)
         lease = take_lease(self.backend, own, run_options.single_flight and run_options.may_wait)
         token = current_scheduler.set(self._scheduler)
         try:
             engine = self._engine = Engine(
                 self.backend,
                 self.executors,
-                observers,
+                [self._guarded(each) for each in observers],
                 self._pool,
                 environment.packed,
                 run_options,
                 lease,
             )
+            if place is not None:
+                sweep_if_due(os.path.dirname(place.folder), self.settings.logs.keep_days)
             statuses = every(self._shown_interval(), self.log_job_statuses)
-            with in_force(self.settings, self._places), statuses:
+            with in_force(self.settings, self._places), statuses, self._capturing(place):
                 return engine.reduce(root)
         except BaseException as error:
             self._take_trace(error)
@@ -277,6 +286,10 @@ class Running(Questions, Reports):
                 if isinstance(executor, ThreadExecutor | LoopExecutor):
                     executor.stop()  # threads are cheap to make, and a process may want to fork
             lease.release()
+
+    def _capturing(self, place: OutputPlace | None) -> AbstractContextManager[None]:
+        """Have what calls print told apart, if it is kept."""
+        return nullcontext() if place is None else captured()
 
     def _take_counts(self) -> None:
         """Take note of what became of the jobs of a run that has ended."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskgraph.app.running import Running
-from taskgraph.assembly import database_uri, make_executors, open_database, places_of
+from taskgraph.assembly import database_uri, make_executors, observers_of, open_database, places_of
 from taskgraph.config import (
     Settings,
     checked_seconds,
@@ -23,8 +23,9 @@ from taskgraph.engine.loop import Engine
 from taskgraph.engine.promising import evaluate_below
 from taskgraph.engine.statuses import Counts
 from taskgraph.errors import ExecutorError, SchedulerError
-from taskgraph.events import FilesRead, Warned
+from taskgraph.events import Event, FilesRead, Warned
 from taskgraph.expression import TaskExpression
+from taskgraph.observers.given import as_observer
 from taskgraph.ports import Backend, Executor, Observer
 from taskgraph.promise import Promise
 from taskgraph.tasks.context import context_of_paths
@@ -48,7 +49,8 @@ class Scheduler(Running):
         config: Another name for ``settings``.
         backend: A backend, or the URL of a database, in place of the one in the settings.
         executor: The name of the executor of tasks that name none.
-        observers: Who is told what happens.
+        observers: Who is told what happens, besides those that the settings name: functions that
+            are called with each event of `taskgraph.events`, or objects with a method ``notify``.
         logger: What `log`, and warnings of the scheduler itself, go to; by default ``taskgraph``.
         use_task_traceback: Whether an error that ends a run bears the trace of the tasks.
         job_status_interval: Seconds after which `log_job_statuses` is called during a run, where
@@ -74,7 +76,7 @@ class Scheduler(Running):
         config: Settings | Mapping[str, Any] | None = None,
         backend: Backend | str | None = None,
         executor: str | None = None,
-        observers: Iterable[Observer] = (),
+        observers: Iterable[Observer | Callable[[Event], object]] = (),
         logger: logging.Logger | None = None,
         use_task_traceback: bool = True,
         job_status_interval: float | None = None,
@@ -94,7 +96,9 @@ class Scheduler(Running):
         self._has_looked_at_names = False
         self._counts: Counts = {}
         self._limits_used: dict[str, int] = {}
-        self.observers = list(observers)
+        given = [as_observer(each) for each in observers]
+        self.observers = [*given, *observers_of(self.settings)]
+        self._guards = {}
         self.executors = make_executors(self.settings)
         self.default_executor = self._default_named(executor or self.settings.scheduler.executor)
         if self.default_executor not in self.executors:

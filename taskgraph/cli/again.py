@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
@@ -42,13 +42,33 @@ def script_of(scheduler: Scheduler, job: str, command: click.Command) -> str | N
     return script if isinstance(script, str) else None
 
 
-def failures_as_text(failures: Sequence[TaskTrace], script: str) -> str:
-    """Return what is said at the end of a run in which calls failed: of each, and what to do."""
+def failures_as_text(
+    failures: Sequence[TaskTrace],
+    script: str,
+    last_lines: Callable[[str], Sequence[str]] = lambda job: (),
+) -> str:
+    """Return what is said at the end of a run in which calls failed: of each, and what to do.
+
+    Args:
+        failures: Where calls failed.
+        script: What was run.
+        last_lines: Tells the last lines that a job wrote to stderr.
+    """
+
+    def told(failure: TaskTrace) -> str:
+        job = failure.tasks[-1].job_id
+        lines = [_how_to_debug(failure, script), failure.format()]
+        if said := last_lines(job):
+            job = job[:_ID_DIGITS]
+            lines.append(f"The last it wrote to stderr (all: taskgraph log {job} --output):")
+            lines += [f"  {each}" for each in said]
+        return "\n".join(lines)
+
     if len(failures) == 1:
-        return f"{_how_to_debug(failures[0], script)}\n{failures[0].format()}"
+        return told(failures[0])
     lines = [f"{len(failures):,} calls failed."]
     for number, each in enumerate(failures[:_MOST_IN_FULL], start=1):
-        lines += ["", f"{number}. {_how_to_debug(each, script)}", each.format()]
+        lines += ["", f"{number}. {told(each)}"]
     rest = failures[_MOST_IN_FULL:]
     if rest:
         lines += ["", f"{len(rest):,} more:"]

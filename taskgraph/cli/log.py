@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from taskgraph.filters import RecordFilters
     from taskgraph.provenance.listing import ListingReader
     from taskgraph.provenance.page import Block
+    from taskgraph.provenance.printed import PrintedReader
     from taskgraph.provenance.rows import Reader
 
 _DEFAULT_LIMIT = 20
@@ -33,6 +34,7 @@ taskgraph log -                   the newest execution (~2: the second newest)
 taskgraph log 3fa8                any record, by the first digits of its id
 taskgraph log results/table.csv   which call wrote a file, from what, for whom
 taskgraph log flow.main           a task, by its full name
+taskgraph log 3fa8 --output       what a job printed
 taskgraph log --task align --status FAILED --since 7d
                                   the jobs of a task that failed lately
 taskgraph log --file 'out/*.vcf' --type execution --type job
@@ -48,6 +50,13 @@ taskgraph log --file 'out/*.vcf' --type execution --type job
 @setup_query_parser
 @click.option("--count", "as_counts", is_flag=True, help="Show how many records there are.")
 @click.option("--detail", "in_detail", is_flag=True, help="Show each record with its details.")
+@click.option(
+    "--output",
+    "as_output",
+    is_flag=True,
+    help="Show what RECORD, a job or an execution, printed; of a cached job, what the call printed "
+    "when it ran. With -n the last lines only.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.option(
     "-n",
@@ -69,6 +78,7 @@ def command(
     /,
     as_counts: bool,
     in_detail: bool,
+    as_output: bool,
     as_json: bool,
     limit: int | None,
     page: int | None,
@@ -91,13 +101,17 @@ def command(
         )
     if page and after is not None:
         raise click.UsageError("Give --page or --after, not both.", ctx)
+    if as_output and record is None:
+        raise click.UsageError("--output is of one RECORD: taskgraph log JOB --output", ctx)
     settings = load_settings(ctx)
     if not has_database(settings):
         view, blocks = _nothing(record, filters, wanted)
     else:
         reader = assembly.open_reader(settings)
         try:
-            if record is not None:
+            if record is not None and as_output:
+                view, blocks = _printed(reader, settings, record, limit)
+            elif record is not None:
                 view, blocks = _look_up(reader, settings, record, limit)
             else:
                 view, blocks = _list(reader, assembly.located(settings, filters), wanted)
@@ -162,6 +176,18 @@ def _look_up(
     if view is None:
         raise UnknownRecordError(record)
     return view, reading.page_of(view)
+
+
+def _printed(
+    reader: PrintedReader, settings: Settings, record: str, limit: int | None
+) -> tuple[Any, list[Block]]:
+    """Return what a job, or those of an execution, printed, and its page."""
+    from taskgraph.assembly import find_record, logs_folder
+    from taskgraph.provenance.printed import printed_by, printed_page
+
+    found = find_record(reader, settings, record)
+    view = printed_by(reader, found, logs_folder(settings), settings.logs.keep_days, limit)
+    return view, printed_page(view)
 
 
 def _list(

@@ -27,6 +27,7 @@ EXIT_CODES: Final[tuple[tuple[type[errors.TaskgraphError], ExitCode], ...]] = (
     (errors.UnknownRecordError, ExitCode.NOT_FOUND),
     (errors.UnknownAliasError, ExitCode.NOT_FOUND),
     (errors.UnknownTagError, ExitCode.NOT_FOUND),
+    (errors.OutputNotFoundError, ExitCode.NOT_FOUND),
     (errors.NothingToCompareError, ExitCode.NOT_FOUND),
     (errors.LineageError, ExitCode.NOT_FOUND),
     (errors.ScriptNotFoundError, ExitCode.NOT_FOUND),
@@ -68,6 +69,7 @@ COMMANDS: Final[dict[str, _Entry]] = {
     "plan": _Entry("taskgraph.cli.plan", "Show what a run would do now, and why."),
     "explain": _Entry("taskgraph.cli.explain", "Explain why something ran, or did not."),
     "log": _Entry("taskgraph.cli.log", "Show what was run, and where values and files came from."),
+    "top": _Entry("taskgraph.cli.top", "Show what runs now, on this machine and on others."),
     "diff": _Entry(
         "taskgraph.cli.diff",
         "Show which calls of two executions are new, gone or changed, and by what.",

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
+from taskgraph.cli.above import Streams
 from taskgraph.events import (
     CacheEntryRefused,
     Event,
@@ -36,10 +37,15 @@ from taskgraph.records import State
 if TYPE_CHECKING:
     # rich takes 60 ms to import: for a terminal only.
     from rich.console import Console, RenderableType
+    from rich.text import Text
+
+    from taskgraph.cli.gauges import Gauges
 
 _FRAMES_PER_SECOND: Final = 8
 _MOST_ROWS: Final = 20
-_BAR_WIDTH: Final = 24
+_BAR_WIDTH: Final = 24  # half of that on a terminal that is not wide
+_WIDE: Final = 100
+_GAP: Final = 3  # between two columns
 _LEAST_WIDTH: Final = 72  # of a terminal with room for bars and times
 _MOST_MESSAGES: Final = 5
 
@@ -220,6 +226,7 @@ class PlainProgress:
         stream: Where to write.
         interval: Seconds between two lines.
         clock: Tells the time in seconds.
+        gauges: Tells what there is to say besides counts.
     """
 
     def __init__(
@@ -227,8 +234,10 @@ class PlainProgress:
         stream: TextIO,
         interval: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
+        gauges: Gauges | None = None,
     ) -> None:
         self.counts = Counts(clock)
+        self._gauges = gauges
         self._stream = stream
         self._interval = interval
         self._closed = threading.Event()
@@ -259,6 +268,8 @@ class PlainProgress:
         self._closed.set()
         if self._thread is not None:
             self._thread.join()
+        if self._gauges is not None:
+            self._gauges.close()
         self._write(self._new_messages())
         if summary:
             if len(self.counts.tasks()) > 1:
@@ -274,6 +285,9 @@ class PlainProgress:
         )
         if self.counts.bytes_done < self.counts.bytes_total:
             text += f", reading files: {_of_bytes(self.counts)}"
+        if self._gauges is not None:
+            said = self._gauges.look(self.counts.tasks()).words(format_bytes)
+            text = ", ".join([text, *said])
         return text
 
     def table(self) -> list[str]:
@@ -320,23 +334,29 @@ class LiveProgress:
         console: The terminal.
         redirect_stdout: Whether to put what tasks print above the table: where stdout is the same
             terminal.
+        gauges: Tells what there is to say besides counts.
     """
 
-    def __init__(self, console: Console, *, redirect_stdout: bool = False) -> None:
+    def __init__(
+        self, console: Console, *, redirect_stdout: bool = False, gauges: Gauges | None = None
+    ) -> None:
         from rich.live import Live
 
         self.counts = Counts()
         self._console = console
+        self._gauges = gauges
         self._closed = False
         self._live = Live(
             get_renderable=self.table,
             console=console,
             refresh_per_second=_FRAMES_PER_SECOND,
             transient=False,
-            redirect_stdout=redirect_stdout,
-            redirect_stderr=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
+        self._streams = Streams(self._live, console, with_stdout=redirect_stdout)
         self._live.start(refresh=False)
+        self._streams.begin()
 
     def notify(self, event: Event) -> None:
         """Count an event."""
@@ -344,16 +364,20 @@ class LiveProgress:
 
     def show(self, blocks: Sequence[Block]) -> None:
         """Draw something above the table."""
-        print_on(self._console, blocks)
+        with self._live._lock:  # as of `Above`
+            print_on(self._console, blocks)
 
     def close(self, *, summary: bool = True) -> None:
         """Draw the table for the last time, and the summary below it."""
         if self._closed:
             return
         self._closed = True
+        self._streams.end()
         # A table of one row says no more than the summary.
         self._live.transient = not summary or len(self.counts.tasks()) <= 1
         self._live.stop()
+        if self._gauges is not None:
+            self._gauges.close()
         if self._live.transient:
             for message in self.counts.messages:
                 self._console.print(_styled_message(message))
@@ -362,15 +386,27 @@ class LiveProgress:
 
     def table(self) -> RenderableType:
         """Return what is drawn now."""
-        return draw_table(self.counts, is_narrow=self._console.width < _LEAST_WIDTH)
+        said: Sequence[str] = ()
+        if self._gauges is not None and self.counts.ended is None:
+            said = self._gauges.look(self.counts.tasks()).words(format_bytes)
+        width = self._console.width
+        return draw_table(self.counts, is_narrow=width < _LEAST_WIDTH, said=said, width=width)
 
 
-def draw_table(counts: Counts, *, is_narrow: bool = False) -> RenderableType:
+def draw_table(
+    counts: Counts,
+    *,
+    is_narrow: bool = False,
+    said: Sequence[str] = (),
+    width: int = 100,
+) -> RenderableType:
     """Return the live table: a row for each task, and a line for the files that are read.
 
     Args:
         counts: What is shown.
         is_narrow: Whether there is no room for bars and times.
+        said: What there is to say besides counts.
+        width: Of the terminal; what does not fit is cut from the names, never from the numbers.
     """
     from rich import box
     from rich.console import Group
@@ -388,14 +424,22 @@ def draw_table(counts: Counts, *, is_narrow: bool = False) -> RenderableType:
         header_style="dim",
         padding=(0, 1),
     )
-    table.add_column("task", no_wrap=True, overflow="ellipsis", max_width=48)
+    columns = ("running", "done", "cached", "failed", "time")[: 4 if is_narrow else 5]
+    bar_width = 0 if is_narrow else _BAR_WIDTH if width >= _WIDE else _BAR_WIDTH // 2
+    shown = [(each, _numbers(each)[: len(columns)]) for each in _busiest(tasks)]
+    widths = [
+        max([len(column), *(len(numbers[place]) for _, numbers in shown)])
+        for place, column in enumerate(columns)
+    ]
+    room = width - sum(widths) - bar_width - _GAP * (len(columns) + 1)
+    table.add_column("task", no_wrap=True, overflow="ellipsis", max_width=min(48, max(8, room)))
     if not is_narrow:
-        table.add_column("", no_wrap=True)
-    for column in ("running", "done", "cached", "failed", "time")[: 4 if is_narrow else 5]:
-        table.add_column(column, justify="right", no_wrap=True)
-    for each in _busiest(tasks):
-        bar = () if is_narrow else (_bar(each),)
-        table.add_row(Text(each.task), *bar, *_numbers(each)[: 4 if is_narrow else 5])
+        table.add_column("", no_wrap=True, width=bar_width)
+    for column, needed in zip(columns, widths, strict=True):
+        table.add_column(column, justify="right", no_wrap=True, width=needed)
+    for each, numbers in shown:
+        bar = () if is_narrow else (_bar(each, bar_width),)
+        table.add_row(Text(each.task), *bar, *numbers)
     if len(tasks) > _MOST_ROWS:
         table.add_row(Text(f"and {len(tasks) - _MOST_ROWS} more tasks", style="dim"))
     if tasks:
@@ -404,12 +448,14 @@ def draw_table(counts: Counts, *, is_narrow: bool = False) -> RenderableType:
     state.append(format_seconds(counts.seconds), style="dim")
     if counts.bytes_done < counts.bytes_total:
         state.append(f"  reading files: {_of_bytes(counts)}", style="cyan")
+    for words in said:
+        state.append(f"  {words}", style="dim")
     if counts.ended is None:
         parts.append(state)
     return Group(*parts)
 
 
-def _numbers(counts: TaskCounts) -> list[RenderableType]:
+def _numbers(counts: TaskCounts) -> list[Text]:
     from rich.text import Text
 
     def number(count: int, style: str) -> Text:
@@ -424,7 +470,7 @@ def _numbers(counts: TaskCounts) -> list[RenderableType]:
     ]
 
 
-def _bar(counts: TaskCounts) -> RenderableType:
+def _bar(counts: TaskCounts, width: int) -> RenderableType:
     """Return a bar of what is settled, in the colours of the columns."""
     from rich.text import Text
 
@@ -440,9 +486,9 @@ def _bar(counts: TaskCounts) -> RenderableType:
     seen = 0
     for count, style, mark in parts:
         seen += count
-        until = round(seen * _BAR_WIDTH / whole)
+        until = round(seen * width / whole)
         # What is there at all is seen, if only as one mark: a single failure above all.
-        until = min(_BAR_WIDTH, max(until, filled + (1 if count else 0)))
+        until = min(width, max(until, filled + (1 if count else 0)))
         bar.append(mark * (until - filled), style=style)
         filled = until
     return bar
@@ -501,19 +547,22 @@ def _of_bytes(counts: Counts) -> str:
     return f"{format_bytes(counts.bytes_done)} of {format_bytes(counts.bytes_total)}"
 
 
-def make_progress(interval: float = 10.0, stream: TextIO | None = None) -> Progress:
+def make_progress(
+    interval: float = 10.0, stream: TextIO | None = None, gauges: Gauges | None = None
+) -> Progress:
     """Return the progress that fits stderr: live on a terminal, lines elsewhere.
 
     Args:
         interval: Seconds between two lines, where it is no terminal.
         stream: Where to write; stderr by default.
+        gauges: Tells what there is to say besides counts.
     """
     stream = stream or sys.stderr
     if not stream.isatty():
-        return PlainProgress(stream, interval)
+        return PlainProgress(stream, interval, gauges=gauges)
     from rich.console import Console
 
     console = Console(file=stream, highlight=False)
     if not console.is_terminal or console.is_dumb_terminal:
-        return PlainProgress(stream, interval)
-    return LiveProgress(console, redirect_stdout=sys.stdout.isatty())
+        return PlainProgress(stream, interval, gauges=gauges)
+    return LiveProgress(console, redirect_stdout=sys.stdout.isatty(), gauges=gauges)

@@ -6,6 +6,7 @@ The result goes to stdout; progress and errors go to stderr.
 from __future__ import annotations
 
 import sys
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,11 +25,14 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from taskgraph.app import Scheduler
+    from taskgraph.cli.gauges import Gauges
     from taskgraph.cli.progress import Progress
+    from taskgraph.config import Settings
     from taskgraph.provenance.explain import Explanation
     from taskgraph.tasks.task import Task
 
 _MOST_CHARACTERS = 4000
+_LAST_LINES = 10
 
 _HELP = """Run a task of a script or module.
 
@@ -230,9 +234,12 @@ def _run(ctx: click.Context, expression: Any, executor: str | None, how: _How) -
     own = executor if executor in registered_types() else None
     settings = load_settings(ctx, {"scheduler.executor": executor} if executor and not own else {})
     write_default_config(settings.config_dir)
-    progress = None if how.quiet else make_progress(settings.scheduler.job_status_interval)
+    progress = None
+    if not how.quiet:
+        progress = make_progress(settings.scheduler.job_status_interval, gauges=_gauges(settings))
     observers = [progress] if progress else []
     scheduler = app.Scheduler(settings, executor=own, observers=observers)
+    execution_id = uuid.uuid4().hex
     try:
         job = how.rerun
         if job is not None:
@@ -249,6 +256,7 @@ def _run(ctx: click.Context, expression: Any, executor: str | None, how: _How) -
             tags=OwnTags([*how.tags, *labels_of_run(settings, **how.labels)]),
             context=how.context,
             fail_fast=not how.keep_going,
+            execution_id=execution_id,
         )
     except DryRunResult as answer:
         if progress:
@@ -264,7 +272,8 @@ def _run(ctx: click.Context, expression: Any, executor: str | None, how: _How) -
             raise
         if progress:
             progress.close()
-        click.echo(clean_text(failures_as_text(failures, how.script or "")), err=True)
+        text = failures_as_text(failures, how.script or "", _last_lines_of(settings, execution_id))
+        click.echo(clean_text(text), err=True)
         if how.pdb:
             debug(error)
         return ExitCode.RUN_FAILED
@@ -276,6 +285,27 @@ def _run(ctx: click.Context, expression: Any, executor: str | None, how: _How) -
     if shown is not None:
         click.echo(shown)
     return ExitCode.OK
+
+
+def _gauges(settings: Settings) -> Gauges:
+    """Return what tells of a run how fast it goes and what is left, by how it went before."""
+    from taskgraph.assembly import usual_seconds
+    from taskgraph.cli.gauges import Gauges, History
+
+    return Gauges(History(lambda tasks: usual_seconds(settings, tasks)))
+
+
+def _last_lines_of(settings: Settings, execution_id: str) -> Callable[[str], Sequence[str]]:
+    """Return what tells the last lines that a job of an execution wrote to stderr."""
+    from taskgraph.assembly import logs_folder
+    from taskgraph.provenance.printed import last_lines
+
+    root = logs_folder(settings)
+
+    def tell(job: str) -> Sequence[str]:
+        return () if root is None else last_lines(root, execution_id, job, "stderr", _LAST_LINES)
+
+    return tell
 
 
 def _recorded(ctx: click.Context, scheduler: Scheduler, job: str, script: str | None) -> Any:

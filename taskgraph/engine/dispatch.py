@@ -294,7 +294,7 @@ class Dispatcher:
         if not jobs:
             return
         batches: Batches = {}
-        tasks: list[str] = []
+        handed: list[Job] = []
         begun: list[Job] = []
         are_told = False
         if self._options.is_dry:
@@ -319,7 +319,7 @@ class Dispatcher:
                 self._notify_misses([job])
             self._start(job, batches)
             if job.id in self.submitted:
-                tasks.append(job.task.fullname)
+                handed.append(job)
         if begun:
             # Committed before a body can change what a handle stands for: if it dies on the way,
             # nothing that came from there may be used any more.
@@ -327,8 +327,8 @@ class Dispatcher:
         if are_told:
             self._recorder.flush()  # what a body is told of is there to be found
         self.executing.send(batches)
-        if tasks:
-            self._notify(JobsSubmitted(tuple(tasks)))
+        if handed:
+            self._notify(_submitted(handed))
 
     def _free_to_run(self, jobs: Sequence[Job], looked_up: int | None) -> Sequence[Job]:
         """Return the calls that run here and now; others wait, or have been made meanwhile."""
@@ -474,7 +474,7 @@ class Dispatcher:
             self._hand_over(job, self.executing.executor_of(job), batches)
         self.executing.send(batches)
         if through:
-            self._notify(JobsSubmitted(tuple(each.task.fullname for each in through)))
+            self._notify(_submitted(through))
 
     def _look_again(self, jobs: Sequence[Job]) -> None:
         """Look up calls that others ran: there is a result now, or they run here."""
@@ -513,3 +513,11 @@ class Dispatcher:
             job = self.submitted.pop(job_id)
             self.limits.release(job)
             self._let_go(job)
+
+
+def _submitted(jobs: Sequence[Job]) -> JobsSubmitted:
+    return JobsSubmitted(
+        tuple([each.task.fullname for each in jobs]),
+        tuple([each.id for each in jobs]),
+        tuple([None if each.owner is None else each.owner.id for each in jobs]),
+    )

@@ -83,6 +83,7 @@ class Executing:
             _resources_of(job.options) if job.options else NO_RESOURCES,
             job.is_recorded,
             self._store,
+            self._options.output if job.is_recorded else None,
             self._key_of(job) if self._resumes(name) else None,
         )
         batches.setdefault(name, []).append(call)

@@ -279,7 +279,7 @@ class Finisher:
         if leader.phase is Phase.FAILED:
             assert leader.error is not None
             self._recorder.add_finished(job, State.FAILED)
-            self._notify(JobFailed(job.id, job.task.fullname, describe_error(leader.error)))
+            self._tell_of_failure(job, leader.error)
             self._graph.fail(job, leader.error, leader.origin or leader)
         else:
             job.value = leader.value
@@ -462,14 +462,22 @@ class Finisher:
 
     def _settle(self, job: Job) -> None:
         self._recorder.add_finished(job, State.COMPLETED)
+        caller = None if job.owner is None else job.owner.id
         if job.is_cached:
-            self._notify(JobCached(job.id, job.task.fullname))
+            self._notify(JobCached(job.id, job.task.fullname, caller))
         else:
             assert job.started is not None and job.ended is not None
             seconds = (job.ended - job.started) / 1e6
-            self._notify(JobDone(job.id, job.task.fullname, seconds))
+            self._notify(
+                JobDone(job.id, job.task.fullname, seconds, job.started, job.ended, caller)
+            )
         job.let_go()
         self._graph.settle(job)
+
+    def _tell_of_failure(self, job: Job, error: BaseException) -> None:
+        caller = None if job.owner is None else job.owner.id
+        name = job.task.fullname
+        self._notify(JobFailed(job.id, name, describe_error(error), job.started, job.ended, caller))
 
     def fail(self, job: Job, error: BaseException, origin: Job) -> None:
         """Record a failure: the call gets a node of its own, but no cache entry."""
@@ -488,7 +496,7 @@ class Finisher:
             self.failed.append(job)
             self._raised_by[id(error)] = job
         self._recorder.add_finished(job, State.FAILED)
-        self._notify(JobFailed(job.id, job.task.fullname, describe_error(error)))
+        self._tell_of_failure(job, error)
         self._graph.fail(job, error, origin)
         if self._aftermath is not None:
             self._aftermath.on_failed(job, error, origin)

@@ -153,6 +153,7 @@ class Engine:
         self._is_stopping = False
         self._has_told_of_stop = False
         self._is_interrupted = False
+        self._has_stepped = False
 
     @property
     def limits_used(self) -> dict[str, int]:
@@ -419,6 +420,11 @@ class Engine:
         inbox = self._inbox
         if not inbox.has_steps:
             return False
+        if not self._has_stepped:
+            # A body here may take hours, and says nothing before it ends: that this execution
+            # runs is written down first.
+            self._has_stepped = True
+            self._recorder.flush()
         if self._leading is None:
             return inbox.step()
         if self._recorder.has_released:

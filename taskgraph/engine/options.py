@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from taskgraph.engine.jobs import Job
+from taskgraph.outputs.place import OutputPlace
 from taskgraph.records import ExecutionId, JobId
 from taskgraph.tags import Tags
 from taskgraph.tasks.context import NO_CONTEXT, Context
@@ -42,7 +43,8 @@ class RunOptions:
     ``stand_ins`` are executors by other names that tasks may use for them; "" is the default.
     With ``single_flight`` calls that run in other processes are waited for, if it ``may_wait``: a
     run within a body may not. ``log`` is told what they wait for.
-    ``scheduler`` is what scheduler tasks are given that ask for it.
+    ``scheduler`` is what scheduler tasks are given that ask for it. ``output`` is where what calls
+    print is kept, if it is.
     """
 
     execution_id: ExecutionId
@@ -65,6 +67,7 @@ class RunOptions:
     single_flight: bool = False
     may_wait: bool = True
     log: Callable[[str], None] | None = None
+    output: OutputPlace | None = None
 
     def add_executors(self, job: Job) -> None:
         """Add the options of the executor that a call will run on: all others go before them."""

@@ -52,6 +52,7 @@ from taskgraph.errors.lookups import (
     LineageError,
     NoCallError,
     NothingToCompareError,
+    OutputNotFoundError,
     TagKeyError,
     UnknownRecordError,
     UnknownTagError,
@@ -76,7 +77,7 @@ from taskgraph.errors.scripts import (
     ScriptOutputError,
     ScriptStartError,
 )
-from taskgraph.errors.settings import ConfigError, UnknownSettingError
+from taskgraph.errors.settings import ConfigError, ObserverError, UnknownSettingError
 from taskgraph.errors.tasks import (
     BlessCheckError,
     BlessRefusedError,
@@ -140,6 +141,8 @@ __all__ = [
     "NoCurrentSchedulerError",
     "NotRecordedWarning",
     "NothingToCompareError",
+    "ObserverError",
+    "OutputNotFoundError",
     "PromiseError",
     "RecordFileError",
     "RecordVersionError",

@@ -103,6 +103,18 @@ class NothingToCompareError(TaskgraphError, LookupError):
         )
 
 
+class OutputNotFoundError(TaskgraphError, LookupError):
+    """A job printed nothing, or what it printed is not kept here."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(what, reason)
+        self.what = what
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"There is no output of {self.what}: {self.reason}"
+
+
 class FilterError(TaskgraphError, ValueError):
     """Records are asked for in a way that cannot be understood."""
 

@@ -17,6 +17,10 @@ class ConfigError(TaskgraphError):
         return f"{self.place}: {self.reason}"
 
 
+class ObserverError(ConfigError):
+    """An observer that the settings name cannot be made."""
+
+
 class UnknownSettingError(ConfigError):
     """A setting has a name that is not known."""
 

@@ -20,7 +20,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from functools import partial
 from multiprocessing import resource_tracker
 from queue import Empty, SimpleQueue
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from taskgraph.errors import (
     ExecutorError,
@@ -39,6 +39,9 @@ from taskgraph.executors.code import (
 from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.parts import Fingerprint, Part, changed_names, describe_change
 from taskgraph.fingerprint.project import Project, use_project
+from taskgraph.outputs.descriptors import begin_alone, end_alone, settle_descriptors
+from taskgraph.outputs.place import reached
+from taskgraph.outputs.streams import captured
 from taskgraph.ports import NO_RESOURCES, Call, Outcome, Raised, Returned
 from taskgraph.records import JobId, PackedValue
 from taskgraph.scripting.groups import Scope
@@ -48,6 +51,9 @@ from taskgraph.values.pack import put_outside
 from taskgraph.values.places import FilePlaces, use_places
 from taskgraph.values.valuestore import ValueStore, locate
 from taskgraph.worker import describe_error, now, run_call
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 #: What is finished waits for the rest of its message: no more than this many seconds, as far as
 #: can be told from how long a task took before.
@@ -104,7 +110,7 @@ def encode_call(call: Call) -> bytes:
     function = reference_to(call.fullname, call.func) or call.func
     store = None if call.value_store is None else call.value_store.across()
     # The rest is for us.
-    how = (call.max_value_size, None, NO_RESOURCES, call.is_recorded, store)
+    how = (call.max_value_size, None, NO_RESOURCES, call.is_recorded, store, call.output)
     return codec.dumps((call.job_id, call.fullname, function, call.args, call.kwargs, *how))
 
 
@@ -120,7 +126,14 @@ def encode_call_to_anywhere(call: Call) -> bytes:
     if function is call.func:
         function = sent_function(call.fullname, call.func)
     store = None if call.value_store is None else SentStore(call.value_store, platform.node())
-    how = (call.max_value_size, call.timeout, NO_RESOURCES, call.is_recorded, store)
+    how = (
+        call.max_value_size,
+        call.timeout,
+        NO_RESOURCES,
+        call.is_recorded,
+        store,
+        call.output,
+    )
     fields = (call.job_id, call.fullname, function, call.args, call.kwargs, *how)
     return codec.dumps(fields, main_by_value=True)
 
@@ -168,6 +181,16 @@ def _run_message(message: bytes) -> tuple[Any, ...]:
     return _encode_outcome(outcome, changed)
 
 
+def _run_alone(call: Call) -> Outcome:
+    """Run a call in a process that runs no other one: all that is printed meanwhile is its own."""
+    begin_alone(call)
+    try:
+        with captured():  # where the process has not been settled to
+            return run_call(call)
+    finally:
+        end_alone()
+
+
 def _itself(value: Any) -> Any:
     return value
 
@@ -177,14 +200,15 @@ def _run_in_time(call: Call) -> Outcome:
 
     Only messages that say so have a time: where processes can be killed, that is done instead.
     """
+    call = call._replace(output=reached(call.output))
     if call.timeout is None:
-        return run_call(call)
+        return _run_alone(call)
     outcomes: SimpleQueue[Outcome] = SimpleQueue()
     scripts = Scope()
 
     def run() -> None:
         scripts.enter()
-        outcomes.put(run_call(call))
+        outcomes.put(_run_alone(call))
 
     started = now()
     # A body that wants to know where it runs (a client of the cluster, say) finds it as ever.
@@ -276,7 +300,11 @@ def _decode_outcome(call: Call, fields: tuple[Any, ...]) -> Outcome:
 
 
 def start_worker(
-    path: list[str], places: FilePlaces, project: Project, parent_id: int | None = None
+    path: list[str],
+    places: FilePlaces,
+    project: Project,
+    parent_id: int | None = None,
+    echo: Connection[bytes, bytes] | None = None,
 ) -> None:
     """Make a worker see what its parent sees, and end when the parent does, however that ends.
 
@@ -285,7 +313,10 @@ def start_worker(
         places: How files are known.
         project: Which code is followed.
         parent_id: The number of the parent, where `multiprocessing` does not know it.
+        echo: Where what it prints goes to be shown; by default it shows that itself.
     """
+    if echo is not None:
+        settle_descriptors(echo)
     for folder in reversed(path):
         if folder not in sys.path:
             sys.path.insert(0, folder)

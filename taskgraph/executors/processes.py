@@ -30,6 +30,7 @@ from taskgraph.executors.commands import begin_command
 from taskgraph.executors.killable import KillableProcesses
 from taskgraph.executors.pooled import PooledExecutor, cannot_travel, fail
 from taskgraph.fingerprint.project import current_project
+from taskgraph.outputs.echo import echo_end
 from taskgraph.ports import Call, Command, Inbox
 from taskgraph.records import JobId
 from taskgraph.values.places import current_places
@@ -150,7 +151,7 @@ class ProcessExecutor(PooledExecutor):
             size,
             mp_context=multiprocessing.get_context(self._method),
             initializer=start_worker,
-            initargs=around,
+            initargs=(*around, None, echo_end()),
         )
 
     def launch(self, command: Command) -> str:

@@ -264,6 +264,18 @@ def print_on(console: Console, blocks: Sequence[Block]) -> None:
         console.print(_drawn(block, console), overflow="fold")
 
 
+def drawn_page(blocks: Sequence[Block], console: Console) -> RenderableType:
+    """Return a page as it is drawn on a terminal, to be drawn anew there."""
+    from rich.console import Group
+
+    parts: list[RenderableType] = []
+    for index, block in enumerate(blocks):
+        if isinstance(block, Heading) and index:
+            parts.append("")
+        parts.append(_drawn(block, console))
+    return Group(*parts)
+
+
 def _drawn(block: Block, console: Console) -> RenderableType:
     match block:
         case Heading():

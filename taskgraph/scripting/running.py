@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import Self
 
 from taskgraph.errors import ScriptError, ScriptStartError
+from taskgraph.outputs.place import STDERR
+from taskgraph.outputs.streams import said
 from taskgraph.scripting.groups import ProcessGroup
 from taskgraph.scripting.text import interpreter_of, prepare_command, shown, word_of
 
@@ -94,7 +96,10 @@ class ScriptRun:
                 group = ProcessGroup(words, self.folder, out, err)
             except (OSError, ValueError) as error:
                 raise ScriptStartError(shown(self.command), str(error)) from error
-            code = group.wait()
+            try:
+                code = group.wait()
+            finally:
+                said(STDERR, self.said("stderr"))
         if code:
             raise ScriptError(shown(self.command), code, self.said("stderr"), self.to_keep)
 

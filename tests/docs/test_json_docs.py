@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from taskgraph.filters import RecordFilters
+from taskgraph.outputs.reading import Output, OutputLine
 from taskgraph.provenance import reading
 from taskgraph.provenance.listing import Counts, view_listing
+from taskgraph.provenance.printed import Printed
+from taskgraph.provenance.top import RunningExecution, RunningJob, Top
 from taskgraph.provenance.views import as_json
 from taskgraph.tags import tag_record
 from taskgraph_backend import SqlBackend
@@ -92,3 +96,22 @@ def test_what_lies_inside_has_the_keys_that_are_documented(reader: Reader) -> No
 
 def test_counts_have_the_keys_that_are_documented() -> None:
     assert list(json.loads(as_json(Counts({"job": 3})))) == FORMS["counts"]
+
+
+def test_what_jobs_printed_has_the_keys_that_are_documented() -> None:
+    output = Output((OutputLine(datetime.now(UTC), "stdout", "text"),))
+    (printed,) = json.loads(as_json([Printed("j", "e", "t", "j", "e", output)]))
+
+    assert list(printed) == FORMS["output"]
+    assert list(printed["lines"][0]) == ["time", "stream", "text"]
+
+
+def test_what_runs_has_the_keys_that_are_documented() -> None:
+    now = datetime.now(UTC)
+    jobs = (RunningJob("j", "t", now, 1.0),)
+    execution = RunningExecution("e", "t", "RUNNING", now, 1.0, "h", 1, 0.5, {}, jobs)
+    top = json.loads(as_json(Top(now, (execution,))))
+
+    assert list(top) == FORMS["top"]
+    assert list(top["executions"][0]) == FORMS["running execution"]
+    assert list(top["executions"][0]["jobs"][0]) == ["id", "task", "started", "seconds"]

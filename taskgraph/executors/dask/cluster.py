@@ -228,7 +228,7 @@ class Cluster:
         key = key_of(call)
         kept = (call.max_value_size, call.value_store, platform.node())
         about = (call.job_id, call.fullname, *kept, texts_of(parts))
-        order = Order(self._topic, *about, _surroundings(), is_decided)
+        order = Order(self._topic, *about, _surroundings(), is_decided, call.output)
         unweighed = [] if is_decided else inputs.unweighed
         entry = _Entry(key, caller)
         entry.store = call.value_store

@@ -15,6 +15,8 @@ from taskgraph.errors import WorkerCodeError, WorkerProjectError
 from taskgraph.executors.code import differing
 from taskgraph.executors.dask.talk import Talk
 from taskgraph.fingerprint.project import Project, current_project, use_project
+from taskgraph.outputs.place import OutputPlace, reached
+from taskgraph.outputs.streams import captured
 from taskgraph.ports import Call, Raised
 from taskgraph.records import JobId
 from taskgraph.tasks.functions import task_of
@@ -41,6 +43,7 @@ class Order:
         texts: Hash and name of each text that counts.
         surroundings: How files and code are known there.
         is_decided: Whether it is known already that the call must run.
+        output: Where what it prints is kept.
     """
 
     topic: str
@@ -52,6 +55,7 @@ class Order:
     texts: tuple[tuple[str, str], ...]
     surroundings: tuple[FilePlaces, Project]
     is_decided: bool
+    output: OutputPlace | None = None
 
 
 class Surroundings(WorkerPlugin):
@@ -100,8 +104,9 @@ def run_order(
     function = task_of(func).func
     assert function is not None
     call = Call(order.job_id, order.fullname, function, tuple(args), dict(kwargs), order.max_size)
-    call = call._replace(value_store=store)
-    outcome = run_call(call)
+    call = call._replace(value_store=store, output=reached(order.output))
+    with captured():
+        outcome = run_call(call)
     talk.tell(outcome, inputs)
     if isinstance(outcome, Raised):
         raise outcome.error

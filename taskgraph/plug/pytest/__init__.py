@@ -1,5 +1,7 @@
 """Pytest's plug-in: fixtures that are ``@cached`` are kept between test sessions.
 
+With ``--taskgraph-replay`` recorded calls are tests of the code of now.
+
 Every session on a machine with taskgraph loads this module, so what is heavy is loaded later, with
 the first cached fixture. Workers of pytest-xdist are executions of their own, and send their notes.
 """
@@ -28,7 +30,28 @@ _NOTES: pytest.StashKey[list[Note]] = pytest.StashKey()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add what taskgraph can be told on pytest's command line."""
-    parser.getgroup("taskgraph", "fixtures that are kept (@pytest.fixture with @cached)").addoption(
+    group = parser.getgroup("taskgraph", "fixtures that are kept, and recorded calls as tests")
+    group.addoption(
+        "--taskgraph-replay",
+        nargs="*",
+        metavar="TASK",
+        help="make recorded calls again with the code of now, each as a test that fails if its "
+        "result changed: those of the tasks whose code changed, or of these tasks; nothing is "
+        "recorded. Tasks with files, handles, scripts or limits are skipped",
+    )
+    group.addoption(
+        "--taskgraph-replay-calls",
+        type=int,
+        default=20,
+        metavar="N",
+        help="so many recorded calls of each task, at most (default: 20)",
+    )
+    group.addoption(
+        "--taskgraph-replay-all",
+        action="store_true",
+        help="make also those calls again that are known to do more than return a value",
+    )
+    group.addoption(
         "--taskgraph-explain",
         action="store_true",
         help="list each cached fixture at the end: which execution made it and when, or why it "
@@ -133,9 +156,25 @@ def pytest_testnodedown(node: Any) -> None:
     node.config.stash.setdefault(_NOTES, []).extend(notes)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
+    """Add recorded calls as tests, now that the modules with the tasks are loaded."""
+    words = session.config.getoption("taskgraph_replay")
+    if words is not None:
+        from taskgraph.plug.pytest.replay import add_replays
+
+        add_replays(session, items, words, session.config.getoption("taskgraph_replay_calls"))
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Say how many fixtures were kept; which, and why not, if asked to or if something is wrong."""
     in_full, notes = config.getoption("taskgraph_explain"), config.stash.get(_NOTES, [])
+    if config.getoption("taskgraph_replay") is not None:
+        from taskgraph.plug.pytest.replay import told as told_of_replays
+
+        if replays := told_of_replays(config):
+            terminalreporter.write_sep("=", "taskgraph replay")
+            terminalreporter.write_line("\n".join(replays))
     lines = ["No cached fixture was set up."] if in_full else []
     if notes:
         from taskgraph.plug.telling import counted, told

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import sys
+import threading
 import time
 
+import pytest
 from rich.console import Console
 
 from taskgraph.cli.progress import (
@@ -30,6 +33,7 @@ from taskgraph.events import (
 )
 from taskgraph.provenance.page import Note, line
 from taskgraph.records import ExecutionId, JobId, State
+from tests.terminals import seen_on_a_terminal
 
 EXECUTION = ExecutionId("ab" * 16)
 JOB = JobId("cd" * 16)
@@ -242,3 +246,41 @@ def test_whom_calls_wait_for_is_said_at_once_and_once() -> None:
     assert line.startswith("Now waits for call flow.align(...) that runs in execution 1234abcd")
     assert line.endswith(" on host node7, pid 4711")
     progress.close(summary=False)
+
+
+def test_lines_of_many_threads_are_all_above_the_table(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    console = Console(file=stream, force_terminal=True, width=80)
+    progress = LiveProgress(console, redirect_stdout=True)
+    for event in events()[:3]:
+        progress.notify(event)
+    barrier = threading.Barrier(4)
+
+    def print_lines(name: str) -> None:
+        barrier.wait()
+        for number in range(50):
+            print(f"{name} line {number}")
+            print(f"{name} error {number}", file=sys.stderr)
+
+    threads = [threading.Thread(target=print_lines, args=(name,)) for name in "abcd"]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    print("no end", end="")
+    progress.close()
+
+    # As a terminal would show it: what is drawn over is gone.
+    lines = seen_on_a_terminal(stream.getvalue())
+    for name in "abcd":
+        for number in range(50):
+            assert f"{name} line {number}" in lines
+            assert f"{name} error {number}" in lines
+    assert "no end" in lines
+    assert sum(line.startswith("task ") for line in lines) == 1

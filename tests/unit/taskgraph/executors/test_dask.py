@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
+import platform
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,8 @@ from taskgraph.errors import UnhashableValueError, WorkerCodeError
 from taskgraph.executors.dask import Cluster, Finished, Found, key_of, with_options
 from taskgraph.fingerprint.parts import Part, PartKind
 from taskgraph.hashing import ValueHash
+from taskgraph.outputs.place import LEAST_SIZE, OutputPlace
+from taskgraph.outputs.reading import read_output
 from taskgraph.ports import Call, Inbox, Outcome, Raised, Returned
 from taskgraph.records import JobId
 from taskgraph.tasks.functions import task_of
@@ -105,6 +109,28 @@ def wait(x: int) -> int:
     begun.set()
     assert go.wait(SECONDS)
     return 2 * x
+
+
+def chatter(x: int) -> int:
+    print("on a worker", x)
+    return x
+
+
+def test_what_a_worker_prints_is_kept_where_it_has_the_folder(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    here = OutputPlace(str(tmp_path / "here"), LEAST_SIZE, host=platform.node())
+    elsewhere = OutputPlace(str(tmp_path / "elsewhere"), LEAST_SIZE, host="another machine")
+    shared = OutputPlace(str(tmp_path / "shared"), LEAST_SIZE)
+    calls = [call_of(chatter, 7)._replace(output=each) for each in (here, elsewhere, shared)]
+
+    for call in calls:
+        assert submit(cluster, Caller(), call).result(SECONDS) == 7
+
+    for place, call in zip((here, elsewhere, shared), calls, strict=True):
+        output = read_output(place.folder, call.job_id)
+        lines = [] if output is None else [each.text for each in output.lines]
+        assert lines == ([] if place is elsewhere else ["on a worker 7"])
 
 
 def test_an_outcome_is_told_before_the_future_is_done(cluster: Cluster) -> None:

@@ -1,0 +1,113 @@
+"""Events as lines of JSON, added to a file by a thread of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Final
+
+from taskgraph.errors import ObserverError
+from taskgraph.events import Event, ExecutionEnded, ExecutionStarted, JobMissed
+from taskgraph.records import State
+
+#: Raised when a field of an event goes, or means something else; new ones come without.
+VERSION: Final = 1
+_WORD: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_TIMES: Final = frozenset({"started", "ended"})
+
+
+class JsonLines:
+    """Adds each event to a file, as a line of JSON.
+
+    Args:
+        path: The file; it is made if need be, with its folder.
+
+    Raises:
+        ObserverError: It cannot be written to.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._queue: SimpleQueue[tuple[float, str | None, Event] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._execution: str | None = None
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("ab"):
+                pass
+        except OSError as error:
+            raise ObserverError("observers.jsonl", f"{path}: {error.strerror}") from error
+
+    def notify(self, event: Event) -> None:
+        """Have an event written; the last one of a run waits until all are."""
+        kind = type(event)
+        if kind is JobMissed:  # it holds the user's values, and is told again when it is submitted
+            return
+        if isinstance(event, ExecutionStarted):
+            self._execution = event.execution_id
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._write, name="taskgraph-jsonl", daemon=True
+                )
+                self._thread.start()
+        self._queue.put((time.time(), self._execution, event))
+        if kind is ExecutionEnded and self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _write(self) -> None:
+        try:
+            # A line is one write at its end: several runs may share a file.
+            with self._path.open("ab", buffering=0) as stream:
+                while (item := self._queue.get()) is not None:
+                    lines = [line_of(*item)]
+                    while not self._queue.empty() and len(lines) < 100:
+                        more = self._queue.get()
+                        if more is None:
+                            stream.write("".join(lines).encode())
+                            return
+                        lines.append(line_of(*more))
+                    stream.write("".join(lines).encode())
+        except OSError:
+            # A full disk: the run is worth more than what is told of it.
+            return
+
+
+def line_of(moment: float, execution_id: str | None, event: Event) -> str:
+    """Return an event as a line of JSON; what happens between runs is of no execution."""
+    record = {"event": name_of(event), "time": _text_of(moment), "execution": execution_id}
+    return json.dumps({**record, **fields_of(event)}, default=str) + "\n"
+
+
+def name_of(event: Event) -> str:
+    """Return the name of an event's kind, as ``job_done``."""
+    return _WORD.sub("_", type(event).__name__).lower()
+
+
+def fields_of(event: Event) -> dict[str, Any]:
+    """Return what an event says, as plain data."""
+    names = getattr(event, "_fields", None) or event.__dataclass_fields__  # type: ignore[union-attr]  # they are one or the other
+    fields = {name: _plain(name, getattr(event, name)) for name in names}
+    if isinstance(event, ExecutionStarted | ExecutionEnded):
+        del fields["execution_id"]  # each line has it
+    if isinstance(event, ExecutionStarted):
+        fields["version"] = VERSION
+    return fields
+
+
+def _plain(name: str, value: Any) -> Any:
+    if name in _TIMES and isinstance(value, int):
+        return _text_of(value / 1e6)
+    if isinstance(value, State):
+        return value.value
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _text_of(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds")
