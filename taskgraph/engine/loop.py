@@ -438,14 +438,7 @@ class Engine:
     def _receive(self, timeout: float) -> bool:
         if self._is_interrupted:
             raise KeyboardInterrupt
-        if timeout <= 0:
-            messages = self._inbox.take(0)
-        else:
-            self._is_waiting = True
-            try:
-                messages = self._rest(timeout)
-            finally:
-                self._is_waiting = False
+        messages = self._inbox.take(0) if timeout <= 0 else self._rest(timeout)
         for message in messages:
             if not isinstance(message, Returned | Raised):
                 message()
@@ -455,12 +448,20 @@ class Engine:
 
     def _rest(self, timeout: float) -> list[Message]:
         if self._leading is None:
-            return self._inbox.take(timeout)
+            return self._take(timeout)
+        # A Ctrl-C may end the wait, but comes neither between rest and wait nor into resume.
         self._leading.rest()
+        try:
+            return self._take(timeout)
+        finally:
+            self._leading.resume()
+
+    def _take(self, timeout: float) -> list[Message]:
+        self._is_waiting = True
         try:
             return self._inbox.take(timeout)
         finally:
-            self._leading.resume()
+            self._is_waiting = False
 
     def _fail_stuck(self, root: Job) -> None:
         """Nothing runs and nothing is ready: a call waits for itself, by way of an equal one."""

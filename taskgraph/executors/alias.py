@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 
 from taskgraph.errors import LaunchError
@@ -20,13 +21,16 @@ class AliasExecutor:
     def __init__(self, name: str, target: Executor | Callable[[], Executor]) -> None:
         self.name = name
         self._made: Executor | None = None
+        self._making = threading.Lock()
         self._make = target if callable(target) else lambda: target
 
     @property
     def target(self) -> Executor:
         """The other executor."""
         if self._made is None:
-            self._made = self._make()
+            with self._making:
+                if self._made is None:  # it may have been made while this thread waited
+                    self._made = self._make()
         return self._made
 
     @property

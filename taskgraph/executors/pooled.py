@@ -19,7 +19,7 @@ from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
 from functools import cache
 from queue import Empty, SimpleQueue
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from taskgraph.errors import ExecutorError, TaskgraphError, WorkerLostError
 from taskgraph.executors.border import MOST_SECONDS, decode_outcomes, encode_call_to_anywhere
@@ -27,6 +27,9 @@ from taskgraph.executors.there import run_there, surroundings
 from taskgraph.ports import NO_RESOURCES, Call, Inbox, Outcome, Raised
 from taskgraph.records import JobId
 from taskgraph.worker import describe_error, now
+
+#: In place of what a future holds: nothing yet.
+PENDING: Final = object()
 
 _MOST_IN_BATCH = 32
 _MOST_LOSSES = 3  # pools, one after the other, that took not one message
@@ -120,7 +123,10 @@ class PooledExecutor(ABC):
         return decode_outcomes(answer, calls)
 
     def results(self, futures: Sequence[Future[Any]]) -> list[Any]:
-        """Return what futures that are done hold: a message each, or an error."""
+        """Return what futures that are done hold: a message each, or an error.
+
+        One that turns out to be under way again, for what it held was lost, is `PENDING`.
+        """
         return [result_of(each) for each in futures]
 
     def take_back(self, futures: Sequence[Future[Any]]) -> list[Future[Any]]:
@@ -373,8 +379,12 @@ class PooledExecutor(ABC):
             answers = self.results([future for future, _ in wanted])
         except BaseException as error:  # of the client: each call has an outcome all the same
             answers = [error] * len(wanted)
-        for (_, batch), answer in zip(wanted, answers, strict=True):
-            if isinstance(answer, BaseException):
+        for (future, batch), answer in zip(wanted, answers, strict=True):
+            if answer is PENDING:
+                with self._lock:
+                    self._running[future] = batch
+                future.add_done_callback(self._done.put)
+            elif isinstance(answer, BaseException):
                 self._on_error(batch, answer)
             else:
                 self._on_answer(batch, answer)

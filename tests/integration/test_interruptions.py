@@ -156,7 +156,7 @@ def test_at_the_first_ctrl_c_what_runs_ends_and_is_recorded(executor: str, tmp_p
     os.killpg(process.pid, signal.SIGINT)
     _, complaints = process.communicate(timeout=60)
 
-    assert process.returncode == 130
+    assert process.returncode == 130, complaints
     begun = len(list(tmp_path.glob("begun-*")))
     assert 1 <= begun < 8
     assert "Press Ctrl-C again to stop now" in complaints
@@ -181,7 +181,7 @@ def test_at_the_second_ctrl_c_it_ends_now(executor: str, tmp_path: Path) -> None
     os.killpg(process.pid, signal.SIGINT)
     _, complaints = process.communicate(timeout=30)
 
-    assert process.returncode == 130
+    assert process.returncode == 130, complaints
     assert "Interrupted." in complaints
     assert "Traceback" not in complaints
     assert states(tmp_path) == [State.CANCELLED]

@@ -24,7 +24,7 @@ from distributed.deploy.spec import SpecCluster
 from taskgraph.errors import ExecutorError, LaunchError
 from taskgraph.executors.border import decode_outcomes
 from taskgraph.executors.dask.keeping import Kept, run_and_keep, run_command_there
-from taskgraph.executors.pooled import Batch, PooledExecutor, result_of
+from taskgraph.executors.pooled import PENDING, Batch, PooledExecutor, result_of
 from taskgraph.ports import NO_RESOURCES, Call, Command, Inbox, Outcome, Resources, Returned
 from taskgraph.sizes import read_size
 
@@ -63,7 +63,7 @@ class DaskExecutor(PooledExecutor):
         arguments: Those of the class of the cluster.
     """
 
-    pause = 5.0
+    pause: ClassVar[float] = 5.0
     lost: ClassVar[tuple[type[BaseException], ...]] = (
         KilledWorker,
         CommClosedError,
@@ -309,13 +309,18 @@ class DaskExecutor(PooledExecutor):
 
     def results(self, futures: Sequence[Any]) -> list[Any]:
         """Return what futures that are done hold, fetched together."""
-        client = self._client
-        done = [each for each in futures if each.status == "finished"]
         fetched: dict[Any, Any] = {}
-        if len(done) > 1 and client is not None:
-            with suppress(Exception, asyncio.CancelledError):  # then each for itself
-                fetched = dict(zip(done, client.gather(done), strict=True))
-        return [fetched[each] if each in fetched else result_of(each) for each in futures]
+        seconds = self.pause
+        while done := [e for e in futures if e.status == "finished" and e not in fetched]:
+            assert self._client is not None
+            try:
+                found = self._client.sync(self._client._gather, done, callback_timeout=seconds)
+                fetched.update(zip(done, found, strict=True))
+            except TimeoutError:
+                seconds *= 2  # it is large; or its worker has died, and others make it again
+            except (Exception, asyncio.CancelledError):
+                fetched.update((each, _result_soon(each)) for each in done)
+        return [_or_pending(each, fetched) for each in futures]
 
     def read(self, answer: Any, calls: Sequence[Call]) -> list[Outcome]:
         """Return what came of calls; what is kept of it on the worker is known from now on."""
@@ -378,6 +383,23 @@ class DaskExecutor(PooledExecutor):
             client.close()
             self._client = None
         return f"task {key} on {self._address}"
+
+
+def _or_pending(future: Any, fetched: dict[Any, Any]) -> Any:
+    """Return what was fetched of a future, its error, or that it is not done after all."""
+    if future in fetched:
+        return fetched[future]
+    return PENDING if future.status == "pending" else result_of(future)
+
+
+def _result_soon(future: Any) -> Any:
+    """Return what a future holds, or its error; or that it is not done after all."""
+    try:
+        return future.result(timeout=_SECONDS)
+    except TimeoutError:
+        return PENDING
+    except BaseException as error:  # it is told to who waits for the call
+        return error
 
 
 def _not_given(keys: Sequence[str], dask_scheduler: Any = None) -> list[str]:

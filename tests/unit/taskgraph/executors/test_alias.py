@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,27 @@ def test_executors_of_extras_are_not_imported_before_they_are_used() -> None:
         alias = scheduler.executors["farm"]
         assert isinstance(alias, AliasExecutor)
         assert alias._made is None
+
+
+def test_threads_that_need_an_executor_at_once_get_the_same_one() -> None:
+    barrier = threading.Barrier(8)
+
+    def make() -> ThreadExecutor:
+        time.sleep(0.02)  # long enough for the others to come
+        return ThreadExecutor()
+
+    alias, found = AliasExecutor("same", make), []
+
+    def ask() -> None:
+        barrier.wait()
+        found.append(alias.target)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert len({id(each) for each in found}) == 1
 
 
 def test_an_executor_that_ends_with_this_process_launches_nothing() -> None:

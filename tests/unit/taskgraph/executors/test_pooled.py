@@ -10,6 +10,7 @@ import pytest
 
 from taskgraph import PooledExecutor
 from taskgraph.errors import WorkerLostError
+from taskgraph.executors.pooled import PENDING
 from taskgraph.ports import Call, Raised, Returned
 from taskgraph.records import JobId
 from tests.contracts.test_executor import Inbox, call, double
@@ -158,6 +159,25 @@ def test_any_error_of_a_future_is_an_outcome(
     assert isinstance(outcome, Raised)
     is_lost = isinstance(error, CancelledError)
     assert isinstance(outcome.error, WorkerLostError if is_lost else type(error))
+
+
+def test_a_future_that_is_under_way_again_is_waited_for(
+    pool: Scripted, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = pool.results, [0]
+
+    def results(futures: Any) -> list[Any]:
+        asked[0] += 1
+        return [PENDING] * len(futures) if asked[0] == 1 else real(futures)
+
+    monkeypatch.setattr(pool, "results", results)
+    pool.submit(calls(1))
+    until_sent(pool, 1)
+    pool.run(0)
+    inbox.wait(1)
+
+    assert isinstance(inbox.outcomes["0"], Returned)
+    assert asked == [2]
 
 
 def test_who_asks_for_results_and_fails_fails_the_calls(
