@@ -25,7 +25,13 @@ from taskgraph.engine.telling import describe_miss
 from taskgraph.engine.temporaries import Temporaries, is_passed_on
 from taskgraph.engine.twins import Twins
 from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
-from taskgraph.errors import DryRunResult, ExecutorError, LimitError, TaskTimeoutError
+from taskgraph.errors import (
+    DryRunResult,
+    ExecutorError,
+    LimitError,
+    ResultLostError,
+    TaskTimeoutError,
+)
 from taskgraph.events import CacheEntryRefused, Event, JobsSubmitted, Warned
 from taskgraph.expression import SchedulerExpression
 from taskgraph.hashing import ValueHash
@@ -403,6 +409,8 @@ class Dispatcher:
         if job is None:  # cancelled, and ended all the same
             return
         self.limits.release(job)
+        if self.executing.whole:
+            outcome = self.executing.receive(outcome)
         asker = self.awaiting.end(job) if self.awaiting.askers else None
         if job.id in self.awaiting.stopped:
             self._cancel_stopped(job)
@@ -450,7 +458,12 @@ class Dispatcher:
                     "it. Processes can be."
                 )
             )
-        return not self.is_over(job) and self.retries.take(job, outcome)
+        if self.is_over(job):
+            return False
+        if isinstance(error, ResultLostError) and self.executing.send_whole(job):
+            self.retries.repeat(job, outcome)
+            return True
+        return self.retries.take(job, outcome)
 
     def start_due(self) -> None:
         """Begin the calls whose next attempt is due, and those that others made room for."""

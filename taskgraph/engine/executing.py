@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from taskgraph.engine.branches import given_to
 from taskgraph.engine.cache import scope_of
 from taskgraph.engine.inbox import QueueInbox
 from taskgraph.engine.jobs import Job
 from taskgraph.engine.options import RunOptions
-from taskgraph.errors import ExecutorError
+from taskgraph.errors import ExecutorError, ValueStoreError
 from taskgraph.events import Event, Warned
-from taskgraph.ports import NO_RESOURCES, Call, Executor, Resources
+from taskgraph.ports import NO_RESOURCES, Call, Executor, Outcome, Resources, Returned
 from taskgraph.records import JobId
 from taskgraph.tasks.options import GIB, CacheScope, Options
+from taskgraph.values.pack import put_outside
 from taskgraph.values.valuestore import ValueStore
 
 # Seconds after which nobody asks any more; clocks cannot wait for much longer.
@@ -32,6 +34,9 @@ class Executing:
         options: What the run was asked to do.
         notify: Tells the observers.
         store: Where large results are put, where they are made.
+
+    Attributes:
+        whole: Calls whose results travel by themselves, for they were lost in the value store.
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class Executing:
         self._started: set[str] = set()
         self._without_timeouts: set[str] = set()
         self._resuming: dict[str, bool] = {}
+        self.whole: set[JobId] = set()
 
     def executor_of(self, job: Job) -> str:
         """Return the name of the executor that a call runs on.
@@ -82,11 +88,29 @@ class Executing:
             self._timeout_of(job, name),
             _resources_of(job.options) if job.options else NO_RESOURCES,
             job.is_recorded,
-            self._store,
+            None if job.id in self.whole else self._store,
             self._options.output if job.is_recorded else None,
             self._key_of(job) if self._resumes(name) else None,
         )
         batches.setdefault(name, []).append(call)
+
+    def send_whole(self, job: Job) -> bool:
+        """Have the result of a call travel by itself the next time; False if it did already."""
+        is_new = job.id not in self.whole
+        self.whole.add(job.id)
+        return is_new
+
+    def receive(self, outcome: Outcome) -> Outcome:
+        """Return an outcome whose result is in the value store, if that is where it belongs."""
+        if outcome.job_id not in self.whole or not isinstance(outcome, Returned):
+            return outcome
+        self.whole.discard(outcome.job_id)
+        if outcome.packed is None:
+            return outcome
+        try:
+            return replace(outcome, packed=put_outside(outcome.packed, self._store))
+        except ValueStoreError as error:
+            return replace(outcome, packed=None, unstored=str(error))
 
     def _resumes(self, name: str) -> bool:
         """Tell whether an executor finds calls again that an earlier process has begun."""

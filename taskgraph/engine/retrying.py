@@ -43,6 +43,12 @@ class Retries:
         heapq.heappush(self._waiting, (time.monotonic() + seconds, next(self._order), job, outcome))
         return True
 
+    def repeat(self, job: Job, outcome: Raised) -> None:
+        """Have a call begun again at once: it did not fail, only its result was lost."""
+        error = describe_error(outcome.error)
+        self._notify(JobRetried(job.id, job.task.fullname, error, job.attempts, 0.0))
+        heapq.heappush(self._waiting, (time.monotonic(), next(self._order), job, outcome))
+
     def _is_worth_it(self, job: Job, outcome: Raised) -> bool:
         error = outcome.error
         retry_on = job.options.get("retry_on")

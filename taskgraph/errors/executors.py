@@ -27,6 +27,21 @@ class WorkerLostError(ExecutorError):
         )
 
 
+class ResultLostError(ExecutorError):
+    """A result was damaged in the value store between the worker that made it and the scheduler."""
+
+    def __init__(self, task: str, reason: str) -> None:
+        super().__init__(task, reason)
+        self.task = task
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"The result of {self.task} was lost on its way from the worker: {self.reason}. "
+            "Somebody changes or removes entries of the value store while runs go on: find out who."
+        )
+
+
 class LaunchError(ExecutorError):
     """An executor cannot run a whole command that outlives this process."""
 

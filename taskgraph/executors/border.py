@@ -23,8 +23,10 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from taskgraph.errors import (
+    DamagedValueError,
     ExecutorError,
     RemoteTaskError,
+    ResultLostError,
     TaskTimeoutError,
     ValueStoreError,
 )
@@ -288,9 +290,14 @@ def _decode_outcome(call: Call, fields: tuple[Any, ...]) -> Outcome:
     assert isinstance(packed, PackedValue)
     first = packed.values[0]
     content = locate(first.value, first.content_digest, call.value_store)
-    decoded = codec.decode_sent(
-        first.value_hash, first.type, first.format, content, first.content_digest
-    )
+    try:
+        decoded = codec.decode_sent(
+            first.value_hash, first.type, first.format, content, first.content_digest
+        )
+    except DamagedValueError as error:
+        if first.value or not first.size:
+            raise
+        raise ResultLostError(call.fullname, error.reason) from error
     try:
         packed = put_outside(packed, call.value_store)
     except ValueStoreError as error:

@@ -24,11 +24,14 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from taskgraph import File, Scheduler, exchange, task
 from taskgraph.config import BackendSettings, Settings
-from taskgraph.errors import DatabaseError, ValueStoreError
-from taskgraph.events import CacheEntryRefused, ResultUnstored
+from taskgraph.errors import DatabaseError, ResultLostError, ValueStoreError
+from taskgraph.events import CacheEntryRefused, JobRetried, ResultUnstored
+from taskgraph.executors import border
 from taskgraph.hashing import ContentDigest
+from taskgraph.ports import Call, Raised
+from taskgraph.records import JobId
 from taskgraph.testing import RecordingObserver
-from taskgraph.values.valuestore import ValueStore, name_of
+from taskgraph.values.valuestore import ValueStore, locate, name_of
 from taskgraph.values.weigh import hash_value
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.integrity import Outside, check, repair
@@ -352,6 +355,50 @@ def test_an_argument_whose_store_fails_is_used_and_kept_the_next_time(
     with backend_of(project) as backend:
         assert check(backend, deep=True) == []
         assert backend.get_value(hash_value(given)) == (given, True)
+
+
+@pytest.mark.parametrize("options", [{}, {"timeout": 60}], ids=["pool", "with a limit"])
+@pytest.mark.parametrize("losses", [1, 2])
+def test_a_result_that_is_damaged_on_its_way_from_a_worker_is_made_again_and_sent_by_itself(
+    losses: int, options: dict[str, Any], project: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_for: list[object] = []
+
+    def damage_and_locate(value: bytes, digest: ContentDigest, store: ValueStore | None) -> object:
+        looked_for.append(store)
+        if len(looked_for) <= losses:
+            for entry in entries(project):
+                entry.write_bytes(b"other")
+        return locate(value, digest, store)
+
+    monkeypatch.setattr(border, "locate", damage_and_locate)
+    observer = RecordingObserver()
+
+    with Scheduler(project, observers=[observer]) as scheduler:
+        found = scheduler.run(make_there.options(**options)("list"))
+
+    assert found == VALUES["list"]()
+    assert [store is None for store in looked_for] == [False, True]
+    (again,) = [each for each in observer.events if isinstance(each, JobRetried)]
+    assert again.attempt == 1
+    assert "lost on its way" in again.error
+    with backend_of(project) as backend:
+        assert check(backend, deep=True) == []
+        assert len(entries(project)) == 1
+
+
+def test_a_result_that_is_lost_on_its_way_says_whose_it_was(project: Settings) -> None:
+    call = Call(JobId("0" * 32), "large.make_there", make_there.func, ("list",), {})
+    call = call._replace(value_store=store_of(project))
+    message = border.run_batch([border.encode_call(call)])
+    (entry,) = entries(project)
+    entry.unlink()
+
+    (outcome,) = border.decode_outcomes(message, [call])
+
+    assert isinstance(outcome, Raised)
+    assert isinstance(outcome.error, ResultLostError)
+    assert "The result of large.make_there was lost" in str(outcome.error)
 
 
 def test_a_result_that_travels_and_whose_store_fails_is_used_and_said_not_to_be_kept(
