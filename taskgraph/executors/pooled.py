@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -64,7 +65,8 @@ class PooledExecutor(ABC):
         breaks: Whether a pool is of no use any more when one of its workers has died.
         ahead: How many messages a worker is given ahead of time: enough that none is idle while
             outcomes travel, few enough that a cancelled run leaves little behind.
-        pause: After how many seconds without news `look_after` is called while calls are under way.
+        pause: After how many seconds `look_after` is called again and again while calls are under
+            way.
     """
 
     gives_coroutines_to = "async"
@@ -137,7 +139,7 @@ class PooledExecutor(ABC):
         """Do what `post` has put off: all that there is room for was posted."""
 
     def look_after(self) -> None:  # noqa: B027 - few have anything to do
-        """See after the pool: nothing was heard of the calls that are under way for a while."""
+        """See after the pool, now and then while calls are under way."""
 
     def give_up(self, detail: str) -> None:
         """Say of all calls that are under way that they were lost."""
@@ -348,9 +350,11 @@ class PooledExecutor(ABC):
 
     def _collect(self) -> None:
         goes_on = True
+        looked = time.monotonic()
         while goes_on:
+            pause = self.pause if self._running else None
             try:
-                found = [self._done.get(timeout=self.pause if self._running else None)]
+                found = [self._done.get(timeout=pause)]
             except Empty:
                 found = []
             with suppress(Empty):
@@ -361,8 +365,10 @@ class PooledExecutor(ABC):
             try:
                 if futures:
                     self._take(futures)
-                if not found:
+                # Results that are awaited anew say nothing of the pool, however often they come.
+                if pause is not None and time.monotonic() - looked >= pause:
                     self.look_after()
+                    looked = time.monotonic()
                 if not self._is_stopping:
                     self._feed()
             except BaseException as error:

@@ -93,9 +93,9 @@ def test_all_run_on_one_loop(threads: Scheduler) -> None:
 
 def test_many_more_than_threads_wait_at_once(threads: Scheduler) -> None:
     global meeting
-    meeting = Meeting(2_000)
+    meeting = Meeting(10_000)
 
-    assert threads.run(total([meet(each) for each in range(2_000)])) == sum(range(2_000))
+    assert threads.run(total([meet(each) for each in range(10_000)])) == sum(range(10_000))
 
 
 def test_where_a_task_says_an_executor_it_runs_there(threads: Scheduler) -> None:

@@ -389,7 +389,9 @@ def _or_pending(future: Any, fetched: dict[Any, Any]) -> Any:
     """Return what was fetched of a future, its error, or that it is not done after all."""
     if future in fetched:
         return fetched[future]
-    return PENDING if future.status == "pending" else result_of(future)
+    # One that is done by now is fetched the next time, together with others: by itself it would be
+    # waited for without end if its worker died meanwhile. A lost one is made again.
+    return result_of(future) if future.status in {"error", "cancelled"} else PENDING
 
 
 def _result_soon(future: Any) -> Any:
