@@ -46,6 +46,27 @@ def test_its_output_goes_where_it_is_told_and_a_failure_is_there(flow: Any) -> N
         time.sleep(0.1)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["submitit", "dask"])
+def test_a_run_is_a_job_of_a_cluster(flow: Any, executor: str, dask_address: str) -> None:
+    tables = {
+        "submitit": 'cluster = "local"\nfolder = "jobs"\n',
+        "dask": f'address = "{dask_address}"\n',
+    }
+    flow.write(".taskgraph/config.toml", f"[executors.{executor}]\n{tables[executor]}")
+    words = ["flow.py", "greet", "--name", "ann"]
+
+    done = flow("launch", "--on", executor, "--output", "out.txt", "--executor", "inline", *words)
+
+    assert done.code == 0, done.err
+    assert done.out.startswith(f"greet was launched on {executor}: ")
+    assert until_ended(flow)["status"] == "DONE"
+    deadline = time.monotonic() + 30
+    while "ann" not in (flow.folder / "out.txt").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
