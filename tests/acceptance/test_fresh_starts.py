@@ -60,6 +60,8 @@ def same() -> str:
 WORDS = [
     ("init", "other"),
     ("run", "flow.py", "main", "--x", "4"),
+    ("launch", "--help"),
+    ("top", "--once"),
     ("plan", "flow.py", "same"),
     ("explain", "-"),
     ("log", "-"),

@@ -110,6 +110,7 @@ def _asked(there: Any) -> dict[str, list[list[str]]]:
     return {
         "init": [["."]],
         "log": [
+            ["--output", newest],
             [],
             *([each] for each in whole),
             *([each, "--json"] for each in whole),
@@ -140,6 +141,8 @@ def _asked(there: Any) -> dict[str, list[list[str]]]:
         "release": [["--dry-run", "out.txt"], ["out.txt"]],
         "db": [["info"], ["upgrade"]],
         "plan": [["flow.py", "main"], ["--json", "flow.py", "main"]],
+        "launch": [["--output", "launched.txt", "flow.py", "main"]],
+        "top": [["--once"], ["--json"]],
         "repl": [["-c", _LOOKING], ["-c", "find('-')"], ["-c", "log('-')"]],
         "run": [
             ["--rerun", job],
