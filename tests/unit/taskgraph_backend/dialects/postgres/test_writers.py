@@ -10,9 +10,10 @@ import pytest
 
 from taskgraph.errors import DatabaseBusyError, DatabaseError
 from taskgraph.records import CacheQuery, RecordBatch, State
-from taskgraph_backend import SqlBackend
+from taskgraph_backend import SqlBackend, statements
 from taskgraph_backend.dialects.postgres.driver import PostgresDriver
 from taskgraph_backend.integrity import check
+from taskgraph_backend.recording import steps_of
 from tests.rows import (
     a_call,
     a_job,
@@ -270,6 +271,32 @@ def test_who_stands_still_within_a_transaction_is_in_nobodys_way(postgres_uri: s
 
         assert other.take([a_lease("a", "they")]) == [None]
         # It does again what it did, by another connection.
+        assert still.take([a_lease("b")]) == [None]
+
+
+@pytest.mark.parametrize(
+    "statement", [statements.VALUE, statements.LEASE_RELEASE], ids=["together", "one by one"]
+)
+def test_who_stands_still_while_it_sends_is_in_nobodys_way(
+    statement: str, postgres_uri: str
+) -> None:
+    """Neither where many rows go in one insert, nor where they go one by one."""
+    rows = {statements.VALUE: steps_of(RecordBatch(values=[a_value(1)]))[0][1]}
+    with (
+        SqlBackend(postgres_uri, {"busy_timeout": 0.9}) as still,
+        SqlBackend(postgres_uri, {"busy_timeout": 20}) as other,
+    ):
+        driver = still._connection()
+        assert isinstance(driver, PostgresDriver)
+        still.database.begin(driver, alone=True)
+        sending = still.database.sending(driver)
+        sending.__enter__()
+        driver.executemany(statement, rows.get(statement, [("nothing", "nobody")]))
+
+        assert other.take([a_lease("a", "they")]) == [None]
+
+        with pytest.raises(still.database.errors):
+            sending.__exit__(None, None, None)
         assert still.take([a_lease("b")]) == [None]
 
 
