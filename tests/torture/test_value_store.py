@@ -83,7 +83,7 @@ def test_whoever_is_killed_and_whatever_is_damaged_each_result_is_right(
     started = 0
     running: list[tuple[subprocess.Popen[str], Path]] = []
     with Vandal(ValueStore(store, SMALLEST), random, 0.2 if TORTURE else 0.1) as vandal:
-        while killed["worker"] + killed["scheduler"] < KILLS:
+        while killed["worker"] + killed["scheduler"] < KILLS or vandal.has_yet_to_begin:
             while len(running) < AT_ONCE:
                 seed, executor = started // SHARED_BY, random.choice(executors)
                 errors = tmp_path / f"errors-{started}"

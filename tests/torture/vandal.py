@@ -51,6 +51,11 @@ class Vandal:
         if self._error is not None:
             raise self._error
 
+    @property
+    def has_yet_to_begin(self) -> bool:
+        """Whether there was nothing to be damaged so far."""
+        return not self.done and self._thread.is_alive()
+
     def _work(self) -> None:
         try:
             self._damage_all()
