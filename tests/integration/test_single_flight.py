@@ -219,6 +219,14 @@ class Crowd:
         self.until(lambda: len(self.ran(name)) >= times, f"{name} begins")
         return self.ran(name)[times - 1]
 
+    def written(self) -> None:
+        """Wait until it is recorded that a job runs: who runs it has nothing to write then."""
+        with SqlBackend(self.uri) as backend:
+            driver = backend._connection()
+            self.until(
+                lambda: driver.execute("SELECT count(*) FROM job").fetchone()[0], "a job is written"
+            )
+
     def close(self) -> None:
         """Kill what is left."""
         for each in self.running:
@@ -419,6 +427,7 @@ def test_a_holder_that_stood_still_finds_out_and_does_no_harm(crowd: Crowd) -> N
 def test_one_who_was_alone_and_stood_still_finds_out(crowd: Crowd) -> None:
     first = crowd.start("slow a", "first", seconds=1)
     crowd.begun("a")
+    crowd.written()
     first.send_signal(signal.SIGSTOP)
     second = crowd.start("slow a", "second", seconds=1)
     crowd.begun("a", 2)
