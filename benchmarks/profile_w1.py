@@ -1,12 +1,15 @@
-"""Shows where the time of our own workloads goes, by room, by function and by line.
+"""Shows where the time of our own workloads goes: by room of the house, by function and by line.
 
-    python benchmarks/profile_w1.py                          W1, 20,000 tasks, fresh and again
-    python benchmarks/profile_w1.py --workload chain --how calls
+    python benchmarks/profile_w1.py                               W1, fresh and again, by room
+    python benchmarks/profile_w1.py --workload chain              another workload
+    python benchmarks/profile_w1.py --how functions               by function and line as well
+    python benchmarks/profile_w1.py --how calls                   by cProfile: how often called?
+    python benchmarks/profile_w1.py --all --save now              W1, W3 and W4, kept in results/
+    python benchmarks/profile_w1.py --all --save after --page docs/explanation/performance.md
 
-`--how samples` (the default) looks at the stack every fifth of a millisecond, which costs
-little: its figures are microseconds a task as they are. `--how calls` asks cProfile, which
-counts every call but makes small functions look dear: its figures are scaled to the time of a run
-without it.
+Runs with and without the profiler take turns. The whole is the median of those without, in
+processor time; the profile says how it is divided, so the rooms add up to it. cProfile makes small
+functions look dear: its figures are scaled in the same way, and are for counting calls.
 """
 
 from __future__ import annotations
@@ -14,176 +17,230 @@ from __future__ import annotations
 import argparse
 import cProfile
 import gc
+import importlib
+import json
+import platform
 import pstats
 import shutil
-import signal
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import CodeType, FrameType
+from statistics import median
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
-sys.path[:0] = [str(HERE / "workloads"), str(CHECKOUT), str(CHECKOUT / "backend")]
+sys.path[:0] = [str(HERE), str(HERE / "workloads"), str(CHECKOUT), str(CHECKOUT / "backend")]
 
-SAMPLE_EVERY = 0.0002
+from rooms import ALL_ROOMS  # noqa: E402
+from sampling import Sampler, place  # noqa: E402
+from shapes import calls_in_tree  # noqa: E402
 
-
-def place(filename: str) -> str:
-    """Shorten the name of a file to what tells it apart."""
-    for root in (CHECKOUT / "backend", CHECKOUT):
-        if filename.startswith(f"{root}/"):
-            return filename[len(str(root)) + 1 :]
-    parts = Path(filename).parts
-    if "site-packages" in parts:
-        return "/".join(parts[parts.index("site-packages") + 1 :])
-    return "/".join(parts[-1:])
+RESULTS = HERE / "results"
+SIZES = {"fanout": 10_000, "chain": 3_000, "tree": 12}
+TITLES = {"fanout": "W1 and W2, a fan-out", "chain": "W3, a chain", "tree": "W4, a tree of calls"}
+PHASES = ("fresh", "again")
+# Between these two lines of a page stand the tables.
+BEGIN, END = "<!-- profile: begin -->", "<!-- profile: end -->"
 
 
-def room(filename: str) -> str:
-    """Name the room of a file: its package and subpackage, or the distribution."""
-    short = place(filename)
-    parts = short.split("/")
-    if parts[0] in {"taskgraph", "taskgraph_backend"}:
-        return "/".join(parts[:3])
-    return parts[0]
+@dataclass
+class Profile:
+    """What the rounds of one phase of a workload found.
 
-
-class Sampler:
-    """Adds up what runs: exclusive by line and function, inclusive by function.
-
-    A signal that comes within a C function is seen when that returns; so each sample weighs as much
-    as the time since the one before.
+    Attributes:
+        plain: Microseconds of processor time a task, of each round without a profiler.
+        rooms: Seconds by room, of all rounds together.
     """
 
-    def __init__(self) -> None:
-        self.samples = 0
-        self.seconds = 0.0
-        self.lines: Counter[tuple[str, int, str]] = Counter()
-        self.own: Counter[tuple[str, str]] = Counter()
-        self.all: Counter[tuple[str, str]] = Counter()
-        self.rooms: Counter[str] = Counter()
+    plain: list[float] = field(default_factory=list)
+    rooms: Counter[str] = field(default_factory=Counter)
 
-    def _take(self, _signal: int, frame: FrameType | None) -> None:
-        now = time.perf_counter()
-        weight, self.last = now - self.last, now
-        if frame is None:
-            return
-        self.samples += 1
-        self.seconds += weight
-        code = frame.f_code
-        self.lines[code.co_filename, frame.f_lineno or 0, code.co_name] += weight
-        self.own[code.co_filename, code.co_qualname] += weight
-        self.rooms[room(code.co_filename)] += weight
-        seen: set[CodeType] = set()
-        at: FrameType | None = frame
-        while at is not None:
-            if at.f_code not in seen:
-                seen.add(at.f_code)
-                self.all[at.f_code.co_filename, at.f_code.co_qualname] += weight
-            at = at.f_back
-
-    def __enter__(self) -> Sampler:
-        self.last = time.perf_counter()
-        signal.signal(signal.SIGALRM, self._take)
-        signal.setitimer(signal.ITIMER_REAL, SAMPLE_EVERY, SAMPLE_EVERY)
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-
-    def show(self, tasks: int, top: int) -> None:
-        scale = 1e6 / tasks
-        print(f"  {self.samples:,} samples, {self.seconds * scale:.1f} us a task with sampling")
-        print("  -- by room (own time)")
-        for name, weight in self.rooms.most_common(top):
-            print(f"  {weight * scale:8.2f} us  {name}")
-        print("  -- by function (with what it calls)")
-        for (filename, name), weight in self.all.most_common(top):
-            print(f"  {weight * scale:8.2f} us  {place(filename)}  {name}")
-        print("  -- by function (own time)")
-        for (filename, name), weight in self.own.most_common(top):
-            print(f"  {weight * scale:8.2f} us  {place(filename)}  {name}")
-        print("  -- by line (own time, and that of C functions that it calls)")
-        for (filename, line, name), weight in self.lines.most_common(top):
-            print(f"  {weight * scale:8.2f} us  {place(filename)}:{line}  {name}")
+    def by_room(self) -> dict[str, float]:
+        """Return microseconds a task by room; they add up to the median without a profiler."""
+        total = sum(self.rooms.values())
+        whole = median(self.plain)
+        return {
+            room.name: whole * self.rooms[room.name] / total
+            for room in ALL_ROOMS
+            if self.rooms[room.name]
+        }
 
 
-def show_calls(profile: cProfile.Profile, total: float, tasks: int, top: int) -> None:
-    stats = pstats.Stats(profile)
-    rows = [
-        (own, inclusive, calls, filename, line, name)
-        for (filename, line, name), (_, calls, own, inclusive, _) in stats.stats.items()  # type: ignore[attr-defined]
-    ]
-    scale = total / sum(row[0] for row in rows)
-    print("  scaled to the time without the profiler")
-    print(f"  {'own us':>8} {'with us':>8} {'calls':>8}   (each for a task)")
-    for own, inclusive, calls, filename, line, name in sorted(rows, reverse=True)[:top]:
-        where = name if filename == "~" else f"{place(filename)}:{line}  {name}"
-        print(f"  {own * scale:8.2f} {inclusive * scale:8.2f} {calls / tasks:8.2f}   {where}")
+class Rounds:
+    """Runs a workload again and again, each time in a new folder: fresh, and the same again."""
+
+    def __init__(self, options: argparse.Namespace, workload: str, scratch: Path) -> None:
+        self._options = options
+        self._workload = workload
+        self._scratch = scratch
+        self._type = importlib.import_module(options.contestant).Contestant
+        self._size = options.size or SIZES[workload]
+        self.tasks = calls_in_tree(self._size) if workload == "tree" else self._size
+
+    def round(self, around: Callable[[str, Callable[[], object]], None]) -> None:
+        """Do both phases once, each by way of ``around``."""
+        folder = Path(tempfile.mkdtemp(dir=self._scratch))
+        for phase in PHASES:
+            # Another scheduler for the second time, as in another process.
+            is_ours = self._options.contestant == "ours"
+            more = {"executor": self._options.executor} if is_ours else {}
+            contestant = self._type(folder, **more)
+            contestant.warm_up()
+            gc.collect()
+            around(phase, lambda c=contestant: getattr(c, self._workload)(self._size))  # type: ignore[misc]
+            contestant.close()
+        shutil.rmtree(folder)
 
 
-def profiled(work: Callable[[], object], how: str, tasks: int, plain: float, top: int) -> None:
-    if how == "calls":
+def profiles_of(rounds: Rounds, options: argparse.Namespace) -> dict[str, Profile]:
+    """Return the profile of each phase, by samples."""
+    found = {phase: Profile() for phase in PHASES}
+    samplers: dict[str, Sampler] = {}
+
+    def plainly(phase: str, work: Callable[[], object]) -> None:
+        started = time.process_time()
+        work()
+        found[phase].plain.append((time.process_time() - started) / rounds.tasks * 1e6)
+
+    def sampled(phase: str, work: Callable[[], object]) -> None:
+        with Sampler() as sampler:
+            work()
+        found[phase].rooms += sampler.rooms
+        samplers[phase] = sampler
+
+    rounds.round(lambda _phase, work: work())  # not counted: what is loaded once
+    for _ in range(options.rounds):
+        rounds.round(plainly)
+        rounds.round(sampled)
+    if options.how == "functions":
+        for phase, sampler in samplers.items():
+            print(f"{phase}, the last round")
+            sampler.show(rounds.tasks, options.top)
+    return found
+
+
+def show_calls(rounds: Rounds, top: int) -> None:
+    """Print what cProfile counts."""
+    plain: dict[str, float] = {}
+
+    def plainly(phase: str, work: Callable[[], object]) -> None:
+        started = time.process_time()
+        work()
+        plain[phase] = time.process_time() - started
+
+    def counted(phase: str, work: Callable[[], object]) -> None:
         profile = cProfile.Profile()
         profile.runcall(work)
-        show_calls(profile, plain, tasks, top)
-        return
-    with Sampler() as sampler:
-        work()
-    sampler.show(tasks, top)
+        stats: dict[Any, Any] = pstats.Stats(profile).stats  # type: ignore[attr-defined]
+        rows = [
+            (own, inclusive, calls, *where)
+            for where, (_, calls, own, inclusive, _) in stats.items()
+        ]
+        scale = plain[phase] / rounds.tasks * 1e6 / sum(row[0] for row in rows)
+        print(f"{phase}: scaled to the time without the profiler")
+        print(f"  {'own us':>8} {'with us':>8} {'calls':>8}   (each for a task)")
+        for own, inclusive, calls, filename, line, name in sorted(rows, reverse=True)[:top]:
+            where = name if filename == "~" else f"{place(filename)}:{line}  {name}"
+            figures = f"{own * scale:8.2f} {inclusive * scale:8.2f} {calls / rounds.tasks:8.2f}"
+            print(f"  {figures}   {where}")
+
+    rounds.round(plainly)
+    rounds.round(plainly)
+    rounds.round(counted)
+
+
+def table(workload: str, columns: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Return a table in Markdown: a row for each room, a column for each phase of each profile.
+
+    Args:
+        workload: Its name.
+        columns: Microseconds by room, by phase, by the name of the profile.
+    """
+    heads = [f"{phase}, {name}" for phase in PHASES for name in columns]
+    lines = [f"| {TITLES[workload]}: us a task | {' | '.join(heads)} | |"]
+    lines.append(f"|---|{'---:|' * len(heads)}---|")
+    shown = [columns[name].get(phase, {}) for phase in PHASES for name in columns]
+    for room in ALL_ROOMS:
+        if any(room.name in each for each in shown):
+            figures = " | ".join(f"{each.get(room.name, 0.0):.1f}" for each in shown)
+            lines.append(f"| {room.name} | {figures} | {room.what} |")
+    totals = " | ".join(f"**{sum(each.values()):.1f}**" for each in shown)
+    lines.append(f"| **all of it** | {totals} | |")
+    return "\n".join(lines)
+
+
+def saved() -> dict[str, dict[str, Any]]:
+    """Return the kept profiles by name, the oldest first."""
+    paths = sorted(RESULTS.glob("profile-*.json"))
+    found = {path.stem.removeprefix("profile-"): json.loads(path.read_text()) for path in paths}
+    return dict(sorted(found.items(), key=lambda pair: str(pair[1]["when"])))
+
+
+def write_page(page: Path) -> None:
+    """Write the tables of all kept profiles between the marks of a page."""
+    kept = saved()
+    said = "; ".join(
+        f"{name}: {each['when']}, commit {each['commit']}, {each['machine']}"
+        for name, each in kept.items()
+    )
+    parts = [f"Profiles: {said}. Medians of {next(iter(kept.values()))['rounds']} rounds."]
+    parts += [
+        table(workload, {name: each["workloads"].get(workload, {}) for name, each in kept.items()})
+        for workload in SIZES
+    ]
+    text = page.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    middle = "\n\n".join(parts)
+    page.write_text(f"{before}{BEGIN}\n\n{middle}\n\n{END}{after}", encoding="utf-8")
 
 
 def main() -> None:
+    """Profile, print, and keep if asked."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--workload", default="fanout", choices=["fanout", "chain", "tree"])
+    parser.add_argument("--workload", default="fanout", choices=list(SIZES))
+    parser.add_argument("--all", action="store_true", help="all three workloads")
     parser.add_argument("--size", type=int, help="tasks, links, or the depth of the tree")
-    parser.add_argument("--how", default="samples", choices=["samples", "calls"])
+    parser.add_argument("--how", default="rooms", choices=["rooms", "functions", "calls"])
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--top", type=int, default=25)
     parser.add_argument("--contestant", default="ours", help="ours or floor")
     parser.add_argument("--executor", default="inline", help="of ours; a sample sees one thread")
+    parser.add_argument("--save", metavar="NAME", help="keep it as results/profile-NAME.json")
+    parser.add_argument("--page", type=Path, help="write the tables of all that are kept there")
     options = parser.parse_args()
-
-    import importlib
-
-    from shapes import calls_in_tree
-
-    contestant_type = importlib.import_module(options.contestant).Contestant
-    size = options.size or {"fanout": 20_000, "chain": 5_000, "tree": 13}[options.workload]
-    tasks = calls_in_tree(size) if options.workload == "tree" else size
+    found: dict[str, dict[str, dict[str, float]]] = {}
     scratch = Path(tempfile.mkdtemp(prefix="profile-"))
     try:
-        plain: dict[str, float] = {}
-        for attempt in ("plain", "profiled"):
-            folder = scratch / attempt
-            folder.mkdir()
-            for phase in ("fresh", "again"):
-                # Another scheduler for the second time, as in another process.
-                more = {"executor": options.executor} if options.contestant == "ours" else {}
-                contestant = contestant_type(folder, **more)
-                contestant.warm_up()
-                gc.collect()
-
-                def work(contestant: object = contestant) -> object:
-                    return getattr(contestant, options.workload)(size)
-
-                if attempt == "plain":
-                    started = time.perf_counter()
-                    work()
-                    plain[phase] = (time.perf_counter() - started) / tasks * 1e6
-                else:
-                    print(
-                        f"{options.workload} {phase}: {plain[phase]:.1f} us a task, {tasks:,} tasks"
-                    )
-                    profiled(work, options.how, tasks, plain[phase], options.top)
-                contestant.close()
+        for workload in SIZES if options.all else [options.workload]:
+            rounds = Rounds(options, workload, scratch)
+            if options.how == "calls":
+                show_calls(rounds, options.top)
+                continue
+            profiles = profiles_of(rounds, options)
+            found[workload] = {phase: each.by_room() for phase, each in profiles.items()}
+            print(table(workload, {"now": found[workload]}) + "\n")
     finally:
         shutil.rmtree(scratch)
+    if options.save and found:
+        from describing import commit, machine, stamp
+
+        kept = {
+            "when": stamp(), "commit": commit(), "machine": machine(),
+            "python": platform.python_version(), "rounds": options.rounds, "workloads": found,
+        }  # fmt: skip
+        RESULTS.joinpath(f"profile-{options.save}.json").write_text(
+            json.dumps(kept, indent=1) + "\n"
+        )
+    if options.page:
+        write_page(options.page)
 
 
 if __name__ == "__main__":

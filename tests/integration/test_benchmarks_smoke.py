@@ -78,3 +78,28 @@ def test_the_comparison_of_fingerprints_counts_what_went_wrong(tmp_path: Path) -
         "semantic/task_body": "right",
     }
     assert "| 0 of 2 |" in done.stdout
+
+
+def test_the_rooms_of_a_profile_add_up_to_the_whole(tmp_path: Path) -> None:
+    script = CHECKOUT / "benchmarks" / "profile_w1.py"
+
+    done = subprocess.run(
+        [sys.executable, script, "--size", "300", "--rounds", "2"],
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("|")[1:4] for line in done.stdout.splitlines() if line.startswith("| ")][1:]
+    *rooms, whole = [
+        (float(fresh.strip(" *")), float(again.strip(" *"))) for _, fresh, again in rows
+    ]
+    assert len(rooms) >= 5
+    for column in (0, 1):
+        shown = sum(each[column] for each in rooms)
+        assert whole[column] > 0
+        assert abs(shown - whole[column]) <= 0.06 * len(rooms)  # each is rounded
