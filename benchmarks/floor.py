@@ -1,7 +1,8 @@
 """The floor: the least that lazy calls with a cache and our rows can cost in Python on SQLite.
 
 Lazy calls, xxh3, one look-up and one insert for many calls at once, and nothing else: no options,
-no errors, no files, no fingerprint (a task's hash is that of its name), two kinds of expression.
+no errors, no files, no fingerprint (a task's hash is that of its name), two kinds of expression,
+each used once.
 Its database is ours: the same tables, indexes, foreign keys and seals (`migrations/sqlite.sql`), the
 same settings of SQLite, a commit each 20 ms. So it is as durable, and what is above it is what
 everything else costs. Its hashers are the floor of hashing: pickle (or the raw buffer) and xxh3.
@@ -336,11 +337,6 @@ def tree(depth: int, index: int) -> Any:
     return tree(depth - 1, 2 * index) + tree(depth - 1, 2 * index + 1)
 
 
-@Task
-def add(left: int, right: int) -> int:
-    return left + right
-
-
 def hash_file(path: str) -> str:
     with open(path, "rb") as content, mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ) as at:
         return xxh3_128_hexdigest(at)
@@ -370,7 +366,7 @@ class Contestant:
 
     def __init__(self, folder: Path, synchronous: str = "normal") -> None:
         path = folder / "floor.db"
-        self.floor = Floor(path, [warm, inc, tree, add], synchronous.upper())
+        self.floor = Floor(path, [warm, inc, tree], synchronous.upper())
 
     def warm_up(self) -> None:
         self.floor.run([warm()])

@@ -35,8 +35,10 @@ class Contestant:
 
     def chain(self, length: int) -> int:
         nodes = ["def inc_0(x: int) -> int:\n    return x + 1"]
-        for i in range(1, length):
-            nodes.append(f"def inc_{i}(inc_{i - 1}: int) -> int:\n    return inc_{i - 1} + 1")
+        nodes += [
+            f"def inc_{i}(inc_{i - 1}: int) -> int:\n    return inc_{i - 1} + 1"
+            for i in range(1, length)
+        ]
         last = f"inc_{length - 1}"
         return int(self._run("chain", nodes, [last], {"x": 0})[last])
 

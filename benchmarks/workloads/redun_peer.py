@@ -11,7 +11,7 @@ from redun import Scheduler, task
 from redun.config import Config
 from redun.file import ContentFile, File
 from redun.value import get_type_registry
-from shapes import READ, UNCHANGED
+from shapes import READ, UNCHANGED, grid
 
 redun_namespace = "bench"
 
@@ -31,6 +31,11 @@ def tree(depth: int, index: int) -> Any:
     if depth == 0:
         return index
     return tree(depth - 1, 2 * index) + tree(depth - 1, 2 * index + 1)
+
+
+@task()
+def cell(above: int, left: int, number: int) -> int:
+    return number
 
 
 @task(check_valid="shallow")
@@ -66,6 +71,9 @@ class Contestant:
 
     def tree_shallow(self, depth: int) -> Any:
         return self.scheduler.run(shallow_tree(depth, 1))
+
+    def grid(self, side: int) -> Any:
+        return self.scheduler.run(grid(cell, side))
 
     @staticmethod
     def hashers() -> dict[str, Any]:
