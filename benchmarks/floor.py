@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from shapes import READ
+from shapes import CHAIN_START, READ
 from xxhash import xxh3_64_digest, xxh3_128, xxh3_128_digest, xxh3_128_hexdigest
 
 SCHEMA = Path(__file__).resolve().parent.parent / "migrations" / "sqlite.sql"
@@ -375,7 +375,7 @@ class Contestant:
         return self.floor.run([inc(i) for i in range(tasks)])
 
     def chain(self, length: int) -> Any:
-        expression: Any = 0
+        expression: Any = CHAIN_START
         for _ in range(length):
             expression = inc(expression)
         return self.floor.run([expression])[0]

@@ -30,13 +30,16 @@ CONTESTANTS = (
 OF_OUR_OWN = ("ours", "floor")
 # They take milliseconds a task: fewer of them say the same.
 SLOW = ("redun_peer", "mandala_peer", "hamilton_peer")
-GRAPHS = ("fanout", "chain", "tree", "grid", "tree_shallow")
+# All in one process; the last one in another, for its calls are those of the tree.
+GRAPHS = ("fanout", "chain", "tree", "grid")
+SHALLOW = "tree_shallow"
 # Those that know where files came from, by the module that asks them.
 OF_FLOWS = {"ours": "our_provenance", "redun_peer": "redun_provenance"}
+OF_SHALLOW = ("ours", "redun_peer")
 # What a second run of the same is called, and who runs it.
 OF_CENSUS = ("ours", "redun_peer", "joblib_peer")
 WORKLOADS = (
-    "start", *GRAPHS, "whole", "durable", "hashing", "lookup", "fingerprint", "files", "row",
+    "start", *GRAPHS, SHALLOW, "whole", "durable", "hashing", "lookup", "fingerprint", "files", "row",
     "census", "far", "provenance", "flat",
 )  # fmt: skip
 _PRIVATE = ("TASKGRAPH_", "REDUN_", "JOBLIB_", "PYTHONPATH")
@@ -98,8 +101,13 @@ class Bench:
             "provenance": self._provenance,
         }
         for number in range(self.plan.rounds):
+            graphs = [each for each in GRAPHS if each in self.plan.workloads]
+            if graphs:
+                self._say(f"round {number + 1} of {self.plan.rounds}: {', '.join(graphs)}")
+                for contestant in self.plan.contestants:
+                    self._graph(number, contestant, ",".join(graphs))
             for workload in self.plan.workloads:
-                if workload not in once:
+                if workload not in once and workload not in GRAPHS:
                     self._say(f"round {number + 1} of {self.plan.rounds}: {workload}")
                     self._round(number, workload)
             keep()
@@ -128,18 +136,21 @@ class Bench:
                         self._process(number, contestant, workload)
             case _:
                 for contestant in self.plan.contestants:
-                    self._graph(number, contestant, workload)
+                    if contestant in OF_SHALLOW:
+                        self._graph(number, contestant, workload)
 
     # What is measured in one process each
 
-    def _graph(self, number: int, contestant: str, workload: str, **how: Any) -> None:
+    def _graph(
+        self, number: int, contestant: str, workload: str, name: str = "", **how: Any
+    ) -> None:
         # Fresh, and then the same again in a new process.
         folder = self._folder(contestant)
         for phase in ("fresh", "again"):
             for each in self._process(
                 number, contestant, workload, phase=phase, folder=folder, **how
             ):
-                each["workload"] = how.get("name", workload)
+                each["workload"] = name or each["workload"]
                 if each["measure"] == "fresh":
                     files = [path for path in folder.rglob("*") if path.is_file()]
                     each["disk"] = sum(path.stat().st_size for path in files)
@@ -190,7 +201,6 @@ class Bench:
         folder: Path | None = None,
         sizes: Sizes | None = None,
         more: Sequence[str] = (),
-        name: str = "",
     ) -> list[dict[str, Any]]:
         script = str(HERE / "workloads" / "measure.py")
         command = [
@@ -204,7 +214,7 @@ class Bench:
         started = time.perf_counter()
         found = self._collect(number, command)
         seconds = time.perf_counter() - started
-        if workload in GRAPHS and found:
+        if workload in (*GRAPHS, SHALLOW) and found:
             whole = {"tool": found[0]["tool"], "workload": workload, "count": 1}
             measure = {"measure": f"process {phase}", "seconds": seconds, "round": number}
             found.append({**whole, **measure})

@@ -16,7 +16,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -28,6 +28,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from shapes import (  # noqa: E402
+    CHAIN_START,
     MEGABYTE,
     READ,
     UNCHANGED,
@@ -86,25 +87,32 @@ def require(got: object, wanted: object) -> None:
         raise SystemExit(f"wrong result: {str(got)[:200]} instead of {str(wanted)[:200]}")
 
 
-def measure_graph(
+def measure_graphs(
     kind: type[ContestantType],
-    workload: str,
+    workloads: Sequence[str],
     phase: str,
     folder: Path,
     sizes: Sizes,
     more: dict[str, str],
 ) -> None:
     tool = kind.name
-    with clocked(tool=tool, workload=workload, measure=f"open {phase}", count=1):
+    with clocked(tool=tool, workload=workloads[0], measure=f"open {phase}", count=1):
         contestant = kind(folder, **more)
         contestant.warm_up()
+    for workload in workloads:
+        if hasattr(kind, workload):
+            measure_graph(contestant, workload, phase, sizes)
+    contestant.close()
+
+
+def measure_graph(contestant: ContestantType, workload: str, phase: str, sizes: Sizes) -> None:
     work: Callable[[], object]
     match workload:
         case "fanout":
             count, wanted = sizes.tasks, list(range(1, sizes.tasks + 1))
             work = lambda: contestant.fanout(sizes.tasks)  # noqa: E731
         case "chain":
-            count, wanted = sizes.chain, sizes.chain
+            count, wanted = sizes.chain, CHAIN_START + sizes.chain
             work = lambda: contestant.chain(sizes.chain)  # noqa: E731
         case "tree" | "tree_shallow":
             count, wanted = calls_in_tree(sizes.depth), sum_of_leaves(sizes.depth)
@@ -114,14 +122,14 @@ def measure_graph(
             work = lambda: contestant.grid(sizes.side)  # noqa: E731
         case _:
             raise SystemExit(f"no workload {workload}")
-    with clocked(tool=tool, workload=workload, measure=phase, count=count):
+    names = {"tool": contestant.name, "workload": workload, "count": count}
+    with clocked(measure=phase, **names):
         result = work()
     require(result, wanted)
     if workload == "fanout":
-        with clocked(tool=tool, workload=workload, measure=f"same process {phase}", count=count):
+        with clocked(measure=f"same process {phase}", **names):
             result = work()
         require(result, wanted)
-    contestant.close()
 
 
 def resident_memory() -> int:
@@ -212,7 +220,7 @@ def measure_hashing(kind: type[ContestantType], folder: Path, sizes: Sizes) -> N
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("contestant", help="a module beside this one, such as redun_peer")
-    parser.add_argument("workload", help="fanout, chain, tree, grid, row, files, hashing, ...")
+    parser.add_argument("workload", help="fanout,chain,tree,grid or one of row, files, hashing")
     parser.add_argument("--phase", default="fresh", choices=["fresh", "again"])
     parser.add_argument("--synchronous", help="how hard SQLite makes sure: normal or full")
     parser.add_argument("--folder", type=Path, required=True, help="where the cache lies")
@@ -230,8 +238,9 @@ def main() -> None:
             measure_row(kind, options.folder, sizes)
         case "files":
             measure_files(kind, options.folder, sizes)
-        case workload if hasattr(kind, workload):
-            measure_graph(kind, workload, options.phase, options.folder, sizes, more)
+        case names:
+            workloads = names.split(",")
+            measure_graphs(kind, workloads, options.phase, options.folder, sizes, more)
 
 
 if __name__ == "__main__":

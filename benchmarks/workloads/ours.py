@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from shapes import READ, UNCHANGED, grid
+from shapes import CHAIN_START, READ, UNCHANGED, grid
 
 from taskgraph import File, Scheduler, task
 from taskgraph.values.weigh import hash_value
@@ -69,7 +69,7 @@ class Contestant:
         return self.scheduler.run([inc(i) for i in range(tasks)])
 
     def chain(self, length: int) -> Any:
-        expression: Any = 0
+        expression: Any = CHAIN_START
         for _ in range(length):
             expression = inc(expression)
         return self.scheduler.run(expression)

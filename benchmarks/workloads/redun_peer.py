@@ -11,7 +11,7 @@ from redun import Scheduler, task
 from redun.config import Config
 from redun.file import ContentFile, File
 from redun.value import get_type_registry
-from shapes import READ, UNCHANGED, grid
+from shapes import CHAIN_START, READ, UNCHANGED, grid
 
 redun_namespace = "bench"
 
@@ -61,7 +61,7 @@ class Contestant:
         return self.scheduler.run([inc(i) for i in range(tasks)])
 
     def chain(self, length: int) -> Any:
-        expression: Any = 0
+        expression: Any = CHAIN_START
         for _ in range(length):
             expression = inc(expression)
         return self.scheduler.run(expression)

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 MEGABYTE = 1 << 20
+# A chain counts from here on: none of its calls is one of a fan-out.
+CHAIN_START = 10_000_000
 
 # What is measured of a file: its content is read, or it is known not to have changed.
 READ = "file, read"
