@@ -2,10 +2,10 @@
 
 Lazy calls, xxh3, one look-up and one insert for many calls at once, and nothing else: no options,
 no errors, no files, no fingerprint (a task's hash is that of its name), two kinds of expression,
-each used once.
-Its database is ours: the same tables, indexes, foreign keys and seals (`migrations/sqlite.sql`), the
-same settings of SQLite, a commit each 20 ms. So it is as durable, and what is above it is what
-everything else costs. Its hashers are the floor of hashing: pickle (or the raw buffer) and xxh3.
+each used once. Its database is ours: the same tables, indexes, foreign keys and seals
+(`migrations/sqlite.sql`), the same settings of SQLite, a commit each 20 ms. So it is as durable,
+and what is above it is what everything else costs. Its hashers are the floor of hashing: pickle (or
+the raw buffer) and xxh3.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The goals of speed, as data: each is a ratio or a limit, and is judged by the figures of one run."""
+"""The goals of speed, as data: each is a ratio or a limit, judged by the figures of one run."""
 
 from __future__ import annotations
 

@@ -39,8 +39,8 @@ OF_SHALLOW = ("ours", "redun_peer")
 # What a second run of the same is called, and who runs it.
 OF_CENSUS = ("ours", "redun_peer", "joblib_peer")
 WORKLOADS = (
-    "start", *GRAPHS, SHALLOW, "whole", "durable", "hashing", "lookup", "fingerprint", "files", "row",
-    "census", "far", "provenance", "flat",
+    "start", *GRAPHS, SHALLOW, "whole", "durable", "hashing", "lookup", "fingerprint", "files",
+    "row", "census", "far", "provenance", "flat",
 )  # fmt: skip
 _PRIVATE = ("TASKGRAPH_", "REDUN_", "JOBLIB_", "PYTHONPATH")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
@@ -321,28 +320,3 @@ def show(made: list[Table]) -> None:
         for row in table.rows:
             drawn.add_row(*row)
         console.print(drawn)
-
-
-def markdown(report: dict[str, Any], made: list[Table]) -> str:
-    """Return the tables for a page."""
-    named = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
-    lines = [
-        f"Measured on {report['when']}: {report['machine']}; {named}; "
-        f"medians of {report['rounds']} rounds.",
-        "",
-    ]
-    for table in made:
-        lines += [f"**{table.title}**", ""]
-        lines.append("| " + " | ".join(table.head) + " |")
-        lines.append("|" + "|".join(["---"] + ["---:"] * (len(table.head) - 1)) + "|")
-        lines += ["| " + " | ".join(row) + " |" for row in table.rows]
-        lines.append("")
-    return "\n".join(lines)
-
-
-def write_into(page: Path, report: dict[str, Any], made: list[Table]) -> None:
-    """Replace what stands between the two marks of a page."""
-    text = page.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n\n{markdown(report, made)}\n{END}{after}", encoding="utf-8")
