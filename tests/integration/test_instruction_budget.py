@@ -1,4 +1,4 @@
-"""What a call costs, in instructions: more than its budget is refused, whatever else runs meanwhile.
+"""What a call costs in instructions: more than its budget is refused, whatever else runs.
 
 The budget is in `benchmarks/results/budget.json`, `make budget` writes it anew.
 """
