@@ -228,7 +228,7 @@ class Floor:
         execution = self.execution = os.urandom(16)
         ready: list[Lazy] = []
         whole = Lazy(root, tuple(wanted))
-        whole.insides = [each for each in wanted if type(each) is Lazy]
+        whole.insides = []
         whole.job, whole.started, whole.cached = os.urandom(16), time.time_ns() // 1000, False
         whole.eval_hash = None
         self.add_job(whole, None)
@@ -242,6 +242,7 @@ class Floor:
                 node.parent = parent
                 if node.task:
                     node.insides = []
+                    parent.insides.append(node)
                 for each in node.args:
                     if type(each) is Lazy:
                         node.waits += 1
@@ -270,9 +271,10 @@ class Floor:
                     return
                 node, value = outside, sum(final(each) for each in outside.args)
 
-        for each in whole.insides:
+        roots = [each for each in wanted if type(each) is Lazy]
+        for each in roots:
             each.outside = whole
-        admit(whole.insides, whole)
+        admit(roots, whole)
         written = time.monotonic()
         while ready:
             batch, ready[:] = ready[:], []
@@ -294,7 +296,6 @@ class Floor:
                     self.remember(node, result)
                 if type(result) is Lazy:
                     result.outside = node
-                    node.insides = list(result.args) if result.task is None else [result]
                     self.open[node.job] = node
                     admit([result], node)
                 else:

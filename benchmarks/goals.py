@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "workloads"))
 
 from tables import Table
 
@@ -107,9 +111,9 @@ def _speed(measure: str) -> Callable[[Medians], float | None]:
     return speed
 
 
-def _sizes(medians: Medians, shape: str) -> list[int]:
+def _sizes(medians: Medians, shape: str, phase: str = "fresh") -> list[int]:
     keys = [key.split("/") for key in medians]
-    wanted = [f"flat {shape}", "fresh"]
+    wanted = [f"flat {shape}", phase]
     return sorted(int(key[2]) for key in keys if key[:2] == wanted and key[3] == OURS)
 
 
@@ -117,7 +121,7 @@ def _growth(shape: str, phase: str = "fresh") -> Callable[[Medians], float | Non
     """Processor time a task of the largest workflow, by that of the smallest."""
 
     def ratio(medians: Medians) -> float | None:
-        sizes = _sizes(medians, shape)
+        sizes = _sizes(medians, shape, phase)
         if len(sizes) < 2:
             return None
         least, most = (
@@ -132,13 +136,14 @@ def _growth(shape: str, phase: str = "fresh") -> Callable[[Medians], float | Non
 def _a_task(shape: str, figure: str) -> Callable[[Medians], float | None]:
     """Bytes a task of the largest workflow."""
 
-    def amount(medians: Medians) -> float | None:
+    def bytes_a_task(medians: Medians) -> float | None:
         sizes = _sizes(medians, shape)
         if not sizes:
             return None
-        return medians[f"flat {shape}/fresh/{sizes[-1]}/{OURS}"][figure] / sizes[-1]
+        amount = medians[f"flat {shape}/fresh/{sizes[-1]}/{OURS}"].get(figure)
+        return None if amount is None else amount / sizes[-1]
 
-    return amount
+    return bytes_a_task
 
 
 def _asked(measure: str, least_files: int = 0) -> Callable[[Medians], float | None]:
