@@ -10,10 +10,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench compare torture migration docs wheel clean
+.PHONY: help demo test check fix bench bench-page budget compare torture migration docs wheel clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/installed-test ## Run the census of Python's library six times and check what ran again
 	$(BIN)/python examples/census/demo.py $(ARGS)
@@ -33,6 +33,12 @@ fix: $(VENV)/installed-check ## Let ruff put right what it can
 
 bench: $(VENV)/installed-test ## Measure against the promised numbers
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-page: $(VENV)/installed-test ## Write docs/benchmarks.md and its charts from the last figures
+	$(BIN)/python benchmarks/page.py $(ARGS)
+
+budget: $(VENV)/installed-test ## Count the instructions of a call, and make them the budget that tests hold
+	$(BIN)/python benchmarks/instructions.py --write $(ARGS)
 
 compare: $(VENV)/installed-test ## Count stale results and needless reruns over the corpus of edits, beside others
 	$(BIN)/python benchmarks/compare_fingerprints.py --write $(ARGS)

@@ -123,7 +123,8 @@ _is_json = False
 
 def show(name: str, ours: float, floor: float | None = None) -> None:
     if _is_json:
-        for tool, micros in (("taskgraph", ours), ("sqlite3", floor)):
+        driver = "psycopg" if name.startswith("PostgreSQL") else "sqlite3"
+        for tool, micros in (("taskgraph", ours), (driver, floor)):
             if micros is not None:
                 line = {"tool": tool, "workload": "lookup", "measure": name.strip(), "count": 1}
                 print(json.dumps({**line, "seconds": micros / 1e6}))

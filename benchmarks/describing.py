@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -33,6 +34,22 @@ def commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return found + ("+" if changed else "")
+
+
+def versions(python: Path | None, requirements: Path) -> dict[str, str]:
+    """Return what was measured: versions here, and those of the peers as they are pinned."""
+    import sqlite3
+
+    found = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version}
+    for name in ("sqlalchemy", "psycopg", "xxhash", "numpy"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    if python is not None:
+        pinned = (line.partition("==") for line in requirements.read_text().splitlines())
+        found |= {name: version for name, _, version in pinned if version and name not in found}
+    return found
 
 
 def stamp() -> str:

@@ -1,10 +1,11 @@
 """The floor: the least that lazy calls with a cache and our rows can cost in Python on SQLite.
 
 Lazy calls, xxh3, one look-up and one insert for many calls at once, and nothing else: no options,
-no errors, no files, no fingerprint (a task's hash is that of its name), two kinds of expression.
-Its database is ours: the same tables, indexes, foreign keys and seals (`migrations/sqlite.sql`),
-the same settings of SQLite, a commit each 20 ms. So it is as durable, and what is above it is what
-everything else costs. Its hashers are the floor of hashing: pickle (or the raw buffer) and xxh3.
+no errors, no files, no fingerprint (a task's hash is that of its name), two kinds of expression,
+each used once. Its database is ours: the same tables, indexes, foreign keys and seals
+(`migrations/sqlite.sql`), the same settings of SQLite, a commit each 20 ms. So it is as durable,
+and what is above it is what everything else costs. Its hashers are the floor of hashing: pickle (or
+the raw buffer) and xxh3.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from shapes import READ
+from shapes import CHAIN_START, READ
 from xxhash import xxh3_64_digest, xxh3_128, xxh3_128_digest, xxh3_128_hexdigest
 
 SCHEMA = Path(__file__).resolve().parent.parent / "migrations" / "sqlite.sql"
@@ -227,7 +228,7 @@ class Floor:
         execution = self.execution = os.urandom(16)
         ready: list[Lazy] = []
         whole = Lazy(root, tuple(wanted))
-        whole.insides = [each for each in wanted if type(each) is Lazy]
+        whole.insides = []
         whole.job, whole.started, whole.cached = os.urandom(16), time.time_ns() // 1000, False
         whole.eval_hash = None
         self.add_job(whole, None)
@@ -241,6 +242,7 @@ class Floor:
                 node.parent = parent
                 if node.task:
                     node.insides = []
+                    parent.insides.append(node)
                 for each in node.args:
                     if type(each) is Lazy:
                         node.waits += 1
@@ -269,9 +271,10 @@ class Floor:
                     return
                 node, value = outside, sum(final(each) for each in outside.args)
 
-        for each in whole.insides:
+        roots = [each for each in wanted if type(each) is Lazy]
+        for each in roots:
             each.outside = whole
-        admit(whole.insides, whole)
+        admit(roots, whole)
         written = time.monotonic()
         while ready:
             batch, ready[:] = ready[:], []
@@ -293,7 +296,6 @@ class Floor:
                     self.remember(node, result)
                 if type(result) is Lazy:
                     result.outside = node
-                    node.insides = list(result.args) if result.task is None else [result]
                     self.open[node.job] = node
                     admit([result], node)
                 else:
@@ -336,11 +338,6 @@ def tree(depth: int, index: int) -> Any:
     return tree(depth - 1, 2 * index) + tree(depth - 1, 2 * index + 1)
 
 
-@Task
-def add(left: int, right: int) -> int:
-    return left + right
-
-
 def hash_file(path: str) -> str:
     with open(path, "rb") as content, mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ) as at:
         return xxh3_128_hexdigest(at)
@@ -370,7 +367,7 @@ class Contestant:
 
     def __init__(self, folder: Path, synchronous: str = "normal") -> None:
         path = folder / "floor.db"
-        self.floor = Floor(path, [warm, inc, tree, add], synchronous.upper())
+        self.floor = Floor(path, [warm, inc, tree], synchronous.upper())
 
     def warm_up(self) -> None:
         self.floor.run([warm()])
@@ -379,7 +376,7 @@ class Contestant:
         return self.floor.run([inc(i) for i in range(tasks)])
 
     def chain(self, length: int) -> Any:
-        expression: Any = 0
+        expression: Any = CHAIN_START
         for _ in range(length):
             expression = inc(expression)
         return self.floor.run([expression])[0]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import dask
+from shapes import CHAIN_START
 
 
 @dask.delayed
@@ -34,7 +35,7 @@ class Contestant:
         return list(dask.compute(*[inc(i) for i in range(tasks)], scheduler="synchronous"))
 
     def chain(self, length: int) -> int:
-        value: Any = 0
+        value: Any = CHAIN_START
         for _ in range(length):
             value = inc(value)
         return int(value.compute(scheduler="synchronous"))

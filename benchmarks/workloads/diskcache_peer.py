@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import diskcache
+from shapes import CHAIN_START
 
 
 class Contestant:
@@ -34,7 +35,7 @@ class Contestant:
         return [self.inc(i) for i in range(tasks)]
 
     def chain(self, length: int) -> int:
-        value = 0
+        value = CHAIN_START
         for _ in range(length):
             value = self.inc(value)
         return value

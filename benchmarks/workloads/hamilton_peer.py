@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from hamilton import driver
+from shapes import CHAIN_START
 
 
 class Contestant:
@@ -40,7 +41,7 @@ class Contestant:
             for i in range(1, length)
         ]
         last = f"inc_{length - 1}"
-        return int(self._run("chain", nodes, [last], {"x": 0})[last])
+        return int(self._run("chain", nodes, [last], {"x": CHAIN_START})[last])
 
     def _run(
         self, name: str, nodes: list[str], wanted: list[str], inputs: dict[str, Any]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mandala.imports import Storage, op
+from shapes import CHAIN_START
 
 
 @op  # type: ignore[untyped-decorator]
@@ -38,7 +39,7 @@ class Contestant:
         return list(self.storage.unwrap(found))
 
     def chain(self, length: int) -> int:
-        value: Any = 0
+        value: Any = CHAIN_START
         with self.storage:
             for _ in range(length):
                 value = inc(value)

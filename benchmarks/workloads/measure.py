@@ -12,17 +12,33 @@ import argparse
 import gc
 import importlib
 import json
+import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from statistics import median
 from typing import Any, Protocol
 
-from shapes import MEGABYTE, READ, Sizes, calls_in_tree, sum_of_leaves, values, write_file
+HERE = Path(__file__).resolve().parent
+# The floor is a contestant that lives next door.
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from shapes import (  # noqa: E402
+    CHAIN_START,
+    MEGABYTE,
+    READ,
+    UNCHANGED,
+    Sizes,
+    calls_in_tree,
+    sum_of_leaves,
+    values,
+    write_file,
+    write_small_files,
+)
 
 
 class ContestantType(Protocol):
@@ -36,6 +52,7 @@ class ContestantType(Protocol):
     def chain(self, length: int) -> int: ...
     def tree(self, depth: int) -> int: ...
     def tree_shallow(self, depth: int) -> int: ...
+    def grid(self, side: int) -> int: ...
     def close(self) -> None: ...
     @staticmethod
     def hashers() -> dict[str, Callable[[Any], Any]]: ...
@@ -70,34 +87,93 @@ def require(got: object, wanted: object) -> None:
         raise SystemExit(f"wrong result: {str(got)[:200]} instead of {str(wanted)[:200]}")
 
 
-def measure_graph(
-    kind: type[ContestantType], workload: str, phase: str, folder: Path, sizes: Sizes
+def measure_graphs(
+    kind: type[ContestantType],
+    workloads: Sequence[str],
+    phase: str,
+    folder: Path,
+    sizes: Sizes,
+    more: dict[str, str],
 ) -> None:
     tool = kind.name
-    with clocked(tool=tool, workload=workload, measure=f"open {phase}", count=1):
-        contestant = kind(folder)
+    with clocked(tool=tool, workload=workloads[0], measure=f"open {phase}", count=1):
+        contestant = kind(folder, **more)
         contestant.warm_up()
+    for workload in workloads:
+        if hasattr(kind, workload):
+            measure_graph(contestant, workload, phase, sizes)
+    contestant.close()
+
+
+def measure_graph(contestant: ContestantType, workload: str, phase: str, sizes: Sizes) -> None:
     work: Callable[[], object]
     match workload:
         case "fanout":
             count, wanted = sizes.tasks, list(range(1, sizes.tasks + 1))
             work = lambda: contestant.fanout(sizes.tasks)  # noqa: E731
         case "chain":
-            count, wanted = sizes.chain, sizes.chain
+            count, wanted = sizes.chain, CHAIN_START + sizes.chain
             work = lambda: contestant.chain(sizes.chain)  # noqa: E731
         case "tree" | "tree_shallow":
             count, wanted = calls_in_tree(sizes.depth), sum_of_leaves(sizes.depth)
             work = lambda: getattr(contestant, workload)(sizes.depth)  # noqa: E731
+        case "grid":
+            count, wanted = sizes.side**2, sizes.side**2 - 1
+            work = lambda: contestant.grid(sizes.side)  # noqa: E731
         case _:
             raise SystemExit(f"no workload {workload}")
-    with clocked(tool=tool, workload=workload, measure=phase, count=count):
+    names = {"tool": contestant.name, "workload": workload, "count": count}
+    with clocked(measure=phase, **names):
         result = work()
     require(result, wanted)
     if workload == "fanout":
-        with clocked(tool=tool, workload=workload, measure=f"same process {phase}", count=count):
+        with clocked(measure=f"same process {phase}", **names):
             result = work()
         require(result, wanted)
+
+
+def resident_memory() -> int:
+    """Return the memory that this process has now, in bytes."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def measure_row(kind: type[ContestantType], folder: Path, sizes: Sizes) -> None:
+    """Run workflow after workflow in this process, and see what stays of them.
+
+    Each is a fan-out, every second one of tasks that were never run. The first third is for caches
+    to be filled.
+    """
+    contestant = kind(folder)
+    contestant.warm_up()
+    begin = sizes.runs // 3
+    objects = memory = 0
+    started = time.process_time()
+    for number in range(sizes.runs):
+        if number == begin:
+            gc.collect()
+            objects, memory = len(gc.get_objects()), resident_memory()
+        contestant.fanout(100 + number // 2)
+    gc.collect()
+    runs = sizes.runs - begin
+    say(
+        tool=kind.name, workload="row", measure="workflows in a row", count=sizes.runs,
+        seconds=time.process_time() - started, memory=(resident_memory() - memory) / runs,
+        objects=(len(gc.get_objects()) - objects) / runs,
+    )  # fmt: skip
     contestant.close()
+
+
+def measure_files(kind: type[ContestantType], folder: Path, sizes: Sizes) -> None:
+    """See how long it takes to find out that many files have not changed."""
+    paths = write_small_files(folder.parent / f"files-{sizes.files}", sizes.files)
+    for (tool, measure), check in kind.file_hashers().items():
+        if measure == UNCHANGED:
+            for phase in ("first", "again"):
+                names = {"tool": tool, "workload": "files", "measure": phase, "count": len(paths)}
+                with clocked(**names):
+                    found = {check(path) for path in paths}
+                require(len(found) > 0, True)
 
 
 def time_of(work: Callable[[], object], at_least: float) -> tuple[float, int]:
@@ -121,7 +197,10 @@ def time_of(work: Callable[[], object], at_least: float) -> tuple[float, int]:
 
 def measure_hashing(kind: type[ContestantType], folder: Path, sizes: Sizes) -> None:
     for name, (make, size) in values(sizes).items():
-        value = make()
+        try:
+            value = make()
+        except ImportError:
+            continue  # not everybody has every library
         for tool, hasher in kind.hashers().items():
             seconds, times = time_of(lambda h=hasher, v=value: h(v), sizes.seconds)
             say(
@@ -141,8 +220,9 @@ def measure_hashing(kind: type[ContestantType], folder: Path, sizes: Sizes) -> N
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("contestant", help="a module beside this one, such as redun_peer")
-    parser.add_argument("workload", help="fanout, chain, tree, tree_shallow or hashing")
+    parser.add_argument("workload", help="fanout,chain,tree,grid or one of row, files, hashing")
     parser.add_argument("--phase", default="fresh", choices=["fresh", "again"])
+    parser.add_argument("--synchronous", help="how hard SQLite makes sure: normal or full")
     parser.add_argument("--folder", type=Path, required=True, help="where the cache lies")
     for each in fields(Sizes):
         parser.add_argument(f"--{each.name}", type=type(each.default), default=each.default)
@@ -150,10 +230,17 @@ def main() -> None:
     sizes = Sizes(**{each.name: getattr(options, each.name) for each in fields(Sizes)})
     options.folder.mkdir(parents=True, exist_ok=True)
     kind: type[ContestantType] = importlib.import_module(options.contestant).Contestant
-    if options.workload == "hashing":
-        measure_hashing(kind, options.folder, sizes)
-    elif hasattr(kind, options.workload):
-        measure_graph(kind, options.workload, options.phase, options.folder, sizes)
+    more = {"synchronous": options.synchronous} if options.synchronous else {}
+    match options.workload:
+        case "hashing":
+            measure_hashing(kind, options.folder, sizes)
+        case "row":
+            measure_row(kind, options.folder, sizes)
+        case "files":
+            measure_files(kind, options.folder, sizes)
+        case names:
+            workloads = names.split(",")
+            measure_graphs(kind, workloads, options.phase, options.folder, sizes, more)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from shapes import READ, UNCHANGED
+from shapes import CHAIN_START, READ, UNCHANGED, grid
 
 from taskgraph import File, Scheduler, task
 from taskgraph.values.weigh import hash_value
@@ -31,6 +31,11 @@ def tree(depth: int, index: int) -> Any:
     return tree(depth - 1, 2 * index) + tree(depth - 1, 2 * index + 1)
 
 
+@task
+def cell(above: int, left: int, number: int) -> int:
+    return number
+
+
 @task(check_valid="shallow")
 def shallow_tree(depth: int, index: int) -> Any:
     return tree(depth, index)
@@ -45,9 +50,17 @@ def _hash_after_a_change(path: str) -> str:
 class Contestant:
     name = "taskgraph"
 
-    def __init__(self, folder: Path, executor: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, executor: str | None = None, synchronous: str = "normal"
+    ) -> None:
         uri = f"sqlite:///{folder.resolve() / 'taskgraph.db'}"
-        self.scheduler = Scheduler(backend=uri, executor=executor)
+        backend: Any = uri
+        if synchronous != "normal":
+            from taskgraph_backend import SqlBackend
+
+            backend = SqlBackend(uri, {"synchronous": synchronous})
+            backend.load()
+        self.scheduler = Scheduler(backend=backend, executor=executor)
 
     def warm_up(self) -> None:
         self.scheduler.run(warm())
@@ -56,7 +69,7 @@ class Contestant:
         return self.scheduler.run([inc(i) for i in range(tasks)])
 
     def chain(self, length: int) -> Any:
-        expression: Any = 0
+        expression: Any = CHAIN_START
         for _ in range(length):
             expression = inc(expression)
         return self.scheduler.run(expression)
@@ -66,6 +79,9 @@ class Contestant:
 
     def tree_shallow(self, depth: int) -> Any:
         return self.scheduler.run(shallow_tree(depth, 1))
+
+    def grid(self, side: int) -> Any:
+        return self.scheduler.run(grid(cell, side))
 
     @staticmethod
     def hashers() -> dict[str, Any]:

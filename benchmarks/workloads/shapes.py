@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 MEGABYTE = 1 << 20
+# A chain counts from here on: none of its calls is one of a fan-out.
+CHAIN_START = 10_000_000
 
 # What is measured of a file: its content is read, or it is known not to have changed.
 READ = "file, read"
@@ -28,6 +30,9 @@ class Sizes:
     tasks: int = 2_000
     chain: int = 500
     depth: int = 10
+    side: int = 45
+    runs: int = 100
+    files: int = 100_000
     items: int = 10_000
     megabytes: int = 64
     # A measurement of hashing is repeated for at least this long.
@@ -35,11 +40,26 @@ class Sizes:
 
 
 FULL = Sizes()
-QUICK = Sizes(tasks=20, chain=10, depth=3, items=100, megabytes=1, seconds=0.0)
+QUICK = Sizes(
+    tasks=20, chain=10, depth=3, side=4, runs=6, files=50, items=100, megabytes=1, seconds=0.0
+)
 
 
 def calls_in_tree(depth: int) -> int:
     return 2 ** (depth + 1) - 1
+
+
+def grid(cell: Callable[[Any, Any, int], Any], side: int) -> Any:
+    """Return the last call of a grid of diamonds: each cell needs the one above and the one left.
+
+    The value of a cell is its number, so that no two calls are equal.
+    """
+    above: list[Any] = [0] * side
+    for row in range(side):
+        left: Any = 0
+        for column in range(side):
+            left = above[column] = cell(above[column], left, row * side + column)
+    return left
 
 
 def sum_of_leaves(depth: int) -> int:
@@ -73,6 +93,19 @@ def values(sizes: Sizes) -> dict[str, tuple[Callable[[], Any], int]]:
 
         return numpy.arange(size // 8, dtype=numpy.float64)
 
+    def frame() -> Any:
+        import pandas
+
+        count = size // 64
+        return pandas.DataFrame(
+            {"number": range(count), "text": [f"sample-{i % 1000}" for i in range(count)]}
+        )
+
+    def arrow_table() -> Any:
+        import pyarrow
+
+        return pyarrow.table({"number": pyarrow.array(range(size // 64))})
+
     return {
         "int": (lambda: 42, 0),
         "short str": (lambda: "sample-17", 0),
@@ -82,6 +115,8 @@ def values(sizes: Sizes) -> dict[str, tuple[Callable[[], Any], int]]:
         "set of str": (lambda: {f"item-{i}" for i in range(items)}, 0),
         "dataclasses": (lambda: [Point(i, i / 2, f"p{i}") for i in range(items)], 0),
         "numpy": (numpy_array, size),
+        "pandas with strings": (frame, 0),
+        "Arrow": (arrow_table, size // 8),
         "bytes": (lambda: array.array("q", range(size // 8)).tobytes(), size),
     }
 
@@ -98,3 +133,17 @@ def write_file(path: Path, megabytes: int) -> None:
     with path.open("rb") as content:
         while content.read(MEGABYTE):
             pass
+
+
+def write_small_files(folder: Path, count: int) -> list[str]:
+    """Write so many files, unless they are there; returns their paths."""
+    paths = [folder / f"{number // 1000}" / f"{number}.txt" for number in range(count)]
+    done = folder / "done"
+    if not done.exists():
+        for number, path in enumerate(paths):
+            if number % 1000 == 0:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{number}\n")
+        done.touch()
+        time.sleep(SETTLED_AFTER)
+    return [str(path) for path in paths]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
@@ -18,10 +17,12 @@ GRAPH_ROWS = [
     ("W4 tree, fresh", "tree", "fresh"),
     ("W4 tree, again", "tree", "again"),
     ("W4 shallow root, fresh", "tree_shallow", "fresh"),
+    ("grid of diamonds, fresh", "grid", "fresh"),
+    ("grid of diamonds, again", "grid", "again"),
 ]
 WHOLE_ROWS = [
-    ("W1 whole process, fresh", "fanout", "process fresh"),
-    ("W2 whole process, again", "fanout", "process again"),
+    ("W1 whole process, fresh", "whole", "process fresh"),
+    ("W2 whole process, again", "whole", "process again"),
     ("opening, new database", "fanout", "open fresh"),
     ("opening, existing one", "fanout", "open again"),
     ("W4 shallow root, again", "tree_shallow", "again"),
@@ -53,14 +54,81 @@ def tables(report: dict[str, Any]) -> list[Table]:
     found = [
         _compare("Microseconds a task (in brackets: times ours)", medians, GRAPH_ROWS, each=True),
         _compare("Milliseconds in all (in brackets: times ours)", medians, WHOLE_ROWS, each=False),
+        _simple("Whole processes: milliseconds", medians, "start", 1e3, each=False),
+        _simple("The census of a library: milliseconds", medians, "census", 1e3, each=False),
+        _durable(medians),
         _hashing(medians),
         _lookup(medians),
         _fingerprint(medians),
         provenance(medians),
         _flow(medians),
+        _simple("Files that have not changed: us a file", medians, "files", 1e6, each=True),
+        _simple("PostgreSQL that is 1 ms away: us a task", medians, "far", 1e6, each=True),
         _flat(medians),
+        _row(medians),
     ]
     return [table for table in found if table.rows]
+
+
+def _simple(
+    title: str, medians: dict[str, dict[str, float]], workload: str, scale: float, *, each: bool
+) -> Table:
+    """Return a table with a row for each measure of a workload."""
+    tools = _tools(medians, workload)
+    found = {_split(key)[1::2]: figures for key, figures in medians.items()
+             if _split(key)[0] == workload}  # fmt: skip
+    rows = []
+    for measure in dict.fromkeys(measure for measure, _ in found):
+        cells = []
+        ours: float | None = None
+        for tool in tools:
+            figures = found.get((measure, tool))
+            if figures is None:
+                cells.append(ABSENT)
+                continue
+            value = figures["seconds"] * scale / (figures["count"] if each else 1)
+            cells.append(f"{_against(value, ours)} {_range(figures, scale, each=each)}".strip())
+            ours = value if tool == "taskgraph" else ours
+        rows.append([measure, *cells])
+    return Table(title, ["", *tools], rows)
+
+
+def _range(figures: dict[str, float], scale: float, *, each: bool) -> str:
+    if "most" not in figures:
+        return ""
+    share = scale / (figures["count"] if each else 1)
+    return f"[{_number(figures['least'] * share)} to {_number(figures['most'] * share)}]"
+
+
+def _durable(medians: dict[str, dict[str, float]]) -> Table:
+    rows = []
+    for shape in ("fanout", "chain"):
+        for synchronous in ("normal", "full"):
+            for measure in ("fresh", "again"):
+                cells = []
+                for tool in ("taskgraph", "floor"):
+                    figures = medians.get(f"{shape} {synchronous}/{measure}/0/{tool}")
+                    if figures is None:
+                        cells.append(ABSENT)
+                    else:
+                        value = _number(figures["seconds"] / figures["count"] * 1e6)
+                        cells.append(f"{value} {_range(figures, 1e6, each=True)}")
+                if cells != [ABSENT, ABSENT]:
+                    rows.append([f"{shape}, {measure}", synchronous.upper(), *cells])
+    return Table(
+        "How hard SQLite makes sure: us a task", ["", "synchronous", "taskgraph", "floor"], rows
+    )
+
+
+def _row(medians: dict[str, dict[str, float]]) -> Table:
+    rows = [
+        [tool, _number(figures["count"]), _number(figures["memory"]), f"{figures['objects']:.1f}"]
+        for key, figures in medians.items()
+        for workload, _, _, tool in [_split(key)]
+        if workload == "row"
+    ]
+    head = ["", "workflows", "bytes that stay of each", "objects that stay of each"]
+    return Table("Workflows in a row in one process", head, rows)
 
 
 def _split(key: str) -> tuple[str, str, int, str]:
@@ -213,26 +281,30 @@ def _flat(medians: dict[str, dict[str, float]]) -> Table:
     rows = []
     keys = sorted(
         (_split(key) for key in medians),
-        key=lambda part: (part[3] != "taskgraph", part[3], part[2]),
+        key=lambda part: (part[3] != "taskgraph", part[3], part[0], part[2]),
     )
     for workload, measure, count, tool in keys:
-        if workload != "flat" or measure != "fresh":
+        if not workload.startswith("flat ") or measure != "fresh":
             continue
-        fresh = medians[f"flat/fresh/{count}/{tool}"]
-        again = medians.get(f"flat/again/{count}/{tool}")
+        fresh = medians[f"{workload}/fresh/{count}/{tool}"]
+        again = medians.get(f"{workload}/again/{count}/{tool}")
         rows.append(
             [
                 tool,
+                workload.removeprefix("flat "),
                 f"{count:,}",
-                _number(fresh["seconds"] / count * 1e6),
                 _number(fresh["cpu"] / count * 1e6),
-                ABSENT if again is None else _number(again["seconds"] / count * 1e6),
+                ABSENT if again is None else _number(again["cpu"] / count * 1e6),
                 _number(fresh["memory"] / count),
+                ABSENT if again is None else _number(again["memory"] / count),
                 ABSENT if "disk" not in fresh else _number(fresh["disk"] / count),
             ]
         )
-    head = ["", "tasks", "fresh, us", "CPU, us", "again, us", "memory, bytes", "database, bytes"]
-    return Table("Growth: fan-outs of more and more tasks, for each task", head, rows)
+    head = [
+        "", "shape", "tasks", "CPU fresh, us", "CPU again, us", "memory fresh, bytes",
+        "memory again, bytes", "database, bytes",
+    ]  # fmt: skip
+    return Table("W7 growth: for each task", head, rows)
 
 
 def show(made: list[Table]) -> None:
@@ -248,28 +320,3 @@ def show(made: list[Table]) -> None:
         for row in table.rows:
             drawn.add_row(*row)
         console.print(drawn)
-
-
-def markdown(report: dict[str, Any], made: list[Table]) -> str:
-    """Return the tables for a page."""
-    named = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
-    lines = [
-        f"Measured on {report['when']}: {report['machine']}; {named}; "
-        f"medians of {report['rounds']} rounds.",
-        "",
-    ]
-    for table in made:
-        lines += [f"**{table.title}**", ""]
-        lines.append("| " + " | ".join(table.head) + " |")
-        lines.append("|" + "|".join(["---"] + ["---:"] * (len(table.head) - 1)) + "|")
-        lines += ["| " + " | ".join(row) + " |" for row in table.rows]
-        lines.append("")
-    return "\n".join(lines)
-
-
-def write_into(page: Path, report: dict[str, Any], made: list[Table]) -> None:
-    """Replace what stands between the two marks of a page."""
-    text = page.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n\n{markdown(report, made)}\n{END}{after}", encoding="utf-8")
