@@ -399,7 +399,7 @@ class PooledExecutor(ABC):
         calls = [call for call, _ in batch.calls]
         try:
             outcomes = self.read(answer, calls)
-        except Exception as damaged:
+        except BaseException as damaged:  # whatever the user's classes raise as they are read
             outcomes = [Raised(each.job_id, damaged, (), now(), now()) for each in calls]
         with self._lock:
             for call, outcome in zip(calls, outcomes, strict=False):
