@@ -29,6 +29,7 @@ from taskgraph.errors import (
     TaskTimeoutError,
     ValueStoreError,
 )
+from taskgraph.executors.begun import ENDED, mark, share
 from taskgraph.executors.carried import Carried, carried, compare
 from taskgraph.executors.code import (
     SentFunction,
@@ -140,20 +141,27 @@ def encode_call_to_anywhere(call: Call) -> bytes:
     return codec.dumps(fields, main_by_value=True)
 
 
-def run_batch(messages: list[bytes]) -> bytes:
-    """Run calls one after the other, and stop after one that took long; runs in the worker."""
-    return codec.dumps(run_messages(messages))
+def run_batch(messages: list[bytes], place: int | None = None) -> bytes:
+    """Run calls one after the other, and stop after one that took long; runs in the worker.
+
+    Args:
+        messages: The calls.
+        place: Where it is said how many of them were begun, if it is.
+    """
+    return codec.dumps(run_messages(messages, place))
 
 
-def run_messages(messages: list[bytes]) -> list[tuple[Any, ...]]:
+def run_messages(messages: list[bytes], place: int | None = None) -> list[tuple[Any, ...]]:
     """Do as `run_batch`, and return the outcomes before they are sent."""
     end = time.monotonic() + MOST_SECONDS
     outcomes = []
     with frozen():
-        for each in messages:
+        for number, each in enumerate(messages, 1):
+            mark(place, number)
             outcomes.append(_run_message(each))
             if time.monotonic() >= end:
                 break
+    mark(place, ENDED)
     return outcomes
 
 
@@ -323,6 +331,7 @@ def start_worker(
     project: Project,
     parent_id: int | None = None,
     echo: Connection[bytes, bytes] | None = None,
+    begun: str | None = None,
 ) -> None:
     """Make a worker see what its parent sees, and end when the parent does, however that ends.
 
@@ -332,7 +341,10 @@ def start_worker(
         project: Which code is followed.
         parent_id: The number of the parent, where `multiprocessing` does not know it.
         echo: Where what it prints goes to be shown; by default it shows that itself.
+        begun: The file in which it says how far it has come.
     """
+    if begun is not None:
+        share(begun)
     if echo is not None:
         settle_descriptors(echo)
     for folder in reversed(path):

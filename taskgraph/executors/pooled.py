@@ -23,6 +23,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, ClassVar, Final, NamedTuple
 
 from taskgraph.errors import ExecutorError, TaskgraphError, WorkerLostError
+from taskgraph.executors.begun import ENDED
 from taskgraph.executors.border import MOST_SECONDS, decode_outcomes, encode_call_to_anywhere
 from taskgraph.executors.there import run_there, surroundings
 from taskgraph.ports import NO_RESOURCES, Call, Inbox, Outcome, Raised
@@ -88,6 +89,7 @@ class PooledExecutor(ABC):
         self._running: dict[Future[Any], Batch] = {}
         self._wide: set[Future[Any]] = set()  # those of calls that take several workers
         self._seconds: dict[str, float] = {}
+        self._losses: dict[JobId, int] = {}  # how often calls were lost that had not been begun
         self._pool_number = 0
         self._opening = threading.Lock()
         self._is_open = False
@@ -166,6 +168,13 @@ class PooledExecutor(ABC):
         """Tell whether a call is given no company."""
         return call.resources is not NO_RESOURCES
 
+    def begun(self, future: Future[Any]) -> int | None:
+        """Return how many calls were begun of a message that is done with, or None: nobody knows.
+
+        `ENDED` says that all have ended.
+        """
+        return None
+
     def sends_again(self, batch: Batch, error: BaseException) -> bool:
         """Tell whether the calls of a message that came to nothing are to be sent again."""
         return False
@@ -176,6 +185,7 @@ class PooledExecutor(ABC):
         """Take note of where outcomes go; a pool is made when there are calls for it."""
         self._inbox = inbox
         self._is_stopping = False
+        self._losses = {}
         self._around = surroundings()
 
     def submit(self, calls: Sequence[Call]) -> None:
@@ -381,6 +391,9 @@ class PooledExecutor(ABC):
             taken = [(each, self._running.pop(each, None)) for each in futures]
             self._wide.difference_update(futures)
         wanted = [(future, batch) for future, batch in taken if batch is not None]
+        for future, batch in taken:
+            if batch is None:
+                self.begun(future)  # it was cancelled, and is done with
         try:
             answers = self.results([future for future, _ in wanted])
         except BaseException as error:  # of the client: each call has an outcome all the same
@@ -390,8 +403,10 @@ class PooledExecutor(ABC):
                 with self._lock:
                     self._running[future] = batch
                 future.add_done_callback(self._done.put)
-            elif isinstance(answer, BaseException):
-                self._on_error(batch, answer)
+                continue
+            count = self.begun(future)
+            if isinstance(answer, BaseException):
+                self._on_error(batch, answer, count)
             else:
                 self._on_answer(batch, answer)
 
@@ -408,7 +423,7 @@ class PooledExecutor(ABC):
             self._waiting.extendleft(reversed(batch.calls[len(outcomes) :]))
         batch.calls[0][1].deliver(outcomes)
 
-    def _on_error(self, batch: Batch, error: BaseException) -> None:
+    def _on_error(self, batch: Batch, error: BaseException, begun: int | None) -> None:
         """Say of the calls of a message what became of it; those of other messages go on."""
         is_lost = isinstance(error, (*self.lost, CancelledError))
         if self.breaks and is_lost:
@@ -419,8 +434,35 @@ class PooledExecutor(ABC):
             with self._lock:
                 self._waiting.extendleft(reversed(batch.calls))
             return
-        for call, inbox in batch.calls:
+        lost = batch.calls
+        if is_lost and begun is not None and not self._is_stopping:
+            lost = self._send_others_again(batch.calls, begun)
+        for call, inbox in lost:
             fail(call, inbox, WorkerLostError(call.fullname) if is_lost else error)
+
+    def _send_others_again(
+        self, calls: list[tuple[Call, Inbox]], begun: int
+    ) -> list[tuple[Call, Inbox]]:
+        """Send again what did not run when a worker died; returns what did.
+
+        That are the calls that were not begun, and those that had ended and only travelled with the
+        one that ran. They are not sent for ever: a worker may die of what it is sent.
+        """
+        if begun == ENDED:
+            running = calls if len(calls) == 1 else []
+        else:
+            running = calls[begun - 1 : begun] if begun else []
+        held = {call.job_id for call, _ in running}
+        again: list[tuple[Call, Inbox]] = []
+        for each in calls:
+            job_id = each[0].job_id
+            if job_id in held:
+                continue
+            times = self._losses[job_id] = self._losses.get(job_id, 0) + 1
+            (again if times < _MOST_LOSSES else running).append(each)
+        with self._lock:
+            self._waiting.extendleft(reversed(again))
+        return running
 
 
 class _ToldOnce:

@@ -422,6 +422,24 @@ def test_a_worker_that_dies_fails_its_call_and_the_next_ones_run(method: str) ->
     assert isinstance(second, Returned)
 
 
+@pytest.mark.parametrize("method", ["spawn", "loky"])
+def test_a_worker_that_dies_takes_none_along_that_it_had_not_begun(method: str) -> None:
+    executor = ProcessExecutor(max_workers=1, start_method=method)
+    inbox = Inbox()
+    executor.start(inbox)
+    executor.submit([call("first", double, 1)])  # it is known from now on that these are short
+    inbox.wait(1)
+
+    calls = [call(str(number), double, number) for number in range(400)]
+    deadly = call("deadly", die)._replace(fullname="contract.double")
+    executor.submit([*calls[:200], deadly, *calls[200:]])
+    inbox.wait(402)
+    executor.stop()
+
+    assert isinstance(inbox.outcomes.pop("deadly"), Raised)
+    assert {type(each) for each in inbox.outcomes.values()} == {Returned}
+
+
 def test_forking_is_refused() -> None:
     with pytest.raises(ExecutorError, match="spawn"):
         ProcessExecutor(start_method="fork")
