@@ -34,6 +34,7 @@ from taskgraph.worker import describe_error, now
 PENDING: Final = object()
 
 _MOST_IN_BATCH = 32
+_SHORT = 0.25  # seconds: of such calls some are sent ahead of time
 _MOST_LOSSES = 3  # pools, one after the other, that took not one message
 
 
@@ -157,8 +158,14 @@ class PooledExecutor(ABC):
         return True
 
     def room(self) -> int:
-        """Return how many messages may be under way."""
-        return self.size * self.ahead
+        """Return how many messages may be under way, with the one that is to be sent next.
+
+        A call that takes long, or may do so, is not sent ahead of time: it could not be taken back
+        from a worker that is busy, and would begin after a Ctrl-C or a failure.
+        """
+        seconds = self._seconds.get(self._waiting[0][0].fullname) if self._waiting else None
+        is_short = seconds is not None and seconds < _SHORT
+        return self.size * (self.ahead if is_short else 1)
 
     def slots(self, call: Call) -> int:
         """Return how many workers a call takes."""
