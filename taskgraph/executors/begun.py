@@ -45,9 +45,13 @@ class Begun:
             self._bytes[place] = 0
         return place
 
+    def look(self, place: int) -> int | None:
+        """Return how many calls of a message were begun, if it has a place."""
+        return self._bytes[place] if place < _PLACES else None
+
     def give_back(self, place: int) -> int | None:
-        """Return how many calls of a message were begun, which is no longer under way."""
-        count = self._bytes[place] if place < _PLACES else None
+        """Do as `look`, for a message that is no longer under way."""
+        count = self.look(place)
         with self._lock:
             self._free.append(place)
         return count

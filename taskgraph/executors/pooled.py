@@ -175,6 +175,10 @@ class PooledExecutor(ABC):
         """Tell whether a call is given no company."""
         return call.resources is not NO_RESOURCES
 
+    def begun_of(self, future: Future[Any]) -> int | None:
+        """Return how many calls were begun of a message that is under way, if that is known."""
+        return None
+
     def begun(self, future: Future[Any]) -> int | None:
         """Return how many calls were begun of a message that is done with, or None: nobody knows.
 
@@ -223,6 +227,16 @@ class PooledExecutor(ABC):
             dropped = [call.job_id for call, _ in self._waiting if call.job_id in unwanted]
             self._waiting = deque(e for e in self._waiting if e[0].job_id not in unwanted)
         return dropped
+
+    def queued(self, job_ids: Sequence[JobId]) -> set[JobId]:
+        """Return which of the calls no worker has begun, as far as that is known."""
+        with self._lock:
+            found = {call.job_id for call, _ in self._waiting}
+            for future, batch in self._running.items():
+                count = self.begun_of(future)
+                if count is not None:
+                    found.update(call.job_id for call, _ in batch.calls[count:])
+        return found & set(job_ids)
 
     def stop(self, is_now: bool = False) -> None:
         """Let the workers go after the calls that run, or end them."""

@@ -135,6 +135,11 @@ class ProcessExecutor(PooledExecutor):
         self._places[future] = place
         return future
 
+    def begun_of(self, future: Future[Any]) -> int | None:
+        """Return how many calls of a message were begun."""
+        place = self._places.get(future)
+        return None if place is None or self._begun is None else self._begun.look(place)
+
     def begun(self, future: Future[Any]) -> int | None:
         """Return how many calls of a message were begun."""
         place = self._places.pop(future, None)

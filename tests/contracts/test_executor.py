@@ -299,10 +299,11 @@ def test_an_interrupt_that_a_body_raises_is_its_own(executor: Executor, inbox: I
     executor.submit([call("z", double, 1)])
     inbox.wait(1)
 
-    executor.submit([call(str(number), double, number) for number in range(100)])
+    count = 1 if isinstance(executor, SubmititExecutor) else 100
+    executor.submit([call(str(number), double, number) for number in range(count)])
     executor.submit([call("a", interrupt)])
-    executor.submit([call(str(number), double, number) for number in range(100, 200)])
-    inbox.wait(202)
+    executor.submit([call(str(-number), double, number) for number in range(1, count + 1)])
+    inbox.wait(2 * count + 2)
 
     assert isinstance(inbox.outcomes.pop("a"), Raised)
     assert {type(each) for each in inbox.outcomes.values()} == {Returned}

@@ -16,8 +16,8 @@ from taskgraph.cli.progress import (
     PlainProgress,
     draw_table,
     format_bytes,
-    format_seconds,
 )
+from taskgraph.durations import so_far
 from taskgraph.events import (
     Event,
     ExecutionEnded,
@@ -203,7 +203,7 @@ def test_being_told_is_cheap() -> None:
 
 
 def test_durations_and_sizes_are_for_people() -> None:
-    assert [format_seconds(each) for each in (0.042, 12.34, 200, 7500)] == [
+    assert [so_far(each) for each in (0.042, 12.34, 200, 7500)] == [
         "0.04 s",
         "12.3 s",
         "3 min 20 s",
