@@ -47,6 +47,7 @@ _MOST_ROWS: Final = 20
 _BAR_WIDTH: Final = 24  # half of that on a terminal that is not wide
 _WIDE: Final = 100
 _GAP: Final = 3  # between two columns
+_TINY: Final = 50  # below that there is none for what was cached either
 _LEAST_WIDTH: Final = 72  # of a terminal with room for bars and times
 _MOST_MESSAGES: Final = 5
 
@@ -425,9 +426,12 @@ def draw_table(
         header_style="dim",
         padding=(0, 1),
     )
-    columns = ("running", "done", "cached", "failed", "time")[: 4 if is_narrow else 5]
+    places: tuple[int, ...] = (0, 1, 2, 3) if is_narrow else (0, 1, 2, 3, 4)
+    if width < _TINY:  # a number that is cut is worse than none
+        places = (0, 1, 3)
+    columns = [("running", "done", "cached", "failed", "time")[each] for each in places]
     bar_width = 0 if is_narrow else _BAR_WIDTH if width >= _WIDE else _BAR_WIDTH // 2
-    shown = [(each, _numbers(each)[: len(columns)]) for each in _busiest(tasks)]
+    shown = [(each, [_numbers(each)[place] for place in places]) for each in _busiest(tasks)]
     widths = [
         max([len(column), *(len(numbers[place]) for _, numbers in shown)])
         for place, column in enumerate(columns)
