@@ -280,7 +280,8 @@ class Executor(Protocol):
 
     One that cannot end calls that take too long says ``has_timeouts = False``; one that leaves
     coroutines to another executor names it in ``gives_coroutines_to``; one that finds calls again
-    which an earlier process has begun says ``resumes = True``, and is told the keys of calls.
+    which an earlier process has begun says ``resumes = True``, and is told the keys of calls. One
+    that knows which calls no worker has begun tells it by ``queued(job_ids)``, from any thread.
 
     What runs functions elsewhere is made an executor by `taskgraph.executors.pooled`.
     """

@@ -6,6 +6,7 @@ User code goes through `run_call` only, in every executor.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 import traceback
@@ -51,6 +52,7 @@ def run_call(call: Call) -> Outcome:
     the user's code never leaves here as an exception; only what ends the process does.
     """
     started = now()
+    process = os.getpid()
     token = streams.current.set(call)
     notes: list[tuple[str, object]] = []
     noted = taken_notes.set(notes)
@@ -62,6 +64,8 @@ def run_call(call: Call) -> Outcome:
             value = call.func(*args, **kwargs)
             if type(value) is CoroutineType:
                 value = _await(value)
+        if os.getpid() != process:
+            _end_copy()
         if are_hooked():
             value = on_the_way_out(value, _known(call))
         walk.refresh(value)
@@ -69,6 +73,8 @@ def run_call(call: Call) -> Outcome:
         # Whatever a body raises is how its call failed: sys.exit(), a cancelled future or an
         # exception that derives from BaseException must not end a worker whose scheduler waits
         # for it. Only a Ctrl-C on the main thread is meant for the whole run.
+        if os.getpid() != process:
+            _end_copy(error)
         is_interrupt = isinstance(error, KeyboardInterrupt)
         if is_interrupt and threading.current_thread() is threading.main_thread():
             raise
@@ -90,6 +96,7 @@ async def run_call_async(call: Call) -> Outcome:
     Being cancelled is no outcome of the call, but the end of it.
     """
     started = now()
+    process = os.getpid()
     token = streams.current.set(call)
     try:
         args, kwargs = call.args, call.kwargs
@@ -97,10 +104,14 @@ async def run_call_async(call: Call) -> Outcome:
             args, kwargs = on_the_way_in(args, kwargs, _known(call))
         with running(call.func):
             value = await call.func(*args, **kwargs)
+        if os.getpid() != process:
+            _end_copy()
         if are_hooked():
             value = on_the_way_out(value, _known(call))
         walk.refresh(value)
     except Exception as error:
+        if os.getpid() != process:
+            _end_copy(error)
         return Raised(call.job_id, error, frames_of(error.__traceback__), started, now())
     finally:
         if streams.captures:
@@ -110,6 +121,23 @@ async def run_call_async(call: Call) -> Outcome:
         if handles.met:
             handles.let_go([call.args, call.kwargs])
     return _returned(call, value, started)
+
+
+def _end_copy(error: BaseException | None = None) -> None:
+    """End this process, which a body has forked and not ended: it is a copy of the one that runs.
+
+    It would go on as a second scheduler, or wait for ever as a second worker.
+    """
+    code: object = 1
+    try:
+        if error is None or isinstance(error, SystemExit):
+            code = 0 if error is None else error.code
+        else:
+            traceback.print_exception(error)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+    finally:
+        os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 
 
 def _known(call: Call) -> dict[str, object]:

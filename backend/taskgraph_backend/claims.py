@@ -187,8 +187,8 @@ def mark_crashed(driver: Driver, executions: Sequence[ExecutionId]) -> list[Exec
         driver.execute(
             "UPDATE job SET state_type = ?, end_time = max(start_time, (SELECT"
             " coalesce(updated_time, state_time) FROM execution WHERE id = ?))"
-            " WHERE execution_id = ? AND state_type = ?",
-            (dead, key, key, alive),
+            " WHERE execution_id = ? AND state_type IN (?, ?)",
+            (dead, key, key, alive, State.PENDING.value),
         )
         driver.execute(
             "UPDATE execution SET state_type = ?, state_time ="
@@ -200,11 +200,12 @@ def mark_crashed(driver: Driver, executions: Sequence[ExecutionId]) -> list[Exec
 
 
 def close_jobs(driver: Driver, execution_id: ExecutionId, end: Micros) -> int:
-    """Mark the jobs of an execution CANCELLED that still are RUNNING; returns how many."""
+    """Mark the jobs of an execution CANCELLED that have no end; returns how many."""
+    open_states = (State.RUNNING.value, State.PENDING.value)
     return driver.execute(
         "UPDATE job SET state_type = ?, end_time = max(start_time, ?)"
-        " WHERE execution_id = ? AND state_type = ?",
-        (State.CANCELLED.value, end, _binary(execution_id), State.RUNNING.value),
+        " WHERE execution_id = ? AND state_type IN (?, ?)",
+        (State.CANCELLED.value, end, _binary(execution_id), *open_states),
     ).rowcount
 
 

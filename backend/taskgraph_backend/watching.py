@@ -152,7 +152,8 @@ class Watching(Portraits):
         job = models.Job
         child = aliased(models.Job)
         below = select(child.id).where(
-            child.parent_id == job.id, child.state_type == State.RUNNING.value
+            child.parent_id == job.id,
+            child.state_type.in_((State.RUNNING.value, State.PENDING.value)),
         )
         query = (
             select(job)

@@ -43,6 +43,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+_thread = threading.local()  # its engine, if one is at work on it
+
+
+def _is_outermost() -> bool:
+    """Tell whether nothing waits for what is run here: no body, and no scheduler's own thread.
+
+    An observer is called on that, say. Who waited there for a call that is led by the very run that
+    it is called in would wait for ever.
+    """
+    return running_task() is None and getattr(_thread, "engine", None) is None
+
+
 class ExtendedRun(NamedTuple, Generic[T]):
     """What was added to a run.
 
@@ -121,7 +133,7 @@ class Running(Questions, Reports):
             limits=self.settings.limits,
             **self._set_up(),
             single_flight=cache and not dryrun and self._has_flights,
-            may_wait=running_task() is None,
+            may_wait=_is_outermost(),
             log=self.logger.info,
         )
         with self._running:
@@ -192,7 +204,7 @@ class Running(Questions, Reports):
             below=below,
             **self._set_up(),
             single_flight=cache and not dryrun and self._has_flights,
-            may_wait=running_task() is None,
+            may_wait=_is_outermost(),
             log=self.logger.info,
         )
         with self._running:
@@ -261,6 +273,7 @@ class Running(Questions, Reports):
         run_options = replace(run_options, output=place)
         lease = take_lease(self.backend, own, run_options.single_flight and run_options.may_wait)
         token = current_scheduler.set(self._scheduler)
+        outer, _thread.engine = getattr(_thread, "engine", None), own
         try:
             engine = self._engine = Engine(
                 self.backend,
@@ -281,6 +294,7 @@ class Running(Questions, Reports):
             raise
         finally:
             self._take_counts()
+            _thread.engine = outer
             current_scheduler.reset(token)
             for executor in self.executors.values():
                 if isinstance(executor, ThreadExecutor | LoopExecutor):

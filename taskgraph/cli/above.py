@@ -6,12 +6,14 @@ import io
 import sys
 from typing import TYPE_CHECKING, TextIO
 
+from taskgraph.outputs.upon import UponStream
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.live import Live
 
 
-class Above(io.TextIOBase):
+class Above(UponStream):
     """A stream whose lines are drawn above a table.
 
     Rich has such a stream, which does not take the lock that the table is drawn under: of two
@@ -23,9 +25,9 @@ class Above(io.TextIOBase):
     """
 
     def __init__(self, live: Live, under: TextIO) -> None:
+        super().__init__(under)
         self._live = live
         self._begun = ""
-        self.under = under
 
     def write(self, text: str, /) -> int:
         """Draw what is a whole line by now."""
@@ -46,27 +48,10 @@ class Above(io.TextIOBase):
         with self._live._lock:
             self._live.console.print(Text.from_ansi(text), soft_wrap=True)
 
-    def writable(self) -> bool:
-        """Tell that it can be written to."""
-        return True
-
-    def isatty(self) -> bool:
-        """Tell that it leads to a terminal."""
-        return self.under.isatty()
-
-    def fileno(self) -> int:
-        """Return the descriptor of the stream under it."""
-        return self.under.fileno()
-
     @property
     def buffer(self) -> io.BufferedIOBase | None:
         """The bytes of the stream under it: they are not drawn above anything."""
         return getattr(self.under, "buffer", None)
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]  # that of the stream under it
-        """That of the stream under it."""
-        return getattr(self.under, "encoding", None) or "utf-8"
 
 
 class Streams:

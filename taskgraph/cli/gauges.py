@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from taskgraph.cli.memory import memory_used
+from taskgraph.durations import about
 
 _WINDOW: Final = 10.0  # seconds that a rate is of
 _LEAST: Final = 0.5  # seconds without which nothing can be said of it
@@ -188,7 +189,7 @@ class Readings:
         if self.rate is not None:
             said.append(format_rate(self.rate))
         if self.left is not None:
-            said.append(f"about {format_left(self.left)} left")
+            said.append(f"about {about(self.left)} left")
         if self.memory is not None:
             said.append(of_bytes(self.memory))
         return said
@@ -203,15 +204,3 @@ def format_rate(rate: float) -> str:
     if rate * 60 >= 1:
         return f"{rate * 60:.0f}/min"
     return f"{rate * 3600:.0f}/h"
-
-
-def format_left(seconds: float) -> str:
-    """Return a time that nobody knows exactly: ``40 s``, ``3 min``, ``2 h 10 min``."""
-    if seconds < 60:
-        step = 1 if seconds < 10 else 5
-        return f"{math.ceil(seconds / step) * step} s"
-    minutes = math.ceil(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(math.ceil(minutes / 5) * 5, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from taskgraph.provenance.listing import ListingReader
     from taskgraph.provenance.page import Block
     from taskgraph.provenance.printed import PrintedReader
-    from taskgraph.provenance.rows import Reader
 
 _DEFAULT_LIMIT = 20
 _DEFAULT_JOBS = 100
@@ -165,17 +164,23 @@ def _nothing(
 
 
 def _look_up(
-    reader: Reader, settings: Settings, record: str, limit: int | None
+    reader: PrintedReader, settings: Settings, record: str, limit: int | None
 ) -> tuple[Any, list[Block]]:
     """Return the view of what was asked for, and its page."""
-    from taskgraph.assembly import find_record
+    from taskgraph.assembly import find_record, logs_folder
     from taskgraph.errors import UnknownRecordError
     from taskgraph.provenance import reading
+    from taskgraph.provenance.printed import note_of_output
+    from taskgraph.provenance.views import JobDetail
 
-    view = reading.look_at(reader, find_record(reader, settings, record), limit)
+    row = find_record(reader, settings, record)
+    view = reading.look_at(reader, row, limit)
     if view is None:
         raise UnknownRecordError(record)
-    return view, reading.page_of(view)
+    blocks = reading.page_of(view)
+    if isinstance(view, JobDetail):
+        blocks += note_of_output(reader, row, logs_folder(settings))
+    return view, blocks
 
 
 def _printed(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
 from taskgraph.cli.above import Streams
+from taskgraph.durations import so_far
 from taskgraph.events import (
     CacheEntryRefused,
     Event,
@@ -46,6 +47,7 @@ _MOST_ROWS: Final = 20
 _BAR_WIDTH: Final = 24  # half of that on a terminal that is not wide
 _WIDE: Final = 100
 _GAP: Final = 3  # between two columns
+_TINY: Final = 50  # below that there is none for what was cached either
 _LEAST_WIDTH: Final = 72  # of a terminal with room for bars and times
 _MOST_MESSAGES: Final = 5
 
@@ -133,7 +135,7 @@ class Counts:
             parts += f", {total.running:,} unfinished"
             jobs += total.running
         noun = "job" if jobs == 1 else "jobs"
-        return f"{jobs:,} {noun}: {parts} in {format_seconds(self.seconds)}"
+        return f"{jobs:,} {noun}: {parts} in {so_far(self.seconds)}"
 
     def _of(self, task: str) -> TaskCounts:
         found = self._tasks.get(task)
@@ -280,7 +282,7 @@ class PlainProgress:
         """Return how things stand in one line."""
         total = self.counts.total()
         text = (
-            f"{format_seconds(self.counts.seconds)}: {total.running:,} running, "
+            f"{so_far(self.counts.seconds)}: {total.running:,} running, "
             f"{total.done:,} done, {total.cached:,} cached, {total.failed:,} failed"
         )
         if self.counts.bytes_done < self.counts.bytes_total:
@@ -295,7 +297,7 @@ class PlainProgress:
         rows: list[tuple[str, ...]] = [("task", "done", "cached", "failed", "time")]
         for each in _busiest(self.counts.tasks()):
             numbers = (f"{each.done:,}", f"{each.cached:,}", f"{each.failed:,}")
-            rows.append((each.task, *numbers, format_seconds(each.seconds)))
+            rows.append((each.task, *numbers, so_far(each.seconds)))
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = []
         for row in rows:
@@ -424,9 +426,12 @@ def draw_table(
         header_style="dim",
         padding=(0, 1),
     )
-    columns = ("running", "done", "cached", "failed", "time")[: 4 if is_narrow else 5]
+    places: tuple[int, ...] = (0, 1, 2, 3) if is_narrow else (0, 1, 2, 3, 4)
+    if width < _TINY:  # a number that is cut is worse than none
+        places = (0, 1, 3)
+    columns = [("running", "done", "cached", "failed", "time")[each] for each in places]
     bar_width = 0 if is_narrow else _BAR_WIDTH if width >= _WIDE else _BAR_WIDTH // 2
-    shown = [(each, _numbers(each)[: len(columns)]) for each in _busiest(tasks)]
+    shown = [(each, [_numbers(each)[place] for place in places]) for each in _busiest(tasks)]
     widths = [
         max([len(column), *(len(numbers[place]) for _, numbers in shown)])
         for place, column in enumerate(columns)
@@ -445,7 +450,7 @@ def draw_table(
     if tasks:
         parts.append(table)
     state = Text.assemble((counts.root or "starting", "bold"), "  ")
-    state.append(format_seconds(counts.seconds), style="dim")
+    state.append(so_far(counts.seconds), style="dim")
     if counts.bytes_done < counts.bytes_total:
         state.append(f"  reading files: {_of_bytes(counts)}", style="cyan")
     for words in said:
@@ -466,7 +471,7 @@ def _numbers(counts: TaskCounts) -> list[Text]:
         number(counts.done, "green"),
         number(counts.cached, "cyan"),
         number(counts.failed, "bold red"),
-        Text(format_seconds(counts.seconds) if counts.done else "·", style="dim"),
+        Text(so_far(counts.seconds) if counts.done else "·", style="dim"),
     ]
 
 
@@ -519,19 +524,6 @@ def _styled_summary(counts: Counts) -> RenderableType:
     is_good = counts.ended is not None and counts.ended.state is State.COMPLETED
     mark, style = ("✓", "green") if is_good else ("✗", "red")
     return Text.assemble((f"{mark} ", style), counts.summary())
-
-
-def format_seconds(seconds: float) -> str:
-    """Return a duration for people: ``0.42 s``, ``12.3 s``, ``3 min 20 s``, ``2 h 5 min``."""
-    if seconds < 10:
-        return f"{seconds:.2f} s"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min"
 
 
 def format_bytes(size: float) -> str:

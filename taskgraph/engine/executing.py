@@ -156,6 +156,15 @@ class Executing:
             job_id for name in self._started for job_id in self._executors[name].cancel(unwanted)
         ]
 
+    def queued(self, job_ids: Sequence[JobId]) -> set[JobId]:
+        """Return which of the calls wait for a worker, as far as executors know."""
+        found: set[JobId] = set()
+        for name in self._started:
+            ask = getattr(self._executors[name], "queued", None)
+            if ask is not None:
+                found.update(ask(job_ids))
+        return found
+
     def kill_running(self) -> None:
         """End the calls that run, where they can be: nobody waits for them any more."""
         for name in self._started:

@@ -148,6 +148,7 @@ class Engine:
             leading=leading,
         )
         self._inbox.on_asked = self._dispatcher.awaiting.ask
+        self._recorder.queued = self._dispatcher.executing.queued
         self._root: Job | None = None
         self._is_waiting = False
         self._is_stopping = False

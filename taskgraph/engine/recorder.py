@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from typing import Any
@@ -61,6 +61,8 @@ from taskgraph.worker import now
 
 MAX_DELAY = 0.020  # seconds from a result to its commit
 _ANNOUNCE_AFTER = 0.200  # seconds after which a job that still runs is shown as running
+_ASK_EVERY = 0.5  # seconds between two looks at which of those that were queued have begun
+_OPEN = frozenset({State.PENDING, State.RUNNING})
 _ROWS = [each.name for each in fields(RecordBatch)]
 _REMEMBERED = 20_000  # values that are known to be in the store, not to be packed again
 
@@ -77,6 +79,7 @@ class Recorder:
         ended: How many jobs of each task have failed, were cached, or ran; those too that leave no
             rows.
         value_store: Where the bytes of large values go before their rows are added.
+        queued: Tells which of some jobs no worker has begun; asked of those that take long.
     """
 
     def __init__(
@@ -98,6 +101,9 @@ class Recorder:
         self._values: dict[ValueHash, None] = {}
         self._tasks: set[TaskHash] = set()
         self._running: deque[tuple[float, Job]] = deque()
+        self._queued: list[Job] = []  # those that are shown as waiting for a worker
+        self._asked = 0.0
+        self.queued: Callable[[Sequence[JobId]], set[JobId]] = lambda _: set()
         self._open: dict[JobId, Job] = {}
         self._oldest: float | None = None
         self._taken: RecordBatch | None = None
@@ -339,7 +345,7 @@ class Recorder:
     def _unfinished(self, job: Job, state: State) -> JobRecord:
         started = job.started or now()
         owner_id = job.owner.id if job.owner is not None else self._parent_id
-        ended = None if state is State.RUNNING else now()
+        ended = None if state in _OPEN else now()
         return JobRecord(
             job.id,
             self._execution_id,
@@ -365,6 +371,7 @@ class Recorder:
 
     def cancel_open(self) -> None:
         """Write down as cancelled what was shown as running and will not end in this run."""
+        self._queued.clear()
         self._running.clear()  # what was not shown as running yet never will be
         for job in list(self._open.values()):
             self.cancel(job)
@@ -407,12 +414,31 @@ class Recorder:
         """Give a row to the jobs that have been running for a while."""
         border = time.monotonic() - _ANNOUNCE_AFTER
         running = self._running
+        slow: list[Job] = []
         while running and running[0][0] <= border:
             _, job = running.popleft()
             if job.phase is Phase.RUNNING and not job.is_announced:
-                while job is not None and not job.is_announced:
-                    self.announce(job)
-                    job = job.owner  # type: ignore[assignment]  # the loop's condition says so
+                slow.append(job)
+        if slow:
+            waiting = self.queued([job.id for job in slow])
+            for job in slow:
+                self.announce_all(job)
+                if job.id in waiting:
+                    self._jobs[job.id] = self._unfinished(job, State.PENDING)
+                    self._queued.append(job)
+        if self._queued and time.monotonic() - self._asked >= _ASK_EVERY:
+            self._ask_who_began()
+
+    def _ask_who_began(self) -> None:
+        """Write down as running which of the jobs that waited for a worker have got one."""
+        self._asked = time.monotonic()
+        open_ = [job for job in self._queued if job.phase is Phase.RUNNING and job.id in self._open]
+        waiting = self.queued([job.id for job in open_])
+        self._queued = [job for job in open_ if job.id in waiting]
+        for job in open_:
+            if job.id not in waiting:
+                self._jobs[job.id] = self._unfinished(job, State.RUNNING)
+                self._touch()
 
     def flush_if_due(self) -> None:
         """Write if the oldest row has waited long enough."""

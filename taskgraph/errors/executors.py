@@ -58,20 +58,24 @@ class LaunchError(ExecutorError):
 
 
 class WorkerCodeError(ExecutorError):
-    """A worker of another tool holds other code of a function than the process that submitted it.
+    """A worker holds other code of a function than the process that asks for a call of it.
 
     Restart the workers, so that they import it anew.
     """
 
-    def __init__(self, function: str, worker: str, differing: Sequence[str]) -> None:
-        super().__init__(function, worker, tuple(differing))
+    def __init__(
+        self, function: str, worker: str, differing: Sequence[str], has_run: bool = False
+    ) -> None:
+        super().__init__(function, worker, tuple(differing), has_run)
         self.function = function
         self.worker = worker
         self.differing = tuple(differing)
+        self.has_run = has_run
 
     def __str__(self) -> str:
+        what = "did not run" if not self.has_run else "ran, and what it gave is not used"
         return (
-            f"{self.function} did not run: the worker {self.worker} holds other code of "
+            f"{self.function} {what}: the worker {self.worker} holds other code of "
             f"{', '.join(self.differing)} than the process that submitted the call. One of the two "
             "imported it before it was edited, or they read different files. Restart the workers "
             "(`client.restart()`), and this process too if it is the older one."

@@ -60,6 +60,11 @@ class AliasExecutor:
         """Have the other one drop calls."""
         return self.target.cancel(job_ids)
 
+    def queued(self, job_ids: Sequence[JobId]) -> set[JobId]:
+        """Return which of the calls no worker has begun, as far as the other one knows."""
+        ask = getattr(self.target, "queued", None)
+        return set() if ask is None else set(ask(job_ids))
+
     def stop(self, is_now: bool = False) -> None:
         """Stop the other one, if there is one."""
         if self._made is not None:

@@ -25,19 +25,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from taskgraph.errors import (
     DamagedValueError,
     ExecutorError,
-    RemoteTaskError,
     ResultLostError,
     TaskTimeoutError,
     ValueStoreError,
 )
+from taskgraph.executors.begun import ENDED, mark, share
+from taskgraph.executors.carried import Carried, carried, compare
 from taskgraph.executors.code import (
-    FunctionReference,
     SentFunction,
     check_sent,
     find_referenced,
     reference_to,
     sent_function,
 )
+from taskgraph.executors.raised import sent_error
 from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.parts import Fingerprint, Part, changed_names, describe_change
 from taskgraph.fingerprint.project import Project, use_project
@@ -52,7 +53,7 @@ from taskgraph.values import codec
 from taskgraph.values.pack import put_outside
 from taskgraph.values.places import FilePlaces, use_places
 from taskgraph.values.valuestore import ValueStore, locate
-from taskgraph.worker import describe_error, now, run_call
+from taskgraph.worker import frames_of, now, run_call
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -109,7 +110,7 @@ def encode_call(call: Call) -> bytes:
     Raises:
         Exception: What an argument raises that cannot travel.
     """
-    function = reference_to(call.fullname, call.func) or call.func
+    function = reference_to(call.fullname, call.func) or sent_function(call.fullname, call.func)
     store = None if call.value_store is None else call.value_store.across()
     # The rest is for us.
     how = (call.max_value_size, None, NO_RESOURCES, call.is_recorded, store, call.output)
@@ -140,47 +141,57 @@ def encode_call_to_anywhere(call: Call) -> bytes:
     return codec.dumps(fields, main_by_value=True)
 
 
-def run_batch(messages: list[bytes]) -> bytes:
-    """Run calls one after the other, and stop after one that took long; runs in the worker."""
-    return codec.dumps(run_messages(messages))
+def run_batch(messages: list[bytes], place: int | None = None) -> bytes:
+    """Run calls one after the other, and stop after one that took long; runs in the worker.
+
+    Args:
+        messages: The calls.
+        place: Where it is said how many of them were begun, if it is.
+    """
+    return codec.dumps(run_messages(messages, place))
 
 
-def run_messages(messages: list[bytes]) -> list[tuple[Any, ...]]:
+def run_messages(messages: list[bytes], place: int | None = None) -> list[tuple[Any, ...]]:
     """Do as `run_batch`, and return the outcomes before they are sent."""
     end = time.monotonic() + MOST_SECONDS
     outcomes = []
     with frozen():
-        for each in messages:
+        for number, each in enumerate(messages, 1):
+            mark(place, number)
             outcomes.append(_run_message(each))
             if time.monotonic() >= end:
                 break
+    mark(place, ENDED)
     return outcomes
 
 
 def _run_message(message: bytes) -> tuple[Any, ...]:
     try:
-        job_id, fullname, function, *rest = codec.loads(message)
+        fields, received = codec.loads_noting(message)
+        job_id, fullname, function, *rest = fields
         call = Call(job_id, fullname, _itself, *rest)
         if isinstance(call.value_store, SentStore):
             store, host = call.value_store
             call = call._replace(value_store=store.across(host))
-    except Exception as error:
-        # An argument that can be sent and not be made again fails its own call; the scheduler
-        # knows by the order which that was.
+    except BaseException as error:
+        # An argument that can be sent and not be made again fails its own call, whatever it raises;
+        # the scheduler knows by the order which that was.
         return _encode_outcome(Raised(JobId(""), error, (), now(), now()))
     try:
         if isinstance(function, SentFunction):
-            check_sent(fullname, function)
-            function = function.func
-        if not isinstance(function, FunctionReference):
-            return _encode_outcome(_run_in_time(call._replace(func=function)))
+            func: Any = function.func
+            others = check_sent(fullname, function)
+            along = carried(received, func)
+            outcome = _run_in_time(call._replace(func=func))
+            return _encode_outcome(outcome, _in_words(others) if others else "", along)
+        along = carried(received)
         task = find_referenced(function)
         before = task.fingerprint
     except Exception as error:
         return _encode_outcome(Raised(job_id, error, (), now(), now()))
     outcome = _run_in_time(call._replace(func=task.func))
     changed = _not_as_hashed(task, before, function.code) if isinstance(outcome, Returned) else ""
-    return _encode_outcome(outcome, changed)
+    return _encode_outcome(outcome, changed, along)
 
 
 def _run_alone(call: Call) -> Outcome:
@@ -189,6 +200,10 @@ def _run_alone(call: Call) -> Outcome:
     try:
         with captured():  # where the process has not been settled to
             return run_call(call)
+    except BaseException as error:
+        # A KeyboardInterrupt is the body's own here: no worker hears of a Ctrl-C. Others that
+        # travel in the same message have nothing to do with it.
+        return Raised(call.job_id, error, frames_of(error.__traceback__), now(), now())
     finally:
         end_alone()
 
@@ -238,32 +253,34 @@ def _describe_changed(call: Call, changed: str | _Values) -> str:
         return changed
     there = tuple(Part(*each, "") for each in changed)
     names = changed_names(get_task_registry().get(call.fullname).fingerprint.parts, there)
+    return _in_words(names)
+
+
+def _in_words(names: str) -> str:
     return (
         f"{names} holds something else in the worker process than in the one that asked. "
         "Set it where its module is loaded, or pass it as an argument"
     )
 
 
-def _encode_outcome(outcome: Outcome, changed: str | _Values = "") -> tuple[Any, ...]:
+def _encode_outcome(
+    outcome: Outcome, changed: str | _Values = "", along: Carried | None = None
+) -> tuple[Any, ...]:
     """Return an outcome as plain data; a result travels once, as the bytes that are stored."""
     if isinstance(outcome, Returned):
         value = None
         if outcome.packed is None:
             try:
                 value = codec.dumps(outcome.value)
-            except Exception as error:
+            except BaseException as error:  # its class may raise anything
                 reason = f"the result of the task cannot be sent back from its process: {error}"
                 return _encode_outcome(
                     Raised(outcome.job_id, ExecutorError(reason), (), outcome.started, now())
                 )
         times = (outcome.started, outcome.ended)
-        return (True, value, outcome.packed, outcome.unstored, *times, changed, outcome.notes)
-    try:
-        sent = codec.dumps(outcome.error)
-        codec.loads(sent)
-    except Exception:
-        # Many exceptions cannot be pickled, or not be made again from what was.
-        sent = codec.dumps(RemoteTaskError(describe_error(outcome.error)))
+        told = (changed, outcome.notes, along)
+        return (True, value, outcome.packed, outcome.unstored, *times, *told)
+    sent = sent_error(outcome.error)
     return (False, sent, outcome.frames, outcome.started, outcome.ended)
 
 
@@ -273,7 +290,7 @@ def decode_outcomes(message: bytes, calls: Sequence[Call]) -> list[Outcome]:
     for call, fields in zip(calls, codec.loads(message), strict=False):
         try:
             outcomes.append(_decode_outcome(call, fields))
-        except Exception as error:
+        except BaseException as error:  # of the user's class: nobody must wait for ever
             outcomes.append(Raised(call.job_id, error, (), now(), now()))
     return outcomes
 
@@ -282,8 +299,10 @@ def _decode_outcome(call: Call, fields: tuple[Any, ...]) -> Outcome:
     if not fields[0]:
         _, error, frames, started, ended = fields
         return Raised(call.job_id, codec.loads(error), frames, started, ended)
-    _, value, packed, unstored, started, ended, changed, notes = fields
+    _, value, packed, unstored, started, ended, changed, notes, along = fields
     changed = _describe_changed(call, changed)
+    if along is not None and (names := compare(call, along)):
+        changed = changed or _in_words(names)
     if packed is None:
         value = codec.loads(value)
         return Returned(call.job_id, value, None, unstored, started, ended, changed, notes)
@@ -312,6 +331,7 @@ def start_worker(
     project: Project,
     parent_id: int | None = None,
     echo: Connection[bytes, bytes] | None = None,
+    begun: str | None = None,
 ) -> None:
     """Make a worker see what its parent sees, and end when the parent does, however that ends.
 
@@ -321,7 +341,10 @@ def start_worker(
         project: Which code is followed.
         parent_id: The number of the parent, where `multiprocessing` does not know it.
         echo: Where what it prints goes to be shown; by default it shows that itself.
+        begun: The file in which it says how far it has come.
     """
+    if begun is not None:
+        share(begun)
     if echo is not None:
         settle_descriptors(echo)
     for folder in reversed(path):

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
-import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from taskgraph.errors import ExecutorError, WorkerCodeError
-from taskgraph.fingerprint.parts import Part, PartKind
+from taskgraph.executors.carried import (
+    Differences,
+    PartKeys,
+    differences,
+    imported,
+    keys_of,
+    this_worker,
+)
 from taskgraph.tasks.functions import task_of
 from taskgraph.tasks.registry import AnyTask, get_task_registry
-
-_TEXTS = frozenset({PartKind.FUNCTION, PartKind.CLASS, PartKind.CODE})
 
 
 class FunctionReference(NamedTuple):
@@ -39,47 +42,31 @@ class FunctionReference(NamedTuple):
 
 
 class SentFunction(NamedTuple):
-    """A task's function by value, and the code that it reaches by import where it arrives.
+    """A task's function by value, and what it refers to by name where it arrives.
 
     Attributes:
         func: The function.
-        texts: Hash and name of each text that counts.
+        parts: Hash, name and kind of each part that another process may have otherwise.
     """
 
     func: Callable[..., Any]
-    texts: tuple[tuple[str, str], ...]
+    parts: PartKeys
 
 
 def sent_function(fullname: str, func: Callable[..., Any]) -> SentFunction:
     """Return a function as it travels by value."""
     task = get_task_registry().find(fullname)
     if task is not None and task.func is func:
-        return SentFunction(func, texts_of(task.fingerprint.parts))
-    return SentFunction(func, texts_of(task_of(func).parts))
+        return SentFunction(func, keys_of(task.fingerprint.parts))
+    return SentFunction(func, keys_of(task_of(func).fingerprint.parts))
 
 
-def texts_of(parts: Sequence[Part]) -> tuple[tuple[str, str], ...]:
-    """Return hash and name of the parts that another process must have loaded alike."""
-    return tuple((each.part_hash, each.name) for each in parts if each.kind in _TEXTS)
+def differing(func: Callable[..., Any], parts: PartKeys) -> Differences:
+    """Return what a function reaches here, and by the tasks that it calls, and is something else.
 
-
-def differing(func: Callable[..., Any], texts: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    """Return the names of what a function that was sent reaches here and that is other code.
-
-    What was sent by content is not looked for; what is imported here must be the same.
+    What was sent by content is not looked at; what is imported here must be the same.
     """
-    missing = dict(texts)
-    for part in task_of(func).parts:
-        missing.pop(part.part_hash, None)
-    return tuple(sorted(each for each in missing.values() if _is_imported(each)))
-
-
-def _is_imported(name: str) -> bool:
-    module = name
-    while module := module.rpartition(".")[0]:
-        if module in sys.modules:
-            return module not in {"__main__", "__mp_main__"}
-    return False
+    return differences(imported(parts), keys_of(task_of(func).parts))
 
 
 def reference_to(fullname: str, func: Callable[..., Any]) -> FunctionReference | None:
@@ -112,15 +99,20 @@ def _is_importable(module: str) -> bool:
     return spec is not None and spec.origin == getattr(loaded, "__file__", None)
 
 
-def check_sent(fullname: str, sent: SentFunction) -> None:
+def check_sent(fullname: str, sent: SentFunction) -> str:
     """Refuse a function that reaches other code here.
 
+    Returns:
+        The names of variables that hold something else here; "" for none.
+
     Raises:
-        WorkerCodeError: It does.
+        WorkerCodeError: It reaches other code.
     """
-    others = differing(sent.func, sent.texts)
-    if others:
-        raise WorkerCodeError(fullname, f"{platform.node()} ({os.getpid()})", others)
+    ours = keys_of(task_of(sent.func).fingerprint.parts)
+    others = differences(imported(sent.parts), ours)
+    if others.code:
+        raise WorkerCodeError(fullname, this_worker(), others.code)
+    return ", ".join(others.values)
 
 
 def find_referenced(reference: FunctionReference) -> AnyTask:
@@ -134,7 +126,7 @@ def find_referenced(reference: FunctionReference) -> AnyTask:
             importlib.import_module(reference.module)
         except ModuleNotFoundError as error:
             raise ExecutorError(
-                f"{reference.fullname} did not run: the worker {platform.node()} ({os.getpid()}) "
+                f"{reference.fullname} did not run: the worker {this_worker()} "
                 f"cannot import {error.name}, where it is defined or what that needs. Put the "
                 "project's folder at the same place there, or on its PYTHONPATH, and install "
                 "its packages."
@@ -143,7 +135,7 @@ def find_referenced(reference: FunctionReference) -> AnyTask:
     if task.fingerprint.texts_hash != reference.texts:
         # What is recorded names the code that was hashed: another one must not run in its place.
         raise ExecutorError(
-            f"{reference.fullname} did not run: the worker {platform.node()} ({os.getpid()}) has "
+            f"{reference.fullname} did not run: the worker {this_worker()} has "
             "other code of it, or of what it reaches, than the process that asks. The source was "
             "edited after one of the two had loaded it, or they read different files. Run again; "
             "workers that outlive a run, as those of a cluster, must be restarted first."

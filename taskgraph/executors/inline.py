@@ -46,6 +46,10 @@ class InlineExecutor:
         self._calls = deque(each for each in self._calls if each.job_id not in unwanted)
         return dropped
 
+    def queued(self, job_ids: Sequence[JobId]) -> set[JobId]:
+        """Return which of the calls have not begun."""
+        return {each.job_id for each in list(self._calls)} & set(job_ids)
+
     def stop(self, is_now: bool = False) -> None:
         """Drop all calls that have not run."""
         self._calls.clear()

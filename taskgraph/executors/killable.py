@@ -165,7 +165,7 @@ class KillableProcesses:
         assert cell.call is not None and cell.inbox is not None
         try:
             outcomes = decode_outcomes(answer, [cell.call])
-        except Exception as damaged:
+        except BaseException as damaged:  # whatever the user's classes raise as they are read
             outcomes = [Raised(cell.call.job_id, damaged, (), now(), now())]
         inbox = cell.inbox
         cell.call = cell.inbox = cell.deadline = None

@@ -23,6 +23,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, ClassVar, Final, NamedTuple
 
 from taskgraph.errors import ExecutorError, TaskgraphError, WorkerLostError
+from taskgraph.executors.begun import ENDED
 from taskgraph.executors.border import MOST_SECONDS, decode_outcomes, encode_call_to_anywhere
 from taskgraph.executors.there import run_there, surroundings
 from taskgraph.ports import NO_RESOURCES, Call, Inbox, Outcome, Raised
@@ -33,6 +34,7 @@ from taskgraph.worker import describe_error, now
 PENDING: Final = object()
 
 _MOST_IN_BATCH = 32
+_SHORT = 0.25  # seconds: of such calls some are sent ahead of time
 _MOST_LOSSES = 3  # pools, one after the other, that took not one message
 
 
@@ -88,6 +90,7 @@ class PooledExecutor(ABC):
         self._running: dict[Future[Any], Batch] = {}
         self._wide: set[Future[Any]] = set()  # those of calls that take several workers
         self._seconds: dict[str, float] = {}
+        self._losses: dict[JobId, int] = {}  # how often calls were lost that had not been begun
         self._pool_number = 0
         self._opening = threading.Lock()
         self._is_open = False
@@ -155,8 +158,14 @@ class PooledExecutor(ABC):
         return True
 
     def room(self) -> int:
-        """Return how many messages may be under way."""
-        return self.size * self.ahead
+        """Return how many messages may be under way, with the one that is to be sent next.
+
+        A call that takes long, or may do so, is not sent ahead of time: it could not be taken back
+        from a worker that is busy, and would begin after a Ctrl-C or a failure.
+        """
+        seconds = self._seconds.get(self._waiting[0][0].fullname) if self._waiting else None
+        is_short = seconds is not None and seconds < _SHORT
+        return self.size * (self.ahead if is_short else 1)
 
     def slots(self, call: Call) -> int:
         """Return how many workers a call takes."""
@@ -165,6 +174,17 @@ class PooledExecutor(ABC):
     def goes_alone(self, call: Call) -> bool:
         """Tell whether a call is given no company."""
         return call.resources is not NO_RESOURCES
+
+    def begun_of(self, future: Future[Any]) -> int | None:
+        """Return how many calls were begun of a message that is under way, if that is known."""
+        return None
+
+    def begun(self, future: Future[Any]) -> int | None:
+        """Return how many calls were begun of a message that is done with, or None: nobody knows.
+
+        `ENDED` says that all have ended.
+        """
+        return None
 
     def sends_again(self, batch: Batch, error: BaseException) -> bool:
         """Tell whether the calls of a message that came to nothing are to be sent again."""
@@ -176,6 +196,7 @@ class PooledExecutor(ABC):
         """Take note of where outcomes go; a pool is made when there are calls for it."""
         self._inbox = inbox
         self._is_stopping = False
+        self._losses = {}
         self._around = surroundings()
 
     def submit(self, calls: Sequence[Call]) -> None:
@@ -206,6 +227,16 @@ class PooledExecutor(ABC):
             dropped = [call.job_id for call, _ in self._waiting if call.job_id in unwanted]
             self._waiting = deque(e for e in self._waiting if e[0].job_id not in unwanted)
         return dropped
+
+    def queued(self, job_ids: Sequence[JobId]) -> set[JobId]:
+        """Return which of the calls no worker has begun, as far as that is known."""
+        with self._lock:
+            found = {call.job_id for call, _ in self._waiting}
+            for future, batch in self._running.items():
+                count = self.begun_of(future)
+                if count is not None:
+                    found.update(call.job_id for call, _ in batch.calls[count:])
+        return found & set(job_ids)
 
     def stop(self, is_now: bool = False) -> None:
         """Let the workers go after the calls that run, or end them."""
@@ -381,6 +412,9 @@ class PooledExecutor(ABC):
             taken = [(each, self._running.pop(each, None)) for each in futures]
             self._wide.difference_update(futures)
         wanted = [(future, batch) for future, batch in taken if batch is not None]
+        for future, batch in taken:
+            if batch is None:
+                self.begun(future)  # it was cancelled, and is done with
         try:
             answers = self.results([future for future, _ in wanted])
         except BaseException as error:  # of the client: each call has an outcome all the same
@@ -390,8 +424,10 @@ class PooledExecutor(ABC):
                 with self._lock:
                     self._running[future] = batch
                 future.add_done_callback(self._done.put)
-            elif isinstance(answer, BaseException):
-                self._on_error(batch, answer)
+                continue
+            count = self.begun(future)
+            if isinstance(answer, BaseException):
+                self._on_error(batch, answer, count)
             else:
                 self._on_answer(batch, answer)
 
@@ -399,7 +435,7 @@ class PooledExecutor(ABC):
         calls = [call for call, _ in batch.calls]
         try:
             outcomes = self.read(answer, calls)
-        except Exception as damaged:
+        except BaseException as damaged:  # whatever the user's classes raise as they are read
             outcomes = [Raised(each.job_id, damaged, (), now(), now()) for each in calls]
         with self._lock:
             for call, outcome in zip(calls, outcomes, strict=False):
@@ -408,7 +444,7 @@ class PooledExecutor(ABC):
             self._waiting.extendleft(reversed(batch.calls[len(outcomes) :]))
         batch.calls[0][1].deliver(outcomes)
 
-    def _on_error(self, batch: Batch, error: BaseException) -> None:
+    def _on_error(self, batch: Batch, error: BaseException, begun: int | None) -> None:
         """Say of the calls of a message what became of it; those of other messages go on."""
         is_lost = isinstance(error, (*self.lost, CancelledError))
         if self.breaks and is_lost:
@@ -419,8 +455,35 @@ class PooledExecutor(ABC):
             with self._lock:
                 self._waiting.extendleft(reversed(batch.calls))
             return
-        for call, inbox in batch.calls:
+        lost = batch.calls
+        if is_lost and begun is not None and not self._is_stopping:
+            lost = self._send_others_again(batch.calls, begun)
+        for call, inbox in lost:
             fail(call, inbox, WorkerLostError(call.fullname) if is_lost else error)
+
+    def _send_others_again(
+        self, calls: list[tuple[Call, Inbox]], begun: int
+    ) -> list[tuple[Call, Inbox]]:
+        """Send again what did not run when a worker died; returns what did.
+
+        That are the calls that were not begun, and those that had ended and only travelled with the
+        one that ran. They are not sent for ever: a worker may die of what it is sent.
+        """
+        if begun == ENDED:
+            running = calls if len(calls) == 1 else []
+        else:
+            running = calls[begun - 1 : begun] if begun else []
+        held = {call.job_id for call, _ in running}
+        again: list[tuple[Call, Inbox]] = []
+        for each in calls:
+            job_id = each[0].job_id
+            if job_id in held:
+                continue
+            times = self._losses[job_id] = self._losses.get(job_id, 0) + 1
+            (again if times < _MOST_LOSSES else running).append(each)
+        with self._lock:
+            self._waiting.extendleft(reversed(again))
+        return running
 
 
 class _ToldOnce:

@@ -18,6 +18,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from taskgraph.errors import ExecutorError
+from taskgraph.executors.begun import Begun
 from taskgraph.executors.border import (
     WorkerPool,
     encode_call,
@@ -70,6 +71,8 @@ class ProcessExecutor(PooledExecutor):
         self._method = start_method
         self._pool: Pool | None = None
         self._code: frozenset[tuple[str, int, int]] = frozenset()
+        self._begun: Begun | None = None
+        self._places: dict[Future[Any], int] = {}
         self._limited = KillableProcesses(f"taskgraph-{name}-limits", self.size, self._make_pool)
 
     def start(self, inbox: Inbox) -> None:
@@ -109,6 +112,10 @@ class ProcessExecutor(PooledExecutor):
         """Let the workers end after the calls that they run, or kill them."""
         self._limited.stop(is_now)
         super().stop(is_now)
+        begun, self._begun = self._begun, None
+        self._places.clear()
+        if begun is not None:
+            begun.close()
 
     def encode(self, call: Call) -> bytes:
         """Return a call as it travels: time is kept here, and most workers have the script."""
@@ -118,10 +125,30 @@ class ProcessExecutor(PooledExecutor):
 
     def post(self, messages: list[bytes], calls: Sequence[Call]) -> Future[Any]:
         """Send calls to workers that were told of the project when they started."""
-        return self.send(run_batch, messages)
+        assert self._begun is not None
+        place = self._begun.take()
+        try:
+            future = self.send(run_batch, messages, place)
+        except BaseException:
+            self._begun.give_back(place)
+            raise
+        self._places[future] = place
+        return future
+
+    def begun_of(self, future: Future[Any]) -> int | None:
+        """Return how many calls of a message were begun."""
+        place = self._places.get(future)
+        return None if place is None or self._begun is None else self._begun.look(place)
+
+    def begun(self, future: Future[Any]) -> int | None:
+        """Return how many calls of a message were begun."""
+        place = self._places.pop(future, None)
+        return None if place is None or self._begun is None else self._begun.give_back(place)
 
     def open(self) -> None:
         """Make a pool; its processes start as there are calls for them."""
+        if self._begun is None:
+            self._begun = Begun()
         self._pool = self._make_pool(self.size)
 
     def send(self, run: Callable[..., bytes], /, *args: Any) -> Future[bytes]:
@@ -145,13 +172,14 @@ class ProcessExecutor(PooledExecutor):
 
     def _make_pool(self, size: int) -> Pool:
         around = (list(sys.path), current_places(), current_project())
+        begun = None if self._begun is None else self._begun.path
         if self._method == "loky":
-            return _loky_pool(self.name, size, around)
+            return _loky_pool(self.name, size, (*around, os.getpid(), None, begun))
         return WorkerPool(
             size,
             mp_context=multiprocessing.get_context(self._method),
             initializer=start_worker,
-            initargs=(*around, None, echo_end()),
+            initargs=(*around, None, echo_end(), begun),
         )
 
     def launch(self, command: Command) -> str:
@@ -174,6 +202,6 @@ def _loky_pool(name: str, size: int, around: tuple[Any, ...]) -> Pool:
         size,
         context=get_context("loky"),
         initializer=start_worker,
-        initargs=(*around, os.getpid()),
+        initargs=around,
     )
     return pool

@@ -246,7 +246,7 @@ class SubmititExecutor(PooledExecutor):
             outcomes = decode_outcomes(message, calls)
             first = outcomes[0]
             is_sound = not isinstance(first, Returned) or walk.find_invalid(first.value) is None
-        except Exception:
+        except BaseException:
             # It was written by an earlier version, or cut off: whatever it is, it is of no use.
             return []
         return outcomes if is_sound else []

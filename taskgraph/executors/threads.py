@@ -112,6 +112,12 @@ class ThreadExecutor:
                 self._changed.notify(len(kept))
         return list(dropped)
 
+    def queued(self, job_ids: Sequence[JobId]) -> set[JobId]:
+        """Return which of the calls no thread has begun."""
+        waiting = self._calls.copy()  # one step: threads take calls without the lock
+        found = {(e.call if isinstance(e, _Wide) else e[0]).job_id for e in waiting}
+        return found & set(job_ids)
+
     def stop(self, is_now: bool = False) -> None:
         """Let the threads end after the calls that they run; nobody waits for them.
 

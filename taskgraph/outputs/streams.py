@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol, TextIO
 
 from taskgraph.outputs.echo import settle_echo
 from taskgraph.outputs.place import MOST_IN_LINE, STDERR, STDOUT, OutputPlace
+from taskgraph.outputs.upon import UponStream
 from taskgraph.outputs.writing import OutputFile
 
 
@@ -135,7 +136,7 @@ def said(stream: str, text: str) -> None:
         capture_of(call, call.output).write(stream, text, lambda _: None)
 
 
-class Tee(io.TextIOBase):
+class Tee(UponStream):
     """A stream that keeps what calls print, and passes all on.
 
     Args:
@@ -144,8 +145,8 @@ class Tee(io.TextIOBase):
     """
 
     def __init__(self, name: str, under: TextIO | io.TextIOBase) -> None:
+        super().__init__(under)
         self.name = name
-        self.under = under
 
     def write(self, text: str, /) -> int:
         """Print something."""
@@ -177,31 +178,9 @@ class Tee(io.TextIOBase):
         return _Bytes(self)
 
     @property
-    def encoding(self) -> str:  # type: ignore[override]  # that of the stream under it
-        """That of the stream under it."""
-        return getattr(self.under, "encoding", None) or "utf-8"
-
-    @property
-    def errors(self) -> str | None:  # type: ignore[override]  # the same
-        """Those of the stream under it."""
-        return getattr(self.under, "errors", None)
-
-    @property
     def closed(self) -> bool:
         """Whether the stream under it is."""
         return bool(getattr(self.under, "closed", False))
-
-    def writable(self) -> bool:
-        """Tell that it can be written to."""
-        return True
-
-    def isatty(self) -> bool:
-        """Tell whether it is a terminal."""
-        return self.under.isatty()
-
-    def fileno(self) -> int:
-        """Return the descriptor of the stream under it."""
-        return self.under.fileno()
 
     def __getattr__(self, name: str) -> Any:  # whatever that stream has
         return getattr(self.under, name)

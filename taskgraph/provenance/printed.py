@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from taskgraph.errors import OutputNotFoundError
-from taskgraph.outputs.place import folder_of, jobs_in
+from taskgraph.outputs.place import folder_of, jobs_in, segments_of
 from taskgraph.outputs.reading import Output, OutputLine, read_output, seen_of
 from taskgraph.provenance.page import Block, Heading, Line, Note, Span, clean_text, line
 from taskgraph.provenance.render import short_id
@@ -111,6 +111,27 @@ def printed_page(printed: Sequence[Printed]) -> list[Block]:
             blocks.append(Note(line(Span(f"{text}which ran it:", "dim"))))
         blocks += map(Note, _lines(each.output))
     return blocks
+
+
+def note_of_output(reader: PrintedReader, job: Any, root: str | None) -> list[Block]:
+    """Return how what a job printed is shown, if anything of it is kept.
+
+    Args:
+        reader: The archive.
+        job: The row of the job.
+        root: Where output is kept, if it is.
+    """
+    if root is None:
+        return []
+    kept = bool(segments_of(folder_of(root, job.execution_id), job.id))
+    if not kept and job.status == "CACHED":
+        behind = reader.jobs_behind(job)
+        kept = any(segments_of(folder_of(root, each.execution_id), each.id) for each in behind)
+    if not kept:
+        return []
+    return [
+        Note(line(Span("What it printed is kept: ", "dim"), f"taskgraph log {job.id[:8]} --output"))
+    ]
 
 
 def last_lines(root: str, execution_id: str, job_id: str, stream: str, count: int) -> list[str]:

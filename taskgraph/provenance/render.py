@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+from taskgraph.durations import measured
 from taskgraph.provenance.flow_page import flow_blocks
 from taskgraph.provenance.page import (
     Block,
@@ -83,15 +84,7 @@ def duration(seconds: float | None) -> Line:
     """Return a duration for people."""
     if seconds is None:
         return line(Span("-", "dim"))
-    if seconds < 1:
-        text = f"{seconds * 1000:.1f} ms"
-    elif seconds < 60:
-        text = f"{seconds:.2f} s"
-    elif seconds < 3600:
-        text = f"{int(seconds // 60)} min {int(seconds % 60)} s"
-    else:
-        text = f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
-    return line(Span(text, "dim"))
+    return line(Span(measured(seconds), "dim"))
 
 
 def moment(when: datetime | None) -> Line:

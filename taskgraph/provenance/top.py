@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
+from taskgraph.durations import so_far
 from taskgraph.provenance.page import (
     Block,
     Column,
@@ -31,7 +32,8 @@ _MOST_EXECUTIONS: Final = 20
 _MOST_JOBS: Final = 200
 _MOST_TASKS: Final = 15
 _MOST_SHOWN: Final = 10
-_STATUSES: Final = ("RUNNING", "DONE", "CACHED", "FAILED")
+_STATUSES: Final = ("PENDING", "RUNNING", "DONE", "CACHED", "FAILED")
+_COLUMNS: Final = ("queued", "running", "done", "cached", "failed")
 
 
 class TopReader(Protocol):
@@ -190,7 +192,7 @@ def _execution(each: RunningExecution) -> list[Block]:
             [
                 line(short_id(job.id)),
                 line(Span(clean(job.task), "task")),
-                line(_seconds(job.seconds)),
+                line(so_far(job.seconds)),
             ]
             for job in each.jobs[:_MOST_SHOWN]
         ]
@@ -207,14 +209,14 @@ def _title(each: RunningExecution) -> Line:
     task = Span(clean(each.task or "(starting)"), "task")
     parts: list[str | Span | Line] = [mark, short_id(each.id), "  ", task, "  "]
     if each.state == "RUNNING":
-        return line(*parts, f"for {_seconds(each.seconds)}")
-    return line(*parts, Span("crashed", "failed"), f" after {_seconds(each.seconds)}")
+        return line(*parts, f"for {so_far(each.seconds)}")
+    return line(*parts, Span("crashed", "failed"), f" after {so_far(each.seconds)}")
 
 
 def _facts(each: RunningExecution) -> list[tuple[str, Line]]:
     facts: list[tuple[str, Line]] = []
     if each.host is not None:
-        heard = "" if each.heartbeat is None else f", heard of {_seconds(each.heartbeat)} ago"
+        heard = "" if each.heartbeat is None else f", heard of {so_far(each.heartbeat)} ago"
         facts.append(("on", line(f"{clean(each.host)}, pid {each.pid}{heard}")))
     elif each.state != "RUNNING":
         why = "its process ended without a word; what had finished is kept"
@@ -230,7 +232,7 @@ def _counts(each: RunningExecution) -> Grid:
     named = {
         task: counts
         for task, counts in each.counts.items()
-        if task.rpartition(".")[0] != BUILT_IN or counts.get("RUNNING")
+        if task.rpartition(".")[0] != BUILT_IN or counts.get("RUNNING") or counts.get("PENDING")
     }
     busiest = sorted(
         named.items(),
@@ -248,14 +250,6 @@ def _counts(each: RunningExecution) -> Grid:
         rows.append([line(Span(clean(task), "task")), *cells])
     columns = [
         Column("task", may_shrink=True),
-        *(Column(word.lower(), is_right=True) for word in _STATUSES),
+        *(Column(word, is_right=True) for word in _COLUMNS),
     ]
     return Grid(columns, rows)
-
-
-def _seconds(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    if seconds < 3600:
-        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
-    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"

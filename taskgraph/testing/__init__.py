@@ -333,7 +333,8 @@ class MemoryBackend:
             running = [
                 job
                 for job in self.jobs.values()
-                if job.execution_id == execution_id and job.state_type is State.RUNNING
+                if job.execution_id == execution_id
+                and job.state_type in (State.RUNNING, State.PENDING)
             ]
             for job in running:
                 end_time = max(job.start_time, end)

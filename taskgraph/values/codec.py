@@ -364,6 +364,12 @@ def loads(payload: bytes | bytearray | memoryview) -> Any:
     return value.value if type(value) is Flat else value
 
 
+def loads_noting(payload: bytes) -> tuple[Any, gate.Received]:
+    """Do as `loads`; tells besides which code came along."""
+    value, received = gate.receive_noting(payload)
+    return value.value if type(value) is Flat else value, received
+
+
 def _write(value: Any, kind: ValueKind) -> tuple[str, bytes]:
     target = value
     if overrides(kind, "flatten"):
@@ -606,6 +612,7 @@ __all__ = [
     "encode",
     "encode_plain",
     "loads",
+    "loads_noting",
     "read",
     "read_inside",
     "restore_inside",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any
 
+from taskgraph.durations import about
 from taskgraph.values.kinds import ValueKind
 from taskgraph.values.places import current_places
 from taskgraph.values.registry import kind_of
@@ -286,7 +287,7 @@ def _announcement(largest: Any, size: int, speed: float) -> str:
     glob = f"*{suffix}" if suffix else os.path.basename(name.rstrip("/")) or name
     return (
         f"{_gigabytes(size)} of files are read for their hashes, {name} first of all; at "
-        f"{_gigabytes(speed)}/s that takes about {_duration(size / speed)}. It is done once, as "
+        f"{_gigabytes(speed)}/s that takes about {about(size / speed)}. It is done once, as "
         "long as they do not change. To go by size and time instead, say so in the settings: "
         f'[files.policies] "{glob}" = "stat"'
     )
@@ -294,11 +295,3 @@ def _announcement(largest: Any, size: int, speed: float) -> str:
 
 def _gigabytes(size: float) -> str:
     return f"{size / 1e9:.1f} GB"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    if seconds < 5400:
-        return f"{round(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h"

@@ -231,3 +231,15 @@ def test_json_of_no_output_is_no_json(flow: Space) -> None:
     assert done.code == 3
     with pytest.raises(json.JSONDecodeError):
         json.loads(done.out)
+
+
+def test_the_page_of_a_job_says_how_what_it_printed_is_shown(flow: Space) -> None:
+    flow("run", "flow.py", "loud", "--n", "1")
+    flow("run", "flow.py", "loud", "--n", "1")
+    flow("run", "flow.py", "quiet", "--n", "1")
+    cached, ran = (each["id"] for each in flow.json("log", "--task", "loud"))
+    silent = flow.json("log", "--task", "quiet")[0]["id"]
+
+    assert f"taskgraph log {ran[:8]} --output" in flow("log", ran).out
+    assert f"taskgraph log {cached[:8]} --output" in flow("log", cached).out
+    assert "--output" not in flow("log", silent).out

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from tests.acceptance.space import ROOT, Space
 
 _FLOW = """
@@ -39,6 +41,11 @@ _FLOW = """
     @task
     def quick(n: int) -> int:
         return n
+
+
+    @task
+    def crowd(n: int, executor: str) -> list:
+        return [waits.options(executor=executor)(i) for i in range(n)]
 
 
     @task
@@ -132,3 +139,31 @@ def test_a_run_whose_body_runs_on_the_schedulers_thread_is_seen(space: Space) ->
         found = seen(space, lambda each: True)
 
     assert found["pid"] == process.pid
+
+
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+def test_what_waits_for_a_worker_is_told_from_what_runs(space: Space, executor: str) -> None:
+    space.write(".taskgraph/config.toml", f"[executors.{executor}]\nmax_workers = 2\n")
+    with running(space, "crowd", "--n", "5", "--executor", executor) as process:
+        expected = {"RUNNING": 2, "PENDING": 3}
+
+        found = seen(space, lambda each: each["counts"].get("flow.waits") == expected)
+
+        assert len([each for each in found["jobs"] if each["task"] == "flow.waits"]) == 2
+        assert "queued" in space("top").out
+        (space.folder / "go").touch()
+        process.wait(60)
+
+    ended = [each["status"] for each in space.json("log", "--task", "waits")]
+    assert ended == ["DONE"] * 5
+
+
+def test_what_waited_when_its_process_died_has_crashed(space: Space) -> None:
+    space.write(".taskgraph/config.toml", "[executors.threads]\nmax_workers = 1\n")
+    with running(space, "crowd", "--n", "3", "--executor", "threads"):
+        seen(space, lambda each: each["counts"].get("flow.waits", {}).get("PENDING") == 2)
+
+    found = seen(space, lambda each: each["state"] == "CRASHED")
+
+    assert "PENDING" not in found["counts"]["flow.waits"]
+    assert space("db", "check").code == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -128,6 +129,54 @@ def make_lock() -> Any:
 class Awkward(Exception):
     def __init__(self, one: int, two: int) -> None:
         super().__init__(f"{one} and {two}")
+        self.two = two
+
+
+class Stays(Exception):
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.lock = threading.Lock()
+
+
+def raise_what_stays() -> None:
+    raise Stays("it stays here")
+
+
+def spring(ends: type[BaseException]) -> None:
+    raise ends("when it was read")
+
+
+class Trap:
+    def __init__(self, ends: type[BaseException]) -> None:
+        self.ends = ends
+
+    def __reduce__(self) -> Any:
+        return spring, (self.ends,)
+
+    def __mul__(self, other: object) -> None:
+        raise TypeError("it is a trap")
+
+    __rmul__ = __mul__
+
+
+def make_trap(ends: type[BaseException]) -> Trap:
+    return Trap(ends)
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def fork_and(returns: bool) -> int:
+    """Return how a copy of this process ended, that goes on with this body."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of threads that it has not
+        copy = os.fork()
+    if copy:
+        return os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1])
+    if not returns:
+        raise ValueError("in the copy")
+    return 0
 
 
 def raise_awkwardly() -> None:
@@ -200,14 +249,76 @@ def test_a_result_that_cannot_be_pickled_does_not_hang(executor: Executor, inbox
         assert outcome.unstored is not None
 
 
-def test_an_error_that_cannot_be_pickled_keeps_its_text(executor: Executor, inbox: Inbox) -> None:
+def test_an_error_whose_class_wants_other_arguments_is_still_of_that_class(
+    executor: Executor, inbox: Inbox
+) -> None:
     executor.submit([call("a", raise_awkwardly)])
     inbox.wait(1)
 
     outcome = inbox.outcomes["a"]
     assert isinstance(outcome, Raised)
-    assert "1 and 2" in str(outcome.error)
-    assert isinstance(outcome.error, RemoteTaskError if in_processes(executor) else Awkward)
+    assert isinstance(outcome.error, Awkward)
+    assert str(outcome.error) == "1 and 2"
+    assert outcome.error.two == 2
+
+
+def test_an_error_that_cannot_be_pickled_keeps_its_text(executor: Executor, inbox: Inbox) -> None:
+    executor.submit([call("a", raise_what_stays)])
+    inbox.wait(1)
+
+    outcome = inbox.outcomes["a"]
+    assert isinstance(outcome, Raised)
+    assert "it stays here" in str(outcome.error)
+    assert isinstance(outcome.error, RemoteTaskError if in_processes(executor) else Stays)
+
+
+@pytest.mark.parametrize("ends", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_what_is_raised_when_a_result_is_read_is_the_error_of_its_call(
+    executor: Executor, inbox: Inbox, ends: type[BaseException]
+) -> None:
+    executor.submit([call("a", make_trap, ends), call("b", double, 1)])
+    inbox.wait(2)
+
+    assert isinstance(inbox.outcomes["a"], Raised if in_processes(executor) else Returned)
+    assert isinstance(inbox.outcomes["b"], Returned)
+
+
+def test_what_is_raised_when_an_argument_is_read_is_the_error_of_its_call(
+    executor: Executor, inbox: Inbox
+) -> None:
+    executor.submit([call("a", double, Trap(KeyboardInterrupt)), call("b", double, 1)])
+    inbox.wait(2)
+
+    assert isinstance(inbox.outcomes["a"], Raised)
+    assert isinstance(inbox.outcomes["b"], Returned)
+
+
+def test_an_interrupt_that_a_body_raises_is_its_own(executor: Executor, inbox: Inbox) -> None:
+    if isinstance(executor, InlineExecutor | LoopExecutor):
+        pytest.skip("on the thread of the scheduler, or of the loop, it is a Ctrl-C")
+    executor.submit([call("z", double, 1)])
+    inbox.wait(1)
+
+    count = 1 if isinstance(executor, SubmititExecutor) else 100
+    executor.submit([call(str(number), double, number) for number in range(count)])
+    executor.submit([call("a", interrupt)])
+    executor.submit([call(str(-number), double, number) for number in range(1, count + 1)])
+    inbox.wait(2 * count + 2)
+
+    assert isinstance(inbox.outcomes.pop("a"), Raised)
+    assert {type(each) for each in inbox.outcomes.values()} == {Returned}
+
+
+def test_a_copy_of_the_process_that_a_body_forks_ends_with_the_body(
+    executor: Executor, inbox: Inbox
+) -> None:
+    executor.submit([call("returns", fork_and, True), call("raises", fork_and, False)])
+    inbox.wait(2)
+
+    returns, raises = inbox.outcomes["returns"], inbox.outcomes["raises"]
+    assert isinstance(returns, Returned)
+    assert isinstance(raises, Returned)
+    assert (returns.value, raises.value) == (0, 1)
 
 
 def test_arguments_that_cannot_travel_fail_their_own_call_only(
@@ -310,6 +421,24 @@ def test_a_worker_that_dies_fails_its_call_and_the_next_ones_run(method: str) ->
     assert isinstance(first.error, WorkerLostError)
     assert "contract.die" in str(first.error)
     assert isinstance(second, Returned)
+
+
+@pytest.mark.parametrize("method", ["spawn", "loky"])
+def test_a_worker_that_dies_takes_none_along_that_it_had_not_begun(method: str) -> None:
+    executor = ProcessExecutor(max_workers=1, start_method=method)
+    inbox = Inbox()
+    executor.start(inbox)
+    executor.submit([call("first", double, 1)])  # it is known from now on that these are short
+    inbox.wait(1)
+
+    calls = [call(str(number), double, number) for number in range(400)]
+    deadly = call("deadly", die)._replace(fullname="contract.double")
+    executor.submit([*calls[:200], deadly, *calls[200:]])
+    inbox.wait(402)
+    executor.stop()
+
+    assert isinstance(inbox.outcomes.pop("deadly"), Raised)
+    assert {type(each) for each in inbox.outcomes.values()} == {Returned}
 
 
 def test_forking_is_refused() -> None:

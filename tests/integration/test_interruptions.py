@@ -172,6 +172,51 @@ def test_at_the_first_ctrl_c_what_runs_ends_and_is_recorded(executor: str, tmp_p
     assert set(found) <= {"COMPLETED", "CANCELLED"}, "those that no worker had are cancelled"
 
 
+ON_DASK = """
+[executors.dask]
+type = "dask"
+n_workers = 2
+"""
+
+
+def test_a_cluster_of_its_own_hears_nothing_of_a_ctrl_c(tmp_path: Path) -> None:
+    (tmp_path / ".taskgraph").mkdir()
+    (tmp_path / ".taskgraph" / "config.toml").write_text(ON_DASK)
+    process = sleepers(tmp_path, "dask", 1.0)
+    os.killpg(process.pid, signal.SIGINT)
+    _, complaints = process.communicate(timeout=60)
+
+    assert process.returncode == 130, complaints
+    assert "Traceback" not in complaints
+    begun = len(list(tmp_path.glob("begun-*")))
+    assert job_states(tmp_path)["sleep"].count("COMPLETED") == begun
+
+
+def test_a_cluster_of_its_own_is_killed_at_the_second_ctrl_c(tmp_path: Path) -> None:
+    (tmp_path / ".taskgraph").mkdir()
+    (tmp_path / ".taskgraph" / "config.toml").write_text(ON_DASK)
+    process = sleepers(tmp_path, "dask", 3600.0)
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(1.0)  # time in which it must not end
+    assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    _, complaints = process.communicate(timeout=30)
+
+    assert process.returncode == 130, complaints
+    assert "Traceback" not in complaints
+    assert alive_in_group(process.pid) == []
+
+
+def test_what_takes_long_is_not_begun_after_a_ctrl_c(tmp_path: Path) -> None:
+    (tmp_path / ".taskgraph").mkdir()
+    (tmp_path / ".taskgraph" / "config.toml").write_text("[executors.processes]\nmax_workers = 1\n")
+    process = sleepers(tmp_path, "processes", 1.0)
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=60)
+
+    assert len(list(tmp_path.glob("begun-*"))) == 1
+
+
 @pytest.mark.parametrize("executor", ["inline", "threads", "processes"])
 def test_at_the_second_ctrl_c_it_ends_now(executor: str, tmp_path: Path) -> None:
     process = sleepers(tmp_path, executor, 3600.0)

@@ -48,7 +48,7 @@ _RULES = (
         "SELECT job.id, 'it is ' || job.state_type || ' in one that is ' || execution.state_type"
         " FROM execution JOIN job ON job.execution_id = execution.id"
         " WHERE execution.state_type NOT IN ('RUNNING', 'PENDING', 'SCHEDULED')"
-        " AND job.state_type = 'RUNNING'",
+        " AND job.state_type IN ('RUNNING', 'PENDING')",
     ),
     (
         "a job and its call are of one task",

@@ -21,7 +21,8 @@ def executions(driver: Driver) -> Iterator[Finding]:
             (key,),
         ).fetchone()
         jobs = driver.execute(
-            "SELECT id, start_time FROM job WHERE execution_id = ? AND state_type = 'RUNNING'",
+            "SELECT id, start_time FROM job WHERE execution_id = ?"
+            " AND state_type IN ('RUNNING', 'PENDING')",
             (key,),
         ).fetchall()
         closed = [

@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 from distributed import Client, Future
 
 from taskgraph.errors import ValueStoreError
-from taskgraph.executors.code import texts_of
+from taskgraph.executors.carried import keys_of
 from taskgraph.executors.dask.inputs import Inputs, replace_futures
 from taskgraph.executors.dask.talk import Answer, Message, answer_ticket, error_answer, take_told
 from taskgraph.executors.dask.worker import Order, Surroundings, as_sent, run_order
@@ -227,7 +227,7 @@ class Cluster:
         """
         key = key_of(call)
         kept = (call.max_value_size, call.value_store, platform.node())
-        about = (call.job_id, call.fullname, *kept, texts_of(parts))
+        about = (call.job_id, call.fullname, *kept, keys_of(parts))
         order = Order(self._topic, *about, _surroundings(), is_decided, call.output)
         unweighed = [] if is_decided else inputs.unweighed
         entry = _Entry(key, caller)

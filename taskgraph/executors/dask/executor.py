@@ -11,10 +11,13 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import itertools
+import os
+import signal
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from multiprocessing import resource_tracker
 from typing import Any, ClassVar, Final, NamedTuple
 
 from distributed import Client, Future, KilledWorker, LocalCluster, fire_and_forget
@@ -135,6 +138,16 @@ class DaskExecutor(PooledExecutor):
     def _made_cluster(self) -> Any:
         if self._given is not None and not callable(self._given):
             return self._given
+        # Its processes do not hear of a Ctrl-C, which is for the scheduler of the run: what they
+        # run is to end first. They inherit this from their thread, and so do those that follow.
+        resource_tracker.ensure_running()  # it unblocks signals when it starts
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return self._new_cluster()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _new_cluster(self) -> Any:
         if self._given is None:
             defaults = {"threads_per_worker": 1, "dashboard_address": ":0"}
             cluster = LocalCluster(**{**defaults, **self._arguments})
@@ -160,6 +173,8 @@ class DaskExecutor(PooledExecutor):
         """Disconnect; a cluster of its own ends, unless it has just lost its client."""
         self._held.clear()
         client, self._client = self._client, None
+        if is_now and self._is_stopping and self._cluster is not self._given:
+            _kill_workers(self._cluster)
         if client is not None:
             with suppress(Exception):  # whatever is wrong with it, it is not used any more
                 client.close(timeout=self._timeout)
@@ -383,6 +398,17 @@ class DaskExecutor(PooledExecutor):
             client.close()
             self._client = None
         return f"task {key} on {self._address}"
+
+
+def _kill_workers(cluster: Any) -> None:
+    """Kill the worker processes of a cluster on this machine: to be asked, they take seconds."""
+    if not isinstance(cluster, LocalCluster):
+        return
+    for nanny in cluster.workers.values():
+        nanny.auto_restart = False
+        if isinstance(pid := getattr(nanny, "pid", None), int):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def _or_pending(future: Any, fetched: dict[Any, Any]) -> Any:

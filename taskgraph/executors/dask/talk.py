@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from distributed import Status, get_worker, rejoin, secede
 
 from taskgraph.errors import ExecutorError, RemoteTaskError
+from taskgraph.executors.raised import sent_error
 from taskgraph.expression import find_expressions
 from taskgraph.hashing import ValueHash
 from taskgraph.ports import Outcome, Raised
@@ -149,7 +150,7 @@ def take_told(name: str) -> Told:
 
 def error_answer(error: BaseException) -> Answer:
     """Return the answer that something went wrong in the process that submitted the call."""
-    return Answer("error", codec.dumps(_sendable(error)))
+    return Answer("error", sent_error(error))
 
 
 def _sendable(error: BaseException) -> BaseException:

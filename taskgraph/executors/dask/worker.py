@@ -6,18 +6,19 @@ It never decides by itself: whether a call must run is known to the process that
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from distributed import Worker, WorkerPlugin
 
 from taskgraph.errors import WorkerCodeError, WorkerProjectError
+from taskgraph.executors.carried import PartKeys
 from taskgraph.executors.code import differing
 from taskgraph.executors.dask.talk import Talk
 from taskgraph.fingerprint.project import Project, current_project, use_project
 from taskgraph.outputs.place import OutputPlace, reached
 from taskgraph.outputs.streams import captured
-from taskgraph.ports import Call, Raised
+from taskgraph.ports import Call, Raised, Returned
 from taskgraph.records import JobId
 from taskgraph.tasks.functions import task_of
 from taskgraph.values import codec
@@ -40,7 +41,7 @@ class Order:
         max_size: How many bytes a result may have that is stored.
         store: Where large values are put.
         host: The machine of who submits it.
-        texts: Hash and name of each text that counts.
+        parts: Hash, name and kind of what another process may have otherwise.
         surroundings: How files and code are known there.
         is_decided: Whether it is known already that the call must run.
         output: Where what it prints is kept.
@@ -52,7 +53,7 @@ class Order:
     max_size: int | None
     store: ValueStore | None
     host: str
-    texts: tuple[tuple[str, str], ...]
+    parts: PartKeys
     surroundings: tuple[FilePlaces, Project]
     is_decided: bool
     output: OutputPlace | None = None
@@ -90,7 +91,7 @@ def run_order(
 ) -> Any:
     """Run a call, or return what an equal one returned; raises what the function raises."""
     talk = Talk(order.topic, order.fullname)
-    _check(order, talk.worker.address, func)
+    others = _check(order, talk.worker.address, func)
     inputs: list[PackedValue] = []
     store = None if order.store is None else order.store.across(order.host)
     if not order.is_decided:
@@ -107,16 +108,25 @@ def run_order(
     call = call._replace(value_store=store, output=reached(order.output))
     with captured():
         outcome = run_call(call)
+    if others and isinstance(outcome, Returned):
+        outcome = replace(outcome, packed=None, unstored=others)
     talk.tell(outcome, inputs)
     if isinstance(outcome, Raised):
         raise outcome.error
     return outcome.value
 
 
-def _check(order: Order, address: str, func: Callable[..., Any]) -> None:
-    """Refuse to run other code, or with other files, than the call is known by."""
+def _check(order: Order, address: str, func: Callable[..., Any]) -> str:
+    """Refuse to run other code, or with other files, than the call is known by.
+
+    Returns:
+        Why the result is not to be kept all the same; "" for nothing.
+    """
     if (current_places(), current_project()) != order.surroundings:
         raise WorkerProjectError(order.fullname, address)
-    others = differing(func, order.texts)
-    if others:
-        raise WorkerCodeError(order.fullname, address, others)
+    others = differing(func, order.parts)
+    if others.code:
+        raise WorkerCodeError(order.fullname, address, others.code)
+    if not others.values:
+        return ""
+    return f"{', '.join(others.values)} holds something else on the worker {address} than here"

@@ -10,7 +10,8 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Callable
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, NamedTuple
 
 from taskgraph.values.gate.guarded import GuardedUnpickler
 from taskgraph.values.gate.refusals import RefusedError
@@ -53,8 +54,48 @@ class _Noting(pickle.Unpickler):
     bears_code = False
 
     def find_class(self, module_name: str, global_name: str) -> Any:
-        self.bears_code |= bears_code(module_name)
-        return super().find_class(module_name, global_name)
+        found = super().find_class(module_name, global_name)
+        if bears_code(module_name):
+            self.bears_code = True
+            received = _receiving.get()
+            if received is not None:
+                return received.note(module_name, global_name, found)
+        return found
+
+
+#: What makes code of what was sent by content.
+_MAKERS = frozenset({"_make_function", "_make_skeleton_class", "_make_skeleton_enum"})
+
+
+class Received(NamedTuple):
+    """The code in what was sent: that of others, and not what Python and this library have.
+
+    Attributes:
+        named: What was found by its name: module, name, and the thing itself.
+        made: Functions and classes that were made here, of their content.
+    """
+
+    named: list[tuple[str, str, Any]]
+    made: list[Any]
+
+    def note(self, module_name: str, global_name: str, found: Any) -> Any:
+        """Take note of what was found; returns what is to be used in its place."""
+        if not module_name.startswith("cloudpickle"):
+            self.named.append((module_name, global_name, found))
+        elif global_name in _MAKERS:
+            return self._noting(found)
+        return found
+
+    def _noting(self, make: Callable[..., Any]) -> Callable[..., Any]:
+        def making(*args: Any) -> Any:
+            made = make(*args)
+            self.made.append(made)
+            return made
+
+        return making
+
+
+_receiving: ContextVar[Received | None] = ContextVar("taskgraph_receiving", default=None)
 
 
 class _Lenient(_Noting):
@@ -109,6 +150,17 @@ def receive(payload: bytes | bytearray | memoryview) -> Any:
         return pickle.loads(payload)
 
 
+def receive_noting(payload: bytes) -> tuple[Any, Received]:
+    """Do as `receive`, and take note of the code that comes along."""
+    received = Received([], [])
+    token = _receiving.set(received)
+    try:
+        with reading_with(EVERYTHING):
+            return _Noting(io.BytesIO(payload)).load(), received
+    finally:
+        _receiving.reset(token)
+
+
 class _Outliner(pickle.Unpickler):
     """Makes stand-ins for all objects of classes that are not plain data: no code of theirs runs.
 
@@ -144,6 +196,7 @@ def outline(payload: bytes, stand_in_for: Callable[[str, str], Any]) -> Any:
 
 __all__ = [
     "EVERYTHING",
+    "Received",
     "RefusedError",
     "Trust",
     "bears_code",
@@ -152,6 +205,7 @@ __all__ = [
     "outline",
     "reading_with",
     "receive",
+    "receive_noting",
     "tighten_trust",
     "use_trust",
 ]

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from taskgraph.cli.gauges import Gauges, History, format_left, format_rate
+from taskgraph.cli.gauges import Gauges, History, format_rate
 from taskgraph.cli.memory import memory_used
 from taskgraph.cli.progress import Counts, PlainProgress, TaskCounts, draw_table, format_bytes
+from taskgraph.durations import about
 
 
 class Clock:
@@ -192,7 +193,7 @@ def test_rates_and_times_are_for_people() -> None:
         "12/min",
         "4/h",
     ]
-    assert [format_left(each) for each in (3.2, 41, 61, 7300, 3600)] == [
+    assert [about(each) for each in (3.2, 41, 61, 7300, 3600)] == [
         "4 s",
         "45 s",
         "2 min",

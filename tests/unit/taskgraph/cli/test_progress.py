@@ -16,8 +16,8 @@ from taskgraph.cli.progress import (
     PlainProgress,
     draw_table,
     format_bytes,
-    format_seconds,
 )
+from taskgraph.durations import so_far
 from taskgraph.events import (
     Event,
     ExecutionEnded,
@@ -203,7 +203,7 @@ def test_being_told_is_cheap() -> None:
 
 
 def test_durations_and_sizes_are_for_people() -> None:
-    assert [format_seconds(each) for each in (0.042, 12.34, 200, 7500)] == [
+    assert [so_far(each) for each in (0.042, 12.34, 200, 7500)] == [
         "0.04 s",
         "12.3 s",
         "3 min 20 s",
@@ -284,3 +284,15 @@ def test_lines_of_many_threads_are_all_above_the_table(
             assert f"{name} error {number}" in lines
     assert "no end" in lines
     assert sum(line.startswith("task ") for line in lines) == 1
+
+
+def test_on_a_tiny_terminal_numbers_and_their_names_are_whole() -> None:
+    counts = Counts()
+    counts.notify(JobsSubmitted(("flow.align_all_the_samples",) * 3, ("a", "b", "c"), (None,) * 3))
+    stream = io.StringIO()
+
+    Console(file=stream, width=40).print(draw_table(counts, is_narrow=True, width=40))
+
+    header, _, row, *_ = stream.getvalue().splitlines()
+    assert header.split() == ["task", "running", "done", "failed"]
+    assert row.split()[1:] == ["3", "·", "·"]

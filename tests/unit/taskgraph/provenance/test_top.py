@@ -47,9 +47,9 @@ def test_the_page_of_a_run() -> None:
     assert lines[1:] == [
         "",
         "● abababab  flow.main  for 1 min 15 s",
-        "on  node7, pid 4711, heard of 2.5 s ago",
-        "task       running   done  cached  failed",
-        "flow.step        2  1,200       ·       ·",
+        "on  node7, pid 4711, heard of 2.50 s ago",
+        "task       queued  running   done  cached  failed",
+        "flow.step       ·        2  1,200       ·       ·",
         "job       task       running for",
         "cdcdcdcd  flow.step       12.0 s",
     ]
