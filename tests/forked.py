@@ -8,21 +8,27 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import signal
+import select
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 _SECONDS = 120
 # What Python reads when it starts and never again.
 _FOR_THE_START = ("PYTHON", "LANG", "LC_", "MALLOC")
 _AT_ANY_TIME = "PYTHONDONTWRITEBYTECODE"
+# What `subprocess.Popen` hands to what starts its process, after the words.
+_PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
+_OTHERS = (
+    *("executable", "preexec_fn", "close_fds", "pass_fds", "cwd", "env", "startupinfo"),
+    *("creationflags", "shell", *_PIPES, "restore_signals", "gid", "gids", "uid", "umask"),
+    *("start_new_session", "process_group"),
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class _Ready:
     """A Python that has imported what commands import.
 
     Args:
-        environment: What it starts with; what is read at the start is so for its commands.
+        environment: What it starts with; what is read at the start is so for its forks.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -56,32 +62,18 @@ class _Ready:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
-        self._answers = self._asked.makefile("r")
 
-    def run(
-        self, words: list[str], folder: Path, environment: Mapping[str, str], streams: list[IO[str]]
-    ) -> int:
-        """Run a command; return its exit code, or less than 0 if a signal ended it.
-
-        Raises:
-            subprocess.TimeoutExpired: It took too long, and was killed.
-        """
-        command = {"words": words, "folder": str(folder), "environment": dict(environment)}
-        text = f"{json.dumps(command)}\n".encode()
-        sent = socket.send_fds(self._asked, [text], [each.fileno() for each in streams])
-        self._asked.sendall(text[sent:])
-        child = int(self._answers.readline())
-        too_late = threading.Timer(_SECONDS, os.kill, (child, signal.SIGKILL))
-        too_late.start()
-        code = int(self._answers.readline())
-        if too_late.finished.is_set():
-            raise subprocess.TimeoutExpired(words, _SECONDS)
-        too_late.cancel()
-        return code
+    def fork(self, program: dict[str, object], streams: list[int]) -> socket.socket:
+        """Have a program run; return where the id of its process is told, and how it ended."""
+        text = f"{json.dumps(program)}\n".encode()
+        told, theirs = socket.socketpair()
+        with theirs:
+            sent = socket.send_fds(self._asked, [text], [*streams, theirs.fileno()])
+            self._asked.sendall(text[sent:])
+        return told
 
     def close(self) -> None:
         """End it."""
-        self._answers.close()
         self._asked.close()
         self._process.wait()
 
@@ -92,30 +84,17 @@ class Pythons:
     def __init__(self) -> None:
         self._ready: dict[frozenset[tuple[str, str]], list[_Ready]] = {}
 
-    def run(
-        self, words: list[str], typed: str, folder: Path, environment: Mapping[str, str]
-    ) -> Done:
-        """Run a process."""
+    def next(self, environment: Mapping[str, str]) -> _Ready:
+        """Return one for an environment: they take turns."""
         at_start = frozenset(
             (name, text)
             for name, text in environment.items()
             if name.startswith(_FOR_THE_START) and name != _AT_ANY_TIME
         )
         alike = self._ready.setdefault(at_start, [])
-        # They take turns.
         ready = alike.pop(0) if len(alike) == 2 else _Ready(environment)
         alike.append(ready)
-        with (
-            tempfile.TemporaryFile("w+") as stdin,
-            tempfile.TemporaryFile("w+") as stdout,
-            tempfile.TemporaryFile("w+") as stderr,
-        ):
-            stdin.write(typed)
-            stdin.seek(0)
-            code = ready.run(words, folder, environment, [stdin, stdout, stderr])
-            stdout.seek(0)
-            stderr.seek(0)
-            return Done(code, stdout.read(), stderr.read())
+        return ready
 
     def close(self) -> None:
         """End them."""
@@ -128,10 +107,57 @@ _PYTHONS = Pythons()
 atexit.register(_PYTHONS.close)
 
 
-def run_python(
-    words: Sequence[str | Path], folder: Path, environment: Mapping[str, str], typed: str = ""
-) -> Done:
-    """Run Python with these words: ``-m MODULE``, ``-c PROGRAM`` or a script, and what follows.
+class _Forked(subprocess.Popen[str]):
+    """A process that was forked, behind all that can be done with one that was started.
+
+    What is told of it is read from a socket, for it is a child of somebody else.
+    """
+
+    _told: IO[bytes]
+
+    def _execute_child(self, args: Any, *others: Any) -> None:
+        named = dict(zip(_OTHERS, others, strict=True))
+        pipes = [named[name] for name in ("p2cread", "c2pwrite", "errwrite")]
+        program = {
+            "words": args[1:],
+            "folder": os.fspath(named["cwd"]),
+            "environment": named["env"],
+            "session": named["start_new_session"],
+        }
+        streams = [pipe if pipe != -1 else number for number, pipe in enumerate(pipes)]
+        try:
+            self._socket = _PYTHONS.next(named["env"]).fork(program, streams)
+        finally:
+            self._close_pipe_fds(*(named[name] for name in _PIPES))
+        # Without a buffer: what was told and not read must show in the socket.
+        self._told = self._socket.makefile("rb", buffering=0)
+        self._child_created = True
+        self.pid = int(self._told.readline())
+
+    def _internal_poll(self, *_: Any, **__: Any) -> int | None:
+        if self.returncode is None and select.select([self._socket], [], [], 0)[0]:
+            self._wait(None)
+        return self.returncode
+
+    def _wait(self, timeout: float | None) -> int:
+        if self.returncode is None:
+            if not select.select([self._socket], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            self.returncode = int(self._told.readline())
+            self._told.close()
+            self._socket.close()
+        return self.returncode
+
+
+def start_python(
+    words: Sequence[str | Path],
+    folder: Path,
+    environment: Mapping[str, str],
+    *,
+    start_new_session: bool = False,
+    **streams: Any,
+) -> subprocess.Popen[str]:
+    """Start Python with these words: ``-m MODULE``, ``-c PROGRAM`` or a script, and what follows.
 
     It finds all of taskgraph imported already, and is otherwise as one that has just started.
 
@@ -139,12 +165,53 @@ def run_python(
         words: The words.
         folder: Its working directory.
         environment: All of its environment.
-        typed: What stands on its standard input.
+        start_new_session: Whether it is to have a session, and a group of processes, of its own.
+        streams: ``stdin``, ``stdout`` and ``stderr``, as `subprocess.Popen` takes them.
     """
-    named = list(map(str, words))
-    if os.environ.get("TASKGRAPH_TORTURE"):
-        return run_fresh(named, typed, folder, environment)
-    return _PYTHONS.run(named, typed, folder, environment)
+    kind = subprocess.Popen if os.environ.get("TASKGRAPH_TORTURE") else _Forked
+    return kind(
+        [sys.executable, *map(str, words)],
+        cwd=folder,
+        env=dict(environment),
+        text=True,
+        start_new_session=start_new_session,
+        **streams,
+    )
+
+
+def run_python(
+    words: Sequence[str | Path], folder: Path, environment: Mapping[str, str], typed: str = ""
+) -> Done:
+    """Start Python as `start_python` does, and wait for its end.
+
+    Args:
+        words: The words.
+        folder: Its working directory.
+        environment: All of its environment.
+        typed: What stands on its standard input.
+
+    Raises:
+        subprocess.TimeoutExpired: It took too long, and was killed.
+    """
+    with (
+        tempfile.TemporaryFile("w+") as stdin,
+        tempfile.TemporaryFile("w+") as stdout,
+        tempfile.TemporaryFile("w+") as stderr,
+    ):
+        stdin.write(typed)
+        stdin.seek(0)
+        started = start_python(
+            words, folder, environment, stdin=stdin, stdout=stdout, stderr=stderr
+        )
+        try:
+            code = started.wait(_SECONDS)
+        except subprocess.TimeoutExpired:
+            started.kill()
+            started.wait()
+            raise
+        stdout.seek(0)
+        stderr.seek(0)
+        return Done(code, stdout.read(), stderr.read())
 
 
 def run_fresh(words: list[str], typed: str, folder: Path, environment: Mapping[str, str]) -> Done:

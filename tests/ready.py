@@ -17,6 +17,8 @@ import runpy
 import socket
 import sys
 import time
+from contextlib import suppress
+from io import BufferedReader, BufferedWriter, FileIO, TextIOWrapper
 from types import ModuleType
 from typing import Any
 
@@ -29,42 +31,82 @@ _ALONE = ("taskgraph_backend.reader", "taskgraph.executors.processes")
 def _import_all() -> None:
     for room in (*_ROOMS, "taskgraph_backend"):
         for found in pkgutil.walk_packages(importlib.import_module(room).__path__, f"{room}."):
-            # The command itself is run, and what speaks to servers is seldom wanted.
+            # The command itself is run, and what speaks to servers may not be installed.
             if found.name != "taskgraph.cli.main" and "postgres" not in found.name:
                 importlib.import_module(found.name)
     for name in _ALONE:
         importlib.import_module(name)
+    with suppress(ImportError):
+        importlib.import_module("taskgraph_backend.dialects.postgres.driver")
     # What the first look at records does otherwise: half of its time.
     orm.configure_mappers()
 
 
 def _receive(asked: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
-    """Return the next program and its streams; None if there will be none."""
-    text, streams, _, _ = socket.recv_fds(asked, 1 << 16, 3)
+    """Return the next program, its streams and where to tell of it; None if there is none."""
+    text, handles, _, _ = socket.recv_fds(asked, 1 << 16, 4)
     if not text:
         return None
     while not text.endswith(b"\n"):
         text += asked.recv(1 << 16)
-    return json.loads(text), streams
+    return json.loads(text), handles
 
 
 def _serve(asked: socket.socket) -> dict[str, Any]:
-    """Fork for each command; return it in the process that is to run it."""
+    """Fork for each program; return it in the process that is to run it."""
     while (received := _receive(asked)) is not None:
-        command, streams = received
-        child = os.fork()
-        if not child:
+        program, handles = received
+        if not os.fork():
             asked.close()
-            for number, stream in enumerate(streams):
-                os.dup2(stream, number)
-        for stream in streams:
-            os.close(stream)
-        if not child:
-            return command
-        asked.sendall(b"%d\n" % child)
-        _, status = os.waitpid(child, 0)
-        asked.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+            if not _follow(socket.socket(fileno=handles.pop())):
+                _take(handles, program["session"])
+                return program
+            os._exit(0)
+        for handle in handles:
+            os.close(handle)
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
     os._exit(0)
+
+
+def _follow(told: socket.socket) -> int:
+    """Fork once more, and tell the id of the new process and how it ended; 0 is the new one."""
+    child = os.fork()
+    if not child:
+        told.close()
+        return child
+    with suppress(BrokenPipeError):  # nobody wants to know
+        told.sendall(b"%d\n" % child)
+        _, status = os.waitpid(child, 0)
+        told.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+    return child
+
+
+def _take(streams: list[int], is_session: bool) -> None:
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        _open(number, name)
+    if is_session:
+        os.setsid()
+
+
+def _open(number: int, name: str) -> None:
+    """Open a stream as Python does when it starts: a pipe is no file, and was none before."""
+    old = getattr(sys, name)
+    mode = "w" if number else "r"
+    raw = FileIO(number, mode, closefd=False)
+    raw.name = f"<{name}>"
+    buffer: Any = raw
+    if not (number and old.write_through):
+        buffer = BufferedWriter(raw) if number else BufferedReader(raw)
+    is_by_line = name == "stderr" or (name == "stdout" and raw.isatty())
+    text: Any = TextIOWrapper(buffer, old.encoding, old.errors, "\n", is_by_line, old.write_through)
+    text.mode = mode
+    setattr(sys, name, text)
+    setattr(sys, f"__{name}__", text)
 
 
 def _become(program: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from taskgraph.config import Settings
 from taskgraph.events import JobDone
 from taskgraph.testing import RecordingObserver
 
-CHAIN = 100_000 if os.environ.get("TASKGRAPH_TORTURE") else 30_000
+CHAIN = 100_000 if os.environ.get("TASKGRAPH_TORTURE") else 12_000
 DEPTH = 10_000
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from taskgraph.records import ExecutionId
 from taskgraph.testing import MemoryBackend
 from taskgraph_backend import SqlBackend, models
 from taskgraph_backend.integrity import check
+from tests.forked import run_python
 
 ROOT = Path(__file__).resolve().parents[2]
 taskgraph_namespace = "services"
@@ -350,14 +349,8 @@ def test_a_process_that_is_killed_leaves_no_stale_result(tmp_path: Path) -> None
     env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'backend'}"}
 
     def run(version: str, how: str = "") -> tuple[int, str]:
-        done = subprocess.run(
-            [sys.executable, script, tmp_path, version, how],
-            env=env,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        return done.returncode, done.stdout
+        done = run_python([script, tmp_path, version, how], ROOT, env)
+        return done.code, done.out
 
     ran_all = "load\nread\n[('1',)]\n"
     assert run("1") == (0, ran_all)

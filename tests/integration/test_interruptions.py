@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import textwrap
 import time
 from pathlib import Path
@@ -19,6 +18,7 @@ from taskgraph.records import State
 from taskgraph_backend import SqlBackend, models
 from taskgraph_backend.integrity import check
 from taskgraph_backend.reader import Reader
+from tests.forked import start_python
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'backend'}"}
@@ -51,12 +51,12 @@ def start(folder: Path, executor: str, count: int) -> subprocess.Popen[str]:
     if not script.exists():
         (folder / ".taskgraph").mkdir()
         script.write_text(textwrap.dedent(SCRIPT))
-    return subprocess.Popen(
-        [sys.executable, str(script), str(folder), executor, str(count)],
-        env=ENVIRONMENT,
+    return start_python(
+        [script, str(folder), executor, str(count)],
+        ROOT,
+        ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
         start_new_session=True,
     )
 
@@ -124,16 +124,15 @@ def main(seconds: float) -> int:
 
 def sleepers(folder: Path, executor: str, seconds: float) -> subprocess.Popen[str]:
     (folder / "sleepers.py").write_text(SLEEPERS)
-    process = subprocess.Popen(
+    process = start_python(
         [
-            *(sys.executable, "-m", "taskgraph.cli.main", "run", "--executor", executor),
+            *("-m", "taskgraph.cli.main", "run", "--executor", executor),
             *("sleepers.py", "main", "--seconds", str(seconds)),
         ],
-        env=ENVIRONMENT,
-        cwd=folder,
+        folder,
+        ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
         start_new_session=True,
     )
     while process.poll() is None and not list(folder.glob("begun-*")):

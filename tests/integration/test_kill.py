@@ -10,7 +10,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import textwrap
 import time
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.integrity import check
+from tests.forked import start_python
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = 200 if os.environ.get("TASKGRAPH_TORTURE") else 12
@@ -86,19 +86,17 @@ def read_log(path: Path) -> tuple[Times, Times]:
     return started, ended
 
 
-def start(folder: Path, log: Path, executor: str) -> subprocess.Popen[bytes]:
+def start(folder: Path, log: Path, executor: str) -> subprocess.Popen[str]:
     script = folder / "script.py"
     if not script.exists():
         script.write_text(textwrap.dedent(SCRIPT))
         (folder / ".taskgraph").mkdir()
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'backend'}"}
-    command = [sys.executable, str(script), str(folder), str(log), executor]
-    return subprocess.Popen(
-        command, env=environment, start_new_session=True, stderr=subprocess.PIPE
-    )
+    words = [script, str(folder), str(log), executor]
+    return start_python(words, ROOT, environment, start_new_session=True, stderr=subprocess.PIPE)
 
 
-def wait_for_log(log: Path, process: subprocess.Popen[bytes]) -> None:
+def wait_for_log(log: Path, process: subprocess.Popen[str]) -> None:
     while process.poll() is None and not (log.exists() and log.stat().st_size):
         time.sleep(0.002)
 
@@ -126,7 +124,7 @@ def test_a_killed_run_loses_what_was_running_and_a_blink(executor: str, tmp_path
         # Far less than a lease lives: a run that waited for the dead one would not make it.
         process = start(folder, second, executor)
         _, complaints = process.communicate(timeout=20)
-        assert process.returncode == 0, complaints.decode()
+        assert process.returncode == 0, complaints
 
         again, _ = read_log(second)
         lost = spent & set(again)

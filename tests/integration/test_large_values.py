@@ -37,6 +37,7 @@ from taskgraph_backend import SqlBackend
 from taskgraph_backend.integrity import Outside, check, repair
 from taskgraph_backend.models import PreviewValue, Value
 from taskgraph_backend.outside import count_outside, outside_values
+from tests.forked import run_python, start_python
 from tests.valuestores import FailingFileSystem, failing
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -194,7 +195,7 @@ def test_lists_and_pages_never_read_the_store(project: Settings) -> None:
         scheduler.run(make("array"))
     for each in entries(project):
         each.unlink()
-    command = [sys.executable, "-m", "taskgraph.cli.main", "-c", str(project.config_dir)]
+    command = ["-m", "taskgraph.cli.main", "-c", str(project.config_dir)]
     environment = {
         **os.environ,
         "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'backend'}",
@@ -203,10 +204,10 @@ def test_lists_and_pages_never_read_the_store(project: Settings) -> None:
     }
 
     for words in (["log"], ["log", "-"], ["log", hash_value(VALUES["array"]())]):
-        done = subprocess.run([*command, *words], env=environment, capture_output=True, check=False)
-        assert done.returncode == 0, done.stderr
+        done = run_python([*command, *words], ROOT, environment)
+        assert done.code == 0, done.err
         if words != ["log"]:
-            assert b"array(float64" in done.stdout
+            assert "array(float64" in done.out
 
 
 # Damage
@@ -806,12 +807,12 @@ def test_a_kill_while_values_are_published_leaves_nothing_half(
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(SCRIPT))
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'backend'}"}
-    command = [sys.executable, str(script), str(tmp_path), executor]
+    command = [str(script), str(tmp_path), executor]
     store = ValueStore(str(tmp_path / ".taskgraph" / "taskgraph.db-values"))
 
     for _ in range(KILLS):
-        process = subprocess.Popen(
-            command, env=environment, start_new_session=True, stdout=subprocess.PIPE
+        process = start_python(
+            command, ROOT, environment, start_new_session=True, stdout=subprocess.PIPE
         )
         assert process.stdout is not None
         process.stdout.readline()
@@ -823,8 +824,8 @@ def test_a_kill_while_values_are_published_leaves_nothing_half(
             assert entry.size == 3_200_128
             assert store.check(entry.digest) is None
 
-    done = subprocess.run(command, env=environment, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = run_python(command, ROOT, environment)
+    assert done.code == 0, done.err
     assert len(list(store.entries())) == 60
     assert list(store.quarantined()) == []
     with SqlBackend(f"sqlite:///{tmp_path / '.taskgraph' / 'taskgraph.db'}") as backend:

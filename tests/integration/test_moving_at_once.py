@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from taskgraph import Scheduler, exchange, task
 from taskgraph.config import Settings
 from taskgraph_backend import SqlBackend, integrity, models
+from tests.forked import start_python
 
 ROOT = Path(__file__).parents[2]
 CALLS = 300
@@ -94,14 +94,13 @@ def _ran(folder: Path, calls: int, start: int = 0) -> None:
 
 
 def _start(folder: Path, *words: str | int | Path, program: str = GATED) -> subprocess.Popen[str]:
-    started = subprocess.Popen(
-        [sys.executable, "-c", program, *map(str, words)],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'backend'}"},
+    started = start_python(
+        ["-c", program, *map(str, words)],
+        folder,
+        {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'backend'}"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
     )
     if program == GATED:
         assert started.stdout is not None

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -23,6 +22,7 @@ from taskgraph.records import CacheQuery, RecordBatch
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.dialects import holding, sqlite
 from taskgraph_backend.integrity import check
+from tests.forked import start_python
 from tests.rows import a_task, a_value, an_evaluation, key, together
 
 ROOT = Path(__file__).parents[2]
@@ -56,13 +56,13 @@ def uri(tmp_path: Path) -> str:
 
 
 def _start(uri: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, uri],
-        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'backend'}", "USER": "ada"},
+    return start_python(
+        ["-c", PROGRAM, uri],
+        ROOT,
+        {"PYTHONPATH": f"{ROOT}:{ROOT / 'backend'}", "USER": "ada"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
     )
 
 

@@ -6,7 +6,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +14,7 @@ from taskgraph import Scheduler, task
 from taskgraph.config import Settings
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.integrity import check, repair
+from tests.forked import start_python
 
 ROOT = Path(__file__).resolve().parents[2]
 _CALLS = 600
@@ -52,11 +52,9 @@ def _aside(path: Path) -> int:
     return int(count)
 
 
-def _start(uri: str) -> subprocess.Popen[bytes]:
+def _start(uri: str) -> subprocess.Popen[str]:
     path = f"{ROOT}{os.pathsep}{ROOT / 'backend'}"
-    return subprocess.Popen(
-        [sys.executable, "-c", _REPAIR, uri], env={**os.environ, "PYTHONPATH": path}
-    )
+    return start_python(["-c", _REPAIR, uri], ROOT, {**os.environ, "PYTHONPATH": path})
 
 
 def test_a_repair_that_was_killed_is_gone_on_with(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from taskgraph.records import ALL_CALLS, LeaseRecord, Micros
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.dialects import Driver
 from taskgraph_backend.integrity import check
+from tests.forked import start_python
 
 ROOT = Path(__file__).parents[2]
 TORTURE = bool(os.environ.get("TASKGRAPH_TORTURE"))
@@ -181,13 +181,12 @@ class Crowd:
         """Start a process."""
         words = [self.uri, role, wanted, str(seconds), flights]
         errors = (self.folder / f"errors {len(self.running)}").open("w")
-        started = subprocess.Popen(
-            [sys.executable, "script.py", *words],
-            cwd=self.folder,
-            env={"PYTHONPATH": f"{ROOT}:{ROOT / 'backend'}", "HOME": str(self.folder)},
+        started = start_python(
+            ["script.py", *words],
+            self.folder,
+            {"PYTHONPATH": f"{ROOT}:{ROOT / 'backend'}", "HOME": str(self.folder)},
             stdout=subprocess.PIPE,
             stderr=errors,
-            text=True,
         )
         errors.close()
         self.running.append(started)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from taskgraph.errors import DatabaseError
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.integrity import check
 from taskgraph_backend.models import Job
+from tests.forked import start_python
 from tests.postgres import Server
 
 ROOT = Path(__file__).parents[2]
@@ -65,13 +65,12 @@ TOTAL = f"{sum(x * x for x in range(200))}\n"
 
 
 def _start(uri: str, folder: Path, role: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, uri, str(folder), role, ENDED],
-        cwd=folder,
-        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'backend'}", "HOME": str(folder)},
+    return start_python(
+        ["-c", PROGRAM, uri, str(folder), role, ENDED],
+        folder,
+        {"PYTHONPATH": f"{ROOT}:{ROOT / 'backend'}", "HOME": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
     )
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 from taskgraph.records import CacheQuery
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.integrity import check
+from tests.forked import start_python
 from tests.rows import a_task, key
 
 ROOT = Path(__file__).parents[2]
@@ -37,12 +37,12 @@ with SqlBackend(uri) as backend:
 
 
 def _start(uri: str, process: int, batches: int = BATCHES) -> subprocess.Popen[str]:
-    started = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, uri, str(process), str(batches), str(PER_BATCH)],
-        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'backend'}"},
+    started = start_python(
+        ["-c", PROGRAM, uri, str(process), str(batches), str(PER_BATCH)],
+        ROOT,
+        {"PYTHONPATH": f"{ROOT}:{ROOT / 'backend'}"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
     )
     assert started.stdout is not None
     assert started.stdout.readline() == "ready\n"

@@ -31,7 +31,7 @@ from taskgraph.provenance.explain import (
 )
 
 TORTURE = bool(os.environ.get("TASKGRAPH_TORTURE"))
-CASES = 5_000 if TORTURE else 500
+CASES = 5_000 if TORTURE else 200
 
 
 @dataclass

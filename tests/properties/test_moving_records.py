@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import io
+import os
 import shutil
 import tempfile
 from contextlib import suppress
@@ -21,8 +22,11 @@ from taskgraph_backend.exporting import all_records, records_below
 from taskgraph_backend.moving import Mover
 from taskgraph_backend.recordfiles import RecordFile, write_lines
 
+EXAMPLES = 200 if os.environ.get("TASKGRAPH_TORTURE") else 12
 SOME = settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 

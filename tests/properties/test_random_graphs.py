@@ -189,7 +189,7 @@ def take_log(log: Path) -> Counter[str]:
     return Counter(lines)
 
 
-EXAMPLES = {"inline": 60, "threads": 40, "processes": 6, "inline on postgres": 10}
+EXAMPLES = {"inline": 40, "threads": 20, "processes": 6, "inline on postgres": 10}
 
 
 @pytest.mark.parametrize("executor", EXAMPLES)

@@ -6,11 +6,12 @@ import os
 import random
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import IO
 
 import psutil
+
+from tests.forked import start_python
 
 ROOT = Path(__file__).parents[2]
 TORTURE = bool(os.environ.get("TASKGRAPH_TORTURE"))
@@ -38,10 +39,10 @@ def start(
     said: int | IO[str] = subprocess.PIPE if errors else subprocess.DEVNULL
     if isinstance(errors, Path):
         said = errors.open("w")
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"tests.torture.{module}", *map(str, arguments)],
-        cwd=ROOT,
-        env={
+    process = start_python(
+        ["-m", f"tests.torture.{module}", *map(str, arguments)],
+        ROOT,
+        {
             **os.environ,
             "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'backend'}",
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -49,7 +50,6 @@ def start(
         },
         stdout=subprocess.PIPE,
         stderr=said,
-        text=True,
         start_new_session=True,
     )
     if not isinstance(said, int):

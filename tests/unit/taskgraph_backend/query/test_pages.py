@@ -61,7 +61,7 @@ def test_pages_after_each_other_are_all_records_in_order(
 
 
 @settings(
-    max_examples=20,
+    max_examples=10,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
