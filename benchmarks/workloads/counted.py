@@ -28,8 +28,8 @@ PARTS = (
     "import", "rest 1", "fresh, few", "fresh, many", "rest 2", "cached, few", "cached, many",
     "rest 3", "shallow, few", "shallow, many",
 )  # fmt: skip
-FEW, MANY = 200, 600
-FEW_SHALLOW, MANY_SHALLOW = 50, 150
+FEW, MANY = 150, 450
+FEW_SHALLOW, MANY_SHALLOW = 40, 120
 
 
 def mark() -> None:
