@@ -121,14 +121,13 @@ CREATE TABLE call_node (
 	CONSTRAINT fk_call_node_task_hash FOREIGN KEY(task_hash) REFERENCES task (hash) DEFERRABLE INITIALLY DEFERRED, 
 	CONSTRAINT fk_call_node_value_hash FOREIGN KEY(value_hash) REFERENCES value (value_hash) DEFERRABLE INITIALLY DEFERRED
 );
-CREATE INDEX ix_call_node_eval_hash_timestamp_call_hash ON call_node (eval_hash, timestamp, call_hash);
 CREATE INDEX ix_call_node_value_hash ON call_node (value_hash);
 CREATE TABLE evaluation (
 	eval_hash BLOB NOT NULL, 
 	task_hash BLOB NOT NULL, 
 	args_hash BLOB NOT NULL, 
 	value_hash BLOB NOT NULL, 
-	timestamp BIGINT NOT NULL, seal BLOB, 
+	timestamp BIGINT NOT NULL, seal BLOB, call_hash BLOB, 
 	CONSTRAINT pk_evaluation PRIMARY KEY (eval_hash), 
 	CONSTRAINT fk_evaluation_task_hash FOREIGN KEY(task_hash) REFERENCES task (hash) DEFERRABLE INITIALLY DEFERRED, 
 	CONSTRAINT fk_evaluation_value_hash FOREIGN KEY(value_hash) REFERENCES value (value_hash) DEFERRABLE INITIALLY DEFERRED
@@ -299,4 +298,5 @@ CREATE TABLE quarantine (
 	content TEXT NOT NULL, 
 	CONSTRAINT pk_quarantine PRIMARY KEY (id)
 );
-INSERT INTO alembic_version VALUES ('0007');
+CREATE INDEX ix_call_node_eval_hash_timestamp ON call_node (eval_hash, timestamp);
+INSERT INTO alembic_version VALUES ('0008');

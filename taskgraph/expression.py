@@ -20,6 +20,7 @@ from taskgraph.values.kinds import Shape, ValueKind
 
 _REPR_DEPTH = 12
 _REPR_ITEMS = 20
+_NO_LAYERS = (False, False)
 
 T = TypeVar("T")
 
@@ -239,9 +240,7 @@ class TaskExpression(Expression):
         yield from self.kwargs.values()
 
     def _format(self, show: Callable[[Any], str]) -> str:
-        given = [show(each) for each in self.args]
-        given += [f"{name}={show(self.kwargs[name])}" for name in sorted(self.kwargs)]
-        return f"{self.task_name}({', '.join(given)})"
+        return f"{self.task_name}({', '.join(_format_given(self.args, self.kwargs, show))})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (
@@ -293,11 +292,10 @@ class SimpleExpression(Expression):
             return f"{show(args[0])}.{args[1]}"
         if self.func_name == "getitem" and len(args) == 2:
             return f"{show(args[0])}[{show(args[1])}]"
-        name, given = self.func_name, [show(each) for each in args]
-        if name == "call" and given:
-            name = given.pop(0)
-        given += [f"{key}={show(self.kwargs[key])}" for key in sorted(self.kwargs)]
-        return f"{name}({', '.join(given)})"
+        name = self.func_name
+        if name == "call" and args:
+            name, args = show(args[0]), args[1:]
+        return f"{name}({', '.join(_format_given(args, self.kwargs, show))})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return SimpleExpression, (self.func_name, self.args, self.kwargs)
@@ -354,6 +352,15 @@ class QuotedExpression(Generic[T]):
 def quote(expr: T) -> QuotedExpression[T]:
     """Return an expression as a value that is not evaluated."""
     return QuotedExpression(expr)
+
+
+def _format_given(
+    args: Sequence[Any], kwargs: Mapping[str, Any], show: Callable[[Any], str]
+) -> list[str]:
+    given = [show(each) for each in args[:_REPR_ITEMS]]
+    if len(args) > _REPR_ITEMS:
+        given.append("...")
+    return given + [f"{name}={show(kwargs[name])}" for name in sorted(kwargs)]
 
 
 def format_expression(expr: Expression) -> str:
@@ -524,15 +531,22 @@ class ExpressionKind(ValueKind):
             names = sorted(value.kwargs)
             inside = [*value.args, *(value.kwargs[name] for name in names)]
             return Shape("expression.simple", (value.func_name, len(value.args), *names), inside)
-        names = sorted(value.kwargs)
-        inside = [*value.args, *(value.kwargs[name] for name in names)]
-        given = [each for each in (value._options, value._export_options) if each]
-        inside += [dict(sorted(each.items())) for each in given]
-        is_lazy = isinstance(value, SchedulerExpression)
-        layers = (bool(value._options), bool(value._export_options))
-        state = (value.task_name, is_lazy, *layers, len(value.args), *names)
-        if value._context is not None:
-            return Shape("expression.task in context", state, [*inside, value._context])
+        return self._shape_of_call(value)
+
+    @staticmethod
+    def _shape_of_call(call: TaskExpression) -> Shape:
+        is_lazy = isinstance(call, SchedulerExpression)
+        layers = (bool(call._options), bool(call._export_options))
+        state: tuple[Any, ...] = (call.task_name, is_lazy, *layers, len(call.args))
+        inside: Sequence[Any] = call.args
+        if call.kwargs or layers != _NO_LAYERS:
+            names = sorted(call.kwargs)
+            given = [each for each in (call._options, call._export_options) if each]
+            state += tuple(names)
+            inside = [*inside, *(call.kwargs[name] for name in names)]
+            inside += [dict(sorted(each.items())) for each in given]
+        if call._context is not None:
+            return Shape("expression.task in context", state, [*inside, call._context])
         return Shape("expression.task", state, inside)
 
     def preview(self, value: Any) -> str:

@@ -136,7 +136,7 @@ def hash_shape(
     state: Any,
     children: Sequence[str] = (),
     *,
-    buffers: Iterable[bytes | bytearray | memoryview] = (),
+    buffers: Sequence[bytes | bytearray | memoryview] = (),
     ordered: bool = True,
 ) -> ValueHash:
     """Hash one level of a value that is not made of builtins alone.
@@ -149,9 +149,11 @@ def hash_shape(
         ordered: Whether the order of the children counts.
     """
     inner = children if ordered else sorted(children)
-    hasher = xxh3_128(_SHAPE)
-    hasher.update(marshal.dumps((tag, state, len(inner)), MARSHAL_VERSION))
-    hasher.update("".join(inner).encode("ascii"))
+    head = _SHAPE + marshal.dumps((tag, state, len(inner)), MARSHAL_VERSION)
+    head += "".join(inner).encode("ascii")
+    if not buffers:
+        return ValueHash(xxh3_128_hexdigest(head))
+    hasher = xxh3_128(head)
     for buffer in buffers:
         size = buffer.nbytes if isinstance(buffer, memoryview) else len(buffer)
         hasher.update(size.to_bytes(8, "little"))

@@ -241,9 +241,8 @@ class CallNode(Base):
 
     __tablename__ = "call_node"
     __table_args__ = (
-        # Whole calls of a cache key: the shallow check, and one for each hit, which is answered
-        # from the index alone.
-        Index(None, "eval_hash", "timestamp", "call_hash"),
+        # Whole calls of a cache key, newest first: the shallow check.
+        Index(None, "eval_hash", "timestamp"),
         # Who made this value?
         Index(None, "value_hash"),
         # The calls of a task, newest first; through them its jobs.
@@ -444,6 +443,9 @@ class Evaluation(Base):
     timestamp: Mapped[datetime]
     # What it held when it was written; see `seals`.
     seal: Mapped[bytes | None] = mapped_column(LargeBinary(8))
+    # The call that gave this very value, if it was recorded with it. Whoever removes that call
+    # empties this: there is no foreign key, as that would need an index of its own.
+    call_hash: Mapped[str | None] = mapped_column(Hash16)
 
     task: Mapped[Task] = relationship(back_populates="evals", viewonly=True)
     value: Mapped[Value] = relationship(back_populates="evals", viewonly=True)

@@ -36,6 +36,8 @@ def steps_of(batch: RecordBatch) -> list[Step]:
     # make no others need none, and those are nearly all of them.
     own_tasks = {node.call_hash: node.task_hash for node in batch.call_nodes}
     below, reads = _below_and_read(batch)
+    # Nearly each entry is recorded with the call that gave its value.
+    calls = {(node.eval_hash, node.value_hash): node.call_hash for node in batch.call_nodes}
     return [
         (
             statements.VALUE,
@@ -126,6 +128,7 @@ def steps_of(batch: RecordBatch) -> list[Step]:
                     *(keys := (h(key), h(task), h(args), h(value))),
                     time,
                     seal_evaluation(*keys, time),
+                    maybe(calls.get((key, value))),
                 )
                 for key, task, args, value, time in batch.evaluations
             ],

@@ -36,7 +36,7 @@ class DBVersionInfo:
 
 
 #: What this library reads and writes; a test holds it against the newest migration.
-CURRENT = DBVersionInfo("0007", 1, 6, "Rows that decide results are sealed.")
+CURRENT = DBVersionInfo("0008", 1, 7, "A cache entry names the call that gave its value.")
 #: Minor steps only add what older libraries may leave alone.
 _NEWEST_MINOR = 999
 

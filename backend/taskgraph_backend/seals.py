@@ -8,6 +8,7 @@ without a seal was written by an earlier version, or brought from elsewhere, and
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 
 from xxhash import xxh3_64_digest
 
@@ -28,8 +29,12 @@ def seal_value(
         has_bytes: Whether they are in the row. One that has lost them would look as if they were
             in a value store.
     """
-    kind = f"{format}\0{type_name}".encode("utf-8", "backslashreplace")
-    return xxh3_64_digest(value_hash + content_digest + kind, has_bytes)
+    return xxh3_64_digest(value_hash + content_digest + _kind(format, type_name), has_bytes)
+
+
+@lru_cache
+def _kind(format: str, type_name: str) -> bytes:
+    return f"{format}\0{type_name}".encode("utf-8", "backslashreplace")
 
 
 def is_value_whole(
@@ -42,8 +47,10 @@ def is_value_whole(
     has_bytes: bool,
 ) -> bool:
     """Tell whether a row of a value says what it said; one without a seal is taken as it is."""
-    named = value_hash, content_digest, type_name, format
-    return seal is None or seal == seal_value(*named, has_bytes=has_bytes)
+    if seal is None:
+        return True
+    named = value_hash + content_digest + _kind(format, type_name)
+    return seal == xxh3_64_digest(named, has_bytes)
 
 
 def seal_evaluation(

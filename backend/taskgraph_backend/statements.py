@@ -91,7 +91,9 @@ ARGUMENT = _keep("argument", "arg_hash, call_hash, value_hash, arg_position, arg
 ARGUMENT_RESULT = _keep("argument_result", "arg_hash, result_call_hash")
 CALL_CONTEXT = _keep("call_context", "call_hash, path, value_hash")
 SUBTREE_TASK = _keep("call_subtree_task", "call_hash, task_hash")
-EVALUATION = _replace("evaluation", "eval_hash, task_hash, args_hash, value_hash, timestamp, seal")
+EVALUATION = _replace(
+    "evaluation", "eval_hash, task_hash, args_hash, value_hash, timestamp, seal, call_hash"
+)
 EXECUTION = _replace(
     "execution", "id, args, job_id, updated_time, state_type, state_time, environment_hash"
 )
@@ -157,16 +159,18 @@ def _keys(count: int) -> str:
 
 @cache
 def evaluations(count: int) -> str:
-    """Cache entries with their values, and the newest whole call with the same key.
+    """Cache entries with their values, and the call that was recorded with each.
 
-    One that gave the very value of the entry comes before all others.
+    Where none is known, it is the newest with the same key; one that gave the very value of the
+    entry comes before all others.
     """
     newest = (
         "SELECT c.call_hash FROM call_node c WHERE c.eval_hash = e.eval_hash"
         f" AND {_IS_OURS.format('c')}"
     )
     return (
-        f"SELECT e.eval_hash, e.timestamp, e.task_hash, e.args_hash, e.seal, {_STORED}, coalesce("
+        f"SELECT e.eval_hash, e.timestamp, e.task_hash, e.args_hash, e.seal, {_STORED},"
+        " coalesce(e.call_hash,"
         # So that no index of values is used: of one value there may be millions of calls.
         f"({newest} AND NOT c.value_hash <> e.value_hash ORDER BY c.timestamp DESC LIMIT 1),"
         f" ({newest} ORDER BY c.timestamp DESC LIMIT 1))"

@@ -794,9 +794,9 @@ def _discard_values(driver: Driver, value_hashes: Sequence[ValueHash]) -> None:
 
 def _set_evaluation(driver: Driver, keys: Sequence[str]) -> None:
     (now,) = driver.execute(f"SELECT {NOW}").fetchone()
-    eval_hash, task_hash, args_hash, value_hash = map(bytes.fromhex, keys)
+    eval_hash, task_hash, args_hash, value_hash = hashes = [*map(bytes.fromhex, keys)]
     seal = seal_evaluation(eval_hash, task_hash, args_hash, value_hash, now)
-    driver.execute(statements.EVALUATION, (eval_hash, task_hash, args_hash, value_hash, now, seal))
+    driver.execute(statements.EVALUATION, (*hashes, now, seal, None))
 
 
 def _find_result(driver: Driver, call_hash: CallHash) -> ValueHash | None:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.forked import run_python
+
 ROOT = Path(__file__).resolve().parents[2]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'backend'}"}
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'backend'}",
+    # Python itself takes a file that was written twice in a second for the same.
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
 
 HELPERS = """
 def scale(x):
@@ -97,16 +102,9 @@ print(json.dumps([run(FLOWS[sys.argv[1]]()), sorted(ran)]))
 
 def run(folder: Path, what: str, factor: int) -> tuple[Any, list[str]]:
     (folder / "helpers.py").write_text(HELPERS.format(factor=factor))
-    done = subprocess.run(
-        [sys.executable, "-B", "flow.py", what],
-        cwd=folder,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    value, ran = json.loads(done.stdout)
+    done = run_python(["flow.py", what], folder, ENVIRONMENT)
+    assert done.code == 0, done.err
+    value, ran = json.loads(done.out)
     return value, ran
 
 

@@ -28,6 +28,7 @@ from tests.fingerprint_corpus.running import (
     run_notebook,
     run_script,
 )
+from tests.forked import run_python
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLLOWED = read_cases("semantic", "cosmetic")
@@ -152,22 +153,15 @@ class Process:
 
     def __call__(self, *words: str) -> Ran:
         kept = {name: text for name, text in os.environ.items() if "TASKGRAPH" not in name}
-        done = subprocess.run(
-            [sys.executable, *words],
-            cwd=self.folder,
-            env={
-                **kept,
-                "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'backend'}",
-                "PYTHONDONTWRITEBYTECODE": "1",
-                "XDG_CACHE_HOME": str(self.folder.parent / "cache"),
-            },
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return Ran(done.stdout.removesuffix("\n"), self._tasks())
+        environment = {
+            **kept,
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'backend'}",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "XDG_CACHE_HOME": str(self.folder.parent / "cache"),
+        }
+        done = run_python(words, self.folder, environment)
+        assert done.code == 0, done.err
+        return Ran(done.out.removesuffix("\n"), self._tasks())
 
     def _tasks(self) -> tuple[str, ...]:
         connection = sqlite3.connect(self.folder / ".taskgraph" / "taskgraph.db")

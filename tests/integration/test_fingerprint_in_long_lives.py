@@ -14,6 +14,7 @@ import pytest
 
 from taskgraph.cli.scripts import find_task, load_script
 from tests.fingerprint_corpus.running import fresh_project, run_task
+from tests.forked import run_python
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {
@@ -22,7 +23,6 @@ ENVIRONMENT = {
     # Python itself takes a file that was written twice in a second for the same.
     "PYTHONDONTWRITEBYTECODE": "1",
 }
-SECONDS = 20
 
 #: What a run leaves behind in the program, and what makes a second one see another program.
 LEFT_BEHIND = {
@@ -263,17 +263,10 @@ def test_a_task_that_reaches_an_odd_object_runs(text: str, tmp_path: Path) -> No
     write_flow(tmp_path, textwrap.dedent(text) + body)
     (tmp_path / "ends.py").write_text("import sys\n\nsys.exit(3)\n")
 
-    done = subprocess.run(
-        [sys.executable, "-m", "taskgraph.cli.main", "run", "-q", "flow.py", "main"],
-        cwd=tmp_path,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    words = ("-m", "taskgraph.cli.main", "run", "-q", "flow.py", "main")
+    done = run_python(words, tmp_path, ENVIRONMENT)
 
-    assert (done.stdout, done.returncode) == ("42\n", 0), done.stderr
+    assert (done.out, done.code) == ("42\n", 0), done.err
 
 
 # Edits

@@ -242,7 +242,7 @@ def test_what_a_run_asks_is_still_answered_by_indexes() -> None:
         for sql in (statements.evaluations(2), statements.calls(2))
     ]
 
-    assert "COVERING INDEX ix_call_node_eval_hash_timestamp_call_hash" in plans[0]
+    assert "USING INDEX ix_call_node_eval_hash_timestamp" in plans[0]
     assert "SCAN" not in plans[0] + plans[1]
 
 

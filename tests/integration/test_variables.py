@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.forked import run_python
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'backend'}"}
@@ -147,17 +147,9 @@ def say(folder: Path, executor: str, program: str) -> Any:
     (folder / "steps.py").write_text(STEPS)
     body = textwrap.indent(textwrap.dedent(program).strip(), "    ")
     (folder / "flow.py").write_text(FLOW.replace("{program}", body))
-    done = subprocess.run(
-        [sys.executable, "flow.py", executor],
-        cwd=folder,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    done = run_python(["flow.py", executor], folder, ENVIRONMENT)
+    assert done.code == 0, done.err
+    return json.loads(done.out)
 
 
 HERE = ["inline", "threads"]

@@ -392,9 +392,11 @@ def test_an_input_that_is_not_there_is_an_error(scheduler: Scheduler) -> None:
         scheduler.run(script("true", inputs=File("not-there"), tempdir=True))
 
 
-def test_a_command_that_turns_out_to_be_none_is_an_error(scheduler: Scheduler) -> None:
+def test_a_command_that_turns_out_to_be_none_is_an_error(scheduler: Scheduler, here: Path) -> None:
+    made = tasks.make(str(here / "made"), "no command")
+
     with pytest.raises(TypeError, match="text, or a list of words"):
-        scheduler.run(script(tasks.make("x", "y")))
+        scheduler.run(script(made))
 
 
 def wait_for_pid(path: Path) -> int:

@@ -96,11 +96,13 @@ ADDED: dict[str, dict[str, list[dict[str, Any]]]] = {
              "row_key": "16", "reason": "its seal is broken", "content": "{}"},
         ],
     },
+    "1.7": {},
 }  # fmt: skip
 _SEALED = ("call_node", "evaluation", "part", "task", "task_alias", "value")
 NEW_COLUMNS: dict[str, dict[tuple[str, str], Any]] = {
     "1.1": {("job", "miss"): "new"},
     "1.6": {(table, "seal"): 17 for table in _SEALED},
+    "1.7": {("evaluation", "call_hash"): 13},
 }
 
 HASHES = frozenset(

@@ -156,8 +156,10 @@ def test_what_a_way_back_would_lose_is_told_before(backend: SqlBackend, version:
     lost = before - _columns(backend)
 
     assert untouched == _expected(rows_of(VERSIONS[-1]))
-    # A seal says nothing that its row does not say: rows without one are taken as they are.
-    tables = {table for table, column in lost if column != "seal"}
+    # A seal says nothing that its row does not say: rows without one are taken as they are. The
+    # call of an entry is found by its key again.
+    said_elsewhere = {("evaluation", "call_hash")}
+    tables = {t for t, column in lost if column != "seal" and (t, column) not in said_elsewhere}
     expected = {
         "task_alias": ("aliases of tasks", 1),
         "job": ("reasons why jobs were run", 2),

@@ -104,6 +104,14 @@ _RULES = (
         " ELSE task.namespace || '.' || task.name END",
     ),
     (
+        "a cache entry and its call have one key",
+        "evaluation",
+        "SELECT eval_hash, 'its call ' || lower(hex(evaluation.call_hash)) || ' is another one''s,"
+        " or is missing' FROM evaluation WHERE evaluation.call_hash IS NOT NULL AND NOT EXISTS"
+        " (SELECT 1 FROM call_node WHERE call_node.call_hash = evaluation.call_hash"
+        " AND call_node.eval_hash = evaluation.eval_hash)",
+    ),
+    (
         "a tag that is not superseded is current",
         "tag",
         "SELECT tag_hash, 'it is not current and nothing supersedes it' FROM tag"
@@ -233,6 +241,10 @@ def _remove(table: str, column: str) -> Callable[[Driver, Any], _Mended]:
     return mend
 
 
+def _forget_call(driver: Driver, key: Any) -> _Mended:
+    return "it refers to none", (Change("evaluation", {"eval_hash": key}, {"call_hash": None}),)
+
+
 def _superseded(driver: Driver, key: Any) -> _Mended:
     return "it is current no more", (Change("tag", {"tag_hash": key}, {"is_current": False}),)
 
@@ -269,6 +281,7 @@ _MENDS: dict[str, Callable[[Driver, Any], _Mended]] = {
     "the tasks of a child call are among those of its parent": _task_below,
     "the child calls of a call are numbered without a gap": _used_for_nothing,
     "a call is named as its task is": _named_as_task,
+    "a cache entry and its call have one key": _forget_call,
     "a tag that is not superseded is current": _current,
     "an alias that ended has a time and an author of its end": _alias_aside,
     "what is marked as from elsewhere is there": _remove("foreign_record", "id"),

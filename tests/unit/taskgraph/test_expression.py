@@ -81,6 +81,13 @@ def test_an_expression_of_known_length_can_be_unpacked() -> None:
     assert repr(second) == "f()[1]"
 
 
+def test_of_many_arguments_the_first_are_shown() -> None:
+    shown = ", ".join(map(str, range(20)))
+
+    assert repr(call("f", *range(21), z=2)) == f"f({shown}, ..., z=2)"
+    assert repr(call("f", *range(20))) == f"f({shown})"
+
+
 def test_a_slice_with_a_stop_is_a_list_of_items() -> None:
     expr = call("f")
 

@@ -4,7 +4,7 @@ import pytest
 
 from taskgraph.records import State
 from taskgraph_backend import SqlBackend
-from taskgraph_backend.integrity import check
+from taskgraph_backend.integrity import check, repair
 from tests.rows import (
     NOW,
     a_call,
@@ -77,6 +77,12 @@ def test_database_in_memory_can_be_checked() -> None:
             "job",
             "it is RUNNING in one that is COMPLETED",
         ),
+        (
+            "UPDATE evaluation SET call_hash = ?",
+            (bytes.fromhex(key(11)),),
+            "evaluation",
+            f"its call {key(11)} is another one's",
+        ),
         ("UPDATE call_edge SET call_order = 3", (), "call_edge", "1 children numbered to 3"),
         (
             "UPDATE call_node SET task_hash = ? WHERE call_hash = ?",
@@ -122,6 +128,18 @@ def test_job_below_one_of_another_execution_is_found(sound: SqlBackend) -> None:
 
     assert problem.rule == "a job's parent is of the same execution"
     assert problem.key == key(3)
+
+
+def test_an_entry_whose_call_is_gone_forgets_it(sound: SqlBackend) -> None:
+    driver = sound._connection()
+    driver.execute("UPDATE evaluation SET call_hash = ?", (bytes.fromhex(key(77)),))
+
+    problems, left = repair(sound)
+
+    # Beside what else is wrong with keys that are no hashes of anything.
+    rule = "a cache entry and its call have one key"
+    assert [each.remedy for each in problems if each.rule == rule] == ["it refers to none"]
+    assert left == []
 
 
 def test_contents_need_not_be_read(sound: SqlBackend) -> None:

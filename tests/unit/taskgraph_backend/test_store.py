@@ -20,6 +20,7 @@ from tests.rows import (
     a_subtree,
     a_task,
     a_value,
+    an_evaluation,
     an_execution,
     key,
     together,
@@ -234,6 +235,26 @@ def test_evaluation_is_set_and_found(sql_backend: SqlBackend) -> None:
 
     assert sql_backend.get_eval_cache(key(1)) == ("result", True)
     assert sql_backend.get_eval_cache(key(2)) == (None, False)
+
+
+def test_an_entry_names_the_call_that_gave_its_very_value(sql_backend: SqlBackend) -> None:
+    sql_backend.record(
+        together(a_task(), an_evaluation(1, 5), a_call(11, 1, 5), an_evaluation(2, 5))
+    )
+    sql_backend.record(together(an_evaluation(3, 6), a_call(13, 3, 5)))
+    named = "SELECT eval_hash, call_hash FROM evaluation ORDER BY eval_hash"
+
+    rows = sql_backend._connection().execute(named).fetchall()
+    sql_backend.set_eval_cache(key(1), key(TASK), key(0xA), "another value")
+    after = sql_backend._connection().execute(named).fetchall()
+
+    # The second has none, and what the call of the third gave came of its value later on.
+    assert [(each.hex(), call and call.hex()) for each, call in rows] == [
+        (key(1), key(11)),
+        (key(2), None),
+        (key(3), None),
+    ]
+    assert [call for _, call in after] == [None, None, None]
 
 
 def test_call_gives_its_result(sql_backend: SqlBackend) -> None:

@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,20 @@ _LONGEST_PAUSE = 2.0
 _SHORTEST_PAUSE = 0.02
 # Seconds that a server may be away when it is first asked: as long as it takes to restart it.
 _LONGEST_ABSENCE = 3.0
+
+# Who keeps the others from writing while the server waits for it, in the middle of what it sends or
+# gets, so long that it must stand still. Without rights to end it, or to see it, it is left.
+_END_WHO_STANDS_STILL = (
+    "SELECT count(pg_terminate_backend(a.pid)) FROM pg_stat_activity a"
+    " WHERE a.state = 'active' AND a.wait_event_type = 'Client' AND a.usename = current_user"
+    " AND clock_timestamp() - a.state_change > make_interval(secs => %s)"
+    " AND EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.granted"
+    " AND l.locktype = 'advisory' AND l.database = a.datid AND a.datname = current_database()"
+    f" AND (l.classid, l.objid) = ({_WRITING}))"
+)
+
+# Seconds; however little patience somebody has, others may be on a slow line.
+_SHORTEST_STILL = 1.0
 
 # In the same breath as the beginning. What follows the lock sees what its last holder left. A row
 # that each connection has of its own says which transaction of it was the last to be committed:
@@ -143,10 +157,19 @@ class PostgresDatabase:
     def _open_to_write(self) -> psycopg.Connection[Any]:
         raw = self._open()
         # A host that vanished in the middle of a transaction, or stands still (a closed laptop),
-        # has locks that others wait for: it loses them in a third of the time that these do.
-        idle = max(1, int(self.busy_timeout * 1000 / 3))
-        raw.execute(f"SET idle_in_transaction_session_timeout TO {idle}")
+        # has locks that others wait for: it loses them in a third of the time that these do. In
+        # the middle of a statement the server has no time-out for it: see `_make_way`.
+        raw.execute(
+            f"SET idle_in_transaction_session_timeout TO {max(1, int(self._still * 1000))};"
+            f" SET lock_timeout TO {max(1, int(self.busy_timeout * 500))}",
+            prepare=False,
+        )
         return raw
+
+    @property
+    def _still(self) -> float:
+        """Seconds after which one of whom nothing comes stands still."""
+        return self.busy_timeout / 3
 
     def _open(self) -> psycopg.Connection[Any]:
         import psycopg
@@ -279,10 +302,27 @@ class PostgresDatabase:
         cause = error.__cause__
         if cause is None:
             return None
+        if errors.is_locked(cause):
+            # Half of the time is over: the other half is for who could not make way itself.
+            return 0.0 if self._make_way() or attempt == 1 else None
         is_passing = errors.is_gone(cause) or errors.is_in_the_way(cause)
         if not is_passing and not (self._was_writable and errors.is_read_only(cause)):
             return None
         return self._pause(attempt, self.busy_timeout)
+
+    def _make_way(self) -> int:
+        """End the connections of those who stand still and keep others from writing.
+
+        Returns:
+            How many there were; none as well if the server cannot be asked.
+        """
+        try:
+            with closing(self._open()) as raw:
+                still = max(_SHORTEST_STILL, self._still)
+                row = raw.execute(_END_WHO_STANDS_STILL, (still,)).fetchone()
+        except self.errors:
+            return 0
+        return row[0] if row else 0
 
     @staticmethod
     def _pause(attempt: int, most: float) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +100,6 @@ class PostgresDriver:
         self.mark = ""
         #: The version of the schema that the last transaction saw when it began.
         self.version = ""
-        self._pipeline: psycopg.Pipeline | None = None
 
     @classmethod
     def around(
@@ -114,7 +113,6 @@ class PostgresDriver:
         made = cls.__new__(cls)
         made._connect, made._words, made._raw = connect, words, raw
         made.name = made.mark = made.version = ""
-        made._pipeline = None
         return made
 
     @staticmethod
@@ -169,7 +167,6 @@ class PostgresDriver:
             phrase = words.phrase(sql)
             cursor = self._raw.cursor()
             cursor.executemany(phrase.text, [phrase.arrange(row) for row in rows])
-            self._part()
             return Changed(cursor.rowcount)
         changed = 0
         for columns in insert.pieces(rows):
@@ -179,31 +176,11 @@ class PostgresDriver:
                 kept = [[_kept(each) for each in column] for column in columns]
                 done = self._raw.execute(insert.text, kept, binary=True)
             changed += done.rowcount
-            self._part()
         return Changed(changed)
 
-    @contextmanager
-    def sending(self) -> Iterator[None]:
+    def sending(self) -> AbstractContextManager[object]:
         """Send statements without waiting for their answers, where libpq can."""
-        if not psycopg.Pipeline.is_supported():
-            yield
-            return
-        with self._raw.pipeline() as pipeline:
-            self._pipeline = pipeline
-            try:
-                yield
-            finally:
-                self._pipeline = None
-
-    def _part(self) -> None:
-        """Tell the server that a statement is whole, though others follow.
-
-        Until then it takes a process that stands still for one that is busy sending, and lets it
-        keep its locks for ever. psycopg has this only with waiting for the answer.
-        """
-        if self._pipeline is not None:
-            self._pipeline._enqueue_sync()
-            self._raw.wait(self._pipeline._communicate_gen())
+        return self._raw.pipeline() if psycopg.Pipeline.is_supported() else nullcontext()
 
     def stream(self, sql: str) -> Iterator[Any]:
         """Give the rows of a statement, some at a time."""

@@ -15,6 +15,8 @@ from taskgraph.errors import (
 
 #: A row refers to one that is not there.
 MISSING: Final = "23503"
+# Somebody else's lock was waited for as long as is said.
+_LOCKED: Final = "55P03"
 # Two were in each other's way: whoever tries again gets through.
 _IN_THE_WAY: Final = frozenset({"40001", "40P01"})
 # The server ends the connection, or does not take any yet.
@@ -32,7 +34,7 @@ _REASONS: Final[tuple[tuple[str, type[DatabaseError], str], ...]] = (
         "a row refers to one that does not exist ({message}). Nothing of the batch was written.",
     ),
     (
-        "55P03",
+        _LOCKED,
         DatabaseBusyError,
         "others kept it locked for more than {seconds} seconds. Nothing of the last step was "
         "written; wait for them, and run again.",
@@ -211,6 +213,11 @@ def is_in_the_way(error: BaseException) -> bool:
     return getattr(error, "sqlstate", None) in _IN_THE_WAY
 
 
+def is_locked(error: BaseException) -> bool:
+    """Tell whether others kept a lock for too long."""
+    return getattr(error, "sqlstate", None) == _LOCKED
+
+
 def missing_tables(error: Any) -> tuple[str, str] | None:
     """Return the table of a row that refers to one that is missing, and the table of that."""
     found = re.search(r'in table "([^"]*)"', error.diag.message_detail or "")
@@ -229,6 +236,7 @@ __all__ = [
     "is_absent",
     "is_gone",
     "is_in_the_way",
+    "is_locked",
     "is_read_only",
     "is_refused_here",
     "is_starting",

@@ -6,11 +6,13 @@ import random
 import threading
 from collections.abc import Callable
 
+import psycopg
 import pytest
 
 from taskgraph.errors import DatabaseBusyError, DatabaseError
 from taskgraph.records import CacheQuery, RecordBatch, State
 from taskgraph_backend import SqlBackend, statements
+from taskgraph_backend.dialects.port import Driver
 from taskgraph_backend.dialects.postgres.driver import PostgresDriver
 from taskgraph_backend.integrity import check
 from taskgraph_backend.recording import steps_of
@@ -33,8 +35,9 @@ OTHERS = (
 
 
 def _end_all_others(uri: str) -> None:
-    with SqlBackend(uri) as other:
-        other._connection().execute(OTHERS)
+    # Not a backend, which would wait for the lock of those that it is to end.
+    with psycopg.connect(uri, autocommit=True) as other:
+        other.execute(OTHERS)
 
 
 def _together(*works: Callable[[], object]) -> list[BaseException]:
@@ -274,30 +277,47 @@ def test_who_stands_still_within_a_transaction_is_in_nobodys_way(postgres_uri: s
         assert still.take([a_lease("b")]) == [None]
 
 
-@pytest.mark.parametrize(
-    "statement", [statements.VALUE, statements.LEASE_RELEASE], ids=["together", "one by one"]
-)
-def test_who_stands_still_while_it_sends_is_in_nobodys_way(
-    statement: str, postgres_uri: str
-) -> None:
-    """Neither where many rows go in one insert, nor where they go one by one."""
-    rows = {statements.VALUE: steps_of(RecordBatch(values=[a_value(1)]))[0][1]}
+def test_who_stands_still_in_the_middle_of_sending_is_in_nobodys_way(postgres_uri: str) -> None:
+    """The server takes it for one that is busy sending, for which it has no time-out."""
+    rows = steps_of(RecordBatch(values=[a_value(1)]))[0][1]
     with (
-        SqlBackend(postgres_uri, {"busy_timeout": 0.9}) as still,
-        SqlBackend(postgres_uri, {"busy_timeout": 20}) as other,
+        SqlBackend(postgres_uri, {"busy_timeout": 20}) as still,
+        SqlBackend(postgres_uri, {"busy_timeout": 3}) as other,
     ):
         driver = still._connection()
         assert isinstance(driver, PostgresDriver)
         still.database.begin(driver, alone=True)
         sending = still.database.sending(driver)
         sending.__enter__()
-        driver.executemany(statement, rows.get(statement, [("nothing", "nobody")]))
+        driver.executemany(statements.VALUE, rows)
 
         assert other.take([a_lease("a", "they")]) == [None]
 
         with pytest.raises(still.database.errors):
             sending.__exit__(None, None, None)
         assert still.take([a_lease("b")]) == [None]
+
+
+def test_who_is_at_work_for_long_is_not_taken_for_one_that_stands_still(postgres_uri: str) -> None:
+    at_work = threading.Event()
+
+    def be_slow(driver: Driver) -> None:
+        at_work.set()
+        driver.execute("SELECT pg_sleep(4)")
+
+    with (
+        SqlBackend(postgres_uri, {"busy_timeout": 20}) as slow,
+        SqlBackend(postgres_uri, {"busy_timeout": 2.5}) as other,
+    ):
+        thread = threading.Thread(target=slow._transact, args=(be_slow,))
+        thread.start()
+        try:
+            assert at_work.wait(20)
+            with pytest.raises(DatabaseBusyError, match=r"more than 2\.5 seconds"):
+                other.take([a_lease("a", "they")])
+        finally:
+            thread.join()
+        assert other.take([a_lease("a", "they")]) == [None]
 
 
 def test_what_was_lost_before_it_was_done_is_done_again(postgres_uri: str) -> None:

@@ -1,12 +1,13 @@
-"""A Python that has imported what commands import, and forks itself for each command it is sent.
+"""A Python that has imported what taskgraph imports, and forks itself for each program it is sent.
 
 Nine tenths of the time of a command are imports, and the tests run a thousand of them. What is
 forked is a process like any other: it has the folder, the words, the environment and the streams
-that it is sent, runs ``taskgraph.cli.main`` as `__main__`, and ends as Python ends.
+that it is sent, runs what the words say as `__main__`, and ends as Python ends.
 """
 
 from __future__ import annotations
 
+import builtins
 import gc
 import importlib
 import json
@@ -38,7 +39,7 @@ def _import_all() -> None:
 
 
 def _receive(asked: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
-    """Return the next command and its streams; None if there will be none."""
+    """Return the next program and its streams; None if there will be none."""
     text, streams, _, _ = socket.recv_fds(asked, 1 << 16, 3)
     if not text:
         return None
@@ -66,16 +67,37 @@ def _serve(asked: socket.socket) -> dict[str, Any]:
     os._exit(0)
 
 
-def _become(command: dict[str, Any]) -> None:
-    os.chdir(command["folder"])
+def _become(program: dict[str, Any]) -> None:
+    """Do what Python does with these words."""
+    os.chdir(program["folder"])
     os.environ.clear()
-    os.environ.update(command["environment"])
+    os.environ.update(program["environment"])
     time.tzset()
-    sys.argv = ["-m", *command["words"]]
-    sys.path[0] = os.getcwd()
-    sys.modules["__main__"] = ModuleType("__main__")
-    # What `python -m` calls.
-    runpy._run_module_as_main("taskgraph.cli.main")  # type: ignore[attr-defined]
+    sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
+    match program["words"]:
+        case ["-m", module, *words]:
+            sys.argv = ["-m", *words]
+            sys.path[0] = os.getcwd()
+            sys.modules["__main__"] = ModuleType("__main__")
+            # What `python -m` calls.
+            runpy._run_module_as_main(module)  # type: ignore[attr-defined]
+        case ["-c", text, *words]:
+            sys.argv = ["-c", *words]
+            sys.path[0] = ""
+            _run(text, "<string>")
+        case [script, *_] as words:
+            sys.argv = words
+            path = os.path.abspath(script)
+            sys.path[0] = os.path.dirname(path)
+            with open(path, encoding="utf-8") as file:
+                _run(file.read(), path, __file__=path, __cached__=None)
+
+
+def _run(text: str, name: str, **variables: object) -> None:
+    """Run a text as what is run."""
+    main = sys.modules["__main__"] = ModuleType("__main__")
+    vars(main).update({"__builtins__": builtins, **variables})
+    exec(compile(text, name, "exec", dont_inherit=True), vars(main))
 
 
 if __name__ == "__main__":
