@@ -95,6 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--modules", type=int, default=20)
     parser.add_argument("--functions", type=int, default=25, help="in each module")
+    parser.add_argument("--repeats", type=int, default=_REPEATS)
     parser.add_argument("--json", action="store_true", help="print JSON lines, for run.py")
     parser.add_argument("--measure", nargs=2, type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -107,7 +108,7 @@ def main() -> None:
         folder.mkdir()
         write_project(folder, options.modules, options.functions)
         firsts, others = [], []
-        for number in range(_REPEATS):
+        for number in range(options.repeats):
             cache = Path(name) / f"cache-{number}"
             firsts.append(in_new_process(folder, cache))
             others.append(in_new_process(folder, cache))

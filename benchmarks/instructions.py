@@ -62,7 +62,7 @@ class Verdict:
     @property
     def is_over(self) -> bool:
         """Whether it is more than the slack allows."""
-        return self.change > SLACK
+        return self.counted > self.budget * (1 + SLACK)
 
     def __str__(self) -> str:
         said = "OVER" if self.is_over else "less: `make budget`" if self.change < -SLACK else "ok"

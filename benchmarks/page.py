@@ -73,9 +73,11 @@ def head(report: dict[str, Any]) -> str:
     named = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     clock = {"cpu": "processor time", "wall": "time on the clock"}[report["clock"]]
     sizes, slow = report["sizes"], report["slow_sizes"]
+    note = f"{report['note']}\n\n" if "note" in report else ""
     return (
-        f"Measured on {report['when']}, commit {report['commit']}: {report['machine']}; {named}.\n"
-        f"Medians of {report['rounds']} rounds, {clock}; the load of the machine was"
+        f"{note}Measured on {report['when']}, commit {report['commit']}: {report['machine']};"
+        f" {named}.\n"
+        f"Rounds: {report['rounds']}; medians, {clock}; the load of the machine was"
         f" {report['load'][0]} when it began and {report['load'][1]} when it ended.\n"
         f"redun, mandala and Hamilton, which take milliseconds a task, have {slow['tasks']} tasks,"
         f" chains of {slow['chain']} and trees of depth {slow['depth']}; the others"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -211,12 +212,13 @@ class Bench:
         chosen = sizes or usual
         for each in fields(chosen):
             command += [f"--{each.name}", str(getattr(chosen, each.name))]
-        started = time.perf_counter()
+        started, used = time.perf_counter(), _cpu_of_children()
         found = self._collect(number, command)
-        seconds = time.perf_counter() - started
+        seconds, cpu = time.perf_counter() - started, _cpu_of_children() - used
         if workload in (*GRAPHS, SHALLOW) and found:
             whole = {"tool": found[0]["tool"], "workload": workload, "count": 1}
-            measure = {"measure": f"process {phase}", "seconds": seconds, "round": number}
+            figures = {"seconds": seconds, "cpu": cpu, "round": number}
+            measure = {"measure": f"process {phase}", **figures}
             found.append({**whole, **measure})
             self.measurements.append(found[-1])
         return found
@@ -244,7 +246,8 @@ class Bench:
     def _fingerprint(self) -> None:
         script = str(HERE / "bench_fingerprint.py")
         if "ours" in self.plan.contestants:
-            size = ["--functions", str(self.plan.functions)]
+            repeats = str(min(self.plan.rounds, 5))
+            size = ["--functions", str(self.plan.functions), "--repeats", repeats]
             self._collect(0, [sys.executable, script, "--json", *size])
 
     def _census(self, number: int) -> None:
@@ -315,6 +318,11 @@ class Bench:
 
     def _folder(self, contestant: str) -> Path:
         return Path(tempfile.mkdtemp(prefix=f"{contestant}-", dir=self._scratch))
+
+
+def _cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _lines(text: str, number: int) -> Iterator[dict[str, Any]]:

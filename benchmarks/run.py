@@ -78,6 +78,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--workloads", default=",".join(WORKLOADS), help="with commas")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--growth", type=int, default=100_000, help="up to so many tasks")
+    parser.add_argument("--evaluations", type=int, default=100_000, help="that are looked up in")
     parser.add_argument("--slow-tasks", type=int, default=200, help="for who takes ms a task")
     parser.add_argument("--large", action="store_true", help="hash 1 GB instead of 64 MB")
     parser.add_argument("--clock", default="wall", choices=["wall", "cpu"], help="for the tables")
@@ -112,7 +113,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
         sizes,
         replace(sizes, tasks=options.slow_tasks, chain=100, depth=6, side=10),
         dict.fromkeys(("fanout", "chain", "tree", "grid"), counts),
-        evaluations=100_000,
+        evaluations=options.evaluations,
         functions=25,
         files=(10_000, 1_000_000),
         report_files=10_000,

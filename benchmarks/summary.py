@@ -10,7 +10,7 @@ from typing import Any
 _OF_SIZES = ("flat", "provenance")
 _FIGURES = ("seconds", "wall", "cpu", "memory", "disk", "bytes", "count", "objects")
 # What waits for disks, servers or other processes is measured by the clock on the wall.
-_BY_WALL = ("start", "whole", "far", "census", "fingerprint", "provenance", "flow", "lookup")
+_BY_WALL = ("far", "fingerprint", "provenance", "flow", "lookup")
 
 
 def _by_key(measurements: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

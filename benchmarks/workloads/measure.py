@@ -176,23 +176,27 @@ def measure_files(kind: type[ContestantType], folder: Path, sizes: Sizes) -> Non
                 require(len(found) > 0, True)
 
 
-def time_of(work: Callable[[], object], at_least: float) -> tuple[float, int]:
-    """Return the median seconds of one call of `work`, and how often it ran."""
+def time_of(work: Callable[[], object], at_least: float) -> tuple[float, float, int]:
+    """Return the median seconds of one call of `work`, on the clock and of the processor.
+
+    And how often it ran.
+    """
     work()
-    samples: list[float] = []
+    samples: list[tuple[float, float]] = []
     loops = 1
     started = time.perf_counter()
     while len(samples) < 3 or (time.perf_counter() - started < at_least and len(samples) < 100):
-        begin = time.perf_counter()
+        begin, used = time.perf_counter(), time.process_time()
         for _ in range(loops):
             work()
-        taken = time.perf_counter() - begin
-        samples.append(taken / loops)
+        taken, used = time.perf_counter() - begin, time.process_time() - used
+        samples.append((taken / loops, used / loops))
         if taken < 0.0005 and at_least:
             # Too short for the clock: forget it, and do more at once.
             loops *= 4
             samples.clear()
-    return median(samples), loops * len(samples)
+    wall, cpu = (median(each) for each in zip(*samples, strict=True))
+    return wall, cpu, loops * len(samples)
 
 
 def measure_hashing(kind: type[ContestantType], folder: Path, sizes: Sizes) -> None:
@@ -202,17 +206,17 @@ def measure_hashing(kind: type[ContestantType], folder: Path, sizes: Sizes) -> N
         except ImportError:
             continue  # not everybody has every library
         for tool, hasher in kind.hashers().items():
-            seconds, times = time_of(lambda h=hasher, v=value: h(v), sizes.seconds)
+            seconds, cpu, times = time_of(lambda h=hasher, v=value: h(v), sizes.seconds)
             say(
-                tool=tool, workload="hashing", measure=name, count=1, seconds=seconds, bytes=size,
-                times=times,
+                tool=tool, workload="hashing", measure=name, count=1, seconds=seconds, cpu=cpu,
+                bytes=size, times=times,
             )  # fmt: skip
     path = folder.parent / f"file-{sizes.megabytes}.bin"
     write_file(path, sizes.megabytes)
     for (tool, measure), hasher in kind.file_hashers().items():
-        seconds, times = time_of(lambda h=hasher: h(str(path)), sizes.seconds)
+        seconds, cpu, times = time_of(lambda h=hasher: h(str(path)), sizes.seconds)
         say(
-            tool=tool, workload="hashing", measure=measure, count=1, seconds=seconds,
+            tool=tool, workload="hashing", measure=measure, count=1, seconds=seconds, cpu=cpu,
             bytes=sizes.megabytes * MEGABYTE if measure == READ else 0, times=times,
         )  # fmt: skip
 
