@@ -18,8 +18,9 @@ IN_CI = os.environ.get("CI", "").lower() == "true"
 
 @pytest.mark.slow
 def test_calls_and_imports_keep_within_their_budget() -> None:
+    if build() not in budgets():
+        pytest.skip(f"there is no budget for {build()}: `make budget` adds one")
     try:
-        judge(dict.fromkeys(budgets().get(build(), {}), 1))
         verdicts = judge(instructions.count())
     except CountingError as error:
         if IN_CI:
@@ -36,6 +37,11 @@ def test_a_budget_has_three_percent_of_slack() -> None:
     assert Verdict("a call", 1_031, 1_000).is_over
     assert "OVER" in str(Verdict("a call", 1_031, 1_000))
     assert "make budget" in str(Verdict("a call", 960, 1_000))
+
+
+def test_an_import_may_change_with_the_versions_of_others() -> None:
+    assert not Verdict("an import", 1_240, 1_000).is_over
+    assert Verdict("an import", 1_260, 1_000).is_over
 
 
 def test_another_build_of_python_is_told_to_write_a_budget(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_much_to_read_is_announced_with_time_and_setting(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("size", "words"), [(10**9, "1 s"), (4 * 10**12, "67 min"), (10**13, "2.8 h")]
+    ("size", "words"), [(10**9, "1 s"), (4 * 10**12, "1 h 10 min"), (10**13, "2 h 50 min")]
 )
 def test_the_announced_time_is_readable(size: int, words: str) -> None:
     assert f"about {words}." in _announcement(File("/data/ref"), size, 1e9)
