@@ -83,13 +83,22 @@ def differences(wanted: PartKeys, there: PartKeys) -> Differences:
     return Differences(tuple(sorted(code)), tuple(sorted(values)))
 
 
-def imported(parts: PartKeys) -> PartKeys:
-    """Return the parts that this process has imported: all others came by content."""
-    return tuple(each for each in parts if _is_imported(each[1]))
+def imported(parts: PartKeys, *made: Any) -> PartKeys:
+    """Return the parts that this process has imported: all others came by content.
+
+    Args:
+        parts: Those of code that came by content.
+        made: What came so. Its text is that of who sent it, though it may look otherwise here: the
+            names that only its decorators use did not come along.
+    """
+    own = {f"{each.__module__}.{getattr(each, '__qualname__', '')}" for each in made}
+    return tuple(each for each in parts if each[1] not in own and _is_imported(each[1]))
 
 
 def _is_imported(name: str) -> bool:
     """Tell whether what has this name is of a module that this process has imported."""
+    if "<" in name:  # <locals>, <lambda>: no import finds it
+        return False
     module = name
     while module := module.rpartition(".")[0]:
         if module in sys.modules:
@@ -118,7 +127,7 @@ def carried(received: Received, func: Any = None) -> Carried | None:
         parts.update(dict.fromkeys(keys_of(fingerprint(each).parts)))
     return Carried(
         tuple(_named(*place, found) for place, found in named.items()),
-        imported(tuple(parts)),
+        imported(tuple(parts), *made),
         this_worker(),
     )
 

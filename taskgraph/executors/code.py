@@ -66,7 +66,7 @@ def differing(func: Callable[..., Any], parts: PartKeys) -> Differences:
 
     What was sent by content is not looked at; what is imported here must be the same.
     """
-    return differences(imported(parts), keys_of(task_of(func).parts))
+    return differences(imported(parts, func), keys_of(task_of(func).parts))
 
 
 def reference_to(fullname: str, func: Callable[..., Any]) -> FunctionReference | None:
@@ -109,7 +109,7 @@ def check_sent(fullname: str, sent: SentFunction) -> str:
         WorkerCodeError: It reaches other code.
     """
     ours = keys_of(task_of(sent.func).fingerprint.parts)
-    others = differences(imported(sent.parts), ours)
+    others = differences(imported(sent.parts, sent.func), ours)
     if others.code:
         raise WorkerCodeError(fullname, this_worker(), others.code)
     return ", ".join(others.values)

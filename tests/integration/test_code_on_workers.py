@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from taskgraph import Scheduler, task
+from taskgraph.executors.processes import ProcessExecutor
+from taskgraph.testing import MemoryBackend
+
 HELPER = """
 SCALE = 1
 
@@ -154,3 +158,20 @@ def test_what_is_the_same_on_both_sides_is_kept(tmp_path: Path) -> None:
     found = results(tmp_path, "nothing", "spawn")
 
     assert found["there"] == found["right"]
+
+
+@task(namespace="code_on_workers")
+def of_module(x: int) -> int:
+    return x + 1
+
+
+def test_a_local_function_is_its_own_where_its_module_was_imported_before() -> None:
+    """What its decorators are called does not come along: its text is another one there."""
+
+    @task(namespace="code_on_workers")
+    def local(x: int) -> int:
+        return x * 10
+
+    with Scheduler(backend=MemoryBackend(), executor=ProcessExecutor(max_workers=1)) as scheduler:
+        assert scheduler.run(of_module(1)) == 2  # now the worker has the module
+        assert scheduler.run([local(2), local(of_module(3))]) == [20, 40]
