@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from taskgraph.events import Event
-from taskgraph.hashing import EvalHash, TaskHash, ValueHash
+from taskgraph.hashing import CallHash, EvalHash, TaskHash, ValueHash
 from taskgraph.outputs.place import OutputPlace
 from taskgraph.records import (
     BelowVersion,
@@ -57,6 +57,13 @@ class Backend(Protocol):
 
     def load_values(self, value_hashes: Sequence[ValueHash]) -> dict[ValueHash, StoredResult]:
         """Return the stored values that exist under these hashes."""
+        ...
+
+    def find_recorded(self, values: Sequence[ValueHash], calls: Sequence[CallHash]) -> set[str]:
+        """Return those of some values and calls which a batch that has them would leave alone.
+
+        They are recorded here, whole as far as anybody knows, or have come to be trusted.
+        """
         ...
 
     def find_valid_handles(self, hashes: Sequence[str]) -> set[str]:

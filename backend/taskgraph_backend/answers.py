@@ -162,4 +162,17 @@ def find_values(
     return found
 
 
-__all__ = ["Where", "check_cache", "find_values"]
+def find_recorded(
+    driver: Driver, values: Sequence[ValueHash], calls: Sequence[CallHash]
+) -> set[str]:
+    """Return those of some values and calls which a batch that has them would leave alone."""
+    asked = ((statements.whole_values, values), (statements.own_calls, calls))
+    return {
+        key.hex()
+        for question, keys in asked
+        for piece in statements.padded(keys)
+        for (key,) in driver.execute(question(len(piece)), [_binary(each) for each in piece])
+    }
+
+
+__all__ = ["Where", "check_cache", "find_recorded", "find_values"]

@@ -210,6 +210,22 @@ def values(count: int) -> str:
     return f"SELECT {_STORED} FROM value v WHERE v.value_hash IN ({_keys(count)}) AND v.trusted"
 
 
+def whole_values(count: int) -> str:
+    """Values that are left alone where they are inserted again, their bytes in the database."""
+    return (
+        f"SELECT value_hash FROM value WHERE value_hash IN ({_keys(count)}) AND trusted"
+        f" AND format NOT IN ('{DAMAGED}', '{UNSTORED}') AND length(value) > 0"
+    )
+
+
+def own_calls(count: int) -> str:
+    """Calls that were recorded here, or have come to be trusted."""
+    return (
+        f"SELECT c.call_hash FROM call_node c WHERE c.call_hash IN ({_keys(count)})"
+        f" AND {_IS_OURS.format('c')}"
+    )
+
+
 def valid_handles(count: int) -> str:
     """States of handles that are valid."""
     return f"SELECT hash FROM handle WHERE is_valid AND hash IN ({_keys(count)})"

@@ -317,6 +317,10 @@ class SqlBackend(RecordVerbs):
         """Return the stored values that exist under these hashes."""
         return self._ask(answers.find_values, list(dict.fromkeys(value_hashes)), self._values)
 
+    def find_recorded(self, values: Sequence[ValueHash], calls: Sequence[CallHash]) -> set[str]:
+        """Return those of some values and calls which a batch that has them would leave alone."""
+        return self._ask(answers.find_recorded, values, calls)
+
     def find_valid_handles(self, hashes: Sequence[str]) -> set[str]:
         """Return those of the states of handles that are recorded and still valid."""
         return self._ask(handles.find_valid, hashes)

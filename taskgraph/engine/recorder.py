@@ -64,6 +64,7 @@ _ANNOUNCE_AFTER = 0.200  # seconds after which a job that still runs is shown as
 _ASK_EVERY = 0.5  # seconds between two looks at which of those that were queued have begun
 _OPEN = frozenset({State.PENDING, State.RUNNING})
 _ROWS = [each.name for each in fields(RecordBatch)]
+_MANY_CHILDREN = 50  # of the root: with fewer, asking whether it is recorded is no gain
 _REMEMBERED = 20_000  # values that are known to be in the store, not to be packed again
 
 
@@ -188,12 +189,25 @@ class Recorder:
         """Encode what a body could change in place, before it has the chance to."""
         if not job.is_recorded:
             return
+        if job.owner is None:
+            self._know_arguments(job)
         for argument in job.arguments:
             weight = argument.weight
             if argument.is_recorded or weight is None or type(argument.value) in ATOMIC_TYPES:
                 continue
             if argument.packed is None and weight.value_hash not in self._values:
                 argument.packed = self._pack(argument.value, weight)
+
+    def _know_arguments(self, job: Job) -> None:
+        """Find out which arguments of the root are recorded: often there are thousands of calls.
+
+        Of all other calls that run the arguments are new, or came from others that ran before.
+        """
+        weights = [each.weight for each in job.arguments if type(each.value) not in ATOMIC_TYPES]
+        hashes = [each.value_hash for each in weights if each is not None]
+        if hashes:
+            recorded = self._backend.find_recorded(hashes, ())
+            self._values.update((key, None) for key in hashes if key in recorded)
 
     def add_running(self, job: Job) -> None:
         """Note that a job was handed to an executor; it gets a row if it takes long."""
@@ -259,6 +273,9 @@ class Recorder:
     def _add_call(self, job: Job, call_hash: CallHash) -> None:
         batch = self._batch
         is_new = job.known_call != call_hash
+        if is_new and job.owner is None and len(job.children) >= _MANY_CHILDREN:
+            # Nobody has looked the root up, and it has a row for each call that was written down.
+            is_new = call_hash not in self._backend.find_recorded((), (call_hash,))
         if is_new:
             assert job.eval_hash is not None and job.args_hash is not None
             assert job.value_hash is not None

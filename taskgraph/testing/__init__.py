@@ -210,6 +210,16 @@ class MemoryBackend:
         known = self.values.keys() - self._damaged
         return {key: self._stored(key) for key in value_hashes if key in known}
 
+    def find_recorded(self, values: Sequence[ValueHash], calls: Sequence[CallHash]) -> set[str]:
+        """Return those of some values and calls which a batch that has them would leave alone."""
+        self._check_open()
+        whole = {
+            key
+            for key in self.values.keys() & set(values) - self._damaged
+            if self.values[key].trusted and self.values[key].format != UNSTORED
+        }
+        return whole | (self.call_nodes.keys() & set(calls))
+
     def find_valid_handles(self, hashes: Sequence[str]) -> set[str]:
         """Return those of the states of handles that are recorded and still valid."""
         self._check_open()

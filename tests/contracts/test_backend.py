@@ -30,6 +30,7 @@ from taskgraph.records import (
     call_lease,
 )
 from taskgraph.testing import MemoryBackend
+from taskgraph.values.stored import UNSTORED
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.leases import host_name, process_started, this_process
 from tests.rows import (
@@ -111,6 +112,20 @@ def test_evaluation_names_a_call_that_gave_its_value_before_newer_ones(backend: 
 
     assert answer.evaluation is not None
     assert answer.evaluation.call_hash == key(4)
+
+
+def test_what_a_batch_would_leave_alone_is_known(backend: Backend) -> None:
+    unstored = a_value(3)._replace(format=UNSTORED, value=b"")
+    foreign = a_value(4)._replace(trusted=False)
+    rows = together(a_task(), a_call(7, 8, 9))
+    rows.values += [a_value(2), unstored, foreign, a_value(5)]
+    backend.record(rows)
+    backend.discard_values([key(5)])
+
+    found = backend.find_recorded([key(each) for each in range(2, 7)], [key(7), key(8)])
+
+    assert found == {key(2), key(7)}
+    assert backend.find_recorded([], []) == set()
 
 
 def test_calls_are_only_looked_up_for_shallow_questions(backend: Backend) -> None:
