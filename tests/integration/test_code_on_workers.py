@@ -160,7 +160,7 @@ def test_what_is_the_same_on_both_sides_is_kept(tmp_path: Path) -> None:
     assert found["there"] == found["right"]
 
 
-@task(namespace="code_on_workers")
+@task(namespace="code_on_workers", executor="one")
 def of_module(x: int) -> int:
     return x + 1
 
@@ -168,10 +168,11 @@ def of_module(x: int) -> int:
 def test_a_local_function_is_its_own_where_its_module_was_imported_before() -> None:
     """What its decorators are called does not come along: its text is another one there."""
 
-    @task(namespace="code_on_workers")
+    @task(namespace="code_on_workers", executor="one")
     def local(x: int) -> int:
         return x * 10
 
-    with Scheduler(backend=MemoryBackend(), executor=ProcessExecutor(max_workers=1)) as scheduler:
+    with Scheduler(backend=MemoryBackend()) as scheduler:
+        scheduler.add_executor(ProcessExecutor("one", max_workers=1))
         assert scheduler.run(of_module(1)) == 2  # now the worker has the module
         assert scheduler.run([local(2), local(of_module(3))]) == [20, 40]
