@@ -33,9 +33,9 @@ HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
 sys.path[:0] = [str(HERE / "workloads"), str(CHECKOUT), str(CHECKOUT / "backend")]
 
+from figure_tables import Table, provenance, show  # noqa: E402
 from our_provenance import calls, ways  # noqa: E402
 from provenance_rows import FILES_PER_EXECUTION, WIDE, fill  # noqa: E402
-from tables import Table, provenance, show  # noqa: E402
 
 from taskgraph_backend import SqlBackend  # noqa: E402
 from taskgraph_backend.reader import Reader  # noqa: E402

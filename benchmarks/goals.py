@@ -10,7 +10,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "workloads"))
 
-from tables import Table
+from figure_tables import Table
 
 Medians = dict[str, dict[str, float]]
 OURS = "taskgraph"

@@ -18,7 +18,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE / "workloads")]
 
-import tables  # noqa: E402
+import figure_tables as tables  # noqa: E402
 from charts import bars, lines  # noqa: E402
 from goals import judged, table_of  # noqa: E402
 

@@ -27,8 +27,8 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE / "workloads")]
 
 import describing  # noqa: E402
+import figure_tables as tables  # noqa: E402
 import shapes  # noqa: E402
-import tables  # noqa: E402
 from goals import judged, table_of  # noqa: E402
 from rounds import CONTESTANTS, OF_OUR_OWN, WORKLOADS, Bench, Plan  # noqa: E402
 from summary import samples_of, summarize  # noqa: E402

@@ -18,7 +18,7 @@ from taskgraph.errors import WorkerCodeError
 from taskgraph.fingerprint.classes import has_behaviour
 from taskgraph.fingerprint.code import code_hash, fingerprint
 from taskgraph.fingerprint.own import is_own_code
-from taskgraph.fingerprint.parts import Part, PartKind
+from taskgraph.fingerprint.parts import STANDS_FOR_NOTHING, Part, PartKind
 from taskgraph.ports import Call
 from taskgraph.values import walk
 from taskgraph.values.gate import Received
@@ -72,12 +72,21 @@ class Differences(NamedTuple):
 
 def keys_of(parts: Iterable[Part]) -> PartKeys:
     """Return what of a function's parts another process may have otherwise."""
-    return tuple((e.part_hash, e.name, e.kind) for e in parts if e.kind in _BY_NAME)
+    return tuple(
+        (e.part_hash, e.name, e.kind)
+        for e in parts
+        if e.kind in _BY_NAME and e.source != STANDS_FOR_NOTHING
+    )
 
 
 def differences(wanted: PartKeys, there: PartKeys) -> Differences:
-    """Return which parts of a function are not as they are wanted, where it is to run."""
-    missing = set(wanted) - set(there)
+    """Return which parts of a function are not as they are wanted, where it is to run.
+
+    What is not met there at all is no difference by itself: what refers to it is another text then,
+    or only a decorator does, whose names do not come along with what is sent by content.
+    """
+    met = {name for _, name, _ in there}
+    missing = {each for each in set(wanted) - set(there) if each[1] in met}
     code = {name for _, name, kind in missing if kind in _CODE}
     values = {name for _, name, _ in missing} - code
     return Differences(tuple(sorted(code)), tuple(sorted(values)))

@@ -14,7 +14,7 @@ from typing import Any
 
 from taskgraph.fingerprint.describe import describe
 from taskgraph.fingerprint.guards import Guard, content_of, is_value
-from taskgraph.fingerprint.parts import Fingerprint, Part, PartKind, make_part
+from taskgraph.fingerprint.parts import STANDS_FOR_NOTHING, Fingerprint, Part, PartKind, make_part
 from taskgraph.fingerprint.pieces import Binding, Mode, Piece
 from taskgraph.fingerprint.references import References
 from taskgraph.fingerprint.sources import files_at_rest
@@ -289,7 +289,7 @@ class Follower:
     def _parts_named(self, binding: Binding) -> Iterator[Part]:
         """Yield what is to be told of a name: the value that it stands for, above all."""
         if binding.target is None:
-            yield make_part(PartKind.NAME, binding.name, "stands for nothing yet")
+            yield make_part(PartKind.NAME, binding.name, STANDS_FOR_NOTHING)
             return
         target = self._pieces[binding.target]
         if target.is_code:

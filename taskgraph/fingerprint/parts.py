@@ -30,6 +30,10 @@ class PartKind(StrEnum):
     UNFOLLOWED = "unfollowed"  # what may count and cannot be followed
 
 
+#: What stands in place of a text, of a name that nothing has yet.
+STANDS_FOR_NOTHING = "stands for nothing yet"
+
+
 class Part(NamedTuple):
     """Something that counts.
 

@@ -176,3 +176,23 @@ def test_a_local_function_is_its_own_where_its_module_was_imported_before() -> N
         scheduler.add_executor(ProcessExecutor("one", max_workers=1))
         assert scheduler.run(of_module(1)) == 2  # now the worker has the module
         assert scheduler.run([local(2), local(of_module(3))]) == [20, 40]
+
+
+def decorated(func: Any) -> Any:
+    return func if helping() else None
+
+
+def helping() -> bool:
+    return True
+
+
+def test_what_only_a_decorator_refers_to_is_not_missed_on_a_worker() -> None:
+    @task(namespace="code_on_workers", executor="one")
+    @decorated
+    def local(x: int) -> int:
+        return x * 10
+
+    with Scheduler(backend=MemoryBackend()) as scheduler:
+        scheduler.add_executor(ProcessExecutor("one", max_workers=1))
+        assert scheduler.run(of_module(1)) == 2
+        assert scheduler.run(local(2)) == 20

@@ -11,6 +11,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -818,7 +819,8 @@ def test_a_kill_while_values_are_published_leaves_nothing_half(
         process.stdout.readline()
         # At any moment of a run: this is what is tested, and not waited for.
         time.sleep(chance.uniform(0.0, 0.6))
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has ended by itself
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         for entry in store.entries():
             assert entry.size == 3_200_128
