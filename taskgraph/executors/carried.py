@@ -80,13 +80,8 @@ def keys_of(parts: Iterable[Part]) -> PartKeys:
 
 
 def differences(wanted: PartKeys, there: PartKeys) -> Differences:
-    """Return which parts of a function are not as they are wanted, where it is to run.
-
-    What is not met there at all is no difference by itself: what refers to it is another text then,
-    or only a decorator does, whose names do not come along with what is sent by content.
-    """
-    met = {name for _, name, _ in there}
-    missing = {each for each in set(wanted) - set(there) if each[1] in met}
+    """Return which parts of a function are not as they are wanted, where it is to run."""
+    missing = set(wanted) - set(there)
     code = {name for _, name, kind in missing if kind in _CODE}
     values = {name for _, name, _ in missing} - code
     return Differences(tuple(sorted(code)), tuple(sorted(values)))
