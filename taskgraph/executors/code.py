@@ -109,8 +109,8 @@ def check_sent(fullname: str, sent: SentFunction) -> str:
         WorkerCodeError: It reaches other code.
     """
     ours = keys_of(task_of(sent.func).fingerprint.parts)
-    # What is not met here at all only a decorator refers to, whose names did not come along; or what
-    # refers to it is another text here.
+    # What is not met here at all only a decorator refers to, whose names did not come along; or
+    # what refers to it is another text here.
     met = {name for _, name, _ in ours}
     wanted = tuple(each for each in imported(sent.parts, sent.func) if each[1] in met)
     others = differences(wanted, ours)
