@@ -50,6 +50,14 @@ def _no_module_stays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
             del sys.modules[name]
 
 
+@pytest.fixture(autouse=True)
+def _no_execution_stays() -> Iterator[None]:
+    """End what a test began by calling functions that are kept: the next has its own project."""
+    yield
+    if "taskgraph.plug.execution" in sys.modules:
+        sys.modules["taskgraph.plug.execution"].close_executions()
+
+
 def _memory(folder: Path) -> Backend:
     return MemoryBackend(is_gone=is_gone)
 
