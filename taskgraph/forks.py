@@ -1,17 +1,28 @@
-"""Locks of the whole program in processes that are made by `os.fork`.
+"""Locks of the program in processes that are made by `os.fork`.
 
 Only the thread that forks lives on in the new process: a lock that another one held would be held
-there for ever. So each is taken before a fork, and released after it on both sides.
+there for ever, and so would those of libraries that it was in the middle of. So each is taken
+before a fork, and released after it on both sides.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+import time
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 if TYPE_CHECKING:
     from _thread import RLock
+
+_PATIENCE = 30.0  # seconds to wait for locks of objects: a fork is late then, and not never
+_TRY = 0.050  # seconds to wait for one while others are held
+
+_of_program: list[RLock] = []
+_of_objects: WeakSet[RLock] = WeakSet()
+_forking = threading.RLock()
+_taken: list[RLock] = []
 
 
 def lock_of_program() -> RLock:
@@ -21,8 +32,55 @@ def lock_of_program() -> RLock:
     wants such as were made before: they are taken in the opposite order, as everybody does.
     """
     lock = threading.RLock()
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(
-            before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release
-        )
+    _of_program.append(lock)
     return lock
+
+
+def free_at_fork(lock: RLock) -> None:
+    """Have a lock of an object be one that nobody else holds when this process is forked.
+
+    Such is the lock of a connection: SQLite has locks of its own, for all connections of a process
+    to a file, and who is in the middle of a statement may hold them. Who holds it may want locks of
+    the program, and not the other way round.
+    """
+    _of_objects.add(lock)
+
+
+def _take() -> None:
+    _forking.acquire()
+    _take_objects(list(_of_objects))
+    for lock in reversed(_of_program):
+        lock.acquire()
+        _taken.append(lock)
+
+
+def _take_objects(wanted: list[RLock]) -> None:
+    # Nobody says in which order others take two of them: who does not get one lets go of all.
+    deadline = time.monotonic() + _PATIENCE
+    while (missing := _take_all(wanted)) is not None and time.monotonic() < deadline:
+        wanted.remove(missing)
+        wanted.insert(0, missing)
+
+
+def _take_all(wanted: list[RLock]) -> RLock | None:
+    """Take locks; returns the first that is not to be had, and then takes none."""
+    for each in wanted:
+        if not each.acquire(timeout=_TRY if _taken else _PATIENCE):
+            _let_go()
+            return each
+        _taken.append(each)
+    return None
+
+
+def _let_go() -> None:
+    while _taken:
+        _taken.pop().release()
+
+
+def _release() -> None:
+    _let_go()
+    _forking.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_take, after_in_parent=_release, after_in_child=_release)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from time import sleep
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from taskgraph.errors import DamagedValueError, DatabaseError, DatabaseReadOnlyError
+from taskgraph.forks import free_at_fork
 from taskgraph.hashing import CallHash, EvalHash, TaskHash, ValueHash
 from taskgraph.records import (
     BelowVersion,
@@ -135,7 +136,8 @@ class SqlBackend(RecordVerbs):
         self._owns_database = True
         self._session: Reader | None = None
         # Heartbeats come from a thread of their own; a transaction is the work of one thread.
-        self._lock: AbstractContextManager[object] = self.database.only_lock or threading.RLock()
+        self._lock = self.database.only_lock or threading.RLock()
+        free_at_fork(self._lock)
         self._file: _Place | None = None
         self._deciding = threading.RLock()
         # The version of the schema that this library was found to work with.
@@ -162,11 +164,15 @@ class SqlBackend(RecordVerbs):
         Raises:
             DatabaseError: It cannot be opened, is another program's, or has the wrong schema.
         """
-        if self._driver is not None:
-            return
+        with self._lock:
+            if self._driver is None:
+                self._open(self._automigrate if migrate is None else migrate)
+
+    def _open(self, may_migrate: bool | None) -> None:
         driver = self.database.connect()
-        self._lock = self.database.only_lock or self._lock
-        may_migrate = self._automigrate if migrate is None else migrate
+        if self.database.only_lock is not None:
+            self._lock = self.database.only_lock
+            free_at_fork(self._lock)
         try:
             self._patiently(schema.prepare, self.database, driver, may_migrate)
         except BaseException:
@@ -226,6 +232,7 @@ class SqlBackend(RecordVerbs):
         other._session = session
         # Where there is one connection both share it, and so the lock as well.
         other._lock = self.database.only_lock or threading.RLock()
+        free_at_fork(other._lock)
         other._deciding = threading.RLock()
         return other
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from taskgraph.errors import DatabaseError
 
 if TYPE_CHECKING:
+    from _thread import RLock
+
     from sqlalchemy import Connection, Engine
 
 
@@ -69,7 +71,7 @@ class Database(Protocol):
         """Whether the database is gone when this object is."""
 
     @property
-    def only_lock(self) -> AbstractContextManager[object] | None:
+    def only_lock(self) -> RLock | None:
         """What guards the only connection there can be; None where there can be many."""
 
     @property

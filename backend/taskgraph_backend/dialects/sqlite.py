@@ -29,6 +29,8 @@ from taskgraph_backend.dialects.filesystems import network_kind
 from taskgraph_backend.dialects.port import Driver
 
 if TYPE_CHECKING:
+    from _thread import RLock
+
     from sqlalchemy import Connection, Engine
 
     from taskgraph_backend.dialects.holding import Holding
@@ -190,7 +192,7 @@ class SqliteDatabase:
         return network_kind(self.path)
 
     @property
-    def only_lock(self) -> AbstractContextManager[object] | None:
+    def only_lock(self) -> RLock | None:
         """What guards the only connection: of a database in memory, or on the network."""
         if self.path is None:
             return self._in_memory_lock
