@@ -108,8 +108,8 @@ class Expression:
     def __repr__(self) -> str:
         return format_expression(self)
 
-    def _inputs(self) -> Iterator[Any]:
-        """Iterate over the values that this expression holds."""
+    def _inputs(self) -> Iterable[Any]:
+        """Return the values that this expression holds."""
         raise NotImplementedError
 
     def _format(self, show: Callable[[Any], str]) -> str:
@@ -235,9 +235,8 @@ class TaskExpression(Expression):
     def _length(self) -> int | None:
         return self._known_length
 
-    def _inputs(self) -> Iterator[Any]:
-        yield from self.args
-        yield from self.kwargs.values()
+    def _inputs(self) -> Iterable[Any]:
+        return (*self.args, *self.kwargs.values()) if self.kwargs else self.args
 
     def _format(self, show: Callable[[Any], str]) -> str:
         return f"{self.task_name}({', '.join(_format_given(self.args, self.kwargs, show))})"
@@ -278,9 +277,8 @@ class SimpleExpression(Expression):
         self.args = args
         self.kwargs: dict[str, Any] = kwargs or {}
 
-    def _inputs(self) -> Iterator[Any]:
-        yield from self.args
-        yield from self.kwargs.values()
+    def _inputs(self) -> Iterable[Any]:
+        return (*self.args, *self.kwargs.values()) if self.kwargs else self.args
 
     def _format(self, show: Callable[[Any], str]) -> str:
         args = self.args
@@ -316,8 +314,8 @@ class ValueExpression(Expression):
     def __init__(self, value: Any) -> None:
         self.value = value
 
-    def _inputs(self) -> Iterator[Any]:
-        yield self.value
+    def _inputs(self) -> Iterable[Any]:
+        return (self.value,)
 
     def _format(self, show: Callable[[Any], str]) -> str:
         return show(self.value)
@@ -422,10 +420,22 @@ def find_expressions(value: Any) -> list[Expression]:
         if type(current) in ATOMIC_TYPES or id(current) in seen:
             continue
         members = members_of(current)
-        if members:
-            seen.add(id(current))
+        if not members:
+            continue
+        seen.add(id(current))
+        if stack or not all(map(_is_end, set(map(type, members)))):
             stack.extend(reversed(members))
+            continue
+        # Often thousands, and nothing else.
+        calls = [each for each in members if isinstance(each, Expression)]
+        for each in calls:
+            found.setdefault(id(each), each)
     return list(found.values())
+
+
+def _is_end(cls: type) -> bool:
+    """Tell whether nobody looks for expressions inside of what is of a class."""
+    return cls in ATOMIC_TYPES or issubclass(cls, Expression)
 
 
 def substitute(value: Any, resolve: Callable[[Expression], Any]) -> Any:
@@ -435,8 +445,11 @@ def substitute(value: Any, resolve: Callable[[Expression], Any]) -> Any:
     """
     if isinstance(value, Expression):
         return resolve(value)
-    if not find_expressions(value):
+    found = find_expressions(value)
+    if not found:
         return value
+    if type(value) is list and len(found) == len(value) and all(map(operator.is_, found, value)):
+        return [resolve(each) for each in found]
     return replace_inside(value, Expression, resolve)
 
 
@@ -548,6 +561,17 @@ class ExpressionKind(ValueKind):
         if call._context is not None:
             return Shape("expression.task in context", state, [*inside, call._context])
         return Shape("expression.task", state, inside)
+
+    def is_leaf(self, value: Any) -> bool:
+        """Tell whether it is a plain call with nothing but numbers, texts and the like."""
+        return (
+            isinstance(value, TaskExpression)
+            and not value.kwargs
+            and not value._options
+            and not value._export_options
+            and value._context is None
+            and ATOMIC_TYPES.issuperset(map(type, value.args))
+        )
 
     def preview(self, value: Any) -> str:
         """Return the expression as it would be written."""

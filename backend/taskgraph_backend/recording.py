@@ -153,7 +153,7 @@ def steps_of(batch: RecordBatch) -> list[Step]:
                     job.start_time,
                     job.end_time,
                     1 if job.cached else 0,
-                    job.state_type.value,
+                    job.state_type._value_,  # as ``value``, which takes ten times as long
                     job.miss,
                 )
                 for job in batch.jobs

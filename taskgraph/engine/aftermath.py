@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 from taskgraph.combinators.control import after_failure
 from taskgraph.combinators.functions import as_task
-from taskgraph.engine.jobs import SETTLED, Job
+from taskgraph.engine import phases
+from taskgraph.engine.jobs import Job
 from taskgraph.engine.making import JobMaker
 from taskgraph.engine.trace import traces_of
 from taskgraph.events import Event, Warned
@@ -73,12 +74,12 @@ class Aftermath:
         """Return new jobs that call what is due."""
         due, self.due = self.due, []
         begun = [self._call_after(*each) for each in due]
-        self._open = [*(each for each in self._open if each.phase not in SETTLED), *begun]
+        self._open = [*(each for each in self._open if each.phase not in phases.SETTLED), *begun]
         return begun
 
     def first_open(self) -> Job | None:
         """Return a job that has not ended, if there is one."""
-        return next((each for each in self._open if each.phase not in SETTLED), None)
+        return next((each for each in self._open if each.phase not in phases.SETTLED), None)
 
     def close(self) -> None:
         """Begin nothing any more."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from taskgraph.engine import phases
 from taskgraph.engine.forking import Forks
-from taskgraph.engine.jobs import Job, Phase
+from taskgraph.engine.jobs import Job
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import Recorder
 from taskgraph.expression import TaskExpression
@@ -91,7 +92,7 @@ def _add_made(job: Job, request: AddMade) -> None:
     made = request.made
     assert isinstance(job.expr, TaskExpression)
     child = Job(JobId(made.job_id), job.task, job.task_hash, job.expr, job, job.options)
-    child.phase = Phase.DONE
+    child.phase = phases.DONE
     child.context = job.context
     child.call_hash, child.is_cached = made.call_hash, made.is_cached
     child.subtree, child.reads = made.subtree, made.reads

@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from taskgraph.engine.jobs import SETTLED, Job, Node, Phase
+from taskgraph.engine import phases
+from taskgraph.engine.jobs import Job, Node
 from taskgraph.engine.limits import Limits
 from taskgraph.engine.origins import Origins
 from taskgraph.engine.reduction import Graph, inputs_of
@@ -112,7 +113,7 @@ class Question(Node):
     def __init__(self, asked: Any, owner: Job, settle: Settle) -> None:
         super().__init__(ValueExpression(None), owner)
         self.asked = self.template = asked
-        self.phase = Phase.REDUCING
+        self.phase = phases.REDUCING
         self.settle = settle
         self.kept: tuple[str, bytes] | None = None
         self.after = 0
@@ -147,7 +148,7 @@ class Asker:
     @property
     def open(self) -> list[Question]:
         """What it waits for."""
-        return [each for each in self.questions if each.phase is Phase.REDUCING] + self.late
+        return [each for each in self.questions if each.phase is phases.REDUCING] + self.late
 
     def tell(self, question: Question) -> None:
         """Tell the body a value."""
@@ -160,7 +161,7 @@ class Asker:
             return None
         steps = []
         for each in self.questions:
-            if each.phase is not Phase.DONE or each in self.late:
+            if each.phase is not phases.DONE or each in self.late:
                 return None  # it went on without: another time the answer may come before that
             if each.kept is None or each.value_hash is None:
                 return None
@@ -226,23 +227,23 @@ class Awaiting:
             return
         if not is_waiting:
             self._settle(question, asked, None)
-        elif question.phase is Phase.REDUCING:
+        elif question.phase is phases.REDUCING:
             self._limits.release(job)
 
     def _settle(self, question: Question, value: Any, error: BaseException | None) -> None:
         """Take the value of what was asked for, or its error."""
         assert question.owner is not None
         asker = self.askers.get(question.owner.id)
-        if asker is None or question.phase is not Phase.REDUCING:
+        if asker is None or question.phase is not phases.REDUCING:
             return  # its body has ended meanwhile
         job = asker.job
         asker.waits_for -= 1
         if error is not None:
-            question.phase, question.error = Phase.FAILED, error
+            question.phase, question.error = phases.FAILED, error
             asker.is_kept = False
             question.answer(None, error)
             return
-        question.phase, question.value = Phase.DONE, value
+        question.phase, question.value = phases.DONE, value
         question.value_hash = _hash_of(question.asked, value, job)
         node = job.nodes.get(id(question.asked))
         if isinstance(node, Job) and node.call_hash and question.value_hash:
@@ -286,8 +287,8 @@ class Awaiting:
             if asker.late:
                 self._limits.leave(job)
             for each in asker.questions:
-                if each.phase is Phase.REDUCING:
-                    each.phase = Phase.DROPPED
+                if each.phase is phases.REDUCING:
+                    each.phase = phases.DROPPED
         return asker
 
     @property
@@ -302,7 +303,7 @@ class Awaiting:
         for asker in self.askers.values():
             self.stopped.add(asker.job.id)
             for question in asker.open:
-                question.phase = Phase.DROPPED
+                question.phase = phases.DROPPED
                 question.answer(None, asyncio.CancelledError())
             asker.late.clear()
 
@@ -310,7 +311,7 @@ class Awaiting:
         """Fail a question that waits for the very body that asked it; False if there is none."""
         for asker in self.askers.values():
             for question in asker.open:
-                if question.phase is Phase.REDUCING and self._leads_to(question, asker.job):
+                if question.phase is phases.REDUCING and self._leads_to(question, asker.job):
                     job = asker.job
                     error = CircularCallError(job.task.fullname, job.eval_hash or "")
                     self._settle(question, None, error)
@@ -324,7 +325,7 @@ class Awaiting:
             node = stack.pop()
             if node is wanted:
                 return True
-            if id(node) not in seen and node.phase not in SETTLED:
+            if id(node) not in seen and node.phase not in phases.SETTLED:
                 seen.add(id(node))
                 stack += self._needs_of(node)
         return False
@@ -332,17 +333,17 @@ class Awaiting:
     def _needs_of(self, node: Node) -> Iterable[Node]:
         """Return what a node waits for."""
         if isinstance(node, Job):
-            if node.phase is Phase.FOLLOWING:
+            if node.phase is phases.FOLLOWING:
                 assert node.call_key is not None
                 return [self._calls[node.call_key]]
-            if node.phase is Phase.REDUCING:
+            if node.phase is phases.REDUCING:
                 return node.nodes.values()
-            if node.phase is Phase.RUNNING:
+            if node.phase is phases.RUNNING:
                 asker = self.askers.get(node.id)
                 return [] if asker is None else asker.open
         owner = node.owner
         assert owner is not None
-        given = inputs_of(node) if node.phase is Phase.WAITING else find_expressions(node.template)
+        given = inputs_of(node) if node.phase is phases.WAITING else find_expressions(node.template)
         return [owner.nodes[id(each)] for each in given]
 
 

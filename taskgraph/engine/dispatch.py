@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from taskgraph.engine import phases
 from taskgraph.engine.awaiting import Asker, Awaiting
 from taskgraph.engine.branches import Branches
-from taskgraph.engine.cache import ABSENT, Hit, Miss, Reason, allowed_of, scope_of, unasked
+from taskgraph.engine.cache import ABSENT, BACKEND, Hit, Miss, Reason, allowed_of, scope_of, unasked
 from taskgraph.engine.executing import Batches, Executing
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.holding import Holding
 from taskgraph.engine.inbox import QueueInbox
-from taskgraph.engine.jobs import Job, Node, Phase
+from taskgraph.engine.jobs import Job, Node
 from taskgraph.engine.leading import Leading
 from taskgraph.engine.limits import Leases, Limits
 from taskgraph.engine.looking import Looking
@@ -120,7 +121,7 @@ class Dispatcher:
         unread: list[tuple[Job, list[Any]]] = []
         for job in ready_calls(nodes, self._finisher.compute):
             if self.is_draining and self.is_over(job):
-                job.phase = Phase.DROPPED
+                job.phase = phases.DROPPED
                 continue
             try:
                 evaluate_inputs(job)
@@ -145,11 +146,11 @@ class Dispatcher:
         jobs = [job for job, _ in unread]
         values = [each for _, found in unread for each in found]
         for job in jobs:
-            job.phase = Phase.RUNNING
+            job.phase = phases.RUNNING
 
         def done(error: BaseException | None) -> None:
             for job in jobs:
-                job.phase = Phase.READY
+                job.phase = phases.READY
                 if error is not None:
                     self._finisher.fail(job, error, job)
             if error is None:
@@ -176,9 +177,9 @@ class Dispatcher:
             if self.awaiting.askers and job.owner in self.awaiting:
                 self.awaiting.trace_arguments(job)
             scope = scope_of(job, self._options.use_cache)
-            if scope is not CacheScope.BACKEND and not isinstance(job.expr, SchedulerExpression):
+            if scope is not BACKEND and not isinstance(job.expr, SchedulerExpression):
                 job.miss = unasked(job).note
-            if scope is CacheScope.NONE:
+            if scope is not BACKEND and scope is CacheScope.NONE:
                 to_run.append(job)
                 continue
             assert job.call_key is not None
@@ -188,7 +189,7 @@ class Dispatcher:
                 leader = self._calls.setdefault(job.call_key, job)
             if leader is not job and CacheResult.CSE in allowed_of(job):
                 self._take_equal(job, leader)
-            elif scope is CacheScope.BACKEND:
+            elif scope is BACKEND:
                 to_ask.append(job)
             else:
                 to_run.append(job)
@@ -203,9 +204,9 @@ class Dispatcher:
             self.submit(to_run)
 
     def _take_equal(self, job: Job, leader: Job) -> None:
-        if leader.phase in {Phase.DONE, Phase.FAILED}:
+        if leader.phase in {phases.DONE, phases.FAILED}:
             self._finisher.copy(job, leader)
-        elif leader.phase is Phase.DROPPED:
+        elif leader.phase is phases.DROPPED:
             assert job.call_key is not None
             self._calls[job.call_key] = job
             self.submit([job])
@@ -238,16 +239,16 @@ class Dispatcher:
     def _check(self, to_check: Sequence[tuple[Job, Hit]]) -> None:
         """Have cached values compared with the world, by the pool that reads files."""
         for job, _ in to_check:
-            job.phase = Phase.RUNNING
+            job.phase = phases.RUNNING
 
         find = self._temporaries.finder(to_check)
 
         def done(wrong: Sequence[str | None]) -> None:
             to_run: list[Job] = []
             for (job, hit), what in zip(to_check, wrong, strict=True):
-                job.phase = Phase.READY
+                job.phase = phases.READY
                 if self.is_over(job):
-                    job.phase = Phase.DROPPED
+                    job.phase = phases.DROPPED
                 elif what is not None:
                     self._refuse(job, Miss(Reason.INVALID, what))
                     to_run.append(job)
@@ -286,8 +287,8 @@ class Dispatcher:
         """Run calls after all whose recorded results did not stand."""
         for job in jobs:
             if self.is_over(job):
-                job.phase = Phase.DROPPED
-        self.submit([job for job in jobs if job.phase is not Phase.DROPPED])
+                job.phase = phases.DROPPED
+        self.submit([job for job in jobs if job.phase is not phases.DROPPED])
 
     def submit(self, jobs: Sequence[Job], looked_up: int | None = None) -> None:
         """Have calls run: what is given to them is there, or else they wait for it.
@@ -382,14 +383,14 @@ class Dispatcher:
         """Begin what is called after failures: scheduler tasks below calls that have failed."""
         for job in jobs:
             evaluate_inputs(job)
-            job.phase = Phase.READY
+            job.phase = phases.READY
         self._look_up(jobs)
 
     def _start(self, job: Job, batches: Batches) -> None:
         """Make the call of a job that is to run, for its executor."""
         try:
             name = self.executing.executor_of(job)
-            job.phase = Phase.RUNNING
+            job.phase = phases.RUNNING
             is_free = "limits" not in job.options or self.limits.let_through(job)
         except (ExecutorError, LimitError) as error:
             self._finisher.fail(job, error, job)
@@ -422,7 +423,7 @@ class Dispatcher:
     def _cancel_stopped(self, job: Job) -> None:
         """Let a body end that got no answer: whatever it made of that is no result."""
         for each in [job, *self._twins.leave(job)]:
-            each.phase = Phase.DROPPED
+            each.phase = phases.DROPPED
             self._recorder.cancel(each)
             self._let_go(each)
 
@@ -439,7 +440,7 @@ class Dispatcher:
             return
         kept = self._finisher.on_returned(job, outcome, () if asker is None else asker.steps())
         for twin in self._twins.leave(job):
-            twin.phase = Phase.READY
+            twin.phase = phases.READY
             if kept is not None:
                 kept = kept._replace(states=self._branches.share(twin, job))
             if kept is None or not self._finisher.take_hit(twin, kept):

@@ -19,12 +19,13 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from taskgraph.engine import phases
 from taskgraph.engine.aliases import aliases_of
 from taskgraph.engine.answers import KeptAnswers
 from taskgraph.engine.branches import refuse_handles, without_handles
 from taskgraph.engine.cache import Hit, Miss, Reason, query_of, scope_of, unasked
 from taskgraph.engine.finishing import Finisher
-from taskgraph.engine.jobs import Job, Phase
+from taskgraph.engine.jobs import Job
 from taskgraph.engine.leasing import ExecutionLease
 from taskgraph.engine.lookup import Lookup
 from taskgraph.engine.making import JobMaker
@@ -112,7 +113,7 @@ class EagerCalls:
             walk.refresh(each)
         weigh(job)
         refuse_handles(job)
-        job.phase = Phase.READY
+        job.phase = phases.READY
         return job
 
     def look_up(self, job: Job) -> Hit | Miss:
@@ -183,7 +184,7 @@ class EagerCalls:
         with self._lock, self._whole(job):
             self._join(job)
             job.miss = job.miss if miss is None else miss.note
-            job.phase = Phase.RUNNING
+            job.phase = phases.RUNNING
             job.started = now()
             self._recorder.pack_arguments(job)
             self._recorder.add_running(job)
@@ -233,7 +234,7 @@ class EagerCalls:
 
     def _drop(self, job: Job, mark: Mark | None) -> None:
         job.call_hash = None
-        job.phase = Phase.DROPPED
+        job.phase = phases.DROPPED
         self._recorder.roll_back(job, mark)
         mark = self._recorder.mark()
         try:
@@ -245,7 +246,7 @@ class EagerCalls:
     def _join(self, job: Job) -> None:
         """Make a call a child of the call that it was made in, if that is still running."""
         owner = job.owner
-        if owner is not None and owner.phase is Phase.RUNNING:
+        if owner is not None and owner.phase is phases.RUNNING:
             owner.children.append(job)
             return
         job.owner = None

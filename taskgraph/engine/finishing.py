@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from taskgraph.engine import phases
 from taskgraph.engine.awaiting import OTHERWISE, Awaited, Question, Step, replay
 from taskgraph.engine.cache import Hit, Miss, Reason
-from taskgraph.engine.jobs import HandleUse, Job, Node, Operation, Phase
+from taskgraph.engine.jobs import HandleUse, Job, Node, Operation
 from taskgraph.engine.recorder import Recorder, name_of_unstored
 from taskgraph.engine.reduction import Graph
 from taskgraph.engine.stepping import Stepper
@@ -28,7 +29,7 @@ from taskgraph.events import (
 )
 from taskgraph.expression import Expression, SchedulerExpression, TaskExpression
 from taskgraph.fingerprint.parts import describe_change
-from taskgraph.hashing import TaskHash, hash_call
+from taskgraph.hashing import ATOMIC_TYPES, TaskHash, hash_call
 from taskgraph.ports import Raised, Returned
 from taskgraph.records import PackedValue, State
 from taskgraph.tasks.context import RECOVERED, defaults_path, handle_path
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     from taskgraph.engine.aftermath import Aftermath
     from taskgraph.engine.answering import Answering
     from taskgraph.engine.budget import RerunBudget
+
+
+_COMPLETED: Final = State.COMPLETED
 
 
 class Finisher:
@@ -168,7 +172,7 @@ class Finisher:
         Children that cannot be made (a task that is not defined, or that has no hash) fail the
         call that wrote them down.
         """
-        job.phase = Phase.REDUCING
+        job.phase = phases.REDUCING
         try:
             job.template = value = _to_reduce(job, value)
             is_waiting = self._graph.plant(value, job, job)
@@ -193,10 +197,14 @@ class Finisher:
             job.call_hash = hit.call_hash
             job.subtree = hit.subtree
             job.reads = frozenset(hit.reads)
+        if type(hit.value) in ATOMIC_TYPES and "script" not in job.options:
+            self._stand_in(job, hit)
+            self._take_known(job, hit)
+            return True
         if type(hit.value) is Awaited:
             self._begin_replay(job, hit, hit.value)
             return True
-        job.phase = Phase.REDUCING
+        job.phase = phases.REDUCING
         try:
             job.template = hit.value if hit.subtree is not None else _to_reduce(job, hit.value)
             is_waiting = self._graph.plant(job.template, job, job)
@@ -209,11 +217,15 @@ class Finisher:
             return False
         self._stand_in(job, hit)
         if not is_waiting:
-            job.value = hit.value
-            job.value_hash = hit.value_hash
-            job.is_reread = hit.bears_code
-            self._finish(job)
+            self._take_known(job, hit)
         return True
+
+    def _take_known(self, job: Job, hit: Hit) -> None:
+        """Take a recorded value as it is: no call is in it that must be evaluated."""
+        job.value, job.value_hash = hit.value, hit.value_hash
+        job.is_reread = hit.bears_code
+        job.ended = job.started
+        self._finish(job)
 
     def _stand_in(self, job: Job, hit: Hit) -> None:
         if hit.earlier is not None:
@@ -236,7 +248,7 @@ class Finisher:
     def refute(self, job: Job) -> None:
         """Have the body of a call run after all: its recorded result rests on other answers."""
         self._forget_children(job)
-        job.phase = Phase.READY
+        job.phase = phases.READY
         miss = Miss(Reason.REFUTED)
         job.miss = miss.note
         self._notify(CacheEntryRefused(job.task.fullname, miss.text))
@@ -261,7 +273,7 @@ class Finisher:
         job.is_cached = False
         job.known_call = None
         job.wait = None
-        job.phase = Phase.READY
+        job.phase = phases.READY
 
     def copy(self, job: Job, leader: Job) -> None:
         """Take over what came of an equal call of this execution, an error as well."""
@@ -276,7 +288,7 @@ class Finisher:
         job.call_hash = job.known_call = leader.call_hash
         job.subtree = leader.subtree
         job.reads = leader.reads
-        if leader.phase is Phase.FAILED:
+        if leader.phase is phases.FAILED:
             assert leader.error is not None
             self._recorder.add_finished(job, State.FAILED)
             self._tell_of_failure(job, leader.error)
@@ -302,7 +314,7 @@ class Finisher:
         owner = operation.owner
         assert owner is not None
         operation.template = value
-        operation.phase = Phase.REDUCING
+        operation.phase = phases.REDUCING
         try:
             is_waiting = self._graph.plant(value, owner, operation)
         except Exception as error:
@@ -316,11 +328,11 @@ class Finisher:
 
     def reduce(self, node: Node) -> None:
         """Go on with a node all of whose awaited expressions are values."""
-        if node.phase is Phase.FOLLOWING:
+        if node.phase is phases.FOLLOWING:
             assert isinstance(node, Job) and node.call_key is not None
             self.copy(node, self._calls[node.call_key])
             return
-        if node.phase is not Phase.REDUCING:
+        if node.phase is not phases.REDUCING:
             return
         if isinstance(node, Operation):
             self._reduce_operation(node)
@@ -388,7 +400,7 @@ class Finisher:
         """Go on with a node when something that it awaited failed: it fails too, or recovers."""
         error = cause.error
         assert error is not None
-        if node.phase in {Phase.DONE, Phase.FAILED, Phase.DROPPED}:
+        if node.phase in {phases.DONE, phases.FAILED, phases.DROPPED}:
             return
         if isinstance(node, Operation):
             self._graph.fail(node, error, cause.origin)
@@ -397,8 +409,8 @@ class Finisher:
             node.settle(node, None, error)
             return
         assert isinstance(node, Job)
-        if node.phase is Phase.FOLLOWING:
-            if cause.phase is Phase.FAILED:
+        if node.phase is phases.FOLLOWING:
+            if cause.phase is phases.FAILED:
                 self.copy(node, cause)  # type: ignore[arg-type]  # only jobs are followed
             else:
                 self._graph.fail(node, error, cause.origin)
@@ -439,9 +451,10 @@ class Finisher:
                 job.call_hash = hash_call(job.task_hash, job.args_hash, job.value_hash, inside)
         if isinstance(job.expr, TaskExpression):
             job.expr.call_hash = job.call_hash
-        job.ended = job.ended or now()
+        if job.ended is None:
+            job.ended = now()
         job.error = job.origin = None
-        if isinstance(job.expr, SchedulerExpression) and job.children:
+        if job.children and isinstance(job.expr, SchedulerExpression):
             # Stepping through it again is no work: what counts is whether anything below ran.
             job.is_cached = all(each.is_cached for each in job.children)
         self._settle(job)
@@ -461,7 +474,7 @@ class Finisher:
             self._recorder.add_value(job.reduction)
 
     def _settle(self, job: Job) -> None:
-        self._recorder.add_finished(job, State.COMPLETED)
+        self._recorder.add_finished(job, _COMPLETED)
         caller = None if job.owner is None else job.owner.id
         if job.is_cached:
             self._notify(JobCached(job.id, job.task.fullname, caller))
@@ -532,12 +545,12 @@ def _to_reduce(job: Job, value: Any) -> Any:
 
 def _subtree_of(job: Job) -> frozenset[TaskHash]:
     """Return the tasks of a call and of all below it; one set object serves many equal ones."""
+    if not job.children:
+        return _alone(job.task_hash)
     largest = max((each.subtree for each in job.children), key=len, default=frozenset())
     others = [each.subtree for each in job.children if not each.subtree <= largest]
     if job.task_hash in largest and not others:
         return largest
-    if not largest:
-        return _alone(job.task_hash)
     return largest.union([job.task_hash], *others)
 
 

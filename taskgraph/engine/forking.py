@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from taskgraph.engine import phases
 from taskgraph.engine.awaiting import Question
-from taskgraph.engine.jobs import Job, Phase
+from taskgraph.engine.jobs import Job
 from taskgraph.engine.reduction import Graph
 from taskgraph.events import Event, Warned
 from taskgraph.tasks.requests import Forked
@@ -64,7 +65,7 @@ class Forks:
         self._open.clear()
 
     def _settle(self, question: Question, value: Any, error: BaseException | None) -> None:
-        question.phase = Phase.DONE if error is None else Phase.FAILED
+        question.phase = phases.DONE if error is None else phases.FAILED
         self._open.discard(question)
         if error is not None:
             self._notify(
@@ -79,6 +80,6 @@ def _stand_in_for(job: Job) -> Job:
     owner = Job(job.id, job.task, job.task_hash, job.expr, job.owner, job.options)  # type: ignore[arg-type]  # a job's is a call
     owner.context, owner.exported = job.context, job.exported
     owner.is_recorded, owner.is_aftermath = job.is_recorded, job.is_aftermath
-    owner.phase = Phase.REDUCING
+    owner.phase = phases.REDUCING
     owner.is_announced = True  # the row is the job's own, and written before any of theirs
     return owner

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from taskgraph.engine import phases
 from taskgraph.engine.finishing import Finisher
-from taskgraph.engine.jobs import Job, Phase
+from taskgraph.engine.jobs import Job
 from taskgraph.engine.looking import Looking
 from taskgraph.engine.reduction import Graph
 from taskgraph.engine.temporaries import Temporaries
@@ -66,15 +67,15 @@ class Holding:
         return free
 
     def _look_for(self, job: Job, given: Sequence[File]) -> None:
-        job.phase = Phase.RUNNING
+        job.phase = phases.RUNNING
 
         def done(gone: Sequence[Any | None]) -> None:
-            job.phase = Phase.READY
+            job.phase = phases.READY
             error = next((each for each in gone if isinstance(each, BaseException)), None)
             if error is not None:
                 self._finisher.fail(job, error, job)
             elif self._starting.is_over(job):
-                job.phase = Phase.DROPPED
+                job.phase = phases.DROPPED
             else:
                 self._have_made([each for each in gone if each is not None], job)
 

@@ -7,11 +7,12 @@ phase does not have yet are not looked at in that phase.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from enum import IntEnum
 from typing import Any, NamedTuple
 
 from taskgraph.combinators.functions import identity
+from taskgraph.engine import phases
 from taskgraph.engine.aliases import Earlier
+from taskgraph.engine.phases import Phase
 from taskgraph.expression import (
     Expression,
     SimpleExpression,
@@ -35,22 +36,6 @@ from taskgraph.tasks.options import NO_OPTIONS, Options
 from taskgraph.tasks.task import Task
 from taskgraph.values.handles import Handle
 from taskgraph.values.weigh import Weight
-
-
-class Phase(IntEnum):
-    """Where a node is in its life."""
-
-    WAITING = 0  # for its inputs
-    READY = 1  # all inputs are values; being weighed and looked up
-    FOLLOWING = 2  # an equal call is on its way
-    RUNNING = 3  # handed to an executor, or to the reading pool
-    REDUCING = 4  # returned expressions, which are being evaluated
-    DONE = 5
-    FAILED = 6
-    DROPPED = 7  # an input failed: it never ran
-
-
-SETTLED = frozenset({Phase.DONE, Phase.FAILED, Phase.DROPPED})
 
 
 class Wait:
@@ -110,7 +95,7 @@ class Node:
     def __init__(self, expr: Expression, owner: Job | None) -> None:
         self.expr = expr
         self.owner = owner
-        self.phase = Phase.WAITING
+        self.phase: Phase = phases.WAITING
         self.wait: Wait | None = None
         self.waiters: list[Wait] = []
         self.template: Any = None
@@ -359,12 +344,12 @@ class Job(Node):
     def drop_waiting(self) -> None:
         """Drop the nodes that wait for their inputs: what they were planted for is not to be."""
         for node in self.nodes.values():
-            if node.phase is Phase.WAITING:
-                node.phase = Phase.DROPPED
+            if node.phase is phases.WAITING:
+                node.phase = phases.DROPPED
 
     def let_go(self) -> None:
         """Drop what is needed no more once the job is recorded: a run may have millions."""
-        if any(each.phase not in SETTLED for each in self.nodes.values()):
+        if any(each.phase not in phases.SETTLED for each in self.nodes.values()):
             return  # an error was caught, and children that run still look up their inputs here
         # Nothing is added to these any more: all jobs that are done share the same empty ones.
         self.nodes = _NO_NODES

@@ -22,8 +22,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from taskgraph.engine import phases
 from taskgraph.engine.cache import Reason, miss_of, scope_of
-from taskgraph.engine.jobs import Job, Phase
+from taskgraph.engine.jobs import Job
 from taskgraph.engine.leasing import ExecutionLease
 from taskgraph.engine.recorder import Recorder
 from taskgraph.errors import DatabaseError
@@ -189,7 +190,7 @@ class Leading:
     # Waiting
 
     def _wait(self, job: Job, in_the_way: LeaseRecord) -> None:
-        job.phase = Phase.RUNNING
+        job.phase = phases.RUNNING
         if not self._waiting:
             self._pause = _FIRST_POLL
             self._next_poll = time.monotonic() + self._pause
@@ -212,7 +213,7 @@ class Leading:
         self._next_poll = moment + self._pause
         for waiter in found:
             del self._waiting[waiter.job.id]
-            waiter.job.phase = Phase.READY
+            waiter.job.phase = phases.READY
         self._tell_of_waiting(moment)
         return [each.job for each in found]
 

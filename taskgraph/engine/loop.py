@@ -25,6 +25,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
+from taskgraph.engine import phases
 from taskgraph.engine.aftermath import Aftermath
 from taskgraph.engine.aliases import aliases_of
 from taskgraph.engine.answering import Answering
@@ -33,7 +34,7 @@ from taskgraph.engine.dispatch import Dispatcher
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.forking import Forks
 from taskgraph.engine.inbox import Message, QueueInbox
-from taskgraph.engine.jobs import Job, Phase
+from taskgraph.engine.jobs import Job
 from taskgraph.engine.leading import Leading
 from taskgraph.engine.leasing import ExecutionLease
 from taskgraph.engine.looking import Looker, Looking
@@ -58,7 +59,7 @@ _CHUNK = 1_000  # ready jobs that are looked up and submitted together
 _GRACE = 0.002  # seconds to wait for the next outcome before rows are committed
 _NAP = 0.100  # seconds to wait at most, so that slow jobs are written down as running
 _COLLECT_AFTER = 50_000  # new objects between two collections of the youngest
-_SETTLED = frozenset({Phase.DONE, Phase.FAILED})
+_SETTLED = frozenset({phases.DONE, phases.FAILED})
 
 
 class Engine:
@@ -236,7 +237,7 @@ class Engine:
             # After an error, caught or not, there may be siblings that still run.
             self._drain()
             self._await_aftermath(root)
-            if root.phase is Phase.DONE:
+            if root.phase is phases.DONE:
                 state = State.COMPLETED
             self._end(root, state)
         except DatabaseError:
@@ -266,7 +267,7 @@ class Engine:
 
     def _goes_on(self, root: Job) -> bool:
         """Tell whether there is anything to wait for: the root, or what was forked."""
-        return root.phase not in _SETTLED or (root.phase is Phase.DONE and bool(self._forks))
+        return root.phase not in _SETTLED or (root.phase is phases.DONE and bool(self._forks))
 
     def _end(self, root: Job, state: State) -> None:
         """Write down how it ended. A run that did not get this far is found by its lease."""
@@ -471,7 +472,7 @@ class Engine:
             return
         stuck = root
         if not root.is_aftermath:
-            reducing = (e for e in self._calls.values() if e.phase is Phase.REDUCING)
+            reducing = (e for e in self._calls.values() if e.phase is phases.REDUCING)
             stuck = next(reducing, root)
         error = CircularCallError(stuck.task.fullname, stuck.eval_hash or "")
         self._finisher.fail(stuck, error, stuck)
@@ -494,7 +495,7 @@ def _is_carrier(job: Job) -> bool:
 def _is_recovered(job: Job) -> bool:
     """Tell whether some call around a failed one has ended well."""
     owner = job.owner
-    while owner is not None and owner.phase is Phase.FAILED:
+    while owner is not None and owner.phase is phases.FAILED:
         owner = owner.owner
     return owner is not None
 

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from taskgraph.engine import phases
 from taskgraph.engine.aliases import aliases_of
 from taskgraph.engine.answering import Answering
 from taskgraph.engine.awaiting import Question
@@ -38,7 +39,7 @@ from taskgraph.engine.cache import (
 )
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.forking import Forks
-from taskgraph.engine.jobs import SETTLED, Job, Node, Operation, Phase
+from taskgraph.engine.jobs import Job, Node, Operation
 from taskgraph.engine.looking import Looker
 from taskgraph.engine.lookup import Lookup
 from taskgraph.engine.making import JobMaker
@@ -189,7 +190,7 @@ class _Foreseer(Finisher):
 
     def reduce(self, node: Node) -> None:
         """Go on with a node; one that only collects what is unknown is unknown as a whole."""
-        if node.phase is Phase.REDUCING:
+        if node.phase is phases.REDUCING:
             sources = _unknown_among(node, find_expressions(node.template))
             asks = node.owner if isinstance(node, Question) else node
             if isinstance(asks, Job) and (asks is not node or asks.generator is not None):
@@ -244,7 +245,7 @@ def unknown_inputs(node: Node) -> list[Unknown]:
 
 
 def _unknown_among(node: Node, expressions: Sequence[Expression]) -> list[Unknown]:
-    place = node if isinstance(node, Job) and node.phase is Phase.REDUCING else node.owner
+    place = node if isinstance(node, Job) and node.phase is phases.REDUCING else node.owner
     if place is None:
         return []
     values = [place.nodes[id(each)].value for each in expressions]
@@ -305,7 +306,7 @@ class Planner:
                 self._finisher.reduce(node)
             ready, graph.ready = graph.ready, []
             self._take_ready(ready)
-        if root.phase not in SETTLED:
+        if root.phase not in phases.SETTLED:
             self._finisher.error = str(CircularCallError(root.task.fullname, root.eval_hash or ""))
         return self._summary()
 
@@ -325,7 +326,7 @@ class Planner:
             jobs.append(job)
         if unread:
             self._read(unread, jobs)
-        self._look_up([job for job in jobs if job.phase is Phase.READY])
+        self._look_up([job for job in jobs if job.phase is phases.READY])
 
     def _fail(self, job: Job, error: Exception) -> None:
         sources = unknown_inputs(job)
@@ -397,9 +398,9 @@ class Planner:
             self._take_decisions(to_ask, self._lookup.ask(to_ask))
 
     def _take_equal(self, job: Job, leader: Job) -> None:
-        if leader.phase in {Phase.DONE, Phase.FAILED}:
+        if leader.phase in {phases.DONE, phases.FAILED}:
             self._finisher.copy(job, leader)
-        elif leader.phase is Phase.DROPPED:
+        elif leader.phase is phases.DROPPED:
             assert job.call_key is not None
             self._calls[job.call_key] = job
             self._take_decisions([job], self._lookup.ask([job]))

@@ -21,9 +21,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from taskgraph.engine import phases
 from taskgraph.engine.awaiting import Question, snapshot
 from taskgraph.engine.callers import Job as SeenJob
-from taskgraph.engine.jobs import Job, Phase
+from taskgraph.engine.jobs import Job
 from taskgraph.engine.reduction import Graph
 from taskgraph.errors import PromiseError, SchedulerError
 from taskgraph.promise import Promise
@@ -101,7 +102,7 @@ class Asking:
 
     def begin(self, call: Callable[[], Any]) -> None:
         """Call the function of the scheduler task."""
-        self.job.phase = Phase.REDUCING
+        self.job.phase = phases.REDUCING
         made: Any = None
         with self._its_turn():
             made = call()
@@ -117,7 +118,7 @@ class Asking:
     def _take_answer(self, question: Question, value: Any, error: BaseException | None) -> None:
         """Settle the promise of something that was asked for, and see what comes of it."""
         promise = self._open.pop(question)
-        question.phase = Phase.DONE if error is None else Phase.FAILED
+        question.phase = phases.DONE if error is None else phases.FAILED
         with self._its_turn():
             if error is None:
                 promise.do_resolve(value)
@@ -160,7 +161,7 @@ class Asking:
         """Ask nothing any more, and hear nothing."""
         self._is_over = True
         for question in self._open:
-            question.phase = Phase.DROPPED
+            question.phase = phases.DROPPED
         self._open.clear()
 
 

@@ -13,7 +13,8 @@ from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
-from taskgraph.engine.jobs import Job, Phase, WeighedArgument
+from taskgraph.engine import phases
+from taskgraph.engine.jobs import Job, WeighedArgument
 from taskgraph.engine.reduction import upstream_of
 from taskgraph.expression import SchedulerExpression
 from taskgraph.hashing import (
@@ -62,6 +63,7 @@ from taskgraph.worker import now
 MAX_DELAY = 0.020  # seconds from a result to its commit
 _ANNOUNCE_AFTER = 0.200  # seconds after which a job that still runs is shown as running
 _ASK_EVERY = 0.5  # seconds between two looks at which of those that were queued have begun
+_FAILED = State.FAILED
 _OPEN = frozenset({State.PENDING, State.RUNNING})
 _ROWS = [each.name for each in fields(RecordBatch)]
 _MANY_CHILDREN = 50  # of the root: with fewer, asking whether it is recorded is no gain
@@ -223,7 +225,7 @@ class Recorder:
         ended = self.ended.get(name)
         if ended is None:
             ended = self.ended[name] = [0, 0, 0]
-        ended[0 if state is State.FAILED else 1 if job.is_cached else 2] += 1
+        ended[0 if state is _FAILED else 1 if job.is_cached else 2] += 1
         if not job.is_recorded:
             if self.has_execution:
                 self.add_task(job.task, job.task_hash)
@@ -251,8 +253,9 @@ class Recorder:
             job.miss,
         )
         job.is_announced = True
-        self._open.pop(job.id, None)
-        if "tags" in job.options:
+        if self._open:
+            self._open.pop(job.id, None)
+        if job.options and "tags" in job.options:
             self.add_tags("Job", job.id, job.options["tags"])
         if job.attempts > 1:
             self.add_tags("Job", job.id, [("taskgraph.attempts", job.attempts)])
@@ -434,7 +437,7 @@ class Recorder:
         slow: list[Job] = []
         while running and running[0][0] <= border:
             _, job = running.popleft()
-            if job.phase is Phase.RUNNING and not job.is_announced:
+            if job.phase is phases.RUNNING and not job.is_announced:
                 slow.append(job)
         if slow:
             waiting = self.queued([job.id for job in slow])
@@ -449,7 +452,9 @@ class Recorder:
     def _ask_who_began(self) -> None:
         """Write down as running which of the jobs that waited for a worker have got one."""
         self._asked = time.monotonic()
-        open_ = [job for job in self._queued if job.phase is Phase.RUNNING and job.id in self._open]
+        open_ = [
+            job for job in self._queued if job.phase is phases.RUNNING and job.id in self._open
+        ]
         waiting = self.queued([job.id for job in open_])
         self._queued = [job for job in open_ if job.id in waiting]
         for job in open_:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from taskgraph.engine.jobs import SETTLED, Job, Node, Operation, Phase, Wait
+from taskgraph.engine import phases
+from taskgraph.engine.jobs import Job, Node, Operation, Wait
 from taskgraph.expression import (
     Expression,
     SchedulerExpression,
@@ -87,7 +88,7 @@ class Graph:
                 self._link(inner, owner, node)
                 if node.wait is not None and node.wait.needs > 0:
                     continue
-            if node.phase is Phase.WAITING:
+            if node.phase is phases.WAITING:
                 self.ready.append(node)
 
     def _make_node(self, expr: Expression, owner: Job) -> Node:
@@ -100,9 +101,9 @@ class Graph:
         waiter.wait = wait
         for expr in needed:
             node = owner.nodes[id(expr)]
-            if node.phase is Phase.DONE:
+            if node.phase is phases.DONE:
                 continue
-            if node.phase in {Phase.FAILED, Phase.DROPPED}:
+            if node.phase in {phases.FAILED, phases.DROPPED}:
                 self._break(wait, node)
                 return
             node.waiters.append(wait)
@@ -110,14 +111,14 @@ class Graph:
 
     def follow(self, leader: Job, follower: Job) -> None:
         """Let a job wait for an equal one that is on its way."""
-        follower.phase = Phase.FOLLOWING
+        follower.phase = phases.FOLLOWING
         follower.wait = Wait(follower)
         follower.wait.needs = 1
         leader.waiters.append(follower.wait)
 
     def wait_before(self, job: Job, needed: Sequence[Job]) -> None:
         """Let a ready job wait for others; it becomes ready once more when they are done."""
-        job.phase = Phase.WAITING
+        job.phase = phases.WAITING
         wait = job.wait = Wait(job)
         for each in needed:
             each.waiters.append(wait)
@@ -125,7 +126,7 @@ class Graph:
 
     def settle(self, node: Node) -> None:
         """Mark a node as done: it has its value. Those that wait for it move on."""
-        node.phase = Phase.DONE
+        node.phase = phases.DONE
         node.template = None
         waiters, node.waiters = node.waiters, []
         for wait in waiters:
@@ -135,11 +136,11 @@ class Graph:
         wait.needs -= 1
         if wait.needs == 0 and wait.node.wait is wait:
             waiting = wait.node
-            (self.ready if waiting.phase is Phase.WAITING else self.reduced).append(waiting)
+            (self.ready if waiting.phase is phases.WAITING else self.reduced).append(waiting)
 
     def wait_for_end(self, job: Job) -> bool:
         """Let a job wait until all that it wrote down has ended; False if it has."""
-        rest = [each for each in job.nodes.values() if each.phase not in SETTLED]
+        rest = [each for each in job.nodes.values() if each.phase not in phases.SETTLED]
         wait = job.wait = Wait(job, is_for_end=True)
         for each in rest:
             each.waiters.append(wait)
@@ -154,7 +155,7 @@ class Graph:
             error: What was raised.
             origin: The job whose body raised it.
         """
-        node.phase = Phase.FAILED
+        node.phase = phases.FAILED
         node.error = error
         node.origin = origin
         self._break_waiters(node)
@@ -178,10 +179,10 @@ class Graph:
             self._count_down(wait)
             return None
         node.wait = None
-        if node.phase is not Phase.WAITING:
+        if node.phase is not phases.WAITING:
             self.broken.append((node, cause))
             return None
-        node.phase = Phase.DROPPED
+        node.phase = phases.DROPPED
         node.error = cause.error
         node.origin = cause.origin
         return node
@@ -190,18 +191,22 @@ class Graph:
 def inputs_of(node: Node) -> list[Expression]:
     """Return the expressions that must be values before the node can run."""
     expr = node.expr
-    inner: list[Expression] = []
-    if isinstance(node, Job) and (node.lazy_options or node.lazy_exports):
-        lazy = [*node.lazy_options.values(), *node.lazy_exports.values()]
-        inner += find_expressions(lazy)
+    if not isinstance(node, Job):
+        return _expressions_in(expr._inputs())
+    lazy: list[Any] = []
+    if node.lazy_options or node.lazy_exports:
+        lazy = find_expressions([*node.lazy_options.values(), *node.lazy_exports.values()])
     if isinstance(expr, SchedulerExpression):
-        return inner
-    for given in expr._inputs():
-        if type(given) not in ATOMIC_TYPES:
-            inner += find_expressions(given)
-    if isinstance(node, Job):
-        inner += node.lazy_defaults().values()
-    return inner
+        return lazy
+    if not ATOMIC_TYPES.issuperset(map(type, expr._inputs())):
+        lazy += _expressions_in(expr._inputs())
+    if node.task.binder.lazy_defaults:
+        lazy += node.lazy_defaults().values()
+    return lazy
+
+
+def _expressions_in(values: Iterable[Any]) -> list[Expression]:
+    return [each for value in values for each in find_expressions(value)]
 
 
 def upstream_of(given: Any, owner: Job) -> list[CallHash]:
@@ -235,13 +240,13 @@ def jobs_behind(given: Any, owner: Job) -> Iterator[Job]:
 def ready_calls(nodes: Iterable[Node], compute: Callable[[Operation], None]) -> Iterator[Job]:
     """Yield the calls of nodes whose inputs are all values; operators are computed at once."""
     for node in nodes:
-        if node.phase is not Phase.WAITING:
+        if node.phase is not phases.WAITING:
             continue
-        if node.owner is not None and node.owner.phase in SETTLED:
+        if node.owner is not None and node.owner.phase in phases.SETTLED:
             # Its error was caught, or was final: nobody needs this any more.
-            node.phase = Phase.DROPPED
+            node.phase = phases.DROPPED
             continue
-        node.phase = Phase.READY
+        node.phase = phases.READY
         if isinstance(node, Operation):
             compute(node)
         else:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from typing import Final
 
-from taskgraph.engine.jobs import SETTLED, Job, Phase
+from taskgraph.engine import phases
+from taskgraph.engine.jobs import Job
 from taskgraph.records import JobId
 
 #: What a job may be, in the order of its life.
@@ -37,7 +38,7 @@ def count_jobs(ended: Ended, roots: Iterable[Job], submitted: Collection[JobId])
         for status, number in zip(STATUSES[2:], numbers, strict=True):
             _count(counts, name, status, number)
     for job in _open_jobs(roots):
-        is_begun = job.phase is Phase.REDUCING or job.id in submitted
+        is_begun = job.phase is phases.REDUCING or job.id in submitted
         _count(counts, job.task.fullname, "RUNNING" if is_begun else "PENDING", 1)
     return counts
 
@@ -53,7 +54,7 @@ def _open_jobs(roots: Iterable[Job]) -> Iterator[Job]:
     stack = list(roots)
     while stack:
         job = stack.pop()
-        if job.phase in SETTLED or job.id in seen:
+        if job.phase in phases.SETTLED or job.id in seen:
             continue
         seen.add(job.id)
         yield job

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Protocol
 
-from taskgraph.engine import promising
+from taskgraph.engine import phases, promising
 from taskgraph.engine.awaiting import OTHERWISE
-from taskgraph.engine.jobs import Job, Phase
+from taskgraph.engine.jobs import Job
 from taskgraph.engine.reduction import Graph
 from taskgraph.tasks.requests import Request
 from taskgraph.tasks.task import SchedulerTask
@@ -99,7 +99,7 @@ class Stepper:
                 resume = self._answer(job, wanted)
                 continue
             job.template = wanted
-            job.phase = Phase.REDUCING
+            job.phase = phases.REDUCING
             try:
                 if self._graph.plant(wanted, job, job):
                     return

@@ -11,8 +11,9 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from taskgraph.engine import phases
 from taskgraph.engine.cache import Hit
-from taskgraph.engine.jobs import Job, Node, Operation, Phase
+from taskgraph.engine.jobs import Job, Node, Operation
 from taskgraph.engine.reduction import MakeJob
 from taskgraph.expression import SimpleExpression
 from taskgraph.records import JobId
@@ -121,7 +122,7 @@ class Temporaries:
         again = self._again.get(file.location)
         if again is not None:
             # Once more would be no other time: what is gone again was deleted by somebody.
-            return None if again.phase is Phase.DONE else again
+            return None if again.phase is phases.DONE else again
         givers = self._givers.get(file.location)
         if not givers or job.owner is None:
             return None
@@ -161,7 +162,7 @@ def is_passed_on(job: Job) -> bool:
             if id(waiting) in seen:
                 continue
             seen.add(id(waiting))
-            if isinstance(waiting, Job) and waiting.phase is Phase.WAITING:
+            if isinstance(waiting, Job) and waiting.phase is phases.WAITING:
                 continue  # when its body runs, it is asked what it needs
             if waiting.owner is None or not _hands_on(waiting):
                 return False
@@ -189,7 +190,7 @@ def _hands_on(node: Node) -> bool:
     if not isinstance(node, Operation):
         return False  # a body awaits it, and looks at it as it likes
     expr = node.expr
-    if node.phase is not Phase.WAITING or not isinstance(expr, SimpleExpression):
+    if node.phase is not phases.WAITING or not isinstance(expr, SimpleExpression):
         return True
     if expr.func_name == "getitem":
         return True

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 
-from taskgraph.engine.jobs import Job, Phase
+from taskgraph.engine import phases
+from taskgraph.engine.jobs import Job
 from taskgraph.hashing import EvalHash
 from taskgraph.records import JobId
 
@@ -35,14 +36,14 @@ class Twins:
         first = self._first(job)
         if first is None or first.id not in self._submitted or first in self._awaiting:
             return False
-        job.phase = Phase.RUNNING
+        job.phase = phases.RUNNING
         self._waiting.setdefault(first.id, []).append(job)
         return True
 
     def has_returned(self, job: Job) -> bool:
         """Tell whether the body of an equal call has ended, so that its result is to be found."""
         first = self._first(job)
-        return first is not None and first.phase in {Phase.REDUCING, Phase.DONE}
+        return first is not None and first.phase in {phases.REDUCING, phases.DONE}
 
     def _first(self, job: Job) -> Job | None:
         if not job.context.is_inner and not self._inner:

@@ -20,6 +20,7 @@ from taskgraph.values import walk
 from taskgraph.values.pack import pack_unstored
 from taskgraph.values.remote import Remote, remotes_in, weight_of
 from taskgraph.values.weigh import Weight
+from taskgraph.values.weigh import weigh as weigh_value
 
 
 def evaluate_inputs(job: Job) -> None:
@@ -28,12 +29,12 @@ def evaluate_inputs(job: Job) -> None:
     assert isinstance(expr, TaskExpression)
     if job.lazy_options or job.lazy_exports:
         _evaluate_options(job)
-    if isinstance(expr, SchedulerExpression):
-        job.args, job.kwargs = expr.args, expr.kwargs
-        return
     given = expr.kwargs
-    if lazy := job.lazy_defaults():
-        given = {**given, **lazy}
+    if isinstance(expr, SchedulerExpression):
+        job.args, job.kwargs = expr.args, given
+        return
+    if job.task.binder.lazy_defaults:
+        given = {**given, **job.lazy_defaults()}
     if job.wait is None:
         job.args, job.kwargs = expr.args, given
         return
@@ -61,6 +62,8 @@ def find_unread(job: Job) -> list[Any]:
     were checked; those that the caller wrote down may have changed since anybody looked.
     """
     unread: list[Any] = []
+    if not job.kwargs and ATOMIC_TYPES.issuperset(map(type, job.args)):
+        return unread
     for value in (*job.args, *job.kwargs.values()):
         if type(value) not in ATOMIC_TYPES:
             unread += walk.find_live(value)
@@ -82,7 +85,7 @@ def weigh(job: Job) -> None:
     values = binder.bind(job.args, job.kwargs)
     job_infos = binder.job_infos
     if not job.is_recorded:
-        job.arguments = [_unrecorded(job, each) for each in values if each.label not in job_infos]
+        job.arguments = [_unrecorded(job, e) for e in values if e[0].label not in job_infos]
         return
     given = values
     if job.wait is not None:
@@ -90,16 +93,20 @@ def weigh(job: Job) -> None:
     ignored = binder.ignored
     weighed: list[WeighedArgument] = []
     labels: list[tuple[str, str]] = []
-    for bound, raw in zip(values, given, strict=True):
-        if bound.label in job_infos:
+    for ((label, position, key), value), (_, raw) in zip(values, given, strict=True):
+        if label in job_infos:
             continue
-        argument = WeighedArgument(bound.position, bound.key, raw.value, bound.value, None, False)
+        argument = WeighedArgument(position, key, raw, value, None, False)
         weighed.append(argument)
-        if bound.label in ignored:
+        if label in ignored:
             _weigh_ignored(argument)
+        elif raw is value and type(value) in ATOMIC_TYPES:
+            argument.weight = weigh_value(value)
+            labels.append((label, argument.weight.value_hash))
+            continue
         else:
-            argument.weight = _weigh_argument(job, argument, bound.label)
-            labels.append((bound.label, argument.weight.value_hash))
+            argument.weight = _weigh_argument(job, argument, label)
+            labels.append((label, argument.weight.value_hash))
         _note_remotes(job, argument)
     job.arguments = weighed
     job.args_hash = hash_args(labels)
@@ -114,7 +121,8 @@ def weigh(job: Job) -> None:
 
 
 def _unrecorded(job: Job, bound: BoundArgument) -> WeighedArgument:
-    argument = WeighedArgument(bound.position, bound.key, bound.value, bound.value, None, False)
+    (_, position, key), value = bound
+    argument = WeighedArgument(position, key, value, value, None, False)
     if "retries" in job.options:  # whether an attempt changed it is to be seen
         _weigh_ignored(argument)
     return argument

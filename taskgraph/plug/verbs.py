@@ -29,9 +29,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from taskgraph.engine import cache
+from taskgraph.engine import cache, phases
 from taskgraph.engine.asking import Asked
-from taskgraph.engine.jobs import Job, Phase, WeighedArgument
+from taskgraph.engine.jobs import Job, WeighedArgument
 from taskgraph.engine.origins import items_of
 from taskgraph.engine.telling import describe_miss
 from taskgraph.errors import DatabaseError, NotRecordedWarning
@@ -144,7 +144,7 @@ class CallKey:
     @property
     def is_running(self) -> bool:
         """Whether the call has begun and not ended."""
-        return self._job.phase is Phase.RUNNING
+        return self._job.phase is phases.RUNNING
 
     def to_send(
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -393,7 +393,7 @@ def record_or_warn(call: CallKey, result: Any = None, **told: Any) -> CallRecord
 
 def _begin(execution: ProcessExecution, job: Job) -> None:
     """Have a call be one that runs, unless it is: only then are others calls within it."""
-    if job.phase is not Phase.RUNNING:
+    if job.phase is not phases.RUNNING:
         execution.calls.start(job, None)
 
 

@@ -38,19 +38,19 @@ def hashes_of_call(
     binder = task.binder
     is_lazy = issubclass(task.expression_type, SchedulerExpression)
     labels: list[tuple[str, str]] = []
-    for bound in binder.bind(args, kwargs):
-        if bound.label in binder.job_infos or bound.label in binder.ignored:
+    for (label, position, _), value in binder.bind(args, kwargs):
+        if label in binder.job_infos or label in binder.ignored:
             continue
-        name = bound.label.lstrip("*") or str(bound.position)
-        if not is_lazy and find_expressions(bound.value):
+        name = label.lstrip("*") or str(position)
+        if not is_lazy and find_expressions(value):
             raise TypeError(
                 f"{task.fullname}: what is given for {name} is a lazy call, and a call is known by "
                 "values. Evaluate it first, with taskgraph.run."
             )
-        walk.refresh(bound.value)  # a file may have changed since anybody looked
+        walk.refresh(value)  # a file may have changed since anybody looked
         if hasher is None:
-            labels.append((bound.label, hash_value(bound.value, f"args.{name}")))
+            labels.append((label, hash_value(value, f"args.{name}")))
         else:
-            labels.append((bound.label, hasher.get_hash(bound.value)))
+            labels.append((label, hasher.get_hash(value)))
     args_hash = hash_args(labels)
     return hash_eval(task.get_hash(), args_hash), args_hash

@@ -12,8 +12,8 @@ from taskgraph.tasks.standing import JobInfo
 _POSITIONAL = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
 
 
-class BoundArgument(NamedTuple):
-    """One argument in its place.
+class Place(NamedTuple):
+    """Where an argument goes.
 
     Attributes:
         label: How it enters ``args_hash``: the parameter's name, ``*`` or ``**name``.
@@ -24,7 +24,10 @@ class BoundArgument(NamedTuple):
     label: str
     position: int | None
     key: str | None
-    value: Any  # the user's
+
+
+#: An argument in its place; the value is the user's.
+BoundArgument = tuple[Place, Any]
 
 
 class Binder:
@@ -41,6 +44,7 @@ class Binder:
         "_is_plain",
         "_most",
         "_names",
+        "_places",
         "_required",
         "has_defaults",
         "ignored",
@@ -55,6 +59,7 @@ class Binder:
         parameters = list(signature.parameters.values())
         empty = inspect.Parameter.empty
         self._names = tuple(each.name for each in parameters)
+        self._places = tuple([Place(name, i, name) for i, name in enumerate(self._names)])
         self._is_plain = all(each.kind in _POSITIONAL for each in parameters)
         self._required = sum(1 for each in parameters if each.default is empty)
         self._most = len(parameters)
@@ -89,10 +94,7 @@ class Binder:
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[BoundArgument]:
         """Return the arguments in the order of the signature, with defaults."""
         if self._is_plain and not kwargs and len(args) == self._most:
-            return [
-                BoundArgument(name, position, name, value)
-                for position, (name, value) in enumerate(zip(self._names, args, strict=True))
-            ]
+            return list(zip(self._places, args, strict=True))
         bound = self.signature.bind(*args, **kwargs)
         bound.apply_defaults()
         arguments: list[BoundArgument] = []
@@ -100,15 +102,15 @@ class Binder:
             match self.signature.parameters[name].kind:
                 case inspect.Parameter.VAR_POSITIONAL:
                     arguments += [
-                        BoundArgument("*", index + offset, None, each)
+                        (Place("*", index + offset, None), each)
                         for offset, each in enumerate(value)
                     ]
                 case inspect.Parameter.VAR_KEYWORD:
                     arguments += [
-                        BoundArgument(f"**{key}", None, key, value[key]) for key in sorted(value)
+                        (Place(f"**{key}", None, key), value[key]) for key in sorted(value)
                     ]
                 case _:
-                    arguments.append(BoundArgument(name, index, name, value))
+                    arguments.append((Place(name, index, name), value))
         return arguments
 
     def with_job_info(

@@ -6,6 +6,7 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from taskgraph.errors import TaskOptionError, UnfollowedCodeError, UnhashableValueError
@@ -94,9 +95,7 @@ class Task(Generic[P, R]):
         self.call_options = call_options
         self.call_exports: Options = NO_OPTIONS
         self.call_context: Mapping[str, Any] | None = None
-        self._all_options: Options | None = None
         self._is_async = inspect.iscoroutinefunction(func)
-        self._binder: Binder | None = None
         self._recorded_hash: TaskHash | None = None
         self._counted: dict[TaskHash, Callable[[], Parts]] = {}
         if func is not None:
@@ -147,15 +146,13 @@ class Task(Generic[P, R]):
         """The signature of the function."""
         return self.binder.signature
 
-    @property
+    @cached_property
     def binder(self) -> Binder:
         """What binds arguments to the signature."""
-        if self._binder is None:
-            if self._code is None:
-                raise ValueError(_UNDEFINED.format(self.fullname))
-            signature = self._signature_of(self.func)
-            self._binder = Binder(signature, self.base_options.get("config_args", ()))
-        return self._binder
+        if self._code is None:
+            raise ValueError(_UNDEFINED.format(self.fullname))
+        signature = self._signature_of(self.func)
+        return Binder(signature, self.base_options.get("config_args", ()))
 
     def _signature_of(self, func: Callable[..., Any]) -> inspect.Signature:
         """Return what a call of the task may be given."""
@@ -316,7 +313,7 @@ class Task(Generic[P, R]):
         """
         if self._code is not None:
             try:
-                (self._binder or self.binder).check(args, kwargs)
+                self.binder.check(args, kwargs)
             except TypeError as error:
                 raise TypeError(f"{self.fullname}{self.signature}: {error}") from None
         return cast(
@@ -343,7 +340,7 @@ class Task(Generic[P, R]):
             twin.compat = ()  # what was recorded under them was another task than this one
         if "config_args" in checked and self._code is not None:
             self._check_config_args(checked)
-            twin._binder = Binder(self.signature, checked["config_args"])
+            twin.binder = Binder(self.signature, checked["config_args"])
         return twin
 
     def export_options(self, **options: Any) -> Task[P, R]:
@@ -399,7 +396,7 @@ class Task(Generic[P, R]):
     def _twin(self) -> Task[P, R]:
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
-        twin._all_options = None
+        twin.__dict__.pop("all_options", None)
         return twin
 
     def partial(self, *args: Any, **kwargs: Any) -> PartialTask[R]:
@@ -410,14 +407,12 @@ class Task(Generic[P, R]):
         """Return all options of the task."""
         return dict(self.all_options)
 
-    @property
+    @cached_property
     def all_options(self) -> Options:
         """The options of the task and of calls that are made of it, merged once."""
-        if self._all_options is None:
-            self._all_options = merge_options(
-                self.base_options, self.base_exports, self.call_options, self.call_exports
-            )
-        return self._all_options
+        return merge_options(
+            self.base_options, self.base_exports, self.call_options, self.call_exports
+        )
 
     def get_task_option(self, name: str, default: Any = None) -> Any:
         """Return one option of the task, or a default."""

@@ -87,6 +87,15 @@ class ValueKind:
         """Return the hash if this kind has its own; None where it follows from the shape."""
         return None
 
+    def is_leaf(self, value: Any) -> bool:
+        """Tell whether its shape has nothing but numbers, texts and the like for children.
+
+        Those of which there may be thousands in one value say so where that is quick to see: then
+        nobody walks into them. Of a kind that has a hash of its own, or is recorded where it lies
+        in other values, none is.
+        """
+        return False
+
     def encode(self, value: Any) -> tuple[str, bytes] | None:
         """Return format and bytes, or None to have the value pickled."""
         return None

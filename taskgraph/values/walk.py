@@ -110,6 +110,8 @@ def each_inside(value: Any) -> Iterator[tuple[Any, ValueKind]]:
         else:
             kind = kind_of(each)
             yield each, kind
+            if kind.is_leaf(each):
+                continue
             inside = inner_values(each, kind)
         if inside and not set(map(type, inside)) <= ATOMIC_TYPES:
             if depth == MAX_NESTING:

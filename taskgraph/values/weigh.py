@@ -96,6 +96,24 @@ def _weigh(value: Any, path: str) -> _Node:
         return _GraphWalk(path).weigh(value)
 
 
+def _hash_leaf(value: Any) -> ValueHash | None:
+    """Return the hash of a leaf, None of any other value."""
+    kind = kind_of(value)
+    if not kind.is_leaf(value):
+        return None
+    shape = shape_of(value, kind)
+    hashes: list[str] = []
+    for child in shape.children:
+        if type(child) in _SMALL_TYPES:
+            hashes.append(xxh3_128_hexdigest(PLAIN + marshal.dumps(child, MARSHAL_VERSION)))
+            continue
+        plain = hash_builtin(child)
+        if plain is None:
+            return None
+        hashes.append(plain)
+    return hash_shape(shape.tag, shape.state, hashes, ordered=shape.ordered)
+
+
 class _CycleMet(Exception):
     """A value that is being gone through was met again inside itself."""
 
@@ -210,6 +228,8 @@ class _Walk:
                 plain = hash_builtin(child)
             elif cls in CONTAINER_TYPES:
                 plain = self._plain.get(id(child)) or self._hash_container(child)
+            else:
+                plain = _hash_leaf(child)
             if plain is not None:
                 append(plain)
                 continue

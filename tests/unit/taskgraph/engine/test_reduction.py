@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
-from taskgraph.engine.jobs import Job, Node, Operation, Phase
+from taskgraph.engine import phases
+from taskgraph.engine.jobs import Job, Node, Operation
 from taskgraph.engine.reduction import Graph, upstream_of
 from taskgraph.expression import TaskExpression
 from taskgraph.hashing import CallHash, TaskHash
@@ -28,7 +29,7 @@ def make_job(expr: TaskExpression, owner: Job | None) -> Job:
 def planted(value: Any) -> tuple[Graph, Job, bool]:
     graph = Graph(make_job)
     owner = make_job(f(), None)  # type: ignore[arg-type]  # a lazy call
-    owner.phase = Phase.REDUCING
+    owner.phase = phases.REDUCING
     return graph, owner, graph.plant(value, owner, owner)
 
 
@@ -86,8 +87,8 @@ def test_a_failed_input_drops_what_needs_it_and_breaks_the_owner_once() -> None:
     settle(graph, other, 1)
 
     assert [(node, cause.error) for node, cause in graph.broken] == [(owner, error)]
-    phases = [each.phase for each in owner.nodes.values()]
-    assert phases.count(Phase.DROPPED) == 3
+    found = [each.phase for each in owner.nodes.values()]
+    assert found.count(phases.DROPPED) == 3
     assert graph.reduced == []
 
 
@@ -121,7 +122,7 @@ def test_a_follower_settles_after_its_leader() -> None:
     graph, _, _ = planted([f(1), f(1)])
     leader, follower = graph.ready
     assert isinstance(leader, Job) and isinstance(follower, Job)
-    leader.phase = Phase.RUNNING
+    leader.phase = phases.RUNNING
 
     graph.follow(leader, follower)
     settle(graph, leader, 1)

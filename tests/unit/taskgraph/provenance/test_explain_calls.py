@@ -29,9 +29,9 @@ def test_what_does_not_count_is_found(
     args: list[int], kwargs: dict[str, int], ignored: set[str]
 ) -> None:
     bound = Binder(inspect.signature(many), tuple(ignored)).bind(args, kwargs)
-    hashes = [(each, hash_value(each.value)) for each in bound]
-    args_hash = hash_args([(each.label, h) for each, h in hashes if each.label not in ignored])
-    rows = [Given(each.position, each.key, h) for each, h in hashes]
+    hashes = [(place, hash_value(value)) for place, value in bound]
+    args_hash = hash_args([(place.label, h) for place, h in hashes if place.label not in ignored])
+    rows = [Given(place.position, place.key, h) for place, h in hashes]
 
     found = uncounted(by_label(reversed(rows)), args_hash)
 
