@@ -341,7 +341,7 @@ class QuotedExpression(Generic[T]):
         return self.expr
 
     def __repr__(self) -> str:
-        return f"quote({self.expr!r})"
+        return f"quote({format_expression(self.expr)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return QuotedExpression, (self.expr,)
@@ -361,8 +361,11 @@ def _format_given(
     return given + [f"{name}={show(kwargs[name])}" for name in sorted(kwargs)]
 
 
-def format_expression(expr: Expression) -> str:
-    """Return the expression as text; what lies too deep is shown as three dots."""
+def format_expression(expr: Any) -> str:
+    """Return an expression as text, or a value that holds some.
+
+    What lies too deep is shown as three dots, and what comes after many items in a list.
+    """
 
     def shower(depth: int) -> Callable[[Any], str]:
         def show(value: Any) -> str:
@@ -518,8 +521,12 @@ def in_order(roots: Iterable[Expression]) -> list[Expression]:
         if id(current) in seen:
             continue
         seen.add(id(current))
+        given = current._inputs()
+        if ATOMIC_TYPES.issuperset(map(type, given)):
+            ordered.append(current)
+            continue
         stack.append((current, True))
-        inner = [each for given in current._inputs() for each in find_expressions(given)]
+        inner = [each for value in given for each in find_expressions(value)]
         stack.extend((each, False) for each in reversed(inner) if id(each) not in seen)
     return ordered
 
@@ -550,8 +557,8 @@ class ExpressionKind(ValueKind):
     def _shape_of_call(call: TaskExpression) -> Shape:
         is_lazy = isinstance(call, SchedulerExpression)
         layers = (bool(call._options), bool(call._export_options))
-        state: tuple[Any, ...] = (call.task_name, is_lazy, *layers, len(call.args))
         inside: Sequence[Any] = call.args
+        state: tuple[Any, ...] = (call.task_name, is_lazy, *layers, len(inside))
         if call.kwargs or layers != _NO_LAYERS:
             names = sorted(call.kwargs)
             given = [each for each in (call._options, call._export_options) if each]
@@ -572,6 +579,10 @@ class ExpressionKind(ValueKind):
             and value._context is None
             and ATOMIC_TYPES.issuperset(map(type, value.args))
         )
+
+    def leaf_shape(self, value: Any) -> Shape | None:
+        """Return the shape of a leaf, None for any other expression."""
+        return self._shape_of_call(value) if self.is_leaf(value) else None
 
     def preview(self, value: Any) -> str:
         """Return the expression as it would be written."""

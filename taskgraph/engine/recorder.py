@@ -52,7 +52,7 @@ from taskgraph.records import (
     TaskRecord,
 )
 from taskgraph.tags import tag_record
-from taskgraph.tasks.context import RECOVERED, TOLD, handle_of_path, task_of_path
+from taskgraph.tasks.context import NO_CONTEXT, RECOVERED, TOLD, handle_of_path, task_of_path
 from taskgraph.tasks.registry import get_task_registry
 from taskgraph.tasks.task import Task
 from taskgraph.values.handles import Handle, with_parents
@@ -259,13 +259,21 @@ class Recorder:
             self.add_tags("Job", job.id, job.options["tags"])
         if job.attempts > 1:
             self.add_tags("Job", job.id, [("taskgraph.attempts", job.attempts)])
-        if job.context.data and (job.owner is None or job.context is not job.owner.context):
-            # So that the call can be made again as it was; what is no JSON is not at hand then.
-            with suppress(ValueError):
-                self.add_tags("Job", job.id, [("taskgraph.context", dict(job.context.data))])
+        if job.context is not NO_CONTEXT:
+            self._tag_with_context(job)
         if job.call_hash is not None:
             self._add_call(job, job.call_hash)
         self._touch()
+
+    def _tag_with_context(self, job: Job) -> None:
+        """Tag the calls that have another context than their callers.
+
+        So they can be made again as they were; what is no JSON is not at hand then.
+        """
+        data = job.context.data
+        if data and (job.owner is None or job.context is not job.owner.context):
+            with suppress(ValueError):
+                self.add_tags("Job", job.id, [("taskgraph.context", dict(data))])
 
     def add_tags(self, entity_type: str, entity_id: str, tags: Sequence[tuple[str, Any]]) -> None:
         """Tag a record: each with a key and a JSON value."""
@@ -301,7 +309,8 @@ class Recorder:
             for path in sorted(job.reads):
                 self._add_read(call_hash, path, job)
         for argument in job.arguments:
-            self._add_argument(job, call_hash, argument, is_new)
+            if is_new or argument.upstream or argument.given is not argument.value:
+                self._add_argument(job, call_hash, argument, is_new)
 
     def _add_read(self, call_hash: CallHash, path: str, job: Job) -> None:
         state = handle_of_path(path)

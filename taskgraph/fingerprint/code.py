@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from types import FunctionType
 from typing import Any
@@ -137,19 +137,16 @@ def thaw() -> None:
             _execution = None
 
 
-@contextmanager
-def running(func: Callable[..., Any]) -> Iterator[None]:
+_NOTHING_HELD = nullcontext()
+
+
+def running(func: Callable[..., Any]) -> AbstractContextManager[object]:
     """Have what the body of a task changes in this block count for it as it was before."""
     execution = _execution
     found = execution.known.get((id(func), TASK_ROLE)) if execution is not None else None
     if found is None or not found[1].touches:
-        yield
-        return
-    hold = Hold(found[1].touches)
-    try:
-        yield
-    finally:
-        hold.release()
+        return _NOTHING_HELD
+    return Hold(found[1].touches)
 
 
 def _follow(value: Any, role: str, follower: Follower, *, is_frozen: bool = False) -> _Known:

@@ -169,6 +169,12 @@ class Hold:
                 held.holds.add(self)
                 self._places.add(place)
 
+    def __enter__(self) -> Hold:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
     def release(self) -> None:
         """End it: what the last one leaves behind in a variable is what their code leaves."""
         with _lock:

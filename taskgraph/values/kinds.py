@@ -91,10 +91,14 @@ class ValueKind:
         """Tell whether its shape has nothing but numbers, texts and the like for children.
 
         Those of which there may be thousands in one value say so where that is quick to see: then
-        nobody walks into them. Of a kind that has a hash of its own, or is recorded where it lies
-        in other values, none is.
+        nobody walks into them. Of a kind that has a hash of its own, brings code along, or is
+        recorded where it lies in other values, none is.
         """
         return False
+
+    def leaf_shape(self, value: Any) -> Shape | None:
+        """Return the shape of a leaf, None for any other value."""
+        return self.shape(value) if self.is_leaf(value) else None
 
     def encode(self, value: Any) -> tuple[str, bytes] | None:
         """Return format and bytes, or None to have the value pickled."""

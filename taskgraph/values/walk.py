@@ -23,6 +23,8 @@ _live_kinds: dict[type[ValueKind], bool] = {}
 
 def find_live(value: Any) -> list[Any]:
     """Return the values inside that stand for something in the world (files above all)."""
+    if type(value) in ATOMIC_TYPES:
+        return []
     return [each for each, kind in each_inside(value) if is_live(kind)]
 
 
@@ -54,6 +56,8 @@ def read(value: Any, progress: Callable[[int], None] | None = None) -> None:
 
 def refresh(value: Any) -> None:
     """Have all values inside look at the world again; called where a task ran."""
+    if type(value) in ATOMIC_TYPES:
+        return
     for each, kind in each_inside(value):
         kind.refresh(each)
 

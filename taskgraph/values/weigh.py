@@ -98,10 +98,9 @@ def _weigh(value: Any, path: str) -> _Node:
 
 def _hash_leaf(value: Any) -> ValueHash | None:
     """Return the hash of a leaf, None of any other value."""
-    kind = kind_of(value)
-    if not kind.is_leaf(value):
+    shape = kind_of(value).leaf_shape(value)
+    if shape is None:
         return None
-    shape = shape_of(value, kind)
     hashes: list[str] = []
     for child in shape.children:
         if type(child) in _SMALL_TYPES:
