@@ -7,7 +7,7 @@ starts nothing: new nodes are planted in the graph and found there by the Dispat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +29,7 @@ from taskgraph.events import (
 )
 from taskgraph.expression import Expression, SchedulerExpression, TaskExpression
 from taskgraph.fingerprint.parts import describe_change
-from taskgraph.hashing import ATOMIC_TYPES, TaskHash, hash_call
+from taskgraph.hashing import ATOMIC_TYPES, CallHash, TaskHash, hash_call
 from taskgraph.ports import Raised, Returned
 from taskgraph.records import PackedValue, State
 from taskgraph.tasks.context import RECOVERED, defaults_path, handle_path
@@ -442,12 +442,15 @@ class Finisher:
         if job.is_recorded and (job.value_hash is None or job.is_uncacheable):
             self._name_result(job)
         if job.call_hash is None:
-            job.subtree = _subtree_of(job)
+            inside: Sequence[CallHash] = ()
+            if job.children:
+                job.subtree, inside = _subtree_of(job), job.made_of
+            else:
+                job.subtree = _alone(job.task_hash)
             if job.children or job.handles is not None:
                 job.reads = _reads_of(job)
             if job.is_recorded:
                 assert job.args_hash is not None and job.value_hash is not None
-                inside = job.made_of if job.children else ()
                 job.call_hash = hash_call(job.task_hash, job.args_hash, job.value_hash, inside)
         if isinstance(job.expr, TaskExpression):
             job.expr.call_hash = job.call_hash

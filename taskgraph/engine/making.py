@@ -87,22 +87,24 @@ class JobMaker:
         else:
             options = task.all_options
         job = Job(self._new_id(), task, task_hash, expr, owner, options)
-        job.context = self._context if owner is None else owner.context
-        if owner is not None:
+        if owner is None:
+            job.context = self._context
+        else:
+            job.context = owner.context
             job.is_recorded = owner.is_recorded
             job.is_aftermath = owner.is_aftermath
-        if options.get("prov") is False:
-            job.is_recorded = False
         if expr._context is not None:
             job.context = job.context.updated(expr._context)
         if handed_on or task.base_exports or task.call_exports:
             job.exported = merge_options(handed_on, task.base_exports, task.call_exports)
-        if "script" in options and task.script:
-            job.exported = options_of_script(options)
-        if options and (lazy := lazy_options(options)):
-            job.lazy_options = lazy
-        if job.exported and (lazy := lazy_options(job.exported)):
-            job.lazy_exports = lazy
+        if options:
+            if options.get("prov") is False:
+                job.is_recorded = False
+            if "script" in options and task.script:
+                job.exported = options_of_script(options)
+            job.lazy_options = lazy_options(options) or NO_OPTIONS
+        if job.exported:
+            job.lazy_exports = lazy_options(job.exported) or NO_OPTIONS
         return job
 
     def find(self, name: str) -> AnyTask | None:
