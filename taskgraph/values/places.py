@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -41,6 +42,22 @@ class Place(NamedTuple):
 
     root: str
     path: str
+
+
+def user_cache_folder() -> str:
+    """Return where this user's caches of taskgraph are.
+
+    On Linux that is what platformdirs would say, which takes longer to load than a cache to use.
+    """
+    if sys.platform == "linux":
+        named, home = os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("HOME", "")
+        if os.path.isabs(named):
+            return os.path.join(named, "taskgraph")
+        if os.path.isabs(home):
+            return os.path.join(home.rstrip("/") or "/", ".cache", "taskgraph")
+    import platformdirs
+
+    return platformdirs.user_cache_dir("taskgraph")
 
 
 def is_url(path: str) -> bool:

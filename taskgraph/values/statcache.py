@@ -18,6 +18,8 @@ from collections.abc import Iterable, Iterator
 
 from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
+from taskgraph.values.places import user_cache_folder
+
 # path hash, size, mtime_ns, ctime_ns, content hash, checksum of all before it
 _ENTRY = struct.Struct("<16sqqq16sQ")
 _BODY = _ENTRY.size - 8
@@ -229,11 +231,7 @@ def stat_cache(cache_dir: str | None = None) -> StatCache:
     key = cache_dir or ""
     cache = _caches.get(key)
     if cache is None:
-        folder = cache_dir
-        if folder is None:
-            import platformdirs
-
-            folder = platformdirs.user_cache_dir("taskgraph")
+        folder = user_cache_folder() if cache_dir is None else cache_dir
         # The number is that of the format: another format is another file.
         cache = _caches.setdefault(key, StatCache(os.path.join(folder, "files-1.table")))
     return cache
