@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from taskgraph.config import ALIAS_EXECUTOR, ExecutorSettings, Settings
 from taskgraph.engine.leasing import ExecutionLease
 from taskgraph.errors import ConfigError, DatabaseError, UnknownRecordError
-from taskgraph.filters import RecordFilters
 from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.project import Project, use_project
 from taskgraph.outputs.place import OutputPlace, folder_of
@@ -31,6 +30,7 @@ from taskgraph.values.places import FilePlaces, use_places
 
 if TYPE_CHECKING:
     from taskgraph.engine.releasing import Release
+    from taskgraph.filters import RecordFilters
     from taskgraph.provenance.rows import Reader as AnyReader
     from taskgraph.tags import OwnTags
     from taskgraph_backend import SqlBackend
