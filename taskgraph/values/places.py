@@ -62,7 +62,7 @@ def user_cache_folder() -> str:
 
 def is_url(path: str) -> bool:
     """Tell whether a path is a URL, or a chain of them as in ``zip://a.csv::s3://bucket/b.zip``."""
-    return _URL.match(path) is not None
+    return not path.startswith("/") and _URL.match(path) is not None
 
 
 def locate(path: str | os.PathLike[str], folder: str | None = None) -> str:
@@ -81,7 +81,7 @@ def locate(path: str | os.PathLike[str], folder: str | None = None) -> str:
         if local is None:
             return text.rstrip("/")
         text = unquote(text[local.end() :])
-    if not os.path.isabs(text):
+    if not text.startswith("/"):
         text = os.path.join(folder or os.getcwd(), text)
     if "/.." in text:
         parent, name = os.path.split(text.rstrip("/"))
