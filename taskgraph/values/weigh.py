@@ -107,8 +107,9 @@ def _hash_leaf(value: Any) -> ValueHash | None:
         return None
     hashes: list[str] = []
     for child in shape.children:
-        if type(child) in _SMALL_TYPES:
-            hashes.append(xxh3_128_hexdigest(PLAIN + marshal.dumps(child, MARSHAL_VERSION)))
+        cls = type(child)
+        if cls in _SMALL_TYPES or (cls in _SHORT_TYPES and len(child) < LARGE):
+            hashes.append(digest_value(PLAIN + marshal.dumps(child, MARSHAL_VERSION)))
             continue
         plain = hash_builtin(child)
         if plain is None:
