@@ -3,6 +3,7 @@
     make bench                                  everything, after setting up .bench/peers
     python benchmarks/run.py --only ours,floor  without the peers
     python benchmarks/run.py --growth 1000000   with workflows of a million tasks
+    python benchmarks/run.py --add --workloads flat --shapes tree    a part of it, to what is there
     python benchmarks/run.py --quick            a smoke test of ours: tiny, no real figures
 
 A measurement is one process on one core. All figures are kept as JSON, with the machine, the
@@ -36,6 +37,8 @@ from summary import samples_of, summarize  # noqa: E402
 PEERS_FOLDER = HERE.parent / ".bench" / "peers"
 RESULTS = HERE / "results"
 GROWTH = (1_000, 10_000, 100_000, 1_000_000)
+SHAPES = ("fanout", "chain", "tree", "grid")
+QUICK_SHAPES = {"fanout": (50,), "chain": (20,), "tree": (31,), "grid": (16,)}
 # A part of Python's library that has a few hundred files.
 CENSUS = (
     "asyncio", "collections", "concurrent", "email", "html", "http", "importlib", "json",
@@ -78,6 +81,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--workloads", default=",".join(WORKLOADS), help="with commas")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--growth", type=int, default=100_000, help="up to so many tasks")
+    parser.add_argument("--shapes", default=",".join(SHAPES), help="that grow, with commas")
     parser.add_argument("--evaluations", type=int, default=100_000, help="that are looked up in")
     parser.add_argument("--slow-tasks", type=int, default=200, help="for who takes ms a task")
     parser.add_argument("--large", action="store_true", help="hash 1 GB instead of 64 MB")
@@ -90,6 +94,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     options.only = ("ours",) if options.quick else _chosen(options.only, CONTESTANTS)
     options.workloads = _chosen(options.workloads, WORKLOADS)
+    options.shapes = _chosen(options.shapes, SHAPES)
     return options
 
 
@@ -100,7 +105,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
     if options.quick:
         return Plan(
             options.only, options.workloads, 1, shapes.QUICK, shapes.QUICK,
-            {"fanout": (50,), "chain": (20,), "tree": (31,), "grid": (16,)},
+            {shape: QUICK_SHAPES[shape] for shape in options.shapes},
             evaluations=500, functions=2, files=(100,), report_files=20, far_tasks=100,
             packages=("json",), pin=False, with_postgres=False,
         )  # fmt: skip
@@ -112,7 +117,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
         options.rounds,
         sizes,
         replace(sizes, tasks=options.slow_tasks, chain=100, depth=6, side=10),
-        dict.fromkeys(("fanout", "chain", "tree", "grid"), counts),
+        dict.fromkeys(options.shapes, counts),
         evaluations=options.evaluations,
         functions=25,
         files=(10_000, 1_000_000),

@@ -16,10 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taskgraph.config import ALIAS_EXECUTOR, CLOSED_EXECUTORS, ExecutorSettings, Settings
+from taskgraph.config import ALIAS_EXECUTOR, ExecutorSettings, Settings
 from taskgraph.engine.leasing import ExecutionLease
 from taskgraph.errors import ConfigError, DatabaseError, UnknownRecordError
-from taskgraph.filters import RecordFilters
 from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.project import Project, use_project
 from taskgraph.outputs.place import OutputPlace, folder_of
@@ -31,16 +30,19 @@ from taskgraph.values.places import FilePlaces, use_places
 
 if TYPE_CHECKING:
     from taskgraph.engine.releasing import Release
+    from taskgraph.filters import RecordFilters
     from taskgraph.provenance.rows import Reader as AnyReader
     from taskgraph.tags import OwnTags
     from taskgraph_backend import SqlBackend
     from taskgraph_backend.reader import Reader
 
+_QUICKLY_LOADED = ("threads", "async", "inline")
+
 
 def make_executors(settings: Settings) -> dict[str, Executor]:
     """Return all executors that the settings name, and those that were registered.
 
-    None of them has started anything yet, and those of extras and strangers are not even imported.
+    None of them has started anything yet, and those that take long to load are not even imported.
 
     Raises:
         ConfigError: There is no such type, or an alias is of nothing.
@@ -56,7 +58,7 @@ def make_executors(settings: Settings) -> dict[str, Executor]:
         if wanted.type == ALIAS_EXECUTOR:
             target = _target_of(settings, name, made)
             made[name] = AliasExecutor(name, partial(made.__getitem__, target))
-        elif wanted.type in CLOSED_EXECUTORS:
+        elif wanted.type in _QUICKLY_LOADED:
             made[name] = find_type(wanted.type, place)()(name, **_given(wanted))
         else:
             path = wanted.class_name

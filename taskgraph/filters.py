@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
-from difflib import get_close_matches
 from typing import Any, Final
 
 from taskgraph.errors import FilterError
@@ -419,6 +418,8 @@ def _texts(given: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def _known(wanted: str, names: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
     listed = list(names)
     near = get_close_matches(wanted, listed, 1)
     hint = f"did you mean {near[0]}? " if near else ""

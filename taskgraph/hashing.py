@@ -10,10 +10,10 @@ xxh3 (https://github.com/Cyan4973/xxHash) is integrity, not authenticity.
 
 from __future__ import annotations
 
-import gc
 import marshal
-from collections.abc import Iterable, Sequence
-from typing import Any, NewType
+from collections.abc import Callable, Iterable, Sequence
+from gc import get_referents
+from typing import Any, Final, NewType, cast
 
 from xxhash import xxh3_128, xxh3_128_hexdigest
 
@@ -24,6 +24,8 @@ EvalHash = NewType("EvalHash", str)
 CallHash = NewType("CallHash", str)
 ContentDigest = NewType("ContentDigest", str)
 
+#: The hash of a pre-image. To call a `NewType` takes longer than to hash a number.
+digest_value: Final = cast("Callable[[bytes], ValueHash]", xxh3_128_hexdigest)
 
 # Types whose values marshal writes without references, identity or hash order, and that hold
 # nothing but each other. Exact types only: a subclass would be written as its base.
@@ -44,7 +46,7 @@ MAX_SET_LEVELS = 4
 PLAIN = b"value\0m"
 _SHAPE = b"value\0s"
 # From here on a copy costs more than a second call into the hasher.
-_LARGE = 1 << 16
+LARGE = 1 << 16
 
 
 def digest_bytes(content: bytes | bytearray | memoryview) -> ContentDigest:
@@ -52,21 +54,47 @@ def digest_bytes(content: bytes | bytearray | memoryview) -> ContentDigest:
     return ContentDigest(xxh3_128_hexdigest(content))
 
 
-def count_containers(value: object) -> int:
-    """Count the containers in a value of exact builtin types; minus those looked at if it is none.
+def look_inside(value: object) -> int:  # noqa: PLR0911 - one exit for each way out of the proof
+    """Prove that a value is made of exact builtin types only; returns how much was looked at.
 
-    Level by level instead of by recursion: each level costs a few calls into C, whatever its size.
+    Minus that if it is not, or is beyond a limit. Level by level instead of by recursion: each
+    level costs three calls into C, whatever its size. What holds nothing is handed on with the
+    rest, for to ask it what it holds costs less than to leave it out.
     """
     kind = type(value)
-    if kind in ATOMIC_TYPES:
-        return 1
     if kind not in CONTAINER_TYPES:
-        return -1
+        return 1 if kind in ATOMIC_TYPES else -1
+    inside = get_referents(value)
+    types = {*map(type, inside)}
+    if types <= ATOMIC_TYPES:
+        return 1
+    seen = set_levels = 1
+    if kind not in _SET_TYPES:
+        set_levels = 0
+    for _ in range(MAX_DEPTH - 1):
+        seen += len(inside)
+        if not types <= _BUILTIN_TYPES:
+            return -seen
+        if not _SET_TYPES.isdisjoint(types):
+            set_levels += 1
+            if set_levels > MAX_SET_LEVELS:
+                return -seen
+        if seen > MAX_CONTAINERS:  # not all of which are containers
+            return _count_containers(value)
+        inside = get_referents(*inside)
+        types = {*map(type, inside)}
+        if types <= ATOMIC_TYPES:
+            return seen
+    return -seen
+
+
+def _count_containers(value: object) -> int:
+    """Do as `look_inside`, with the containers counted."""
     level: list[Any] = [value]
     containers = 1
-    set_levels = 1 if kind in _SET_TYPES else 0
+    set_levels = 1 if type(value) in _SET_TYPES else 0
     for _ in range(MAX_DEPTH):
-        inside = gc.get_referents(*level)
+        inside = get_referents(*level)
         types = set(map(type, inside))
         if not types <= _BUILTIN_TYPES:
             return -containers
@@ -83,7 +111,7 @@ def count_containers(value: object) -> int:
 
 def is_builtin(value: object) -> bool:
     """Tell whether a value is made of exact builtin types only, at every depth, within limits."""
-    return count_containers(value) > 0
+    return look_inside(value) > 0
 
 
 def hash_builtin(value: object) -> ValueHash | None:
@@ -92,14 +120,14 @@ def hash_builtin(value: object) -> ValueHash | None:
     None is also the answer for what marshal refuses (bytes beyond 2 GB, say): the answer depends
     on the content alone, so such a value is always hashed by its shape.
     """
-    if type(value) not in ATOMIC_TYPES and count_containers(value) < 0:
+    if look_inside(value) < 0:
         return None
     return hash_proven(value)
 
 
 def hash_proven(value: Any) -> ValueHash | None:
     """Do as `hash_builtin` for a value that was proven to be made of exact builtin types."""
-    if type(value) is bytes and _LARGE < len(value) < 1 << 31:
+    if type(value) is bytes and LARGE < len(value) < 1 << 31:
         # What marshal would write, without the copy.
         hasher = xxh3_128(PLAIN + b"s" + len(value).to_bytes(4, "little"))
         hasher.update(value)
@@ -114,8 +142,8 @@ def hash_proven(value: Any) -> ValueHash | None:
         if _sorts_complex(value):
             return None
         raise
-    if len(plain) < _LARGE:
-        return ValueHash(xxh3_128_hexdigest(PLAIN + plain))
+    if len(plain) < LARGE:
+        return digest_value(PLAIN + plain)
     hasher = xxh3_128(PLAIN)
     hasher.update(plain)
     return ValueHash(hasher.hexdigest())
@@ -125,7 +153,7 @@ def _sorts_complex(value: object) -> bool:
     found: set[type] = {type(value)}
     level: list[Any] = [value]
     while level:
-        inside = gc.get_referents(*level)
+        inside = get_referents(*level)
         found.update(map(type, inside))
         level = [each for each in inside if type(each) in CONTAINER_TYPES]
     return complex in found and not found.isdisjoint(_SET_TYPES)
@@ -152,7 +180,7 @@ def hash_shape(
     head = _SHAPE + marshal.dumps((tag, state, len(inner)), MARSHAL_VERSION)
     head += "".join(inner).encode("ascii")
     if not buffers:
-        return ValueHash(xxh3_128_hexdigest(head))
+        return digest_value(head)
     hasher = xxh3_128(head)
     for buffer in buffers:
         size = buffer.nbytes if isinstance(buffer, memoryview) else len(buffer)

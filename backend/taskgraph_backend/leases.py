@@ -7,8 +7,6 @@ mistaken for the one that held it.
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
 import sys
 from functools import cache
 from typing import NamedTuple
@@ -41,7 +39,7 @@ def host_name() -> str:
         namespace = os.readlink("/proc/self/ns/pid")
     except OSError:
         namespace = _FIRST_PID_NAMESPACE
-    host = socket.gethostname()
+    host = os.uname().nodename  # what `socket` says too, which takes its time to load
     return host if namespace == _FIRST_PID_NAMESPACE else f"{host}/{namespace}"
 
 
@@ -80,6 +78,7 @@ def _started_linux(pid: int) -> Micros | None:
 
 def _started_posix(pid: int) -> Micros | None:
     """Ask `ps`, as on macOS: whole seconds, which is enough to tell two owners of a pid apart."""
+    import subprocess
     from datetime import UTC, datetime
 
     shown = subprocess.run(

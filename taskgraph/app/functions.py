@@ -21,16 +21,16 @@ from taskgraph.assembly import (
     release_files,
 )
 from taskgraph.config import find_config_dir, load_settings, write_default_config
-from taskgraph.engine.releasing import Release
 from taskgraph.errors import NoCurrentSchedulerError
 from taskgraph.hashing import ArgsHash, EvalHash
-from taskgraph.plans import Plan
 from taskgraph.tasks.hashes import Hasher, hashes_of_call
 from taskgraph.tasks.task import Task
 from taskgraph.values.handles import Handle, judge_by
 from taskgraph.worker import running_task
 
 if TYPE_CHECKING:
+    from taskgraph.engine.releasing import Release
+    from taskgraph.plans import Plan
     from taskgraph.provenance.explain import AnyExplanation
     from taskgraph.provenance.reading import Lineage
 

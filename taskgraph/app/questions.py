@@ -19,7 +19,6 @@ from taskgraph.engine.recorded import fitted, values_of
 from taskgraph.errors import ExplanationError, RerunError
 from taskgraph.events import Event, JobMissed, Warned
 from taskgraph.expression import SchedulerExpression, TaskExpression
-from taskgraph.plans import Plan
 from taskgraph.ports import Observer
 from taskgraph.records import ArgumentRecord, ExecutionId, JobId, State
 from taskgraph.tasks.options import CacheScope
@@ -27,6 +26,7 @@ from taskgraph.tasks.registry import get_task_registry
 from taskgraph.tasks.task import Task
 
 if TYPE_CHECKING:
+    from taskgraph.plans import Plan
     from taskgraph.provenance.explain import AnyExplanation, Explanation
     from taskgraph_backend.reader import Reader
 

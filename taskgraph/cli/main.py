@@ -18,6 +18,7 @@ import click
 
 from taskgraph import errors
 from taskgraph._version import __version__
+from taskgraph.cli.collecting import rare_collections
 from taskgraph.cli.options import ExitCode, Globals
 from taskgraph.cli.streams import settle_streams
 
@@ -173,7 +174,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     settle_streams()
     try:
-        result = cli.main(arguments, prog_name="taskgraph", standalone_mode=False)
+        with rare_collections():
+            result = cli.main(arguments, prog_name="taskgraph", standalone_mode=False)
         sys.stdout.flush()
     except BaseException as error:
         # Whatever it is, it ends here: the shell gets a code and the user a sentence.

@@ -167,9 +167,11 @@ def show_tasks(ctx: click.Context, script: str, *, is_asked: bool) -> int:
 
 def read_call(ctx: click.Context, script: str, words: Sequence[str]) -> Any:
     """Return the lazy call that a script, the name of a task and its flags stand for."""
+    from taskgraph.cli.collecting import keep_loaded
     from taskgraph.cli.flags import TaskFlags
     from taskgraph.cli.scripts import find_task, load_script
 
+    keep_loaded("taskgraph.app")
     module = load_script(script)
     name, *rest = words
     if name.startswith("-"):

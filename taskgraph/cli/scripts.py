@@ -6,7 +6,6 @@ worker process can import it under the same name.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import sys
@@ -40,6 +39,8 @@ def load_script(script: str) -> ModuleType:
 
 def _load_file(script: str, path: Path) -> ModuleType:
     if not path.is_file():
+        import difflib
+
         nearest = difflib.get_close_matches(path.name, _scripts_in(path.parent), n=1)
         hint = f" Did you mean {str(path.parent / nearest[0])!r}?" if nearest else ""
         raise ScriptNotFoundError(script, f"there is no such file.{hint}")
@@ -167,6 +168,8 @@ def find_task(module: ModuleType, name: str) -> AnyTask:
 
 
 def _nearest(name: str, tasks: Sequence[AnyTask]) -> Sequence[str]:
+    import difflib
+
     names = {task.name: task.fullname for task in tasks}
     names |= {task.fullname: task.fullname for task in tasks}
     return [names[each] for each in difflib.get_close_matches(name, names, n=1, cutoff=0.5)]

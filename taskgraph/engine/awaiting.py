@@ -16,7 +16,6 @@ no value.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -300,6 +299,9 @@ class Awaiting:
 
     def stop(self) -> None:
         """Tell all that wait that they will get no answer: nothing new is started any more."""
+        if self.askers:
+            import asyncio  # only here: it takes as long to load as the rest of the engine
+
         for asker in self.askers.values():
             self.stopped.add(asker.job.id)
             for question in asker.open:

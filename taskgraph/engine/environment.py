@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
-import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +24,20 @@ def describe_environment(folder: Path) -> dict[str, Any]:
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
         "executable": sys.executable,
-        "platform": platform.platform(),
+        "platform": platform_name(),
         "host": platform.node(),
         "distributions": distributions(),
         "git": describe_git(folder),
     }
+
+
+def platform_name() -> str:
+    """Return what `platform.platform` says; on Linux that starts a program for nothing."""
+    if sys.platform != "linux":
+        return platform.platform()
+    said = os.uname()
+    words = (said.sysname, said.release, said.machine, "with", "".join(platform.libc_ver()))
+    return "-".join(filter(None, words)).replace(" ", "_").replace("/", "-")
 
 
 def distributions() -> dict[str, str]:
@@ -50,6 +57,8 @@ def distributions() -> dict[str, str]:
             if match:
                 found.setdefault(match["name"].lower().replace("_", "-"), match["version"])
     if not found:  # installed in some other way: ask the slow but general door
+        from importlib import metadata
+
         found = {each.name.lower(): each.version for each in metadata.distributions()}
     return dict(sorted(found.items()))
 
@@ -69,6 +78,10 @@ def describe_git(folder: Path) -> dict[str, str] | None:
 
 def ask_git(folder: Path, *words: str) -> str | None:
     """Return what git says of a folder; None where there is no git, no repository or no answer."""
+    if not _may_be_repository(folder):
+        return None
+    import subprocess  # only here: it takes its time to load, as git takes to start
+
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *words],
@@ -80,3 +93,18 @@ def ask_git(folder: Path, *words: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else None
+
+
+def _may_be_repository(folder: Path) -> bool:
+    """Tell whether git would look any further: a repository is here or above, or is named."""
+    if "GIT_DIR" in os.environ:
+        return True
+    here = os.path.realpath(folder)
+    while True:
+        # A folder without a `.git` may be a bare repository itself.
+        if any(os.path.exists(os.path.join(here, name)) for name in (".git", "objects")):
+            return True
+        above = os.path.dirname(here)
+        if above == here:
+            return False
+        here = above

@@ -31,7 +31,7 @@ from taskgraph._version import __version__ as taskgraph_version
 from taskgraph.fingerprint.outline import Chain, Outline, Trap
 from taskgraph.forks import lock_of_program
 from taskgraph.hashing import MARSHAL_VERSION, hash_record
-from taskgraph.values.places import current_places
+from taskgraph.values.places import current_places, user_cache_folder
 
 _DEEP: Final = 50_000  # frames for reading sums of thousands of terms
 _READERS: Final = ("outline", "syntax", "touches", "bytecode", "sources")  # what makes outlines
@@ -366,11 +366,7 @@ def _lambda_of(code: CodeType, lambdas: Sequence[tuple[ast.Lambda, Outline]]) ->
 
 def _memory() -> str:
     folder = current_places().cache_dir
-    if folder is None:
-        import platformdirs
-
-        folder = platformdirs.user_cache_dir("taskgraph")
-    return os.path.join(folder, "outlines")
+    return os.path.join(user_cache_folder() if folder is None else folder, "outlines")
 
 
 @lru_cache(maxsize=1)

@@ -11,12 +11,14 @@ it ends the group. So a script never outlives a worker that was killed, and noth
 
 from __future__ import annotations
 
-import subprocess
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import subprocess
 
 # Asked politely first: a trap of the script may have something to put in order. Two seconds later
 # what is left is killed.
@@ -89,6 +91,8 @@ class ProcessGroup:
     def __init__(
         self, words: Sequence[str], folder: str, stdout: IO[bytes], stderr: IO[bytes]
     ) -> None:
+        import subprocess  # only where a script begins: it takes its time to load
+
         self._scope = _scope.get()
         self._is_let_go = threading.Lock()
         self._guard = _start_guard()
@@ -130,6 +134,8 @@ class ProcessGroup:
 
 
 def _start_guard() -> subprocess.Popen[Any]:
+    import subprocess
+
     return subprocess.Popen(
         ["/bin/sh", "-c", _GUARD],
         stdin=subprocess.PIPE,

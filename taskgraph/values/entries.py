@@ -7,8 +7,6 @@ be reached: the first is an answer, the second always an error.
 from __future__ import annotations
 
 import os
-import secrets
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -140,7 +138,7 @@ class LocalEntries:
             if not self._is_swept:
                 self._is_swept = True
                 _sweep(folder)
-            path = os.path.join(folder, f"{os.getpid()}-{secrets.token_hex(8)}")
+            path = os.path.join(folder, f"{os.getpid()}-{os.urandom(8).hex()}")
             file = open(path, "x+b", buffering=0)  # noqa: SIM115 - it is closed below
         try:
             with file:
@@ -258,6 +256,8 @@ class RemoteEntries:
 
         Who is killed leaves nothing behind then.
         """
+        import tempfile  # here, as few need it and it takes its time to load
+
         with _reaching(self.url):
             file = tempfile.TemporaryFile(prefix="taskgraph-", buffering=0)  # noqa: SIM115
         with file:

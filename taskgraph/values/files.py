@@ -190,8 +190,11 @@ class File:
         return self.filesystem.bytes_to_read(self._location, self._policy_here())
 
     def _look(self, progress: Progress | None = None) -> Seen:
-        with errors_naming(self.path):
+        try:
             return self.filesystem.identity(self._location, self._policy_here(), progress)
+        except OSError:
+            with errors_naming(self.path):  # only now: files are looked at by the hundred thousand
+                raise
 
     def _policy_here(self) -> Policy:
         return self.policy or current_places().policy(self._location)

@@ -7,12 +7,9 @@ downloads it.
 from __future__ import annotations
 
 import errno
-import glob as globbing
 import io
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -239,16 +236,22 @@ class LocalFilesystem:
     def rmdir(self, path: str, recursive: bool = False) -> None:
         """Remove a folder, with all that is in it only if asked."""
         if recursive:
+            import shutil  # here and below only where it is needed: it takes its time to load
+
             shutil.rmtree(path)
         else:
             os.rmdir(path)
 
     def glob(self, pattern: str) -> list[str]:
         """Return what matches a pattern, sorted; names with a leading dot only if asked for."""
+        import glob as globbing
+
         return sorted(globbing.glob(pattern, recursive=True))
 
     def copy(self, source: str, target: str) -> None:
         """Copy a file and its permissions; the target appears whole."""
+        import shutil
+
         with errors_naming(target):
             pending = PendingFile(target)
         try:
@@ -372,6 +375,8 @@ class RemoteFilesystem:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         raw = _PendingObject(self, remote, inner)
         if mode[0] == "a" and remote.exists(inner):
+            import shutil
+
             # Stores have no appending: the file is written anew, with what was there first.
             with remote.open(inner, "rb") as before:
                 shutil.copyfileobj(before, raw, _COPY_CHUNK)
@@ -575,6 +580,8 @@ class _PendingObject(io.RawIOBase):
             if getattr(parts, "autocommit", True) is False:
                 self._parts = parts
                 return parts
+        import tempfile
+
         self._on_disk = tempfile.NamedTemporaryFile(prefix="taskgraph-")  # noqa: SIM115 - close() closes it
         return self._on_disk
 
@@ -691,6 +698,8 @@ def copy_between(
     if source_files.proto == target_files.proto:
         source_files.copy(source, target)
         return
+    import shutil
+
     with source_files.open(source, "rb") as reader:
         with errors_naming(target):
             writer = target_files.open(target, "wb")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -43,9 +44,25 @@ class Place(NamedTuple):
     path: str
 
 
+def user_cache_folder() -> str:
+    """Return where this user's caches of taskgraph are.
+
+    On Linux that is what platformdirs would say, which takes longer to load than a cache to use.
+    """
+    if sys.platform == "linux":
+        named, home = os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("HOME", "")
+        if os.path.isabs(named):
+            return os.path.join(named, "taskgraph")
+        if os.path.isabs(home):
+            return os.path.join(home.rstrip("/") or "/", ".cache", "taskgraph")
+    import platformdirs
+
+    return platformdirs.user_cache_dir("taskgraph")
+
+
 def is_url(path: str) -> bool:
     """Tell whether a path is a URL, or a chain of them as in ``zip://a.csv::s3://bucket/b.zip``."""
-    return _URL.match(path) is not None
+    return not path.startswith("/") and _URL.match(path) is not None
 
 
 def locate(path: str | os.PathLike[str], folder: str | None = None) -> str:
@@ -64,7 +81,7 @@ def locate(path: str | os.PathLike[str], folder: str | None = None) -> str:
         if local is None:
             return text.rstrip("/")
         text = unquote(text[local.end() :])
-    if not os.path.isabs(text):
+    if not text.startswith("/"):
         text = os.path.join(folder or os.getcwd(), text)
     if "/.." in text:
         parent, name = os.path.split(text.rstrip("/"))

@@ -18,8 +18,11 @@ from collections.abc import Iterable, Iterator
 
 from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
+from taskgraph.values.places import user_cache_folder
+
 # path hash, size, mtime_ns, ctime_ns, content hash, checksum of all before it
 _ENTRY = struct.Struct("<16sqqq16sQ")
+_HEAD = struct.Struct("<16sqqq")
 _BODY = _ENTRY.size - 8
 _WAYS = 4
 _BUCKET = _ENTRY.size * _WAYS
@@ -72,10 +75,18 @@ class StatCache:
         if self._reader is None:
             return None
         key, offset = self._slot(path, stat)
-        size, mtime, ctime = stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
-        for entry in self._bucket(offset):
-            if entry is not None and entry[:4] == (key, size, mtime, ctime):
-                return entry[4].hex()
+        try:
+            bucket = os.pread(self._reader, _BUCKET, offset)
+        except OSError:
+            return None
+        head = _HEAD.pack(key, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        # Looked for as bytes: only what may be the answer is taken apart and held to its checksum.
+        start = bucket.find(head)
+        while start >= 0:
+            entry = bucket[start : start + _ENTRY.size]
+            if start % _ENTRY.size == 0 and len(entry) == _ENTRY.size and _is_whole(entry):
+                return entry[_HEAD.size : _BODY].hex()
+            start = bucket.find(head, start + 1)
         return None
 
     def remember(self, path: str, stat: os.stat_result, content: str, read_at: int) -> bool:
@@ -229,11 +240,7 @@ def stat_cache(cache_dir: str | None = None) -> StatCache:
     key = cache_dir or ""
     cache = _caches.get(key)
     if cache is None:
-        folder = cache_dir
-        if folder is None:
-            import platformdirs
-
-            folder = platformdirs.user_cache_dir("taskgraph")
+        folder = user_cache_folder() if cache_dir is None else cache_dir
         # The number is that of the format: another format is another file.
         cache = _caches.setdefault(key, StatCache(os.path.join(folder, "files-1.table")))
     return cache

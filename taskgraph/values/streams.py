@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
 import stat as modes
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,7 +20,7 @@ _TEMPORARY = (".taskgraph-", ".tmp")
 def temporary_beside(target: str) -> str:
     """Return a name for a temporary file in the target's folder, short whatever the target's is."""
     before, after = _TEMPORARY
-    name = f"{before}{os.getpid()}-{secrets.token_hex(6)}{after}"
+    name = f"{before}{os.getpid()}-{os.urandom(6).hex()}{after}"
     return os.path.join(os.path.dirname(target), name)
 
 

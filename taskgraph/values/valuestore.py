@@ -12,7 +12,6 @@ import io
 import mmap
 import os
 import platform
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -254,7 +253,7 @@ class ValueStore(NamedTuple):
         Raises:
             ValueStoreError: The store cannot be written.
         """
-        target = f"{QUARANTINE}/{digest}-{secrets.token_hex(4)}"
+        target = f"{QUARANTINE}/{digest}-{os.urandom(4).hex()}"
         if not self.folder.move(name_of(digest), target):
             return None
         # Somebody may have put a good entry in the place of the bad one in between.

@@ -12,22 +12,22 @@ import marshal
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from xxhash import xxh3_128_hexdigest
-
 from taskgraph.errors import UnhashableValueError
 from taskgraph.hashing import (
     ATOMIC_TYPES,
     CONTAINER_TYPES,
+    LARGE,
     MARSHAL_VERSION,
     MAX_CONTAINERS,
     MAX_DEPTH,
     MAX_SET_LEVELS,
     PLAIN,
     ValueHash,
-    count_containers,
+    digest_value,
     hash_builtin,
     hash_proven,
     hash_shape,
+    look_inside,
 )
 from taskgraph.values import walk
 from taskgraph.values.cycles import hash_graph
@@ -37,7 +37,9 @@ from taskgraph.values.registry import kind_of, shape_of
 # Small enough to be looked up without a proof that they are builtins: they cannot be anything else,
 # and marshal accepts all of them.
 _SMALL_TYPES = frozenset({int, float, bool, type(None)})
-# So many containers may be looked at in vain before the purity of all of them is noted bottom-up.
+# The same, as long as they are not large.
+_SHORT_TYPES = frozenset({str, bytes})
+# So many items may be looked at in vain before the purity of all of them is noted bottom-up.
 _PATIENCE = 200_000
 
 
@@ -67,9 +69,11 @@ def hash_value(value: Any, path: str = "value") -> ValueHash:
     Raises:
         UnhashableValueError: Something inside has no stable hash; names the path to it.
     """
-    if type(value) in _SMALL_TYPES:
-        return ValueHash(xxh3_128_hexdigest(PLAIN + marshal.dumps(value, MARSHAL_VERSION)))
-    return hash_builtin(value) or _weigh(value, path).value_hash
+    cls = type(value)
+    if cls in _SMALL_TYPES or (cls in _SHORT_TYPES and len(value) < LARGE):
+        return digest_value(PLAIN + marshal.dumps(value, MARSHAL_VERSION))
+    found = hash_proven(value) if look_inside(value) > 0 else None
+    return found or _weigh(value, path).value_hash
 
 
 def weigh(value: Any, path: str = "value") -> Weight:
@@ -103,8 +107,9 @@ def _hash_leaf(value: Any) -> ValueHash | None:
         return None
     hashes: list[str] = []
     for child in shape.children:
-        if type(child) in _SMALL_TYPES:
-            hashes.append(xxh3_128_hexdigest(PLAIN + marshal.dumps(child, MARSHAL_VERSION)))
+        cls = type(child)
+        if cls in _SMALL_TYPES or (cls in _SHORT_TYPES and len(child) < LARGE):
+            hashes.append(digest_value(PLAIN + marshal.dumps(child, MARSHAL_VERSION)))
             continue
         plain = hash_builtin(child)
         if plain is None:
@@ -219,8 +224,8 @@ class _Walk:
             child = children[position]
             position += 1
             cls = type(child)
-            if cls in _SMALL_TYPES:
-                append(xxh3_128_hexdigest(PLAIN + marshal.dumps(child, MARSHAL_VERSION)))
+            if cls in _SMALL_TYPES or (cls in _SHORT_TYPES and len(child) < LARGE):
+                append(digest_value(PLAIN + marshal.dumps(child, MARSHAL_VERSION)))
                 continue
             plain = None
             if cls in ATOMIC_TYPES:
@@ -255,10 +260,10 @@ class _Walk:
         if self._purity is not None:
             is_plain = self._purity.check(value)
         else:
-            containers = count_containers(value)
-            is_plain = containers > 0
+            seen = look_inside(value)
+            is_plain = seen > 0
             if not is_plain:
-                self._in_vain -= containers
+                self._in_vain -= seen
                 if self._in_vain > _PATIENCE:
                     self._purity = _Purity()
         if not is_plain:
@@ -414,7 +419,7 @@ def _shorten(steps: list[str]) -> str:
 class _Purity:
     """Which containers are made of builtins alone, noted once for each of them, bottom-up.
 
-    The same answers as `count_containers` gives, which starts anew for each container: in a value
+    The same answers as `look_inside` gives, which starts anew for each container: in a value
     where most of them are not pure, asking it for each one would cost the square of the depth.
     """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from taskgraph_backend.dialects.port import Database, Driver, Rows
-from taskgraph_backend.dialects.postgres import PostgresDatabase
 from taskgraph_backend.dialects.postgres.address import SCHEMES
 from taskgraph_backend.dialects.sqlite import BUSY_TIMEOUT_SECONDS, NOW, SqliteDatabase
 
@@ -27,6 +26,9 @@ def open_database(
     """
     wanted = uri or "sqlite:///:memory:"
     if wanted.partition("://")[0] in SCHEMES:
+        # Only who has a server loads what speaks to it.
+        from taskgraph_backend.dialects.postgres.database import PostgresDatabase
+
         return PostgresDatabase(wanted, busy_timeout=busy_timeout)
     return SqliteDatabase(wanted, synchronous=synchronous, busy_timeout=busy_timeout)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterable
 from typing import Final
@@ -80,6 +79,8 @@ def _of_mountinfo(line: str) -> tuple[str, str]:
 
 
 def _kind_by_mount(real: str) -> str | None:
+    import subprocess  # only here, where the kernel does not say it in a file
+
     try:
         shown = subprocess.run(["mount"], capture_output=True, text=True, check=False).stdout
     except OSError:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import marshal
 import os
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from xxhash import xxh3_128_hexdigest
 
 from taskgraph import hashing
 from taskgraph.hashing import (
+    ATOMIC_TYPES,
+    CONTAINER_TYPES,
     MAX_DEPTH,
     TaskHash,
     ValueHash,
@@ -23,6 +33,7 @@ from taskgraph.hashing import (
     hash_shape,
     is_builtin,
 )
+from taskgraph.values.weigh import hash_value
 from tests.unit.taskgraph import golden
 
 ROOT = Path(__file__).parents[3]
@@ -164,3 +175,101 @@ def test_the_preimages_of_records_do_not_collide() -> None:
 
     assert len(set(hashes)) == len(hashes)
     assert all(len(each) == 32 for each in hashes)
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.binary(),
+    lambda inside: (
+        st.lists(inside, max_size=4)
+        | st.lists(inside, max_size=4).map(tuple)
+        | st.dictionaries(st.text(max_size=2), inside, max_size=4)
+        | st.sets(st.integers(), max_size=3).map(frozenset)
+        | st.frozensets(st.frozensets(st.integers(), max_size=2), max_size=2)
+        | st.tuples(inside, st.sampled_from([object(), Path("a"), bytearray(b"a"), len]))
+    ),
+    max_leaves=30,
+)
+
+
+def exactly_builtin(value: Any, sets: list[bool], depth: int = 1) -> bool:
+    """What is meant, one value after another; notes which levels hold sets."""
+    if type(value) in ATOMIC_TYPES:
+        return True
+    if type(value) not in CONTAINER_TYPES:
+        return False
+    if len(sets) < depth:
+        sets.append(False)
+    sets[depth - 1] = sets[depth - 1] or type(value) in (set, frozenset)
+    inside = [*value.keys(), *value.values()] if type(value) is dict else list(value)
+    found = [exactly_builtin(each, sets, depth + 1) for each in inside]
+    return all(found)
+
+
+@given(plain)
+@settings(deadline=None)
+def test_the_proof_says_what_looking_at_each_value_by_itself_says(value: Any) -> None:
+    sets: list[bool] = []
+    is_plain = exactly_builtin(value, sets)
+
+    assert is_builtin(value) is (is_plain and sum(sets) <= hashing.MAX_SET_LEVELS)
+
+
+@given(plain, st.integers(1, 8))
+@settings(deadline=None)
+def test_the_limit_is_on_containers_and_not_on_all_that_is_looked_at(value: Any, most: int) -> None:
+    sets: list[bool] = []
+    is_plain = exactly_builtin(value, sets) and sum(sets) <= hashing.MAX_SET_LEVELS
+    with mock.patch.object(hashing, "MAX_CONTAINERS", most):
+        found = is_builtin(value)
+
+    assert found is (is_plain and (type(value) in ATOMIC_TYPES or containers_in(value) <= most))
+
+
+def containers_in(value: Any) -> int:
+    if type(value) not in CONTAINER_TYPES:
+        return 0
+    inside = [*value.keys(), *value.values()] if type(value) is dict else list(value)
+    return 1 + sum(map(containers_in, inside))
+
+
+def calls_of(function: Callable[[Any], object], value: Any) -> tuple[int, int]:
+    """Count the calls of Python functions and of those in C that a call makes."""
+    seen = {"call": 0, "c_call": 0}
+
+    def count(frame: object, event: str, argument: object) -> None:
+        if event in seen:
+            seen[event] += 1
+
+    sys.setprofile(count)
+    try:
+        function(value)
+    finally:
+        sys.setprofile(None)
+    return seen["call"], seen["c_call"] - 1  # the last one is `setprofile` itself
+
+
+@pytest.mark.parametrize("value", [42, 1.5, True, None, "sample-17", b"sample-17"])
+def test_a_scalar_is_hashed_without_a_detour(value: object) -> None:
+    calls, calls_in_c = calls_of(hash_value, value)
+
+    assert calls == 1
+    assert calls_in_c <= 3
+
+
+def test_each_level_of_containers_costs_a_few_calls_whatever_its_size() -> None:
+    def nested(width: int) -> object:
+        return {"a": [{"b": list(range(width)), "c": "x"} for _ in range(width)], "d": 1.5}
+
+    few, many = calls_of(hash_value, nested(2)), calls_of(hash_value, nested(200))
+
+    assert few[0] == many[0] == 3
+    assert few[1] <= 20
+    assert many[1] - few[1] <= 2
+
+
+@pytest.mark.parametrize("size", [(1 << 16) - 1, 1 << 16, (1 << 16) + 1])
+def test_large_text_and_bytes_have_the_hash_of_what_marshal_writes(size: int) -> None:
+    for value in ("x" * size, "\ud800" * size, b"x" * size):
+        expected = xxh3_128_hexdigest(b"value\0m" + marshal.dumps(value, 2))
+
+        assert hash_value(value) == expected

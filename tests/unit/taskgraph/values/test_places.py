@@ -5,6 +5,7 @@ import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
+import platformdirs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from taskgraph.values.places import (
     locate,
     printable,
     use_places,
+    user_cache_folder,
 )
 
 
@@ -194,3 +196,30 @@ def test_using_places_gives_back_those_until_now() -> None:
 def test_names_that_are_no_utf8_can_be_shown() -> None:
     assert printable(os.fsdecode(b"caf\xe9.txt")) == r"caf\xe9.txt"
     assert printable("café.txt") == "café.txt"
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"HOME": "/home/ada"},
+        {"HOME": "/home/ada/"},
+        {"HOME": "/"},
+        {"HOME": ""},
+        {"HOME": "here"},
+        {},
+        {"HOME": "/home/ada", "XDG_CACHE_HOME": "/var/caches"},
+        {"HOME": "/home/ada", "XDG_CACHE_HOME": "/var/caches/"},
+        {"HOME": "/home/ada", "XDG_CACHE_HOME": "caches"},
+        {"HOME": "/home/ada", "XDG_CACHE_HOME": ""},
+        {"XDG_CACHE_HOME": "/var/caches"},
+    ],
+)
+def test_the_users_caches_are_where_platformdirs_says(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, folder in environment.items():
+        monkeypatch.setenv(name, folder)
+
+    assert user_cache_folder() == platformdirs.user_cache_dir("taskgraph")

@@ -239,3 +239,52 @@ def test_a_killed_writer_leaves_a_table_that_can_be_used(tmp_path: Path) -> None
     assert {cache.find(f"/file{i}", stat) for i in range(20)} <= {CONTENT, None}
     assert cache.remember(path, stat, OTHER, clock_ns() + LATER)
     assert cache.find(path, stat) == OTHER
+
+
+def test_a_torn_entry_is_passed_over_for_a_whole_one(tmp_path: Path) -> None:
+    cache = StatCache(str(tmp_path / "table"), buckets=1)
+    path, stat = make(tmp_path)
+    cache.remember(path, stat, CONTENT, clock_ns() + LATER)
+    whole = Path(cache.path).read_bytes()[:64]
+    torn = whole[:40] + bytes(16) + whole[56:]
+
+    Path(cache.path).write_bytes(torn + bytes(64) + whole)
+
+    assert cache.find(path, stat) == CONTENT
+
+
+@pytest.mark.parametrize("shift", [1, 8, 63])
+def test_what_does_not_lie_where_an_entry_can_is_none(tmp_path: Path, shift: int) -> None:
+    cache = StatCache(str(tmp_path / "table"), buckets=1)
+    path, stat = make(tmp_path)
+    cache.remember(path, stat, CONTENT, clock_ns() + LATER)
+    whole = Path(cache.path).read_bytes()[:64]
+
+    Path(cache.path).write_bytes(bytes(shift) + whole + bytes(64))
+
+    assert cache.find(path, stat) is None
+
+
+def test_an_unchanged_file_costs_one_reading_and_one_checksum_in_a_full_bucket(
+    tmp_path: Path,
+) -> None:
+    cache = StatCache(str(tmp_path / "table"), buckets=1)
+    files = [make(tmp_path, f"f{i}") for i in range(4)]
+    for path, stat in files:
+        cache.remember(path, stat, CONTENT, clock_ns() + LATER)
+    called: list[str] = []
+
+    def note(frame: object, event: str, argument: object) -> None:
+        if event == "c_call":
+            called.append(getattr(argument, "__name__", ""))
+
+    sys.setprofile(note)
+    try:
+        found = cache.find(*files[3])
+    finally:
+        sys.setprofile(None)
+
+    assert found == CONTENT
+    assert called.count("pread") == 1
+    assert called.count("xxh3_64_intdigest") == 1
+    assert len(called) <= 12
