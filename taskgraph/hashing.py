@@ -26,6 +26,9 @@ ContentDigest = NewType("ContentDigest", str)
 
 #: The hash of a pre-image. To call a `NewType` takes longer than to hash a number.
 digest_value: Final = cast("Callable[[bytes], ValueHash]", xxh3_128_hexdigest)
+_digest_args: Final = cast("Callable[[bytes], ArgsHash]", xxh3_128_hexdigest)
+_digest_eval: Final = cast("Callable[[bytes], EvalHash]", xxh3_128_hexdigest)
+_digest_call: Final = cast("Callable[[bytes], CallHash]", xxh3_128_hexdigest)
 
 # Types whose values marshal writes without references, identity or hash order, and that hold
 # nothing but each other. Exact types only: a subclass would be written as its base.
@@ -205,12 +208,12 @@ def hash_args(arguments: Iterable[tuple[str, str]]) -> ArgsHash:
     length, so that no two lists of arguments share a pre-image.
     """
     text = "".join([f"{value_hash}{len(label)}:{label}" for label, value_hash in arguments])
-    return ArgsHash(xxh3_128_hexdigest(("args\0" + text).encode("utf-8", "surrogatepass")))
+    return _digest_args(("args\0" + text).encode("utf-8", "surrogatepass"))
 
 
 def hash_eval(task_hash: TaskHash, args_hash: ArgsHash) -> EvalHash:
     """Return the cache key of a call."""
-    return EvalHash(xxh3_128_hexdigest(f"eval\0{task_hash}{args_hash}".encode("ascii")))
+    return _digest_eval(f"eval\0{task_hash}{args_hash}".encode())
 
 
 def hash_call(
@@ -221,7 +224,7 @@ def hash_call(
 ) -> CallHash:
     """Return the Merkle hash of a finished call over its result and its child calls in order."""
     text = f"call\0{task_hash}{args_hash}{value_hash}{''.join(children)}"
-    return CallHash(xxh3_128_hexdigest(text.encode("ascii")))
+    return _digest_call(text.encode())
 
 
 def hash_argument(
