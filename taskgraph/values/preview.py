@@ -28,6 +28,7 @@ _MAX_ITEMS = 40
 _MAX_BITS = 2_000
 # A type's own repr is not asked for more items than these.
 _MAX_SIZED = 2_000
+_SHORT = frozenset({type(None), bool, float})
 _BRACKETS: dict[type, tuple[str, str]] = {
     list: ("[", "]"),
     tuple: ("(", ")"),
@@ -43,8 +44,10 @@ def preview(value: Any, limit: int = LIMIT) -> str:
         value: Any value.
         limit: How many characters the text may have at most.
     """
-    if value is None or value is True or value is False or type(value) is float:
-        return repr(value)[:limit]
+    cls = type(value)
+    if cls in _SHORT or (cls is int and value.bit_length() <= _MAX_BITS):
+        text = repr(value)
+        return text if len(text) <= limit else text[: max(limit - 3, 0)] + "..."[:limit]
     try:
         text = _clean(_show(value, limit, 0))
     except Exception:  # whatever a stranger's __repr__ does, a list of values must be shown
