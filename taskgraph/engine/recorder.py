@@ -64,6 +64,7 @@ MAX_DELAY = 0.020  # seconds from a result to its commit
 _ANNOUNCE_AFTER = 0.200  # seconds after which a job that still runs is shown as running
 _ASK_EVERY = 0.5  # seconds between two looks at which of those that were queued have begun
 _FAILED = State.FAILED
+_MOST_QUEUED = 1_000  # jobs that are shown as waiting for a worker
 _OPEN = frozenset({State.PENDING, State.RUNNING})
 _ROWS = [each.name for each in fields(RecordBatch)]
 _MANY_CHILDREN = 50  # of the root: with fewer, asking whether it is recorded is no gain
@@ -440,11 +441,15 @@ class Recorder:
         return self._oldest is not None
 
     def announce_slow(self) -> None:
-        """Give a row to the jobs that have been running for a while."""
+        """Give a row to the jobs that have been running for a while.
+
+        Of many that wait for a worker the first have one, and the others when these have begun:
+        most executors begin calls in their order, and a row more for each is dear.
+        """
         border = time.monotonic() - _ANNOUNCE_AFTER
         running = self._running
         slow: list[Job] = []
-        while running and running[0][0] <= border:
+        while running and running[0][0] <= border and len(self._queued) + len(slow) < _MOST_QUEUED:
             _, job = running.popleft()
             if job.phase is phases.RUNNING and not job.is_announced:
                 slow.append(job)

@@ -1,0 +1,58 @@
+"""Jobs that wait for a worker have a row, as far as that is of use."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from taskgraph import Scheduler, task
+from taskgraph.engine import recorder
+from taskgraph.records import RecordBatch, State
+from taskgraph.testing import MemoryBackend
+
+MOST = 20
+
+
+class Counting(MemoryBackend):
+    """Counts the rows of jobs that it is given, by their state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: Counter[State] = Counter()
+
+    def record(self, batch: RecordBatch) -> None:
+        """Count, and add them."""
+        self.rows.update(each.state_type for each in batch.jobs)
+        super().record(batch)
+
+
+@task(namespace="queue_rows")
+def one(x: int) -> int:
+    return x
+
+
+def test_of_many_that_wait_the_first_have_a_row_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "_ANNOUNCE_AFTER", 0.0)
+    monkeypatch.setattr(recorder, "_MOST_QUEUED", MOST)
+    monkeypatch.setattr(recorder, "_ASK_EVERY", 3600.0)
+    backend = Counting()
+
+    made = Scheduler(backend=backend, executor="inline").run([one(each) for each in range(500)])
+
+    assert made == list(range(500))
+    assert backend.rows[State.PENDING] == MOST
+    assert backend.rows[State.COMPLETED] == 501
+
+
+def test_when_those_have_begun_the_next_have_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "_ANNOUNCE_AFTER", 0.0)
+    monkeypatch.setattr(recorder, "_MOST_QUEUED", MOST)
+    monkeypatch.setattr(recorder, "_ASK_EVERY", 0.0)
+    monkeypatch.setattr(recorder, "MAX_DELAY", 0.0)
+    backend = Counting()
+
+    Scheduler(backend=backend, executor="inline").run([one(each) for each in range(5_000)])
+
+    assert backend.rows[State.PENDING] > MOST
+    assert backend.rows[State.COMPLETED] == 5_001
