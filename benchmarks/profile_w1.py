@@ -4,12 +4,14 @@
     python benchmarks/profile_w1.py --workload chain              another workload
     python benchmarks/profile_w1.py --how functions               by function and line as well
     python benchmarks/profile_w1.py --how calls                   by cProfile: how often called?
+    python benchmarks/profile_w1.py --how opcodes --size 500      how much Python is each function?
     python benchmarks/profile_w1.py --all --save now              W1, W3 and W4, kept in results/
     python benchmarks/profile_w1.py --all --save after --page docs/explanation/performance.md
 
 Runs with and without the profiler take turns. The whole is the median of those without, in
 processor time; the profile says how it is divided, so the rooms add up to it. cProfile makes small
-functions look dear: its figures are scaled in the same way, and are for counting calls.
+functions look dear: its figures are scaled in the same way, and are for counting calls. Opcodes
+wobble not at all, on a busy machine either, but say nothing of what is in C.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from types import CodeType, FrameType
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
@@ -154,6 +157,39 @@ def show_calls(rounds: Rounds, top: int) -> None:
     rounds.round(counted)
 
 
+def show_opcodes(rounds: Rounds, top: int) -> None:
+    """Print how many opcodes of each function a task takes."""
+
+    def counted(phase: str, work: Callable[[], object]) -> None:
+        opcodes: Counter[CodeType] = Counter()
+        calls: Counter[CodeType] = Counter()
+
+        def enter(frame: FrameType, event: str, arg: object) -> Any:
+            frame.f_trace_lines, frame.f_trace_opcodes = False, True
+            calls[frame.f_code] += 1
+            return note
+
+        def note(frame: FrameType, event: str, arg: object) -> Any:
+            if event == "opcode":
+                opcodes[frame.f_code] += 1
+            return note
+
+        sys.settrace(enter)
+        try:
+            work()
+        finally:
+            sys.settrace(None)
+        each = 1 / rounds.tasks
+        print(f"{phase}: {opcodes.total() * each:.0f} opcodes, {calls.total() * each:.0f} calls")
+        print(f"  {'opcodes':>8} {'calls':>8}   (each for a task)")
+        for code, count in opcodes.most_common(top):
+            where = f"{place(code.co_filename)}:{code.co_firstlineno}  {code.co_qualname}"
+            print(f"  {count * each:8.1f} {calls[code] * each:8.2f}   {where}")
+
+    rounds.round(lambda _phase, work: work())  # not counted: what is loaded once
+    rounds.round(counted)
+
+
 def table(workload: str, columns: dict[str, dict[str, dict[str, float]]]) -> str:
     """Return a table in Markdown: a row for each room, a column for each phase of each profile.
 
@@ -200,6 +236,10 @@ def write_page(page: Path) -> None:
     page.write_text(f"{before}{BEGIN}\n\n{middle}\n\n{END}{after}", encoding="utf-8")
 
 
+COUNTERS = {"calls": show_calls, "opcodes": show_opcodes}
+HOW = ("rooms", "functions", *COUNTERS)
+
+
 def main() -> None:
     """Profile, print, and keep if asked."""
     parser = argparse.ArgumentParser(
@@ -208,7 +248,7 @@ def main() -> None:
     parser.add_argument("--workload", default="fanout", choices=list(SIZES))
     parser.add_argument("--all", action="store_true", help="all three workloads")
     parser.add_argument("--size", type=int, help="tasks, links, or the depth of the tree")
-    parser.add_argument("--how", default="rooms", choices=["rooms", "functions", "calls"])
+    parser.add_argument("--how", default="rooms", choices=list(HOW))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--top", type=int, default=25)
     parser.add_argument("--contestant", default="ours", help="ours or floor")
@@ -221,8 +261,8 @@ def main() -> None:
     try:
         for workload in SIZES if options.all else [options.workload]:
             rounds = Rounds(options, workload, scratch)
-            if options.how == "calls":
-                show_calls(rounds, options.top)
+            if options.how in COUNTERS:
+                COUNTERS[options.how](rounds, options.top)
                 continue
             profiles = profiles_of(rounds, options)
             found[workload] = {phase: each.by_room() for phase, each in profiles.items()}
