@@ -97,7 +97,7 @@ def _add_made(job: Job, request: AddMade) -> None:
     child.call_hash, child.is_cached = made.call_hash, made.is_cached
     child.subtree, child.reads = made.subtree, made.reads
     child.is_recorded = made.call_hash is not None
-    job.children.append(child)
+    job.add_children(child)
 
 
 def _read_context(job: Job, request: ReadContext) -> Any:

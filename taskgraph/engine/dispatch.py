@@ -418,7 +418,7 @@ class Dispatcher:
         elif isinstance(outcome, Returned) or not self._is_tried_again(job, outcome):
             self._finish(job, outcome, asker)
         elif asker is not None:
-            job.children = []  # the next attempt asks for its own
+            job.children = ()  # the next attempt asks for its own
 
     def _cancel_stopped(self, job: Job) -> None:
         """Let a body end that got no answer: whatever it made of that is no result."""

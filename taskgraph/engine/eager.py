@@ -247,7 +247,7 @@ class EagerCalls:
         """Make a call a child of the call that it was made in, if that is still running."""
         owner = job.owner
         if owner is not None and owner.phase is phases.RUNNING:
-            owner.children.append(job)
+            owner.add_children(job)
             return
         job.owner = None
         if self._first is None:

@@ -269,7 +269,7 @@ class Finisher:
     def _forget_children(self, job: Job) -> None:
         job.drop_waiting()
         job.nodes = {}
-        job.children = []
+        job.children = ()
         job.is_cached = False
         job.known_call = None
         job.wait = None

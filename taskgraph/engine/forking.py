@@ -57,8 +57,8 @@ class Forks:
         """Let a job wait for just these calls, if they were forked in this run."""
         _, owner = self._known.get(id(forked), (None, None))
         if owner is not None:
-            job.nodes.update(owner.nodes)
-            job.children += owner.children
+            job.add_nodes(owner.nodes.items())
+            job.add_children(*owner.children)
 
     def forget(self) -> None:
         """Wait for nothing any more: what is left will never end."""

@@ -6,7 +6,8 @@ phase does not have yet are not looked at in that phase.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from taskgraph.combinators.functions import identity
@@ -57,7 +58,8 @@ class Wait:
 
 _NO_READS: frozenset[str] = frozenset()
 _NO_DEFAULTS: Mapping[str, Expression] = {}
-_NO_NODES: dict[int, Node] = {}
+_NO_KWARGS: dict[str, Any] = {}  # nobody adds to it
+_NO_NODES: Mapping[int, Node] = MappingProxyType({})
 
 
 class Node:
@@ -259,11 +261,11 @@ class Job(Node):
         self.exported: Options = NO_OPTIONS
         self.lazy_options: Options = NO_OPTIONS
         self.lazy_exports: Options = NO_OPTIONS
-        self.nodes: dict[int, Node] = {}
-        self.children: list[Job] = []
+        self.nodes: Mapping[int, Node] = _NO_NODES
+        self.children: Sequence[Job] = ()
         self.args: tuple[Any, ...] = ()
-        self.kwargs: dict[str, Any] = {}
-        self.arguments: list[WeighedArgument] = []
+        self.kwargs: dict[str, Any] = _NO_KWARGS
+        self.arguments: Sequence[WeighedArgument] = ()
         self.args_hash: ArgsHash | None = None
         self.eval_hash: EvalHash | None = None
         self.call_hash: CallHash | None = None
@@ -286,6 +288,25 @@ class Job(Node):
         self.generator: Generator[Any, Any, Any] | None = None
         self.handles: HandleUse | None = None
         self.frames: tuple[FrameRecord, ...] = ()
+
+    def add_nodes(self, nodes: Iterable[tuple[int, Node]] = ()) -> dict[int, Node]:
+        """Add nodes of expressions that it wrote down; returns all of them, to be added to.
+
+        Most jobs write none down, and have none of their own.
+        """
+        found = self.nodes
+        if not isinstance(found, dict):
+            found = self.nodes = {}
+        found.update(nodes)
+        return found
+
+    def add_children(self, *jobs: Job) -> list[Job]:
+        """Add calls that it wrote down, in their order; returns all of them, to be added to."""
+        found = self.children
+        if not isinstance(found, list):
+            found = self.children = []
+        found += jobs
+        return found
 
     def resolved(self, given: Any) -> Any:
         """Return a nested value with the values of this job's nodes in place of expressions."""
@@ -351,17 +372,9 @@ class Job(Node):
         """Drop what is needed no more once the job is recorded: a run may have millions."""
         if any(each.phase not in phases.SETTLED for each in self.nodes.values()):
             return  # an error was caught, and children that run still look up their inputs here
-        # Nothing is added to these any more: all jobs that are done share the same empty ones.
         self.nodes = _NO_NODES
-        self.children = _NO_JOBS
-        self.arguments = _NO_ARGUMENTS
-        self.args = ()
+        self.children = self.arguments = self.args = ()
         self.kwargs = _NO_KWARGS
         self.reduction = None
         self.template = None
         self.generator = None
-
-
-_NO_JOBS: list[Job] = []
-_NO_ARGUMENTS: list[WeighedArgument] = []
-_NO_KWARGS: dict[str, Any] = {}

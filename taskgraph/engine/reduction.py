@@ -65,7 +65,7 @@ class Graph:
 
     def _grow(self, roots: list[Expression], owner: Job) -> None:
         """Make the nodes, innermost first: so are children ordered, whatever the timing."""
-        nodes = owner.nodes
+        nodes, children = owner.add_nodes(), owner.add_children()
         # An expression comes off the stack twice: first to make its node and those of its inputs,
         # then, when all of these are there, to be linked to them.
         stack: list[tuple[Expression, list[Expression] | None]] = [(e, None) for e in roots[::-1]]
@@ -83,7 +83,7 @@ class Graph:
                     continue
             node = nodes[id(expr)]
             if isinstance(node, Job):
-                owner.children.append(node)
+                children.append(node)
             if inner:
                 self._link(inner, owner, node)
                 if node.wait is not None and node.wait.needs > 0:
