@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taskgraph.config import ALIAS_EXECUTOR, ExecutorSettings, Settings
+from taskgraph.config import ALIAS_EXECUTOR, CLOSED_EXECUTORS, ExecutorSettings, Settings
 from taskgraph.engine.leasing import ExecutionLease
 from taskgraph.errors import ConfigError, DatabaseError, UnknownRecordError
 from taskgraph.fingerprint.code import frozen
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from taskgraph.tags import OwnTags
     from taskgraph_backend import SqlBackend
     from taskgraph_backend.reader import Reader
-
-_QUICKLY_LOADED = ("threads", "async", "inline")
 
 
 def make_executors(settings: Settings) -> dict[str, Executor]:
@@ -58,8 +56,9 @@ def make_executors(settings: Settings) -> dict[str, Executor]:
         if wanted.type == ALIAS_EXECUTOR:
             target = _target_of(settings, name, made)
             made[name] = AliasExecutor(name, partial(made.__getitem__, target))
-        elif wanted.type in _QUICKLY_LOADED:
-            made[name] = find_type(wanted.type, place)()(name, **_given(wanted))
+        elif wanted.type in CLOSED_EXECUTORS:
+            make = partial(_make_closed, name, find_type(wanted.type, place), wanted)
+            made[name] = AliasExecutor(name, make) if wanted.type == "processes" else make()
         else:
             path = wanted.class_name
             find = (
@@ -108,9 +107,11 @@ def launch_on(settings: Settings, name: str, command: Command) -> str:
     return launch(executors[name], command)
 
 
-def _given(wanted: ExecutorSettings) -> dict[str, Any]:
+def _make_closed(
+    name: str, find: Callable[[], Callable[..., Executor]], wanted: ExecutorSettings
+) -> Executor:
     given = {"max_workers": wanted.max_workers, "start_method": wanted.start_method}
-    return {key: value for key, value in given.items() if value is not None}
+    return find()(name, **{key: value for key, value in given.items() if value is not None})
 
 
 def _target_of(settings: Settings, name: str, registered: Mapping[str, Executor]) -> str:

@@ -302,10 +302,10 @@ class Job(Node):
 
     def add_children(self, *jobs: Job) -> list[Job]:
         """Add calls that it wrote down, in their order; returns all of them, to be added to."""
-        found = self.children
-        if not isinstance(found, list):
-            found = self.children = []
-        found += jobs
+        if not isinstance(self.children, list):
+            self.children = []
+        found: list[Job] = self.children
+        found.extend(jobs)
         return found
 
     def resolved(self, given: Any) -> Any:

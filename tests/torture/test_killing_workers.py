@@ -49,7 +49,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Sche
     with Scheduler(settings, executor="processes") as scheduler:
 
         def pids() -> list[int]:
-            pool = scheduler.executors["processes"]._pool  # type: ignore[attr-defined]
+            pool = scheduler.executors["processes"].target._pool  # type: ignore[attr-defined]
             return list(getattr(pool, "_processes", None) or {})
 
         yield scheduler, pids

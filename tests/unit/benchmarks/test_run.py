@@ -61,3 +61,13 @@ def test_each_workload_is_a_part_by_itself(workload: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_each_workload_is_described(workload: str) -> None:
     assert f"`{workload}`" in (FOLDER / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_whole_process_does_its_work_once(tmp_path: Path) -> None:
+    asked = plan("--workloads", "whole", "--only", "ours", "--rounds", "1")
+    bench = Noting(asked, Path(sys.executable), tmp_path)
+
+    bench.run(lambda: None)
+
+    assert len(bench.measurements) == 2
+    assert all("--once" in each["command"] for each in bench.measurements)

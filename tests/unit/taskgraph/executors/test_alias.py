@@ -16,6 +16,7 @@ from taskgraph.errors import ConfigError, ExecutorError, LaunchError
 from taskgraph.executors import types
 from taskgraph.executors.alias import launch
 from taskgraph.executors.inline import InlineExecutor
+from taskgraph.executors.processes import ProcessExecutor
 from taskgraph.executors.threads import ThreadExecutor
 from taskgraph.ports import Call, Command
 from taskgraph.testing import MemoryBackend
@@ -221,3 +222,15 @@ def test_a_message_that_cannot_be_sent_fails_its_own_calls() -> None:
     register_executor("refusing", _Refusing)
     with made({}, "refusing") as scheduler, pytest.raises(ExecutorError, match="too long"):
         scheduler.run(where(1))
+
+
+def test_worker_processes_are_as_the_settings_say_and_loaded_when_they_are_needed() -> None:
+    table = {"max_workers": 3, "start_method": "forkserver"}
+    with made({"processes": table}, "threads") as scheduler:
+        executor = scheduler.executors["processes"]
+
+        assert isinstance(executor, AliasExecutor)
+        assert executor._made is None
+        target = executor.target
+        assert isinstance(target, ProcessExecutor)
+        assert (target.name, target.size, target._method) == ("processes", 3, "forkserver")
