@@ -26,6 +26,8 @@ _binary = bytearray.fromhex
 
 _Place = tuple[str, int, Micros]
 
+# How long a lease lives without a heartbeat: microseconds.
+_LEASE = 30 * 1_000_000
 # A lease that ended so long ago is nobody's, on whatever host it was taken: microseconds.
 _LONG_AGO = 24 * 3600 * 1_000_000
 
@@ -183,17 +185,20 @@ def mark_crashed(driver: Driver, executions: Sequence[ExecutionId]) -> list[Exec
     for execution_id in found:
         key = _binary(execution_id)
         alive, dead = State.RUNNING.value, State.CRASHED.value
-        # When it crashed is not known: it lived when it was last heard of.
+        # When it crashed is not known: it lived at its last heartbeat, and when the last of its
+        # jobs began or ended.
         driver.execute(
-            "UPDATE job SET state_type = ?, end_time = max(start_time, (SELECT"
-            " coalesce(updated_time, state_time) FROM execution WHERE id = ?))"
-            " WHERE execution_id = ? AND state_type IN (?, ?)",
-            (dead, key, key, alive, State.PENDING.value),
+            "UPDATE execution SET state_type = ?, state_time = (SELECT max(heard) FROM"
+            " (SELECT coalesce(updated_time, state_time) AS heard FROM execution WHERE id = ?"
+            " UNION ALL SELECT coalesce(end_time, start_time) FROM job WHERE execution_id = ?"
+            " UNION ALL SELECT expires - ? FROM lease WHERE key = ?) AS times)"
+            " WHERE id = ? AND state_type = ?",
+            (dead, key, key, _LEASE, execution_lease(execution_id), key, alive),
         )
         driver.execute(
-            "UPDATE execution SET state_type = ?, state_time ="
-            " coalesce(updated_time, state_time) WHERE id = ? AND state_type = ?",
-            (dead, key, alive),
+            "UPDATE job SET state_type = ?, end_time = max(start_time, (SELECT state_time"
+            " FROM execution WHERE id = ?)) WHERE execution_id = ? AND state_type IN (?, ?)",
+            (dead, key, key, alive, State.PENDING.value),
         )
         driver.execute(statements.LEASE_FORGET, (execution_lease(execution_id), execution_id))
     return found

@@ -29,13 +29,13 @@ from taskgraph.expression import TaskExpression
 from taskgraph.outputs.keeping import sweep_if_due
 from taskgraph.outputs.place import OutputPlace
 from taskgraph.outputs.streams import captured
-from taskgraph.ports import Observer
+from taskgraph.ports import Executor, Observer
 from taskgraph.records import ExecutionId, JobId
 from taskgraph.tasks.context import defaults_path
 from taskgraph.tasks.names import BUILT_IN
 from taskgraph.tasks.options import known_options
 from taskgraph.tasks.requests import Made, read_tags
-from taskgraph.worker import running_task
+from taskgraph.worker import describe_error, running_task
 
 if TYPE_CHECKING:
     from taskgraph.provenance.explain import Explanation
@@ -298,12 +298,20 @@ class Running(Questions, Reports):
             current_scheduler.reset(token)
             for executor in self.executors.values():
                 if isinstance(executor, ThreadExecutor | LoopExecutor):
-                    executor.stop()  # threads are cheap to make, and a process may want to fork
+                    self._let_go(executor)  # threads are cheap, and a process may want to fork
             lease.release()
 
     def _capturing(self, place: OutputPlace | None) -> AbstractContextManager[None]:
         """Have what calls print told apart, if it is kept."""
         return nullcontext() if place is None else captured()
+
+    def _let_go(self, executor: Executor) -> None:
+        """Stop an executor; one that raises is warned of, for what ran is recorded."""
+        try:
+            executor.stop()
+        except Exception as error:  # of whatever is a stranger's
+            said = describe_error(error)
+            self.logger.warning("executor %r could not be stopped: %s", executor.name, said)
 
     def _take_counts(self) -> None:
         """Take note of what became of the jobs of a run that has ended."""

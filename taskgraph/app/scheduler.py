@@ -187,12 +187,18 @@ class Scheduler(Running):
         self.executors[executor.name] = executor
 
     def close(self) -> None:
-        """Let go of workers and of the database. A second call does nothing."""
+        """Let go of workers and of the database. A second call does nothing.
+
+        Raises:
+            SchedulerError: This is part of a run of its own: an observer, say, or a task. Its rows
+                could not be written, and others would wait for a lease that nobody gives back.
+        """
         if self._is_closed:
             return
+        self._check_is_no_part()
         self._is_closed = True
         for executor in self.executors.values():
-            executor.stop()
+            self._let_go(executor)
         self._pool.stop()
         self.backend.close()
 

@@ -162,9 +162,13 @@ def test_execution_without_a_living_process_is_crashed_after_loading(database_ur
 
     with SqlBackend(database_uri) as backend:
         executions, jobs = _states(backend)
+        driver = backend._connection()
+        (ended,) = driver.execute("SELECT state_time FROM execution").fetchone()
 
     assert executions == ["CRASHED"]
-    assert jobs == [("CRASHED", NOW), ("COMPLETED", NOW + 5)]
+    # It lived when the last of its jobs ended.
+    assert ended == NOW + 5
+    assert jobs == [("CRASHED", NOW + 5), ("COMPLETED", NOW + 5)]
 
 
 def test_execution_of_a_living_process_runs_on(sql_backend: SqlBackend) -> None:
