@@ -182,26 +182,36 @@ def crashed(driver: Driver, executions: Sequence[ExecutionId]) -> list[Execution
 def mark_crashed(driver: Driver, executions: Sequence[ExecutionId]) -> list[ExecutionId]:
     """Mark those of the executions that crashed, with their running jobs; return their ids."""
     found = crashed(driver, executions)
+    leases = _find(driver, [execution_lease(each) for each in found]) if found else {}
+    moment = clock(driver) if leases else Micros(0)
     for execution_id in found:
         key = _binary(execution_id)
         alive, dead = State.RUNNING.value, State.CRASHED.value
-        # When it crashed is not known: it lived at its last heartbeat, and when the last of its
-        # jobs began or ended.
+        lease, _ = leases.get(execution_lease(execution_id), (None, True))
+        beat = 0 if lease is None else min(lease.expires - _LEASE, moment)
+        end = max(beat, _last_heard(driver, key))
         driver.execute(
-            "UPDATE execution SET state_type = ?, state_time = (SELECT max(heard) FROM"
-            " (SELECT coalesce(updated_time, state_time) AS heard FROM execution WHERE id = ?"
-            " UNION ALL SELECT coalesce(end_time, start_time) FROM job WHERE execution_id = ?"
-            " UNION ALL SELECT expires - ? FROM lease WHERE key = ?) AS times)"
-            " WHERE id = ? AND state_type = ?",
-            (dead, key, key, _LEASE, execution_lease(execution_id), key, alive),
+            "UPDATE job SET state_type = ?, end_time = max(start_time, ?)"
+            " WHERE execution_id = ? AND state_type IN (?, ?)",
+            (dead, end, key, alive, State.PENDING.value),
         )
         driver.execute(
-            "UPDATE job SET state_type = ?, end_time = max(start_time, (SELECT state_time"
-            " FROM execution WHERE id = ?)) WHERE execution_id = ? AND state_type IN (?, ?)",
-            (dead, key, key, alive, State.PENDING.value),
+            "UPDATE execution SET state_type = ?, state_time = ? WHERE id = ? AND state_type = ?",
+            (dead, end, key, alive),
         )
         driver.execute(statements.LEASE_FORGET, (execution_lease(execution_id), execution_id))
     return found
+
+
+def _last_heard(driver: Driver, execution: bytearray) -> int:
+    """Return when an execution wrote something: when it crashed is not known."""
+    rows = driver.execute(
+        "SELECT coalesce(updated_time, state_time) FROM execution WHERE id = ?"
+        " UNION ALL SELECT max(start_time) FROM job WHERE execution_id = ?"
+        " UNION ALL SELECT max(end_time) FROM job WHERE execution_id = ?",
+        (execution, execution, execution),
+    )
+    return max((moment for (moment,) in rows if moment is not None), default=0)
 
 
 def close_jobs(driver: Driver, execution_id: ExecutionId, end: Micros) -> int:

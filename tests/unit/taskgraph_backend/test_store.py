@@ -149,14 +149,17 @@ def test_own_task_of_a_call_takes_no_row(sql_backend: SqlBackend) -> None:
 # Crashes
 
 
-def test_execution_without_a_living_process_is_crashed_after_loading(database_uri: str) -> None:
+@pytest.mark.parametrize(("beat", "end"), [(3, 5), (7, 7)])
+def test_execution_without_a_living_process_is_crashed_after_loading(
+    database_uri: str, beat: int, end: int
+) -> None:
     here = this_process()
     with SqlBackend(database_uri) as backend:
         backend.record(_running())
         backend.take(
             [
                 a_lease(execution_lease(key(EXECUTION)), "gone", host=here.host, pid=here.pid,
-                        started=here.started - 1)
+                        started=here.started - 1, expires=NOW + beat + 30_000_000)
             ]
         )  # fmt: skip
 
@@ -166,9 +169,9 @@ def test_execution_without_a_living_process_is_crashed_after_loading(database_ur
         (ended,) = driver.execute("SELECT state_time FROM execution").fetchone()
 
     assert executions == ["CRASHED"]
-    # It lived when the last of its jobs ended.
-    assert ended == NOW + 5
-    assert jobs == [("CRASHED", NOW + 5), ("COMPLETED", NOW + 5)]
+    # It lived at its last heartbeat, and when the last of its jobs ended.
+    assert ended == NOW + end
+    assert jobs == [("CRASHED", NOW + end), ("COMPLETED", NOW + 5)]
 
 
 def test_execution_of_a_living_process_runs_on(sql_backend: SqlBackend) -> None:
