@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskgraph.app.running import Running
+from taskgraph.app.working import is_at_work
 from taskgraph.assembly import database_uri, make_executors, observers_of, open_database, places_of
 from taskgraph.config import (
     Settings,
@@ -198,7 +199,8 @@ class Scheduler(Running):
         self._check_is_no_part()
         self._is_closed = True
         for executor in self.executors.values():
-            self._let_go(executor)
+            if self._runner is not None or not is_at_work(executor):  # for another scheduler
+                self._let_go(executor)
         self._pool.stop()
         self.backend.close()
 
