@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskgraph.config import ALIAS_EXECUTOR, CLOSED_EXECUTORS, ExecutorSettings, Settings
 from taskgraph.engine.leasing import ExecutionLease
-from taskgraph.errors import ConfigError, DatabaseError, UnknownRecordError
+from taskgraph.errors import ConfigError, DatabaseError, TaskgraphError, UnknownRecordError
 from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.project import Project, use_project
 from taskgraph.outputs.place import OutputPlace, folder_of
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from taskgraph_backend import SqlBackend
     from taskgraph_backend.reader import Reader
 
+_METHODS = ("start", "submit", "cancel", "stop")  # of each executor
+
 
 def make_executors(settings: Settings) -> dict[str, Executor]:
     """Return all executors that the settings name, and those that were registered.
@@ -50,7 +52,7 @@ def make_executors(settings: Settings) -> dict[str, Executor]:
 
     made: dict[str, Executor] = {}
     for name, factory in registered_types().items():
-        made[name] = AliasExecutor(name, partial(factory, name))
+        made[name] = AliasExecutor(name, partial(_made_by, factory, name, name, {}))
     for name, wanted in settings.executors.items():
         place = f"executors.{name}"
         if wanted.type == ALIAS_EXECUTOR:
@@ -142,7 +144,7 @@ def _make_executor(
     """Return an executor of an open type, or one of a cluster of Dask's, which is given as a class.
 
     Raises:
-        ConfigError: Its class cannot be imported, or takes no such arguments.
+        ConfigError: Its class cannot be imported, takes no such arguments, or gives no executor.
     """
     from taskgraph.executors.types import find_type, load_factory
 
@@ -158,7 +160,30 @@ def _make_executor(
         raise ConfigError(place, f"{wanted.type or wanted.class_name}: {error}") from None
     except ValueError:  # its signature cannot be told
         pass
-    return factory(name, **arguments)
+    return _made_by(factory, name, wanted.type or wanted.class_name, arguments)
+
+
+def _made_by(
+    factory: Callable[..., Executor], name: str, what: str, arguments: Mapping[str, Any]
+) -> Executor:
+    """Return what a factory makes, which may be that of a stranger.
+
+    Raises:
+        ConfigError: That is no executor, or the factory raised.
+    """
+    place = f"executors.{name}"
+    try:
+        made = factory(name, **arguments)
+    except TaskgraphError:
+        raise
+    except Exception as error:
+        reason = f"{what} cannot be made: {type(error).__name__}: {error}"
+        raise ConfigError(place, reason) from error
+    if lacking := [each for each in _METHODS if not callable(getattr(made, each, None))]:
+        raise ConfigError(
+            place, f"{what} is no executor: {made!r} has no method {', '.join(lacking)}"
+        )
+    return made
 
 
 def places_of(settings: Settings) -> FilePlaces:

@@ -26,6 +26,8 @@ _binary = bytearray.fromhex
 
 _Place = tuple[str, int, Micros]
 
+# How long a lease lives without a heartbeat: microseconds.
+_LEASE = 30 * 1_000_000
 # A lease that ended so long ago is nobody's, on whatever host it was taken: microseconds.
 _LONG_AGO = 24 * 3600 * 1_000_000
 
@@ -180,23 +182,36 @@ def crashed(driver: Driver, executions: Sequence[ExecutionId]) -> list[Execution
 def mark_crashed(driver: Driver, executions: Sequence[ExecutionId]) -> list[ExecutionId]:
     """Mark those of the executions that crashed, with their running jobs; return their ids."""
     found = crashed(driver, executions)
+    leases = _find(driver, [execution_lease(each) for each in found]) if found else {}
+    moment = clock(driver) if leases else Micros(0)
     for execution_id in found:
         key = _binary(execution_id)
         alive, dead = State.RUNNING.value, State.CRASHED.value
-        # When it crashed is not known: it lived when it was last heard of.
+        lease, _ = leases.get(execution_lease(execution_id), (None, True))
+        beat = 0 if lease is None else min(lease.expires - _LEASE, moment)
+        end = max(beat, _last_heard(driver, key))
         driver.execute(
-            "UPDATE job SET state_type = ?, end_time = max(start_time, (SELECT"
-            " coalesce(updated_time, state_time) FROM execution WHERE id = ?))"
+            "UPDATE job SET state_type = ?, end_time = max(start_time, ?)"
             " WHERE execution_id = ? AND state_type IN (?, ?)",
-            (dead, key, key, alive, State.PENDING.value),
+            (dead, end, key, alive, State.PENDING.value),
         )
         driver.execute(
-            "UPDATE execution SET state_type = ?, state_time ="
-            " coalesce(updated_time, state_time) WHERE id = ? AND state_type = ?",
-            (dead, key, alive),
+            "UPDATE execution SET state_type = ?, state_time = ? WHERE id = ? AND state_type = ?",
+            (dead, end, key, alive),
         )
         driver.execute(statements.LEASE_FORGET, (execution_lease(execution_id), execution_id))
     return found
+
+
+def _last_heard(driver: Driver, execution: bytearray) -> int:
+    """Return when an execution wrote something: when it crashed is not known."""
+    rows = driver.execute(
+        "SELECT coalesce(updated_time, state_time) FROM execution WHERE id = ?"
+        " UNION ALL SELECT max(start_time) FROM job WHERE execution_id = ?"
+        " UNION ALL SELECT max(end_time) FROM job WHERE execution_id = ?",
+        (execution, execution, execution),
+    )
+    return max((moment for (moment,) in rows if moment is not None), default=0)
 
 
 def close_jobs(driver: Driver, execution_id: ExecutionId, end: Micros) -> int:

@@ -86,15 +86,32 @@ class Parts:
         """
         if self._is_closed:
             raise SchedulerError("This scheduler was closed. Make a new one.")
-        outer = running_task()
-        is_own_thread = self._runner == threading.get_ident()
-        if is_own_thread or (outer is not None and self._running.locked()):
+        if who := self._part_of_run():
             # This thread would wait for the run that waits for it.
-            who = outer or "What runs on the scheduler's own thread"
             raise SchedulerError(
                 f"{who} is part of a run of this scheduler and cannot start another run in it. "
                 "Return the expression instead: it is evaluated as a child call."
             )
+
+    def _check_is_no_part(self) -> None:
+        """Refuse to be closed by a run that needs what would be closed.
+
+        Raises:
+            SchedulerError: This thread is part of a run.
+        """
+        if who := self._part_of_run():
+            raise SchedulerError(
+                f"{who} is part of a run of this scheduler and cannot close it. Close it when the "
+                "run has ended."
+            )
+
+    def _part_of_run(self) -> str | None:
+        """Return what runs on this thread as a part of a run of this scheduler, if anything."""
+        outer = running_task()
+        is_own_thread = self._runner == threading.get_ident()
+        if is_own_thread or (outer is not None and self._running.locked()):
+            return outer or "What runs on the scheduler's own thread"
+        return None
 
     def _tell(self, event: Event) -> None:
         """Have observers told on the scheduler's thread; called by the pool that reads files."""

@@ -17,6 +17,7 @@ from taskgraph.app.current import current_scheduler
 from taskgraph.app.questions import Questions
 from taskgraph.app.reports import Reports
 from taskgraph.app.roots import root_of
+from taskgraph.app.working import at_work, is_at_work
 from taskgraph.assembly import Environment, has_others, in_force, output_place, take_lease
 from taskgraph.engine.jobs import Job
 from taskgraph.engine.loop import Engine
@@ -29,13 +30,13 @@ from taskgraph.expression import TaskExpression
 from taskgraph.outputs.keeping import sweep_if_due
 from taskgraph.outputs.place import OutputPlace
 from taskgraph.outputs.streams import captured
-from taskgraph.ports import Observer
+from taskgraph.ports import Executor, Observer
 from taskgraph.records import ExecutionId, JobId
 from taskgraph.tasks.context import defaults_path
 from taskgraph.tasks.names import BUILT_IN
 from taskgraph.tasks.options import known_options
 from taskgraph.tasks.requests import Made, read_tags
-from taskgraph.worker import running_task
+from taskgraph.worker import describe_error, running_task
 
 if TYPE_CHECKING:
     from taskgraph.provenance.explain import Explanation
@@ -113,6 +114,7 @@ class Running(Questions, Reports):
             KeyboardInterrupt: A Ctrl-C: at the first nothing new is started and what runs is
                 recorded, at the second what runs is ended.
             SchedulerError: The scheduler is closed, or is running already in this thread.
+            ExecutorError: One of its executors is at work for another scheduler.
         """
         self._check_free()
         self._say_where_results_go()
@@ -287,7 +289,12 @@ class Running(Questions, Reports):
             if place is not None:
                 sweep_if_due(os.path.dirname(place.folder), self.settings.logs.keep_days)
             statuses = every(self._shown_interval(), self.log_job_statuses)
-            with in_force(self.settings, self._places), statuses, self._capturing(place):
+            with (
+                in_force(self.settings, self._places),
+                statuses,
+                self._capturing(place),
+                at_work(self.executors.values()),
+            ):
                 return engine.reduce(root)
         except BaseException as error:
             self._take_trace(error)
@@ -297,13 +304,22 @@ class Running(Questions, Reports):
             _thread.engine = outer
             current_scheduler.reset(token)
             for executor in self.executors.values():
-                if isinstance(executor, ThreadExecutor | LoopExecutor):
-                    executor.stop()  # threads are cheap to make, and a process may want to fork
+                is_cheap = isinstance(executor, ThreadExecutor | LoopExecutor)
+                if is_cheap and not is_at_work(executor):  # for another scheduler
+                    self._let_go(executor)  # threads are cheap, and a process may want to fork
             lease.release()
 
     def _capturing(self, place: OutputPlace | None) -> AbstractContextManager[None]:
         """Have what calls print told apart, if it is kept."""
         return nullcontext() if place is None else captured()
+
+    def _let_go(self, executor: Executor) -> None:
+        """Stop an executor; one that raises is warned of, for what ran is recorded."""
+        try:
+            executor.stop()
+        except Exception as error:  # of whatever is a stranger's
+            said = describe_error(error)
+            self.logger.warning("executor %r could not be stopped: %s", executor.name, said)
 
     def _take_counts(self) -> None:
         """Take note of what became of the jobs of a run that has ended."""

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskgraph.app.running import Running
+from taskgraph.app.working import is_at_work
 from taskgraph.assembly import database_uri, make_executors, observers_of, open_database, places_of
 from taskgraph.config import (
     Settings,
@@ -187,12 +188,19 @@ class Scheduler(Running):
         self.executors[executor.name] = executor
 
     def close(self) -> None:
-        """Let go of workers and of the database. A second call does nothing."""
+        """Let go of workers and of the database. A second call does nothing.
+
+        Raises:
+            SchedulerError: This is part of a run of its own: an observer, say, or a task. Its rows
+                could not be written, and others would wait for a lease that nobody gives back.
+        """
         if self._is_closed:
             return
+        self._check_is_no_part()
         self._is_closed = True
         for executor in self.executors.values():
-            executor.stop()
+            if self._runner is not None or not is_at_work(executor):  # for another scheduler
+                self._let_go(executor)
         self._pool.stop()
         self.backend.close()
 

@@ -429,7 +429,10 @@ def draw_table(
     places: tuple[int, ...] = (0, 1, 2, 3) if is_narrow else (0, 1, 2, 3, 4)
     if width < _TINY:  # a number that is cut is worse than none
         places = (0, 1, 3)
-    columns = [("running", "done", "cached", "failed", "time")[each] for each in places]
+    # What has no end when the run has one was stopped, and runs no more.
+    is_stopped = counts.ended is not None and any(each.running for each in tasks)
+    first = "unfinished" if is_stopped and not is_narrow else "running"
+    columns = [(first, "done", "cached", "failed", "time")[each] for each in places]
     bar_width = 0 if is_narrow else _BAR_WIDTH if width >= _WIDE else _BAR_WIDTH // 2
     shown = [(each, [_numbers(each)[place] for place in places]) for each in _busiest(tasks)]
     widths = [

@@ -10,13 +10,14 @@ from taskgraph.engine.cache import scope_of
 from taskgraph.engine.inbox import QueueInbox
 from taskgraph.engine.jobs import Job
 from taskgraph.engine.options import RunOptions
-from taskgraph.errors import ExecutorError, ValueStoreError
+from taskgraph.errors import ExecutorError, TaskgraphError, ValueStoreError
 from taskgraph.events import Event, Warned
 from taskgraph.ports import NO_RESOURCES, Call, Executor, Outcome, Resources, Returned
 from taskgraph.records import JobId
 from taskgraph.tasks.options import GIB, CacheScope, Options
 from taskgraph.values.pack import put_outside
 from taskgraph.values.valuestore import ValueStore
+from taskgraph.worker import describe_error
 
 # Seconds after which nobody asks any more; clocks cannot wait for much longer.
 _FOR_EVER = 1e8
@@ -142,13 +143,25 @@ class Executing:
         return seconds if seconds < _FOR_EVER else None
 
     def send(self, batches: Batches) -> None:
-        """Hand all calls over, each batch at once."""
+        """Hand all calls over, each batch at once.
+
+        Raises:
+            ExecutorError: An executor does not take them.
+        """
         for name, calls in batches.items():
             executor = self._executors[name]
-            if name not in self._started:
-                executor.start(self._inbox)
-                self._started.add(name)
-            executor.submit(calls)
+            try:
+                if name not in self._started:
+                    executor.start(self._inbox)
+                    self._started.add(name)
+                executor.submit(calls)
+            except TaskgraphError:
+                raise
+            except Exception as error:
+                # It is a stranger's, and nobody knows which calls it has: the run ends.
+                raise ExecutorError(
+                    f"executor {name!r} does not take calls: {describe_error(error)}"
+                ) from error
 
     def cancel(self, unwanted: Sequence[JobId]) -> list[JobId]:
         """Take back calls that have not begun; returns which ones."""
@@ -168,7 +181,12 @@ class Executing:
     def kill_running(self) -> None:
         """End the calls that run, where they can be: nobody waits for them any more."""
         for name in self._started:
-            self._executors[name].stop(is_now=True)
+            try:
+                self._executors[name].stop(is_now=True)
+            except Exception as error:  # that of a stranger: the others are to end all the same
+                self._notify(
+                    Warned(f"executor {name!r} could not be stopped: {describe_error(error)}")
+                )
 
 
 def _resources_of(options: Options) -> Resources:

@@ -72,7 +72,8 @@ _shared: mmap.mmap | None = None
 def share(path: str) -> None:
     """Have this worker say how far it has come, where its sender looks."""
     global _shared  # noqa: PLW0603 - one worker process has one sender
-    with open(path, "r+b") as opened:
+    # The sender may have ended while this process was starting; then nobody looks.
+    with suppress(FileNotFoundError), open(path, "r+b") as opened:
         _shared = mmap.mmap(opened.fileno(), _PLACES)
 
 

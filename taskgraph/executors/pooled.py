@@ -59,6 +59,9 @@ class PooledExecutor(ABC):
         name: The name that tasks choose it by.
         max_workers: How many workers there are; by default one for each core of this machine.
 
+    Raises:
+        ExecutorError: That is no number of workers.
+
     Attributes:
         name: The same.
         size: How many workers there are.
@@ -79,7 +82,7 @@ class PooledExecutor(ABC):
 
     def __init__(self, name: str, max_workers: int | None = None) -> None:
         self.name = name
-        self.size = max_workers or os.cpu_count() or 1
+        self.size = _checked_size(name, max_workers) or os.cpu_count() or 1
         self._lock = threading.RLock()
         # Futures that are done; None is the end, and True that calls wait. They are looked at on a
         # thread of our own: a pool may call back with its own lock held, and whatever touched the
@@ -484,6 +487,20 @@ class PooledExecutor(ABC):
         with self._lock:
             self._waiting.extendleft(reversed(again))
         return running
+
+
+def _checked_size(name: str, size: int | None) -> int | None:
+    """Return how many workers are wanted; for none at all its calls would wait for ever.
+
+    Raises:
+        ExecutorError: It is no number of workers.
+    """
+    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
+        raise ExecutorError(
+            f"executor {name!r}: how many workers or jobs it may have at once is a whole number, "
+            f"1 or more (0 for as many as usual), not {size!r}"
+        )
+    return size
 
 
 class _ToldOnce:

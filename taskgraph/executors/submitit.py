@@ -178,7 +178,10 @@ class SubmititExecutor(PooledExecutor):
             for job, each in zip(jobs, group, strict=True):
                 note = self._note_of(each.call)
                 if note is not None:
-                    _write_note(note, job.job_id)
+                    # Somebody may have removed the folder, or its disk is full. The job runs, and
+                    # must be waited for; only a later process would not find it.
+                    with suppress(OSError):
+                        _write_note(note, job.job_id)
                 watched.append(_Watched(job, each.future, note, False))
             self._watch(watched)
 
@@ -336,6 +339,7 @@ class SubmititExecutor(PooledExecutor):
 
 
 def _write_note(note: Path, number: str) -> None:
+    note.parent.mkdir(parents=True, exist_ok=True)
     draft = note.with_suffix(f".{os.getpid()}")
     draft.write_text(number, encoding="ascii")
     draft.replace(note)

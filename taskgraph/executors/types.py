@@ -98,8 +98,8 @@ def load_factory(path: str, place: str) -> Factory:
 def _loaded(load: Callable[[], Any], path: str, place: str) -> Factory:
     try:
         found = load()
-    except Exception as error:
-        # Whatever the module of a stranger raises as it is loaded.
+    except (Exception, SystemExit) as error:
+        # Whatever the module of a stranger raises as it is loaded; some of them are scripts.
         extra = next((each for each in ("dask", "submitit") if f".{each}" in path), "")
         hint = f" It needs: pip install 'taskgraph[{extra}]'" if extra else ""
         raise ConfigError(place, f"{path} cannot be imported: {error}.{hint}") from error

@@ -46,7 +46,7 @@ class GuardedObserver:
         except Exception as error:
             # It is no part of the run, which goes on as if it had never been there.
             self._notify = _tell_nobody
-            name = f"{type(error).__name__}: {error}"
+            name = f"{type(error).__name__}: {error}".removesuffix(".")
             self._logger.warning(
                 "Observer %r raised %s. It is told nothing more.", self._observer, name
             )

@@ -36,6 +36,7 @@ class JsonLines:
         self._queue: SimpleQueue[tuple[float, str | None, Event] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._execution: str | None = None
+        self._error: OSError | None = None
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("ab"):
@@ -43,8 +44,17 @@ class JsonLines:
         except OSError as error:
             raise ObserverError("observers.jsonl", f"{path}: {error.strerror}") from error
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self._path)!r})"
+
     def notify(self, event: Event) -> None:
-        """Have an event written; the last one of a run waits until all are."""
+        """Have an event written; the last one of a run waits until all are.
+
+        Raises:
+            OSError: An earlier one could not be: the disk is full, say.
+        """
+        if self._error is not None:
+            raise self._error
         kind = type(event)
         if kind is JobMissed:  # it holds the user's values, and is told again when it is submitted
             return
@@ -60,6 +70,8 @@ class JsonLines:
             self._queue.put(None)
             self._thread.join()
             self._thread = None
+            if self._error is not None:
+                raise self._error
 
     def _write(self) -> None:
         try:
@@ -74,9 +86,9 @@ class JsonLines:
                             return
                         lines.append(line_of(*more))
                     stream.write("".join(lines).encode())
-        except OSError:
-            # A full disk: the run is worth more than what is told of it.
-            return
+        except OSError as error:
+            # It is raised when there is something to tell: who asks drops this observer.
+            self._error = error
 
 
 def line_of(moment: float, execution_id: str | None, event: Event) -> str:

@@ -96,21 +96,26 @@ class Capture:
         try:
             if self._file is None:
                 self._file = OutputFile(self._place, self._job_id)
-            for each in text.split("\n") if is_whole else [text]:
-                self._file.write(stream, each, is_whole=is_whole)
+            if is_whole:
+                self._file.write_lines(stream, text)
+            else:
+                self._file.write(stream, text, is_whole=False)
         except OSError as error:
             # A disk that is full must not fail the call: it is shown, and no longer kept.
             self._is_kept = False
-            _complain(error)
+            _complain(self._place.folder, error)
 
 
-_complaints: Final[set[str]] = set()
+_complaints: Final[set[tuple[str, int | None]]] = set()
 
 
-def _complain(error: OSError) -> None:
-    if str(error) not in _complaints:
-        _complaints.add(str(error))
-        logging.getLogger("taskgraph").warning("What jobs print is not kept: %s", error)
+def _complain(folder: str, error: OSError) -> None:
+    """Say once, and not of each job, that what an execution prints is not kept."""
+    if (folder, error.errno) not in _complaints:
+        _complaints.add((folder, error.errno))
+        logging.getLogger("taskgraph").warning(
+            "What jobs print is not kept in %s: %s", folder, error.strerror or error
+        )
 
 
 def capture_of(call: Printing, place: OutputPlace) -> Capture:

@@ -20,6 +20,7 @@ from taskgraph.outputs.place import (
 
 # More files are not held open: each line of the others opens its own.
 _MOST_OPEN = 100
+_TOGETHER = 100  # lines in one piece
 
 
 class OutputFile:
@@ -57,11 +58,32 @@ class OutputFile:
         Raises:
             OSError: It cannot be written.
         """
-        when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        while len(text) > MOST_IN_LINE:
-            self._add(f"{when} {stream} P {text[:MOST_IN_LINE]}\n")
-            text = text[MOST_IN_LINE:]
-        self._add(f"{when} {stream} {'F' if is_whole else 'P'} {text}\n")
+        when = _now()
+        # No rest is cut off again and again: of a line of 100 MB that alone would take minutes.
+        last = max(0, len(text) - 1) // MOST_IN_LINE * MOST_IN_LINE
+        for at in range(0, last, MOST_IN_LINE):
+            self._add(f"{when} {stream} P {text[at : at + MOST_IN_LINE]}\n")
+        self._add(f"{when} {stream} {'F' if is_whole else 'P'} {text[last:]}\n")
+
+    def write_lines(self, stream: str, text: str) -> None:
+        """Write lines that are whole and came together: millions of them, at times.
+
+        Args:
+            stream: ``stdout`` or ``stderr``.
+            text: The lines, without the end of the last one.
+
+        Raises:
+            OSError: They cannot be written.
+        """
+        lines = text.split("\n")
+        for at in range(0, len(lines), _TOGETHER):
+            some = lines[at : at + _TOGETHER]
+            if len(some) == 1 or sum(map(len, some)) > MOST_IN_LINE:
+                for each in some:
+                    self.write(stream, each, is_whole=True)
+                continue
+            begin = f"{_now()} {stream} F "
+            self._add(begin + f"\n{begin}".join(some) + "\n")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -94,3 +116,7 @@ class OutputFile:
         self._older = self._start
         self._start += self._size
         self._size = 0
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -70,6 +70,8 @@ def test_a_workflow_gives_and_calls_what_it_should(
     assert_is_as_it_should(scheduler, backend, workflow)
 
 
+# A job of submitit takes a second: a recursion of 200 of them, one after the other, minutes.
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda each: each.name)
 def test_a_workflow_is_the_same_where_others_run_its_calls(
     remote_scheduler: Scheduler, workflow: Workflow

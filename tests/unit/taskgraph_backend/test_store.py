@@ -149,22 +149,29 @@ def test_own_task_of_a_call_takes_no_row(sql_backend: SqlBackend) -> None:
 # Crashes
 
 
-def test_execution_without_a_living_process_is_crashed_after_loading(database_uri: str) -> None:
+@pytest.mark.parametrize(("beat", "end"), [(3, 5), (7, 7)])
+def test_execution_without_a_living_process_is_crashed_after_loading(
+    database_uri: str, beat: int, end: int
+) -> None:
     here = this_process()
     with SqlBackend(database_uri) as backend:
         backend.record(_running())
         backend.take(
             [
                 a_lease(execution_lease(key(EXECUTION)), "gone", host=here.host, pid=here.pid,
-                        started=here.started - 1)
+                        started=here.started - 1, expires=NOW + beat + 30_000_000)
             ]
         )  # fmt: skip
 
     with SqlBackend(database_uri) as backend:
         executions, jobs = _states(backend)
+        driver = backend._connection()
+        (ended,) = driver.execute("SELECT state_time FROM execution").fetchone()
 
     assert executions == ["CRASHED"]
-    assert jobs == [("CRASHED", NOW), ("COMPLETED", NOW + 5)]
+    # It lived at its last heartbeat, and when the last of its jobs ended.
+    assert ended == NOW + end
+    assert jobs == [("CRASHED", NOW + end), ("COMPLETED", NOW + 5)]
 
 
 def test_execution_of_a_living_process_runs_on(sql_backend: SqlBackend) -> None:

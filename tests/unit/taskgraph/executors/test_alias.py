@@ -108,7 +108,11 @@ def test_what_no_executor_can_be_made_of_is_refused(tables: dict[str, Any], reas
         ({"type": "dask", "address": "tcp://x", "n_workers": 2}, "has no n_workers"),
         ({"type": "dask", "resources": {"cores": "CPU"}}, "cpus, gpus and memory, not cores"),
         ({"type": "submitit", "cluster": "pbs"}, "pbs"),
+        ({"type": "submitit", "max_jobs": -3}, "a whole number, 1 or more"),
         ({"class": f"{__name__}:Plain", "wrong": 1}, "unexpected keyword argument"),
+        ({"class": f"{__name__}:leaving"}, "cannot be made: KeyError: 'no such queue'"),
+        ({"class": f"{__name__}:lacking"}, "has no method submit, cancel, stop"),
+        ({"class": f"{__name__}:Unwilling"}, "'a' does not take calls: RuntimeError: full"),
     ],
 )
 def test_what_cannot_be_made_fails_the_calls_that_want_it(
@@ -124,6 +128,54 @@ def test_what_cannot_be_made_fails_the_calls_that_want_it(
 
 class Plain(ThreadExecutor):
     """An executor of its own."""
+
+
+class Unwilling(ThreadExecutor):
+    def submit(self, calls: Sequence[Call]) -> None:
+        raise RuntimeError("full")
+
+
+class Staying(ThreadExecutor):
+    def stop(self, is_now: bool = False) -> None:
+        super().stop(is_now)
+        raise RuntimeError("stays")
+
+
+def leaving(name: str) -> ThreadExecutor:
+    raise KeyError("no such queue")
+
+
+def lacking(name: str) -> object:
+    return threading.Thread()
+
+
+def test_a_script_that_is_named_as_a_class_does_not_end_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a_script_that_leaves.py").write_text("raise SystemExit('I leave')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    with (
+        made({"a": {"class": "a_script_that_leaves:Class"}}, "a") as scheduler,
+        pytest.raises(ConfigError, match="cannot be imported: I leave"),
+    ):
+        scheduler.run(where(1))
+
+
+def test_an_executor_that_does_not_stop_takes_no_result_along(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with made({"a": {"class": f"{__name__}:Staying"}}, "a") as scheduler:
+        assert scheduler.run(where(1))[0] == 1
+
+    assert "executor 'a' could not be stopped: RuntimeError: stays" in caplog.text
+
+
+def test_a_registered_type_that_raises_fails_the_calls_that_want_it() -> None:
+    register_executor("leaving", leaving)
+
+    with made({}, "leaving") as scheduler, pytest.raises(ConfigError, match="no such queue"):
+        scheduler.run(where(1))
 
 
 def test_an_executor_is_made_of_a_class_and_arguments() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -99,6 +100,36 @@ def test_a_job_that_dies_is_a_worker_that_was_lost(tmp_path: Path) -> None:
         pytest.raises(WorkerLostError, match=r"jobs\.die"),
     ):
         scheduler.run(die.options(executor="submitit")())
+
+
+@task(namespace="jobs")
+def remove(folder: str) -> int:
+    shutil.rmtree(folder)
+    return 1
+
+
+@task(namespace="jobs")
+def after(number: int) -> int:
+    return number + 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_folder_that_is_removed_meanwhile_ends_the_run_and_does_not_hang_it(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "jobs"
+    tables = {"submitit": {"cluster": "local", "folder": str(folder)}}
+    settings = {"executors": tables, "backend": {"db_uri": f"sqlite:///{tmp_path / 'a.db'}"}}
+    with Scheduler(settings, executor="submitit") as scheduler:
+        scheduler.run(after(1))
+        shutil.rmtree(folder)  # between two of its jobs
+
+        assert scheduler.run(after(2)) == 3
+
+        with pytest.raises(WorkerLostError, match=r"jobs\.remove"):
+            scheduler.run(remove(str(folder)))
+        assert scheduler.run(after(3)) == 4
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ from opentelemetry.trace import StatusCode
 
 from taskgraph import Scheduler, task
 from taskgraph.config import settings_of
-from taskgraph.errors import ConfigError, ObserverError
+from taskgraph.errors import ConfigError, ObserverError, SchedulerError
 from taskgraph.events import Event, ExecutionEnded, ExecutionStarted, JobDone, JobsSubmitted, Warned
 from taskgraph.observers.given import as_observer, observer_named
 from taskgraph.observers.jsonlines import JsonLines, line_of
 from taskgraph.observers.opentelemetry import OpenTelemetry
 from taskgraph.records import ExecutionId
+from taskgraph.testing import MemoryBackend
 
 taskgraph_namespace = "observed"
 
@@ -148,6 +150,59 @@ def test_events_are_lines_of_json(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_an_error_before_the_run(tmp_path: Path) -> None:
     with pytest.raises(ObserverError, match=r"observers\.jsonl"):
         JsonLines(tmp_path)
+
+
+def test_a_disk_that_is_full_is_told_of_once_and_the_runs_go_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no device that is always full")
+    settings = {"observers": {"jsonl": "/dev/full"}}
+
+    with Scheduler(settings, backend=MemoryBackend(), executor="inline") as scheduler:
+        assert scheduler.run(branch(3)) == [1, 2, 3]
+        assert scheduler.run(branch(4)) == [1, 2, 3, 4]
+
+    told = [each.getMessage() for each in caplog.records]
+    assert len(told) == 1
+    assert "JsonLines('/dev/full') raised OSError" in told[0]
+
+
+def test_one_that_closes_its_scheduler_is_refused_and_the_run_is_recorded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    uri = f"sqlite:///{tmp_path / 'taskgraph.db'}"
+    settings = {"backend": {"db_uri": uri}}
+
+    def close(event: Event) -> None:
+        if isinstance(event, JobDone):
+            scheduler.close()
+
+    with Scheduler(settings, observers=[close], executor="inline") as scheduler:
+        assert scheduler.run(branch(3)) == [1, 2, 3]
+
+    assert "SchedulerError" in caplog.text and "cannot close it" in caplog.text
+    # It would wait for the lease of a run that was cut off.
+    began = time.monotonic()
+    with Scheduler(settings, executor="inline") as scheduler:
+        assert scheduler.run(branch(3)) == [1, 2, 3]
+    assert time.monotonic() - began < 20
+
+
+def test_a_task_that_closes_its_scheduler_fails_by_itself() -> None:
+    with Scheduler(backend=MemoryBackend(), executor="threads") as scheduler:
+        _schedulers[:] = [scheduler]
+        with pytest.raises(SchedulerError, match=r"observed\.closing is part of a run"):
+            scheduler.run(closing())
+        assert scheduler.run(branch(1)) == [1]
+
+
+_schedulers: list[Scheduler] = []
+
+
+@task(namespace="observed")
+def closing() -> None:
+    _schedulers[0].close()
 
 
 def test_a_line_is_one_line_whatever_is_in_it() -> None:

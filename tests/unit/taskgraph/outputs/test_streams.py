@@ -203,6 +203,20 @@ def test_a_folder_that_cannot_be_written_fails_no_call(
     assert "What jobs print is not kept" in caplog.text
 
 
+def test_a_disk_that_takes_nothing_is_told_of_once_and_not_for_each_job(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+
+    with on_screen() as screen:
+        for job in "abc":
+            within(call_of(tmp_path / "file", job), lambda: print("shown"))
+
+    assert screen.getvalue() == "shown\n" * 3
+    assert caplog.text.count("What jobs print is not kept") == 1
+    assert str(tmp_path / "file") in caplog.text
+
+
 def test_streams_are_put_back_and_go_on_working(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from hypothesis import given
@@ -48,6 +49,56 @@ def test_a_long_line_is_one_line_when_it_is_read(tmp_path: Path) -> None:
     output = read_output(str(tmp_path), JOB)
     assert output is not None
     assert [each.text for each in output.lines] == [text]
+
+
+@given(texts=st.lists(st.text().filter(lambda t: "\n" not in t), min_size=1, max_size=300))
+def test_lines_that_came_together_are_read_as_they_were_written(
+    texts: list[str], tmp_path_factory: object
+) -> None:
+    folder = str(tmp_path_factory.mktemp("logs"))  # type: ignore[attr-defined]  # pytest's
+    file = OutputFile(OutputPlace(folder, LEAST_SIZE), JOB)
+    file.write_lines("stdout", "\n".join(texts))
+    file.close()
+
+    output = read_output(folder, JOB)
+
+    assert output is not None
+    assert output.left_out == 0
+    assert [each.text for each in output.lines] == [
+        each.encode(errors="backslashreplace").decode() for each in texts
+    ]
+
+
+def test_a_line_of_many_megabytes_is_written_in_one_go_through_it(tmp_path: Path) -> None:
+    text = "x" * 40_000_000
+    file = OutputFile(OutputPlace(str(tmp_path), LEAST_SIZE), JOB)
+    began = time.process_time()
+
+    file.write("stdout", text, is_whole=True)
+
+    # Half a second; what cuts the rest off for each piece takes twenty.
+    assert time.process_time() - began < 5
+    file.close()
+
+
+def test_lines_that_came_together_cost_a_fraction_of_single_ones(tmp_path: Path) -> None:
+    ones = OutputFile(OutputPlace(str(tmp_path), LEAST_SIZE), "1" + JOB[1:])
+    many = OutputFile(OutputPlace(str(tmp_path), LEAST_SIZE), JOB)
+    text = "\n".join(["hello"] * 50_000)
+    each, together = [], []
+
+    for _ in range(5):
+        began = time.process_time()
+        for line in text.split("\n"):
+            ones.write("stdout", line, is_whole=True)
+        each.append(time.process_time() - began)
+        began = time.process_time()
+        many.write_lines("stdout", text)
+        together.append(time.process_time() - began)
+
+    assert min(together) < min(each) / 3
+    ones.close()
+    many.close()
 
 
 def test_parts_of_two_streams_are_put_together_by_stream(tmp_path: Path) -> None:
