@@ -29,6 +29,7 @@ from taskgraph.errors import (
     TaskTimeoutError,
     ValueStoreError,
 )
+from taskgraph.executors import severed
 from taskgraph.executors.begun import ENDED, mark, share
 from taskgraph.executors.carried import Carried, carried, compare
 from taskgraph.executors.code import (
@@ -84,7 +85,10 @@ def loaded_code() -> frozenset[tuple[str, int, int]]:
 
 
 class WorkerPool(ProcessPoolExecutor):
-    """A pool whose workers never hear of a Ctrl-C, not while they start either."""
+    """A pool whose workers never hear of a Ctrl-C, not while they start either.
+
+    It ends, too, if one of them is killed while it sends.
+    """
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Submit a call; this is when processes are made."""
@@ -92,9 +96,11 @@ class WorkerPool(ProcessPoolExecutor):
         resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            return super().submit(fn, *args, **kwargs)
+            future = super().submit(fn, *args, **kwargs)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        severed.watch(self)
+        return future
 
 
 class SentStore(NamedTuple):
