@@ -57,7 +57,7 @@ def test_the_page_is_made_of_the_figures_of_a_run(tmp_path: Path) -> None:
     assert report["machine"]
     assert report["versions"]["python"]
     measured = {key.split("/")[0] for key in report["medians"]}
-    grown = {"flat fanout", "flat chain", "flat tree", "flat grid", "tree_shallow_large"}
+    grown = {"flat fanout", "flat chain", "flat tree", "flat grid"}
     assert measured == {"fanout", "chain", "tree", "grid", "whole"} | grown
     docs = tmp_path / "docs"
     docs.mkdir()

@@ -47,8 +47,10 @@ def test_scalars_that_marshal_refuses_are_hashed_by_their_bytes(
     monkeypatch: pytest.MonkeyPatch, value: Any
 ) -> None:
     plain = hash_value(value)
-    monkeypatch.setattr(weigh, "hash_builtin", lambda value: None)
-    monkeypatch.setattr(weigh, "_SMALL_TYPES", frozenset())
+    for name in ("hash_builtin", "hash_proven"):
+        monkeypatch.setattr(weigh, name, lambda value: None)
+    for name in ("_SMALL_TYPES", "_SHORT_TYPES"):
+        monkeypatch.setattr(weigh, name, frozenset())
 
     assert hash_value(value) == hash_value(value)
     assert hash_value(value) != plain
