@@ -18,9 +18,9 @@ import click
 
 from taskgraph import errors
 from taskgraph._version import __version__
-from taskgraph.cli.collecting import rare_collections
 from taskgraph.cli.options import ExitCode, Globals
 from taskgraph.cli.streams import settle_streams
+from taskgraph.garbage import rare_collections
 
 # The first class that fits counts; every other error of ours is RUN_FAILED.
 EXIT_CODES: Final[tuple[tuple[type[errors.TaskgraphError], ExitCode], ...]] = (

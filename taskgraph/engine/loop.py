@@ -16,7 +16,6 @@ the database for longer than a batch.
 
 from __future__ import annotations
 
-import gc
 import signal
 import threading
 import time
@@ -49,6 +48,7 @@ from taskgraph.engine.trace import traces_of
 from taskgraph.errors import CircularCallError, DatabaseError, DryRunResult, RerunLimitError
 from taskgraph.events import Event, ExecutionEnded, ExecutionStarted, JobWaits, RunStopping
 from taskgraph.expression import TaskExpression
+from taskgraph.garbage import rare_collections
 from taskgraph.ports import Backend, Executor, Observer, Raised, Returned
 from taskgraph.records import ExecutionRecord, PackedValue, State
 from taskgraph.tasks.names import CARRIER
@@ -58,7 +58,6 @@ from taskgraph.worker import now, running_task
 _CHUNK = 1_000  # ready jobs that are looked up and submitted together
 _GRACE = 0.002  # seconds to wait for the next outcome before rows are committed
 _NAP = 0.100  # seconds to wait at most, so that slow jobs are written down as running
-_COLLECT_AFTER = 50_000  # new objects between two collections of the youngest
 _SETTLED = frozenset({phases.DONE, phases.FAILED})
 
 
@@ -178,7 +177,7 @@ class Engine:
 
     def reduce(self, root_expr: TaskExpression) -> Job:
         """Do as `run`; returns the job of the root."""
-        with _rare_collections(), _interrupts(self._on_interrupt), self._at_work():
+        with rare_collections(), _interrupts(self._on_interrupt), self._at_work():
             return self._run(root_expr)
 
     @contextmanager
@@ -512,21 +511,3 @@ def _interrupts(handler: Callable[[int, FrameType | None], None]) -> Iterator[No
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Let the garbage collector look less often while many nodes are alive.
-
-    They are held by design, and looking through all of them again and again, as its default of
-    700 new objects has it, takes a third of the time of a large run.
-    """
-    before = gc.get_threshold()
-    if not before[0] or before[0] >= _COLLECT_AFTER:  # switched off, or rarer already
-        yield
-        return
-    gc.set_threshold(_COLLECT_AFTER, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
