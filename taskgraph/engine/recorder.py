@@ -473,6 +473,7 @@ class Recorder:
         self._queued = [job for job in open_ if job.id in waiting]
         for job in open_:
             if job.id not in waiting:
+                job.started = now()  # about; it says itself when it has ended
                 self._jobs[job.id] = self._unfinished(job, State.RUNNING)
                 self._touch()
 

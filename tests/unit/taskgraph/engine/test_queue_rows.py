@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 
 import pytest
@@ -20,15 +21,23 @@ class Counting(MemoryBackend):
     def __init__(self) -> None:
         super().__init__()
         self.rows: Counter[State] = Counter()
+        self.starts: dict[tuple[str, State], int] = {}
 
     def record(self, batch: RecordBatch) -> None:
         """Count, and add them."""
         self.rows.update(each.state_type for each in batch.jobs)
+        self.starts.update({(each.id, each.state_type): each.start_time for each in batch.jobs})
         super().record(batch)
 
 
 @task(namespace="queue_rows")
 def one(x: int) -> int:
+    return x
+
+
+@task(namespace="queue_rows")
+def slow(x: int) -> int:
+    time.sleep(0.1)
     return x
 
 
@@ -56,3 +65,18 @@ def test_when_those_have_begun_the_next_have_one(monkeypatch: pytest.MonkeyPatch
 
     assert backend.rows[State.PENDING] > MOST
     assert backend.rows[State.COMPLETED] == 5_001
+
+
+def test_one_that_waited_runs_since_it_was_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "_ANNOUNCE_AFTER", 0.0)
+    monkeypatch.setattr(recorder, "_ASK_EVERY", 0.0)
+    backend = Counting()
+    settings = {"executors": {"threads": {"max_workers": 1}}}
+
+    Scheduler(settings, backend=backend, executor="threads").run([slow(each) for each in range(8)])
+
+    pending = {job: start for (job, state), start in backend.starts.items() if state == "PENDING"}
+    begun = {job: start for (job, state), start in backend.starts.items() if state == "RUNNING"}
+    both = pending.keys() & begun.keys()
+    assert both
+    assert max(begun[each] - pending[each] for each in both) > 100_000
