@@ -430,10 +430,15 @@ def find_expressions(value: Any) -> list[Expression]:
             stack.extend(reversed(members))
             continue
         # Often thousands, and nothing else.
-        calls = [each for each in members if isinstance(each, Expression)]
-        for each in calls:
-            found.setdefault(id(each), each)
+        for each in members:
+            if isinstance(each, Expression):
+                found.setdefault(id(each), each)
     return list(found.values())
+
+
+def expressions_in(values: Iterable[Any]) -> list[Expression]:
+    """Return the outermost expressions of several values, in order; those of each are distinct."""
+    return [each for value in values for each in find_expressions(value)]
 
 
 def _is_end(cls: type) -> bool:
@@ -526,7 +531,7 @@ def in_order(roots: Iterable[Expression]) -> list[Expression]:
             ordered.append(current)
             continue
         stack.append((current, True))
-        inner = [each for value in given for each in find_expressions(value)]
+        inner = expressions_in(given)
         stack.extend((each, False) for each in reversed(inner) if id(each) not in seen)
     return ordered
 
@@ -579,10 +584,6 @@ class ExpressionKind(ValueKind):
             and value._context is None
             and ATOMIC_TYPES.issuperset(map(type, value.args))
         )
-
-    def leaf_shape(self, value: Any) -> Shape | None:
-        """Return the shape of a leaf, None for any other expression."""
-        return self._shape_of_call(value) if self.is_leaf(value) else None
 
     def preview(self, value: Any) -> str:
         """Return the expression as it would be written."""

@@ -241,6 +241,10 @@ HandleStep = (
 )
 
 
+#: How long a lease lives without a heartbeat: seconds.
+LEASE_SECONDS: Final = 30.0
+
+
 class LeaseRecord(NamedTuple):
     """A claim on ``key`` by a living process; ``started`` is the start time of that process."""
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from taskgraph.records import (
     ALL_CALLS,
     CALLS_WANTED,
+    LEASE_SECONDS,
     ExecutionId,
     LeaseRecord,
     Micros,
@@ -27,7 +28,7 @@ _binary = bytearray.fromhex
 _Place = tuple[str, int, Micros]
 
 # How long a lease lives without a heartbeat: microseconds.
-_LEASE = 30 * 1_000_000
+_LEASE = int(LEASE_SECONDS * 1_000_000)
 # A lease that ended so long ago is nobody's, on whatever host it was taken: microseconds.
 _LONG_AGO = 24 * 3600 * 1_000_000
 
@@ -182,14 +183,9 @@ def crashed(driver: Driver, executions: Sequence[ExecutionId]) -> list[Execution
 def mark_crashed(driver: Driver, executions: Sequence[ExecutionId]) -> list[ExecutionId]:
     """Mark those of the executions that crashed, with their running jobs; return their ids."""
     found = crashed(driver, executions)
-    leases = _find(driver, [execution_lease(each) for each in found]) if found else {}
-    moment = clock(driver) if leases else Micros(0)
-    for execution_id in found:
+    for execution_id, end in last_alive(driver, found).items():
         key = _binary(execution_id)
         alive, dead = State.RUNNING.value, State.CRASHED.value
-        lease, _ = leases.get(execution_lease(execution_id), (None, True))
-        beat = 0 if lease is None else min(lease.expires - _LEASE, moment)
-        end = max(beat, _last_heard(driver, key))
         driver.execute(
             "UPDATE job SET state_type = ?, end_time = max(start_time, ?)"
             " WHERE execution_id = ? AND state_type IN (?, ?)",
@@ -203,8 +199,20 @@ def mark_crashed(driver: Driver, executions: Sequence[ExecutionId]) -> list[Exec
     return found
 
 
+def last_alive(driver: Driver, executions: Sequence[ExecutionId]) -> dict[ExecutionId, Micros]:
+    """Return when executions that crashed were last heard of: when they did is not known."""
+    leases = _find(driver, [execution_lease(each) for each in executions]) if executions else {}
+    moment = clock(driver) if leases else Micros(0)
+    found = {}
+    for execution_id in executions:
+        lease, _ = leases.get(execution_lease(execution_id), (None, True))
+        beat = 0 if lease is None else min(lease.expires - _LEASE, moment)
+        found[execution_id] = Micros(max(beat, _last_heard(driver, _binary(execution_id))))
+    return found
+
+
 def _last_heard(driver: Driver, execution: bytearray) -> int:
-    """Return when an execution wrote something: when it crashed is not known."""
+    """Return when an execution last wrote something."""
     rows = driver.execute(
         "SELECT coalesce(updated_time, state_time) FROM execution WHERE id = ?"
         " UNION ALL SELECT max(start_time) FROM job WHERE execution_id = ?"
@@ -249,6 +257,7 @@ __all__ = [
     "dead",
     "forget",
     "heartbeat",
+    "last_alive",
     "living",
     "mark_crashed",
     "release",

@@ -59,6 +59,8 @@ from taskgraph_backend.tags import (
 )
 
 if TYPE_CHECKING:
+    from _thread import RLock
+
     from sqlalchemy import Engine
 
     from taskgraph.values.handles import Handle
@@ -136,8 +138,7 @@ class SqlBackend(RecordVerbs):
         self._owns_database = True
         self._session: Reader | None = None
         # Heartbeats come from a thread of their own; a transaction is the work of one thread.
-        self._lock = self.database.only_lock or threading.RLock()
-        free_at_fork(self._lock)
+        self._lock = _lock_of(self.database)
         self._file: _Place | None = None
         self._deciding = threading.RLock()
         # The version of the schema that this library was found to work with.
@@ -171,8 +172,7 @@ class SqlBackend(RecordVerbs):
     def _open(self, may_migrate: bool | None) -> None:
         driver = self.database.connect()
         if self.database.only_lock is not None:
-            self._lock = self.database.only_lock
-            free_at_fork(self._lock)
+            self._lock = _lock_of(self.database)
         try:
             self._patiently(schema.prepare, self.database, driver, may_migrate)
         except BaseException:
@@ -231,8 +231,7 @@ class SqlBackend(RecordVerbs):
         other._owns_database = False
         other._session = session
         # Where there is one connection both share it, and so the lock as well.
-        other._lock = self.database.only_lock or threading.RLock()
-        free_at_fork(other._lock)
+        other._lock = _lock_of(self.database)
         other._deciding = threading.RLock()
         return other
 
@@ -771,6 +770,13 @@ class SqlBackend(RecordVerbs):
         if seen != self._known_version:
             schema.refuse_changed(self.database, seen)
             self._known_version = seen
+
+
+def _lock_of(database: Database) -> RLock:
+    """Return what guards a connection; nobody else holds it where a process is forked."""
+    lock = database.only_lock or threading.RLock()
+    free_at_fork(lock)
+    return lock
 
 
 def _settings(config: Mapping[str, Any] | Section | None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from taskgraph.cli.context import context_options, read_context
 from taskgraph.cli.limits import Limit
 from taskgraph.cli.options import ExitCode, load_settings
 from taskgraph.cli.pairs import Pair, TagPair
+from taskgraph.garbage import keep_loaded
 from taskgraph.provenance.page import clean_text
 
 if TYPE_CHECKING:
@@ -167,7 +168,6 @@ def show_tasks(ctx: click.Context, script: str, *, is_asked: bool) -> int:
 
 def read_call(ctx: click.Context, script: str, words: Sequence[str]) -> Any:
     """Return the lazy call that a script, the name of a task and its flags stand for."""
-    from taskgraph.cli.collecting import keep_loaded
     from taskgraph.cli.flags import TaskFlags
     from taskgraph.cli.scripts import find_task, load_script
 

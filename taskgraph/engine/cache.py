@@ -36,8 +36,9 @@ _ALL: Allowed = frozenset(CacheResult)
 _RECORDED: Allowed = frozenset({CacheResult.SINGLE, CacheResult.ULTIMATE})
 
 
-#: The scope of nearly all calls; found by each of them, which is quicker here than in its class.
+#: Scopes that each call is held against: quicker found here than in their class.
 BACKEND: Final = CacheScope.BACKEND
+NOWHERE: Final = CacheScope.NONE
 
 
 class Reason(StrEnum):

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 from taskgraph.engine import phases
 from taskgraph.engine.awaiting import Asker, Awaiting
 from taskgraph.engine.branches import Branches
-from taskgraph.engine.cache import ABSENT, BACKEND, Hit, Miss, Reason, allowed_of, scope_of, unasked
+from taskgraph.engine.cache import (
+    ABSENT,
+    BACKEND,
+    NOWHERE,
+    Hit,
+    Miss,
+    Reason,
+    allowed_of,
+    scope_of,
+    unasked,
+)
 from taskgraph.engine.executing import Batches, Executing
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.holding import Holding
@@ -44,7 +54,7 @@ from taskgraph.ports import (
     Returned,
 )
 from taskgraph.records import JobId
-from taskgraph.tasks.options import CacheResult, CacheScope
+from taskgraph.tasks.options import CacheResult
 from taskgraph.tasks.standing import JobInfo
 from taskgraph.values import files, handles, walk
 from taskgraph.worker import now
@@ -179,7 +189,7 @@ class Dispatcher:
             scope = scope_of(job, self._options.use_cache)
             if scope is not BACKEND and not isinstance(job.expr, SchedulerExpression):
                 job.miss = unasked(job).note
-            if scope is not BACKEND and scope is CacheScope.NONE:
+            if scope is NOWHERE:
                 to_run.append(job)
                 continue
             assert job.call_key is not None

@@ -18,6 +18,7 @@ from taskgraph.ports import Backend
 from taskgraph.records import (
     ALL_CALLS,
     CALLS_WANTED,
+    LEASE_SECONDS,
     ExecutionId,
     LeaseRecord,
     Micros,
@@ -26,7 +27,7 @@ from taskgraph.records import (
     stuck_lease,
 )
 
-SECONDS = 30.0  # how long a lease lives without a heartbeat
+SECONDS = LEASE_SECONDS
 _BEATS = 6  # heartbeats in that time
 _WATCH = 0.050  # seconds between two looks whether others ask for calls
 _WATCH_FAR = 0.250  # the same, where each is a question to a server

@@ -16,6 +16,7 @@ from taskgraph.expression import (
     Expression,
     SchedulerExpression,
     TaskExpression,
+    expressions_in,
     find_expressions,
 )
 from taskgraph.hashing import ATOMIC_TYPES, CallHash
@@ -192,21 +193,17 @@ def inputs_of(node: Node) -> list[Expression]:
     """Return the expressions that must be values before the node can run."""
     expr = node.expr
     if not isinstance(node, Job):
-        return _expressions_in(expr._inputs())
+        return expressions_in(expr._inputs())
     lazy: list[Any] = []
     if node.lazy_options or node.lazy_exports:
         lazy = find_expressions([*node.lazy_options.values(), *node.lazy_exports.values()])
     if isinstance(expr, SchedulerExpression):
         return lazy
     if not ATOMIC_TYPES.issuperset(map(type, expr._inputs())):
-        lazy += _expressions_in(expr._inputs())
+        lazy += expressions_in(expr._inputs())
     if node.task.binder.lazy_defaults:
         lazy += node.lazy_defaults().values()
     return lazy
-
-
-def _expressions_in(values: Iterable[Any]) -> list[Expression]:
-    return [each for value in values for each in find_expressions(value)]
 
 
 def upstream_of(given: Any, owner: Job) -> list[CallHash]:

@@ -96,10 +96,6 @@ class ValueKind:
         """
         return False
 
-    def leaf_shape(self, value: Any) -> Shape | None:
-        """Return the shape of a leaf, None for any other value."""
-        return self.shape(value) if self.is_leaf(value) else None
-
     def encode(self, value: Any) -> tuple[str, bytes] | None:
         """Return format and bytes, or None to have the value pickled."""
         return None

@@ -45,11 +45,11 @@ def preview(value: Any, limit: int = LIMIT) -> str:
         limit: How many characters the text may have at most.
     """
     cls = type(value)
-    if cls in _SHORT or (cls is int and value.bit_length() <= _MAX_BITS):
-        text = repr(value)
-        return text if len(text) <= limit else text[: max(limit - 3, 0)] + "..."[:limit]
     try:
-        text = _clean(_show(value, limit, 0))
+        if cls in _SHORT or (cls is int and value.bit_length() <= _MAX_BITS):
+            text = repr(value)
+        else:
+            text = _clean(_show(value, limit, 0))
     except Exception:  # whatever a stranger's __repr__ does, a list of values must be shown
         text = f"<{type(value).__qualname__}>"
     return text if len(text) <= limit else text[: max(limit - 3, 0)] + "..."[:limit]

@@ -102,19 +102,11 @@ def _weigh(value: Any, path: str) -> _Node:
 
 def _hash_leaf(value: Any) -> ValueHash | None:
     """Return the hash of a leaf, None of any other value."""
-    shape = kind_of(value).leaf_shape(value)
-    if shape is None:
+    kind = kind_of(value)
+    if not kind.is_leaf(value):
         return None
-    hashes: list[str] = []
-    for child in shape.children:
-        cls = type(child)
-        if cls in _SMALL_TYPES or (cls in _SHORT_TYPES and len(child) < LARGE):
-            hashes.append(digest_value(PLAIN + marshal.dumps(child, MARSHAL_VERSION)))
-            continue
-        plain = hash_builtin(child)
-        if plain is None:
-            return None
-        hashes.append(plain)
+    shape = kind.shape(value)
+    hashes = [hash_value(each) for each in shape.children]
     return hash_shape(shape.tag, shape.state, hashes, ordered=shape.ordered)
 
 

@@ -14,11 +14,11 @@ _LEASE = "a lease is of an execution that runs"
 def executions(driver: Driver) -> Iterator[Finding]:
     """Give the executions that are said to run, and whose process is gone."""
     rule = "an execution that runs has a lease of a living process"
-    for execution_id in claims.crashed(driver, claims.running(driver)):
+    crashed = claims.crashed(driver, claims.running(driver))
+    for execution_id, end in claims.last_alive(driver, crashed).items():
         key = bytes.fromhex(execution_id)
-        updated, state = driver.execute(
-            "SELECT coalesce(updated_time, state_time), state_type FROM execution WHERE id = ?",
-            (key,),
+        (state,) = driver.execute(
+            "SELECT state_type FROM execution WHERE id = ?", (key,)
         ).fetchone()
         jobs = driver.execute(
             "SELECT id, start_time FROM job WHERE execution_id = ?"
@@ -26,10 +26,10 @@ def executions(driver: Driver) -> Iterator[Finding]:
             (key,),
         ).fetchall()
         closed = [
-            Change("job", {"id": job}, {"state_type": "CRASHED", "end_time": start})
+            Change("job", {"id": job}, {"state_type": "CRASHED", "end_time": max(start, end)})
             for job, start in jobs
         ]
-        columns = {"state_type": "CRASHED", "state_time": updated}
+        columns = {"state_type": "CRASHED", "state_time": end}
         steps = (*closed, Change("execution", {"id": key}, columns, {"state_type": state}))
         yield found(rule, "execution", key, "nobody holds its lease", "it is closed", *steps)
 

@@ -14,7 +14,6 @@ from taskgraph.forks import free_at_fork, lock_of_program
 from taskgraph_backend import SqlBackend
 
 pytestmark = [
-    pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here"),
     pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
 ]
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from taskgraph.garbage import rare_collections
+from tests.forked import run_python
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +36,31 @@ def test_what_is_rarer_already_or_switched_off_stays(usual: tuple[int, int, int]
         assert gc.get_threshold() == usual
 
     assert gc.get_threshold() == usual
+
+
+PROGRAM = """
+import gc
+from taskgraph.garbage import keep_loaded
+
+gc.unfreeze()
+keep_loaded("taskgraph.app")
+first = gc.get_freeze_count()
+more = [[] for _ in range(10_000)]
+keep_loaded("taskgraph.app")
+
+class Circle:
+    def __del__(self):
+        print("collected")
+
+circle = Circle()
+circle.itself = circle
+del circle
+gc.collect()
+print(first > 10_000, gc.get_freeze_count() - first < 1_000)
+"""
+
+
+def test_what_is_loaded_is_kept_once_and_what_comes_later_is_collected(tmp_path: Path) -> None:
+    done = run_python(["-c", PROGRAM], tmp_path, dict(os.environ))
+
+    assert done.out.split() == ["collected", "True", "True"]
