@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 import os
 import platform
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -23,9 +22,8 @@ from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.project import Project, use_project
 from taskgraph.outputs.place import OutputPlace, folder_of
 from taskgraph.ports import Backend, Command, Executor, Observer
-from taskgraph.records import ExecutionId, PackedValue
+from taskgraph.records import ExecutionId
 from taskgraph.values.gate import Trust, tighten_trust, use_trust
-from taskgraph.values.pack import pack
 from taskgraph.values.places import FilePlaces, use_places
 
 if TYPE_CHECKING:
@@ -446,26 +444,6 @@ def in_force(settings: Settings, places: FilePlaces) -> Iterator[None]:
         use_trust(trust)
         use_places(before)
         use_project(project)
-
-
-class Environment:
-    """Describes the machine on a thread of its own while the run goes on."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._described: PackedValue | None = None
-        self._thread = threading.Thread(target=self._describe, daemon=True)
-        self._thread.start()
-
-    def _describe(self) -> None:
-        from taskgraph.engine.environment import describe_environment  # on this thread's time
-
-        self._described = pack(describe_environment(self._folder))
-
-    def packed(self) -> PackedValue | None:
-        """Return the description as a value; None if it could not be made."""
-        self._thread.join()
-        return self._described
 
 
 def labels_of_run(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from taskgraph.hashing import CallHash
@@ -15,6 +17,9 @@ from taskgraph_backend.tags import tag_row
 
 # The driver binds a bytearray without asking for adapters, which it does for bytes: half the time.
 _binary = bytearray.fromhex
+
+# Neighbours mostly have the same parent: for that of a million calls one key is enough.
+_FIRST = itemgetter(0)
 
 _Rows = Sequence[tuple[Any, ...]]
 #: A statement, and what it is executed with.
@@ -96,7 +101,12 @@ def steps_of(batch: RecordBatch) -> list[Step]:
         ),
         (
             statements.CALL_EDGE,
-            [(h(parent), h(child), order) for parent, child, order in batch.call_edges],
+            [
+                (key, h(child), order)
+                for parent, edges in groupby(batch.call_edges, _FIRST)
+                for key in (h(parent),)
+                for _, child, order in edges
+            ],
         ),
         (
             statements.ARGUMENT,
@@ -107,7 +117,12 @@ def steps_of(batch: RecordBatch) -> list[Step]:
         ),
         (
             statements.ARGUMENT_RESULT,
-            [(h(argument), h(call)) for argument, call in batch.argument_results],
+            [
+                (key, h(call))
+                for argument, results in groupby(batch.argument_results, _FIRST)
+                for key in (h(argument),)
+                for _, call in results
+            ],
         ),
         (
             statements.SUBTREE_TASK,

@@ -18,7 +18,8 @@ from taskgraph.app.questions import Questions
 from taskgraph.app.reports import Reports
 from taskgraph.app.roots import root_of
 from taskgraph.app.working import at_work, is_at_work
-from taskgraph.assembly import Environment, has_others, in_force, output_place, take_lease
+from taskgraph.assembly import has_others, in_force, output_place, take_lease
+from taskgraph.engine.environment import Environment
 from taskgraph.engine.jobs import Job
 from taskgraph.engine.loop import Engine
 from taskgraph.engine.options import Below, RunOptions

@@ -7,7 +7,7 @@ values that stand for the world (files above all) are compared with it before th
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -20,6 +20,7 @@ from taskgraph.expression import SchedulerExpression
 from taskgraph.hashing import CallHash, TaskHash, ValueHash
 from taskgraph.records import CacheAnswer, CacheQuery, Micros, StoredResult
 from taskgraph.tasks.context import NO_CONTEXT, Context, handle_of_path, task_of_path
+from taskgraph.tasks.names import BUILT_IN
 from taskgraph.tasks.options import CacheCheckValid, CacheResult, CacheScope
 from taskgraph.tasks.registry import AnyTask, get_task_registry
 from taskgraph.values import codec
@@ -294,8 +295,8 @@ _names: dict[TaskHash, str] = {}  # what the tasks of this process were found to
 class CurrentTasks:
     """The hashes of tasks as they are defined now, made at shallow look-ups.
 
-    A task that had a hash before has it still, as a rule: it alone is hashed again. All of them are
-    hashed only where that does not find what is looked for.
+    A task that had a hash before has it still, as a rule: it is the first to be hashed again. Then
+    come those of the user, and those of the library last, until all that is wanted was found.
 
     Args:
         aliases: Earlier code that counts for the present one.
@@ -304,26 +305,35 @@ class CurrentTasks:
     def __init__(self, aliases: Aliases = NO_ALIASES) -> None:
         self._aliases = aliases
         self._hashes: set[TaskHash] = set()
+        self._seen: set[str] = set()
         self._is_whole = False
 
     def cover(self, wanted: frozenset[TaskHash]) -> bool:
         """Tell whether all of these tasks are still defined as they were."""
-        missing = wanted - self._hashes
-        if missing and not self._is_whole:
-            self._look_at(_names[each] for each in missing if each in _names)
-            if not wanted <= self._hashes:
-                self._look_at([each.fullname for each in get_task_registry()])
-                self._hashes = self._aliases.with_earlier(self._hashes)
-                self._is_whole = True
+        missing = set(wanted - self._hashes)
+        if not missing or self._is_whole:
+            return not missing
+        for name in self._likely(missing):
+            missing.discard(self._look_at(name))
+            if not missing:
+                return True
+        self._hashes = self._aliases.with_earlier(self._hashes)
+        self._is_whole = True
         return wanted <= self._hashes
 
-    def _look_at(self, names: Iterable[str]) -> None:
-        for name in names:
-            task = get_task_registry().find(name)
-            found = None if task is None else _hash_of(task)
-            if found is not None:
-                self._hashes.add(found)
-                _names[found] = name
+    def _likely(self, missing: Iterable[TaskHash]) -> Iterator[str]:
+        yield from [_names[each] for each in missing if each in _names]
+        tasks = sorted(get_task_registry(), key=lambda task: task.namespace == BUILT_IN)
+        yield from [task.fullname for task in tasks if task.fullname not in self._seen]
+
+    def _look_at(self, name: str) -> TaskHash | None:
+        self._seen.add(name)
+        task = get_task_registry().find(name)
+        found = None if task is None else _hash_of(task)
+        if found is not None:
+            self._hashes.add(found)
+            _names[found] = name
+        return found
 
 
 class _Decoded(NamedTuple):

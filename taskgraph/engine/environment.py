@@ -6,12 +6,76 @@ import os
 import platform
 import re
 import sys
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-_INSTALLED = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)\.(dist|egg)-info$")
+from taskgraph.records import PackedValue
+from taskgraph.values.pack import pack
+
+_INSTALLED = r"(?P<name>.+?)-(?P<version>[^-]+)\.(dist|egg)-info$"
 _GIT_SECONDS = 5
 _MOST_DIFF = 1_000_000  # characters of the diff of a dirty tree that are kept
+
+#: Where modules are found, and when each of these folders was last changed.
+_State = tuple[tuple[str, int | None], ...]
+
+# What was found last: most runs of a process find the same again.
+_installed: tuple[_State, Mapping[str, str]] | None = None
+_packed: tuple[dict[str, Any], PackedValue] | None = None
+
+
+class Environment:
+    """Describes the machine while a run goes on: on a thread of its own, if it takes long.
+
+    Args:
+        folder: A folder of the project.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._described: PackedValue | None = None
+        self._thread: threading.Thread | None = None
+        if not _is_at_hand(folder):
+            self._thread = threading.Thread(target=self._describe, daemon=True)
+            self._thread.start()
+
+    def _describe(self) -> None:
+        # What can go wrong here (names that no text can hold) is no reason for a run to fail.
+        with suppress(Exception):
+            self._described = pack_environment(self._folder)
+
+    def packed(self) -> PackedValue | None:
+        """Return the description as a value; None if it could not be made."""
+        if self._thread is None:
+            self._describe()
+        else:
+            self._thread.join()
+        return self._described
+
+
+def _is_at_hand(folder: Path) -> bool:
+    """Tell whether nothing must be read for a description, and git need not be asked."""
+    known = _installed
+    is_known = known is not None and known[0] == _state_of_path()
+    return is_known and not _may_be_repository(folder)
+
+
+def pack_environment(folder: Path) -> PackedValue:
+    """Return the description as a value: the last one, if nothing has changed since.
+
+    Args:
+        folder: A folder of the project.
+    """
+    global _packed  # noqa: PLW0603 - one process has one
+    described = describe_environment(folder)
+    known = _packed
+    if known is None or known[0] != described:
+        known = _packed = (described, pack(described))
+    return known[1]
 
 
 def describe_environment(folder: Path) -> dict[str, Any]:
@@ -26,11 +90,12 @@ def describe_environment(folder: Path) -> dict[str, Any]:
         "executable": sys.executable,
         "platform": platform_name(),
         "host": platform.node(),
-        "distributions": distributions(),
+        "distributions": dict(distributions()),
         "git": describe_git(folder),
     }
 
 
+@cache
 def platform_name() -> str:
     """Return what `platform.platform` says; on Linux that starts a program for nothing."""
     if sys.platform != "linux":
@@ -40,20 +105,40 @@ def platform_name() -> str:
     return "-".join(filter(None, words)).replace(" ", "_").replace("/", "-")
 
 
-def distributions() -> dict[str, str]:
+def distributions() -> Mapping[str, str]:
     """Return the versions of all installed distributions by name.
 
     Read from the names of their metadata folders: opening each would take as long as a small run.
     The first on the path counts, as it does for imports.
     """
+    global _installed  # noqa: PLW0603 - one process has one
+    state, known = _state_of_path(), _installed
+    if known is None or known[0] != state:
+        known = _installed = (state, _find_installed())
+    return known[1]
+
+
+def _state_of_path() -> _State:
+    return tuple([(each, _time_of_change(each or ".")) for each in sys.path])
+
+
+def _time_of_change(folder: str) -> int | None:
+    try:
+        return os.stat(folder).st_mtime_ns
+    except OSError:
+        return None
+
+
+def _find_installed() -> dict[str, str]:
     found: dict[str, str] = {}
+    matches = re.compile(_INSTALLED).fullmatch
     for folder in sys.path:
         try:
             names = os.listdir(folder or ".")
         except OSError:
             continue
         for name in names:
-            match = _INSTALLED.fullmatch(name)
+            match = matches(name)
             if match:
                 found.setdefault(match["name"].lower().replace("_", "-"), match["version"])
     if not found:  # installed in some other way: ask the slow but general door

@@ -7,6 +7,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from taskgraph.errors import SchedulerError
 from taskgraph.ports import Outcome
 from taskgraph.records import JobId
 
@@ -18,7 +19,7 @@ class QueueInbox:
     """Outcomes from executors, and what pools want done on the scheduler's thread.
 
     Attributes:
-        on_asked: Does what bodies that run ask for.
+        on_asked: Does what bodies that run ask for; None where no run goes on.
     """
 
     def __init__(self) -> None:
@@ -35,8 +36,11 @@ class QueueInbox:
         self, job_id: JobId, asked: Any, answer: Callable[[Any, BaseException | None], None]
     ) -> None:
         """Have expressions evaluated for a call that runs; from any thread."""
-        assert self.on_asked is not None
-        self._messages.put(partial(self.on_asked, job_id, asked, answer))
+        on_asked = self.on_asked
+        if on_asked is None:
+            answer(None, SchedulerError("The run that this call was part of has ended."))
+            return
+        self._messages.put(partial(on_asked, job_id, asked, answer))
 
     def call_soon(self, action: Callable[[], None]) -> None:
         """Have something done on the scheduler's thread; from any thread."""
@@ -46,6 +50,12 @@ class QueueInbox:
         """Have ``step`` called whenever the scheduler would otherwise wait."""
         if step not in self._steps:
             self._steps.append(step)
+
+    def close(self) -> None:
+        """Let go of the run, which has ended: executors know this until they are given another."""
+        self.on_asked = None
+        self._steps = []
+        self.take(0)
 
     @property
     def has_steps(self) -> bool:

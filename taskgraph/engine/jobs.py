@@ -99,13 +99,20 @@ class Node:
         self.owner = owner
         self.phase: Phase = phases.WAITING
         self.wait: Wait | None = None
-        self.waiters: list[Wait] = []
+        self.waiters: Sequence[Wait] = ()
         self.template: Any = None
         self.value: Any = None
         self.value_hash: ValueHash | None = None
         self.is_unstored = self.is_reread = False
         self.error: BaseException | None = None
         self.origin: Job | None = None
+
+    def add_waiter(self, wait: Wait) -> None:
+        """Let somebody wait for this."""
+        if isinstance(self.waiters, list):
+            self.waiters.append(wait)
+        else:  # a node that has ended, as most have, has no list of its own
+            self.waiters = [wait]
 
 
 class Operation(Node):
@@ -375,6 +382,7 @@ class Job(Node):
         self.nodes = _NO_NODES
         self.children = self.arguments = self.args = ()
         self.kwargs = _NO_KWARGS
+        self.args_hash = self.started = self.ended = None  # the rows have them
         self.reduction = None
         self.template = None
         self.generator = None

@@ -20,7 +20,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -177,7 +177,12 @@ class Engine:
 
     def reduce(self, root_expr: TaskExpression) -> Job:
         """Do as `run`; returns the job of the root."""
-        with rare_collections(), _interrupts(self._on_interrupt), self._at_work():
+        with (
+            closing(self._inbox),
+            rare_collections(),
+            _interrupts(self._on_interrupt),
+            self._at_work(),
+        ):
             return self._run(root_expr)
 
     @contextmanager

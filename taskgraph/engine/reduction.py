@@ -107,7 +107,7 @@ class Graph:
             if node.phase in {phases.FAILED, phases.DROPPED}:
                 self._break(wait, node)
                 return
-            node.waiters.append(wait)
+            node.add_waiter(wait)
             wait.needs += 1
 
     def follow(self, leader: Job, follower: Job) -> None:
@@ -115,21 +115,21 @@ class Graph:
         follower.phase = phases.FOLLOWING
         follower.wait = Wait(follower)
         follower.wait.needs = 1
-        leader.waiters.append(follower.wait)
+        leader.add_waiter(follower.wait)
 
     def wait_before(self, job: Job, needed: Sequence[Job]) -> None:
         """Let a ready job wait for others; it becomes ready once more when they are done."""
         job.phase = phases.WAITING
         wait = job.wait = Wait(job)
         for each in needed:
-            each.waiters.append(wait)
+            each.add_waiter(wait)
         wait.needs = len(needed)
 
     def settle(self, node: Node) -> None:
         """Mark a node as done: it has its value. Those that wait for it move on."""
         node.phase = phases.DONE
         node.template = None
-        waiters, node.waiters = node.waiters, []
+        waiters, node.waiters = node.waiters, ()
         for wait in waiters:
             self._count_down(wait)
 
@@ -144,7 +144,7 @@ class Graph:
         rest = [each for each in job.nodes.values() if each.phase not in phases.SETTLED]
         wait = job.wait = Wait(job, is_for_end=True)
         for each in rest:
-            each.waiters.append(wait)
+            each.add_waiter(wait)
         wait.needs = len(rest)
         return bool(rest)
 
@@ -165,7 +165,7 @@ class Graph:
         stack = [node]
         while stack:
             failed = stack.pop()
-            waiters, failed.waiters = failed.waiters, []
+            waiters, failed.waiters = failed.waiters, ()
             for wait in waiters:
                 dropped = self._break(wait, failed)
                 if dropped is not None:

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from taskgraph.assembly import (
-    Environment,
     before_reading,
     has_others,
     open_database,
@@ -28,6 +27,7 @@ from taskgraph.assembly import (
 )
 from taskgraph.config import Settings, find_config_dir, load_settings, write_default_config
 from taskgraph.engine.eager import EagerCalls
+from taskgraph.engine.environment import Environment
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.origins import Origins
 from taskgraph.engine.recorder import MAX_DELAY
