@@ -99,7 +99,7 @@ class Node:
         self.owner = owner
         self.phase: Phase = phases.WAITING
         self.wait: Wait | None = None
-        self.waiters: Sequence[Wait] = ()
+        self.waiters: list[Wait] | tuple[()] = ()
         self.template: Any = None
         self.value: Any = None
         self.value_hash: ValueHash | None = None
@@ -109,9 +109,9 @@ class Node:
 
     def add_waiter(self, wait: Wait) -> None:
         """Let somebody wait for this."""
-        if isinstance(self.waiters, list):
+        if self.waiters:
             self.waiters.append(wait)
-        else:  # a node that has ended, as most have, has no list of its own
+        else:  # a node that nobody waits for has no list of its own
             self.waiters = [wait]
 
 

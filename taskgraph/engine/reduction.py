@@ -107,7 +107,10 @@ class Graph:
             if node.phase in {phases.FAILED, phases.DROPPED}:
                 self._break(wait, node)
                 return
-            node.add_waiter(wait)
+            if node.waiters:
+                node.waiters.append(wait)
+            else:  # as `Node.add_waiter`, for each call of a run
+                node.waiters = [wait]
             wait.needs += 1
 
     def follow(self, leader: Job, follower: Job) -> None:
