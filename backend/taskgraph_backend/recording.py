@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -21,7 +21,42 @@ _binary = bytearray.fromhex
 # Neighbours mostly have the same parent: for that of a million calls one key is enough.
 _FIRST = itemgetter(0)
 
-_Rows = Sequence[tuple[Any, ...]]
+_Row = tuple[Any, ...]
+
+
+class _AsWritten:
+    """Rows that are made one by one as they are written: the root may have a million of them."""
+
+    __slots__ = ("_make", "_records")
+
+    def __init__(
+        self, records: Sequence[_Row], make: Callable[[Sequence[_Row]], Iterator[_Row]]
+    ) -> None:
+        self._records = records
+        self._make = make
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __iter__(self) -> Iterator[_Row]:
+        return self._make(self._records)
+
+
+def _edge_rows(records: Sequence[_Row]) -> Iterator[_Row]:
+    for parent, edges in groupby(records, _FIRST):
+        key = _binary(parent)
+        for _, child, order in edges:
+            yield key, _binary(child), order
+
+
+def _result_rows(records: Sequence[_Row]) -> Iterator[_Row]:
+    for argument, results in groupby(records, _FIRST):
+        key = _binary(argument)
+        for _, call in results:
+            yield key, _binary(call)
+
+
+_Rows = Sequence[_Row] | _AsWritten
 #: A statement, and what it is executed with.
 Step = tuple[str, _Rows]
 
@@ -101,12 +136,7 @@ def steps_of(batch: RecordBatch) -> list[Step]:
         ),
         (
             statements.CALL_EDGE,
-            [
-                (key, h(child), order)
-                for parent, edges in groupby(batch.call_edges, _FIRST)
-                for key in (h(parent),)
-                for _, child, order in edges
-            ],
+            _AsWritten(batch.call_edges, _edge_rows),
         ),
         (
             statements.ARGUMENT,
@@ -117,12 +147,7 @@ def steps_of(batch: RecordBatch) -> list[Step]:
         ),
         (
             statements.ARGUMENT_RESULT,
-            [
-                (key, h(call))
-                for argument, results in groupby(batch.argument_results, _FIRST)
-                for key in (h(argument),)
-                for _, call in results
-            ],
+            _AsWritten(batch.argument_results, _result_rows),
         ),
         (
             statements.SUBTREE_TASK,
