@@ -39,6 +39,7 @@ from taskgraph.provenance.listing import view_listing
 from taskgraph.provenance.tag_detail import TagDetail
 from taskgraph.provenance.views import ExecutionView
 from taskgraph.tasks.task import Task
+from taskgraph.urls import sqlite_url
 
 if TYPE_CHECKING:
     from taskgraph.provenance.explain import AnyExplanation
@@ -88,7 +89,7 @@ def _find(wanted: str | os.PathLike[str] | None) -> tuple[Settings, str | None]:
         return load_settings(find_config_dir()), text
     path = Path(text).expanduser().absolute()
     if path.is_file():
-        return load_settings(find_config_dir(path.parent)), f"sqlite:///{path}"
+        return load_settings(find_config_dir(path.parent)), sqlite_url(path)
     inner = path / CONFIG_DIR_NAME
     is_config = path.name == CONFIG_DIR_NAME or (path / "config.toml").is_file()
     return load_settings(path if is_config and not inner.is_dir() else inner), None

@@ -15,7 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taskgraph.config import ALIAS_EXECUTOR, CLOSED_EXECUTORS, ExecutorSettings, Settings
+from taskgraph.config import (
+    ALIAS_EXECUTOR,
+    CLOSED_EXECUTORS,
+    DATABASE_NAME,
+    ExecutorSettings,
+    Settings,
+)
 from taskgraph.engine.leasing import ExecutionLease
 from taskgraph.errors import ConfigError, DatabaseError, TaskgraphError, UnknownRecordError
 from taskgraph.fingerprint.code import frozen
@@ -23,6 +29,7 @@ from taskgraph.fingerprint.project import Project, use_project
 from taskgraph.outputs.place import OutputPlace, folder_of
 from taskgraph.ports import Backend, Command, Executor, Observer
 from taskgraph.records import ExecutionId
+from taskgraph.urls import sqlite_file, sqlite_url
 from taskgraph.values.gate import Trust, tighten_trust, use_trust
 from taskgraph.values.places import FilePlaces, use_places
 
@@ -207,7 +214,7 @@ def trust_of(settings: Settings) -> Trust:
 
 def database_uri(settings: Settings) -> str:
     """Return the URL of the project's database."""
-    return settings.backend.db_uri or f"sqlite:///{settings.config_dir / 'taskgraph.db'}"
+    return settings.backend.db_uri or sqlite_url(settings.config_dir / DATABASE_NAME)
 
 
 def open_database(
@@ -296,7 +303,7 @@ def logs_folder(settings: Settings, backend: Backend | None = None) -> str | Non
     if backend is not None:
         path = getattr(getattr(backend, "database", None), "path", None)
     else:
-        path = uri.removeprefix("sqlite:///").partition("?")[0] if "sqlite" in uri[:6] else None
+        path = sqlite_file(uri)
     return str(settings.config_dir / "logs") if path is None else f"{path}-logs"
 
 
@@ -511,8 +518,8 @@ def name_of_record(what: Any) -> str:
 
 def has_database(settings: Settings) -> bool:
     """Tell whether there can be records; asking for them would make a SQLite file."""
-    uri = settings.backend.db_uri
-    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
+    file = sqlite_file(database_uri(settings))
+    return file is None or file.exists()
 
 
 def located(settings: Settings, filters: RecordFilters) -> RecordFilters:

@@ -19,6 +19,7 @@ from taskgraph.errors import ConfigError, UnknownSettingError
 from taskgraph.sizes import read_size
 from taskgraph.tasks.context import context_of_paths, merge_context
 from taskgraph.tasks.options import POOLS
+from taskgraph.urls import sqlite_file, sqlite_url
 
 CONFIG_DIR_NAME: Final = ".taskgraph"
 CONFIG_FILE_NAME: Final = "config.toml"
@@ -799,12 +800,11 @@ def _folder(text: str, project: Path) -> Path:
 def _database(uri: str, config_dir: Path) -> str:
     """Return the URL of the database, with the path of a SQLite file made absolute."""
     if not uri:
-        return f"sqlite:///{config_dir / DATABASE_NAME}"
-    if uri.startswith("sqlite:///"):
-        path, question, query = uri.removeprefix("sqlite:///").partition("?")
-        if path and path != ":memory:" and not path.startswith("file:"):
-            return f"sqlite:///{_folder(path, config_dir.parent)}{question}{query}"
-    return uri
+        return sqlite_url(config_dir / DATABASE_NAME)
+    file = sqlite_file(uri)
+    if file is None:
+        return uri
+    return sqlite_url(_folder(str(file), config_dir.parent), uri.partition("?")[2])
 
 
 def _value_store(place: str, project: Path) -> str:

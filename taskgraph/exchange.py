@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskgraph.assembly import (
     author,
+    database_uri,
     find_record,
     finish_writing,
     in_force,
@@ -34,6 +35,7 @@ from taskgraph.errors import (
     UnknownRecordError,
 )
 from taskgraph.repos import Repo, find_repo
+from taskgraph.urls import sqlite_url
 
 if TYPE_CHECKING:
     from taskgraph_backend import SqlBackend
@@ -305,11 +307,10 @@ def _open_repo(settings: Settings, repo: Repo, migrate: bool | None) -> SqlBacke
 def _places_of(path: Path) -> tuple[str, str]:
     """Return the URL of the database, and the value store that is set for it."""
     if not path.is_dir():
-        return f"sqlite:///{path}", ""
+        return sqlite_url(path), ""
     inner = path / CONFIG_DIR_NAME
     other = load_settings(inner if inner.is_dir() else path)
-    own = f"sqlite:///{os.fspath(other.config_dir / 'taskgraph.db')}"
-    return other.backend.db_uri or own, other.backend.value_store
+    return database_uri(other), other.backend.value_store
 
 
 __all__ = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -67,12 +66,11 @@ def _explain_current(script: str, name: str) -> AnyExplanation:
 
 def _explain_recorded(settings: Settings, what: str, *, code: bool) -> AnyExplanation:
     from taskgraph import app
+    from taskgraph.assembly import has_database
     from taskgraph.errors import UnknownRecordError
     from taskgraph.provenance import explain_runs
 
-    uri = settings.backend.db_uri
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
-        # Asking would make the file.
+    if not has_database(settings):  # asking would make the file
         raise UnknownRecordError(what)
     with app.Scheduler(settings) as scheduler:
         if not code:

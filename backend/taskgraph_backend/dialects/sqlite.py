@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import parse_qsl, quote, unquote
+from urllib.parse import parse_qsl, quote
 
 from taskgraph.errors import (
     DatabaseBusyError,
@@ -25,6 +25,7 @@ from taskgraph.errors import (
     DatabaseReadOnlyError,
     ForeignDatabaseError,
 )
+from taskgraph.urls import sqlite_file
 from taskgraph_backend.dialects.filesystems import network_kind
 from taskgraph_backend.dialects.port import Driver
 
@@ -552,10 +553,10 @@ def _parse_sqlite(uri: str) -> tuple[str | None, str]:
             "postgresql://user@host/name.",
         )
     location, _, query = rest.partition("?")
-    path = location.removeprefix("/")
-    if path in {"", ":memory:"}:
+    if location in {"", "/", ":memory:", "/:memory:"}:
         return None, ""
-    if not location.startswith("/"):
+    file = sqlite_file(uri)
+    if file is None:
         raise DatabaseError(uri, "a path follows three slashes: sqlite:///relative/path.db")
     options = parse_qsl(query)
     for key, _value in options:
@@ -563,4 +564,4 @@ def _parse_sqlite(uri: str) -> tuple[str | None, str]:
             known = ", ".join(sorted(_QUERY))
             raise DatabaseError(uri, f"unknown option {key!r}; known are {known}")
     text = "&".join(f"{key}={quote(value)}" for key, value in options)
-    return os.path.abspath(unquote(path)), f"?{text}" if text else ""
+    return os.path.abspath(file), f"?{text}" if text else ""
