@@ -12,7 +12,7 @@ from taskgraph.app.current import current_scheduler
 from taskgraph.app.parts import Parts
 from taskgraph.app.roots import awaits, root_of
 from taskgraph.assembly import draw_records, find_record, in_force, name_of_record
-from taskgraph.engine.asking import Askable
+from taskgraph.engine.foretelling import Askable
 from taskgraph.engine.jobs import Job
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorded import fitted, values_of
@@ -76,7 +76,7 @@ class Questions(Parts):
 
     def _why_run(self, jobs: Sequence[Job]) -> dict[JobId, str]:
         """Say of calls that would run why, by what is recorded of earlier ones."""
-        from taskgraph.engine.telling import describe_miss
+        from taskgraph.engine.missed import describe_miss
         from taskgraph.provenance.explain_calls import Explainer
         from taskgraph.provenance.explain_runs import question_of_miss
         from taskgraph.provenance.explain_words import reason_of
@@ -107,8 +107,8 @@ class Questions(Parts):
             if isinstance(what, TaskExpression):
                 return self._explain_call(reader, what)
             if isinstance(what, Askable):
-                asked = what.ask()
-                return explain_runs.explain_asked(reader, asked.call, asked.is_hit)
+                found = what.ask()
+                return explain_runs.explain_asked(reader, found.call, found.is_hit)
             task = getattr(what, "__taskgraph_task__", what)
             if isinstance(task, Task):
                 return explain_runs.explain_task(reader, task.fullname)
@@ -118,7 +118,7 @@ class Questions(Parts):
             )
 
     def _explain_call(self, reader: Reader, expr: TaskExpression) -> Explanation:
-        from taskgraph.engine.asking import ask
+        from taskgraph.engine.foretelling import foretell
         from taskgraph.provenance import explain_runs
 
         if isinstance(expr, SchedulerExpression) or awaits(expr):
@@ -127,8 +127,8 @@ class Questions(Parts):
                 "its arguments are calls, whose values are not known before they run. Explain "
                 "these first, or `taskgraph plan` the whole.",
             )
-        asked = ask(expr, self.backend)
-        return explain_runs.explain_asked(reader, asked.call, asked.is_hit)
+        found = foretell(expr, self.backend)
+        return explain_runs.explain_asked(reader, found.call, found.is_hit)
 
     def recorded_call(self, job: str) -> Any:
         """Return the call of a recorded job, with what it was given, to be run once more.

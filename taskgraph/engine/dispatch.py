@@ -28,11 +28,11 @@ from taskgraph.engine.leading import Leading
 from taskgraph.engine.limits import Leases, Limits
 from taskgraph.engine.looking import Looking
 from taskgraph.engine.lookup import Lookup
+from taskgraph.engine.missed import describe_miss
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import Recorder
 from taskgraph.engine.reduction import Graph, ready_calls
 from taskgraph.engine.retrying import Retries, changed_argument
-from taskgraph.engine.telling import describe_miss
 from taskgraph.engine.temporaries import Temporaries, is_passed_on
 from taskgraph.engine.twins import Twins
 from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh

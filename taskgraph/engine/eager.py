@@ -21,11 +21,11 @@ from typing import Any
 
 from taskgraph.engine import phases
 from taskgraph.engine.aliases import aliases_of
-from taskgraph.engine.answers import KeptAnswers
 from taskgraph.engine.branches import refuse_handles, without_handles
 from taskgraph.engine.cache import Hit, Miss, Reason, query_of, scope_of, unasked
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.jobs import Job
+from taskgraph.engine.kept import KeptAnswers
 from taskgraph.engine.leasing import ExecutionLease
 from taskgraph.engine.lookup import Lookup
 from taskgraph.engine.making import JobMaker

@@ -41,8 +41,8 @@ from taskgraph.worker import describe_error, frames_of, now, weigh_result
 
 if TYPE_CHECKING:
     from taskgraph.engine.aftermath import Aftermath
-    from taskgraph.engine.answering import Answering
     from taskgraph.engine.budget import RerunBudget
+    from taskgraph.engine.serving import Serving
 
 
 _COMPLETED: Final = State.COMPLETED
@@ -60,7 +60,7 @@ class Finisher:
         budget: Follows what is made again, if that is limited.
         hash_of: Gives the hash of a task as it is now, where nobody else looks whether a body ran
             with what its job's hash says.
-        answering: Does what scheduler tasks ask for; None where nothing is to be done.
+        serving: Does what scheduler tasks ask for; None where nothing is to be done.
         is_fast: Whether a call fails as soon as one that it needs has failed; otherwise what else
             it wrote down goes on first.
         aftermath: Told of calls that failed; None where nothing is called after that.
@@ -79,7 +79,7 @@ class Finisher:
         max_value_size: int | None,
         budget: RerunBudget | None = None,
         hash_of: Callable[[Task[..., Any]], TaskHash] | None = None,
-        answering: Answering | None = None,
+        serving: Serving | None = None,
         is_fast: bool = True,
         aftermath: Aftermath | None = None,
     ) -> None:
@@ -95,7 +95,7 @@ class Finisher:
         self._recorder = recorder
         self._calls = calls
         self._notify = notify
-        self.stepper = Stepper(graph, answering, self)
+        self.stepper = Stepper(graph, serving, self)
 
     def renew(self, job: Job) -> None:
         """Let a call that is about to be looked up have the hash of its task as it is now."""

@@ -27,7 +27,6 @@ from typing import Any
 from taskgraph.engine import phases
 from taskgraph.engine.aftermath import Aftermath
 from taskgraph.engine.aliases import aliases_of
-from taskgraph.engine.answering import Answering
 from taskgraph.engine.branches import Branches
 from taskgraph.engine.dispatch import Dispatcher
 from taskgraph.engine.finishing import Finisher
@@ -42,6 +41,7 @@ from taskgraph.engine.making import JobMaker
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import Recorder
 from taskgraph.engine.reduction import Graph
+from taskgraph.engine.serving import Serving
 from taskgraph.engine.statuses import Counts, count_jobs
 from taskgraph.engine.temporaries import Temporaries
 from taskgraph.engine.trace import traces_of
@@ -110,7 +110,7 @@ class Engine:
             run_options.max_value_size,
             budget,
             self._make_job.hash_of,
-            Answering(self._recorder, run_options, self._forks),
+            Serving(self._recorder, run_options, self._forks),
             run_options.fail_fast,
             None if run_options.is_dry else self._aftermath,
         )

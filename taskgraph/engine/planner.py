@@ -24,7 +24,6 @@ from typing import Any
 
 from taskgraph.engine import phases
 from taskgraph.engine.aliases import aliases_of
-from taskgraph.engine.answering import Answering
 from taskgraph.engine.awaiting import Question
 from taskgraph.engine.branches import Branches
 from taskgraph.engine.cache import (
@@ -47,6 +46,7 @@ from taskgraph.engine.options import RunOptions
 from taskgraph.engine.past import Past
 from taskgraph.engine.recorder import Recorder
 from taskgraph.engine.reduction import Graph, inputs_of, ready_calls
+from taskgraph.engine.serving import Serving
 from taskgraph.engine.temporaries import Temporaries
 from taskgraph.engine.unknown import LookedAtUnknown, Unknown, UnknownKind
 from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
@@ -288,7 +288,7 @@ class Planner:
             self._calls,
             _tell_nobody,
             run_options.max_value_size,
-            answering=Answering(recorder, run_options, Forks(self._graph, _tell_nobody)),
+            serving=Serving(recorder, run_options, Forks(self._graph, _tell_nobody)),
             unknowns=self._unknowns,
         )
 

@@ -31,7 +31,7 @@ from taskgraph.promise import Promise
 from taskgraph.worker import frames_of
 
 if TYPE_CHECKING:
-    from taskgraph.engine.answering import Answering
+    from taskgraph.engine.serving import Serving
 
 T = TypeVar("T")
 
@@ -170,13 +170,13 @@ class Promising:
 
     Args:
         graph: Where what they ask for is planted.
-        answering: Knows the run.
+        serving: Knows the run.
         taker: Told what they come to.
     """
 
-    def __init__(self, graph: Graph, answering: Answering, taker: Taker) -> None:
+    def __init__(self, graph: Graph, serving: Serving, taker: Taker) -> None:
         self._graph = graph
-        self._answering = answering
+        self._serving = serving
         self._taker = taker
 
     def begin(self, job: Job) -> None:
@@ -184,8 +184,8 @@ class Promising:
         func = job.task.func
         assert func is not None
         asking = Asking(job, self._graph, self._taker)
-        caller = SeenJob(job.owner or job, self._answering.execution_id, asking)
-        scheduler = self._answering.scheduler
+        caller = SeenJob(job.owner or job, self._serving.execution_id, asking)
+        scheduler = self._serving.scheduler
         asking.begin(lambda: func(scheduler, caller, job.expr, *job.args, **job.kwargs))
 
 

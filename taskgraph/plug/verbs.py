@@ -30,10 +30,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from taskgraph.engine import cache, phases
-from taskgraph.engine.asking import Asked
+from taskgraph.engine.foretelling import Foretold
 from taskgraph.engine.jobs import Job, WeighedArgument
+from taskgraph.engine.missed import describe_miss
 from taskgraph.engine.origins import items_of
-from taskgraph.engine.telling import describe_miss
 from taskgraph.errors import DatabaseError, NotRecordedWarning
 from taskgraph.expression import TaskExpression
 from taskgraph.fingerprint.parts import Part
@@ -183,13 +183,13 @@ class CallKey:
         job = weighed(self._execution, *given, owner=owner, code=self.task_hash)
         return _key_of(self._execution, job)
 
-    def ask(self) -> Asked:
+    def ask(self) -> Foretold:
         """Return what would become of the call now; `taskgraph.explain` says it in words."""
         self._execution.put_in_force()
         found = self._execution.calls.look_up(self._job)
         if isinstance(found, cache.Miss):
             self._job.miss = found.note
-        return Asked(describe_miss(self._job, ()), isinstance(found, cache.Hit))
+        return Foretold(describe_miss(self._job, ()), isinstance(found, cache.Hit))
 
     @contextmanager
     def running(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Answers of the backend, kept for a while as stored bytes: asked again, they cost nothing.
+"""Kept answers of the backend: what it found, as stored bytes; asked again, that costs nothing.
 
 What is kept is never a value: each is decoded anew, checked against its digest, its age and the
 files in it, like one that was just read. Only that it is recorded is taken from here.

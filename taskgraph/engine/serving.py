@@ -1,4 +1,4 @@
-"""Answers to what scheduler tasks ask of the engine."""
+"""Serving scheduler tasks: what they ask of the engine is done here."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from taskgraph.tasks.requests import (
 from taskgraph.worker import weigh_result
 
 
-class Answering:
+class Serving:
     """Does what scheduler tasks ask for.
 
     Args:

@@ -1,4 +1,4 @@
-"""Asking what would become of one call now: weighed and looked up as in a run, and not run."""
+"""Foretelling what would become of one call now: weighed and looked up as in a run, and not run."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from taskgraph.engine.cache import Hit, Miss, Reason, scope_of, unasked
 from taskgraph.engine.jobs import Job
 from taskgraph.engine.lookup import Lookup
 from taskgraph.engine.making import JobMaker
+from taskgraph.engine.missed import describe_miss
 from taskgraph.engine.recorder import Recorder
-from taskgraph.engine.telling import describe_miss
 from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
 from taskgraph.errors import ExplanationError
 from taskgraph.events import JobMissed
@@ -22,7 +22,7 @@ from taskgraph.tasks.options import NO_OPTIONS, CacheScope
 from taskgraph.values import walk
 
 
-class Asked(NamedTuple):
+class Foretold(NamedTuple):
     """A call that was asked about, and whether a recorded result would be used for it."""
 
     call: JobMissed
@@ -33,12 +33,12 @@ class Asked(NamedTuple):
 class Askable(Protocol):
     """A call that can tell what would become of it."""
 
-    def ask(self) -> Asked:
+    def ask(self) -> Foretold:
         """Return what would become of it now."""
         ...
 
 
-def ask(expr: TaskExpression, backend: Backend) -> Asked:
+def foretell(expr: TaskExpression, backend: Backend) -> Foretold:
     """Weigh a call whose arguments are values, and look it up. Blocks on files.
 
     Raises:
@@ -59,7 +59,7 @@ def ask(expr: TaskExpression, backend: Backend) -> Asked:
     miss = _look_up(job, backend, aliases)
     if miss is not None:
         job.miss = miss.note
-    return Asked(describe_miss(job, ()), miss is None)
+    return Foretold(describe_miss(job, ()), miss is None)
 
 
 def _look_up(job: Job, backend: Backend, aliases: Aliases) -> Miss | None:

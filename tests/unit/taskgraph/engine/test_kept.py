@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from taskgraph.engine import answers
-from taskgraph.engine.answers import KeptAnswers
+from taskgraph.engine.kept import KeptAnswers
 from taskgraph.hashing import ContentDigest, EvalHash, ValueHash
 from taskgraph.records import CacheAnswer, CacheQuery, EvaluationFound, Micros, StoredResult
 from taskgraph.testing import MemoryBackend
@@ -84,7 +83,7 @@ def test_whole_calls_are_asked_for_each_time() -> None:
 
 
 def test_there_is_an_end_to_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "_MOST_BYTES", 10)
+    monkeypatch.setattr("taskgraph.engine.kept._MOST_BYTES", 10)
     backend = Asked()
     kept = KeptAnswers(backend)
 
