@@ -1,6 +1,7 @@
 """Puts the parts together: from settings to executors, folders, the project and its database.
 
-With `taskgraph.app`, the only importer of ``taskgraph_backend``.
+Of ``taskgraph_backend`` only this, `taskgraph.app`, and the doors to records know anything:
+`taskgraph.archive`, `taskgraph.exchange` and `taskgraph.upkeep`.
 """
 
 from __future__ import annotations

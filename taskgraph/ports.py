@@ -35,7 +35,10 @@ from taskgraph.values.valuestore import ValueStore
 
 
 class Backend(Protocol):
-    """Where calls are remembered. All verbs may be called from one thread only, the engine's.
+    """Where calls are remembered.
+
+    One thread at a time calls its verbs: the engine's, and while that rests the one of the heartbeat.
+    Those that may be called at any time, by any thread, say so.
 
     Attributes:
         value_store: Where the bytes of large values go before their rows come here, if anywhere.

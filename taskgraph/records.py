@@ -78,7 +78,7 @@ class ExecutionRecord(NamedTuple):
 
 
 class JobRecord(NamedTuple):
-    """One attempt to reduce one call within an execution.
+    """One call in one execution, however often its body was tried.
 
     ``miss`` says why it ran although a result might have been there (or that a result of earlier
     code was used: the reason ``EARLIER``): JSON with a ``reason`` (the name of an

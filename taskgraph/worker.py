@@ -1,6 +1,7 @@
 """Runs one call in whatever process this is, and weighs what came of it right there.
 
-User code goes through `run_call` only, in every executor.
+Bodies of tasks run in `run_call` only, in every executor; coroutines on an event loop in
+`run_call_async`. Scheduler tasks and operators are no calls of executors, and run in the engine.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ def now() -> Micros:
 def run_call(call: Call) -> Outcome:
     """Run a call: the result is hashed and encoded where it was made.
 
+    `run_call_async` is the same for coroutines; what differs there is said there.
+
     A result that cannot be hashed or stored is returned all the same, with the reason. An error of
     the user's code never leaves here as an exception; only what ends the process does.
     """
@@ -93,7 +96,10 @@ def run_call(call: Call) -> Outcome:
 async def run_call_async(call: Call) -> Outcome:
     """Run the call of an ``async def`` function on the event loop that runs here.
 
-    Being cancelled is no outcome of the call, but the end of it.
+    As `run_call`, but for three things. Being cancelled is no outcome of the call but the end of
+    it: what is no Exception is raised on. Nobody takes notes, for only scripts leave any, and their
+    bodies are no coroutines. And one that is thrown away ends in a context of somebody else, where
+    what was set in its own cannot be reset.
     """
     started = now()
     process = os.getpid()

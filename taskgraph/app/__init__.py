@@ -1,6 +1,6 @@
 """The public Scheduler, and the functions that use one: run, plan, explain.
 
-With `taskgraph.assembly`, which puts the parts together, it alone imports ``taskgraph_backend``.
+What they are made of is put together in `taskgraph.assembly`.
 """
 
 from taskgraph.app.current import get_current_scheduler, set_current_scheduler

@@ -71,7 +71,7 @@ def find_unread(job: Job) -> list[Any]:
 
 
 def weigh(job: Job) -> None:
-    """Hash a job's arguments and make its args_hash and eval_hash.
+    """Hash a job's arguments and make its args_hash, eval_hash and call_key.
 
     Those of a call that leaves no rows need no hash: nobody will ask for it by them.
 

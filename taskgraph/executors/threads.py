@@ -53,7 +53,7 @@ class ThreadExecutor:
         self.name = name
         self._size = max_workers or os.cpu_count() or 1
         self._calls: deque[tuple[Call, Inbox] | _Wide] = deque()
-        # A condition instead of a queue: calls are cancelled and counted under the same lock.
+        # A condition instead of a queue: threads wait on it for calls, which they take without it.
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
         self._scripts: set[Scope] = set()  # those of each thread that still runs

@@ -214,7 +214,7 @@ class Code:
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """What of the function counts, as the program is now."""
+        """What of the function counts; in an execution, as it was when that first asked."""
         return fingerprint(self._func, TASK_ROLE)
 
     def standing(self) -> object:
