@@ -37,8 +37,8 @@ from taskgraph.values.valuestore import ValueStore
 class Backend(Protocol):
     """Where calls are remembered.
 
-    One thread at a time calls its verbs: the engine's, and while that rests the one of the heartbeat.
-    Those that may be called at any time, by any thread, say so.
+    One thread at a time calls its verbs: the engine's, and while that rests the heartbeat's. Those
+    that may be called at any time, by any thread, say so.
 
     Attributes:
         value_store: Where the bytes of large values go before their rows come here, if anywhere.

@@ -119,8 +119,8 @@ class JobMaker:
     def hash_of(self, task: Task[..., Any]) -> TaskHash:
         """Return a task's hash as it is now: code that changes meanwhile counts next time."""
         known = self._hashes.get(id(task))
-        if known is None or known[2] is not task.standing():
-            known = self._hashes[id(task)] = (task, task.get_hash(), task.standing())
+        if known is None or known[2] is not task.hash_token():
+            known = self._hashes[id(task)] = (task, task.get_hash(), task.hash_token())
         return known[1]
 
 

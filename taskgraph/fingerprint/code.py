@@ -217,8 +217,8 @@ class Code:
         """What of the function counts; in an execution, as it was when that first asked."""
         return fingerprint(self._func, TASK_ROLE)
 
-    def standing(self) -> object:
-        """Return what stands for the fingerprint of this execution: the same for the same one.
+    def token(self) -> object:
+        """Return a token of the fingerprint in this execution: the same object for the same one.
 
         Returns:
             None if a variable holds something else now.
@@ -237,7 +237,7 @@ class Code:
             return known.token
 
     @property
-    def fingerprint_again(self) -> Fingerprint:
+    def live_fingerprint(self) -> Fingerprint:
         """The same, for who asks before each call: quick as long as nothing has changed.
 
         As the program is at this moment: no run of this process makes it stand still.

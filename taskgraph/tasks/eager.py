@@ -40,7 +40,7 @@ class EagerTask(Task[P, R]):
     @property
     def fingerprint(self) -> Fingerprint:
         """What of the code counts, as it is now or was when the outermost call began."""
-        return self.fingerprint_again
+        return self.live_fingerprint
 
     def get_hash(self, found: Fingerprint | None = None) -> TaskHash:
         """Compute the hash from the code as it is now, with that of the tasks that it reaches.
@@ -115,7 +115,7 @@ class EagerTask(Task[P, R]):
                 continue
             below[place] = task
             if task.version is None:
-                waiting += task.fingerprint_again.tasks
+                waiting += task.live_fingerprint.tasks
         return list(below.values())
 
 

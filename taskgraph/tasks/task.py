@@ -189,26 +189,26 @@ class Task(Generic[P, R]):
         return self.get_hash()
 
     @property
-    def fingerprint_again(self) -> Fingerprint:
+    def live_fingerprint(self) -> Fingerprint:
         """The fingerprint, for who asks before each call: quick while nothing has changed."""
         if self._code is None:
             raise ValueError(_UNDEFINED.format(self.fullname))
-        return self._code.fingerprint_again
+        return self._code.live_fingerprint
 
     @property
     def touches(self) -> Sequence[Touch]:
         """The variables that the function may change, as they were seen the last time."""
         return self._code.touches if self._code is not None else ()
 
-    def standing(self) -> object:
-        """Return what stands for the hash in this execution: the same for the same hash.
+    def hash_token(self) -> object:
+        """Return a token of the hash in this execution: the same object for the same hash.
 
         Returns:
             None if a variable that the code looks at holds something else now.
         """
         if self.version is not None or self._code is None:
             return self
-        return self._code.standing()
+        return self._code.token()
 
     def get_hash(self, found: Fingerprint | None = None) -> TaskHash:
         """Compute the hash from the code as it is now.

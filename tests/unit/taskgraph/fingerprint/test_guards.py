@@ -146,13 +146,13 @@ EDITS: dict[str, Callable[[ModuleType], object]] = {
 @pytest.mark.parametrize("name", EDITS)
 def test_what_is_edited_in_the_running_program_is_seen(flow: ModuleType, name: str) -> None:
     code = Code(flow.main)
-    first = code.fingerprint_again
-    assert code.fingerprint_again is first
+    first = code.live_fingerprint
+    assert code.live_fingerprint is first
     assert first.code_hash == fingerprint(flow.main, "task").code_hash
 
     EDITS[name](flow)
 
-    later = code.fingerprint_again
+    later = code.live_fingerprint
     assert later.code_hash == fingerprint(flow.main, "task").code_hash
     assert later.code_hash != first.code_hash
 
@@ -160,91 +160,91 @@ def test_what_is_edited_in_the_running_program_is_seen(flow: ModuleType, name: s
 def test_arrays_are_looked_at_each_time(flow: ModuleType) -> None:
     code = Code(flow.main)
     flow.late = numpy.arange(3)
-    first = code.fingerprint_again
+    first = code.live_fingerprint
 
     flow.late[0] = 7
 
-    assert code.fingerprint_again.code_hash != first.code_hash
+    assert code.live_fingerprint.code_hash != first.code_hash
     flow.late[0] = 0
-    assert code.fingerprint_again.code_hash == first.code_hash
+    assert code.live_fingerprint.code_hash == first.code_hash
 
 
 def test_what_code_leaves_behind_is_no_edit_for_it(flow: ModuleType) -> None:
     code = Code(flow.grow)
-    first = code.fingerprint_again
+    first = code.live_fingerprint
     hold = Hold(code.touches)
     flow.LEVELS.append(99)
     flow.LIMIT += 1
-    assert code.fingerprint_again.code_hash == first.code_hash
+    assert code.live_fingerprint.code_hash == first.code_hash
     hold.release()
 
-    assert code.fingerprint_again.code_hash == first.code_hash
+    assert code.live_fingerprint.code_hash == first.code_hash
     flow.LEVELS.append(100)
-    assert code.fingerprint_again.code_hash != first.code_hash
+    assert code.live_fingerprint.code_hash != first.code_hash
 
 
 def test_what_code_leaves_behind_is_an_edit_for_who_only_looks(flow: ModuleType) -> None:
     grow, main = Code(flow.grow), Code(flow.main)
-    assert grow.fingerprint_again
-    first = main.fingerprint_again.code_hash
+    assert grow.live_fingerprint
+    first = main.live_fingerprint.code_hash
     hold = Hold(grow.touches)
     flow.LIMIT += 1
-    during = main.fingerprint_again.code_hash
+    during = main.live_fingerprint.code_hash
     hold.release()
 
     assert during != first
-    assert main.fingerprint_again.code_hash == during
+    assert main.live_fingerprint.code_hash == during
     flow.LIMIT -= 1
-    assert main.fingerprint_again.code_hash == first
+    assert main.live_fingerprint.code_hash == first
 
 
 def test_what_is_changed_under_who_only_looks_is_an_edit(flow: ModuleType) -> None:
     code = Code(flow.main)
-    first = code.fingerprint_again
+    first = code.live_fingerprint
     hold = Hold(code.touches)
     flow.LIMIT += 1
 
-    assert code.fingerprint_again.code_hash != first.code_hash
+    assert code.live_fingerprint.code_hash != first.code_hash
     hold.release()
-    assert code.fingerprint_again.code_hash != first.code_hash
+    assert code.live_fingerprint.code_hash != first.code_hash
 
 
 def test_a_hold_that_was_forgotten_holds_nothing(flow: ModuleType) -> None:
     code = Code(flow.grow)
-    first = code.fingerprint_again
+    first = code.live_fingerprint
     Hold(code.touches)
     flow.LIMIT += 1
 
-    assert code.fingerprint_again.code_hash != first.code_hash
+    assert code.live_fingerprint.code_hash != first.code_hash
 
 
 def test_many_objects_in_a_container_are_looked_into_each_time(flow: ModuleType) -> None:
     flow.late = [type(flow.CONFIG)() for _ in range(2_000)]
     code = Code(flow.main)
-    first = code.fingerprint_again
+    first = code.live_fingerprint
 
     flow.late[5].rate = -1
 
-    assert code.fingerprint_again.code_hash != first.code_hash
+    assert code.live_fingerprint.code_hash != first.code_hash
 
 
 def test_what_is_registered_with_a_function_from_outside_is_seen(flow: ModuleType) -> None:
     flow.late = functools.singledispatch(flow.tools.other)
     code = Code(flow.main)
-    first = code.fingerprint_again
+    first = code.live_fingerprint
 
     flow.late.register(int, flow.tools.scale)
 
-    assert code.fingerprint_again.code_hash == fingerprint(flow.main, "task").code_hash
-    assert code.fingerprint_again.code_hash != first.code_hash
+    assert code.live_fingerprint.code_hash == fingerprint(flow.main, "task").code_hash
+    assert code.live_fingerprint.code_hash != first.code_hash
 
 
 def test_a_logger_does_not_make_it_slow(flow: ModuleType) -> None:
     code = Code(flow.main)
     flow.late = logging.getLogger("of guards")
-    first = code.fingerprint_again
+    first = code.live_fingerprint
 
-    assert code.fingerprint_again is first
+    assert code.live_fingerprint is first
 
 
 def test_a_module_that_makes_its_attributes_is_asked_each_time(flow: ModuleType) -> None:
@@ -252,11 +252,11 @@ def test_a_module_that_makes_its_attributes_is_asked_each_time(flow: ModuleType)
     made: list[Any] = [flow.tools.scale]
     flow.late = flow.tools
     flow.tools.__getattr__ = lambda name: made[-1]
-    first = code.fingerprint_again
+    first = code.live_fingerprint
 
     made.append(flow.tools.other)
 
-    later = code.fingerprint_again
+    later = code.live_fingerprint
     assert later.code_hash == fingerprint(flow.main, "task").code_hash
     assert later.code_hash != first.code_hash
 
@@ -265,13 +265,13 @@ def test_other_folders_of_the_project_forget_what_was_seen(flow: ModuleType) -> 
     code = Code(flow.main)
     from taskgraph.fingerprint.project import Project, use_project
 
-    first = code.fingerprint_again
+    first = code.live_fingerprint
     before = use_project(Project(("/nowhere",)))
     try:
-        assert code.fingerprint_again.code_hash != first.code_hash
+        assert code.live_fingerprint.code_hash != first.code_hash
     finally:
         use_project(before)
-    assert code.fingerprint_again.code_hash == first.code_hash
+    assert code.live_fingerprint.code_hash == first.code_hash
 
 
 def test_what_a_member_of_an_enum_keeps_for_later_is_no_edit(tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ def test_what_a_member_of_an_enum_keeps_for_later_is_no_edit(tmp_path: Path) -> 
         "    return Unit.METRE.sign\n",
     )
     code = Code(made.main)
-    before = code.fingerprint_again.code_hash
+    before = code.live_fingerprint.code_hash
 
     assert made.main() == "mm"
-    assert code.fingerprint_again.code_hash == before
+    assert code.live_fingerprint.code_hash == before

@@ -166,7 +166,7 @@ def test_a_variable_that_nobody_changes_counts_by_its_value(tmp_path: Path) -> N
 
 def touched_by(func: Any) -> Sequence[Touch]:
     code = Code(func)
-    assert code.fingerprint_again
+    assert code.live_fingerprint
     return code.touches
 
 
@@ -217,14 +217,14 @@ def test_who_shares_the_helper_that_keeps_a_memo_does_not_run_again(tmp_path: Pa
         "def g(): helper(100 + len(memo))\n",
     )
     codes = [Code(made.f), Code(made.g)]
-    first = [each.fingerprint_again.code_hash for each in codes]
+    first = [each.live_fingerprint.code_hash for each in codes]
 
     for code, func in zip(codes * 2, [made.f, made.g] * 2, strict=True):
         hold = Hold(code.touches)
         func()
         hold.release()
 
-    assert [each.fingerprint_again.code_hash for each in codes] == first
+    assert [each.live_fingerprint.code_hash for each in codes] == first
 
 
 def test_two_that_change_a_variable_by_themselves_see_what_the_other_did(tmp_path: Path) -> None:
@@ -232,13 +232,13 @@ def test_two_that_change_a_variable_by_themselves_see_what_the_other_did(tmp_pat
         tmp_path, "P = {'a': 1}\ndef f(): P['a'] = 2\ndef g():\n    P['n'] = 1\n    return P['a']"
     )
     f, g = Code(made.f), Code(made.g)
-    first = g.fingerprint_again.code_hash
-    assert f.fingerprint_again
+    first = g.live_fingerprint.code_hash
+    assert f.live_fingerprint
     hold = Hold(f.touches)
     made.f()
     hold.release()
 
-    assert g.fingerprint_again.code_hash != first
+    assert g.live_fingerprint.code_hash != first
 
 
 def test_within_an_execution_code_stands_still_and_variables_do_not(tmp_path: Path) -> None:
