@@ -48,10 +48,11 @@ if TYPE_CHECKING:
     from taskgraph.tasks.failing import FailedCall
     from taskgraph.tasks.names import get_current_namespace, namespace
     from taskgraph.tasks.options import CacheCheckValid, CacheResult, CacheScope
+    from taskgraph.tasks.partial import PartialTask
     from taskgraph.tasks.registry import get_task_registry
     from taskgraph.tasks.retrying import exponential
     from taskgraph.tasks.standing import JobInfo
-    from taskgraph.tasks.task import PartialTask, Task, get_tuple_type_length
+    from taskgraph.tasks.task import Task, get_tuple_type_length
     from taskgraph.tasks.wrapping import wraps_task
     from taskgraph.tracebacks import Frame, Traceback
     from taskgraph.values.directories import Dir
@@ -176,7 +177,7 @@ _HOMES = {
     "IStagingFile": "taskgraph.values.file_policies",
     "Job": "taskgraph.engine.callers",
     "JobInfo": "taskgraph.tasks.standing",
-    "PartialTask": "taskgraph.tasks.task",
+    "PartialTask": "taskgraph.tasks.partial",
     "ProxyValue": "taskgraph.values.value",
     "PooledExecutor": "taskgraph.executors.pooled",
     "Promise": "taskgraph.promise",

@@ -195,6 +195,10 @@ class TaskExpression(Expression):
         args: Positional arguments as given; they may hold expressions.
         kwargs: Keyword arguments as given.
         call_hash: The hash of the recorded call, once it was evaluated.
+
+    What was said of the call stands in the very task that was called, ``_task``. Options and
+    exports are here once more for an expression that was read from the store: it has no such task,
+    and they are read for it alone. The context is read from here for all.
     """
 
     __slots__ = (

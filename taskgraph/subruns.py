@@ -21,10 +21,11 @@ from taskgraph.records import ExecutionId, JobId
 from taskgraph.tags import OwnTags
 from taskgraph.tasks.context import RECOVERED
 from taskgraph.tasks.decorator import scheduler_task, task
+from taskgraph.tasks.partial import PartialTask
 from taskgraph.tasks.registry import get_task_registry
 from taskgraph.tasks.requests import AddMade, AskStanding, Made, Standing
 from taskgraph.tasks.standing import JobInfo
-from taskgraph.tasks.task import PartialTask, Task
+from taskgraph.tasks.task import Task
 from taskgraph.values import walk
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 
 from taskgraph.expression import Expression, QuotedExpression, SchedulerExpression, quote
 from taskgraph.tasks.decorator import scheduler_task, task
-from taskgraph.tasks.task import PartialTask, Task
+from taskgraph.tasks.partial import PartialTask
+from taskgraph.tasks.task import Task
 
 P = ParamSpec("P")
 S = TypeVar("S")

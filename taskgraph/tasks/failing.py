@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from taskgraph.tasks.partial import PartialTask
+
 
 @dataclass(frozen=True)
 class FailedCall:
@@ -39,7 +41,7 @@ def read_on_failure(value: Any) -> Callable[..., Any] | None:
     Raises:
         ValueError: It is none, or cannot be called with two arguments.
     """
-    from taskgraph.tasks.task import PartialTask, Task  # which reads options
+    from taskgraph.tasks.task import Task  # which reads options
 
     if value is None:
         return None

@@ -10,7 +10,8 @@ from taskgraph.fingerprint.named import register_named
 from taskgraph.fingerprint.parts import PartKind
 from taskgraph.hashing import TaskHash, ValueHash
 from taskgraph.tasks.names import check_name, check_namespace, join_name
-from taskgraph.tasks.task import PartialTask, Task
+from taskgraph.tasks.partial import PartialTask
+from taskgraph.tasks.task import Task
 from taskgraph.values import registry as kinds
 from taskgraph.values.kinds import Shape, ValueKind
 

@@ -27,6 +27,7 @@ from taskgraph.tasks.options import (
     merge_options,
     shared_options,
 )
+from taskgraph.tasks.partial import PartialTask
 from taskgraph.tasks.signature import Binder
 from taskgraph.values.preview import preview
 from taskgraph.values.weigh import hash_value
@@ -106,40 +107,56 @@ class Task(Generic[P, R]):
             self._check_config_args(self.base_options)
         self.nout = self._infer_nout()
 
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Write a call down; nothing runs.
+
+        Returns:
+            A `TaskExpression`. Type checkers are told that it is what the function returns, for
+            that is what it stands for wherever it goes.
+
+        Raises:
+            TypeError: The arguments do not fit the signature.
+        """
+        if self._code is not None:
+            try:
+                self.binder.check(args, kwargs)
+            except TypeError as error:
+                raise TypeError(f"{self.fullname}{self.signature}: {error}") from None
+        return cast(
+            R,
+            self.expression_type(
+                self.fullname,
+                args,
+                kwargs,
+                self.call_options or None,
+                self.call_exports or None,
+                self.nout,
+                self,
+                self.call_context,
+            ),
+        )
+
+    def __repr__(self) -> str:
+        return f"Task(fullname={self.fullname!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = {
+            "name": self.name,
+            "namespace": self.namespace,
+            "version": self.version,
+            "hash": self.hash,
+            "compat": list(self.compat),
+            "script": self.script,
+            "task_options": dict(self.call_options),
+            "export_options": dict(self.call_exports),
+            **({} if self.call_context is None else {"context": self.call_context}),
+        }
+        return _restore_task, (type(self), state)
+
     @property
     def is_defined(self) -> bool:
         """Whether it has a function: one that was read from the store may be defined nowhere."""
         return self._code is not None
-
-    def _check_config_args(self, options: Options) -> None:
-        for option in options.get("config_args", ()):
-            if option not in self.signature.parameters:
-                names = ", ".join(self.signature.parameters) or "none"
-                raise TaskOptionError(
-                    self.fullname,
-                    "config_args",
-                    f"there is no parameter named {option!r}; there are: {names}",
-                )
-
-    def defaults_hash(self) -> ValueHash | None:
-        """Return the hash of the defaults of all parameters; None if one has no hash."""
-        try:
-            return hash_value(dict(self.binder.defaults), "defaults")
-        except UnhashableValueError:  # a call that needs it says so
-            return None
-
-    def _infer_nout(self) -> int | None:
-        nout = merge_options(self.base_options, self.call_options).get("nout")
-        if nout is not None or self._code is None:
-            return cast("int | None", nout)
-        annotation = getattr(self.func, "__annotations__", {}).get("return")
-        if isinstance(annotation, str):
-            # Only what may be a tuple is worth resolving, and what cannot be resolved is none.
-            try:
-                annotation = typing.get_type_hints(self.func).get("return")
-            except Exception:
-                return None
-        return get_tuple_type_length(annotation)
 
     @property
     def signature(self) -> inspect.Signature:
@@ -177,158 +194,38 @@ class Task(Generic[P, R]):
         return cast(str, self.base_options.get("load_module") or self.__module__)
 
     @property
-    def fingerprint(self) -> Fingerprint:
-        """What of the code counts, as it is now or was when the execution began."""
-        if self._code is None:
-            raise ValueError(_UNDEFINED.format(self.fullname))
-        return self._code.fingerprint
+    def script(self) -> bool:
+        """Whether its function returns the text of a script, which is run below it."""
+        return bool(self.all_options.get("script"))
 
-    @property
-    def hash(self) -> TaskHash:
-        """The hash over full name, code or version, and the options that change meaning."""
-        return self.get_hash()
+    def is_async(self) -> bool:
+        """Tell whether the function is a coroutine function."""
+        return self._is_async
 
-    @property
-    def live_fingerprint(self) -> Fingerprint:
-        """The fingerprint, for who asks before each call: quick while nothing has changed."""
-        if self._code is None:
-            raise ValueError(_UNDEFINED.format(self.fullname))
-        return self._code.live_fingerprint
+    def _check_config_args(self, options: Options) -> None:
+        for option in options.get("config_args", ()):
+            if option not in self.signature.parameters:
+                names = ", ".join(self.signature.parameters) or "none"
+                raise TaskOptionError(
+                    self.fullname,
+                    "config_args",
+                    f"there is no parameter named {option!r}; there are: {names}",
+                )
 
-    @property
-    def touches(self) -> Sequence[Touch]:
-        """The variables that the function may change, as they were seen the last time."""
-        return self._code.touches if self._code is not None else ()
-
-    def hash_token(self) -> object:
-        """Return a token of the hash in this execution: the same object for the same hash.
-
-        Returns:
-            None if a variable that the code looks at holds something else now.
-        """
-        if self.version is not None or self._code is None:
-            return self
-        return self._code.token()
-
-    def get_hash(self, found: Fingerprint | None = None) -> TaskHash:
-        """Compute the hash from the code as it is now.
-
-        Args:
-            found: The fingerprint, where that is known already.
-
-        Raises:
-            UnfollowedCodeError: The task is strict, and something it reaches cannot be followed.
-            TaskOptionError: A package or tool that counts is not there.
-        """
-        if self._code is None and self._recorded_hash is not None:
-            return self._recorded_hash
-        if self.version is not None:
-            code = f"version:{self.version}"
-        else:
-            found = found or self.fingerprint
-            code = found.code_hash
-            self._check_strict(found)
-        others = self._other_parts()
-        hashes = [each.part_hash for each in others]
-        made = TaskHash(hash_record("task", self.fullname, code, *hashes))
-        self._keep_counted(made, lambda: (*self._code_parts(found), *others))
-        return made
-
-    def _keep_counted(self, task_hash: TaskHash, list_parts: Callable[[], Parts]) -> None:
-        """Keep what counted in a hash: it may be another one when a call of it is recorded."""
-        counted = self._counted
-        counted.pop(task_hash, None)
-        counted[task_hash] = list_parts
-        if len(counted) > _MOST_COUNTED:
-            counted.pop(next(iter(counted)), None)
-
-    def parts_of(self, task_hash: TaskHash) -> Parts:
-        """Return all that counted in a hash that was computed before, one by one."""
-        list_parts = self._counted.get(task_hash)
-        return self.parts if list_parts is None else list_parts()
-
-    def hash_within(self, codes: Codes) -> TaskHash:
-        """Compute the hash from the code as it is now, for who calls the task from a body.
-
-        Args:
-            codes: The pieces of code whose changes of variables are the caller's own doing.
-        """
-        if self.version is not None or self._code is None:
-            return Task.get_hash(self)
-        return Task.get_hash(self, self._code.fingerprint_within(codes))
-
-    @property
-    def parts(self) -> Parts:
-        """All that counts in the hash besides the full name, one by one."""
-        found = self.fingerprint if self.version is None else None
-        return (*self._code_parts(found), *self._other_parts())
-
-    def _code_parts(self, found: Fingerprint | None) -> Parts:
-        if self.version is not None:
-            return (make_part(PartKind.VERSION, "version", self.version),)
-        return () if found is None else found.parts
-
-    def _other_parts(self) -> list[Part]:
-        """Return what counts besides the code; the same for the hash and for its explanation."""
-        options = merge_options(self.base_options, self.call_options)
-        parts = [
-            make_part(
-                PartKind.INCLUDE,
-                f"hash_includes[{position}]",
-                preview(each),
-                hash_value(each, "hash_includes"),
-            )
-            for position, each in enumerate(self.hash_includes)
-        ]
-        try:
-            if packages := options.get("packages"):
-                # With a version in place of the code, nobody looks at what that imports.
-                code = () if self.version is not None else self.fingerprint.parts
-                parts += package_parts(packages, code)
-        except LookupError as error:
-            raise TaskOptionError(self.fullname, "packages", str(error)) from error
-        try:
-            parts += tool_parts(options.get("tools") or ())
-        except LookupError as error:
-            raise TaskOptionError(self.fullname, "tools", str(error)) from error
-        parts += [make_part(PartKind.OPTION, n, repr(value)) for n, value in meaning_of(options)]
-        return parts
-
-    def _check_strict(self, found: Fingerprint) -> None:
-        options = merge_options(self.base_options, self.call_options)
-        if options.get("strict", current_project().strict) and found.unfollowed:
-            raise UnfollowedCodeError(
-                self.fullname, [(each.name, each.source) for each in found.unfollowed]
-            )
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Write a call down; nothing runs.
-
-        Returns:
-            A `TaskExpression`. Type checkers are told that it is what the function returns, for
-            that is what it stands for wherever it goes.
-
-        Raises:
-            TypeError: The arguments do not fit the signature.
-        """
-        if self._code is not None:
+    def _infer_nout(self) -> int | None:
+        nout = merge_options(self.base_options, self.call_options).get("nout")
+        if nout is not None or self._code is None:
+            return cast("int | None", nout)
+        annotation = getattr(self.func, "__annotations__", {}).get("return")
+        if isinstance(annotation, str):
+            # Only what may be a tuple is worth resolving, and what cannot be resolved is none.
             try:
-                self.binder.check(args, kwargs)
-            except TypeError as error:
-                raise TypeError(f"{self.fullname}{self.signature}: {error}") from None
-        return cast(
-            R,
-            self.expression_type(
-                self.fullname,
-                args,
-                kwargs,
-                self.call_options or None,
-                self.call_exports or None,
-                self.nout,
-                self,
-                self.call_context,
-            ),
-        )
+                annotation = typing.get_type_hints(self.func).get("return")
+            except Exception:
+                return None
+        return get_tuple_type_length(annotation)
+
+    # The same task with more said of its calls
 
     def options(self, **options: Any) -> Task[P, R]:
         """Return the same task with other options for the calls that are made of it."""
@@ -371,16 +268,9 @@ class Task(Generic[P, R]):
         twin.call_context = merge_context(self.call_context or {}, update)
         return twin
 
-    @property
-    def said_of_calls(self) -> tuple[Any, ...]:
-        """Options and context that its calls get and other calls of the task do not; often none."""
-        layers = (dict(self.call_options), dict(self.call_exports), self.call_context)
-        return layers if any(layers) else ()
-
-    @property
-    def exports(self) -> Options:
-        """The options that calls below those of this task get, too."""
-        return merge_options(self.base_exports, self.call_exports)
+    def partial(self, *args: Any, **kwargs: Any) -> PartialTask[R]:
+        """Return the task with some arguments given already."""
+        return PartialTask(self, args, kwargs)
 
     def as_called(
         self,
@@ -399,13 +289,16 @@ class Task(Generic[P, R]):
         twin.__dict__.pop("all_options", None)
         return twin
 
-    def partial(self, *args: Any, **kwargs: Any) -> PartialTask[R]:
-        """Return the task with some arguments given already."""
-        return PartialTask(self, args, kwargs)
+    @property
+    def said_of_calls(self) -> tuple[Any, ...]:
+        """Options and context that its calls get and other calls of the task do not; often none."""
+        layers = (dict(self.call_options), dict(self.call_exports), self.call_context)
+        return layers if any(layers) else ()
 
-    def get_task_options(self) -> dict[str, Any]:
-        """Return all options of the task."""
-        return dict(self.all_options)
+    @property
+    def exports(self) -> Options:
+        """The options that calls below those of this task get, too."""
+        return merge_options(self.base_exports, self.call_exports)
 
     @cached_property
     def all_options(self) -> Options:
@@ -414,6 +307,10 @@ class Task(Generic[P, R]):
             self.base_options, self.base_exports, self.call_options, self.call_exports
         )
 
+    def get_task_options(self) -> dict[str, Any]:
+        """Return all options of the task."""
+        return dict(self.all_options)
+
     def get_task_option(self, name: str, default: Any = None) -> Any:
         """Return one option of the task, or a default."""
         return self.get_task_options().get(name, default)
@@ -421,6 +318,140 @@ class Task(Generic[P, R]):
     def has_task_option(self, name: str) -> bool:
         """Tell whether an option was given."""
         return name in self.get_task_options()
+
+    # What counts of its code
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What of the code counts, as it is now or was when the execution began."""
+        if self._code is None:
+            raise ValueError(_UNDEFINED.format(self.fullname))
+        return self._code.fingerprint
+
+    @property
+    def live_fingerprint(self) -> Fingerprint:
+        """The fingerprint, for who asks before each call: quick while nothing has changed."""
+        if self._code is None:
+            raise ValueError(_UNDEFINED.format(self.fullname))
+        return self._code.live_fingerprint
+
+    @property
+    def touches(self) -> Sequence[Touch]:
+        """The variables that the function may change, as they were seen the last time."""
+        return self._code.touches if self._code is not None else ()
+
+    @property
+    def hash(self) -> TaskHash:
+        """The hash over full name, code or version, and the options that change meaning."""
+        return self.get_hash()
+
+    def get_hash(self, found: Fingerprint | None = None) -> TaskHash:
+        """Compute the hash from the code as it is now.
+
+        Args:
+            found: The fingerprint, where that is known already.
+
+        Raises:
+            UnfollowedCodeError: The task is strict, and something it reaches cannot be followed.
+            TaskOptionError: A package or tool that counts is not there.
+        """
+        if self._code is None and self._recorded_hash is not None:
+            return self._recorded_hash
+        if self.version is not None:
+            code = f"version:{self.version}"
+        else:
+            found = found or self.fingerprint
+            code = found.code_hash
+            self._check_strict(found)
+        others = self._other_parts()
+        hashes = [each.part_hash for each in others]
+        made = TaskHash(hash_record("task", self.fullname, code, *hashes))
+        self._keep_counted(made, lambda: (*self._code_parts(found), *others))
+        return made
+
+    def hash_token(self) -> object:
+        """Return a token of the hash in this execution: the same object for the same hash.
+
+        Returns:
+            None if a variable that the code looks at holds something else now.
+        """
+        if self.version is not None or self._code is None:
+            return self
+        return self._code.token()
+
+    def hash_within(self, codes: Codes) -> TaskHash:
+        """Compute the hash from the code as it is now, for who calls the task from a body.
+
+        Args:
+            codes: The pieces of code whose changes of variables are the caller's own doing.
+        """
+        if self.version is not None or self._code is None:
+            return Task.get_hash(self)
+        return Task.get_hash(self, self._code.fingerprint_within(codes))
+
+    @property
+    def parts(self) -> Parts:
+        """All that counts in the hash besides the full name, one by one."""
+        found = self.fingerprint if self.version is None else None
+        return (*self._code_parts(found), *self._other_parts())
+
+    def parts_of(self, task_hash: TaskHash) -> Parts:
+        """Return all that counted in a hash that was computed before, one by one."""
+        list_parts = self._counted.get(task_hash)
+        return self.parts if list_parts is None else list_parts()
+
+    def _keep_counted(self, task_hash: TaskHash, list_parts: Callable[[], Parts]) -> None:
+        """Keep what counted in a hash: it may be another one when a call of it is recorded."""
+        counted = self._counted
+        counted.pop(task_hash, None)
+        counted[task_hash] = list_parts
+        if len(counted) > _MOST_COUNTED:
+            counted.pop(next(iter(counted)), None)
+
+    def _code_parts(self, found: Fingerprint | None) -> Parts:
+        if self.version is not None:
+            return (make_part(PartKind.VERSION, "version", self.version),)
+        return () if found is None else found.parts
+
+    def _other_parts(self) -> list[Part]:
+        """Return what counts besides the code; the same for the hash and for its explanation."""
+        options = merge_options(self.base_options, self.call_options)
+        parts = [
+            make_part(
+                PartKind.INCLUDE,
+                f"hash_includes[{position}]",
+                preview(each),
+                hash_value(each, "hash_includes"),
+            )
+            for position, each in enumerate(self.hash_includes)
+        ]
+        try:
+            if packages := options.get("packages"):
+                # With a version in place of the code, nobody looks at what that imports.
+                code = () if self.version is not None else self.fingerprint.parts
+                parts += package_parts(packages, code)
+        except LookupError as error:
+            raise TaskOptionError(self.fullname, "packages", str(error)) from error
+        try:
+            parts += tool_parts(options.get("tools") or ())
+        except LookupError as error:
+            raise TaskOptionError(self.fullname, "tools", str(error)) from error
+        parts += [make_part(PartKind.OPTION, n, repr(value)) for n, value in meaning_of(options)]
+        return parts
+
+    def _check_strict(self, found: Fingerprint) -> None:
+        options = merge_options(self.base_options, self.call_options)
+        if options.get("strict", current_project().strict) and found.unfollowed:
+            raise UnfollowedCodeError(
+                self.fullname, [(each.name, each.source) for each in found.unfollowed]
+            )
+
+    def defaults_hash(self) -> ValueHash | None:
+        """Return the hash of the defaults of all parameters; None if one has no hash."""
+        try:
+            return hash_value(dict(self.binder.defaults), "defaults")
+        except UnhashableValueError:  # a call that needs it says so
+            return None
 
     def is_valid(self) -> bool:
         """Tell whether the task that is registered under its name has the same code.
@@ -435,84 +466,6 @@ class Task(Generic[P, R]):
             return False
         recorded = self._recorded_hash or self.hash
         return found.options(**self.call_options).hash == recorded
-
-    @property
-    def script(self) -> bool:
-        """Whether its function returns the text of a script, which is run below it."""
-        return bool(self.all_options.get("script"))
-
-    def is_async(self) -> bool:
-        """Tell whether the function is a coroutine function."""
-        return self._is_async
-
-    def __repr__(self) -> str:
-        return f"Task(fullname={self.fullname!r})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        state = {
-            "name": self.name,
-            "namespace": self.namespace,
-            "version": self.version,
-            "hash": self.hash,
-            "compat": list(self.compat),
-            "script": self.script,
-            "task_options": dict(self.call_options),
-            "export_options": dict(self.call_exports),
-            **({} if self.call_context is None else {"context": self.call_context}),
-        }
-        return _restore_task, (type(self), state)
-
-
-class PartialTask(Generic[R]):
-    """A task with some of its arguments.
-
-    Attributes:
-        task: The task that will be called.
-        args: The positional arguments so far.
-        kwargs: The keyword arguments so far; those of a call override them.
-    """
-
-    __slots__ = ("args", "kwargs", "task")
-
-    def __init__(
-        self,
-        task: Task[..., R],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.task = task
-        self.args = tuple(args)
-        self.kwargs = dict(kwargs or {})
-
-    def __call__(self, *args: Any, **kwargs: Any) -> R:
-        """Write down a call with all arguments."""
-        return self.task(*self.args, *args, **{**self.kwargs, **kwargs})
-
-    def partial(self, *args: Any, **kwargs: Any) -> PartialTask[R]:
-        """Return the task with more arguments."""
-        return PartialTask(self.task, (*self.args, *args), {**self.kwargs, **kwargs})
-
-    def options(self, **options: Any) -> PartialTask[R]:
-        """Return the same with other options for the task."""
-        return PartialTask(self.task.options(**options), self.args, self.kwargs)
-
-    def export_options(self, **options: Any) -> PartialTask[R]:
-        """Return the same with other options for the task, and for all calls below it."""
-        return PartialTask(self.task.export_options(**options), self.args, self.kwargs)
-
-    def update_context(
-        self, context: Mapping[str, Any] | None = None, /, **values: Any
-    ) -> PartialTask[R]:
-        """Return the same for a task that reads other context values."""
-        return PartialTask(self.task.update_context(context, **values), self.args, self.kwargs)
-
-    def __repr__(self) -> str:
-        given = [repr(each) for each in self.args]
-        given += [f"{name}={self.kwargs[name]!r}" for name in sorted(self.kwargs)]
-        return f"{self.task.fullname}.partial({', '.join(given)})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return PartialTask, (self.task, self.args, self.kwargs)
 
 
 class SchedulerTask(Task[P, R]):

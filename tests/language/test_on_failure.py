@@ -13,7 +13,7 @@ from taskgraph import FailedCall, Scheduler, catch, catch_all, get_context, task
 from taskgraph.errors import DryRunResult, TaskOptionError, UnhashableValueError
 from taskgraph.events import Warned
 from taskgraph.records import State
-from taskgraph.tasks.task import PartialTask
+from taskgraph.tasks.partial import PartialTask
 from taskgraph.testing import MemoryBackend, RecordingObserver
 from tests.language.tasks import (
     call_with,
