@@ -35,7 +35,7 @@ _digest_call: Final = cast("Callable[[bytes], CallHash]", xxh3_128_hexdigest)
 ATOMIC_TYPES = frozenset({type(None), bool, int, float, complex, str, bytes, type(...)})
 CONTAINER_TYPES = frozenset({list, tuple, dict, set, frozenset})
 _SET_TYPES = frozenset({set, frozenset})
-_BUILTIN_TYPES = ATOMIC_TYPES | CONTAINER_TYPES
+BUILTIN_TYPES = ATOMIC_TYPES | CONTAINER_TYPES
 
 # Version 2 is the newest without references and interning flags: equal content, equal bytes.
 MARSHAL_VERSION = 2
@@ -76,7 +76,7 @@ def look_inside(value: object) -> int:  # noqa: PLR0911 - one exit for each way 
         set_levels = 0
     for _ in range(MAX_DEPTH - 1):
         seen += len(inside)
-        if not types <= _BUILTIN_TYPES:
+        if not types <= BUILTIN_TYPES:
             return -seen
         if not _SET_TYPES.isdisjoint(types):
             set_levels += 1
@@ -99,7 +99,7 @@ def _count_containers(value: object) -> int:
     for _ in range(MAX_DEPTH):
         inside = get_referents(*level)
         types = set(map(type, inside))
-        if not types <= _BUILTIN_TYPES:
+        if not types <= BUILTIN_TYPES:
             return -containers
         if types.isdisjoint(CONTAINER_TYPES):
             return containers

@@ -840,16 +840,7 @@ def _decode(stored: StoredResult) -> tuple[Any, bool]:
     from taskgraph.values.codec import decode
 
     try:
-        return (
-            decode(
-                stored.value_hash,
-                stored.type,
-                stored.format,
-                stored.value,
-                stored.content_digest,
-            ),
-            True,
-        )
+        return decode(*stored), True
     except DamagedValueError:
         return None, False
 

@@ -23,7 +23,7 @@ from taskgraph.errors import (
     UnknownTaskError,
     UntrustedRecordError,
 )
-from taskgraph.expression import SchedulerExpression, TaskExpression, find_expressions, in_order
+from taskgraph.expression import TaskExpression, find_expressions, in_order
 from taskgraph.hashing import TaskHash, ValueHash
 from taskgraph.ports import Backend, Call, Raised, Returned
 from taskgraph.records import (
@@ -267,8 +267,3 @@ class _NamesAlike:
             if isinstance(expr, TaskExpression):
                 expr.task_name = self._of(expr.task_name)
         return hash_value(value, "result")
-
-
-def is_checkable(task: AnyTask) -> bool:
-    """Tell whether results of a task are cached at all: those of scheduler tasks are not."""
-    return not issubclass(task.expression_type, SchedulerExpression)

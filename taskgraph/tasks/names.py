@@ -77,12 +77,6 @@ def join_name(namespace: str, name: str) -> str:
     return f"{namespace}.{name}" if namespace else name
 
 
-def split_name(fullname: str) -> tuple[str, str]:
-    """Return namespace and name of a full name."""
-    namespace, _, name = fullname.rpartition(".")
-    return namespace, name
-
-
 def valid_name(text: str) -> str:
     """Return a text as part of a name: what no name may hold becomes an underscore."""
     plain = re.sub(r"[^A-Za-z_0-9]", "_", text) or "_"

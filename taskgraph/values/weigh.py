@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from taskgraph.errors import UnhashableValueError
 from taskgraph.hashing import (
     ATOMIC_TYPES,
+    BUILTIN_TYPES,
     CONTAINER_TYPES,
     LARGE,
     MARSHAL_VERSION,
@@ -431,8 +432,10 @@ class _Purity:
         def enter(container: Any) -> None:
             inside = _items(container)
             types = set(map(type, inside))
-            is_pure = types <= _BUILTIN_TYPES
-            nested = [] if types <= ATOMIC_TYPES else [i for i in inside if type(i) in _CONTAINERS]
+            is_pure = types <= BUILTIN_TYPES
+            nested = (
+                [] if types <= ATOMIC_TYPES else [i for i in inside if type(i) in CONTAINER_TYPES]
+            )
             is_open.add(id(container))
             stack.append((container, nested, iter(nested), is_pure))
 
@@ -467,10 +470,6 @@ class _Purity:
         ):
             return None
         return containers, height, set_levels
-
-
-_CONTAINERS = CONTAINER_TYPES
-_BUILTIN_TYPES = ATOMIC_TYPES | CONTAINER_TYPES
 
 
 def _items(container: Any) -> list[Any]:

@@ -98,6 +98,20 @@ def test_records_come_back_as_they_were(sql_backend: SqlBackend, records: list[R
     )
 
 
+def test_what_a_record_names_is_found_one_level_down(
+    sql_backend: SqlBackend, records: list[Record]
+) -> None:
+    backend = sql_backend
+    backend.put_records(records)
+    execution = next(each for each in records if each["_type"] == "Execution")
+
+    below = backend.get_child_record_ids([execution["id"]])
+
+    assert {each.parent_id for each in below} == {execution["id"]}
+    assert {each.child_type for each in below} == {"Job", "Tag", "Value"}
+    assert {each.child_id for each in below} <= {RecordSerializer().get_pk(e) for e in records}
+
+
 def test_rows_are_those_of_the_models(records: list[Record]) -> None:
     rows = RecordSerializer().deserialize(_one(records, "CallNode"))
 
