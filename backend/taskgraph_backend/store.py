@@ -131,7 +131,7 @@ class SqlBackend(RecordVerbs):
         )
         self.max_value_size: int = settings.get("max_value_size", MAX_VALUE_SIZE)
         self.value_store = value_store_of(self.database, settings)
-        self._values = answers.Where(self.value_store, self.database.most_keys)
+        self._where = answers.Where(self.value_store, self.database.most_keys)
         self._automigrate: bool | None = settings.get("automigrate")
         self._driver: Driver | None = None
         self._closed = False
@@ -317,11 +317,11 @@ class SqlBackend(RecordVerbs):
 
     def check_cache(self, queries: Sequence[CacheQuery]) -> list[CacheAnswer]:
         """Answer all questions at once, in their order."""
-        return self._ask(answers.check_cache, queries, self._values) if queries else []
+        return self._ask(answers.check_cache, queries, self._where) if queries else []
 
     def load_values(self, value_hashes: Sequence[ValueHash]) -> dict[ValueHash, StoredResult]:
         """Return the stored values that exist under these hashes."""
-        return self._ask(answers.find_values, list(dict.fromkeys(value_hashes)), self._values)
+        return self._ask(answers.find_values, list(dict.fromkeys(value_hashes)), self._where)
 
     def find_recorded(self, values: Sequence[ValueHash], calls: Sequence[CallHash]) -> set[str]:
         """Return those of some values and calls which a batch that has them would leave alone."""
@@ -572,7 +572,7 @@ class SqlBackend(RecordVerbs):
 
     def has_records(self, record_ids: Iterable[str]) -> set[str]:
         """Return those of the ids that are recorded, as whatever they are."""
-        return self._ask(_find_recorded, list(dict.fromkeys(record_ids)))
+        return self._ask(_find_ids, list(dict.fromkeys(record_ids)))
 
     def record_tags(
         self,
@@ -823,7 +823,7 @@ def _find_result(driver: Driver, call_hash: CallHash) -> ValueHash | None:
     return None if row is None else ValueHash(row[0].hex())
 
 
-def _find_recorded(driver: Driver, record_ids: Sequence[str]) -> set[str]:
+def _find_ids(driver: Driver, record_ids: Sequence[str]) -> set[str]:
     found: set[str] = set()
     for keys in statements.padded(record_ids):
         marks = ", ".join("?" * len(keys))

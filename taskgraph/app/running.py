@@ -123,7 +123,7 @@ class Running(Questions, Reports):
         root = root_of(expr)
         run_options = RunOptions(
             execution_id=ExecutionId(execution_id or uuid.uuid4().hex),
-            args=json.dumps(list(exec_argv if exec_argv is not None else sys.argv)),
+            command_line=json.dumps(list(exec_argv if exec_argv is not None else sys.argv)),
             use_cache=cache,
             is_dry=dryrun,
             tells_misses=explain is not None,
@@ -195,7 +195,7 @@ class Running(Questions, Reports):
             execution_id, below = ExecutionId(job.execution_id), Below(JobId(job.id), handed_on)
         run_options = RunOptions(
             execution_id=execution_id,
-            args=json.dumps(sys.argv),
+            command_line=json.dumps(sys.argv),
             use_cache=cache,
             is_dry=dryrun,
             max_value_size=self.settings.backend.max_value_size,

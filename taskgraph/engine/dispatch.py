@@ -136,7 +136,7 @@ class Dispatcher:
             try:
                 evaluate_inputs(job)
                 if self._options.executor_options:
-                    self._options.add_executors(job)
+                    self._options.add_executor_options(job)
                 to_read = find_unread(job)
             except Exception as error:
                 # A container that refuses the value of an expression in it.

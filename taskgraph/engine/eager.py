@@ -314,7 +314,7 @@ class EagerCalls:
         moment = now()
         return ExecutionRecord(
             self._options.execution_id,
-            self._options.args,
+            self._options.command_line,
             self._first,
             moment,
             state,

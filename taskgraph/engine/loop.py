@@ -298,7 +298,7 @@ class Engine:
         moment = now()
         return ExecutionRecord(
             self._options.execution_id,
-            self._options.args,
+            self._options.command_line,
             root.id,
             moment,
             state,

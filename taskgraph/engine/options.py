@@ -32,23 +32,35 @@ class Below:
 class RunOptions:
     """What a run is asked to do besides reducing its expression.
 
-    ``tells_misses`` has observers told of each call that is about to run, with all that is needed
-    to explain why; it costs time. ``max_rerun`` is how many calls that were made before may be made
-    again, or how long they may have taken; see `taskgraph.engine.budget`.
-    ``options`` win over those of tasks and calls; ``executor_options``, by name, give way to them.
-    ``limits`` are how many calls may use something at once, by name.
-    Without ``fail_fast`` all goes on that does not depend on what failed.
-    ``tags`` are those of the execution, ``context`` is what its calls read.
-    ``below`` is where it goes if it is no execution of its own.
-    ``stand_ins`` are executors by other names that tasks may use for them; "" is the default.
-    With ``single_flight`` calls that run in other processes are waited for, if it ``may_wait``: a
-    run within a body may not. ``log`` is told what they wait for.
-    ``scheduler`` is what scheduler tasks are given that ask for it. ``output`` is where what calls
-    print is kept, if it is.
+    Attributes:
+        execution_id: What it is recorded as.
+        command_line: The command line to record, as a JSON list.
+        use_cache: Whether results of earlier executions may be used.
+        is_dry: Whether it ends before the first call would run.
+        tells_misses: Whether observers are told of each call that is about to run, with all that is
+            needed to explain why; it costs time.
+        max_value_size: How many bytes a value that is stored may have.
+        default_executor: Where calls run that ask for no executor.
+        max_rerun: How many calls that were made before may be made again, or how long they may have
+            taken; see `taskgraph.engine.budget`.
+        options: They win over those of tasks and calls.
+        fail_fast: Whether nothing new is started once something has failed; otherwise all goes on
+            that does not depend on it.
+        limits: How many calls may use something at once, by name.
+        tags: Those of the execution.
+        context: What its calls read.
+        below: Where it goes if it is no execution of its own.
+        executor_options: By the name of the executor; all others win over them.
+        stand_ins: Executors by other names that tasks may use for them; "" is the default.
+        scheduler: What scheduler tasks are given that ask for it.
+        single_flight: Whether calls that run in other processes are waited for.
+        may_wait: Whether that is possible: a run within a body may not wait.
+        log: Told what calls wait for.
+        output: Where what calls print is kept, if it is.
     """
 
     execution_id: ExecutionId
-    args: str = "[]"
+    command_line: str = "[]"
     use_cache: bool = True
     is_dry: bool = False
     tells_misses: bool = False
@@ -69,7 +81,7 @@ class RunOptions:
     log: Callable[[str], None] | None = None
     output: OutputPlace | None = None
 
-    def add_executors(self, job: Job) -> None:
+    def add_executor_options(self, job: Job) -> None:
         """Add the options of the executor that a call will run on: all others go before them."""
         name = self.executor_in(job.options) or self.default_executor
         if name in self.executor_options:

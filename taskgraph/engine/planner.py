@@ -318,7 +318,7 @@ class Planner:
         for job in ready_calls(nodes, self._finisher.compute):
             try:
                 evaluate_inputs(job)
-                self._options.add_executors(job)
+                self._options.add_executor_options(job)
                 unread += find_unread(job)
             except Exception as error:
                 self._fail(job, error)

@@ -1,4 +1,4 @@
-"""`AliasExecutor`: another executor under a second name."""
+"""`AliasExecutor`: an executor that is made when it is first needed, or that has a second name."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from taskgraph.records import JobId
 
 
 class AliasExecutor:
-    """Gives its calls to another executor: both share its workers.
+    """Gives its calls to another executor, which is made when it is first needed.
+
+    Under another name than the other's both share its workers. Under the same one nobody knows the
+    other besides: what is dear to make, or a stranger's, is late in that way.
 
     Args:
-        name: The second name.
+        name: What tasks choose it by.
         target: The other executor, or what returns it when it is first needed.
     """
 

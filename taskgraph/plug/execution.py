@@ -69,7 +69,7 @@ class ProcessExecution:
         self._environment = Environment(settings.project_dir)
         self._lease = take_lease(self._backend, self.id)
         size = settings.backend.max_value_size
-        options = RunOptions(self.id, args=json.dumps(sys.argv), max_value_size=size)
+        options = RunOptions(self.id, command_line=json.dumps(sys.argv), max_value_size=size)
         has_flights = settings.scheduler.single_flight and has_others(self._backend)
         lease = self._lease if has_flights else None
         self.calls = EagerCalls(self._backend, options, self._notify, lease)
