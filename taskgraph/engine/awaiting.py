@@ -340,7 +340,7 @@ class Awaiting:
                 return [self._calls[node.call_key]]
             if node.phase is phases.REDUCING:
                 return node.nodes.values()
-            if node.phase is phases.RUNNING:
+            if node.phase is phases.AWAY:
                 asker = self.askers.get(node.id)
                 return [] if asker is None else asker.open
         owner = node.owner

@@ -156,7 +156,7 @@ class Dispatcher:
         jobs = [job for job, _ in unread]
         values = [each for _, found in unread for each in found]
         for job in jobs:
-            job.phase = phases.RUNNING
+            job.phase = phases.AWAY
 
         def done(error: BaseException | None) -> None:
             for job in jobs:
@@ -249,7 +249,7 @@ class Dispatcher:
     def _check(self, to_check: Sequence[tuple[Job, Hit]]) -> None:
         """Have cached values compared with the world, by the pool that reads files."""
         for job, _ in to_check:
-            job.phase = phases.RUNNING
+            job.phase = phases.AWAY
 
         find = self._temporaries.finder(to_check)
 
@@ -400,7 +400,7 @@ class Dispatcher:
         """Make the call of a job that is to run, for its executor."""
         try:
             name = self.executing.executor_of(job)
-            job.phase = phases.RUNNING
+            job.phase = phases.AWAY
             is_free = "limits" not in job.options or self.limits.let_through(job)
         except (ExecutorError, LimitError) as error:
             self._finisher.fail(job, error, job)

@@ -184,7 +184,7 @@ class EagerCalls:
         with self._lock, self._whole(job):
             self._join(job)
             job.miss = job.miss if miss is None else miss.note
-            job.phase = phases.RUNNING
+            job.phase = phases.AWAY
             job.started = now()
             self._recorder.pack_arguments(job)
             self._recorder.add_running(job)
@@ -246,7 +246,7 @@ class EagerCalls:
     def _join(self, job: Job) -> None:
         """Make a call a child of the call that it was made in, if that is still running."""
         owner = job.owner
-        if owner is not None and owner.phase is phases.RUNNING:
+        if owner is not None and owner.phase is phases.AWAY:
             owner.add_children(job)
             return
         job.owner = None

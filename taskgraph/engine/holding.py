@@ -67,7 +67,7 @@ class Holding:
         return free
 
     def _look_for(self, job: Job, given: Sequence[File]) -> None:
-        job.phase = phases.RUNNING
+        job.phase = phases.AWAY
 
         def done(gone: Sequence[Any | None]) -> None:
             job.phase = phases.READY

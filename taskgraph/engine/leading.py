@@ -190,7 +190,7 @@ class Leading:
     # Waiting
 
     def _wait(self, job: Job, in_the_way: LeaseRecord) -> None:
-        job.phase = phases.RUNNING
+        job.phase = phases.AWAY
         if not self._waiting:
             self._pause = _FIRST_POLL
             self._next_poll = time.monotonic() + self._pause

@@ -451,7 +451,7 @@ class Recorder:
         slow: list[Job] = []
         while running and running[0][0] <= border and len(self._queued) + len(slow) < _MOST_QUEUED:
             _, job = running.popleft()
-            if job.phase is phases.RUNNING and not job.is_announced:
+            if job.phase is phases.AWAY and not job.is_announced:
                 slow.append(job)
         if slow:
             waiting = self.queued([job.id for job in slow])
@@ -466,9 +466,7 @@ class Recorder:
     def _ask_who_began(self) -> None:
         """Write down as running which of the jobs that waited for a worker have got one."""
         self._asked = time.monotonic()
-        open_ = [
-            job for job in self._queued if job.phase is phases.RUNNING and job.id in self._open
-        ]
+        open_ = [job for job in self._queued if job.phase is phases.AWAY and job.id in self._open]
         waiting = self.queued([job.id for job in open_])
         self._queued = [job for job in open_ if job.id in waiting]
         for job in open_:

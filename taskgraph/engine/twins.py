@@ -36,7 +36,7 @@ class Twins:
         first = self._first(job)
         if first is None or first.id not in self._submitted or first in self._awaiting:
             return False
-        job.phase = phases.RUNNING
+        job.phase = phases.AWAY
         self._waiting.setdefault(first.id, []).append(job)
         return True
 

@@ -144,7 +144,7 @@ class CallKey:
     @property
     def is_running(self) -> bool:
         """Whether the call has begun and not ended."""
-        return self._job.phase is phases.RUNNING
+        return self._job.phase is phases.AWAY
 
     def to_send(
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -393,7 +393,7 @@ def record_or_warn(call: CallKey, result: Any = None, **told: Any) -> CallRecord
 
 def _begin(execution: ProcessExecution, job: Job) -> None:
     """Have a call be one that runs, unless it is: only then are others calls within it."""
-    if job.phase is not phases.RUNNING:
+    if job.phase is not phases.AWAY:
         execution.calls.start(job, None)
 
 

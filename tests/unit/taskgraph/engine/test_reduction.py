@@ -122,7 +122,7 @@ def test_a_follower_settles_after_its_leader() -> None:
     graph, _, _ = planted([f(1), f(1)])
     leader, follower = graph.ready
     assert isinstance(leader, Job) and isinstance(follower, Job)
-    leader.phase = phases.RUNNING
+    leader.phase = phases.AWAY
 
     graph.follow(leader, follower)
     settle(graph, leader, 1)
