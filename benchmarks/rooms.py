@@ -60,7 +60,7 @@ ROOMS = (
         "argument binding",
         "inputs become values, arguments get their names",
         ("taskgraph/tasks/signature.py", f"{_TASK}:Task.binder", f"{_WEIGHING}:evaluate_inputs",
-         f"{_WEIGHING}:find_unread", f"{_DISPATCH}:Dispatcher.take_ready"),
+         f"{_WEIGHING}:find_live_arguments", f"{_DISPATCH}:Dispatcher.take_ready"),
     ),
     Room(
         "hashing",

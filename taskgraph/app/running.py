@@ -307,14 +307,16 @@ class Running(Questions, Reports):
             for executor in self.executors.values():
                 is_cheap = isinstance(executor, ThreadExecutor | LoopExecutor)
                 if is_cheap and not is_at_work(executor):  # for another scheduler
-                    self._let_go(executor)  # threads are cheap, and a process may want to fork
+                    self._stop_executor(
+                        executor
+                    )  # threads are cheap, and a process may want to fork
             lease.release()
 
     def _capturing(self, place: OutputPlace | None) -> AbstractContextManager[None]:
         """Have what calls print told apart, if it is kept."""
         return nullcontext() if place is None else captured()
 
-    def _let_go(self, executor: Executor) -> None:
+    def _stop_executor(self, executor: Executor) -> None:
         """Stop an executor; one that raises is warned of, for what ran is recorded."""
         try:
             executor.stop()

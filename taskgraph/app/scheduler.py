@@ -200,7 +200,7 @@ class Scheduler(Running):
         self._is_closed = True
         for executor in self.executors.values():
             if self._runner is not None or not is_at_work(executor):  # for another scheduler
-                self._let_go(executor)
+                self._stop_executor(executor)
         self._pool.stop()
         self.backend.close()
 

@@ -106,9 +106,9 @@ class RerunBudget:
         if any(each.id in self._reruns for each in job.children):
             self._reruns.add(job.id)
 
-    def pass_over(self, job: Job, leader: Job) -> None:
+    def pass_over(self, job: Job, first: Job) -> None:
         """Take note that a call takes over what came of an equal one."""
-        if leader.id in self._reruns:
+        if first.id in self._reruns:
             self._reruns.add(job.id)
 
     def _depends(self, job: Job) -> bool:

@@ -110,9 +110,9 @@ class Miss:
 
 def miss_of(job: Job) -> Miss:
     """Return why a job runs, of one that does."""
-    if job.miss is None:
+    if job.note is None:
         return ABSENT
-    noted = json.loads(job.miss)
+    noted = json.loads(job.note)
     return Miss(Reason[noted["reason"]], noted["detail"])
 
 

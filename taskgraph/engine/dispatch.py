@@ -35,7 +35,7 @@ from taskgraph.engine.reduction import Graph, ready_calls
 from taskgraph.engine.retrying import Retries, changed_argument
 from taskgraph.engine.temporaries import Temporaries, is_passed_on
 from taskgraph.engine.twins import Twins
-from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
+from taskgraph.engine.weighing import evaluate_inputs, find_live_arguments, weigh
 from taskgraph.errors import (
     DryRunResult,
     ExecutorError,
@@ -128,7 +128,7 @@ class Dispatcher:
     def take_ready(self, nodes: Sequence[Node]) -> None:
         """Move nodes whose inputs are all values: operators are applied, calls weighed."""
         to_weigh: list[Job] = []
-        unread: list[tuple[Job, list[Any]]] = []
+        to_look_at: list[tuple[Job, list[Any]]] = []
         for job in ready_calls(nodes, self._finisher.compute):
             if self.is_draining and self.is_over(job):
                 job.phase = phases.DROPPED
@@ -137,24 +137,24 @@ class Dispatcher:
                 evaluate_inputs(job)
                 if self._options.executor_options:
                     self._options.add_executor_options(job)
-                to_read = find_unread(job)
+                live = find_live_arguments(job)
             except Exception as error:
                 # A container that refuses the value of an expression in it.
                 self._finisher.fail(job, error, job)
                 continue
-            if to_read:
-                unread.append((job, to_read))
+            if live:
+                to_look_at.append((job, live))
             else:
                 to_weigh.append(job)
-        if unread:
-            self.read(unread)
+        if to_look_at:
+            self.look_at(to_look_at)
         if to_weigh:
             self._look_up(to_weigh)
 
-    def read(self, unread: Sequence[tuple[Job, list[Any]]]) -> None:
-        """Have files looked at by the pool; the jobs go on when that is done."""
-        jobs = [job for job, _ in unread]
-        values = [each for _, found in unread for each in found]
+    def look_at(self, live: Sequence[tuple[Job, list[Any]]]) -> None:
+        """Have the live values of calls looked at by the pool; then the calls go on."""
+        jobs = [job for job, _ in live]
+        values = [each for _, found in live for each in found]
         for job in jobs:
             job.phase = phases.AWAY
 
@@ -188,17 +188,17 @@ class Dispatcher:
                 self.awaiting.trace_arguments(job)
             scope = scope_of(job, self._options.use_cache)
             if scope is not BACKEND and not isinstance(job.expr, SchedulerExpression):
-                job.miss = unasked(job).note
+                job.note = unasked(job).note
             if scope is NOWHERE:
                 to_run.append(job)
                 continue
             assert job.call_key is not None
-            leader = self._calls.setdefault(job.call_key, job)
-            if leader is not job and self._temporaries.is_stale(leader, job):
+            first = self._calls.setdefault(job.call_key, job)
+            if first is not job and self._temporaries.is_stale(first, job):
                 job.call_key += " again"
-                leader = self._calls.setdefault(job.call_key, job)
-            if leader is not job and CacheResult.CSE in allowed_of(job):
-                self._take_equal(job, leader)
+                first = self._calls.setdefault(job.call_key, job)
+            if first is not job and CacheResult.CSE in allowed_of(job):
+                self._take_equal(job, first)
             elif scope is BACKEND:
                 to_ask.append(job)
             else:
@@ -213,15 +213,15 @@ class Dispatcher:
         elif to_run:
             self.submit(to_run)
 
-    def _take_equal(self, job: Job, leader: Job) -> None:
-        if leader.phase in {phases.DONE, phases.FAILED}:
-            self._finisher.copy(job, leader)
-        elif leader.phase is phases.DROPPED:
+    def _take_equal(self, job: Job, first: Job) -> None:
+        if first.phase in {phases.DONE, phases.FAILED}:
+            self._finisher.copy(job, first)
+        elif first.phase is phases.DROPPED:
             assert job.call_key is not None
             self._calls[job.call_key] = job
             self.submit([job])
         else:
-            self._graph.follow(leader, job)
+            self._graph.follow(first, job)
 
     def _take_decisions(self, jobs: Sequence[Job], decisions: Sequence[Hit | Miss]) -> list[Job]:
         """Use the hits that are valid; returns the jobs that must run."""
@@ -241,7 +241,7 @@ class Dispatcher:
         return to_run
 
     def _use(self, job: Job, hit: Hit) -> bool:
-        self._let_go(job)
+        self._give_back_lease(job)
         if hit.states:
             self._branches.use(hit.states)
         return self._finisher.take_hit(job, hit)
@@ -276,19 +276,19 @@ class Dispatcher:
     def _take_refused(self, job: Job, miss: Miss) -> None:
         """Take note of a result that is there and is not used."""
         if miss.reason in {Reason.AGE, Reason.SCOPE}:
-            job.miss = miss.note  # no news: the task says so itself
+            job.note = miss.note  # no news: the task says so itself
             return
         if miss.damaged is None:
             self._refuse(job, miss)
         elif miss.damaged in self._damaged:
-            job.miss = miss.note  # what many calls gave is damaged once
+            job.note = miss.note  # what many calls gave is damaged once
         else:
             self._damaged.add(miss.damaged)
             self._refuse(job, miss)
             self._backend.discard_values([miss.damaged])
 
     def _refuse(self, job: Job, miss: Miss) -> None:
-        job.miss = miss.note
+        job.note = miss.note
         self._notify(CacheEntryRefused(job.task.fullname, miss.text))
 
     # Running
@@ -358,7 +358,7 @@ class Dispatcher:
             free += self._take_decisions(to_ask, self._lookup.ask(to_ask))
         return free
 
-    def _let_go(self, job: Job) -> None:
+    def _give_back_lease(self, job: Job) -> None:
         """Let others run a call, once what is added to the rows by now is recorded."""
         if self.leading is not None and self.leading.held:
             self.leading.end(job)
@@ -404,7 +404,7 @@ class Dispatcher:
             is_free = "limits" not in job.options or self.limits.let_through(job)
         except (ExecutorError, LimitError) as error:
             self._finisher.fail(job, error, job)
-            self._let_go(job)
+            self._give_back_lease(job)
             return
         if is_free:
             self._hand_over(job, name, batches)
@@ -435,7 +435,7 @@ class Dispatcher:
         for each in [job, *self._twins.leave(job)]:
             each.phase = phases.DROPPED
             self._recorder.cancel(each)
-            self._let_go(each)
+            self._give_back_lease(each)
 
     def _finish(self, job: Job, outcome: Outcome, asker: Asker | None = None) -> None:
         if isinstance(outcome, Returned) and (job.handles is not None or handles.met):
@@ -443,10 +443,10 @@ class Dispatcher:
             outcome = self._branches.leave(job, outcome, size, asker is not None)
         if isinstance(outcome, Raised):
             self._finisher.on_raised(job, outcome, asker is not None)
-            self._let_go(job)
+            self._give_back_lease(job)
             for twin in self._twins.leave(job):
                 self._finisher.on_raised(twin, outcome)
-                self._let_go(twin)
+                self._give_back_lease(twin)
             return
         kept = self._finisher.on_returned(job, outcome, () if asker is None else asker.steps())
         for twin in self._twins.leave(job):
@@ -456,8 +456,8 @@ class Dispatcher:
             if kept is None or not self._finisher.take_hit(twin, kept):
                 self.submit([twin])
             else:
-                self._let_go(twin)
-        self._let_go(job)
+                self._give_back_lease(twin)
+        self._give_back_lease(job)
 
     def _is_tried_again(self, job: Job, outcome: Raised) -> bool:
         """Have a call that failed be tried again later; False if it has failed for good."""
@@ -529,14 +529,14 @@ class Dispatcher:
         for job in dropped:
             if job not in self.awaiting:
                 self._recorder.cancel(job)
-                self._let_go(job)
+                self._give_back_lease(job)
         unwanted = [job.id for job in self.submitted.values() if self.is_over(job)]
         if not unwanted:
             return
         for job_id in self.executing.cancel(unwanted):
             job = self.submitted.pop(job_id)
             self.limits.release(job)
-            self._let_go(job)
+            self._give_back_lease(job)
 
 
 def _submitted(jobs: Sequence[Job]) -> JobsSubmitted:

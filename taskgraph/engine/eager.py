@@ -33,7 +33,7 @@ from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import Mark, Recorder
 from taskgraph.engine.reduction import Graph
 from taskgraph.engine.turns import Turns
-from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
+from taskgraph.engine.weighing import evaluate_inputs, find_live_arguments, weigh
 from taskgraph.errors import (
     DatabaseBusyError,
     DatabaseError,
@@ -109,7 +109,7 @@ class EagerCalls:
         expr = task.expression_type(task.fullname, args, dict(kwargs), task.call_options, task=task)
         job = self._make_job.make(task, code or task.get_hash(), expr, owner)
         evaluate_inputs(job)
-        for each in find_unread(job):
+        for each in find_live_arguments(job):
             walk.refresh(each)
         weigh(job)
         refuse_handles(job)
@@ -183,7 +183,7 @@ class EagerCalls:
         """Take note that a call is about to run; one that takes long is shown as running."""
         with self._lock, self._whole(job):
             self._join(job)
-            job.miss = job.miss if miss is None else miss.note
+            job.note = job.note if miss is None else miss.note
             job.phase = phases.AWAY
             job.started = now()
             self._recorder.pack_arguments(job)
@@ -207,11 +207,11 @@ class EagerCalls:
             self._end_turn(job)
         self.flush()
 
-    def copy(self, job: Job, leader: Job) -> None:
+    def copy(self, job: Job, first: Job) -> None:
         """Write down that a call has the result of an equal one that was not stored."""
         with self._lock, self._whole(job):
             self._join(job)
-            self._finisher.copy(job, leader)
+            self._finisher.copy(job, first)
 
     def cancel(self, job: Job) -> None:
         """Write down that a call was interrupted; committed with what comes next."""

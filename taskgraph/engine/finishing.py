@@ -163,7 +163,7 @@ class Finisher:
 
     def _set_unstored(self, job: Job, reason: str | None) -> None:
         if reason is not None:
-            job.unstored = reason
+            job.why_unstored = reason
             self._notify(ResultUnstored(job.id, job.task.fullname, reason))
 
     def take_result(self, job: Job, value: Any) -> None:
@@ -212,7 +212,7 @@ class Finisher:
             # The body runs again, and gives what can be called now or fails by itself.
             self._forget_children(job)
             miss = Miss(Reason.UNPLANTED, describe_error(error))
-            job.miss = miss.note
+            job.note = miss.note
             self._notify(CacheEntryRefused(job.task.fullname, miss.text))
             return False
         self._stand_in(job, hit)
@@ -250,7 +250,7 @@ class Finisher:
         self._forget_children(job)
         job.phase = phases.READY
         miss = Miss(Reason.REFUTED)
-        job.miss = miss.note
+        job.note = miss.note
         self._notify(CacheEntryRefused(job.task.fullname, miss.text))
         self._graph.refuted.append(job)
 
@@ -275,26 +275,26 @@ class Finisher:
         job.wait = None
         job.phase = phases.READY
 
-    def copy(self, job: Job, leader: Job) -> None:
+    def copy(self, job: Job, first: Job) -> None:
         """Take over what came of an equal call of this execution, an error as well."""
         if self._budget is not None:
-            self._budget.pass_over(job, leader)
+            self._budget.pass_over(job, first)
         job.is_cached = True
         job.started = job.ended = now()
-        job.value_hash = leader.value_hash
-        job.is_unstored, job.is_reread = leader.is_unstored, leader.is_reread
-        job.task_hash, job.eval_hash = leader.task_hash, leader.eval_hash
-        job.earlier = leader.earlier
-        job.call_hash = job.known_call = leader.call_hash
-        job.subtree = leader.subtree
-        job.reads = leader.reads
-        if leader.phase is phases.FAILED:
-            assert leader.error is not None
+        job.value_hash = first.value_hash
+        job.is_unstored, job.is_reread = first.is_unstored, first.is_reread
+        job.task_hash, job.eval_hash = first.task_hash, first.eval_hash
+        job.earlier = first.earlier
+        job.call_hash = job.known_call = first.call_hash
+        job.subtree = first.subtree
+        job.reads = first.reads
+        if first.phase is phases.FAILED:
+            assert first.error is not None
             self._recorder.add_finished(job, State.FAILED)
-            self._tell_of_failure(job, leader.error)
-            self._graph.fail(job, leader.error, leader.origin or leader)
+            self._tell_of_failure(job, first.error)
+            self._graph.fail(job, first.error, first.origin or first)
         else:
-            job.value = leader.value
+            job.value = first.value
             self._settle(job)
 
     def compute(self, operation: Operation) -> None:
@@ -381,7 +381,9 @@ class Finisher:
             if node.value_hash is not None:
                 job.value_hash = node.value_hash
                 job.is_unstored, job.is_reread = node.is_unstored, node.is_reread
-                job.unstored = job.unstored or (node.unstored if isinstance(node, Job) else None)
+                job.why_unstored = job.why_unstored or (
+                    node.why_unstored if isinstance(node, Job) else None
+                )
                 return
         if any(each.is_unstored for each in job.nodes.values()):
             self._set_unstored(job, "it holds a result that could not be stored")
@@ -464,7 +466,7 @@ class Finisher:
 
     def _name_result(self, job: Job) -> None:
         """See to it that a result has a hash, and is among the rows under it."""
-        if job.value_hash is None and job.unstored is None:
+        if job.value_hash is None and job.why_unstored is None:
             packed = self._pack_here(job, job.value)
             if packed is not None:
                 job.value_hash = packed.values[0].value_hash
@@ -487,7 +489,7 @@ class Finisher:
             self._notify(
                 JobDone(job.id, job.task.fullname, seconds, job.started, job.ended, caller)
             )
-        job.let_go()
+        job.drop_inputs()
         self._graph.settle(job)
 
     def _tell_of_failure(self, job: Job, error: BaseException) -> None:

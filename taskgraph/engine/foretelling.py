@@ -12,7 +12,7 @@ from taskgraph.engine.lookup import Lookup
 from taskgraph.engine.making import JobMaker
 from taskgraph.engine.missed import describe_miss
 from taskgraph.engine.recorder import Recorder
-from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
+from taskgraph.engine.weighing import evaluate_inputs, find_live_arguments, weigh
 from taskgraph.errors import ExplanationError
 from taskgraph.events import JobMissed
 from taskgraph.expression import TaskExpression
@@ -51,14 +51,14 @@ def foretell(expr: TaskExpression, backend: Backend) -> Foretold:
     if not job.is_recorded:
         raise ExplanationError(job.task.fullname, "with prov=False it leaves no records.")
     evaluate_inputs(job)
-    for each in find_unread(job):
+    for each in find_live_arguments(job):
         # Anew, as a run does: it may have changed since anybody looked.
         walk.refresh(each)
     weigh(job)
     Branches(backend, Recorder(backend, ExecutionId(""), None)).enter(job)
     miss = _look_up(job, backend, aliases)
     if miss is not None:
-        job.miss = miss.note
+        job.note = miss.note
     return Foretold(describe_miss(job, ()), miss is None)
 
 

@@ -24,7 +24,7 @@ class _Starting(Protocol):
 
     def submit(self, jobs: Sequence[Job]) -> None: ...
 
-    def read(self, unread: Sequence[tuple[Job, list[Any]]]) -> None: ...
+    def look_at(self, live: Sequence[tuple[Job, list[Any]]]) -> None: ...
 
 
 class Holding:
@@ -103,4 +103,4 @@ class Holding:
         if givers:
             self._graph.wait_before(job, givers)
         else:
-            self._starting.read([(job, lost)])
+            self._starting.look_at([(job, lost)])

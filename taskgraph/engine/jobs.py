@@ -1,7 +1,7 @@
 """The nodes of a running reduction: jobs for calls, operations for operators.
 
-A node is always in one named phase; `Graph` and `Engine` move it on, nobody else. Fields that a
-phase does not have yet are not looked at in that phase.
+A node is always in one named phase; `engine.phases` says who moves it from which to which. Fields
+that a phase does not have yet are not looked at in that phase.
 """
 
 from __future__ import annotations
@@ -67,7 +67,10 @@ class Node:
 
     Attributes:
         expr: The expression; kept alive, for nodes are found by its identity.
-        owner: The job whose result (or root) the expression is part of.
+        owner: The job whose body wrote it down; None for the root.
+        phase: Where it is in its life.
+        wait: What it waits for, or waited for last. None: it had nothing to wait for, so that its
+            arguments are those of the expression as they stand.
         waiters: Waits of those that need this value.
         template: What the node gave before the expressions in it were evaluated.
         value: The final value, in DONE.
@@ -139,12 +142,12 @@ class WeighedArgument:
         given: As it stands in the call; holds the expressions that it came from.
         weight: The hash of the value and what lies inside it; None for those that do not count
             and cannot be hashed.
-        is_recorded: Whether the value is in the store already, as the result of another call.
+        is_stored: Whether the value is in the store already, as the result of another call.
         packed: How it is stored, where that had to be made before the body ran.
         upstream: The calls that it came from, where no expressions say so.
     """
 
-    __slots__ = ("given", "is_recorded", "key", "packed", "position", "upstream", "value", "weight")
+    __slots__ = ("given", "is_stored", "key", "packed", "position", "upstream", "value", "weight")
 
     def __init__(
         self,
@@ -153,14 +156,14 @@ class WeighedArgument:
         given: Any,
         value: Any,
         weight: Weight | None,
-        is_recorded: bool,
+        is_stored: bool,
     ) -> None:
         self.position = position
         self.key = key
         self.given = given
         self.value = value
         self.weight = weight
-        self.is_recorded = is_recorded
+        self.is_stored = is_stored
         self.packed: PackedValue | None = None
         self.upstream: Sequence[CallHash] = ()
 
@@ -178,32 +181,63 @@ class HandleUse(NamedTuple):
 
 
 class Job(Node):
-    """One attempt to reduce one call.
+    """One call in one execution, from its expression to its value.
 
     Attributes:
+        id: What its row is named by.
+        task: What is called.
+        task_hash: The hash of its code: as it was when the job was looked up, or of the blessed
+            version whose result it uses.
         options: The options in force, all layers merged.
         exported: Those of them that the calls below get as well.
         lazy_options: Those of them that must be evaluated before the call can be made.
         lazy_exports: Those that the calls below get and that must be evaluated before.
         context: What it and the calls below it read by path.
-        reads: The paths that were read in it and below, as far as they are the context's.
+        is_recorded: Whether anything of it is written down: not with ``prov=False``, nor below.
+        is_aftermath: Whether it is what is called after a failure, or below that.
+
+    From READY on:
+
+    Attributes:
+        args: What its function is called with, by position: values.
+        kwargs: The same, by name.
+        defaults: The defaults that are calls and were not given; None until somebody asks.
+        arguments: Each argument, with its hash.
+        args_hash: The hash of those that count.
+        eval_hash: The key of the cache. These hashes are None where nobody will ask by them.
         call_key: What equal calls of this run have in common: the same call, in the same context.
-        nodes: The nodes of the expressions written down by this job, by identity.
-        children: The jobs among them, in the order in which they must be evaluated.
-        arguments: From READY on.
-        reduction: The single reduction as it is stored, once the body returned.
-        handles: What it does with handles; None if it was given none and gave none.
-        subtree: The hashes of all tasks in this call and below, in DONE.
-        earlier: The blessed version of the task whose recorded result this job uses.
-        broken_by: What it needed and failed, while others that it wrote down go on.
-        attempts: How often its body was begun, with the time that is under way.
+        is_uncacheable: Whether its result cannot be told from others by its key: it is used, and
+            neither looked up nor kept.
         is_given_anew: Whether files that it is given were made again: the hashes of what other
             calls gave are not taken for those of now.
-        miss: Why it must run although a result might have been there, as it is stored; or that a
-            result of earlier code is used.
+        note: Why it must run although a result might have been there, or that a result of earlier
+            code is used: a `Miss`, as it is stored.
+        handles: What it does with handles; None if it was given none and gave none.
+
+    While its result is under way:
+
+    Attributes:
+        attempts: How often its body was begun, with the time that is under way.
+        started: When it was begun: by its own word when it has ended, before that about.
+        ended: When its body, or all of it, had ended.
+        is_announced: Whether it has a row.
+        generator: That of a scheduler task, between two steps.
+        nodes: The nodes of the expressions written down by this job, by identity.
+        children: The jobs among them, in the order in which they must be evaluated.
+        broken_by: What it needed and failed, while others that it wrote down go on.
+        reads: The paths that were read in it and below, as far as they are the context's.
+
+    With its result:
+
+    Attributes:
+        is_cached: Whether no body ran for it; of a scheduler task, for none of its children.
+        earlier: The blessed version of the task whose recorded result this job uses.
+        reduction: The single reduction as it is stored, once the body returned.
+        why_unstored: Why its value is not in the store; None if it is.
+        known_call: The call that is recorded already, with its result; None if none is known.
+        call_hash: The call that it was. If that is ``known_call``, nothing is to be recorded of it.
+        subtree: The hashes of all tasks in this call and below, in DONE.
         frames: The user's frames, in FAILED.
-        is_aftermath: Whether it is what is called after a failure, or below that.
-        is_recorded: Whether anything of it is written down: not with ``prov=False``, nor below.
     """
 
     __slots__ = (
@@ -235,8 +269,8 @@ class Job(Node):
         "kwargs",
         "lazy_exports",
         "lazy_options",
-        "miss",
         "nodes",
+        "note",
         "options",
         "reads",
         "reduction",
@@ -244,7 +278,7 @@ class Job(Node):
         "subtree",
         "task",
         "task_hash",
-        "unstored",
+        "why_unstored",
     )
 
     def __init__(
@@ -289,8 +323,8 @@ class Job(Node):
         self.is_recorded = True
         self.is_aftermath = False
         self.is_uncacheable = False
-        self.unstored: str | None = None
-        self.miss: str | None = None
+        self.why_unstored: str | None = None
+        self.note: str | None = None
         self.earlier: Earlier | None = None
         self.generator: Generator[Any, Any, Any] | None = None
         self.handles: HandleUse | None = None
@@ -365,7 +399,7 @@ class Job(Node):
         """Become a job of a blessed version of its task: the records stay those of that version."""
         assert self.args_hash is not None
         self.earlier = earlier
-        self.miss = earlier.note
+        self.note = earlier.note
         self.task_hash = earlier.task_hash
         self.eval_hash = hash_eval(earlier.task_hash, self.args_hash)
 
@@ -375,7 +409,7 @@ class Job(Node):
             if node.phase is phases.WAITING:
                 node.phase = phases.DROPPED
 
-    def let_go(self) -> None:
+    def drop_inputs(self) -> None:
         """Drop what is needed no more once the job is recorded: a run may have millions."""
         if any(each.phase not in phases.SETTLED for each in self.nodes.values()):
             return  # an error was caught, and children that run still look up their inputs here

@@ -362,7 +362,7 @@ class Leading:
 
 def _is_refuted(job: Job) -> bool:
     """Tell whether what is recorded of a call is known not to stand: it would be found again."""
-    return job.miss is not None and miss_of(job).reason is Reason.REFUTED
+    return job.note is not None and miss_of(job).reason is Reason.REFUTED
 
 
 def _nothing() -> None:

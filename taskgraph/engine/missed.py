@@ -30,7 +30,7 @@ def describe_miss(job: Job, made: Container[str]) -> JobMissed:
         None if caller is None else _weighed(caller, None),
         caller is not None and not caller.is_cached,
         _order_of(job, caller),
-        job.miss,
+        job.note,
         made,
     )
 

@@ -49,7 +49,7 @@ from taskgraph.engine.reduction import Graph, inputs_of, ready_calls
 from taskgraph.engine.serving import Serving
 from taskgraph.engine.temporaries import Temporaries
 from taskgraph.engine.unknown import LookedAtUnknown, Unknown, UnknownKind
-from taskgraph.engine.weighing import evaluate_inputs, find_unread, weigh
+from taskgraph.engine.weighing import evaluate_inputs, find_live_arguments, weigh
 from taskgraph.errors import CircularCallError
 from taskgraph.events import Event
 from taskgraph.expression import Expression, SchedulerExpression, TaskExpression, find_expressions
@@ -314,18 +314,18 @@ class Planner:
 
     def _take_ready(self, nodes: Sequence[Node]) -> None:
         jobs: list[Job] = []
-        unread: list[Any] = []
+        live: list[Any] = []
         for job in ready_calls(nodes, self._finisher.compute):
             try:
                 evaluate_inputs(job)
                 self._options.add_executor_options(job)
-                unread += find_unread(job)
+                live += find_live_arguments(job)
             except Exception as error:
                 self._fail(job, error)
                 continue
             jobs.append(job)
-        if unread:
-            self._read(unread, jobs)
+        if live:
+            self._look_at(live, jobs)
         self._look_up([job for job in jobs if job.phase is phases.READY])
 
     def _fail(self, job: Job, error: Exception) -> None:
@@ -336,7 +336,7 @@ class Planner:
         else:
             self._finisher.fail(job, error, job)
 
-    def _read(self, values: Sequence[Any], jobs: Sequence[Job]) -> None:
+    def _look_at(self, values: Sequence[Any], jobs: Sequence[Job]) -> None:
         """Look at files; an error is that of the calls that were given them."""
         (error,) = self._in_pool(lambda done: self._looker.submit(values, done))
         if error is None:
@@ -345,9 +345,9 @@ class Planner:
             self._finisher.fail(jobs[0], error, jobs[0])
             return
         for job in jobs:  # one of them is to blame: each by itself
-            own = find_unread(job)
+            own = find_live_arguments(job)
             if own:
-                self._read(own, [job])
+                self._look_at(own, [job])
 
     @staticmethod
     def _in_pool(submit: Callable[[Callable[..., None]], None]) -> tuple[Any, ...]:
@@ -380,12 +380,12 @@ class Planner:
             scope = scope_of(job, self._options.use_cache)
             if scope is not CacheScope.NONE:
                 assert job.call_key is not None
-                leader = self._calls.setdefault(job.call_key, job)
-                if leader is not job and self._temporaries.is_stale(leader, job):
+                first = self._calls.setdefault(job.call_key, job)
+                if first is not job and self._temporaries.is_stale(first, job):
                     job.call_key += " again"
-                    leader = self._calls.setdefault(job.call_key, job)
-                if leader is not job and CacheResult.CSE in allowed_of(job):
-                    self._take_equal(job, leader)
+                    first = self._calls.setdefault(job.call_key, job)
+                if first is not job and CacheResult.CSE in allowed_of(job):
+                    self._take_equal(job, first)
                     continue
             if sources:
                 key = None if scope is CacheScope.NONE else job.eval_hash
@@ -397,15 +397,15 @@ class Planner:
         if to_ask:
             self._take_decisions(to_ask, self._lookup.ask(to_ask))
 
-    def _take_equal(self, job: Job, leader: Job) -> None:
-        if leader.phase in {phases.DONE, phases.FAILED}:
-            self._finisher.copy(job, leader)
-        elif leader.phase is phases.DROPPED:
+    def _take_equal(self, job: Job, first: Job) -> None:
+        if first.phase in {phases.DONE, phases.FAILED}:
+            self._finisher.copy(job, first)
+        elif first.phase is phases.DROPPED:
             assert job.call_key is not None
             self._calls[job.call_key] = job
             self._take_decisions([job], self._lookup.ask([job]))
         else:
-            self._graph.follow(leader, job)
+            self._graph.follow(first, job)
 
     def _take_decisions(self, jobs: Sequence[Job], decisions: Sequence[Hit | Miss]) -> None:
         to_check: list[tuple[Job, Hit]] = []

@@ -196,7 +196,7 @@ class Recorder:
             self._know_arguments(job)
         for argument in job.arguments:
             weight = argument.weight
-            if argument.is_recorded or weight is None or type(argument.value) in ATOMIC_TYPES:
+            if argument.is_stored or weight is None or type(argument.value) in ATOMIC_TYPES:
                 continue
             if argument.packed is None and weight.value_hash not in self._values:
                 argument.packed = self._pack(argument.value, weight)
@@ -251,7 +251,7 @@ class Recorder:
             job.ended,
             job.is_cached,
             state,
-            job.miss,
+            job.note,
         )
         job.is_announced = True
         if self._open:
@@ -348,7 +348,7 @@ class Recorder:
             return
         arg_hash = hash_argument(call_hash, argument.position, argument.key, value_hash)
         if is_new:
-            if not argument.is_recorded and value_hash not in self._values:
+            if not argument.is_stored and value_hash not in self._values:
                 packed = argument.packed
                 self.add_value(packed or self._pack(argument.value, argument.weight))
             self._batch.arguments.append(
@@ -387,7 +387,7 @@ class Recorder:
             ended,
             False,
             state,
-            job.miss,
+            job.note,
         )
 
     def cancel(self, job: Job) -> None:

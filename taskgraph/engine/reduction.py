@@ -113,12 +113,12 @@ class Graph:
                 node.waiters = [wait]
             wait.needs += 1
 
-    def follow(self, leader: Job, follower: Job) -> None:
+    def follow(self, first: Job, follower: Job) -> None:
         """Let a job wait for an equal one that is on its way."""
         follower.phase = phases.FOLLOWING
         follower.wait = Wait(follower)
         follower.wait.needs = 1
-        leader.add_waiter(follower.wait)
+        first.add_waiter(follower.wait)
 
     def wait_before(self, job: Job, needed: Sequence[Job]) -> None:
         """Let a ready job wait for others; it becomes ready once more when they are done."""

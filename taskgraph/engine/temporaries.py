@@ -95,14 +95,14 @@ class Temporaries:
             for each in files:
                 self._givers.setdefault(each.location, []).append(giver)
 
-    def is_stale(self, leader: Job, job: Job) -> bool:
+    def is_stale(self, first: Job, job: Job) -> bool:
         """Tell whether a result of this execution cannot be that of an equal call any more.
 
         Args:
-            leader: The call that has the result.
+            first: The call that has the result.
             job: The equal call.
         """
-        locations = self._locations.get(leader.id)
+        locations = self._locations.get(first.id)
         if locations is None:
             return False
         if not is_passed_on(job):

@@ -55,19 +55,19 @@ def _evaluate_options(job: Job) -> None:
     job.exported = with_known(name, job.exported, handed_on)
 
 
-def find_unread(job: Job) -> list[Any]:
+def find_live_arguments(job: Job) -> list[Any]:
     """Return the files and the like in a job's own arguments, to be looked at before weighing.
 
     Those that come from other calls were looked at when these ended, or when their cached values
     were checked; those that the caller wrote down may have changed since anybody looked.
     """
-    unread: list[Any] = []
+    live: list[Any] = []
     if not job.kwargs and ATOMIC_TYPES.issuperset(map(type, job.args)):
-        return unread
+        return live
     for value in (*job.args, *job.kwargs.values()):
         if type(value) not in ATOMIC_TYPES:
-            unread += walk.find_live(value)
-    return unread
+            live += walk.find_live(value)
+    return live
 
 
 def weigh(job: Job) -> None:
@@ -135,7 +135,7 @@ def _weigh_argument(job: Job, argument: WeighedArgument, label: str) -> Weight:
         if isinstance(raw, Expression):
             node = nodes[0]
             if node.value_hash is not None and not node.is_reread and not job.is_given_anew:
-                argument.is_recorded = isinstance(node, Job)  # one that leaves no rows has no hash
+                argument.is_stored = isinstance(node, Job)  # one that leaves no rows has no hash
                 job.is_uncacheable |= node.is_unstored
                 return Weight(node.value_hash)
         if any(node.is_unstored for node in nodes):
@@ -174,4 +174,4 @@ def _note_remotes(job: Job, argument: WeighedArgument) -> None:
     calls = [each.call_hash for each in remotes if each.call_hash is not None]
     argument.upstream = list(dict.fromkeys(calls))
     # Under its own hash is the value itself: nothing may be stored there for what stands for it.
-    argument.is_recorded |= is_one
+    argument.is_stored |= is_one

@@ -188,7 +188,7 @@ class CallKey:
         self._execution.put_in_force()
         found = self._execution.calls.look_up(self._job)
         if isinstance(found, cache.Miss):
-            self._job.miss = found.note
+            self._job.note = found.note
         return Foretold(describe_miss(self._job, ()), isinstance(found, cache.Hit))
 
     @contextmanager
@@ -312,7 +312,7 @@ def lookup(call: CallKey, *, tags: Mapping[str, Any] | None = None) -> Hit | Mis
         read_tags(tags)  # what cannot be written is said before anything runs
     found = call._execution.calls.look_up(call._job)
     if isinstance(found, cache.Miss):
-        call._job.miss = found.note
+        call._job.note = found.note
         return Miss(found.text)
     made = used(call._execution, call._job, found)
     if tags:
@@ -425,7 +425,7 @@ def _outcome(
 
 def _record_of(job: Job) -> CallRecord:
     assert job.call_hash is not None and job.value_hash is not None
-    return CallRecord(job.call_hash, job.id, job.value_hash, job.unstored or "", job.error)
+    return CallRecord(job.call_hash, job.id, job.value_hash, job.why_unstored or "", job.error)
 
 
 def _add_upstream(job: Job, calls: Sequence[CallRecord]) -> None:
@@ -446,7 +446,7 @@ def _add_inputs(job: Job, inputs: Iterable[PackedValue]) -> None:
     for argument in job.arguments:
         if argument.weight is not None and argument.weight.value_hash in packed:
             argument.packed = packed[argument.weight.value_hash]
-            argument.is_recorded = False
+            argument.is_stored = False
 
 
 def _is_outdated(argument: WeighedArgument) -> bool:

@@ -120,12 +120,12 @@ def test_what_was_settled_or_failed_before_is_taken_at_once() -> None:
 
 def test_a_follower_settles_after_its_leader() -> None:
     graph, _, _ = planted([f(1), f(1)])
-    leader, follower = graph.ready
-    assert isinstance(leader, Job) and isinstance(follower, Job)
-    leader.phase = phases.AWAY
+    first, follower = graph.ready
+    assert isinstance(first, Job) and isinstance(follower, Job)
+    first.phase = phases.AWAY
 
-    graph.follow(leader, follower)
-    settle(graph, leader, 1)
+    graph.follow(first, follower)
+    settle(graph, first, 1)
 
     assert graph.reduced == [follower]
 
