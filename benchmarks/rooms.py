@@ -65,19 +65,19 @@ ROOMS = (
     Room(
         "hashing",
         "arguments are hashed; args_hash and eval_hash",
-        (f"{_WEIGHING}:weigh", f"{_WEIGHING}:_weigh_argument"),
+        (f"{_WEIGHING}:weigh", f"{_WEIGHING}:_weigh_argument", f"{_DISPATCH}:Dispatcher._weigh"),
     ),
     Room(
         "lookup",
         "one question for all that are ready, and its answers, decoded and judged",
         ("taskgraph/engine/cache.py", "taskgraph/engine/lookup.py", "taskgraph/engine/branches.py",
          "taskgraph_backend/answers.py", f"{_STORE}:SqlBackend.check_cache",
-         f"{_DISPATCH}:Dispatcher._look_up", f"{_DISPATCH}:Dispatcher._take_decisions"),
+         f"{_DISPATCH}:Dispatcher._find_results", f"{_DISPATCH}:Dispatcher._take_decisions"),
     ),
     Room(
         "submit",
         "calls are handed to their executor",
-        (f"{_DISPATCH}:Dispatcher.submit", f"{_DISPATCH}:Dispatcher._start",
+        (f"{_DISPATCH}:Dispatcher.submit", f"{_DISPATCH}:Dispatcher._admit",
          f"{_DISPATCH}:Dispatcher._hand_over", f"{_DISPATCH}:Dispatcher._free_to_run",
          "taskgraph/engine/executing.py", "taskgraph/engine/limits.py",
          "taskgraph/engine/twins.py", "taskgraph/engine/leading.py"),

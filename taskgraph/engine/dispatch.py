@@ -1,4 +1,25 @@
-"""From ready nodes to calls that run: weighed, looked up together, submitted together."""
+"""From ready nodes to calls that run: weighed, looked up together, submitted together.
+
+    take_ready           operators are applied; of calls the arguments are evaluated
+      look_at            live values among these go to the pool, and come back here
+    _find_results
+      _weigh             the hashes of the call, by its code and arguments of now
+      equal              there is such a call in this execution: what comes of it is copied
+      lookup             one question for all: what is recorded, and may be used
+      _take_decisions    hits are used, those with live values after the pool looked at these
+    submit               those without a result
+      _free_to_run       held back for temporary files; led by another process
+      dry run, budget    perhaps it all ends here
+      each call          its arguments are encoded
+        scheduler task   stepped, here and now
+        twin             waits for the body of an equal call in another context
+        _admit           its executor is found; it waits for a limit, or is handed over
+      send               each executor gets its calls
+    take_outcome         what came of a body: another attempt, or an end (`engine.finishing`)
+    start_due            what waited for time: other processes, other attempts, limits
+
+All of it is for many calls at once, and none of it waits.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +36,17 @@ from taskgraph.engine.cache import (
     Hit,
     Miss,
     Reason,
-    allowed_of,
     scope_of,
     unasked,
 )
+from taskgraph.engine.equals import Equals
 from taskgraph.engine.executing import Batches, Executing
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.holding import Holding
 from taskgraph.engine.inbox import QueueInbox
 from taskgraph.engine.jobs import Job, Node
 from taskgraph.engine.leading import Leading
-from taskgraph.engine.limits import Leases, Limits
+from taskgraph.engine.limits import Claims, Limits
 from taskgraph.engine.looking import Looking
 from taskgraph.engine.lookup import Lookup
 from taskgraph.engine.missed import describe_miss
@@ -45,7 +66,7 @@ from taskgraph.errors import (
 )
 from taskgraph.events import CacheEntryRefused, Event, JobsSubmitted, Warned
 from taskgraph.expression import SchedulerExpression
-from taskgraph.hashing import ValueHash
+from taskgraph.hashing import TaskHash, ValueHash
 from taskgraph.ports import (
     Backend,
     Executor,
@@ -54,8 +75,8 @@ from taskgraph.ports import (
     Returned,
 )
 from taskgraph.records import JobId
-from taskgraph.tasks.options import CacheResult
 from taskgraph.tasks.standing import JobInfo
+from taskgraph.tasks.task import Task
 from taskgraph.values import files, handles, walk
 from taskgraph.worker import now
 
@@ -79,43 +100,46 @@ class Dispatcher:
 
     def __init__(
         self,
+        *,
         graph: Graph,
+        calls: dict[str, Job],
+        options: RunOptions,
+        hash_of: Callable[[Task[..., Any]], TaskHash],
         backend: Backend,
-        executors: Mapping[str, Executor],
-        looking: Looking,
-        inbox: QueueInbox,
+        lookup: Lookup,
         recorder: Recorder,
         finisher: Finisher,
-        calls: dict[str, Job],
-        lookup: Lookup,
         notify: Callable[[Event], None],
-        options: RunOptions,
-        temporaries: Temporaries,
-        budget: RerunBudget | None = None,
-        leases: Leases | None = None,
-        *,
+        executors: Mapping[str, Executor],
+        inbox: QueueInbox,
+        looking: Looking,
         branches: Branches,
-        leading: Leading | None = None,
+        temporaries: Temporaries,
+        budget: RerunBudget | None,
+        lease: Claims | None,
+        leading: Leading | None,
     ) -> None:
-        self.leading = leading
-        self._branches = branches
-        self._budget = budget
-        self._temporaries = temporaries
         self._graph = graph
+        self._calls = calls
+        self._options = options
+        self._hash_of = hash_of
         self._backend = backend
-        self._damaged: set[ValueHash] = set()
-        self.executing = Executing(executors, inbox, options, notify, backend.value_store)
-        self._looking = looking
-        self._holding = Holding(temporaries, graph, finisher, looking, self)
+        self._lookup = lookup
         self._recorder = recorder
         self._finisher = finisher
-        self._calls = calls
         self._notify = notify
-        self._options = options
-        self._lookup = lookup
+        self._looking = looking
+        self._branches = branches
+        self._temporaries = temporaries
+        self._budget = budget
+        self.leading = leading
+        self._damaged: set[ValueHash] = set()
         self.submitted: dict[JobId, Job] = {}
+        self._equals = Equals(calls, temporaries, graph, finisher, lambda job: self.submit([job]))
+        self._holding = Holding(temporaries, graph, finisher, looking, self)
+        self.executing = Executing(executors, inbox, options, notify, backend.value_store)
         self.retries = Retries(notify)
-        self.limits = Limits(options.limits, leases)
+        self.limits = Limits(options.limits, lease)
         self.awaiting = Awaiting(graph, self.limits, self.submitted, calls)
         self._twins = Twins(calls, self.submitted, self.awaiting)
         self.is_draining = False
@@ -149,7 +173,7 @@ class Dispatcher:
         if to_look_at:
             self.look_at(to_look_at)
         if to_weigh:
-            self._look_up(to_weigh)
+            self._find_results(to_weigh)
 
     def look_at(self, live: Sequence[tuple[Job, list[Any]]]) -> None:
         """Have the live values of calls looked at by the pool; then the calls go on."""
@@ -164,28 +188,19 @@ class Dispatcher:
                 if error is not None:
                     self._finisher.fail(job, error, job)
             if error is None:
-                self._look_up([job for job in jobs if not self.is_over(job)])
+                self._find_results([job for job in jobs if not self.is_over(job)])
 
         self._looking.look(values, done)
 
     # Weighed: has this call been made before?
 
-    def _look_up(self, jobs: Sequence[Job]) -> None:
+    def _find_results(self, jobs: Sequence[Job]) -> None:
+        """Find results for calls whose arguments are there; those without any are to run."""
         to_ask: list[Job] = []
         to_run: list[Job] = []
         for job in jobs:
-            try:
-                self._finisher.renew(job)
-                weigh(job)
-                if handles.met:
-                    self._branches.enter(job)
-            except Exception as error:
-                # A wrong call (TypeError), an argument without a hash, or a hook of a value that
-                # raised: the call fails as if its body had, and is recorded where it can be.
-                self._finisher.fail(job, error, job)
+            if not self._weigh(job):
                 continue
-            if self.awaiting.askers and job.owner in self.awaiting:
-                self.awaiting.trace_arguments(job)
             scope = scope_of(job, self._options.use_cache)
             if scope is not BACKEND and not isinstance(job.expr, SchedulerExpression):
                 job.note = unasked(job).note
@@ -194,15 +209,9 @@ class Dispatcher:
                 continue
             assert job.call_key is not None
             first = self._calls.setdefault(job.call_key, job)
-            if first is not job and self._temporaries.is_stale(first, job):
-                job.call_key += " again"
-                first = self._calls.setdefault(job.call_key, job)
-            if first is not job and CacheResult.CSE in allowed_of(job):
-                self._take_equal(job, first)
-            elif scope is BACKEND:
-                to_ask.append(job)
-            else:
-                to_run.append(job)
+            if first is not job and self._equals.join(job, first):
+                continue
+            (to_ask if scope is BACKEND else to_run).append(job)
         if to_ask:
             if any(map(self._twins.has_returned, to_ask)):
                 self._recorder.flush()  # what it gave is among the rows that wait
@@ -213,15 +222,21 @@ class Dispatcher:
         elif to_run:
             self.submit(to_run)
 
-    def _take_equal(self, job: Job, first: Job) -> None:
-        if first.phase in {phases.DONE, phases.FAILED}:
-            self._finisher.copy(job, first)
-        elif first.phase is phases.DROPPED:
-            assert job.call_key is not None
-            self._calls[job.call_key] = job
-            self.submit([job])
-        else:
-            self._graph.follow(first, job)
+    def _weigh(self, job: Job) -> bool:
+        """Make the hashes of a call, by its code and arguments of now; False if it failed."""
+        try:
+            job.task_hash = self._hash_of(job.task)
+            weigh(job)
+            if handles.met:
+                self._branches.enter(job)
+        except Exception as error:
+            # A wrong call (TypeError), an argument without a hash, or a hook of a value that
+            # raised: the call fails as if its body had, and is recorded where it can be.
+            self._finisher.fail(job, error, job)
+            return False
+        if self.awaiting.askers and job.owner in self.awaiting:
+            self.awaiting.trace_arguments(job)
+        return True
 
     def _take_decisions(self, jobs: Sequence[Job], decisions: Sequence[Hit | Miss]) -> list[Job]:
         """Use the hits that are valid; returns the jobs that must run."""
@@ -300,14 +315,14 @@ class Dispatcher:
                 job.phase = phases.DROPPED
         self.submit([job for job in jobs if job.phase is not phases.DROPPED])
 
-    def submit(self, jobs: Sequence[Job], looked_up: int | None = None) -> None:
+    def submit(self, jobs: Sequence[Job], seen: int | None = None) -> None:
         """Have calls run: what is given to them is there, or else they wait for it.
 
         Args:
             jobs: The calls.
-            looked_up: The version of the records that they were looked up in, if that is known.
+            seen: What `Leading.version` said before they were looked up, if it was asked.
         """
-        jobs = self._free_to_run(jobs, looked_up)
+        jobs = self._free_to_run(jobs, seen)
         if not jobs:
             return
         batches: Batches = {}
@@ -334,7 +349,7 @@ class Dispatcher:
             if self._options.tells_misses and job.is_recorded:
                 # Before its body can change what it was given.
                 self._notify_misses([job])
-            self._start(job, batches)
+            self._admit(job, batches)
             if job.id in self.submitted:
                 handed.append(job)
         if begun:
@@ -347,13 +362,13 @@ class Dispatcher:
         if handed:
             self._notify(_submitted(handed))
 
-    def _free_to_run(self, jobs: Sequence[Job], looked_up: int | None) -> Sequence[Job]:
+    def _free_to_run(self, jobs: Sequence[Job], seen: int | None) -> Sequence[Job]:
         """Return the calls that run here and now; others wait, or have been made meanwhile."""
         if files.temporary_met:
             jobs = self._holding.hold_back(jobs)
         if self.leading is None or not jobs or self.leading.is_alone:
             return jobs
-        free, to_ask = self.leading.lead(jobs, looked_up)
+        free, to_ask = self.leading.lead(jobs, seen)
         if to_ask:
             free += self._take_decisions(to_ask, self._lookup.ask(to_ask))
         return free
@@ -394,10 +409,10 @@ class Dispatcher:
         for job in jobs:
             evaluate_inputs(job)
             job.phase = phases.READY
-        self._look_up(jobs)
+        self._find_results(jobs)
 
-    def _start(self, job: Job, batches: Batches) -> None:
-        """Make the call of a job that is to run, for its executor."""
+    def _admit(self, job: Job, batches: Batches) -> None:
+        """Hand a call that is to run to its executor, or have it wait for its limits."""
         try:
             name = self.executing.executor_of(job)
             job.phase = phases.AWAY
@@ -478,7 +493,7 @@ class Dispatcher:
 
     def start_due(self) -> None:
         """Begin the calls whose next attempt is due, and those that others made room for."""
-        if self.leading:
+        if self.leading is not None and self.leading.any_wait:
             free = self.leading.take_free()
             if free:
                 self._look_again(free)
@@ -486,7 +501,7 @@ class Dispatcher:
         for job, outcome in self.retries.take_due():
             changed = changed_argument(job)
             if changed is None:
-                self._start(job, batches)
+                self._admit(job, batches)
                 continue
             outcome.error.add_note(
                 f"It is not tried again, for the attempt that failed changed its argument "
@@ -510,12 +525,13 @@ class Dispatcher:
     @property
     def waits_for_time(self) -> bool:
         """Whether any calls wait for what no outcome tells: `start_due` is to be called."""
-        return bool(self.retries or self.limits or self.leading)
+        others = self.leading
+        return bool(self.retries or self.limits or (others is not None and others.any_wait))
 
     def seconds_left(self, most: float) -> float:
         """Return how long it is until `start_due` may have something to do."""
         seconds = self.limits.seconds_left(self.retries.seconds_left(most))
-        return self.leading.seconds_left(seconds) if self.leading else seconds
+        return seconds if self.leading is None else self.leading.seconds_left(seconds)
 
     def _notify_misses(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
@@ -524,7 +540,7 @@ class Dispatcher:
     def cancel_waiting(self) -> None:
         """Take back the calls that no executor has started, and those that wait for a retry."""
         dropped = [*self.retries.drop(self.is_over), *self.limits.drop(self.is_over)]
-        if self.leading:
+        if self.leading is not None:
             dropped += self.leading.drop(self.is_over)
         for job in dropped:
             if job not in self.awaiting:

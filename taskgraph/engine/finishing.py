@@ -76,6 +76,7 @@ class Finisher:
         recorder: Recorder,
         calls: dict[str, Job],
         notify: Callable[[Event], None],
+        *,
         max_value_size: int | None,
         budget: RerunBudget | None = None,
         hash_of: Callable[[Task[..., Any]], TaskHash] | None = None,
@@ -96,11 +97,6 @@ class Finisher:
         self._calls = calls
         self._notify = notify
         self.stepper = Stepper(graph, serving, self)
-
-    def renew(self, job: Job) -> None:
-        """Let a call that is about to be looked up have the hash of its task as it is now."""
-        if self._hash_of is not None:
-            job.task_hash = self._hash_of(job.task)
 
     # Outcomes of bodies that ran
 

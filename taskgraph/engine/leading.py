@@ -103,9 +103,10 @@ class Leading:
         lease.on_wanted = self._share
         lease.on_late = self._on_late
 
-    def __len__(self) -> int:
-        """Return how many calls wait."""
-        return len(self._waiting)
+    @property
+    def any_wait(self) -> bool:
+        """Whether any calls wait for others."""
+        return bool(self._waiting)
 
     # Who may run
 
@@ -121,12 +122,13 @@ class Leading:
         """Return a number that is another one once others have recorded anything."""
         return None if self._lease.leads_all else self._backend.version()
 
-    def lead(self, jobs: Sequence[Job], looked_up: int | None) -> tuple[list[Job], list[Job]]:
+    def lead(self, jobs: Sequence[Job], seen: int | None) -> tuple[list[Job], list[Job]]:
         """Take leases on calls that are to run; those that others run wait.
 
         Args:
             jobs: The calls.
-            looked_up: The version of the records that they were looked up in.
+            seen: What `version` said before they were looked up. None if it was not asked, or could
+                not say: then somebody may have written since.
 
         Returns:
             Those that may run, and those that may, but are to be looked up once more: somebody may
@@ -147,7 +149,7 @@ class Leading:
             return free, []
         self._recorder.keep(call_lease(key) for _, key in wanted)
         answers = self._lease.take_calls(dict.fromkeys(key for _, key in wanted))
-        is_news = looked_up is None or self._backend.version() != looked_up
+        is_news = seen is None or self._backend.version() != seen
         to_ask: list[Job] = []
         for job, key in wanted:
             other = answers[key]

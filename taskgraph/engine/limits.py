@@ -27,7 +27,7 @@ _TURN = 1.0  # seconds after which a unit is offered to other processes
 _POLL = 0.050  # seconds between two questions for a unit that others hold
 
 
-class Leases(Protocol):
+class Claims(Protocol):
     """Who claims units for this execution."""
 
     def take_all(self, keys: Iterable[str]) -> list[str]:
@@ -62,12 +62,12 @@ class Limits:
 
     Args:
         sizes: How many units there are of each limit; of one that is not named there is one.
-        leases: Who claims them; None where nobody shares the database.
+        lease: Who claims them; None where nobody shares the database.
     """
 
-    def __init__(self, sizes: Mapping[str, int], leases: Leases | None) -> None:
+    def __init__(self, sizes: Mapping[str, int], lease: Claims | None) -> None:
         self._sizes = sizes
-        self._leases = leases
+        self._lease = lease
         self._limits: dict[str, _Limit] = {}
         self._held: dict[JobId, list[tuple[_Limit, list[str]]]] = {}
         # In the order in which they came, apart for each set of limits that is wanted.
@@ -135,7 +135,7 @@ class Limits:
 
     def seconds_left(self, most: float) -> float:
         """Return how long it is until another process may have given something back."""
-        if not self or self._leases is None:
+        if not self or self._lease is None:
             return most
         return min(most, max(0.0, self._next_poll - time.monotonic()))
 
@@ -166,13 +166,13 @@ class Limits:
         wanted = limit.missing(units)
         if not wanted:
             return
-        if self._leases is None:
+        if self._lease is None:
             claimed = wanted[: units - len(limit.free)]
         else:
             claimed = []
             while wanted and len(limit.free) + len(claimed) < units:
                 short = units - len(limit.free) - len(claimed)
-                claimed += self._leases.take_all(wanted[:short])
+                claimed += self._lease.take_all(wanted[:short])
                 wanted = wanted[short:]
         moment = time.monotonic()
         limit.free.update((key, moment) for key in claimed)
@@ -195,8 +195,8 @@ class Limits:
             old = [key for key, since in limit.free.items() if not is_wanted or since <= border]
             for key in old:
                 del limit.free[key]
-            if old and self._leases is not None:
-                self._leases.give_back(old)
+            if old and self._lease is not None:
+                self._lease.give_back(old)
 
     def waiting(self) -> list[Job]:
         """Return the calls that wait."""
@@ -216,8 +216,8 @@ class Limits:
         for limit in self._limits.values():
             keys = [*limit.free, *limit.used]
             limit.free, limit.used = {}, {}
-            if keys and self._leases is not None:
-                self._leases.give_back(keys)
+            if keys and self._lease is not None:
+                self._lease.give_back(keys)
         self._held = {}
 
 

@@ -72,7 +72,7 @@ class Engine:
         looker: Looker,
         environment: Callable[[], PackedValue | None],
         run_options: RunOptions,
-        leases: ExecutionLease | None = None,
+        lease: ExecutionLease | None = None,
     ) -> None:
         self._observers = observers
         self._environment = environment
@@ -107,21 +107,21 @@ class Engine:
             self._recorder,
             self._calls,
             self._notify,
-            run_options.max_value_size,
-            budget,
-            self._make_job.hash_of,
-            Serving(self._recorder, run_options, self._forks),
-            run_options.fail_fast,
-            None if run_options.is_dry else self._aftermath,
+            max_value_size=run_options.max_value_size,
+            budget=budget,
+            hash_of=self._make_job.hash_of,
+            serving=Serving(self._recorder, run_options, self._forks),
+            is_fast=run_options.fail_fast,
+            aftermath=None if run_options.is_dry else self._aftermath,
         )
         self._backend = backend
         branches = Branches(backend, self._recorder)
         self._looking = Looking(looker, self._inbox)
         leading = self._leading = None
-        if leases is not None and run_options.single_flight:
+        if lease is not None and run_options.single_flight:
             leading = self._leading = Leading(
                 backend,
-                leases,
+                lease,
                 self._recorder,
                 self._tell_of_wait,
                 self.tell,
@@ -130,21 +130,22 @@ class Engine:
                 may_wait=run_options.may_wait,
             )
         self._dispatcher = Dispatcher(
-            self._graph,
-            backend,
-            executors,
-            self._looking,
-            self._inbox,
-            self._recorder,
-            self._finisher,
-            self._calls,
-            Lookup(backend, aliases, branches.spared),
-            self._notify,
-            run_options,
-            Temporaries(self._make_job),
-            budget,
-            leases,
+            graph=self._graph,
+            calls=self._calls,
+            options=run_options,
+            hash_of=self._make_job.hash_of,
+            backend=backend,
+            lookup=Lookup(backend, aliases, branches.spared),
+            recorder=self._recorder,
+            finisher=self._finisher,
+            notify=self._notify,
+            executors=executors,
+            inbox=self._inbox,
+            looking=self._looking,
             branches=branches,
+            temporaries=Temporaries(self._make_job),
+            budget=budget,
+            lease=lease,
             leading=leading,
         )
         self._inbox.on_asked = self._dispatcher.awaiting.ask

@@ -31,11 +31,11 @@ from taskgraph.engine.cache import (
     Hit,
     Miss,
     Reason,
-    allowed_of,
     miss_of,
     scope_of,
     unasked,
 )
+from taskgraph.engine.equals import Equals
 from taskgraph.engine.finishing import Finisher
 from taskgraph.engine.forking import Forks
 from taskgraph.engine.jobs import Job, Node, Operation
@@ -57,7 +57,7 @@ from taskgraph.hashing import TaskHash
 from taskgraph.plans import WAITS, Plan, PlannedCall
 from taskgraph.ports import Backend
 from taskgraph.records import JobId, PackedValue, State
-from taskgraph.tasks.options import CacheResult, CacheScope
+from taskgraph.tasks.options import CacheScope
 from taskgraph.tasks.task import Task
 from taskgraph.values import walk
 from taskgraph.values.preview import preview
@@ -287,9 +287,12 @@ class Planner:
             recorder,
             self._calls,
             _tell_nobody,
-            run_options.max_value_size,
+            max_value_size=run_options.max_value_size,
             serving=Serving(recorder, run_options, Forks(self._graph, _tell_nobody)),
             unknowns=self._unknowns,
+        )
+        self._equals = Equals(
+            self._calls, self._temporaries, self._graph, self._finisher, self._ask_for
         )
 
     def plan(self, root_expr: TaskExpression) -> Plan:
@@ -381,11 +384,7 @@ class Planner:
             if scope is not CacheScope.NONE:
                 assert job.call_key is not None
                 first = self._calls.setdefault(job.call_key, job)
-                if first is not job and self._temporaries.is_stale(first, job):
-                    job.call_key += " again"
-                    first = self._calls.setdefault(job.call_key, job)
-                if first is not job and CacheResult.CSE in allowed_of(job):
-                    self._take_equal(job, first)
+                if first is not job and self._equals.join(job, first):
                     continue
             if sources:
                 key = None if scope is CacheScope.NONE else job.eval_hash
@@ -397,15 +396,9 @@ class Planner:
         if to_ask:
             self._take_decisions(to_ask, self._lookup.ask(to_ask))
 
-    def _take_equal(self, job: Job, first: Job) -> None:
-        if first.phase in {phases.DONE, phases.FAILED}:
-            self._finisher.copy(job, first)
-        elif first.phase is phases.DROPPED:
-            assert job.call_key is not None
-            self._calls[job.call_key] = job
-            self._take_decisions([job], self._lookup.ask([job]))
-        else:
-            self._graph.follow(first, job)
+    def _ask_for(self, job: Job) -> None:
+        """Look a call up by itself whose first one was dropped, which may have been before that."""
+        self._take_decisions([job], self._lookup.ask([job]))
 
     def _take_decisions(self, jobs: Sequence[Job], decisions: Sequence[Hit | Miss]) -> None:
         to_check: list[tuple[Job, Hit]] = []

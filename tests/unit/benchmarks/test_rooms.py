@@ -21,7 +21,7 @@ def test_the_innermost_claim_counts() -> None:
     stack = [
         ("taskgraph/hashing.py", "hash_shape"),
         ("taskgraph/engine/weighing.py", "weigh"),
-        ("taskgraph/engine/dispatch.py", "Dispatcher._look_up"),
+        ("taskgraph/engine/dispatch.py", "Dispatcher._find_results"),
         ("taskgraph/engine/loop.py", "Engine._advance"),
     ]
 
