@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from taskgraph.config import Settings
 from taskgraph.engine.loop import Engine
+from taskgraph.engine.options import RunOptions
 from taskgraph.engine.statuses import Counts
 from taskgraph.errors import SchedulerError
 from taskgraph.events import Event
 from taskgraph.observers.given import GuardedObserver
 from taskgraph.ports import Backend, Executor, Observer
+from taskgraph.records import ExecutionId
 from taskgraph.tasks.context import NO_CONTEXT, Context, checked_context, merge_context
 from taskgraph.tasks.options import POOLS
 from taskgraph.values import walk
@@ -49,9 +52,9 @@ class Parts:
     _settings_context: dict[str, Any]
     _in_memory: bool
     _pool: ReadingPool
-    _running: threading.Lock
+    _one_run: threading.Lock
     _engine: Engine | None
-    _runner: int | None
+    _run_thread: int | None
     _is_closed: bool
 
     if TYPE_CHECKING:
@@ -64,14 +67,29 @@ class Parts:
         names = {"default": "", **POOLS}
         return {name: other for name, other in names.items() if name not in self.executors}
 
-    def _set_up(self) -> dict[str, Any]:
-        """Return what holds for each run, however it is asked for."""
-        return {
-            "default_executor": self.default_executor,
-            "executor_options": self._executor_options,
-            "stand_ins": self._stand_ins(),
-            "scheduler": self,
-        }
+    def _options_of(
+        self, execution_id: ExecutionId, cache: bool, context: Mapping[str, Any] | None
+    ) -> RunOptions:
+        """Return what holds for each run and each plan, however it is asked for."""
+        return RunOptions(
+            execution_id,
+            use_cache=cache,
+            context=self._context(context),
+            default_executor=self.default_executor,
+            executor_options=self._executor_options,
+            stand_ins=self._stand_ins(),
+            scheduler=self,
+        )
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Have this thread be the one that runs or plans something, once no other one does."""
+        with self._one_run:
+            self._run_thread = threading.get_ident()
+            try:
+                yield
+            finally:
+                self._run_thread = None
 
     def _context(self, update: Mapping[str, Any] | None) -> Context:
         data = merge_context(self._settings_context, checked_context(update or {}))
@@ -108,8 +126,8 @@ class Parts:
     def _part_of_run(self) -> str | None:
         """Return what runs on this thread as a part of a run of this scheduler, if anything."""
         outer = running_task()
-        is_own_thread = self._runner == threading.get_ident()
-        if is_own_thread or (outer is not None and self._running.locked()):
+        is_own_thread = self._run_thread == threading.get_ident()
+        if is_own_thread or (outer is not None and self._one_run.locked()):
             return outer or "What runs on the scheduler's own thread"
         return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -49,18 +48,9 @@ class Questions(Parts):
         """
         self._check_free()
         root = root_of(expr)
-        run_options = RunOptions(
-            ExecutionId(""),
-            use_cache=cache,
-            context=self._context(context),
-            **self._set_up(),
-        )
-        with self._running:
-            self._runner = threading.get_ident()
-            try:
-                return self._plan(root, run_options)
-            finally:
-                self._runner = None
+        run_options = self._options_of(ExecutionId(""), cache, context)
+        with self._alone():
+            return self._plan(root, run_options)
 
     def _plan(self, root: TaskExpression, run_options: RunOptions) -> Plan:
         from taskgraph.engine.planner import Planner

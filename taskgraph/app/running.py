@@ -121,35 +121,27 @@ class Running(Questions, Reports):
         self._say_where_results_go()
         self._warn_of_names()
         root = root_of(expr)
-        run_options = RunOptions(
-            execution_id=ExecutionId(execution_id or uuid.uuid4().hex),
-            command_line=json.dumps(list(exec_argv if exec_argv is not None else sys.argv)),
-            use_cache=cache,
-            is_dry=dryrun,
+        run_options = replace(
+            self._options_of_run(
+                ExecutionId(execution_id or uuid.uuid4().hex),
+                sys.argv if exec_argv is None else exec_argv,
+                is_dry=dryrun,
+                cache=cache,
+                context=context,
+                options=options,
+                fail_fast=fail_fast,
+                tags=tags,
+            ),
             tells_misses=explain is not None,
-            max_value_size=self.settings.backend.max_value_size,
             max_rerun=max_rerun,
-            options=known_options("All tasks of this run", options or {}),
-            tags=read_tags(tags),
-            context=self._context(context),
-            fail_fast=fail_fast,
-            limits=self.settings.limits,
-            **self._set_up(),
-            single_flight=cache and not dryrun and self._has_flights,
-            may_wait=_is_outermost(),
-            log=self.logger.info,
         )
-        with self._running:
-            self._runner = threading.get_ident()
-            try:
-                if max_rerun is not None:
-                    from taskgraph.engine.budget import check_plan
+        with self._alone():
+            if max_rerun is not None:
+                from taskgraph.engine.budget import check_plan
 
-                    check_plan(self._plan(root, run_options), max_rerun)
-                with self._explaining(run_options, explain) as observers:
-                    return self._run(root, run_options, observers).value  # type: ignore[no-any-return]  # expr's value
-            finally:
-                self._runner = None
+                check_plan(self._plan(root, run_options), max_rerun)
+            with self._explaining(run_options, explain) as observers:
+                return self._run(root, run_options, observers).value  # type: ignore[no-any-return]  # expr's value
 
     def extend_run(
         self,
@@ -193,34 +185,50 @@ class Running(Questions, Reports):
             if not hasattr(job, "execution_id"):
                 raise UnknownRecordError(parent_job_id)
             execution_id, below = ExecutionId(job.execution_id), Below(JobId(job.id), handed_on)
-        run_options = RunOptions(
-            execution_id=execution_id,
-            command_line=json.dumps(sys.argv),
-            use_cache=cache,
+        run_options = self._options_of_run(
+            execution_id,
+            sys.argv,
             is_dry=dryrun,
-            max_value_size=self.settings.backend.max_value_size,
-            tags=read_tags(tags),
-            options=known_options("All tasks of this run", options or {}),
+            cache=cache,
+            context=context,
+            options=options,
             fail_fast=fail_fast,
-            context=self._context(context),
-            limits=self.settings.limits,
-            below=below,
-            **self._set_up(),
-            single_flight=cache and not dryrun and self._has_flights,
-            may_wait=_is_outermost(),
-            log=self.logger.info,
+            tags=tags,
         )
-        with self._running:
-            self._runner = threading.get_ident()
-            try:
-                made = self._run(root, run_options, self.observers)
-            finally:
-                self._runner = None
+        with self._alone():
+            made = self._run(root, replace(run_options, below=below), self.observers)
         reads = made.reads
         if made.task.binder.has_defaults and made.task.namespace != BUILT_IN:
             reads |= {defaults_path(made.task.fullname)}
         found = Made(made.id, made.call_hash, made.is_cached, made.subtree, reads)
         return ExtendedRun(made.value, found)
+
+    def _options_of_run(
+        self,
+        execution_id: ExecutionId,
+        command_line: Sequence[str],
+        *,
+        is_dry: bool,
+        cache: bool,
+        context: Mapping[str, Any] | None,
+        options: Mapping[str, Any] | None,
+        fail_fast: bool,
+        tags: Iterable[tuple[str, Any]] | Mapping[str, Any],
+    ) -> RunOptions:
+        """Return what a run is asked to do, by itself or below a job."""
+        return replace(
+            self._options_of(execution_id, cache, context),
+            command_line=json.dumps(list(command_line)),
+            is_dry=is_dry,
+            max_value_size=self.settings.backend.max_value_size,
+            options=known_options("All tasks of this run", options or {}),
+            fail_fast=fail_fast,
+            tags=read_tags(tags),
+            limits=self.settings.limits,
+            single_flight=cache and not is_dry and self._has_flights,
+            may_wait=_is_outermost(),
+            log=self.logger.info,
+        )
 
     @property
     def _has_flights(self) -> bool:
@@ -296,7 +304,7 @@ class Running(Questions, Reports):
                 self._capturing(place),
                 at_work(self.executors.values()),
             ):
-                return engine.reduce(root)
+                return engine.run(root)
         except BaseException as error:
             self._take_trace(error)
             raise

@@ -120,9 +120,9 @@ class Scheduler(Running):
         # What every run needs, loaded before the first one has to wait for it.
         kind_of_class(TaskExpression)
         # One run at a time: a second thread waits here until the first run is recorded.
-        self._running = threading.Lock()
+        self._one_run = threading.Lock()
         self._engine: Engine | None = None
-        self._runner: int | None = None
+        self._run_thread: int | None = None
         self._is_closed = False
 
     @property
@@ -199,7 +199,7 @@ class Scheduler(Running):
         self._check_is_no_part()
         self._is_closed = True
         for executor in self.executors.values():
-            if self._runner is not None or not is_at_work(executor):  # for another scheduler
+            if self._run_thread is not None or not is_at_work(executor):  # for another scheduler
                 self._stop_executor(executor)
         self._pool.stop()
         self.backend.close()

@@ -1,8 +1,19 @@
 """What comes of a node: values, expressions and errors, from wherever they came.
 
-The Finisher moves nodes from the moment that there is a result (a body returned, a record was
-found, an equal call ended, an operator was applied) to DONE or FAILED, and adds their rows. It
-starts nothing: new nodes are planted in the graph and found there by the Dispatcher.
+    on_returned      a body returned: its single reduction is recorded
+      take_result    so did a scheduler task: what it gave is planted below the job
+    take_hit         a record was found: so is what is in that; or it is asked for again
+    copy             an equal call has ended
+    compute          an operator is applied
+    on_raised        a body raised
+      with expressions in it   the node waits; the graph says when these are values (`reduce`),
+                               or that one of them failed (`break_`)
+      without any              `_finish`: the final value gets its hashes, the call its rows, and
+                               who waits for the node moves on
+      an error                 `fail`: the call gets its rows, and who waits for the node breaks
+
+The Finisher moves nodes from the moment that there is a result to DONE or FAILED. It starts
+nothing: new nodes are planted in the graph and found there by the Dispatcher.
 """
 
 from __future__ import annotations
@@ -108,7 +119,7 @@ class Finisher:
         Args:
             job: Its call.
             outcome: What it returned.
-            steps: What it had asked for meanwhile; None if that is nothing that could be kept.
+            steps: What it had asked for meanwhile: () is nothing, and None what cannot be kept.
 
         Returns:
             What was kept, as it would be found.
@@ -194,7 +205,7 @@ class Finisher:
             job.subtree = hit.subtree
             job.reads = frozenset(hit.reads)
         if type(hit.value) in ATOMIC_TYPES and "script" not in job.options:
-            self._stand_in(job, hit)
+            self._rest_on(job, hit)
             self._take_known(job, hit)
             return True
         if type(hit.value) is Awaited:
@@ -211,7 +222,7 @@ class Finisher:
             job.note = miss.note
             self._notify(CacheEntryRefused(job.task.fullname, miss.text))
             return False
-        self._stand_in(job, hit)
+        self._rest_on(job, hit)
         if not is_waiting:
             self._take_known(job, hit)
         return True
@@ -223,7 +234,8 @@ class Finisher:
         job.ended = job.started
         self._finish(job)
 
-    def _stand_in(self, job: Job, hit: Hit) -> None:
+    def _rest_on(self, job: Job, hit: Hit) -> None:
+        """Take note of what a recorded result rests on: earlier code, states of handles."""
         if hit.earlier is not None:
             job.stand_in_for(hit.earlier)
             self._recorder.know_task(job.task_hash)
@@ -236,7 +248,7 @@ class Finisher:
         def steps() -> Generator[Any, Any, Any]:
             result = yield from replay(job, kept)
             if result is not OTHERWISE:
-                self._stand_in(job, hit)
+                self._rest_on(job, hit)
             return result
 
         self.stepper.start(job, steps())
@@ -253,7 +265,7 @@ class Finisher:
     def take_whole(self, job: Job, hit: Hit) -> None:
         """Use a recorded result of a call that ran as a whole: nothing below is looked at."""
         assert job.args_hash is not None
-        self._stand_in(job, hit)
+        self._rest_on(job, hit)
         job.is_cached = True
         job.value, job.value_hash = hit.value, hit.value_hash
         job.is_reread = hit.bears_code
@@ -398,7 +410,7 @@ class Finisher:
         """Go on with a node when something that it awaited failed: it fails too, or recovers."""
         error = cause.error
         assert error is not None
-        if node.phase in {phases.DONE, phases.FAILED, phases.DROPPED}:
+        if node.phase in phases.SETTLED:
             return
         if isinstance(node, Operation):
             self._graph.fail(node, error, cause.origin)

@@ -1,13 +1,17 @@
 """The conductor: takes one root expression to its value.
 
     run
-      begin            the execution and its root job are written down
+      begin            the execution is written down; the job of the root is ready
       repeat           until the root is settled
-        broken         what was needed failed: the call fails too, or its generator is told
-        reduced        what was awaited is there: the call is finished and recorded
-        ready          inputs are values: weighed, looked up together, submitted together
+        advance        a tick, as long as anything can move
+          aftermath    what is called after failures begins
+          broken       what was needed failed: the call fails too, or its generator is told
+          reduced      what was awaited is there: the call is finished and recorded
+          refuted      recorded results did not stand: their bodies are to run after all
+          ready        inputs are values: weighed, looked up together, submitted together
         wait           for outcomes; before that, and every 20 ms, rows are committed
-      drain            after a failure, or a Ctrl-C: what runs is finished and recorded
+      drain            what still runs, after an error that was caught or not, ends and is recorded
+      aftermath        what was called after failures ends
       end              the execution's state; everything is committed
 
 One thread, and no step of it blocks on user code (but for the inline executor's), on a file, or on
@@ -22,7 +26,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from types import FrameType
-from typing import Any
 
 from taskgraph.engine import phases
 from taskgraph.engine.aftermath import Aftermath
@@ -58,7 +61,8 @@ from taskgraph.worker import now, running_task
 _CHUNK = 1_000  # ready jobs that are looked up and submitted together
 _GRACE = 0.002  # seconds to wait for the next outcome before rows are committed
 _NAP = 0.100  # seconds to wait at most, so that slow jobs are written down as running
-_SETTLED = frozenset({phases.DONE, phases.FAILED})
+# A root that was dropped has ended without one: then the run was interrupted.
+_WITH_RESULT = frozenset({phases.DONE, phases.FAILED})
 
 
 class Engine:
@@ -172,22 +176,18 @@ class Engine:
 
     # The run as a whole
 
-    def run(self, root_expr: TaskExpression) -> Any:
-        """Reduce the root expression; returns its value or raises the error of the task."""
-        return self.reduce(root_expr).value
-
-    def reduce(self, root_expr: TaskExpression) -> Job:
-        """Do as `run`; returns the job of the root."""
+    def run(self, root_expr: TaskExpression) -> Job:
+        """Reduce the root expression; returns its job, or raises the error of the task."""
         with (
             closing(self._inbox),
             rare_collections(),
             _interrupts(self._on_interrupt),
-            self._at_work(),
+            self._guarded(),
         ):
             return self._run(root_expr)
 
     @contextmanager
-    def _at_work(self) -> Iterator[None]:
+    def _guarded(self) -> Iterator[None]:
         """Have nobody else look at what is in flight, but while this thread rests."""
         if self._leading is None:
             yield
@@ -239,7 +239,6 @@ class Engine:
                     self._stop(root)
                 if self._goes_on(root):
                     self._wait(root)
-            # After an error, caught or not, there may be siblings that still run.
             self._drain()
             self._await_aftermath(root)
             if root.phase is phases.DONE:
@@ -272,7 +271,7 @@ class Engine:
 
     def _goes_on(self, root: Job) -> bool:
         """Tell whether there is anything to wait for: the root, or what was forked."""
-        return root.phase not in _SETTLED or (root.phase is phases.DONE and bool(self._forks))
+        return root.phase not in _WITH_RESULT or (root.phase is phases.DONE and bool(self._forks))
 
     def _end(self, root: Job, state: State) -> None:
         """Write down how it ended. A run that did not get this far is found by its lease."""
@@ -324,7 +323,7 @@ class Engine:
         self._give_up()
         self._tell_of_stop(len(self._dispatcher.submitted))
         self._drain()
-        if root.phase not in _SETTLED or self._forks:
+        if root.phase not in _WITH_RESULT or self._forks:
             raise KeyboardInterrupt
 
     def _give_up(self) -> None:
@@ -348,7 +347,10 @@ class Engine:
             self._notify(RunStopping(running))
 
     def _drain(self) -> None:
-        """After a failure: let what runs end, and record it; nothing new is started."""
+        """Let what still runs end, and record it; from now on nothing new is started.
+
+        After most runs that is nothing: only errors, caught or not, leave siblings that still run.
+        """
         dispatcher = self._dispatcher
         dispatcher.is_draining = True
         dispatcher.cancel_waiting()
@@ -472,7 +474,7 @@ class Engine:
 
     def _fail_stuck(self, root: Job) -> None:
         """Nothing runs and nothing is ready: a call waits for itself, by way of an equal one."""
-        if root.phase in _SETTLED:
+        if root.phase in _WITH_RESULT:
             self._forks.forget()
             return
         stuck = root

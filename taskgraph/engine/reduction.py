@@ -1,4 +1,4 @@
-"""The graph of nodes: who waits for whom. Data only; nothing here runs, hashes or records.
+"""The graph of nodes: who waits for whom. Nothing here runs, hashes or records.
 
 Planting an expression makes a node for it and for all that it needs; settling or failing a node
 moves on those that wait for it. Both work with lists instead of recursion, so that depth costs
@@ -238,7 +238,7 @@ def jobs_behind(given: Any, owner: Job) -> Iterator[Job]:
 
 
 def ready_calls(nodes: Iterable[Node], compute: Callable[[Operation], None]) -> Iterator[Job]:
-    """Yield the calls of nodes whose inputs are all values; operators are computed at once."""
+    """Yield the calls of nodes whose inputs are all values: READY. Operators go to ``compute``."""
     for node in nodes:
         if node.phase is not phases.WAITING:
             continue
