@@ -99,7 +99,7 @@ ROOMS = (
     Room(
         "recorder",
         "settled calls become rows; arguments are packed",
-        (_RECORDER,),
+        (_RECORDER, "taskgraph/engine/announcing.py"),
     ),
     Room(
         "rows to bytes",

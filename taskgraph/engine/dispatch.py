@@ -126,6 +126,7 @@ class Dispatcher:
         self._backend = backend
         self._lookup = lookup
         self._recorder = recorder
+        self._note_handed = recorder.announcing.note
         self._finisher = finisher
         self._notify = notify
         self._looking = looking
@@ -396,7 +397,7 @@ class Dispatcher:
 
     def _tell_of_job(self, job: Job) -> None:
         """Give a body what it asked to know of its job, which is no argument of the call."""
-        self._recorder.announce_all(job)
+        self._recorder.announcing.announce_all(job)
         options = {
             name: dict(value) if isinstance(value, Mapping) else value
             for name, value in job.options.items()
@@ -426,7 +427,7 @@ class Dispatcher:
 
     def _hand_over(self, job: Job, name: str, batches: Batches) -> None:
         self.submitted[job.id] = job
-        self._recorder.add_running(job)
+        self._note_handed(job)
         self.executing.add(job, name, batches)
 
     def take_outcome(self, outcome: Outcome) -> None:

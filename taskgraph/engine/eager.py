@@ -189,7 +189,7 @@ class EagerCalls:
             job.phase = phases.AWAY
             job.started = now()
             self._recorder.pack_arguments(job)
-            self._recorder.add_running(job)
+            self._recorder.announcing.note(job)
 
     def finish(self, job: Job, outcome: Outcome) -> None:
         """Write down what came of a call that ran, and commit it."""

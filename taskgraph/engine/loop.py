@@ -153,7 +153,7 @@ class Engine:
             leading=leading,
         )
         self._inbox.on_asked = self._dispatcher.awaiting.ask
-        self._recorder.queued = self._dispatcher.executing.queued
+        self._recorder.announcing.ask_queued = self._dispatcher.executing.queued
         self._root: Job | None = None
         self._is_waiting = False
         self._is_stopping = False
@@ -279,7 +279,7 @@ class Engine:
         if not self._recorder.has_execution:
             return
         if root.is_recorded and not root.is_announced:
-            self._recorder.announce(root)
+            self._recorder.announcing.announce(root)
         self._recorder.cancel_open()
         if self._below is not None:  # whose execution goes on
             self._recorder.flush()
@@ -422,7 +422,7 @@ class Engine:
             is_alone = dispatcher.awaiting.are_alone and not self._looking.count
             askers = [each.job for each in dispatcher.awaiting.askers.values()]
             self._leading.yield_if_stuck(is_alone, askers)
-        self._recorder.announce_slow()
+        self._recorder.announcing.announce_slow()
 
     def _step(self) -> bool:
         """Run something on this very thread, if anything is to run here."""

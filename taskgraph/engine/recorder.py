@@ -1,19 +1,24 @@
 """The desk: settled jobs become rows, and the rows of a while one transaction.
 
-What is added is committed by `flush`: the loop calls it when it would otherwise wait, when the
-oldest row is `MAX_DELAY` old, and before a result is given to the caller.
+    before a body runs    pack_arguments    what it could change is encoded
+    it returned           add_reduction     the evaluation, with the value as it was returned
+    a call has ended      add_finished      the job; a new call, too: its node, children, arguments
+    until then            announcing        a row for those that take long
+    now and then          flush             all rows in one transaction
+
+The loop flushes when it would otherwise wait, when the oldest row is `MAX_DELAY` old, and before a
+result is given to the caller.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
-from taskgraph.engine import phases
+from taskgraph.engine.announcing import Announcing
 from taskgraph.engine.jobs import Job, WeighedArgument
 from taskgraph.engine.reduction import upstream_of
 from taskgraph.expression import SchedulerExpression
@@ -61,10 +66,7 @@ from taskgraph.values.weigh import Weight
 from taskgraph.worker import now
 
 MAX_DELAY = 0.020  # seconds from a result to its commit
-_ANNOUNCE_AFTER = 0.200  # seconds after which a job that still runs is shown as running
-_ASK_EVERY = 0.5  # seconds between two looks at which of those that were queued have begun
 _FAILED = State.FAILED
-_MOST_QUEUED = 1_000  # jobs that are shown as waiting for a worker
 _OPEN = frozenset({State.PENDING, State.RUNNING})
 _ROWS = [each.name for each in fields(RecordBatch)]
 _MANY_CHILDREN = 50  # of the root: with fewer, asking whether it is recorded is no gain
@@ -83,7 +85,7 @@ class Recorder:
         ended: How many jobs of each task have failed, were cached, or ran; those too that leave no
             rows.
         value_store: Where the bytes of large values go before their rows are added.
-        queued: Tells which of some jobs no worker has begun; asked of those that take long.
+        announcing: Which jobs have a row before they have ended.
     """
 
     def __init__(
@@ -104,11 +106,8 @@ class Recorder:
         self._jobs: dict[JobId, JobRecord] = {}
         self._values: dict[ValueHash, None] = {}
         self._tasks: set[TaskHash] = set()
-        self._running: deque[tuple[float, Job]] = deque()
-        self._queued: list[Job] = []  # those that are shown as waiting for a worker
-        self._asked = 0.0
-        self.queued: Callable[[Sequence[JobId]], set[JobId]] = lambda _: set()
-        self._open: dict[JobId, Job] = {}
+        self.announcing = Announcing(self._show)
+        self._shown = self.announcing.shown
         self._oldest: float | None = None
         self._taken: RecordBatch | None = None
 
@@ -212,11 +211,6 @@ class Recorder:
             recorded = self._backend.find_recorded(hashes, ())
             self._values.update((key, None) for key in hashes if key in recorded)
 
-    def add_running(self, job: Job) -> None:
-        """Note that a job was handed to an executor; it gets a row if it takes long."""
-        if job.is_recorded:
-            self._running.append((time.monotonic(), job))
-
     def add_finished(self, job: Job, state: State) -> None:
         """Add a finished job: its row, and the call that it was unless that is recorded already.
 
@@ -237,7 +231,7 @@ class Recorder:
             self.add_task(job.task, job.task_hash)
         owner = job.owner
         while owner is not None and not owner.is_announced:
-            self.announce(owner)
+            self.announcing.announce(owner)
             owner = owner.owner
         assert job.started is not None
         self._jobs[job.id] = JobRecord(
@@ -254,8 +248,8 @@ class Recorder:
             job.note,
         )
         job.is_announced = True
-        if self._open:
-            self._open.pop(job.id, None)
+        if self._shown:
+            self._shown.pop(job.id, None)
         if job.options and "tags" in job.options:
             self.add_tags("Job", job.id, job.options["tags"])
         if job.attempts > 1:
@@ -357,26 +351,15 @@ class Recorder:
         for result_call in upstream:
             self._batch.argument_results.append(ArgumentResultRecord(arg_hash, result_call))
 
-    def announce_all(self, job: Job) -> None:
-        """Write down a job as running, with those that it is called in."""
-        waiting: Job | None = job
-        while waiting is not None and waiting.is_recorded and not waiting.is_announced:
-            self.announce(waiting)
-            waiting = waiting.owner
+    # Jobs that have not ended
 
-    def announce(self, job: Job) -> None:
-        """Write a job down as running: others point at it, or it takes its time."""
+    def _show(self, job: Job, state: State) -> None:
+        """Add or replace the row of a job that has not ended, or never will."""
         self.add_task(job.task, job.task_hash)
-        job.is_announced = True
-        self._open[job.id] = job
-        self._jobs[job.id] = self._unfinished(job, State.RUNNING)
-        self._touch()
-
-    def _unfinished(self, job: Job, state: State) -> JobRecord:
         started = job.started or now()
         owner_id = job.owner.id if job.owner is not None else self._parent_id
         ended = None if state in _OPEN else now()
-        return JobRecord(
+        self._jobs[job.id] = JobRecord(
             job.id,
             self._execution_id,
             owner_id,
@@ -389,21 +372,17 @@ class Recorder:
             state,
             job.note,
         )
+        self._touch()
 
     def cancel(self, job: Job) -> None:
         """Write down a job as cancelled that will not end."""
-        if not job.is_recorded:
-            return
-        self.add_task(job.task, job.task_hash)
-        self._jobs[job.id] = self._unfinished(job, State.CANCELLED)
-        self._open.pop(job.id, None)
-        self._touch()
+        if job.is_recorded:
+            self._show(job, State.CANCELLED)
+            self._shown.pop(job.id, None)
 
     def cancel_open(self) -> None:
         """Write down as cancelled what was shown as running and will not end in this run."""
-        self._queued.clear()
-        self._running.clear()  # what was not shown as running yet never will be
-        for job in list(self._open.values()):
+        for job in self.announcing.close():
             self.cancel(job)
 
     def _remember(self, value_hash: ValueHash) -> None:
@@ -440,41 +419,6 @@ class Recorder:
         """Whether anything waits to be written."""
         return self._oldest is not None
 
-    def announce_slow(self) -> None:
-        """Give a row to the jobs that have been running for a while.
-
-        Of many that wait for a worker the first have one, and the others when these have begun:
-        most executors begin calls in their order, and a row more for each is dear.
-        """
-        border = time.monotonic() - _ANNOUNCE_AFTER
-        running = self._running
-        slow: list[Job] = []
-        while running and running[0][0] <= border and len(self._queued) + len(slow) < _MOST_QUEUED:
-            _, job = running.popleft()
-            if job.phase is phases.AWAY and not job.is_announced:
-                slow.append(job)
-        if slow:
-            waiting = self.queued([job.id for job in slow])
-            for job in slow:
-                self.announce_all(job)
-                if job.id in waiting:
-                    self._jobs[job.id] = self._unfinished(job, State.PENDING)
-                    self._queued.append(job)
-        if self._queued and time.monotonic() - self._asked >= _ASK_EVERY:
-            self._ask_who_began()
-
-    def _ask_who_began(self) -> None:
-        """Write down as running which of the jobs that waited for a worker have got one."""
-        self._asked = time.monotonic()
-        open_ = [job for job in self._queued if job.phase is phases.AWAY and job.id in self._open]
-        waiting = self.queued([job.id for job in open_])
-        self._queued = [job for job in open_ if job.id in waiting]
-        for job in open_:
-            if job.id not in waiting:
-                job.started = now()  # about; it says itself when it has ended
-                self._jobs[job.id] = self._unfinished(job, State.RUNNING)
-                self._touch()
-
     def flush_if_due(self) -> None:
         """Write if the oldest row has waited long enough."""
         if self._oldest is not None and time.monotonic() - self._oldest >= MAX_DELAY:
@@ -486,7 +430,7 @@ class Recorder:
         Raises:
             DatabaseError: Nothing of the batch was written.
         """
-        self.announce_slow()
+        self.announcing.announce_slow()
         if self._oldest is None:
             return
         batch = self._batch
@@ -501,7 +445,7 @@ class Recorder:
 
         The same ones again until they were `written`, wherever that was interrupted.
         """
-        self.announce_slow()
+        self.announcing.announce_slow()
         if self._taken is None and self._oldest is not None:
             self._batch.jobs = list(self._jobs.values())
             self._taken = self._batch
@@ -536,7 +480,7 @@ class Recorder:
         for name, length in zip(_ROWS, mark or (), strict=mark is not None):
             del getattr(self._batch, name)[length:]
         self._jobs.pop(job.id, None)
-        self._open.pop(job.id, None)
+        self._shown.pop(job.id, None)
         self._forget()
 
     def _forget(self) -> None:

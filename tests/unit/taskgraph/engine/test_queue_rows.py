@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from taskgraph import Scheduler, task
-from taskgraph.engine import recorder
+from taskgraph.engine import announcing, recorder
 from taskgraph.records import RecordBatch, State
 from taskgraph.testing import MemoryBackend
 
@@ -42,9 +42,9 @@ def slow(x: int) -> int:
 
 
 def test_of_many_that_wait_the_first_have_a_row_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder, "_ANNOUNCE_AFTER", 0.0)
-    monkeypatch.setattr(recorder, "_MOST_QUEUED", MOST)
-    monkeypatch.setattr(recorder, "_ASK_EVERY", 3600.0)
+    monkeypatch.setattr(announcing, "_ANNOUNCE_AFTER", 0.0)
+    monkeypatch.setattr(announcing, "_MOST_QUEUED", MOST)
+    monkeypatch.setattr(announcing, "_ASK_EVERY", 3600.0)
     backend = Counting()
 
     made = Scheduler(backend=backend, executor="inline").run([one(each) for each in range(500)])
@@ -55,9 +55,9 @@ def test_of_many_that_wait_the_first_have_a_row_at_a_time(monkeypatch: pytest.Mo
 
 
 def test_when_those_have_begun_the_next_have_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder, "_ANNOUNCE_AFTER", 0.0)
-    monkeypatch.setattr(recorder, "_MOST_QUEUED", MOST)
-    monkeypatch.setattr(recorder, "_ASK_EVERY", 0.0)
+    monkeypatch.setattr(announcing, "_ANNOUNCE_AFTER", 0.0)
+    monkeypatch.setattr(announcing, "_MOST_QUEUED", MOST)
+    monkeypatch.setattr(announcing, "_ASK_EVERY", 0.0)
     monkeypatch.setattr(recorder, "MAX_DELAY", 0.0)
     backend = Counting()
 
@@ -68,8 +68,8 @@ def test_when_those_have_begun_the_next_have_one(monkeypatch: pytest.MonkeyPatch
 
 
 def test_one_that_waited_runs_since_it_was_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder, "_ANNOUNCE_AFTER", 0.0)
-    monkeypatch.setattr(recorder, "_ASK_EVERY", 0.0)
+    monkeypatch.setattr(announcing, "_ANNOUNCE_AFTER", 0.0)
+    monkeypatch.setattr(announcing, "_ASK_EVERY", 0.0)
     backend = Counting()
     settings = {"executors": {"threads": {"max_workers": 1}}}
 
