@@ -30,8 +30,8 @@ from taskgraph.engine.leasing import ExecutionLease
 from taskgraph.engine.lookup import Lookup
 from taskgraph.engine.making import JobMaker
 from taskgraph.engine.options import RunOptions
-from taskgraph.engine.recorder import Mark, Recorder
 from taskgraph.engine.reduction import Graph
+from taskgraph.engine.taking import Mark, TakenRecorder
 from taskgraph.engine.turns import Turns
 from taskgraph.engine.weighing import evaluate_inputs, find_live_arguments, weigh
 from taskgraph.errors import (
@@ -75,7 +75,7 @@ class EagerCalls:
         self._options = options
         self._make_job = JobMaker(options.options, aliases)
         self._graph = Graph(self._make_job)
-        self._recorder = Recorder(backend, options.execution_id, options.max_value_size)
+        self._recorder = TakenRecorder(backend, options.execution_id, options.max_value_size)
         self._finisher = Finisher(
             self._graph, self._recorder, {}, notify, max_value_size=options.max_value_size
         )

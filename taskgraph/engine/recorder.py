@@ -15,7 +15,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import fields
 from typing import Any
 
 from taskgraph.engine.announcing import Announcing
@@ -68,13 +67,8 @@ from taskgraph.worker import now
 MAX_DELAY = 0.020  # seconds from a result to its commit
 _FAILED = State.FAILED
 _OPEN = frozenset({State.PENDING, State.RUNNING})
-_ROWS = [each.name for each in fields(RecordBatch)]
 _MANY_CHILDREN = 50  # of the root: with fewer, asking whether it is recorded is no gain
 _REMEMBERED = 20_000  # values that are known to be in the store, not to be packed again
-
-
-#: How many rows of each kind there were.
-Mark = list[int]
 
 
 class Recorder:
@@ -109,7 +103,6 @@ class Recorder:
         self.announcing = Announcing(self._show)
         self._shown = self.announcing.shown
         self._oldest: float | None = None
-        self._taken: RecordBatch | None = None
 
     # What is added
 
@@ -437,56 +430,6 @@ class Recorder:
         batch.jobs = list(self._jobs.values())
         self._backend.record(batch)
         self._begin_batch()
-
-    # For those who write on a thread of their own
-
-    def take(self) -> RecordBatch | None:
-        """Return all rows, to be written by who asks; None if there are none.
-
-        The same ones again until they were `written`, wherever that was interrupted.
-        """
-        self.announcing.announce_slow()
-        if self._taken is None and self._oldest is not None:
-            self._batch.jobs = list(self._jobs.values())
-            self._taken = self._batch
-            self._begin_batch()
-        return self._taken
-
-    @property
-    def is_taken(self) -> bool:
-        """Whether rows were taken and are not written yet."""
-        return self._taken is not None
-
-    def written(self) -> None:
-        """Take note that what was taken is written."""
-        self._taken = None
-
-    def give_up(self, execution: ExecutionRecord) -> None:
-        """Take note that what was taken never will be written: what comes must not build on it.
-
-        Args:
-            execution: The row of the execution, which may have been among it.
-        """
-        self._taken = None
-        self._forget()
-        self.add_execution(execution)
-
-    def mark(self) -> Mark:
-        """Return where the rows end now."""
-        return [len(getattr(self._batch, name)) for name in _ROWS]
-
-    def roll_back(self, job: Job, mark: Mark | None) -> None:
-        """Take back all rows since a mark, and that of a job: adding them was interrupted."""
-        for name, length in zip(_ROWS, mark or (), strict=mark is not None):
-            del getattr(self._batch, name)[length:]
-        self._jobs.pop(job.id, None)
-        self._shown.pop(job.id, None)
-        self._forget()
-
-    def _forget(self) -> None:
-        """Add all again that was added: another time does no harm, and what is missing does."""
-        self._tasks.clear()
-        self._values.clear()
 
     def _begin_batch(self) -> None:
         self._batch = RecordBatch()
