@@ -436,7 +436,7 @@ class Dispatcher:
         if job is None:  # cancelled, and ended all the same
             return
         self.limits.release(job)
-        if self.executing.whole:
+        if self.executing.resent:
             outcome = self.executing.receive(outcome)
         asker = self.awaiting.end(job) if self.awaiting.askers else None
         if job.id in self.awaiting.stopped:
@@ -487,7 +487,7 @@ class Dispatcher:
             )
         if self.is_over(job):
             return False
-        if isinstance(error, ResultLostError) and self.executing.send_whole(job):
+        if isinstance(error, ResultLostError) and self.executing.resend(job):
             self.retries.repeat(job, outcome)
             return True
         return self.retries.take(job, outcome)

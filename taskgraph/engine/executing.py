@@ -37,7 +37,7 @@ class Executing:
         store: Where large results are put, where they are made.
 
     Attributes:
-        whole: Calls whose results travel by themselves, for they were lost in the value store.
+        resent: Calls whose results travel by themselves, for they were lost in the value store.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Executing:
         self._started: set[str] = set()
         self._without_timeouts: set[str] = set()
         self._resuming: dict[str, bool] = {}
-        self.whole: set[JobId] = set()
+        self.resent: set[JobId] = set()
 
     def executor_of(self, job: Job) -> str:
         """Return the name of the executor that a call runs on.
@@ -89,23 +89,23 @@ class Executing:
             self._timeout_of(job, name),
             _resources_of(job.options) if job.options else NO_RESOURCES,
             job.is_recorded,
-            None if job.id in self.whole else self._store,
+            None if job.id in self.resent else self._store,
             self._options.output if job.is_recorded else None,
             self._key_of(job) if self._resumes(name) else None,
         )
         batches.setdefault(name, []).append(call)
 
-    def send_whole(self, job: Job) -> bool:
+    def resend(self, job: Job) -> bool:
         """Have the result of a call travel by itself the next time; False if it did already."""
-        is_new = job.id not in self.whole
-        self.whole.add(job.id)
+        is_new = job.id not in self.resent
+        self.resent.add(job.id)
         return is_new
 
     def receive(self, outcome: Outcome) -> Outcome:
         """Return an outcome whose result is in the value store, if that is where it belongs."""
-        if outcome.job_id not in self.whole or not isinstance(outcome, Returned):
+        if outcome.job_id not in self.resent or not isinstance(outcome, Returned):
             return outcome
-        self.whole.discard(outcome.job_id)
+        self.resent.discard(outcome.job_id)
         if outcome.packed is None:
             return outcome
         try:

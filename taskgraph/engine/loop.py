@@ -26,6 +26,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from taskgraph.engine import phases
 from taskgraph.engine.aftermath import Aftermath
@@ -58,6 +59,9 @@ from taskgraph.tasks.names import CARRIER
 from taskgraph.tasks.options import NO_OPTIONS
 from taskgraph.worker import now, running_task
 
+if TYPE_CHECKING:
+    from taskgraph.engine.budget import RerunBudget
+
 _CHUNK = 1_000  # ready jobs that are looked up and submitted together
 _GRACE = 0.002  # seconds to wait for the next outcome before rows are committed
 _NAP = 0.100  # seconds to wait at most, so that slow jobs are written down as running
@@ -81,31 +85,36 @@ class Engine:
         self._observers = observers
         self._environment = environment
         self._options = run_options
-        aliases = aliases_of(backend)
+        self._backend = backend
         below = self._below = run_options.below
-        self._make_job = JobMaker(
-            run_options.options,
-            aliases,
-            run_options.context,
-            NO_OPTIONS if below is None else below.exported,
+        self._root: Job | None = None
+        self._is_waiting = False
+        self._is_stopping = False
+        self._has_told_of_stop = False
+        self._is_interrupted = False
+        self._has_stepped = False
+
+        # What is known of the run: nodes, rows, and what came in. None of these moves anything.
+        aliases = aliases_of(backend)
+        handed_on = NO_OPTIONS if below is None else below.exported
+        make_job = self._make_job = JobMaker(
+            run_options.options, aliases, run_options.context, handed_on
         )
-        self._graph = Graph(self._make_job)
+        self._graph = Graph(make_job)
+        self._calls: dict[str, Job] = {}
         self._inbox = QueueInbox()
+        self._looking = Looking(looker, self._inbox)
         self._recorder = Recorder(
             backend,
             run_options.execution_id,
             run_options.max_value_size,
             None if below is None else below.job_id,
         )
-        self._calls: dict[str, Job] = {}
-        self._forks = Forks(self._graph, self._notify)
-        limit = run_options.max_rerun
-        budget = None
-        if limit is not None:
-            from taskgraph.engine.budget import RerunBudget
+        budget = self._make_budget()
 
-            budget = RerunBudget(backend, limit)
-        self._aftermath = Aftermath(self._make_job, run_options.execution_id, self._notify)
+        # Who moves nodes: the Finisher those with a result, the Dispatcher those without.
+        self._forks = Forks(self._graph, self._notify)
+        self._aftermath = Aftermath(make_job, run_options.execution_id, self._notify)
         self._finisher = Finisher(
             self._graph,
             self._recorder,
@@ -113,31 +122,18 @@ class Engine:
             self._notify,
             max_value_size=run_options.max_value_size,
             budget=budget,
-            hash_of=self._make_job.hash_of,
+            hash_of=make_job.hash_of,
             serving=Serving(self._recorder, run_options, self._forks),
             is_fast=run_options.fail_fast,
             aftermath=None if run_options.is_dry else self._aftermath,
         )
-        self._backend = backend
         branches = Branches(backend, self._recorder)
-        self._looking = Looking(looker, self._inbox)
-        leading = self._leading = None
-        if lease is not None and run_options.single_flight:
-            leading = self._leading = Leading(
-                backend,
-                lease,
-                self._recorder,
-                self._tell_of_wait,
-                self.tell,
-                lambda: self._dispatcher.in_flight(),  # noqa: PLW0108  # it is made below
-                use_cache=run_options.use_cache,
-                may_wait=run_options.may_wait,
-            )
+        self._leading = self._make_leading(lease)
         self._dispatcher = Dispatcher(
             graph=self._graph,
             calls=self._calls,
             options=run_options,
-            hash_of=self._make_job.hash_of,
+            hash_of=make_job.hash_of,
             backend=backend,
             lookup=Lookup(backend, aliases, branches.spared),
             recorder=self._recorder,
@@ -147,19 +143,38 @@ class Engine:
             inbox=self._inbox,
             looking=self._looking,
             branches=branches,
-            temporaries=Temporaries(self._make_job),
+            temporaries=Temporaries(make_job),
             budget=budget,
             lease=lease,
-            leading=leading,
+            leading=self._leading,
         )
+
+        # What was made first asks what was made last.
         self._inbox.on_asked = self._dispatcher.awaiting.ask
         self._recorder.announcing.ask_queued = self._dispatcher.executing.queued
-        self._root: Job | None = None
-        self._is_waiting = False
-        self._is_stopping = False
-        self._has_told_of_stop = False
-        self._is_interrupted = False
-        self._has_stepped = False
+
+    def _make_budget(self) -> RerunBudget | None:
+        limit = self._options.max_rerun
+        if limit is None:
+            return None
+        from taskgraph.engine.budget import RerunBudget
+
+        return RerunBudget(self._backend, limit)
+
+    def _make_leading(self, lease: ExecutionLease | None) -> Leading | None:
+        """Return what leads calls, which hears of it when the lease is wanted by others."""
+        if lease is None or not self._options.single_flight:
+            return None
+        return Leading(
+            self._backend,
+            lease,
+            self._recorder,
+            self._tell_of_wait,
+            self.tell,
+            lambda: self._dispatcher.in_flight(),  # noqa: PLW0108  # it is made after this
+            use_cache=self._options.use_cache,
+            may_wait=self._options.may_wait,
+        )
 
     @property
     def limits_used(self) -> dict[str, int]:
