@@ -34,7 +34,6 @@ from taskgraph.tasks.registry import PartialTaskKind
 from taskgraph.values import handles, walk
 from taskgraph.values.handles import Handle, find_handles
 from taskgraph.values.kinds import ValueKind, class_name
-from taskgraph.worker import weigh_result
 
 
 class Branches:
@@ -129,9 +128,7 @@ class Branches:
             self._recorder.sweep_handle(each)
         self._recorder.reach_handles(sorted(valid & self._used))
 
-    def leave(
-        self, job: Job, outcome: Returned, max_size: int | None, has_awaited: bool = False
-    ) -> Outcome:
+    def leave(self, job: Job, outcome: Returned, has_awaited: bool = False) -> Outcome:
         """Return what came of a body with its handles as they are after the call; records these.
 
         Handles in calls that it wrote down are left as they are: these calls are made from there.
@@ -139,7 +136,6 @@ class Branches:
         Args:
             job: Its call.
             outcome: What it returned.
-            max_size: How many bytes what is stored may have.
             has_awaited: Whether calls were made from there already, while it ran.
         """
         try:
@@ -153,7 +149,7 @@ class Branches:
         if not found:
             return outcome
         made = replace_inside(outcome.value, Handle, lambda each: after[id(each)].recorded())
-        packed, unstored = weigh_result(made, max_size, self._recorder.value_store)
+        packed, unstored = self._recorder.weigh_result(made)
         return replace(outcome, value=made, packed=packed, unstored=unstored)
 
     def share(self, twin: Job, job: Job) -> frozenset[str]:

@@ -455,8 +455,7 @@ class Dispatcher:
 
     def _finish(self, job: Job, outcome: Outcome, asker: Asker | None = None) -> None:
         if isinstance(outcome, Returned) and (job.handles is not None or handles.met):
-            size = self._options.max_value_size
-            outcome = self._branches.leave(job, outcome, size, asker is not None)
+            outcome = self._branches.leave(job, outcome, asker is not None)
         if isinstance(outcome, Raised):
             self._finisher.on_raised(job, outcome, asker is not None)
             self._give_back_lease(job)

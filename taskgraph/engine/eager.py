@@ -76,9 +76,7 @@ class EagerCalls:
         self._make_job = JobMaker(options.options, aliases)
         self._graph = Graph(self._make_job)
         self._recorder = TakenRecorder(backend, options.execution_id, options.max_value_size)
-        self._finisher = Finisher(
-            self._graph, self._recorder, {}, notify, max_value_size=options.max_value_size
-        )
+        self._finisher = Finisher(self._graph, self._recorder, {}, notify)
         self._answers = KeptAnswers(backend)
         self._lookup = Lookup(self._answers, aliases)
         # Held by who adds rows or looks something up. A coroutine that nobody awaits any more may

@@ -48,7 +48,7 @@ from taskgraph.tasks.names import BUILT_IN
 from taskgraph.tasks.task import Task
 from taskgraph.values.failures import ErrorValue
 from taskgraph.values.pack import pack_unstored
-from taskgraph.worker import describe_error, frames_of, now, weigh_result
+from taskgraph.worker import describe_error, frames_of, now
 
 if TYPE_CHECKING:
     from taskgraph.engine.aftermath import Aftermath
@@ -67,7 +67,6 @@ class Finisher:
         recorder: Where rows go.
         calls: The calls of this execution by ``call_key``, shared with the Dispatcher.
         notify: Tells the observers.
-        max_value_size: How many bytes a value that is stored may have.
         budget: Follows what is made again, if that is limited.
         hash_of: Gives the hash of a task as it is now, where nobody else looks whether a body ran
             with what its job's hash says.
@@ -88,7 +87,6 @@ class Finisher:
         calls: dict[str, Job],
         notify: Callable[[Event], None],
         *,
-        max_value_size: int | None,
         budget: RerunBudget | None = None,
         hash_of: Callable[[Task[..., Any]], TaskHash] | None = None,
         serving: Serving | None = None,
@@ -101,8 +99,6 @@ class Finisher:
         self.failed: list[Job] = []
         self._raised_by: dict[int, Job] = {}
         self._budget = budget
-        self._max_size = max_value_size
-        self._store = recorder.value_store
         self._graph = graph
         self._recorder = recorder
         self._calls = calls
@@ -140,7 +136,7 @@ class Finisher:
         if steps != () and packed is not None:
             self._recorder.add_value(packed)
             kept = Awaited(steps or (), outcome.value)
-            packed = None if steps is None else weigh_result(kept, self._max_size, self._store)[0]
+            packed = None if steps is None else self._recorder.weigh_result(kept)[0]
         hit = None
         if packed is not None and not job.is_uncacheable:
             self._recorder.add_reduction(job, packed)
@@ -402,7 +398,7 @@ class Finisher:
             self._recorder.add_value(packed)
 
     def _pack_here(self, job: Job, value: Any) -> PackedValue | None:
-        packed, reason = weigh_result(value, self._max_size, self._store)
+        packed, reason = self._recorder.weigh_result(value)
         self._set_unstored(job, reason)
         return packed
 

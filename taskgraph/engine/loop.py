@@ -120,7 +120,6 @@ class Engine:
             self._recorder,
             self._calls,
             self._notify,
-            max_value_size=run_options.max_value_size,
             budget=budget,
             hash_of=make_job.hash_of,
             serving=Serving(self._recorder, run_options, self._forks),

@@ -287,7 +287,6 @@ class Planner:
             recorder,
             self._calls,
             _tell_nobody,
-            max_value_size=run_options.max_value_size,
             serving=Serving(recorder, run_options, Forks(self._graph, _tell_nobody)),
             unknowns=self._unknowns,
         )

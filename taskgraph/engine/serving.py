@@ -22,7 +22,6 @@ from taskgraph.tasks.requests import (
     Request,
     Standing,
 )
-from taskgraph.worker import weigh_result
 
 
 class Serving:
@@ -69,9 +68,7 @@ class Serving:
             return
         recorder = self._recorder
         if request.tags:
-            packed, reason = weigh_result(
-                request.value, self._options.max_value_size, recorder.value_store
-            )
+            packed, reason = recorder.weigh_result(request.value)
             if packed is None:
                 raise ValueError(f"a value that cannot be stored has no tags: {reason}")
             recorder.add_value(packed)
