@@ -312,12 +312,11 @@ class Running(Questions, Reports):
             self._take_counts()
             _thread.engine = outer
             current_scheduler.reset(token)
+            # Threads are cheap, and a process may want to fork.
             for executor in self.executors.values():
                 is_cheap = isinstance(executor, ThreadExecutor | LoopExecutor)
                 if is_cheap and not is_at_work(executor):  # for another scheduler
-                    self._stop_executor(
-                        executor
-                    )  # threads are cheap, and a process may want to fork
+                    self._stop_executor(executor)
             lease.release()
 
     def _capturing(self, place: OutputPlace | None) -> AbstractContextManager[None]:

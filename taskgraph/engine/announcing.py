@@ -51,9 +51,9 @@ class Announcing:
 
     def announce(self, job: Job) -> None:
         """Write a job down as running: others point at it, or it takes its time."""
+        self._show(job, State.RUNNING)
         job.is_announced = True
         self.shown[job.id] = job
-        self._show(job, State.RUNNING)
 
     def announce_all(self, job: Job) -> None:
         """Write down a job as running, with those that it is called in."""
