@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+
+# Pages for readers of the code.
+_PAGES = [ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", ROOT / "docs/reference/words.md"]
+_PAGES += sorted((ROOT / "docs" / "decisions").glob("*.md"))
 
 
 @pytest.fixture(scope="module")
@@ -34,3 +39,13 @@ def test_each_module_says_its_purpose_in_one_line(maker: ModuleType) -> None:
     }
 
     assert [path for path, line in lines.items() if not line.endswith(".")] == []
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
+def test_the_modules_that_a_page_names_are_there(page: Path) -> None:
+    rooms = sorted(each.name for each in (ROOT / "taskgraph").iterdir() if each.is_dir())
+    names = re.findall(rf"`(?:taskgraph[./])?((?:{'|'.join(rooms)})[./][a-z_]+)", page.read_text())
+
+    places = [ROOT / "taskgraph" / name.replace(".", "/") for name in names]
+
+    assert [str(e) for e in places if not e.is_dir() and not e.with_suffix(".py").is_file()] == []
