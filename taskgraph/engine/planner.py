@@ -328,7 +328,7 @@ class Planner:
             jobs.append(job)
         if live:
             self._look_at(live, jobs)
-        self._look_up([job for job in jobs if job.phase is phases.READY])
+        self._find_results([job for job in jobs if job.phase is phases.READY])
 
     def _fail(self, job: Job, error: Exception) -> None:
         sources = unknown_inputs(job)
@@ -365,7 +365,7 @@ class Planner:
         answered.wait()
         return answer[0]
 
-    def _look_up(self, jobs: Sequence[Job]) -> None:
+    def _find_results(self, jobs: Sequence[Job]) -> None:
         to_ask: list[Job] = []
         for job in jobs:
             sources = unknown_inputs(job) or self._unknowns.inside(
