@@ -177,7 +177,7 @@ _HOMES = {
     "IStagingFile": "taskgraph.values.file_policies",
     "Job": "taskgraph.engine.callers",
     "JobInfo": "taskgraph.tasks.standing",
-    "PartialTask": "taskgraph.tasks.partial",
+    "PartialTask": "taskgraph.tasks.task",
     "ProxyValue": "taskgraph.values.value",
     "PooledExecutor": "taskgraph.executors.pooled",
     "Promise": "taskgraph.promise",

@@ -45,6 +45,9 @@ _MOST_COUNTED = 4
 # What functions of scheduler tasks in the style of callbacks are given first.
 _TOLD = ("scheduler", "parent_job", "sexpr")
 
+# Code that names it is hashed, and values are stored, by where it has always been found: here.
+PartialTask.__module__ = __name__
+
 P = ParamSpec("P")
 R = TypeVar("R")
 

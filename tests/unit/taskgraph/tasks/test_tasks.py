@@ -14,10 +14,12 @@ from taskgraph.expression import SchedulerExpression, TaskExpression
 from taskgraph.tasks.decorator import scheduler_task, task
 from taskgraph.tasks.names import get_current_namespace, namespace
 from taskgraph.tasks.options import CacheCheckValid, CacheResult, CacheScope
+from taskgraph.tasks.partial import PartialTask
 from taskgraph.tasks.registry import TaskRegistry, get_task_registry
 from taskgraph.tasks.task import Task, _restore_task, get_tuple_type_length
 from taskgraph.tasks.wrapping import wraps_task
 from taskgraph.testing import MemoryBackend
+from taskgraph.values.weigh import hash_value
 
 
 class Pair(NamedTuple):
@@ -391,6 +393,11 @@ def test_coroutine_functions_are_known() -> None:
 
     assert task(name="later", namespace="unit")(later).is_async()
     assert not plain.is_async()
+
+
+def test_code_that_names_partial_tasks_has_the_hash_that_it_always_had() -> None:
+    assert PartialTask.__module__ == "taskgraph.tasks.task"
+    assert hash_value(PartialTask) == "485812d1d68ac12bbe01279f0bf746f3"
 
 
 def test_a_partial_task_hands_on_options_exports_and_context() -> None:
