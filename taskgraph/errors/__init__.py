@@ -5,6 +5,18 @@ fields: what happened, to what, and what to do next.
 """
 
 from taskgraph.errors.base import TaskgraphError
+from taskgraph.errors.catalog import (
+    ConflictError,
+    ExecutionNotFoundError,
+    IdempotencyConflictError,
+    InvalidStateError,
+    NotFoundError,
+    StateRefusedError,
+    StudyNotFoundError,
+    UnknownFilterError,
+    ValidationError,
+    WorkspaceInUseError,
+)
 from taskgraph.errors.database import (
     DatabaseBusyError,
     DatabaseDriverError,
@@ -110,6 +122,7 @@ __all__ = [
     "CircularCallError",
     "ClosedArchiveError",
     "ConfigError",
+    "ConflictError",
     "DamagedValueError",
     "DatabaseBusyError",
     "DatabaseDriverError",
@@ -120,6 +133,7 @@ __all__ = [
     "DatabaseVersionError",
     "DowngradeRefusedError",
     "DryRunResult",
+    "ExecutionNotFoundError",
     "ExecutorError",
     "ExplanationError",
     "FilterError",
@@ -130,7 +144,9 @@ __all__ = [
     "GraphvizError",
     "HandleError",
     "HandleOutsideError",
+    "IdempotencyConflictError",
     "InvalidRecordError",
+    "InvalidStateError",
     "InvalidValueError",
     "LaunchError",
     "LazyResultError",
@@ -140,6 +156,7 @@ __all__ = [
     "NoCallError",
     "NoCurrentScheduler",
     "NoCurrentSchedulerError",
+    "NotFoundError",
     "NotRecordedWarning",
     "NothingToCompareError",
     "ObserverError",
@@ -160,6 +177,8 @@ __all__ = [
     "ScriptNotFoundError",
     "ScriptOutputError",
     "ScriptStartError",
+    "StateRefusedError",
+    "StudyNotFoundError",
     "TagKeyError",
     "TaskNameError",
     "TaskOptionError",
@@ -168,6 +187,7 @@ __all__ = [
     "UnfollowedCodeError",
     "UnhashableValueError",
     "UnknownAliasError",
+    "UnknownFilterError",
     "UnknownOriginError",
     "UnknownRecordError",
     "UnknownRepoError",
@@ -177,15 +197,13 @@ __all__ = [
     "UnknownTaskError",
     "UnstorableValueError",
     "UntrustedRecordError",
+    "ValidationError",
     "ValueCompressionError",
     "ValueStoreError",
     "WorkerCodeError",
     "WorkerLostError",
     "WorkerProjectError",
+    "WorkspaceInUseError",
     "YieldFixtureError",
     "without_password",
 ]
-
-# Errors are stored, and hashed, by where they are from: this room is where.
-for _each in __all__:
-    globals()[_each].__module__ = __name__
