@@ -27,6 +27,7 @@ from taskgraph.values.gate import Trust, tighten_trust, use_trust
 from taskgraph.values.places import FilePlaces, use_places
 
 if TYPE_CHECKING:
+    from taskgraph.catalog.executions import CatalogStore
     from taskgraph.engine.releasing import Release
     from taskgraph.filters import RecordFilters
     from taskgraph.provenance.rows import Reader as AnyReader
@@ -345,6 +346,18 @@ def finish_writing() -> None:
         write()
 
 
+def catalog_of(backend: SqlBackend, check: Callable[[], object]) -> CatalogStore:
+    """Return what the managers of executions and studies ask.
+
+    Args:
+        backend: The database.
+        check: Called before each question.
+    """
+    from taskgraph_backend.catalog.store import Catalog
+
+    return Catalog(backend, check)
+
+
 def open_reader(settings: Settings) -> Reader:
     """Open the project's database for reading: `log` and its like."""
     from taskgraph_backend.reader import Reader
@@ -405,6 +418,7 @@ def repl_names(archive: Any) -> dict[str, Any]:
         "session": archive.backend.session,
         "models": models,
         "executions": archive.executions,
+        "history": archive.history,
         "find": archive.find,
         "lineage": archive.lineage,
     }

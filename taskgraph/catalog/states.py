@@ -216,22 +216,19 @@ _ORDER: Final = {StateType.SCHEDULED: 0, StateType.PENDING: 1, StateType.RUNNING
 
 def _refusal(subject: Subject, proposed: State) -> str | None:
     """Return why the table does not allow a proposal, or None."""
-    if subject.state is None:
+    if subject.state is None or _is_retried(subject, proposed):
         return None
     current, wanted = subject.state.type, proposed.type
-    if current in ACTIVE:
-        if wanted in TERMINAL or _ORDER[wanted] > _ORDER[current]:
-            return None
+    if current in TERMINAL:
+        if wanted is not StateType.SCHEDULED or proposed.name != AWAITING_RETRY:
+            return f"it is {current}, and has ended"
+        if not subject.is_resubmittable:
+            return f"it is {current}, and nothing is kept of it that could be run again"
+    elif wanted in ACTIVE and _ORDER[wanted] <= _ORDER[current]:
         if current is wanted:
             return f"it is {current} already"
         return f"it is {current}, and does not go back to {wanted}"
-    if wanted is StateType.SCHEDULED and proposed.name == AWAITING_RETRY:
-        if subject.is_resubmittable:
-            return None
-        return f"it is {current}, and nothing is kept of it that could be run again"
-    if _is_retried(subject, proposed):
-        return None
-    return f"it is {current}, and has ended"
+    return None
 
 
 def _is_retried(subject: Subject, proposed: State) -> bool:
