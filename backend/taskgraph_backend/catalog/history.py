@@ -5,13 +5,15 @@ A row has an id that follows from what it says, so that one which is written twi
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from taskgraph.catalog.states import State
 from taskgraph.hashing import hash_record
 from taskgraph.jsontext import to_json
 from taskgraph_backend.dialects import Driver
 from taskgraph_backend.times import to_micros
+
+if TYPE_CHECKING:
+    from taskgraph.catalog.states import State
 
 _STATE: Final = (
     "INSERT INTO state (id, execution_id, type, name, timestamp, message, details)"
