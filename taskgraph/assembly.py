@@ -17,17 +17,24 @@ from typing import TYPE_CHECKING, Any
 
 from taskgraph.config import ALIAS_EXECUTOR, CLOSED_EXECUTORS, ExecutorSettings, Settings
 from taskgraph.engine.leasing import ExecutionLease
-from taskgraph.errors import ConfigError, DatabaseError, TaskgraphError, UnknownRecordError
+from taskgraph.errors import (
+    ConfigError,
+    DatabaseError,
+    SchedulerError,
+    TaskgraphError,
+    UnknownRecordError,
+)
 from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.project import Project, use_project
 from taskgraph.outputs.place import OutputPlace, folder_of
 from taskgraph.ports import Backend, Command, Executor, Observer
-from taskgraph.records import ExecutionId
+from taskgraph.records import ExecutionId, PackedValue, State
 from taskgraph.values.gate import Trust, tighten_trust, use_trust
 from taskgraph.values.places import FilePlaces, use_places
 
 if TYPE_CHECKING:
     from taskgraph.catalog.executions import CatalogStore
+    from taskgraph.catalog.requests import Request
     from taskgraph.engine.releasing import Release
     from taskgraph.filters import RecordFilters
     from taskgraph.provenance.rows import Reader as AnyReader
@@ -356,6 +363,33 @@ def catalog_of(backend: SqlBackend, check: Callable[[], object]) -> CatalogStore
     from taskgraph_backend.catalog.store import Catalog
 
     return Catalog(backend, check)
+
+
+def create_execution(backend: Backend, request: Request, snapshot: PackedValue) -> str:
+    """Write an execution down before it runs; returns the id of the one that has its key.
+
+    Raises:
+        WorkspaceInUseError: Another execution has its folder.
+        SchedulerError: The backend keeps no executions.
+    """
+    from taskgraph_backend import SqlBackend
+    from taskgraph_backend.catalog.creating import submit
+
+    if not isinstance(backend, SqlBackend):
+        raise SchedulerError(
+            "a study, a workspace and an idempotency key are kept in a database, and this backend "
+            "has none. Give the scheduler one, or leave them out."
+        )
+    return submit(backend, request, snapshot).execution_id
+
+
+def settle_execution(backend: Backend, execution_id: str, state: State) -> None:
+    """Bring an execution that is still PENDING to its end: nothing of its run was recorded."""
+    from taskgraph_backend import SqlBackend
+    from taskgraph_backend.catalog.changing import settle
+
+    assert isinstance(backend, SqlBackend)
+    backend._transact(settle, execution_id, state)
 
 
 def open_reader(settings: Settings) -> Reader:

@@ -293,7 +293,7 @@ def _statement(model: type[models.Base]) -> tuple[str, Callable[[_Row], tuple[An
     if known is None:
         table = model.__table__
         # What comes from elsewhere has no seal of ours.
-        carried = CARRIED.get(table.name, {each.name for each in table.columns} - {"seal"})
+        carried = CARRIED.get(model.__tablename__, {each.name for each in table.columns} - {"seal"})
         columns = [
             (column.name, _binder(column.type))
             for column in table.columns

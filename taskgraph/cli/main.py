@@ -51,6 +51,9 @@ EXIT_CODES: Final[tuple[tuple[type[errors.TaskgraphError], ExitCode], ...]] = (
     (errors.BlessRefusedError, ExitCode.STATE_REFUSED),
     (errors.BlessCheckError, ExitCode.STATE_REFUSED),
     (errors.ReleaseRefusedError, ExitCode.STATE_REFUSED),
+    (errors.StateRefusedError, ExitCode.STATE_REFUSED),
+    (errors.ConflictError, ExitCode.CONFLICT),
+    (errors.ValidationError, ExitCode.USAGE),
 )
 
 

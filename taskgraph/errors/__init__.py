@@ -6,6 +6,7 @@ fields: what happened, to what, and what to do next.
 
 from taskgraph.errors.base import TaskgraphError
 from taskgraph.errors.catalog import (
+    AlreadySubmittedError,
     ConflictError,
     ExecutionNotFoundError,
     IdempotencyConflictError,
@@ -115,6 +116,7 @@ from taskgraph.errors.values import (
 )
 
 __all__ = [
+    "AlreadySubmittedError",
     "AmbiguousIdError",
     "AwaitError",
     "BlessCheckError",

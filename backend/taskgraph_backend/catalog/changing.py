@@ -86,6 +86,14 @@ def set_state(
     return _result(decision, state)
 
 
+def settle(driver: Driver, execution_id: str, state: StateType) -> None:
+    """Bring an execution that is still PENDING to its end; within a transaction that is alone."""
+    row = driver.execute(_SUBJECT, (_binary(execution_id),)).fetchone()
+    if row is not None and row[0] == StateType.PENDING.value:
+        said = State(state, message="nothing of it was recorded")
+        set_state(driver, execution_id, said, frozenset(), {})
+
+
 def mark_crashed(driver: Driver, execution_id: str, why: str, when: int | None = None) -> bool:
     """Have an execution that runs be CRASHED, with its jobs; within a transaction that is alone.
 
@@ -221,4 +229,4 @@ def _result(decision: Decision, state: State) -> TransitionResult:
     return TransitionResult(decision.outcome, state, decision.reason, decision.delay_seconds)
 
 
-__all__ = ["Changes", "mark_crashed", "set_state", "update"]
+__all__ = ["Changes", "mark_crashed", "set_state", "settle", "update"]

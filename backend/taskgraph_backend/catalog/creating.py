@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from taskgraph.catalog.requests import QUEUE_TAG, Request
 from taskgraph.catalog.states import Books, State, keep_books
 from taskgraph.errors import UnknownRecordError, WorkspaceInUseError
 from taskgraph.jsontext import to_json
+from taskgraph.records import PackedValue, RecordBatch
 from taskgraph.tags import OwnTags
 from taskgraph_backend import claims
 from taskgraph_backend.catalog import studies
@@ -15,6 +16,9 @@ from taskgraph_backend.catalog.history import write_state
 from taskgraph_backend.dialects import Driver
 from taskgraph_backend.tags import record_tags
 from taskgraph_backend.times import from_micros, to_micros
+
+if TYPE_CHECKING:
+    from taskgraph_backend.store import SqlBackend
 
 _binary = bytearray.fromhex
 
@@ -46,6 +50,29 @@ def find_under_key(driver: Driver, request: Request) -> Known | None:
     given = (request.entrypoint, request.idempotency_key)
     row = driver.execute(_UNDER_KEY, given).fetchone()
     return None if row is None else Known(_hex(row[0]), _maybe_hex(row[1]))
+
+
+def submit(backend: SqlBackend, request: Request, snapshot: PackedValue | None = None) -> Known:
+    """Record an execution with its snapshot, or return the one that is there under its key.
+
+    Args:
+        backend: The database.
+        request: What is asked for.
+        snapshot: What is frozen of it; by default, all that the request says.
+
+    Raises:
+        WorkspaceInUseError: Another execution has its folder.
+        UnknownRecordError: There is no job of the id that it is said to be run in.
+    """
+    known = backend._ask(find_under_key, request)
+    if known is not None:
+        return known
+    if snapshot is None:
+        frozen = str(backend.record_value(request.snapshot()))
+    else:
+        frozen = snapshot.values[0].value_hash
+        backend.record(RecordBatch(values=list(snapshot.values)))
+    return backend._transact(create, request, frozen)
 
 
 def create(driver: Driver, request: Request, snapshot: str) -> Known:
@@ -133,4 +160,4 @@ def _maybe_micros(when: Any) -> int | None:
     return None if when is None else to_micros(when)
 
 
-__all__ = ["Known", "create", "find_under_key"]
+__all__ = ["Known", "create", "find_under_key", "submit"]

@@ -66,10 +66,7 @@ class Catalog:
             IdempotencyConflictError: The key was used for another request, and it is ``strict``.
             WorkspaceInUseError: Another execution has this folder.
         """
-        known = self._backend._ask(creating.find_under_key, request)
-        if known is None:
-            snapshot = self._backend.record_value(request.snapshot())
-            known = self._backend._transact(creating.create, request, snapshot)
+        known = creating.submit(self._backend, request)
         is_new = known.execution_id == request.id
         if strict and not is_new and known.request_hash != request.hash():
             assert request.idempotency_key is not None

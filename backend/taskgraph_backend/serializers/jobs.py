@@ -57,7 +57,7 @@ _JOB = Table(
 )
 #: The columns that a record has; what is left out of an execution is completed when it is listed.
 CARRIED = {
-    each.model.__table__.name: frozenset(column.key for column in each.columns)
+    each.model.__tablename__: frozenset(column.key for column in each.columns)
     for each in (_EXECUTION, _JOB)
 }
 
