@@ -9,10 +9,12 @@ from typing import Any
 
 from taskgraph.engine.jobs import Job
 from taskgraph.outputs.place import OutputPlace
-from taskgraph.records import ExecutionId, JobId
+from taskgraph.records import ExecutionId, JobId, PackedValue, Submission
 from taskgraph.tags import Tags
 from taskgraph.tasks.context import NO_CONTEXT, Context
 from taskgraph.tasks.options import NO_OPTIONS, POOLS, Options, merge_options
+
+_NO_SUBMISSION = Submission()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ class RunOptions:
     With ``single_flight`` calls that run in other processes are waited for, if it ``may_wait``: a
     run within a body may not. ``log`` is told what they wait for.
     ``scheduler`` is what scheduler tasks are given that ask for it. ``output`` is where what calls
-    print is kept, if it is.
+    print is kept, if it is. ``submission`` is what is said of the execution in its first row, and
+    ``snapshot`` the value in which that is frozen.
     """
 
     execution_id: ExecutionId
@@ -68,6 +71,8 @@ class RunOptions:
     may_wait: bool = True
     log: Callable[[str], None] | None = None
     output: OutputPlace | None = None
+    submission: Submission = _NO_SUBMISSION
+    snapshot: PackedValue | None = None
 
     def add_executors(self, job: Job) -> None:
         """Add the options of the executor that a call will run on: all others go before them."""
