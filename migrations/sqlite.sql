@@ -53,7 +53,7 @@ CREATE TABLE execution (
 	updated_time BIGINT, 
 	state_type TEXT NOT NULL, 
 	state_time BIGINT NOT NULL, 
-	environment_hash BLOB, 
+	environment_hash BLOB, name TEXT DEFAULT '' NOT NULL, entrypoint TEXT DEFAULT '' NOT NULL, workflow_id BLOB, study_id BLOB, group_id BLOB, parent_job_id BLOB, idempotency_key TEXT, request_hash BLOB, parameters TEXT DEFAULT '{}' NOT NULL, snapshot_hash BLOB, dataset_hash BLOB, first_step INTEGER, last_step INTEGER, workspace TEXT, output_path TEXT, code_version TEXT, submitted_by TEXT, options TEXT DEFAULT '{}' NOT NULL, state_name TEXT DEFAULT '' NOT NULL, run_count INTEGER DEFAULT 0 NOT NULL, expected_start_time BIGINT, next_scheduled_start_time BIGINT, start_time BIGINT, end_time BIGINT, total_run_time BIGINT DEFAULT 0 NOT NULL, retracted BOOLEAN DEFAULT 0 NOT NULL, created_at BIGINT DEFAULT 0 NOT NULL, 
 	CONSTRAINT pk_execution PRIMARY KEY (id), 
 	CONSTRAINT fk_execution_environment_hash FOREIGN KEY(environment_hash) REFERENCES value (value_hash) DEFERRABLE INITIALLY DEFERRED
 );
@@ -208,7 +208,7 @@ CREATE TABLE job (
 	start_time BIGINT NOT NULL, 
 	end_time BIGINT, 
 	cached BOOLEAN NOT NULL, 
-	state_type TEXT NOT NULL, miss TEXT, 
+	state_type TEXT NOT NULL, miss TEXT, state_name TEXT, run_count INTEGER, dynamic_key TEXT, queue TEXT, step_position INTEGER, 
 	CONSTRAINT pk_job PRIMARY KEY (id), 
 	CONSTRAINT fk_job_call_hash FOREIGN KEY(call_hash) REFERENCES call_node (call_hash) DEFERRABLE INITIALLY DEFERRED, 
 	CONSTRAINT fk_job_execution_id FOREIGN KEY(execution_id) REFERENCES execution (id) DEFERRABLE INITIALLY DEFERRED, 
@@ -299,4 +299,140 @@ CREATE TABLE quarantine (
 	CONSTRAINT pk_quarantine PRIMARY KEY (id)
 );
 CREATE INDEX ix_call_node_eval_hash_timestamp ON call_node (eval_hash, timestamp);
-INSERT INTO alembic_version VALUES ('0008');
+CREATE INDEX ix_execution_created_at_id ON execution (created_at, id);
+CREATE UNIQUE INDEX uq_execution_entrypoint_idempotency_key ON execution (entrypoint, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE UNIQUE INDEX uq_execution_group_id_dataset_hash ON execution (group_id, dataset_hash) WHERE group_id IS NOT NULL AND state_type IN ('SCHEDULED', 'PENDING', 'RUNNING');
+CREATE UNIQUE INDEX uq_execution_workspace ON execution (workspace) WHERE workspace IS NOT NULL;
+CREATE INDEX ix_execution_study_id_created_at ON execution (study_id, created_at) WHERE study_id IS NOT NULL;
+CREATE INDEX ix_execution_group_id_created_at ON execution (group_id, created_at) WHERE group_id IS NOT NULL;
+CREATE UNIQUE INDEX uq_job_execution_id_task_hash_dynamic_key ON job (execution_id, task_hash, dynamic_key) WHERE dynamic_key IS NOT NULL;
+CREATE TABLE state (
+	id BLOB NOT NULL, 
+	execution_id BLOB, 
+	job_id BLOB, 
+	type TEXT NOT NULL, 
+	name TEXT NOT NULL, 
+	timestamp BIGINT NOT NULL, 
+	message TEXT, 
+	details TEXT NOT NULL, 
+	CONSTRAINT pk_state PRIMARY KEY (id), 
+	CONSTRAINT ck_state_of_one CHECK ((execution_id IS NULL) <> (job_id IS NULL)), 
+	CONSTRAINT fk_state_execution_id FOREIGN KEY(execution_id) REFERENCES execution (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_state_job_id FOREIGN KEY(job_id) REFERENCES job (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED
+)
+ WITHOUT ROWID
+
+;
+CREATE INDEX ix_state_execution_id_timestamp ON state (execution_id, timestamp);
+CREATE INDEX ix_state_job_id_timestamp ON state (job_id, timestamp) WHERE job_id IS NOT NULL;
+CREATE TABLE study (
+	id BLOB NOT NULL, 
+	name TEXT NOT NULL, 
+	meta TEXT NOT NULL, 
+	owner_id BLOB, 
+	created_at BIGINT NOT NULL, 
+	CONSTRAINT pk_study PRIMARY KEY (id)
+);
+CREATE UNIQUE INDEX uq_study_name ON study (name);
+CREATE TABLE workflow (
+	id BLOB NOT NULL, 
+	study_id BLOB, 
+	namespace TEXT NOT NULL, 
+	name TEXT NOT NULL, 
+	version INTEGER NOT NULL, 
+	promoted BOOLEAN NOT NULL, 
+	enabled BOOLEAN NOT NULL, 
+	meta TEXT NOT NULL, 
+	created_at BIGINT NOT NULL, 
+	CONSTRAINT pk_workflow PRIMARY KEY (id), 
+	CONSTRAINT fk_workflow_study_id FOREIGN KEY(study_id) REFERENCES study (id) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE UNIQUE INDEX uq_workflow_namespace_name_version ON workflow (namespace, name, version);
+CREATE UNIQUE INDEX uq_workflow_namespace_name ON workflow (namespace, name) WHERE promoted;
+CREATE TABLE workflow_step (
+	id BLOB NOT NULL, 
+	workflow_id BLOB NOT NULL, 
+	position INTEGER NOT NULL, 
+	task_name TEXT NOT NULL, 
+	task_hash BLOB, 
+	args TEXT, 
+	options TEXT NOT NULL, 
+	CONSTRAINT pk_workflow_step PRIMARY KEY (id), 
+	CONSTRAINT fk_workflow_step_task_hash FOREIGN KEY(task_hash) REFERENCES task (hash) DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_workflow_step_workflow_id FOREIGN KEY(workflow_id) REFERENCES workflow (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED
+);
+CREATE INDEX ix_workflow_step_workflow_id_position ON workflow_step (workflow_id, position);
+CREATE TABLE execution_group (
+	id BLOB NOT NULL, 
+	workflow_id BLOB NOT NULL, 
+	"key" TEXT NOT NULL, 
+	selectors TEXT NOT NULL, 
+	dirty BOOLEAN NOT NULL, 
+	dirty_reason TEXT, 
+	planned_dataset_hash BLOB, 
+	recompute BOOLEAN NOT NULL, 
+	created_at BIGINT NOT NULL, 
+	updated_at BIGINT NOT NULL, 
+	CONSTRAINT pk_execution_group PRIMARY KEY (id), 
+	CONSTRAINT fk_execution_group_workflow_id FOREIGN KEY(workflow_id) REFERENCES workflow (id) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE UNIQUE INDEX uq_execution_group_workflow_id_key ON execution_group (workflow_id, "key");
+CREATE TABLE dataset (
+	id BLOB NOT NULL, 
+	study_id BLOB, 
+	name TEXT NOT NULL, 
+	type TEXT NOT NULL, 
+	value_hash BLOB NOT NULL, 
+	read_only BOOLEAN NOT NULL, 
+	meta TEXT NOT NULL, 
+	retracted BOOLEAN NOT NULL, 
+	created_at BIGINT NOT NULL, 
+	updated_at BIGINT NOT NULL, 
+	CONSTRAINT pk_dataset PRIMARY KEY (id), 
+	CONSTRAINT fk_dataset_study_id FOREIGN KEY(study_id) REFERENCES study (id) DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_dataset_value_hash FOREIGN KEY(value_hash) REFERENCES value (value_hash) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE UNIQUE INDEX uq_dataset_study_id_name ON dataset (study_id, name) WHERE study_id IS NOT NULL;
+CREATE UNIQUE INDEX uq_dataset_name ON dataset (name) WHERE study_id IS NULL;
+CREATE INDEX ix_dataset_value_hash ON dataset (value_hash);
+CREATE TABLE execution_dataset (
+	execution_id BLOB NOT NULL, 
+	role TEXT NOT NULL, 
+	name TEXT NOT NULL, 
+	dataset_id BLOB, 
+	value_hash BLOB NOT NULL, 
+	in_use BOOLEAN NOT NULL, 
+	CONSTRAINT pk_execution_dataset PRIMARY KEY (execution_id, role, name), 
+	CONSTRAINT fk_execution_dataset_dataset_id FOREIGN KEY(dataset_id) REFERENCES dataset (id) ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_execution_dataset_execution_id FOREIGN KEY(execution_id) REFERENCES execution (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_execution_dataset_value_hash FOREIGN KEY(value_hash) REFERENCES value (value_hash) DEFERRABLE INITIALLY DEFERRED
+)
+ WITHOUT ROWID
+
+;
+CREATE INDEX ix_execution_dataset_dataset_id ON execution_dataset (dataset_id);
+CREATE INDEX ix_execution_dataset_value_hash ON execution_dataset (value_hash);
+CREATE UNIQUE INDEX uq_execution_dataset_dataset_id ON execution_dataset (dataset_id) WHERE role = 'output' AND in_use;
+CREATE TABLE artifact (
+	id BLOB NOT NULL, 
+	execution_id BLOB NOT NULL, 
+	kind TEXT NOT NULL, 
+	"key" TEXT NOT NULL, 
+	path TEXT, 
+	value_hash BLOB, 
+	title TEXT, 
+	description TEXT, 
+	CONSTRAINT pk_artifact PRIMARY KEY (id), 
+	CONSTRAINT fk_artifact_execution_id FOREIGN KEY(execution_id) REFERENCES execution (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_artifact_value_hash FOREIGN KEY(value_hash) REFERENCES value (value_hash) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE UNIQUE INDEX uq_artifact_execution_id_kind_key ON artifact (execution_id, kind, "key");
+CREATE INDEX ix_artifact_value_hash ON artifact (value_hash) WHERE value_hash IS NOT NULL;
+CREATE TABLE tag_key (
+	scope TEXT NOT NULL, 
+	"key" TEXT NOT NULL, 
+	description TEXT NOT NULL, 
+	allowed_values TEXT, 
+	CONSTRAINT pk_tag_key PRIMARY KEY (scope, "key")
+);
+INSERT INTO alembic_version VALUES ('0009');

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     )
     from taskgraph.archive import Archive, executions
     from taskgraph.archive import open as open
+    from taskgraph.catalog.criteria import F
+    from taskgraph.catalog.states import State
     from taskgraph.combinators.control import (
         apply_tags,
         catch,
@@ -88,6 +90,7 @@ __all__ = [
     "ContentStagingFile",
     "Dir",
     "ErrorValue",
+    "F",
     "FailedCall",
     "File",
     "FileCache",
@@ -107,6 +110,7 @@ __all__ = [
     "Scheduler",
     "StagingDir",
     "StagingFile",
+    "State",
     "Task",
     "Traceback",
     "Value",
@@ -165,6 +169,7 @@ _HOMES = {
     "ContentStagingFile": "taskgraph.values.file_policies",
     "Dir": "taskgraph.values.directories",
     "ErrorValue": "taskgraph.values.failures",
+    "F": "taskgraph.catalog.criteria",
     "FailedCall": "taskgraph.tasks.failing",
     "File": "taskgraph.values.files",
     "FileCache": "taskgraph.values.file_cache",
@@ -184,6 +189,7 @@ _HOMES = {
     "Scheduler": "taskgraph.app",
     "StagingDir": "taskgraph.values.staging",
     "StagingFile": "taskgraph.values.staging",
+    "State": "taskgraph.catalog.states",
     "Task": "taskgraph.tasks.task",
     "Traceback": "taskgraph.tracebacks",
     "Value": "taskgraph.values.value",

@@ -1,7 +1,7 @@
 """`taskgraph.open`: the records of a project, or of any database, to be asked without a scheduler.
 
 An `Archive` is the one object that all questions to the records begin at. What belongs together is
-an attribute of it: `Archive.executions` for what was run.
+an attribute of it: `Archive.executions` manages what was run, `Archive.studies` what it is part of.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from taskgraph.assembly import (
+    catalog_of,
     find_record,
     finish_writing,
     has_database,
@@ -24,6 +25,7 @@ from taskgraph.assembly import (
     open_existing,
     places_of,
 )
+from taskgraph.catalog.executions import ExecutionManager, StudyManager
 from taskgraph.config import CONFIG_DIR_NAME, Settings, find_config_dir, load_settings
 from taskgraph.errors import (
     ClosedArchiveError,
@@ -44,7 +46,6 @@ from taskgraph.urls import sqlite_url
 if TYPE_CHECKING:
     from taskgraph.provenance.explain import AnyExplanation
     from taskgraph.provenance.reading import Lineage, View
-    from taskgraph.provenance.views import ExecutionDetail
     from taskgraph_backend import SqlBackend
     from taskgraph_backend.query import CallGraphQuery
     from taskgraph_backend.reader import Reader
@@ -143,9 +144,7 @@ def executions(
     if not has_database(settings):
         return []
     with Archive(settings, open_existing(settings)) as archive:
-        return archive.executions.list(
-            limit, task=task, status=status, tags=tags, since=since, until=until
-        )
+        return archive.history(limit, task=task, status=status, tags=tags, since=since, until=until)
 
 
 class Archive:
@@ -157,13 +156,16 @@ class Archive:
     Attributes:
         settings: Those of the project: its folders, by which files are known.
         backend: The database.
-        executions: What was run.
+        executions: What was run, to be managed.
+        studies: The bodies of work that executions are part of.
     """
 
     def __init__(self, settings: Settings, backend: SqlBackend) -> None:
         self.settings = replace(settings, backend=replace(settings.backend, db_uri=backend.db_uri))
         self.backend = backend
-        self.executions = Executions(self)
+        catalog = catalog_of(backend, self._begin)
+        self.executions = ExecutionManager(catalog)
+        self.studies = StudyManager(catalog)
         self._places = places_of(settings)
         self._is_closed = False
 
@@ -214,9 +216,39 @@ class Archive:
 
         if what is None:
             most = limit or _MOST_EXECUTIONS
-            listed = self.executions.list(most + 1)
+            listed = self.history(most + 1)
             return plain_text(executions_page(listed[:most], is_cut=len(listed) > most))
         return plain_text(reading.page_of(self.get(what, limit=limit)))
+
+    def history(
+        self,
+        limit: int = _MOST_EXECUTIONS,
+        *,
+        task: str | Iterable[str] = (),
+        status: str | Iterable[str] = (),
+        tags: Mapping[str, Any] | Iterable[TagFilter | str] = (),
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+    ) -> list[ExecutionView]:
+        """Return the newest executions, newest first, each with how many jobs are in which status.
+
+        Args:
+            limit: At most so many.
+            task: Only those whose root task has this name, full or bare; or one of several.
+            status: Only those of this status, or one of several.
+            tags: Only those with all of these: keys with values, pairs, or texts as ``key=value``
+                and, for whatever value, ``key``.
+            since: Only those that started then or later: a time, or text as ``2026-01-31``, ``7d``.
+            until: Only those that started earlier; of a date as text, until the end of that day.
+
+        Raises:
+            FilterError: A status or a time cannot be understood.
+        """
+        filters = make_filters(
+            types=["execution"], task=task, status=status, tags=tags, since=since, until=until
+        )
+        with self.reading() as reader:
+            return view_listing(reader.listed(filters, limit)).of(ExecutionView)
 
     def lineage(
         self,
@@ -302,11 +334,14 @@ class Archive:
         Raises:
             ClosedArchiveError: The archive was closed.
         """
+        self._begin()
+        with in_force(self.settings, self._places), self.backend.reader() as reader:
+            yield reader
+
+    def _begin(self) -> None:
         if self._is_closed:
             raise ClosedArchiveError(self.backend.db_uri)
         finish_writing()
-        with in_force(self.settings, self._places), self.backend.reader() as reader:
-            yield reader
 
     def close(self) -> None:
         """Let go of the database. A second call does nothing."""
@@ -329,70 +364,6 @@ class Archive:
         return f"Archive({without_password(self.backend.db_uri)!r})"
 
 
-class Executions:
-    """The executions of an archive: ``archive.executions``."""
-
-    def __init__(self, archive: Archive) -> None:
-        self._archive = archive
-
-    def list(
-        self,
-        limit: int = _MOST_EXECUTIONS,
-        *,
-        task: str | Iterable[str] = (),
-        status: str | Iterable[str] = (),
-        tags: Mapping[str, Any] | Iterable[TagFilter | str] = (),
-        since: datetime | str | None = None,
-        until: datetime | str | None = None,
-    ) -> list[ExecutionView]:
-        """Return the newest executions, newest first, each with how many jobs are in which status.
-
-        Args:
-            limit: At most so many.
-            task: Only those whose root task has this name, full or bare; or one of several.
-            status: Only those of this status, or one of several.
-            tags: Only those with all of these: keys with values, pairs, or texts as ``key=value``
-                and, for whatever value, ``key``.
-            since: Only those that started then or later: a time, or text as ``2026-01-31``, ``7d``.
-            until: Only those that started earlier; of a date as text, until the end of that day.
-
-        Raises:
-            FilterError: A status or a time cannot be understood.
-        """
-        filters = make_filters(
-            types=["execution"], task=task, status=status, tags=tags, since=since, until=until
-        )
-        with self._archive.reading() as reader:
-            return view_listing(reader.listed(filters, limit)).of(ExecutionView)
-
-    def find(self, ref: str, *, limit: int | None = None) -> ExecutionDetail | None:
-        """Return an execution with its tasks and jobs, or None where there is none.
-
-        Args:
-            ref: Its id, the start of one, ``-`` for the newest and ``~2`` for the second newest.
-            limit: At most so many jobs: those that failed, then those that started first.
-
-        Raises:
-            AmbiguousIdError: More than one record starts so.
-        """
-        from taskgraph.provenance.views import ExecutionDetail
-
-        found = self._archive.find(ref, limit=limit)
-        return found if isinstance(found, ExecutionDetail) else None
-
-    def get(self, ref: str, *, limit: int | None = None) -> ExecutionDetail:
-        """Return the same as `find` of an execution that must be there.
-
-        Raises:
-            UnknownRecordError: There is none.
-            AmbiguousIdError: More than one record starts so.
-        """
-        found = self.find(ref, limit=limit)
-        if found is None:
-            raise UnknownRecordError(ref)
-        return found
-
-
 def _text_of(what: Any) -> str:
     """Return what a record is found by: a view that was found before stands for its own."""
     if isinstance(what, TagDetail):
@@ -406,4 +377,4 @@ def _text_of(what: Any) -> str:
     return name_of_record(what)
 
 
-__all__ = ["Archive", "Executions", "executions", "open"]
+__all__ = ["Archive", "executions", "open"]

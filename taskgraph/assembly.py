@@ -24,17 +24,25 @@ from taskgraph.config import (
     Settings,
 )
 from taskgraph.engine.leasing import ExecutionLease
-from taskgraph.errors import ConfigError, DatabaseError, TaskgraphError, UnknownRecordError
+from taskgraph.errors import (
+    ConfigError,
+    DatabaseError,
+    SchedulerError,
+    TaskgraphError,
+    UnknownRecordError,
+)
 from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.project import Project, use_project
 from taskgraph.outputs.place import OutputPlace, folder_of
 from taskgraph.ports import Backend, Command, Executor, Observer
-from taskgraph.records import ExecutionId
+from taskgraph.records import ExecutionId, PackedValue, State
 from taskgraph.urls import sqlite_file, sqlite_url
 from taskgraph.values.gate import Trust, tighten_trust, use_trust
 from taskgraph.values.places import FilePlaces, use_places
 
 if TYPE_CHECKING:
+    from taskgraph.catalog.executions import CatalogStore
+    from taskgraph.catalog.requests import Request
     from taskgraph.engine.releasing import Release
     from taskgraph.filters import RecordFilters
     from taskgraph.provenance.rows import Reader as AnyReader
@@ -353,6 +361,45 @@ def finish_writing() -> None:
         write()
 
 
+def catalog_of(backend: SqlBackend, check: Callable[[], object]) -> CatalogStore:
+    """Return what the managers of executions and studies ask.
+
+    Args:
+        backend: The database.
+        check: Called before each question.
+    """
+    from taskgraph_backend.catalog.store import Catalog
+
+    return Catalog(backend, check)
+
+
+def create_execution(backend: Backend, request: Request, snapshot: PackedValue) -> str:
+    """Write an execution down before it runs; returns the id of the one that has its key.
+
+    Raises:
+        WorkspaceInUseError: Another execution has its folder.
+        SchedulerError: The backend keeps no executions.
+    """
+    from taskgraph_backend import SqlBackend
+    from taskgraph_backend.catalog.creating import submit
+
+    if not isinstance(backend, SqlBackend):
+        raise SchedulerError(
+            "a study, a workspace and an idempotency key are kept in a database, and this backend "
+            "has none. Give the scheduler one, or leave them out."
+        )
+    return submit(backend, request, snapshot).execution_id
+
+
+def settle_execution(backend: Backend, execution_id: str, state: State) -> None:
+    """Bring an execution that is still PENDING to its end: nothing of its run was recorded."""
+    from taskgraph_backend import SqlBackend
+    from taskgraph_backend.catalog.changing import settle
+
+    assert isinstance(backend, SqlBackend)
+    backend._transact(settle, execution_id, state)
+
+
 def open_reader(settings: Settings) -> Reader:
     """Open the project's database for reading: `log` and its like."""
     from taskgraph_backend.reader import Reader
@@ -413,6 +460,7 @@ def repl_names(archive: Any) -> dict[str, Any]:
         "session": archive.backend.session,
         "models": models,
         "executions": archive.executions,
+        "history": archive.history,
         "find": archive.find,
         "lineage": archive.lineage,
     }

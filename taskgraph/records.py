@@ -65,6 +65,19 @@ def stuck_lease(holder: str) -> str:
     return f"stuck:{holder}"
 
 
+class Submission(NamedTuple):
+    """What is run and was asked for: the last fields of the record of an execution.
+
+    Where somebody has created the execution before, what he said stays.
+    """
+
+    name: str = ""
+    entrypoint: str = ""
+    parameters: str = "{}"
+    snapshot_hash: ValueHash | None = None
+    created_at: Micros | None = None
+
+
 class ExecutionRecord(NamedTuple):
     """One run of a root expression; ``args`` is the command line as a JSON list."""
 
@@ -75,6 +88,11 @@ class ExecutionRecord(NamedTuple):
     state_type: State
     state_time: Micros
     environment_hash: ValueHash | None
+    name: str = ""
+    entrypoint: str = ""
+    parameters: str = "{}"
+    snapshot_hash: ValueHash | None = None
+    created_at: Micros | None = None
 
 
 class JobRecord(NamedTuple):
@@ -448,6 +466,7 @@ __all__ = [
     "RecordedCall",
     "State",
     "StoredResult",
+    "Submission",
     "SubtreeTaskRecord",
     "SubvalueRecord",
     "TagRecord",

@@ -165,7 +165,12 @@ def forget(driver: Driver, leases: Sequence[LeaseRecord]) -> None:
 
 def running(driver: Driver) -> list[ExecutionId]:
     """Return the executions that are said to run."""
-    rows = driver.execute("SELECT id FROM execution WHERE state_type = ?", (State.RUNNING.value,))
+    # What others run, and only keep the state of here, has neither a job nor a heartbeat.
+    rows = driver.execute(
+        "SELECT id FROM execution WHERE state_type = ?"
+        " AND (job_id IS NOT NULL OR updated_time IS NOT NULL)",
+        (State.RUNNING.value,),
+    )
     return [ExecutionId(id.hex()) for (id,) in rows]
 
 
@@ -182,21 +187,21 @@ def crashed(driver: Driver, executions: Sequence[ExecutionId]) -> list[Execution
 
 def mark_crashed(driver: Driver, executions: Sequence[ExecutionId]) -> list[ExecutionId]:
     """Mark those of the executions that crashed, with their running jobs; return their ids."""
+    from taskgraph_backend.catalog.changing import mark_crashed as mark
+
     found = crashed(driver, executions)
     for execution_id, end in last_alive(driver, found).items():
-        key = _binary(execution_id)
-        alive, dead = State.RUNNING.value, State.CRASHED.value
-        driver.execute(
-            "UPDATE job SET state_type = ?, end_time = max(start_time, ?)"
-            " WHERE execution_id = ? AND state_type IN (?, ?)",
-            (dead, end, key, alive, State.PENDING.value),
-        )
-        driver.execute(
-            "UPDATE execution SET state_type = ?, state_time = ? WHERE id = ? AND state_type = ?",
-            (dead, end, key, alive),
-        )
-        driver.execute(statements.LEASE_FORGET, (execution_lease(execution_id), execution_id))
+        mark(driver, execution_id, "its process ended without a word", end)
     return found
+
+
+def end_jobs(driver: Driver, execution: bytearray, end: int, state: State) -> int:
+    """Mark the jobs of an execution that have no end; returns how many."""
+    return driver.execute(
+        "UPDATE job SET state_type = ?, end_time = max(start_time, ?)"
+        " WHERE execution_id = ? AND state_type IN (?, ?)",
+        (state.value, end, execution, State.RUNNING.value, State.PENDING.value),
+    ).rowcount
 
 
 def last_alive(driver: Driver, executions: Sequence[ExecutionId]) -> dict[ExecutionId, Micros]:
@@ -224,12 +229,7 @@ def _last_heard(driver: Driver, execution: bytearray) -> int:
 
 def close_jobs(driver: Driver, execution_id: ExecutionId, end: Micros) -> int:
     """Mark the jobs of an execution CANCELLED that have no end; returns how many."""
-    open_states = (State.RUNNING.value, State.PENDING.value)
-    return driver.execute(
-        "UPDATE job SET state_type = ?, end_time = max(start_time, ?)"
-        " WHERE execution_id = ? AND state_type IN (?, ?)",
-        (State.CANCELLED.value, end, _binary(execution_id), *open_states),
-    ).rowcount
+    return end_jobs(driver, _binary(execution_id), end, State.CANCELLED)
 
 
 def _find(driver: Driver, keys: Sequence[str]) -> dict[str, tuple[LeaseRecord, bool]]:
@@ -255,6 +255,7 @@ __all__ = [
     "close_jobs",
     "crashed",
     "dead",
+    "end_jobs",
     "forget",
     "heartbeat",
     "last_alive",

@@ -7,7 +7,7 @@ microseconds (or ``timestamptz``) there, JSON compares by value on both database
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, DateTime, Dialect, LargeBinary, Text
@@ -15,25 +15,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from taskgraph.jsontext import to_json
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def to_micros(when: datetime) -> int:
-    """Return whole microseconds since 1970 of an aware datetime.
-
-    Raises:
-        ValueError: The datetime has no time zone.
-    """
-    if when.tzinfo is None:
-        raise ValueError(f"{when!r} has no time zone; times are stored in UTC")
-    return (when - _EPOCH) // _MICROSECOND
-
-
-def from_micros(micros: int) -> datetime:
-    """Return the aware datetime in UTC of whole microseconds since 1970."""
-    return _EPOCH + timedelta(microseconds=micros)
+from taskgraph_backend.times import from_micros, to_micros
 
 
 class Hash16(TypeDecorator[str]):
@@ -97,3 +79,6 @@ class JSON(TypeDecorator[Any]):
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         """Turn text into the value again."""
         return value if dialect.name == "postgresql" or value is None else json.loads(value)
+
+
+__all__ = ["JSON", "DateTimeUTC", "Hash16", "from_micros", "to_micros"]

@@ -20,6 +20,7 @@ from taskgraph_backend.columns import JSON, Hash16
 from taskgraph_backend.dialects import Driver
 from taskgraph_backend.outside import put_outside
 from taskgraph_backend.serializers import Rows
+from taskgraph_backend.serializers.jobs import CARRIED
 
 _binary = bytearray.fromhex
 _Row = dict[str, Any]
@@ -292,8 +293,11 @@ def _statement(model: type[models.Base]) -> tuple[str, Callable[[_Row], tuple[An
     if known is None:
         table = model.__table__
         # What comes from elsewhere has no seal of ours.
+        carried = CARRIED.get(model.__tablename__, {each.name for each in table.columns} - {"seal"})
         columns = [
-            (column.name, _binder(column.type)) for column in table.columns if column.name != "seal"
+            (column.name, _binder(column.type))
+            for column in table.columns
+            if column.name in carried
         ]
         names = ", ".join(name for name, _ in columns)
         marks = ", ".join("?" * len(columns))

@@ -109,7 +109,7 @@ def _timed(record: Rows) -> Rows:
     """Put whole microseconds in the place of times."""
     for model, row in (*record.rows, *record.beside):
         for name in _times(model):
-            if row[name] is not None:
+            if row.get(name) is not None:
                 row[name] = to_micros(row[name])
     return record
 

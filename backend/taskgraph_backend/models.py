@@ -12,7 +12,20 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, MetaData, Text, func
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Text,
+    false,
+    func,
+    text,
+)
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -23,6 +36,8 @@ from sqlalchemy.orm import (
     relationship,
     remote,
 )
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import Boolean
 
 from taskgraph.hashing import ContentDigest, ValueHash
@@ -64,9 +79,31 @@ def _tagged(kind: str, column: str) -> str:
     return f"and_(foreign(Tag.entity_id) == remote({column}), Tag.entity_type == '{kind}')"
 
 
-def _reference(column: str) -> ForeignKey:
+def _reference(column: str, ondelete: str | None = None) -> ForeignKey:
     """A foreign key that is looked at when the transaction ends: rows come in any order."""
-    return ForeignKey(column, deferrable=True, initially="DEFERRED")
+    return ForeignKey(column, ondelete=ondelete, deferrable=True, initially="DEFERRED")
+
+
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """An index of those rows only for which something holds: none of others costs anything."""
+    condition = text(where)
+    return Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
+
+
+class _Epoch(FunctionElement[datetime]):
+    """The start of 1970: the time of what an older library wrote, which knows of none."""
+
+    inherit_cache = True
+
+
+@compiles(_Epoch)
+def _as_number(element: _Epoch, compiler: SQLCompiler, **options: Any) -> str:
+    return "0"
+
+
+@compiles(_Epoch, "postgresql")
+def _as_time(element: _Epoch, compiler: SQLCompiler, **options: Any) -> str:
+    return "'1970-01-01 00:00:00+00'"
 
 
 class Base(DeclarativeBase):
@@ -107,8 +144,42 @@ class Execution(Base):
     """One run of a root expression."""
 
     __tablename__ = "execution"
-    # Sweeping looks for those that run.
-    __table_args__ = (Index(None, "state_type"),)
+    __table_args__ = (
+        # Sweeping looks for those that run.
+        Index(None, "state_type"),
+        # Pages of a list.
+        Index(None, "created_at", "id"),
+        # One execution for a key, whoever asks for it and however often.
+        _partial(
+            "uq_execution_entrypoint_idempotency_key",
+            "entrypoint",
+            "idempotency_key",
+            where="idempotency_key IS NOT NULL",
+            unique=True,
+        ),
+        # Of one group, one that is active on the same datasets.
+        _partial(
+            "uq_execution_group_id_dataset_hash",
+            "group_id",
+            "dataset_hash",
+            where="group_id IS NOT NULL AND state_type IN ('SCHEDULED', 'PENDING', 'RUNNING')",
+            unique=True,
+        ),
+        _partial("uq_execution_workspace", "workspace", where="workspace IS NOT NULL", unique=True),
+        # Those of a study and of a group, the newest last.
+        _partial(
+            "ix_execution_study_id_created_at",
+            "study_id",
+            "created_at",
+            where="study_id IS NOT NULL",
+        ),
+        _partial(
+            "ix_execution_group_id_created_at",
+            "group_id",
+            "created_at",
+            where="group_id IS NOT NULL",
+        ),
+    )
 
     id: Mapped[str] = mapped_column(Hash16, primary_key=True)
     args: Mapped[str]
@@ -118,7 +189,47 @@ class Execution(Base):
     state_type: Mapped[str]
     state_time: Mapped[datetime]
     environment_hash: Mapped[str | None] = mapped_column(Hash16, _reference("value.value_hash"))
+    # What follows is left out by older libraries. No foreign keys: a table that is there gets none
+    # on SQLite without being written anew. Who deletes a study, a workflow or a group empties the
+    # columns that name it.
+    name: Mapped[str] = mapped_column(server_default=text("''"))
+    # What is run: the full name of a task or a workflow.
+    entrypoint: Mapped[str] = mapped_column(server_default=text("''"))
+    workflow_id: Mapped[str | None] = mapped_column(Hash16)
+    study_id: Mapped[str | None] = mapped_column(Hash16)
+    group_id: Mapped[str | None] = mapped_column(Hash16)
+    parent_job_id: Mapped[str | None] = mapped_column(Hash16)
+    idempotency_key: Mapped[str | None]
+    # What was asked for under that key.
+    request_hash: Mapped[str | None] = mapped_column(Hash16)
+    parameters: Mapped[Any] = mapped_column(JSON, server_default=text("'{}'"))
+    # The value in which all that was submitted is frozen.
+    snapshot_hash: Mapped[str | None] = mapped_column(Hash16)
+    dataset_hash: Mapped[str | None] = mapped_column(Hash16)
+    first_step: Mapped[int | None] = mapped_column(Integer)
+    last_step: Mapped[int | None] = mapped_column(Integer)
+    workspace: Mapped[str | None]
+    output_path: Mapped[str | None]
+    code_version: Mapped[str | None]
+    submitted_by: Mapped[str | None]
+    options: Mapped[Any] = mapped_column(JSON, server_default=text("'{}'"))
+    state_name: Mapped[str] = mapped_column(server_default=text("''"))
+    run_count: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    expected_start_time: Mapped[datetime | None]
+    next_scheduled_start_time: Mapped[datetime | None]
+    start_time: Mapped[datetime | None]
+    end_time: Mapped[datetime | None]
+    # Microseconds.
+    total_run_time: Mapped[int] = mapped_column(server_default=text("0"))
+    retracted: Mapped[bool] = mapped_column(server_default=false())
+    created_at: Mapped[datetime] = mapped_column(server_default=_Epoch())
 
+    study: Mapped[Study | None] = relationship(
+        primaryjoin=lambda: foreign(Execution.study_id) == remote(Study.id), viewonly=True
+    )
+    states: Mapped[list[State]] = relationship(
+        order_by=lambda: (State.timestamp, State.id), viewonly=True
+    )
     job: Mapped[Job | None] = relationship(
         primaryjoin=lambda: foreign(Execution.job_id) == remote(Job.id), viewonly=True
     )
@@ -173,6 +284,15 @@ class Job(Base):
         Index(None, "parent_id"),
         # The jobs that share a call node, and which of them an execution has.
         Index(None, "call_hash", "execution_id"),
+        # One job for a key that whoever asked for it gave it; jobs of plain runs have none.
+        _partial(
+            "uq_job_execution_id_task_hash_dynamic_key",
+            "execution_id",
+            "task_hash",
+            "dynamic_key",
+            where="dynamic_key IS NOT NULL",
+            unique=True,
+        ),
     )
 
     id: Mapped[str] = mapped_column(Hash16, primary_key=True)
@@ -188,6 +308,12 @@ class Job(Base):
     # Why it ran although a result might have been there: JSON with "reason" and "detail". Nothing
     # for those that did not run, and for those of whose call nothing was recorded.
     miss: Mapped[str | None]
+    # Nothing for jobs of plain runs.
+    state_name: Mapped[str | None]
+    run_count: Mapped[int | None] = mapped_column(Integer)
+    dynamic_key: Mapped[str | None]
+    queue: Mapped[str | None]
+    step_position: Mapped[int | None] = mapped_column(Integer)
 
     execution: Mapped[Execution] = relationship(back_populates="jobs", viewonly=True)
     task: Mapped[Task] = relationship(viewonly=True)
@@ -863,6 +989,188 @@ class TagEdit(Base):
     child: Mapped[Tag] = relationship(
         back_populates="parent_edits", foreign_keys=[child_id], viewonly=True
     )
+
+
+class State(Base):
+    """A state that an execution was in, or a job where that is worth a row; never changed."""
+
+    __tablename__ = "state"
+    __table_args__ = (
+        CheckConstraint("(execution_id IS NULL) <> (job_id IS NULL)", name="ck_state_of_one"),
+        Index(None, "execution_id", "timestamp"),
+        _partial("ix_state_job_id_timestamp", "job_id", "timestamp", where="job_id IS NOT NULL"),
+        {"sqlite_with_rowid": False},
+    )
+
+    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    execution_id: Mapped[str | None] = mapped_column(Hash16, _reference("execution.id", "CASCADE"))
+    job_id: Mapped[str | None] = mapped_column(Hash16, _reference("job.id", "CASCADE"))
+    type: Mapped[str]
+    name: Mapped[str]
+    timestamp: Mapped[datetime]
+    message: Mapped[str | None]
+    # Who forced it, what for, when it is scheduled: an object.
+    details: Mapped[Any] = mapped_column(JSON)
+
+
+class Study(Base):
+    """A name for a body of work."""
+
+    __tablename__ = "study"
+    __table_args__ = (Index("uq_study_name", "name", unique=True),)
+
+    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    name: Mapped[str]
+    meta: Mapped[Any] = mapped_column(JSON)
+    owner_id: Mapped[str | None] = mapped_column(Hash16)
+    created_at: Mapped[datetime]
+
+
+class Workflow(Base):
+    """A version of a stored list of steps; of each name one version at most is promoted."""
+
+    __tablename__ = "workflow"
+    __table_args__ = (
+        Index("uq_workflow_namespace_name_version", "namespace", "name", "version", unique=True),
+        _partial("uq_workflow_namespace_name", "namespace", "name", where="promoted", unique=True),
+    )
+
+    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    study_id: Mapped[str | None] = mapped_column(Hash16, _reference("study.id"))
+    namespace: Mapped[str]
+    name: Mapped[str]
+    version: Mapped[int] = mapped_column(Integer)
+    promoted: Mapped[bool]
+    enabled: Mapped[bool]
+    meta: Mapped[Any] = mapped_column(JSON)
+    created_at: Mapped[datetime]
+
+    steps: Mapped[list[WorkflowStep]] = relationship(
+        order_by=lambda: WorkflowStep.position, viewonly=True
+    )
+
+
+class WorkflowStep(Base):
+    """A call in a stored workflow; positions begin at 0 and have no gaps."""
+
+    __tablename__ = "workflow_step"
+    __table_args__ = (Index(None, "workflow_id", "position"),)
+
+    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    workflow_id: Mapped[str] = mapped_column(Hash16, _reference("workflow.id", "CASCADE"))
+    position: Mapped[int] = mapped_column(Integer)
+    task_name: Mapped[str]
+    # The version of the task, if only that one is meant.
+    task_hash: Mapped[str | None] = mapped_column(Hash16, _reference("task.hash"))
+    args: Mapped[Any | None] = mapped_column(JSON)
+    options: Mapped[Any] = mapped_column(JSON)
+
+
+class ExecutionGroup(Base):
+    """Executions of one workflow on datasets of the same facets; dirty if it is to run again."""
+
+    __tablename__ = "execution_group"
+    __table_args__ = (
+        Index("uq_execution_group_workflow_id_key", "workflow_id", "key", unique=True),
+    )
+
+    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    workflow_id: Mapped[str] = mapped_column(Hash16, _reference("workflow.id"))
+    key: Mapped[str]
+    selectors: Mapped[Any] = mapped_column(JSON)
+    dirty: Mapped[bool]
+    dirty_reason: Mapped[str | None]
+    planned_dataset_hash: Mapped[str | None] = mapped_column(Hash16)
+    recompute: Mapped[bool]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class Dataset(Base):
+    """A name that points at content: a value, which is a list of files."""
+
+    __tablename__ = "dataset"
+    __table_args__ = (
+        _partial(
+            "uq_dataset_study_id_name",
+            "study_id",
+            "name",
+            where="study_id IS NOT NULL",
+            unique=True,
+        ),
+        # Those of no study would all be different from each other otherwise.
+        _partial("uq_dataset_name", "name", where="study_id IS NULL", unique=True),
+        Index(None, "value_hash"),
+    )
+
+    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    study_id: Mapped[str | None] = mapped_column(Hash16, _reference("study.id"))
+    name: Mapped[str]
+    type: Mapped[str]
+    value_hash: Mapped[str] = mapped_column(Hash16, _reference("value.value_hash"))
+    read_only: Mapped[bool]
+    meta: Mapped[Any] = mapped_column(JSON)
+    retracted: Mapped[bool]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class ExecutionDataset(Base):
+    """A dataset that an execution reads or writes, with the content that it had at submit."""
+
+    __tablename__ = "execution_dataset"
+    __table_args__ = (
+        Index(None, "dataset_id"),
+        Index(None, "value_hash"),
+        # One active execution writes a dataset.
+        _partial(
+            "uq_execution_dataset_dataset_id",
+            "dataset_id",
+            where="role = 'output' AND in_use",
+            unique=True,
+        ),
+        {"sqlite_with_rowid": False},
+    )
+
+    execution_id: Mapped[str] = mapped_column(
+        Hash16, _reference("execution.id", "CASCADE"), primary_key=True
+    )
+    # input or output
+    role: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    dataset_id: Mapped[str | None] = mapped_column(Hash16, _reference("dataset.id", "SET NULL"))
+    value_hash: Mapped[str] = mapped_column(Hash16, _reference("value.value_hash"))
+    in_use: Mapped[bool]
+
+
+class Artifact(Base):
+    """A named output of an execution; its path is relative to the workspace."""
+
+    __tablename__ = "artifact"
+    __table_args__ = (
+        Index("uq_artifact_execution_id_kind_key", "execution_id", "kind", "key", unique=True),
+        _partial("ix_artifact_value_hash", "value_hash", where="value_hash IS NOT NULL"),
+    )
+
+    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    execution_id: Mapped[str] = mapped_column(Hash16, _reference("execution.id", "CASCADE"))
+    kind: Mapped[str]
+    key: Mapped[str]
+    path: Mapped[str | None]
+    value_hash: Mapped[str | None] = mapped_column(Hash16, _reference("value.value_hash"))
+    title: Mapped[str | None]
+    description: Mapped[str | None]
+
+
+class TagKey(Base):
+    """A key of the controlled vocabulary, and which values it may have."""
+
+    __tablename__ = "tag_key"
+
+    scope: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    description: Mapped[str]
+    allowed_values: Mapped[Any | None] = mapped_column(JSON)
 
 
 class Lease(Base):

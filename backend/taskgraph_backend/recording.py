@@ -9,8 +9,9 @@ from typing import Any
 
 from taskgraph.hashing import CallHash
 from taskgraph.jsontext import storable
-from taskgraph.records import RecordBatch
+from taskgraph.records import ExecutionRecord, RecordBatch, State
 from taskgraph_backend import foreign, statements
+from taskgraph_backend.catalog.history import state_id
 from taskgraph_backend.dialects import Database, Driver
 from taskgraph_backend.seals import seal_alias, seal_call, seal_evaluation, seal_text, seal_value
 from taskgraph_backend.tags import tag_row
@@ -62,6 +63,9 @@ Step = tuple[str, _Rows]
 
 _Below = dict[CallHash, list[bytearray]]
 _Reads = dict[CallHash, list[tuple[str, bytearray]]]
+
+
+_OPEN = frozenset({State.SCHEDULED, State.PENDING, State.RUNNING})
 
 
 def _optional(key: str | None) -> bytearray | None:
@@ -173,13 +177,7 @@ def steps_of(batch: RecordBatch) -> list[Step]:
                 for key, task, args, value, time in batch.evaluations
             ],
         ),
-        (
-            statements.EXECUTION,
-            [
-                (h(key), args, maybe(job), updated, state.value, time, maybe(environment))
-                for key, args, job, updated, state, time, environment in batch.executions
-            ],
-        ),
+        *(step for each in batch.executions for step in _steps_of_execution(each)),
         (
             statements.JOB,
             [
@@ -213,6 +211,39 @@ def steps_of(batch: RecordBatch) -> list[Step]:
             ],
         ),
         (statements.LEASE_RELEASE, sorted(batch.released)),
+    ]
+
+
+def _steps_of_execution(execution: ExecutionRecord) -> list[Step]:
+    """Return what writes an execution with the states that it came to: twice in a run."""
+    key, kind, moment = _binary(execution.id), execution.state_type.value, execution.state_time
+    created = moment if execution.created_at is None else execution.created_at
+    is_running = execution.state_type is State.RUNNING
+    began = moment if is_running else None
+    is_over = execution.state_type not in _OPEN
+    row = (
+        key,
+        execution.args,
+        _optional(execution.job_id),
+        execution.updated_time,
+        kind,
+        moment,
+        _optional(execution.environment_hash),
+        execution.name,
+        execution.entrypoint,
+        execution.parameters,
+        _optional(execution.snapshot_hash),
+        created,
+        kind.capitalize(),
+        began,
+        moment if is_over else None,
+        1 if is_running else 0,
+        created,
+    )
+    return [
+        (statements.EXECUTION, [row]),
+        (statements.PENDING, [(state_id(execution.id, "PENDING", created), key, created)]),
+        (statements.STATE, [(state_id(execution.id, kind, moment), key, kind, moment)]),
     ]
 
 

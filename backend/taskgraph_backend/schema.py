@@ -36,7 +36,12 @@ class DBVersionInfo:
 
 
 #: What this library reads and writes; a test holds it against the newest migration.
-CURRENT = DBVersionInfo("0008", 1, 7, "A cache entry names the call that gave its value.")
+CURRENT = DBVersionInfo(
+    "0009",
+    1,
+    8,
+    "Executions can be managed: their states, studies, groups, workflows, datasets and artifacts.",
+)
 #: Minor steps only add what older libraries may leave alone.
 _NEWEST_MINOR = 999
 

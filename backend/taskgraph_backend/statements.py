@@ -94,8 +94,46 @@ SUBTREE_TASK = _keep("call_subtree_task", "call_hash, task_hash")
 EVALUATION = _replace(
     "evaluation", "eval_hash, task_hash, args_hash, value_hash, timestamp, seal, call_hash"
 )
-EXECUTION = _replace(
-    "execution", "id, args, job_id, updated_time, state_type, state_time, environment_hash"
+# What was said when it was created stays as it was said. A run has the last word on how it ended,
+# but for one that somebody has cancelled meanwhile: that one begins again, or stays so. One that is
+# said to run once more has been running since it was said first.
+_STAYS = (
+    "(execution.state_type = 'CANCELLED' AND excluded.state_type <> 'RUNNING')"
+    " OR (execution.state_type = 'RUNNING' AND excluded.state_type = 'RUNNING')"
+)
+_ENDS = "execution.state_type = 'RUNNING' AND excluded.state_type <> 'RUNNING'"
+_BEGINS = "excluded.state_type = 'RUNNING' AND execution.state_type <> 'RUNNING'"
+EXECUTION = (
+    _insert(
+        "execution",
+        "id, args, job_id, updated_time, state_type, state_time, environment_hash, name,"
+        " entrypoint, parameters, snapshot_hash, created_at, state_name, start_time, end_time,"
+        " run_count, expected_start_time",
+    )
+    + " ON CONFLICT (id) DO UPDATE SET args = excluded.args, job_id = excluded.job_id,"
+    " updated_time = excluded.updated_time, environment_hash = excluded.environment_hash,"
+    f" state_type = CASE WHEN {_STAYS} THEN execution.state_type ELSE excluded.state_type END,"
+    f" state_name = CASE WHEN {_STAYS} THEN execution.state_name ELSE excluded.state_name END,"
+    f" state_time = CASE WHEN {_STAYS} THEN execution.state_time ELSE excluded.state_time END,"
+    f" end_time = CASE WHEN {_STAYS} THEN execution.end_time ELSE excluded.end_time END,"
+    " start_time = coalesce(execution.start_time, excluded.start_time),"
+    " expected_start_time = coalesce(execution.expected_start_time, excluded.expected_start_time),"
+    " next_scheduled_start_time = NULL,"
+    f" run_count = execution.run_count + CASE WHEN {_BEGINS} THEN 1 ELSE 0 END,"
+    " total_run_time = execution.total_run_time"
+    f" + CASE WHEN {_ENDS} THEN (excluded.state_time - execution.state_time) ELSE 0 END"
+)
+# The state that an execution is in by now, if it is the one that was just written; and the one that
+# it was in before it ran, if nobody else had created it.
+STATE = (
+    "INSERT INTO state (id, execution_id, type, name, timestamp, details)"
+    " SELECT ?, id, state_type, state_name, state_time, '{}' FROM execution"
+    " WHERE id = ? AND state_type = ? AND state_time = ? ON CONFLICT DO NOTHING"
+)
+PENDING = (
+    "INSERT INTO state (id, execution_id, type, name, timestamp, details)"
+    " SELECT ?, id, 'PENDING', 'Pending', created_at, '{}' FROM execution"
+    " WHERE id = ? AND created_at = ? AND created_at < start_time ON CONFLICT DO NOTHING"
 )
 JOB = _replace(
     "job",

@@ -71,6 +71,10 @@ def run(
     tags: Iterable[tuple[str, Any]] | Mapping[str, Any] = (),
     context: Mapping[str, Any] | None = None,
     fail_fast: bool = True,
+    name: str | None = None,
+    study: str | None = None,
+    workspace: str | Path | None = None,
+    idempotency_key: str | None = None,
 ) -> T:
     """Evaluate an expression with the scheduler of a config directory, or the one that was set.
 
@@ -89,6 +93,10 @@ def run(
         tags: Tags of the execution: keys with JSON values.
         context: What calls read with `get_context`: nested dicts, on top of what the settings say.
         fail_fast: Whether nothing new is started once something has failed.
+        name: What people call this execution.
+        study: The name of the body of work that it is part of.
+        workspace: Its folder, which no other execution has.
+        idempotency_key: Under one key a task is run once: where it was, nothing runs.
 
     Raises:
         Exception: As `Scheduler.run`.
@@ -104,6 +112,10 @@ def run(
         tags=tags,
         context=context,
         fail_fast=fail_fast,
+        name=name,
+        study=study,
+        workspace=workspace,
+        idempotency_key=idempotency_key,
     )
 
 

@@ -17,6 +17,7 @@ from taskgraph.app.current import current_scheduler
 from taskgraph.app.questions import Questions
 from taskgraph.app.reports import Reports
 from taskgraph.app.roots import root_of
+from taskgraph.app.submitting import Wanted, claim, settle, submitted
 from taskgraph.app.working import at_work, is_at_work
 from taskgraph.assembly import has_others, in_force, output_place, take_lease
 from taskgraph.engine.environment import Environment
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+_NOTHING = Wanted()
 _thread = threading.local()  # its engine, if one is at work on it
 
 
@@ -86,6 +88,10 @@ class Running(Questions, Reports):
         tags: Iterable[tuple[str, Any]] | Mapping[str, Any] = (),
         context: Mapping[str, Any] | None = None,
         fail_fast: bool = True,
+        name: str | None = None,
+        study: str | None = None,
+        workspace: str | os.PathLike[str] | None = None,
+        idempotency_key: str | None = None,
     ) -> T:
         """Reduce an expression, or any nested value of expressions, to its value.
 
@@ -104,11 +110,17 @@ class Running(Questions, Reports):
                 say.
             fail_fast: Whether nothing new is started once something has failed; otherwise all
                 goes on that does not depend on it. What runs ends and is recorded either way.
+            name: What people call this execution; the name of the task by default.
+            study: The name of the body of work that it is part of.
+            workspace: Its folder, which no other execution has.
+            idempotency_key: Under one key a task is run once: where it was, nothing runs.
 
         Raises:
             RerunLimitError: More would be made again. Nothing has run if that is known beforehand.
             TaskOptionError: An option is unknown, or cannot be said of all tasks.
-            ValueError: A tag is none.
+            AlreadySubmittedError: Another execution has the key.
+            WorkspaceInUseError: Another execution has the workspace.
+            ValueError: A tag is none, or a name is blank.
             DryRunResult: A dry run came to a call that would run.
             Exception: The task's own, with a ``__taskgraph_trace__`` that names tasks and values;
                 those of all calls that failed are in ``__taskgraph_failures__``.
@@ -135,13 +147,15 @@ class Running(Questions, Reports):
             tells_misses=explain is not None,
             max_rerun=max_rerun,
         )
+        wanted = Wanted(name, study, workspace, idempotency_key)
+        run_options = submitted(root, run_options, wanted)
         with self._alone():
             if max_rerun is not None:
                 from taskgraph.engine.budget import check_plan
 
                 check_plan(self._plan(root, run_options), max_rerun)
             with self._explaining(run_options, explain) as observers:
-                return self._run(root, run_options, observers).value  # type: ignore[no-any-return]  # expr's value
+                return self._run(root, run_options, observers, wanted).value  # type: ignore[no-any-return]  # expr's value
 
     def extend_run(
         self,
@@ -275,7 +289,11 @@ class Running(Questions, Reports):
             engine.stop()
 
     def _run(
-        self, root: TaskExpression, run_options: RunOptions, observers: Sequence[Observer]
+        self,
+        root: TaskExpression,
+        run_options: RunOptions,
+        observers: Sequence[Observer],
+        wanted: Wanted = _NOTHING,
     ) -> Job:
         environment = Environment(self.settings.project_dir)
         is_part = run_options.below is not None  # another process holds the execution
@@ -285,7 +303,9 @@ class Running(Questions, Reports):
         lease = take_lease(self.backend, own, run_options.single_flight and run_options.may_wait)
         token = current_scheduler.set(self._scheduler)
         outer, _thread.engine = getattr(_thread, "engine", None), own
+        is_claimed = False
         try:
+            is_claimed = claim(self.backend, run_options, wanted)
             engine = self._engine = Engine(
                 self.backend,
                 self.executors,
@@ -309,6 +329,8 @@ class Running(Questions, Reports):
             self._take_trace(error)
             raise
         finally:
+            if is_claimed:
+                settle(self.backend, run_options.execution_id, sys.exception())
             self._take_counts()
             _thread.engine = outer
             current_scheduler.reset(token)

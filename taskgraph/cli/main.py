@@ -51,6 +51,9 @@ EXIT_CODES: Final[tuple[tuple[type[errors.TaskgraphError], ExitCode], ...]] = (
     (errors.BlessRefusedError, ExitCode.STATE_REFUSED),
     (errors.BlessCheckError, ExitCode.STATE_REFUSED),
     (errors.ReleaseRefusedError, ExitCode.STATE_REFUSED),
+    (errors.StateRefusedError, ExitCode.STATE_REFUSED),
+    (errors.ConflictError, ExitCode.CONFLICT),
+    (errors.ValidationError, ExitCode.USAGE),
 )
 
 
@@ -75,6 +78,10 @@ COMMANDS: Final[dict[str, _Entry]] = {
         "taskgraph.cli.diff",
         "Show which calls of two executions are new, gone or changed, and by what.",
     ),
+    "execution": _Entry(
+        "taskgraph.cli.execution", "Manage executions: list them, show one, change its state."
+    ),
+    "study": _Entry("taskgraph.cli.study", "Show studies: names for bodies of work."),
     "repl": _Entry("taskgraph.cli.repl", "Open Python with the records at hand."),
     "tag": _Entry(
         "taskgraph.cli.tag", "Tag executions, jobs, calls, tasks and values, and show tags."

@@ -24,13 +24,13 @@ _MOST_LINES: Final = 10_000
 
 _HELP = """Open Python with the records of the project at hand.
 
-There are archive, session, backend, models, executions, query(), find(), log() and lineage(). Code
-may come from a pipe as well.
+There are archive, session, backend, models, executions, history(), query(), find(), log() and
+lineage(). Code may come from a pipe as well.
 
 \b
 taskgraph repl
 taskgraph repl -c "log('-')"
-echo "executions.list()[0].status" | taskgraph repl
+echo "history()[0].status" | taskgraph repl
 """
 
 
@@ -70,7 +70,7 @@ def _banner(uri: str) -> str:
         [
             f"taskgraph {__version__} on Python {python}",
             f"records     {without_password(uri)}",
-            "to look     find(ID)  log(ID)  lineage(PATH)  executions.list()",
+            "to look     find(ID)  log(ID)  lineage(PATH)  history()",
             "to query    query().filter_types(['Job']).limit(10)  session.scalars(...)",
             "to leave    exit() or Ctrl-D",
         ]

@@ -83,6 +83,16 @@ taskgraph run flow.py main --n 3
     help="A tag of this execution; may be repeated.",
 )
 @click.option(
+    "--name", metavar="NAME", help="What to call this execution. Default: the task's name."
+)
+@click.option("--study", metavar="NAME", help="The study that this execution is part of.")
+@click.option(
+    "--workspace", metavar="DIR", help="The folder of this execution, which no other one has."
+)
+@click.option(
+    "--idempotency-key", metavar="KEY", help="Run the task once under this key: where it was, stop."
+)
+@click.option(
     "--project", metavar="NAME", help="What the run is for. Default: the name of the folder."
 )
 @click.option("--user", metavar="NAME", help="Who runs it. Default: the user of this machine.")
@@ -109,6 +119,10 @@ def command(
     max_rerun: int | timedelta | None,
     options: tuple[tuple[str, Any], ...],
     tags: tuple[tuple[str, Any], ...],
+    name: str | None,
+    study: str | None,
+    workspace: str | None,
+    idempotency_key: str | None,
     project: str | None,
     user: str | None,
     doc: str | None,
@@ -144,6 +158,12 @@ def command(
         options=chosen,
         tags=tags,
         labels={"project": project, "user": user, "doc": doc},
+        known_by={
+            "name": name,
+            "study": study,
+            "workspace": workspace,
+            "idempotency_key": idempotency_key,
+        },
         context=read_context(dict(context), context_file),
         keep_going=keep_going,
         pdb=pdb,
@@ -199,6 +219,7 @@ class _How(NamedTuple):
     options: dict[str, Any]
     tags: Sequence[tuple[str, Any]]
     labels: dict[str, str | None]
+    known_by: dict[str, str | None]
     context: dict[str, Any]
     keep_going: bool
     pdb: bool
@@ -259,6 +280,7 @@ def _run(ctx: click.Context, expression: Any, executor: str | None, how: _How) -
             context=how.context,
             fail_fast=not how.keep_going,
             execution_id=execution_id,
+            **how.known_by,
         )
     except DryRunResult as answer:
         if progress:

@@ -242,6 +242,8 @@ class Engine:
         if self._below is not None:
             self._recorder.has_execution = True  # that of the job
         elif root.is_recorded:
+            if self._options.snapshot is not None:
+                self._recorder.add_value(self._options.snapshot)
             self._recorder.add_execution(self._execution(root, State.RUNNING))
             self._recorder.add_tags("Execution", self._options.execution_id, self._options.tags)
         state = State.FAILED
@@ -318,6 +320,7 @@ class Engine:
             state,
             moment,
             environment.values[0].value_hash if environment is not None else None,
+            *self._options.submission,
         )
 
     def _raise(self, root: Job) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 
 from taskgraph.engine.jobs import Job
 from taskgraph.outputs.place import OutputPlace
-from taskgraph.records import ExecutionId, JobId
+from taskgraph.records import ExecutionId, JobId, PackedValue, Submission
 from taskgraph.tags import Tags
 from taskgraph.tasks.context import NO_CONTEXT, Context
 from taskgraph.tasks.options import NO_OPTIONS, POOLS, Options, merge_options
+
+_NO_SUBMISSION = Submission()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class RunOptions:
         may_wait: Whether that is possible: a run within a body may not wait.
         log: Told what calls wait for.
         output: Where what calls print is kept, if it is.
+        submission: What is said of the execution in its first row.
+        snapshot: The value in which that is frozen.
     """
 
     execution_id: ExecutionId
@@ -80,6 +84,8 @@ class RunOptions:
     may_wait: bool = True
     log: Callable[[str], None] | None = None
     output: OutputPlace | None = None
+    submission: Submission = _NO_SUBMISSION
+    snapshot: PackedValue | None = None
 
     def add_executor_options(self, job: Job) -> None:
         """Add the options of the executor that a call will run on: all others go before them."""

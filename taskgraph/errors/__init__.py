@@ -5,6 +5,19 @@ fields: what happened, to what, and what to do next.
 """
 
 from taskgraph.errors.base import TaskgraphError
+from taskgraph.errors.catalog import (
+    AlreadySubmittedError,
+    ConflictError,
+    ExecutionNotFoundError,
+    IdempotencyConflictError,
+    InvalidStateError,
+    NotFoundError,
+    StateRefusedError,
+    StudyNotFoundError,
+    UnknownFilterError,
+    ValidationError,
+    WorkspaceInUseError,
+)
 from taskgraph.errors.database import (
     DatabaseBusyError,
     DatabaseDriverError,
@@ -103,6 +116,7 @@ from taskgraph.errors.values import (
 )
 
 __all__ = [
+    "AlreadySubmittedError",
     "AmbiguousIdError",
     "AwaitError",
     "BlessCheckError",
@@ -110,6 +124,7 @@ __all__ = [
     "CircularCallError",
     "ClosedArchiveError",
     "ConfigError",
+    "ConflictError",
     "DamagedValueError",
     "DatabaseBusyError",
     "DatabaseDriverError",
@@ -120,6 +135,7 @@ __all__ = [
     "DatabaseVersionError",
     "DowngradeRefusedError",
     "DryRunResult",
+    "ExecutionNotFoundError",
     "ExecutorError",
     "ExplanationError",
     "FilterError",
@@ -130,7 +146,9 @@ __all__ = [
     "GraphvizError",
     "HandleError",
     "HandleOutsideError",
+    "IdempotencyConflictError",
     "InvalidRecordError",
+    "InvalidStateError",
     "InvalidValueError",
     "LaunchError",
     "LazyResultError",
@@ -140,6 +158,7 @@ __all__ = [
     "NoCallError",
     "NoCurrentScheduler",
     "NoCurrentSchedulerError",
+    "NotFoundError",
     "NotRecordedWarning",
     "NothingToCompareError",
     "ObserverError",
@@ -160,6 +179,8 @@ __all__ = [
     "ScriptNotFoundError",
     "ScriptOutputError",
     "ScriptStartError",
+    "StateRefusedError",
+    "StudyNotFoundError",
     "TagKeyError",
     "TaskNameError",
     "TaskOptionError",
@@ -168,6 +189,7 @@ __all__ = [
     "UnfollowedCodeError",
     "UnhashableValueError",
     "UnknownAliasError",
+    "UnknownFilterError",
     "UnknownOriginError",
     "UnknownRecordError",
     "UnknownRepoError",
@@ -177,15 +199,13 @@ __all__ = [
     "UnknownTaskError",
     "UnstorableValueError",
     "UntrustedRecordError",
+    "ValidationError",
     "ValueCompressionError",
     "ValueStoreError",
     "WorkerCodeError",
     "WorkerLostError",
     "WorkerProjectError",
+    "WorkspaceInUseError",
     "YieldFixtureError",
     "without_password",
 ]
-
-# Errors are stored, and hashed, by where they are from: this room is where.
-for _each in __all__:
-    globals()[_each].__module__ = __name__

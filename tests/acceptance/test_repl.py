@@ -21,7 +21,7 @@ def ran(flow: Any) -> Any:
 @pytest.mark.parametrize(
     ("code", "out"),
     [
-        ("executions.list()[0].status", "'DONE'\n"),
+        ("history()[0].status", "'DONE'\n"),
         ("find('-').execution.task", "'flow.main'\n"),
         ("find('gone')", ""),
         ("lineage('results/all.txt').value.file.path", "'results/all.txt'\n"),
@@ -44,7 +44,7 @@ def test_log_shows_what_the_command_shows(ran: Any) -> None:
 
 
 def test_code_from_a_pipe_is_run_to_its_end(ran: Any) -> None:
-    loop = "for each in executions.list():\n    n = each.counts\n\nn\n"
+    loop = "for each in history():\n    n = each.counts\n\nn\n"
     code = f"{loop}1/0\narchive.get('gone')\ndef f():\n    return 7\n\nf()"
 
     done = ran.typing(code, "repl")
@@ -82,8 +82,8 @@ def test_an_error_is_the_exit_code(ran: Any, code: str, exit_code: int, said: st
     [
         ("find('-')", "Execution "),
         ("lineage('results/all.txt')", "Where it came from\n"),
-        ("executions.list()", "id  "),
-        ("executions.list()[0]", "id  "),
+        ("history()", "id  "),
+        ("history()[0]", "id  "),
         ("[1, executions]", "[1, <"),
     ],
 )
@@ -129,7 +129,7 @@ def test_a_prompt_has_a_banner_and_a_history(ran: Any) -> None:
 def test_ipython_is_there_if_it_is_installed(ran: Any) -> None:
     folder = str(ran.folder / ".ipython")
 
-    done = ran.typing("executions.list()[0].task\n", "repl", "--ipython", IPYTHONDIR=folder)
+    done = ran.typing("history()[0].task\n", "repl", "--ipython", IPYTHONDIR=folder)
 
     if importlib.util.find_spec("IPython") is None:
         assert (done.code, "pip install ipython" in done.err) == (2, True)

@@ -67,18 +67,18 @@ def test_executions_are_listed_newest_first(project: Path, archive: Archive) -> 
     with Scheduler(load_settings(project / ".taskgraph")) as scheduler:
         scheduler.run(write("more.txt", "upon"))
 
-    listed = archive.executions.list()
+    listed = archive.history()
 
     assert [each.task for each in listed] == ["archived.write", "taskgraph.root_task"]
-    assert archive.executions.list(1) == listed[:1]
-    assert archive.executions.get(listed[1].id[:12]).execution == listed[1]
+    assert archive.history(1) == listed[:1]
+    assert archive.get(listed[1].id[:12]).execution == listed[1]
 
 
 def test_an_execution_has_its_jobs(archive: Archive) -> None:
-    found = archive.executions.get("-")
+    found = archive.get("-")
 
     assert [each.task for each in found.jobs][1:] == ["archived.write", "archived.measure"]
-    assert len(archive.executions.get("-", limit=1).jobs) == 1
+    assert len(archive.get("-", limit=1).jobs) == 1
 
 
 def test_each_record_is_found_as_what_it_is(archive: Archive) -> None:
@@ -168,7 +168,7 @@ def test_it_is_opened_by_folder_file_or_url_from_anywhere(
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
 
     with taskgraph.open(place(project)) as archive:
-        assert [each.task for each in archive.executions.list()] == ["taskgraph.root_task"]
+        assert [each.task for each in archive.history()] == ["taskgraph.root_task"]
         assert archive.find("archived.write") is not None
 
 
@@ -180,7 +180,7 @@ def test_nothing_is_made_unless_that_is_asked_for(tmp_path: Path) -> None:
 
     assert list(tmp_path.iterdir()) == []
     with taskgraph.open(f"sqlite:///{tmp_path}/a.db", migrate=True) as archive:
-        assert archive.executions.list() == []
+        assert archive.history() == []
         assert archive.page() == "Nothing was run yet: taskgraph run SCRIPT TASK\n"
 
 
@@ -191,7 +191,7 @@ def test_an_older_schema_is_left_alone_if_that_is_said(project: Path) -> None:
     with pytest.raises(DatabaseVersionError, match="too old"):
         taskgraph.open(migrate=False)
     with taskgraph.open() as archive:
-        assert len(archive.executions.list()) == 1
+        assert len(archive.history()) == 1
 
 
 def test_a_strange_file_is_refused(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_a_closed_archive_answers_nothing(project: Path) -> None:
     archive.close()
 
     with pytest.raises(ClosedArchiveError, match=r"taskgraph\.open"):
-        archive.executions.list()
+        archive.history()
 
 
 def test_the_builtin_is_what_it_was() -> None:
@@ -223,7 +223,7 @@ def test_the_builtin_is_what_it_was() -> None:
 def test_executions_are_filtered(project: Path, archive: Archive) -> None:
     with Scheduler(load_settings(project / ".taskgraph")) as scheduler:
         scheduler.run(write("other.txt", "upon"), tags=[("project", "x")])
-    listed = archive.executions.list
+    listed = archive.history
 
     assert [each.task for each in listed(task="write")] == ["archived.write"]
     assert listed(task=["archived.write", "nobody"]) == listed(task="write")

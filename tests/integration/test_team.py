@@ -176,7 +176,7 @@ def test_each_executor_records_there(tmp_path: Path, postgres_uri: str, executor
         assert scheduler.run(double(21)) == 42
         assert check(scheduler.backend) == []  # type: ignore[arg-type]
     with taskgraph.open(postgres_uri) as archive:
-        assert [each.status for each in archive.executions.list()] == ["DONE", "DONE"]
+        assert [each.status for each in archive.history()] == ["DONE", "DONE"]
 
 
 @taskgraph.task(namespace="team", version="1")

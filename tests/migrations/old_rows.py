@@ -97,12 +97,90 @@ ADDED: dict[str, dict[str, list[dict[str, Any]]]] = {
         ],
     },
     "1.7": {},
+    "1.8": {
+        "state": [
+            {"id": 20, "execution_id": 4, "job_id": None, "type": "COMPLETED",
+             "name": "Completed", "timestamp": 1_700_000_000_000_012, "message": None,
+             "details": "{}"},
+        ],
+        "study": [
+            {"id": 21, "name": "nightly", "meta": "{}", "owner_id": None,
+             "created_at": 1_700_000_000_000_013},
+        ],
+        "workflow": [
+            {"id": 22, "study_id": 21, "namespace": "", "name": "w", "version": 1,
+             "promoted": True, "enabled": True, "meta": "{}",
+             "created_at": 1_700_000_000_000_013},
+        ],
+        "workflow_step": [
+            {"id": 23, "workflow_id": 22, "position": 0, "task_name": "f", "task_hash": 1,
+             "args": "{}", "options": "{}"},
+        ],
+        "execution_group": [
+            {"id": 24, "workflow_id": 22, "key": "a", "selectors": "{}", "dirty": True,
+             "dirty_reason": "new", "planned_dataset_hash": None, "recompute": False,
+             "created_at": 1_700_000_000_000_013, "updated_at": 1_700_000_000_000_013},
+        ],
+        "dataset": [
+            {"id": 25, "study_id": 21, "name": "d", "type": "Any", "value_hash": 2,
+             "read_only": False, "meta": "{}", "retracted": False,
+             "created_at": 1_700_000_000_000_013, "updated_at": 1_700_000_000_000_013},
+        ],
+        "execution_dataset": [
+            {"execution_id": 4, "role": "input", "name": "d", "dataset_id": 25,
+             "value_hash": 2, "in_use": False},
+        ],
+        "artifact": [
+            {"id": 26, "execution_id": 4, "kind": "log", "key": "k", "path": "log.txt",
+             "value_hash": 2, "title": "t", "description": None},
+        ],
+        "tag_key": [
+            {"scope": "artifact", "key": "k", "description": "", "allowed_values": "[]"},
+        ],
+    },
 }  # fmt: skip
 _SEALED = ("call_node", "evaluation", "part", "task", "task_alias", "value")
 NEW_COLUMNS: dict[str, dict[tuple[str, str], Any]] = {
     "1.1": {("job", "miss"): "new"},
     "1.6": {(table, "seal"): 17 for table in _SEALED},
     "1.7": {("evaluation", "call_hash"): 13},
+    "1.8": {
+        ("execution", "name"): "nightly",
+        ("execution", "entrypoint"): "ns.f",
+        **{
+            ("execution", name): None
+            for name in (
+                "workflow_id",
+                "study_id",
+                "group_id",
+                "parent_job_id",
+                "idempotency_key",
+                "request_hash",
+                "snapshot_hash",
+                "dataset_hash",
+                "first_step",
+                "last_step",
+                "workspace",
+                "output_path",
+                "code_version",
+                "submitted_by",
+                "expected_start_time",
+                "next_scheduled_start_time",
+            )
+        },
+        ("execution", "parameters"): "{}",
+        ("execution", "options"): "{}",
+        ("execution", "state_name"): "",
+        ("execution", "run_count"): 1,
+        ("execution", "start_time"): 1_700_000_000_000_006,
+        ("execution", "total_run_time"): 0,
+        ("execution", "retracted"): False,
+        ("execution", "created_at"): 1_700_000_000_000_006,
+        **{
+            ("job", name): None
+            for name in ("state_name", "run_count", "dynamic_key", "queue", "step_position")
+        },
+    },
 }
 
 HASHES = frozenset(
@@ -110,10 +188,17 @@ HASHES = frozenset(
         "hash", "id", "value_hash", "content_digest", "part_hash", "tag_hash", "entity_id",
         "parent_id", "child_id", "job_id", "environment_hash", "parent_value_hash", "task_hash",
         "call_hash", "eval_hash", "args_hash", "arg_hash", "result_call_hash", "execution_id",
-        "old_hash", "new_hash", "seal",
+        "old_hash", "new_hash", "seal", "workflow_id", "study_id", "group_id", "parent_job_id",
+        "request_hash", "snapshot_hash", "dataset_hash", "planned_dataset_hash", "owner_id",
+        "dataset_id",
     }
 )  # fmt: skip
-TIMES = frozenset({"expires", "state_time", "updated_time", "timestamp", "start_time", "end_time"})
+TIMES = frozenset(
+    {
+        "expires", "state_time", "updated_time", "timestamp", "start_time", "end_time",
+        "created_at", "updated_at", "expected_start_time", "next_scheduled_start_time",
+    }
+)  # fmt: skip
 
 
 def rows_of(version: str) -> dict[str, list[dict[str, Any]]]:

@@ -15,6 +15,11 @@ from taskgraph_backend.dialects import Driver
 from taskgraph_backend.integrity import check
 from tests.migrations.old_rows import ADDED, HASHES, NEW_COLUMNS, TIMES, rows_of
 
+_FLAGS = frozenset(
+    {"trusted", "is_current", "is_valid", "cached", "retracted", "promoted", "enabled", "dirty"}
+    | {"recompute", "read_only", "in_use"}
+)
+_EMPTY_OF_JOBS = ("state_name", "run_count", "dynamic_key", "queue", "step_position")
 VERSIONS = [str(each) for each in schema.all_versions()]
 
 
@@ -65,8 +70,10 @@ def _read(driver: Driver, tables: dict[str, list[dict[str, Any]]]) -> dict[str, 
 def _plain(column: str, value: Any) -> Any:
     if column in HASHES and value is not None:
         return int.from_bytes(value, "big")
-    if column in {"trusted", "is_current", "is_valid", "cached"}:
+    if column in _FLAGS:
         return bool(value)
+    if isinstance(value, dict | list):
+        return json.dumps(value)
     if column == "value" and isinstance(value, str):
         return json.loads(value)
     return value
@@ -159,6 +166,9 @@ def test_what_a_way_back_would_lose_is_told_before(backend: SqlBackend, version:
     # A seal says nothing that its row does not say: rows without one are taken as they are. The
     # call of an entry is found by its key again.
     said_elsewhere = {("evaluation", "call_hash")}
+    # Nothing is in these; and steps go with their workflows, links with their datasets.
+    said_elsewhere |= {("job", column) for column in _EMPTY_OF_JOBS}
+    said_elsewhere |= {each for each in lost if each[0] in {"workflow_step", "execution_dataset"}}
     tables = {t for t, column in lost if column != "seal" and (t, column) not in said_elsewhere}
     expected = {
         "task_alias": ("aliases of tasks", 1),
@@ -167,6 +177,14 @@ def test_what_a_way_back_would_lose_is_told_before(backend: SqlBackend, version:
         "foreign_evaluation": ("cache entries from elsewhere", 1),
         "foreign_alias": ("aliases from elsewhere", 1),
         "quarantine": ("rows that a repair put aside", 1),
+        "state": ("states that executions were in", 1),
+        "study": ("studies", 1),
+        "workflow": ("workflows", 1),
+        "execution_group": ("groups of executions", 1),
+        "dataset": ("datasets", 1),
+        "artifact": ("artifacts", 1),
+        "tag_key": ("keys of the vocabulary", 1),
+        "execution": ("executions with a name, a study, a workspace or a key", 1),
     }
     # Whatever is gone was announced, and nothing else.
     assert told == dict(expected[table] for table in tables)
@@ -184,3 +202,28 @@ def test_versions_hold_columns_of_all_tables() -> None:
     assert named >= HASHES
     assert named >= TIMES
     assert set(NEW_COLUMNS) <= set(VERSIONS)
+
+
+def test_what_is_known_of_earlier_executions_is_written_into_the_new_columns(
+    backend: SqlBackend,
+) -> None:
+    backend.migrate("1.7")
+    _fill(backend, rows_of("1.7"))
+
+    backend.migrate("1.8")
+
+    columns = "entrypoint, start_time, end_time, created_at, run_count, state_name, total_run_time"
+    with closing(backend.database.connect()) as driver:
+        (row,) = driver.execute(f"SELECT {columns} FROM execution").fetchall()
+    began, ended = 1_700_000_000_000_006, 1_700_000_000_000_002
+    assert tuple(row) == ("ns.f", began, ended, began, 1, "", 0)
+
+
+def test_older_library_goes_on_beside_the_new_columns(backend: SqlBackend) -> None:
+    backend.migrate("1.8")
+
+    _fill(backend, rows_of("1.7"))
+
+    with closing(backend.database.connect()) as driver:
+        (row,) = driver.execute("SELECT name, created_at, retracted FROM execution").fetchall()
+        assert (row[0], row[1], bool(row[2])) == ("", 0, False)

@@ -288,7 +288,7 @@ def test_upgrade_and_downgrade_keep_the_rows_of_the_first_schema(tmp_path: Path)
 
     driver.close()
     backend.close()
-    assert upgraded == [(*before[0], None)]
+    assert upgraded == [(*before[0], *[None] * 6)]
     assert downgraded == before
 
 

@@ -509,7 +509,8 @@ def test_names_at_the_front_door_are_typed(tmp_path: Path) -> None:
         import taskgraph
         from taskgraph import Archive, CacheScope, ErrorValue, Frame, Traceback, task
         from taskgraph import get_context_value, get_tuple_type_length, hash_args_eval
-        from taskgraph.provenance.views import ExecutionDetail, ExecutionView
+        from taskgraph.catalog.rows import Execution
+        from taskgraph.provenance.views import ExecutionView
 
         @task(compat=["ab" * 16], cache_scope=CacheScope.CSE)
         def size(x: str) -> int:
@@ -517,10 +518,10 @@ def test_names_at_the_front_door_are_typed(tmp_path: Path) -> None:
 
         with taskgraph.open("sqlite:///a.db", migrate=True) as archive:
             assert_type(archive, Archive)
-            assert_type(archive.executions.list(3), list[ExecutionView])
-            assert_type(archive.executions.get("-"), ExecutionDetail)
+            assert_type(archive.history(3), list[ExecutionView])
+            assert_type(archive.executions.get("-"), Execution)
             assert_type(archive.page(), str)
-            archive.executions.list("3")
+            archive.history("3")
         assert_type(size.func("a"), int)
         assert_type(size.compat, tuple[str, ...])
         assert_type(size.is_defined, bool)

@@ -13,6 +13,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from taskgraph.filters import AnyValue, TagFilter, read_status
 from taskgraph.jsontext import storable
 from taskgraph_backend import models
+from taskgraph_backend.columns import JSON
 
 _LAST_CHARACTER: Final = "\U0010ffff"
 # A list of fewer is part of a statement that is made once for all lists.
@@ -135,7 +136,8 @@ def tagged_with(entity_type: str, tag: TagFilter) -> Select[Any]:
     """Select the ids of the records of a kind that have a tag now."""
     row = models.Tag
     key, value = tag
-    has_value = true() if isinstance(value, AnyValue) else row.value == value
+    # Said as JSON: null is a value like any other, and no column is empty.
+    has_value = true() if isinstance(value, AnyValue) else row.value == literal(value, JSON)
     return select(row.entity_id).where(
         row.key == key, has_value, row.entity_type == entity_type, row.is_current.is_(True)
     )

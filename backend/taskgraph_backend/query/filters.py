@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from taskgraph.catalog.criteria import Criteria
 from taskgraph.filters import TagFilter
 
 #: Alternatives: any of them will do.
@@ -29,6 +30,7 @@ class Wanted:
         files: Patterns of paths, some with their root.
         since: Not earlier.
         until: Earlier.
+        meant: What their executions must be like; all of them.
     """
 
     types: frozenset[str]
@@ -48,6 +50,7 @@ class Wanted:
     results: tuple[Any_, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
+    meant: tuple[Criteria, ...] = ()
 
     def adding(self, **groups: tuple[Any, ...]) -> Wanted:
         """Return the same with one more condition for each name. Any: of what each name holds."""
@@ -60,6 +63,10 @@ class Wanted:
         """Return the same with more tags to be there."""
         more: dict[str, Any] = {name: (*getattr(self, name), *tags)}
         return replace(self, **more)
+
+    def meaning(self, criteria: Criteria) -> Wanted:
+        """Return the same for those executions only, and what belongs to them."""
+        return replace(self, meant=(*self.meant, criteria))
 
     def of_types(self, types: frozenset[str]) -> Wanted:
         """Return the same for those of its kinds that are among some."""

@@ -6,7 +6,7 @@ statements depends on the kinds of records alone, and none of them reads a value
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
@@ -14,6 +14,7 @@ from sqlalchemy import Select, and_, func, literal, or_, select, union_all
 from sqlalchemy.exc import MultipleResultsFound, NoResultFound
 from sqlalchemy.orm import Session, joinedload
 
+from taskgraph.catalog.criteria import Criteria, parse
 from taskgraph.errors import FilterError
 from taskgraph.filters import TagFilter, read_status
 from taskgraph_backend import models
@@ -116,6 +117,15 @@ class CallGraphQuery:
             FilterError: One of them is no whole id.
         """
         return self._adding(execution_ids=whole_ids(execution_ids))
+
+    def filter_where(self, where: Criteria | Mapping[str, Any]) -> CallGraphQuery:
+        """Keep executions that are meant, and what belongs to them; see `taskgraph.F`.
+
+        Raises:
+            UnknownFilterError: Something is asked for that cannot be asked for.
+            ValidationError: A value is not what it must be.
+        """
+        return self.clone(wanted=self._wanted.meaning(parse(where)))
 
     def filter_statuses(self, statuses: Iterable[str]) -> CallGraphQuery:
         """Keep executions of these statuses, and jobs of these with what belongs to the jobs.

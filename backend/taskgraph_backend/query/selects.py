@@ -41,6 +41,7 @@ from taskgraph_backend import models
 from taskgraph_backend.columns import DateTimeUTC
 from taskgraph_backend.finding import is_prefix, like_id
 from taskgraph_backend.query.columns import one_of, path_is, status_is, tagged_with
+from taskgraph_backend.query.criteria import executions_where
 from taskgraph_backend.query.filters import Wanted
 from taskgraph_backend.query.kinds import MODEL_CLASSES, MODEL_PKS
 
@@ -347,8 +348,13 @@ def _of_job(wanted: Wanted, job: Any) -> Conditions:
 def _of_execution(wanted: Wanted, id: Any, row: Any) -> Conditions:
     conditions = [one_of(id, each) for each in wanted.execution_ids]
     conditions += [id.in_(tagged_with("Execution", tag)) for tag in wanted.execution_tags]
+    execution = models.Execution
+    meant = [executions_where(each) for each in wanted.meant]
     if row is not None:
         conditions += [status_is(row, each) for each in wanted.execution_statuses]
+        return conditions + meant
+    if meant:
+        conditions.append(id.in_(select(execution.id).where(*meant)))
     return conditions
 
 

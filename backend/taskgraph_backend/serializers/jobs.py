@@ -55,6 +55,11 @@ _JOB = Table(
     _STATUS,
     maybe(text("miss")),
 )
+#: The columns that a record has; what is left out of an execution is completed when it is listed.
+CARRIED = {
+    each.model.__tablename__: frozenset(column.key for column in each.columns)
+    for each in (_EXECUTION, _JOB)
+}
 
 
 class ExecutionSerializer(Serializer):

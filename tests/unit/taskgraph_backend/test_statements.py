@@ -30,6 +30,19 @@ RECORDS = {
     "LEASE": records.LeaseRecord,
 }
 
+# What is written by who manages executions, and by no run.
+MANAGED = {
+    "JOB": {"state_name", "run_count", "dynamic_key", "queue", "step_position"},
+    "EXECUTION": {
+        *("workflow_id", "study_id", "group_id", "parent_job_id", "idempotency_key"),
+        *("request_hash", "dataset_hash", "first_step", "last_step", "workspace", "output_path"),
+        *("code_version", "submitted_by", "options", "total_run_time", "retracted"),
+        "next_scheduled_start_time",
+    },
+}
+# What stays as it was said when an execution was created.
+SUBMITTED = {"name", "entrypoint", "parameters", "snapshot_hash", "created_at"}
+
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_columns_are_the_fields_of_the_record_in_order(name: str) -> None:
@@ -40,7 +53,9 @@ def test_columns_are_the_fields_of_the_record_in_order(name: str) -> None:
     # The backend adds what it alone knows: a seal of the others, and which call gave an entry.
     own = columns[len(RECORDS[name]._fields) :]
     assert columns == (*RECORDS[name]._fields, *own)
-    assert own == ("seal", "call_hash") if name == "EVALUATION" else own in {(), ("seal",)}
+    books = ("state_name", "start_time", "end_time", "run_count", "expected_start_time")
+    more = {"EVALUATION": ("seal", "call_hash"), "EXECUTION": books}
+    assert own == more[name] if name in more else own in {(), ("seal",)}
 
 
 @pytest.mark.parametrize("name", RECORDS)
@@ -48,7 +63,8 @@ def test_columns_are_those_of_the_model(name: str) -> None:
     found = re.match(r"INSERT INTO (\w+) \(([^)]*)\)", getattr(statements, name))
 
     assert found is not None
-    assert set(found[2].split(", ")) == set(Base.metadata.tables[found[1]].columns.keys())
+    columns = set(Base.metadata.tables[found[1]].columns.keys())
+    assert set(found[2].split(", ")) == columns - MANAGED.get(name, set())
 
 
 @pytest.mark.parametrize("name", ["EVALUATION", "EXECUTION", "JOB", "TASK_ALIAS", "VALUE"])
@@ -57,9 +73,14 @@ def test_upsert_is_on_the_primary_key_and_sets_all_else(name: str) -> None:
     table = Base.metadata.tables[sql.split()[2]]
 
     primary = [column.name for column in table.primary_key]
-    others = {column.name for column in table.columns} - {*primary}
+    others = {column.name for column in table.columns} - {*primary} - MANAGED.get(name, set())
 
     assert f"ON CONFLICT ({', '.join(primary)}) DO UPDATE" in sql
+    if name == "EXECUTION":
+        others -= SUBMITTED
+        others |= {"next_scheduled_start_time", "total_run_time"}
+        assert set(re.findall(r"(?:SET|,) (\w+) = ", sql)) == others
+        return
     assert set(re.findall(r"(\w+) = excluded\.\1", sql)) == others
 
 

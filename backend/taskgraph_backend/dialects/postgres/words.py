@@ -24,6 +24,10 @@ _PHRASES = (
     (" BLOB ", " BYTEA "),
     (" temp.", " pg_temp."),
     ("value = x''", "value = ''"),
+    (
+        "(excluded.state_time - execution.state_time)",
+        "(extract(epoch FROM excluded.state_time - execution.state_time) * 1000000)::bigint",
+    ),
     ("(start_time - end_time)", "(extract(epoch FROM start_time - end_time) * 1000000)::bigint"),
 )
 _HEX = re.compile(r"lower\(hex\(([\w.]+)\)\)")
@@ -169,9 +173,7 @@ class Words:
             mark = _MICROSECONDS if is_time else "%s"
             return f"{found['before'] or ''}{found['by'] or ''}{mark}"
 
-        text = _MARKS.sub(say, sql.replace("%", "\0")).replace("\0", "%%")
-        for common, ours in _PHRASES:
-            text = text.replace(common, ours)
+        text = _said(_MARKS.sub(say, sql.replace("%", "\0")).replace("\0", "%%"))
         text = _HEX.sub(r"encode(\1, 'hex')", text)
         return Phrase(text, tuple(sizes))
 
@@ -202,12 +204,18 @@ class Words:
         keys = self.keys.get(table, ())
         return BulkInsert(
             f"INSERT INTO {table} ({names}) SELECT {given} FROM unnest({arrays})"
-            f" AS given ({', '.join(places)}){conflict or ''}",
+            f" AS given ({', '.join(places)}){_said(conflict or '')}",
             kinds,
             tuple(columns.index(key) for key in keys if key in columns) or (0,),
             columns.index(_LARGE) if known.get(_LARGE) == "bytea" and _LARGE in columns else None,
             conflict is not None and "DO UPDATE" in conflict,
         )
+
+
+def _said(text: str) -> str:
+    for common, ours in _PHRASES:
+        text = text.replace(common, ours)
+    return text
 
 
 # What arrays are of that stand for columns of a type, and what is made of their items.

@@ -1,0 +1,232 @@
+"""The port of the managers on a database: executions, their states, and studies.
+
+Who decides by what is there (a key that is taken, a state that is in force) does so in a
+transaction that is alone; who lists reads, with a bounded number of statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from taskgraph.catalog.criteria import Criteria
+from taskgraph.catalog.requests import Request
+from taskgraph.catalog.rows import (
+    Created,
+    DependencyNode,
+    Execution,
+    Page,
+    Study,
+    TransitionResult,
+)
+from taskgraph.catalog.states import Rule, State
+from taskgraph.errors import DatabaseReadOnlyError, IdempotencyConflictError
+from taskgraph.hashing import ValueHash
+from taskgraph.records import ExecutionId
+from taskgraph.tags import Tags
+from taskgraph_backend import claims
+from taskgraph_backend.catalog import (
+    changing,
+    creating,
+    dependencies,
+    listing,
+    studies,
+    study_lists,
+)
+from taskgraph_backend.catalog.completing import complete, is_incomplete
+
+if TYPE_CHECKING:
+    from taskgraph_backend.store import SqlBackend
+
+
+class Catalog:
+    """The port of the managers on a database.
+
+    Args:
+        backend: The database.
+        check: Called before each question, and each change: raises if it is closed, say.
+    """
+
+    def __init__(self, backend: SqlBackend, check: Callable[[], object] = lambda: None) -> None:
+        self._opened = backend
+        self._check = check
+
+    @property
+    def _backend(self) -> SqlBackend:
+        self._check()
+        return self._opened
+
+    # Executions
+
+    def create(self, request: Request, *, strict: bool) -> Created:
+        """Record an execution, or return the one that is there under its key.
+
+        Raises:
+            IdempotencyConflictError: The key was used for another request, and it is ``strict``.
+            WorkspaceInUseError: Another execution has this folder.
+        """
+        known = creating.submit(self._backend, request)
+        is_new = known.execution_id == request.id
+        if strict and not is_new and known.request_hash != request.hash():
+            assert request.idempotency_key is not None
+            raise IdempotencyConflictError(request.idempotency_key, known.execution_id)
+        found = self.find(known.execution_id)
+        assert found is not None
+        return Created(found, is_new)
+
+    def find(self, ref: str) -> Execution | None:
+        """Return an execution by id, unique start of one, or workspace.
+
+        Raises:
+            AmbiguousIdError: More than one starts so.
+        """
+        self._complete()
+        with self._backend.reader() as session:
+            return listing.find(session, ref)
+
+    def page(
+        self,
+        where: Criteria,
+        *,
+        sort: str,
+        descending: bool,
+        limit: int,
+        offset: int,
+        after: str | None,
+    ) -> Page[Execution]:
+        """Return a page of executions.
+
+        Raises:
+            ValidationError: ``after`` is no cursor of such a list.
+        """
+        self._complete()
+        order = listing.Order(sort, descending)
+        with self._backend.reader() as session:
+            return listing.page(session, where, order, limit, offset, after)
+
+    def count(self, where: Criteria) -> int:
+        """Return how many executions there are."""
+        with self._backend.reader() as session:
+            return listing.count(session, where)
+
+    def update(
+        self,
+        execution_id: str,
+        *,
+        name: str | None,
+        parameters: Any | None,
+        options: Mapping[str, Any] | None,
+        tags: Tags | None,
+    ) -> bool:
+        """Change what is given; returns whether there is such an execution.
+
+        Raises:
+            ValidationError: What was submitted is frozen by now.
+        """
+        snapshot = None
+        if parameters is not None or options is not None:
+            frozen = self.snapshot(execution_id)
+            if isinstance(frozen, dict):
+                if parameters is not None:
+                    frozen["parameters"] = parameters
+                if options is not None:
+                    frozen["options"] = dict(options)
+                snapshot = self._backend.record_value(frozen)
+        changes = changing.Changes(name, parameters, options, tags, snapshot)
+        return self._backend._transact(changing.update, execution_id, changes)
+
+    def set_state(
+        self,
+        execution_id: str,
+        state: State,
+        *,
+        rules: Iterable[Rule],
+        details: Mapping[str, Any],
+    ) -> TransitionResult | None:
+        """Propose a state; None where there is no such execution."""
+        given = execution_id, state, frozenset(rules), dict(details)
+        return self._backend._transact(changing.set_state, *given)
+
+    def states(self, ref: str) -> list[State]:
+        """Return the states of an execution, oldest first."""
+        with self._backend.reader() as session:
+            return listing.states(session, ref)
+
+    def dependencies(self, execution_id: str) -> list[DependencyNode]:
+        """Return the jobs of an execution with what each needed, what was needed first."""
+        with self._backend.reader() as session:
+            return dependencies.nodes(session, execution_id)
+
+    def find_stuck(self, where: Criteria, older_than: timedelta | None) -> list[Execution]:
+        """Return those that are said to run and do not."""
+        with self._backend.reader() as session:
+            running = listing.running(session, where)
+        ids = [ExecutionId(each.id) for each in running]
+        stuck = set(self._backend._ask(_stuck, ids, older_than))
+        return [each for each in running if each.id in stuck]
+
+    def fail_stuck(self, execution_ids: Iterable[str], older_than: timedelta | None) -> list[str]:
+        """Mark executions that are stuck CRASHED; returns which."""
+        ids = [ExecutionId(each) for each in execution_ids]
+        return self._backend._transact(_fail_stuck, ids, older_than)
+
+    def snapshot(self, execution_id: str) -> Any:
+        """Return what was frozen when an execution was submitted, or None. Any: JSON."""
+        with self._backend.reader() as session:
+            value_hash = listing.snapshot_of(session, execution_id)
+        if value_hash is None:
+            return None
+        return self._backend.get_value(ValueHash(value_hash))[0]
+
+    # Studies
+
+    def study(self, name: str) -> Study:
+        """Return a study, which is made if there is none."""
+        study_id = self._backend._ask(studies.find, name)
+        if study_id is None:
+            study_id = self._backend._transact(studies.get_or_create, name)
+        found = self.find_study(study_id)
+        assert found is not None
+        return found
+
+    def find_study(self, ref: str) -> Study | None:
+        """Return a study by name, id or unique start of one.
+
+        Raises:
+            AmbiguousIdError: More than one starts so.
+        """
+        with self._backend.reader() as session:
+            return study_lists.look_up(session, ref)
+
+    def studies(self) -> list[Study]:
+        """Return all studies by name."""
+        with self._backend.reader() as session:
+            return study_lists.every(session)
+
+    def _complete(self) -> None:
+        """Fill in what an older library left out of executions that it wrote."""
+        if self._backend.database.read_only or not self._backend._ask(is_incomplete):
+            return
+        try:
+            self._backend._transact(complete)
+        except DatabaseReadOnlyError:
+            return  # left to others
+
+
+def _stuck(driver: Any, ids: list[ExecutionId], older_than: timedelta | None) -> list[ExecutionId]:
+    """Return those that no living process runs, or that were not heard of for some time."""
+    if older_than is None:
+        return claims.crashed(driver, ids) if ids else []
+    latest = claims.clock(driver) - older_than // timedelta(microseconds=1)
+    alive = claims.last_alive(driver, ids)
+    return [each for each in ids if alive[each] <= latest]
+
+
+def _fail_stuck(driver: Any, ids: list[ExecutionId], older_than: timedelta | None) -> list[str]:
+    why = "it was not heard of any more"
+    stuck = _stuck(driver, ids, older_than)
+    return [str(each) for each in stuck if changing.mark_crashed(driver, each, why)]
+
+
+__all__ = ["Catalog"]

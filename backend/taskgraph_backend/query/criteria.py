@@ -1,0 +1,263 @@
+"""What `taskgraph.catalog.criteria` means, as a condition of SQL: all of it, and none in Python.
+
+Each key is one line of a table here, and conditions that other filters have as well are made where
+theirs are. A column that is empty fits nothing; what is negated fits it then.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Text, and_, false, func, literal, not_, or_, select, true
+from sqlalchemy.orm import aliased
+
+from taskgraph.catalog.criteria import All, Any_, Criteria, Leaf, Not
+from taskgraph.catalog.requests import QUEUE_TAG
+from taskgraph.filters import ANY_VALUE
+from taskgraph.jsontext import storable
+from taskgraph_backend import models
+from taskgraph_backend.columns import DateTimeUTC
+from taskgraph_backend.query.columns import one_of, status_is, tagged_with
+
+_Condition = ColumnElement[bool]
+_HEX: Final = re.compile(r"[0-9a-f]{32}")
+_UPPER: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+
+
+def executions_where(criteria: Criteria) -> _Condition:
+    """Return the condition that an execution is meant."""
+    return _condition(criteria, models.Execution, _EXECUTION)
+
+
+def jobs_where(criteria: Criteria, job: Any) -> _Condition:
+    """Return the condition that a job is meant; ``job`` is the class or an alias of it."""
+    return _condition(criteria, job, _JOB)
+
+
+def _condition(criteria: Criteria, row: Any, fields: dict[str, Any]) -> _Condition:
+    match criteria:
+        case All(parts):
+            return and_(true(), *(_condition(each, row, fields) for each in parts))
+        case Any_(parts):
+            return or_(false(), *(_condition(each, row, fields) for each in parts))
+        case Not(part):
+            return not_(func.coalesce(_condition(part, row, fields), false()))
+        case Leaf(key, operator, value):
+            found: _Condition = fields[key](row, operator, value)
+            return found
+        case _:
+            return true()
+
+
+# One thing that is asked
+
+
+def _text(column: str) -> Callable[[Any, str, Any], _Condition]:
+    def ask(row: Any, operator: str, value: Any) -> _Condition:
+        return _of_text(getattr(row, column), operator, value)
+
+    return ask
+
+
+def _of_text(column: Any, operator: str, value: Any) -> _Condition:
+    match operator:
+        case "any_":
+            return one_of(column, [storable(each) for each in value])
+        case "not_any_":
+            return not_(func.coalesce(_of_text(column, "any_", value), false()))
+        case "like_":
+            return _has_part(column, value)
+        case _:
+            return _is_empty(column, value)
+
+
+def _is_empty(column: Any, wanted: bool) -> _Condition:
+    found: _Condition = column.is_(None) if wanted else column.is_not(None)
+    return found
+
+
+def _has_part(column: Any, part: str) -> _Condition:
+    """Return the condition that a text has a part; of Latin letters the case is nothing."""
+    pattern = re.sub(r"([\\%_])", r"\\\1", storable(part).translate(_UPPER))
+    found: _Condition = func.lower(column).like(f"%{pattern}%", escape="\\")
+    return found
+
+
+def _time(column: str) -> Callable[[Any, str, Any], _Condition]:
+    def ask(row: Any, operator: str, value: Any) -> _Condition:
+        found = getattr(row, column)
+        match operator:
+            case "before_":
+                return found <= literal(value, DateTimeUTC)  # type: ignore[no-any-return]
+            case "after_":
+                return found >= literal(value, DateTimeUTC)  # type: ignore[no-any-return]
+            case _:
+                return _is_empty(found, value)
+
+    return ask
+
+
+def _key(column: str) -> Callable[[Any, str, Any], _Condition]:
+    """Ask for an id: one that is none fits nothing."""
+
+    def ask(row: Any, operator: str, value: Any) -> _Condition:
+        found = getattr(row, column)
+        match operator:
+            case "any_":
+                whole = [each.lower() for each in value if _HEX.fullmatch(each.lower())]
+                return one_of(found, whole)
+            case "not_any_":
+                return not_(func.coalesce(ask(row, "any_", value), false()))
+            case "like_":
+                return _id_has_part(found, value)
+            case _:
+                return _is_empty(found, value)
+
+    return ask
+
+
+def _id_has_part(column: Any, part: str) -> _Condition:
+    """Return the condition that an id starts with some digits, as people write it."""
+    from taskgraph_backend.finding import is_prefix, like_id
+
+    prefix = part.lower()
+    return like_id(column, prefix) if is_prefix(prefix) else false()
+
+
+def _flag(column: str) -> Callable[[Any, str, Any], _Condition]:
+    def ask(row: Any, operator: str, value: Any) -> _Condition:
+        return getattr(row, column).is_(bool(value))  # type: ignore[no-any-return]
+
+    return ask
+
+
+def _state_name(row: Any, operator: str, value: Any) -> _Condition:
+    """Ask for the name of a state, which is that of its type where there is none."""
+    # As `states.name_in_force` has it, but for names that an older library left behind.
+    first, rest = func.substr(row.state_type, 1, 1), func.substr(row.state_type, 2)
+    own = func.upper(first, type_=Text()) + func.lower(rest, type_=Text())
+    return _of_text(func.coalesce(func.nullif(row.state_name, ""), own), operator, value)
+
+
+def _state_type(row: Any, operator: str, value: Any) -> _Condition:
+    return _of_text(row.state_type, operator, value)
+
+
+def _status(row: Any, operator: str, value: Any) -> _Condition:
+    found = status_is(row, value)
+    return found if operator == "any_" else not_(found)
+
+
+def _task_of_execution(row: Any, operator: str, value: Any) -> _Condition:
+    """Ask for what is run by the full name of a task, or by what follows the last dot of it."""
+    named = [_ends_so(row.entrypoint, each) for each in map(storable, value)]
+    found = or_(false(), *named)
+    return found if operator == "any_" else not_(found)
+
+
+def _ends_so(column: Any, name: str) -> _Condition:
+    size = len(name) + 1
+    tail = func.substr(column, func.length(column) - size + 1, size)
+    is_longer = func.length(column) > len(name)
+    return or_(column == name, and_(is_longer, tail == f".{name}"))
+
+
+def _task_of_job(row: Any, operator: str, value: Any) -> _Condition:
+    task = aliased(models.Task)
+    full = task.namespace + "." + task.name
+    wanted = [storable(each) for each in value]
+    named = select(task.hash).where(or_(one_of(task.name, wanted), one_of(full, wanted)))
+    found = row.task_hash.in_(named)
+    return found if operator == "any_" else not_(found)  # type: ignore[no-any-return]
+
+
+def _study(row: Any, operator: str, value: Any) -> _Condition:
+    if operator == "is_null_":
+        return _is_empty(row.study_id, value)
+    study = aliased(models.Study)
+    if operator == "not_any_":
+        return not_(func.coalesce(_study(row, "any_", value), false()))
+    named = select(study.id).where(_of_text(study.name, operator, value))
+    return row.study_id.in_(named)  # type: ignore[no-any-return]
+
+
+def _tags(kind: str) -> Callable[[Any, str, Any], _Condition]:
+    def ask(row: Any, operator: str, value: Any) -> _Condition:
+        if operator == "is_null_":
+            tag = aliased(models.Tag)
+            some = select(tag.entity_id).where(
+                tag.entity_type == kind,
+                tag.is_current.is_(True),
+                func.substr(tag.key, 1, len("taskgraph.")) != "taskgraph.",
+            )
+            found: _Condition = row.id.in_(some)
+            return not_(found) if value else found
+        return _labelled(row, kind, operator, value)
+
+    return ask
+
+
+def _labelled(row: Any, kind: str, operator: str, tags: Any) -> _Condition:
+    each = [row.id.in_(tagged_with(kind, tag)) for tag in tags]
+    match operator:
+        case "all_":
+            return and_(true(), *each)
+        case "any_":
+            return or_(false(), *each)
+        case _:
+            return not_(or_(false(), *each))
+
+
+def _queues(row: Any, operator: str, value: Any) -> _Condition:
+    if operator == "is_null_":
+        found: _Condition = row.id.in_(tagged_with("Execution", (QUEUE_TAG, ANY_VALUE)))
+        return not_(found) if value else found
+    return _labelled(row, "Execution", operator, [(QUEUE_TAG, each) for each in value])
+
+
+def _jobs(row: Any, operator: str, value: Criteria) -> _Condition:
+    job = aliased(models.Job)
+    meant = jobs_where(value, job)
+    return select(literal(1)).where(job.execution_id == row.id, meant).exists()
+
+
+_EXECUTION: Final[dict[str, Callable[[Any, str, Any], _Condition]]] = {
+    "id": _key("id"),
+    "name": _text("name"),
+    "entrypoint": _text("entrypoint"),
+    "task": _task_of_execution,
+    "status": _status,
+    "state.type": _state_type,
+    "state.name": _state_name,
+    "tags": _tags("Execution"),
+    "queues": _queues,
+    "study": _study,
+    "workspace": _text("workspace"),
+    "idempotency_key": _text("idempotency_key"),
+    "submitted_by": _text("submitted_by"),
+    "code_version": _text("code_version"),
+    "workflow": _key("workflow_id"),
+    "group": _key("group_id"),
+    "parent_job": _key("parent_job_id"),
+    "created": _time("created_at"),
+    "started": _time("start_time"),
+    "ended": _time("end_time"),
+    "expected_start": _time("expected_start_time"),
+    "next_scheduled_start": _time("next_scheduled_start_time"),
+    "retracted": _flag("retracted"),
+    "jobs": _jobs,
+}
+_JOB: Final[dict[str, Callable[[Any, str, Any], _Condition]]] = {
+    "id": _key("id"),
+    "task": _task_of_job,
+    "status": _status,
+    "state.type": _state_type,
+    "tags": _tags("Job"),
+    "started": _time("start_time"),
+    "ended": _time("end_time"),
+    "cached": _flag("cached"),
+}
+
+__all__ = ["executions_where", "jobs_where"]

@@ -1,0 +1,1 @@
+"""What people manage: executions with their states, studies; plain data and rules, no SQL."""

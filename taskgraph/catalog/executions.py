@@ -1,0 +1,469 @@
+"""The manager of executions: submit once, list, change states; all of it through one port."""
+
+from __future__ import annotations
+
+import builtins
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from enum import Enum
+from os import PathLike
+from typing import Any, Final, Protocol
+
+from taskgraph.catalog.criteria import Criteria, F, parse
+from taskgraph.catalog.requests import (
+    Request,
+    checked_name,
+    checked_object,
+    tags_of,
+    whole_path,
+)
+from taskgraph.catalog.rows import (
+    Created,
+    DependencyNode,
+    Execution,
+    Page,
+    Study,
+    TransitionResult,
+)
+from taskgraph.catalog.states import ALL_RULES, Rule, State, StateType
+from taskgraph.errors import ExecutionNotFoundError, StudyNotFoundError, ValidationError
+from taskgraph.tags import Tags
+
+_MOST: Final = 100
+#: By what a list can be ordered; the id breaks ties.
+SORTS: Final = ("created", "expected_start", "name", "next_scheduled_start", "start", "end", "id")
+
+#: What stands for the records that are meant: criteria, or the JSON of some.
+Where = Criteria | Mapping[str, Any] | None
+
+
+class Unset(Enum):
+    """Stands for what is not given, where None means something."""
+
+    UNSET = "UNSET"
+
+
+#: See `Unset`.
+UNSET: Final = Unset.UNSET
+
+
+class CatalogStore(Protocol):
+    """What the managers ask of a database."""
+
+    def create(self, request: Request, *, strict: bool) -> Created:
+        """Record an execution, or return the one that is there under its key."""
+
+    def find(self, ref: str) -> Execution | None:
+        """Return an execution by id, unique start of one, or workspace."""
+
+    def page(
+        self,
+        where: Criteria,
+        *,
+        sort: str,
+        descending: bool,
+        limit: int,
+        offset: int,
+        after: str | None,
+    ) -> Page[Execution]:
+        """Return a page of executions."""
+
+    def count(self, where: Criteria) -> int:
+        """Return how many executions there are."""
+
+    def update(
+        self,
+        execution_id: str,
+        *,
+        name: str | None,
+        parameters: Any | None,
+        options: Mapping[str, Any] | None,
+        tags: Tags | None,
+    ) -> bool:
+        """Change what is given; returns whether there is such an execution."""
+
+    def set_state(
+        self,
+        execution_id: str,
+        state: State,
+        *,
+        rules: Iterable[Rule],
+        details: Mapping[str, Any],
+    ) -> TransitionResult | None:
+        """Propose a state; None where there is no such execution."""
+
+    def states(self, ref: str) -> list[State]:
+        """Return the states of an execution, oldest first."""
+
+    def dependencies(self, execution_id: str) -> list[DependencyNode]:
+        """Return the jobs of an execution with what each needed, what was needed first."""
+
+    def find_stuck(self, where: Criteria, older_than: timedelta | None) -> list[Execution]:
+        """Return those that are said to run and do not."""
+
+    def fail_stuck(self, execution_ids: Iterable[str], older_than: timedelta | None) -> list[str]:
+        """Mark executions that are stuck CRASHED; returns which."""
+
+    def snapshot(self, execution_id: str) -> Any:
+        """Return what was frozen when an execution was submitted, or None."""
+
+    def study(self, name: str) -> Study:
+        """Return a study, which is made if there is none."""
+
+    def find_study(self, ref: str) -> Study | None:
+        """Return a study by name, id or unique start of one."""
+
+    def studies(self) -> list[Study]:
+        """Return all studies by name."""
+
+
+class ExecutionManager:
+    """Executions as they are managed: ``archive.executions``.
+
+    Args:
+        store: Where they are.
+    """
+
+    def __init__(self, store: CatalogStore) -> None:
+        self._store = store
+
+    def create(
+        self,
+        entrypoint: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        name: str | None = None,
+        study: str | None = None,
+        workspace: str | PathLike[str] | None = None,
+        queues: Iterable[str] = (),
+        state: State | StateType | str | None = None,
+        idempotency_key: str | None = None,
+        strict: bool = False,
+        parent_job: str | None = None,
+        tags: Iterable[tuple[str, Any]] | Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+        submitted_by: str | None = None,
+        code_version: str | None = None,
+        **extra: Any,
+    ) -> Created:
+        """Record a new execution, or return the existing one for the same entrypoint and key.
+
+        The study is created if it is missing; the submission is frozen as a value.
+
+        Args:
+            entrypoint: What is to be run: the full name of a task or a workflow.
+            parameters: What it is given: names with JSON values.
+            name: What people call it; the last part of the entrypoint by default.
+            study: The name of the body of work that it is part of.
+            workspace: Its folder, which no other execution has.
+            queues: Where its jobs may run.
+            state: The first state; PENDING by default.
+            idempotency_key: Under one key there is one execution of an entrypoint.
+            strict: Whether a key that was used for another request is an error.
+            parent_job: The job that it is run in.
+            tags: Keys with JSON values.
+            options: What else is to be kept with it, as ``retries``.
+            submitted_by: Who asks for it.
+            code_version: Which code it is of, for information only.
+            extra: More tags.
+
+        Raises:
+            IdempotencyConflictError: The key was used for another request, and it is ``strict``.
+            WorkspaceInUseError: Another execution has this folder.
+            ValidationError: Something that was given is not what it must be.
+            TagKeyError: A key of a tag is none.
+        """
+        entry = checked_name("entrypoint", entrypoint)
+        proposed = State(StateType.PENDING) if state is None else State.parse(state)
+        request = Request(
+            id=uuid.uuid4().hex,
+            entrypoint=entry,
+            name=entry.rpartition(".")[2] if name is None else checked_name("name", name),
+            parameters=checked_object("parameters", parameters),
+            options=checked_object("options", options),
+            tags=tags_of(tags, extra),
+            queues=tuple(sorted({checked_name("queue", each) for each in queues})),
+            study=None if study is None else checked_name("study", study),
+            workspace=whole_path(workspace),
+            state=proposed,
+            idempotency_key=(
+                None if idempotency_key is None else checked_name("key", idempotency_key)
+            ),
+            parent_job_id=parent_job,
+            submitted_by=submitted_by,
+            code_version=code_version,
+        )
+        return self._store.create(request, strict=strict)
+
+    def find(self, ref: str | PathLike[str] | Execution) -> Execution | None:
+        """Return an execution by id, start of one, or workspace; None where there is none.
+
+        ``-`` is the newest one.
+
+        Raises:
+            AmbiguousIdError: More than one starts so.
+        """
+        return self._store.find(_text(ref))
+
+    def get(self, ref: str | PathLike[str] | Execution) -> Execution:
+        """Return the same as `find` of an execution that must be there.
+
+        Raises:
+            ExecutionNotFoundError: There is none.
+            AmbiguousIdError: More than one starts so.
+        """
+        found = self.find(ref)
+        if found is None:
+            raise ExecutionNotFoundError(_text(ref))
+        return found
+
+    def list(
+        self,
+        where: Where = None,
+        *,
+        sort: str = "created",
+        descending: bool = True,
+        limit: int = _MOST,
+        offset: int = 0,
+        after: str | None = None,
+        include_retracted: bool = False,
+    ) -> Page[Execution]:
+        """Return a page of the executions that are meant, in an order in which ids break ties.
+
+        Args:
+            where: Which: `F` makes criteria, and JSON is read as some.
+            sort: One of `SORTS`.
+            descending: Whether the greatest comes first.
+            limit: At most so many.
+            offset: After so many; ``after`` does the same while others are created.
+            after: What the page before gave as ``next``.
+            include_retracted: Whether those are listed whose results are not to be used.
+
+        Raises:
+            UnknownFilterError: Something is asked for that cannot be asked for.
+            ValidationError: Something that was given is not what it must be.
+        """
+        if sort not in SORTS:
+            raise ValidationError(f"sort {sort!r}", f"there are: {', '.join(SORTS)}.")
+        if limit < 1 or offset < 0:
+            raise ValidationError("limit and offset", "expected 1 or more, and 0 or more.")
+        return self._store.page(
+            _meant(where, include_retracted),
+            sort=sort,
+            descending=descending,
+            limit=limit,
+            offset=offset,
+            after=after,
+        )
+
+    def count(self, where: Where = None, *, include_retracted: bool = False) -> int:
+        """Return how many executions the same criteria would list; no row is loaded.
+
+        Raises:
+            UnknownFilterError: Something is asked for that cannot be asked for.
+            ValidationError: Something that was given is not what it must be.
+        """
+        return self._store.count(_meant(where, include_retracted))
+
+    def update(
+        self,
+        ref: str | PathLike[str] | Execution,
+        *,
+        name: str | Unset = UNSET,
+        parameters: Mapping[str, Any] | Unset = UNSET,
+        tags: Iterable[tuple[str, Any]] | Mapping[str, Any] | Unset = UNSET,
+        options: Mapping[str, Any] | Unset = UNSET,
+    ) -> bool:
+        """Change what is given; tags are replaced as a set, and what they were is kept.
+
+        Returns:
+            Whether there is such an execution.
+
+        Raises:
+            ValidationError: Parameters and options are frozen once it is not SCHEDULED any more.
+            TagKeyError: A key of a tag is none.
+        """
+        found = self.find(ref)
+        if found is None:
+            return False
+        return self._store.update(
+            found.id,
+            name=None if isinstance(name, Unset) else checked_name("name", name),
+            parameters=_object("parameters", parameters),
+            options=_object("options", options),
+            tags=None if isinstance(tags, Unset) else tags_of(tags, {}),
+        )
+
+    def set_state(
+        self,
+        ref: str | PathLike[str] | Execution,
+        state: State | StateType | str,
+        *,
+        force: bool = False,
+        actor: str | None = None,
+        policy: Iterable[Rule | str] | None = None,
+        message: str | None = None,
+    ) -> TransitionResult:
+        """Propose a state; the answer says what is in force now.
+
+        Args:
+            ref: The execution.
+            state: A `State`, its type, or a name that is known.
+            force: Skip all rules; what is kept beside the state is kept all the same.
+            actor: Who proposes it.
+            policy: The rules that count, all by default; without any only books are kept.
+            message: What there is to say of it.
+
+        Raises:
+            ExecutionNotFoundError: There is no such execution.
+            InvalidStateError: It is no state.
+        """
+        proposed = State.parse(state)
+        if message is not None:
+            proposed = State(
+                proposed.type, proposed.name, proposed.timestamp, message, proposed.details
+            )
+        rules = ALL_RULES if policy is None else {_rule(each) for each in policy}
+        details = {} if actor is None else {"actor": actor}
+        found = self._store.set_state(
+            self.get(ref).id,
+            proposed,
+            rules=() if force else rules,
+            details={**details, "forced": True} if force else details,
+        )
+        if found is None:  # deleted since
+            raise ExecutionNotFoundError(_text(ref))
+        return found
+
+    def states(self, ref: str | PathLike[str] | Execution) -> builtins.list[State]:
+        """Return the states that an execution was in, oldest first; of an unknown one, none."""
+        found = self.find(ref)
+        return [] if found is None else self._store.states(found.id)
+
+    def dependencies(self, ref: str | PathLike[str] | Execution) -> builtins.list[DependencyNode]:
+        """Return the jobs of an execution with where their arguments came from.
+
+        What was needed comes before what needed it. It is by what is recorded of arguments, so that
+        jobs which were taken from the cache are linked as well.
+
+        Raises:
+            ExecutionNotFoundError: There is no such execution.
+        """
+        return self._store.dependencies(self.get(ref).id)
+
+    def fail_running(
+        self,
+        where: Where = None,
+        *,
+        older_than: timedelta | None = None,
+        dry_run: bool = False,
+    ) -> builtins.list[Execution]:
+        """Mark executions CRASHED that are stuck.
+
+        Args:
+            where: Which of those that are said to run.
+            older_than: Only those that were not heard of for so long; by default, those that no
+                living process runs.
+            dry_run: Whether they are only returned.
+
+        Returns:
+            Those that were marked, or would be.
+        """
+        found = self._store.find_stuck(_meant(where, True), older_than)
+        if dry_run or not found:
+            return found
+        marked = set(self._store.fail_stuck([each.id for each in found], older_than))
+        again = self._store.page(
+            F.id(*sorted(marked)),
+            sort="created",
+            descending=True,
+            limit=max(len(marked), 1),
+            offset=0,
+            after=None,
+        )
+        return [*again]
+
+    def snapshot(self, ref: str | PathLike[str] | Execution) -> Any:
+        """Return what was frozen when an execution was submitted, or None. Any: JSON.
+
+        Raises:
+            ExecutionNotFoundError: There is no such execution.
+        """
+        return self._store.snapshot(self.get(ref).id)
+
+
+class StudyManager:
+    """Studies: names for bodies of work; ``archive.studies``.
+
+    Args:
+        store: Where they are.
+    """
+
+    def __init__(self, store: CatalogStore) -> None:
+        self._store = store
+
+    def get_or_create(self, name: str) -> Study:
+        """Return the study of a name, which is made if there is none.
+
+        Raises:
+            ValidationError: The name is blank.
+        """
+        return self._store.study(checked_name("study", name))
+
+    def find(self, ref: str) -> Study | None:
+        """Return a study by name, id or start of one; None where there is none.
+
+        Raises:
+            AmbiguousIdError: More than one starts so.
+        """
+        return self._store.find_study(ref)
+
+    def get(self, ref: str) -> Study:
+        """Return the same as `find` of a study that must be there.
+
+        Raises:
+            StudyNotFoundError: There is none.
+            AmbiguousIdError: More than one starts so.
+        """
+        found = self.find(ref)
+        if found is None:
+            raise StudyNotFoundError(ref)
+        return found
+
+    def list(self) -> builtins.list[Study]:
+        """Return all studies by name, each with how many executions it has."""
+        return self._store.studies()
+
+
+def _meant(where: Where, include_retracted: bool) -> Criteria:
+    found = parse(where)
+    return found if include_retracted else found & F.where("retracted", "is_", False)
+
+
+def _text(ref: Any) -> str:
+    if isinstance(ref, Execution):
+        return ref.id
+    return ref if isinstance(ref, str) else str(ref)
+
+
+def _object(what: str, given: Mapping[str, Any] | Unset) -> dict[str, Any] | None:
+    return None if isinstance(given, Unset) else checked_object(what, given)
+
+
+def _rule(given: Rule | str) -> Rule:
+    try:
+        return Rule(given)
+    except ValueError:
+        raise ValidationError(f"rule {given!r}", f"there are: {', '.join(Rule)}.") from None
+
+
+__all__ = [
+    "SORTS",
+    "UNSET",
+    "CatalogStore",
+    "ExecutionManager",
+    "StudyManager",
+    "Unset",
+    "Where",
+]

@@ -1,0 +1,149 @@
+"""What is asked for when an execution is created, checked before anything is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from taskgraph.catalog.states import State
+from taskgraph.errors import ValidationError
+from taskgraph.hashing import hash_record
+from taskgraph.jsontext import to_json
+from taskgraph.tags import Tags, checked_tags
+
+#: The keys of a snapshot that its readers can rely on.
+SNAPSHOT_VERSION: Final = 1
+#: The key of the tags that say for which queues an execution was declared.
+QUEUE_TAG: Final = "taskgraph.queue"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An execution that is wanted.
+
+    Attributes:
+        id: Its id, if it is to be new.
+        entrypoint: What is to be run.
+        name: What people call it.
+        parameters: As JSON.
+        options: As JSON.
+        tags: Those of users.
+        queues: Where its jobs may run.
+        study: The name of its study.
+        workspace: Its folder, as a whole path.
+        state: The first state.
+        idempotency_key: Under which there is one for its entrypoint.
+        args: The command line as a JSON list.
+    """
+
+    id: str
+    entrypoint: str
+    name: str
+    parameters: Any
+    options: Mapping[str, Any]
+    tags: Tags
+    queues: tuple[str, ...]
+    study: str | None
+    workspace: str | None
+    state: State
+    idempotency_key: str | None
+    parent_job_id: str | None
+    submitted_by: str | None
+    code_version: str | None
+    args: str = "[]"
+
+    def hash(self) -> str:
+        """Return what tells it from other requests under the same key."""
+        said = self.snapshot()
+        for name in ("submitted_by", "code_version", "version"):
+            del said[name]
+        return hash_record("request", to_json(said))
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all that is submitted, to be frozen as a value."""
+        return {
+            "version": SNAPSHOT_VERSION,
+            "entrypoint": self.entrypoint,
+            "name": self.name,
+            "parameters": self.parameters,
+            "options": dict(self.options),
+            "tags": [[key, value] for key, value in self.tags],
+            "queues": list(self.queues),
+            "study": self.study,
+            "workspace": self.workspace,
+            "parent_job": self.parent_job_id,
+            "submitted_by": self.submitted_by,
+            "code_version": self.code_version,
+        }
+
+
+def checked_name(what: str, given: str) -> str:
+    """Return a name that is to be kept.
+
+    Raises:
+        ValidationError: It is blank, or no text.
+    """
+    if not isinstance(given, str) or not given.strip():
+        raise ValidationError(what, f"expected a name, not {given!r}.")
+    return checked_json(what, given.strip())  # type: ignore[no-any-return]  # as it was
+
+
+def checked_json(what: str, given: Any) -> Any:
+    """Return what is to be kept as JSON. Any: as it was given.
+
+    Raises:
+        ValidationError: It is none.
+    """
+    try:
+        to_json(given)
+    except ValueError as error:
+        raise ValidationError(what, f"{error}.") from error
+    return given
+
+
+def checked_object(what: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a JSON object that is to be kept.
+
+    Raises:
+        ValidationError: It is none.
+    """
+    if given is not None and not isinstance(given, Mapping):
+        raise ValidationError(what, f"expected names with values, not {given!r}.")
+    return checked_json(what, dict(given or {}))  # type: ignore[no-any-return]  # as it was
+
+
+def tags_of(
+    given: Iterable[tuple[str, Any]] | Mapping[str, Any] | None, extra: Mapping[str, Any]
+) -> Tags:
+    """Return tags as pairs, each once.
+
+    Raises:
+        TagKeyError: A key is none.
+        ValidationError: A value is not JSON.
+    """
+    pairs = given.items() if isinstance(given, Mapping) else given or ()
+    wanted = [*pairs, *extra.items()]
+    for key, value in wanted:
+        checked_json(f"tag {key!r}", value)
+    tags = checked_tags(wanted)
+    return tuple({(key, to_json(value)): (key, value) for key, value in tags}.values())
+
+
+def whole_path(folder: str | os.PathLike[str] | None) -> str | None:
+    """Return the one text that a folder is known by."""
+    if folder is None:
+        return None
+    return checked_name("workspace", os.path.realpath(os.path.expanduser(os.fspath(folder))))
+
+
+__all__ = [
+    "QUEUE_TAG",
+    "Request",
+    "checked_json",
+    "checked_name",
+    "checked_object",
+    "tags_of",
+    "whole_path",
+]

@@ -1,0 +1,548 @@
+"""Executions are managed: created once, listed in pages, brought from state to state."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import taskgraph
+from taskgraph import F
+from taskgraph.archive import Archive
+from taskgraph.catalog.states import Outcome, State, StateType, Subject, decide
+from taskgraph.errors import (
+    AmbiguousIdError,
+    ClosedArchiveError,
+    ConflictError,
+    ExecutionNotFoundError,
+    IdempotencyConflictError,
+    NotFoundError,
+    StudyNotFoundError,
+    TagKeyError,
+    UnknownFilterError,
+    UnknownRecordError,
+    ValidationError,
+    WorkspaceInUseError,
+)
+
+
+@pytest.fixture
+def tg(database_uri: str) -> Iterator[Archive]:
+    with taskgraph.open(database_uri, migrate=True) as archive:
+        yield archive
+
+
+def _at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
+    """Do work on many threads that begin together."""
+    gate = threading.Barrier(count)
+    found: list[Any] = [None] * count
+    errors: list[BaseException] = []
+
+    def run(number: int) -> None:
+        gate.wait()
+        try:
+            found[number] = work(number)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=[number]) for number in range(count)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert errors == []
+    return found
+
+
+# Creating
+
+
+def test_what_was_asked_for_is_what_is_found(tg: Archive, tmp_path: Path) -> None:
+    made = tg.executions.create(
+        "flows.main",
+        {"n": 3, "paths": ["a", "b"]},
+        study="nightly",
+        workspace=tmp_path / "work",
+        queues=["gpu", "cpu", "gpu"],
+        tags={"team": "ml"},
+        options={"retries": 2},
+        submitted_by="ada",
+        code_version="1.2",
+        color="red",
+    )
+
+    found = tg.executions.get(made.execution.id[:10])
+    assert made.is_new
+    assert found == made.execution
+    assert (found.name, found.entrypoint) == ("main", "flows.main")
+    assert found.parameters == {"n": 3, "paths": ["a", "b"]}
+    assert (found.study, found.submitted_by, found.code_version) == ("nightly", "ada", "1.2")
+    assert found.tags == {
+        "team": ["ml"],
+        "color": ["red"],
+        "taskgraph.queue": found.tags["taskgraph.queue"],
+    }
+    assert sorted(found.tags["taskgraph.queue"]) == ["cpu", "gpu"]
+    assert (found.state.type, found.state.name) == (StateType.PENDING, "Pending")
+    assert (found.status, found.is_active, found.successful) == ("PENDING", True, None)
+    assert found.workspace == str((tmp_path / "work").resolve())
+    assert tg.executions.get(tmp_path / "work") == found
+    assert tg.executions.get("-") == found
+
+
+def test_what_was_submitted_is_frozen(tg: Archive) -> None:
+    made = tg.executions.create("f", {"n": 3}, study="s", tags={"k": [1, {"a": None}]}).execution
+
+    tg.executions.update(made, name="another", tags={})
+
+    frozen = tg.executions.snapshot(made)
+    assert frozen["parameters"] == {"n": 3}
+    assert (frozen["name"], frozen["study"]) == ("f", "s")
+    assert frozen["tags"] == [["k", [1, {"a": None}]]]
+
+
+def test_under_one_key_there_is_one_execution(tg: Archive) -> None:
+    first = tg.executions.create("f", {"n": 1}, idempotency_key="k", state="SCHEDULED")
+    again = tg.executions.create("f", {"n": 1}, idempotency_key="k", strict=True)
+    other = tg.executions.create("g", {"n": 1}, idempotency_key="k")
+    free = [tg.executions.create("f", {"n": 1}) for _ in range(2)]
+
+    assert (first.is_new, again.is_new, other.is_new) == (True, False, True)
+    assert again.execution == first.execution
+    assert again.execution.state.type is StateType.SCHEDULED  # the first state was kept
+    assert all(each.is_new for each in free)
+
+
+def test_another_request_under_a_key_is_refused_if_that_is_asked_for(tg: Archive) -> None:
+    first = tg.executions.create("f", {"n": 1}, idempotency_key="k")
+
+    lax = tg.executions.create("f", {"n": 2}, idempotency_key="k")
+    with pytest.raises(IdempotencyConflictError, match="was used for another request") as caught:
+        tg.executions.create("f", {"n": 2}, idempotency_key="k", strict=True)
+
+    assert lax.execution == first.execution
+    assert isinstance(caught.value, ConflictError)
+    assert caught.value.execution_id == first.execution.id
+
+
+def test_thirty_at_once_with_one_key_make_one_row(tg: Archive) -> None:
+    made = _at_once(
+        30, lambda n: tg.executions.create("f", {"n": n}, idempotency_key="k", study="s")
+    )
+
+    assert sum(each.is_new for each in made) == 1
+    assert len({each.execution.id for each in made}) == 1
+    assert tg.executions.count() == 1
+    assert [each.executions for each in tg.studies.list()] == [1]
+
+
+def test_clients_of_their_own_make_one_row_too(database_uri: str, tg: Archive) -> None:
+    def create(number: int) -> bool:
+        with taskgraph.open(database_uri) as mine:
+            return mine.executions.create("f", idempotency_key="k").is_new
+
+    assert sorted(_at_once(6, create)) == [False] * 5 + [True]
+    assert tg.executions.count() == 1
+
+
+def test_a_workspace_is_that_of_one_execution(tg: Archive, tmp_path: Path) -> None:
+    first = tg.executions.create("f", workspace=tmp_path).execution
+
+    with pytest.raises(WorkspaceInUseError, match="Name another folder") as caught:
+        tg.executions.create("g", workspace=f"{tmp_path}/../{tmp_path.name}")
+
+    assert caught.value.execution_id == first.id
+    assert tg.executions.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ({"entrypoint": " "}, ValidationError),
+        ({"parameters": {"x": object()}}, ValidationError),
+        ({"parameters": [1]}, ValidationError),
+        ({"study": ""}, ValidationError),
+        ({"idempotency_key": "  "}, ValidationError),
+        ({"state": "DONE"}, ValidationError),
+        ({"tags": {"taskgraph.queue": 1}}, TagKeyError),
+        ({"tags": {"a": float("nan")}}, ValidationError),
+        ({"parent_job": "no id"}, UnknownRecordError),
+        ({"parent_job": "ab" * 16}, UnknownRecordError),
+    ],
+)
+def test_what_cannot_be_kept_is_refused_and_nothing_is_written(
+    tg: Archive, given: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        tg.executions.create(**{"entrypoint": "f", **given})
+
+    assert tg.executions.count() == 0
+    assert tg.studies.list() == []
+
+
+def test_who_is_not_there_is_none_for_find_and_an_error_for_get(
+    tg: Archive, tmp_path: Path
+) -> None:
+    assert tg.executions.find("ab" * 16) is None
+    assert tg.executions.find(tmp_path) is None
+    assert tg.executions.find("-") is None
+    assert tg.executions.states("ab" * 16) == []
+    assert tg.executions.update("ab" * 16, name="x") is False
+    for ask in (tg.executions.get, tg.executions.dependencies, tg.executions.snapshot):
+        with pytest.raises(ExecutionNotFoundError, match="taskgraph execution list") as caught:
+            ask("ab" * 16)
+        assert isinstance(caught.value, NotFoundError)
+    with pytest.raises(ExecutionNotFoundError):
+        tg.executions.set_state("ab" * 16, "RUNNING")
+
+
+def test_the_start_of_several_ids_is_no_answer(tg: Archive) -> None:
+    for _ in range(17):
+        tg.executions.create("f")
+    ids = [each.id[0] for each in tg.executions.list()]
+    twice = next(each for each in ids if ids.count(each) > 1)
+
+    with pytest.raises(AmbiguousIdError):
+        tg.executions.find(twice)
+
+
+def test_a_closed_archive_manages_nothing(database_uri: str) -> None:
+    with taskgraph.open(database_uri, migrate=True) as archive:
+        pass
+
+    with pytest.raises(ClosedArchiveError):
+        archive.executions.create("f")
+    with pytest.raises(ClosedArchiveError):
+        archive.studies.list()
+
+
+# Changing
+
+
+def test_what_is_not_given_stays(tg: Archive) -> None:
+    made = tg.executions.create("f", {"n": 1}, tags={"a": 1, "b": 2}, state="SCHEDULED").execution
+
+    tg.executions.update(made, tags={"b": 2, "c": 3})
+    tg.executions.update(made, name="better", options={"retries": 1})
+
+    found = tg.executions.get(made)
+    assert found.tags == {"b": [2], "c": [3]}
+    assert (found.name, found.parameters, found.options) == ("better", {"n": 1}, {"retries": 1})
+    assert tg.executions.snapshot(made)["options"] == {"retries": 1}
+    # A tag that comes back is one more step of its history.
+    tg.executions.update(made, tags={"a": 1})
+    assert tg.executions.get(made).tags == {"a": [1]}
+
+
+def test_parameters_of_what_was_submitted_are_frozen(tg: Archive) -> None:
+    made = tg.executions.create("f", {"n": 1}).execution
+
+    with pytest.raises(ValidationError, match="frozen when execution"):
+        tg.executions.update(made, parameters={"n": 2})
+
+    assert tg.executions.get(made).parameters == {"n": 1}
+
+
+# States
+
+
+def test_states_are_a_history_with_books(tg: Archive) -> None:
+    made = tg.executions.create("f").execution
+
+    running = tg.executions.set_state(made, "RUNNING", actor="ada")
+    done = tg.executions.set_state(made, State(StateType.COMPLETED, message="all well"))
+    late = tg.executions.set_state(made, "FAILED")
+
+    found = tg.executions.get(made)
+    assert (running.outcome, done.outcome) == (Outcome.ACCEPT, Outcome.ACCEPT)
+    assert (late.outcome, late.state.type) == (Outcome.ABORT, StateType.COMPLETED)
+    assert late.reason == "it is COMPLETED, and has ended"
+    assert not late.is_written
+    history = tg.executions.states(made)
+    assert [each.name for each in history] == ["Pending", "Running", "Completed"]
+    assert history[1].details == {"actor": "ada"}
+    assert history[2].message == "all well"
+    times = [each.timestamp for each in history]
+    assert times == sorted(times)  # type: ignore[type-var]
+    assert (found.start_time, found.end_time) == (times[1], times[2])
+    assert found.run_count == 1
+    assert found.end_time is not None and found.start_time is not None
+    assert found.total_run_time == found.end_time - found.start_time
+    assert (found.status, found.successful) == ("DONE", True)
+
+
+def test_force_skips_the_rules_and_is_written_down(tg: Archive) -> None:
+    made = tg.executions.create("f", state="COMPLETED").execution
+
+    forced = tg.executions.set_state(made, "RUNNING", force=True, actor="ada")
+
+    found = tg.executions.get(made)
+    assert forced.outcome is Outcome.ACCEPT
+    assert (found.state.type, found.end_time, found.run_count) == (StateType.RUNNING, None, 1)
+    assert tg.executions.states(made)[-1].details == {"forced": True, "actor": "ada"}
+
+
+def test_what_fails_is_tried_again_as_often_as_was_said(tg: Archive) -> None:
+    made = tg.executions.create("f", options={"retries": 1, "retry_delay": 60}).execution
+    outcomes = []
+    for _ in range(2):
+        tg.executions.set_state(made, "RUNNING", force=True)
+        outcomes.append(tg.executions.set_state(made, "FAILED"))
+
+    assert [each.outcome for each in outcomes] == [Outcome.REJECT, Outcome.ACCEPT]
+    assert outcomes[0].state.name == "AwaitingRetry"
+    found = tg.executions.get(made)
+    assert (found.state.type, found.run_count) == (StateType.FAILED, 2)
+    assert [each.name for each in tg.executions.states(made)] == [
+        *("Pending", "Running", "AwaitingRetry", "Running", "Failed"),
+    ]
+
+
+def test_what_is_scheduled_for_later_waits(tg: Archive) -> None:
+    when = datetime.now(UTC) + timedelta(hours=1)
+    made = tg.executions.create("f", state=State.scheduled(when)).execution
+
+    early = tg.executions.set_state(made, "RUNNING")
+
+    assert early.outcome is Outcome.WAIT
+    assert early.delay_seconds is not None and 3500 < early.delay_seconds <= 3600
+    assert made.next_scheduled_start_time == made.expected_start_time == when
+    assert len(tg.executions.states(made)) == 1
+    assert tg.executions.set_state(made, "CANCELLED").outcome is Outcome.ACCEPT
+    assert tg.executions.get(made).next_scheduled_start_time is None
+
+
+def test_only_the_rules_count_that_are_asked_for(tg: Archive) -> None:
+    made = tg.executions.create("f", state="COMPLETED").execution
+
+    assert tg.executions.set_state(made, "RUNNING", policy=["retry"]).is_written
+    with pytest.raises(ValidationError, match="rule 'none'"):
+        tg.executions.set_state(made, "RUNNING", policy=["none"])
+
+
+def test_proposals_from_twenty_threads_leave_a_legal_history(tg: Archive) -> None:
+    made = tg.executions.create("f").execution
+    wanted = ["RUNNING", "COMPLETED", "FAILED", "CANCELLED", "PENDING"] * 4
+
+    answers = _at_once(20, lambda n: tg.executions.set_state(made, wanted[n]))
+
+    history = tg.executions.states(made)
+    current: State | None = None
+    for each in history:
+        decision = decide(Subject(current), each, each.timestamp)  # type: ignore[arg-type]
+        assert decision.outcome is Outcome.ACCEPT
+        current = each
+    assert sum(each.is_written for each in answers) == len(history) - 1
+    found = tg.executions.get(made)
+    assert found.state.type is history[-1].type
+    assert found.run_count == sum(each.type is StateType.RUNNING for each in history)
+
+
+# Listing
+
+
+def test_pages_lose_and_double_none_while_others_are_created(tg: Archive) -> None:
+    count = 25
+    for number in range(count):
+        tg.executions.create("f", name=f"n{number % 3}")
+    _make_all_as_old(tg)
+    wanted = {each.id for each in tg.executions.list(limit=1000)}
+
+    for sort in ("created", "name", "id", "end"):
+        for descending in (True, False):
+            seen: list[str] = []
+            after: str | None = None
+            while True:
+                page = tg.executions.list(sort=sort, descending=descending, limit=4, after=after)
+                seen += [each.id for each in page]
+                tg.executions.create("new")
+                after = page.next
+                if after is None or len(seen) > 1000:
+                    break
+            ours = [each for each in seen if each in wanted]
+            assert len(seen) == len(set(seen)), sort
+            assert set(ours) == wanted, sort
+            tg.backend._transact(_delete_new)
+
+
+def _delete_new(driver: Any) -> None:
+    new = "SELECT id FROM execution WHERE entrypoint = 'new'"
+    driver.execute(f"DELETE FROM state WHERE execution_id IN ({new})")
+    driver.execute("DELETE FROM execution WHERE entrypoint = 'new'")
+
+
+def _make_all_as_old(tg: Archive) -> None:
+    tg.backend._transact(
+        lambda driver: driver.execute(
+            "UPDATE execution SET created_at = ?", (1_700_000_000_000_000,)
+        )
+    )
+
+
+def test_a_cursor_of_another_list_is_refused(tg: Archive) -> None:
+    for _ in range(3):
+        tg.executions.create("f")
+    page = tg.executions.list(limit=1)
+    assert page.next is not None
+
+    assert tg.executions.list(limit=1, after=page.next)[0] != page[0]
+    for sort, after in (("name", page.next), ("created", "x"), ("created", "é"), ("id", "e30")):
+        with pytest.raises(ValidationError, match="no place in this list"):
+            tg.executions.list(sort=sort, after=after)
+    with pytest.raises(ValidationError, match="sort 'time'"):
+        tg.executions.list(sort="time")
+    with pytest.raises(ValidationError, match="limit and offset"):
+        tg.executions.list(limit=0)
+
+
+def test_an_offset_skips(tg: Archive) -> None:
+    for number in range(5):
+        tg.executions.create("f", name=str(number))
+
+    names = [each.name for each in tg.executions.list(sort="name", descending=False, offset=3)]
+
+    assert names == ["3", "4"]
+
+
+def test_filters_are_values_and_json(tg: Archive, tmp_path: Path) -> None:
+    one = tg.executions.create("flows.a", name="Smoke test", tags={"team": "ml"}, study="s")
+    two = tg.executions.create("flows.b", queues=["gpu"], workspace=tmp_path)
+    tg.executions.set_state(two.execution, "RUNNING")
+
+    def listed(where: Any) -> list[str]:
+        found = tg.executions.list(where, sort="name", descending=False)
+        assert tg.executions.count(where) == len(found)
+        return [each.name for each in found]
+
+    assert listed(F.state("RUNNING")) == ["b"]
+    assert listed({"state": {"type": {"any_": ["RUNNING", "PENDING"]}}}) == ["Smoke test", "b"]
+    assert listed(~F.name(like="SMOKE")) == ["b"]
+    assert listed(F.tags(all={"team": "ml"}) | F.queues(any=["gpu"])) == ["Smoke test", "b"]
+    assert listed(F.study("s") & F.task("a")) == ["Smoke test"]
+    assert listed(F.started(is_null=True)) == ["Smoke test"]
+    assert listed(~F.started(after=one.execution.created_at)) == ["Smoke test"]
+    assert listed(F.workspace(str(tmp_path.resolve()))) == ["b"]
+    assert listed({"name": {"like_": "x"}, "study": {"any_": ["s"]}, "operator": "or_"}) == [
+        "Smoke test"
+    ]
+    assert listed(F.id(one.execution.id, "no id")) == ["Smoke test"]
+    assert listed({}) == listed(None) == listed(F.all()) == ["Smoke test", "b"]
+    assert listed({"or_": []}) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "match"),
+    [
+        ({"nam": {}}, UnknownFilterError, "There are: id, name"),
+        ({"name": {"all_": ["x"]}}, UnknownFilterError, r"name\.all_.*name\.like_"),
+        ({"state": {"kind": {"any_": []}}}, UnknownFilterError, r"state\.kind"),
+        ({"jobs": {"exists_": {"study": {"any_": []}}}}, UnknownFilterError, "study"),
+        ({"name": 3}, ValidationError, "expected an object"),
+        ({"name": {"any_": 3}}, ValidationError, "a list of texts"),
+        ({"created": {"after_": "2026-01-01"}}, ValidationError, "time zone"),
+        ({"created": {"after_": "soon"}}, ValidationError, "expected a time"),
+        ({"state": {"type": {"any_": ["GONE"]}}}, ValidationError, "no state"),
+        ({"operator": "xor_"}, ValidationError, "and_ or or_"),
+        ({"and_": {}}, ValidationError, "a list of filters"),
+        ({"study": {"is_null_": 1}}, ValidationError, "true or false"),
+        ({"tags": {"all_": [3]}}, ValidationError, "a tag"),
+    ],
+)
+def test_a_filter_that_cannot_be_understood_is_an_error(
+    tg: Archive, given: dict[str, Any], error: type[Exception], match: str
+) -> None:
+    with pytest.raises(error, match=match):
+        tg.executions.count(given)
+
+
+def test_a_filter_is_not_nested_for_ever(tg: Archive) -> None:
+    where: dict[str, Any] = {}
+    for _ in range(100):
+        where = {"not_": where}
+
+    with pytest.raises(ValidationError, match="nested deeper"):
+        tg.executions.list(where)
+
+
+def test_what_an_older_library_wrote_is_completed(tg: Archive) -> None:
+    tg.executions.create("new")
+
+    def write(driver: Any) -> None:
+        driver.executemany(
+            "INSERT INTO execution (id, args, state_type, state_time) VALUES (?, ?, ?, ?)",
+            [(bytes(16), "[]", "COMPLETED", 1_700_000_000_000_000)],
+        )
+
+    tg.backend._transact(write)
+
+    old = tg.executions.list()[1]
+    when = datetime.fromtimestamp(1_700_000_000, UTC)
+    assert (old.created_at, old.end_time, old.run_count) == (when, when, 1)
+    assert [each.type for each in tg.executions.states(old)] == [StateType.COMPLETED]
+
+
+# What is stuck
+
+
+def test_what_nobody_runs_is_failed(tg: Archive) -> None:
+    stuck = tg.executions.create("f").execution
+    tg.executions.set_state(stuck, "RUNNING")
+    tg.executions.create("g")
+
+    assert tg.executions.fail_running(older_than=timedelta(hours=1)) == []
+    assert [each.id for each in tg.executions.fail_running(dry_run=True)] == [stuck.id]
+    assert tg.executions.get(stuck).state.type is StateType.RUNNING
+    (failed,) = tg.executions.fail_running(F.task("f"))
+
+    assert (failed.id, failed.state.type) == (stuck.id, StateType.CRASHED)
+    assert tg.executions.states(stuck)[-1].message == "it was not heard of any more"
+    assert tg.executions.fail_running() == []
+
+
+def test_what_others_run_is_not_swept_away(database_uri: str, tg: Archive) -> None:
+    made = tg.executions.create("f").execution
+    tg.executions.set_state(made, "RUNNING")
+
+    with taskgraph.open(database_uri) as other:
+        assert other.backend.sweep() == []
+
+    assert tg.executions.get(made).state.type is StateType.RUNNING
+
+
+# Studies
+
+
+def test_a_study_is_there_once(tg: Archive) -> None:
+    made = _at_once(8, lambda n: tg.studies.get_or_create(" nightly "))
+    tg.executions.create("f", study="nightly")
+
+    assert len({each.id for each in made}) == 1
+    found = tg.studies.get("nightly")
+    assert (found.name, found.executions) == ("nightly", 1)
+    assert tg.studies.get(found.id[:8]) == found
+    assert tg.studies.list() == [found]
+
+
+def test_a_study_that_is_not_there_is_an_error_for_get(tg: Archive) -> None:
+    assert tg.studies.find("absent") is None
+    with pytest.raises(StudyNotFoundError, match="taskgraph study list"):
+        tg.studies.get("absent")
+    with pytest.raises(ValidationError, match="study"):
+        tg.studies.get_or_create("  ")
+
+
+def test_a_query_over_all_records_takes_the_same_filters(tg: Archive) -> None:
+    one = tg.executions.create("f", study="s").execution
+    tg.executions.create("g")
+
+    with tg.query() as query:
+        found = query.filter_types(["Execution", "Job"]).filter_where(F.study("s")).all()
+        jobs = query.filter_types(["Job"]).filter_where({"study": {"any_": ["s"]}}).count()
+        ids = [each.id for each in found]
+
+    assert ids == [one.id]
+    assert dict(jobs) == {"Job": 0}

@@ -1,0 +1,203 @@
+"""What runs is an execution like others: it has states, parameters, a study, and ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import taskgraph
+from taskgraph import Scheduler, task
+from taskgraph.archive import Archive
+from taskgraph.catalog.states import StateType
+from taskgraph.errors import (
+    AlreadySubmittedError,
+    ConflictError,
+    DryRunResult,
+    SchedulerError,
+    ValidationError,
+    WorkspaceInUseError,
+)
+from taskgraph.testing import MemoryBackend
+from taskgraph_backend import SqlBackend
+
+_seen: list[Any] = []
+
+
+@task
+def double(x: int, by: Any = 2) -> int:
+    return x * int(by)
+
+
+@task
+def fails() -> None:
+    raise RuntimeError("no")
+
+
+@task
+def cancels(uri: str) -> int:
+    with taskgraph.open(uri) as archive:
+        _seen.append(archive.executions.set_state("-", "CANCELLED"))
+    return 1
+
+
+@pytest.fixture
+def tg(database_uri: str) -> Iterator[Archive]:
+    with taskgraph.open(database_uri, migrate=True) as archive:
+        yield archive
+
+
+@pytest.fixture
+def scheduler(tg: Archive, database_uri: str) -> Iterator[Scheduler]:
+    backend = SqlBackend(database_uri)
+    backend.load()
+    with Scheduler(backend=backend) as made:
+        yield made
+    backend.close()
+
+
+def test_a_run_has_states_parameters_and_a_snapshot(tg: Archive, scheduler: Scheduler) -> None:
+    scheduler.run(double(3), tags={"team": "ml"})
+
+    (found,) = tg.executions.list()
+    history = tg.executions.states(found)
+    assert [each.type for each in history] == [
+        StateType.PENDING,
+        StateType.RUNNING,
+        StateType.COMPLETED,
+    ]
+    times = [each.timestamp for each in history]
+    assert times == sorted(set(times))  # type: ignore[type-var]
+    assert (found.created_at, found.start_time, found.end_time) == tuple(times)
+    assert found.end_time is not None and found.start_time is not None
+    assert found.total_run_time == found.end_time - found.start_time
+    assert (found.name, found.entrypoint) == ("double", f"{double.fullname}")
+    assert (found.run_count, found.status) == (1, "DONE")
+    assert found.parameters == {"x": 3}
+    snapshot = tg.executions.snapshot(found)
+    assert snapshot["parameters"] == {"x": 3}
+    assert snapshot["tags"] == [["team", "ml"]]
+
+
+def test_a_run_from_the_cache_has_them_too(tg: Archive, scheduler: Scheduler) -> None:
+    for _ in range(2):
+        scheduler.run(double(4))
+
+    newest, first = tg.executions.list()
+    assert [each.name for each in tg.executions.states(newest)] == [
+        each.name for each in tg.executions.states(first)
+    ]
+    assert newest.snapshot_hash == first.snapshot_hash
+
+
+def test_what_is_no_json_is_known_by_its_type(tg: Archive, scheduler: Scheduler) -> None:
+    scheduler.run(double(5, b"3"))
+    scheduler.run(double(6, "1" * 2000))
+
+    longer, strange = (each.parameters for each in tg.executions.list())
+    assert strange == {"x": 5, "by": {"type": "builtins.bytes"}}
+    assert longer == {"x": 6, "by": {"type": "builtins.str"}}
+
+
+def test_a_failed_run_is_failed(tg: Archive, scheduler: Scheduler) -> None:
+    with pytest.raises(RuntimeError):
+        scheduler.run(fails(), name="try")
+
+    (found,) = tg.executions.list()
+    assert (found.name, found.state.name, found.successful) == ("try", "Failed", False)
+
+
+def test_a_run_has_a_study_and_a_folder(tg: Archive, scheduler: Scheduler, tmp_path: Any) -> None:
+    scheduler.run(double(7), study="nightly", workspace=tmp_path, name="seven")
+
+    found = tg.executions.get(tmp_path)
+    assert (found.study, found.name, found.parameters) == ("nightly", "seven", {"x": 7})
+    assert [each.name for each in tg.executions.states(found)] == [
+        "Pending",
+        "Running",
+        "Completed",
+    ]
+    assert found.job_id is not None
+    with pytest.raises(WorkspaceInUseError):
+        scheduler.run(double(8), workspace=tmp_path)
+    with pytest.raises(ValidationError, match="study"):
+        scheduler.run(double(8), study=" ")
+    assert tg.executions.count() == 1
+
+
+def test_under_one_key_a_task_runs_once(tg: Archive, scheduler: Scheduler) -> None:
+    assert scheduler.run(double(9), idempotency_key="k") == 18
+
+    with pytest.raises(AlreadySubmittedError, match="nothing was run") as caught:
+        scheduler.run(double(10), idempotency_key="k")
+
+    assert isinstance(caught.value, ConflictError)
+    (found,) = tg.executions.list()
+    assert caught.value.execution_id == found.id
+    assert scheduler.run(double(9)) == 18
+
+
+def test_a_dry_run_submits_nothing(tg: Archive, scheduler: Scheduler) -> None:
+    with pytest.raises(DryRunResult):
+        scheduler.run(double(11), idempotency_key="k", dryrun=True)
+
+    assert not any(each.idempotency_key for each in tg.executions.list())
+    assert scheduler.run(double(11), idempotency_key="k") == 22
+
+
+def test_a_run_without_records_does_not_stay_pending(tg: Archive, scheduler: Scheduler) -> None:
+    scheduler.run(double(12), study="s", options={"prov": False})
+
+    (found,) = tg.executions.list()
+    assert found.state.type is StateType.COMPLETED
+    assert found.state.name == "Completed"
+
+
+def test_what_was_cancelled_meanwhile_stays_so(
+    tg: Archive, scheduler: Scheduler, database_uri: str
+) -> None:
+    assert scheduler.run(cancels(database_uri)) == 1
+
+    (found,) = tg.executions.list()
+    assert _seen.pop().is_written
+    assert found.state.type is StateType.CANCELLED
+    assert [each.type for each in tg.executions.states(found)][-1] is StateType.CANCELLED
+    assert found.end_time == found.state.timestamp
+
+
+def test_without_a_database_there_is_no_study() -> None:
+    with Scheduler(backend=MemoryBackend()) as scheduler:
+        assert scheduler.run(double(1)) == 2
+        with pytest.raises(SchedulerError, match="kept in a database"):
+            scheduler.run(double(1), study="s")
+
+
+def test_dependencies_are_the_same_from_the_cache(tg: Archive, scheduler: Scheduler) -> None:
+    for _ in range(2):
+        scheduler.run(double(double(1), by=double(2)))
+
+    newest, first = tg.executions.list()
+
+    def shape(execution: Any) -> list[tuple[str, tuple[tuple[str, str, str | None], ...]]]:
+        nodes = tg.executions.dependencies(execution)
+        places = {node.id: str(at) for at, node in enumerate(nodes)}
+        return [
+            (
+                node.task,
+                tuple(
+                    (each.argument, each.kind, places.get(each.job_id or ""))
+                    for each in node.upstream
+                ),
+            )
+            for node in nodes
+        ]
+
+    edges = {each for _, upstream in shape(first) for each in upstream if each[1] == "job"}
+    assert {name for name, _, _ in edges} >= {"x", "by"}
+    assert sorted(map(repr, shape(newest))) == sorted(map(repr, shape(first)))
+    assert all(
+        place is None or int(place) < at
+        for at, (_, upstream) in enumerate(shape(first))
+        for _, _, place in upstream
+    )
