@@ -74,14 +74,21 @@ def head(report: dict[str, Any]) -> str:
     clock = {"cpu": "processor time", "wall": "time on the clock"}[report["clock"]]
     sizes, slow = report["sizes"], report["slow_sizes"]
     note = f"{report['note']}\n\n" if "note" in report else ""
+    all_do = (
+        f"All do the same: {sizes['tasks']:,} tasks, chains of {sizes['chain']}, trees of depth"
+        f" {sizes['depth']}."
+    )
+    few_do = (
+        f"redun, mandala and Hamilton, which take milliseconds a task, have {slow['tasks']} tasks,"
+        f" chains of {slow['chain']} and trees of depth {slow['depth']}; the others"
+        f" {sizes['tasks']:,}, {sizes['chain']} and {sizes['depth']}."
+    )
     return (
         f"{note}Measured on {report['when']}, commit {report['commit']}: {report['machine']};"
         f" {named}.\n"
         f"Rounds: {report['rounds']}; medians, {clock}; the load of the machine was"
         f" {report['load'][0]} when it began and {report['load'][1]} when it ended.\n"
-        f"redun, mandala and Hamilton, which take milliseconds a task, have {slow['tasks']} tasks,"
-        f" chains of {slow['chain']} and trees of depth {slow['depth']}; the others"
-        f" {sizes['tasks']:,}, {sizes['chain']} and {sizes['depth']}."
+        f"{all_do if slow == sizes else few_do}"
     )
 
 
