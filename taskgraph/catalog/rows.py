@@ -202,7 +202,7 @@ class TransitionResult:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """Where an argument of a job came from.
+    """Where an argument of a job came from: one of the jobs that did, if it came from several.
 
     Attributes:
         argument: Its name, or its place where it has none.

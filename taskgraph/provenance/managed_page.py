@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final
 
 from taskgraph.catalog.rows import DependencyNode, Execution, Study
@@ -26,6 +28,7 @@ from taskgraph.provenance.render import duration, moment, short_id
 from taskgraph.provenance.tag_page import tag_blocks
 
 _NAME_WIDTH: Final = 60
+_MOST_SOURCES: Final = 5  # of an argument, which may have come from thousands of jobs
 _STYLES: Final = {
     "COMPLETED": "done",
     "FAILED": "failed",
@@ -208,9 +211,10 @@ def _dependencies(nodes: Sequence[DependencyNode]) -> Grid:
 
 
 def _need(node: DependencyNode) -> Iterator[str]:
-    for each in node.upstream:
-        source = each.kind if each.job_id is None else each.job_id[:8]
-        yield f"{clean(each.argument)}: {source}"
+    for argument, each in groupby(node.upstream, attrgetter("argument")):
+        sources = [source.kind if source.job_id is None else source.job_id[:8] for source in each]
+        more = f" and {len(sources) - _MOST_SOURCES:,} more" if len(sources) > _MOST_SOURCES else ""
+        yield f"{clean(argument)}: {' '.join(sources[:_MOST_SOURCES])}{more}"
 
 
 def _state(state: State) -> Line:

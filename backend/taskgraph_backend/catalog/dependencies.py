@@ -7,7 +7,7 @@ that ran were. Nothing here reads the bytes of values.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush
 from typing import Any
 
@@ -33,12 +33,14 @@ def nodes(session: Session, execution_id: str) -> list[DependencyNode]:
         call: {value for _, _, value, _ in found.values()} for call, found in arguments.items()
     }
     calls = {job.id: job.call_hash for job, *_ in jobs}
+    place = {job.id: at for at, (job, *_) in enumerate(jobs)}
     found = []
     for job, namespace, name, format in jobs:
         around = given.get(calls.get(job.parent_id) or "", set())
         upstream = tuple(
-            _upstream(job.id, row, sources.get(key, ()), made_by, around)
+            each
             for key, row in arguments.get(job.call_hash, {}).items()
+            for each in _upstream(job.id, row, sources.get(key, ()), made_by, around, place)
         )
         kind = StateType(job.state_type)
         since = job.end_time or job.start_time
@@ -114,17 +116,26 @@ def _sources(session: Session, execution_id: str) -> dict[str, list[str]]:
 
 
 def _upstream(
-    job_id: str, row: Any, sources: Iterable[str], made_by: dict[str, list[str]], around: set[str]
-) -> Upstream:
+    job_id: str,
+    row: Any,
+    sources: Iterable[str],
+    made_by: dict[str, list[str]],
+    around: set[str],
+    place: dict[str, int],
+) -> Iterator[Upstream]:
+    """Yield each job that an argument came from; for one that came from none, what it is."""
     position, name, value_hash, preview = row
     argument = str(position) if name is None else name
-    for call in sources:
-        # Of equal calls the first one gave the result; a job is never its own source.
-        giver = next((each for each in made_by.get(call, ()) if each != job_id), None)
-        if giver is not None:
-            return Upstream(argument, "job", giver, value_hash, preview)
-    kind = "parameter" if value_hash in around else "constant"
-    return Upstream(argument, kind, None, value_hash, preview)
+    # Of equal calls the first one gave the result; a job is never its own source.
+    giving = (
+        next((each for each in made_by.get(call, ()) if each != job_id), None) for call in sources
+    )
+    givers = {each for each in giving if each is not None}
+    if not givers:
+        kind = "parameter" if value_hash in around else "constant"
+        yield Upstream(argument, kind, None, value_hash, preview)
+    for giver in sorted(givers, key=place.__getitem__):
+        yield Upstream(argument, "job", giver, value_hash, preview)
 
 
 def _ordered(found: list[DependencyNode]) -> list[DependencyNode]:
