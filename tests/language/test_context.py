@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from taskgraph import Scheduler, cond, get_context, task
@@ -279,7 +279,7 @@ def reading(number: int, path: str, value: Any) -> Any:
 
 @task(namespace="random", version="1")
 def sub(number: int, tree: Any) -> Any:
-    ran.append(f"sub {number}")
+    ran.append(f"sub {number} {tree!r}")  # one of another tree is another call
     return write(tree)
 
 
@@ -300,6 +300,9 @@ def write(tree: Any) -> Any:
             return step(number, *[write(each) for each in inner])
 
 
+_LEAF: Any = ("plain", 0, "a", [])
+_SUB: Any = ("sub", 0, "a", [_LEAF])
+
 contexts = st.fixed_dictionaries(
     {},
     optional={
@@ -313,6 +316,11 @@ contexts = st.fixed_dictionaries(
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(trees(), contexts, contexts)
+@example(
+    ("plain", 0, "a", [("cond", 0, "a", [_SUB]), ("sub", 0, "a", [("plain", 0, "a", [_LEAF])])]),
+    {},
+    {"a": 1},
+)
 def test_on_random_workflows_a_change_runs_exactly_what_reads_it(
     tree: Any, first: Any, second: Any
 ) -> None:
