@@ -19,6 +19,7 @@ from taskgraph.errors import (
     ValidationError,
     WorkspaceInUseError,
 )
+from taskgraph.records import ExecutionId, ExecutionRecord, Micros, RecordBatch
 from taskgraph.testing import MemoryBackend
 from taskgraph_backend import SqlBackend
 
@@ -164,6 +165,28 @@ def test_what_was_cancelled_meanwhile_stays_so(
     assert found.state.type is StateType.CANCELLED
     assert [each.type for each in tg.executions.states(found)][-1] is StateType.CANCELLED
     assert found.end_time == found.state.timestamp
+
+
+def test_what_crashed_is_closed_with_a_state(tg: Archive) -> None:
+    began = Micros(1_700_000_000_000_000)
+    execution_id = ExecutionId("5a" * 16)
+    record = ExecutionRecord(
+        execution_id, "[]", None, began, StateType.RUNNING, began, None, "lost", "f"
+    )
+    tg.backend.record(RecordBatch(executions=[record._replace(created_at=Micros(began - 5))]))
+    tg.backend.record(RecordBatch(executions=[record]))  # once more, as after a lost connection
+
+    assert tg.backend.sweep() == [execution_id]
+
+    found = tg.executions.get(execution_id)
+    history = tg.executions.states(found)
+    assert [each.name for each in history] == ["Pending", "Running", "Crashed"]
+    assert history[-1].message == "its process ended without a word"
+    assert (found.run_count, found.end_time) == (1, history[-1].timestamp)
+    # The run has the last word, should it live after all.
+    late = record._replace(state_type=StateType.COMPLETED, state_time=Micros(began + 9_000_000))
+    tg.backend.record(RecordBatch(executions=[late]))
+    assert tg.executions.get(execution_id).state.type is StateType.COMPLETED
 
 
 def test_without_a_database_there_is_no_study() -> None:
