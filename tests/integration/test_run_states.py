@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import taskgraph
-from taskgraph import Scheduler, task
+from taskgraph import F, Scheduler, task
 from taskgraph.archive import Archive
 from taskgraph.catalog.states import StateType
 from taskgraph.errors import (
@@ -19,7 +20,7 @@ from taskgraph.errors import (
     ValidationError,
     WorkspaceInUseError,
 )
-from taskgraph.records import ExecutionId, ExecutionRecord, Micros, RecordBatch
+from taskgraph.records import ExecutionId, ExecutionRecord, LeaseRecord, Micros, RecordBatch
 from taskgraph.testing import MemoryBackend
 from taskgraph_backend import SqlBackend
 
@@ -38,7 +39,10 @@ def fails() -> None:
 
 @task
 def cancels(uri: str) -> int:
+    deadline = time.monotonic() + 60
     with taskgraph.open(uri) as archive:
+        while archive.executions.count(F.state("RUNNING")) == 0:
+            assert time.monotonic() < deadline
         _seen.append(archive.executions.set_state("-", "CANCELLED"))
     return 1
 
@@ -187,6 +191,32 @@ def test_what_crashed_is_closed_with_a_state(tg: Archive) -> None:
     late = record._replace(state_type=StateType.COMPLETED, state_time=Micros(began + 9_000_000))
     tg.backend.record(RecordBatch(executions=[late]))
     assert tg.executions.get(execution_id).state.type is StateType.COMPLETED
+
+
+def test_what_was_cancelled_and_then_killed_has_no_job_that_runs(
+    tg: Archive, scheduler: Scheduler
+) -> None:
+    scheduler.run(double(20))
+    found = tg.executions.get("-")
+    assert found.job_id is not None
+    job = bytes.fromhex(found.job_id)
+    gone = LeaseRecord(
+        f"execution:{found.id}", found.id, "a host that is gone", 1, Micros(1), Micros(2)
+    )
+    assert tg.backend.take([gone]) == [None]
+
+    def run_on(driver: Any) -> None:
+        driver.execute("UPDATE execution SET state_type = 'CANCELLED'")
+        sql = "UPDATE job SET state_type = 'RUNNING', end_time = NULL WHERE id = ?"
+        driver.execute(sql, (job,))
+
+    tg.backend._transact(run_on)
+
+    assert tg.backend.sweep() == []
+
+    (node,) = tg.executions.dependencies(found)
+    assert node.state.type is StateType.CRASHED
+    assert node.end_time is not None
 
 
 def test_without_a_database_there_is_no_study() -> None:
