@@ -219,6 +219,30 @@ def test_what_was_cancelled_and_then_killed_has_no_job_that_runs(
     assert node.end_time is not None
 
 
+def test_what_is_moved_keeps_its_name_parameters_and_snapshot(
+    tg: Archive, scheduler: Scheduler, tmp_path: Any
+) -> None:
+    scheduler.run(double(21), name="moved")
+    found = tg.executions.get("-")
+    records = list(tg.backend.get_records(tg.backend.iter_record_ids([found.id])))
+    for each in records:
+        if each["_type"] == "Execution":
+            lacking = {**each, "id": "0f" * 16, "job_id": None}
+            for name in ("name", "parameters", "snapshot_hash"):  # as earlier libraries wrote it
+                del lacking[name]
+    records.append(lacking)
+
+    with taskgraph.open(f"sqlite:///{tmp_path}/there.db", migrate=True) as there:
+        there.backend.put_records(records)
+
+        moved, old = there.executions.get(found.id), there.executions.get("0f" * 16)
+        assert (moved.name, moved.parameters) == ("moved", {"x": 21})
+        assert (moved.created_at, moved.end_time) == (found.start_time, found.end_time)
+        assert there.executions.snapshot(moved) in (None, tg.executions.snapshot(found))
+        assert moved.snapshot_hash == found.snapshot_hash
+        assert (old.parameters, old.snapshot_hash) == ({}, None)
+
+
 def test_without_a_database_there_is_no_study() -> None:
     with Scheduler(backend=MemoryBackend()) as scheduler:
         assert scheduler.run(double(1)) == 2
