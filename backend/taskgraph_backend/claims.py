@@ -173,12 +173,13 @@ def _end_jobs_of_ended(driver: Driver, lease: LeaseRecord) -> None:
 
     One that is said to run is marked as crashed, or somebody else has taken it up.
     """
-    key = lease.key.removeprefix(_OF_EXECUTIONS)
-    row = driver.execute(
-        "SELECT state_type FROM execution WHERE id = ?", (_binary(key),)
-    ).fetchone()
+    try:
+        key = _binary(lease.key.removeprefix(_OF_EXECUTIONS))
+    except ValueError:  # no id: it is of nobody's execution
+        return
+    row = driver.execute("SELECT state_type FROM execution WHERE id = ?", (key,)).fetchone()
     if row is not None and row[0] not in _OPEN:
-        end_jobs(driver, _binary(key), lease.expires - _LEASE, State.CRASHED)
+        end_jobs(driver, key, lease.expires - _LEASE, State.CRASHED)
 
 
 def running(driver: Driver) -> list[ExecutionId]:
