@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     )
     from taskgraph.archive import Archive, executions
     from taskgraph.archive import open as open
-    from taskgraph.catalog.criteria import F
     from taskgraph.catalog.states import State
+    from taskgraph.catalog.writing import F
     from taskgraph.combinators.control import (
         apply_tags,
         catch,
@@ -169,7 +169,7 @@ _HOMES = {
     "ContentStagingFile": "taskgraph.values.file_policies",
     "Dir": "taskgraph.values.directories",
     "ErrorValue": "taskgraph.values.failures",
-    "F": "taskgraph.catalog.criteria",
+    "F": "taskgraph.catalog.writing",
     "FailedCall": "taskgraph.tasks.failing",
     "File": "taskgraph.values.files",
     "FileCache": "taskgraph.values.file_cache",

@@ -29,6 +29,8 @@ _Place = tuple[str, int, Micros]
 
 # How long a lease lives without a heartbeat: microseconds.
 _LEASE = int(LEASE_SECONDS * 1_000_000)
+_OF_EXECUTIONS = "execution:"
+_OPEN = frozenset({State.SCHEDULED, State.PENDING, State.RUNNING})
 # A lease that ended so long ago is nobody's, on whatever host it was taken: microseconds.
 _LONG_AGO = 24 * 3600 * 1_000_000
 
@@ -159,8 +161,25 @@ def dead(driver: Driver) -> list[LeaseRecord]:
 
 def forget(driver: Driver, leases: Sequence[LeaseRecord]) -> None:
     """Remove leases; those that somebody else has taken over are left alone."""
+    for each in leases:
+        if each.key.startswith(_OF_EXECUTIONS):
+            _end_jobs_of_ended(driver, each)
     rows = sorted((each.key, each.holder) for each in leases)
     driver.executemany(statements.LEASE_RELEASE, rows)
+
+
+def _end_jobs_of_ended(driver: Driver, lease: LeaseRecord) -> None:
+    """End the jobs of an execution that somebody else had ended, and whose process is gone since.
+
+    One that is said to run is marked as crashed, or somebody else has taken it up.
+    """
+    try:
+        key = _binary(lease.key.removeprefix(_OF_EXECUTIONS))
+    except ValueError:  # no id: it is of nobody's execution
+        return
+    row = driver.execute("SELECT state_type FROM execution WHERE id = ?", (key,)).fetchone()
+    if row is not None and row[0] not in _OPEN:
+        end_jobs(driver, key, lease.expires - _LEASE, State.CRASHED)
 
 
 def running(driver: Driver) -> list[ExecutionId]:

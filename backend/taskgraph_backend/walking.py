@@ -100,14 +100,15 @@ def get_job_child_edges(session: Session, ids: Sequence[str]) -> Iterator[ChildE
 
 
 def get_execution_child_edges(session: Session, ids: Sequence[str]) -> Iterator[ChildEdge]:
-    """Yield the jobs of executions, and their environments."""
+    """Yield the jobs of executions, their environments and what was frozen when they began."""
     execution, job = models.Execution, models.Job
     for piece in _pieces(ids):
-        yield from _edges(
-            session,
-            "Value",
-            select(execution.id, execution.environment_hash).where(execution.id.in_(piece)),
-        )
+        for column in (execution.environment_hash, execution.snapshot_hash):
+            yield from _edges(
+                session,
+                "Value",
+                select(execution.id, column).where(execution.id.in_(piece)),
+            )
         yield from _edges(
             session, "Job", select(job.execution_id, job.id).where(job.execution_id.in_(piece))
         )

@@ -26,9 +26,9 @@ losses = (
     ("artifacts", "SELECT count(*) FROM artifact"),
     ("keys of the vocabulary", "SELECT count(*) FROM tag_key"),
     (
-        "executions with a name, a study, a workspace or a key",
-        "SELECT count(*) FROM execution WHERE name <> '' OR study_id IS NOT NULL"
-        " OR workspace IS NOT NULL OR idempotency_key IS NOT NULL",
+        "executions with a study, a workspace or a key",
+        "SELECT count(*) FROM execution WHERE study_id IS NOT NULL OR workspace IS NOT NULL"
+        " OR idempotency_key IS NOT NULL",
     ),
     (
         "executions that were created and not run",

@@ -209,6 +209,8 @@ class Running(Questions, Reports):
             fail_fast=fail_fast,
             tags=tags,
         )
+        if parent_job_id is None:
+            run_options = submitted(root, run_options, _NOTHING)
         with self._alone():
             made = self._run(root, replace(run_options, below=below), self.observers)
         reads = made.reads

@@ -10,7 +10,8 @@ from enum import Enum
 from os import PathLike
 from typing import Any, Final, Protocol
 
-from taskgraph.catalog.criteria import Criteria, F, parse
+from taskgraph.catalog.criteria import Criteria
+from taskgraph.catalog.reading import parse
 from taskgraph.catalog.requests import (
     Request,
     checked_name,
@@ -27,6 +28,7 @@ from taskgraph.catalog.rows import (
     TransitionResult,
 )
 from taskgraph.catalog.states import ALL_RULES, Rule, State, StateType
+from taskgraph.catalog.writing import F
 from taskgraph.errors import ExecutionNotFoundError, StudyNotFoundError, ValidationError
 from taskgraph.tags import Tags
 

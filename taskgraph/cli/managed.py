@@ -45,8 +45,10 @@ def filters_of(given: Mapping[str, Any]) -> tuple[Criteria, list[str]]:
         ValidationError: One of them cannot be understood.
         FilterError: A time or a status cannot be understood.
     """
-    from taskgraph.catalog.criteria import Criteria, F, leaf, parse
+    from taskgraph.catalog.criteria import Criteria
+    from taskgraph.catalog.reading import leaf, parse
     from taskgraph.catalog.states import State
+    from taskgraph.catalog.writing import F
     from taskgraph.filters import read_since, read_until
 
     meant = Criteria()

@@ -42,7 +42,7 @@ def list_(ctx: click.Context, as_json: bool) -> int:
 @click.pass_context
 def show(ctx: click.Context, as_json: bool, study: str) -> int:
     """Show one study."""
-    from taskgraph.catalog.criteria import F
+    from taskgraph.catalog.writing import F
     from taskgraph.errors import StudyNotFoundError
     from taskgraph.provenance.managed_page import study_page
     from taskgraph.provenance.page import print_page

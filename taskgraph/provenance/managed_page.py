@@ -89,7 +89,7 @@ def execution_detail(
         ("Scheduled", _maybe(execution.next_scheduled_start_time)),
         ("Started", _maybe(execution.start_time)),
         ("Ended", _maybe(execution.end_time)),
-        ("Ran", duration(_seconds(execution))),
+        ("Ran", line("") if execution.start_time is None else duration(_seconds(execution))),
         ("Times run", line("" if execution.run_count < 2 else f"{execution.run_count}")),
         ("By", line(clean(execution.submitted_by or ""))),
         ("Code", line(clean(execution.code_version or ""))),

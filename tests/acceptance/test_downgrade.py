@@ -45,6 +45,9 @@ def test_who_says_yes_goes_back_and_comes_again(project: Any) -> None:
 
 
 def test_a_step_that_loses_nothing_is_not_asked_about(project: Any) -> None:
+    # Each run has states, which 1.7 has no room for.
+    assert project("db", "downgrade", "1.7", "--yes").code == 0
+
     assert project("db", "downgrade", "1.4").code == 0
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import taskgraph
+from taskgraph.errors import StateRefusedError
 
 
 @pytest.fixture
@@ -111,7 +112,9 @@ def test_states_are_proposed_and_refused(ran: Any) -> None:
     forced = ran("execution", "set-state", "-", "failed", "--force", "--message", "wrong data")
 
     assert refused.code == 5
-    assert "cannot be Cancelled: it is COMPLETED, and has ended" in refused.err
+    found = ran.json("execution", "show", "-")["id"]
+    reason = StateRefusedError(found, "Cancelled", "it is COMPLETED, and has ended")
+    assert refused.err == f"Error: {reason}\n"
     assert (forced.code, "is Failed (FAILED)" in forced.out) == (0, True)
     shown = ran("execution", "show", "-", "--states").out
     assert "wrong data" in shown and "forced: true" in shown

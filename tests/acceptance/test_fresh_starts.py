@@ -78,6 +78,13 @@ WORDS = [
     ("trust", "--all"),
     ("repo", "add", "more", "more.db"),
     ("repo", "list"),
+    ("execution", "list"),
+    ("execution", "show", "-", "--states", "--deps", "--snapshot"),
+    ("execution", "set-state", "-", "FAILED", "--force"),
+    ("execution", "cancel", "--help"),
+    ("execution", "fail-running", "--dry-run"),
+    ("study", "list"),
+    ("study", "show", "nightly"),
     ("repo", "remove", "there"),
     ("push", "there"),
     ("pull", "there"),
@@ -98,7 +105,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     space.write("flow.py", FLOW)
     space("run", "flow.py", "same")
     space("run", "flow.py", "main")
-    space("run", "--tag", "kind=test", "flow.py", "main", "--x", "3")
+    space("run", "--tag", "kind=test", "--study", "nightly", "flow.py", "main", "--x", "3")
     space("export", "--all", "-o", "all.json")
     space("repo", "add", "there", tmp_path_factory.mktemp("there") / "there.db")
     space.write("flow.py", FLOW.replace("2 * x", "x + x").replace("x / 2", "x * 0.5"))

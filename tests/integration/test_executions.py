@@ -28,6 +28,7 @@ from taskgraph.errors import (
     ValidationError,
     WorkspaceInUseError,
 )
+from taskgraph_backend.integrity import check
 
 
 @pytest.fixture
@@ -369,6 +370,33 @@ def test_pages_lose_and_double_none_while_others_are_created(tg: Archive) -> Non
             tg.backend._transact(_delete_new)
 
 
+def test_ten_thousand_of_one_moment_are_paged_while_new_ones_come(tg: Archive) -> None:
+    count, moment = 10_000, 1_700_000_000_000_000
+    rows = [
+        (number.to_bytes(16, "big"), "[]", "COMPLETED", moment, moment) for number in range(count)
+    ]
+    insert = (
+        "INSERT INTO execution (id, args, state_type, state_time, created_at)"
+        " VALUES (?, ?, ?, ?, ?)"
+    )
+    tg.backend._transact(lambda driver: driver.executemany(insert, rows))
+
+    for descending in (True, False):
+        seen: list[str] = []
+        after: str | None = None
+        while len(seen) < 2 * count:
+            page = tg.executions.list(descending=descending, limit=900, after=after)
+            seen += [each.id for each in page]
+            tg.executions.create("new")
+            after = page.next
+            if after is None:
+                break
+        old = [each for each in seen if int(each, 16) < count]
+        assert len(seen) == len(set(seen))
+        assert sorted(old) == [key.hex() for key, *_ in rows]
+    assert tg.executions.count(F.state("COMPLETED")) == count
+
+
 def _delete_new(driver: Any) -> None:
     new = "SELECT id FROM execution WHERE entrypoint = 'new'"
     driver.execute(f"DELETE FROM state WHERE execution_id IN ({new})")
@@ -546,3 +574,22 @@ def test_a_query_over_all_records_takes_the_same_filters(tg: Archive) -> None:
 
     assert ids == [one.id]
     assert dict(jobs) == {"Job": 0}
+
+
+def test_what_an_execution_names_is_there_or_is_forgotten(tg: Archive) -> None:
+    made = tg.executions.create("f", study="s").execution
+    assert check(tg.backend) == []
+
+    def lose(driver: Any) -> None:
+        driver.execute("DELETE FROM study")
+        driver.execute("UPDATE execution SET snapshot_hash = ?", (bytes(16),))
+
+    tg.backend._transact(lose)
+
+    said = sorted(each.rule for each in check(tg.backend))
+    assert said == [
+        "the study of an execution is there",
+        "what an execution was submitted with is there",
+    ]
+    assert tg.executions.get(made).study is None
+    assert tg.executions.snapshot(made) is None

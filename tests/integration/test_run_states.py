@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import taskgraph
-from taskgraph import Scheduler, task
+from taskgraph import F, Scheduler, task
 from taskgraph.archive import Archive
 from taskgraph.catalog.states import StateType
 from taskgraph.errors import (
@@ -19,6 +20,7 @@ from taskgraph.errors import (
     ValidationError,
     WorkspaceInUseError,
 )
+from taskgraph.records import ExecutionId, ExecutionRecord, LeaseRecord, Micros, RecordBatch
 from taskgraph.testing import MemoryBackend
 from taskgraph_backend import SqlBackend
 
@@ -37,7 +39,10 @@ def fails() -> None:
 
 @task
 def cancels(uri: str) -> int:
+    deadline = time.monotonic() + 60
     with taskgraph.open(uri) as archive:
+        while archive.executions.count(F.state("RUNNING")) == 0:
+            assert time.monotonic() < deadline
         _seen.append(archive.executions.set_state("-", "CANCELLED"))
     return 1
 
@@ -164,6 +169,79 @@ def test_what_was_cancelled_meanwhile_stays_so(
     assert found.state.type is StateType.CANCELLED
     assert [each.type for each in tg.executions.states(found)][-1] is StateType.CANCELLED
     assert found.end_time == found.state.timestamp
+
+
+def test_what_crashed_is_closed_with_a_state(tg: Archive) -> None:
+    began = Micros(1_700_000_000_000_000)
+    execution_id = ExecutionId("5a" * 16)
+    record = ExecutionRecord(
+        execution_id, "[]", None, began, StateType.RUNNING, began, None, "lost", "f"
+    )
+    tg.backend.record(RecordBatch(executions=[record._replace(created_at=Micros(began - 5))]))
+    tg.backend.record(RecordBatch(executions=[record]))  # once more, as after a lost connection
+
+    assert tg.backend.sweep() == [execution_id]
+
+    found = tg.executions.get(execution_id)
+    history = tg.executions.states(found)
+    assert [each.name for each in history] == ["Pending", "Running", "Crashed"]
+    assert history[-1].message == "its process ended without a word"
+    assert (found.run_count, found.end_time) == (1, history[-1].timestamp)
+    # The run has the last word, should it live after all.
+    late = record._replace(state_type=StateType.COMPLETED, state_time=Micros(began + 9_000_000))
+    tg.backend.record(RecordBatch(executions=[late]))
+    assert tg.executions.get(execution_id).state.type is StateType.COMPLETED
+
+
+def test_what_was_cancelled_and_then_killed_has_no_job_that_runs(
+    tg: Archive, scheduler: Scheduler
+) -> None:
+    scheduler.run(double(20))
+    found = tg.executions.get("-")
+    assert found.job_id is not None
+    job = bytes.fromhex(found.job_id)
+    gone = LeaseRecord(
+        f"execution:{found.id}", found.id, "a host that is gone", 1, Micros(1), Micros(2)
+    )
+    assert tg.backend.take([gone]) == [None]
+
+    def run_on(driver: Any) -> None:
+        driver.execute("UPDATE execution SET state_type = 'CANCELLED'")
+        sql = "UPDATE job SET state_type = 'RUNNING', end_time = NULL WHERE id = ?"
+        driver.execute(sql, (job,))
+
+    tg.backend._transact(run_on)
+
+    assert tg.backend.sweep() == []
+
+    (node,) = tg.executions.dependencies(found)
+    assert node.state.type is StateType.CRASHED
+    assert node.end_time is not None
+
+
+def test_what_is_moved_keeps_its_name_parameters_and_snapshot(
+    tg: Archive, scheduler: Scheduler, tmp_path: Any
+) -> None:
+    scheduler.run(double(21), name="moved")
+    found = tg.executions.get("-")
+    records = list(tg.backend.get_records(tg.backend.iter_record_ids([found.id])))
+    for each in records:
+        if each["_type"] == "Execution":
+            lacking = {**each, "id": "0f" * 16, "job_id": None}
+            for name in ("name", "parameters", "snapshot_hash"):  # as earlier libraries wrote it
+                del lacking[name]
+    records.append(lacking)
+
+    with taskgraph.open(f"sqlite:///{tmp_path}/there.db", migrate=True) as there:
+        there.backend.put_records(records)
+
+        moved, old = there.executions.get(found.id), there.executions.get("0f" * 16)
+        assert (moved.name, moved.parameters) == ("moved", {"x": 21})
+        assert moved.end_time == found.end_time
+        assert moved.created_at == moved.start_time
+        assert there.executions.snapshot(moved) in (None, tg.executions.snapshot(found))
+        assert moved.snapshot_hash == found.snapshot_hash
+        assert (old.parameters, old.snapshot_hash) == ({}, None)
 
 
 def test_without_a_database_there_is_no_study() -> None:

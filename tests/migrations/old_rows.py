@@ -168,6 +168,7 @@ NEW_COLUMNS: dict[str, dict[tuple[str, str], Any]] = {
                 "next_scheduled_start_time",
             )
         },
+        ("execution", "workspace"): "/work",
         ("execution", "parameters"): "{}",
         ("execution", "options"): "{}",
         ("execution", "state_name"): "",

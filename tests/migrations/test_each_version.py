@@ -184,7 +184,7 @@ def test_what_a_way_back_would_lose_is_told_before(backend: SqlBackend, version:
         "dataset": ("datasets", 1),
         "artifact": ("artifacts", 1),
         "tag_key": ("keys of the vocabulary", 1),
-        "execution": ("executions with a name, a study, a workspace or a key", 1),
+        "execution": ("executions with a study, a workspace or a key", 1),
     }
     # Whatever is gone was announced, and nothing else.
     assert told == dict(expected[table] for table in tables)

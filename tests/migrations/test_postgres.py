@@ -144,7 +144,7 @@ def test_each_step_up_and_down_keeps_the_rows(unnamed: tuple[Server, str]) -> No
     downgraded = server.execute("SELECT * FROM job", database=name)
 
     backend.close()
-    assert upgraded == [(*before[0], None)]
+    assert upgraded == [(*before[0], *[None] * 6)]
     assert downgraded == before
 
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 import taskgraph
 from taskgraph.archive import Archive
-from taskgraph.catalog.criteria import All, Any_, Criteria, Leaf, Not, leaf, parse
+from taskgraph.catalog.criteria import All, Any_, Criteria, Leaf, Not
+from taskgraph.catalog.reading import leaf, parse
 from taskgraph.catalog.rows import Execution
 from taskgraph.filters import AnyValue
 from taskgraph.jsontext import to_json

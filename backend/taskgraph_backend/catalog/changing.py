@@ -83,6 +83,10 @@ def set_state(
         said["reason"] = decision.reason
     state = replace(decision.state, details=said)
     _write(driver, execution_id, state, keep_books(books, subject.state, state))
+    if not state.is_active and claims.crashed(driver, [ExecutionId(execution_id)]):
+        # No process is left that would say what became of its jobs.
+        moment = to_micros(now)
+        claims.end_jobs(driver, _binary(execution_id), moment, StateType.CANCELLED)
     return _result(decision, state)
 
 

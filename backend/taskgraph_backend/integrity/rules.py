@@ -48,7 +48,24 @@ _RULES = (
         "SELECT job.id, 'it is ' || job.state_type || ' in one that is ' || execution.state_type"
         " FROM execution JOIN job ON job.execution_id = execution.id"
         " WHERE execution.state_type NOT IN ('RUNNING', 'PENDING', 'SCHEDULED')"
-        " AND job.state_type IN ('RUNNING', 'PENDING')",
+        " AND job.state_type IN ('RUNNING', 'PENDING')"
+        # One that was cancelled goes on until its process says what became of its jobs.
+        " AND NOT EXISTS (SELECT 1 FROM lease"
+        " WHERE lease.key = 'execution:' || lower(hex(execution.id)))",
+    ),
+    (
+        "what an execution was submitted with is there",
+        "execution",
+        "SELECT execution.id, 'its snapshot ' || lower(hex(snapshot_hash)) || ' is missing'"
+        " FROM execution LEFT JOIN value ON value.value_hash = execution.snapshot_hash"
+        " WHERE snapshot_hash IS NOT NULL AND value.value_hash IS NULL",
+    ),
+    (
+        "the study of an execution is there",
+        "execution",
+        "SELECT execution.id, 'its study ' || lower(hex(study_id)) || ' is missing'"
+        " FROM execution LEFT JOIN study ON study.id = execution.study_id"
+        " WHERE study_id IS NOT NULL AND study.id IS NULL",
     ),
     (
         "a job and its call are of one task",
@@ -274,6 +291,8 @@ _MENDS: dict[str, Callable[[Driver, Any], _Mended]] = {
     "a job's parent is of the same execution": _forget("job", "parent_id"),
     "an execution that ended has its root job": _forget("execution", "job_id"),
     "an execution that ended has no job that runs": _crashed,
+    "what an execution was submitted with is there": _forget("execution", "snapshot_hash"),
+    "the study of an execution is there": _forget("execution", "study_id"),
     "a job and its call are of one task": _forget("job", "call_hash"),
     "a job and its call have one key": _same_call,
     "a job is in a state that there is": _end,

@@ -14,7 +14,8 @@ from sqlalchemy import Select, and_, func, literal, or_, select, union_all
 from sqlalchemy.exc import MultipleResultsFound, NoResultFound
 from sqlalchemy.orm import Session, joinedload
 
-from taskgraph.catalog.criteria import Criteria, parse
+from taskgraph.catalog.criteria import Criteria
+from taskgraph.catalog.reading import parse
 from taskgraph.errors import FilterError
 from taskgraph.filters import TagFilter, read_status
 from taskgraph_backend import models

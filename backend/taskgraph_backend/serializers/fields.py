@@ -146,6 +146,10 @@ class Fields:
         except (binascii.Error, ValueError) as error:
             self.refuse(f"the field {self._place}{name} is not base64: {error}")
 
+    def has(self, name: str) -> bool:
+        """Tell whether there is a field, which records of earlier versions may lack."""
+        return name in self._fields
+
     def maybe(self, read: Callable[[str], Item], name: str) -> Item | None:
         """Return a field that may be null, by one of the other methods."""
         if name in self._fields and self._fields[name] is None:

@@ -9,11 +9,21 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from taskgraph.jsontext import to_json
 from taskgraph.records import State
 from taskgraph_backend import models
 from taskgraph_backend.serializers.base import Record, Rows, Serializer, grouped, head
 from taskgraph_backend.serializers.fields import Fields, shown
-from taskgraph_backend.serializers.table import Field, Table, flag, hash_of, maybe, text, time
+from taskgraph_backend.serializers.table import (
+    Field,
+    Table,
+    flag,
+    hash_of,
+    lately,
+    maybe,
+    text,
+    time,
+)
 
 _STATES = frozenset(each.value for each in State)
 #: The states of executions that go on no more: what may still change is not moved.
@@ -29,6 +39,15 @@ def _state(fields: Fields, name: str) -> str:
     return state
 
 
+def _parameters(fields: Fields, name: str) -> Any:
+    found = fields.take(name)
+    try:
+        to_json(found)
+    except ValueError as error:
+        fields.refuse(f"the field {name}: {error}")
+    return found
+
+
 _STATUS = Field("status", _state, "state_type")
 
 _EXECUTION = Table(
@@ -40,6 +59,9 @@ _EXECUTION = Table(
     time("state_time"),
     maybe(time("updated_time")),
     maybe(hash_of("environment_hash")),
+    lately(text("name"), ""),
+    lately(Field("parameters", _parameters, "parameters"), {}),
+    lately(maybe(hash_of("snapshot_hash")), None),
 )
 _JOB = Table(
     models.Job,

@@ -73,6 +73,15 @@ def maybe(field: Field) -> Field:
     return Field(field.name, read, field.column, field.write)
 
 
+def lately(field: Field, default: Any) -> Field:
+    """Return a field that earlier records lack. Any: what the column holds then."""
+
+    def read(fields: Fields, name: str) -> Any:
+        return field.read(fields, name) if fields.has(name) else default
+
+    return Field(field.name, read, field.column, field.write)
+
+
 class Table:
     """The fields of one kind of record that are columns of its table, the id first.
 
