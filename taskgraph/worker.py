@@ -81,7 +81,8 @@ def run_call(call: Call) -> Outcome:
         is_interrupt = isinstance(error, KeyboardInterrupt)
         if is_interrupt and threading.current_thread() is threading.main_thread():
             raise
-        return Raised(call.job_id, error, frames_of(error.__traceback__), started, now())
+        frames = frames_of(error.__traceback__)
+        return Raised(call.job_id, error, frames, started, max(now(), started))
     finally:
         if streams.captures:
             streams.end(call)
@@ -118,7 +119,8 @@ async def run_call_async(call: Call) -> Outcome:
     except Exception as error:
         if os.getpid() != process:
             _end_copy(error)
-        return Raised(call.job_id, error, frames_of(error.__traceback__), started, now())
+        frames = frames_of(error.__traceback__)
+        return Raised(call.job_id, error, frames, started, max(now(), started))
     finally:
         if streams.captures:
             streams.end(call)
@@ -152,7 +154,7 @@ def _known(call: Call) -> dict[str, object]:
 
 
 def _returned(call: Call, value: object, started: Micros, notes: Tags = ()) -> Returned:
-    ended = now()
+    ended = max(now(), started)  # the clock may have been set back
     if not call.is_recorded:
         return Returned(call.job_id, value, None, None, started, ended)
     packed, unstored = weigh_result(value, call.max_value_size, call.value_store)

@@ -19,7 +19,7 @@ import click
 from taskgraph import errors
 from taskgraph._version import __version__
 from taskgraph.cli.options import ExitCode, Globals
-from taskgraph.cli.streams import settle_streams
+from taskgraph.cli.streams import have_streams, settle_streams
 from taskgraph.garbage import rare_collections
 
 # The first class that fits counts; every other error of ours is RUN_FAILED.
@@ -179,6 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; those of this process by default.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    have_streams()
     settle_streams()
     try:
         with rare_collections():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import os
 import sys
 from collections.abc import Iterable
 from typing import Final, TextIO
@@ -18,6 +19,27 @@ _SIGNS: Final = {
     **dict(zip("✓○✗●·⊘…", "+=x*.-.", strict=True)),
     **dict(zip("─━│├└", "--||`", strict=True)),
 }
+
+
+def have_streams() -> None:
+    """Have streams where this process was started without some, as by ``>&-`` or a daemon.
+
+    What is written to them goes nowhere, and no file that is opened later is taken for them.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is not None:
+            continue
+        null = os.open(os.devnull, os.O_RDWR)
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(null, number)
+        if null != number:
+            os.close(null)
+        else:
+            os.set_inheritable(number, True)
+        stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: SIM115
+        setattr(sys, name, stream)
 
 
 def settle_streams(streams: Iterable[TextIO | None] | None = None) -> None:
@@ -48,4 +70,4 @@ def _escaped(letter: str) -> str:
     return letter.encode("ascii", "backslashreplace").decode()
 
 
-__all__ = ["settle_streams", "write_utf8"]
+__all__ = ["have_streams", "settle_streams", "write_utf8"]

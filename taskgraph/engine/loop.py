@@ -54,7 +54,7 @@ from taskgraph.events import Event, ExecutionEnded, ExecutionStarted, JobWaits, 
 from taskgraph.expression import TaskExpression
 from taskgraph.garbage import rare_collections
 from taskgraph.ports import Backend, Executor, Observer, Raised, Returned
-from taskgraph.records import ExecutionRecord, PackedValue, State
+from taskgraph.records import ExecutionRecord, Micros, PackedValue, State
 from taskgraph.tasks.names import CARRIER
 from taskgraph.tasks.options import NO_OPTIONS
 from taskgraph.worker import now, running_task
@@ -85,6 +85,7 @@ class Engine:
         self._observers = observers
         self._environment = environment
         self._options = run_options
+        self._moment = Micros(0)  # when it was last written down
         self._backend = backend
         below = self._below = run_options.below
         self._root: Job | None = None
@@ -311,7 +312,8 @@ class Engine:
     def _execution(
         self, root: Job, state: State, environment: PackedValue | None = None
     ) -> ExecutionRecord:
-        moment = now()
+        # It ends after it began, also if the clock has been set back meanwhile.
+        moment = self._moment = max(now(), Micros(self._moment + 1))
         return ExecutionRecord(
             self._options.execution_id,
             self._options.command_line,

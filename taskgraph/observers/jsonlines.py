@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
+import stat
 import threading
 import time
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final
@@ -17,6 +21,7 @@ from taskgraph.records import State
 
 #: Raised when a field of an event goes, or means something else; new ones come without.
 VERSION: Final = 1
+_PATIENCE = 30.0  # seconds without a write at the end of a run
 _WORD: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _TIMES: Final = frozenset({"started", "ended"})
 
@@ -28,7 +33,7 @@ class JsonLines:
         path: The file; it is made if need be, with its folder.
 
     Raises:
-        ObserverError: It cannot be written to.
+        ObserverError: It cannot be written to, or is a named pipe that nobody reads.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -37,12 +42,19 @@ class JsonLines:
         self._thread: threading.Thread | None = None
         self._execution: str | None = None
         self._error: OSError | None = None
+        self._pipe: FileIO | None = None
+        self._writes = 0
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("ab"):
-                pass
+            stream = self._open()
         except OSError as error:
-            raise ObserverError("observers.jsonl", f"{path}: {error.strerror}") from error
+            is_unread = error.errno == errno.ENXIO
+            reason = "nobody reads this named pipe" if is_unread else error.strerror
+            raise ObserverError("observers.jsonl", f"{path}: {reason}") from error
+        if stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode):
+            self._pipe = stream  # closed now, it would end for who reads it
+        else:
+            stream.close()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self._path)!r})"
@@ -51,7 +63,7 @@ class JsonLines:
         """Have an event written; the last one of a run waits until all are.
 
         Raises:
-            OSError: An earlier one could not be: the disk is full, say.
+            OSError: An earlier one could not be: the disk is full, say, or a pipe is not read.
         """
         if self._error is not None:
             raise self._error
@@ -68,15 +80,30 @@ class JsonLines:
         self._queue.put((time.time(), self._execution, event))
         if kind is ExecutionEnded and self._thread is not None:
             self._queue.put(None)
-            self._thread.join()
-            self._thread = None
+            self._wait_for(self._thread)
             if self._error is not None:
                 raise self._error
+            self._thread = None
+
+    def _wait_for(self, thread: threading.Thread) -> None:
+        """Wait until all is written, or nothing has been for a long time: nobody reads a pipe."""
+        while thread.is_alive():
+            before = self._writes
+            thread.join(_PATIENCE)
+            if thread.is_alive() and self._writes == before:
+                reason = f"nothing could be written for {_PATIENCE:g} s"
+                self._error = TimeoutError(errno.ETIMEDOUT, reason, str(self._path))
+                return
+
+    def _open(self) -> FileIO:
+        """Open the file to add to it; a named pipe that nobody reads is an error at once."""
+        return FileIO(self._path, "ab", opener=_opened_at_once)
 
     def _write(self) -> None:
         try:
             # A line is one write at its end: several runs may share a file.
-            with self._path.open("ab", buffering=0) as stream:
+            opened, self._pipe = self._pipe or self._open(), None
+            with opened as stream:
                 while (item := self._queue.get()) is not None:
                     lines = [line_of(*item)]
                     while not self._queue.empty() and len(lines) < 100:
@@ -86,9 +113,17 @@ class JsonLines:
                             return
                         lines.append(line_of(*more))
                     stream.write("".join(lines).encode())
+                    self._writes += 1
         except OSError as error:
             # It is raised when there is something to tell: who asks drops this observer.
             self._error = error
+
+
+def _opened_at_once(path: str, flags: int) -> int:
+    # Else it would wait for a reader of a named pipe, and the run with it.
+    descriptor = os.open(path, flags | os.O_NONBLOCK, 0o666)
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def line_of(moment: float, execution_id: str | None, event: Event) -> str:

@@ -266,7 +266,8 @@ def _stop() -> None:
             handler.setStream(before)
     while _made:
         name, tee = _made.pop()
-        if getattr(sys, name) is tee:  # else somebody has put another in its place
+        # Else somebody has put another in its place. None is no place to print to.
+        if getattr(sys, name) in (tee, None):
             setattr(sys, name, tee.under)
 
 

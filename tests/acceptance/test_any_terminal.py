@@ -146,3 +146,46 @@ def test_what_no_call_is_behind_cannot_be_explained_and_that_is_said(odd: Any) -
     assert f"No recorded call is behind '{text}'" in done.err
     with archive.open(odd.folder) as records, pytest.raises(NoCallError):
         records.explain(text)
+
+
+@pytest.mark.parametrize(
+    ("closed", "executor"), [((1,), "inline"), ((2,), "threads"), ((0, 1, 2), "processes")]
+)
+def test_without_streams_as_a_daemon_has_none_a_run_ends_well(
+    space: Any, closed: tuple[int, ...], executor: str
+) -> None:
+    space.write(
+        "quiet.py",
+        """
+        import os
+        from taskgraph import task
+
+        taskgraph_namespace = "quiet"
+
+        @task
+        def says(x: int) -> int:
+            print("said")
+            os.write(2, b"said")
+            return x
+
+        @task
+        def main() -> list[int]:
+            return [says(1), says(2)]
+    """,
+    )
+    words = ["run", "--executor", executor, "quiet.py", "main"]
+    program = f"""
+import os, sys
+for number in {closed}:
+    os.close(number)
+os.execv(sys.executable, [sys.executable, "-m", "taskgraph.cli.main", *{words}])
+"""
+
+    done = space.python(program)
+
+    assert done.code == 0
+    assert ("[1, 2]" in done.out) is (1 not in closed)
+    assert "Error" not in done.err
+    log = space("execution", "list")
+    assert "Completed" in log.out
+    assert space("db", "check").code == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -23,8 +24,10 @@ from taskgraph.errors import (
 from taskgraph.records import ExecutionId, ExecutionRecord, LeaseRecord, Micros, RecordBatch
 from taskgraph.testing import MemoryBackend
 from taskgraph_backend import SqlBackend
+from taskgraph_backend.integrity import check
 
 _seen: list[Any] = []
+_late = [0]  # nanoseconds
 
 
 @task
@@ -45,6 +48,19 @@ def cancels(uri: str) -> int:
             assert time.monotonic() < deadline
         _seen.append(archive.executions.set_state("-", "CANCELLED"))
     return 1
+
+
+@task
+def sets_the_clock_back(x: int) -> int:
+    _late[0] -= 3 * 3600 * 10**9
+    if x < 0:
+        raise RuntimeError("no")
+    return x
+
+
+@task
+def works_late(x: int) -> list[int]:
+    return [sets_the_clock_back(x), double(3)]
 
 
 @pytest.fixture
@@ -279,3 +295,30 @@ def test_dependencies_are_the_same_from_the_cache(tg: Archive, scheduler: Schedu
         for at, (_, upstream) in enumerate(shape(first))
         for _, _, place in upstream
     )
+
+
+@pytest.mark.parametrize("x", [1, -1])
+def test_a_clock_that_is_set_back_turns_no_time_round(
+    tg: Archive,
+    scheduler: Scheduler,
+    database_uri: str,
+    monkeypatch: pytest.MonkeyPatch,
+    x: int,
+) -> None:
+    real = time.time_ns
+    _late[0] = 0
+    monkeypatch.setattr(time, "time_ns", lambda: real() + _late[0])
+
+    with pytest.raises(RuntimeError) if x < 0 else nullcontext():
+        scheduler.run(works_late(x))
+
+    assert _late[0] < 0
+    (found,) = tg.executions.list()
+    assert found.start_time is not None and found.end_time is not None
+    assert found.start_time < found.end_time
+    assert found.total_run_time == found.end_time - found.start_time
+    history = tg.executions.states(found)
+    ended = StateType.FAILED if x < 0 else StateType.COMPLETED
+    assert [each.type for each in history][-2:] == [StateType.RUNNING, ended]
+    with SqlBackend(database_uri) as backend:
+        assert check(backend) == []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from taskgraph import Scheduler, task
 from taskgraph.config import settings_of
 from taskgraph.errors import ConfigError, ObserverError, SchedulerError
 from taskgraph.events import Event, ExecutionEnded, ExecutionStarted, JobDone, JobsSubmitted, Warned
+from taskgraph.observers import jsonlines
 from taskgraph.observers.given import as_observer, observer_named
 from taskgraph.observers.jsonlines import JsonLines, line_of
 from taskgraph.observers.opentelemetry import OpenTelemetry
@@ -150,6 +153,57 @@ def test_events_are_lines_of_json(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_an_error_before_the_run(tmp_path: Path) -> None:
     with pytest.raises(ObserverError, match=r"observers\.jsonl"):
         JsonLines(tmp_path)
+
+
+def test_a_named_pipe_that_nobody_reads_is_an_error_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    with pytest.raises(ObserverError, match="nobody reads this named pipe"):
+        JsonLines(pipe)
+
+
+def test_a_named_pipe_that_is_open_and_not_read_is_not_waited_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(jsonlines, "_PATIENCE", 0.2)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    observer = JsonLines(pipe)
+
+    assert seen_in({}, branch(1000), observer) == list(range(1, 1001))
+
+    told = [each.getMessage() for each in caplog.records if "JsonLines" in each.getMessage()]
+    assert len(told) == 1
+    assert "nothing could be written for 0.2 s" in told[0]
+    writer = observer._thread
+    assert writer is not None
+    os.close(reader)  # which ends the thread that writes
+    writer.join(60)
+
+
+def test_a_named_pipe_that_somebody_reads_gets_all_lines(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(reader, True)
+    lines: list[str] = []
+
+    def read() -> None:
+        with open(reader) as stream:
+            lines.extend(stream)
+
+    observer = JsonLines(pipe)
+    thread = threading.Thread(target=read)
+    thread.start()
+    seen_in({}, branch(300), observer)
+    thread.join(60)
+
+    events = [json.loads(line)["event"] for line in lines]
+    assert events.count("execution_started") == 1
+    assert events.count("job_done") == 301
+    assert events[-1] == "execution_ended"
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="/dev/full is a device of Linux, as CI is")

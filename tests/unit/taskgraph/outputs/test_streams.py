@@ -245,6 +245,18 @@ def test_who_put_another_stream_in_place_keeps_it(monkeypatch: pytest.MonkeyPatc
     assert sys.stdout is other
 
 
+def test_who_put_nothing_in_place_leaves_the_program_its_stream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown = Screen()
+    monkeypatch.setattr(sys, "stdout", shown)
+
+    with captured():
+        sys.stdout = None  # type: ignore[assignment]  # a body may
+
+    assert sys.stdout is shown
+
+
 @seen
 def test_what_was_printed_elsewhere_is_kept_and_not_shown(tmp_path: Path, screen: Screen) -> None:
     within(call_of(tmp_path, "a"), lambda: said("stderr", "from a script\n"))
