@@ -209,3 +209,7 @@ __all__ = [
     "YieldFixtureError",
     "without_password",
 ]
+
+# Errors are stored, and hashed, by where they are from: this room is where.
+for _each in __all__:
+    globals()[_each].__module__ = __name__

@@ -117,6 +117,13 @@ def _asked(there: Any) -> dict[str, list[list[str]]]:
             ["--execution", newest, "--detail"],
             *filters,
         ],
+        "execution": [
+            ["list"],
+            ["show", newest, "--states", "--deps", "--snapshot"],
+            ["show", newest, "--snapshot", "--json"],
+            ["set-state", newest, "RUNNING", "--force"],
+        ],
+        "study": [["list"], ["list", "--json"]],
         "explain": [*([each] for each in whole), [newest, "--json"]],
         "diff": [[older, newest], [older, newest, "--json"]],
         "graph": [

@@ -538,7 +538,7 @@ def test_names_at_the_front_door_are_typed(tmp_path: Path) -> None:
         """,
     )
 
-    assert sorted({int(line.partition(":")[0]) for line in errors}) == [17, 29, 30]
+    assert sorted({int(line.partition(":")[0]) for line in errors}) == [18, 30, 31]
 
 
 def test_an_open_file_is_of_text_or_of_bytes_by_its_mode(tmp_path: Path) -> None:
