@@ -34,6 +34,15 @@ def normalize_json(text: str) -> str:
     return to_json(json.loads(text))
 
 
+def words_of(command: str) -> tuple[str, ...]:
+    """Return the words of a command line, which is kept as a JSON list."""
+    try:
+        words = json.loads(command)
+    except ValueError:
+        return (command,)
+    return tuple(map(str, words)) if isinstance(words, list) else (command,)
+
+
 def storable(text: str) -> str:
     """Return text as a database can keep it: half surrogates are written as ``\\udc80``."""
     return text.encode("utf-8", "backslashreplace").decode()

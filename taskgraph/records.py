@@ -39,6 +39,10 @@ class State(StrEnum):
     CRASHED = "CRASHED"
 
 
+#: The states of what is on its way.
+ACTIVE: Final = frozenset({State.SCHEDULED, State.PENDING, State.RUNNING})
+
+
 def execution_lease(execution_id: ExecutionId) -> str:
     """Return the key of the lease that a running execution holds."""
     return f"execution:{execution_id}"
@@ -431,6 +435,7 @@ class RecordedCall(NamedTuple):
 
 
 __all__ = [
+    "ACTIVE",
     "ALL_CALLS",
     "CALLS_WANTED",
     "ArgumentRecord",

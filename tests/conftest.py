@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+import taskgraph
+from taskgraph import Scheduler
+from taskgraph.archive import Archive
 from taskgraph.ports import Backend
 from taskgraph.testing import MemoryBackend
 from taskgraph_backend import SqlBackend
@@ -118,6 +121,23 @@ def sql_backend(database_uri: str) -> Iterator[SqlBackend]:
     """A database of each kind in turn, empty."""
     with SqlBackend(database_uri) as made:
         yield made
+
+
+@pytest.fixture
+def tg(database_uri: str) -> Iterator[Archive]:
+    """The archive of a new database, of each kind in turn."""
+    with taskgraph.open(database_uri, migrate=True) as archive:
+        yield archive
+
+
+@pytest.fixture
+def recording(tg: Archive, database_uri: str) -> Iterator[Scheduler]:
+    """A scheduler that records in that archive."""
+    backend = SqlBackend(database_uri)
+    backend.load()
+    with Scheduler(backend=backend) as made:
+        yield made
+    backend.close()
 
 
 @pytest.fixture

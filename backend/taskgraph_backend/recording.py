@@ -9,7 +9,7 @@ from typing import Any
 
 from taskgraph.hashing import CallHash
 from taskgraph.jsontext import storable
-from taskgraph.records import ExecutionRecord, RecordBatch, State
+from taskgraph.records import ACTIVE, ExecutionRecord, RecordBatch, State
 from taskgraph_backend import foreign, statements
 from taskgraph_backend.catalog.history import state_id
 from taskgraph_backend.dialects import Database, Driver
@@ -63,9 +63,6 @@ Step = tuple[str, _Rows]
 
 _Below = dict[CallHash, list[bytearray]]
 _Reads = dict[CallHash, list[tuple[str, bytearray]]]
-
-
-_OPEN = frozenset({State.SCHEDULED, State.PENDING, State.RUNNING})
 
 
 def _optional(key: str | None) -> bytearray | None:
@@ -220,7 +217,7 @@ def _steps_of_execution(execution: ExecutionRecord) -> list[Step]:
     created = moment if execution.created_at is None else execution.created_at
     is_running = execution.state_type is State.RUNNING
     began = moment if is_running else None
-    is_over = execution.state_type not in _OPEN
+    is_over = execution.state_type not in ACTIVE
     row = (
         key,
         execution.args,

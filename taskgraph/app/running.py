@@ -331,8 +331,6 @@ class Running(Questions, Reports):
             self._take_trace(error)
             raise
         finally:
-            if is_claimed:
-                settle(self.backend, run_options.execution_id, sys.exception())
             self._take_counts()
             _thread.engine = outer
             current_scheduler.reset(token)
@@ -342,6 +340,8 @@ class Running(Questions, Reports):
                 if is_cheap and not is_at_work(executor):  # for another scheduler
                     self._stop_executor(executor)
             lease.release()
+            if is_claimed:
+                settle(self.backend, run_options.execution_id, sys.exception())
 
     def _capturing(self, place: OutputPlace | None) -> AbstractContextManager[None]:
         """Have what calls print told apart, if it is kept."""

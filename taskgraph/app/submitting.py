@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from taskgraph.assembly import create_execution, settle_execution
 from taskgraph.engine.options import RunOptions
-from taskgraph.errors import AlreadySubmittedError
+from taskgraph.errors import AlreadySubmittedError, DatabaseError
 from taskgraph.expression import TaskExpression
 from taskgraph.jsontext import to_json
 from taskgraph.ports import Backend
@@ -129,8 +129,22 @@ def claim(backend: Backend, options: RunOptions, wanted: Wanted) -> bool:
 
 
 def settle(backend: Backend, execution_id: str, error: BaseException | None) -> None:
-    """End what was written down before it began, if nothing of it was recorded."""
-    settle_execution(backend, execution_id, State.COMPLETED if error is None else State.FAILED)
+    """End what was written down before it began, if nothing of it was recorded.
+
+    Args:
+        backend: Where it is.
+        execution_id: The execution.
+        error: With what its run ended; that is what the caller is told, whatever happens here.
+
+    Raises:
+        DatabaseError: It could not be written, of a run that ended well.
+    """
+    state = State.COMPLETED if error is None else State.FAILED
+    try:
+        settle_execution(backend, execution_id, state)
+    except DatabaseError:
+        if error is None:
+            raise
 
 
 def _parameters(root: TaskExpression) -> dict[str, Any]:

@@ -13,11 +13,10 @@ from enum import StrEnum
 from typing import Any, Final
 
 from taskgraph.errors import InvalidStateError
+from taskgraph.records import ACTIVE
 from taskgraph.records import State as StateType
 
-#: Those of what is on its way.
-ACTIVE: Final = frozenset({StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING})
-#: Those of what has ended.
+#: The states of what has ended.
 TERMINAL: Final = frozenset(StateType) - ACTIVE
 
 #: Names that mean something; any other text may be one.

@@ -31,6 +31,7 @@ from taskgraph.hashing import (
 )
 from taskgraph.ports import Backend
 from taskgraph.records import (
+    ACTIVE,
     ArgumentRecord,
     ArgumentResultRecord,
     CallContextRecord,
@@ -66,7 +67,6 @@ from taskgraph.worker import now, weigh_result
 
 MAX_DELAY = 0.020  # seconds from a result to its commit
 _FAILED = State.FAILED
-_OPEN = frozenset({State.PENDING, State.RUNNING})
 _MANY_CHILDREN = 50  # of the root: with fewer, asking whether it is recorded is no gain
 _REMEMBERED = 20_000  # values that are known to be in the store, not to be packed again
 
@@ -355,7 +355,7 @@ class Recorder:
         self.add_task(job.task, job.task_hash)
         started = job.started or now()
         owner_id = job.owner.id if job.owner is not None else self._parent_id
-        ended = None if state in _OPEN else now()
+        ended = None if state in ACTIVE else now()
         self._jobs[job.id] = JobRecord(
             job.id,
             self._execution_id,

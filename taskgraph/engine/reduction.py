@@ -107,10 +107,7 @@ class Graph:
             if node.phase in {phases.FAILED, phases.DROPPED}:
                 self._break(wait, node)
                 return
-            if node.waiters:
-                node.waiters.append(wait)
-            else:  # as `Node.add_waiter`, for each call of a run
-                node.waiters = [wait]
+            node.add_waiter(wait)
             wait.needs += 1
 
     def follow(self, first: Job, follower: Job) -> None:

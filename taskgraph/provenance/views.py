@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import PurePath
 from typing import Any
 
+from taskgraph.jsontext import words_of
 from taskgraph.plans import Plan, PlannedCall
 from taskgraph.provenance.flow_page import FlowView
 from taskgraph.provenance.rows import (
@@ -189,7 +190,7 @@ class ExecutionView:
             status=row.status,
             started=None if job is None else job.start_time,
             ended=ended,
-            command=_command(row.args),
+            command=words_of(row.args),
             counts=counts,
         )
 
@@ -209,14 +210,6 @@ class ExecutionView:
         name = PurePath(program).name
         # `python -m taskgraph.cli.main` is how a program without a script is found.
         return shlex.join(["taskgraph" if name == "main.py" else name, *rest])
-
-
-def _command(args: str) -> tuple[str, ...]:
-    try:
-        words = json.loads(args)
-    except ValueError:
-        return (args,)
-    return tuple(map(str, words)) if isinstance(words, list) else (args,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-import taskgraph
 from taskgraph import Scheduler, task
 from taskgraph.archive import Archive
 from taskgraph.catalog.rows import DependencyNode
-from taskgraph_backend import SqlBackend
 from taskgraph_backend.catalog.dependencies import nodes
 from tests.statements import Statements
 
@@ -38,21 +35,6 @@ def handed(number: int) -> Any:
     return add(number, one(5))
 
 
-@pytest.fixture
-def tg(database_uri: str) -> Iterator[Archive]:
-    with taskgraph.open(database_uri, migrate=True) as archive:
-        yield archive
-
-
-@pytest.fixture
-def scheduler(tg: Archive, database_uri: str) -> Iterator[Scheduler]:
-    backend = SqlBackend(database_uri)
-    backend.load()
-    with Scheduler(backend=backend) as made:
-        yield made
-    backend.close()
-
-
 def edges(nodes: list[DependencyNode]) -> dict[str, list[str]]:
     """Say of each job what it needed, by what its arguments are called and by who gave them."""
     own = {each.id for each in nodes if each.task.startswith(f"{taskgraph_namespace}.")}
@@ -68,8 +50,8 @@ def edges(nodes: list[DependencyNode]) -> dict[str, list[str]]:
     }
 
 
-def test_a_list_of_calls_needs_all_of_them(tg: Archive, scheduler: Scheduler) -> None:
-    assert scheduler.run(total([one(n) for n in range(4)])) == 6
+def test_a_list_of_calls_needs_all_of_them(tg: Archive, recording: Scheduler) -> None:
+    assert recording.run(total([one(n) for n in range(4)])) == 6
 
     found = tg.executions.dependencies("-")
 
@@ -79,8 +61,8 @@ def test_a_list_of_calls_needs_all_of_them(tg: Archive, scheduler: Scheduler) ->
     assert found[-1] is last  # what was needed comes first
 
 
-def test_operators_and_callers_are_looked_through(tg: Archive, scheduler: Scheduler) -> None:
-    assert scheduler.run(add(one(1) + one(2), handed(3))) == 11
+def test_operators_and_callers_are_looked_through(tg: Archive, recording: Scheduler) -> None:
+    assert recording.run(add(one(1) + one(2), handed(3))) == 11
 
     assert edges(tg.executions.dependencies("-")) == {
         "one(1)": ["number constant"],
@@ -92,8 +74,8 @@ def test_operators_and_callers_are_looked_through(tg: Archive, scheduler: Schedu
     }
 
 
-def test_equal_calls_need_one_of_them(tg: Archive, scheduler: Scheduler) -> None:
-    assert scheduler.run([add(one(7), one(7)), one(7)]) == [14, 7]
+def test_equal_calls_need_one_of_them(tg: Archive, recording: Scheduler) -> None:
+    assert recording.run([add(one(7), one(7)), one(7)]) == [14, 7]
 
     found = tg.executions.dependencies("-")
 
@@ -104,12 +86,12 @@ def test_equal_calls_need_one_of_them(tg: Archive, scheduler: Scheduler) -> None
     assert set(both.upstream_jobs) <= ones
 
 
-def test_a_run_from_the_cache_has_the_same_map(tg: Archive, scheduler: Scheduler) -> None:
+def test_a_run_from_the_cache_has_the_same_map(tg: Archive, recording: Scheduler) -> None:
     work = total([add(one(1), one(2)), handed(4), one(6)])
-    scheduler.run(work)
+    recording.run(work)
     first = edges(tg.executions.dependencies("-"))
 
-    scheduler.run(work)
+    recording.run(work)
     again = tg.executions.dependencies("-")
 
     assert all(each.cached for each in again)
@@ -118,9 +100,9 @@ def test_a_run_from_the_cache_has_the_same_map(tg: Archive, scheduler: Scheduler
 
 @pytest.mark.parametrize("count", [10, 300])
 def test_statements_do_not_grow_with_the_jobs(
-    tg: Archive, scheduler: Scheduler, count: int
+    tg: Archive, recording: Scheduler, count: int
 ) -> None:
-    scheduler.run(total([one(n) for n in range(count)]))
+    recording.run(total([one(n) for n in range(count)]))
 
     newest = tg.executions.get("-").id
     with tg.reading() as reader:

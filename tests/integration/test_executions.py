@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,6 @@ from taskgraph.errors import (
     WorkspaceInUseError,
 )
 from taskgraph_backend.integrity import check
-
-
-@pytest.fixture
-def tg(database_uri: str) -> Iterator[Archive]:
-    with taskgraph.open(database_uri, migrate=True) as archive:
-        yield archive
 
 
 def _at_once(count: int, work: Callable[[int], Any]) -> list[Any]:

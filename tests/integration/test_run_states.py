@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -63,23 +62,8 @@ def works_late(x: int) -> list[int]:
     return [sets_the_clock_back(x), double(3)]
 
 
-@pytest.fixture
-def tg(database_uri: str) -> Iterator[Archive]:
-    with taskgraph.open(database_uri, migrate=True) as archive:
-        yield archive
-
-
-@pytest.fixture
-def scheduler(tg: Archive, database_uri: str) -> Iterator[Scheduler]:
-    backend = SqlBackend(database_uri)
-    backend.load()
-    with Scheduler(backend=backend) as made:
-        yield made
-    backend.close()
-
-
-def test_a_run_has_states_parameters_and_a_snapshot(tg: Archive, scheduler: Scheduler) -> None:
-    scheduler.run(double(3), tags={"team": "ml"})
+def test_a_run_has_states_parameters_and_a_snapshot(tg: Archive, recording: Scheduler) -> None:
+    recording.run(double(3), tags={"team": "ml"})
 
     (found,) = tg.executions.list()
     history = tg.executions.states(found)
@@ -101,9 +85,9 @@ def test_a_run_has_states_parameters_and_a_snapshot(tg: Archive, scheduler: Sche
     assert snapshot["tags"] == [["team", "ml"]]
 
 
-def test_a_run_from_the_cache_has_them_too(tg: Archive, scheduler: Scheduler) -> None:
+def test_a_run_from_the_cache_has_them_too(tg: Archive, recording: Scheduler) -> None:
     for _ in range(2):
-        scheduler.run(double(4))
+        recording.run(double(4))
 
     newest, first = tg.executions.list()
     assert [each.name for each in tg.executions.states(newest)] == [
@@ -112,25 +96,25 @@ def test_a_run_from_the_cache_has_them_too(tg: Archive, scheduler: Scheduler) ->
     assert newest.snapshot_hash == first.snapshot_hash
 
 
-def test_what_is_no_json_is_known_by_its_type(tg: Archive, scheduler: Scheduler) -> None:
-    scheduler.run(double(5, b"3"))
-    scheduler.run(double(6, "1" * 2000))
+def test_what_is_no_json_is_known_by_its_type(tg: Archive, recording: Scheduler) -> None:
+    recording.run(double(5, b"3"))
+    recording.run(double(6, "1" * 2000))
 
     longer, strange = (each.parameters for each in tg.executions.list())
     assert strange == {"x": 5, "by": {"type": "builtins.bytes"}}
     assert longer == {"x": 6, "by": {"type": "builtins.str"}}
 
 
-def test_a_failed_run_is_failed(tg: Archive, scheduler: Scheduler) -> None:
+def test_a_failed_run_is_failed(tg: Archive, recording: Scheduler) -> None:
     with pytest.raises(RuntimeError):
-        scheduler.run(fails(), name="try")
+        recording.run(fails(), name="try")
 
     (found,) = tg.executions.list()
     assert (found.name, found.state.name, found.successful) == ("try", "Failed", False)
 
 
-def test_a_run_has_a_study_and_a_folder(tg: Archive, scheduler: Scheduler, tmp_path: Any) -> None:
-    scheduler.run(double(7), study="nightly", workspace=tmp_path, name="seven")
+def test_a_run_has_a_study_and_a_folder(tg: Archive, recording: Scheduler, tmp_path: Any) -> None:
+    recording.run(double(7), study="nightly", workspace=tmp_path, name="seven")
 
     found = tg.executions.get(tmp_path)
     assert (found.study, found.name, found.parameters) == ("nightly", "seven", {"x": 7})
@@ -141,34 +125,34 @@ def test_a_run_has_a_study_and_a_folder(tg: Archive, scheduler: Scheduler, tmp_p
     ]
     assert found.job_id is not None
     with pytest.raises(WorkspaceInUseError):
-        scheduler.run(double(8), workspace=tmp_path)
+        recording.run(double(8), workspace=tmp_path)
     with pytest.raises(ValidationError, match="study"):
-        scheduler.run(double(8), study=" ")
+        recording.run(double(8), study=" ")
     assert tg.executions.count() == 1
 
 
-def test_under_one_key_a_task_runs_once(tg: Archive, scheduler: Scheduler) -> None:
-    assert scheduler.run(double(9), idempotency_key="k") == 18
+def test_under_one_key_a_task_runs_once(tg: Archive, recording: Scheduler) -> None:
+    assert recording.run(double(9), idempotency_key="k") == 18
 
     with pytest.raises(AlreadySubmittedError, match="nothing was run") as caught:
-        scheduler.run(double(10), idempotency_key="k")
+        recording.run(double(10), idempotency_key="k")
 
     assert isinstance(caught.value, ConflictError)
     (found,) = tg.executions.list()
     assert caught.value.execution_id == found.id
-    assert scheduler.run(double(9)) == 18
+    assert recording.run(double(9)) == 18
 
 
-def test_a_dry_run_submits_nothing(tg: Archive, scheduler: Scheduler) -> None:
+def test_a_dry_run_submits_nothing(tg: Archive, recording: Scheduler) -> None:
     with pytest.raises(DryRunResult):
-        scheduler.run(double(11), idempotency_key="k", dryrun=True)
+        recording.run(double(11), idempotency_key="k", dryrun=True)
 
     assert not any(each.idempotency_key for each in tg.executions.list())
-    assert scheduler.run(double(11), idempotency_key="k") == 22
+    assert recording.run(double(11), idempotency_key="k") == 22
 
 
-def test_a_run_without_records_does_not_stay_pending(tg: Archive, scheduler: Scheduler) -> None:
-    scheduler.run(double(12), study="s", options={"prov": False})
+def test_a_run_without_records_does_not_stay_pending(tg: Archive, recording: Scheduler) -> None:
+    recording.run(double(12), study="s", options={"prov": False})
 
     (found,) = tg.executions.list()
     assert found.state.type is StateType.COMPLETED
@@ -176,9 +160,9 @@ def test_a_run_without_records_does_not_stay_pending(tg: Archive, scheduler: Sch
 
 
 def test_what_was_cancelled_meanwhile_stays_so(
-    tg: Archive, scheduler: Scheduler, database_uri: str
+    tg: Archive, recording: Scheduler, database_uri: str
 ) -> None:
-    assert scheduler.run(cancels(database_uri)) == 1
+    assert recording.run(cancels(database_uri)) == 1
 
     (found,) = tg.executions.list()
     assert _seen.pop().is_written
@@ -210,9 +194,9 @@ def test_what_crashed_is_closed_with_a_state(tg: Archive) -> None:
 
 
 def test_what_was_cancelled_and_then_killed_has_no_job_that_runs(
-    tg: Archive, scheduler: Scheduler
+    tg: Archive, recording: Scheduler
 ) -> None:
-    scheduler.run(double(20))
+    recording.run(double(20))
     found = tg.executions.get("-")
     assert found.job_id is not None
     job = bytes.fromhex(found.job_id)
@@ -236,9 +220,9 @@ def test_what_was_cancelled_and_then_killed_has_no_job_that_runs(
 
 
 def test_what_is_moved_keeps_its_name_parameters_and_snapshot(
-    tg: Archive, scheduler: Scheduler, tmp_path: Any
+    tg: Archive, recording: Scheduler, tmp_path: Any
 ) -> None:
-    scheduler.run(double(21), name="moved")
+    recording.run(double(21), name="moved")
     found = tg.executions.get("-")
     records = list(tg.backend.get_records(tg.backend.iter_record_ids([found.id])))
     for each in records:
@@ -267,9 +251,9 @@ def test_without_a_database_there_is_no_study() -> None:
             scheduler.run(double(1), study="s")
 
 
-def test_dependencies_are_the_same_from_the_cache(tg: Archive, scheduler: Scheduler) -> None:
+def test_dependencies_are_the_same_from_the_cache(tg: Archive, recording: Scheduler) -> None:
     for _ in range(2):
-        scheduler.run(double(double(1), by=double(2)))
+        recording.run(double(double(1), by=double(2)))
 
     newest, first = tg.executions.list()
 
@@ -300,7 +284,7 @@ def test_dependencies_are_the_same_from_the_cache(tg: Archive, scheduler: Schedu
 @pytest.mark.parametrize("x", [1, -1])
 def test_a_clock_that_is_set_back_turns_no_time_round(
     tg: Archive,
-    scheduler: Scheduler,
+    recording: Scheduler,
     database_uri: str,
     monkeypatch: pytest.MonkeyPatch,
     x: int,
@@ -310,7 +294,7 @@ def test_a_clock_that_is_set_back_turns_no_time_round(
     monkeypatch.setattr(time, "time_ns", lambda: real() + _late[0])
 
     with pytest.raises(RuntimeError) if x < 0 else nullcontext():
-        scheduler.run(works_late(x))
+        recording.run(works_late(x))
 
     assert _late[0] < 0
     (found,) = tg.executions.list()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from taskgraph.records import ACTIVE
 from taskgraph_backend.dialects import Driver
 
 _FIND: Final = "SELECT id FROM execution WHERE created_at = ? LIMIT 1"
@@ -19,7 +20,6 @@ _FILL: Final = (
     "UPDATE execution SET created_at = ?, start_time = ?, end_time = ?, entrypoint = ?,"
     " run_count = 1 WHERE id = ?"
 )
-_ACTIVE: Final = ("SCHEDULED", "PENDING", "RUNNING")
 
 
 def is_incomplete(driver: Driver) -> bool:
@@ -35,7 +35,7 @@ def complete(driver: Driver) -> None:
     for key, state, since, started, namespace, name in driver.execute(_EVERY, (0,)).fetchall():
         began = since if started is None else started
         fullname = ".".join(filter(None, (namespace, name)))
-        ended = None if state in _ACTIVE else since
+        ended = None if state in ACTIVE else since
         driver.execute(_FILL, (began, began, ended, fullname, key))
 
 

@@ -19,10 +19,12 @@ from taskgraph.catalog.criteria import Criteria
 from taskgraph.catalog.rows import Execution, Page
 from taskgraph.catalog.states import State, StateType, name_in_force
 from taskgraph.errors import AmbiguousIdError, ValidationError
+from taskgraph.jsontext import words_of
 from taskgraph_backend import models
-from taskgraph_backend.columns import DateTimeUTC, from_micros, to_micros
+from taskgraph_backend.columns import DateTimeUTC
 from taskgraph_backend.finding import is_prefix, like_id
 from taskgraph_backend.query.criteria import executions_where
+from taskgraph_backend.times import from_micros, to_micros
 
 _SHOWN: Final = 5
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -163,7 +165,8 @@ def find(session: Session, ref: str) -> Execution | None:
 def _whole(folder: str) -> str:
     from taskgraph.catalog.requests import whole_path
 
-    return whole_path(folder) or "" if folder.strip() else ""
+    # What is blank is no folder: nothing has it, where NULL would be what many have.
+    return (whole_path(folder) or "") if folder.strip() else ""
 
 
 def running(session: Session, where: Criteria) -> list[Execution]:
@@ -247,7 +250,7 @@ def _execution(row: models.Execution, study: str | None, tags: dict[str, list[An
         tags=tags,
         study=study,
         workspace=row.workspace,
-        command=_command(row.args),
+        command=words_of(row.args),
         start_time=row.start_time,
         end_time=row.end_time,
         expected_start_time=row.expected_start_time,
@@ -270,14 +273,6 @@ def _execution(row: models.Execution, study: str | None, tags: dict[str, list[An
         code_version=row.code_version,
         submitted_by=row.submitted_by,
     )
-
-
-def _command(args: str) -> tuple[str, ...]:
-    try:
-        words = json.loads(args)
-    except ValueError:
-        return (args,)
-    return tuple(map(str, words)) if isinstance(words, list) else (args,)
 
 
 __all__ = ["Order", "count", "find", "page", "running", "snapshot_of", "states"]
