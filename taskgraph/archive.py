@@ -19,6 +19,7 @@ from taskgraph.assembly import (
     catalog_of,
     find_record,
     finish_writing,
+    groups_of,
     has_database,
     in_force,
     name_of_record,
@@ -26,6 +27,7 @@ from taskgraph.assembly import (
     places_of,
 )
 from taskgraph.catalog.executions import ExecutionManager, StudyManager
+from taskgraph.catalog.workflows import WorkflowManager
 from taskgraph.config import CONFIG_DIR_NAME, Settings, find_config_dir, load_settings
 from taskgraph.errors import (
     ClosedArchiveError,
@@ -158,6 +160,7 @@ class Archive:
         backend: The database.
         executions: What was run, to be managed.
         studies: The bodies of work that executions are part of.
+        workflows: Stored lists of steps, in versions.
     """
 
     def __init__(self, settings: Settings, backend: SqlBackend) -> None:
@@ -166,6 +169,8 @@ class Archive:
         catalog = catalog_of(backend, self._begin)
         self.executions = ExecutionManager(catalog)
         self.studies = StudyManager(catalog)
+        groups = groups_of(backend, self._begin)
+        self.workflows = WorkflowManager(groups)
         self._places = places_of(settings)
         self._is_closed = False
 

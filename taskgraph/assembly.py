@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from taskgraph.provenance.rows import Reader as AnyReader
     from taskgraph.tags import OwnTags
     from taskgraph_backend import SqlBackend
+    from taskgraph_backend.catalog.group_store import GroupCatalog
     from taskgraph_backend.reader import Reader
 
 _METHODS = ("start", "submit", "cancel", "stop")  # of each executor
@@ -371,6 +372,18 @@ def catalog_of(backend: SqlBackend, check: Callable[[], object]) -> CatalogStore
     from taskgraph_backend.catalog.store import Catalog
 
     return Catalog(backend, check)
+
+
+def groups_of(backend: SqlBackend, check: Callable[[], object]) -> GroupCatalog:
+    """Return what the managers of workflows and groups ask.
+
+    Args:
+        backend: The database.
+        check: Called before each question.
+    """
+    from taskgraph_backend.catalog.group_store import GroupCatalog
+
+    return GroupCatalog(backend, check)
 
 
 def create_execution(backend: Backend, request: Request, snapshot: PackedValue) -> str:

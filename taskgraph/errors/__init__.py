@@ -57,6 +57,12 @@ from taskgraph.errors.functions import (
     LazyResultError,
     YieldFixtureError,
 )
+from taskgraph.errors.groups import (
+    DuplicateVersionError,
+    GroupNotFoundError,
+    ReservedArgumentError,
+    WorkflowNotFoundError,
+)
 from taskgraph.errors.lookups import (
     AmbiguousIdError,
     ClosedArchiveError,
@@ -135,6 +141,7 @@ __all__ = [
     "DatabaseVersionError",
     "DowngradeRefusedError",
     "DryRunResult",
+    "DuplicateVersionError",
     "ExecutionNotFoundError",
     "ExecutorError",
     "ExplanationError",
@@ -144,6 +151,7 @@ __all__ = [
     "ForeignDatabaseError",
     "GeneratorCallError",
     "GraphvizError",
+    "GroupNotFoundError",
     "HandleError",
     "HandleOutsideError",
     "IdempotencyConflictError",
@@ -172,6 +180,7 @@ __all__ = [
     "RepoExistsError",
     "RerunError",
     "RerunLimitError",
+    "ReservedArgumentError",
     "ResultLostError",
     "SchedulerError",
     "ScriptError",
@@ -205,6 +214,7 @@ __all__ = [
     "WorkerCodeError",
     "WorkerLostError",
     "WorkerProjectError",
+    "WorkflowNotFoundError",
     "WorkspaceInUseError",
     "YieldFixtureError",
     "without_password",
