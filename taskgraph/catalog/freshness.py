@@ -7,13 +7,11 @@ answers call by call.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
 from taskgraph.catalog.states import ACTIVE, StateType
-from taskgraph.hashing import hash_record
 
 
 class Reason(StrEnum):
@@ -95,19 +93,8 @@ def decide(
         return Verdict(True, Reason.DIRTY, is_stale)
     if newest.state is StateType.COMPLETED:
         return Verdict(False, Reason.UP_TO_DATE)
-    if rerun_failed:
-        return Verdict(True, Reason.RETRY_FAILED, is_stale)
-    return Verdict(False, Reason.FAILED_NOT_DIRTY, is_stale)
+    reason = Reason.RETRY_FAILED if rerun_failed else Reason.FAILED_NOT_DIRTY
+    return Verdict(rerun_failed, reason, is_stale)
 
 
-def hash_datasets(inputs: Iterable[tuple[str, str, str]]) -> str:
-    """Return what a set of datasets is known by: other content gives another one.
-
-    Args:
-        inputs: The name, the type and the hash of the content of each, in any order.
-    """
-    parts = sorted({(name, kind, str(content)) for name, kind, content in inputs})
-    return hash_record("datasets", *(text for part in parts for text in part))
-
-
-__all__ = ["Newest", "Reason", "Verdict", "decide", "hash_datasets"]
+__all__ = ["Newest", "Reason", "Verdict", "decide"]

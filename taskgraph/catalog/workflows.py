@@ -25,8 +25,8 @@ from taskgraph.tasks.task import Task
 RESERVED_ARGUMENTS: Final = frozenset({"component", "input_paths", "metadata", "output_path"})
 _MOST_VERSIONS: Final = 2**31 - 1
 
-#: A step as it is written: a task or its full name, that with arguments, or an object with ``task``,
-#: ``args`` and ``options``.
+#: A step as it is written: a task or its full name, that with arguments, or an object with
+#: ``task``, ``args`` and ``options``.
 Step = AnyTask | str | tuple[AnyTask | str, Mapping[str, Any]] | Mapping[str, Any] | WorkflowStep
 
 

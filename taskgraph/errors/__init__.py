@@ -31,6 +31,21 @@ from taskgraph.errors.database import (
     NotRecordedWarning,
     without_password,
 )
+from taskgraph.errors.datasets import (
+    ActiveExecutionError,
+    ArtifactExistsError,
+    DatasetNotFoundError,
+    DatasetReadOnlyError,
+    GroupInProgressError,
+    GroupNotFoundError,
+    OutputDatasetInUseError,
+    StepRangeError,
+    StudyInUseError,
+    UnknownDimensionError,
+    UnsafePathError,
+    VocabularyInUseError,
+    WorkflowNotFoundError,
+)
 from taskgraph.errors.exchange import (
     InvalidRecordError,
     MissingRecordError,
@@ -57,12 +72,7 @@ from taskgraph.errors.functions import (
     LazyResultError,
     YieldFixtureError,
 )
-from taskgraph.errors.groups import (
-    DuplicateVersionError,
-    GroupNotFoundError,
-    ReservedArgumentError,
-    WorkflowNotFoundError,
-)
+from taskgraph.errors.groups import DuplicateVersionError, ReservedArgumentError
 from taskgraph.errors.lookups import (
     AmbiguousIdError,
     ClosedArchiveError,
@@ -122,8 +132,10 @@ from taskgraph.errors.values import (
 )
 
 __all__ = [
+    "ActiveExecutionError",
     "AlreadySubmittedError",
     "AmbiguousIdError",
+    "ArtifactExistsError",
     "AwaitError",
     "BlessCheckError",
     "BlessRefusedError",
@@ -139,6 +151,8 @@ __all__ = [
     "DatabaseHeldError",
     "DatabaseReadOnlyError",
     "DatabaseVersionError",
+    "DatasetNotFoundError",
+    "DatasetReadOnlyError",
     "DowngradeRefusedError",
     "DryRunResult",
     "DuplicateVersionError",
@@ -151,6 +165,7 @@ __all__ = [
     "ForeignDatabaseError",
     "GeneratorCallError",
     "GraphvizError",
+    "GroupInProgressError",
     "GroupNotFoundError",
     "HandleError",
     "HandleOutsideError",
@@ -170,6 +185,7 @@ __all__ = [
     "NotRecordedWarning",
     "NothingToCompareError",
     "ObserverError",
+    "OutputDatasetInUseError",
     "OutputNotFoundError",
     "PromiseError",
     "RecordFileError",
@@ -189,6 +205,8 @@ __all__ = [
     "ScriptOutputError",
     "ScriptStartError",
     "StateRefusedError",
+    "StepRangeError",
+    "StudyInUseError",
     "StudyNotFoundError",
     "TagKeyError",
     "TaskNameError",
@@ -198,6 +216,7 @@ __all__ = [
     "UnfollowedCodeError",
     "UnhashableValueError",
     "UnknownAliasError",
+    "UnknownDimensionError",
     "UnknownFilterError",
     "UnknownOriginError",
     "UnknownRecordError",
@@ -206,11 +225,13 @@ __all__ = [
     "UnknownSettingError",
     "UnknownTagError",
     "UnknownTaskError",
+    "UnsafePathError",
     "UnstorableValueError",
     "UntrustedRecordError",
     "ValidationError",
     "ValueCompressionError",
     "ValueStoreError",
+    "VocabularyInUseError",
     "WorkerCodeError",
     "WorkerLostError",
     "WorkerProjectError",

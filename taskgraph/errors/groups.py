@@ -2,27 +2,7 @@
 
 from __future__ import annotations
 
-from taskgraph.errors.catalog import ConflictError, NotFoundError, ValidationError
-
-
-class WorkflowNotFoundError(NotFoundError):
-    """No stored workflow has this name, version, id or id prefix."""
-
-    def __str__(self) -> str:
-        return (
-            f"There is no workflow {self.wanted!r}. `taskgraph workflow list` shows what there is; "
-            "NAME@VERSION names a version."
-        )
-
-
-class GroupNotFoundError(NotFoundError):
-    """No group of executions has this key, id or id prefix."""
-
-    def __str__(self) -> str:
-        return (
-            f"There is no group {self.wanted!r}. `taskgraph group list` shows what there is; "
-            "`taskgraph group plan WORKFLOW` makes those that are missing."
-        )
+from taskgraph.errors.catalog import ConflictError, ValidationError
 
 
 class DuplicateVersionError(ConflictError):

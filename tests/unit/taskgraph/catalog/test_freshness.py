@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskgraph.catalog.freshness import Newest, Reason, Verdict, decide, hash_datasets
+from taskgraph.catalog.freshness import Newest, Reason, Verdict, decide
 from taskgraph.catalog.states import ACTIVE, StateType
 
 HOUR = timedelta(hours=1)
@@ -98,24 +98,3 @@ def test_the_rules_are_those_of_a_naive_model(
     reason, crashed = naive(state, same, dirty, rerun, stale is not None and silence > stale)
     assert (found.reason.value, found.is_crashed) == (reason, crashed)
     assert found.run == (reason in {"never_run", "inputs_changed", "dirty", "retry_failed"})
-
-
-_TEXT = st.text(max_size=4)
-_INPUT = st.tuples(_TEXT, _TEXT, _TEXT)
-
-
-@given(st.lists(_INPUT), st.randoms(use_true_random=False))
-def test_inputs_are_a_set_whatever_their_order(
-    inputs: list[tuple[str, str, str]], random: object
-) -> None:
-    again = [*inputs, *inputs[:1]]
-    random.shuffle(again)  # type: ignore[attr-defined]  # a Random
-
-    assert hash_datasets(again) == hash_datasets(inputs)
-
-
-@given(st.sets(_INPUT), st.sets(_INPUT))
-def test_other_inputs_have_another_hash(
-    one: set[tuple[str, str, str]], other: set[tuple[str, str, str]]
-) -> None:
-    assert (hash_datasets(one) == hash_datasets(other)) == (one == other)
