@@ -314,6 +314,8 @@ class RecordBatch:
     task_aliases: list[TaskAliasRecord] = field(default_factory=list)
     handles: list[HandleStep] = field(default_factory=list)
     released: list[LeaseEndRecord] = field(default_factory=list)
+    # Executions of groups that end with this batch.
+    grouped: list[ExecutionId] = field(default_factory=list)
 
 
 class CacheQuery(NamedTuple):

@@ -58,6 +58,7 @@ class TagEntity(StrEnum):
     CallNode = "CallNode"
     Task = "Task"
     Value = "Value"
+    ExecutionGroup = "ExecutionGroup"
     Null = "Null"
 
 

@@ -135,6 +135,16 @@ PENDING = (
     " SELECT ?, id, 'PENDING', 'Pending', created_at, '{}' FROM execution"
     " WHERE id = ? AND created_at = ? AND created_at < start_time ON CONFLICT DO NOTHING"
 )
+# A group is as it should be once its newest execution has ended by itself, on what was planned last.
+GROUP_SETTLED = (
+    "UPDATE execution_group SET dirty = FALSE, dirty_reason = NULL, recompute = FALSE,"
+    " updated_at = (SELECT e.state_time FROM execution e WHERE e.id = ?)"
+    " WHERE id = (SELECT e.group_id FROM execution e WHERE e.id = ?"
+    " AND e.state_type IN ('COMPLETED', 'FAILED')"
+    " AND e.dataset_hash = execution_group.planned_dataset_hash)"
+    " AND ? = (SELECT e.id FROM execution e WHERE e.group_id = execution_group.id"
+    " ORDER BY e.created_at DESC, e.id DESC LIMIT 1)"
+)
 JOB = _replace(
     "job",
     "id, execution_id, parent_id, task_hash, eval_hash, call_hash, start_time, end_time, cached,"

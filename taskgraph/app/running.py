@@ -47,6 +47,7 @@ T = TypeVar("T")
 
 
 _NOTHING = Wanted()
+_SUBMITTED = Wanted(is_submitted=True)
 _thread = threading.local()  # its engine, if one is at work on it
 
 
@@ -156,6 +157,45 @@ class Running(Questions, Reports):
                 check_plan(self._plan(root, run_options), max_rerun)
             with self._explaining(run_options, explain) as observers:
                 return self._run(root, run_options, observers, wanted).value  # type: ignore[no-any-return]  # expr's value
+
+    def run_submitted(
+        self,
+        expr: Any,
+        execution_id: str,
+        *,
+        cache: bool = True,
+        options: Mapping[str, Any] | None = None,
+        in_group: bool = False,
+    ) -> Any:
+        """Reduce an expression as an execution that was written down before.
+
+        Args:
+            expr: What to evaluate.
+            execution_id: The execution; what was said when it was created stays.
+            cache: As of a run.
+            options: As of a run.
+            in_group: Whether it is an execution of a group, which is to know how it ended.
+
+        Raises:
+            Exception: As of a run.
+        """
+        self._check_free()
+        self._say_where_results_go()
+        root = root_of(expr)
+        run_options = self._options_of_run(
+            ExecutionId(execution_id),
+            sys.argv,
+            is_dry=False,
+            cache=cache,
+            context=None,
+            options=options,
+            fail_fast=True,
+            tags=(),
+        )
+        with self._alone():
+            return self._run(
+                root, replace(run_options, in_group=in_group), self.observers, _SUBMITTED
+            ).value
 
     def extend_run(
         self,

@@ -56,6 +56,20 @@ JOB_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "ended": _TIME,
     "cached": ("is_",),
 }
+#: What a group of executions can be asked for.
+GROUP_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "id": _TEXT,
+    "key": _TEXT,
+    "workflow": _MANY,
+    "namespace": _TEXT,
+    "study": _MAYBE_TEXT,
+    "facet": _LABELS[1:3],
+    "dirty": ("is_",),
+    "dirty_reason": _MAYBE_TEXT,
+    "successful": ("is_", "is_null_"),
+    "created": ("before_", "after_"),
+    "updated": ("before_", "after_"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,4 +184,13 @@ def _plain_item(item: Any) -> Any:
     return {"key": key} if isinstance(value, AnyValue) else {"key": key, "value": value}
 
 
-__all__ = ["EXECUTION_FIELDS", "JOB_FIELDS", "All", "Any_", "Criteria", "Leaf", "Not"]
+__all__ = [
+    "EXECUTION_FIELDS",
+    "GROUP_FIELDS",
+    "JOB_FIELDS",
+    "All",
+    "Any_",
+    "Criteria",
+    "Leaf",
+    "Not",
+]

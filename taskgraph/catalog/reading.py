@@ -28,10 +28,19 @@ from taskgraph.jsontext import to_json
 _DEEPEST: Final = 50
 _LONGEST_PART: Final = 1_000
 _MOST_VALUES: Final = 10_000
+# Keys whose values are tags, or their like.
+_LABELLED: Final = frozenset({"tags", "queues", "facet"})
 
 
-def parse(given: Criteria | Mapping[str, Any] | None) -> Criteria:
+def parse(
+    given: Criteria | Mapping[str, Any] | None,
+    fields: Mapping[str, tuple[str, ...]] = EXECUTION_FIELDS,
+) -> Criteria:
     """Return the criteria that JSON stands for; criteria as they are, and of None empty ones.
+
+    Args:
+        given: Criteria, or their JSON.
+        fields: What can be asked for.
 
     Raises:
         UnknownFilterError: A key or an operator is not known.
@@ -41,7 +50,7 @@ def parse(given: Criteria | Mapping[str, Any] | None) -> Criteria:
         return Criteria()
     if isinstance(given, Criteria):
         return given
-    return _parse(given, EXECUTION_FIELDS, 0)
+    return _parse(given, fields, 0)
 
 
 def _parse(given: Any, fields: Mapping[str, tuple[str, ...]], depth: int) -> Criteria:
@@ -134,7 +143,7 @@ def _read(what: str, key: str, operator: str, value: Any, depth: int) -> Any:
         case "exists_":
             given = value.to_json() if isinstance(value, Criteria) else value
             return _parse(given, JOB_FIELDS, depth + 1)
-        case _ if key in {"tags", "queues"}:
+        case _ if key in _LABELLED:
             return _read_labels(what, key, value)
         case _:
             return _read_texts(what, key, value)

@@ -192,8 +192,8 @@ def _parts_of(given: Any) -> tuple[AnyTask | str, Any, Any]:
             return given.task, given.args, given.options
         case Task() | str():
             return given, None, None
-        case (Task() | str() as which, Mapping() as args):
-            return which, args, None
+        case (Task() | str() as which, Mapping() as said):
+            return which, said, None
         case {"task": Task() | str() as which, **rest}:
             args, options = rest.pop("args", None), rest.pop("options", None)
             if rest:

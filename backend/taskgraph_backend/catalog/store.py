@@ -32,6 +32,7 @@ from taskgraph_backend.catalog import (
     changing,
     creating,
     dependencies,
+    groups,
     listing,
     pinning,
     studies,
@@ -248,7 +249,9 @@ def _stuck(driver: Any, ids: list[ExecutionId], older_than: timedelta | None) ->
 def _fail_stuck(driver: Any, ids: list[ExecutionId], older_than: timedelta | None) -> list[str]:
     why = "it was not heard of any more"
     stuck = _stuck(driver, ids, older_than)
-    return [str(each) for each in stuck if changing.mark_crashed(driver, each, why)]
+    marked = [str(each) for each in stuck if changing.mark_crashed(driver, each, why)]
+    groups.flag_groups_of(driver, marked, "crashed")
+    return marked
 
 
 __all__ = ["Catalog"]

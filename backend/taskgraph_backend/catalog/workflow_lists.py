@@ -27,8 +27,8 @@ def look_up(session: Session, ref: str, version: int | None) -> Workflow | None:
     query = _select().where(fullname_is(ref))
     if version is not None:
         query = query.where(row.version == version)
-    found = session.execute(query.order_by(row.promoted.desc(), row.version.desc())).all()
-    found = found[:1]
+    query = query.order_by(row.promoted.desc(), row.version.desc())
+    found = session.execute(query.limit(1)).all()
     if not found and version is None and is_prefix(ref.lower()):
         found = session.execute(_select().where(like_id(row.id, ref.lower())).limit(_SHOWN)).all()
     if len(found) > 1:
@@ -54,8 +54,8 @@ def fullname_is(name: str) -> ColumnElement[bool]:
 
 def _select() -> Select[Any]:
     row, study = models.Workflow, models.Study
-    query: Select[Any] = select(row, study.name.label("study_name"))
-    return query.outerjoin(study, study.id == row.study_id)
+    name: Any = study.name.label("study_name")
+    return select(row, name).outerjoin(study, study.id == row.study_id)
 
 
 def _workflows(session: Session, rows: Any) -> list[Workflow]:
