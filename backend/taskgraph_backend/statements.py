@@ -135,7 +135,7 @@ PENDING = (
     " SELECT ?, id, 'PENDING', 'Pending', created_at, '{}' FROM execution"
     " WHERE id = ? AND created_at = ? AND created_at < start_time ON CONFLICT DO NOTHING"
 )
-# A group is as it should be once its newest execution has ended by itself, on what was planned last.
+# A group is clean once its newest execution has ended by itself, on what was planned last.
 GROUP_SETTLED = (
     "UPDATE execution_group SET dirty = FALSE, dirty_reason = NULL, recompute = FALSE,"
     " updated_at = (SELECT e.state_time FROM execution e WHERE e.id = ?)"
