@@ -32,7 +32,6 @@ from taskgraph.errors.database import (
     without_password,
 )
 from taskgraph.errors.datasets import (
-    ActiveExecutionError,
     ArtifactExistsError,
     DatasetNotFoundError,
     DatasetReadOnlyError,
@@ -40,6 +39,7 @@ from taskgraph.errors.datasets import (
     GroupNotFoundError,
     OutputDatasetInUseError,
     StepRangeError,
+    StillInUseError,
     StudyInUseError,
     UnknownDimensionError,
     UnsafePathError,
@@ -131,7 +131,6 @@ from taskgraph.errors.values import (
 )
 
 __all__ = [
-    "ActiveExecutionError",
     "AlreadySubmittedError",
     "AmbiguousIdError",
     "ArtifactExistsError",
@@ -203,6 +202,7 @@ __all__ = [
     "ScriptStartError",
     "StateRefusedError",
     "StepRangeError",
+    "StillInUseError",
     "StudyInUseError",
     "StudyNotFoundError",
     "TagKeyError",
