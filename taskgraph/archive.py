@@ -26,7 +26,12 @@ from taskgraph.assembly import (
     open_existing,
     places_of,
 )
-from taskgraph.catalog.executions import ExecutionManager, StudyManager
+from taskgraph.catalog.artifacts import ArtifactManager
+from taskgraph.catalog.datasets import DatasetManager
+from taskgraph.catalog.executions import ExecutionManager
+from taskgraph.catalog.groups import GroupManager
+from taskgraph.catalog.studies import StudyManager
+from taskgraph.catalog.vocabulary import VocabularyManager
 from taskgraph.catalog.workflows import WorkflowManager
 from taskgraph.config import CONFIG_DIR_NAME, Settings, find_config_dir, load_settings
 from taskgraph.errors import (
@@ -46,6 +51,7 @@ from taskgraph.tasks.task import Task
 from taskgraph.urls import sqlite_url
 
 if TYPE_CHECKING:
+    from taskgraph.app.launching import LocalLauncher
     from taskgraph.provenance.explain import AnyExplanation
     from taskgraph.provenance.reading import Lineage, View
     from taskgraph_backend import SqlBackend
@@ -160,17 +166,26 @@ class Archive:
         backend: The database.
         executions: What was run, to be managed.
         studies: The bodies of work that executions are part of.
+        datasets: Names for files, with their content.
+        artifacts: Named outputs of executions.
+        vocabulary: Which dimensions artifacts may have.
         workflows: Stored lists of steps, in versions.
+        groups: Executions of a workflow on datasets of the same facets.
     """
 
     def __init__(self, settings: Settings, backend: SqlBackend) -> None:
         self.settings = replace(settings, backend=replace(settings.backend, db_uri=backend.db_uri))
         self.backend = backend
         catalog = catalog_of(backend, self._begin)
-        self.executions = ExecutionManager(catalog)
-        self.studies = StudyManager(catalog)
+        self._catalog = catalog
+        self.executions = ExecutionManager(catalog, self._launcher)
+        self.studies = StudyManager(catalog, getattr(self.executions, "delete_many", None))
+        self.datasets = DatasetManager(catalog, self._knowing_files)
+        self.artifacts = ArtifactManager(catalog, self._knowing_files)
+        self.vocabulary = VocabularyManager(catalog)
         groups = groups_of(backend, self._begin)
         self.workflows = WorkflowManager(groups)
+        self.groups = GroupManager(groups, self.workflows, self._launcher)
         self._places = places_of(settings)
         self._is_closed = False
 
@@ -342,6 +357,19 @@ class Archive:
         self._begin()
         with in_force(self.settings, self._places), self.backend.reader() as reader:
             yield reader
+
+    @contextmanager
+    def _knowing_files(self) -> Iterator[None]:
+        """Have files be known by the folders of the project."""
+        with in_force(self.settings, self._places):
+            yield
+
+    def _launcher(self) -> LocalLauncher:
+        """Return what runs executions of this database, in this process."""
+        from taskgraph.app.launching import LocalLauncher
+
+        self._begin()
+        return LocalLauncher(self.settings, self._catalog)
 
     def _begin(self) -> None:
         if self._is_closed:

@@ -101,9 +101,7 @@ class LocalLauncher:
         """Bring an execution to its end that has not begun."""
         self._catalog.set_state(execution_id, state, rules=ALL_RULES, details={})
 
-    def run_again(
-        self, execution_id: str, origin: Execution, uses: Uses, *, cache: bool
-    ) -> None:
+    def run_again(self, execution_id: str, origin: Execution, uses: Uses, *, cache: bool) -> None:
         """Run an execution that was made after another one: its workflow, or its task.
 
         Args:

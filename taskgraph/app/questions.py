@@ -18,6 +18,7 @@ from taskgraph.engine.recorded import fitted, values_of
 from taskgraph.errors import ExplanationError, RerunError
 from taskgraph.events import Event, JobMissed, Warned
 from taskgraph.expression import SchedulerExpression, TaskExpression
+from taskgraph.hashing import CallHash, ValueHash
 from taskgraph.ports import Observer
 from taskgraph.records import ArgumentRecord, ExecutionId, JobId, State
 from taskgraph.tasks.options import CacheScope
@@ -171,9 +172,7 @@ class Questions(Parts):
         Raises:
             RerunError: It is not in the store, or files in it are not what they were.
         """
-        record = ArgumentRecord(
-            ArgHash(""), CallHash(""), ValueHash(value_hash), None, what
-        )
+        record = ArgumentRecord("", CallHash(""), ValueHash(value_hash), None, what)
         with in_force(self.settings, self._places):
             found = values_of(self.backend, [record])
         if isinstance(found, str):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from enum import Enum
 from os import PathLike
@@ -19,19 +19,19 @@ from taskgraph.catalog.requests import (
     tags_of,
     whole_path,
 )
+from taskgraph.catalog.rerunning import Rerunner, rerun
 from taskgraph.catalog.rows import (
     Created,
     DependencyNode,
     Execution,
     Page,
-    Study,
     TransitionResult,
     UsedDataset,
 )
 from taskgraph.catalog.states import ALL_RULES, Rule, State, StateType
 from taskgraph.catalog.uses import NO_USES, Uses, WantedUses, read_inputs, ref_of
 from taskgraph.catalog.writing import F
-from taskgraph.errors import ExecutionNotFoundError, StudyNotFoundError, ValidationError
+from taskgraph.errors import ExecutionNotFoundError, ValidationError
 from taskgraph.tags import Tags
 
 _MOST: Final = 100
@@ -55,7 +55,7 @@ UNSET: Final = Unset.UNSET
 class CatalogStore(Protocol):
     """What the managers ask of a database."""
 
-    def create(self, request: Request, *, strict: bool) -> Created:
+    def create(self, request: Request, *, strict: bool, frozen: Any = None) -> Created:
         """Record an execution, or return the one that is there under its key."""
 
     def under_key(self, entrypoint: str, key: str) -> Execution | None:
@@ -121,25 +121,18 @@ class CatalogStore(Protocol):
     def snapshot(self, execution_id: str) -> Any:
         """Return what was frozen when an execution was submitted, or None."""
 
-    def study(self, name: str) -> Study:
-        """Return a study, which is made if there is none."""
-
-    def find_study(self, ref: str) -> Study | None:
-        """Return a study by name, id or unique start of one."""
-
-    def studies(self) -> list[Study]:
-        """Return all studies by name."""
-
 
 class ExecutionManager:
     """Executions as they are managed: ``archive.executions``.
 
     Args:
         store: Where they are.
+        runner: Returns what runs them once more, where anything can be run.
     """
 
-    def __init__(self, store: CatalogStore) -> None:
+    def __init__(self, store: CatalogStore, runner: Callable[[], Rerunner] | None = None) -> None:
         self._store = store
+        self._runner = runner
 
     def create(
         self,
@@ -249,6 +242,46 @@ class ExecutionManager:
             ExecutionNotFoundError: There is no such execution.
         """
         return self._store.uses(self.get(ref).id)
+
+    def rerun(
+        self,
+        ref: str | PathLike[str] | Execution,
+        *,
+        from_snapshot: bool = True,
+        no_cache: bool = False,
+        idempotency_key: str | None = None,
+    ) -> Execution:
+        """Submit the same request again as a new execution, and run it in this process.
+
+        What it was given, its workflow and the contents of its datasets are those of its snapshot;
+        tasks are what they are now. It has no workspace.
+
+        Args:
+            ref: The execution.
+            from_snapshot: Whether it is run on what was frozen; otherwise on the workflow and the
+                datasets as they are now.
+            no_cache: Whether no results of before are used.
+            idempotency_key: Under one key there is one execution: where it was, nothing runs.
+
+        Returns:
+            The new execution as it ended, whether its task failed or not.
+
+        Raises:
+            ExecutionNotFoundError: There is no such execution.
+            RerunError: What it was given is not known any more.
+            UnknownTaskError: Its task is not defined in this process; import its module.
+            GroupInProgressError: Its group is in progress on the same datasets.
+        """
+        assert self._runner is not None
+        made = rerun(
+            self._store,
+            self._runner,
+            self.get(ref),
+            from_snapshot=from_snapshot,
+            use_cache=not no_cache,
+            key=None if idempotency_key is None else checked_name("key", idempotency_key),
+        )
+        return self.get(made)
 
     def find(self, ref: str | PathLike[str] | Execution) -> Execution | None:
         """Return an execution by id, start of one, or workspace; None where there is none.
@@ -447,49 +480,6 @@ class ExecutionManager:
         return self._store.snapshot(self.get(ref).id)
 
 
-class StudyManager:
-    """Studies: names for bodies of work; ``archive.studies``.
-
-    Args:
-        store: Where they are.
-    """
-
-    def __init__(self, store: CatalogStore) -> None:
-        self._store = store
-
-    def get_or_create(self, name: str) -> Study:
-        """Return the study of a name, which is made if there is none.
-
-        Raises:
-            ValidationError: The name is blank.
-        """
-        return self._store.study(checked_name("study", name))
-
-    def find(self, ref: str) -> Study | None:
-        """Return a study by name, id or start of one; None where there is none.
-
-        Raises:
-            AmbiguousIdError: More than one starts so.
-        """
-        return self._store.find_study(ref)
-
-    def get(self, ref: str) -> Study:
-        """Return the same as `find` of a study that must be there.
-
-        Raises:
-            StudyNotFoundError: There is none.
-            AmbiguousIdError: More than one starts so.
-        """
-        found = self.find(ref)
-        if found is None:
-            raise StudyNotFoundError(ref)
-        return found
-
-    def list(self) -> builtins.list[Study]:
-        """Return all studies by name, each with how many executions it has."""
-        return self._store.studies()
-
-
 def _meant(where: Where, include_retracted: bool) -> Criteria:
     found = parse(where)
     return found if include_retracted else found & F.where("retracted", "is_", False)
@@ -517,7 +507,6 @@ __all__ = [
     "UNSET",
     "CatalogStore",
     "ExecutionManager",
-    "StudyManager",
     "Unset",
     "Where",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import builtins
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final, Literal, Protocol
@@ -114,10 +114,15 @@ class GroupManager:
     Args:
         store: Where they are.
         workflows: Those that they are of.
-        launcher: Runs them.
+        launcher: Returns what runs them.
     """
 
-    def __init__(self, store: GroupStore, workflows: WorkflowManager, launcher: Launcher) -> None:
+    def __init__(
+        self,
+        store: GroupStore,
+        workflows: WorkflowManager,
+        launcher: Callable[[], Launcher],
+    ) -> None:
         self._store = store
         self._workflows = workflows
         self._launcher = launcher
@@ -213,12 +218,13 @@ class GroupManager:
             ValidationError: It is not known which datasets a decision is of.
         """
         wanted = [each for each in decisions if each.run]
+        launcher = self._launcher()
         _check_choice(limit, one_per)
         flows = {}
         for each in wanted:
             if each.group.workflow_id not in flows:
                 flow = flows[each.group.workflow_id] = self._workflows.get(each.group.workflow_id)
-                self._launcher.check(step.task for step in flow.steps)
+                launcher.check(step.task for step in flow.steps)
             if not each.datasets:
                 raise ValidationError(
                     f"group {each.group.key!r}",
@@ -236,7 +242,7 @@ class GroupManager:
             if launch is not None:
                 taken.add(lane)
                 launches.append(launch)
-        return self._launcher.run_all(launches)
+        return launcher.run_all(launches)
 
     def _launch(self, decision: Decision, flow: Workflow, recompute: bool) -> Launch | None:
         """Write down what is to run: the datasets that were planned, with what is in them now."""

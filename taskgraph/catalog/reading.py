@@ -11,8 +11,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from taskgraph.catalog.criteria import (
+    DATASET_FIELDS,
     EXECUTION_FIELDS,
     JOB_FIELDS,
+    USED_DATASET_FIELDS,
     All,
     Any_,
     Criteria,
@@ -28,6 +30,8 @@ from taskgraph.jsontext import to_json
 _DEEPEST: Final = 50
 _LONGEST_PART: Final = 1_000
 _MOST_VALUES: Final = 10_000
+# What is asked of others that belong to a record.
+_INNER: Final = {"jobs": JOB_FIELDS, "datasets": USED_DATASET_FIELDS}
 # Keys whose values are tags, or their like.
 _LABELLED: Final = frozenset({"tags", "queues", "facet"})
 
@@ -109,13 +113,14 @@ def _parse_field(
 
 
 def leaf(key: str, operator: str, value: Any) -> Leaf:
-    """Return what is asked of an execution, with its value checked.
+    """Return what is asked of an execution, or of a dataset, with its value checked.
 
     Raises:
         UnknownFilterError: There is no such key, or none of it that is called so.
         ValidationError: The value is not what it must be.
     """
-    return _leaf(key, operator, value, EXECUTION_FIELDS, 0)
+    fields = EXECUTION_FIELDS if key in EXECUTION_FIELDS else {**EXECUTION_FIELDS, **DATASET_FIELDS}
+    return _leaf(key, operator, value, fields, 0)
 
 
 def _leaf(
@@ -142,7 +147,7 @@ def _read(what: str, key: str, operator: str, value: Any, depth: int) -> Any:
             return value
         case "exists_":
             given = value.to_json() if isinstance(value, Criteria) else value
-            return _parse(given, JOB_FIELDS, depth + 1)
+            return _parse(given, _INNER[key], depth + 1)
         case _ if key in _LABELLED:
             return _read_labels(what, key, value)
         case _:

@@ -32,7 +32,6 @@ from taskgraph.errors.database import (
     without_password,
 )
 from taskgraph.errors.datasets import (
-    ActiveExecutionError,
     ArtifactExistsError,
     DatasetNotFoundError,
     DatasetReadOnlyError,
@@ -40,6 +39,7 @@ from taskgraph.errors.datasets import (
     GroupNotFoundError,
     OutputDatasetInUseError,
     StepRangeError,
+    StillInUseError,
     StudyInUseError,
     UnknownDimensionError,
     UnsafePathError,
@@ -133,7 +133,6 @@ from taskgraph.errors.values import (
 )
 
 __all__ = [
-    "ActiveExecutionError",
     "AlreadySubmittedError",
     "AmbiguousIdError",
     "ArtifactExistsError",
@@ -208,6 +207,7 @@ __all__ = [
     "ScriptStartError",
     "StateRefusedError",
     "StepRangeError",
+    "StillInUseError",
     "StudyInUseError",
     "StudyNotFoundError",
     "TagKeyError",

@@ -152,7 +152,7 @@ class LimitError(TaskgraphError):
 
 
 class ExecutionCancelledError(TaskgraphError):
-    """Somebody has cancelled an execution while it ran: what ran was recorded, the rest was not begun.
+    """Somebody has cancelled an execution while it ran: what had begun was recorded.
 
     Attributes:
         execution_id: The execution.

@@ -18,7 +18,7 @@ from taskgraph_backend import models
 from taskgraph_backend.catalog import listing
 from taskgraph_backend.catalog.workflow_lists import fullname_is
 from taskgraph_backend.finding import is_prefix, like_id
-from taskgraph_backend.query.criteria import groups_where, newest_of
+from taskgraph_backend.query.group_criteria import groups_where, newest_of
 
 _SHOWN: Final = 5
 _AT_ONCE: Final = 900

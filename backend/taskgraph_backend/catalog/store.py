@@ -14,6 +14,7 @@ from taskgraph.catalog.criteria import Criteria
 from taskgraph.catalog.requests import Request
 from taskgraph.catalog.rows import (
     Created,
+    DeletedStudy,
     DependencyNode,
     Execution,
     Page,
@@ -27,6 +28,7 @@ from taskgraph.errors import DatabaseReadOnlyError, IdempotencyConflictError
 from taskgraph.hashing import ValueHash
 from taskgraph.records import ExecutionId
 from taskgraph.tags import Tags
+from taskgraph.values.pack import pack
 from taskgraph_backend import claims
 from taskgraph_backend.catalog import (
     changing,
@@ -36,6 +38,7 @@ from taskgraph_backend.catalog import (
     listing,
     pinning,
     studies,
+    study_deletion,
     study_lists,
     using,
 )
@@ -64,14 +67,20 @@ class Catalog:
 
     # Executions
 
-    def create(self, request: Request, *, strict: bool) -> Created:
+    def create(self, request: Request, *, strict: bool, frozen: Any = None) -> Created:
         """Record an execution, or return the one that is there under its key.
+
+        Args:
+            request: What is asked for.
+            strict: Whether a key that was used for another request is an error.
+            frozen: What its snapshot says; by default, all that the request says.
 
         Raises:
             IdempotencyConflictError: The key was used for another request, and it is ``strict``.
             WorkspaceInUseError: Another execution has this folder.
         """
-        known = creating.submit(self._backend, request)
+        snapshot = None if frozen is None else pack(frozen)
+        known = creating.submit(self._backend, request, snapshot)
         is_new = known.execution_id == request.id
         if strict and not is_new and known.request_hash != request.hash():
             assert request.idempotency_key is not None
@@ -226,6 +235,15 @@ class Catalog:
         """Return all studies by name."""
         with self._backend.reader() as session:
             return study_lists.every(session)
+
+    def delete_study(self, study_id: str, *, must_be_empty: bool, dry_run: bool) -> DeletedStudy:
+        """Delete a study with its workflows and datasets; its executions are of none then.
+
+        Raises:
+            StillInUseError: An active execution is part of it, or uses something of it.
+            StudyInUseError: It has executions, and must not.
+        """
+        return self._backend._transact(study_deletion.delete, study_id, must_be_empty, dry_run)
 
     def _complete(self) -> None:
         """Fill in what an older library left out of executions that it wrote."""

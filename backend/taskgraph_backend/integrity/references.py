@@ -104,6 +104,8 @@ _TAGGED = {
     "Task": ("task", "hash"),
     "Value": ("value", "value_hash"),
     "ExecutionGroup": ("execution_group", "id"),
+    "Dataset": ("dataset", "id"),
+    "Artifact": ("artifact", "id"),
 }
 
 
