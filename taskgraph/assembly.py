@@ -404,6 +404,14 @@ def create_execution(backend: Backend, request: Request, snapshot: PackedValue) 
     return submit(backend, request, snapshot).execution_id
 
 
+def is_cancelled(backend: Backend, execution_id: str) -> bool:
+    """Tell whether somebody has cancelled an execution; from any thread."""
+    from taskgraph_backend import SqlBackend
+    from taskgraph_backend.catalog.changing import is_cancelled as ask
+
+    return isinstance(backend, SqlBackend) and backend._ask(ask, execution_id)
+
+
 def settle_execution(backend: Backend, execution_id: str, state: State) -> None:
     """Bring an execution that is still PENDING to its end: nothing of its run was recorded."""
     from taskgraph_backend import SqlBackend

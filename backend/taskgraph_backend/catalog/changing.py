@@ -96,6 +96,13 @@ def set_state(
     return _result(decision, state)
 
 
+def is_cancelled(driver: Driver, execution_id: str) -> bool:
+    """Tell whether somebody has cancelled an execution."""
+    sql = "SELECT state_type FROM execution WHERE id = ?"
+    row = driver.execute(sql, (_binary(execution_id),)).fetchone()
+    return row is not None and row[0] == StateType.CANCELLED.value
+
+
 def settle(driver: Driver, execution_id: str, state: StateType) -> None:
     """Bring an execution that is still PENDING to its end; within a transaction that is alone."""
     row = driver.execute(_SUBJECT, (_binary(execution_id),)).fetchone()
@@ -242,4 +249,4 @@ def _result(decision: Decision, state: State) -> TransitionResult:
     return TransitionResult(decision.outcome, state, decision.reason, decision.delay_seconds)
 
 
-__all__ = ["Changes", "mark_crashed", "set_state", "settle", "update"]
+__all__ = ["Changes", "is_cancelled", "mark_crashed", "set_state", "settle", "update"]
