@@ -404,12 +404,21 @@ def create_execution(backend: Backend, request: Request, snapshot: PackedValue) 
     return submit(backend, request, snapshot).execution_id
 
 
+def state_of_execution(backend: Backend, execution_id: str) -> str:
+    """Return the type of the state that an execution is in; nothing if it was deleted."""
+    from taskgraph_backend import SqlBackend
+    from taskgraph_backend.catalog.changing import type_of
+
+    assert isinstance(backend, SqlBackend)
+    return backend._ask(type_of, execution_id)
+
+
 def is_cancelled(backend: Backend, execution_id: str) -> bool:
     """Tell whether somebody has cancelled an execution; from any thread."""
     from taskgraph_backend import SqlBackend
-    from taskgraph_backend.catalog.changing import is_cancelled as ask
 
-    return isinstance(backend, SqlBackend) and backend._ask(ask, execution_id)
+    is_kept = isinstance(backend, SqlBackend)
+    return is_kept and state_of_execution(backend, execution_id) == State.CANCELLED
 
 
 def settle_execution(backend: Backend, execution_id: str, state: State) -> None:

@@ -96,11 +96,10 @@ def set_state(
     return _result(decision, state)
 
 
-def is_cancelled(driver: Driver, execution_id: str) -> bool:
-    """Tell whether somebody has cancelled an execution."""
-    sql = "SELECT state_type FROM execution WHERE id = ?"
-    row = driver.execute(sql, (_binary(execution_id),)).fetchone()
-    return row is not None and row[0] == StateType.CANCELLED.value
+def type_of(driver: Driver, execution_id: str) -> str:
+    """Return the type of the state that an execution is in; nothing if there is none."""
+    row = driver.execute(_SUBJECT, (_binary(execution_id),)).fetchone()
+    return "" if row is None else str(row[0])
 
 
 def settle(driver: Driver, execution_id: str, state: StateType) -> None:
@@ -249,4 +248,4 @@ def _result(decision: Decision, state: State) -> TransitionResult:
     return TransitionResult(decision.outcome, state, decision.reason, decision.delay_seconds)
 
 
-__all__ = ["Changes", "is_cancelled", "mark_crashed", "set_state", "settle", "update"]
+__all__ = ["Changes", "mark_crashed", "set_state", "settle", "type_of", "update"]
