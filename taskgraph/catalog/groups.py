@@ -415,7 +415,7 @@ def _request(decision: Decision, flow: Workflow, uses: Uses) -> Request:
         entrypoint=flow.fullname,
         name=f"{flow.name} {decision.group.key}",
         parameters={},
-        options={},
+        options={"script": flow.meta["script"]} if "script" in flow.meta else {},
         tags=(),
         queues=(),
         study=flow.study,

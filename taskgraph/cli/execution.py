@@ -11,6 +11,7 @@ import click
 from taskgraph.cli.limits import parse_limit
 from taskgraph.cli.managed import filter_options, filters_of, opened_archive
 from taskgraph.cli.options import COUNT, ExitCode
+from taskgraph.cli.rerun import command as rerun
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -252,6 +253,9 @@ def fail_running(
     else:
         click.echo(f"{len(found)} are CRASHED.")
     return ExitCode.OK
+
+
+command.add_command(rerun)
 
 
 def _silence(ctx: click.Context, text: str | None) -> timedelta | None:

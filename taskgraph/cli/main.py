@@ -82,6 +82,10 @@ COMMANDS: Final[dict[str, _Entry]] = {
         "taskgraph.cli.execution", "Manage executions: list them, show one, change its state."
     ),
     "study": _Entry("taskgraph.cli.study", "Show studies: names for bodies of work."),
+    "workflow": _Entry("taskgraph.cli.workflow", "Store workflows: lists of steps, in versions."),
+    "group": _Entry(
+        "taskgraph.cli.group", "Plan and run groups: a workflow on datasets of the same facets."
+    ),
     "repl": _Entry("taskgraph.cli.repl", "Open Python with the records at hand."),
     "tag": _Entry(
         "taskgraph.cli.tag", "Tag executions, jobs, calls, tasks and values, and show tags."
