@@ -19,7 +19,9 @@ from taskgraph.assembly import (
     catalog_of,
     find_record,
     finish_writing,
+    folders_of,
     groups_of,
+    growth_of,
     has_database,
     in_force,
     name_of_record,
@@ -28,8 +30,10 @@ from taskgraph.assembly import (
 )
 from taskgraph.catalog.artifacts import ArtifactManager
 from taskgraph.catalog.datasets import DatasetManager
+from taskgraph.catalog.deleting import Deletion
 from taskgraph.catalog.executions import ExecutionManager
 from taskgraph.catalog.groups import GroupManager
+from taskgraph.catalog.storage import StorageManager
 from taskgraph.catalog.studies import StudyManager
 from taskgraph.catalog.vocabulary import VocabularyManager
 from taskgraph.catalog.workflows import WorkflowManager
@@ -171,6 +175,7 @@ class Archive:
         vocabulary: Which dimensions artifacts may have.
         workflows: Stored lists of steps, in versions.
         groups: Executions of a workflow on datasets of the same facets.
+        storage: What all of it takes up, and how it is given back.
     """
 
     def __init__(self, settings: Settings, backend: SqlBackend) -> None:
@@ -178,7 +183,9 @@ class Archive:
         self.backend = backend
         catalog = catalog_of(backend, self._begin)
         self._catalog = catalog
-        self.executions = ExecutionManager(catalog, self._launcher)
+        growth = growth_of(backend, self._begin)
+        deletion = Deletion(catalog, growth, folders_of(settings, backend))
+        self.executions = ExecutionManager(catalog, deletion, self._launcher)
         self.studies = StudyManager(catalog, getattr(self.executions, "delete_many", None))
         self.datasets = DatasetManager(catalog, self._knowing_files)
         self.artifacts = ArtifactManager(catalog, self._knowing_files)
@@ -186,6 +193,7 @@ class Archive:
         groups = groups_of(backend, self._begin)
         self.workflows = WorkflowManager(groups)
         self.groups = GroupManager(groups, self.workflows, self._launcher)
+        self.storage = StorageManager(growth)
         self._places = places_of(settings)
         self._is_closed = False
 

@@ -17,6 +17,7 @@ from taskgraph.records import (
     Micros,
     StoredResult,
 )
+from taskgraph.values.stored import EVICTED
 from taskgraph.values.valuestore import ValueStore, locate
 from taskgraph_backend import foreign, statements
 from taskgraph_backend.dialects import Driver
@@ -81,6 +82,8 @@ def _find_evaluations(
                 continue  # what it says is true of another one, or of none
             result = _stored(stored, where.store)
             if result.format != statements.DAMAGED:
+                if result.format == EVICTED:
+                    result = result._replace(value=b"")  # whatever its entry may still hold
                 known = None if call is None else call.hex()
                 found[eval_hash.hex()] = EvaluationFound(result, time, known)
     return found
@@ -157,7 +160,7 @@ def find_values(
         rows = driver.execute(statements.values(len(piece)), [_binary(key) for key in piece])
         for row in rows:
             stored = _stored(row, where.store)
-            if stored.format != statements.DAMAGED:
+            if stored.format not in statements.GONE:
                 found[stored.value_hash] = stored
     return found
 

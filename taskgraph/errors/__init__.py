@@ -6,6 +6,7 @@ fields: what happened, to what, and what to do next.
 
 from taskgraph.errors.base import TaskgraphError
 from taskgraph.errors.catalog import (
+    ActiveExecutionError,
     AlreadySubmittedError,
     ConflictError,
     ExecutionNotFoundError,
@@ -15,6 +16,7 @@ from taskgraph.errors.catalog import (
     StateRefusedError,
     StudyNotFoundError,
     UnknownFilterError,
+    UnsafePathError,
     ValidationError,
     WorkspaceInUseError,
 )
@@ -38,11 +40,11 @@ from taskgraph.errors.datasets import (
     GroupInProgressError,
     GroupNotFoundError,
     OutputDatasetInUseError,
+    OutsideWorkspaceError,
     StepRangeError,
     StillInUseError,
     StudyInUseError,
     UnknownDimensionError,
-    UnsafePathError,
     VocabularyInUseError,
     WorkflowNotFoundError,
 )
@@ -133,6 +135,7 @@ from taskgraph.errors.values import (
 )
 
 __all__ = [
+    "ActiveExecutionError",
     "AlreadySubmittedError",
     "AmbiguousIdError",
     "ArtifactExistsError",
@@ -188,6 +191,7 @@ __all__ = [
     "ObserverError",
     "OutputDatasetInUseError",
     "OutputNotFoundError",
+    "OutsideWorkspaceError",
     "PromiseError",
     "RecordFileError",
     "RecordVersionError",
