@@ -90,6 +90,14 @@ COMMANDS: Final[dict[str, _Entry]] = {
     "group": _Entry(
         "taskgraph.cli.group", "Plan and run groups: a workflow on datasets of the same facets."
     ),
+    "retract": _Entry(
+        "taskgraph.cli.retract",
+        "Have a bad result, and all that came from it, not be used any more.",
+    ),
+    "unretract": _Entry("taskgraph.cli.unretract", "Take back what was retracted."),
+    "retractions": _Entry(
+        "taskgraph.cli.retractions", "Show what was retracted, by whom, when and why."
+    ),
     "repl": _Entry("taskgraph.cli.repl", "Open Python with the records at hand."),
     "tag": _Entry(
         "taskgraph.cli.tag", "Tag executions, jobs, calls, tasks and values, and show tags."

@@ -28,6 +28,7 @@ _TURNED_DOWN = frozenset(
         Reason.AGE,
         Reason.REFUSED,
         Reason.REFUTED,
+        Reason.RETRACTED,
     }
 )
 
