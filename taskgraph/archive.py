@@ -197,7 +197,7 @@ class Archive:
         self.vocabulary = VocabularyManager(catalog)
         groups = groups_of(backend, self._begin)
         self.workflows = WorkflowManager(groups)
-        self.groups = GroupManager(groups, self.workflows, self._launcher)
+        self.groups = GroupManager(groups, self.workflows, self.executions, self._launcher)
         self.storage = StorageManager(growth)
         self.retractions = RetractionManager(
             retractions_of(backend, self._begin),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from taskgraph.catalog.deletions import DeletionReport
 from taskgraph.catalog.freshness import Reason
 from taskgraph.catalog.uses import DatasetPin
 
@@ -130,6 +131,21 @@ class GroupStats:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupDeletionReport(DeletionReport):
+    """What a deletion of groups took away, or would.
+
+    Attributes:
+        groups: The ids of the groups that went.
+    """
+
+    groups: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {**DeletionReport.to_json(self), "groups": list(self.groups)}
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A dataset that may be part of groups, with its facets."""
 
@@ -167,6 +183,7 @@ __all__ = [
     "Decision",
     "Derived",
     "ExecutionGroup",
+    "GroupDeletionReport",
     "GroupStats",
     "Rules",
 ]

@@ -9,16 +9,18 @@ from __future__ import annotations
 import builtins
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Any, Final, Literal, Protocol
 
 from taskgraph.catalog.criteria import GROUP_FIELDS, Criteria
+from taskgraph.catalog.executions import ExecutionManager
 from taskgraph.catalog.group_rows import (
     Candidate,
     Decision,
     Derived,
     ExecutionGroup,
+    GroupDeletionReport,
     GroupStats,
     Rules,
 )
@@ -30,6 +32,7 @@ from taskgraph.catalog.states import State, StateType
 from taskgraph.catalog.uses import Uses, WantedUses, ref_of
 from taskgraph.catalog.workflow_rows import Workflow
 from taskgraph.catalog.workflows import WorkflowManager, WorkflowStore
+from taskgraph.catalog.writing import F
 from taskgraph.errors import GroupNotFoundError, ValidationError
 
 _MOST: Final = 100
@@ -79,6 +82,9 @@ class GroupStore(WorkflowStore, Protocol):
     def flag_dirty(self, group_id: str, *, recompute: bool, reason: str) -> bool:
         """Have a group run when it is next planned; returns whether there is such a group."""
 
+    def delete_groups(self, group_ids: Sequence[str]) -> list[str]:
+        """Delete groups that have no executions; returns which."""
+
     def group_stats(self, by: Sequence[str]) -> list[GroupStats]:
         """Return the numbers of groups."""
 
@@ -114,6 +120,7 @@ class GroupManager:
     Args:
         store: Where they are.
         workflows: Those that they are of.
+        executions: Those that they have.
         launcher: Returns what runs them.
     """
 
@@ -121,10 +128,12 @@ class GroupManager:
         self,
         store: GroupStore,
         workflows: WorkflowManager,
+        executions: ExecutionManager,
         launcher: Callable[[], Launcher],
     ) -> None:
         self._store = store
         self._workflows = workflows
+        self._executions = executions
         self._launcher = launcher
 
     def plan(
@@ -361,6 +370,38 @@ class GroupManager:
         why = checked_name("reason", reason)
         if not self._store.flag_dirty(found.id, recompute=recompute, reason=why):
             raise GroupNotFoundError(found.key)
+
+    def delete(
+        self, where: Where, *, remove_workspaces: bool = False, dry_run: bool = False
+    ) -> GroupDeletionReport:
+        """Delete groups with their executions, and what only these need; datasets stay.
+
+        Args:
+            where: Which, of all versions; without a filter nothing is deleted.
+            remove_workspaces: Whether the folders of the executions go, which must be inside of a
+                root.
+            dry_run: Whether to say only what would be done.
+
+        Raises:
+            ValidationError: Nothing says which are meant.
+            ActiveExecutionError: One of the executions has not ended; nothing was done.
+            UnsafePathError: A folder may not be removed; nothing was done.
+        """
+        meant = _meant(where)
+        if meant.is_empty:
+            raise ValidationError("where", "without a filter this is every group. Say which.")
+        found = self._store.groups(
+            meant, is_successful=False, include_superseded=True, limit=None, offset=0
+        )
+        ids = [group.id for group, _ in found]
+        if not ids:
+            return GroupDeletionReport(is_dry_run=dry_run)
+        report = self._executions.delete_many(
+            F.where("group", "any_", ids), remove_workspace=remove_workspaces, dry_run=dry_run
+        )
+        gone = ids if dry_run else self._store.delete_groups(ids)
+        said = {each.name: getattr(report, each.name) for each in fields(report)}
+        return GroupDeletionReport(**said, groups=tuple(gone))
 
     def stats(self, by: Iterable[str] = _BY) -> builtins.list[GroupStats]:
         """Return how many groups run, failed, ended well, never ran, are dirty; in one statement.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from taskgraph.archive import Archive
-    from taskgraph.catalog.group_rows import Decision
+    from taskgraph.catalog.group_rows import Decision, GroupDeletionReport
     from taskgraph.catalog.workflow_rows import Workflow
 
 _HELP = """Plan and run groups: a workflow on datasets of the same facets.
@@ -272,6 +272,58 @@ def flag_dirty(ctx: click.Context, recompute: bool, reason: str, group: str) -> 
         archive.groups.flag_dirty(found, recompute=recompute, reason=reason)
     click.echo(f"{found.workflow}/{found.key} is dirty: it runs when it is next planned.")
     return ExitCode.OK
+
+
+@command.command("delete", help="Delete groups with their executions; datasets stay.")
+@_filtering
+@click.option(
+    "--remove-workspaces",
+    is_flag=True,
+    help="Remove the folders of the executions, which must be inside of a root.",
+)
+@click.option("--dry-run", is_flag=True, help="Only show what would go.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON; asks only without --yes.")
+@click.pass_context
+def delete(
+    ctx: click.Context,
+    /,
+    remove_workspaces: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    **filters: Any,
+) -> int:
+    """Delete what is meant."""
+    from taskgraph.catalog.group_rows import GroupDeletionReport
+
+    where = _where(filters)
+    if not where:
+        raise click.UsageError("Say by filters which groups are meant.", ctx)
+    report = GroupDeletionReport(is_dry_run=dry_run)
+    with opened_archive(ctx) as archive:
+        if archive is not None:
+            how = {"remove_workspaces": remove_workspaces}
+            report = archive.groups.delete(where, dry_run=True, **how)
+            if report.groups and not dry_run:
+                question = f"Delete {_counted(report)}?"
+                if not yes and not click.confirm(question, err=as_json):
+                    return ExitCode.OK
+                meant = {"id": {"any_": list(report.groups)}}  # those that were asked about
+                report = archive.groups.delete(meant, **how)
+    if as_json:
+        click.echo(json.dumps(report.to_json(), indent=2))
+    elif not report.groups:
+        click.echo("Nothing is meant by that: nothing was deleted.")
+    else:
+        click.echo(f"{_counted(report)} {'would go' if dry_run else 'went'}.")
+    return ExitCode.OK
+
+
+def _counted(report: GroupDeletionReport) -> str:
+    groups, executions = len(report.groups), len(report.executions)
+    one = "1 group" if groups == 1 else f"{groups:,} groups"
+    return f"{one} with {executions:,} execution{'' if executions == 1 else 's'}"
 
 
 @command.command("stats", help="Show how many groups run, failed, ended well, never ran.")

@@ -161,6 +161,21 @@ def test_a_plain_run_is_run_once_more_too(flow: Any) -> None:
     assert flow("execution", "rerun", "nowhere").code == 3
 
 
+def test_groups_are_deleted_by_a_filter_after_a_question(models: Any) -> None:
+    models("group", "run", "climate.mean")
+
+    assert models("group", "delete").code == 2
+    shown = models("group", "delete", "--facet", "model=A", "--dry-run")
+    assert shown.out == "1 group with 1 execution would go.\n"
+    kept = models.typing("n\n", "group", "delete", "--facet", "model=A")
+    assert (kept.code, len(models.json("group", "list")["groups"])) == (0, 2)
+    gone = json.loads(models("group", "delete", "--facet", "model=A", "--yes", "--json").out)
+    assert (len(gone["groups"]), len(gone["executions"])) == (1, 1)
+    assert [each["key"] for each in models.json("group", "list")["groups"]] == ["model=B"]
+    nothing = models("group", "delete", "--facet", "model=A", "--yes")
+    assert nothing.out == "Nothing is meant by that: nothing was deleted.\n"
+
+
 def test_versions_of_a_workflow_are_listed_and_promoted(models: Any) -> None:
     second = models("workflow", "create", "climate.mean", "flow.py", "read", "--version", "2")
     assert "not promoted" in second.out

@@ -19,6 +19,7 @@ from taskgraph.catalog.group_rows import Decision, ExecutionGroup, Rules
 from taskgraph.catalog.grouping import derive
 from taskgraph.catalog.states import StateType
 from taskgraph.errors import (
+    ActiveExecutionError,
     AmbiguousIdError,
     DatasetNotFoundError,
     GroupInProgressError,
@@ -583,6 +584,38 @@ def test_numbers_of_groups_are_those_of_promoted_versions(
     assert [each.workflow for each in tg.groups.stats()] == ["sum"]
     with pytest.raises(ValidationError, match="by"):
         tg.groups.stats(by=["study"])
+
+
+def test_groups_are_deleted_with_their_executions_and_datasets_stay(tg: Archive, flow: str) -> None:
+    made = tg.groups.run(tg.groups.plan(flow, group_by=["source"]))
+    where = {"facet": {"any_": ["source=A"]}}
+
+    planned_report = tg.groups.delete(where, dry_run=True)
+    assert (len(planned_report.groups), planned_report.executions) == (1, (made[0].id,))
+    assert tg.groups.count() == 2
+    report = tg.groups.delete(where)
+
+    assert (report.groups, report.executions) == (planned_report.groups, (made[0].id,))
+    assert report.to_json()["groups"] == list(report.groups)
+    assert [group.key for group, _ in tg.groups.list()] == ["source=B"]
+    assert tg.executions.find(made[0].id) is None
+    assert tg.datasets.count() == 4
+    assert tg.groups.delete(where).groups == ()
+    with pytest.raises(ValidationError, match="every group"):
+        tg.groups.delete({})
+    assert planned(tg) == {"source=A": "never_run", "source=B": "up_to_date"}
+    assert check(tg.backend) == []
+
+
+def test_a_group_that_runs_is_not_deleted(tg: Archive, flow: str) -> None:
+    decision = tg.groups.plan(flow, group_by=["source"])[0]
+    names = [each.name for each in decision.datasets]
+    tg.executions.create(flow, workflow=flow, group=decision.group, inputs=names)
+
+    with pytest.raises(ActiveExecutionError):
+        tg.groups.delete({"key": {"any_": ["source=A"]}})
+
+    assert tg.groups.count() == 2
 
 
 class _Counting:

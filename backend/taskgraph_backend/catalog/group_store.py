@@ -143,6 +143,10 @@ class GroupCatalog:
         given = [group_id], recompute, reason
         return self._backend._transact(groups.flag_dirty, *given) > 0
 
+    def delete_groups(self, group_ids: Sequence[str]) -> list[str]:
+        """Delete groups that have no executions; returns which."""
+        return self._backend._transact(groups.delete, group_ids)
+
     def group_stats(self, by: Sequence[str]) -> list[GroupStats]:
         """Return the numbers of groups."""
         with self._backend.reader() as session:

@@ -57,6 +57,11 @@ _NEWEST: Final = (
     " AS place FROM execution WHERE group_id IN ({marks})) ranked WHERE place = 1"
 )
 _OF_EXECUTIONS: Final = "SELECT DISTINCT group_id FROM execution WHERE id IN ({marks})"
+_DELETE: Final = (
+    "DELETE FROM execution_group WHERE id = ?"
+    " AND NOT EXISTS (SELECT 1 FROM execution WHERE group_id = ?)"
+)
+_UNTAG: Final = "DELETE FROM tag WHERE entity_type = ? AND entity_id = ?"
 _CRASHED: Final = "it was not heard of any more"
 
 
@@ -196,6 +201,21 @@ def flag_groups_of(driver: Driver, execution_ids: Sequence[str], reason: str) ->
         flag_dirty(driver, sorted(found), False, reason)
 
 
+def delete(driver: Driver, group_ids: Iterable[str]) -> list[str]:
+    """Delete groups that have no executions, with their tags; within a transaction alone.
+
+    Returns:
+        Those that went.
+    """
+    gone = []
+    for each in group_ids:
+        key = _binary(each)
+        if driver.execute(_DELETE, (key, key)).rowcount:
+            driver.execute(_UNTAG, (TAGGED, key))
+            gone.append(each)
+    return gone
+
+
 def _decide(
     driver: Driver, groups: Sequence[ExecutionGroup], hashes: dict[str, str], rules: Rules
 ) -> list[Decision]:
@@ -306,6 +326,7 @@ def _maybe_hex(key: Any) -> str | None:
 __all__ = [
     "TAGGED",
     "candidates",
+    "delete",
     "find",
     "flag_dirty",
     "flag_groups_of",
