@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taskgraph.catalog.folders import Folders
 from taskgraph.catalog.retractions import Entity
 from taskgraph.config import (
     ALIAS_EXECUTOR,
@@ -45,6 +44,7 @@ from taskgraph.values.places import FilePlaces, use_places
 
 if TYPE_CHECKING:
     from taskgraph.catalog.deletions import GrowthStore
+    from taskgraph.catalog.folders import Folders
     from taskgraph.catalog.requests import Request
     from taskgraph.catalog.retractions import RetractionStore
     from taskgraph.engine.releasing import Release
@@ -405,6 +405,8 @@ def growth_of(backend: SqlBackend, check: Callable[[], object]) -> GrowthStore:
 
 def folders_of(settings: Settings, backend: SqlBackend) -> Folders:
     """Return where executions leave something beside a database."""
+    from taskgraph.catalog.folders import Folders
+
     outputs = logs_folder(settings, backend)
     path = backend.database.path
     kept = [settings.config_dir, *([] if path is None else [Path(path)])]

@@ -109,9 +109,7 @@ def demo(archive: Archive) -> None:
     _check("only that one runs", archive.run(), ["coast"])
     archive.command(*report)
     second = (archive.work / "report.csv").read_text()
-    differing = [
-        line for line in second.splitlines() if line not in first.splitlines()
-    ]
+    differing = [line for line in second.splitlines() if line not in first.splitlines()]
     _check("one line of the report differs", len(differing), 1)
 
     print("\n3. The third night: a gauge was broken, and what came of it is not to be used.\n")
@@ -120,7 +118,9 @@ def demo(archive: Archive) -> None:
     archive.command("retract", "means/alps.csv", *why)
     retracted = {
         each["id"]
-        for each in archive.ask("execution", "list", "--study", "nightly", "--include-retracted")["executions"]
+        for each in archive.ask("execution", "list", "--study", "nightly", "--include-retracted")[
+            "executions"
+        ]
         if each["retracted"]
     }
     _check("its execution is retracted, and both reports", len(retracted), 3)

@@ -39,7 +39,11 @@ _MOST: Final = 100
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-@click.group("group", help=_HELP, short_help="Plan and run groups: a workflow on datasets of the same facets.")
+@click.group(
+    "group",
+    help=_HELP,
+    short_help="Plan and run groups: a workflow on datasets of the same facets.",
+)
 def command() -> None:
     """Hold the commands below ``group`` together."""
 
