@@ -24,6 +24,7 @@ from taskgraph.config import (
     Settings,
 )
 from taskgraph.engine.leasing import ExecutionLease
+from taskgraph.engine.waiting import Waiting
 from taskgraph.errors import (
     ConfigError,
     DatabaseError,
@@ -352,6 +353,14 @@ def take_lease(backend: Backend, execution_id: ExecutionId, leads: bool = False)
     lease = ExecutionLease(backend, execution_id, *this_process())
     lease.take(leads)
     return lease
+
+
+def hold_waiting(backend: Backend, execution_ids: Sequence[str]) -> Waiting:
+    """Return what claims executions for this process while they wait for their turn."""
+    from taskgraph_backend.leases import this_process
+
+    ids = [ExecutionId(each) for each in execution_ids]
+    return Waiting(backend, ids, *this_process())
 
 
 def has_others(backend: Backend) -> bool:

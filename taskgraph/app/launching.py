@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from taskgraph.app.scheduler import Scheduler
+from taskgraph.assembly import hold_waiting
 from taskgraph.catalog.executions import CatalogStore
 from taskgraph.catalog.groups import Launch
 from taskgraph.catalog.rows import Execution
@@ -26,6 +27,7 @@ from taskgraph.errors import (
     UnknownTaskError,
     ValidationError,
 )
+from taskgraph.records import ExecutionId
 from taskgraph.tasks.options import KNOWN_OPTIONS, OWN_OPTIONS
 from taskgraph.tasks.registry import AnyTask, get_task_registry
 
@@ -68,9 +70,11 @@ class LocalLauncher:
         waiting = list(launches)
         if not waiting:
             return []
-        with Scheduler(self._settings) as scheduler:
+        ids = [each.execution_id for each in waiting]
+        with Scheduler(self._settings) as scheduler, hold_waiting(scheduler.backend, ids) as held:
             try:
                 while waiting:
+                    held.begin(ExecutionId(waiting[0].execution_id))
                     self._run(scheduler, waiting[0])
                     del waiting[0]
             except BaseException:

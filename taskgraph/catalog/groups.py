@@ -7,6 +7,8 @@ and all rows are there before anything runs.
 from __future__ import annotations
 
 import builtins
+import json
+import sys
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -466,6 +468,7 @@ def _request(decision: Decision, flow: Workflow, uses: Uses) -> Request:
         parent_job_id=None,
         submitted_by=None,
         code_version=None,
+        args=json.dumps(sys.argv or [flow.fullname]),  # that is what a process has claimed
         uses=uses,
     )
 

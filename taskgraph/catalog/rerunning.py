@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -159,6 +161,7 @@ def _request(origin: Execution, uses: Uses, key: str | None) -> Request:
         parent_job_id=None,
         submitted_by=origin.submitted_by,
         code_version=None,
+        args=json.dumps(sys.argv or [origin.entrypoint]),  # that is what a process has claimed
         uses=uses,
     )
 

@@ -29,6 +29,7 @@ from taskgraph.errors import (
     ValidationError,
     WorkflowNotFoundError,
 )
+from taskgraph_backend import claims
 from taskgraph_backend.catalog import groups
 from taskgraph_backend.integrity import check
 
@@ -666,3 +667,60 @@ def test_a_decision_says_what_it_is_as_json(tg: Archive, flow: str) -> None:
     assert isinstance(decision, Decision)
     assert (said["run"], said["reason"], said["datasets"]) == (True, "never_run", ["A-pr", "A-tas"])
     assert said["group"]["selectors"] == {"source": "A"}
+
+
+# Killed
+
+_KILLED = """
+import sys
+import taskgraph
+from taskgraph import task
+from tests.integration import test_groups
+
+uri, = sys.argv[1:]
+
+@task(namespace="grouped", version="1")
+def hang(files: list) -> int:
+    print("running", flush=True)
+    sys.stdin.readline()
+    return 1
+
+with taskgraph.open(uri) as tg:
+    tg.groups.run(tg.groups.plan("hangs", group_by=["source"]))
+"""
+
+
+def test_a_planner_that_is_killed_leaves_its_groups_to_the_next_one(
+    database_uri: str, tg: Archive, flow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tg.workflows.create("hangs", steps=["grouped.hang"])
+    command = [sys.executable, "-c", _KILLED, database_uri]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "running\n"
+        assert planned(tg, "hangs") == {"source=A": "in_progress", "source=B": "in_progress"}
+        # What waits for its turn is claimed, however long that is.
+        with monkeypatch.context() as patch:
+            patch.setattr(claims, "_LEASE", 0)
+            tg.backend.sweep()
+        assert planned(tg, "hangs")["source=B"] == "in_progress"
+        process.kill()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(claims, "_LEASE", 0)
+        tg.backend.sweep()
+    crashed = tg.executions.list(taskgraph.F.state("CRASHED"))
+    assert len(crashed) == 2
+    assert planned(tg, "hangs") == {"source=A": "dirty", "source=B": "dirty"}
+
+    @task(namespace="grouped", version="2")
+    def hang(files: list[Any]) -> int:
+        return 2
+
+    assert hang.fullname == "grouped.hang"
+    again = tg.groups.run(tg.groups.plan("hangs", group_by=["source"]))
+    assert [each.state.type for each in again] == [StateType.COMPLETED] * 2
+    assert planned(tg, "hangs") == {"source=A": "up_to_date", "source=B": "up_to_date"}
+    assert check(tg.backend) == []
