@@ -26,8 +26,10 @@ from taskgraph.catalog.rows import (
     Page,
     Study,
     TransitionResult,
+    UsedDataset,
 )
 from taskgraph.catalog.states import ALL_RULES, Rule, State, StateType
+from taskgraph.catalog.uses import NO_USES, Uses, WantedUses, read_inputs, ref_of
 from taskgraph.catalog.writing import F
 from taskgraph.errors import ExecutionNotFoundError, StudyNotFoundError, ValidationError
 from taskgraph.tags import Tags
@@ -55,6 +57,15 @@ class CatalogStore(Protocol):
 
     def create(self, request: Request, *, strict: bool) -> Created:
         """Record an execution, or return the one that is there under its key."""
+
+    def under_key(self, entrypoint: str, key: str) -> Execution | None:
+        """Return the execution that is there under a key."""
+
+    def pin(self, wanted: WantedUses) -> Uses:
+        """Return what an execution is to use, with the content that it has now."""
+
+    def uses(self, execution_id: str) -> list[UsedDataset]:
+        """Return the datasets that an execution reads and writes."""
 
     def find(self, ref: str) -> Execution | None:
         """Return an execution by id, unique start of one, or workspace."""
@@ -147,11 +158,18 @@ class ExecutionManager:
         options: Mapping[str, Any] | None = None,
         submitted_by: str | None = None,
         code_version: str | None = None,
+        workflow: Any = None,
+        inputs: Iterable[Any] | Mapping[str, Any] = (),
+        output: Any = None,
+        first_step: int | None = None,
+        last_step: int | None = None,
+        group: Any = None,
         **extra: Any,
     ) -> Created:
         """Record a new execution, or return the existing one for the same entrypoint and key.
 
-        The study is created if it is missing; the submission is frozen as a value.
+        The study is created if it is missing; the submission is frozen as a value, with the steps
+        of the workflow and the contents of the datasets as they are now.
 
         Args:
             entrypoint: What is to be run: the full name of a task or a workflow.
@@ -168,16 +186,43 @@ class ExecutionManager:
             options: What else is to be kept with it, as ``retries``.
             submitted_by: Who asks for it.
             code_version: Which code it is of, for information only.
+            workflow: The stored workflow that it runs: one that was found, its name or id.
+            inputs: The datasets that it reads, each one that was found, its name or id; a mapping
+                says what each is called within the execution.
+            output: The dataset that it writes, as long as it is active.
+            first_step: The first step of the workflow to run, from 0.
+            last_step: The last step to run.
+            group: The execution group that it is of.
             extra: More tags.
 
         Raises:
             IdempotencyConflictError: The key was used for another request, and it is ``strict``.
             WorkspaceInUseError: Another execution has this folder.
+            OutputDatasetInUseError: An active execution writes the output.
+            DatasetReadOnlyError: The output is read-only.
+            GroupInProgressError: The group is in progress on the same datasets.
+            NotFoundError: There is no such workflow, dataset or group.
+            StepRangeError: The steps are none of the workflow.
             ValidationError: Something that was given is not what it must be.
             TagKeyError: A key of a tag is none.
         """
         entry = checked_name("entrypoint", entrypoint)
         proposed = State(StateType.PENDING) if state is None else State.parse(state)
+        wanted = WantedUses(
+            workflow=None if workflow is None else ref_of(workflow),
+            inputs=read_inputs(inputs),
+            output=None if output is None else ref_of(output),
+            first_step=first_step,
+            last_step=last_step,
+            group=None if group is None else ref_of(group),
+            study=study,
+        )
+        key = None if idempotency_key is None else checked_name("key", idempotency_key)
+        if key is not None and not (strict or wanted.is_nothing):
+            # Who asks again is answered, whatever became of what the execution uses.
+            known = self._store.under_key(entry, key)
+            if known is not None:
+                return Created(known, is_new=False)
         request = Request(
             id=uuid.uuid4().hex,
             entrypoint=entry,
@@ -189,14 +234,21 @@ class ExecutionManager:
             study=None if study is None else checked_name("study", study),
             workspace=whole_path(workspace),
             state=proposed,
-            idempotency_key=(
-                None if idempotency_key is None else checked_name("key", idempotency_key)
-            ),
+            idempotency_key=key,
             parent_job_id=parent_job,
             submitted_by=submitted_by,
             code_version=code_version,
+            uses=NO_USES if wanted.is_nothing else self._store.pin(wanted),
         )
         return self._store.create(request, strict=strict)
+
+    def datasets(self, ref: str | PathLike[str] | Execution) -> builtins.list[UsedDataset]:
+        """Return the datasets that an execution reads and writes, with the content of its submit.
+
+        Raises:
+            ExecutionNotFoundError: There is no such execution.
+        """
+        return self._store.uses(self.get(ref).id)
 
     def find(self, ref: str | PathLike[str] | Execution) -> Execution | None:
         """Return an execution by id, start of one, or workspace; None where there is none.

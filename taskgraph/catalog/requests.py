@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from taskgraph.catalog.states import State
+from taskgraph.catalog.uses import NO_USES, Uses
 from taskgraph.errors import ValidationError
 from taskgraph.hashing import hash_record
 from taskgraph.jsontext import to_json
@@ -36,6 +37,7 @@ class Request:
         state: The first state.
         idempotency_key: Under which there is one for its entrypoint.
         args: The command line as a JSON list.
+        uses: Workflow, datasets and group, pinned.
     """
 
     id: str
@@ -53,6 +55,7 @@ class Request:
     submitted_by: str | None
     code_version: str | None
     args: str = "[]"
+    uses: Uses = NO_USES
 
     def hash(self) -> str:
         """Return what tells it from other requests under the same key."""
@@ -76,6 +79,7 @@ class Request:
             "parent_job": self.parent_job_id,
             "submitted_by": self.submitted_by,
             "code_version": self.code_version,
+            **self.uses.to_json(),
         }
 
 

@@ -122,6 +122,10 @@ class Execution:
             "command": list(self.command),
             "retracted": self.retracted,
             "snapshot": self.snapshot_hash,
+            "workflow": self.workflow_id,
+            "group": self.group_id,
+            "dataset_hash": self.dataset_hash,
+            "steps": [self.first_step, self.last_step],
         }
 
 
@@ -138,6 +142,35 @@ def state_json(state: State) -> dict[str, Any]:
 
 def _time(when: datetime | None) -> str | None:
     return None if when is None else when.isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class UsedDataset:
+    """A dataset that an execution reads or writes.
+
+    Attributes:
+        role: ``input`` or ``output``.
+        name: What it is called within the execution.
+        dataset_id: The dataset; None once it was deleted.
+        value_hash: The content that it had when the execution was submitted.
+        in_use: Whether the execution is active and writes it.
+    """
+
+    role: str
+    name: str
+    dataset_id: str | None
+    value_hash: str
+    in_use: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {
+            "role": self.role,
+            "name": self.name,
+            "dataset": self.dataset_id,
+            "value": self.value_hash,
+            "in_use": self.in_use,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,5 +341,6 @@ __all__ = [
     "Study",
     "TransitionResult",
     "Upstream",
+    "UsedDataset",
     "state_json",
 ]

@@ -25,6 +25,7 @@ from taskgraph.jsontext import to_json
 from taskgraph.records import ExecutionId, execution_lease
 from taskgraph.tags import RESERVED, Tags
 from taskgraph_backend import claims, statements
+from taskgraph_backend.catalog import using
 from taskgraph_backend.catalog.history import write_state
 from taskgraph_backend.dialects import Driver
 from taskgraph_backend.tags import current_tags, delete_tags, record_tags
@@ -67,6 +68,9 @@ def set_state(
 
     Returns:
         What became of it; None where there is no such execution.
+
+    Raises:
+        OutputDatasetInUseError: It had ended, and somebody else writes its output by now.
     """
     row = driver.execute(_SUBJECT, (_binary(execution_id),)).fetchone()
     if row is None:
@@ -82,6 +86,8 @@ def set_state(
     if decision.reason is not None:
         said["reason"] = decision.reason
     state = replace(decision.state, details=said)
+    if state.is_active and not subject.state.is_active:
+        using.take_again(driver, execution_id)
     _write(driver, execution_id, state, keep_books(books, subject.state, state))
     if not state.is_active and claims.crashed(driver, [ExecutionId(execution_id)]):
         # No process is left that would say what became of its jobs.
@@ -223,6 +229,8 @@ def _write(driver: Driver, execution_id: str, state: State, books: Books) -> Non
         ),
     )
     write_state(driver, execution_id, state)
+    if not state.is_active:
+        using.let_go(driver, execution_id)
 
 
 def _maybe(when: Any) -> int | None:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from taskgraph.catalog.requests import QUEUE_TAG, Request
 from taskgraph.catalog.states import Books, State, keep_books
+from taskgraph.catalog.uses import NO_USES
 from taskgraph.errors import UnknownRecordError, WorkspaceInUseError
 from taskgraph.jsontext import to_json
 from taskgraph.records import PackedValue, RecordBatch
 from taskgraph.tags import OwnTags
 from taskgraph_backend import claims
-from taskgraph_backend.catalog import studies
+from taskgraph_backend.catalog import studies, using
 from taskgraph_backend.catalog.history import write_state
 from taskgraph_backend.dialects import Driver
 from taskgraph_backend.tags import record_tags
@@ -26,7 +27,8 @@ _COLUMNS: Final = (
     "id, args, state_type, state_name, state_time, name, entrypoint, parameters, options,"
     " idempotency_key, request_hash, snapshot_hash, study_id, workspace, parent_job_id,"
     " submitted_by, code_version, created_at, start_time, end_time, expected_start_time,"
-    " next_scheduled_start_time, run_count"
+    " next_scheduled_start_time, run_count, workflow_id, group_id, dataset_hash, first_step,"
+    " last_step"
 )
 _INSERT: Final = (
     f"INSERT INTO execution ({_COLUMNS}) VALUES ({', '.join('?' * len(_COLUMNS.split(', ')))})"
@@ -47,8 +49,12 @@ def find_under_key(driver: Driver, request: Request) -> Known | None:
     """Return the execution that is there under the key of a request, if it has one."""
     if request.idempotency_key is None:
         return None
-    given = (request.entrypoint, request.idempotency_key)
-    row = driver.execute(_UNDER_KEY, given).fetchone()
+    return find_key(driver, request.entrypoint, request.idempotency_key)
+
+
+def find_key(driver: Driver, entrypoint: str, key: str) -> Known | None:
+    """Return the execution of an entrypoint that is there under a key."""
+    row = driver.execute(_UNDER_KEY, (entrypoint, key)).fetchone()
     return None if row is None else Known(_hex(row[0]), _maybe_hex(row[1]))
 
 
@@ -81,12 +87,16 @@ def create(driver: Driver, request: Request, snapshot: str) -> Known:
     Raises:
         WorkspaceInUseError: Another execution has its folder.
         UnknownRecordError: There is no job of the id that it is said to be run in.
+        ConflictError: Somebody else writes its output, or its group is in progress.
     """
     known = find_under_key(driver, request)
     if known is not None:
         return known
     _check_workspace(driver, request)
     _check_job(driver, request.parent_job_id)
+    uses = request.uses
+    if uses != NO_USES:
+        using.check(driver, uses, is_active=request.state.is_active)
     study = None if request.study is None else studies.get_or_create(driver, request.study)
     now = claims.clock(driver)
     state = State(
@@ -110,17 +120,23 @@ def create(driver: Driver, request: Request, snapshot: str) -> Known:
         request.idempotency_key,
         _binary(request.hash()),
         _binary(snapshot),
-        None if study is None else _binary(study),
+        _maybe_binary(study),
         request.workspace,
-        None if request.parent_job_id is None else _binary(request.parent_job_id),
+        _maybe_binary(request.parent_job_id),
         request.submitted_by,
         request.code_version,
         now,
         *map(_maybe_micros, (books.start_time, books.end_time)),
         *map(_maybe_micros, (books.expected_start_time, books.next_scheduled_start_time)),
         books.run_count,
+        None if uses.workflow is None else _binary(uses.workflow.id),
+        _maybe_binary(uses.group_id),
+        _maybe_binary(uses.dataset_hash),
+        uses.first_step,
+        uses.last_step,
     )
     driver.executemany(_INSERT, [row])
+    using.write(driver, request.id, uses, is_active=state.is_active)
     write_state(driver, request.id, state)
     record_tags(driver, "Execution", request.id, request.tags)
     queues = OwnTags((QUEUE_TAG, each) for each in request.queues)
@@ -152,6 +168,10 @@ def _hex(key: Any) -> str:
     return bytes(key).hex()
 
 
+def _maybe_binary(key: str | None) -> bytearray | None:
+    return None if key is None else _binary(key)
+
+
 def _maybe_hex(key: Any) -> str | None:
     return None if key is None else bytes(key).hex()
 
@@ -160,4 +180,4 @@ def _maybe_micros(when: Any) -> int | None:
     return None if when is None else to_micros(when)
 
 
-__all__ = ["Known", "create", "find_under_key", "submit"]
+__all__ = ["Known", "create", "find_key", "find_under_key", "submit"]

@@ -19,8 +19,10 @@ from taskgraph.catalog.rows import (
     Page,
     Study,
     TransitionResult,
+    UsedDataset,
 )
 from taskgraph.catalog.states import Rule, State
+from taskgraph.catalog.uses import Uses, WantedUses
 from taskgraph.errors import DatabaseReadOnlyError, IdempotencyConflictError
 from taskgraph.hashing import ValueHash
 from taskgraph.records import ExecutionId
@@ -31,8 +33,10 @@ from taskgraph_backend.catalog import (
     creating,
     dependencies,
     listing,
+    pinning,
     studies,
     study_lists,
+    using,
 )
 from taskgraph_backend.catalog.completing import complete, is_incomplete
 
@@ -74,6 +78,24 @@ class Catalog:
         found = self.find(known.execution_id)
         assert found is not None
         return Created(found, is_new)
+
+    def under_key(self, entrypoint: str, key: str) -> Execution | None:
+        """Return the execution that is there under a key."""
+        known = self._backend._ask(creating.find_key, entrypoint, key)
+        return None if known is None else self.find(known.execution_id)
+
+    def pin(self, wanted: WantedUses) -> Uses:
+        """Return what an execution is to use, with the content that it has now.
+
+        Raises:
+            NotFoundError: There is no such workflow, dataset or group.
+            AmbiguousIdError: A name or the start of an id is that of several.
+        """
+        return self._backend._ask(pinning.pin, wanted)
+
+    def uses(self, execution_id: str) -> list[UsedDataset]:
+        """Return the datasets that an execution reads and writes."""
+        return self._backend._ask(using.datasets_of, execution_id)
 
     def find(self, ref: str) -> Execution | None:
         """Return an execution by id, unique start of one, or workspace.

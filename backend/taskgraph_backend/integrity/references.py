@@ -85,6 +85,9 @@ def _mended(driver: Driver, place: tuple[str, str, str], row: _Row) -> tuple[str
 _FORGETS = {
     ("job", "parent_id", "job"),
     ("job", "call_hash", "call_node"),
+    ("dataset", "study_id", "study"),
+    ("workflow", "study_id", "study"),
+    ("execution_dataset", "dataset_id", "dataset"),
 }
 # What says nothing without what it refers to, and is made again or brought again.
 _ASIDE = {"evaluation", "foreign_evaluation", "foreign_alias", "task_alias", "task_part"}
