@@ -25,6 +25,7 @@ from taskgraph.assembly import (
     open_existing,
     places_of,
 )
+from taskgraph.catalog.datasets import DatasetManager
 from taskgraph.catalog.executions import ExecutionManager, StudyManager
 from taskgraph.config import CONFIG_DIR_NAME, Settings, find_config_dir, load_settings
 from taskgraph.errors import (
@@ -158,6 +159,7 @@ class Archive:
         backend: The database.
         executions: What was run, to be managed.
         studies: The bodies of work that executions are part of.
+        datasets: Names for files, with their content.
     """
 
     def __init__(self, settings: Settings, backend: SqlBackend) -> None:
@@ -166,6 +168,7 @@ class Archive:
         catalog = catalog_of(backend, self._begin)
         self.executions = ExecutionManager(catalog)
         self.studies = StudyManager(catalog)
+        self.datasets = DatasetManager(catalog, self._knowing_files)
         self._places = places_of(settings)
         self._is_closed = False
 
@@ -337,6 +340,12 @@ class Archive:
         self._begin()
         with in_force(self.settings, self._places), self.backend.reader() as reader:
             yield reader
+
+    @contextmanager
+    def _knowing_files(self) -> Iterator[None]:
+        """Have files be known by the folders of the project."""
+        with in_force(self.settings, self._places):
+            yield
 
     def _begin(self) -> None:
         if self._is_closed:

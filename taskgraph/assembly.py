@@ -41,13 +41,13 @@ from taskgraph.values.gate import Trust, tighten_trust, use_trust
 from taskgraph.values.places import FilePlaces, use_places
 
 if TYPE_CHECKING:
-    from taskgraph.catalog.executions import CatalogStore
     from taskgraph.catalog.requests import Request
     from taskgraph.engine.releasing import Release
     from taskgraph.filters import RecordFilters
     from taskgraph.provenance.rows import Reader as AnyReader
     from taskgraph.tags import OwnTags
     from taskgraph_backend import SqlBackend
+    from taskgraph_backend.catalog.data_store import DataCatalog
     from taskgraph_backend.reader import Reader
 
 _METHODS = ("start", "submit", "cancel", "stop")  # of each executor
@@ -361,16 +361,16 @@ def finish_writing() -> None:
         write()
 
 
-def catalog_of(backend: SqlBackend, check: Callable[[], object]) -> CatalogStore:
-    """Return what the managers of executions and studies ask.
+def catalog_of(backend: SqlBackend, check: Callable[[], object]) -> DataCatalog:
+    """Return what the managers ask.
 
     Args:
         backend: The database.
         check: Called before each question.
     """
-    from taskgraph_backend.catalog.store import Catalog
+    from taskgraph_backend.catalog.data_store import DataCatalog
 
-    return Catalog(backend, check)
+    return DataCatalog(backend, check)
 
 
 def create_execution(backend: Backend, request: Request, snapshot: PackedValue) -> str:

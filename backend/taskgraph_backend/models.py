@@ -58,6 +58,8 @@ class TagEntity(StrEnum):
     CallNode = "CallNode"
     Task = "Task"
     Value = "Value"
+    Dataset = "Dataset"
+    Artifact = "Artifact"
     Null = "Null"
 
 
@@ -921,23 +923,27 @@ class Tag(Base):
     values: Mapped[list[Value]] = relationship(
         primaryjoin=_tagged("Value", "Value.value_hash"), viewonly=True, uselist=True
     )
+    datasets: Mapped[list[Dataset]] = relationship(
+        primaryjoin=_tagged("Dataset", "Dataset.id"), viewonly=True, uselist=True
+    )
+    artifacts: Mapped[list[Artifact]] = relationship(
+        primaryjoin=_tagged("Artifact", "Artifact.id"), viewonly=True, uselist=True
+    )
 
     @property
-    def entity(self) -> Execution | Job | CallNode | Task | Value | None:
+    def entity(self) -> Execution | Job | CallNode | Task | Value | Dataset | Artifact | None:
         """The record that it is on; None of a marker of a deletion."""
-        match self.entity_type:
-            case TagEntity.Execution:
-                return self.executions[0] if self.executions else None
-            case TagEntity.Job:
-                return self.jobs[0] if self.jobs else None
-            case TagEntity.CallNode:
-                return self.call_nodes[0] if self.call_nodes else None
-            case TagEntity.Task:
-                return self.tasks[0] if self.tasks else None
-            case TagEntity.Value:
-                return self.values[0] if self.values else None
-            case _:
-                return None
+        every: dict[str, Callable[[], list[Any]]] = {
+            TagEntity.Execution: lambda: self.executions,
+            TagEntity.Job: lambda: self.jobs,
+            TagEntity.CallNode: lambda: self.call_nodes,
+            TagEntity.Task: lambda: self.tasks,
+            TagEntity.Value: lambda: self.values,
+            TagEntity.Dataset: lambda: self.datasets,
+            TagEntity.Artifact: lambda: self.artifacts,
+        }
+        find = every.get(self.entity_type)
+        return None if find is None else next(iter(find()), None)
 
     @property
     def is_deletion(self) -> bool:

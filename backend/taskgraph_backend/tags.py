@@ -29,6 +29,8 @@ _TABLES: Final = {
     "CallNode": ("call_node", "call_hash"),
     "Task": ("task", "hash"),
     "Value": ("value", "value_hash"),
+    "Dataset": ("dataset", "id"),
+    "Artifact": ("artifact", "id"),
 }
 
 _binary = bytearray.fromhex

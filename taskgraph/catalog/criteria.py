@@ -44,6 +44,9 @@ EXECUTION_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "next_scheduled_start": _TIME,
     "retracted": ("is_",),
     "jobs": ("exists_",),
+    "datasets": ("exists_",),
+    "facet": _LABELS[1:3],
+    "dataset_hash": (*_MANY, "is_null_"),
 }
 #: What a job can be asked for, within ``jobs``.
 JOB_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -55,6 +58,25 @@ JOB_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "started": ("before_", "after_"),
     "ended": _TIME,
     "cached": ("is_",),
+}
+#: What a dataset can be asked for.
+DATASET_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "id": _TEXT,
+    "name": _TEXT,
+    "type": _TEXT,
+    "study": _MAYBE_TEXT,
+    "facet": _LABELS[1:3],
+    "tags": _LABELS,
+    "value": _MANY,
+    "created": ("before_", "after_"),
+    "updated": ("before_", "after_"),
+    "read_only": ("is_",),
+    "retracted": ("is_",),
+}
+#: What a dataset can be asked for that an execution uses, within ``datasets``.
+USED_DATASET_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    **DATASET_FIELDS,
+    "role": _MANY,
 }
 
 
@@ -170,4 +192,14 @@ def _plain_item(item: Any) -> Any:
     return {"key": key} if isinstance(value, AnyValue) else {"key": key, "value": value}
 
 
-__all__ = ["EXECUTION_FIELDS", "JOB_FIELDS", "All", "Any_", "Criteria", "Leaf", "Not"]
+__all__ = [
+    "DATASET_FIELDS",
+    "EXECUTION_FIELDS",
+    "JOB_FIELDS",
+    "USED_DATASET_FIELDS",
+    "All",
+    "Any_",
+    "Criteria",
+    "Leaf",
+    "Not",
+]

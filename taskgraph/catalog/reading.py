@@ -11,8 +11,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from taskgraph.catalog.criteria import (
+    DATASET_FIELDS,
     EXECUTION_FIELDS,
     JOB_FIELDS,
+    USED_DATASET_FIELDS,
     All,
     Any_,
     Criteria,
@@ -28,10 +30,21 @@ from taskgraph.jsontext import to_json
 _DEEPEST: Final = 50
 _LONGEST_PART: Final = 1_000
 _MOST_VALUES: Final = 10_000
+# What is asked of others that belong to a record.
+_INNER: Final = {"jobs": JOB_FIELDS, "datasets": USED_DATASET_FIELDS}
+# Keys whose values are tags, or their like.
+_LABELLED: Final = frozenset({"tags", "queues", "facet"})
 
 
-def parse(given: Criteria | Mapping[str, Any] | None) -> Criteria:
+def parse(
+    given: Criteria | Mapping[str, Any] | None,
+    fields: Mapping[str, tuple[str, ...]] = EXECUTION_FIELDS,
+) -> Criteria:
     """Return the criteria that JSON stands for; criteria as they are, and of None empty ones.
+
+    Args:
+        given: Criteria, or their JSON.
+        fields: What can be asked for.
 
     Raises:
         UnknownFilterError: A key or an operator is not known.
@@ -41,7 +54,7 @@ def parse(given: Criteria | Mapping[str, Any] | None) -> Criteria:
         return Criteria()
     if isinstance(given, Criteria):
         return given
-    return _parse(given, EXECUTION_FIELDS, 0)
+    return _parse(given, fields, 0)
 
 
 def _parse(given: Any, fields: Mapping[str, tuple[str, ...]], depth: int) -> Criteria:
@@ -100,13 +113,14 @@ def _parse_field(
 
 
 def leaf(key: str, operator: str, value: Any) -> Leaf:
-    """Return what is asked of an execution, with its value checked.
+    """Return what is asked of an execution, or of a dataset, with its value checked.
 
     Raises:
         UnknownFilterError: There is no such key, or none of it that is called so.
         ValidationError: The value is not what it must be.
     """
-    return _leaf(key, operator, value, EXECUTION_FIELDS, 0)
+    fields = EXECUTION_FIELDS if key in EXECUTION_FIELDS else {**EXECUTION_FIELDS, **DATASET_FIELDS}
+    return _leaf(key, operator, value, fields, 0)
 
 
 def _leaf(
@@ -133,8 +147,8 @@ def _read(what: str, key: str, operator: str, value: Any, depth: int) -> Any:
             return value
         case "exists_":
             given = value.to_json() if isinstance(value, Criteria) else value
-            return _parse(given, JOB_FIELDS, depth + 1)
-        case _ if key in {"tags", "queues"}:
+            return _parse(given, _INNER[key], depth + 1)
+        case _ if key in _LABELLED:
             return _read_labels(what, key, value)
         case _:
             return _read_texts(what, key, value)

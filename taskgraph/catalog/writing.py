@@ -103,8 +103,43 @@ class F:
         return leaf("jobs", "exists_", criteria)
 
     @staticmethod
+    def facet(key: str, *values: Any, any: Any = None, not_any: Any = None) -> Criteria:
+        """Datasets with a facet, or executions that read such.
+
+        Args:
+            key: The facet, of datasets of any type; ``type.key`` only of those of that type.
+            values: What it may be; without any, it is enough that there is one.
+            any: More of them.
+            not_any: What it may not be.
+        """
+        found: Criteria = Criteria()
+        wanted = [*values, *(any or ())]
+        if wanted or not_any is None:
+            labels: list[object] = [{"key": key, "value": each} for each in wanted]
+            found &= leaf("facet", "any_", labels or [{"key": key}])
+        if not_any is not None:
+            found &= leaf("facet", "not_any_", [{"key": key, "value": each} for each in not_any])
+        return found.parts[0] if isinstance(found, All) and len(found.parts) == 1 else found
+
+    @staticmethod
+    def type(*types: str, like: str | None = None) -> Criteria:
+        """Datasets of some types."""
+        return _together("type", {"any_": types or None, "like_": like})
+
+    @staticmethod
+    def dataset(*names: str, role: str | None = None) -> Criteria:
+        """Executions that use a dataset of one of some names, as ``input`` or ``output``."""
+        asked: dict[str, Any] = {"name": {"any_": list(names)}} if names else {}
+        return F.datasets({**asked, "role": {"any_": [role]}} if role is not None else asked)
+
+    @staticmethod
+    def datasets(criteria: Criteria | Mapping[str, Any]) -> Criteria:
+        """Executions with a dataset for which all holds that is asked of datasets, and of roles."""
+        return leaf("datasets", "exists_", criteria)
+
+    @staticmethod
     def where(key: str, operator: str, value: Any) -> Criteria:
-        """One thing that is asked of an execution, as JSON says it."""
+        """One thing that is asked of an execution, or of a dataset, as JSON says it."""
         return leaf(key, operator, value)
 
 

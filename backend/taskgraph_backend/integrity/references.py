@@ -103,6 +103,8 @@ _TAGGED = {
     "CallNode": ("call_node", "call_hash"),
     "Task": ("task", "hash"),
     "Value": ("value", "value_hash"),
+    "Dataset": ("dataset", "id"),
+    "Artifact": ("artifact", "id"),
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Text, and_, false, func, literal, not_, or_, select, true
 from sqlalchemy.orm import aliased
@@ -34,6 +34,11 @@ def executions_where(criteria: Criteria) -> _Condition:
 def jobs_where(criteria: Criteria, job: Any) -> _Condition:
     """Return the condition that a job is meant; ``job`` is the class or an alias of it."""
     return _condition(criteria, job, _JOB)
+
+
+def datasets_where(criteria: Criteria) -> _Condition:
+    """Return the condition that a dataset is meant."""
+    return _condition(criteria, models.Dataset, _DATASET)
 
 
 def _condition(criteria: Criteria, row: Any, fields: dict[str, Any]) -> _Condition:
@@ -223,6 +228,76 @@ def _jobs(row: Any, operator: str, value: Criteria) -> _Condition:
     return select(literal(1)).where(job.execution_id == row.id, meant).exists()
 
 
+def _datasets(row: Any, operator: str, value: Criteria) -> _Condition:
+    """Ask for a dataset that an execution uses; one that was deleted is known by its name."""
+    use, dataset = aliased(models.ExecutionDataset), aliased(models.Dataset)
+    found = (
+        select(literal(1))
+        .select_from(use)
+        .outerjoin(dataset, dataset.id == use.dataset_id)
+        .where(use.execution_id == row.id, _condition(value, _Used(use, dataset), _USED))
+    )
+    return found.exists()
+
+
+class _Used(NamedTuple):
+    """A dataset, and how it is used."""
+
+    use: Any
+    dataset: Any
+
+
+def _of_used(name: str) -> Callable[[Any, str, Any], _Condition]:
+    """Ask a dataset that is used what any dataset can be asked."""
+
+    def ask(row: _Used, operator: str, value: Any) -> _Condition:
+        return _DATASET[name](row.dataset, operator, value)
+
+    return ask
+
+
+def _facet(row: Any, operator: str, value: Any) -> _Condition:
+    """Ask a dataset for facets: of one key any of the values, and that for each of the keys."""
+    if operator == "not_any_":
+        return not_(or_(false(), *(_has_facet(row, key, each) for key, each in value)))
+    by_key: dict[str, list[_Condition]] = {}
+    for key, each in value:
+        by_key.setdefault(key, []).append(_has_facet(row, key, each))
+    return and_(true(), *(or_(*each) for each in by_key.values()))
+
+
+def _has_facet(row: Any, key: str, value: Any) -> _Condition:
+    """Ask for a facet of any type, or for ``type.key`` of datasets of that type."""
+    found = [row.id.in_(tagged_with("Dataset", (key, value)))]
+    for at in (place for place, letter in enumerate(key) if letter == "."):
+        kind, rest = key[:at], key[at + 1 :]
+        tagged = row.id.in_(tagged_with("Dataset", (rest, value)))
+        found.append(and_(row.type == kind, tagged))
+    return or_(*found)
+
+
+def _facet_of_inputs(row: Any, operator: str, value: Any) -> _Condition:
+    """Ask an execution for facets of what it reads; of several keys each may be another's."""
+    if operator == "not_any_":
+        parts = [_reads(row, (each,)) for each in value]
+        return not_(or_(false(), *parts))
+    keys = dict.fromkeys(key for key, _ in value)
+    return and_(
+        true(), *(_reads(row, tuple(each for each in value if each[0] == key)) for key in keys)
+    )
+
+
+def _reads(row: Any, facets: Any) -> _Condition:
+    use, dataset = aliased(models.ExecutionDataset), aliased(models.Dataset)
+    found = (
+        select(literal(1))
+        .select_from(use)
+        .join(dataset, dataset.id == use.dataset_id)
+        .where(use.execution_id == row.id, use.role == "input", _facet(dataset, "any_", facets))
+    )
+    return found.exists()
+
+
 _EXECUTION: Final[dict[str, Callable[[Any, str, Any], _Condition]]] = {
     "id": _key("id"),
     "name": _text("name"),
@@ -248,6 +323,9 @@ _EXECUTION: Final[dict[str, Callable[[Any, str, Any], _Condition]]] = {
     "next_scheduled_start": _time("next_scheduled_start_time"),
     "retracted": _flag("retracted"),
     "jobs": _jobs,
+    "datasets": _datasets,
+    "facet": _facet_of_inputs,
+    "dataset_hash": _key("dataset_hash"),
 }
 _JOB: Final[dict[str, Callable[[Any, str, Any], _Condition]]] = {
     "id": _key("id"),
@@ -260,4 +338,27 @@ _JOB: Final[dict[str, Callable[[Any, str, Any], _Condition]]] = {
     "cached": _flag("cached"),
 }
 
-__all__ = ["executions_where", "jobs_where"]
+_DATASET: Final[dict[str, Callable[[Any, str, Any], _Condition]]] = {
+    "id": _key("id"),
+    "name": _text("name"),
+    "type": _text("type"),
+    "study": _study,
+    "facet": _facet,
+    "tags": _tags("Dataset"),
+    "value": _key("value_hash"),
+    "created": _time("created_at"),
+    "updated": _time("updated_at"),
+    "read_only": _flag("read_only"),
+    "retracted": _flag("retracted"),
+}
+_USED: Final[dict[str, Callable[[Any, str, Any], _Condition]]] = {
+    **{name: _of_used(name) for name in _DATASET},
+    # A dataset that was deleted is still known by what it was called.
+    "name": lambda row, operator, value: _of_text(
+        func.coalesce(row.dataset.name, row.use.name), operator, value
+    ),
+    "value": lambda row, operator, value: _key("value_hash")(row.use, operator, value),
+    "role": lambda row, operator, value: _of_text(row.use.role, operator, value),
+}
+
+__all__ = ["datasets_where", "executions_where", "jobs_where"]
