@@ -25,8 +25,11 @@ from taskgraph.assembly import (
     open_existing,
     places_of,
 )
+from taskgraph.catalog.artifacts import ArtifactManager
 from taskgraph.catalog.datasets import DatasetManager
-from taskgraph.catalog.executions import ExecutionManager, StudyManager
+from taskgraph.catalog.executions import ExecutionManager
+from taskgraph.catalog.studies import StudyManager
+from taskgraph.catalog.vocabulary import VocabularyManager
 from taskgraph.config import CONFIG_DIR_NAME, Settings, find_config_dir, load_settings
 from taskgraph.errors import (
     ClosedArchiveError,
@@ -160,6 +163,8 @@ class Archive:
         executions: What was run, to be managed.
         studies: The bodies of work that executions are part of.
         datasets: Names for files, with their content.
+        artifacts: Named outputs of executions.
+        vocabulary: Which dimensions artifacts may have.
     """
 
     def __init__(self, settings: Settings, backend: SqlBackend) -> None:
@@ -167,8 +172,10 @@ class Archive:
         self.backend = backend
         catalog = catalog_of(backend, self._begin)
         self.executions = ExecutionManager(catalog)
-        self.studies = StudyManager(catalog)
+        self.studies = StudyManager(catalog, getattr(self.executions, "delete_many", None))
         self.datasets = DatasetManager(catalog, self._knowing_files)
+        self.artifacts = ArtifactManager(catalog, self._knowing_files)
+        self.vocabulary = VocabularyManager(catalog)
         self._places = places_of(settings)
         self._is_closed = False
 

@@ -235,7 +235,7 @@ class DatasetManager:
 
         Raises:
             DatasetNotFoundError: There is none, and it is not ``missing_ok``.
-            ActiveExecutionError: An active execution uses it.
+            StillInUseError: An active execution uses it.
         """
         found = self.find(ref)
         is_gone = found is None or not self._store.delete_dataset(found.id, dry_run=dry_run)

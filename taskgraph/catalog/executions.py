@@ -24,14 +24,13 @@ from taskgraph.catalog.rows import (
     DependencyNode,
     Execution,
     Page,
-    Study,
     TransitionResult,
     UsedDataset,
 )
 from taskgraph.catalog.states import ALL_RULES, Rule, State, StateType
 from taskgraph.catalog.uses import NO_USES, Uses, WantedUses, read_inputs, ref_of
 from taskgraph.catalog.writing import F
-from taskgraph.errors import ExecutionNotFoundError, StudyNotFoundError, ValidationError
+from taskgraph.errors import ExecutionNotFoundError, ValidationError
 from taskgraph.tags import Tags
 
 _MOST: Final = 100
@@ -120,15 +119,6 @@ class CatalogStore(Protocol):
 
     def snapshot(self, execution_id: str) -> Any:
         """Return what was frozen when an execution was submitted, or None."""
-
-    def study(self, name: str) -> Study:
-        """Return a study, which is made if there is none."""
-
-    def find_study(self, ref: str) -> Study | None:
-        """Return a study by name, id or unique start of one."""
-
-    def studies(self) -> list[Study]:
-        """Return all studies by name."""
 
 
 class ExecutionManager:
@@ -447,49 +437,6 @@ class ExecutionManager:
         return self._store.snapshot(self.get(ref).id)
 
 
-class StudyManager:
-    """Studies: names for bodies of work; ``archive.studies``.
-
-    Args:
-        store: Where they are.
-    """
-
-    def __init__(self, store: CatalogStore) -> None:
-        self._store = store
-
-    def get_or_create(self, name: str) -> Study:
-        """Return the study of a name, which is made if there is none.
-
-        Raises:
-            ValidationError: The name is blank.
-        """
-        return self._store.study(checked_name("study", name))
-
-    def find(self, ref: str) -> Study | None:
-        """Return a study by name, id or start of one; None where there is none.
-
-        Raises:
-            AmbiguousIdError: More than one starts so.
-        """
-        return self._store.find_study(ref)
-
-    def get(self, ref: str) -> Study:
-        """Return the same as `find` of a study that must be there.
-
-        Raises:
-            StudyNotFoundError: There is none.
-            AmbiguousIdError: More than one starts so.
-        """
-        found = self.find(ref)
-        if found is None:
-            raise StudyNotFoundError(ref)
-        return found
-
-    def list(self) -> builtins.list[Study]:
-        """Return all studies by name, each with how many executions it has."""
-        return self._store.studies()
-
-
 def _meant(where: Where, include_retracted: bool) -> Criteria:
     found = parse(where)
     return found if include_retracted else found & F.where("retracted", "is_", False)
@@ -517,7 +464,6 @@ __all__ = [
     "UNSET",
     "CatalogStore",
     "ExecutionManager",
-    "StudyManager",
     "Unset",
     "Where",
 ]

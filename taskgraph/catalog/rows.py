@@ -199,6 +199,35 @@ class Study:
 
 
 @dataclass(frozen=True, slots=True)
+class DeletedStudy:
+    """What went with a study that was deleted, or would.
+
+    Attributes:
+        name: The study.
+        kept: How many executions are of no study now.
+        deleted: How many executions were deleted.
+        workflows: How many stored workflows went.
+        datasets: How many datasets went; executions keep their content.
+    """
+
+    name: str
+    kept: int = 0
+    deleted: int = 0
+    workflows: int = 0
+    datasets: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {
+            "study": self.name,
+            "executions_kept": self.kept,
+            "executions_deleted": self.deleted,
+            "workflows": self.workflows,
+            "datasets": self.datasets,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Created:
     """What came of asking for a new execution.
 
@@ -335,6 +364,7 @@ class Page(Sequence[Row], Generic[Row]):
 
 __all__ = [
     "Created",
+    "DeletedStudy",
     "DependencyNode",
     "Execution",
     "Page",

@@ -33,7 +33,6 @@ from taskgraph.errors.database import (
     without_password,
 )
 from taskgraph.errors.datasets import (
-    ActiveExecutionError,
     ArtifactExistsError,
     DatasetNotFoundError,
     DatasetReadOnlyError,
@@ -41,6 +40,7 @@ from taskgraph.errors.datasets import (
     GroupNotFoundError,
     OutputDatasetInUseError,
     StepRangeError,
+    StillInUseError,
     StudyInUseError,
     UnknownDimensionError,
     UnsafePathError,
@@ -132,7 +132,6 @@ from taskgraph.errors.values import (
 )
 
 __all__ = [
-    "ActiveExecutionError",
     "AlreadySubmittedError",
     "AmbiguousIdError",
     "ArtifactExistsError",
@@ -205,6 +204,7 @@ __all__ = [
     "ScriptStartError",
     "StateRefusedError",
     "StepRangeError",
+    "StillInUseError",
     "StudyInUseError",
     "StudyNotFoundError",
     "TagKeyError",

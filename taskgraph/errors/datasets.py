@@ -84,7 +84,7 @@ class GroupInProgressError(ConflictError):
         )
 
 
-class ActiveExecutionError(ConflictError):
+class StillInUseError(ConflictError):
     """Something is to be deleted that an active execution refers to."""
 
     def __init__(self, what: str, execution_ids: Sequence[str]) -> None:

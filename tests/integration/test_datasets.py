@@ -15,12 +15,12 @@ import taskgraph
 from taskgraph import Dir, F, File, FileSet
 from taskgraph.archive import Archive
 from taskgraph.errors import (
-    ActiveExecutionError,
     AmbiguousIdError,
     ConflictError,
     DatasetNotFoundError,
     DatasetReadOnlyError,
     OutputDatasetInUseError,
+    StillInUseError,
     TagKeyError,
     UnknownFilterError,
     UnknownRecordError,
@@ -497,7 +497,7 @@ def test_a_dataset_goes_and_executions_keep_its_content(tg: Archive, files: list
     tg.datasets.register("tas", files, facets={"model": "B"})
     execution = tg.executions.create("e", inputs=["tas"]).execution
 
-    with pytest.raises(ActiveExecutionError, match="used by active execution") as caught:
+    with pytest.raises(StillInUseError, match="used by active execution") as caught:
         tg.datasets.delete("tas")
     assert caught.value.execution_ids == (execution.id,)
     tg.executions.set_state(execution, "COMPLETED")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from taskgraph.catalog.artifacts import NewArtifact, Wanted
 from taskgraph.catalog.criteria import Criteria, Leaf
-from taskgraph.catalog.data_rows import Dataset
+from taskgraph.catalog.data_rows import Artifact, Dataset, TagKey
 from taskgraph.catalog.datasets import Registration
 from taskgraph.errors import DatasetNotFoundError, UnknownRecordError
 from taskgraph.hashing import ValueHash
-from taskgraph_backend.catalog import dataset_lists, datasets, pinning
+from taskgraph_backend.catalog import artifacts, dataset_lists, datasets, pinning, vocabulary
 from taskgraph_backend.catalog.store import Catalog
 
 
@@ -87,9 +88,50 @@ class DataCatalog(Catalog):
         """Delete a dataset; returns whether it was there.
 
         Raises:
-            ActiveExecutionError: An active execution uses it.
+            StillInUseError: An active execution uses it.
         """
         return self._backend._transact(datasets.delete, dataset_id, dry_run)
+
+    # Artifacts
+
+    def add_artifact(self, wanted: NewArtifact) -> Artifact:
+        """Register an artifact.
+
+        Raises:
+            ArtifactExistsError: The execution has one of this kind and key.
+            UnknownDimensionError: A dimension is not in the vocabulary, or may not be this.
+        """
+        value_hash = str(self._backend.record_value(wanted.value)) if wanted.has_value else None
+        id = self._backend._transact(artifacts.add, wanted, value_hash)
+        with self._backend.reader() as session:
+            return artifacts.one(session, id)
+
+    def artifacts(self, wanted: Wanted, *, include_retracted: bool) -> list[Artifact]:
+        """Return artifacts by execution, kind and key."""
+        with self._backend.reader() as session:
+            return artifacts.every(session, wanted, include_retracted=include_retracted)
+
+    # The vocabulary
+
+    def define(self, wanted: TagKey) -> TagKey:
+        """Add a key, or change what it may be.
+
+        Raises:
+            VocabularyInUseError: Something has a value that it may not have any more.
+        """
+        return self._backend._transact(vocabulary.define, wanted)
+
+    def keys(self, scope: str | None) -> list[TagKey]:
+        """Return the keys by scope and key."""
+        return self._backend._ask(vocabulary.keys, scope)
+
+    def undefine(self, key: str, scope: str) -> bool:
+        """Remove a key; returns whether it was there.
+
+        Raises:
+            VocabularyInUseError: Something has it.
+        """
+        return self._backend._transact(vocabulary.remove, key, scope)
 
 
 __all__ = ["DataCatalog"]

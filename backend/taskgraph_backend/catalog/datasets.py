@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any, Final, NamedTuple
 
-from taskgraph.errors import ActiveExecutionError, DatasetReadOnlyError
+from taskgraph.errors import DatasetReadOnlyError, StillInUseError
 from taskgraph.jsontext import to_json
 from taskgraph.tags import RESERVED, Tags
 from taskgraph_backend import claims
@@ -121,7 +121,7 @@ def delete(driver: Driver, dataset_id: str, dry_run: bool) -> bool:
         Whether it was there.
 
     Raises:
-        ActiveExecutionError: An active execution uses it.
+        StillInUseError: An active execution uses it.
     """
     key = _binary(dataset_id)
     row = driver.execute("SELECT name FROM dataset WHERE id = ?", (key,)).fetchone()
@@ -153,11 +153,11 @@ def check_unused(driver: Driver, what: str, users: str, key: bytearray) -> None:
     """Check that a question for active executions has no answer.
 
     Raises:
-        ActiveExecutionError: It has.
+        StillInUseError: It has.
     """
     found = [bytes(row[0]).hex() for row in driver.execute(users, (key,)).fetchall()]
     if found:
-        raise ActiveExecutionError(what, found)
+        raise StillInUseError(what, found)
 
 
 __all__ = [

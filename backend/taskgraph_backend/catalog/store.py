@@ -14,6 +14,7 @@ from taskgraph.catalog.criteria import Criteria
 from taskgraph.catalog.requests import Request
 from taskgraph.catalog.rows import (
     Created,
+    DeletedStudy,
     DependencyNode,
     Execution,
     Page,
@@ -35,6 +36,7 @@ from taskgraph_backend.catalog import (
     listing,
     pinning,
     studies,
+    study_deletion,
     study_lists,
     using,
 )
@@ -225,6 +227,15 @@ class Catalog:
         """Return all studies by name."""
         with self._backend.reader() as session:
             return study_lists.every(session)
+
+    def delete_study(self, study_id: str, *, must_be_empty: bool, dry_run: bool) -> DeletedStudy:
+        """Delete a study with its workflows and datasets; its executions are of none then.
+
+        Raises:
+            StillInUseError: An active execution is part of it, or uses something of it.
+            StudyInUseError: It has executions, and must not.
+        """
+        return self._backend._transact(study_deletion.delete, study_id, must_be_empty, dry_run)
 
     def _complete(self) -> None:
         """Fill in what an older library left out of executions that it wrote."""
