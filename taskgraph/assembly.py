@@ -391,6 +391,15 @@ def create_execution(backend: Backend, request: Request, snapshot: PackedValue) 
     return submit(backend, request, snapshot).execution_id
 
 
+def state_of_execution(backend: Backend, execution_id: str) -> str:
+    """Return the type of the state that an execution is in; nothing if it was deleted."""
+    from taskgraph_backend import SqlBackend
+    from taskgraph_backend.catalog.changing import type_of
+
+    assert isinstance(backend, SqlBackend)
+    return backend._ask(type_of, execution_id)
+
+
 def settle_execution(backend: Backend, execution_id: str, state: State) -> None:
     """Bring an execution that is still PENDING to its end: nothing of its run was recorded."""
     from taskgraph_backend import SqlBackend

@@ -6,11 +6,13 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+from sqlalchemy import event
 
 import taskgraph
 from taskgraph import Scheduler
@@ -145,3 +147,24 @@ def sqlite_backend(tmp_path: Path) -> Iterator[SqlBackend]:
     """A database in a file, empty: for what only SQLite has."""
     with SqlBackend(f"sqlite:///{tmp_path / 'taskgraph.db'}") as made:
         yield made
+
+
+@pytest.fixture
+def statements() -> Callable[[Archive], AbstractContextManager[list[str]]]:
+    """Notes the statements of an archive's readers while it lasts."""
+
+    @contextmanager
+    def noting(tg: Archive) -> Iterator[list[str]]:
+        found: list[str] = []
+
+        def note(_connection: Any, _cursor: Any, text: str, *_: Any) -> None:
+            found.append(text)
+
+        engine = tg.backend.database.engine
+        event.listen(engine, "before_cursor_execute", note)
+        try:
+            yield found
+        finally:
+            event.remove(engine, "before_cursor_execute", note)
+
+    return noting

@@ -6,6 +6,7 @@ changes leases in it, but that others may take, prolong and release those of cal
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from taskgraph.records import (
@@ -183,12 +184,19 @@ def _end_jobs_of_ended(driver: Driver, lease: LeaseRecord) -> None:
 
 
 def running(driver: Driver) -> list[ExecutionId]:
-    """Return the executions that are said to run."""
-    # What others run, and only keep the state of here, has neither a job nor a heartbeat.
+    """Return the executions that are said to run, and those that a run has claimed long ago.
+
+    A claim comes before the first row of a run: for longer than a lease it stays alone only where
+    the process is gone.
+    """
+    # What others run, and only keep the state of here, has neither a job nor a heartbeat; what they
+    # are to run has no command line.
+    latest = time.time_ns() // 1_000 - _LEASE
     rows = driver.execute(
-        "SELECT id FROM execution WHERE state_type = ?"
-        " AND (job_id IS NOT NULL OR updated_time IS NOT NULL)",
-        (State.RUNNING.value,),
+        "SELECT id FROM execution WHERE (state_type = ?"
+        " AND (job_id IS NOT NULL OR updated_time IS NOT NULL))"
+        " OR (state_type = ? AND args <> '[]' AND state_time < ?)",
+        (State.RUNNING.value, State.PENDING.value, latest),
     )
     return [ExecutionId(id.hex()) for (id,) in rows]
 

@@ -456,10 +456,18 @@ class SqlBackend(RecordVerbs):
         crashed = self.mark_crashed(executions) if executions else []
         dead = [] if self.database.read_only else self._ask(claims.dead)
         if dead:
+            crashed += self._mark_begun(dead)
             # Who may only read leaves it to others.
             with suppress(DatabaseReadOnlyError):
                 self._transact(claims.forget, dead, alone=False)
         return crashed
+
+    def _mark_begun(self, leases: Sequence[LeaseRecord]) -> list[ExecutionId]:
+        """Mark what was about to run under leases of dead processes, and never did."""
+        from taskgraph_backend.catalog.sweeping import begun
+
+        found = self._ask(begun, leases)
+        return self.mark_crashed(found) if found else []
 
     def mark_crashed(self, executions: Sequence[ExecutionId]) -> list[ExecutionId]:
         """Mark those of the executions that are RUNNING while no living process holds their lease.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any, Final
 
-from taskgraph.assembly import create_execution, settle_execution
+from taskgraph.assembly import create_execution, settle_execution, state_of_execution
 from taskgraph.engine.options import RunOptions
 from taskgraph.errors import AlreadySubmittedError, DatabaseError
 from taskgraph.expression import TaskExpression
@@ -124,7 +124,7 @@ def claim(backend: Backend, options: RunOptions, wanted: Wanted) -> bool:
     assert options.snapshot is not None
     holder = create_execution(backend, request, options.snapshot)
     if holder != options.execution_id:
-        raise AlreadySubmittedError(str(key), holder)
+        raise AlreadySubmittedError(str(key), holder, state_of_execution(backend, holder))
     return True
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import builtins
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from datetime import timedelta
 from enum import Enum
 from os import PathLike
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, overload
 
 from taskgraph.catalog.criteria import Criteria
 from taskgraph.catalog.reading import parse
@@ -24,6 +25,7 @@ from taskgraph.catalog.rows import (
     DependencyNode,
     Execution,
     Page,
+    Swept,
     TransitionResult,
     UsedDataset,
 )
@@ -116,6 +118,31 @@ class CatalogStore(Protocol):
 
     def fail_stuck(self, execution_ids: Iterable[str], older_than: timedelta | None) -> list[str]:
         """Mark executions that are stuck CRASHED; returns which."""
+
+    def find_late(self, where: Criteria, after: timedelta) -> list[str]:
+        """Return those that should have started so long ago."""
+
+    def mark_late(self, execution_ids: Iterable[str], after: timedelta) -> list[str]:
+        """Have executions be Late that should have started so long ago; returns which."""
+
+    def find_dead(self) -> list[str]:
+        """Return those that a process that is gone ran, or was about to run."""
+
+    def sweep(self) -> list[str]:
+        """Have those be CRASHED that a process that is gone ran; returns which."""
+
+    def columns(
+        self,
+        where: Criteria,
+        columns: Sequence[str],
+        *,
+        sort: str,
+        descending: bool,
+        limit: int,
+        offset: int,
+        after: str | None,
+    ) -> Page[dict[str, Any]]:
+        """Return some columns of a page of executions."""
 
     def snapshot(self, execution_id: str) -> Any:
         """Return what was frozen when an execution was submitted, or None."""
@@ -262,6 +289,7 @@ class ExecutionManager:
             raise ExecutionNotFoundError(_text(ref))
         return found
 
+    @overload
     def list(
         self,
         where: Where = None,
@@ -271,8 +299,34 @@ class ExecutionManager:
         limit: int = _MOST,
         offset: int = 0,
         after: str | None = None,
+        columns: None = None,
         include_retracted: bool = False,
-    ) -> Page[Execution]:
+    ) -> Page[Execution]: ...
+    @overload
+    def list(
+        self,
+        where: Where = None,
+        *,
+        sort: str = "created",
+        descending: bool = True,
+        limit: int = _MOST,
+        offset: int = 0,
+        after: str | None = None,
+        columns: Sequence[str],
+        include_retracted: bool = False,
+    ) -> Page[dict[str, Any]]: ...
+    def list(
+        self,
+        where: Where = None,
+        *,
+        sort: str = "created",
+        descending: bool = True,
+        limit: int = _MOST,
+        offset: int = 0,
+        after: str | None = None,
+        columns: Sequence[str] | None = None,
+        include_retracted: bool = False,
+    ) -> Page[Execution] | Page[dict[str, Any]]:
         """Return a page of the executions that are meant, in an order in which ids break ties.
 
         Args:
@@ -282,6 +336,7 @@ class ExecutionManager:
             limit: At most so many.
             offset: After so many; ``after`` does the same while others are created.
             after: What the page before gave as ``next``.
+            columns: Attributes of an `Execution`: only these are read, and rows are dicts of them.
             include_retracted: Whether those are listed whose results are not to be used.
 
         Raises:
@@ -292,13 +347,19 @@ class ExecutionManager:
             raise ValidationError(f"sort {sort!r}", f"there are: {', '.join(SORTS)}.")
         if limit < 1 or offset < 0:
             raise ValidationError("limit and offset", "expected 1 or more, and 0 or more.")
+        meant = _meant(where, include_retracted)
+        if columns is not None:
+            return self._store.columns(
+                meant,
+                _columns(columns),
+                sort=sort,
+                descending=descending,
+                limit=limit,
+                offset=offset,
+                after=after,
+            )
         return self._store.page(
-            _meant(where, include_retracted),
-            sort=sort,
-            descending=descending,
-            limit=limit,
-            offset=offset,
-            after=after,
+            meant, sort=sort, descending=descending, limit=limit, offset=offset, after=after
         )
 
     def count(self, where: Where = None, *, include_retracted: bool = False) -> int:
@@ -417,16 +478,70 @@ class ExecutionManager:
         found = self._store.find_stuck(_meant(where, True), older_than)
         if dry_run or not found:
             return found
-        marked = set(self._store.fail_stuck([each.id for each in found], older_than))
-        again = self._store.page(
-            F.id(*sorted(marked)),
+        return self._every(self._store.fail_stuck([each.id for each in found], older_than))
+
+    def mark_late(
+        self,
+        where: Where = None,
+        *,
+        after: timedelta = timedelta(0),
+        dry_run: bool = False,
+    ) -> builtins.list[Execution]:
+        """Have executions be called Late that are SCHEDULED, and should have started.
+
+        They stay SCHEDULED for the time that was said. Of several who do so at once, one does.
+
+        Args:
+            where: Which of them.
+            after: How late they may be before they are called so.
+            dry_run: Whether they are only returned.
+
+        Returns:
+            Those that were marked, or would be.
+        """
+        found = self._store.find_late(_meant(where, True), after)
+        return self._every(found if dry_run or not found else self._store.mark_late(found, after))
+
+    def sweep(
+        self,
+        *,
+        late_after: timedelta = timedelta(0),
+        stale_after: timedelta | None = None,
+        dry_run: bool = False,
+    ) -> Swept:
+        """Put right what nobody says any more: what is late is Late, what died is CRASHED.
+
+        That a process is gone is known of each that ran on this machine, and of others once their
+        heartbeat stops; of what was created here and is run elsewhere it is never known.
+
+        Args:
+            late_after: How late something may start before it is called so.
+            stale_after: Have also those be CRASHED that run elsewhere, and were not heard of for so
+                long.
+            dry_run: Whether it is only told.
+        """
+        late = self.mark_late(after=late_after, dry_run=dry_run)
+        dead = self._store.find_dead() if dry_run else self._store.sweep()
+        crashed = self._every(dead)
+        if stale_after is not None:
+            stale = self.fail_running(older_than=stale_after, dry_run=dry_run)
+            crashed += [each for each in stale if each.id not in set(dead)]
+        return Swept(tuple(late), tuple(crashed))
+
+    def _every(self, ids: Iterable[str]) -> builtins.list[Execution]:
+        """Return executions as they are now, the newest first."""
+        wanted = sorted(set(ids))
+        if not wanted:
+            return []
+        page = self._store.page(
+            F.id(*wanted),
             sort="created",
             descending=True,
-            limit=max(len(marked), 1),
+            limit=len(wanted),
             offset=0,
             after=None,
         )
-        return [*again]
+        return [*page]
 
     def snapshot(self, ref: str | PathLike[str] | Execution) -> Any:
         """Return what was frozen when an execution was submitted, or None. Any: JSON.
@@ -440,6 +555,16 @@ class ExecutionManager:
 def _meant(where: Where, include_retracted: bool) -> Criteria:
     found = parse(where)
     return found if include_retracted else found & F.where("retracted", "is_", False)
+
+
+def _columns(given: Sequence[str]) -> builtins.list[str]:
+    known = [each.name for each in fields(Execution)]
+    wanted = [given] if isinstance(given, str) else builtins.list(dict.fromkeys(given))
+    unknown = [each for each in wanted if each not in known]
+    if unknown or not wanted:
+        said = f"columns {unknown or wanted!r}"
+        raise ValidationError(said, f"there are: {', '.join(known)}.")
+    return wanted
 
 
 def _text(ref: Any) -> str:

@@ -241,6 +241,26 @@ class Created:
 
 
 @dataclass(frozen=True, slots=True)
+class Swept:
+    """What was put right, or would be.
+
+    Attributes:
+        late: Executions that should have started, and are called Late now.
+        crashed: Executions whose process is gone, and that are CRASHED now.
+    """
+
+    late: tuple[Execution, ...] = ()
+    crashed: tuple[Execution, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {
+            "late": [each.to_json() for each in self.late],
+            "crashed": [each.to_json() for each in self.crashed],
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class TransitionResult:
     """What became of a state that was proposed.
 
@@ -369,6 +389,7 @@ __all__ = [
     "Execution",
     "Page",
     "Study",
+    "Swept",
     "TransitionResult",
     "Upstream",
     "UsedDataset",

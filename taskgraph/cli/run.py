@@ -249,7 +249,7 @@ def _run(ctx: click.Context, expression: Any, executor: str | None, how: _How) -
     from taskgraph.assembly import labels_of_run
     from taskgraph.cli.progress import make_progress
     from taskgraph.config import write_default_config
-    from taskgraph.errors import DryRunResult
+    from taskgraph.errors import ConflictError, DryRunResult
     from taskgraph.executors.types import registered_types
     from taskgraph.tags import OwnTags
 
@@ -293,6 +293,8 @@ def _run(ctx: click.Context, expression: Any, executor: str | None, how: _How) -
     except Exception as error:
         failures = getattr(error, "__taskgraph_failures__", None)
         if failures is None:
+            if progress and isinstance(error, ConflictError):  # nothing was run
+                progress.close(summary=False)
             raise
         if progress:
             progress.close()

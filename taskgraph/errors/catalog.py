@@ -51,16 +51,19 @@ class IdempotencyConflictError(ConflictError):
 class AlreadySubmittedError(ConflictError):
     """A run was asked for under a key that an execution has: it runs, or has run."""
 
-    def __init__(self, key: str, execution_id: str) -> None:
-        super().__init__(key, execution_id)
+    def __init__(self, key: str, execution_id: str, state: str = "") -> None:
+        super().__init__(key, execution_id, state)
         self.key = key
         self.execution_id = execution_id
+        self.state = state
 
     def __str__(self) -> str:
         start = self.execution_id[:8]
+        now = f", which is {self.state}" if self.state else ""
         return (
             f"Under the idempotency key {self.key!r} this was submitted before, as execution "
-            f"{start}: nothing was run. `taskgraph execution show {start}` shows what became of it."
+            f"{start}{now}: nothing was run. `taskgraph execution show {start}` shows what became "
+            "of it."
         )
 
 

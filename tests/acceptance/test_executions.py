@@ -55,7 +55,9 @@ def test_under_one_key_a_task_is_run_once(ran: Any) -> None:
     again = ran("run", "--idempotency-key", "monday", "flow.py", "main")
 
     assert again.code == 4
-    assert "submitted before" in again.err
+    (ran_id,) = [each["id"][:8] for each in ran.json("execution", "list")["executions"]]
+    assert f"submitted before, as execution {ran_id}, which is COMPLETED" in again.err
+    assert "jobs:" not in again.err
     assert "Traceback" not in again.err
     assert ran.json("execution", "list", "--count") == {"count": 1}
     taken = ran("run", "--workspace", "work", "flow.py", "main")

@@ -297,30 +297,6 @@ def test_a_list_is_two_statements_however_long_it_is(
     assert len(few) == len(many) <= 3
 
 
-@pytest.fixture
-def statements() -> Any:
-    """Counts the statements of an archive's readers."""
-    from contextlib import contextmanager
-
-    from sqlalchemy import event
-
-    @contextmanager
-    def counting(tg: Archive) -> Any:
-        found: list[str] = []
-
-        def note(_c: Any, _u: Any, text: str, *_: Any) -> None:
-            found.append(text)
-
-        engine = tg.backend.database.engine
-        event.listen(engine, "before_cursor_execute", note)
-        try:
-            yield found
-        finally:
-            event.remove(engine, "before_cursor_execute", note)
-
-    return counting
-
-
 def test_nothing_is_unpickled_to_list_or_show(
     tg: Archive, files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,6 +96,12 @@ def set_state(
     return _result(decision, state)
 
 
+def type_of(driver: Driver, execution_id: str) -> str:
+    """Return the type of the state that an execution is in; nothing if there is none."""
+    row = driver.execute(_SUBJECT, (_binary(execution_id),)).fetchone()
+    return "" if row is None else str(row[0])
+
+
 def settle(driver: Driver, execution_id: str, state: StateType) -> None:
     """Bring an execution that is still PENDING to its end; within a transaction that is alone."""
     row = driver.execute(_SUBJECT, (_binary(execution_id),)).fetchone()
@@ -241,4 +247,4 @@ def _result(decision: Decision, state: State) -> TransitionResult:
     return TransitionResult(decision.outcome, state, decision.reason, decision.delay_seconds)
 
 
-__all__ = ["Changes", "mark_crashed", "set_state", "settle", "update"]
+__all__ = ["Changes", "mark_crashed", "set_state", "settle", "type_of", "update"]

@@ -193,7 +193,7 @@ def states(session: Session, execution_id: str) -> list[State]:
         State(StateType(each.type), each.name, each.timestamp, each.message, each.details)
         for each in session.scalars(query.order_by(state.timestamp, state.id))
     ]
-    current = _state(*row)
+    current = state_of(*row)
     if not found or found[-1].type is not current.type:
         found.append(current)
     return found
@@ -212,17 +212,18 @@ def _select(*others: Any) -> Select[Any]:
     )
 
 
-def _state(kind: str, name: str, since: datetime) -> State:
+def state_of(kind: str, name: str, since: datetime) -> State:
+    """Return the state that is in force, as the columns of an execution have it."""
     type = StateType(kind)
     return State(type, name_in_force(type, name), since)
 
 
 def _executions(session: Session, rows: Any) -> list[Execution]:
-    tags = _tags(session, [row[0].id for row in rows])
+    tags = tags_of(session, [row[0].id for row in rows])
     return [_execution(row[0], row.study_name, tags.get(row[0].id, {})) for row in rows]
 
 
-def _tags(session: Session, ids: list[str]) -> dict[str, dict[str, list[Any]]]:
+def tags_of(session: Session, ids: list[str]) -> dict[str, dict[str, list[Any]]]:
     """Return the current tags of executions, in one statement."""
     tag = models.Tag
     found: dict[str, dict[str, list[Any]]] = {}
@@ -243,7 +244,7 @@ def _execution(row: models.Execution, study: str | None, tags: dict[str, list[An
         id=row.id,
         name=row.name or row.entrypoint.rpartition(".")[2],
         entrypoint=row.entrypoint,
-        state=_state(row.state_type, row.state_name, row.state_time),
+        state=state_of(row.state_type, row.state_name, row.state_time),
         created_at=row.created_at,
         parameters=row.parameters,
         options=row.options,
@@ -275,4 +276,14 @@ def _execution(row: models.Execution, study: str | None, tags: dict[str, list[An
     )
 
 
-__all__ = ["Order", "count", "find", "page", "running", "snapshot_of", "states"]
+__all__ = [
+    "Order",
+    "count",
+    "find",
+    "page",
+    "running",
+    "snapshot_of",
+    "state_of",
+    "states",
+    "tags_of",
+]

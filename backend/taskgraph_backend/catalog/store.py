@@ -6,7 +6,7 @@ transaction that is alone; who lists reads, with a bounded number of statements.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ from taskgraph.tags import Tags
 from taskgraph_backend import claims
 from taskgraph_backend.catalog import (
     changing,
+    columned,
     creating,
     dependencies,
     listing,
@@ -38,6 +39,7 @@ from taskgraph_backend.catalog import (
     studies,
     study_deletion,
     study_lists,
+    sweeping,
     using,
 )
 from taskgraph_backend.catalog.completing import complete, is_incomplete
@@ -129,6 +131,27 @@ class Catalog:
         with self._backend.reader() as session:
             return listing.page(session, where, order, limit, offset, after)
 
+    def columns(
+        self,
+        where: Criteria,
+        columns: Sequence[str],
+        *,
+        sort: str,
+        descending: bool,
+        limit: int,
+        offset: int,
+        after: str | None,
+    ) -> Page[dict[str, Any]]:
+        """Return some columns of a page of executions; no others are read.
+
+        Raises:
+            ValidationError: ``after`` is no cursor of such a list.
+        """
+        self._complete()
+        order = listing.Order(sort, descending)
+        with self._backend.reader() as session:
+            return columned.page(session, where, columns, order, limit, offset, after)
+
     def count(self, where: Criteria) -> int:
         """Return how many executions there are."""
         with self._backend.reader() as session:
@@ -194,6 +217,24 @@ class Catalog:
         """Mark executions that are stuck CRASHED; returns which."""
         ids = [ExecutionId(each) for each in execution_ids]
         return self._backend._transact(_fail_stuck, ids, older_than)
+
+    def find_late(self, where: Criteria, after: timedelta) -> list[str]:
+        """Return those that should have started so long ago."""
+        latest = self._backend.clock() - after // timedelta(microseconds=1)
+        with self._backend.reader() as session:
+            return sweeping.find_late(session, where, latest)
+
+    def mark_late(self, execution_ids: Iterable[str], after: timedelta) -> list[str]:
+        """Have executions be Late that should have started so long ago; returns which."""
+        return self._backend._transact(sweeping.mark_late, list(execution_ids), after)
+
+    def find_dead(self) -> list[str]:
+        """Return those that a process that is gone ran, or was about to run."""
+        return self._backend._ask(sweeping.dead)
+
+    def sweep(self) -> list[str]:
+        """Have those be CRASHED that a process that is gone ran; returns which."""
+        return [str(each) for each in self._backend.sweep()]
 
     def snapshot(self, execution_id: str) -> Any:
         """Return what was frozen when an execution was submitted, or None. Any: JSON."""
