@@ -11,6 +11,7 @@ import click
 from taskgraph.cli.limits import parse_limit
 from taskgraph.cli.managed import filter_options, filters_of, opened_archive
 from taskgraph.cli.options import COUNT, ExitCode
+from taskgraph.cli.sweep import command as sweep
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -35,6 +36,9 @@ _MOST = 20
 )
 def command() -> None:
     """Hold the commands below ``execution`` together."""
+
+
+command.add_command(sweep)
 
 
 @command.command("list", help="List executions, the newest first.")

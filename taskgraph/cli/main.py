@@ -54,6 +54,7 @@ EXIT_CODES: Final[tuple[tuple[type[errors.TaskgraphError], ExitCode], ...]] = (
     (errors.StateRefusedError, ExitCode.STATE_REFUSED),
     (errors.ConflictError, ExitCode.CONFLICT),
     (errors.ValidationError, ExitCode.USAGE),
+    (errors.UnknownDimensionError, ExitCode.USAGE),
 )
 
 
@@ -81,7 +82,10 @@ COMMANDS: Final[dict[str, _Entry]] = {
     "execution": _Entry(
         "taskgraph.cli.execution", "Manage executions: list them, show one, change its state."
     ),
-    "study": _Entry("taskgraph.cli.study", "Show studies: names for bodies of work."),
+    "study": _Entry("taskgraph.cli.study", "Show and delete studies: names for bodies of work."),
+    "dataset": _Entry("taskgraph.cli.dataset", "Manage datasets: names for files."),
+    "artifact": _Entry("taskgraph.cli.artifact", "Manage artifacts: named outputs of executions."),
+    "vocabulary": _Entry("taskgraph.cli.vocabulary", "Say which dimensions artifacts may have."),
     "repl": _Entry("taskgraph.cli.repl", "Open Python with the records at hand."),
     "tag": _Entry(
         "taskgraph.cli.tag", "Tag executions, jobs, calls, tasks and values, and show tags."

@@ -71,11 +71,16 @@ def filters_of(given: Mapping[str, Any]) -> tuple[Criteria, list[str]]:
     if given["until"] is not None:
         meant &= ~F.created(after=read_until(given["until"]))
     if given["where"] is not None:
-        meant &= parse(_read_json(given["where"]))
+        meant &= parse(read_json(given["where"]))
     return meant, list(_written(given))
 
 
-def _read_json(text: str) -> Any:
+def read_json(text: str) -> Any:
+    """Return what ``--filter`` says. Any: JSON.
+
+    Raises:
+        ValidationError: It is none.
+    """
     from taskgraph.errors import ValidationError
 
     try:
@@ -105,4 +110,19 @@ def opened_archive(ctx: click.Context) -> Iterator[Archive | None]:
         yield archive
 
 
-__all__ = ["filter_options", "filters_of", "opened_archive"]
+@contextmanager
+def made_archive(ctx: click.Context) -> Iterator[Archive]:
+    """Give the records of the project, which are made where nothing was run yet."""
+    from taskgraph.archive import Archive
+    from taskgraph.assembly import has_database, open_existing
+    from taskgraph.config import write_default_config
+
+    settings = load_settings(ctx)
+    write_default_config(settings.config_dir)
+    # What others rely on is made on command.
+    migrate = None if has_database(settings) else True
+    with Archive(settings, open_existing(settings, migrate=migrate)) as archive:
+        yield archive
+
+
+__all__ = ["filter_options", "filters_of", "made_archive", "opened_archive", "read_json"]

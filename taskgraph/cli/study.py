@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from taskgraph.cli.managed import opened_archive
 from taskgraph.cli.options import ExitCode
 
+if TYPE_CHECKING:
+    from taskgraph.catalog.rows import DeletedStudy
+
 _SHOWN = 20
 
 
-@click.group("study", help="Show studies: names for bodies of work.")
+@click.group("study", help="Show and delete studies: names for bodies of work.")
 def command() -> None:
     """Hold the commands below ``study`` together."""
 
@@ -60,3 +64,55 @@ def show(ctx: click.Context, as_json: bool, study: str) -> int:
         if page.next is not None:
             click.echo(f"All of them: taskgraph execution list --study {found.name}")
     return ExitCode.OK
+
+
+@command.command("delete", help="Delete a study with its workflows and datasets.")
+@click.option(
+    "--executions",
+    type=click.Choice(("keep", "refuse", "delete")),
+    default="keep",
+    show_default=True,
+    help="What becomes of its executions: they are of no study, must not be there, or go too.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON; does not ask.")
+@click.argument("study", metavar="STUDY")
+@click.pass_context
+def delete(
+    ctx: click.Context, executions: str, dry_run: bool, yes: bool, as_json: bool, study: str
+) -> int:
+    """Delete one study."""
+    from taskgraph.errors import StudyNotFoundError
+
+    with opened_archive(ctx) as archive:
+        if archive is None:
+            raise StudyNotFoundError(study)
+        found = archive.studies.delete(study, executions=executions, dry_run=True)
+        assert found is not None
+        if not (dry_run or yes or as_json):
+            click.echo(_told(found, is_done=False))
+            if not click.confirm(f"Delete study {found.name}?"):
+                return ExitCode.OK
+        if not dry_run:
+            found = archive.studies.delete(study, executions=executions) or found
+    if as_json:
+        click.echo(json.dumps({**found.to_json(), "dry_run": dry_run}, indent=2))
+    else:
+        click.echo(_told(found, is_done=not dry_run))
+    return ExitCode.OK
+
+
+def _told(gone: DeletedStudy, *, is_done: bool) -> str:
+    """Return what went with a study, or would."""
+    counts = {"workflow": gone.workflows, "dataset": gone.datasets, "execution": gone.deleted}
+    went = [_number(count, noun) for noun, count in counts.items() if count]
+    said = f"Study {gone.name} {'is' if is_done else 'would be'} deleted"
+    said += f", with {', '.join(went)}" if went else ""
+    if gone.kept:
+        said += f"; {_number(gone.kept, 'execution')} kept, without a study"
+    return f"{said}."
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
