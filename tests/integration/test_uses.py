@@ -10,6 +10,8 @@ import pytest
 from taskgraph.archive import Archive
 from taskgraph.catalog.uses import DatasetPin, dataset_hash
 from taskgraph.errors import (
+    ConflictError,
+    GroupInProgressError,
     GroupNotFoundError,
     StepRangeError,
     WorkflowNotFoundError,
@@ -105,6 +107,23 @@ def test_a_group_must_be_there(tg: Archive) -> None:
     assert made.execution.group_id == group
     with pytest.raises(GroupNotFoundError, match="made by planning"):
         tg.executions.create("e", group="0" * 32)
+
+
+def test_a_group_is_in_progress_once_on_the_same_datasets(tg: Archive) -> None:
+    group = _store_group(tg, _store_workflow(tg, "nightly"))
+    tg.datasets.register("in", [])
+    tg.datasets.register("other", [])
+    first = tg.executions.create("e", group=group, inputs=["in"]).execution
+
+    with pytest.raises(GroupInProgressError, match="nothing was submitted") as caught:
+        tg.executions.create("e", group=group, inputs=["in"])
+
+    assert isinstance(caught.value, ConflictError)
+    assert caught.value.execution_id == first.id
+    assert tg.executions.create("e", group=group, inputs=["other"]).is_new
+    assert tg.executions.create("e", group=group, inputs=["in"], state="FAILED").is_new
+    tg.executions.set_state(first, "COMPLETED")
+    assert tg.executions.create("e", group=group, inputs=["in"]).is_new
 
 
 def test_a_dataset_hash_is_of_contents_in_no_order() -> None:
