@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, and_, select
 
 from taskgraph_backend import models
 from taskgraph_backend.aliases import with_aliases
@@ -46,6 +46,10 @@ def _of_ended(kind: str) -> Any:
         return ended
     if kind == "Job":
         return models.Job.execution_id.in_(select(models.Execution.id).where(ended))
+    if kind == "Tag":
+        # Datasets and artifacts stay where they are, and so do their tags.
+        at = models.Tag.entity_id
+        return and_(at.not_in(select(models.Dataset.id)), at.not_in(select(models.Artifact.id)))
     return None
 
 

@@ -222,3 +222,36 @@ def test_json_of_each_list_is_json(place: Any) -> None:
     place("vocabulary", "define", "region", "--json")
     for words in (("dataset", "list"), ("artifact", "list"), ("vocabulary", "list")):
         assert json.loads(place(*words, "--json").out)
+
+
+def test_records_that_move_leave_datasets_and_their_tags_where_they_are(
+    place: Any, database_uri: str
+) -> None:
+    place("dataset", "register", "tas", "data/a.csv", "--facet", "model=A")
+    place("dataset", "register", "tas", "data/a.csv", "--facet", "model=B")
+    place("vocabulary", "define", "region")
+    with taskgraph.open(database_uri) as tg:
+        made = tg.executions.create("e", inputs=["tas"], tags={"team": "ml"}).execution
+        tg.artifacts.add(made, "data", "x", value=3, dimensions={"region": "eu"})
+        tg.executions.set_state(made, "COMPLETED")
+
+    assert place("export", "--all", "-o", "all.jsonl").code == 0
+    elsewhere = place.folder / "elsewhere"
+    elsewhere.mkdir()
+    config = ("-c", str(elsewhere))
+    place.write("elsewhere/config.toml", '[backend]\ndb_uri = "sqlite:///other.db"\n')
+    imported = place(*config, "import", "all.jsonl")
+
+    assert imported.code == 0, imported.err
+    assert place(*config, "db", "check").out == "Nothing is wrong.\n"
+    assert place("db", "check").out == "Nothing is wrong.\n"
+    (moved,) = place.json(*config, "execution", "list")["executions"]
+    assert moved["tags"] == {"team": ["ml"]}
+    place.write(
+        "wrong.jsonl",
+        (place.folder / "all.jsonl")
+        .read_text()
+        .replace('"entity_type":"Execution"', '"entity_type":"Dataset"'),
+    )
+    refused = place(*config, "import", "wrong.jsonl")
+    assert (refused.code, "Traceback" in refused.err) == (5, False)

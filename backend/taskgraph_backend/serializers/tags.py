@@ -18,7 +18,9 @@ from taskgraph_backend.serializers.fields import Fields, shown
 from taskgraph_backend.serializers.table import Table, anything, hash_of, maybe, text, time
 from taskgraph_backend.tags import deletion_of
 
-_ENTITIES = frozenset(each.value for each in models.TagEntity)
+# Those of datasets and artifacts stay with these, which do not move.
+_STAYING = {models.TagEntity.Dataset, models.TagEntity.Artifact}
+_ENTITIES = frozenset(each.value for each in models.TagEntity if each not in _STAYING)
 _DELETED = models.TagEntity.Null.value
 
 
