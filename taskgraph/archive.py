@@ -16,16 +16,20 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from taskgraph.assembly import (
+    author,
     catalog_of,
     find_record,
+    find_retractable,
     finish_writing,
     has_database,
     in_force,
     name_of_record,
     open_existing,
     places_of,
+    retractions_of,
 )
 from taskgraph.catalog.executions import ExecutionManager, StudyManager
+from taskgraph.catalog.retractions import Retraction, RetractionManager
 from taskgraph.config import CONFIG_DIR_NAME, Settings, find_config_dir, load_settings
 from taskgraph.errors import (
     ClosedArchiveError,
@@ -158,6 +162,7 @@ class Archive:
         backend: The database.
         executions: What was run, to be managed.
         studies: The bodies of work that executions are part of.
+        retractions: What is not to be used any more.
     """
 
     def __init__(self, settings: Settings, backend: SqlBackend) -> None:
@@ -166,6 +171,11 @@ class Archive:
         catalog = catalog_of(backend, self._begin)
         self.executions = ExecutionManager(catalog)
         self.studies = StudyManager(catalog)
+        self.retractions = RetractionManager(
+            retractions_of(backend, self._begin),
+            lambda what: find_retractable(backend, settings, self._named(what)),
+            author,
+        )
         self._places = places_of(settings)
         self._is_closed = False
 
@@ -311,6 +321,50 @@ class Archive:
             text = _text_of(what)
             found = find_record(reader, self.settings, text)
             return explain_runs.explain_found(reader, found, text)
+
+    def retract(
+        self,
+        target: Any,
+        *,
+        reason: str,
+        by: str | None = None,
+        cascade: bool = True,
+        dry_run: bool = False,
+    ) -> Retraction:
+        """Have a result not be used any more, with all that came from it.
+
+        See `RetractionManager.retract`, of which this is the short name.
+
+        Args:
+            target: An execution, a job or its call, a file or a dataset: by id, by path or by name,
+                or as it was found.
+            reason: Why.
+            by: Who says so; by default the user.
+            cascade: Whether what came from it is meant as well.
+            dry_run: Whether to say only what would be marked.
+
+        Raises:
+            UnknownRecordError: There is nothing of this name.
+            AmbiguousIdError: More than one record starts so.
+            NotRetractableError: It is nothing that can be retracted.
+            ValidationError: There is no reason.
+        """
+        return self.retractions.retract(
+            target, reason=reason, by=by, cascade=cascade, dry_run=dry_run
+        )
+
+    def unretract(self, retraction: str | Retraction) -> Retraction:
+        """Take a retraction back: exactly what it alone has marked counts again.
+
+        Raises:
+            RetractionNotFoundError: There is none.
+            AmbiguousIdError: More than one starts so.
+        """
+        return self.retractions.undo(retraction)
+
+    def _named(self, what: Any) -> str:
+        self._begin()
+        return _text_of(what)
 
     @contextmanager
     def query(self) -> Iterator[CallGraphQuery]:

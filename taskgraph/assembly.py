@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from taskgraph.catalog.retractions import Entity
 from taskgraph.config import (
     ALIAS_EXECUTOR,
     CLOSED_EXECUTORS,
@@ -27,6 +28,7 @@ from taskgraph.engine.leasing import ExecutionLease
 from taskgraph.errors import (
     ConfigError,
     DatabaseError,
+    NotRetractableError,
     SchedulerError,
     TaskgraphError,
     UnknownRecordError,
@@ -43,6 +45,7 @@ from taskgraph.values.places import FilePlaces, use_places
 if TYPE_CHECKING:
     from taskgraph.catalog.executions import CatalogStore
     from taskgraph.catalog.requests import Request
+    from taskgraph.catalog.retractions import RetractionStore
     from taskgraph.engine.releasing import Release
     from taskgraph.filters import RecordFilters
     from taskgraph.provenance.rows import Reader as AnyReader
@@ -371,6 +374,64 @@ def catalog_of(backend: SqlBackend, check: Callable[[], object]) -> CatalogStore
     from taskgraph_backend.catalog.store import Catalog
 
     return Catalog(backend, check)
+
+
+def retractions_of(backend: SqlBackend, check: Callable[[], object]) -> RetractionStore:
+    """Return what the manager of retractions asks.
+
+    Args:
+        backend: The database.
+        check: Called before each question.
+    """
+    from taskgraph_backend.retracting.store import Retractions
+
+    return Retractions(backend, check)
+
+
+def find_retractable(backend: SqlBackend, settings: Settings, what: Any) -> Entity:
+    """Return what somebody names, as what can be retracted.
+
+    Any: what is named may be a text, a path, or a record as it was found.
+
+    Raises:
+        UnknownRecordError: There is nothing of this name.
+        AmbiguousIdError: More than one record starts so.
+        NotRetractableError: It is nothing that can be retracted.
+    """
+    from taskgraph_backend.retracting.store import find_dataset, find_file, path_of
+
+    text = name_of_record(what)
+    try:
+        with backend.reader() as reader:
+            found = find_record(reader, settings, text)
+            kind = type(found).__name__
+            if isinstance(found, tuple):
+                return Entity("Value", found[0].value_hash, text)
+            if kind == "Execution":
+                return Entity(kind, found.id, f"execution {found.id[:8]}")
+            if kind == "Job":
+                if found.call_hash is None:
+                    reason = f"job {found.id[:8]} has no result yet, or none that was recorded"
+                    raise NotRetractableError(text, reason)
+                call, name = found.call_hash, found.task.fullname
+                return Entity("CallNode", call, f"{name} {call[:8]}")
+            if kind == "CallNode":
+                return Entity(kind, found.call_hash, f"{found.task_name} {found.call_hash[:8]}")
+    except UnknownRecordError:
+        known = backend._ask(find_dataset, text) or backend._ask(
+            find_file, list(_places_named(settings, text)), text
+        )
+        if known is None:
+            raise
+        return known
+    path = backend._ask(path_of, found.value_hash) if kind == "Value" else None
+    if path is not None:
+        return Entity("Value", found.value_hash, path)
+    if kind == "Value":
+        reason = "it is a plain value, and equal ones have nothing to do with each other"
+    else:
+        reason = f"it is a {kind.lower()}"
+    raise NotRetractableError(text, reason)
 
 
 def create_execution(backend: Backend, request: Request, snapshot: PackedValue) -> str:

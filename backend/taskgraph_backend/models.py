@@ -373,6 +373,8 @@ class CallNode(Base):
         Index(None, "value_hash"),
         # The calls of a task, newest first; through them its jobs.
         Index(None, "task_hash", "timestamp"),
+        # Those of a cache key whose results are not to be used: none, as a rule.
+        _partial("ix_call_node_eval_hash_retracted", "eval_hash", where="retracted"),
     )
 
     call_hash: Mapped[str] = mapped_column(Hash16, primary_key=True)
@@ -384,6 +386,8 @@ class CallNode(Base):
     timestamp: Mapped[datetime]
     # What it held when it was written; see `seals`.
     seal: Mapped[bytes | None] = mapped_column(LargeBinary(8))
+    # Whether a tag says so that is current: its result is not to be used.
+    retracted: Mapped[bool] = mapped_column(server_default=false())
 
     task: Mapped[Task] = relationship(back_populates="call_nodes", viewonly=True)
     value: Mapped[Value] = relationship(back_populates="results", viewonly=True)
@@ -1171,6 +1175,27 @@ class TagKey(Base):
     key: Mapped[str] = mapped_column(primary_key=True)
     description: Mapped[str]
     allowed_values: Mapped[Any | None] = mapped_column(JSON)
+
+
+class Retraction(Base):
+    """Why results are not to be used, and since when; the tags of calls and runs name it.
+
+    ``ended_at`` is when it was taken back.
+    """
+
+    __tablename__ = "retraction"
+    __table_args__ = (Index(None, "entity_id"),)
+
+    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    entity_type: Mapped[str]
+    entity_id: Mapped[str] = mapped_column(Hash16)
+    # What the record is called: for those who read.
+    target: Mapped[str]
+    reason: Mapped[str]
+    author: Mapped[str]
+    timestamp: Mapped[datetime]
+    cascades: Mapped[bool]
+    ended_at: Mapped[datetime | None]
 
 
 class Lease(Base):

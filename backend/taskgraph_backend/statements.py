@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TypeVar
 
+from taskgraph.tags import RETRACTED
 from taskgraph.values.stored import UNSTORED
 
 Key = TypeVar("Key")
@@ -191,6 +192,17 @@ _STORED = "v.value_hash, v.type, v.format, v.value, v.content_digest, v.seal"
 _IS_OURS = "NOT EXISTS (SELECT 1 FROM foreign_record f WHERE f.id = {}.call_hash)"
 
 
+#: Of an entry ``e`` of the cache: whether the call that filled it was retracted; where that one is
+#: not known, the newest of its key. Nearly always no call of the key was, which takes one look at
+#: an index that is empty.
+IS_RETRACTED = (
+    "EXISTS (SELECT 1 FROM call_node r WHERE r.eval_hash = e.eval_hash AND r.retracted)"
+    " AND coalesce((SELECT r.retracted FROM call_node r WHERE r.call_hash = e.call_hash),"
+    " (SELECT r.retracted FROM call_node r WHERE r.eval_hash = e.eval_hash"
+    " ORDER BY r.timestamp DESC, r.call_hash LIMIT 1), FALSE)"
+)
+
+
 def _keys(count: int) -> str:
     return ", ".join("?" * count)
 
@@ -200,14 +212,18 @@ def evaluations(count: int) -> str:
     """Cache entries with their values, and the call that was recorded with each.
 
     Where none is known, it is the newest with the same key; one that gave the very value of the
-    entry comes before all others.
+    entry comes before all others. One that was retracted is never meant.
+
+    The second column says whether the entry is not to be used: it is a place in the cache, and so
+    that follows from the call that filled it.
     """
     newest = (
         "SELECT c.call_hash FROM call_node c WHERE c.eval_hash = e.eval_hash"
-        f" AND {_IS_OURS.format('c')}"
+        f" AND NOT c.retracted AND {_IS_OURS.format('c')}"
     )
     return (
-        f"SELECT e.eval_hash, e.timestamp, e.task_hash, e.args_hash, e.seal, {_STORED},"
+        f"SELECT e.eval_hash, {IS_RETRACTED}, e.timestamp, e.task_hash, e.args_hash, e.seal,"
+        f" {_STORED},"
         " coalesce(e.call_hash,"
         # So that no index of values is used: of one value there may be millions of calls.
         f"({newest} AND NOT c.value_hash <> e.value_hash ORDER BY c.timestamp DESC LIMIT 1),"
@@ -219,9 +235,10 @@ def evaluations(count: int) -> str:
 
 @cache
 def calls(count: int) -> str:
-    """Whole calls of cache keys, newest first."""
+    """Whole calls of cache keys, newest first; those that were retracted too, which says one."""
     return (
-        "SELECT eval_hash, call_hash, value_hash, timestamp, task_hash, seal FROM call_node c"
+        "SELECT eval_hash, call_hash, value_hash, timestamp, task_hash, seal, retracted"
+        " FROM call_node c"
         f" WHERE eval_hash IN ({_keys(count)}) AND {_IS_OURS.format('c')}"
         " ORDER BY timestamp DESC, call_hash"
     )
@@ -262,6 +279,24 @@ def own_calls(count: int) -> str:
         f"SELECT c.call_hash FROM call_node c WHERE c.call_hash IN ({_keys(count)})"
         f" AND {_IS_OURS.format('c')}"
     )
+
+
+def retracted(count: int) -> str:
+    """Calls of cache keys that were retracted, each with the tags that say why."""
+    return (
+        "SELECT c.eval_hash, c.call_hash, t.value FROM call_node c JOIN tag t"
+        f" ON t.entity_id = c.call_hash AND t.key = '{RETRACTED}' AND t.is_current"
+        f" WHERE c.eval_hash IN ({_keys(count)}) AND c.retracted"
+    )
+
+
+def retracted_calls(count: int) -> str:
+    """Those of some calls that were retracted."""
+    return f"SELECT call_hash FROM call_node WHERE call_hash IN ({_keys(count)}) AND retracted"
+
+
+#: A number that is another one once something was retracted, or a retraction taken back.
+RETRACTIONS_SEEN = "SELECT count(*) + count(ended_at) FROM retraction"
 
 
 def valid_handles(count: int) -> str:

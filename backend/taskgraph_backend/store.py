@@ -332,6 +332,14 @@ class SqlBackend(RecordVerbs):
         """Return those of some values and calls which a batch that has them would leave alone."""
         return self._ask(answers.find_recorded, values, calls)
 
+    def find_retracted(self, calls: Sequence[CallHash]) -> set[CallHash]:
+        """Return those of some calls whose results are not to be used."""
+        return self._ask(answers.find_retracted, calls)
+
+    def count_retractions(self) -> int:
+        """Return a number that is another one once something was retracted, or that taken back."""
+        return self._ask(answers.count_retractions)
+
     def find_valid_handles(self, hashes: Sequence[str]) -> set[str]:
         """Return those of the states of handles that are recorded and still valid."""
         return self._ask(handles.find_valid, hashes)

@@ -18,7 +18,7 @@ from taskgraph.engine.jobs import Job
 from taskgraph.errors import DamagedValueError, InvalidValueError, RefusedValueError
 from taskgraph.expression import SchedulerExpression
 from taskgraph.hashing import CallHash, TaskHash, ValueHash
-from taskgraph.records import CacheAnswer, CacheQuery, Micros, StoredResult
+from taskgraph.records import CacheAnswer, CacheQuery, Micros, RetractedFound, StoredResult
 from taskgraph.tasks.context import NO_CONTEXT, Context, handle_of_path, task_of_path
 from taskgraph.tasks.names import BUILT_IN
 from taskgraph.tasks.options import CacheCheckValid, CacheResult, CacheScope
@@ -53,6 +53,7 @@ class Reason(StrEnum):
     AGE = "the recorded result is older than max_age"
     UNTRUSTED = "the recorded result came from elsewhere and is not trusted"
     REFUSED = "the recorded result is not read: it is not data alone"
+    RETRACTED = "the recorded result was retracted"
     REFUTED = "calls that it awaits give other results than when it was recorded"
 
 
@@ -240,7 +241,7 @@ def decide(
         )
     found = answer.evaluation
     if found is None:
-        return _untrusted(answer.offered) if answer.offered and miss is ABSENT else miss
+        return _refused(answer) if miss is ABSENT else miss
     if allowed is not None and CacheResult.SINGLE not in allowed:
         return _NOT_ALLOWED
     if oldest is not None and found.timestamp < oldest:
@@ -258,8 +259,22 @@ def decide(
     )
 
 
+def _refused(answer: CacheAnswer) -> Miss:
+    """Return why nothing that may be used is recorded."""
+    if answer.retracted is not None:
+        return _retracted(answer.retracted)
+    return _untrusted(answer.offered) if answer.offered else ABSENT
+
+
 def _untrusted(origin: str) -> Miss:
     return Miss(Reason.UNTRUSTED, f"it is from {origin}; taskgraph trust makes it count")
+
+
+def _retracted(found: RetractedFound) -> Miss:
+    if not found.id:
+        return Miss(Reason.RETRACTED)
+    said = f"by {found.by} on {found.at[:16].replace('T', ' ')} UTC: {found.reason}"
+    return Miss(Reason.RETRACTED, f"{said} (retraction {found.id[:8]})")
 
 
 def _is_other(path: str, value_hash: ValueHash, context: Context) -> bool:

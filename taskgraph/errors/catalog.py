@@ -29,6 +29,16 @@ class StudyNotFoundError(NotFoundError):
         return f"There is no study {self.wanted!r}. `taskgraph study list` shows what there is."
 
 
+class RetractionNotFoundError(NotFoundError):
+    """No retraction has this id or id prefix."""
+
+    def __str__(self) -> str:
+        return (
+            f"There is no retraction {self.wanted!r}. `taskgraph retractions --all` shows what "
+            "there is and was."
+        )
+
+
 class ConflictError(TaskgraphError):
     """Something that is there stands in the way; the base of its kinds."""
 
@@ -89,6 +99,18 @@ class ValidationError(TaskgraphError, ValueError):
 
     def __str__(self) -> str:
         return f"{self.what}: {self.reason}"
+
+
+class NotRetractableError(ValidationError):
+    """Something was to be retracted that nothing can be derived from: it has no identity."""
+
+    def __init__(self, target: str, reason: str) -> None:
+        super().__init__(
+            target,
+            f"{reason}. What can be retracted is an execution, a job or its call, a file and a "
+            "dataset; `taskgraph log` shows which call gave a value.",
+        )
+        self.target = target
 
 
 class InvalidStateError(ValidationError):
