@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
 
+from taskgraph.catalog import told
 from taskgraph.errors import AmbiguousIdError, RetractionNotFoundError, ValidationError
 
 _MOST_CHARACTERS: Final = 10_000
@@ -168,7 +169,7 @@ class RetractionManager:
         """
         entity = self._find(target)
         author = self._author() if by is None else _checked("by", by)
-        return self._store.retract(
+        made = self._store.retract(
             Wanted(
                 uuid.uuid4().hex,
                 *entity,
@@ -178,6 +179,8 @@ class RetractionManager:
                 dry_run,
             )
         )
+        told.tell()
+        return made
 
     def undo(self, ref: str | Retraction) -> Retraction:
         """Take a retraction back: exactly what it alone has marked counts again.
@@ -192,6 +195,7 @@ class RetractionManager:
         found = self.get(ref)
         if self._store.unretract(found.id) is None:
             raise RetractionNotFoundError(found.id)
+        told.tell()
         return found
 
     def list(self, *, include_ended: bool = False) -> list[Retraction]:

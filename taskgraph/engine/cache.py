@@ -90,11 +90,13 @@ class Miss:
         reason: Why.
         detail: More of it.
         damaged: The stored value that cannot be used, and is to be replaced.
+        retracted: The calls of the same key that were retracted.
     """
 
     reason: Reason
     detail: str = ""
     damaged: ValueHash | None = None
+    retracted: frozenset[CallHash] = frozenset()
 
     @property
     def text(self) -> str:
@@ -271,10 +273,11 @@ def _untrusted(origin: str) -> Miss:
 
 
 def _retracted(found: RetractedFound) -> Miss:
-    if not found.id:
-        return Miss(Reason.RETRACTED)
-    said = f"by {found.by} on {found.at[:16].replace('T', ' ')} UTC: {found.reason}"
-    return Miss(Reason.RETRACTED, f"{said} (retraction {found.id[:8]})")
+    said = ""
+    if found.id:
+        when = found.at[:16].replace("T", " ")
+        said = f"by {found.by} on {when} UTC, {found.reason!r} (retraction {found.id[:8]})"
+    return Miss(Reason.RETRACTED, said, retracted=found.calls)
 
 
 def _is_other(path: str, value_hash: ValueHash, context: Context) -> bool:

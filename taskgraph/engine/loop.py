@@ -306,6 +306,8 @@ class Engine:
             self._recorder.add_value(environment)
         self._recorder.add_execution(self._execution(root, state, environment))
         self._recorder.flush()
+        if root.call_hash in self._finisher.again.found:
+            self._backend.pass_retractions_on(self._options.execution_id)
         if state is not State.COMPLETED or any(map(_is_carrier, self._finisher.failed)):
             self._backend.close_jobs(self._options.execution_id, now())
 
