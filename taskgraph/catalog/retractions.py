@@ -37,6 +37,8 @@ class Retraction:
         calls: The calls that are marked by it.
         executions: The executions that are marked by it.
         groups: The groups of these, which are dirty now; known when it is said.
+        tasks: How many of the calls are of which task, the most frequent first; known when it is
+            said.
         running: Executions that ran when it was said: what they had used already they may have
             made more of. Saying it once more marks that as well.
         is_new: Whether it was said for the first time.
@@ -55,12 +57,13 @@ class Retraction:
     calls: tuple[str, ...] = ()
     executions: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    tasks: tuple[tuple[str, int], ...] = ()
     running: tuple[str, ...] = ()
     is_new: bool = False
     is_dry: bool = False
     ended_at: datetime | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON."""
         return {
             "id": self.id,
@@ -74,6 +77,7 @@ class Retraction:
             "calls": list(self.calls),
             "executions": list(self.executions),
             "groups": list(self.groups),
+            "tasks": dict(self.tasks),
             "running": list(self.running),
             "is_new": self.is_new,
             "is_dry": self.is_dry,

@@ -51,7 +51,9 @@ def command() -> None:
     "-n", "--limit", type=COUNT, default=_MOST, show_default=True, help="At most so many."
 )
 @click.option("--after", metavar="CURSOR", help="What follows the page that ended with this.")
-@click.option("--retracted", is_flag=True, help="Those too whose results are not to be used.")
+@click.option(
+    "--include-retracted", is_flag=True, help="Those too whose results are not to be used."
+)
 @click.option("--count", "is_count", is_flag=True, help="Only how many there are.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.pass_context
@@ -62,7 +64,7 @@ def list_(
     ascending: bool,
     limit: int,
     after: str | None,
-    retracted: bool,
+    include_retracted: bool,
     is_count: bool,
     as_json: bool,
     **filters: Any,
@@ -77,7 +79,7 @@ def list_(
         page: Page[Execution] = Page(())
         number = total = 0
         if archive is not None and is_count:
-            number = archive.executions.count(where, include_retracted=retracted)
+            number = archive.executions.count(where, include_retracted=include_retracted)
         elif archive is not None:
             page = archive.executions.list(
                 where,
@@ -85,7 +87,7 @@ def list_(
                 descending=not ascending,
                 limit=limit,
                 after=after,
-                include_retracted=retracted,
+                include_retracted=include_retracted,
             )
             total = 0 if page else archive.executions.count(include_retracted=True)
     if is_count:

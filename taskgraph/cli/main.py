@@ -82,6 +82,14 @@ COMMANDS: Final[dict[str, _Entry]] = {
         "taskgraph.cli.execution", "Manage executions: list them, show one, change its state."
     ),
     "study": _Entry("taskgraph.cli.study", "Show studies: names for bodies of work."),
+    "retract": _Entry(
+        "taskgraph.cli.retract",
+        "Have a bad result, and all that came from it, not be used any more.",
+    ),
+    "unretract": _Entry("taskgraph.cli.unretract", "Take back what was retracted."),
+    "retractions": _Entry(
+        "taskgraph.cli.retractions", "Show what was retracted, by whom, when and why."
+    ),
     "repl": _Entry("taskgraph.cli.repl", "Open Python with the records at hand."),
     "tag": _Entry(
         "taskgraph.cli.tag", "Tag executions, jobs, calls, tasks and values, and show tags."

@@ -52,7 +52,7 @@ def executions_list(executions: Sequence[Execution], more: str | None) -> list[B
     rows = [
         [
             line(short_id(each.id)),
-            _state(each.state),
+            _state_of(each),
             moment(each.created_at),
             duration(_seconds(each)),
             line(clean(each.study or "", _NAME_WIDTH)),
@@ -80,7 +80,7 @@ def execution_detail(
 ) -> list[Block]:
     """Return all that is managed of an execution; its states and jobs, where these are given."""
     facts = [
-        ("State", _state(execution.state)),
+        ("State", _state_of(execution)),
         ("Runs", line(clean(execution.entrypoint))),
         ("Study", line(clean(execution.study or ""))),
         ("Workspace", line(Span(clean(execution.workspace or ""), "path"))),
@@ -219,6 +219,12 @@ def _need(node: DependencyNode) -> Iterator[str]:
 
 def _state(state: State) -> Line:
     return line(Span(clean(state.name, _NAME_WIDTH), _STYLES.get(state.type.value, "")))
+
+
+def _state_of(execution: Execution) -> Line:
+    if not execution.retracted:
+        return _state(execution.state)
+    return line(_state(execution.state), " ", Span("retracted", "failed"))
 
 
 def _seconds(execution: Execution) -> float | None:

@@ -7,6 +7,7 @@ connection with a transaction that is alone: all of it is done, or nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from functools import cache
@@ -55,6 +56,7 @@ _DIRTY: Final = (
     "UPDATE execution_group SET dirty = TRUE, dirty_reason = 'retracted', updated_at = ?"
     " WHERE id = ?"
 )
+_TASKS: Final = "SELECT task_name FROM call_node WHERE call_hash IN ({})"
 _RUNNING: Final = "SELECT id FROM execution WHERE state_type = 'RUNNING' ORDER BY id"
 _TAGS: Final = (
     "SELECT tag_hash, entity_type, entity_id, value, is_current FROM tag WHERE key = ?"
@@ -75,12 +77,14 @@ class Found(NamedTuple):
         calls: The calls, as hex.
         executions: The executions, as hex.
         groups: The groups of these.
+        tasks: How many of the calls are of which task.
         running: The executions that run meanwhile, and may have used some of it.
     """
 
     calls: tuple[str, ...]
     executions: tuple[str, ...]
     groups: tuple[str, ...]
+    tasks: tuple[tuple[str, int], ...]
     running: tuple[str, ...]
 
 
@@ -104,6 +108,7 @@ def retract(driver: Driver, wanted: Wanted) -> Retraction:
         calls=found.calls,
         executions=found.executions,
         groups=found.groups,
+        tasks=found.tasks,
         running=found.running,
         is_new=is_new,
         is_dry=wanted.dry_run,
@@ -229,8 +234,10 @@ def _find(driver: Driver, wanted: Wanted) -> Found:
     calls = closure(driver, seeds) if wanted.cascade else set(seeds.calls)
     executions |= set(_many(driver, _ROOTS, calls))
     groups = set(_many(driver, _GROUPS, executions))
+    tasks = Counter(_many(driver, _TASKS, calls))
+    ordered = sorted(tasks.items(), key=lambda each: (-each[1], each[0]))
     running = [each for (each,) in driver.execute(_RUNNING).fetchall()]
-    return Found(*map(_hex, (calls, executions, groups, running)))
+    return Found(_hex(calls), _hex(executions), _hex(groups), tuple(ordered), _hex(running))
 
 
 def _hex(keys: Iterable[Key]) -> tuple[str, ...]:
@@ -241,7 +248,8 @@ def _column(driver: Driver, question: str, key: Key) -> Iterable[Key]:
     return [found for (found,) in driver.execute(question, (key,)).fetchall()]
 
 
-def _many(driver: Driver, question: str, keys: Collection[Key]) -> Iterable[Key]:
+def _many(driver: Driver, question: str, keys: Collection[Key]) -> Iterable[Any]:
+    """Yield what is found for keys. Any: as the database gives it."""
     for piece in statements.padded(sorted(keys)):
         marks = ", ".join("?" * len(piece))
         yield from (found for (found,) in driver.execute(question.format(marks), piece).fetchall())
