@@ -51,9 +51,7 @@ def command() -> None:
     "-n", "--limit", type=COUNT, default=_MOST, show_default=True, help="At most so many."
 )
 @click.option("--after", metavar="CURSOR", help="What follows the page that ended with this.")
-@click.option(
-    "--include-retracted", is_flag=True, help="Those too whose results are not to be used."
-)
+@click.option("--include-retracted", is_flag=True, help="Those too that were retracted.")
 @click.option("--count", "is_count", is_flag=True, help="Only how many there are.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.pass_context
@@ -77,7 +75,7 @@ def list_(
     where, written = filters_of(filters)
     with opened_archive(ctx) as archive:
         page: Page[Execution] = Page(())
-        number = total = 0
+        number = total = hidden = 0
         if archive is not None and is_count:
             number = archive.executions.count(where, include_retracted=include_retracted)
         elif archive is not None:
@@ -90,6 +88,8 @@ def list_(
                 include_retracted=include_retracted,
             )
             total = 0 if page else archive.executions.count(include_retracted=True)
+            if not page and not include_retracted:
+                hidden = archive.executions.count(where, include_retracted=True)
     if is_count:
         click.echo(json.dumps({"count": number}) if as_json else str(number))
     elif as_json:
@@ -98,7 +98,7 @@ def list_(
     elif page:
         print_page(executions_list(page, page.next), sys.stdout)
     else:
-        print_page(nothing_found(total, written), sys.stdout)
+        print_page(nothing_found(total, written, hidden), sys.stdout)
     return ExitCode.OK
 
 

@@ -21,6 +21,7 @@ _MOST_RECORDED = 100
 # Misses of calls that ran before, and whose results were turned down.
 _TURNED_DOWN = frozenset(
     {Reason.DAMAGED, Reason.INVALID, Reason.UNPLANTED, Reason.AGE, Reason.REFUSED, Reason.REFUTED}
+    | {Reason.RETRACTED}
 )
 
 

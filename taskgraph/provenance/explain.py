@@ -50,6 +50,7 @@ class ChangeKind(StrEnum):
     REFUTED = "refuted"
     REFUSED = "refused"
     UNTRUSTED = "untrusted"
+    RETRACTED = "retracted"
     FAILED = "failed"
     UNSTORED = "unstored"
     NOT_KEPT = "not_kept"

@@ -71,6 +71,7 @@ _REASONS: Final[Mapping[str, ChangeKind]] = {
     "REFUSED": ChangeKind.REFUSED,
     "AGE": ChangeKind.AGE,
     "UNTRUSTED": ChangeKind.UNTRUSTED,
+    "RETRACTED": ChangeKind.RETRACTED,
 }
 
 # What the kind of files says of one that is not as it was, and what is said of it here.

@@ -245,6 +245,10 @@ def _of_scope(change: Change) -> str:
     return _SCOPES.get(change.detail, f"the cache was not asked: {clean(change.detail)}")
 
 
+def _of_retraction(change: Change) -> str:
+    return f"its result was retracted {clean(change.detail)}".rstrip()
+
+
 def _of_child(change: Change) -> str:
     return f"{_name_of(change)} ({clean(change.detail)})"
 
@@ -262,6 +266,7 @@ _SPECIAL: Final[Mapping[ChangeKind, Callable[[Change], str]]] = {
     ChangeKind.OUTPUT: _of_output,
     ChangeKind.SCOPE: _of_scope,
     ChangeKind.CHILD: _of_child,
+    ChangeKind.RETRACTED: _of_retraction,
 }
 
 __all__ = ["SWITCHED_OFF", "brief", "brief_of", "headline", "reason_of"]

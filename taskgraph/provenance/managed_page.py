@@ -66,8 +66,11 @@ def executions_list(executions: Sequence[Execution], more: str | None) -> list[B
     return blocks
 
 
-def nothing_found(total: int, filters: Sequence[str]) -> list[Block]:
+def nothing_found(total: int, filters: Sequence[str], retracted: int = 0) -> list[Block]:
     """Return what is said where a list is empty: how many there are, and what was asked for."""
+    if retracted:
+        each = "1 was retracted" if retracted == 1 else f"{retracted:,} were retracted"
+        return [Note(line(f"Nothing else is there, and {each}: add --include-retracted"))]
     if not total:
         return [Note(line("There are no executions yet: taskgraph run SCRIPT TASK"))]
     asked = clean(" ".join(filters)) or "no filter"
