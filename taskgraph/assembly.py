@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taskgraph.catalog.retractions import Entity
 from taskgraph.config import (
     ALIAS_EXECUTOR,
     CLOSED_EXECUTORS,
@@ -45,7 +44,7 @@ from taskgraph.values.places import FilePlaces, use_places
 if TYPE_CHECKING:
     from taskgraph.catalog.executions import CatalogStore
     from taskgraph.catalog.requests import Request
-    from taskgraph.catalog.retractions import RetractionStore
+    from taskgraph.catalog.retractions import Entity, RetractionStore
     from taskgraph.engine.releasing import Release
     from taskgraph.filters import RecordFilters
     from taskgraph.provenance.rows import Reader as AnyReader
@@ -398,6 +397,7 @@ def find_retractable(backend: SqlBackend, settings: Settings, what: Any) -> Enti
         AmbiguousIdError: More than one record starts so.
         NotRetractableError: It is nothing that can be retracted.
     """
+    from taskgraph.catalog.retractions import Entity
     from taskgraph_backend.retracting.store import find_dataset, find_file, path_of
 
     text = name_of_record(what)

@@ -127,19 +127,32 @@ def _find_evaluations(
 ) -> dict[EvalHash, EvaluationFound]:
     """Return the entries of keys; the keys of those that were retracted are added to others."""
     found: dict[EvalHash, EvaluationFound] = {}
+    doubtful: set[bytes] = set()
     for piece in statements.padded(keys, where.most_keys):
         rows = driver.execute(statements.evaluations(len(piece)), [_binary(key) for key in piece])
-        for eval_hash, is_retracted, time, task, args, seal, *stored, call in rows.fetchall():
-            if is_retracted:
-                refused.add(eval_hash)
-                continue
-            if seal is not None and seal != seal_evaluation(eval_hash, task, args, stored[0], time):
-                continue  # what it says is true of another one, or of none
-            result = _stored(stored, where.store)
-            if result.format != statements.DAMAGED:
-                known = None if call is None else call.hex()
-                found[eval_hash.hex()] = EvaluationFound(result, time, known)
+        _take_entries(rows.fetchall(), where, found, doubtful)
+    for names in statements.padded(list(doubtful), where.most_keys):
+        rows = driver.execute(statements.doubtful_evaluations(len(names)), names)
+        _take_entries(rows.fetchall(), where, found, refused)
     return found
+
+
+def _take_entries(
+    rows: Sequence[Any],
+    where: Where,
+    found: dict[EvalHash, EvaluationFound],
+    flagged: set[bytes],
+) -> None:
+    for eval_hash, is_flagged, time, task, args, seal, *stored, call in rows:
+        if is_flagged:
+            flagged.add(eval_hash)
+            continue
+        if seal is not None and seal != seal_evaluation(eval_hash, task, args, stored[0], time):
+            continue  # what it says is true of another one, or of none
+        result = _stored(stored, where.store)
+        if result.format != statements.DAMAGED:
+            known = None if call is None else call.hex()
+            found[eval_hash.hex()] = EvaluationFound(result, time, known)
 
 
 def _find_calls(

@@ -192,12 +192,12 @@ _STORED = "v.value_hash, v.type, v.format, v.value, v.content_digest, v.seal"
 _IS_OURS = "NOT EXISTS (SELECT 1 FROM foreign_record f WHERE f.id = {}.call_hash)"
 
 
-#: Of an entry ``e`` of the cache: whether the call that filled it was retracted; where that one is
-#: not known, the newest of its key. Nearly always no call of the key was, which takes one look at
-#: an index that is empty.
-IS_RETRACTED = (
-    "EXISTS (SELECT 1 FROM call_node r WHERE r.eval_hash = e.eval_hash AND r.retracted)"
-    " AND coalesce((SELECT r.retracted FROM call_node r WHERE r.call_hash = e.call_hash),"
+# Of an entry ``e``: whether a call of its key was retracted. That is nearly never so, and takes one
+# look at an index that is empty.
+_IS_DOUBTFUL = "EXISTS (SELECT 1 FROM call_node r WHERE r.eval_hash = e.eval_hash AND r.retracted)"
+# And whether the call that filled it was: where that one is not known, the newest of the key.
+_IS_RETRACTED = (
+    "coalesce((SELECT r.retracted FROM call_node r WHERE r.call_hash = e.call_hash),"
     " (SELECT r.retracted FROM call_node r WHERE r.eval_hash = e.eval_hash"
     " ORDER BY r.timestamp DESC, r.call_hash LIMIT 1), FALSE)"
 )
@@ -212,18 +212,28 @@ def evaluations(count: int) -> str:
     """Cache entries with their values, and the call that was recorded with each.
 
     Where none is known, it is the newest with the same key; one that gave the very value of the
-    entry comes before all others. One that was retracted is never meant.
-
-    The second column says whether the entry is not to be used: it is a place in the cache, and so
-    that follows from the call that filled it.
+    entry comes before all others. The second column says whether a call of the key was retracted:
+    then `doubtful_evaluations` has the answer.
     """
+    return _evaluations(count, _IS_DOUBTFUL, "")
+
+
+@cache
+def doubtful_evaluations(count: int) -> str:
+    """The same of keys of which calls were retracted, and whether the entry itself was.
+
+    It is a place in the cache, and so that follows from the call that filled it.
+    """
+    return _evaluations(count, _IS_RETRACTED, " AND NOT c.retracted")
+
+
+def _evaluations(count: int, flag: str, which: str) -> str:
     newest = (
         "SELECT c.call_hash FROM call_node c WHERE c.eval_hash = e.eval_hash"
-        f" AND NOT c.retracted AND {_IS_OURS.format('c')}"
+        f"{which} AND {_IS_OURS.format('c')}"
     )
     return (
-        f"SELECT e.eval_hash, {IS_RETRACTED}, e.timestamp, e.task_hash, e.args_hash, e.seal,"
-        f" {_STORED},"
+        f"SELECT e.eval_hash, {flag}, e.timestamp, e.task_hash, e.args_hash, e.seal, {_STORED},"
         " coalesce(e.call_hash,"
         # So that no index of values is used: of one value there may be millions of calls.
         f"({newest} AND NOT c.value_hash <> e.value_hash ORDER BY c.timestamp DESC LIMIT 1),"
