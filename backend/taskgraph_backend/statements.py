@@ -295,7 +295,8 @@ def retracted(count: int) -> str:
     """Calls of cache keys that were retracted, each with the tags that say why."""
     return (
         "SELECT c.eval_hash, c.call_hash, t.value FROM call_node c JOIN tag t"
-        f" ON t.entity_id = c.call_hash AND t.key = '{RETRACTED}' AND t.is_current"
+        # By the call, and not by the index of keys: of this one there may be millions.
+        f" ON t.entity_id = c.call_hash AND t.key || '' = '{RETRACTED}' AND t.is_current"
         f" WHERE c.eval_hash IN ({_keys(count)}) AND c.retracted"
     )
 

@@ -62,9 +62,10 @@ _TAGS: Final = (
     "SELECT tag_hash, entity_type, entity_id, value, is_current FROM tag WHERE key = ?"
     f" AND entity_type <> '{DELETED}'"
 )
+# By the record, and not by the index of keys: thousands of records have tags of this one.
 _IS_SAID: Final = (
     "EXISTS (SELECT 1 FROM tag t WHERE t.entity_id = {table}.{column}"
-    f" AND t.key = '{RETRACTED}' AND t.is_current AND t.entity_type <> '{DELETED}')"
+    f" AND t.key || '' = '{RETRACTED}' AND t.is_current AND t.entity_type <> '{DELETED}')"
 )
 # What has such a tag: its type, its table, and the column of its id.
 _MARKED: Final = (("CallNode", "call_node", "call_hash"), ("Execution", "execution", "id"))

@@ -12,7 +12,7 @@ from taskgraph_backend.tags import tag_row
 
 _OF_ROOT: Final = (
     "SELECT t.value FROM execution e JOIN job j ON j.id = e.job_id"
-    " JOIN tag t ON t.entity_id = j.call_hash AND t.key = ? AND t.is_current WHERE e.id = ?"
+    " JOIN tag t ON t.entity_id = j.call_hash AND t.key || '' = ? AND t.is_current WHERE e.id = ?"
 )
 
 
