@@ -23,7 +23,7 @@ from taskgraph.errors import (
 from taskgraph.events import Warned
 from taskgraph.testing import RecordingObserver
 from taskgraph_backend import SqlBackend
-from taskgraph_backend.integrity import check
+from taskgraph_backend.integrity import check, repair
 
 taskgraph_namespace = "retracting"
 
@@ -551,3 +551,21 @@ def test_the_records_are_sound_whatever_was_retracted(tg: Archive, recording: Sc
     tg.unretract(first)
 
     assert check(tg.backend) == []
+
+
+def test_a_mark_that_no_tag_has_is_found_and_mended(tg: Archive, recording: Scheduler) -> None:
+    recording.run(sum_of(1))
+    made = tg.retract(_call(tg, "twice", 1), reason="wrong")
+    with _changing(tg.backend) as driver:
+        driver.execute("UPDATE call_node SET retracted = NOT retracted")
+        driver.execute("UPDATE execution SET retracted = NOT retracted")
+
+    found, left = repair(tg.backend)
+
+    assert {each.rule for each in found} == {
+        "a call is retracted if a tag says so",
+        "an execution is retracted if a tag says so",
+    }
+    assert left == []
+    assert sum(_flag(tg.backend, "call_node")) == len(made.calls)
+    assert sum(_flag(tg.backend, "execution")) == len(made.executions)
