@@ -19,13 +19,17 @@ from taskgraph.assembly import (
     catalog_of,
     find_record,
     finish_writing,
+    folders_of,
+    growth_of,
     has_database,
     in_force,
     name_of_record,
     open_existing,
     places_of,
 )
+from taskgraph.catalog.deleting import Deletion
 from taskgraph.catalog.executions import ExecutionManager, StudyManager
+from taskgraph.catalog.storage import StorageManager
 from taskgraph.config import CONFIG_DIR_NAME, Settings, find_config_dir, load_settings
 from taskgraph.errors import (
     ClosedArchiveError,
@@ -158,14 +162,18 @@ class Archive:
         backend: The database.
         executions: What was run, to be managed.
         studies: The bodies of work that executions are part of.
+        storage: What all of it takes up, and how it is given back.
     """
 
     def __init__(self, settings: Settings, backend: SqlBackend) -> None:
         self.settings = replace(settings, backend=replace(settings.backend, db_uri=backend.db_uri))
         self.backend = backend
         catalog = catalog_of(backend, self._begin)
-        self.executions = ExecutionManager(catalog)
+        growth = growth_of(backend, self._begin)
+        deletion = Deletion(catalog, growth, folders_of(settings, backend))
+        self.executions = ExecutionManager(catalog, deletion)
         self.studies = StudyManager(catalog)
+        self.storage = StorageManager(growth)
         self._places = places_of(settings)
         self._is_closed = False
 

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from taskgraph.catalog.folders import Folders
 from taskgraph.config import (
     ALIAS_EXECUTOR,
     CLOSED_EXECUTORS,
@@ -41,6 +42,7 @@ from taskgraph.values.gate import Trust, tighten_trust, use_trust
 from taskgraph.values.places import FilePlaces, use_places
 
 if TYPE_CHECKING:
+    from taskgraph.catalog.deletions import GrowthStore
     from taskgraph.catalog.executions import CatalogStore
     from taskgraph.catalog.requests import Request
     from taskgraph.engine.releasing import Release
@@ -371,6 +373,27 @@ def catalog_of(backend: SqlBackend, check: Callable[[], object]) -> CatalogStore
     from taskgraph_backend.catalog.store import Catalog
 
     return Catalog(backend, check)
+
+
+def growth_of(backend: SqlBackend, check: Callable[[], object]) -> GrowthStore:
+    """Return what deletion and collection ask.
+
+    Args:
+        backend: The database.
+        check: Called before each question.
+    """
+    from taskgraph_backend.growth.store import Growth
+
+    return Growth(backend, check)
+
+
+def folders_of(settings: Settings, backend: SqlBackend) -> Folders:
+    """Return where executions leave something beside a database."""
+    outputs = logs_folder(settings, backend)
+    path = backend.database.path
+    kept = [settings.config_dir, *([] if path is None else [Path(path)])]
+    roots = tuple(settings.roots.values())
+    return Folders(roots, tuple(kept), None if outputs is None else Path(outputs))
 
 
 def create_execution(backend: Backend, request: Request, snapshot: PackedValue) -> str:

@@ -80,7 +80,7 @@ def _find_evaluations(
             if seal is not None and seal != seal_evaluation(eval_hash, task, args, stored[0], time):
                 continue  # what it says is true of another one, or of none
             result = _stored(stored, where.store)
-            if result.format != statements.DAMAGED:
+            if result.format not in statements.GONE:
                 known = None if call is None else call.hex()
                 found[eval_hash.hex()] = EvaluationFound(result, time, known)
     return found
@@ -157,7 +157,7 @@ def find_values(
         rows = driver.execute(statements.values(len(piece)), [_binary(key) for key in piece])
         for row in rows:
             stored = _stored(row, where.store)
-            if stored.format != statements.DAMAGED:
+            if stored.format not in statements.GONE:
                 found[stored.value_hash] = stored
     return found
 

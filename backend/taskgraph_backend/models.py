@@ -42,6 +42,7 @@ from sqlalchemy.types import Boolean
 
 from taskgraph.hashing import ContentDigest, ValueHash
 from taskgraph.values.failures import ERROR_TYPE
+from taskgraph.values.stored import EVICTED
 from taskgraph_backend.columns import JSON, DateTimeUTC, Hash16
 
 #: Longest text of one argument in `CallNode.args_display`.
@@ -731,7 +732,7 @@ class Value(Base):
     @property
     def in_value_store(self) -> bool:
         """Whether the bytes are kept outside of the database: the row of such a value has none."""
-        return self.size > 0 and self.row_size == 0
+        return self.size > 0 and self.row_size == 0 and self.format != EVICTED
 
     @property
     def subfiles(self) -> list[File]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TypeVar
 
-from taskgraph.values.stored import UNSTORED
+from taskgraph.values.stored import EVICTED, UNSTORED
 
 Key = TypeVar("Key")
 
@@ -18,6 +18,8 @@ MOST_KEYS = 500
 
 #: A stored value whose bytes were found to be damaged: it is there for its relations only.
 DAMAGED = "damaged"
+#: The formats of values that are there for their relations only, and are found by no look-up.
+GONE = frozenset({DAMAGED, EVICTED})
 
 
 def _insert(table: str, columns: str) -> str:
@@ -60,7 +62,8 @@ VALUE = (
     " value = excluded.value, size = excluded.size, preview = excluded.preview,"
     " content_digest = excluded.content_digest, trusted = excluded.trusted,"
     " seal = excluded.seal"
-    f" WHERE value.format = '{DAMAGED}' OR (excluded.trusted AND NOT value.trusted)"
+    f" WHERE value.format IN ('{DAMAGED}', '{EVICTED}')"
+    " OR (excluded.trusted AND NOT value.trusted)"
     f" OR (value.format = '{UNSTORED}' AND excluded.format <> '{UNSTORED}')"
 )
 SUBVALUE = _keep("subvalue", "parent_value_hash, value_hash")
@@ -252,7 +255,7 @@ def whole_values(count: int) -> str:
     """Values that are left alone where they are inserted again, their bytes in the database."""
     return (
         f"SELECT value_hash FROM value WHERE value_hash IN ({_keys(count)}) AND trusted"
-        f" AND format NOT IN ('{DAMAGED}', '{UNSTORED}') AND length(value) > 0"
+        f" AND format NOT IN ('{DAMAGED}', '{EVICTED}', '{UNSTORED}') AND length(value) > 0"
     )
 
 
@@ -296,7 +299,7 @@ def mark_damaged(count: int) -> str:
     """Values whose bytes are not what was written."""
     return (
         f"UPDATE value SET format = '{DAMAGED}', value = x'', size = 0, seal = NULL"
-        f" WHERE value_hash IN ({_keys(count)})"
+        f" WHERE value_hash IN ({_keys(count)}) AND format <> '{EVICTED}'"
     )
 
 

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from enum import Enum
 from os import PathLike
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from taskgraph.catalog.criteria import Criteria
+from taskgraph.catalog.deleting import Deletion, checked_where
+from taskgraph.catalog.deletions import DeletionReport
 from taskgraph.catalog.reading import parse
 from taskgraph.catalog.requests import (
     Request,
@@ -125,10 +127,12 @@ class ExecutionManager:
 
     Args:
         store: Where they are.
+        deletion: What deletes them.
     """
 
-    def __init__(self, store: CatalogStore) -> None:
+    def __init__(self, store: CatalogStore, deletion: Deletion) -> None:
         self._store = store
+        self._deletion = deletion
 
     def create(
         self,
@@ -393,6 +397,82 @@ class ExecutionManager:
             ExecutionNotFoundError: There is no such execution.
         """
         return self._store.snapshot(self.get(ref).id)
+
+    def delete(
+        self,
+        ref: str | PathLike[str] | Execution,
+        *,
+        missing_ok: bool = False,
+        force: bool = False,
+        keep_cache: bool = False,
+        remove_workspace: bool = False,
+        dry_run: bool = False,
+    ) -> DeletionReport | Literal[False]:
+        """Delete an execution with everything that only it needs.
+
+        Its jobs, states, tags, artifacts and links to datasets go; then the calls that no other
+        execution and no tag needs, their entries of the cache, and the values that nothing names.
+
+        Args:
+            ref: The execution.
+            missing_ok: Whether one that there is not is no error.
+            force: Whether it goes even if it has not ended; a run that goes on fails then.
+            keep_cache: Whether its results stay in the cache, with what they were made of.
+            remove_workspace: Whether its folder goes, which must be inside of a root.
+            dry_run: Whether to say only what would be done.
+
+        Returns:
+            What went, and what was kept because it is shared; False if there is no such execution
+            and that is no error.
+
+        Raises:
+            ExecutionNotFoundError: There is none.
+            ActiveExecutionError: It has not ended, and it is not forced.
+            UnsafePathError: Its folder may not be removed; nothing was done.
+        """
+        report = self._deletion.delete(
+            ref,
+            missing_ok=missing_ok,
+            force=force,
+            keep_cache=keep_cache,
+            remove_workspace=remove_workspace,
+            dry_run=dry_run,
+        )
+        return False if report is None else report
+
+    def delete_many(
+        self,
+        where: Where = None,
+        *,
+        all: bool = False,
+        force: bool = False,
+        keep_cache: bool = False,
+        remove_workspace: bool = False,
+        dry_run: bool = False,
+    ) -> DeletionReport:
+        """Delete the executions that are meant, one after the other, as `delete` does.
+
+        Args:
+            where: Which: `F` makes criteria, and JSON is read as some.
+            all: Whether every execution is meant; without a filter that must be said.
+            force: Whether those go too that have not ended.
+            keep_cache: Whether their results stay in the cache.
+            remove_workspace: Whether their folders go.
+            dry_run: Whether to say only what would be done.
+
+        Raises:
+            ValidationError: Nothing says which are meant.
+            UnknownFilterError: Something is asked for that cannot be asked for.
+            ActiveExecutionError: One has not ended, and it is not forced; nothing was done.
+            UnsafePathError: A folder may not be removed; nothing was done.
+        """
+        return self._deletion.delete_many(
+            checked_where(parse(where), all),
+            force=force,
+            keep_cache=keep_cache,
+            remove_workspace=remove_workspace,
+            dry_run=dry_run,
+        )
 
 
 class StudyManager:

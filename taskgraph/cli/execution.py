@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from taskgraph.cli import deleting
 from taskgraph.cli.limits import parse_limit
 from taskgraph.cli.managed import filter_options, filters_of, opened_archive
 from taskgraph.cli.options import COUNT, ExitCode
@@ -26,6 +27,8 @@ taskgraph execution list --state RUNNING --since 7d
 taskgraph execution show - --states --deps
 taskgraph execution cancel 5a1f
 taskgraph execution fail-running --older-than 6h --dry-run
+taskgraph execution delete 5a1f
+taskgraph execution delete --status FAILED --until 2026-01-31
 """
 _MOST = 20
 
@@ -264,3 +267,6 @@ def _silence(ctx: click.Context, text: str | None) -> timedelta | None:
     if isinstance(found, int):
         raise click.UsageError("--older-than takes a time, as 6h, 30m or 2d.", ctx)
     return found
+
+
+command.add_command(deleting.delete)

@@ -6,6 +6,7 @@ fields: what happened, to what, and what to do next.
 
 from taskgraph.errors.base import TaskgraphError
 from taskgraph.errors.catalog import (
+    ActiveExecutionError,
     AlreadySubmittedError,
     ConflictError,
     ExecutionNotFoundError,
@@ -15,6 +16,7 @@ from taskgraph.errors.catalog import (
     StateRefusedError,
     StudyNotFoundError,
     UnknownFilterError,
+    UnsafePathError,
     ValidationError,
     WorkspaceInUseError,
 )
@@ -117,6 +119,7 @@ from taskgraph.errors.values import (
 )
 
 __all__ = [
+    "ActiveExecutionError",
     "AlreadySubmittedError",
     "AmbiguousIdError",
     "AwaitError",
@@ -199,6 +202,7 @@ __all__ = [
     "UnknownSettingError",
     "UnknownTagError",
     "UnknownTaskError",
+    "UnsafePathError",
     "UnstorableValueError",
     "UntrustedRecordError",
     "ValidationError",

@@ -52,6 +52,7 @@ class ChangeKind(StrEnum):
     UNTRUSTED = "untrusted"
     FAILED = "failed"
     UNSTORED = "unstored"
+    EVICTED = "evicted"
     NOT_KEPT = "not_kept"
     # The cache was not asked, or has nothing.
     SCOPE = "scope"

@@ -46,6 +46,7 @@ _FIXED: Final[Mapping[ChangeKind, str]] = {
     ChangeKind.REFUTED: "calls that it awaits give other results",
     ChangeKind.FAILED: "it failed before, and errors are not replayed",
     ChangeKind.UNSTORED: "its earlier result could not be stored",
+    ChangeKind.EVICTED: "its earlier result was given up to save space (taskgraph gc)",
     ChangeKind.NOT_KEPT: "its earlier result was not kept: a variable changed while it ran",
     ChangeKind.STEPPED: "it is a scheduler task: these are stepped through in every run",
     ChangeKind.UNNAMED: "its key is another one, and the records do not say why",
