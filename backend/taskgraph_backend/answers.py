@@ -17,6 +17,7 @@ from taskgraph.records import (
     Micros,
     StoredResult,
 )
+from taskgraph.values.stored import EVICTED
 from taskgraph.values.valuestore import ValueStore, locate
 from taskgraph_backend import foreign, statements
 from taskgraph_backend.dialects import Driver
@@ -80,7 +81,9 @@ def _find_evaluations(
             if seal is not None and seal != seal_evaluation(eval_hash, task, args, stored[0], time):
                 continue  # what it says is true of another one, or of none
             result = _stored(stored, where.store)
-            if result.format not in statements.GONE:
+            if result.format != statements.DAMAGED:
+                if result.format == EVICTED:
+                    result = result._replace(value=b"")  # whatever its entry may still hold
                 known = None if call is None else call.hex()
                 found[eval_hash.hex()] = EvaluationFound(result, time, known)
     return found

@@ -25,7 +25,7 @@ from taskgraph.tasks.options import CacheCheckValid, CacheResult, CacheScope
 from taskgraph.tasks.registry import AnyTask, get_task_registry
 from taskgraph.values import codec
 from taskgraph.values.failures import ERROR_TYPE
-from taskgraph.values.stored import UNSTORED
+from taskgraph.values.stored import EVICTED, UNSTORED
 from taskgraph.worker import now
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -48,6 +48,7 @@ class Reason(StrEnum):
     SCOPE = "the cache was not asked"
     ABSENT = "no result is recorded for this code and these arguments"
     DAMAGED = "the recorded result is damaged"
+    EVICTED = "the recorded result was given up to save space"
     INVALID = "the recorded result no longer matches the world"
     UNPLANTED = "the recorded result calls what cannot be called any more"
     AGE = "the recorded result is older than max_age"
@@ -350,4 +351,6 @@ def _decode(stored: StoredResult) -> _Decoded | Miss:
         lost = stored.value_hash if error.is_lost else None
         return Miss(Reason.INVALID, error.reason, lost)
     except DamagedValueError as error:
+        if stored.format == EVICTED:
+            return Miss(Reason.EVICTED)
         return Miss(Reason.DAMAGED, error.reason, stored.value_hash)

@@ -65,6 +65,7 @@ _DAMAGED: Final = "damaged"
 _REASONS: Final[Mapping[str, ChangeKind]] = {
     "SCOPE": ChangeKind.SCOPE,
     "DAMAGED": ChangeKind.DAMAGED,
+    "EVICTED": ChangeKind.EVICTED,
     "INVALID": ChangeKind.OUTPUT,
     "UNPLANTED": ChangeKind.UNPLANTED,
     "REFUTED": ChangeKind.REFUTED,

@@ -110,7 +110,8 @@ def collection_lines(report: GcReport) -> Iterator[str]:
     if report.left:
         yield f"{_number(report.left, 'call')} are left while something runs."
     verb = "would have" if report.is_dry_run else "have"
-    yield f"All values had {byte_size(report.size_before)}, and {verb} {byte_size(report.size_after)}."
+    before, after = byte_size(report.size_before), byte_size(report.size_after)
+    yield f"All values had {before}, and {verb} {after}."
     if report.over:
         yield (
             f"That is {byte_size(report.over)} more than was asked for: the rest is kept, or "

@@ -242,7 +242,9 @@ def _in_pieces(own: SqlBackend, plan: _Plan) -> DeletionReport | None:
     entries = jobs = calls = left = number = size = 0
     values: set[Key] = set()
     for piece in plan.doomed.pieces(TOGETHER):
-        entries += own._transact(_remove_entries, plan, set(piece), every)
+        cached, named = own._transact(_remove_entries, plan, set(piece), every)
+        entries += cached
+        values |= named
     while removed := own._transact(_remove_some_jobs, plan.key):
         jobs += removed
     values |= own._transact(_remove_row, plan.key)
@@ -269,11 +271,12 @@ def _begin(driver: Driver, plan: _Plan) -> bool:
     return True
 
 
-def _remove_entries(driver: Driver, plan: _Plan, piece: set[Key], every: set[Key]) -> int:
+def _remove_entries(
+    driver: Driver, plan: _Plan, piece: set[Key], every: set[Key]
+) -> tuple[int, set[Key]]:
     """Take away the entries of calls that are used by nobody since they were looked at."""
     without = Without(frozenset([plan.key]), entries=plan.keep_cache)
-    number, _ = remove_entries(driver, piece - rooted(driver, piece, without), every)
-    return number
+    return remove_entries(driver, piece - rooted(driver, piece, without), every)
 
 
 def _jobs(driver: Driver, key: Key, most: int | None = None) -> list[Key]:
