@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taskgraph.catalog.folders import Folders
 from taskgraph.config import (
     ALIAS_EXECUTOR,
     CLOSED_EXECUTORS,
@@ -44,6 +43,7 @@ from taskgraph.values.places import FilePlaces, use_places
 if TYPE_CHECKING:
     from taskgraph.catalog.deletions import GrowthStore
     from taskgraph.catalog.executions import CatalogStore
+    from taskgraph.catalog.folders import Folders
     from taskgraph.catalog.requests import Request
     from taskgraph.engine.releasing import Release
     from taskgraph.filters import RecordFilters
@@ -389,6 +389,8 @@ def growth_of(backend: SqlBackend, check: Callable[[], object]) -> GrowthStore:
 
 def folders_of(settings: Settings, backend: SqlBackend) -> Folders:
     """Return where executions leave something beside a database."""
+    from taskgraph.catalog.folders import Folders
+
     outputs = logs_folder(settings, backend)
     path = backend.database.path
     kept = [settings.config_dir, *([] if path is None else [Path(path)])]

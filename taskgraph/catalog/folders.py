@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,12 +57,16 @@ class Folders:
         whole = self.check(path)
         if not whole.is_dir():
             return False
+        import shutil  # here, for who deletes nothing pays nothing
+
         shutil.rmtree(whole)
         return True
 
     def forget_output(self, execution_id: str) -> None:
         """Remove what the calls of an execution printed."""
         if self.outputs is not None:
+            import shutil
+
             shutil.rmtree(self.outputs / execution_id, ignore_errors=True)
 
 

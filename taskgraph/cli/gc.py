@@ -23,7 +23,11 @@ taskgraph gc --older-than 90d --keep-last 3 all older, but what the last 3 of ea
 """
 
 
-@click.command("gc", help=_HELP)
+@click.command(
+    "gc",
+    help=_HELP,
+    short_help="Take away what nothing needs, and the bytes of values that nothing keeps.",
+)
 @click.option(
     "--max-size", metavar="SIZE", help="So much may all values have: 20GiB. The oldest go first."
 )

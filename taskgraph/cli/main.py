@@ -104,7 +104,8 @@ COMMANDS: Final[dict[str, _Entry]] = {
         "taskgraph.cli.release", "Delete temporary files; what was made of them stays valid."
     ),
     "gc": _Entry(
-        "taskgraph.cli.gc", "Take away what nothing needs, and the bytes of what nothing keeps."
+        "taskgraph.cli.gc",
+        "Take away what nothing needs, and the bytes of values that nothing keeps.",
     ),
     "db": _Entry("taskgraph.cli.db", "Look after the database."),
 }
