@@ -72,6 +72,17 @@ _RUNS: dict[str, tuple[Callable[..., Any], Callable[[int, int], Any]]] = {
     "whole": (whole, lambda n, shared: [expected_tree(n, shared), shared]),
 }
 
+def assert_still_known(now: dict[str, Any], before: dict[str, Any]) -> None:
+    """Assert that of calls all is known that was; an equal call may have been given more since."""
+    for call, (arguments, children, result) in before.items():
+        found, others, value = now[call]
+        assert (others, value) == (children, result)
+        assert {row for row in arguments if row[3]} <= set(found)
+        assert {(*row[:3], *row[4:]) for row in arguments} == {
+            (*row[:3], *row[4:]) for row in found
+        }
+
+
 small = st.integers(0, 3)
 kinds = st.sampled_from(sorted(_RUNS))
 
@@ -238,7 +249,8 @@ class Growing(RuleBasedStateMachine):
             writer.join()
         assert failed == []
         now = self.known()
-        assert {each: now[each] for each in before} == before
+        for each, calls in before.items():
+            assert_still_known(now[each], calls)
         assert self.holding(pinned) >= held
         assert len(now) == len(before) + len(jobs)
 
@@ -250,7 +262,7 @@ class Growing(RuleBasedStateMachine):
 
 
 _SETTINGS = settings(
-    max_examples=12,
+    max_examples=6,
     stateful_step_count=10,
     deadline=None,
     suppress_health_check=list(HealthCheck),
