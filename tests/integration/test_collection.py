@@ -11,8 +11,10 @@ import pytest
 import taskgraph
 from taskgraph import Scheduler, task
 from taskgraph.archive import Archive
+from taskgraph.catalog.deletions import Policy
 from taskgraph.errors import ValidationError
 from taskgraph_backend import SqlBackend
+from taskgraph_backend.growth.choosing import choose, still_free
 from taskgraph_backend.integrity import check
 from taskgraph_backend.models import Base
 from tests.integration.test_deletion import counts, ids, lineage, root_call
@@ -176,6 +178,38 @@ def test_pins_are_of_any_record(tg: Archive, recording: Scheduler) -> None:
     kept = tg.storage.gc(max_size=0)
     for each in values:
         assert not tg.backend.get_value(each)[1]  # type: ignore[arg-type]
+
+
+def test_what_is_used_or_bound_after_it_was_chosen_stays(tg: Archive, recording: Scheduler) -> None:
+    for n in range(3):
+        recording.run(job(n))
+    driver = tg.backend._connection()
+    chosen = choose(driver, Policy(max_size=0)).values
+    assert len([each for each in chosen if each.size > 10 * _KIB]) == 3
+
+    recording.run(job(1))  # from the cache: it is used, and what it is made of is not
+    (value,) = driver.execute(
+        "SELECT value_hash FROM call_node WHERE task_name = 'collection.blob' LIMIT 1"
+    ).fetchone()
+    driver.execute(
+        "UPDATE execution SET snapshot_hash = ? WHERE id = ?",
+        (bytes(value), bytes.fromhex(ids(tg)[0])),
+    )
+
+    free = {each.key for each in still_free(driver, chosen)}
+    used = {
+        bytes(key)
+        for (key,) in driver.execute(
+            "SELECT c.value_hash FROM job j JOIN call_node c ON c.call_hash = j.call_hash"
+            " WHERE j.cached AND j.execution_id = ?",
+            (bytes.fromhex(ids(tg)[-1]),),
+        ).fetchall()
+    }
+    assert used
+    assert bytes(value) not in free
+    assert not free & used
+    assert free < {each.key for each in chosen}
+    assert free
 
 
 def test_without_a_policy_nothing_is_given_up(tg: Archive, recording: Scheduler) -> None:

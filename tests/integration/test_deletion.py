@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,17 @@ def fails(x: int) -> int:
 def content(file: File) -> list[Any]:
     """Return a file with what is in it."""
     return [file, file.read()]
+
+
+_reached, _gate = threading.Event(), threading.Event()
+
+
+@task(executor="threads", cache=False)
+def waits(given: list[Any]) -> list[Any]:
+    """Return what it is given, once somebody says so."""
+    _reached.set()
+    assert _gate.wait(60)
+    return given
 
 
 # What a deleted run never takes along: code, and what says which schema this is.
@@ -199,28 +211,48 @@ def test_the_last_user_of_calls_leaves_no_orphan(tg: Archive, recording: Schedul
 def test_what_a_surviving_result_was_made_of_survives(tg: Archive, recording: Scheduler) -> None:
     """It has no job of its own in the execution that stays, nor a parent there."""
     recording.run(report(4, 2))
-    recording.run(scaled(total(load(4)), 2))
+    recording.run(scaled(6, 2))  # the same call, which was given the sum of another one before
     first, second = ids(tg)
-    driver = tg.backend._connection()
-    # As if the second one had been given the sum by a call of the first.
-    driver.execute(
-        "DELETE FROM job WHERE execution_id = ? AND id <> (SELECT job_id FROM execution"
-        " WHERE id = ?) AND task_hash IN (SELECT hash FROM task WHERE name IN ('total', 'load'))",
-        (bytes.fromhex(second), bytes.fromhex(second)),
-    )
-    (kept,) = driver.execute(
-        "SELECT j.call_hash FROM job j JOIN task t ON t.hash = j.task_hash"
-        " WHERE j.execution_id = ? AND t.name = 'scaled'",
-        (bytes.fromhex(second),),
-    ).fetchone()
-    before = lineage(tg, bytes(kept).hex())
+    call = root_call(tg, second)
+    before = lineage(tg, call)
     assert len(before) == 3
 
-    tg.executions.delete(first)
+    done = tg.executions.delete(first)
 
-    assert lineage(tg, bytes(kept).hex()) == before
+    assert done and done.calls == 1
+    assert lineage(tg, call) == before
+    assert check(tg.backend, deep=True) == []
     tg.executions.delete(second)
-    assert "call_node" not in counts(tg)
+    assert counts(tg) == {"value": tasks(tg)}
+
+
+def test_a_run_on_its_way_names_what_it_took_from_the_cache(
+    tg: Archive, recording: Scheduler
+) -> None:
+    recording.run(report(4, 2))
+    (first,) = ids(tg)
+    _reached.clear()
+    _gate.clear()
+    results: list[Any] = []
+    runner = threading.Thread(target=lambda: results.append(recording.run(waits(report(4, 2)))))
+    runner.start()
+    try:
+        assert _reached.wait(30)
+        done = tg.executions.delete(first)
+        collected = tg.storage.gc(max_size=0)
+    finally:
+        _gate.set()
+        runner.join()
+
+    assert done and (done.calls, done.values) == (0, 0)
+    assert collected.calls == 0
+    assert results == [[6, 12]]
+    assert check(tg.backend, deep=True) == []
+    known = lineage(tg, root_call(tg, "".join(ids(tg))))
+    assert {"[6, 12]"} <= {result[0] for _, _, result in known.values()}
+    assert tg.storage.gc().calls == 0
+    assert tg.executions.delete("-")
+    assert counts(tg) == {"value": tasks(tg)}
 
 
 def test_calls_that_were_given_each_others_results_go_together(

@@ -72,6 +72,7 @@ _RUNS: dict[str, tuple[Callable[..., Any], Callable[[int, int], Any]]] = {
     "whole": (whole, lambda n, shared: [expected_tree(n, shared), shared]),
 }
 
+
 def assert_still_known(now: dict[str, Any], before: dict[str, Any]) -> None:
     """Assert that of calls all is known that was; an equal call may have been given more since."""
     for call, (arguments, children, result) in before.items():
