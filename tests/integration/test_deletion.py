@@ -19,7 +19,7 @@ from taskgraph.errors import (
     ValidationError,
 )
 from taskgraph.records import LeaseRecord, Micros, execution_lease
-from taskgraph_backend.growth import deleting
+from taskgraph_backend.growth import deleting, reach
 from taskgraph_backend.integrity import check
 from taskgraph_backend.leases import this_process
 from taskgraph_backend.models import Base
@@ -308,6 +308,7 @@ def test_a_large_one_goes_piece_by_piece(
     tg: Archive, recording: Scheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deleting, "TOGETHER", 3)
+    monkeypatch.setattr(reach, "MOST_KEYS", 2)
     recording.run([report(n, 2) for n in range(6)])
     recording.run(report(3, 2))
     before = counts(tg)

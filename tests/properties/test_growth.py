@@ -22,13 +22,13 @@ import taskgraph
 from taskgraph import Scheduler, task
 from taskgraph.archive import Archive
 from taskgraph_backend import SqlBackend
-from taskgraph_backend.growth import deleting
+from taskgraph_backend.growth import deleting, reach
 from taskgraph_backend.integrity import check
 from tests.integration.test_deletion import counts, lineage, root_call, tasks
 
 taskgraph_namespace = "growth"
 _SIZE = 2000
-_BEFORE = deleting.TOGETHER
+_BEFORE = deleting.TOGETHER, reach.MOST_KEYS
 
 
 @task
@@ -101,7 +101,7 @@ class Growing(RuleBasedStateMachine):
     @initialize(together=st.sampled_from([2, 1000]), outside=st.booleans())
     def open(self, together: int, outside: bool) -> None:
         """Begin with an empty database; deletions go in small pieces, or at once."""
-        deleting.TOGETHER = together  # type: ignore[misc]
+        deleting.TOGETHER = reach.MOST_KEYS = together  # type: ignore[misc]
         uri = self.uri or f"sqlite:///{self.folder / 'taskgraph.db'}"
         self.tg: Archive = taskgraph.open(uri, migrate=True)
         if self.uri:
@@ -123,7 +123,7 @@ class Growing(RuleBasedStateMachine):
                 assert counts(self.tg) == left
             assert check(self.tg.backend, deep=True) == []
         finally:
-            deleting.TOGETHER = _BEFORE  # type: ignore[misc]
+            deleting.TOGETHER, reach.MOST_KEYS = _BEFORE  # type: ignore[misc]
             for each in (*self.schedulers, self.tg):
                 each.close()
             shutil.rmtree(self.folder, ignore_errors=True)

@@ -133,15 +133,17 @@ def candidates(driver: Driver, policy: Policy) -> Iterator[Candidate]:
 def last_used(driver: Driver, keys: Collection[Key] | None = None) -> dict[Key, int]:
     """Return when results were last made or taken from the cache; of all, or of some values."""
     found: dict[Key, int] = {}
-    for sql, column in ((_MADE, "c.value_hash"), (_KEPT_IN, "value_hash")):
-        rows: Iterable[Any]
-        if keys is None:
-            rows = driver.execute(f"{sql} GROUP BY {column}").fetchall()
-        else:
-            rows = rows_of(driver, f"{sql} WHERE {column} IN ({{keys}}) GROUP BY {column}", keys)
-        for value, *times in rows:
-            key = bytes(value)
-            found[key] = max(found.get(key, 0), *(int(each or 0) for each in times))
+    rows: list[Any] = []
+    if keys is None:
+        for sql, column in ((_MADE, "c.value_hash"), (_KEPT_IN, "value_hash")):
+            rows += driver.execute(f"{sql} GROUP BY {column}").fetchall()
+    else:
+        # Entries have no index by value. Who uses one has a job of its call, as a rule.
+        by_value = f"{_MADE} WHERE c.value_hash IN ({{keys}}) GROUP BY c.value_hash"
+        rows += rows_of(driver, by_value, keys)
+    for value, *times in rows:
+        key = bytes(value)
+        found[key] = max(found.get(key, 0), *(int(each or 0) for each in times))
     return found
 
 

@@ -17,7 +17,7 @@ from taskgraph.values.valuestore import ValueStore
 from taskgraph_backend.dialects import Driver
 from taskgraph_backend.growth.asking import Key, change, keys_of, pieces
 from taskgraph_backend.growth.choosing import HAS_BYTES, TOTAL, Candidate, choose, still_free
-from taskgraph_backend.growth.deleting import TOGETHER, loosened, somebody_runs
+from taskgraph_backend.growth.deleting import TOGETHER, VALUES_TOGETHER, loosened, somebody_runs
 from taskgraph_backend.growth.reach import Doomed, Without, doomed_calls
 from taskgraph_backend.growth.removing import remove_calls, remove_values
 
@@ -162,7 +162,7 @@ def _remove_some_calls(driver: Driver, piece: Sequence[Key]) -> tuple[int, int]:
 def _remove_values(own: SqlBackend) -> tuple[int, int, set[bytes]]:
     number = size = 0
     entries: set[bytes] = set()
-    for piece in pieces(own._ask(loose_values), TOGETHER):
+    for piece in pieces(own._ask(loose_values), VALUES_TOGETHER):
         removed, freed, digests = own._transact(_remove_some_values, piece)
         number += removed
         size += freed

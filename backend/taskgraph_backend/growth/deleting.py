@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 #: So many jobs, calls or values are taken away in one transaction: a tenth of a second's work.
 TOGETHER: Final = 1_000
+#: So many values, for which some tables are read as a whole.
+VALUES_TOGETHER: Final = 5_000
 # Of more than this a plan does not say which values would go: to know it is to do it.
 _MOST_PLANNED: Final = 20_000
 
@@ -253,7 +255,7 @@ def _in_pieces(own: SqlBackend, plan: _Plan) -> DeletionReport | None:
         calls += gone
         left += waits
         values |= named
-    for some in pieces(sorted(values), TOGETHER):
+    for some in pieces(sorted(values), VALUES_TOGETHER):
         removed, freed = own._transact(_remove_values, some)
         number += removed
         size += freed
@@ -318,4 +320,4 @@ def _remove_values(driver: Driver, values: Sequence[Key]) -> tuple[int, int]:
     return number, size
 
 
-__all__ = ["TOGETHER", "delete", "loosened", "plan_deletion", "somebody_runs"]
+__all__ = ["TOGETHER", "VALUES_TOGETHER", "delete", "loosened", "plan_deletion", "somebody_runs"]

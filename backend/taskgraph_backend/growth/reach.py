@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from taskgraph_backend.dialects import Driver
-from taskgraph_backend.growth.asking import Key, keys_of, pieces, rows_of
+from taskgraph_backend.growth.asking import KEYS, Key, keys_of, pieces, rows_of
+from taskgraph_backend.statements import MOST_KEYS
 
 _JOBS: Final = "SELECT DISTINCT call_hash, execution_id FROM job WHERE call_hash IN ({keys})"
 _OTHER_JOBS: Final = (
@@ -158,10 +159,24 @@ def unneeded_values(driver: Driver, keys: Collection[Key]) -> set[Key]:
             left -= keys_of(driver, sql, left)
     if left:
         left -= keys_of(driver, _TAGGED, left, "Value")
-    for sql in _NAMED_ELSEWHERE:
-        if left:
-            left -= keys_of(driver, sql, left)
-    return left
+    return left - _named_elsewhere(driver, left) if left else left
+
+
+def _named_elsewhere(driver: Driver, keys: Collection[Key]) -> set[Key]:
+    """Return those of some values that tables name which have no index for that: read once each."""
+    if len(keys) <= MOST_KEYS:
+        return {key for sql in _NAMED_ELSEWHERE for key in keys_of(driver, sql, keys)}
+    driver.execute("CREATE TEMPORARY TABLE IF NOT EXISTS asked (value_hash BLOB PRIMARY KEY)")
+    driver.execute("DELETE FROM temp.asked")
+    driver.executemany("INSERT INTO temp.asked (value_hash) VALUES (?)", [(key,) for key in keys])
+    chosen = "SELECT value_hash FROM temp.asked"
+    found = {
+        bytes(key)
+        for sql in _NAMED_ELSEWHERE
+        for (key,) in driver.execute(sql.replace(KEYS, chosen)).fetchall()
+    }
+    driver.execute("DELETE FROM temp.asked")
+    return found
 
 
 def tagged(driver: Driver, kind: str, keys: Collection[Key]) -> set[Key]:
