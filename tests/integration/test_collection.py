@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -295,6 +296,26 @@ def test_entries_of_the_value_store_go_with_their_values(stored: Any) -> None:
     assert scheduler.run(job(1)) == [10 * _KIB, 1]
     assert len(entries(folder)) == 1
     assert check(tg.backend, deep=True) == []
+
+
+def test_entries_go_with_what_is_deleted_unless_somebody_wants_them(stored: Any) -> None:
+    tg, scheduler, folder = stored
+    for n in (1, 2):
+        scheduler.run(job(n))
+    for each in entries(folder):
+        os.utime(each, (1, 1))
+    first, second = ids(tg)
+
+    tg.executions.delete(first)
+    assert len(entries(folder)) == 1
+    (left,) = entries(folder)
+    scheduler.backend.value_store.publish("x", left.read_bytes())  # somebody makes the same
+    tg.executions.delete(second)
+
+    assert entries(folder) == [left]
+    os.utime(left, (1, 1))
+    assert tg.storage.gc().entries == 1
+    assert entries(folder) == []
 
 
 def test_entries_that_are_wanted_or_nobody_knows(stored: Any) -> None:

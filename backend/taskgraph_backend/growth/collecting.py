@@ -7,17 +7,17 @@ is a transaction of its own that asks once more; whoever is killed in between ha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from taskgraph.catalog.deletions import GcReport, Policy
-from taskgraph.hashing import ContentDigest
-from taskgraph.values.valuestore import ValueStore
 from taskgraph_backend.dialects import Driver
-from taskgraph_backend.growth.asking import Key, change, keys_of, pieces
+from taskgraph_backend.growth.alone import loosened, somebody_runs
+from taskgraph_backend.growth.asking import Key, change, pieces
 from taskgraph_backend.growth.choosing import HAS_BYTES, TOTAL, Candidate, choose, still_free
-from taskgraph_backend.growth.deleting import TOGETHER, VALUES_TOGETHER, loosened, somebody_runs
+from taskgraph_backend.growth.deleting import TOGETHER, VALUES_TOGETHER
+from taskgraph_backend.growth.entries import sweep_store
 from taskgraph_backend.growth.reach import Doomed, Without, doomed_calls
 from taskgraph_backend.growth.removing import remove_calls, remove_values
 
@@ -62,11 +62,6 @@ _LOOSE_VALUES: Final = (
 _EVICT: Final = (
     "UPDATE value SET format = 'evicted', value = x'', seal = NULL WHERE value_hash IN ({keys})"
 )
-_OUTSIDE: Final = "length(value) = 0 AND size > 0"
-_LIVE_ENTRIES: Final = f"SELECT DISTINCT content_digest FROM value WHERE {_OUTSIDE} AND {HAS_BYTES}"
-_FREED_ENTRIES: Final = (
-    "SELECT DISTINCT content_digest FROM value WHERE format = 'evicted' AND size > 0"
-)
 
 
 def loose_calls(driver: Driver) -> Doomed:
@@ -107,7 +102,7 @@ def collect(
         after = before - freed - size if dry_run else int(own._ask(_total))
         removed = removed_size = 0
         if backend.value_store is not None:
-            removed, removed_size = _sweep_store(
+            removed, removed_size = sweep_store(
                 own, backend.value_store, entries, grace, dry_run, is_own_store
             )
     over = 0 if policy.max_size is None else max(0, after - policy.max_size)
@@ -200,76 +195,4 @@ def _evict_some(driver: Driver, chosen: Sequence[Candidate]) -> list[Candidate]:
     return free
 
 
-# The value store
-
-
-def _sweep_store(
-    own: SqlBackend,
-    store: ValueStore,
-    freed: Collection[bytes],
-    grace: timedelta,
-    dry_run: bool,
-    is_own: bool,
-) -> tuple[int, int]:
-    """Remove the entries that no row refers to; of a store that others may use, those known here.
-
-    What is there is listed before it is asked what is needed: what comes later is new, and stays.
-    """
-    sizes = {each.digest: each.size for each in store.entries()} if is_own else None
-    wanted: Iterable[bytes]
-    if sizes is None:
-        wanted = {*freed, *own._ask(keys_of_all, _FREED_ENTRIES)}
-    else:
-        wanted = {bytes.fromhex(each) for each in sizes}
-    live = own._ask(keys_of_all, _LIVE_ENTRIES)
-    number = size = 0
-    for key in sorted(set(wanted) - live):
-        digest = ContentDigest(key.hex())
-        if dry_run:
-            found = sizes.get(digest) if sizes is not None else store.folder.size(_name(digest))
-        elif store.is_remote:
-            # Nobody can say there that an entry is wanted: so it goes while nobody runs.
-            found = own._transact(_remove_alone, store, digest, grace)
-        else:
-            found = store.remove(digest, grace.total_seconds())
-        if found is not None:
-            number += 1
-            size += found
-    return number, size
-
-
-def _remove_alone(
-    driver: Driver, store: ValueStore, digest: ContentDigest, grace: timedelta
-) -> int | None:
-    return None if somebody_runs(driver) else store.remove(digest, grace.total_seconds())
-
-
-def keys_of_all(driver: Driver, sql: str) -> set[Key]:
-    """Return the keys that a statement gives."""
-    return {bytes(key) for (key,) in driver.execute(sql).fetchall()}
-
-
-def _name(digest: ContentDigest) -> str:
-    from taskgraph.values.valuestore import name_of
-
-    return name_of(digest)
-
-
-def forget_entries(
-    own: SqlBackend, store: ValueStore, digests: Collection[bytes], grace: timedelta
-) -> None:
-    """Remove those of some entries that no row refers to any more."""
-    live = own._ask(
-        keys_of,
-        f"SELECT content_digest FROM value WHERE content_digest IN ({{keys}}) AND {HAS_BYTES}",
-        digests,
-    )
-    for key in sorted(set(digests) - live):
-        digest = ContentDigest(key.hex())
-        if store.is_remote:
-            own._transact(_remove_alone, store, digest, grace)
-        else:
-            store.remove(digest, grace.total_seconds())
-
-
-__all__ = ["WITHOUT", "collect", "forget_entries", "keys_of_all", "loose_calls", "loose_values"]
+__all__ = ["WITHOUT", "collect", "loose_calls", "loose_values"]

@@ -7,8 +7,7 @@ on the way leaves calls that nothing needs, which a collection finds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +16,9 @@ from taskgraph.errors import ActiveExecutionError
 from taskgraph.records import ACTIVE
 from taskgraph_backend import claims
 from taskgraph_backend.dialects import Driver
+from taskgraph_backend.growth.alone import loosened, somebody_runs
 from taskgraph_backend.growth.asking import Key, keys_of, pieces
+from taskgraph_backend.growth.entries import forget_entries
 from taskgraph_backend.growth.reach import Doomed, Without, doomed_calls, rooted, still_doomed
 from taskgraph_backend.growth.removing import (
     count_entries,
@@ -48,29 +49,6 @@ _EXECUTION_VALUES: Final = (
 _CALLS: Final = (
     "SELECT DISTINCT call_hash FROM job WHERE execution_id IN ({keys}) AND call_hash IS NOT NULL"
 )
-_LEASES: Final = "SELECT key FROM lease WHERE key >= 'execution:' AND key < 'execution;'"
-
-
-@contextmanager
-def loosened(backend: SqlBackend) -> Iterator[SqlBackend]:
-    """Give a connection of its own on which what refers to a row is not looked for at each one.
-
-    It is looked for here, for many rows at once: of the tables that name values not all have an
-    index for that.
-    """
-    other = backend.clone()
-    try:
-        other.database.trust_references(other._connection())
-        yield other
-    finally:
-        if other.database.only_lock is None:
-            other.close()
-
-
-def somebody_runs(driver: Driver) -> bool:
-    """Tell whether any run is on its way: it may be about to name what it has seen."""
-    keys = [key for (key,) in driver.execute(_LEASES).fetchall()]
-    return bool(keys and claims.living(driver, keys))
 
 
 def delete(
@@ -87,9 +65,14 @@ def delete(
             return None
         plan = _Plan(key, force, keep_cache, own._ask(_find, key, keep_cache))
         jobs = own._ask(_count_jobs, key)
-        if jobs + len(plan.doomed.calls) + len(plan.doomed.circles) <= TOGETHER:
-            return own._transact(_at_once, plan)
-        return _in_pieces(own, plan)
+        is_small = jobs + len(plan.doomed.calls) + len(plan.doomed.circles) <= TOGETHER
+        done = own._transact(_at_once, plan) if is_small else _in_pieces(own, plan)
+        if done is None:
+            return None
+        report, entries = done
+        if entries and backend.value_store is not None:
+            forget_entries(own, backend.value_store, entries)
+        return report
 
 
 def plan_deletion(
@@ -124,6 +107,10 @@ def plan_deletion(
         except _TakenBack as done:
             return replace(done.report, kept=doomed.kept, is_dry_run=True)
         raise AssertionError("it is always taken back")
+
+
+# What went, and the digests of values whose bytes are outside.
+_Done = tuple[DeletionReport, set[bytes]]
 
 
 class _TakenBack(Exception):
@@ -195,7 +182,7 @@ def _find(driver: Driver, key: Key, keep_cache: bool) -> Doomed:
     return doomed_calls(driver, keys_of(driver, _CALLS, [key]), without)
 
 
-def _at_once(driver: Driver, plan: _Plan) -> DeletionReport | None:
+def _at_once(driver: Driver, plan: _Plan) -> _Done | None:
     """Delete an execution; within a transaction that is alone."""
     if not _check(driver, plan.key, plan.force):
         return None
@@ -205,6 +192,7 @@ def _at_once(driver: Driver, plan: _Plan) -> DeletionReport | None:
     values = _remove_row(driver, plan.key)
     every = {*plan.doomed.calls, *plan.doomed.circles}
     entries = calls = left = number = size = 0
+    outside: set[bytes] = set()
     if somebody_runs(driver):
         dead = still_doomed(driver, every, plan.without)
         entries, _ = remove_entries(driver, dead)
@@ -215,8 +203,8 @@ def _at_once(driver: Driver, plan: _Plan) -> DeletionReport | None:
             calls += gone
             entries += cached
             values |= named
-        number, size, _ = remove_values(driver, values)
-    return DeletionReport(
+        number, size, outside = remove_values(driver, values)
+    report = DeletionReport(
         (plan.key.hex(),),
         len(jobs),
         calls,
@@ -226,23 +214,25 @@ def _at_once(driver: Driver, plan: _Plan) -> DeletionReport | None:
         plan.doomed.kept + len(every) - calls - left,
         left,
     )
+    return report, outside
 
 
 def _take_back(driver: Driver, plans: Sequence[_Plan]) -> None:
     report = DeletionReport()
     for plan in plans:
         done = _at_once(driver, plan)
-        report += done or DeletionReport()
+        report += DeletionReport() if done is None else done[0]
     raise _TakenBack(report)
 
 
-def _in_pieces(own: SqlBackend, plan: _Plan) -> DeletionReport | None:
+def _in_pieces(own: SqlBackend, plan: _Plan) -> _Done | None:
     """Delete an execution in many transactions; the first says that it is being deleted."""
     if not own._transact(_begin, plan):
         return None
     every = {*plan.doomed.calls, *plan.doomed.circles}
     entries = jobs = calls = left = number = size = 0
     values: set[Key] = set()
+    outside: set[bytes] = set()
     for piece in plan.doomed.pieces(TOGETHER):
         cached, named = own._transact(_remove_entries, plan, set(piece), every)
         entries += cached
@@ -256,11 +246,13 @@ def _in_pieces(own: SqlBackend, plan: _Plan) -> DeletionReport | None:
         left += waits
         values |= named
     for some in pieces(sorted(values), VALUES_TOGETHER):
-        removed, freed = own._transact(_remove_values, some)
+        removed, freed, digests = own._transact(_remove_values, some)
         number += removed
         size += freed
+        outside |= digests
     kept = plan.doomed.kept + len(every) - calls - left
-    return DeletionReport((plan.key.hex(),), jobs, calls, entries, number, size, kept, left)
+    report = DeletionReport((plan.key.hex(),), jobs, calls, entries, number, size, kept, left)
+    return report, outside
 
 
 def _begin(driver: Driver, plan: _Plan) -> bool:
@@ -313,11 +305,8 @@ def _remove_calls(driver: Driver, plan: _Plan, piece: Sequence[Key]) -> tuple[in
     return gone, 0, values
 
 
-def _remove_values(driver: Driver, values: Sequence[Key]) -> tuple[int, int]:
-    if somebody_runs(driver):
-        return 0, 0
-    number, size, _ = remove_values(driver, values)
-    return number, size
+def _remove_values(driver: Driver, values: Sequence[Key]) -> tuple[int, int, set[bytes]]:
+    return (0, 0, set()) if somebody_runs(driver) else remove_values(driver, values)
 
 
-__all__ = ["TOGETHER", "VALUES_TOGETHER", "delete", "loosened", "plan_deletion", "somebody_runs"]
+__all__ = ["TOGETHER", "VALUES_TOGETHER", "delete", "plan_deletion"]
