@@ -122,6 +122,7 @@ def show(
     """Show one execution."""
     from taskgraph.catalog.rows import state_json
     from taskgraph.errors import ExecutionNotFoundError
+    from taskgraph.provenance.data_page import used_blocks
     from taskgraph.provenance.managed_page import execution_detail, snapshot_blocks
     from taskgraph.provenance.page import print_page
 
@@ -132,8 +133,9 @@ def show(
         states = archive.executions.states(found) if with_states else []
         nodes = archive.executions.dependencies(found) if with_deps else []
         snapshot = archive.executions.snapshot(found) if with_snapshot else None
+        used = archive.executions.datasets(found)
     if as_json:
-        shown = found.to_json()
+        shown = {**found.to_json(), "datasets": [each.to_json() for each in used]}
         if with_states:
             shown["states"] = [state_json(each) for each in states]
         if with_deps:
@@ -142,7 +144,7 @@ def show(
             shown["submitted"] = snapshot
         click.echo(json.dumps(shown, indent=2))
         return ExitCode.OK
-    blocks = execution_detail(found, states, nodes)
+    blocks = [*execution_detail(found, states, nodes), *used_blocks(used)]
     if with_snapshot:
         blocks += snapshot_blocks(snapshot)
     print_page(blocks, sys.stdout)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from taskgraph.catalog.data_rows import Artifact, Dataset, TagKey
+from taskgraph.catalog.rows import UsedDataset
 from taskgraph.jsontext import to_json
 from taskgraph.provenance.page import (
     Block,
@@ -85,6 +86,34 @@ def dataset_detail(dataset: Dataset, paths: Sequence[str]) -> list[Block]:
     return blocks
 
 
+def used_blocks(used: Sequence[UsedDataset]) -> list[Block]:
+    """Return what an execution reads and writes; nothing if there is nothing."""
+    if not used:
+        return []
+    columns = [
+        Column("role"),
+        Column("dataset", may_shrink=True),
+        Column("content"),
+        Column("", may_drop=True),
+    ]
+    rows = [
+        [
+            line(each.role),
+            line(Span(clean(each.name, _WIDTH), "name")),
+            line(short_id(each.value_hash)),
+            line(_note(each)),
+        ]
+        for each in used
+    ]
+    return [Heading(line("Datasets"), is_part=True), Grid(columns, rows)]
+
+
+def _note(used: UsedDataset) -> str:
+    if used.dataset_id is None:
+        return "deleted since"
+    return "in use" if used.in_use else ""
+
+
 def artifacts_page(artifacts: Sequence[Artifact]) -> list[Block]:
     """Return a table of artifacts."""
     if not artifacts:
@@ -158,5 +187,6 @@ __all__ = [
     "dataset_detail",
     "datasets_page",
     "no_datasets",
+    "used_blocks",
     "vocabulary_page",
 ]

@@ -96,6 +96,8 @@ def test_new_content_is_another_hash_and_who_was_submitted_keeps_the_old_one(
         new = tg.executions.create("flow.main", inputs=["tas"]).execution
     before = place.json("execution", "show", old.id, "--snapshot")
     after = place.json("execution", "show", new.id, "--snapshot")
+    assert [each["name"] for each in before["datasets"]] == ["tas"]
+    assert "input  tas" in place("execution", "show", old.id).out
     assert before["dataset_hash"] == old.dataset_hash != after["dataset_hash"]
     (was,), (now,) = before["submitted"]["inputs"], after["submitted"]["inputs"]
     assert (was["name"], now["name"]) == ("tas", "tas")
