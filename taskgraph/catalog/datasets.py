@@ -245,8 +245,7 @@ class DatasetManager:
 
 
 def _meant(where: Where, include_retracted: bool) -> Criteria:
-    given = where.to_json() if isinstance(where, Criteria) else where
-    found = parse(given, DATASET_FIELDS)
+    found = parse(where, DATASET_FIELDS)
     return found if include_retracted else found & F.where("retracted", "is_", False)
 
 

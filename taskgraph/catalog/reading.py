@@ -53,8 +53,28 @@ def parse(
     if given is None:
         return Criteria()
     if isinstance(given, Criteria):
+        _check(given, fields)
         return given
     return _parse(given, fields, 0)
+
+
+def _check(criteria: Criteria, fields: Mapping[str, tuple[str, ...]]) -> None:
+    """Check that criteria ask for what can be asked for: `F` makes those of several kinds."""
+    match criteria:
+        case All(parts) | Any_(parts):
+            for each in parts:
+                _check(each, fields)
+        case Not(part):
+            _check(part, fields)
+        case Leaf(key, operator, _):
+            _check_key(key, operator, fields)
+
+
+def _check_key(key: str, operator: str, fields: Mapping[str, tuple[str, ...]]) -> None:
+    if key not in fields:
+        raise UnknownFilterError(key, list(fields))
+    if operator not in fields[key]:
+        raise UnknownFilterError(f"{key}.{operator}", [f"{key}.{each}" for each in fields[key]])
 
 
 def _parse(given: Any, fields: Mapping[str, tuple[str, ...]], depth: int) -> Criteria:
@@ -126,10 +146,7 @@ def leaf(key: str, operator: str, value: Any) -> Leaf:
 def _leaf(
     key: str, operator: str, value: Any, fields: Mapping[str, tuple[str, ...]], depth: int
 ) -> Leaf:
-    if key not in fields:
-        raise UnknownFilterError(key, list(fields))
-    if operator not in fields[key]:
-        raise UnknownFilterError(f"{key}.{operator}", [f"{key}.{each}" for each in fields[key]])
+    _check_key(key, operator, fields)
     return Leaf(key, operator, _read(f"{key}.{operator}", key, operator, value, depth))
 
 

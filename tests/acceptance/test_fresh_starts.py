@@ -85,6 +85,18 @@ WORDS = [
     ("execution", "fail-running", "--dry-run"),
     ("study", "list"),
     ("study", "show", "nightly"),
+    ("study", "delete", "nightly", "--dry-run"),
+    ("execution", "sweep", "--dry-run"),
+    ("dataset", "register", "tas", "flow.py", "--facet", "model=A"),
+    ("dataset", "list", "--facet", "model=A"),
+    ("dataset", "show", "code"),
+    ("dataset", "history", "code"),
+    ("dataset", "delete", "code", "--dry-run"),
+    ("artifact", "add", "-", "log", "log", "run.log"),
+    ("artifact", "list"),
+    ("vocabulary", "define", "region"),
+    ("vocabulary", "list"),
+    ("vocabulary", "remove", "year"),
     ("repo", "remove", "there"),
     ("push", "there"),
     ("pull", "there"),
@@ -105,7 +117,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     space.write("flow.py", FLOW)
     space("run", "flow.py", "same")
     space("run", "flow.py", "main")
-    space("run", "--tag", "kind=test", "--study", "nightly", "flow.py", "main", "--x", "3")
+    space("dataset", "register", "code", "flow.py", "--facet", "model=A")
+    space("vocabulary", "define", "year")
+    named = ("--tag", "kind=test", "--study", "nightly", "--workspace", "work")
+    space("run", *named, "flow.py", "main", "--x", "3")
     space("export", "--all", "-o", "all.json")
     space("repo", "add", "there", tmp_path_factory.mktemp("there") / "there.db")
     space.write("flow.py", FLOW.replace("2 * x", "x + x").replace("x / 2", "x * 0.5"))

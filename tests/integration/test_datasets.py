@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -279,6 +280,10 @@ def test_datasets_are_listed_by_facet_type_and_study(tg: Archive, files: list[Pa
     assert [each.name for each in tg.datasets.list(limit=2, offset=1)] == ["plain", "three"]
     with pytest.raises(UnknownFilterError, match="'jobs'"):
         tg.datasets.list(F.jobs({}))
+    with pytest.raises(UnknownFilterError, match="'type'"):
+        tg.executions.list(~(F.type("obs") & F.name("x")))
+    with pytest.raises(UnknownFilterError, match="'type'"):
+        tg.executions.count(F.name("x") | F.type("obs"))
     with pytest.raises(ValidationError, match="1 or more"):
         tg.datasets.list(limit=0)
 
@@ -441,6 +446,30 @@ def test_who_is_forced_back_takes_its_output_again_or_is_refused(tg: Archive) ->
     with pytest.raises(OutputDatasetInUseError):
         tg.executions.set_state(first, "RUNNING", force=True)
     assert tg.executions.get(first).state.type == "FAILED"
+
+
+def test_a_run_that_is_begun_again_is_a_writer_though_it_had_let_go(
+    tg: Archive, recording: Any
+) -> None:
+    tg.datasets.register("out", [])
+    first = tg.executions.create("f", output="out").execution
+    tg.executions.set_state(first, "CANCELLED")
+    refused: list[str] = []
+
+    @taskgraph.task(namespace="datasets_test", cache=False)
+    def ask() -> int:
+        deadline = time.monotonic() + 30  # until the first row of the run is written
+        while tg.executions.get(first).state.type != "RUNNING" and time.monotonic() < deadline:
+            pass
+        with pytest.raises(OutputDatasetInUseError) as caught:
+            tg.executions.create("f", output="out")
+        refused.append(caught.value.execution_id)
+        return 1
+
+    assert recording.run(ask(), execution_id=first.id) == 1
+
+    assert refused == [first.id]
+    assert tg.executions.create("f", output="out").is_new
 
 
 def test_a_writer_that_was_killed_keeps_its_output_until_it_is_failed(

@@ -327,10 +327,12 @@ def test_proposals_from_twenty_threads_leave_a_legal_history(tg: Archive) -> Non
 
     history = tg.executions.states(made)
     current: State | None = None
+    runs = 0
     for each in history:
-        decision = decide(Subject(current), each, each.timestamp)  # type: ignore[arg-type]
+        subject = Subject(current, run_count=runs)
+        decision = decide(subject, each, each.timestamp)  # type: ignore[arg-type]
         assert decision.outcome is Outcome.ACCEPT
-        current = each
+        current, runs = each, runs + (each.type is StateType.RUNNING)
     assert sum(each.is_written for each in answers) == len(history) - 1
     found = tg.executions.get(made)
     assert found.state.type is history[-1].type

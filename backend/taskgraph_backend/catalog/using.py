@@ -2,7 +2,8 @@
 
 A dataset is written by one execution at a time. It is let go of when a state is proposed that ends
 the execution; of an execution that ends in the batches of its run it is let go of by whoever wants
-it next, so that a run pays nothing. What is in use is therefore only in use by what is active.
+it next, so that a run pays nothing. What is active counts, whatever the mark says; the mark is what
+two who ask at the same moment meet at.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ _INSERT: Final = (
 _WRITERS: Final = (
     "SELECT u.execution_id, e.state_type FROM execution_dataset u"
     " JOIN execution e ON e.id = u.execution_id"
-    " WHERE u.dataset_id = ? AND u.role = 'output' AND u.in_use"
+    " WHERE u.dataset_id = ? AND u.role = 'output'"
+    f" AND (u.in_use OR e.state_type IN {IS_ACTIVE})"
 )
 _LET_GO: Final = (
     "UPDATE execution_dataset SET in_use = FALSE"
@@ -47,7 +49,7 @@ _TAKE: Final = (
     "UPDATE execution_dataset SET in_use = TRUE WHERE execution_id = ? AND dataset_id = ?"
 )
 _EVERY: Final = (
-    "SELECT u.role, u.name, u.dataset_id, u.value_hash, u.in_use, e.state_type"
+    "SELECT u.role, u.name, u.dataset_id, u.value_hash, e.state_type"
     " FROM execution_dataset u JOIN execution e ON e.id = u.execution_id"
     " WHERE u.execution_id = ? ORDER BY u.role, u.name"
 )
@@ -116,11 +118,9 @@ def datasets_of(driver: Driver, execution_id: str) -> list[UsedDataset]:
             name,
             None if dataset is None else bytes(dataset).hex(),
             bytes(value).hex(),
-            bool(in_use) and state in ACTIVE,
+            role == "output" and state in ACTIVE,
         )
-        for role, name, dataset, value, in_use, state in driver.execute(
-            _EVERY, (_binary(execution_id),)
-        )
+        for role, name, dataset, value, state in driver.execute(_EVERY, (_binary(execution_id),))
     ]
 
 
