@@ -46,6 +46,14 @@ MAX_CONTAINERS = 4_000_000
 # Marshal writes what is in a set twice, to sort it: sets inside of sets cost 2 ** levels.
 MAX_SET_LEVELS = 4
 
+# Fewer items are looked at one by one.
+_MANY: Final = 64
+_SEQUENCES: Final = frozenset({list, tuple})
+# Marks of numbers in what marshal writes, with the bytes that such a one takes. No other is of one
+# size: an int beyond 32 bits has another mark.
+_NUMBERS: Final = {int: (b"i", 5), float: (b"g", 9)}
+_HEAD: Final = 5  # bytes of a sequence before its items
+
 PLAIN = b"value\0m"
 _SHAPE = b"value\0s"
 # From here on a copy costs more than a second call into the hasher.
@@ -114,6 +122,8 @@ def _count_containers(value: object) -> int:
 
 def is_builtin(value: object) -> bool:
     """Tell whether a value is made of exact builtin types only, at every depth, within limits."""
+    if type(value) in _SEQUENCES and _dump_numbers(value) is not None:
+        return True
     return look_inside(value) > 0
 
 
@@ -123,20 +133,50 @@ def hash_builtin(value: object) -> ValueHash | None:
     None is also the answer for what marshal refuses (bytes beyond 2 GB, say): the answer depends
     on the content alone, so such a value is always hashed by its shape.
     """
+    if type(value) in _SEQUENCES:
+        plain = _dump_numbers(value)
+        if plain is not None:
+            return hash_proven(value, plain)
     if look_inside(value) < 0:
         return None
     return hash_proven(value)
 
 
-def hash_proven(value: Any) -> ValueHash | None:
-    """Do as `hash_builtin` for a value that was proven to be made of exact builtin types."""
+def _dump_numbers(value: Any) -> bytes | None:
+    """Return what marshal writes of a sequence of floats, or of ints of up to 32 bits, or None.
+
+    That nothing else is inside is proven by what was written, in a third of the time that looking
+    at each item takes: only a number has its mark, so where the first item has it, it is one, and
+    the next item begins so many bytes later.
+    """
+    if len(value) < _MANY:
+        return None
+    kind = type(value[0])
+    if kind not in _NUMBERS or type(value[-1]) is not kind:
+        return None
+    try:
+        plain = marshal.dumps(value, MARSHAL_VERSION)
+    except (ValueError, TypeError, MemoryError):
+        return None
+    mark, size = _NUMBERS[kind]
+    count, rest = divmod(len(plain) - _HEAD, size)
+    return plain if not rest and plain[_HEAD::size] == mark * count else None
+
+
+def hash_proven(value: Any, plain: bytes | None = None) -> ValueHash | None:
+    """Do as `hash_builtin` for a value that was proven to be made of exact builtin types.
+
+    Args:
+        value: The value.
+        plain: What marshal writes of it, if that is known.
+    """
     if type(value) is bytes and LARGE < len(value) < 1 << 31:
         # What marshal would write, without the copy.
         hasher = xxh3_128(PLAIN + b"s" + len(value).to_bytes(4, "little"))
         hasher.update(value)
         return ValueHash(hasher.hexdigest())
     try:
-        plain = marshal.dumps(value, MARSHAL_VERSION)
+        plain = plain or marshal.dumps(value, MARSHAL_VERSION)
     except (ValueError, TypeError):
         return None
     except MemoryError:

@@ -14,7 +14,12 @@ from dataclasses import fields
 from time import sleep
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
-from taskgraph.errors import DamagedValueError, DatabaseError, DatabaseReadOnlyError
+from taskgraph.errors import (
+    DamagedValueError,
+    DatabaseError,
+    DatabaseGoneError,
+    DatabaseReadOnlyError,
+)
 from taskgraph.forks import free_at_fork
 from taskgraph.hashing import CallHash, EvalHash, TaskHash, ValueHash
 from taskgraph.records import (
@@ -762,6 +767,9 @@ class SqlBackend(RecordVerbs):
                 self.database.begin(driver, alone=alone)
                 self._look_at_version(driver)
                 yield driver
+                if self.is_gone:
+                    assert self._file is not None
+                    raise DatabaseGoneError(self.db_uri, self._file[0])
                 driver.execute("COMMIT")
             except BaseException as error:
                 is_ours = isinstance(error, self.database.errors)

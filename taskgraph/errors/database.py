@@ -105,6 +105,20 @@ class DatabaseFullError(DatabaseError):
     """The disk is full, or takes no more."""
 
 
+class DatabaseGoneError(DatabaseError):
+    """The file was removed, moved or replaced while it was in use: what is written is lost."""
+
+    def __init__(self, uri: str, path: str) -> None:
+        super().__init__(
+            uri,
+            f"the file {path} was removed, moved or replaced by another one while it was written "
+            "to: what was recorded since is not in it. Run again; if the project was moved, from "
+            "where it is now.",
+        )
+        self.args = (self.uri, path)
+        self.path = path
+
+
 class NotRecordedWarning(UserWarning):
     """A result was computed and returned, and could not be recorded."""
 

@@ -13,7 +13,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from taskgraph.engine.environment import Environment
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.origins import Origins
 from taskgraph.engine.recorder import MAX_DELAY
-from taskgraph.errors import DatabaseError
+from taskgraph.errors import DatabaseError, DatabaseGoneError
 from taskgraph.events import Event
 from taskgraph.fingerprint.project import current_project, use_project
 from taskgraph.plug.flights import Flights
@@ -120,12 +120,10 @@ class ProcessExecution:
             self._wakes.wait(_SHOW_AFTER)
             self._ended.wait(MAX_DELAY)
             self._wakes.clear()
-            try:
+            # The rows wait for the next time, and the next call that must be committed says what is
+            # wrong with the database.
+            with suppress(DatabaseError):
                 self.calls.flush()
-            except DatabaseError:
-                # The rows wait for the next time, and the next call that must be committed says
-                # what is wrong with the database.
-                continue
             if self._backend.is_gone:
                 self._ended.set()  # somebody cleared the project: the next call begins another one
 
@@ -137,7 +135,8 @@ class ProcessExecution:
         self._wakes.set()
         self._thread.join()
         try:
-            self.calls.end(self._environment.packed())
+            with suppress(DatabaseGoneError):  # somebody cleared the project
+                self.calls.end(self._environment.packed())
         finally:
             self._lease.release()
             self._backend.close()

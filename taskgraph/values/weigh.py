@@ -73,7 +73,10 @@ def hash_value(value: Any, path: str = "value") -> ValueHash:
     cls = type(value)
     if cls in _SMALL_TYPES or (cls in _SHORT_TYPES and len(value) < LARGE):
         return digest_value(PLAIN + marshal.dumps(value, MARSHAL_VERSION))
-    found = hash_proven(value) if look_inside(value) > 0 else None
+    if cls is list or cls is tuple:
+        found = hash_builtin(value)
+    else:
+        found = hash_proven(value) if look_inside(value) > 0 else None
     return found or _weigh(value, path).value_hash
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import pickle
 import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from taskgraph.hashing import hash_builtin, hash_proven, is_builtin, look_inside
 from taskgraph.values import codec
 from taskgraph.values.weigh import hash_value
 from tests.properties.recipes import MEMBERS, build, same
@@ -245,3 +249,37 @@ def test_a_stored_value_comes_back_with_its_hash(recipe: Any) -> None:
 
     assert hash_value(again) == value_hash
     assert same(again, value)
+
+
+class _Number(IntEnum):
+    ONE = 1
+
+
+class _Odd(int):
+    pass
+
+
+# What marshal takes for bytes, of the very sizes that numbers have there; and what nearly is one.
+_BYTES = [bytearray(), bytearray(4), bytearray(b"iiii"), memoryview(b"gggg"), b"", b"iiii"]
+_SUBCLASSES = [_Number.ONE, _Odd(1), numpy.float64(0.5), numpy.int64(1), numpy.zeros(1, "u1")]
+_LARGE = [2**31, -(2**31) - 1, 2**62, 0x69696969, math.nan, -0.0, 1.5]
+_OTHERS = [True, None, "iiii", (), (105,), 105]
+_NEARLY_NUMBERS = st.sampled_from([*_BYTES, *_SUBCLASSES, *_LARGE, *_OTHERS])
+
+
+@settings(max_examples=500 * SCALE, **COMMON)
+@given(
+    st.sampled_from([0, 1, 0x69696969, -1, 0.5, -0.0, 2**31 - 1]),
+    st.integers(60, 70),
+    st.dictionaries(st.integers(0, 69), _NEARLY_NUMBERS, max_size=4),
+    st.sampled_from([list, tuple]),
+)
+def test_a_row_of_numbers_is_told_by_what_is_written_as_by_looking_at_each(
+    number: Any, count: int, others: dict[int, Any], kind: Any
+) -> None:
+    value = kind(others.get(place, number) for place in range(count))
+
+    expected = hash_proven(value) if look_inside(value) > 0 else None
+    assert hash_builtin(value) == expected
+    assert is_builtin(value) == (look_inside(value) > 0)
+    assert hash_builtin([value, 1]) == (None if expected is None else hash_proven([value, 1]))

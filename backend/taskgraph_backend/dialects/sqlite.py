@@ -46,9 +46,12 @@ _QUERY = frozenset({"mode", "immutable", "cache", "vfs"})
 
 # Measured at 1,000,000 calls: with random keys the inner pages of the b-trees must stay in memory
 # (SQLite's own default is 2 MB), and a page that is written again before it is checkpointed is
-# copied once instead of many times (SQLite's own default is 1,000 pages).
+# copied once instead of many times (SQLite's own default is 1,000 pages). In a large file that
+# takes a larger log: it may have half the pages of the file, which saves a tenth of the processor's
+# time and a fifth of all time there.
 _CACHE_KIB = 64 * 1024
 _CHECKPOINT_PAGES = 16_000
+_LOOK_AT_SIZE_EACH = 256  # transactions
 
 #: SQL for the database's own clock, in whole microseconds since 1970.
 NOW = "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)"
@@ -179,6 +182,7 @@ class SqliteDatabase:
         self._opening = threading.Lock()
         self._in_memory_lock = threading.RLock()
         self._file: _HeldFile | None = None
+        self._begun = 0
 
     @property
     def in_memory(self) -> bool:
@@ -355,6 +359,11 @@ class SqliteDatabase:
         if self.path is None:
             driver.execute("BEGIN IMMEDIATE")
             return
+        self._begun += 1
+        if self._begun % _LOOK_AT_SIZE_EACH == 0:
+            (pages,) = driver.execute("PRAGMA page_count").fetchone()
+            most = max(_CHECKPOINT_PAGES, pages // 2)
+            driver.execute(f"PRAGMA wal_autocheckpoint={most}")
         driver.execute("PRAGMA busy_timeout=0")
         try:
             began: float | None = None
