@@ -17,7 +17,7 @@ from taskgraph.errors import (
     ExecutionNotFoundError,
     TagKeyError,
     UnknownDimensionError,
-    UnsafePathError,
+    PathOutsideError,
     ValidationError,
     VocabularyInUseError,
 )
@@ -117,7 +117,7 @@ def test_a_path_stays_inside_the_workspace(
 ) -> None:
     (tmp_path / "work" / "link").symlink_to(tmp_path)
 
-    with pytest.raises(UnsafePathError, match="stay inside it") as caught:
+    with pytest.raises(PathOutsideError, match="stay inside it") as caught:
         tg.artifacts.add(execution, "data", "x", path)
 
     assert isinstance(caught.value, ValidationError)
