@@ -15,9 +15,9 @@ from taskgraph.errors import (
     ArtifactExistsError,
     ConflictError,
     ExecutionNotFoundError,
+    PathOutsideError,
     TagKeyError,
     UnknownDimensionError,
-    PathOutsideError,
     ValidationError,
     VocabularyInUseError,
 )
