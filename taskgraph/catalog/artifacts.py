@@ -13,7 +13,7 @@ from taskgraph.catalog.data_rows import Artifact
 from taskgraph.catalog.executions import UNSET, CatalogStore, Unset
 from taskgraph.catalog.requests import checked_json, checked_name, tags_of
 from taskgraph.catalog.rows import Execution
-from taskgraph.errors import ExecutionNotFoundError, PathOutsideError, ValidationError
+from taskgraph.errors import ExecutionNotFoundError, OutsideWorkspaceError, ValidationError
 from taskgraph.tags import Tags
 
 #: The kind of what an execution said while it ran.
@@ -107,7 +107,7 @@ class ArtifactManager:
             ExecutionNotFoundError: There is no such execution.
             ArtifactExistsError: The execution has one of this kind and key.
             UnknownDimensionError: A dimension is not in the vocabulary, or may not be this.
-            PathOutsideError: The path leads out of the workspace.
+            OutsideWorkspaceError: The path leads out of the workspace.
             ValidationError: There is neither a path nor a value, or no workspace for a path.
         """
         found = self._execution(execution)
@@ -177,7 +177,7 @@ def _inside(execution: Execution, given: str | os.PathLike[str]) -> str:
     """Return a path as it is kept: relative to the workspace of an execution.
 
     Raises:
-        PathOutsideError: It leads out of that, by dots, as a whole path or through a link.
+        OutsideWorkspaceError: It leads out of that, by dots, as a whole path or through a link.
         ValidationError: There is no workspace, or it is no path.
     """
     text = os.fspath(given)
@@ -191,11 +191,11 @@ def _inside(execution: Execution, given: str | os.PathLike[str]) -> str:
             "a value, or the execution a workspace.",
         )
     if os.path.isabs(text):
-        raise PathOutsideError(text, execution.workspace)
+        raise OutsideWorkspaceError(text, execution.workspace)
     root = os.path.realpath(execution.workspace)
     whole = os.path.realpath(os.path.join(root, text))
     if os.path.commonpath([root, whole]) != root or whole == root:
-        raise PathOutsideError(text, execution.workspace)
+        raise OutsideWorkspaceError(text, execution.workspace)
     return os.path.normpath(text).replace(os.sep, "/")
 
 

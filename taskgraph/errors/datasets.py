@@ -119,7 +119,7 @@ class StepRangeError(ValidationError):
         self.steps = steps
 
 
-class PathOutsideError(ValidationError):
+class OutsideWorkspaceError(ValidationError):
     """A path leads out of the folder that it must stay in."""
 
     def __init__(self, path: str, folder: str) -> None:

@@ -15,7 +15,7 @@ from taskgraph.errors import (
     ArtifactExistsError,
     ConflictError,
     ExecutionNotFoundError,
-    PathOutsideError,
+    OutsideWorkspaceError,
     TagKeyError,
     UnknownDimensionError,
     ValidationError,
@@ -117,7 +117,7 @@ def test_a_path_stays_inside_the_workspace(
 ) -> None:
     (tmp_path / "work" / "link").symlink_to(tmp_path)
 
-    with pytest.raises(PathOutsideError, match="stay inside it") as caught:
+    with pytest.raises(OutsideWorkspaceError, match="stay inside it") as caught:
         tg.artifacts.add(execution, "data", "x", path)
 
     assert isinstance(caught.value, ValidationError)
