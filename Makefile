@@ -10,13 +10,16 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench bench-page budget compare torture migration docs wheel clean
+.PHONY: help demo demo-nightly test check fix bench bench-page budget compare torture migration docs wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/installed-test ## Run the census of Python's library six times and check what ran again
 	$(BIN)/python examples/census/demo.py $(ARGS)
+
+demo-nightly: $(VENV)/installed-test ## Run three nights of a small climate archive and check what ran again
+	$(BIN)/python examples/nightly/demo.py $(ARGS)
 
 test: $(VENV)/installed-check ## Run all tests on all cores (ARGS="-n0 tests/unit -k hash" for some on one)
 	$(BIN)/python -m pytest -q -n auto --dist worksteal $(ARGS)

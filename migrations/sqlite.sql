@@ -116,7 +116,7 @@ CREATE TABLE call_node (
 	task_hash BLOB NOT NULL, 
 	args_hash BLOB NOT NULL, 
 	value_hash BLOB NOT NULL, 
-	timestamp BIGINT NOT NULL, seal BLOB, 
+	timestamp BIGINT NOT NULL, seal BLOB, retracted BOOLEAN DEFAULT 0 NOT NULL, 
 	CONSTRAINT pk_call_node PRIMARY KEY (call_hash), 
 	CONSTRAINT fk_call_node_task_hash FOREIGN KEY(task_hash) REFERENCES task (hash) DEFERRABLE INITIALLY DEFERRED, 
 	CONSTRAINT fk_call_node_value_hash FOREIGN KEY(value_hash) REFERENCES value (value_hash) DEFERRABLE INITIALLY DEFERRED
@@ -435,4 +435,18 @@ CREATE TABLE tag_key (
 	allowed_values TEXT, 
 	CONSTRAINT pk_tag_key PRIMARY KEY (scope, "key")
 );
-INSERT INTO alembic_version VALUES ('0009');
+CREATE INDEX ix_call_node_eval_hash_retracted ON call_node (eval_hash) WHERE retracted;
+CREATE TABLE retraction (
+	id BLOB NOT NULL, 
+	entity_type TEXT NOT NULL, 
+	entity_id BLOB NOT NULL, 
+	target TEXT NOT NULL, 
+	reason TEXT NOT NULL, 
+	author TEXT NOT NULL, 
+	timestamp BIGINT NOT NULL, 
+	cascades BOOLEAN NOT NULL, 
+	ended_at BIGINT, 
+	CONSTRAINT pk_retraction PRIMARY KEY (id)
+);
+CREATE INDEX ix_retraction_entity_id ON retraction (entity_id);
+INSERT INTO alembic_version VALUES ('0010');

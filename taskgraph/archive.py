@@ -16,20 +16,31 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from taskgraph.assembly import (
+    author,
     catalog_of,
     find_record,
+    find_retractable,
     finish_writing,
+    folders_of,
+    groups_of,
+    growth_of,
     has_database,
     in_force,
     name_of_record,
     open_existing,
     places_of,
+    retractions_of,
 )
 from taskgraph.catalog.artifacts import ArtifactManager
 from taskgraph.catalog.datasets import DatasetManager
+from taskgraph.catalog.deleting import Deletion
 from taskgraph.catalog.executions import ExecutionManager
+from taskgraph.catalog.groups import GroupManager
+from taskgraph.catalog.retractions import Retraction, RetractionManager
+from taskgraph.catalog.storage import StorageManager
 from taskgraph.catalog.studies import StudyManager
 from taskgraph.catalog.vocabulary import VocabularyManager
+from taskgraph.catalog.workflows import WorkflowManager
 from taskgraph.config import CONFIG_DIR_NAME, Settings, find_config_dir, load_settings
 from taskgraph.errors import (
     ClosedArchiveError,
@@ -48,6 +59,7 @@ from taskgraph.tasks.task import Task
 from taskgraph.urls import sqlite_url
 
 if TYPE_CHECKING:
+    from taskgraph.app.launching import LocalLauncher
     from taskgraph.provenance.explain import AnyExplanation
     from taskgraph.provenance.reading import Lineage, View
     from taskgraph_backend import SqlBackend
@@ -165,17 +177,33 @@ class Archive:
         datasets: Names for files, with their content.
         artifacts: Named outputs of executions.
         vocabulary: Which dimensions artifacts may have.
+        workflows: Stored lists of steps, in versions.
+        groups: Executions of a workflow on datasets of the same facets.
+        storage: What all of it takes up, and how it is given back.
+        retractions: What is not to be used any more.
     """
 
     def __init__(self, settings: Settings, backend: SqlBackend) -> None:
         self.settings = replace(settings, backend=replace(settings.backend, db_uri=backend.db_uri))
         self.backend = backend
         catalog = catalog_of(backend, self._begin)
-        self.executions = ExecutionManager(catalog)
+        self._catalog = catalog
+        growth = growth_of(backend, self._begin)
+        deletion = Deletion(catalog, growth, folders_of(settings, backend))
+        self.executions = ExecutionManager(catalog, deletion, self._launcher)
         self.studies = StudyManager(catalog, getattr(self.executions, "delete_many", None))
         self.datasets = DatasetManager(catalog, self._knowing_files)
         self.artifacts = ArtifactManager(catalog, self._knowing_files)
         self.vocabulary = VocabularyManager(catalog)
+        groups = groups_of(backend, self._begin)
+        self.workflows = WorkflowManager(groups)
+        self.groups = GroupManager(groups, self.workflows, self.executions, self._launcher)
+        self.storage = StorageManager(growth)
+        self.retractions = RetractionManager(
+            retractions_of(backend, self._begin),
+            lambda what: find_retractable(backend, settings, self._named(what)),
+            author,
+        )
         self._places = places_of(settings)
         self._is_closed = False
 
@@ -322,6 +350,50 @@ class Archive:
             found = find_record(reader, self.settings, text)
             return explain_runs.explain_found(reader, found, text)
 
+    def retract(
+        self,
+        target: Any,
+        *,
+        reason: str,
+        by: str | None = None,
+        cascade: bool = True,
+        dry_run: bool = False,
+    ) -> Retraction:
+        """Have a result not be used any more, with all that came from it.
+
+        See `RetractionManager.retract`, of which this is the short name.
+
+        Args:
+            target: An execution, a job or its call, a file or a dataset: by id, by path or by name,
+                or as it was found.
+            reason: Why.
+            by: Who says so; by default the user.
+            cascade: Whether what came from it is meant as well.
+            dry_run: Whether to say only what would be marked.
+
+        Raises:
+            UnknownRecordError: There is nothing of this name.
+            AmbiguousIdError: More than one record starts so.
+            NotRetractableError: It is nothing that can be retracted.
+            ValidationError: There is no reason.
+        """
+        return self.retractions.retract(
+            target, reason=reason, by=by, cascade=cascade, dry_run=dry_run
+        )
+
+    def unretract(self, retraction: str | Retraction) -> Retraction:
+        """Take a retraction back: exactly what it alone has marked counts again.
+
+        Raises:
+            RetractionNotFoundError: There is none.
+            AmbiguousIdError: More than one starts so.
+        """
+        return self.retractions.undo(retraction)
+
+    def _named(self, what: Any) -> str:
+        self._begin()
+        return _text_of(what)
+
     @contextmanager
     def query(self) -> Iterator[CallGraphQuery]:
         """Open a query over executions, jobs, calls, tasks and values at once.
@@ -353,6 +425,13 @@ class Archive:
         """Have files be known by the folders of the project."""
         with in_force(self.settings, self._places):
             yield
+
+    def _launcher(self) -> LocalLauncher:
+        """Return what runs executions of this database, in this process."""
+        from taskgraph.app.launching import LocalLauncher
+
+        self._begin()
+        return LocalLauncher(self.settings, self._catalog)
 
     def _begin(self) -> None:
         if self._is_closed:

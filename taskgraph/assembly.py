@@ -24,9 +24,11 @@ from taskgraph.config import (
     Settings,
 )
 from taskgraph.engine.leasing import ExecutionLease
+from taskgraph.engine.waiting import Waiting
 from taskgraph.errors import (
     ConfigError,
     DatabaseError,
+    NotRetractableError,
     SchedulerError,
     TaskgraphError,
     UnknownRecordError,
@@ -41,13 +43,17 @@ from taskgraph.values.gate import Trust, tighten_trust, use_trust
 from taskgraph.values.places import FilePlaces, use_places
 
 if TYPE_CHECKING:
+    from taskgraph.catalog.deletions import GrowthStore
+    from taskgraph.catalog.folders import Folders
     from taskgraph.catalog.requests import Request
+    from taskgraph.catalog.retractions import Entity, RetractionStore
     from taskgraph.engine.releasing import Release
     from taskgraph.filters import RecordFilters
     from taskgraph.provenance.rows import Reader as AnyReader
     from taskgraph.tags import OwnTags
     from taskgraph_backend import SqlBackend
     from taskgraph_backend.catalog.data_store import DataCatalog
+    from taskgraph_backend.catalog.group_store import GroupCatalog
     from taskgraph_backend.reader import Reader
 
 _METHODS = ("start", "submit", "cancel", "stop")  # of each executor
@@ -349,6 +355,14 @@ def take_lease(backend: Backend, execution_id: ExecutionId, leads: bool = False)
     return lease
 
 
+def hold_waiting(backend: Backend, execution_ids: Sequence[str]) -> Waiting:
+    """Return what claims executions for this process while they wait for their turn."""
+    from taskgraph_backend.leases import this_process
+
+    ids = [ExecutionId(each) for each in execution_ids]
+    return Waiting(backend, ids, *this_process())
+
+
 def has_others(backend: Backend) -> bool:
     """Tell whether other processes may use a backend: those in memory are of one alone."""
     database = getattr(backend, "database", None)
@@ -371,6 +385,100 @@ def catalog_of(backend: SqlBackend, check: Callable[[], object]) -> DataCatalog:
     from taskgraph_backend.catalog.data_store import DataCatalog
 
     return DataCatalog(backend, check)
+
+
+def groups_of(backend: SqlBackend, check: Callable[[], object]) -> GroupCatalog:
+    """Return what the managers of workflows and groups ask.
+
+    Args:
+        backend: The database.
+        check: Called before each question.
+    """
+    from taskgraph_backend.catalog.group_store import GroupCatalog
+
+    return GroupCatalog(backend, check)
+
+
+def growth_of(backend: SqlBackend, check: Callable[[], object]) -> GrowthStore:
+    """Return what deletion and collection ask.
+
+    Args:
+        backend: The database.
+        check: Called before each question.
+    """
+    from taskgraph_backend.growth.store import Growth
+
+    return Growth(backend, check)
+
+
+def folders_of(settings: Settings, backend: SqlBackend) -> Folders:
+    """Return where executions leave something beside a database."""
+    from taskgraph.catalog.folders import Folders
+
+    outputs = logs_folder(settings, backend)
+    path = backend.database.path
+    kept = [settings.config_dir, *([] if path is None else [Path(path)])]
+    roots = tuple(settings.roots.values())
+    return Folders(roots, tuple(kept), None if outputs is None else Path(outputs))
+
+
+def retractions_of(backend: SqlBackend, check: Callable[[], object]) -> RetractionStore:
+    """Return what the manager of retractions asks.
+
+    Args:
+        backend: The database.
+        check: Called before each question.
+    """
+    from taskgraph_backend.retracting.store import Retractions
+
+    return Retractions(backend, check)
+
+
+def find_retractable(backend: SqlBackend, settings: Settings, what: Any) -> Entity:
+    """Return what somebody names, as what can be retracted.
+
+    Any: what is named may be a text, a path, or a record as it was found.
+
+    Raises:
+        UnknownRecordError: There is nothing of this name.
+        AmbiguousIdError: More than one record starts so.
+        NotRetractableError: It is nothing that can be retracted.
+    """
+    from taskgraph.catalog.retractions import Entity
+    from taskgraph_backend.retracting.store import find_dataset, find_file, path_of
+
+    text = name_of_record(what)
+    try:
+        with backend.reader() as reader:
+            found = find_record(reader, settings, text)
+            kind = type(found).__name__
+            if isinstance(found, tuple):
+                return Entity("Value", found[0].value_hash, text)
+            if kind == "Execution":
+                return Entity(kind, found.id, f"execution {found.id[:8]}")
+            if kind == "Job":
+                if found.call_hash is None:
+                    reason = f"job {found.id[:8]} has no result yet, or none that was recorded"
+                    raise NotRetractableError(text, reason)
+                call, name = found.call_hash, found.task.fullname
+                return Entity("CallNode", call, f"{name} {call[:8]}")
+            if kind == "CallNode":
+                return Entity(kind, found.call_hash, f"{found.task_name} {found.call_hash[:8]}")
+    except UnknownRecordError:
+        known = backend._ask(find_dataset, text) or backend._ask(
+            find_file, list(_places_named(settings, text)), text
+        )
+        if known is None:
+            raise
+        return known
+    path = backend._ask(path_of, found.value_hash) if kind == "Value" else None
+    if path is not None:
+        return Entity("Value", found.value_hash, path)
+    if kind == "Value":
+        reason = "it is a plain value, and equal ones have nothing to do with each other"
+    else:
+        reason = f"it is a {kind.lower()}"
+    raise NotRetractableError(text, reason)
 
 
 def create_execution(backend: Backend, request: Request, snapshot: PackedValue) -> str:
@@ -398,6 +506,14 @@ def state_of_execution(backend: Backend, execution_id: str) -> str:
 
     assert isinstance(backend, SqlBackend)
     return backend._ask(type_of, execution_id)
+
+
+def is_cancelled(backend: Backend, execution_id: str) -> bool:
+    """Tell whether somebody has cancelled an execution; from any thread."""
+    from taskgraph_backend import SqlBackend
+
+    is_kept = isinstance(backend, SqlBackend)
+    return is_kept and state_of_execution(backend, execution_id) == State.CANCELLED
 
 
 def settle_execution(backend: Backend, execution_id: str, state: State) -> None:

@@ -69,6 +69,21 @@ class Backend(Protocol):
         """
         ...
 
+    def find_retracted(self, calls: Sequence[CallHash]) -> set[CallHash]:
+        """Return those of some calls whose results are not to be used."""
+        ...
+
+    def count_retractions(self) -> int:
+        """Return a number that is another one once something was retracted, or that taken back.
+
+        It is 0 as long as nothing was.
+        """
+        ...
+
+    def pass_retractions_on(self, execution_id: ExecutionId) -> None:
+        """Have an execution be retracted as its root call is."""
+        ...
+
     def find_valid_handles(self, hashes: Sequence[str]) -> set[str]:
         """Return those of the states of handles that are recorded and still valid."""
         ...

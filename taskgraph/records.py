@@ -314,6 +314,8 @@ class RecordBatch:
     task_aliases: list[TaskAliasRecord] = field(default_factory=list)
     handles: list[HandleStep] = field(default_factory=list)
     released: list[LeaseEndRecord] = field(default_factory=list)
+    # Executions of groups that end with this batch.
+    grouped: list[ExecutionId] = field(default_factory=list)
 
 
 class CacheQuery(NamedTuple):
@@ -362,15 +364,35 @@ class CallFound(NamedTuple):
     reads: tuple[tuple[str, ValueHash], ...] = ()
 
 
+class RetractedFound(NamedTuple):
+    """That what is recorded of a cache key is not to be used.
+
+    Attributes:
+        id: The retraction: the newest, of several.
+        reason: Why.
+        by: Who said so.
+        at: When, as text.
+        calls: All calls of the key that were retracted.
+    """
+
+    id: str
+    reason: str
+    by: str
+    at: str
+    calls: frozenset[CallHash] = frozenset()
+
+
 class CacheAnswer(NamedTuple):
     """What the backend knows of one eval_hash; ``calls`` are newest first, for shallow queries.
 
-    ``offered`` says where a result came from that is not trusted, if there is no other one.
+    ``offered`` says where a result came from that is not trusted, if there is no other one;
+    ``retracted`` that there was one which is not to be used any more.
     """
 
     evaluation: EvaluationFound | None
     calls: tuple[CallFound, ...] = ()
     offered: str | None = None
+    retracted: RetractedFound | None = None
 
 
 class TaskVersion(NamedTuple):
@@ -469,6 +491,7 @@ __all__ = [
     "PastCall",
     "RecordBatch",
     "RecordedCall",
+    "RetractedFound",
     "State",
     "StoredResult",
     "Submission",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, Final, NamedTuple, NoReturn
 
 from taskgraph.errors import TagKeyError
@@ -16,7 +17,11 @@ from taskgraph.jsontext import to_json
 
 #: What the keys of the library's own tags begin with.
 RESERVED: Final = "taskgraph."
+#: That of the tags which say that a result is not to be used.
+RETRACTED: Final = "taskgraph.retracted"
 _MOST_CHARACTERS: Final = 200
+_ID_SIZE: Final = 16
+_OF: Final = ("type", "id", "name")
 
 Tags = tuple[tuple[str, Any], ...]  # keys with JSON values
 
@@ -36,6 +41,45 @@ class OwnTags(tuple[tuple[str, Any], ...]):
     """Tags that the library itself puts on something: their keys may be reserved."""
 
     __slots__ = ()
+
+
+class RetractionWords(NamedTuple):
+    """What a tag says of a retraction.
+
+    Attributes:
+        id: The retraction.
+        reason: Why.
+        by: Who said so.
+        at: When: ISO 8601 with a time zone.
+        cascade: Whether what came from it is meant as well.
+        of: What was retracted: its ``type``, its ``id`` and its ``name``.
+    """
+
+    id: str
+    reason: str
+    by: str
+    at: str
+    cascade: bool
+    of: dict[str, str]
+
+
+def retraction_words(text: str) -> RetractionWords | None:
+    """Return what a tag `RETRACTED` says, from its JSON text; None where it says no such thing."""
+    try:
+        said = json.loads(text)
+        words = RetractionWords(**said)
+        texts = [words.id, words.reason, words.by, words.at, *(words.of[key] for key in _OF)]
+        when = datetime.fromisoformat(words.at)
+        is_whole = (
+            all(isinstance(each, str) for each in texts)
+            and all(len(bytes.fromhex(each)) == _ID_SIZE for each in (words.id, words.of["id"]))
+            and isinstance(words.cascade, bool)
+            and len(words.of) == len(_OF)
+            and when.tzinfo is not None
+        )
+    except (TypeError, ValueError, LookupError, AttributeError, RecursionError):
+        return None
+    return words if is_whole else None
 
 
 def tag_record(

@@ -15,8 +15,11 @@ from taskgraph.records import (
     CallFound,
     EvaluationFound,
     Micros,
+    RetractedFound,
     StoredResult,
 )
+from taskgraph.tags import retraction_words
+from taskgraph.values.stored import EVICTED
 from taskgraph.values.valuestore import ValueStore, locate
 from taskgraph_backend import foreign, statements
 from taskgraph_backend.dialects import Driver
@@ -44,15 +47,65 @@ class Where(NamedTuple):
 def check_cache(driver: Driver, queries: Sequence[CacheQuery], where: Where) -> list[CacheAnswer]:
     """Answer all questions at once, in their order; see `SqlBackend.check_cache`."""
     keys = list(dict.fromkeys([query[0] for query in queries]))
-    evaluations = _find_evaluations(driver, keys, where)
+    refused: set[bytes] = set()
+    evaluations = _find_evaluations(driver, keys, where, refused)
     shallow = list(dict.fromkeys([query[0] for query in queries if query[1]]))
-    calls = _find_calls(driver, shallow, where) if shallow else {}
+    calls = _find_calls(driver, shallow, where, refused) if shallow else {}
     absent = [key for key in keys if key not in evaluations]
     offered = foreign.offered(driver, absent) if absent else {}
+    if refused:
+        retracted = _find_retracted(driver, refused)
+        return [
+            CacheAnswer(
+                evaluations.get(key),
+                calls.get(key, ()) if shallow_ else (),
+                offered.get(key),
+                retracted.get(key),
+            )
+            for key, shallow_ in queries
+        ]
     return [
         CacheAnswer(evaluations.get(key), calls.get(key, ()) if shallow_ else (), offered.get(key))
         for key, shallow_ in queries
     ]
+
+
+def _find_retracted(driver: Driver, keys: Collection[bytes]) -> dict[EvalHash, RetractedFound]:
+    """Return why what is recorded of keys is not to be used."""
+    calls: dict[bytes, set[CallHash]] = {key: set() for key in keys}
+    newest: dict[bytes, RetractedFound] = {}
+    for piece in statements.padded(list(keys)):
+        for key, call, text in driver.execute(statements.retracted(len(piece)), piece):
+            calls[key].add(CallHash(call.hex()))
+            said = retraction_words(text)
+            if said is None:
+                continue
+            found = RetractedFound(said.id, said.reason, said.by, said.at)
+            known = newest.setdefault(key, found)
+            if (found.at, found.id) > (known.at, known.id):
+                newest[key] = found
+    unknown = RetractedFound("", "", "", "")
+    return {
+        EvalHash(key.hex()): newest.get(key, unknown)._replace(calls=frozenset(calls[key]))
+        for key in keys
+    }
+
+
+def find_retracted(driver: Driver, calls: Sequence[CallHash]) -> set[CallHash]:
+    """Return those of some calls that were retracted."""
+    return {
+        CallHash(call.hex())
+        for piece in statements.padded(calls)
+        for (call,) in driver.execute(
+            statements.retracted_calls(len(piece)), [_binary(each) for each in piece]
+        )
+    }
+
+
+def count_retractions(driver: Driver) -> int:
+    """Return a number that is another one once something was retracted, or that taken back."""
+    (count,) = driver.execute(statements.RETRACTIONS_SEEN).fetchone()
+    return int(count)
 
 
 def _stored(row: Sequence[Any], store: ValueStore | None) -> StoredResult:
@@ -71,23 +124,42 @@ _NO_DIGEST = ContentDigest("0" * 32)
 
 
 def _find_evaluations(
-    driver: Driver, keys: Sequence[EvalHash], where: Where
+    driver: Driver, keys: Sequence[EvalHash], where: Where, refused: set[bytes]
 ) -> dict[EvalHash, EvaluationFound]:
+    """Return the entries of keys; the keys of those that were retracted are added to others."""
     found: dict[EvalHash, EvaluationFound] = {}
+    doubtful: set[bytes] = set()
     for piece in statements.padded(keys, where.most_keys):
         rows = driver.execute(statements.evaluations(len(piece)), [_binary(key) for key in piece])
-        for eval_hash, time, task, args, seal, *stored, call in rows.fetchall():
-            if seal is not None and seal != seal_evaluation(eval_hash, task, args, stored[0], time):
-                continue  # what it says is true of another one, or of none
-            result = _stored(stored, where.store)
-            if result.format != statements.DAMAGED:
-                known = None if call is None else call.hex()
-                found[eval_hash.hex()] = EvaluationFound(result, time, known)
+        _take_entries(rows.fetchall(), where, found, doubtful)
+    for names in statements.padded(list(doubtful), where.most_keys):
+        rows = driver.execute(statements.doubtful_evaluations(len(names)), names)
+        _take_entries(rows.fetchall(), where, found, refused)
     return found
 
 
+def _take_entries(
+    rows: Sequence[Any],
+    where: Where,
+    found: dict[EvalHash, EvaluationFound],
+    flagged: set[bytes],
+) -> None:
+    for eval_hash, is_flagged, time, task, args, seal, *stored, call in rows:
+        if is_flagged:
+            flagged.add(eval_hash)
+            continue
+        if seal is not None and seal != seal_evaluation(eval_hash, task, args, stored[0], time):
+            continue  # what it says is true of another one, or of none
+        result = _stored(stored, where.store)
+        if result.format != statements.DAMAGED:
+            if result.format == EVICTED:
+                result = result._replace(value=b"")  # whatever its entry may still hold
+            known = None if call is None else call.hex()
+            found[eval_hash.hex()] = EvaluationFound(result, time, known)
+
+
 def _find_calls(
-    driver: Driver, keys: Sequence[EvalHash], where: Where
+    driver: Driver, keys: Sequence[EvalHash], where: Where, refused: set[bytes]
 ) -> dict[EvalHash, tuple[CallFound, ...]]:
     rows: dict[bytes, list[_Call]] = {}
     tasks: dict[bytes, set[bytes]] = {}
@@ -95,6 +167,9 @@ def _find_calls(
     for piece in statements.padded(keys, where.most_keys):
         found = driver.execute(statements.calls(len(piece)), [_binary(key) for key in piece])
         for row in map(_Call._make, found):
+            if row.retracted:
+                refused.add(row.eval_hash)
+                continue
             calls = rows.setdefault(row.eval_hash, [])
             if len(calls) < _MOST_CALLS:
                 calls.append(row)
@@ -137,6 +212,7 @@ class _Call(NamedTuple):
     timestamp: Micros
     task_hash: bytes
     seal: bytes | None
+    retracted: bool
 
     @property
     def result(self) -> ValueHash:
@@ -144,7 +220,7 @@ class _Call(NamedTuple):
 
     def is_whole(self, tasks: Collection[bytes], reads: Collection[tuple[str, bytes]]) -> bool:
         """Tell whether it says what it said."""
-        key, call, value, timestamp, task, seal = self
+        key, call, value, timestamp, task, seal, _ = self
         return seal is None or seal == seal_call(call, key, task, value, timestamp, tasks, reads)
 
 
@@ -157,7 +233,7 @@ def find_values(
         rows = driver.execute(statements.values(len(piece)), [_binary(key) for key in piece])
         for row in rows:
             stored = _stored(row, where.store)
-            if stored.format != statements.DAMAGED:
+            if stored.format not in statements.GONE:
                 found[stored.value_hash] = stored
     return found
 
@@ -175,4 +251,11 @@ def find_recorded(
     }
 
 
-__all__ = ["Where", "check_cache", "find_recorded", "find_values"]
+__all__ = [
+    "Where",
+    "check_cache",
+    "count_retractions",
+    "find_recorded",
+    "find_retracted",
+    "find_values",
+]

@@ -19,6 +19,7 @@ from taskgraph.records import (
     TaskVersion,
 )
 from taskgraph.values.failures import ERROR_TYPE
+from taskgraph.values.stored import EVICTED
 from taskgraph.values.valuestore import ValueStore, locate
 from taskgraph_backend import statements
 from taskgraph_backend.dialects import Driver
@@ -180,7 +181,8 @@ def sample_calls(
         " AND NOT EXISTS (SELECT 1 FROM foreign_record f WHERE f.id = n.call_hash)) AS c"
         " JOIN evaluation e ON e.eval_hash = c.eval_hash"
         " JOIN value v ON v.value_hash = e.value_hash"
-        f" WHERE c.place = 1 AND v.format <> '{statements.DAMAGED}' AND v.trusted"
+        f" WHERE c.place = 1 AND v.format NOT IN ('{statements.DAMAGED}', '{EVICTED}')"
+        " AND v.trusted"
         " ORDER BY c.eval_hash LIMIT ?",
         (_binary(task_hash), count),
     ).fetchall()

@@ -13,12 +13,13 @@ from sqlalchemy.types import TypeEngine
 
 from taskgraph.errors import InvalidRecordError
 from taskgraph.jsontext import to_json
-from taskgraph.tags import RESERVED
+from taskgraph.tags import RESERVED, RETRACTED
 from taskgraph.values.valuestore import ValueStore
 from taskgraph_backend import models, statements
 from taskgraph_backend.columns import JSON, Hash16
 from taskgraph_backend.dialects import Driver
 from taskgraph_backend.outside import put_outside
+from taskgraph_backend.retracting.marking import settle
 from taskgraph_backend.serializers import Rows
 from taskgraph_backend.serializers.jobs import CARRIED
 
@@ -40,6 +41,8 @@ _STANDINGS: dict[type[models.Base], tuple[type[models.Base], ...]] = {
     models.Task: (models.Task, models.Part, models.TaskPart),
     models.Handle: (models.Handle, models.HandleEdge),
 }
+# What comes from elsewhere has no seal of ours, and tags say what was retracted.
+_OURS = frozenset({"seal", "retracted"})
 #: The kinds that are marked as untrusted; of the others nothing is ever used.
 _MARKED = frozenset({"Value", "CallNode", "Execution"})
 
@@ -92,13 +95,16 @@ class Writer:
         self._time = time
         self.new: dict[str, int] = {}
         self._executions: set[str] = set()
+        self._is_retracted = False
 
     def end(self) -> None:
-        """Look at what can be told only when all records are there.
+        """Look at what can be told only when all records are there; mark what was retracted.
 
         Raises:
             InvalidRecordError: A job says that it is below one of an execution that was here.
         """
+        if self._is_retracted:
+            settle(self._driver)
         for key in self._executions:
             rows = self._driver.execute(
                 "SELECT j.id, p.execution_id FROM job j JOIN job p ON p.id = j.parent_id"
@@ -163,6 +169,8 @@ class Writer:
         What ``taskgraph.context`` says of a job, for one, it is run with again.
         """
         spoken = [each for each in tags if each.rows[0][1]["key"].startswith(RESERVED)]
+        # Retractions travel: what one says makes nothing be used, it makes something run again.
+        spoken = [each for each in spoken if each.rows[0][1]["key"] != RETRACTED]
         about = sorted({each.rows[0][1]["entity_id"] for each in spoken})
         ours: set[str] = set()
         for keys in statements.padded(about):
@@ -248,6 +256,7 @@ class Writer:
 
     def _supersede(self, records: Sequence[Rows]) -> None:
         """Have tags that have later ones not be current, whichever of both came first."""
+        self._is_retracted |= any(each.rows[0][1]["key"] == RETRACTED for each in records)
         tags = [(_binary(each.record_id),) for each in records]
         twice = [(*each, *each) for each in tags]
         self._driver.executemany(
@@ -292,8 +301,7 @@ def _statement(model: type[models.Base]) -> tuple[str, Callable[[_Row], tuple[An
     known = _statements.get(model)
     if known is None:
         table = model.__table__
-        # What comes from elsewhere has no seal of ours.
-        carried = CARRIED.get(model.__tablename__, {each.name for each in table.columns} - {"seal"})
+        carried = CARRIED.get(model.__tablename__, {each.name for each in table.columns} - _OURS)
         columns = [
             (column.name, _binder(column.type))
             for column in table.columns

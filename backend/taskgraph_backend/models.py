@@ -42,6 +42,7 @@ from sqlalchemy.types import Boolean
 
 from taskgraph.hashing import ContentDigest, ValueHash
 from taskgraph.values.failures import ERROR_TYPE
+from taskgraph.values.stored import EVICTED
 from taskgraph_backend.columns import JSON, DateTimeUTC, Hash16
 
 #: Longest text of one argument in `CallNode.args_display`.
@@ -58,6 +59,7 @@ class TagEntity(StrEnum):
     CallNode = "CallNode"
     Task = "Task"
     Value = "Value"
+    ExecutionGroup = "ExecutionGroup"
     Dataset = "Dataset"
     Artifact = "Artifact"
     Null = "Null"
@@ -375,6 +377,8 @@ class CallNode(Base):
         Index(None, "value_hash"),
         # The calls of a task, newest first; through them its jobs.
         Index(None, "task_hash", "timestamp"),
+        # Those of a cache key whose results are not to be used: none, as a rule.
+        _partial("ix_call_node_eval_hash_retracted", "eval_hash", where="retracted"),
     )
 
     call_hash: Mapped[str] = mapped_column(Hash16, primary_key=True)
@@ -386,6 +390,8 @@ class CallNode(Base):
     timestamp: Mapped[datetime]
     # What it held when it was written; see `seals`.
     seal: Mapped[bytes | None] = mapped_column(LargeBinary(8))
+    # Whether a tag says so that is current: its result is not to be used.
+    retracted: Mapped[bool] = mapped_column(server_default=false())
 
     task: Mapped[Task] = relationship(back_populates="call_nodes", viewonly=True)
     value: Mapped[Value] = relationship(back_populates="results", viewonly=True)
@@ -733,7 +739,7 @@ class Value(Base):
     @property
     def in_value_store(self) -> bool:
         """Whether the bytes are kept outside of the database: the row of such a value has none."""
-        return self.size > 0 and self.row_size == 0
+        return self.size > 0 and self.row_size == 0 and self.format != EVICTED
 
     @property
     def subfiles(self) -> list[File]:
@@ -1177,6 +1183,27 @@ class TagKey(Base):
     key: Mapped[str] = mapped_column(primary_key=True)
     description: Mapped[str]
     allowed_values: Mapped[Any | None] = mapped_column(JSON)
+
+
+class Retraction(Base):
+    """Why results are not to be used, and since when; the tags of calls and runs name it.
+
+    ``ended_at`` is when it was taken back.
+    """
+
+    __tablename__ = "retraction"
+    __table_args__ = (Index(None, "entity_id"),)
+
+    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    entity_type: Mapped[str]
+    entity_id: Mapped[str] = mapped_column(Hash16)
+    # What the record is called: for those who read.
+    target: Mapped[str]
+    reason: Mapped[str]
+    author: Mapped[str]
+    timestamp: Mapped[datetime]
+    cascades: Mapped[bool]
+    ended_at: Mapped[datetime | None]
 
 
 class Lease(Base):

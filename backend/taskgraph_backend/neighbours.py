@@ -12,6 +12,7 @@ from sqlalchemy import Select, and_, exists, func, literal, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from taskgraph.jsontext import storable
+from taskgraph.values.stored import EVICTED
 from taskgraph_backend import models
 from taskgraph_backend.outside import shown
 
@@ -64,7 +65,7 @@ class Neighbours(Session):
         value = models.Value
         row = self.execute(
             select(value.content_digest, value.size, value.row_size).where(
-                value.value_hash == value_hash
+                value.value_hash == value_hash, value.format != EVICTED
             )
         ).first()
         return None if row is None or row.row_size or not row.size else shown(self, row[0])

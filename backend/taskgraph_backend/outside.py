@@ -14,6 +14,7 @@ from taskgraph.errors import ValueStoreError, without_password
 from taskgraph.hashing import ContentDigest
 from taskgraph.values.compression import ZSTD, check_compression
 from taskgraph.values.places import is_url
+from taskgraph.values.stored import EVICTED
 from taskgraph.values.valuestore import MIN_SIZE, Outside, ValueStore, locate, name_of
 from taskgraph_backend.dialects import Database, Driver
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 #: What stands behind the name of a SQLite file in that of the folder beside it.
 BESIDE = "-values"
 _NONE = "none"
-# What was found to be damaged, or never stored, has no size.
-_OUTSIDE = "length(value) = 0 AND size > 0"
+# What was found to be damaged, or never stored, has no size; what was given up keeps it.
+_OUTSIDE = f"length(value) = 0 AND size > 0 AND format <> '{EVICTED}'"
 
 
 def value_store_of(database: Database, settings: Mapping[str, Any]) -> ValueStore | None:

@@ -208,6 +208,7 @@ def steps_of(batch: RecordBatch) -> list[Step]:
             ],
         ),
         (statements.LEASE_RELEASE, sorted(batch.released)),
+        (statements.GROUP_SETTLED, [(h(each),) * 3 for each in batch.grouped]),
     ]
 
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TypeVar
 
-from taskgraph.values.stored import UNSTORED
+from taskgraph.tags import RETRACTED
+from taskgraph.values.stored import EVICTED, UNSTORED
 
 Key = TypeVar("Key")
 
@@ -18,6 +19,8 @@ MOST_KEYS = 500
 
 #: A stored value whose bytes were found to be damaged: it is there for its relations only.
 DAMAGED = "damaged"
+#: The formats of values that are there for their relations only, and are found by no look-up.
+GONE = frozenset({DAMAGED, EVICTED})
 
 
 def _insert(table: str, columns: str) -> str:
@@ -60,7 +63,8 @@ VALUE = (
     " value = excluded.value, size = excluded.size, preview = excluded.preview,"
     " content_digest = excluded.content_digest, trusted = excluded.trusted,"
     " seal = excluded.seal"
-    f" WHERE value.format = '{DAMAGED}' OR (excluded.trusted AND NOT value.trusted)"
+    f" WHERE value.format IN ('{DAMAGED}', '{EVICTED}')"
+    " OR (excluded.trusted AND NOT value.trusted)"
     f" OR (value.format = '{UNSTORED}' AND excluded.format <> '{UNSTORED}')"
 )
 SUBVALUE = _keep("subvalue", "parent_value_hash, value_hash")
@@ -135,6 +139,16 @@ PENDING = (
     " SELECT ?, id, 'PENDING', 'Pending', created_at, '{}' FROM execution"
     " WHERE id = ? AND created_at = ? AND created_at < start_time ON CONFLICT DO NOTHING"
 )
+# A group is clean once its newest execution has ended by itself, on what was planned last.
+GROUP_SETTLED = (
+    "UPDATE execution_group SET dirty = FALSE, dirty_reason = NULL, recompute = FALSE,"
+    " updated_at = (SELECT e.state_time FROM execution e WHERE e.id = ?)"
+    " WHERE id = (SELECT e.group_id FROM execution e WHERE e.id = ?"
+    " AND e.state_type IN ('COMPLETED', 'FAILED')"
+    " AND e.dataset_hash = execution_group.planned_dataset_hash)"
+    " AND ? = (SELECT e.id FROM execution e WHERE e.group_id = execution_group.id"
+    " ORDER BY e.created_at DESC, e.id DESC LIMIT 1)"
+)
 JOB = _replace(
     "job",
     "id, execution_id, parent_id, task_hash, eval_hash, call_hash, start_time, end_time, cached,"
@@ -191,6 +205,17 @@ _STORED = "v.value_hash, v.type, v.format, v.value, v.content_digest, v.seal"
 _IS_OURS = "NOT EXISTS (SELECT 1 FROM foreign_record f WHERE f.id = {}.call_hash)"
 
 
+# Of an entry ``e``: whether a call of its key was retracted. That is nearly never so, and takes one
+# look at an index that is empty.
+_IS_DOUBTFUL = "EXISTS (SELECT 1 FROM call_node r WHERE r.eval_hash = e.eval_hash AND r.retracted)"
+# And whether the call that filled it was: where that one is not known, the newest of the key.
+_IS_RETRACTED = (
+    "coalesce((SELECT r.retracted FROM call_node r WHERE r.call_hash = e.call_hash),"
+    " (SELECT r.retracted FROM call_node r WHERE r.eval_hash = e.eval_hash"
+    " ORDER BY r.timestamp DESC, r.call_hash LIMIT 1), FALSE)"
+)
+
+
 def _keys(count: int) -> str:
     return ", ".join("?" * count)
 
@@ -200,14 +225,28 @@ def evaluations(count: int) -> str:
     """Cache entries with their values, and the call that was recorded with each.
 
     Where none is known, it is the newest with the same key; one that gave the very value of the
-    entry comes before all others.
+    entry comes before all others. The second column says whether a call of the key was retracted:
+    then `doubtful_evaluations` has the answer.
     """
+    return _evaluations(count, _IS_DOUBTFUL, "")
+
+
+@cache
+def doubtful_evaluations(count: int) -> str:
+    """The same of keys of which calls were retracted, and whether the entry itself was.
+
+    It is a place in the cache, and so that follows from the call that filled it.
+    """
+    return _evaluations(count, _IS_RETRACTED, " AND NOT c.retracted")
+
+
+def _evaluations(count: int, flag: str, which: str) -> str:
     newest = (
         "SELECT c.call_hash FROM call_node c WHERE c.eval_hash = e.eval_hash"
-        f" AND {_IS_OURS.format('c')}"
+        f"{which} AND {_IS_OURS.format('c')}"
     )
     return (
-        f"SELECT e.eval_hash, e.timestamp, e.task_hash, e.args_hash, e.seal, {_STORED},"
+        f"SELECT e.eval_hash, {flag}, e.timestamp, e.task_hash, e.args_hash, e.seal, {_STORED},"
         " coalesce(e.call_hash,"
         # So that no index of values is used: of one value there may be millions of calls.
         f"({newest} AND NOT c.value_hash <> e.value_hash ORDER BY c.timestamp DESC LIMIT 1),"
@@ -219,9 +258,10 @@ def evaluations(count: int) -> str:
 
 @cache
 def calls(count: int) -> str:
-    """Whole calls of cache keys, newest first."""
+    """Whole calls of cache keys, newest first; those that were retracted too, which says one."""
     return (
-        "SELECT eval_hash, call_hash, value_hash, timestamp, task_hash, seal FROM call_node c"
+        "SELECT eval_hash, call_hash, value_hash, timestamp, task_hash, seal, retracted"
+        " FROM call_node c"
         f" WHERE eval_hash IN ({_keys(count)}) AND {_IS_OURS.format('c')}"
         " ORDER BY timestamp DESC, call_hash"
     )
@@ -252,7 +292,7 @@ def whole_values(count: int) -> str:
     """Values that are left alone where they are inserted again, their bytes in the database."""
     return (
         f"SELECT value_hash FROM value WHERE value_hash IN ({_keys(count)}) AND trusted"
-        f" AND format NOT IN ('{DAMAGED}', '{UNSTORED}') AND length(value) > 0"
+        f" AND format NOT IN ('{DAMAGED}', '{EVICTED}', '{UNSTORED}') AND length(value) > 0"
     )
 
 
@@ -262,6 +302,25 @@ def own_calls(count: int) -> str:
         f"SELECT c.call_hash FROM call_node c WHERE c.call_hash IN ({_keys(count)})"
         f" AND {_IS_OURS.format('c')}"
     )
+
+
+def retracted(count: int) -> str:
+    """Calls of cache keys that were retracted, each with the tags that say why."""
+    return (
+        "SELECT c.eval_hash, c.call_hash, t.value FROM call_node c JOIN tag t"
+        # By the call, and not by the index of keys: of this one there may be millions.
+        f" ON t.entity_id = c.call_hash AND t.key || '' = '{RETRACTED}' AND t.is_current"
+        f" WHERE c.eval_hash IN ({_keys(count)}) AND c.retracted"
+    )
+
+
+def retracted_calls(count: int) -> str:
+    """Those of some calls that were retracted."""
+    return f"SELECT call_hash FROM call_node WHERE call_hash IN ({_keys(count)}) AND retracted"
+
+
+#: A number that is another one once something was retracted, or a retraction taken back.
+RETRACTIONS_SEEN = "SELECT count(*) + count(ended_at) FROM retraction"
 
 
 def valid_handles(count: int) -> str:
@@ -296,7 +355,7 @@ def mark_damaged(count: int) -> str:
     """Values whose bytes are not what was written."""
     return (
         f"UPDATE value SET format = '{DAMAGED}', value = x'', size = 0, seal = NULL"
-        f" WHERE value_hash IN ({_keys(count)})"
+        f" WHERE value_hash IN ({_keys(count)}) AND format <> '{EVICTED}'"
     )
 
 

@@ -52,6 +52,7 @@ from taskgraph_backend import (
 from taskgraph_backend.dialects import BUSY_TIMEOUT_SECONDS, NOW, Database, Driver, open_database
 from taskgraph_backend.moving import RecordVerbs
 from taskgraph_backend.outside import value_store_of
+from taskgraph_backend.retracting.passing import pass_on
 from taskgraph_backend.schema import DBVersionInfo
 from taskgraph_backend.seals import seal_evaluation
 from taskgraph_backend.tags import (
@@ -331,6 +332,18 @@ class SqlBackend(RecordVerbs):
     def find_recorded(self, values: Sequence[ValueHash], calls: Sequence[CallHash]) -> set[str]:
         """Return those of some values and calls which a batch that has them would leave alone."""
         return self._ask(answers.find_recorded, values, calls)
+
+    def find_retracted(self, calls: Sequence[CallHash]) -> set[CallHash]:
+        """Return those of some calls whose results are not to be used."""
+        return self._ask(answers.find_retracted, calls)
+
+    def count_retractions(self) -> int:
+        """Return a number that is another one once something was retracted, or that taken back."""
+        return self._ask(answers.count_retractions)
+
+    def pass_retractions_on(self, execution_id: ExecutionId) -> None:
+        """Have an execution be retracted as its root call is."""
+        self._transact(pass_on, execution_id)
 
     def find_valid_handles(self, hashes: Sequence[str]) -> set[str]:
         """Return those of the states of handles that are recorded and still valid."""

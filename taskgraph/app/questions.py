@@ -18,6 +18,7 @@ from taskgraph.engine.recorded import fitted, values_of
 from taskgraph.errors import ExplanationError, RerunError
 from taskgraph.events import Event, JobMissed, Warned
 from taskgraph.expression import SchedulerExpression, TaskExpression
+from taskgraph.hashing import CallHash, ValueHash
 from taskgraph.ports import Observer
 from taskgraph.records import ArgumentRecord, ExecutionId, JobId, State
 from taskgraph.tasks.options import CacheScope
@@ -120,14 +121,15 @@ class Questions(Parts):
         found = foretell(expr, self.backend)
         return explain_runs.explain_asked(reader, found.call, found.is_hit)
 
-    def recorded_call(self, job: str) -> Any:
+    def recorded_call(self, job: str, *, is_forced: bool = True) -> Any:
         """Return the call of a recorded job, with what it was given, to be run once more.
 
         Args:
             job: The job's id, or the start of it.
+            is_forced: Whether it runs whatever is stored.
 
         Returns:
-            A lazy call of the task as it is defined now. It runs whatever is stored.
+            A lazy call of the task as it is defined now.
 
         Raises:
             UnknownRecordError: Nothing is recorded under it.
@@ -157,8 +159,25 @@ class Questions(Parts):
         args, kwargs, missing = fitted(arguments, values, task)
         if missing:
             raise RerunError(job, f"what was given for {', '.join(missing)} was not recorded")
-        again = task.options(cache_scope=CacheScope.NONE)
+        again = task.options(cache_scope=CacheScope.NONE) if is_forced else task
         return (again.update_context(context) if context else again)(*args, **kwargs)
+
+    def stored_value(self, value_hash: str, what: str) -> Any:
+        """Return a stored value, as it is to be given to a call. Any: that value.
+
+        Args:
+            value_hash: The value.
+            what: What it is, for the error.
+
+        Raises:
+            RerunError: It is not in the store, or files in it are not what they were.
+        """
+        record = ArgumentRecord("", CallHash(""), ValueHash(value_hash), None, what)
+        with in_force(self.settings, self._places):
+            found = values_of(self.backend, [record])
+        if isinstance(found, str):
+            raise RerunError(what, found)
+        return found[record.value_hash]
 
     @contextmanager
     def reading(self) -> Iterator[Reader]:

@@ -19,20 +19,20 @@ from taskgraph.app.reports import Reports
 from taskgraph.app.roots import root_of
 from taskgraph.app.submitting import Wanted, claim, settle, submitted
 from taskgraph.app.working import at_work, is_at_work
-from taskgraph.assembly import has_others, in_force, output_place, take_lease
+from taskgraph.assembly import has_others, in_force, is_cancelled, output_place, take_lease
 from taskgraph.engine.environment import Environment
 from taskgraph.engine.jobs import Job
 from taskgraph.engine.loop import Engine
 from taskgraph.engine.options import Below, RunOptions
 from taskgraph.engine.statuses import every
-from taskgraph.errors import SchedulerError, UnknownRecordError
+from taskgraph.errors import ExecutionCancelledError, SchedulerError, UnknownRecordError
 from taskgraph.executors.eventloop import LoopExecutor
 from taskgraph.executors.threads import ThreadExecutor
 from taskgraph.expression import TaskExpression
 from taskgraph.outputs.keeping import sweep_if_due
 from taskgraph.outputs.place import OutputPlace
 from taskgraph.outputs.streams import captured
-from taskgraph.ports import Executor, Observer
+from taskgraph.ports import Backend, Executor, Observer
 from taskgraph.records import ExecutionId, JobId
 from taskgraph.tasks.context import defaults_path
 from taskgraph.tasks.names import BUILT_IN
@@ -47,6 +47,7 @@ T = TypeVar("T")
 
 
 _NOTHING = Wanted()
+_SUBMITTED = Wanted(is_submitted=True)
 _thread = threading.local()  # its engine, if one is at work on it
 
 
@@ -57,6 +58,31 @@ def _is_outermost() -> bool:
     it is called in would wait for ever.
     """
     return running_task() is None and getattr(_thread, "engine", None) is None
+
+
+class _Cancelled:
+    """Looks now and then whether somebody has cancelled a run, and has it end then.
+
+    Args:
+        backend: Where it is recorded.
+        execution_id: The execution.
+        engine: What runs it.
+
+    Attributes:
+        is_so: Whether somebody has.
+    """
+
+    def __init__(self, backend: Backend, execution_id: str, engine: Engine) -> None:
+        self._backend = backend
+        self._execution_id = execution_id
+        self._engine = engine
+        self.is_so = False
+
+    def look(self) -> None:
+        """Have the run end as after a Ctrl-C if it was cancelled; from any thread."""
+        if not self.is_so and is_cancelled(self._backend, self._execution_id):
+            self.is_so = True
+            self._engine.stop()
 
 
 class ExtendedRun(NamedTuple, Generic[T]):
@@ -118,6 +144,7 @@ class Running(Questions, Reports):
         Raises:
             RerunLimitError: More would be made again. Nothing has run if that is known beforehand.
             TaskOptionError: An option is unknown, or cannot be said of all tasks.
+            ExecutionCancelledError: Somebody has cancelled it while it ran.
             AlreadySubmittedError: Another execution has the key.
             WorkspaceInUseError: Another execution has the workspace.
             ValueError: A tag is none, or a name is blank.
@@ -156,6 +183,45 @@ class Running(Questions, Reports):
                 check_plan(self._plan(root, run_options), max_rerun)
             with self._explaining(run_options, explain) as observers:
                 return self._run(root, run_options, observers, wanted).value  # type: ignore[no-any-return]  # expr's value
+
+    def run_submitted(
+        self,
+        expr: Any,
+        execution_id: str,
+        *,
+        cache: bool = True,
+        options: Mapping[str, Any] | None = None,
+        in_group: bool = False,
+    ) -> Any:
+        """Reduce an expression as an execution that was written down before.
+
+        Args:
+            expr: What to evaluate.
+            execution_id: The execution; what was said when it was created stays.
+            cache: As of a run.
+            options: As of a run.
+            in_group: Whether it is an execution of a group, which is to know how it ended.
+
+        Raises:
+            Exception: As of a run.
+        """
+        self._check_free()
+        self._say_where_results_go()
+        root = root_of(expr)
+        run_options = self._options_of_run(
+            ExecutionId(execution_id),
+            sys.argv,
+            is_dry=False,
+            cache=cache,
+            context=None,
+            options=options,
+            fail_fast=True,
+            tags=(),
+        )
+        with self._alone():
+            return self._run(
+                root, replace(run_options, in_group=in_group), self.observers, _SUBMITTED
+            ).value
 
     def extend_run(
         self,
@@ -306,6 +372,7 @@ class Running(Questions, Reports):
         token = current_scheduler.set(self._scheduler)
         outer, _thread.engine = getattr(_thread, "engine", None), own
         is_claimed = False
+        cancelled: _Cancelled | None = None
         try:
             is_claimed = claim(self.backend, run_options, wanted)
             engine = self._engine = Engine(
@@ -317,6 +384,9 @@ class Running(Questions, Reports):
                 run_options,
                 lease,
             )
+            cancelled = _Cancelled(self.backend, own, engine)
+            if not is_part:
+                lease.on_beat = cancelled.look
             if place is not None:
                 sweep_if_due(os.path.dirname(place.folder), self.settings.logs.keep_days)
             statuses = every(self._shown_interval(), self.log_job_statuses)
@@ -327,6 +397,11 @@ class Running(Questions, Reports):
                 at_work(self.executors.values()),
             ):
                 return engine.run(root)
+        except KeyboardInterrupt as error:
+            self._take_trace(error)
+            if cancelled is not None and cancelled.is_so:
+                raise ExecutionCancelledError(own) from None
+            raise
         except BaseException as error:
             self._take_trace(error)
             raise

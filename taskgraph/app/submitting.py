@@ -41,12 +41,14 @@ class Wanted:
         study: The name of its study.
         workspace: Its folder.
         idempotency_key: Under one key there is one execution of a task.
+        is_submitted: Whether it is written down already, with all of that.
     """
 
     name: str | None = None
     study: str | None = None
     workspace: str | PathLike[str] | None = None
     idempotency_key: str | None = None
+    is_submitted: bool = False
 
     @property
     def is_claim(self) -> bool:
@@ -95,6 +97,8 @@ def claim(backend: Backend, options: RunOptions, wanted: Wanted) -> bool:
         ValidationError: A name is blank.
         SchedulerError: The backend keeps no executions.
     """
+    if wanted.is_submitted:
+        return True
     if not wanted.is_claim or options.is_dry or options.below is not None:
         return False
     import json

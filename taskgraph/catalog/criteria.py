@@ -59,6 +59,20 @@ JOB_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "ended": _TIME,
     "cached": ("is_",),
 }
+#: What a group of executions can be asked for.
+GROUP_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "id": _TEXT,
+    "key": _TEXT,
+    "workflow": _MANY,
+    "namespace": _TEXT,
+    "study": _MAYBE_TEXT,
+    "facet": _LABELS[1:3],
+    "dirty": ("is_",),
+    "dirty_reason": _MAYBE_TEXT,
+    "successful": ("is_", "is_null_"),
+    "created": ("before_", "after_"),
+    "updated": ("before_", "after_"),
+}
 #: What a dataset can be asked for.
 DATASET_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "id": _TEXT,
@@ -195,6 +209,7 @@ def _plain_item(item: Any) -> Any:
 __all__ = [
     "DATASET_FIELDS",
     "EXECUTION_FIELDS",
+    "GROUP_FIELDS",
     "JOB_FIELDS",
     "USED_DATASET_FIELDS",
     "All",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import builtins
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import timedelta
 from enum import Enum
 from os import PathLike
-from typing import Any, Final, Protocol, overload
+from typing import Any, Final, Literal, Protocol, overload
 
 from taskgraph.catalog.criteria import Criteria
+from taskgraph.catalog.deleting import Deletion, checked_where
+from taskgraph.catalog.deletions import DeletionReport
 from taskgraph.catalog.reading import parse
 from taskgraph.catalog.requests import (
     Request,
@@ -20,6 +22,7 @@ from taskgraph.catalog.requests import (
     tags_of,
     whole_path,
 )
+from taskgraph.catalog.rerunning import Rerunner, rerun
 from taskgraph.catalog.rows import (
     Created,
     DependencyNode,
@@ -56,7 +59,7 @@ UNSET: Final = Unset.UNSET
 class CatalogStore(Protocol):
     """What the managers ask of a database."""
 
-    def create(self, request: Request, *, strict: bool) -> Created:
+    def create(self, request: Request, *, strict: bool, frozen: Any = None) -> Created:
         """Record an execution, or return the one that is there under its key."""
 
     def under_key(self, entrypoint: str, key: str) -> Execution | None:
@@ -153,10 +156,19 @@ class ExecutionManager:
 
     Args:
         store: Where they are.
+        deletion: What deletes them.
+        runner: Returns what runs them once more, where anything can be run.
     """
 
-    def __init__(self, store: CatalogStore) -> None:
+    def __init__(
+        self,
+        store: CatalogStore,
+        deletion: Deletion,
+        runner: Callable[[], Rerunner] | None = None,
+    ) -> None:
         self._store = store
+        self._deletion = deletion
+        self._runner = runner
 
     def create(
         self,
@@ -266,6 +278,46 @@ class ExecutionManager:
             ExecutionNotFoundError: There is no such execution.
         """
         return self._store.uses(self.get(ref).id)
+
+    def rerun(
+        self,
+        ref: str | PathLike[str] | Execution,
+        *,
+        from_snapshot: bool = True,
+        no_cache: bool = False,
+        idempotency_key: str | None = None,
+    ) -> Execution:
+        """Submit the same request again as a new execution, and run it in this process.
+
+        What it was given, its workflow and the contents of its datasets are those of its snapshot;
+        tasks are what they are now. It has no workspace.
+
+        Args:
+            ref: The execution.
+            from_snapshot: Whether it is run on what was frozen; otherwise on the workflow and the
+                datasets as they are now.
+            no_cache: Whether no results of before are used.
+            idempotency_key: Under one key there is one execution: where it was, nothing runs.
+
+        Returns:
+            The new execution as it ended, whether its task failed or not.
+
+        Raises:
+            ExecutionNotFoundError: There is no such execution.
+            RerunError: What it was given is not known any more.
+            UnknownTaskError: Its task is not defined in this process; import its module.
+            GroupInProgressError: Its group is in progress on the same datasets.
+        """
+        assert self._runner is not None
+        made = rerun(
+            self._store,
+            self._runner,
+            self.get(ref),
+            from_snapshot=from_snapshot,
+            use_cache=not no_cache,
+            key=None if idempotency_key is None else checked_name("key", idempotency_key),
+        )
+        return self.get(made)
 
     def find(self, ref: str | PathLike[str] | Execution) -> Execution | None:
         """Return an execution by id, start of one, or workspace; None where there is none.
@@ -550,6 +602,82 @@ class ExecutionManager:
             ExecutionNotFoundError: There is no such execution.
         """
         return self._store.snapshot(self.get(ref).id)
+
+    def delete(
+        self,
+        ref: str | PathLike[str] | Execution,
+        *,
+        missing_ok: bool = False,
+        force: bool = False,
+        keep_cache: bool = False,
+        remove_workspace: bool = False,
+        dry_run: bool = False,
+    ) -> DeletionReport | Literal[False]:
+        """Delete an execution with everything that only it needs.
+
+        Its jobs, states, tags, artifacts and links to datasets go; then the calls that no other
+        execution and no tag needs, their entries of the cache, and the values that nothing names.
+
+        Args:
+            ref: The execution.
+            missing_ok: Whether one that there is not is no error.
+            force: Whether it goes even if it has not ended; a run that goes on fails then.
+            keep_cache: Whether its results stay in the cache, with what they were made of.
+            remove_workspace: Whether its folder goes, which must be inside of a root.
+            dry_run: Whether to say only what would be done.
+
+        Returns:
+            What went, and what was kept because it is shared; False if there is no such execution
+            and that is no error.
+
+        Raises:
+            ExecutionNotFoundError: There is none.
+            ActiveExecutionError: It has not ended, and it is not forced.
+            UnsafePathError: Its folder may not be removed; nothing was done.
+        """
+        report = self._deletion.delete(
+            ref,
+            missing_ok=missing_ok,
+            force=force,
+            keep_cache=keep_cache,
+            remove_workspace=remove_workspace,
+            dry_run=dry_run,
+        )
+        return False if report is None else report
+
+    def delete_many(
+        self,
+        where: Where = None,
+        *,
+        all: bool = False,
+        force: bool = False,
+        keep_cache: bool = False,
+        remove_workspace: bool = False,
+        dry_run: bool = False,
+    ) -> DeletionReport:
+        """Delete the executions that are meant, one after the other, as `delete` does.
+
+        Args:
+            where: Which: `F` makes criteria, and JSON is read as some.
+            all: Whether every execution is meant; without a filter that must be said.
+            force: Whether those go too that have not ended.
+            keep_cache: Whether their results stay in the cache.
+            remove_workspace: Whether their folders go.
+            dry_run: Whether to say only what would be done.
+
+        Raises:
+            ValidationError: Nothing says which are meant.
+            UnknownFilterError: Something is asked for that cannot be asked for.
+            ActiveExecutionError: One has not ended, and it is not forced; nothing was done.
+            UnsafePathError: A folder may not be removed; nothing was done.
+        """
+        return self._deletion.delete_many(
+            checked_where(parse(where), all),
+            force=force,
+            keep_cache=keep_cache,
+            remove_workspace=remove_workspace,
+            dry_run=dry_run,
+        )
 
 
 def _meant(where: Where, include_retracted: bool) -> Criteria:

@@ -12,21 +12,22 @@ import click
 
 if TYPE_CHECKING:
     from taskgraph.app import Scheduler
+    from taskgraph.archive import Archive
     from taskgraph.engine.trace import TaskTrace
 
 _MOST_IN_FULL: Final = 10
 _ID_DIGITS: Final = 8
 
 
-def script_of(scheduler: Scheduler, job: str, command: click.Command) -> str | None:
-    """Return the script that a recorded job was run from, if a command line says so.
+def script_of(records: Scheduler | Archive, job: str, command: click.Command) -> str | None:
+    """Return the script that a recorded job, or execution, was run from, if a command line says so.
 
     Raises:
         UntrustedRecordError: The command line came from elsewhere, and nobody trusts it.
     """
     from taskgraph.errors import UntrustedRecordError
 
-    with scheduler.reading() as reader:
+    with records.reading() as reader:
         found = reader.find(job)
         execution = getattr(found, "execution", found)
         words = json.loads(getattr(execution, "args", "[]"))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from taskgraph.cli import storage
 from taskgraph.cli.options import ExitCode, load_settings
 from taskgraph.errors import DowngradeRefusedError, without_password
 from taskgraph.provenance.page import clean_text
@@ -217,3 +218,7 @@ def _ask_or_refuse(uri: str, version: str, losses: list[str]) -> None:
         if click.confirm("Lose them?", err=True):
             return
     raise DowngradeRefusedError(uri, version, losses)
+
+
+command.add_command(storage.stats)
+command.add_command(storage.compact)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from taskgraph.cli import deleting
 from taskgraph.cli.limits import parse_limit
 from taskgraph.cli.managed import filter_options, filters_of, opened_archive
 from taskgraph.cli.options import COUNT, ExitCode
+from taskgraph.cli.rerun import command as rerun
 from taskgraph.cli.sweep import command as sweep
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ taskgraph execution list --state RUNNING --since 7d
 taskgraph execution show - --states --deps
 taskgraph execution cancel 5a1f
 taskgraph execution fail-running --older-than 6h --dry-run
+taskgraph execution delete 5a1f
+taskgraph execution delete --status FAILED --until 2026-01-31
 """
 _MOST = 20
 
@@ -55,7 +59,7 @@ command.add_command(sweep)
     "-n", "--limit", type=COUNT, default=_MOST, show_default=True, help="At most so many."
 )
 @click.option("--after", metavar="CURSOR", help="What follows the page that ended with this.")
-@click.option("--retracted", is_flag=True, help="Those too whose results are not to be used.")
+@click.option("--include-retracted", is_flag=True, help="Those too that were retracted.")
 @click.option("--count", "is_count", is_flag=True, help="Only how many there are.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.pass_context
@@ -66,7 +70,7 @@ def list_(
     ascending: bool,
     limit: int,
     after: str | None,
-    retracted: bool,
+    include_retracted: bool,
     is_count: bool,
     as_json: bool,
     **filters: Any,
@@ -79,9 +83,9 @@ def list_(
     where, written = filters_of(filters)
     with opened_archive(ctx) as archive:
         page: Page[Execution] = Page(())
-        number = total = 0
+        number = total = hidden = 0
         if archive is not None and is_count:
-            number = archive.executions.count(where, include_retracted=retracted)
+            number = archive.executions.count(where, include_retracted=include_retracted)
         elif archive is not None:
             page = archive.executions.list(
                 where,
@@ -89,9 +93,11 @@ def list_(
                 descending=not ascending,
                 limit=limit,
                 after=after,
-                include_retracted=retracted,
+                include_retracted=include_retracted,
             )
             total = 0 if page else archive.executions.count(include_retracted=True)
+            if not page and not include_retracted:
+                hidden = archive.executions.count(where, include_retracted=True)
     if is_count:
         click.echo(json.dumps({"count": number}) if as_json else str(number))
     elif as_json:
@@ -100,7 +106,7 @@ def list_(
     elif page:
         print_page(executions_list(page, page.next), sys.stdout)
     else:
-        print_page(nothing_found(total, written), sys.stdout)
+        print_page(nothing_found(total, written, hidden), sys.stdout)
     return ExitCode.OK
 
 
@@ -260,6 +266,9 @@ def fail_running(
     return ExitCode.OK
 
 
+command.add_command(rerun)
+
+
 def _silence(ctx: click.Context, text: str | None) -> timedelta | None:
     if text is None:
         return None
@@ -270,3 +279,6 @@ def _silence(ctx: click.Context, text: str | None) -> timedelta | None:
     if isinstance(found, int):
         raise click.UsageError("--older-than takes a time, as 6h, 30m or 2d.", ctx)
     return found
+
+
+command.add_command(deleting.delete)

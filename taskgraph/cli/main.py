@@ -86,6 +86,18 @@ COMMANDS: Final[dict[str, _Entry]] = {
     "dataset": _Entry("taskgraph.cli.dataset", "Manage datasets: names for files."),
     "artifact": _Entry("taskgraph.cli.artifact", "Manage artifacts: named outputs of executions."),
     "vocabulary": _Entry("taskgraph.cli.vocabulary", "Say which dimensions artifacts may have."),
+    "workflow": _Entry("taskgraph.cli.workflow", "Store workflows: lists of steps, in versions."),
+    "group": _Entry(
+        "taskgraph.cli.group", "Plan and run groups: a workflow on datasets of the same facets."
+    ),
+    "retract": _Entry(
+        "taskgraph.cli.retract",
+        "Have a bad result, and all that came from it, not be used any more.",
+    ),
+    "unretract": _Entry("taskgraph.cli.unretract", "Take back what was retracted."),
+    "retractions": _Entry(
+        "taskgraph.cli.retractions", "Show what was retracted, by whom, when and why."
+    ),
     "repl": _Entry("taskgraph.cli.repl", "Open Python with the records at hand."),
     "tag": _Entry(
         "taskgraph.cli.tag", "Tag executions, jobs, calls, tasks and values, and show tags."
@@ -106,6 +118,10 @@ COMMANDS: Final[dict[str, _Entry]] = {
     "unbless": _Entry("taskgraph.cli.unbless", "Take back what was blessed."),
     "release": _Entry(
         "taskgraph.cli.release", "Delete temporary files; what was made of them stays valid."
+    ),
+    "gc": _Entry(
+        "taskgraph.cli.gc",
+        "Take away what nothing needs, and the bytes of values that nothing keeps.",
     ),
     "db": _Entry("taskgraph.cli.db", "Look after the database."),
 }

@@ -18,14 +18,14 @@ from taskgraph.engine.jobs import Job
 from taskgraph.errors import DamagedValueError, InvalidValueError, RefusedValueError
 from taskgraph.expression import SchedulerExpression
 from taskgraph.hashing import CallHash, TaskHash, ValueHash
-from taskgraph.records import CacheAnswer, CacheQuery, Micros, StoredResult
+from taskgraph.records import CacheAnswer, CacheQuery, Micros, RetractedFound, StoredResult
 from taskgraph.tasks.context import NO_CONTEXT, Context, handle_of_path, task_of_path
 from taskgraph.tasks.names import BUILT_IN
 from taskgraph.tasks.options import CacheCheckValid, CacheResult, CacheScope
 from taskgraph.tasks.registry import AnyTask, get_task_registry
 from taskgraph.values import codec
 from taskgraph.values.failures import ERROR_TYPE
-from taskgraph.values.stored import UNSTORED
+from taskgraph.values.stored import EVICTED, UNSTORED
 from taskgraph.worker import now
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -48,11 +48,13 @@ class Reason(StrEnum):
     SCOPE = "the cache was not asked"
     ABSENT = "no result is recorded for this code and these arguments"
     DAMAGED = "the recorded result is damaged"
+    EVICTED = "the recorded result was given up to save space"
     INVALID = "the recorded result no longer matches the world"
     UNPLANTED = "the recorded result calls what cannot be called any more"
     AGE = "the recorded result is older than max_age"
     UNTRUSTED = "the recorded result came from elsewhere and is not trusted"
     REFUSED = "the recorded result is not read: it is not data alone"
+    RETRACTED = "the recorded result was retracted"
     REFUTED = "calls that it awaits give other results than when it was recorded"
 
 
@@ -89,11 +91,13 @@ class Miss:
         reason: Why.
         detail: More of it.
         damaged: The stored value that cannot be used, and is to be replaced.
+        retracted: The calls of the same key that were retracted.
     """
 
     reason: Reason
     detail: str = ""
     damaged: ValueHash | None = None
+    retracted: frozenset[CallHash] = frozenset()
 
     @property
     def text(self) -> str:
@@ -240,7 +244,7 @@ def decide(
         )
     found = answer.evaluation
     if found is None:
-        return _untrusted(answer.offered) if answer.offered and miss is ABSENT else miss
+        return _refused(answer) if miss is ABSENT else miss
     if allowed is not None and CacheResult.SINGLE not in allowed:
         return _NOT_ALLOWED
     if oldest is not None and found.timestamp < oldest:
@@ -258,8 +262,23 @@ def decide(
     )
 
 
+def _refused(answer: CacheAnswer) -> Miss:
+    """Return why nothing that may be used is recorded."""
+    if answer.retracted is not None:
+        return _retracted(answer.retracted)
+    return _untrusted(answer.offered) if answer.offered else ABSENT
+
+
 def _untrusted(origin: str) -> Miss:
     return Miss(Reason.UNTRUSTED, f"it is from {origin}; taskgraph trust makes it count")
+
+
+def _retracted(found: RetractedFound) -> Miss:
+    said = ""
+    if found.id:
+        when = found.at[:16].replace("T", " ")
+        said = f"by {found.by} on {when} UTC, {found.reason!r} (retraction {found.id[:8]})"
+    return Miss(Reason.RETRACTED, said, retracted=found.calls)
 
 
 def _is_other(path: str, value_hash: ValueHash, context: Context) -> bool:
@@ -350,4 +369,6 @@ def _decode(stored: StoredResult) -> _Decoded | Miss:
         lost = stored.value_hash if error.is_lost else None
         return Miss(Reason.INVALID, error.reason, lost)
     except DamagedValueError as error:
+        if stored.format == EVICTED:
+            return Miss(Reason.EVICTED)
         return Miss(Reason.DAMAGED, error.reason, stored.value_hash)

@@ -23,7 +23,7 @@ All of it is for many calls at once, and none of it waits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from taskgraph.engine import phases
@@ -53,6 +53,7 @@ from taskgraph.engine.missed import describe_miss
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import Recorder
 from taskgraph.engine.reduction import Graph, ready_calls
+from taskgraph.engine.retracted import Retractions
 from taskgraph.engine.retrying import Retries, changed_argument
 from taskgraph.engine.temporaries import Temporaries, is_passed_on
 from taskgraph.engine.twins import Twins
@@ -66,7 +67,7 @@ from taskgraph.errors import (
 )
 from taskgraph.events import CacheEntryRefused, Event, JobsSubmitted, Warned
 from taskgraph.expression import SchedulerExpression
-from taskgraph.hashing import TaskHash, ValueHash
+from taskgraph.hashing import CallHash, TaskHash, ValueHash
 from taskgraph.ports import (
     Backend,
     Executor,
@@ -143,6 +144,7 @@ class Dispatcher:
         self.limits = Limits(options.limits, lease)
         self.awaiting = Awaiting(graph, self.limits, self.submitted, calls)
         self._twins = Twins(calls, self.submitted, self.awaiting)
+        self._retractions = Retractions(backend)
         self.is_draining = False
         self.is_stopping = False
 
@@ -210,8 +212,11 @@ class Dispatcher:
                 continue
             assert job.call_key is not None
             first = self._calls.setdefault(job.call_key, job)
-            if first is not job and self._equals.join(job, first):
-                continue
+            if first is not job:
+                if self._retractions.has(first.call_hash, self._made):
+                    self._calls[job.call_key] = job
+                elif self._equals.join(job, first):
+                    continue
             (to_ask if scope is BACKEND else to_run).append(job)
         if to_ask:
             if any(map(self._twins.has_returned, to_ask)):
@@ -222,6 +227,10 @@ class Dispatcher:
                 self.submit(to_run, version)
         elif to_run:
             self.submit(to_run)
+
+    def _made(self) -> Iterator[CallHash]:
+        """Yield the calls whose results others may share."""
+        return (each.call_hash for each in self._calls.values() if each.call_hash is not None)
 
     def _weigh(self, job: Job) -> bool:
         """Make the hashes of a call, by its code and arguments of now; False if it failed."""
@@ -294,6 +303,8 @@ class Dispatcher:
         if miss.reason in {Reason.AGE, Reason.SCOPE}:
             job.note = miss.note  # no news: the task says so itself
             return
+        if miss.retracted:
+            self._finisher.again.known |= miss.retracted
         if miss.damaged is None:
             self._refuse(job, miss)
         elif miss.damaged in self._damaged:

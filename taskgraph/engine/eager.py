@@ -184,6 +184,8 @@ class EagerCalls:
         with self._lock, self._whole(job):
             self._join(job)
             job.note = job.note if miss is None else miss.note
+            if miss is not None and miss.retracted:
+                self._finisher.again.known |= miss.retracted
             job.phase = phases.AWAY
             job.started = now()
             self._recorder.pack_arguments(job)

@@ -28,6 +28,7 @@ from taskgraph.engine.cache import Hit, Miss, Reason
 from taskgraph.engine.jobs import HandleUse, Job, Node, Operation
 from taskgraph.engine.recorder import Recorder, name_of_unstored
 from taskgraph.engine.reduction import Graph
+from taskgraph.engine.retracted import Again
 from taskgraph.engine.stepping import Stepper
 from taskgraph.events import (
     CacheEntryRefused,
@@ -78,6 +79,7 @@ class Finisher:
     Attributes:
         failed: The calls whose own bodies raised, recovered from or not.
         stepper: Runs scheduler tasks; their results and errors come here.
+        again: Looks at calls whose results were retracted.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class Finisher:
         self._calls = calls
         self._notify = notify
         self.stepper = Stepper(graph, serving, self)
+        self.again = Again(notify)
 
     # Outcomes of bodies that ran
 
@@ -483,6 +486,8 @@ class Finisher:
             self._recorder.add_value(job.reduction)
 
     def _settle(self, job: Job) -> None:
+        if self.again.known:
+            self.again.look_at(job)
         self._recorder.add_finished(job, _COMPLETED)
         caller = None if job.owner is None else job.owner.id
         if job.is_cached:

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
 
+from taskgraph.engine.retracted import Retractions
 from taskgraph.hashing import EvalHash
 from taskgraph.ports import Backend
 from taskgraph.records import CacheAnswer, CacheQuery
@@ -30,9 +31,13 @@ class KeptAnswers:
         self._backend = backend
         self._kept: OrderedDict[EvalHash, CacheAnswer] = OrderedDict()
         self._bytes = 0
+        self._retractions = Retractions(backend)
 
     def check_cache(self, queries: Sequence[CacheQuery]) -> list[CacheAnswer]:
         """Answer all questions, in their order."""
+        if self._retractions.are_new():
+            self._kept.clear()
+            self._bytes = 0
         known = [self._kept.get(each.eval_hash) for each in queries if not each.shallow]
         found = [each for each in known if each is not None]
         if len(found) == len(queries):

@@ -50,6 +50,7 @@ class ExecutionLease:
         leads_all: Whether it leads all calls, so that it need not say which.
         on_wanted: Called by the thread when others ask for calls while it leads all.
         on_late: Called by the thread when it stood still for too long.
+        on_beat: Called by the thread after each heartbeat.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class ExecutionLease:
         self.leads_all = False
         self.on_wanted: Callable[[], None] = _nothing
         self.on_late: Callable[[], object] = lambda: self.take_again(())
+        self.on_beat: Callable[[], object] = _nothing
         self._beaten = 0.0
         self._seconds = SECONDS
         self._seen: int | None = None
@@ -176,6 +178,7 @@ class ExecutionLease:
         moment = self._renew()
         self._backend.heartbeat(self.holder, self._lease.expires)
         self._beaten = moment
+        self.on_beat()
 
     @property
     def _watch(self) -> float:

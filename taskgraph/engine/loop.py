@@ -305,7 +305,11 @@ class Engine:
         if environment is not None:
             self._recorder.add_value(environment)
         self._recorder.add_execution(self._execution(root, state, environment))
+        if self._options.in_group:
+            self._recorder.end_in_group()
         self._recorder.flush()
+        if root.call_hash in self._finisher.again.found:
+            self._backend.pass_retractions_on(self._options.execution_id)
         if state is not State.COMPLETED or any(map(_is_carrier, self._finisher.failed)):
             self._backend.close_jobs(self._options.execution_id, now())
 

@@ -61,6 +61,7 @@ class RunOptions:
         output: Where what calls print is kept, if it is.
         submission: What is said of the execution in its first row.
         snapshot: The value in which that is frozen.
+        in_group: Whether it is an execution of a group.
     """
 
     execution_id: ExecutionId
@@ -86,6 +87,7 @@ class RunOptions:
     output: OutputPlace | None = None
     submission: Submission = _NO_SUBMISSION
     snapshot: PackedValue | None = None
+    in_group: bool = False
 
     def add_executor_options(self, job: Job) -> None:
         """Add the options of the executor that a call will run on: all others go before them."""

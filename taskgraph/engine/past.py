@@ -20,7 +20,16 @@ _MOST_RECORDED = 100
 
 # Misses of calls that ran before, and whose results were turned down.
 _TURNED_DOWN = frozenset(
-    {Reason.DAMAGED, Reason.INVALID, Reason.UNPLANTED, Reason.AGE, Reason.REFUSED, Reason.REFUTED}
+    {
+        Reason.DAMAGED,
+        Reason.EVICTED,
+        Reason.INVALID,
+        Reason.UNPLANTED,
+        Reason.AGE,
+        Reason.REFUSED,
+        Reason.REFUTED,
+        Reason.RETRACTED,
+    }
 )
 
 

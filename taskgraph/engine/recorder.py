@@ -112,6 +112,11 @@ class Recorder:
         self._batch.executions.append(execution)
         self._touch()
 
+    def end_in_group(self) -> None:
+        """Have the group of the execution know that it ends with this batch."""
+        self._batch.grouped.append(self._execution_id)
+        self._touch()
+
     def add_value(self, packed: PackedValue) -> None:
         """Add a value with all that is inside it."""
         value_hash = packed.values[0].value_hash

@@ -6,15 +6,19 @@ fields: what happened, to what, and what to do next.
 
 from taskgraph.errors.base import TaskgraphError
 from taskgraph.errors.catalog import (
+    ActiveExecutionError,
     AlreadySubmittedError,
     ConflictError,
     ExecutionNotFoundError,
     IdempotencyConflictError,
     InvalidStateError,
     NotFoundError,
+    NotRetractableError,
+    RetractionNotFoundError,
     StateRefusedError,
     StudyNotFoundError,
     UnknownFilterError,
+    UnsafePathError,
     ValidationError,
     WorkspaceInUseError,
 )
@@ -73,6 +77,7 @@ from taskgraph.errors.functions import (
     LazyResultError,
     YieldFixtureError,
 )
+from taskgraph.errors.groups import DuplicateVersionError, ReservedArgumentError
 from taskgraph.errors.lookups import (
     AmbiguousIdError,
     ClosedArchiveError,
@@ -91,6 +96,7 @@ from taskgraph.errors.running import (
     AwaitError,
     CircularCallError,
     DryRunResult,
+    ExecutionCancelledError,
     LimitError,
     NoCurrentScheduler,
     NoCurrentSchedulerError,
@@ -132,6 +138,7 @@ from taskgraph.errors.values import (
 )
 
 __all__ = [
+    "ActiveExecutionError",
     "AlreadySubmittedError",
     "AmbiguousIdError",
     "ArtifactExistsError",
@@ -155,6 +162,8 @@ __all__ = [
     "DatasetReadOnlyError",
     "DowngradeRefusedError",
     "DryRunResult",
+    "DuplicateVersionError",
+    "ExecutionCancelledError",
     "ExecutionNotFoundError",
     "ExecutorError",
     "ExplanationError",
@@ -182,6 +191,7 @@ __all__ = [
     "NoCurrentSchedulerError",
     "NotFoundError",
     "NotRecordedWarning",
+    "NotRetractableError",
     "NothingToCompareError",
     "ObserverError",
     "OutputDatasetInUseError",
@@ -196,7 +206,9 @@ __all__ = [
     "RepoExistsError",
     "RerunError",
     "RerunLimitError",
+    "ReservedArgumentError",
     "ResultLostError",
+    "RetractionNotFoundError",
     "SchedulerError",
     "ScriptError",
     "ScriptLoadError",
@@ -226,6 +238,7 @@ __all__ = [
     "UnknownTagError",
     "UnknownTaskError",
     "UnstorableValueError",
+    "UnsafePathError",
     "UntrustedRecordError",
     "ValidationError",
     "ValueCompressionError",

@@ -29,6 +29,16 @@ class StudyNotFoundError(NotFoundError):
         return f"There is no study {self.wanted!r}. `taskgraph study list` shows what there is."
 
 
+class RetractionNotFoundError(NotFoundError):
+    """No retraction has this id or id prefix."""
+
+    def __str__(self) -> str:
+        return (
+            f"There is no retraction {self.wanted!r}. `taskgraph retractions --all` shows what "
+            "there is and was."
+        )
+
+
 class ConflictError(TaskgraphError):
     """Something that is there stands in the way; the base of its kinds."""
 
@@ -82,6 +92,22 @@ class WorkspaceInUseError(ConflictError):
         )
 
 
+class ActiveExecutionError(ConflictError):
+    """An execution that has not ended is to be deleted."""
+
+    def __init__(self, execution_id: str, state: str) -> None:
+        super().__init__(execution_id, state)
+        self.execution_id = execution_id
+        self.state = state
+
+    def __str__(self) -> str:
+        start = self.execution_id[:8]
+        return (
+            f"Execution {start} has not ended: it is {self.state}. Wait for it, or end it by "
+            f"`taskgraph execution cancel {start}`. `--force` (force=True) deletes it all the same."
+        )
+
+
 class ValidationError(TaskgraphError, ValueError):
     """Something that was given is not what it must be; the base of its kinds."""
 
@@ -92,6 +118,18 @@ class ValidationError(TaskgraphError, ValueError):
 
     def __str__(self) -> str:
         return f"{self.what}: {self.reason}"
+
+
+class NotRetractableError(ValidationError):
+    """Something was to be retracted that nothing can be derived from: it has no identity."""
+
+    def __init__(self, target: str, reason: str) -> None:
+        super().__init__(
+            target,
+            f"{reason}. What can be retracted is an execution, a job or its call, a file and a "
+            "dataset; `taskgraph log` shows which call gave a value.",
+        )
+        self.target = target
 
 
 class InvalidStateError(ValidationError):
@@ -112,6 +150,20 @@ class UnknownFilterError(ValidationError):
         super().__init__(f"filter {key!r}", f"there is none of this name. There are: {listed}.")
         self.key = key
         self.known = tuple(known)
+
+
+class UnsafePathError(ValidationError):
+    """A folder is to be removed that is not one of those that may be."""
+
+    def __init__(self, path: str, reason: str, roots: Sequence[str]) -> None:
+        listed = ", ".join(roots) or "none"
+        super().__init__(
+            path,
+            f"{reason}, so it is not removed. Folders go that are inside of a root; there are: "
+            f"{listed}. Name another in the settings under [roots], or remove it by hand.",
+        )
+        self.path = path
+        self.roots = tuple(roots)
 
 
 class StateRefusedError(TaskgraphError):

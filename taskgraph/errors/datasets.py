@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from taskgraph.errors.base import TaskgraphError
-from taskgraph.errors.catalog import ConflictError, NotFoundError, ValidationError
+from taskgraph.errors.catalog import ConflictError, NotFoundError, UnsafePathError, ValidationError
 
 
 class DatasetNotFoundError(NotFoundError):
@@ -119,15 +119,17 @@ class StepRangeError(ValidationError):
         self.steps = steps
 
 
-class OutsideWorkspaceError(ValidationError):
-    """A path leads out of the folder that it must stay in."""
+class OutsideWorkspaceError(UnsafePathError):
+    """A path leads out of the workspace that it must stay in."""
 
     def __init__(self, path: str, folder: str) -> None:
-        super().__init__(
+        ValidationError.__init__(
+            self,
             f"path {path!r}",
             f"it must be relative to the workspace {folder} and stay inside it.",
         )
         self.path = path
+        self.roots = (folder,)
         self.folder = folder
 
 

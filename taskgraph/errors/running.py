@@ -151,6 +151,26 @@ class LimitError(TaskgraphError):
         )
 
 
+class ExecutionCancelledError(TaskgraphError):
+    """Somebody has cancelled an execution while it ran: what had begun was recorded.
+
+    Attributes:
+        execution_id: The execution.
+    """
+
+    def __init__(self, execution_id: str) -> None:
+        super().__init__(execution_id)
+        self.execution_id = execution_id
+
+    def __str__(self) -> str:
+        start = self.execution_id[:8]
+        return (
+            f"Execution {start} was cancelled while it ran: what had finished is kept. `taskgraph "
+            f"execution show {start} --states` shows by whom; `taskgraph execution rerun {start}` "
+            "goes on from there."
+        )
+
+
 class RerunError(TaskgraphError):
     """A recorded call cannot be made again as it was."""
 

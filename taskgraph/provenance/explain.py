@@ -50,8 +50,10 @@ class ChangeKind(StrEnum):
     REFUTED = "refuted"
     REFUSED = "refused"
     UNTRUSTED = "untrusted"
+    RETRACTED = "retracted"
     FAILED = "failed"
     UNSTORED = "unstored"
+    EVICTED = "evicted"
     NOT_KEPT = "not_kept"
     # The cache was not asked, or has nothing.
     SCOPE = "scope"

@@ -43,7 +43,7 @@ from taskgraph.values.contents import MISSING
 from taskgraph.values.failures import ERROR_TYPE
 from taskgraph.values.pack import pack
 from taskgraph.values.preview import preview
-from taskgraph.values.stored import UNSTORED
+from taskgraph.values.stored import EVICTED, UNSTORED
 
 #: How many of the newest calls of a task, and how many of its versions, are looked at.
 MOST_CALLS: Final = 200
@@ -65,12 +65,14 @@ _DAMAGED: Final = "damaged"
 _REASONS: Final[Mapping[str, ChangeKind]] = {
     "SCOPE": ChangeKind.SCOPE,
     "DAMAGED": ChangeKind.DAMAGED,
+    "EVICTED": ChangeKind.EVICTED,
     "INVALID": ChangeKind.OUTPUT,
     "UNPLANTED": ChangeKind.UNPLANTED,
     "REFUTED": ChangeKind.REFUTED,
     "REFUSED": ChangeKind.REFUSED,
     "AGE": ChangeKind.AGE,
     "UNTRUSTED": ChangeKind.UNTRUSTED,
+    "RETRACTED": ChangeKind.RETRACTED,
 }
 
 # What the kind of files says of one that is not as it was, and what is said of it here.
@@ -418,6 +420,8 @@ class Explainer:
             return Change(ChangeKind.FAILED, task)
         if equal.format == UNSTORED:
             return Change(ChangeKind.UNSTORED, task)
+        if equal.format == EVICTED:
+            return Change(ChangeKind.EVICTED, task)
         if equal.format == _DAMAGED:
             return Change(ChangeKind.DAMAGED, task)
         is_stepped = task.startswith("taskgraph.") or self._is_stepped(equal.task_hash)

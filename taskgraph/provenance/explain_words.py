@@ -46,6 +46,7 @@ _FIXED: Final[Mapping[ChangeKind, str]] = {
     ChangeKind.REFUTED: "calls that it awaits give other results",
     ChangeKind.FAILED: "it failed before, and errors are not replayed",
     ChangeKind.UNSTORED: "its earlier result could not be stored",
+    ChangeKind.EVICTED: "its earlier result was given up to save space (taskgraph gc)",
     ChangeKind.NOT_KEPT: "its earlier result was not kept: a variable changed while it ran",
     ChangeKind.STEPPED: "it is a scheduler task: these are stepped through in every run",
     ChangeKind.UNNAMED: "its key is another one, and the records do not say why",
@@ -245,6 +246,10 @@ def _of_scope(change: Change) -> str:
     return _SCOPES.get(change.detail, f"the cache was not asked: {clean(change.detail)}")
 
 
+def _of_retraction(change: Change) -> str:
+    return f"its result was retracted {clean(change.detail)}".rstrip()
+
+
 def _of_child(change: Change) -> str:
     return f"{_name_of(change)} ({clean(change.detail)})"
 
@@ -262,6 +267,7 @@ _SPECIAL: Final[Mapping[ChangeKind, Callable[[Change], str]]] = {
     ChangeKind.OUTPUT: _of_output,
     ChangeKind.SCOPE: _of_scope,
     ChangeKind.CHILD: _of_child,
+    ChangeKind.RETRACTED: _of_retraction,
 }
 
 __all__ = ["SWITCHED_OFF", "brief", "brief_of", "headline", "reason_of"]

@@ -52,7 +52,7 @@ def executions_list(executions: Sequence[Execution], more: str | None) -> list[B
     rows = [
         [
             line(short_id(each.id)),
-            _state(each.state),
+            _state_of(each),
             moment(each.created_at),
             duration(_seconds(each)),
             line(clean(each.study or "", _NAME_WIDTH)),
@@ -66,8 +66,11 @@ def executions_list(executions: Sequence[Execution], more: str | None) -> list[B
     return blocks
 
 
-def nothing_found(total: int, filters: Sequence[str]) -> list[Block]:
+def nothing_found(total: int, filters: Sequence[str], retracted: int = 0) -> list[Block]:
     """Return what is said where a list is empty: how many there are, and what was asked for."""
+    if retracted:
+        each = "1 was retracted" if retracted == 1 else f"{retracted:,} were retracted"
+        return [Note(line(f"Nothing else is there, and {each}: add --include-retracted"))]
     if not total:
         return [Note(line("There are no executions yet: taskgraph run SCRIPT TASK"))]
     asked = clean(" ".join(filters)) or "no filter"
@@ -80,7 +83,7 @@ def execution_detail(
 ) -> list[Block]:
     """Return all that is managed of an execution; its states and jobs, where these are given."""
     facts = [
-        ("State", _state(execution.state)),
+        ("State", _state_of(execution)),
         ("Runs", line(clean(execution.entrypoint))),
         ("Study", line(clean(execution.study or ""))),
         ("Workspace", line(Span(clean(execution.workspace or ""), "path"))),
@@ -178,7 +181,7 @@ def _states(states: Sequence[State]) -> Grid:
     ]
     rows = [
         [
-            _state(each),
+            state_line(each),
             _maybe(each.timestamp),
             line(clean(each.message or "")),
             line(clean(_details(each))),
@@ -201,7 +204,7 @@ def _dependencies(nodes: Sequence[DependencyNode]) -> Grid:
     rows = [
         [
             line(short_id(each.id)),
-            line("Cached") if each.cached else _state(each.state),
+            line("Cached") if each.cached else state_line(each.state),
             line(Span(clean(each.task), "task")),
             line(", ".join(_need(each))),
         ]
@@ -217,8 +220,15 @@ def _need(node: DependencyNode) -> Iterator[str]:
         yield f"{clean(argument)}: {' '.join(sources[:_MOST_SOURCES])}{more}"
 
 
-def _state(state: State) -> Line:
+def state_line(state: State) -> Line:
+    """Return the name of a state, in the colour of its type."""
     return line(Span(clean(state.name, _NAME_WIDTH), _STYLES.get(state.type.value, "")))
+
+
+def _state_of(execution: Execution) -> Line:
+    if not execution.retracted:
+        return state_line(execution.state)
+    return line(state_line(execution.state), " ", Span("retracted", "failed"))
 
 
 def _seconds(execution: Execution) -> float | None:
@@ -236,6 +246,7 @@ __all__ = [
     "executions_list",
     "nothing_found",
     "snapshot_blocks",
+    "state_line",
     "studies_page",
     "study_page",
 ]

@@ -63,6 +63,8 @@ STATUSES: Final[Mapping[str, tuple[str, str]]] = {
     "PENDING": ("·", "pending"),
     "CANCELLED": ("⊘", "pending"),
 }
+# Stands behind what is not to be used any more.
+_RETRACTED: Final = (" ", Span("retracted", "failed"))
 _COUNTED: Final = ("DONE", "CACHED", "FAILED", "RUNNING", "CANCELLED")
 
 
@@ -132,13 +134,14 @@ def _job_line(job: JobView) -> Line:
     parts: list[str | Span | Line] = [Span(mark, style), " ", call]
     if job.result is not None:
         parts += [Span(" -> ", "dim"), preview(job.result, _RESULT_WIDTH)]
-    return line(*parts)
+    return line(*parts, *_RETRACTED) if job.retracted else line(*parts)
 
 
 def _call_line(call: CallView) -> Line:
     arguments = [(_key(each), _brief(each.value, _ARGUMENT_WIDTH)) for each in call.arguments]
     result = _brief(call.result, _RESULT_WIDTH)
-    return line(called(call.task, arguments), Span(" -> ", "dim"), result)
+    shown = line(called(call.task, arguments), Span(" -> ", "dim"), result)
+    return line(shown, *_RETRACTED) if call.retracted else shown
 
 
 def _brief(value: ValueView, width: int) -> Line:
@@ -184,7 +187,7 @@ def executions_page(executions: Sequence[ExecutionView], *, is_cut: bool = False
     rows = [
         [
             line(short_id(each.id)),
-            status(each.status),
+            line(status(each.status), *(_RETRACTED if each.retracted else ())),
             moment(each.started),
             duration(each.seconds),
             _job_counts(each.counts),
@@ -441,7 +444,7 @@ def _jobs_grid(jobs: Sequence[JobView]) -> Grid:
             moment(job.started),
             duration(job.seconds),
             line(short_id(job.execution_id)),
-            _called(job),
+            line(_called(job), *_RETRACTED) if job.retracted else _called(job),
         ]
         for job in jobs
     ]
@@ -474,6 +477,8 @@ def story_blocks(story: Story) -> Iterator[Block]:
 
 def _maker_facts(step: StoryStep) -> Iterator[tuple[str, Line]]:
     yield "task", line(Span(clean(step.call.task), "task"), " ", short_id(step.call.task_hash))
+    if step.call.retracted:
+        yield "retracted", line(Span("its result is not to be used", "failed"))
     if step.job is not None:
         yield "when", line(moment(step.job.started), "  ", duration(step.job.seconds))
         yield "execution", line(short_id(step.job.execution_id))

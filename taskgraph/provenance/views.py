@@ -102,6 +102,7 @@ class CallView:
     time: datetime
     arguments: tuple[ArgumentView, ...]
     result: ValueView
+    retracted: bool = False
 
     @classmethod
     def of(cls, row: CallRow, arguments: tuple[ArgumentView, ...]) -> CallView:
@@ -114,6 +115,7 @@ class CallView:
             time=row.timestamp,
             arguments=arguments,
             result=ValueView.of(row.value),
+            retracted=bool(row.retracted),
         )
 
 
@@ -132,6 +134,7 @@ class JobView:
     ended: datetime | None
     arguments: tuple[tuple[str, str], ...]
     result: str | None
+    retracted: bool = False
 
     @classmethod
     def of(cls, row: JobRow) -> JobView:
@@ -150,6 +153,7 @@ class JobView:
             ended=row.end_time,
             arguments=arguments,
             result=None if call is None else call.value.preview,
+            retracted=call is not None and bool(call.retracted),
         )
 
     @property
@@ -178,6 +182,7 @@ class ExecutionView:
     ended: datetime | None
     command: tuple[str, ...]
     counts: dict[str, int]
+    retracted: bool = False
 
     @classmethod
     def of(cls, row: ExecutionRow, counts: dict[str, int]) -> ExecutionView:
@@ -192,6 +197,7 @@ class ExecutionView:
             ended=ended,
             command=words_of(row.args),
             counts=counts,
+            retracted=bool(row.retracted),
         )
 
     @property

@@ -161,6 +161,17 @@ class MemoryBackend:
             for key, shallow in queries
         ]
 
+    def find_retracted(self, calls: Sequence[CallHash]) -> set[CallHash]:
+        """Return nothing: what is kept in memory is not managed."""
+        return set()
+
+    def count_retractions(self) -> int:
+        """Return 0: nothing was ever retracted."""
+        return 0
+
+    def pass_retractions_on(self, execution_id: ExecutionId) -> None:
+        """Do nothing: no call was retracted."""
+
     def record(self, batch: RecordBatch) -> None:
         """Keep all rows of a batch, or none.
 

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import UTC
 from typing import IO, Any, Protocol
 
 from taskgraph.errors import TaskgraphError, ValueStoreError
@@ -63,6 +64,18 @@ class EntryFolder(Protocol):
 
     def names(self, below: str) -> Iterator[tuple[str, int]]:
         """Yield name and size of all entries in a folder and its folders, sorted."""
+        ...
+
+    def touch(self, name: str) -> None:
+        """Have an entry count as new: somebody is about to refer to it."""
+        ...
+
+    def remove(self, name: str, grace: float) -> int | None:
+        """Remove an entry, unless it was written or touched less than so many seconds ago.
+
+        Returns:
+            How many bytes it had; None if it is still there, or was not.
+        """
         ...
 
 
@@ -190,6 +203,33 @@ class LocalEntries:
                         size = os.stat(path).st_size
                         yield os.path.relpath(path, self.url).replace(os.sep, "/"), size
 
+    def touch(self, name: str) -> None:
+        """Set its time to now; who may only read leaves it as it is."""
+        with suppress(OSError):
+            os.utime(self._path(name))
+
+    def remove(self, name: str, grace: float) -> int | None:
+        """Remove an entry that nobody has touched lately.
+
+        It is moved away first, and looked at once more there: whoever touched it in between is
+        about to refer to it, and whoever comes later finds that it is not there, and writes it.
+        """
+        path, away = self._path(name), os.path.join(self.url, DRAFTS, f"gone-{os.urandom(8).hex()}")
+        with _reaching(self.url):
+            try:
+                if os.stat(path).st_mtime > time.time() - grace:
+                    return None
+                os.makedirs(os.path.dirname(away), exist_ok=True)
+                os.rename(path, away)
+            except FileNotFoundError:
+                return None
+            stat = os.stat(away)
+            if stat.st_mtime > time.time() - grace:
+                os.replace(away, path)
+                return None
+            os.unlink(away)
+            return stat.st_size
+
 
 def _sweep(folder: str) -> None:
     """Remove the drafts that nobody writes to any more: nothing refers to a draft.
@@ -306,6 +346,25 @@ class RemoteEntries:
                 if found[path].get("type") != "directory":
                     name = path[len(root) :].lstrip("/")
                     yield name, int(found[path].get("size") or 0)
+
+    def touch(self, name: str) -> None:
+        """Do nothing: a store knows when an entry was written, and no more."""
+
+    def remove(self, name: str, grace: float) -> int | None:
+        """Remove an entry that was written long enough ago, as far as the store says when."""
+        with _reaching(self.url):
+            remote, inner = self._connect(name)
+            try:
+                found = remote.info(inner)
+                written = remote.modified(inner)
+            except (FileNotFoundError, NotImplementedError):
+                return None
+            if written.tzinfo is None:
+                written = written.replace(tzinfo=UTC)
+            if written.timestamp() > time.time() - grace:
+                return None
+            remote.rm_file(inner)
+            return int(found.get("size") or 0)
 
     def _check_place(self, remote: Any, inner: str) -> None:
         """Raise if it is the bucket that is not there, and not the entry alone."""

@@ -11,6 +11,9 @@ from taskgraph.hashing import ContentDigest, ValueHash
 
 #: The format of a value that has a row and no content: it could not be hashed or stored.
 UNSTORED = "unstored"
+#: The format of a value that gave up its bytes to save space: what else is known of it stays, its
+#: size too, and a call that needs it makes it again.
+EVICTED = "evicted"
 
 
 class ValueRecord(NamedTuple):

@@ -137,6 +137,8 @@ class ValueStore(NamedTuple):
         found = self.folder.size(name)
         if found is None:
             return False
+        # Before it is read: whoever removes what nobody names sees that somebody is about to.
+        self.folder.touch(name)
         if found == size and self.check(digest) is None:
             return True
         # Who may not move it writes over it: what is there is of no use to anybody.
@@ -260,6 +262,23 @@ class ValueStore(NamedTuple):
         if self._digest_at(target) == digest and self.folder.move(target, name_of(digest)):
             return None
         return target
+
+    def remove(self, digest: ContentDigest, grace: float) -> int | None:
+        """Remove an entry that no row refers to; returns its size, None if it is not removed.
+
+        Args:
+            digest: Its name.
+            grace: Seconds; one that was written or wanted within that time stays.
+
+        Raises:
+            ValueStoreError: The store cannot be written.
+        """
+        return self.folder.remove(name_of(digest), grace)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is no folder of this machine: nobody can say there that he wants an entry."""
+        return is_url(self.url) and not self.url.startswith("file://")
 
     def quarantined(self) -> Iterator[tuple[str, int]]:
         """Yield name and size of what was moved aside."""

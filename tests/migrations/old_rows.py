@@ -138,6 +138,13 @@ ADDED: dict[str, dict[str, list[dict[str, Any]]]] = {
             {"scope": "artifact", "key": "k", "description": "", "allowed_values": "[]"},
         ],
     },
+    "1.9": {
+        "retraction": [
+            {"id": 27, "entity_type": "CallNode", "entity_id": 10, "target": "ns.f",
+             "reason": "a disk was broken", "author": "me", "cascades": True,
+             "timestamp": 1_700_000_000_000_014, "ended_at": None},
+        ],
+    },
 }  # fmt: skip
 _SEALED = ("call_node", "evaluation", "part", "task", "task_alias", "value")
 NEW_COLUMNS: dict[str, dict[tuple[str, str], Any]] = {
@@ -182,6 +189,7 @@ NEW_COLUMNS: dict[str, dict[tuple[str, str], Any]] = {
             for name in ("state_name", "run_count", "dynamic_key", "queue", "step_position")
         },
     },
+    "1.9": {("call_node", "retracted"): False},
 }
 
 HASHES = frozenset(
@@ -197,7 +205,7 @@ HASHES = frozenset(
 TIMES = frozenset(
     {
         "expires", "state_time", "updated_time", "timestamp", "start_time", "end_time",
-        "created_at", "updated_at", "expected_start_time", "next_scheduled_start_time",
+        "created_at", "updated_at", "ended_at", "expected_start_time", "next_scheduled_start_time",
     }
 )  # fmt: skip
 

@@ -16,7 +16,17 @@ from taskgraph_backend.integrity import check
 from tests.migrations.old_rows import ADDED, HASHES, NEW_COLUMNS, TIMES, rows_of
 
 _FLAGS = frozenset(
-    {"trusted", "is_current", "is_valid", "cached", "retracted", "promoted", "enabled", "dirty"}
+    {
+        "trusted",
+        "is_current",
+        "is_valid",
+        "cached",
+        "retracted",
+        "promoted",
+        "enabled",
+        "dirty",
+        "cascades",
+    }
     | {"recompute", "read_only", "in_use"}
 )
 _EMPTY_OF_JOBS = ("state_name", "run_count", "dynamic_key", "queue", "step_position")
@@ -164,8 +174,8 @@ def test_what_a_way_back_would_lose_is_told_before(backend: SqlBackend, version:
 
     assert untouched == _expected(rows_of(VERSIONS[-1]))
     # A seal says nothing that its row does not say: rows without one are taken as they are. The
-    # call of an entry is found by its key again.
-    said_elsewhere = {("evaluation", "call_hash")}
+    # call of an entry is found by its key again, and which calls were retracted by their tags.
+    said_elsewhere = {("evaluation", "call_hash"), ("call_node", "retracted")}
     # Nothing is in these; and steps go with their workflows, links with their datasets.
     said_elsewhere |= {("job", column) for column in _EMPTY_OF_JOBS}
     said_elsewhere |= {each for each in lost if each[0] in {"workflow_step", "execution_dataset"}}
@@ -184,6 +194,7 @@ def test_what_a_way_back_would_lose_is_told_before(backend: SqlBackend, version:
         "dataset": ("datasets", 1),
         "artifact": ("artifacts", 1),
         "tag_key": ("keys of the vocabulary", 1),
+        "retraction": ("retractions", 1),
         "execution": ("executions with a study, a workspace or a key", 1),
     }
     # Whatever is gone was announced, and nothing else.

@@ -237,6 +237,7 @@ def _write(driver: Driver, execution_id: str, state: State, books: Books) -> Non
     write_state(driver, execution_id, state)
     if not state.is_active:
         using.let_go(driver, execution_id)
+        driver.execute(statements.GROUP_SETTLED, (_binary(execution_id),) * 3)
 
 
 def _maybe(when: Any) -> int | None:

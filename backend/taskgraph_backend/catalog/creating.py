@@ -37,6 +37,10 @@ _UNDER_KEY: Final = (
     "SELECT id, request_hash FROM execution WHERE entrypoint = ? AND idempotency_key = ?"
 )
 
+_SNAPSHOT: Final = (
+    "SELECT 1 FROM value WHERE value_hash = ? AND format NOT IN ('evicted', 'damaged')"
+)
+
 
 class Known(NamedTuple):
     """An execution that is there, and what was asked for when it was created."""
@@ -73,16 +77,23 @@ def submit(backend: SqlBackend, request: Request, snapshot: PackedValue | None =
     known = backend._ask(find_under_key, request)
     if known is not None:
         return known
-    if snapshot is None:
-        frozen = str(backend.record_value(request.snapshot()))
-    else:
-        frozen = snapshot.values[0].value_hash
-        backend.record(RecordBatch(values=list(snapshot.values)))
-    return backend._transact(create, request, frozen)
+    while True:
+        if snapshot is None:
+            frozen = str(backend.record_value(request.snapshot()))
+        else:
+            frozen = snapshot.values[0].value_hash
+            backend.record(RecordBatch(values=list(snapshot.values)))
+        made = backend._transact(create, request, frozen)
+        # Whoever deletes what nothing names may have come in between.
+        if made is not None:
+            return made
 
 
-def create(driver: Driver, request: Request, snapshot: str) -> Known:
+def create(driver: Driver, request: Request, snapshot: str) -> Known | None:
     """Record an execution; within a transaction that is alone.
+
+    Returns:
+        It, or the one that is there under its key; None if its snapshot is not there (any more).
 
     Raises:
         WorkspaceInUseError: Another execution has its folder.
@@ -92,6 +103,8 @@ def create(driver: Driver, request: Request, snapshot: str) -> Known:
     known = find_under_key(driver, request)
     if known is not None:
         return known
+    if driver.execute(_SNAPSHOT, (_binary(snapshot),)).fetchone() is None:
+        return None
     _check_workspace(driver, request)
     _check_job(driver, request.parent_job_id)
     uses = request.uses

@@ -28,12 +28,14 @@ from taskgraph.errors import DatabaseReadOnlyError, IdempotencyConflictError
 from taskgraph.hashing import ValueHash
 from taskgraph.records import ExecutionId
 from taskgraph.tags import Tags
+from taskgraph.values.pack import pack
 from taskgraph_backend import claims
 from taskgraph_backend.catalog import (
     changing,
     columned,
     creating,
     dependencies,
+    groups,
     listing,
     pinning,
     studies,
@@ -67,14 +69,20 @@ class Catalog:
 
     # Executions
 
-    def create(self, request: Request, *, strict: bool) -> Created:
+    def create(self, request: Request, *, strict: bool, frozen: Any = None) -> Created:
         """Record an execution, or return the one that is there under its key.
+
+        Args:
+            request: What is asked for.
+            strict: Whether a key that was used for another request is an error.
+            frozen: What its snapshot says; by default, all that the request says.
 
         Raises:
             IdempotencyConflictError: The key was used for another request, and it is ``strict``.
             WorkspaceInUseError: Another execution has this folder.
         """
-        known = creating.submit(self._backend, request)
+        snapshot = None if frozen is None else pack(frozen)
+        known = creating.submit(self._backend, request, snapshot)
         is_new = known.execution_id == request.id
         if strict and not is_new and known.request_hash != request.hash():
             assert request.idempotency_key is not None
@@ -300,7 +308,9 @@ def _stuck(driver: Any, ids: list[ExecutionId], older_than: timedelta | None) ->
 def _fail_stuck(driver: Any, ids: list[ExecutionId], older_than: timedelta | None) -> list[str]:
     why = "it was not heard of any more"
     stuck = _stuck(driver, ids, older_than)
-    return [str(each) for each in stuck if changing.mark_crashed(driver, each, why)]
+    marked = [str(each) for each in stuck if changing.mark_crashed(driver, each, why)]
+    groups.flag_groups_of(driver, marked, "crashed")
+    return marked
 
 
 __all__ = ["Catalog"]

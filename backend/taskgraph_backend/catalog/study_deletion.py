@@ -28,6 +28,7 @@ _FORGET: Final = (
     "UPDATE execution SET study_id = NULL WHERE study_id = ?",
     f"UPDATE execution SET group_id = NULL WHERE group_id IN {_OF_GROUPS}",
     f"UPDATE execution SET workflow_id = NULL WHERE workflow_id IN {_OF_WORKFLOWS}",
+    f"DELETE FROM tag WHERE entity_type = 'ExecutionGroup' AND entity_id IN {_OF_GROUPS}",
     f"DELETE FROM execution_group WHERE workflow_id IN {_OF_WORKFLOWS}",
     f"DELETE FROM workflow_step WHERE workflow_id IN {_OF_WORKFLOWS}",
     "DELETE FROM workflow WHERE study_id = ?",

@@ -112,6 +112,21 @@ class Database(Protocol):
     def version_seen(self, driver: Driver) -> str:
         """Return the version of the schema as the transaction sees it that has begun to write."""
 
+    def trust_references(self, driver: Driver) -> None:
+        """Have a connection not look at each row that goes for others that refer to it.
+
+        Who asks for this looks himself. Where it cannot be had, each row is looked at.
+        """
+
+    def space(self, driver: Driver) -> tuple[int | None, int | None]:
+        """Return how many bytes it takes up, and how many of these hold nothing."""
+
+    def table_sizes(self, driver: Driver) -> dict[str, int]:
+        """Return how many bytes each table takes up with its indexes, where that is known."""
+
+    def compact(self, driver: Driver) -> None:
+        """Give back what holds nothing; outside of any transaction."""
+
     def take_back(self, driver: Driver) -> None:
         """End a transaction of which nothing is to be kept, whatever state its connection is in."""
 

@@ -386,6 +386,34 @@ class SqliteDatabase:
         (version,) = driver.execute(_VERSION).fetchone()
         return str(version)
 
+    def trust_references(self, driver: Driver) -> None:
+        """Switch foreign keys off, on a connection that nobody else has."""
+        if self.only_lock is None:
+            driver.execute("PRAGMA foreign_keys=OFF")
+
+    def space(self, driver: Driver) -> tuple[int | None, int | None]:
+        """Return the size of all pages, and of those that are free."""
+        (size,) = driver.execute("PRAGMA page_size").fetchone()
+        (pages,) = driver.execute("PRAGMA page_count").fetchone()
+        (free,) = driver.execute("PRAGMA freelist_count").fetchone()
+        return size * pages, size * free
+
+    def table_sizes(self, driver: Driver) -> dict[str, int]:
+        """Return what the file says, where SQLite was built to tell."""
+        try:
+            rows = driver.execute(
+                "SELECT m.tbl_name, sum(s.pgsize) FROM dbstat s"
+                " JOIN sqlite_master m ON m.name = s.name WHERE s.aggregate GROUP BY 1"
+            ).fetchall()
+        except sqlite3.OperationalError:
+            return {}
+        return {str(name): int(size) for name, size in rows}
+
+    def compact(self, driver: Driver) -> None:
+        """Write the file anew without its free pages, and empty the write-ahead log."""
+        driver.execute("VACUUM")
+        driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
     def take_back(self, driver: Driver) -> None:
         """Roll back."""
         driver.execute("ROLLBACK")

@@ -12,7 +12,7 @@ from typing import Any
 from taskgraph.errors import DamagedValueError, TaskgraphError
 from taskgraph.hashing import ContentDigest, ValueHash, digest_bytes
 from taskgraph.values.gate import Trust, reading_with
-from taskgraph.values.stored import UNSTORED
+from taskgraph.values.stored import EVICTED, UNSTORED
 from taskgraph_backend import statements
 from taskgraph_backend.dialects import Driver
 from taskgraph_backend.integrity.pages import of_bounded_size, of_keys, pages
@@ -69,9 +69,10 @@ def _is_of_another(driver: Driver, outside: Outside | None) -> str:
     if outside is None or outside.may_be_lost:
         return ""
     rows = driver.execute(
-        "SELECT content_digest FROM value WHERE length(value) = 0 AND size > 0 AND format <> ?"
+        "SELECT content_digest FROM value WHERE length(value) = 0 AND size > 0"
+        " AND format NOT IN (?, ?)"
         f" ORDER BY value_hash LIMIT {_SAMPLE}",
-        (statements.DAMAGED,),
+        (statements.DAMAGED, EVICTED),
     ).fetchall()
     missing = sum(not outside.is_there(bytes(digest).hex()) for (digest,) in rows)
     # A single one is lost, and not a store.
@@ -106,7 +107,7 @@ def values(
     if doubt and outside is not None:
         yield found(_STORE, "value store", outside.shown, doubt)
     for rows in pages(driver, "value", names):
-        kept = [row for row in rows if row[2] != statements.DAMAGED]
+        kept = [row for row in rows if row[2] not in statements.GONE]
         for piece in of_bounded_size(kept, 6):
             contents = of_keys(driver, "value", "value_hash, value", [row[0] for row in piece])
             sound = []

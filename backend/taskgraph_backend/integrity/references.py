@@ -103,6 +103,7 @@ _TAGGED = {
     "CallNode": ("call_node", "call_hash"),
     "Task": ("task", "hash"),
     "Value": ("value", "value_hash"),
+    "ExecutionGroup": ("execution_group", "id"),
     "Dataset": ("dataset", "id"),
     "Artifact": ("artifact", "id"),
 }

@@ -129,6 +129,26 @@ _RULES = (
         " AND call_node.eval_hash = evaluation.eval_hash)",
     ),
     (
+        "a call is retracted if a tag says so",
+        "call_node",
+        "SELECT call_hash, 'it is marked and no tag says so' FROM call_node WHERE retracted"
+        " AND NOT EXISTS (SELECT 1 FROM tag t WHERE t.entity_id = call_node.call_hash"
+        " AND t.key || '' = 'taskgraph.retracted' AND t.is_current)"
+        " UNION ALL SELECT call_node.call_hash, 'it is not marked and a tag says so' FROM call_node"
+        " JOIN tag t ON t.entity_id = call_node.call_hash WHERE NOT retracted"
+        " AND t.key = 'taskgraph.retracted' AND t.is_current AND t.entity_type = 'CallNode'",
+    ),
+    (
+        "an execution is retracted if a tag says so",
+        "execution",
+        "SELECT id, 'it is marked and no tag says so' FROM execution WHERE retracted"
+        " AND NOT EXISTS (SELECT 1 FROM tag t WHERE t.entity_id = execution.id"
+        " AND t.key || '' = 'taskgraph.retracted' AND t.is_current)"
+        " UNION ALL SELECT execution.id, 'it is not marked and a tag says so' FROM execution"
+        " JOIN tag t ON t.entity_id = execution.id WHERE NOT retracted"
+        " AND t.key = 'taskgraph.retracted' AND t.is_current AND t.entity_type = 'Execution'",
+    ),
+    (
         "a tag that is not superseded is current",
         "tag",
         "SELECT tag_hash, 'it is not current and nothing supersedes it' FROM tag"
@@ -266,6 +286,16 @@ def _superseded(driver: Driver, key: Any) -> _Mended:
     return "it is current no more", (Change("tag", {"tag_hash": key}, {"is_current": False}),)
 
 
+def _as_tags_say(table: str, column: str) -> Callable[[Driver, Any], _Mended]:
+    def mend(driver: Driver, key: Any) -> _Mended:
+        query = f"SELECT retracted FROM {table} WHERE {column} = ?"
+        (is_marked,) = driver.execute(query, (key,)).fetchone()
+        step = Change(table, {column: key}, {"retracted": not is_marked})
+        return "it is as its tags say", (step,)
+
+    return mend
+
+
 def _unknown_state(driver: Driver, key: Any) -> _Mended:
     step = Change("execution", {"id": key}, {"state_type": "CRASHED"})
     return "it is said to have crashed", (step,)
@@ -306,6 +336,8 @@ _MENDS: dict[str, Callable[[Driver, Any], _Mended]] = {
     "what is marked as from elsewhere is there": _remove("foreign_record", "id"),
     "a cache entry from elsewhere is none of here": _remove("foreign_evaluation", "eval_hash"),
     "a current tag is not superseded": _superseded,
+    "a call is retracted if a tag says so": _as_tags_say("call_node", "call_hash"),
+    "an execution is retracted if a tag says so": _as_tags_say("execution", "id"),
 }
 
 __all__ = ["broken"]

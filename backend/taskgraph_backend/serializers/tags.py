@@ -10,7 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from taskgraph.hashing import hash_record
-from taskgraph.tags import tag_record
+from taskgraph.jsontext import to_json
+from taskgraph.tags import RETRACTED, retraction_words, tag_record
 from taskgraph_backend import models
 from taskgraph_backend.columns import to_micros
 from taskgraph_backend.serializers.base import Record, Rows, Serializer, grouped, head
@@ -80,6 +81,8 @@ class TagSerializer(Serializer):
         found = Rows(self.type, key)
         if entity_type not in _ENTITIES:
             fields.refuse(f"the field entity_type is {shown(entity_type)}, which is no record")
+        if name == RETRACTED and entity_type != _DELETED and not _is_retraction(value):
+            fields.refuse("the field value does not say who retracted what, when and why")
         parents = fields.hashes("parents")
         try:
             wanted = tag_record(entity_type, entity_id, name, value, parents).tag_hash
@@ -146,6 +149,13 @@ class TaskAliasSerializer(Serializer):
             fields.refuse("it ends before it begins")
         found.add(models.TaskAlias, **columns)
         return found
+
+
+def _is_retraction(value: Any) -> bool:
+    try:
+        return retraction_words(to_json(value)) is not None
+    except (ValueError, RecursionError):
+        return False
 
 
 def alias_id(old_hash: str, new_hash: str, begun: datetime, ended: datetime | None) -> str:

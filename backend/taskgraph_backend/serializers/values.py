@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from taskgraph.hashing import digest_bytes
+from taskgraph.values.stored import EVICTED
 from taskgraph_backend import models
 from taskgraph_backend.outside import read_outside
 from taskgraph_backend.seals import is_value_whole
@@ -114,6 +115,8 @@ def _content(session: Session, row: Any) -> bytes | None:
 
     What is taken elsewhere has no seal there: nobody could tell any more.
     """
+    if row.format == EVICTED:
+        return None
     keys = bytes.fromhex(row.value_hash), bytes.fromhex(row.content_digest)
     if not is_value_whole(row.seal, *keys, row.type, row.format, has_bytes=bool(row.value)):
         return None

@@ -175,6 +175,11 @@ class CallRow(Protocol):
         ...
 
     @property
+    def retracted(self) -> bool:
+        """Whether its result is not to be used."""
+        ...
+
+    @property
     def timestamp(self) -> datetime:
         """When it was computed."""
         ...
@@ -270,6 +275,11 @@ class ExecutionRow(Protocol):
     @property
     def status(self) -> str:
         """RUNNING, FAILED, DONE, PENDING or CANCELLED."""
+        ...
+
+    @property
+    def retracted(self) -> bool:
+        """Whether its results are not to be used."""
         ...
 
     @property

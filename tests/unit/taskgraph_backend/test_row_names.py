@@ -102,16 +102,9 @@ def test_each_name_answers(reader: Reader, model: type[Any]) -> None:
 def test_names_that_are_no_rows() -> None:
     assert models.PreviewValue._fields == ("value", "size")
     assert {columns.JSON, columns.DateTimeUTC}
-    assert list(models.TagEntity) == [
-        "Execution",
-        "Job",
-        "CallNode",
-        "Task",
-        "Value",
-        "Dataset",
-        "Artifact",
-        "Null",
-    ]
+    tagged = ["Execution", "Job", "CallNode", "Task", "Value"]
+    managed = ["ExecutionGroup", "Dataset", "Artifact"]
+    assert list(models.TagEntity) == [*tagged, *managed, "Null"]
 
 
 def test_the_source_of_a_task_can_be_shown(reader: Reader) -> None:

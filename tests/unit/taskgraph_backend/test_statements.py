@@ -32,6 +32,7 @@ RECORDS = {
 
 # What is written by who manages executions, and by no run.
 MANAGED = {
+    "CALL_NODE": {"retracted"},
     "JOB": {"state_name", "run_count", "dynamic_key", "queue", "step_position"},
     "EXECUTION": {
         *("workflow_id", "study_id", "group_id", "parent_job_id", "idempotency_key"),

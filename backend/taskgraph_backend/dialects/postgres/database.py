@@ -267,6 +267,27 @@ class PostgresDatabase:
         """Return what was asked as the transaction began."""
         return _ours(driver).version
 
+    def trust_references(self, driver: Driver) -> None:
+        """Do nothing: nobody can switch its foreign keys off."""
+
+    def space(self, driver: Driver) -> tuple[int | None, int | None]:
+        """Return the size of the database; what of it holds nothing is the server's to know."""
+        (size,) = driver.execute("SELECT pg_database_size(current_database())").fetchone()
+        return int(size), None
+
+    def table_sizes(self, driver: Driver) -> dict[str, int]:
+        """Return what the server says."""
+        rows = driver.execute(
+            "SELECT c.relname, pg_total_relation_size(c.oid) FROM pg_class c"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE c.relkind = 'r' AND n.nspname = current_schema()"
+        )
+        return {str(name): int(size) for name, size in rows}
+
+    def compact(self, driver: Driver) -> None:
+        """Have the server use again what holds nothing; nobody is shut out for that."""
+        driver.execute("VACUUM")
+
     def take_back(self, driver: Driver) -> None:
         """Roll back; a connection that cannot even do that is let go of, and made anew."""
         try:

@@ -1,0 +1,169 @@
+"""An execution once more: the same request, as it was frozen or as it would be today."""
+
+from __future__ import annotations
+
+import json
+import sys
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final, Protocol
+
+from taskgraph.catalog.requests import QUEUE_TAG, Request
+from taskgraph.catalog.rows import Created, Execution
+from taskgraph.catalog.states import State, StateType
+from taskgraph.catalog.uses import DatasetPin, StepPin, Uses, WantedUses, WorkflowPin
+from taskgraph.errors import NotFoundError, RerunError
+from taskgraph.tags import RESERVED, OwnTags
+
+#: The key of the tag that says which execution another one was made after.
+RERUN_TAG: Final = "taskgraph.rerun_of"
+
+
+class RerunStore(Protocol):
+    """What is needed of a database to submit something again."""
+
+    def snapshot(self, execution_id: str) -> Any:
+        """Return what was frozen when an execution was submitted, or None."""
+
+    def pin(self, wanted: WantedUses) -> Uses:
+        """Return what an execution is to use, with the content that it has now."""
+
+    def create(self, request: Request, *, strict: bool, frozen: Any = None) -> Created:
+        """Record an execution, or return the one that is there under its key."""
+
+
+class Rerunner(Protocol):
+    """Runs executions once more, in this process."""
+
+    def run_again(self, execution_id: str, origin: Execution, uses: Uses, *, cache: bool) -> None:
+        """Run an execution that was made after another one."""
+
+
+def rerun(
+    store: RerunStore,
+    runner: Callable[[], Rerunner],
+    origin: Execution,
+    *,
+    from_snapshot: bool,
+    use_cache: bool,
+    key: str | None,
+) -> str:
+    """Submit the request of an execution again, and run it; returns the id of the new one.
+
+    Raises:
+        RerunError: Nothing was frozen of it, or what it was given is not known any more.
+    """
+    frozen = store.snapshot(origin.id)
+    if not isinstance(frozen, dict):
+        raise RerunError(
+            f"execution {origin.id[:8]}",
+            "nothing was frozen when it was submitted. Run its task: `taskgraph run`.",
+        )
+    wanted = uses_of(frozen)
+    if from_snapshot:
+        here = _still_here(store, wanted)
+    else:
+        here = wanted = store.pin(_today(wanted))
+        frozen = None
+    request = _request(origin, here, key)
+    made = store.create(request, strict=False, frozen=frozen)
+    if made.is_new:
+        runner().run_again(made.execution.id, origin, wanted, cache=use_cache)
+    return made.execution.id
+
+
+def uses_of(frozen: dict[str, Any]) -> Uses:
+    """Return what an execution was to use, by what was frozen of it."""
+    flow, output = frozen.get("workflow"), frozen.get("output")
+    return Uses(
+        workflow=None if flow is None else _workflow(flow),
+        inputs=tuple(_dataset(each) for each in frozen.get("inputs", ())),
+        output=None if output is None else _dataset(output),
+        first_step=frozen.get("first_step"),
+        last_step=frozen.get("last_step"),
+        group_id=frozen.get("group"),
+    )
+
+
+def _workflow(said: dict[str, Any]) -> WorkflowPin:
+    steps = tuple(
+        StepPin(each["position"], each["task"], each["task_hash"], each["args"], each["options"])
+        for each in said["steps"]
+    )
+    return WorkflowPin(said["id"], said["namespace"], said["name"], said["version"], steps)
+
+
+def _dataset(said: dict[str, Any]) -> DatasetPin:
+    return DatasetPin(said["name"], said["dataset"], said["type"], said["value"])
+
+
+def _today(uses: Uses) -> WantedUses:
+    """Return the same workflow and datasets, to be looked up as they are now."""
+    return WantedUses(
+        workflow=None if uses.workflow is None else uses.workflow.id,
+        inputs=tuple((each.name, each.dataset_id) for each in uses.inputs),
+        output=None if uses.output is None else uses.output.dataset_id,
+        first_step=uses.first_step,
+        last_step=uses.last_step,
+        group=uses.group_id,
+    )
+
+
+def _still_here(store: RerunStore, uses: Uses) -> Uses:
+    """Return what of the originals is still there, which is what rows can refer to.
+
+    What is run is what was frozen, whatever became of them.
+    """
+
+    def is_here(wanted: WantedUses) -> bool:
+        try:
+            store.pin(wanted)
+        except NotFoundError:
+            return False
+        return True
+
+    inputs = tuple(
+        each for each in uses.inputs if is_here(WantedUses(inputs=((each.name, each.dataset_id),)))
+    )
+    group = uses.group_id
+    if group is not None and (inputs != uses.inputs or not is_here(WantedUses(group=group))):
+        group = None
+    output = uses.output
+    if output is not None and not is_here(WantedUses(output=output.dataset_id)):
+        output = None
+    flow = uses.workflow
+    if flow is not None and not is_here(WantedUses(workflow=flow.id)):
+        flow = None
+    return replace(uses, inputs=inputs, group_id=group, output=output, workflow=flow)
+
+
+def _request(origin: Execution, uses: Uses, key: str | None) -> Request:
+    tags = [
+        (name, value)
+        for name, values in origin.tags.items()
+        for value in values
+        if not name.startswith(RESERVED)
+    ]
+    queues = origin.tags.get(QUEUE_TAG, ())
+    return Request(
+        id=uuid.uuid4().hex,
+        entrypoint=origin.entrypoint,
+        name=origin.name,
+        parameters=origin.parameters,
+        options=origin.options,
+        tags=OwnTags([*tags, (RERUN_TAG, origin.id)]),
+        queues=tuple(queues),
+        study=origin.study,
+        workspace=None,
+        state=State(StateType.PENDING),
+        idempotency_key=key,
+        parent_job_id=None,
+        submitted_by=origin.submitted_by,
+        code_version=None,
+        args=json.dumps(sys.argv or [origin.entrypoint]),  # that is what a process has claimed
+        uses=uses,
+    )
+
+
+__all__ = ["RERUN_TAG", "RerunStore", "Rerunner", "rerun", "uses_of"]

@@ -1,0 +1,136 @@
+"""``taskgraph execution delete``: executions go, with what only they need."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from taskgraph.cli.managed import filter_options, filters_of, opened_archive
+from taskgraph.cli.options import ExitCode
+
+if TYPE_CHECKING:
+    from taskgraph.archive import Archive
+    from taskgraph.catalog.criteria import Criteria
+    from taskgraph.catalog.deletions import DeletionReport
+
+_HELP = """Delete executions, with everything that only they need.
+
+REF is an id or its first digits, the folder that is the workspace of one, or - for the newest.
+Without one, filters say which are meant, or --all.
+
+Calls, entries of the cache and values stay that another execution or a tag needs.
+"""
+
+
+@click.command("delete", help=_HELP, short_help="Delete executions, with what only they need.")
+@filter_options
+@click.option("--all", "every", is_flag=True, help="Every execution.")
+@click.option("--force", is_flag=True, help="Those too that have not ended.")
+@click.option("--keep-cache", is_flag=True, help="Keep results in the cache, and what they are of.")
+@click.option(
+    "--remove-workspace", is_flag=True, help="Remove their folders, which must be inside of a root."
+)
+@click.option("--missing-ok", is_flag=True, help="A REF that there is not is no error.")
+@click.option("--dry-run", is_flag=True, help="Only show what would go.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON; asks only without --yes.")
+@click.argument("refs", nargs=-1, metavar="[REF]...")
+@click.pass_context
+def delete(
+    ctx: click.Context,
+    /,
+    every: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    refs: tuple[str, ...],
+    force: bool,
+    keep_cache: bool,
+    remove_workspace: bool,
+    missing_ok: bool,
+    **filters: Any,
+) -> int:
+    """Delete what is meant."""
+    from taskgraph.catalog.deletions import DeletionReport
+    from taskgraph.errors import ExecutionNotFoundError
+    from taskgraph.provenance.storage_page import deletion_lines
+
+    where, written = filters_of(filters)
+    if refs and (written or every):
+        raise click.UsageError("Name executions, or say by filters which are meant: not both.", ctx)
+    if not refs and not written and not every:
+        raise click.UsageError(
+            "Name the executions, or say which are meant by filters, or by --all.", ctx
+        )
+    given = {"force": force, "keep_cache": keep_cache, "remove_workspace": remove_workspace}
+    report = DeletionReport(is_dry_run=dry_run)
+    with opened_archive(ctx) as archive:
+        if archive is None:
+            if refs and not missing_ok:
+                raise ExecutionNotFoundError(refs[0])
+        else:
+            meant = _meant(archive, refs, where, every, missing_ok)
+            if meant is not None:
+                report = archive.executions.delete_many(meant, dry_run=True, **given)
+            if report.executions and not dry_run:
+                if not yes:
+                    # What is read is JSON: the question goes where errors go.
+                    for text in deletion_lines(report):
+                        click.echo(text, err=as_json)
+                    if not click.confirm(_question(report), err=as_json):
+                        return ExitCode.OK
+                assert meant is not None
+                report = archive.executions.delete_many(meant, **given)
+    if as_json:
+        click.echo(json.dumps(report.to_json(), indent=2))
+    elif not report.executions:
+        click.echo("Nothing is meant by that: nothing was deleted.")
+    else:
+        for text in deletion_lines(report):
+            click.echo(text)
+    sys.stdout.flush()
+    return ExitCode.OK
+
+
+def _meant(
+    archive: Archive,
+    refs: tuple[str, ...],
+    where: Criteria,
+    every: bool,
+    missing_ok: bool,
+) -> Criteria | None:
+    """Return which are meant, so that what is asked about is what is deleted; None if none is."""
+    from taskgraph.catalog.writing import F
+
+    if not refs and not every:
+        return where
+    if every:
+        found = [each.id for each in _all(archive)]
+    else:
+        every_ref = [
+            archive.executions.find(ref) if missing_ok else archive.executions.get(ref)
+            for ref in refs
+        ]
+        found = [each.id for each in every_ref if each is not None]
+    return F.id(*found) if found else None
+
+
+def _all(archive: Archive) -> Any:
+    after = None
+    while True:
+        page = archive.executions.list(limit=1000, after=after, include_retracted=True)
+        yield from page
+        after = page.next
+        if after is None:
+            return
+
+
+def _question(report: DeletionReport) -> str:
+    number = len(report.executions)
+    return f"Delete {'this execution' if number == 1 else f'these {number:,} executions'}?"
+
+
+__all__ = ["delete"]
