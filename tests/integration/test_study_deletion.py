@@ -111,6 +111,22 @@ def test_executions_are_deleted_by_whoever_deletes_them(tg: Archive, study: str)
         StudyManager(tg.studies._store).delete(tg.studies.get_or_create("x"), executions="delete")
 
 
+def test_executions_go_with_their_study_if_that_was_asked_for(tg: Archive, study: str) -> None:
+    other = tg.executions.create("e").execution
+    tg.vocabulary.define("region")
+    for each in tg.executions.list(F.study(study)):
+        tg.artifacts.add(each, "data", "x", value=each.name, dimensions={"region": "eu"})
+
+    gone = tg.studies.delete(study, executions="delete")
+
+    assert gone is not None
+    assert (gone.kept, gone.deleted, gone.datasets) == (0, 2, 1)
+    assert [each.id for each in tg.executions.list()] == [other.id]
+    assert tg.artifacts.list() == []
+    assert tg.vocabulary.remove("region")
+    assert check(tg.backend) == []
+
+
 def test_a_study_that_is_not_there_is_an_error_unless_it_may_be_gone(tg: Archive) -> None:
     assert tg.studies.delete("nightly", missing_ok=True) is None
     with pytest.raises(StudyNotFoundError):

@@ -49,6 +49,7 @@ _EXECUTION_VALUES: Final = (
 _CALLS: Final = (
     "SELECT DISTINCT call_hash FROM job WHERE execution_id IN ({keys}) AND call_hash IS NOT NULL"
 )
+_ARTIFACTS: Final = "SELECT id FROM artifact WHERE execution_id IN ({keys})"
 
 
 def delete(
@@ -288,6 +289,7 @@ def _remove_row(driver: Driver, key: Key) -> set[Key]:
     values: set[Key] = set()
     for sql in _EXECUTION_VALUES:
         values |= keys_of(driver, sql, [key])
+    remove_tags(driver, keys_of(driver, _ARTIFACTS, [key]), "Artifact")
     for table in ("state", "artifact", "execution_dataset"):
         driver.execute(f"DELETE FROM {table} WHERE execution_id = ?", (key,))
     remove_tags(driver, [key], "Execution")
