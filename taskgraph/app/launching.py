@@ -58,6 +58,11 @@ class LocalLauncher:
         if not found:
             raise ValidationError("workflow", "it has no steps, and nothing to run.")
 
+    def give_up(self, launches: Sequence[Launch]) -> None:
+        """Have executions be CANCELLED that are written down and will not be run."""
+        for each in launches:
+            self._settle(each.execution_id, State(StateType.CANCELLED))
+
     def run_all(self, launches: Sequence[Launch]) -> list[Execution]:
         """Run executions, one after the other; returns them as they ended.
 
@@ -78,8 +83,7 @@ class LocalLauncher:
                     self._run(scheduler, waiting[0])
                     del waiting[0]
             except BaseException:
-                for each in waiting:
-                    self._settle(each.execution_id, State(StateType.CANCELLED))
+                self.give_up(waiting)
                 raise
         found = [self._catalog.find(each.execution_id) for each in launches]
         return [each for each in found if each is not None]

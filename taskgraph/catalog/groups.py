@@ -112,6 +112,9 @@ class Launcher(Protocol):
     def check(self, tasks: Iterable[str]) -> None:
         """Raise if one of some tasks is not defined here."""
 
+    def give_up(self, launches: Sequence[Launch]) -> None:
+        """Have executions be CANCELLED that are written down and will not be run."""
+
     def run_all(self, launches: Sequence[Launch]) -> list[Execution]:
         """Run executions, one after the other; returns them as they ended."""
 
@@ -227,6 +230,7 @@ class GroupManager:
         Raises:
             UnknownTaskError: A task is not defined in this process; nothing was launched.
             ValidationError: It is not known which datasets a decision is of.
+            DatasetNotFoundError: A dataset was deleted since; nothing is run.
         """
         wanted = [each for each in decisions if each.run]
         launcher = self._launcher()
@@ -243,16 +247,20 @@ class GroupManager:
                 )
         launches: builtins.list[Launch] = []
         taken: set[str] = set()
-        for each in wanted:
-            if dry_run or (limit is not None and len(launches) >= limit):
-                break
-            lane = _lane(each, one_per)
-            launch = None
-            if lane not in taken:
-                launch = self._launch(each, flows[each.group.workflow_id], recompute)
-            if launch is not None:
-                taken.add(lane)
-                launches.append(launch)
+        try:
+            for each in wanted:
+                if dry_run or (limit is not None and len(launches) >= limit):
+                    break
+                lane = _lane(each, one_per)
+                launch = None
+                if lane not in taken:
+                    launch = self._launch(each, flows[each.group.workflow_id], recompute)
+                if launch is not None:
+                    taken.add(lane)
+                    launches.append(launch)
+        except BaseException:
+            launcher.give_up(launches)
+            raise
         return launcher.run_all(launches)
 
     def _launch(self, decision: Decision, flow: Workflow, recompute: bool) -> Launch | None:

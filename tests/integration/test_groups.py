@@ -371,6 +371,18 @@ def test_nothing_is_launched_if_a_task_is_not_defined_here(tg: Archive, flow: st
     assert tg.executions.count() == 0
 
 
+def test_what_was_written_down_is_cancelled_if_the_rest_cannot_be(tg: Archive, flow: str) -> None:
+    decisions = tg.groups.plan(flow, group_by=["source"])
+    tg.datasets.delete("B-pr")
+
+    with pytest.raises(DatasetNotFoundError):
+        tg.groups.run(decisions)
+
+    (made,) = tg.executions.list()
+    assert (made.state.type, made.run_count) == (StateType.CANCELLED, 0)
+    assert a_group(tg).dirty
+
+
 def test_a_file_that_was_changed_and_not_registered_again_fails_its_group(
     tg: Archive, flow: str
 ) -> None:
