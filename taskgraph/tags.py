@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, NoReturn
 
 from taskgraph.errors import TagKeyError
 from taskgraph.hashing import hash_record
-from taskgraph.jsontext import to_json
+from taskgraph.jsontext import storable, to_json
 
 #: What the keys of the library's own tags begin with.
 RESERVED: Final = "taskgraph."
@@ -63,6 +63,10 @@ class RetractionWords(NamedTuple):
     of: dict[str, str]
 
 
+def _is_storable(text: str) -> bool:
+    return "\0" not in text and storable(text) == text
+
+
 def retraction_words(text: str) -> RetractionWords | None:
     """Return what a tag `RETRACTED` says, from its JSON text; None where it says no such thing."""
     try:
@@ -70,14 +74,15 @@ def retraction_words(text: str) -> RetractionWords | None:
         words = RetractionWords(**said)
         texts = [words.id, words.reason, words.by, words.at, *(words.of[key] for key in _OF)]
         when = datetime.fromisoformat(words.at)
+        when.astimezone(UTC)
         is_whole = (
-            all(isinstance(each, str) for each in texts)
+            all(isinstance(each, str) and _is_storable(each) for each in texts)
             and all(len(bytes.fromhex(each)) == _ID_SIZE for each in (words.id, words.of["id"]))
             and isinstance(words.cascade, bool)
             and len(words.of) == len(_OF)
             and when.tzinfo is not None
         )
-    except (TypeError, ValueError, LookupError, AttributeError, RecursionError):
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError):
         return None
     return words if is_whole else None
 

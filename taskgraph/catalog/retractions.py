@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from taskgraph.catalog import told
 from taskgraph.errors import AmbiguousIdError, RetractionNotFoundError, ValidationError
+from taskgraph.jsontext import storable
 
 _MOST_CHARACTERS: Final = 10_000
 
@@ -176,7 +177,9 @@ class RetractionManager:
         made = self._store.retract(
             Wanted(
                 uuid.uuid4().hex,
-                *entity,
+                entity.type,
+                entity.id,
+                storable(entity.name),
                 _checked("reason", reason),
                 author,
                 cascade,
@@ -230,11 +233,12 @@ class RetractionManager:
 
 
 def _checked(what: str, text: Any) -> str:
-    if not isinstance(text, str) or not text.strip() or len(text) > _MOST_CHARACTERS:
+    is_text = isinstance(text, str) and "\0" not in text
+    if not is_text or not text.strip() or len(text) > _MOST_CHARACTERS:
         raise ValidationError(
             what, f"it is text of 1 to {_MOST_CHARACTERS} characters, for those who ask later"
         )
-    return text.strip()
+    return storable(text.strip())
 
 
 __all__ = ["Entity", "Retraction", "RetractionManager", "RetractionStore", "Wanted"]

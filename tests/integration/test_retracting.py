@@ -15,12 +15,15 @@ from taskgraph.archive import Archive
 from taskgraph.catalog.retractions import Retraction
 from taskgraph.errors import (
     AmbiguousIdError,
+    InvalidRecordError,
     NotRetractableError,
     RetractionNotFoundError,
+    TagKeyError,
     UnknownRecordError,
     ValidationError,
 )
 from taskgraph.events import Warned
+from taskgraph.tags import RETRACTED, tag_record
 from taskgraph.testing import RecordingObserver
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.integrity import check, repair
@@ -403,8 +406,9 @@ def test_what_cannot_be_retracted_is_refused_with_what_can(
         tg.retract("retracting.twice", reason="wrong")
     with pytest.raises(UnknownRecordError, match="taskgraph log"):
         tg.retract("nowhere.txt", reason="wrong")
-    with pytest.raises(ValidationError, match="reason"):
-        tg.retract("-", reason=" ")
+    for no_reason in (" ", "a\0b", "x" * 20_000, None):
+        with pytest.raises(ValidationError, match="reason"):
+            tg.retract("-", reason=no_reason)  # type: ignore[arg-type]
     with pytest.raises(RetractionNotFoundError, match="taskgraph retractions"):
         tg.unretract("0123")
     assert tg.retractions.list(include_ended=True) == []
@@ -569,3 +573,61 @@ def test_a_mark_that_no_tag_has_is_found_and_mended(tg: Archive, recording: Sche
     assert left == []
     assert sum(_flag(tg.backend, "call_node")) == len(made.calls)
     assert sum(_flag(tg.backend, "execution")) == len(made.executions)
+
+
+@pytest.mark.parametrize("value", ["wrong", {"id": "0" * 32}, None, {"id": 1, "reason": []}])
+def test_a_stranger_who_says_nonsense_of_a_retraction_is_refused(
+    tg: Archive, recording: Scheduler, value: Any
+) -> None:
+    recording.run(twice(1))
+    call = _call(tg, "twice", 1)
+    tag = tag_record("CallNode", call, RETRACTED, value)
+    record = {
+        "_version": 1,
+        "_type": "Tag",
+        "tag_hash": tag.tag_hash,
+        "entity_type": "CallNode",
+        "entity_id": call,
+        "key": RETRACTED,
+        "value": value,
+        "parents": [],
+    }
+
+    with pytest.raises(InvalidRecordError, match="who retracted what, when and why"):
+        tg.backend.put_records([record], origin="mallory")
+
+    assert not any(_flag(tg.backend, "call_node"))
+
+
+def test_nobody_else_writes_the_tags_of_retractions(tg: Archive, recording: Scheduler) -> None:
+    recording.run(twice(1))
+    call = _call(tg, "twice", 1)
+    tg.retract(call, reason="wrong")
+
+    with pytest.raises(TagKeyError):
+        tg.backend.record_tags("CallNode", call, [(RETRACTED, "x")])
+    with pytest.raises(TagKeyError):
+        tg.backend.delete_tags(call, [], [RETRACTED])
+
+
+def test_a_database_that_went_back_a_version_and_came_again_knows_its_retractions(
+    tmp_path: Path,
+) -> None:
+    uri = f"sqlite:///{tmp_path / 'taskgraph.db'}"
+    with SqlBackend(uri) as backend:
+        Scheduler(backend=backend).run(sum_of(1))
+    with taskgraph.open(uri) as archive:
+        made = archive.retract("-", reason="wrong", by="ada")
+
+    with SqlBackend(uri) as backend:
+        backend.migrate("1.8")
+    with SqlBackend(uri) as backend:
+        backend.migrate()
+        assert sum(_flag(backend, "call_node")) == len(made.calls)
+
+    with taskgraph.open(uri) as archive:
+        (known,) = archive.retractions.list()
+        assert (known.id, known.reason, known.by, known.at) == (made.id, "wrong", "ada", made.at)
+        assert known.calls == made.calls
+        archive.unretract(known)
+        assert not any(_flag(archive.backend, "call_node"))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from taskgraph.tags import (
     format_tag_value,
     parse_tag_key_value,
     parse_tag_value,
+    retraction_words,
     tag_record,
 )
 
@@ -103,3 +105,48 @@ def test_equal_values_make_one_tag() -> None:
 
     assert first == tag_record("Job", "0" * 32, "n", {"b": [2.0], "a": 1})
     assert first.tag_hash != tag_record("Job", "0" * 32, "n", {"a": 1}, [first.tag_hash]).tag_hash
+
+
+_OF: Final = {"type": "CallNode", "id": "1" * 32, "name": "f"}
+_SAID: Final[dict[str, Any]] = {
+    "id": "0" * 32,
+    "reason": "wrong",
+    "by": "ada",
+    "at": "2026-01-31T12:00:00+00:00",
+    "cascade": True,
+    "of": _OF,
+}
+
+
+def test_words_of_a_retraction_are_read_back() -> None:
+    words = retraction_words(json.dumps(_SAID))
+
+    assert words is not None
+    assert words._asdict() == _SAID
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": "0"},
+        {"id": 1},
+        {"reason": None},
+        {"reason": "a\0b"},
+        {"reason": "\ud800"},
+        {"at": "yesterday"},
+        {"at": "2026-01-31T12:00:00"},
+        {"at": "0001-01-01T00:00:00+14:00"},
+        {"cascade": 1},
+        {"of": {}},
+        {"of": []},
+        {"of": {**_OF, "more": "x"}},
+        {"more": "x"},
+    ],
+)
+def test_what_says_no_retraction_is_none(change: dict[str, Any]) -> None:
+    assert retraction_words(json.dumps({**_SAID, **change})) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", "[]", "1", '"x"', "{}", "[" * 10_000])
+def test_what_is_no_object_says_no_retraction(text: str) -> None:
+    assert retraction_words(text) is None
