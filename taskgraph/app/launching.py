@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from taskgraph.app.scheduler import Scheduler
 from taskgraph.assembly import hold_waiting
-from taskgraph.catalog.executions import CatalogStore
 from taskgraph.catalog.groups import Launch
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.states import ACTIVE, ALL_RULES, State, StateType
+from taskgraph.catalog.store import CatalogStore
 from taskgraph.catalog.uses import StepPin, Uses
 from taskgraph.config import Settings
 from taskgraph.errors import (

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from taskgraph.catalog.data_rows import Artifact
-from taskgraph.catalog.executions import UNSET, CatalogStore, Unset
 from taskgraph.catalog.requests import checked_json, checked_name, tags_of
 from taskgraph.catalog.rows import Execution
+from taskgraph.catalog.store import UNSET, CatalogStore, Unset
 from taskgraph.errors import ExecutionNotFoundError, OutsideWorkspaceError, ValidationError
 from taskgraph.tags import Tags
 

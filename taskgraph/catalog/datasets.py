@@ -11,10 +11,9 @@ from typing import Any, Final, Protocol
 
 from taskgraph.catalog.criteria import DATASET_FIELDS, Criteria
 from taskgraph.catalog.data_rows import Dataset
-from taskgraph.catalog.executions import CatalogStore, Where
-from taskgraph.catalog.reading import parse
 from taskgraph.catalog.requests import checked_name, tags_of
 from taskgraph.catalog.rows import Execution, Page
+from taskgraph.catalog.store import CatalogStore, Where, meant
 from taskgraph.catalog.uses import ref_of
 from taskgraph.catalog.writing import F
 from taskgraph.errors import DatasetNotFoundError, ValidationError
@@ -175,11 +174,13 @@ class DatasetManager:
         """
         if (limit is not None and limit < 1) or offset < 0:
             raise ValidationError("limit and offset", "expected 1 or more, and 0 or more.")
-        return self._store.datasets(_meant(where, include_retracted), limit, offset)
+        criteria = meant(where, include_retracted=include_retracted, fields=DATASET_FIELDS)
+        return self._store.datasets(criteria, limit, offset)
 
     def count(self, where: Where = None, *, include_retracted: bool = False) -> int:
         """Return how many datasets the same criteria would list."""
-        return self._store.count_datasets(_meant(where, include_retracted))
+        criteria = meant(where, include_retracted=include_retracted, fields=DATASET_FIELDS)
+        return self._store.count_datasets(criteria)
 
     def files(self, ref: str | Dataset) -> builtins.list[File]:
         """Return the files of a dataset, as they were when it was registered.
@@ -242,11 +243,6 @@ class DatasetManager:
         if is_gone and not missing_ok:
             raise DatasetNotFoundError(ref_of(ref))
         return not is_gone
-
-
-def _meant(where: Where, include_retracted: bool) -> Criteria:
-    found = parse(where, DATASET_FIELDS)
-    return found if include_retracted else found & F.where("retracted", "is_", False)
 
 
 def _each_value(given: Iterable[tuple[str, Any]] | Mapping[str, Any]) -> Iterable[tuple[str, Any]]:

@@ -6,12 +6,9 @@ import builtins
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
-from datetime import timedelta
-from enum import Enum
 from os import PathLike
-from typing import Any, Final, Literal, Protocol, overload
+from typing import Any, Final, Literal, overload
 
-from taskgraph.catalog.criteria import Criteria
 from taskgraph.catalog.deleting import Deletion, checked_where
 from taskgraph.catalog.deletions import DeletionReport
 from taskgraph.catalog.reading import parse
@@ -28,130 +25,21 @@ from taskgraph.catalog.rows import (
     DependencyNode,
     Execution,
     Page,
-    Swept,
     TransitionResult,
     UsedDataset,
 )
 from taskgraph.catalog.states import ALL_RULES, Rule, State, StateType
-from taskgraph.catalog.uses import NO_USES, Uses, WantedUses, read_inputs, ref_of
-from taskgraph.catalog.writing import F
+from taskgraph.catalog.store import UNSET, CatalogStore, Unset, Where, meant
+from taskgraph.catalog.sweeping import SweepingVerbs
+from taskgraph.catalog.uses import NO_USES, WantedUses, read_inputs, ref_of
 from taskgraph.errors import ExecutionNotFoundError, ValidationError
-from taskgraph.tags import Tags
 
 _MOST: Final = 100
 #: By what a list can be ordered; the id breaks ties.
 SORTS: Final = ("created", "expected_start", "name", "next_scheduled_start", "start", "end", "id")
 
-#: What stands for the records that are meant: criteria, or the JSON of some.
-Where = Criteria | Mapping[str, Any] | None
 
-
-class Unset(Enum):
-    """Stands for what is not given, where None means something."""
-
-    UNSET = "UNSET"
-
-
-#: See `Unset`.
-UNSET: Final = Unset.UNSET
-
-
-class CatalogStore(Protocol):
-    """What the managers ask of a database."""
-
-    def create(self, request: Request, *, strict: bool, frozen: Any = None) -> Created:
-        """Record an execution, or return the one that is there under its key."""
-
-    def under_key(self, entrypoint: str, key: str) -> Execution | None:
-        """Return the execution that is there under a key."""
-
-    def pin(self, wanted: WantedUses) -> Uses:
-        """Return what an execution is to use, with the content that it has now."""
-
-    def uses(self, execution_id: str) -> list[UsedDataset]:
-        """Return the datasets that an execution reads and writes."""
-
-    def find(self, ref: str) -> Execution | None:
-        """Return an execution by id, unique start of one, or workspace."""
-
-    def page(
-        self,
-        where: Criteria,
-        *,
-        sort: str,
-        descending: bool,
-        limit: int,
-        offset: int,
-        after: str | None,
-    ) -> Page[Execution]:
-        """Return a page of executions."""
-
-    def count(self, where: Criteria) -> int:
-        """Return how many executions there are."""
-
-    def update(
-        self,
-        execution_id: str,
-        *,
-        name: str | None,
-        parameters: Any | None,
-        options: Mapping[str, Any] | None,
-        tags: Tags | None,
-    ) -> bool:
-        """Change what is given; returns whether there is such an execution."""
-
-    def set_state(
-        self,
-        execution_id: str,
-        state: State,
-        *,
-        rules: Iterable[Rule],
-        details: Mapping[str, Any],
-    ) -> TransitionResult | None:
-        """Propose a state; None where there is no such execution."""
-
-    def states(self, ref: str) -> list[State]:
-        """Return the states of an execution, oldest first."""
-
-    def dependencies(self, execution_id: str) -> list[DependencyNode]:
-        """Return the jobs of an execution with what each needed, what was needed first."""
-
-    def find_stuck(self, where: Criteria, older_than: timedelta | None) -> list[Execution]:
-        """Return those that are said to run and do not."""
-
-    def fail_stuck(self, execution_ids: Iterable[str], older_than: timedelta | None) -> list[str]:
-        """Mark executions that are stuck CRASHED; returns which."""
-
-    def find_late(self, where: Criteria, after: timedelta) -> list[str]:
-        """Return those that should have started so long ago."""
-
-    def mark_late(self, execution_ids: Iterable[str], after: timedelta) -> list[str]:
-        """Have executions be Late that should have started so long ago; returns which."""
-
-    def find_dead(self) -> list[str]:
-        """Return those that a process that is gone ran, or was about to run."""
-
-    def sweep(self) -> list[str]:
-        """Have those be CRASHED that a process that is gone ran; returns which."""
-
-    def columns(
-        self,
-        where: Criteria,
-        columns: Sequence[str],
-        *,
-        sort: str,
-        descending: bool,
-        limit: int,
-        offset: int,
-        after: str | None,
-    ) -> Page[dict[str, Any]]:
-        """Return some columns of a page of executions."""
-
-    def snapshot(self, execution_id: str) -> Any:
-        """Return what was frozen when an execution was submitted, or None."""
-
-
-class ExecutionManager:
+class ExecutionManager(SweepingVerbs):
     """Executions as they are managed: ``archive.executions``.
 
     Args:
@@ -399,10 +287,10 @@ class ExecutionManager:
             raise ValidationError(f"sort {sort!r}", f"there are: {', '.join(SORTS)}.")
         if limit < 1 or offset < 0:
             raise ValidationError("limit and offset", "expected 1 or more, and 0 or more.")
-        meant = _meant(where, include_retracted)
+        criteria = meant(where, include_retracted=include_retracted)
         if columns is not None:
             return self._store.columns(
-                meant,
+                criteria,
                 _columns(columns),
                 sort=sort,
                 descending=descending,
@@ -411,7 +299,7 @@ class ExecutionManager:
                 after=after,
             )
         return self._store.page(
-            meant, sort=sort, descending=descending, limit=limit, offset=offset, after=after
+            criteria, sort=sort, descending=descending, limit=limit, offset=offset, after=after
         )
 
     def count(self, where: Where = None, *, include_retracted: bool = False) -> int:
@@ -421,7 +309,7 @@ class ExecutionManager:
             UnknownFilterError: Something is asked for that cannot be asked for.
             ValidationError: Something that was given is not what it must be.
         """
-        return self._store.count(_meant(where, include_retracted))
+        return self._store.count(meant(where, include_retracted=include_retracted))
 
     def update(
         self,
@@ -509,92 +397,6 @@ class ExecutionManager:
         """
         return self._store.dependencies(self.get(ref).id)
 
-    def fail_running(
-        self,
-        where: Where = None,
-        *,
-        older_than: timedelta | None = None,
-        dry_run: bool = False,
-    ) -> builtins.list[Execution]:
-        """Mark executions CRASHED that are stuck.
-
-        Args:
-            where: Which of those that are said to run.
-            older_than: Only those that were not heard of for so long; by default, those that no
-                living process runs.
-            dry_run: Whether they are only returned.
-
-        Returns:
-            Those that were marked, or would be.
-        """
-        found = self._store.find_stuck(_meant(where, True), older_than)
-        if dry_run or not found:
-            return found
-        return self._every(self._store.fail_stuck([each.id for each in found], older_than))
-
-    def mark_late(
-        self,
-        where: Where = None,
-        *,
-        after: timedelta = timedelta(0),
-        dry_run: bool = False,
-    ) -> builtins.list[Execution]:
-        """Have executions be called Late that are SCHEDULED, and should have started.
-
-        They stay SCHEDULED for the time that was said. Of several who do so at once, one does.
-
-        Args:
-            where: Which of them.
-            after: How late they may be before they are called so.
-            dry_run: Whether they are only returned.
-
-        Returns:
-            Those that were marked, or would be.
-        """
-        found = self._store.find_late(_meant(where, True), after)
-        return self._every(found if dry_run or not found else self._store.mark_late(found, after))
-
-    def sweep(
-        self,
-        *,
-        late_after: timedelta = timedelta(0),
-        stale_after: timedelta | None = None,
-        dry_run: bool = False,
-    ) -> Swept:
-        """Put right what nobody says any more: what is late is Late, what died is CRASHED.
-
-        That a process is gone is known of each that ran on this machine, and of others once their
-        heartbeat stops; of what was created here and is run elsewhere it is never known.
-
-        Args:
-            late_after: How late something may start before it is called so.
-            stale_after: Have also those be CRASHED that run elsewhere, and were not heard of for so
-                long.
-            dry_run: Whether it is only told.
-        """
-        late = self.mark_late(after=late_after, dry_run=dry_run)
-        dead = self._store.find_dead() if dry_run else self._store.sweep()
-        crashed = self._every(dead)
-        if stale_after is not None:
-            stale = self.fail_running(older_than=stale_after, dry_run=dry_run)
-            crashed += [each for each in stale if each.id not in set(dead)]
-        return Swept(tuple(late), tuple(crashed))
-
-    def _every(self, ids: Iterable[str]) -> builtins.list[Execution]:
-        """Return executions as they are now, the newest first."""
-        wanted = sorted(set(ids))
-        if not wanted:
-            return []
-        page = self._store.page(
-            F.id(*wanted),
-            sort="created",
-            descending=True,
-            limit=len(wanted),
-            offset=0,
-            after=None,
-        )
-        return [*page]
-
     def snapshot(self, ref: str | PathLike[str] | Execution) -> Any:
         """Return what was frozen when an execution was submitted, or None. Any: JSON.
 
@@ -680,11 +482,6 @@ class ExecutionManager:
         )
 
 
-def _meant(where: Where, include_retracted: bool) -> Criteria:
-    found = parse(where)
-    return found if include_retracted else found & F.where("retracted", "is_", False)
-
-
 def _columns(given: Sequence[str]) -> builtins.list[str]:
     known = [each.name for each in fields(Execution)]
     wanted = [given] if isinstance(given, str) else builtins.list(dict.fromkeys(given))
@@ -712,11 +509,4 @@ def _rule(given: Rule | str) -> Rule:
         raise ValidationError(f"rule {given!r}", f"there are: {', '.join(Rule)}.") from None
 
 
-__all__ = [
-    "SORTS",
-    "UNSET",
-    "CatalogStore",
-    "ExecutionManager",
-    "Unset",
-    "Where",
-]
+__all__ = ["SORTS", "ExecutionManager"]
