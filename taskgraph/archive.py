@@ -15,22 +15,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from taskgraph.assembly import (
-    author,
+from taskgraph.assembly.databases import has_database, open_existing
+from taskgraph.assembly.managing import (
     catalog_of,
-    find_record,
     find_retractable,
-    finish_writing,
     folders_of,
     groups_of,
     growth_of,
-    has_database,
-    in_force,
-    name_of_record,
-    open_existing,
-    places_of,
     retractions_of,
 )
+from taskgraph.assembly.reading import find_record, finish_writing, name_of_record
+from taskgraph.assembly.surroundings import author, in_force, places_of
 from taskgraph.catalog.artifacts import ArtifactManager
 from taskgraph.catalog.datasets import DatasetManager
 from taskgraph.catalog.deleting import Deletion

@@ -12,16 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taskgraph.assembly import (
-    author,
-    database_uri,
-    find_record,
-    finish_writing,
-    in_force,
-    open_database,
-    open_existing,
-    places_of,
-)
+from taskgraph.assembly.databases import database_uri, open_database, open_existing
+from taskgraph.assembly.reading import find_record, finish_writing
+from taskgraph.assembly.surroundings import author, in_force, places_of
 from taskgraph.config import (
     CONFIG_DIR_NAME,
     Settings,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from taskgraph.app import Scheduler, get_current_scheduler
-from taskgraph.assembly import database_uri
+from taskgraph.assembly.databases import database_uri
 from taskgraph.config import Settings, load_settings
 from taskgraph.errors import SchedulerError
 from taskgraph.expression import QuotedExpression, TaskExpression, find_expressions

@@ -8,7 +8,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from taskgraph.assembly import finish_writing, in_force, open_existing, places_of
+from taskgraph.assembly.databases import open_existing
+from taskgraph.assembly.reading import finish_writing
+from taskgraph.assembly.surroundings import in_force, places_of
 from taskgraph.config import Settings
 from taskgraph.errors import UnknownRootError
 from taskgraph.values.contents import find_stale

@@ -12,14 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskgraph.app.current import chosen_scheduler, current_scheduler
 from taskgraph.app.scheduler import Scheduler
-from taskgraph.assembly import (
-    find_record,
-    in_force,
-    name_of_record,
-    open_reader,
-    places_of,
-    release_files,
-)
+from taskgraph.assembly.reading import find_record, name_of_record, open_reader, release_files
+from taskgraph.assembly.surroundings import in_force, places_of
 from taskgraph.config import find_config_dir, load_settings, write_default_config
 from taskgraph.errors import NoCurrentSchedulerError
 from taskgraph.hashing import ArgsHash, EvalHash

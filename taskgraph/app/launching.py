@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from taskgraph.app.scheduler import Scheduler
-from taskgraph.assembly import hold_waiting
+from taskgraph.assembly.databases import hold_waiting
 from taskgraph.catalog.groups import Launch
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.states import ACTIVE, ALL_RULES, State, StateType

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from taskgraph.app.current import current_scheduler
 from taskgraph.app.parts import Parts
 from taskgraph.app.roots import awaits, root_of
-from taskgraph.assembly import draw_records, find_record, in_force, name_of_record
+from taskgraph.assembly.reading import draw_records, find_record, name_of_record
+from taskgraph.assembly.surroundings import in_force
 from taskgraph.engine.foretelling import Askable
 from taskgraph.engine.jobs import Job
 from taskgraph.engine.options import RunOptions

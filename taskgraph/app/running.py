@@ -19,7 +19,9 @@ from taskgraph.app.reports import Reports
 from taskgraph.app.roots import root_of
 from taskgraph.app.submitting import Wanted, claim, settle, submitted
 from taskgraph.app.working import at_work, is_at_work
-from taskgraph.assembly import has_others, in_force, is_cancelled, output_place, take_lease
+from taskgraph.assembly.databases import has_others, output_place, take_lease
+from taskgraph.assembly.managing import is_cancelled
+from taskgraph.assembly.surroundings import in_force
 from taskgraph.engine.environment import Environment
 from taskgraph.engine.jobs import Job
 from taskgraph.engine.loop import Engine

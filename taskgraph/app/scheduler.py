@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskgraph.app.running import Running
 from taskgraph.app.working import is_at_work
-from taskgraph.assembly import database_uri, make_executors, observers_of, open_database, places_of
+from taskgraph.assembly.databases import database_uri, open_database
+from taskgraph.assembly.executors import make_executors, observers_of
+from taskgraph.assembly.surroundings import places_of
 from taskgraph.config import (
     Settings,
     checked_seconds,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any, Final
 
-from taskgraph.assembly import create_execution, settle_execution, state_of_execution
+from taskgraph.assembly.managing import create_execution, settle_execution, state_of_execution
 from taskgraph.engine.options import RunOptions
 from taskgraph.errors import AlreadySubmittedError, DatabaseError
 from taskgraph.expression import TaskExpression

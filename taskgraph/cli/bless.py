@@ -59,7 +59,7 @@ def command(
     new: str | None,
 ) -> int:
     """List the aliases, or make one."""
-    from taskgraph import assembly
+    from taskgraph.assembly import databases
 
     settings = load_settings(ctx)
     if is_list and (old or count):
@@ -69,7 +69,7 @@ def command(
     task = _defined(ctx, script, new or old) if script and old is not None else None
     if count and task is None:
         raise click.UsageError("--check needs NEW's function: --script FILE.", ctx)
-    with assembly.opened(settings) as backend:
+    with databases.opened(settings) as backend:
         if old is None:
             show(backend.load_aliases(), as_json)
             return ExitCode.OK
@@ -91,7 +91,7 @@ def _defined(ctx: click.Context, script: str, name: str | None) -> AnyTask:
 def _bless(
     backend: Backend, task: AnyTask | None, old: str, new: str, why: str, count: int | None
 ) -> tuple[TaskAliasRecord, str]:
-    from taskgraph import assembly
+    from taskgraph.assembly import surroundings
     from taskgraph.engine import blessing
 
     later = blessing.defined(task) if task is not None else blessing.recorded(backend, new)
@@ -99,7 +99,7 @@ def _bless(
     wanted = later.fullname if task is not None and old == task.name else old
     earlier = blessing.recorded(backend, wanted, later.hash)
     checked = blessing.check(backend, earlier, later, count) if count else None
-    alias = blessing.bless(backend, earlier, later, assembly.author(), why)
+    alias = blessing.bless(backend, earlier, later, surroundings.author(), why)
     lines = [f"Results of {_name(earlier)} count for {_name(later)} now."]
     if checked is not None:
         calls = "call" if checked.calls == 1 else "calls"

@@ -29,11 +29,11 @@ def command() -> None:
 @click.pass_context
 def info(ctx: click.Context, as_json: bool) -> int:
     """Show where the database is and whether this library can use it."""
-    from taskgraph import assembly
+    from taskgraph.assembly import databases
     from taskgraph.provenance.render import byte_size
 
     settings = load_settings(ctx)
-    database = assembly.database(settings)
+    database = databases.database(settings)
     store = database.value_store
     oldest, newest = database.get_db_version_required()
     facts = {
@@ -70,9 +70,9 @@ def info(ctx: click.Context, as_json: bool) -> int:
 @click.pass_context
 def upgrade(ctx: click.Context) -> None:
     """Upgrade the schema; one that is up to date is left alone."""
-    from taskgraph import assembly
+    from taskgraph.assembly import databases
 
-    database = assembly.database(load_settings(ctx))
+    database = databases.database(load_settings(ctx))
     before = database.get_db_version()
     database.migrate()
     after = database.get_db_version()
@@ -193,9 +193,9 @@ What the earlier schema has no place for is lost: it is told how much that is, a
 @click.pass_context
 def downgrade(ctx: click.Context, yes: bool, version: str) -> None:
     """Downgrade the schema; what would be lost is told before."""
-    from taskgraph import assembly
+    from taskgraph.assembly import databases
 
-    database = assembly.database(load_settings(ctx))
+    database = databases.database(load_settings(ctx))
     try:
         losses = [str(each) for each in database.find_losses(version)]
     except ValueError as error:

@@ -46,7 +46,7 @@ taskgraph diff 3fa8 -       that one against the newest
 @click.pass_context
 def command(ctx: click.Context, as_json: bool, limit: int, old: str | None, new: str | None) -> int:
     """Compare two executions."""
-    from taskgraph import assembly
+    from taskgraph.assembly import reading
     from taskgraph.provenance import diff_page
     from taskgraph.provenance.page import print_page
 
@@ -55,7 +55,7 @@ def command(ctx: click.Context, as_json: bool, limit: int, old: str | None, new:
         if old is not None:
             raise UnknownRecordError(old)
         raise NothingToCompareError(None, None)
-    with closing(assembly.open_reader(settings)) as reader:
+    with closing(reading.open_reader(settings)) as reader:
         found = _compare(reader, old, new, limit)
     if as_json:
         click.echo(diff_page.as_json(found))

@@ -184,7 +184,7 @@ def cancel(ctx: click.Context, message: str | None, as_json: bool, ref: str) -> 
 def _propose(
     ctx: click.Context, ref: str, state: str, *, force: bool, message: str | None, as_json: bool
 ) -> int:
-    from taskgraph.assembly import author
+    from taskgraph.assembly.surroundings import author
     from taskgraph.catalog.rows import state_json
     from taskgraph.catalog.states import State
     from taskgraph.errors import ExecutionNotFoundError, StateRefusedError

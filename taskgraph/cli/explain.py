@@ -66,7 +66,7 @@ def _explain_current(script: str, name: str) -> AnyExplanation:
 
 def _explain_recorded(settings: Settings, what: str, *, code: bool) -> AnyExplanation:
     from taskgraph import app
-    from taskgraph.assembly import has_database
+    from taskgraph.assembly.databases import has_database
     from taskgraph.errors import UnknownRecordError
     from taskgraph.provenance import explain_runs
 

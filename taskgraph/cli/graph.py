@@ -90,16 +90,16 @@ def command(
     record: str,
 ) -> int:
     """Look a record up and write its graph."""
-    from taskgraph import assembly
+    from taskgraph.assembly import reading
     from taskgraph.errors import UnknownRecordError
     from taskgraph.provenance.reading import chart_of
 
     settings = load_settings(ctx)
     if not has_database(settings):
         raise UnknownRecordError(record)
-    reader = assembly.open_reader(settings)
+    reader = reading.open_reader(settings)
     try:
-        found = assembly.find_record(reader, settings, record)
+        found = reading.find_record(reader, settings, record)
         chart = chart_of(
             reader, found, record, down=down, all=is_all, depth=depth, types=types, most=limit
         )

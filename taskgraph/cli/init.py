@@ -14,7 +14,7 @@ from taskgraph.cli.options import config_dir
 @click.pass_context
 def command(ctx: click.Context, folder: Path | None) -> None:
     """Write the default settings, if there are none, and create the database."""
-    from taskgraph import assembly
+    from taskgraph.assembly import databases
     from taskgraph.config import (
         CONFIG_DIR_NAME,
         CONFIG_FILE_NAME,
@@ -29,7 +29,7 @@ def command(ctx: click.Context, folder: Path | None) -> None:
     wanted = (given or (folder or Path()) / CONFIG_DIR_NAME).absolute()
     written = write_default_config(wanted)
     settings = load_settings(wanted)
-    database = assembly.database(settings)
+    database = databases.database(settings)
     database.load(migrate=True)
     database.close()
     if written:

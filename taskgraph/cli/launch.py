@@ -56,7 +56,7 @@ def command(
     words: tuple[str, ...],
 ) -> int:
     """Check the words, have an executor begin the run, and say where it is."""
-    from taskgraph.assembly import launch_on
+    from taskgraph.assembly.executors import launch_on
     from taskgraph.config import write_default_config
     from taskgraph.ports import Command
 

@@ -86,7 +86,7 @@ def command(
     **given: Any,  # what was given for each filter
 ) -> None:
     """Look a record up, or list records, and show them as a page or as JSON."""
-    from taskgraph import assembly
+    from taskgraph.assembly import reading
     from taskgraph.provenance import views
     from taskgraph.provenance.page import print_page
 
@@ -106,14 +106,14 @@ def command(
     if not has_database(settings):
         view, blocks = _nothing(record, filters, wanted)
     else:
-        reader = assembly.open_reader(settings)
+        reader = reading.open_reader(settings)
         try:
             if record is not None and as_output:
                 view, blocks = _printed(reader, settings, record, limit)
             elif record is not None:
                 view, blocks = _look_up(reader, settings, record, limit)
             else:
-                view, blocks = _list(reader, assembly.located(settings, filters), wanted)
+                view, blocks = _list(reader, reading.located(settings, filters), wanted)
         finally:
             reader.close()
     if as_json:
@@ -143,9 +143,9 @@ class _Wanted:
 
 def has_database(settings: Settings) -> bool:
     """Tell whether there can be records; asking for them would make a SQLite file."""
-    from taskgraph import assembly
+    from taskgraph.assembly import databases
 
-    return assembly.has_database(settings)
+    return databases.has_database(settings)
 
 
 def _nothing(
@@ -167,7 +167,8 @@ def _look_up(
     reader: PrintedReader, settings: Settings, record: str, limit: int | None
 ) -> tuple[Any, list[Block]]:
     """Return the view of what was asked for, and its page."""
-    from taskgraph.assembly import find_record, logs_folder
+    from taskgraph.assembly.databases import logs_folder
+    from taskgraph.assembly.reading import find_record
     from taskgraph.errors import UnknownRecordError
     from taskgraph.provenance import reading
     from taskgraph.provenance.printed import note_of_output
@@ -187,7 +188,8 @@ def _printed(
     reader: PrintedReader, settings: Settings, record: str, limit: int | None
 ) -> tuple[Any, list[Block]]:
     """Return what a job, or those of an execution, printed, and its page."""
-    from taskgraph.assembly import find_record, logs_folder
+    from taskgraph.assembly.databases import logs_folder
+    from taskgraph.assembly.reading import find_record
     from taskgraph.provenance.printed import printed_by, printed_page
 
     found = find_record(reader, settings, record)

@@ -100,7 +100,7 @@ def _written(given: Mapping[str, Any]) -> Iterator[str]:
 def opened_archive(ctx: click.Context) -> Iterator[Archive | None]:
     """Give the records of the project; None where nothing was run yet."""
     from taskgraph.archive import Archive
-    from taskgraph.assembly import has_database, open_existing
+    from taskgraph.assembly.databases import has_database, open_existing
 
     settings = load_settings(ctx)
     if not has_database(settings):
@@ -114,7 +114,7 @@ def opened_archive(ctx: click.Context) -> Iterator[Archive | None]:
 def made_archive(ctx: click.Context) -> Iterator[Archive]:
     """Give the records of the project, which are made where nothing was run yet."""
     from taskgraph.archive import Archive
-    from taskgraph.assembly import has_database, open_existing
+    from taskgraph.assembly.databases import has_database, open_existing
     from taskgraph.config import write_default_config
 
     settings = load_settings(ctx)

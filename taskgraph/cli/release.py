@@ -40,10 +40,10 @@ refused, and then nothing is deleted.
 @click.pass_context
 def command(ctx: click.Context, dry_run: bool, force: bool, paths: tuple[str, ...]) -> int:
     """Delete the files, and say of each what became of it."""
-    from taskgraph import assembly
+    from taskgraph.assembly import reading
 
     settings = load_settings(ctx)
-    released = assembly.release_files(settings, paths, dry_run=dry_run, force=force)
+    released = reading.release_files(settings, paths, dry_run=dry_run, force=force)
     _tell(released, is_dry=dry_run)
     return ExitCode.OK
 

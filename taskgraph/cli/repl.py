@@ -40,18 +40,18 @@ echo "history()[0].status" | taskgraph repl
 @click.pass_context
 def command(ctx: click.Context, source: str | None, ipython: bool) -> int:
     """Run code, from wherever it comes, with names for the records."""
-    from taskgraph import assembly
     from taskgraph.archive import Archive
+    from taskgraph.assembly import databases, reading, surroundings
     from taskgraph.cli.repl_display import showing_pages
 
     settings = load_settings(ctx)
     with (
-        Archive(settings, assembly.open_existing(settings)) as archive,
-        assembly.in_force(settings, assembly.places_of(settings)),
+        Archive(settings, databases.open_existing(settings)) as archive,
+        surroundings.in_force(settings, surroundings.places_of(settings)),
         showing_pages(),
     ):
         names: dict[str, Any] = {"__name__": "__console__", "__doc__": None}
-        names |= assembly.repl_names(archive)
+        names |= reading.repl_names(archive)
         names["log"] = lambda what=None: click.echo(archive.page(what), nl=False)
         if source is not None:
             return _run(source, names)

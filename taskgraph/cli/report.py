@@ -31,7 +31,7 @@ before that.
 @click.pass_context
 def command(ctx: click.Context, output: Path | None, execution: str) -> int:
     """Write the report."""
-    from taskgraph import assembly
+    from taskgraph.assembly import reading
     from taskgraph.errors import UnknownRecordError
     from taskgraph.provenance.report import report_on
     from taskgraph.provenance.report_page import report_html
@@ -39,7 +39,7 @@ def command(ctx: click.Context, output: Path | None, execution: str) -> int:
     settings = load_settings(ctx)
     if not has_database(settings):
         raise UnknownRecordError(execution)
-    reader = assembly.open_reader(settings)
+    reader = reading.open_reader(settings)
     try:
         found = reader.find(execution, include_files=False)
         if type(found).__name__ == "Job":

@@ -246,7 +246,7 @@ def _call(task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> 
 
 def _run(ctx: click.Context, expression: Any, executor: str | None, how: _How) -> int:
     from taskgraph import app
-    from taskgraph.assembly import labels_of_run
+    from taskgraph.assembly.surroundings import labels_of_run
     from taskgraph.cli.progress import make_progress
     from taskgraph.config import write_default_config
     from taskgraph.errors import ConflictError, DryRunResult
@@ -315,7 +315,7 @@ def _run(ctx: click.Context, expression: Any, executor: str | None, how: _How) -
 
 def _gauges(settings: Settings) -> Gauges:
     """Return what tells of a run how fast it goes and what is left, by how it went before."""
-    from taskgraph.assembly import usual_seconds
+    from taskgraph.assembly.databases import usual_seconds
     from taskgraph.cli.gauges import Gauges, History
 
     return Gauges(History(lambda tasks: usual_seconds(settings, tasks)))
@@ -323,7 +323,7 @@ def _gauges(settings: Settings) -> Gauges:
 
 def _last_lines_of(settings: Settings, execution_id: str) -> Callable[[str], Sequence[str]]:
     """Return what tells the last lines that a job of an execution wrote to stderr."""
-    from taskgraph.assembly import logs_folder
+    from taskgraph.assembly.databases import logs_folder
     from taskgraph.provenance.printed import last_lines
 
     root = logs_folder(settings)

@@ -47,7 +47,7 @@ def command() -> None:
 @click.pass_context
 def list_tags(ctx: click.Context, history: bool, as_json: bool, record: str | None) -> int:
     """Show tags."""
-    from taskgraph import assembly
+    from taskgraph.assembly import reading
     from taskgraph.provenance.page import print_page
     from taskgraph.provenance.tag_page import keys_page, tags_page
     from taskgraph.provenance.tagged import list_keys, tags_of
@@ -57,7 +57,7 @@ def list_tags(ctx: click.Context, history: bool, as_json: bool, record: str | No
         raise click.UsageError("--history is that of one record: name it.", ctx)
     if record is not None:
         with closing(_reader(settings, record)) as reader:
-            kind, entity_id = assembly.find_tagged(reader, settings, record)
+            kind, entity_id = reading.find_tagged(reader, settings, record)
             tagged = tags_of(reader, kind, entity_id, with_history=history)
         if as_json:
             click.echo(_json_of(tagged))
@@ -66,7 +66,7 @@ def list_tags(ctx: click.Context, history: bool, as_json: bool, record: str | No
         return ExitCode.OK
     keys = []
     if has_database(settings):
-        with closing(assembly.open_reader(settings)) as reader:
+        with closing(reading.open_reader(settings)) as reader:
             keys = list_keys(reader)
     if as_json:
         click.echo(json.dumps([asdict(each) for each in keys], indent=2))
@@ -81,11 +81,11 @@ def list_tags(ctx: click.Context, history: bool, as_json: bool, record: str | No
 @click.pass_context
 def add(ctx: click.Context, record: str, tags: tuple[tuple[str, Any], ...]) -> int:
     """Add tags."""
-    from taskgraph import assembly
+    from taskgraph.assembly import databases
 
     settings = load_settings(ctx)
     kind, entity_id = _find(settings, record)
-    with assembly.opened(settings) as backend:
+    with databases.opened(settings) as backend:
         backend.record_tags(kind, entity_id, tags, new=True)
     return ExitCode.OK
 
@@ -96,11 +96,11 @@ def add(ctx: click.Context, record: str, tags: tuple[tuple[str, Any], ...]) -> i
 @click.pass_context
 def update(ctx: click.Context, record: str, tags: tuple[tuple[str, Any], ...]) -> int:
     """Put tags in the place of those of the same keys."""
-    from taskgraph import assembly
+    from taskgraph.assembly import databases
 
     settings = load_settings(ctx)
     kind, entity_id = _find(settings, record)
-    with assembly.opened(settings) as backend:
+    with databases.opened(settings) as backend:
         backend.replace_tags(kind, entity_id, tags)
     return ExitCode.OK
 
@@ -111,11 +111,11 @@ def update(ctx: click.Context, record: str, tags: tuple[tuple[str, Any], ...]) -
 @click.pass_context
 def remove(ctx: click.Context, record: str, tags: tuple[tuple[str, bool, Any], ...]) -> int:
     """Delete tags; what they were stays in the history."""
-    from taskgraph import assembly
+    from taskgraph.assembly import databases
 
     settings = load_settings(ctx)
     _, entity_id = _find(settings, record)
-    with assembly.opened(settings) as backend:
+    with databases.opened(settings) as backend:
         backend.delete_tags(
             entity_id,
             [(key, value) for key, has_value, value in tags if has_value],
@@ -125,18 +125,18 @@ def remove(ctx: click.Context, record: str, tags: tuple[tuple[str, bool, Any], .
 
 
 def _reader(settings: Settings, record: str) -> Any:
-    from taskgraph import assembly
+    from taskgraph.assembly import reading
 
     if not has_database(settings):
         raise UnknownRecordError(record)
-    return assembly.open_reader(settings)
+    return reading.open_reader(settings)
 
 
 def _find(settings: Settings, record: str) -> tuple[str, str]:
-    from taskgraph import assembly
+    from taskgraph.assembly import reading
 
     with closing(_reader(settings, record)) as reader:
-        return assembly.find_tagged(reader, settings, record)
+        return reading.find_tagged(reader, settings, record)
 
 
 def _json_of(tagged: TagsOfRecord) -> str:

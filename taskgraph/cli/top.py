@@ -41,7 +41,7 @@ def command(ctx: click.Context, once: bool, interval: float, as_json: bool) -> N
     """Ask the database what runs, and show it."""
     from datetime import UTC, datetime
 
-    from taskgraph import assembly
+    from taskgraph.assembly import databases
     from taskgraph.provenance.page import print_page
     from taskgraph.provenance.top import Top, look_at_top, top_page
     from taskgraph.provenance.views import as_json as as_text
@@ -51,7 +51,7 @@ def command(ctx: click.Context, once: bool, interval: float, as_json: bool) -> N
         top = Top(datetime.now(UTC), ())
         click.echo(as_text(top)) if as_json else print_page(top_page(top), sys.stdout)
         return
-    with assembly.opened(settings) as backend:
+    with databases.opened(settings) as backend:
 
         def look() -> Top:
             with backend.reader() as reader:

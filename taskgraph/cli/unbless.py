@@ -19,11 +19,11 @@ What was run meanwhile stays as it is. The alias stays in `taskgraph bless --lis
 @click.pass_context
 def command(ctx: click.Context, old: str, new: str | None) -> int:
     """End the aliases that are meant, and say which they were."""
-    from taskgraph import assembly
+    from taskgraph.assembly import databases, surroundings
     from taskgraph.engine import blessing
 
-    with assembly.opened(load_settings(ctx)) as backend:
-        ended = blessing.unbless(backend, old, new, assembly.author())
+    with databases.opened(load_settings(ctx)) as backend:
+        ended = blessing.unbless(backend, old, new, surroundings.author())
     for alias in ended:
         earlier = f"{alias.old_name} ({alias.old_hash[:8]})"
         later = f"{alias.new_name} ({alias.new_hash[:8]})"

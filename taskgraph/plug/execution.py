@@ -17,14 +17,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from taskgraph.assembly import (
-    before_reading,
-    has_others,
-    open_database,
-    places_of,
-    project_of,
-    take_lease,
-)
+from taskgraph.assembly.databases import has_others, open_database, take_lease
+from taskgraph.assembly.reading import before_reading
+from taskgraph.assembly.surroundings import places_of, project_of
 from taskgraph.config import Settings, find_config_dir, load_settings, write_default_config
 from taskgraph.engine.eager import EagerCalls
 from taskgraph.engine.environment import Environment

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Final
 
-from taskgraph.assembly import open_reader
+from taskgraph.assembly.reading import open_reader
 from taskgraph.config import Settings
 from taskgraph.errors import UnhashableValueError
 from taskgraph.plug.verbs import CallKey

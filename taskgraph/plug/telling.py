@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from typing import NamedTuple
 
-from taskgraph.assembly import open_reader
+from taskgraph.assembly.reading import open_reader
 from taskgraph.config import load_settings
 from taskgraph.errors import TaskgraphError
 from taskgraph.plug.execution import close_executions

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from taskgraph.assembly import find_record, open_reader
+from taskgraph.assembly.reading import find_record, open_reader
 from taskgraph.config import load_settings
 from taskgraph.provenance import reading
 from taskgraph.provenance.views import ValueDetail

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from taskgraph.assembly import places_of
+from taskgraph.assembly.surroundings import places_of
 from taskgraph.cli.scripts import find_task, load_script
 from taskgraph.config import load_settings
 from taskgraph.values.places import use_places

@@ -23,7 +23,7 @@ import pytest
 
 import taskgraph
 from taskgraph import cached, task
-from taskgraph.assembly import open_reader
+from taskgraph.assembly.reading import open_reader
 from taskgraph.config import load_settings
 from taskgraph.errors import (
     GeneratorCallError,

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from taskgraph import File, Scheduler, get_context, task
-from taskgraph.assembly import in_force, places_of
+from taskgraph.assembly.surroundings import in_force, places_of
 from taskgraph.config import BackendSettings, Settings
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.integrity import check, repair

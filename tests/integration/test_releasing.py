@@ -11,7 +11,8 @@ import pytest
 
 import taskgraph
 from taskgraph import File, Scheduler, task
-from taskgraph.assembly import open_database, open_reader, take_lease
+from taskgraph.assembly.databases import open_database, take_lease
+from taskgraph.assembly.reading import open_reader
 from taskgraph.config import Settings, find_config_dir, load_settings
 from taskgraph.engine import releasing
 from taskgraph.engine.releasing import Fate

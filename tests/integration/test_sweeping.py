@@ -186,7 +186,7 @@ def test_what_was_created_here_for_others_to_run_is_left_alone(tg: Archive) -> N
 def test_a_run_that_lives_is_left_alone_however_long_ago_it_was_claimed(
     tg: Archive, recording: Any
 ) -> None:
-    from taskgraph.assembly import take_lease
+    from taskgraph.assembly.databases import take_lease
     from taskgraph.records import ExecutionId
 
     made = tg.executions.create("e").execution

@@ -22,7 +22,7 @@ from taskgraph import (
     scheduler_task,
     task,
 )
-from taskgraph.assembly import find_record
+from taskgraph.assembly.reading import find_record
 from taskgraph.errors import DryRunResult, ExplanationError, TaskOptionError
 from taskgraph.functools import no_prov
 from taskgraph.provenance.reading import lineage_of

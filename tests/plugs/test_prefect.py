@@ -33,7 +33,8 @@ from prefect.states import Failed
 from prefect.testing.utilities import prefect_test_harness
 
 from taskgraph import File, cached, explain, lineage
-from taskgraph.assembly import open_database, open_reader
+from taskgraph.assembly.databases import open_database
+from taskgraph.assembly.reading import open_reader
 from taskgraph.config import load_settings
 from taskgraph.errors import (
     DatabaseFullError,

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from taskgraph.assembly import in_force, open_existing, places_of
+from taskgraph.assembly.databases import open_existing
+from taskgraph.assembly.surroundings import in_force, places_of
 from taskgraph.config import Settings, find_config_dir, load_settings
 from taskgraph.engine.replaying import Replayed, ReplayPlan, plan_replay, replay
 from taskgraph.errors import TaskgraphError

@@ -1,0 +1,187 @@
+"""What manages executions: catalogs, groups, deletion and retraction behind their ports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from taskgraph.assembly.databases import logs_folder
+from taskgraph.assembly.reading import find_record, name_of_record, places_named
+from taskgraph.config import Settings
+from taskgraph.errors import NotRetractableError, SchedulerError, UnknownRecordError
+from taskgraph.ports import Backend
+from taskgraph.records import PackedValue, State
+
+if TYPE_CHECKING:
+    from taskgraph.catalog.deletions import GrowthStore
+    from taskgraph.catalog.folders import Folders
+    from taskgraph.catalog.requests import Request
+    from taskgraph.catalog.retractions import Entity, RetractionStore
+    from taskgraph_backend import SqlBackend
+    from taskgraph_backend.catalog.data_store import DataCatalog
+    from taskgraph_backend.catalog.group_store import GroupCatalog
+
+
+def catalog_of(backend: SqlBackend, check: Callable[[], object]) -> DataCatalog:
+    """Return what the managers ask.
+
+    Args:
+        backend: The database.
+        check: Called before each question.
+    """
+    from taskgraph_backend.catalog.data_store import DataCatalog
+
+    return DataCatalog(backend, check)
+
+
+def groups_of(backend: SqlBackend, check: Callable[[], object]) -> GroupCatalog:
+    """Return what the managers of workflows and groups ask.
+
+    Args:
+        backend: The database.
+        check: Called before each question.
+    """
+    from taskgraph_backend.catalog.group_store import GroupCatalog
+
+    return GroupCatalog(backend, check)
+
+
+def growth_of(backend: SqlBackend, check: Callable[[], object]) -> GrowthStore:
+    """Return what deletion and collection ask.
+
+    Args:
+        backend: The database.
+        check: Called before each question.
+    """
+    from taskgraph_backend.growth.store import Growth
+
+    return Growth(backend, check)
+
+
+def folders_of(settings: Settings, backend: SqlBackend) -> Folders:
+    """Return where executions leave something beside a database."""
+    from taskgraph.catalog.folders import Folders
+
+    outputs = logs_folder(settings, backend)
+    path = backend.database.path
+    kept = [settings.config_dir, *([] if path is None else [Path(path)])]
+    roots = tuple(settings.roots.values())
+    return Folders(roots, tuple(kept), None if outputs is None else Path(outputs))
+
+
+def retractions_of(backend: SqlBackend, check: Callable[[], object]) -> RetractionStore:
+    """Return what the manager of retractions asks.
+
+    Args:
+        backend: The database.
+        check: Called before each question.
+    """
+    from taskgraph_backend.retracting.store import Retractions
+
+    return Retractions(backend, check)
+
+
+def find_retractable(backend: SqlBackend, settings: Settings, what: Any) -> Entity:
+    """Return what somebody names, as what can be retracted.
+
+    Any: what is named may be a text, a path, or a record as it was found.
+
+    Raises:
+        UnknownRecordError: There is nothing of this name.
+        AmbiguousIdError: More than one record starts so.
+        NotRetractableError: It is nothing that can be retracted.
+    """
+    from taskgraph.catalog.retractions import Entity
+    from taskgraph_backend.retracting.store import find_dataset, find_file, path_of
+
+    text = name_of_record(what)
+    try:
+        with backend.reader() as reader:
+            found = find_record(reader, settings, text)
+            kind = type(found).__name__
+            if isinstance(found, tuple):
+                return Entity("Value", found[0].value_hash, text)
+            if kind == "Execution":
+                return Entity(kind, found.id, f"execution {found.id[:8]}")
+            if kind == "Job":
+                if found.call_hash is None:
+                    reason = f"job {found.id[:8]} has no result yet, or none that was recorded"
+                    raise NotRetractableError(text, reason)
+                call, name = found.call_hash, found.task.fullname
+                return Entity("CallNode", call, f"{name} {call[:8]}")
+            if kind == "CallNode":
+                return Entity(kind, found.call_hash, f"{found.task_name} {found.call_hash[:8]}")
+    except UnknownRecordError:
+        known = backend._ask(find_dataset, text) or backend._ask(
+            find_file, list(places_named(settings, text)), text
+        )
+        if known is None:
+            raise
+        return known
+    path = backend._ask(path_of, found.value_hash) if kind == "Value" else None
+    if path is not None:
+        return Entity("Value", found.value_hash, path)
+    if kind == "Value":
+        reason = "it is a plain value, and equal ones have nothing to do with each other"
+    else:
+        reason = f"it is a {kind.lower()}"
+    raise NotRetractableError(text, reason)
+
+
+def create_execution(backend: Backend, request: Request, snapshot: PackedValue) -> str:
+    """Write an execution down before it runs; returns the id of the one that has its key.
+
+    Raises:
+        WorkspaceInUseError: Another execution has its folder.
+        SchedulerError: The backend keeps no executions.
+    """
+    from taskgraph_backend import SqlBackend
+    from taskgraph_backend.catalog.creating import submit
+
+    if not isinstance(backend, SqlBackend):
+        raise SchedulerError(
+            "a study, a workspace and an idempotency key are kept in a database, and this backend "
+            "has none. Give the scheduler one, or leave them out."
+        )
+    return submit(backend, request, snapshot).execution_id
+
+
+def state_of_execution(backend: Backend, execution_id: str) -> str:
+    """Return the type of the state that an execution is in; nothing if it was deleted."""
+    from taskgraph_backend import SqlBackend
+    from taskgraph_backend.catalog.changing import type_of
+
+    assert isinstance(backend, SqlBackend)
+    return backend._ask(type_of, execution_id)
+
+
+def is_cancelled(backend: Backend, execution_id: str) -> bool:
+    """Tell whether somebody has cancelled an execution; from any thread."""
+    from taskgraph_backend import SqlBackend
+
+    is_kept = isinstance(backend, SqlBackend)
+    return is_kept and state_of_execution(backend, execution_id) == State.CANCELLED
+
+
+def settle_execution(backend: Backend, execution_id: str, state: State) -> None:
+    """Bring an execution that is still PENDING to its end: nothing of its run was recorded."""
+    from taskgraph_backend import SqlBackend
+    from taskgraph_backend.catalog.changing import settle
+
+    assert isinstance(backend, SqlBackend)
+    backend._transact(settle, execution_id, state)
+
+
+__all__ = [
+    "catalog_of",
+    "create_execution",
+    "find_retractable",
+    "folders_of",
+    "groups_of",
+    "growth_of",
+    "is_cancelled",
+    "retractions_of",
+    "settle_execution",
+    "state_of_execution",
+]
