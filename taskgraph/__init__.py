@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from taskgraph.executors.types import register_executor
     from taskgraph.expression import evaluate, quote
     from taskgraph.fingerprint.opaque import opaque
+    from taskgraph.moments import utcnow
     from taskgraph.plug.memo import cached
     from taskgraph.promise import Promise, wait_promises
     from taskgraph.scripting.calls import script
@@ -151,6 +152,7 @@ __all__ = [
     "subrun",
     "task",
     "throw",
+    "utcnow",
     "wait_promises",
     "wraps_task",
 ]
@@ -231,6 +233,7 @@ _HOMES = {
     "subrun": "taskgraph.subruns",
     "task": "taskgraph.tasks.decorator",
     "throw": "taskgraph.combinators.control",
+    "utcnow": "taskgraph.moments",
     "wait_promises": "taskgraph.promise",
     "wraps_task": "taskgraph.tasks.wrapping",
 }

@@ -43,6 +43,7 @@ from taskgraph.tasks.requests import Made, read_tags
 from taskgraph.worker import describe_error, running_task
 
 if TYPE_CHECKING:
+    from taskgraph.app.workspaces import RunWorkspace
     from taskgraph.provenance.explain import Explanation
 
 T = TypeVar("T")
@@ -375,8 +376,16 @@ class Running(Questions, Reports):
         outer, _thread.engine = getattr(_thread, "engine", None), own
         is_claimed = False
         cancelled: _Cancelled | None = None
+        workspace: RunWorkspace | None = None
         try:
             is_claimed = claim(self.backend, run_options, wanted)
+            if wanted.workspace is not None:
+                from taskgraph.app.workspaces import workspace_of
+
+                workspace = workspace_of(self.backend, run_options, wanted)
+            if workspace is not None:
+                workspace.begin()
+                observers = [*observers, workspace.log]
             engine = self._engine = Engine(
                 self.backend,
                 self.executors,
@@ -419,6 +428,8 @@ class Running(Questions, Reports):
             lease.release()
             if is_claimed:
                 settle(self.backend, run_options.execution_id, sys.exception())
+            if workspace is not None:
+                workspace.end()
 
     def _capturing(self, place: OutputPlace | None) -> AbstractContextManager[None]:
         """Have what calls print told apart, if it is kept."""

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskgraph.assembly.databases import logs_folder
 from taskgraph.assembly.reading import find_record, name_of_record, places_named
 from taskgraph.config import Settings
-from taskgraph.errors import NotRetractableError, SchedulerError, UnknownRecordError
+from taskgraph.errors import (
+    ArtifactExistsError,
+    ExecutionNotFoundError,
+    NotRetractableError,
+    SchedulerError,
+    UnknownRecordError,
+)
 from taskgraph.ports import Backend
 from taskgraph.records import PackedValue, State
 
@@ -173,7 +180,29 @@ def settle_execution(backend: Backend, execution_id: str, state: State) -> None:
     backend._transact(settle, execution_id, state)
 
 
+def add_log(backend: Backend, execution_id: str, path: str) -> None:
+    """Register the log of an execution as an artifact, once.
+
+    Args:
+        backend: Where the execution is.
+        execution_id: The execution.
+        path: Where the log is, in its workspace.
+
+    Raises:
+        DatabaseError: It cannot be written.
+    """
+    from taskgraph.catalog.artifacts import LOG, NewArtifact
+    from taskgraph_backend import SqlBackend
+    from taskgraph_backend.catalog.artifacts import add
+
+    assert isinstance(backend, SqlBackend)
+    wanted = NewArtifact(execution_id, LOG, "run", path)
+    with suppress(ArtifactExistsError, ExecutionNotFoundError):
+        backend._transact(add, wanted, None)
+
+
 __all__ = [
+    "add_log",
     "catalog_of",
     "create_execution",
     "find_retractable",

@@ -32,10 +32,10 @@ class NewArtifact:
     kind: str
     key: str
     path: str | None
-    value: Any
-    dimensions: Tags
-    title: str | None
-    description: str | None
+    value: Any = UNSET
+    dimensions: Tags = ()
+    title: str | None = None
+    description: str | None = None
 
     @property
     def has_value(self) -> bool:

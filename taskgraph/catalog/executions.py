@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import builtins
+import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from os import PathLike
 from typing import Any, Final, Literal, overload
 
+from taskgraph.catalog.cards import card_of, id_on_card, write_card
 from taskgraph.catalog.deleting import Deletion, checked_where
 from taskgraph.catalog.deletions import DeletionReport
 from taskgraph.catalog.reading import parse
@@ -157,7 +159,10 @@ class ExecutionManager(SweepingVerbs):
             code_version=code_version,
             uses=NO_USES if wanted.is_nothing else self._store.pin(wanted),
         )
-        return self._store.create(request, strict=strict)
+        made = self._store.create(request, strict=strict)
+        if made.is_new:
+            _say(made.execution)
+        return made
 
     def datasets(self, ref: str | PathLike[str] | Execution) -> builtins.list[UsedDataset]:
         """Return the datasets that an execution reads and writes, with the content of its submit.
@@ -210,12 +215,17 @@ class ExecutionManager(SweepingVerbs):
     def find(self, ref: str | PathLike[str] | Execution) -> Execution | None:
         """Return an execution by id, start of one, or workspace; None where there is none.
 
-        ``-`` is the newest one.
+        ``-`` is the newest one. A folder that was a workspace and was moved is known by its card.
 
         Raises:
             AmbiguousIdError: More than one starts so.
         """
-        return self._store.find(_text(ref))
+        text = _text(ref)
+        found = self._store.find(text)
+        if found is None and os.path.isdir(text):
+            known = id_on_card(text)
+            found = None if known is None else self._store.find(known)
+        return found
 
     def get(self, ref: str | PathLike[str] | Execution) -> Execution:
         """Return the same as `find` of an execution that must be there.
@@ -332,13 +342,15 @@ class ExecutionManager(SweepingVerbs):
         found = self.find(ref)
         if found is None:
             return False
-        return self._store.update(
+        is_there = self._store.update(
             found.id,
             name=None if isinstance(name, Unset) else checked_name("name", name),
             parameters=_object("parameters", parameters),
             options=_object("options", options),
             tags=None if isinstance(tags, Unset) else tags_of(tags, {}),
         )
+        self._say_again(found)
+        return is_there
 
     def set_state(
         self,
@@ -371,15 +383,24 @@ class ExecutionManager(SweepingVerbs):
             )
         rules = ALL_RULES if policy is None else {_rule(each) for each in policy}
         details = {} if actor is None else {"actor": actor}
+        known = self.get(ref)
         found = self._store.set_state(
-            self.get(ref).id,
+            known.id,
             proposed,
             rules=() if force else rules,
             details={**details, "forced": True} if force else details,
         )
         if found is None:  # deleted since
             raise ExecutionNotFoundError(_text(ref))
+        self._say_again(known)
         return found
+
+    def _say_again(self, known: Execution) -> None:
+        """Have the card in the workspace of an execution say what is true now."""
+        if known.workspace is not None:
+            found = self._store.find(known.id)
+            if found is not None:
+                _say(found)
 
     def states(self, ref: str | PathLike[str] | Execution) -> builtins.list[State]:
         """Return the states that an execution was in, oldest first; of an unknown one, none."""
@@ -480,6 +501,11 @@ class ExecutionManager(SweepingVerbs):
             remove_workspace=remove_workspace,
             dry_run=dry_run,
         )
+
+
+def _say(execution: Execution) -> None:
+    if execution.workspace is not None:
+        write_card(execution.workspace, card_of(execution))
 
 
 def _columns(given: Sequence[str]) -> builtins.list[str]:

@@ -82,6 +82,7 @@ PUBLIC = [
     "subrun",
     "task",
     "throw",
+    "utcnow",
     "wait_promises",
     "wraps_task",
 ]

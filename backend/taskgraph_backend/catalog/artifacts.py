@@ -1,22 +1,15 @@
-"""Artifacts as rows: added once for a kind and key, with dimensions that are in the vocabulary."""
+"""Artifacts are added, once for a kind and key, with dimensions that are in the vocabulary."""
 
 from __future__ import annotations
 
 import uuid
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
-from taskgraph.catalog.artifacts import NewArtifact, Wanted
-from taskgraph.catalog.data_rows import Artifact
+from taskgraph.catalog.artifacts import NewArtifact
 from taskgraph.catalog.vocabulary import ARTIFACT, check_dimensions
 from taskgraph.errors import ArtifactExistsError, ExecutionNotFoundError
-from taskgraph_backend import models
 from taskgraph_backend.catalog import vocabulary
-from taskgraph_backend.catalog.dataset_lists import tags_of
 from taskgraph_backend.dialects import Driver
-from taskgraph_backend.query.columns import tagged_with
 from taskgraph_backend.tags import record_tags
 
 _binary = bytearray.fromhex
@@ -62,53 +55,4 @@ def add(driver: Driver, wanted: NewArtifact, value_hash: str | None) -> str:
     return id
 
 
-def every(session: Session, wanted: Wanted, *, include_retracted: bool) -> list[Artifact]:
-    """Return artifacts by execution, the newest first, in two statements."""
-    row, execution = models.Artifact, models.Execution
-    meant = select(row.id).join(execution, execution.id == row.execution_id)
-    if wanted.execution_id is not None:
-        meant = meant.where(row.execution_id == wanted.execution_id)
-    if wanted.kind is not None:
-        meant = meant.where(row.kind == wanted.kind)
-    if wanted.key is not None:
-        meant = meant.where(row.key == wanted.key)
-    for each in wanted.dimensions:
-        meant = meant.where(row.id.in_(tagged_with("Artifact", each)))
-    if not include_retracted:
-        meant = meant.where(execution.retracted.is_(False))
-    query = (
-        select(row)
-        .join(execution, execution.id == row.execution_id)
-        .where(row.id.in_(meant))
-        .order_by(execution.created_at.desc(), execution.id.desc(), row.kind, row.key)
-        .offset(wanted.offset)
-    )
-    if wanted.limit is not None:
-        query = query.limit(wanted.limit)
-    rows = session.scalars(query).all()
-    tags = tags_of(session, "Artifact", meant) if rows else {}
-    return [_artifact(each, tags.get(each.id, {})) for each in rows]
-
-
-def one(session: Session, id: str) -> Artifact:
-    """Return an artifact that was just added, in two statements."""
-    row = models.Artifact
-    found = session.scalars(select(row).where(row.id == id)).one()
-    return _artifact(found, tags_of(session, "Artifact", [id]).get(id, {}))
-
-
-def _artifact(row: models.Artifact, dimensions: dict[str, list[Any]]) -> Artifact:
-    return Artifact(
-        id=row.id,
-        execution_id=row.execution_id,
-        kind=row.kind,
-        key=row.key,
-        path=row.path,
-        value_hash=row.value_hash,
-        title=row.title,
-        description=row.description,
-        dimensions=dimensions,
-    )
-
-
-__all__ = ["add", "every", "one"]
+__all__ = ["add"]

@@ -10,7 +10,14 @@ from taskgraph.catalog.data_rows import Artifact, Dataset, TagKey
 from taskgraph.catalog.datasets import Registration
 from taskgraph.errors import DatasetNotFoundError, UnknownRecordError
 from taskgraph.hashing import ValueHash
-from taskgraph_backend.catalog import artifacts, dataset_lists, datasets, pinning, vocabulary
+from taskgraph_backend.catalog import (
+    artifact_lists,
+    artifacts,
+    dataset_lists,
+    datasets,
+    pinning,
+    vocabulary,
+)
 from taskgraph_backend.catalog.store import Catalog
 
 
@@ -104,12 +111,12 @@ class DataCatalog(Catalog):
         value_hash = str(self._backend.record_value(wanted.value)) if wanted.has_value else None
         id = self._backend._transact(artifacts.add, wanted, value_hash)
         with self._backend.reader() as session:
-            return artifacts.one(session, id)
+            return artifact_lists.one(session, id)
 
     def artifacts(self, wanted: Wanted, *, include_retracted: bool) -> list[Artifact]:
         """Return artifacts by execution, kind and key."""
         with self._backend.reader() as session:
-            return artifacts.every(session, wanted, include_retracted=include_retracted)
+            return artifact_lists.every(session, wanted, include_retracted=include_retracted)
 
     # The vocabulary
 
