@@ -81,6 +81,16 @@ class F:
         return _together("workspace", given)
 
     @staticmethod
+    def workflow(*names: str, is_null: bool | None = None) -> Criteria:
+        """Those of some workflows, by full or bare name, as ``name@version`` or by id."""
+        return _together("workflow", {"any_": names or None, "is_null_": is_null})
+
+    @staticmethod
+    def group(*keys: str, is_null: bool | None = None) -> Criteria:
+        """Those of some execution groups, by key or id."""
+        return _together("group", {"any_": keys or None, "is_null_": is_null})
+
+    @staticmethod
     def created(*, before: Any = None, after: Any = None) -> Criteria:
         """Those that were created in a time; both ends are part of it."""
         return _together("created", {"before_": before, "after_": after})

@@ -532,6 +532,29 @@ def test_groups_are_found_by_key_workflow_and_id(tg: Archive, flow: str) -> None
         tg.groups.flag_dirty("source=Z")
 
 
+def test_executions_are_found_by_the_names_of_their_workflow_and_group(
+    tg: Archive, flow: str
+) -> None:
+    runs = tg.groups.run(tg.groups.plan(flow, group_by=["source"]))
+    plain = tg.executions.create("flows.other").execution
+    by_id = tg.workflows.get(flow).id
+
+    def found(where: Any) -> set[str]:
+        assert tg.executions.count(where) == len(tg.executions.list(where))
+        return {each.id for each in tg.executions.list(where)}
+
+    every = {each.id for each in runs}
+    for name in (flow, "mean", f"{flow}@1", "mean@1", by_id):
+        assert found(taskgraph.F.workflow(name)) == every
+        assert found(~taskgraph.F.workflow(name)) == {plain.id}
+        assert found({"workflow": {"not_any_": [name]}}) == {plain.id}
+    assert found(taskgraph.F.workflow("mean@2", "nothing")) == set()
+    assert found(taskgraph.F.workflow(is_null=True)) == {plain.id}
+    assert found(taskgraph.F.group("source=A")) == {runs[0].id}
+    assert found(taskgraph.F.group(str(runs[0].group_id))) == {runs[0].id}
+    assert found({"group": {"not_any_": ["source=A"]}}) == {runs[1].id, plain.id}
+
+
 def test_groups_are_listed_with_their_newest_execution(
     tg: Archive, flow: str, data: Callable[..., Any]
 ) -> None:

@@ -7,10 +7,22 @@ theirs are. A column that is empty fits nothing; what is negated fits it then.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Text, and_, false, func, literal, not_, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    and_,
+    cast,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.orm import aliased
 
 from taskgraph.catalog.criteria import All, Any_, Criteria, Leaf, Not
@@ -188,6 +200,41 @@ def _study(row: Any, operator: str, value: Any) -> _Condition:
     return row.study_id.in_(named)  # type: ignore[no-any-return]
 
 
+def is_workflow(flow: Any, wanted: Sequence[str]) -> _Condition:
+    """Ask for a workflow by full or bare name, by ``name@version``, or by id."""
+    full = flow.namespace + "." + flow.name
+    version = "@" + cast(flow.version, Text)
+    return or_(
+        one_of(flow.name, wanted),
+        one_of(full, wanted),
+        one_of(flow.name + version, wanted),
+        one_of(full + version, wanted),
+        _key("id")(flow, "any_", wanted),
+    )
+
+
+def _workflow(row: Any, operator: str, value: Any) -> _Condition:
+    """Ask for what is run, by name; by id also for what was deleted since."""
+    if operator == "is_null_":
+        return _is_empty(row.workflow_id, value)
+    if operator == "not_any_":
+        return not_(func.coalesce(_workflow(row, "any_", value), false()))
+    flow, wanted = aliased(models.Workflow), [storable(each) for each in value]
+    named = select(flow.id).where(is_workflow(flow, wanted))
+    return or_(row.workflow_id.in_(named), _key("workflow_id")(row, "any_", wanted))
+
+
+def _group(row: Any, operator: str, value: Any) -> _Condition:
+    """Ask for a group, by key; by id also for one that was deleted since."""
+    if operator == "is_null_":
+        return _is_empty(row.group_id, value)
+    if operator == "not_any_":
+        return not_(func.coalesce(_group(row, "any_", value), false()))
+    group, wanted = aliased(models.ExecutionGroup), [storable(each) for each in value]
+    named = select(group.id).where(one_of(group.key, wanted))
+    return or_(row.group_id.in_(named), _key("group_id")(row, "any_", wanted))
+
+
 def _tags(kind: str) -> Callable[[Any, str, Any], _Condition]:
     def ask(row: Any, operator: str, value: Any) -> _Condition:
         if operator == "is_null_":
@@ -313,8 +360,8 @@ _EXECUTION: Final[dict[str, Callable[[Any, str, Any], _Condition]]] = {
     "idempotency_key": _text("idempotency_key"),
     "submitted_by": _text("submitted_by"),
     "code_version": _text("code_version"),
-    "workflow": _key("workflow_id"),
-    "group": _key("group_id"),
+    "workflow": _workflow,
+    "group": _group,
     "parent_job": _key("parent_job_id"),
     "created": _time("created_at"),
     "started": _time("start_time"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from sqlalchemy import Text, and_, cast, false, func, literal, not_, or_, select, true
+from sqlalchemy import and_, false, func, literal, not_, or_, select, true
 from sqlalchemy.orm import aliased
 
 from taskgraph.catalog.criteria import Criteria
@@ -13,7 +13,6 @@ from taskgraph.filters import AnyValue
 from taskgraph.jsontext import storable
 from taskgraph_backend import models
 from taskgraph_backend.columns import JSON
-from taskgraph_backend.query.columns import one_of
 from taskgraph_backend.query.criteria import (
     _Condition,
     _condition,
@@ -22,6 +21,7 @@ from taskgraph_backend.query.criteria import (
     _study,
     _text,
     _time,
+    is_workflow,
 )
 
 
@@ -40,17 +40,7 @@ def newest_of(group: Any, column: Any, *, is_successful: bool = False) -> Any:
 
 
 def _workflow_of_group(row: Any, operator: str, value: Any) -> _Condition:
-    """Ask for a workflow by full or bare name, by ``name@version``, or by id."""
-    flow, wanted = models.Workflow, [storable(each) for each in value]
-    full = flow.namespace + "." + flow.name
-    version = "@" + cast(flow.version, Text)
-    named = or_(
-        one_of(flow.name, wanted),
-        one_of(full, wanted),
-        one_of(flow.name + version, wanted),
-        one_of(full + version, wanted),
-        _key("id")(flow, "any_", wanted),
-    )
+    named = is_workflow(models.Workflow, [storable(each) for each in value])
     return named if operator == "any_" else not_(named)
 
 
