@@ -61,4 +61,11 @@ def id_on_card(folder: str) -> str | None:
     return found if isinstance(found, str) and _ID.fullmatch(found) else None
 
 
-__all__ = ["CARD", "card_of", "id_on_card", "write_card"]
+def remove_card(folder: str, execution_id: str) -> None:
+    """Remove the card of an execution that is not there any more; another one's stays."""
+    if id_on_card(folder) == execution_id:
+        with suppress(OSError):
+            os.unlink(os.path.join(folder, CARD))
+
+
+__all__ = ["CARD", "card_of", "id_on_card", "remove_card", "write_card"]

@@ -6,34 +6,16 @@ import builtins
 from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
-from typing import Protocol
 
+from taskgraph.catalog.cards import remove_card
 from taskgraph.catalog.criteria import Criteria
 from taskgraph.catalog.deletions import DeletionReport, GrowthStore
 from taskgraph.catalog.folders import Folders
-from taskgraph.catalog.rows import Execution, Page
+from taskgraph.catalog.rows import Execution
+from taskgraph.catalog.store import CatalogStore
 from taskgraph.errors import ActiveExecutionError, ExecutionNotFoundError, ValidationError
 
 _AT_A_TIME = 500
-
-
-class ExecutionLists(Protocol):
-    """Where executions are found."""
-
-    def find(self, ref: str) -> Execution | None:
-        """Return an execution by id, unique start of one, or workspace."""
-
-    def page(
-        self,
-        where: Criteria,
-        *,
-        sort: str,
-        descending: bool,
-        limit: int,
-        offset: int,
-        after: str | None,
-    ) -> Page[Execution]:
-        """Return a page of executions."""
 
 
 class Deletion:
@@ -45,7 +27,7 @@ class Deletion:
         folders: What they leave beside the database.
     """
 
-    def __init__(self, store: ExecutionLists, growth: GrowthStore, folders: Folders) -> None:
+    def __init__(self, store: CatalogStore, growth: GrowthStore, folders: Folders) -> None:
         self._store = store
         self._growth = growth
         self._folders = folders
@@ -146,6 +128,8 @@ class Deletion:
         if report is None:
             return None
         self._folders.forget_output(found.id)
+        if found.workspace is not None:
+            remove_card(found.workspace, found.id)
         if remove_workspace and found.workspace and self._folders.remove(found.workspace):
             return replace(report, workspaces=(found.workspace,))
         return report

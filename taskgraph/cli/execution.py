@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from taskgraph.cli import deleting
-from taskgraph.cli.limits import parse_limit
+from taskgraph.cli.limits import Duration
 from taskgraph.cli.managed import filter_options, filters_of, opened_archive
 from taskgraph.cli.options import COUNT, ExitCode
 from taskgraph.cli.rerun import command as rerun
@@ -223,7 +223,10 @@ def _told(execution_id: str, result: TransitionResult) -> str:
 )
 @filter_options
 @click.option(
-    "--older-than", metavar="TIME", help="Those that were not heard of for so long: 6h, 2d."
+    "--older-than",
+    type=Duration(),
+    metavar="TIME",
+    help="Those that were not heard of for so long: 6h, 2d.",
 )
 @click.option("--dry-run", is_flag=True, help="Only show them.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -232,7 +235,7 @@ def _told(execution_id: str, result: TransitionResult) -> str:
 def fail_running(
     ctx: click.Context,
     /,
-    older_than: str | None,
+    older_than: timedelta | None,
     dry_run: bool,
     yes: bool,
     as_json: bool,
@@ -243,18 +246,17 @@ def fail_running(
     from taskgraph.provenance.page import print_page
 
     where, _ = filters_of(filters)
-    silence = _silence(ctx, older_than)
     with opened_archive(ctx) as archive:
         found = []
         if archive is not None:
-            found = archive.executions.fail_running(where, older_than=silence, dry_run=True)
+            found = archive.executions.fail_running(where, older_than=older_than, dry_run=True)
             if found and not dry_run and not as_json:
                 print_page(executions_list(found, None), sys.stdout)
                 question = f"Have {len(found)} of them be CRASHED?"
                 if not yes and not click.confirm(question):
                     return ExitCode.OK
             if found and not dry_run:
-                found = archive.executions.fail_running(where, older_than=silence)
+                found = archive.executions.fail_running(where, older_than=older_than)
     if as_json:
         click.echo(json.dumps({"executions": [each.to_json() for each in found]}, indent=2))
     elif not found:
@@ -267,18 +269,6 @@ def fail_running(
 
 
 command.add_command(rerun)
-
-
-def _silence(ctx: click.Context, text: str | None) -> timedelta | None:
-    if text is None:
-        return None
-    try:
-        found = parse_limit(text)
-    except ValueError:
-        found = 0
-    if isinstance(found, int):
-        raise click.UsageError("--older-than takes a time, as 6h, 30m or 2d.", ctx)
-    return found
 
 
 command.add_command(deleting.delete)

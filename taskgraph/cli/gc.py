@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import click
 
-from taskgraph.cli.limits import parse_limit
+from taskgraph.cli.limits import Duration
 from taskgraph.cli.managed import opened_archive
 from taskgraph.cli.options import ExitCode
 
@@ -31,7 +31,12 @@ taskgraph gc --older-than 90d --keep-last 3 all older, but what the last 3 of ea
 @click.option(
     "--max-size", metavar="SIZE", help="So much may all values have: 20GiB. The oldest go first."
 )
-@click.option("--older-than", metavar="TIME", help="Keep what was made or used since: 12h, 90d.")
+@click.option(
+    "--older-than",
+    type=Duration(),
+    metavar="TIME",
+    help="Keep what was made or used since: 12h, 90d.",
+)
 @click.option(
     "--keep-last",
     type=click.IntRange(0),
@@ -47,6 +52,7 @@ taskgraph gc --older-than 90d --keep-last 3 all older, but what the last 3 of ea
 )
 @click.option(
     "--grace",
+    type=Duration(),
     metavar="TIME",
     default="1h",
     show_default=True,
@@ -59,10 +65,10 @@ taskgraph gc --older-than 90d --keep-last 3 all older, but what the last 3 of ea
 def command(
     ctx: click.Context,
     max_size: str | None,
-    older_than: str | None,
+    older_than: timedelta | None,
     keep_last: int | None,
     pins: tuple[str, ...],
-    grace: str,
+    grace: timedelta,
     dry_run: bool,
     yes: bool,
     as_json: bool,
@@ -71,8 +77,6 @@ def command(
     from taskgraph.catalog.deletions import PIN, GcReport
     from taskgraph.provenance.storage_page import collection_lines
 
-    age = None if older_than is None else _time(ctx, "--older-than", older_than)
-    spared = _time(ctx, "--grace", grace)
     report = GcReport(is_dry_run=dry_run)
     with opened_archive(ctx) as archive:
         if archive is not None:
@@ -80,10 +84,10 @@ def command(
             def collect(dry: bool) -> GcReport:
                 return archive.storage.gc(
                     max_size=max_size,
-                    older_than=age,
+                    older_than=older_than,
                     keep_last=keep_last,
                     pins=pins or (PIN,),
-                    grace=spared,
+                    grace=grace,
                     dry_run=dry,
                 )
 
@@ -103,15 +107,3 @@ def command(
     for text in collection_lines(report):
         click.echo(text)
     return ExitCode.OK
-
-
-def _time(ctx: click.Context, option: str, text: str) -> timedelta:
-    try:
-        found = parse_limit(text)
-    except ValueError:
-        found = 1
-    if found == 0:
-        return timedelta(0)
-    if isinstance(found, int):
-        raise click.UsageError(f"{option} takes a time, as 12h, 30m or 90d.", ctx)
-    return found

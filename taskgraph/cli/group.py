@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from taskgraph.cli.limits import parse_limit
+from taskgraph.cli.limits import Duration
 from taskgraph.cli.managed import opened_archive
 from taskgraph.cli.options import COUNT, ExitCode
 from taskgraph.cli.pairs import TagPair
@@ -17,8 +17,6 @@ from taskgraph.cli.rerun import load_tasks, tell_ends
 from taskgraph.cli.workflow import facets_of
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from taskgraph.archive import Archive
     from taskgraph.catalog.group_rows import Decision, GroupDeletionReport
     from taskgraph.catalog.workflow_rows import Workflow
@@ -60,6 +58,7 @@ _PLANNING: Final = (
     click.option("--rerun-failed", is_flag=True, help="Groups that failed run again."),
     click.option(
         "--stale-after",
+        type=Duration(),
         metavar="TIME",
         help="What was not heard of for so long is CRASHED: 6h, 2d.",
     ),
@@ -141,7 +140,7 @@ def _planned(
         asked["datasets"] or None,
         group_by=_facets(ctx, archive, flow, asked["group_by"]),
         rerun_failed=asked["rerun_failed"],
-        stale_after=_silence(ctx, asked["stale_after"]),
+        stale_after=asked["stale_after"],
     )
 
 
@@ -348,15 +347,3 @@ def stats(ctx: click.Context, by: str, as_json: bool) -> int:
     else:
         print_page(stats_page(found), sys.stdout)
     return ExitCode.OK
-
-
-def _silence(ctx: click.Context, text: str | None) -> timedelta | None:
-    if text is None:
-        return None
-    try:
-        found = parse_limit(text)
-    except ValueError:
-        found = 0
-    if isinstance(found, int):
-        raise click.UsageError("--stale-after takes a time, as 6h, 30m or 2d.", ctx)
-    return found

@@ -49,3 +49,23 @@ class Limit(_ParamType):
             return parse_limit(value)
         except ValueError as error:
             self.fail(f"{value!r}: {error}.", param, ctx)
+
+
+class Duration(_ParamType):
+    """The type of an option that is a time, which may be none at all: ``0``."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read what was given."""
+        if not isinstance(value, str):
+            return value
+        try:
+            found = parse_limit(value)
+        except ValueError:
+            found = 1
+        if found == 0:
+            return timedelta(0)
+        if isinstance(found, int):
+            self.fail(f"{value!r}: expected a time, as 6h, 30m or 2d.", param, ctx)
+        return found

@@ -8,15 +8,23 @@ from datetime import timedelta
 
 import click
 
-from taskgraph.cli.limits import parse_limit
+from taskgraph.cli.limits import Duration
 from taskgraph.cli.managed import opened_archive
 from taskgraph.cli.options import ExitCode
 
 
 @click.command("sweep", help="Have what is late be called Late, and what died be CRASHED.")
-@click.option("--late-after", metavar="TIME", help="How late something may start: 5m. Default: 0.")
+@click.option(
+    "--late-after",
+    type=Duration(),
+    metavar="TIME",
+    default="0",
+    show_default=True,
+    help="How late something may start: 5m.",
+)
 @click.option(
     "--stale-after",
+    type=Duration(),
     metavar="TIME",
     help="Have also those be CRASHED that run elsewhere and were not heard of for so long: 6h.",
 )
@@ -26,8 +34,8 @@ from taskgraph.cli.options import ExitCode
 @click.pass_context
 def command(
     ctx: click.Context,
-    late_after: str | None,
-    stale_after: str | None,
+    late_after: timedelta,
+    stale_after: timedelta | None,
     dry_run: bool,
     yes: bool,
     as_json: bool,
@@ -37,18 +45,18 @@ def command(
     from taskgraph.provenance.managed_page import executions_list
     from taskgraph.provenance.page import print_page
 
-    late = _time(ctx, "--late-after", late_after) or timedelta(0)
-    stale = _time(ctx, "--stale-after", stale_after)
     with opened_archive(ctx) as archive:
         swept = Swept()
         if archive is not None:
-            if stale is not None and not (dry_run or yes or as_json):
-                planned = archive.executions.fail_running(older_than=stale, dry_run=True)
+            if stale_after is not None and not (dry_run or yes or as_json):
+                planned = archive.executions.fail_running(older_than=stale_after, dry_run=True)
                 if planned:
                     print_page(executions_list(planned, None), sys.stdout)
                     if not click.confirm(f"Have {len(planned)} of them be CRASHED?"):
-                        stale = None
-            swept = archive.executions.sweep(late_after=late, stale_after=stale, dry_run=dry_run)
+                        stale_after = None
+            swept = archive.executions.sweep(
+                late_after=late_after, stale_after=stale_after, dry_run=dry_run
+            )
     if as_json:
         click.echo(json.dumps(swept.to_json(), indent=2))
         return ExitCode.OK
@@ -57,15 +65,3 @@ def command(
     would = "would be" if dry_run else "are"
     click.echo(f"{len(swept.late)} {would} Late, {len(swept.crashed)} {would} CRASHED.")
     return ExitCode.OK
-
-
-def _time(ctx: click.Context, flag: str, text: str | None) -> timedelta | None:
-    if text is None:
-        return None
-    try:
-        found = parse_limit(text)
-    except ValueError:
-        found = 0
-    if isinstance(found, int):
-        raise click.UsageError(f"{flag} takes a time, as 6h, 30m or 2d.", ctx)
-    return found

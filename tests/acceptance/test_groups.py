@@ -199,7 +199,7 @@ _REFUSED = [
     (("workflow", "create", "a@b", "flow.py", "mean"), 2, "is a version"),
     (("group", "plan", "nothing"), 3, "There is no workflow"),
     (("group", "plan", "climate.mean", "--dataset", "x"), 3, "There is no dataset"),
-    (("group", "plan", "climate.mean", "--stale-after", "3"), 2, "takes a time"),
+    (("group", "plan", "climate.mean", "--stale-after", "3"), 2, "expected a time"),
     (("group", "flag-dirty", "nothing"), 3, "There is no execution group"),
     (("group", "stats", "--by", "colour"), 2, "namespace or workflow"),
 ]

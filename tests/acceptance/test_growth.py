@@ -156,9 +156,9 @@ def test_what_is_young_or_of_the_last_ones_or_pinned_is_kept(grown: Any) -> None
     ("words", "said"),
     [
         (("--max-size", "lots"), "10 GiB"),
-        (("--older-than", "5"), "90d"),
+        (("--older-than", "5"), "expected a time, as 6h"),
         (("--keep-last", "-1"), "-1"),
-        (("--grace", "soon"), "12h"),
+        (("--grace", "soon"), "expected a time, as 6h"),
     ],
 )
 def test_what_is_no_policy_is_refused(grown: Any, words: tuple[str, ...], said: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from taskgraph.catalog.criteria import Criteria
@@ -19,27 +19,14 @@ from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.uses import Uses, WantedUses
 from taskgraph.catalog.workflow_rows import NewWorkflow, Workflow
 from taskgraph_backend.catalog import group_lists, groups, pinning, workflow_lists, workflows
+from taskgraph_backend.opened import OpenedPort
 
 if TYPE_CHECKING:
-    from taskgraph_backend.store import SqlBackend
+    pass
 
 
-class GroupCatalog:
-    """The port of the managers of workflows and groups on a database.
-
-    Args:
-        backend: The database.
-        check: Called before each question, and each change: raises if it is closed, say.
-    """
-
-    def __init__(self, backend: SqlBackend, check: Callable[[], object] = lambda: None) -> None:
-        self._opened = backend
-        self._check = check
-
-    @property
-    def _backend(self) -> SqlBackend:
-        self._check()
-        return self._opened
+class GroupCatalog(OpenedPort):
+    """The port of the managers of workflows and groups on a database."""
 
     # Workflows
 

@@ -6,7 +6,7 @@ transaction that is alone; who lists reads, with a bounded number of statements.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -45,27 +45,14 @@ from taskgraph_backend.catalog import (
     using,
 )
 from taskgraph_backend.catalog.completing import complete, is_incomplete
+from taskgraph_backend.opened import OpenedPort
 
 if TYPE_CHECKING:
-    from taskgraph_backend.store import SqlBackend
+    pass
 
 
-class Catalog:
-    """The port of the managers on a database.
-
-    Args:
-        backend: The database.
-        check: Called before each question, and each change: raises if it is closed, say.
-    """
-
-    def __init__(self, backend: SqlBackend, check: Callable[[], object] = lambda: None) -> None:
-        self._opened = backend
-        self._check = check
-
-    @property
-    def _backend(self) -> SqlBackend:
-        self._check()
-        return self._opened
+class Catalog(OpenedPort):
+    """The port of the managers on a database."""
 
     # Executions
 

@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from taskgraph.catalog.deletions import DeletionReport, GcReport, Policy, StorageStats
 from taskgraph_backend.growth import collecting, counting, deleting
+from taskgraph_backend.opened import OpenedPort
 from taskgraph_backend.outside import BESIDE
 
 if TYPE_CHECKING:
-    from taskgraph_backend.store import SqlBackend
+    pass
 
 
-class Growth:
-    """The port of deletion and collection on a database.
-
-    Args:
-        backend: The database.
-        check: Called before each question, and each change: raises if it is closed, say.
-    """
-
-    def __init__(self, backend: SqlBackend, check: Callable[[], object] = lambda: None) -> None:
-        self._opened = backend
-        self._check = check
-
-    @property
-    def _backend(self) -> SqlBackend:
-        self._check()
-        return self._opened
+class Growth(OpenedPort):
+    """The port of deletion and collection on a database."""
 
     def delete(self, execution_id: str, *, force: bool, keep_cache: bool) -> DeletionReport | None:
         """Delete an execution with what only it needs; None where there is none.

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from taskgraph.catalog.retractions import Entity, Retraction, Wanted
 from taskgraph.errors import AmbiguousIdError
 from taskgraph_backend.dialects import Driver
+from taskgraph_backend.opened import OpenedPort
 from taskgraph_backend.retracting import marking
 
 if TYPE_CHECKING:
-    from taskgraph_backend.store import SqlBackend
+    pass
 
 _binary = bytes.fromhex
 _SHOWN = 5
 
 
-class Retractions:
-    """What was retracted, in a database.
-
-    Args:
-        backend: The database.
-        check: Called before each question, and each change: raises if it is closed, say.
-    """
-
-    def __init__(self, backend: SqlBackend, check: Callable[[], object] = lambda: None) -> None:
-        self._opened = backend
-        self._check = check
-
-    @property
-    def _backend(self) -> SqlBackend:
-        self._check()
-        return self._opened
+class Retractions(OpenedPort):
+    """What was retracted, in a database."""
 
     def retract(self, wanted: Wanted) -> Retraction:
         """Mark what is wanted, with all that came from it: all, or nothing."""
