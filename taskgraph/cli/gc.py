@@ -17,9 +17,12 @@ Of a value that gives up its bytes all else stays: hash, type, size, preview, wh
 used it. A call that needs it runs again. Without a policy only what nothing needs goes.
 
 \b
-taskgraph gc --dry-run --max-size 20GiB     what would go
-taskgraph gc --max-size 20GiB               the longest unused, until the rest fits
-taskgraph gc --older-than 90d --keep-last 3 all older, but what the last 3 of each task used
+taskgraph gc --dry-run --max-size 20GiB
+  what would go
+taskgraph gc --max-size 20GiB
+  the longest unused, until the rest fits
+taskgraph gc --older-than 90d --keep-last 3
+  all older, but what the last 3 executions of each task made or used
 """
 
 

@@ -20,9 +20,9 @@ The first step is given the files of the datasets that the workflow is run on, e
 the step before it returned. WORKFLOW is a name, NAME@VERSION, or an id or its first digits.
 
 \b
-taskgraph workflow create climate.mean flow.py read 'average unit=K' --group-by model
+taskgraph workflow create mean flow.py read 'average unit=K' --group-by model
 taskgraph workflow list
-taskgraph workflow promote climate.mean@2
+taskgraph workflow promote mean@2
 """
 
 

@@ -97,6 +97,23 @@ WORDS = [
     ("vocabulary", "define", "region"),
     ("vocabulary", "list"),
     ("vocabulary", "remove", "year"),
+    ("workflow", "create", "more", "flow.py", "double", "--group-by", "model"),
+    ("workflow", "list"),
+    ("workflow", "promote", "means@1"),
+    ("group", "plan", "means"),
+    ("group", "run", "means", "--dry-run"),
+    ("group", "list"),
+    ("group", "flag-dirty", "model=A"),
+    ("group", "stats"),
+    ("group", "delete", "--facet", "model=A", "--dry-run"),
+    ("execution", "rerun", "-", "--script", "flow.py"),
+    ("execution", "delete", "-", "--dry-run"),
+    ("retract", "-", "--reason", "it is wrong"),
+    ("retractions",),
+    ("unretract", "--help"),
+    ("gc", "--dry-run"),
+    ("db", "stats"),
+    ("db", "compact"),
     ("repo", "remove", "there"),
     ("push", "there"),
     ("pull", "there"),
@@ -119,6 +136,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     space("run", "flow.py", "main")
     space("dataset", "register", "code", "flow.py", "--facet", "model=A")
     space("vocabulary", "define", "year")
+    space("workflow", "create", "means", "flow.py", "double", "--group-by", "model")
+    space("group", "plan", "means")
     named = ("--tag", "kind=test", "--study", "nightly", "--workspace", "work")
     space("run", *named, "flow.py", "main", "--x", "3")
     space("export", "--all", "-o", "all.json")
