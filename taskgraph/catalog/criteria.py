@@ -94,6 +94,10 @@ USED_DATASET_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
+# What every record fits if it is asked for no value, and what none does.
+_WITHOUT: Final = {True: ("all_", "not_any_", "like_"), False: ("any_",)}
+
+
 @dataclass(frozen=True, slots=True)
 class Criteria:
     """Which records are meant; by itself, all of them."""
@@ -116,8 +120,8 @@ class Criteria:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is asked for."""
-        return type(self) is Criteria or (isinstance(self, All) and not self.parts)
+        """Whether nothing is asked for, however that is written: it means all records."""
+        return _says(self, True)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON, from which `parse` makes an equal one."""
@@ -185,6 +189,25 @@ def _parts(criteria: Criteria, kind: type[All] | type[Any_]) -> tuple[Criteria, 
     if type(criteria) is Criteria and kind is All:
         return ()
     return (criteria,)
+
+
+def _says(criteria: Criteria, answer: bool) -> bool:
+    """Tell whether the answer for a record is known whatever the record is."""
+    match criteria:
+        case All(parts):
+            return (all if answer else any)(_says(each, answer) for each in parts)
+        case Any_(parts):
+            return (any if answer else all)(_says(each, answer) for each in parts)
+        case Not(part):
+            return _says(part, not answer)
+        case Leaf("facet", _, ()):  # facets of no key: all of them are there
+            return answer
+        case Leaf(_, operator, "" | ()):
+            return operator in _WITHOUT[answer]
+        case Leaf():
+            return False
+        case _:
+            return answer
 
 
 def _plain(value: Any) -> Any:
