@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from taskgraph.catalog.criteria import DATASET_FIELDS, Criteria
 from taskgraph.catalog.data_rows import Dataset
-from taskgraph.catalog.requests import checked_name, tags_of
+from taskgraph.catalog.requests import checked_name, pairs_of, tags_of
 from taskgraph.catalog.rows import Execution, Page
 from taskgraph.catalog.store import CatalogStore, Where, meant
 from taskgraph.catalog.uses import ref_of
@@ -247,7 +247,7 @@ class DatasetManager:
 
 def _each_value(given: Iterable[tuple[str, Any]] | Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
     """Give facets one by one: a list is several values of a key."""
-    for key, value in given.items() if isinstance(given, Mapping) else given:
+    for key, value in pairs_of(given):
         for each in value if isinstance(value, list | tuple) else (value,):
             yield key, each
 

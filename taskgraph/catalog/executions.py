@@ -18,6 +18,7 @@ from taskgraph.catalog.requests import (
     Request,
     checked_name,
     checked_object,
+    checked_queues,
     tags_of,
     whole_path,
 )
@@ -149,7 +150,7 @@ class ExecutionManager(SweepingVerbs):
             parameters=checked_object("parameters", parameters),
             options=checked_object("options", options),
             tags=tags_of(tags, extra),
-            queues=tuple(sorted({checked_name("queue", each) for each in queues})),
+            queues=checked_queues(queues),
             study=None if study is None else checked_name("study", study),
             workspace=whole_path(workspace),
             state=proposed,

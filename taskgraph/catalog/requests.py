@@ -127,12 +127,40 @@ def tags_of(
         TagKeyError: A key is none.
         ValidationError: A value is not JSON.
     """
-    pairs = given.items() if isinstance(given, Mapping) else given or ()
-    wanted = [*pairs, *extra.items()]
+    wanted = [*pairs_of(given), *extra.items()]
     for key, value in wanted:
         checked_json(f"tag {key!r}", value)
     tags = checked_tags(wanted)
     return tuple({(key, to_json(value)): (key, value) for key, value in tags}.values())
+
+
+def pairs_of(
+    given: Iterable[tuple[str, Any]] | Mapping[str, Any] | None,
+) -> list[tuple[str, Any]]:
+    """Return tags as pairs, as they were given.
+
+    Raises:
+        ValidationError: They are none.
+    """
+    every: Any = given.items() if isinstance(given, Mapping) else given or ()
+    if isinstance(every, str) or not isinstance(every, Iterable):
+        raise ValidationError("tags", f"expected keys with values, not {given!r}.")
+    found = list(every)
+    for each in found:
+        if not isinstance(each, tuple | list) or len(each) != 2:
+            raise ValidationError("tags", f"expected a key with a value, not {each!r}.")
+    return [(key, value) for key, value in found]
+
+
+def checked_queues(given: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of queues, each once.
+
+    Raises:
+        ValidationError: They are no list of names.
+    """
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ValidationError("queues", f"expected a list of names, not {given!r}.")
+    return tuple(sorted({checked_name("queue", each) for each in given}))
 
 
 def whole_path(folder: str | os.PathLike[str] | None) -> str | None:
@@ -148,6 +176,8 @@ __all__ = [
     "checked_json",
     "checked_name",
     "checked_object",
+    "checked_queues",
+    "pairs_of",
     "tags_of",
     "whole_path",
 ]

@@ -170,6 +170,8 @@ def test_facets_are_replaced_as_a_set_and_kept_if_none_are_given(
         ({"study": ""}, ValidationError, "expected a name"),
         ({"facets": {"taskgraph.x": 1}}, TagKeyError, "taskgraph's own"),
         ({"facets": {"x": float("nan")}}, ValidationError, "not a JSON number"),
+        ({"facets": "model=A"}, ValidationError, "keys with values"),
+        ({"facets": ["model"]}, ValidationError, "a key with a value"),
     ],
 )
 def test_what_cannot_be_registered_is_refused_and_nothing_is_written(

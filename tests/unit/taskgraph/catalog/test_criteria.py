@@ -61,3 +61,10 @@ def test_what_means_some_or_none_is_a_filter(given: Any) -> None:
     assert checked_where(meant, False) is meant
     with pytest.raises(ValidationError, match="one of both"):
         checked_where(meant, True)
+
+
+def test_a_text_is_one_value_of_a_facet_and_not_its_letters() -> None:
+    assert F.facet("model", any="CESM2") == F.facet("model", "CESM2")
+    assert F.facet("model", not_any="CESM2") == F.facet("model", not_any=["CESM2"])
+    assert F.facet("year", any=2026) == F.facet("year", 2026)
+    assert F.facet("model", any=("A", "B")) == F.facet("model", "A", "B")
