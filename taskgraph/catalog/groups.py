@@ -27,14 +27,13 @@ from taskgraph.catalog.group_rows import (
     Rules,
 )
 from taskgraph.catalog.grouping import checked_facets, derive
-from taskgraph.catalog.reading import parse
+from taskgraph.catalog.reading import any_of, parse
 from taskgraph.catalog.requests import Request, checked_name
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.states import State, StateType
 from taskgraph.catalog.uses import Uses, WantedUses, ref_of
 from taskgraph.catalog.workflow_rows import Workflow
 from taskgraph.catalog.workflows import WorkflowManager, WorkflowStore
-from taskgraph.catalog.writing import F
 from taskgraph.errors import GroupNotFoundError, ValidationError
 
 _MOST: Final = 100
@@ -407,7 +406,7 @@ class GroupManager:
         if not ids:
             return GroupDeletionReport(is_dry_run=dry_run)
         report = self._executions.delete_many(
-            F.where("group", "any_", ids), remove_workspace=remove_workspaces, dry_run=dry_run
+            any_of("group", ids), remove_workspace=remove_workspaces, dry_run=dry_run
         )
         gone = ids if dry_run else self._store.delete_groups(ids)
         said = {each.name: getattr(report, each.name) for each in fields(report)}

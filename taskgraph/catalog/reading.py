@@ -143,6 +143,13 @@ def leaf(key: str, operator: str, value: Any) -> Leaf:
     return _leaf(key, operator, value, fields, 0)
 
 
+def any_of(key: str, values: Sequence[str]) -> Criteria:
+    """Return the criteria that something is one of some texts, however many they are."""
+    pieces = [values[at : at + _MOST_VALUES] for at in range(0, len(values), _MOST_VALUES)]
+    every = [leaf(key, "any_", each) for each in pieces or [()]]
+    return every[0] if len(every) == 1 else Any_(tuple(every))
+
+
 def _leaf(
     key: str, operator: str, value: Any, fields: Mapping[str, tuple[str, ...]], depth: int
 ) -> Leaf:
@@ -241,4 +248,4 @@ def _shown(given: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-__all__ = ["leaf", "parse"]
+__all__ = ["any_of", "leaf", "parse"]

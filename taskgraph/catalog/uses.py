@@ -6,6 +6,7 @@ nothing about what was submitted.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -218,9 +219,8 @@ def check_names(inputs: Sequence[DatasetPin]) -> None:
     Raises:
         ValidationError: Two are.
     """
-    names = [each.name for each in inputs]
-    for name in names:
-        if names.count(name) > 1:
+    for name, count in Counter(each.name for each in inputs).items():
+        if count > 1:
             raise ValidationError(
                 "inputs",
                 f"two of them are called {name!r}: give names by a mapping, as "

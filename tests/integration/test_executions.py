@@ -13,6 +13,7 @@ import pytest
 import taskgraph
 from taskgraph import F
 from taskgraph.archive import Archive
+from taskgraph.catalog.reading import any_of
 from taskgraph.catalog.states import Outcome, State, StateType, Subject, decide
 from taskgraph.errors import (
     AmbiguousIdError,
@@ -394,6 +395,26 @@ def test_ten_thousand_of_one_moment_are_paged_while_new_ones_come(tg: Archive) -
         assert len(seen) == len(set(seen))
         assert sorted(old) == [key.hex() for key, *_ in rows]
     assert tg.executions.count(F.state("COMPLETED")) == count
+
+
+def test_more_are_swept_and_listed_at_once_than_a_filter_takes(tg: Archive) -> None:
+    count, moment = 10_001, 1_700_000_000_000_000
+    rows = [
+        (number.to_bytes(16, "big"), "[]", "SCHEDULED", moment, moment + number, moment)
+        for number in range(count)
+    ]
+    insert = (
+        "INSERT INTO execution (id, args, state_type, state_time, created_at, expected_start_time)"
+        " VALUES (?, ?, ?, ?, ?, ?)"
+    )
+    tg.backend._transact(lambda driver: driver.executemany(insert, rows))
+
+    late = tg.executions.mark_late(dry_run=True)
+    page = tg.executions.list(limit=2 * count)
+
+    newest_first = [key.hex() for key, *_ in reversed(rows)]
+    assert [each.id for each in late] == [each.id for each in page] == newest_first
+    assert tg.executions.count(any_of("id", newest_first)) == count
 
 
 def _delete_new(driver: Any) -> None:

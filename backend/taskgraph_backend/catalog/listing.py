@@ -23,10 +23,12 @@ from taskgraph.jsontext import words_of
 from taskgraph_backend import models
 from taskgraph_backend.columns import DateTimeUTC
 from taskgraph_backend.finding import is_prefix, like_id
+from taskgraph_backend.query.columns import one_of
 from taskgraph_backend.query.criteria import executions_where
 from taskgraph_backend.times import from_micros, to_micros
 
 _SHOWN: Final = 5
+_AT_ONCE: Final = 10_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NEWEST: Final = "-"
 _COLUMNS: Final = {
@@ -224,18 +226,18 @@ def _executions(session: Session, rows: Any) -> list[Execution]:
 
 
 def tags_of(session: Session, ids: list[str]) -> dict[str, dict[str, list[Any]]]:
-    """Return the current tags of executions, in one statement."""
+    """Return the current tags of executions, in one statement for ten thousand of them."""
     tag = models.Tag
     found: dict[str, dict[str, list[Any]]] = {}
-    if not ids:
-        return found
-    query = (
-        select(tag.entity_id, tag.key, tag.value)
-        .where(tag.entity_id.in_(ids), tag.entity_type == "Execution", tag.is_current.is_(True))
-        .order_by(tag.key, tag.tag_hash)
-    )
-    for entity_id, key, value in session.execute(query):
-        found.setdefault(entity_id, {}).setdefault(key, []).append(value)
+    for start in range(0, len(ids), _AT_ONCE):
+        query = (
+            select(tag.entity_id, tag.key, tag.value)
+            .where(one_of(tag.entity_id, ids[start : start + _AT_ONCE]))
+            .where(tag.entity_type == "Execution", tag.is_current.is_(True))
+            .order_by(tag.key, tag.tag_hash)
+        )
+        for entity_id, key, value in session.execute(query):
+            found.setdefault(entity_id, {}).setdefault(key, []).append(value)
     return found
 
 
