@@ -194,20 +194,18 @@ def _parts(criteria: Criteria, kind: type[All] | type[Any_]) -> tuple[Criteria, 
 def _says(criteria: Criteria, answer: bool) -> bool:
     """Tell whether the answer for a record is known whatever the record is."""
     match criteria:
-        case All(parts):
-            return (all if answer else any)(_says(each, answer) for each in parts)
-        case Any_(parts):
-            return (any if answer else all)(_says(each, answer) for each in parts)
+        case All(parts) | Any_(parts):
+            each_says = (_says(each, answer) for each in parts)
+            found = all(each_says) if isinstance(criteria, All) is answer else any(each_says)
         case Not(part):
-            return _says(part, not answer)
+            found = _says(part, not answer)
         case Leaf("facet", _, ()):  # facets of no key: all of them are there
-            return answer
+            found = answer
         case Leaf(_, operator, "" | ()):
-            return operator in _WITHOUT[answer]
-        case Leaf():
-            return False
+            found = operator in _WITHOUT[answer]
         case _:
-            return answer
+            found = answer and not isinstance(criteria, Leaf)
+    return found
 
 
 def _plain(value: Any) -> Any:

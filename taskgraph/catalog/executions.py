@@ -19,6 +19,8 @@ from taskgraph.catalog.requests import (
     checked_name,
     checked_object,
     checked_queues,
+    checked_state,
+    checked_text,
     tags_of,
     whole_path,
 )
@@ -127,7 +129,7 @@ class ExecutionManager(SweepingVerbs):
             TagKeyError: A key of a tag is none.
         """
         entry = checked_name("entrypoint", entrypoint)
-        proposed = State(StateType.PENDING) if state is None else State.parse(state)
+        proposed = State(StateType.PENDING) if state is None else checked_state(state)
         wanted = WantedUses(
             workflow=None if workflow is None else ref_of(workflow),
             inputs=read_inputs(inputs),
@@ -155,9 +157,9 @@ class ExecutionManager(SweepingVerbs):
             workspace=whole_path(workspace),
             state=proposed,
             idempotency_key=key,
-            parent_job_id=parent_job,
-            submitted_by=submitted_by,
-            code_version=code_version,
+            parent_job_id=checked_text("parent_job", parent_job),
+            submitted_by=checked_text("submitted_by", submitted_by),
+            code_version=checked_text("code_version", code_version),
             uses=NO_USES if wanted.is_nothing else self._store.pin(wanted),
         )
         made = self._store.create(request, strict=strict)
@@ -376,14 +378,11 @@ class ExecutionManager(SweepingVerbs):
         Raises:
             ExecutionNotFoundError: There is no such execution.
             InvalidStateError: It is no state.
+            ValidationError: Something that is said of it cannot be kept.
         """
-        proposed = State.parse(state)
-        if message is not None:
-            proposed = State(
-                proposed.type, proposed.name, proposed.timestamp, message, proposed.details
-            )
+        proposed = checked_state(state, message)
         rules = ALL_RULES if policy is None else {_rule(each) for each in policy}
-        details = {} if actor is None else {"actor": actor}
+        details = {} if actor is None else {"actor": checked_text("actor", actor)}
         known = self.get(ref)
         found = self._store.set_state(
             known.id,

@@ -199,10 +199,19 @@ def _read_texts(what: str, key: str, value: Any) -> tuple[str, ...]:
     if not all(isinstance(each, str) for each in found):
         raise _wrong(what, "a list of texts", value)
     if key == "state.type":
-        return tuple(State.parse(each).type.value for each in found)
+        return tuple(_read_type(what, each) for each in found)
     if key == "status":
         return tuple(read_status(each) for each in found)
     return found
+
+
+def _read_type(what: str, given: str) -> str:
+    """Return a type of states; of a name that says more, nothing but that name is meant."""
+    found = State.parse(given)
+    if found.name != State(found.type).name:
+        said = f"{found.name} is a name of {found.type}: ask for it by state.name, F.state(name=)."
+        raise ValidationError(f"filter {what!r}", said)
+    return found.type.value
 
 
 def _read_labels(what: str, key: str, value: Any) -> tuple[Any, ...]:

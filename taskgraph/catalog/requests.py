@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from taskgraph.catalog.states import State
+from taskgraph.catalog.states import State, StateType
 from taskgraph.catalog.uses import NO_USES, Uses
 from taskgraph.errors import ValidationError
 from taskgraph.hashing import hash_record
@@ -107,6 +107,34 @@ def checked_json(what: str, given: Any) -> Any:
     return given
 
 
+def checked_text(what: str, given: str | None) -> str | None:
+    """Return a text that is to be kept, or None.
+
+    Raises:
+        ValidationError: It is neither, or cannot be stored.
+    """
+    if given is not None and not isinstance(given, str):
+        raise ValidationError(what, f"expected text, not {given!r}.")
+    return checked_json(what, given)  # type: ignore[no-any-return]  # as it was
+
+
+def checked_state(given: State | StateType | str, message: str | None = None) -> State:
+    """Return a state that is proposed, with what there is to say of it.
+
+    Raises:
+        InvalidStateError: It is none.
+        ValidationError: Something of it cannot be kept, or it is scheduled for no time.
+    """
+    found = State.parse(given)
+    if message is not None:
+        found = replace(found, message=message)
+    checked_text("name of a state", found.name)
+    checked_text("message", found.message)
+    checked_object("details of a state", found.details)
+    assert found.scheduled_time is None or found.scheduled_time.tzinfo is not None
+    return found
+
+
 def checked_object(what: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return a JSON object that is to be kept.
 
@@ -167,7 +195,9 @@ def whole_path(folder: str | os.PathLike[str] | None) -> str | None:
     """Return the one text that a folder is known by."""
     if folder is None:
         return None
-    return checked_name("workspace", os.path.realpath(os.path.expanduser(os.fspath(folder))))
+    text = os.fspath(folder)
+    checked_text("workspace", text)
+    return checked_name("workspace", os.path.realpath(os.path.expanduser(text)))
 
 
 __all__ = [
@@ -177,6 +207,8 @@ __all__ = [
     "checked_name",
     "checked_object",
     "checked_queues",
+    "checked_state",
+    "checked_text",
     "pairs_of",
     "tags_of",
     "whole_path",

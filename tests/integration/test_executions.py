@@ -169,6 +169,11 @@ def test_a_workspace_is_that_of_one_execution(tg: Archive, tmp_path: Path) -> No
         ({"tags": "team=ml"}, ValidationError),
         ({"tags": ["team"]}, ValidationError),
         ({"queues": "gpu"}, ValidationError),
+        ({"submitted_by": "\udcff"}, ValidationError),
+        ({"submitted_by": 5}, ValidationError),
+        ({"code_version": "1\0"}, ValidationError),
+        ({"parent_job": 5}, ValidationError),
+        ({"workspace": "a\0b"}, ValidationError),
         ({"parent_job": "no id"}, UnknownRecordError),
         ({"parent_job": "ab" * 16}, UnknownRecordError),
     ],
@@ -299,6 +304,56 @@ def test_what_fails_is_tried_again_as_often_as_was_said(tg: Archive) -> None:
     assert [each.name for each in tg.executions.states(made)] == [
         *("Pending", "Running", "AwaitingRetry", "Running", "Failed"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("said", "least"), [(0.5, 0.5), (1e12, 3e9), (1e300, 3e9), ("soon", 0)], ids=str
+)
+def test_a_delay_is_what_was_said_or_the_longest_that_there_is(
+    tg: Archive, said: Any, least: float
+) -> None:
+    made = tg.executions.create("f", options={"retries": 1, "retry_delay": said}).execution
+    tg.executions.set_state(made, "RUNNING")
+
+    again = tg.executions.set_state(made, "FAILED").state
+
+    assert again.name == "AwaitingRetry"
+    assert again.scheduled_time is not None and again.timestamp is not None
+    delay = (again.scheduled_time - again.timestamp).total_seconds()
+    assert least <= delay <= least * 1.1
+
+
+@pytest.mark.parametrize(
+    ("state", "given", "error"),
+    [
+        (None, {}, "no state"),
+        (5, {}, "no state"),
+        ("RUNNING", {"message": "\udcff"}, "message"),
+        ("RUNNING", {"message": 5}, "expected text"),
+        ("RUNNING", {"actor": "\udcff"}, "actor"),
+        (State(StateType.RUNNING, "\udcff"), {}, "name of a state"),
+        (State(StateType.RUNNING, details={"a": object()}), {}, "details of a state"),
+        (State(StateType.SCHEDULED, details={"scheduled_time": "soon"}), {}, "expected a time"),
+        (State(StateType.SCHEDULED, details={"scheduled_time": 3}), {}, "expected a time"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_a_state_is_refused_and_nothing_is_written(
+    tg: Archive, state: Any, given: dict[str, Any], error: str
+) -> None:
+    made = tg.executions.create("f").execution
+
+    with pytest.raises(ValidationError, match=error):
+        tg.executions.set_state(made, state, **given, force=True)
+
+    assert len(tg.executions.states(made)) == 1
+    assert tg.executions.get(made) == made
+
+
+def test_what_is_late_by_more_than_all_time_is_nothing(tg: Archive) -> None:
+    tg.executions.create("f", state=State.scheduled(datetime(1999, 1, 1, tzinfo=UTC)))
+
+    assert tg.executions.sweep(late_after=timedelta.max).late == ()
 
 
 def test_what_is_scheduled_for_later_waits(tg: Archive) -> None:
@@ -494,6 +549,7 @@ def test_filters_are_values_and_json(tg: Archive, tmp_path: Path) -> None:
         ({"created": {"after_": "2026-01-01"}}, ValidationError, "time zone"),
         ({"created": {"after_": "soon"}}, ValidationError, "expected a time"),
         ({"state": {"type": {"any_": ["GONE"]}}}, ValidationError, "no state"),
+        ({"state": {"type": {"any_": ["Late"]}}}, ValidationError, r"a name of SCHEDULED.*name"),
         ({"operator": "xor_"}, ValidationError, "and_ or or_"),
         ({"and_": {}}, ValidationError, "a list of filters"),
         ({"study": {"is_null_": 1}}, ValidationError, "true or false"),
