@@ -16,6 +16,7 @@ from taskgraph.catalog.deletions import DeletionReport
 from taskgraph.catalog.reading import parse
 from taskgraph.catalog.requests import (
     Request,
+    check_page,
     checked_name,
     checked_object,
     checked_queues,
@@ -298,8 +299,7 @@ class ExecutionManager(SweepingVerbs):
         """
         if sort not in SORTS:
             raise ValidationError(f"sort {sort!r}", f"there are: {', '.join(SORTS)}.")
-        if limit < 1 or offset < 0:
-            raise ValidationError("limit and offset", "expected 1 or more, and 0 or more.")
+        check_page(0 if limit is None else limit, offset)
         criteria = meant(where, include_retracted=include_retracted)
         if columns is not None:
             return self._store.columns(

@@ -28,7 +28,7 @@ from taskgraph.catalog.group_rows import (
 )
 from taskgraph.catalog.grouping import checked_facets, derive
 from taskgraph.catalog.reading import any_of, parse
-from taskgraph.catalog.requests import Request, checked_name
+from taskgraph.catalog.requests import Request, check_page, checked_name
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.states import State, StateType
 from taskgraph.catalog.uses import Uses, WantedUses, ref_of
@@ -347,8 +347,7 @@ class GroupManager:
         """
         if latest not in ("any", "successful"):
             raise ValidationError("latest", f"expected any or successful, not {latest!r}.")
-        if (limit is not None and limit < 1) or offset < 0:
-            raise ValidationError("limit and offset", "expected 1 or more, and 0 or more.")
+        check_page(limit, offset)
         return self._store.groups(
             _meant(where),
             is_successful=latest == "successful",

@@ -14,6 +14,8 @@ from taskgraph.hashing import hash_record
 from taskgraph.jsontext import to_json
 from taskgraph.tags import Tags, checked_tags
 
+# What any database can count to.
+_MOST_ROWS: Final = 2**62
 #: The keys of a snapshot that its readers can rely on.
 SNAPSHOT_VERSION: Final = 1
 #: The key of the tags that say for which queues an execution was declared.
@@ -135,6 +137,18 @@ def checked_state(given: State | StateType | str, message: str | None = None) ->
     return found
 
 
+def check_page(limit: int | None, offset: int) -> None:
+    """Check that a list can be cut so; None is for all of it.
+
+    Raises:
+        ValidationError: It cannot.
+    """
+    counts = [(offset, 0)] if limit is None else [(limit, 1), (offset, 0)]
+    for count, least in counts:
+        if not isinstance(count, int) or not least <= count < _MOST_ROWS:
+            raise ValidationError("limit and offset", "expected 1 or more, and 0 or more.")
+
+
 def checked_object(what: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return a JSON object that is to be kept.
 
@@ -203,6 +217,7 @@ def whole_path(folder: str | os.PathLike[str] | None) -> str | None:
 __all__ = [
     "QUEUE_TAG",
     "Request",
+    "check_page",
     "checked_json",
     "checked_name",
     "checked_object",

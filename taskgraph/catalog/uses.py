@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from taskgraph.errors import StepRangeError, ValidationError
 from taskgraph.hashing import hash_record
+from taskgraph.jsontext import storable
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,7 @@ def ref_of(given: Any) -> str:
     found = given if isinstance(given, str) else getattr(given, "id", None)
     if not isinstance(found, str) or not found.strip():
         raise ValidationError(f"{given!r}", "expected a name, an id, or what was found before.")
-    return found
+    return storable(found)
 
 
 def read_inputs(given: Iterable[Any] | Mapping[str, Any]) -> tuple[tuple[str | None, str], ...]:

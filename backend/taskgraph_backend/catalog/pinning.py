@@ -33,6 +33,7 @@ from taskgraph_backend.dialects import Driver
 _binary = bytearray.fromhex
 
 _SHOWN: Final = 5
+_MOST_DIGITS: Final = 20
 _WHOLE: Final = re.compile(r"[0-9a-fA-F]{32}")
 _START: Final = re.compile(r"[0-9a-fA-F]{1,32}")
 _DATASET: Final = (
@@ -170,7 +171,7 @@ def find_workflow(driver: Driver, ref: str) -> WorkflowPin:
 def _named(driver: Driver, ref: str) -> list[Any]:
     """Return the version of a workflow that a name stands for, if there is one."""
     fullname, at, version = ref.rpartition("@")
-    if not at or not version.isdecimal():
+    if not at or not version.isdecimal() or len(version) > _MOST_DIGITS:
         fullname, version = ref, ""
     namespace, _, name = fullname.rpartition(".")
     rows = driver.execute(
