@@ -13,7 +13,7 @@ import pytest
 import taskgraph
 from taskgraph import F
 from taskgraph.archive import Archive
-from taskgraph.catalog.reading import any_of
+from taskgraph.catalog.reading import any_of, parse
 from taskgraph.catalog.states import Outcome, State, StateType, Subject, decide
 from taskgraph.errors import (
     AmbiguousIdError,
@@ -565,6 +565,25 @@ def test_a_filter_that_cannot_be_understood_is_an_error(
 ) -> None:
     with pytest.raises(error, match=match):
         tg.executions.count(given)
+
+
+def test_a_filter_may_be_as_wide_as_it_is_allowed_to_be(tg: Archive) -> None:
+    tg.executions.create("flows.a1099", name="n1099", tags={"n": 1099}, queues=["q1099"])
+    numbers = range(1_100)
+    texts = [f"a{each}" for each in numbers]
+
+    for meant in (
+        F.task(*texts),
+        F.tags(any=[("n", each) for each in numbers]),
+        F.queues(any=[f"q{each}" for each in numbers]),
+        {"or_": [{"name": {"like_": f"N{each}"}} for each in numbers]},
+        {"and_": [{"name": {"not_any_": [each]}} for each in texts]},
+        ~F.tags(all=[("n", each) for each in numbers]),
+    ):
+        assert tg.executions.count(meant) == 1
+        assert tg.executions.count(parse(meant) & F.jobs({"task": {"any_": texts}})) == 0
+    assert tg.datasets.list(F.facet("n", *numbers)) == []
+    assert tg.groups.list({"facet": {"any_": [f"n={each}" for each in numbers]}}) == []
 
 
 def test_a_filter_is_not_nested_for_ever(tg: Archive) -> None:
