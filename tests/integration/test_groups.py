@@ -395,6 +395,23 @@ def test_a_file_that_was_changed_and_not_registered_again_fails_its_group(
     assert message is not None and "dataset 'A-tas'" in message and "A-tas.txt" in message
 
 
+def test_a_step_that_does_not_fit_its_task_fails_its_group(tg: Archive, flow: str) -> None:
+    later = [("grouped.to_be_written", {"nothing": 1})]
+    tg.workflows.create("odd", steps=later)
+
+    @task(namespace="grouped", version="1", name="to_be_written")
+    def written(files: list[File], unit: str = "K") -> int:
+        return len(files)
+
+    odd = tg.groups.plan("odd", group_by=[])
+    failed, *done = tg.groups.run([*odd, *tg.groups.plan(flow, group_by=["source"])])
+
+    assert [each.state.type for each in done] == [StateType.COMPLETED] * 2
+    assert failed.state.type is StateType.FAILED
+    message = tg.executions.states(failed)[-1].message
+    assert message is not None and "'nothing'" in message
+
+
 # At once
 
 
