@@ -202,7 +202,8 @@ class ExecutionManager(SweepingVerbs):
         Raises:
             ExecutionNotFoundError: There is no such execution.
             RerunError: What it was given is not known any more.
-            UnknownTaskError: Its task is not defined in this process; import its module.
+            UnknownTaskError: Its task is not defined in this process, so nothing was written; import
+                its module.
             GroupInProgressError: Its group is in progress on the same datasets.
         """
         assert self._runner is not None
