@@ -29,6 +29,7 @@ from taskgraph_backend.times import from_micros, to_micros
 
 _SHOWN: Final = 5
 _AT_ONCE: Final = 10_000
+_WHOLE_ID: Final = 32
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NEWEST: Final = "-"
 _COLUMNS: Final = {
@@ -154,14 +155,22 @@ def find(session: Session, ref: str) -> Execution | None:
     query = _select()
     if ref == _NEWEST:
         query = Order("created", descending=True).order(query).limit(1)
-    elif is_prefix(ref.lower()):
-        query = query.where(like_id(models.Execution.id, ref.lower())).limit(_SHOWN)
     else:
-        query = query.where(models.Execution.workspace == _whole(ref))
+        query = query.where(_is_called(ref)).limit(_SHOWN)
     rows = session.execute(query).all()
     if len(rows) > 1:
         raise AmbiguousIdError(ref, [row[0].id[:12] for row in rows])
     return next(iter(_executions(session, rows)), None)
+
+
+def _is_called(ref: str) -> ColumnElement[bool]:
+    row = models.Execution
+    starts_so = like_id(row.id, ref.lower()) if is_prefix(ref.lower()) else None
+    if starts_so is not None and len(ref) == _WHOLE_ID:
+        return starts_so
+    in_folder: ColumnElement[bool] = row.workspace == _whole(ref)
+    # A folder may be called like the start of an id.
+    return in_folder if starts_so is None else or_(starts_so, in_folder)
 
 
 def _whole(folder: str) -> str:
