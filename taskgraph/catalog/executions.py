@@ -202,7 +202,7 @@ class ExecutionManager(SweepingVerbs):
         Raises:
             ExecutionNotFoundError: There is no such execution.
             RerunError: What it was given is not known any more.
-            UnknownTaskError: Its task is not defined in this process, so nothing was written; import
+            UnknownTaskError: Its task is not defined in this process; nothing was written. Import
                 its module.
             GroupInProgressError: Its group is in progress on the same datasets.
         """
