@@ -70,7 +70,8 @@ def _named_apart(pins: Iterable[DatasetPin]) -> tuple[DatasetPin, ...]:
         if one.name == other.name:
             raise ValidationError(
                 "datasets",
-                f"two of them are called {one.name!r}: plan those of one study at a time.",
+                f"two of them are called {one.name!r}: plan those of one study at a time, as "
+                "`datasets.list(F.study(NAME))`, or by --study.",
             )
     return tuple(every)
 
