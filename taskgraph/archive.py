@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from taskgraph.assembly.databases import has_database, open_existing
+from taskgraph.assembly.databases import has_database, has_others, open_existing
 from taskgraph.assembly.managing import (
     catalog_of,
     find_retractable,
@@ -42,6 +42,7 @@ from taskgraph.errors import (
     DatabaseError,
     ExplanationError,
     UnknownRecordError,
+    ValidationError,
     without_password,
 )
 from taskgraph.expression import Expression
@@ -422,10 +423,20 @@ class Archive:
             yield
 
     def _launcher(self) -> LocalLauncher:
-        """Return what runs executions of this database, in this process."""
+        """Return what runs executions of this database, in this process.
+
+        Raises:
+            ValidationError: It is in memory, where a scheduler would have one of its own.
+        """
         from taskgraph.app.launching import LocalLauncher
 
         self._begin()
+        if not has_others(self.backend):
+            raise ValidationError(
+                "the database",
+                "it is in memory, and nobody but this archive has it: what runs needs a file or a "
+                "server. Open one: taskgraph.open('sqlite:///taskgraph.db').",
+            )
         return LocalLauncher(self.settings, self._catalog)
 
     def _begin(self) -> None:

@@ -24,6 +24,7 @@ from taskgraph.errors import (
     DatabaseError,
     ExecutionCancelledError,
     RerunError,
+    TaskOptionError,
     UnknownTaskError,
     ValidationError,
 )
@@ -189,6 +190,9 @@ def workflow_call(uses: Uses, files: list[Any]) -> Any:
     Args:
         uses: The workflow, with the range of its steps that is run.
         files: Those of its datasets.
+
+    Raises:
+        RerunError: A step does not fit its task as that is now.
     """
     assert uses.workflow is not None
     steps = uses.workflow.steps
@@ -202,9 +206,12 @@ def workflow_call(uses: Uses, files: list[Any]) -> Any:
 
 def _step_call(step: StepPin, given: Any) -> Any:
     task = get_task_registry().get(step.task_name)
-    if step.options:
-        task = task.options(**step.options)
-    return task(given, **(step.args or {}))
+    try:
+        if step.options:
+            task = task.options(**step.options)
+        return task(given, **(step.args or {}))
+    except (TypeError, TaskOptionError) as error:
+        raise RerunError(task.fullname, f"{error}") from error
 
 
 def _called(task: AnyTask, parameters: Mapping[str, Any]) -> Any:

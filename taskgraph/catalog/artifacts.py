@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from taskgraph.catalog.data_rows import Artifact
-from taskgraph.catalog.requests import checked_json, checked_name, tags_of
+from taskgraph.catalog.requests import check_page, checked_json, checked_name, tags_of
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.store import UNSET, CatalogStore, Unset
 from taskgraph.errors import ExecutionNotFoundError, OutsideWorkspaceError, ValidationError
+from taskgraph.jsontext import storable
 from taskgraph.tags import Tags
 
 #: The kind of what an execution said while it ran.
@@ -151,12 +152,11 @@ class ArtifactManager:
         Raises:
             ExecutionNotFoundError: There is no such execution.
         """
-        if (limit is not None and limit < 1) or offset < 0:
-            raise ValidationError("limit and offset", "expected 1 or more, and 0 or more.")
+        check_page(limit, offset)
         wanted = Wanted(
             None if execution is None else self._execution(execution).id,
-            kind,
-            key,
+            None if kind is None else storable(kind),
+            None if key is None else storable(key),
             tags_of(dimensions, {}),
             limit,
             offset,

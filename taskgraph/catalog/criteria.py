@@ -94,6 +94,10 @@ USED_DATASET_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
+# What every record fits if it is asked for no value, and what none does.
+_WITHOUT: Final = {True: ("all_", "not_any_", "like_"), False: ("any_",)}
+
+
 @dataclass(frozen=True, slots=True)
 class Criteria:
     """Which records are meant; by itself, all of them."""
@@ -116,8 +120,8 @@ class Criteria:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is asked for."""
-        return type(self) is Criteria or (isinstance(self, All) and not self.parts)
+        """Whether nothing is asked for, however that is written: it means all records."""
+        return _says(self, True)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON, from which `parse` makes an equal one."""
@@ -185,6 +189,23 @@ def _parts(criteria: Criteria, kind: type[All] | type[Any_]) -> tuple[Criteria, 
     if type(criteria) is Criteria and kind is All:
         return ()
     return (criteria,)
+
+
+def _says(criteria: Criteria, answer: bool) -> bool:
+    """Tell whether the answer for a record is known whatever the record is."""
+    match criteria:
+        case All(parts) | Any_(parts):
+            each_says = (_says(each, answer) for each in parts)
+            found = all(each_says) if isinstance(criteria, All) is answer else any(each_says)
+        case Not(part):
+            found = _says(part, not answer)
+        case Leaf("facet", _, ()):  # facets of no key: all of them are there
+            found = answer
+        case Leaf(_, operator, "" | ()):
+            found = operator in _WITHOUT[answer]
+        case _:
+            found = answer and not isinstance(criteria, Leaf)
+    return found
 
 
 def _plain(value: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from taskgraph.catalog.criteria import DATASET_FIELDS, Criteria
 from taskgraph.catalog.data_rows import Dataset
-from taskgraph.catalog.requests import checked_name, tags_of
+from taskgraph.catalog.requests import check_page, checked_name, pairs_of, tags_of
 from taskgraph.catalog.rows import Execution, Page
 from taskgraph.catalog.store import CatalogStore, Where, meant
 from taskgraph.catalog.uses import ref_of
@@ -172,8 +172,7 @@ class DatasetManager:
             UnknownFilterError: Something is asked for that cannot be asked of a dataset.
             ValidationError: Something that was given is not what it must be.
         """
-        if (limit is not None and limit < 1) or offset < 0:
-            raise ValidationError("limit and offset", "expected 1 or more, and 0 or more.")
+        check_page(limit, offset)
         criteria = meant(where, include_retracted=include_retracted, fields=DATASET_FIELDS)
         return self._store.datasets(criteria, limit, offset)
 
@@ -216,6 +215,7 @@ class DatasetManager:
         Raises:
             DatasetNotFoundError: There is none.
         """
+        check_page(limit, 0)
         wrote = F.datasets({"id": {"any_": [self.get(ref).id]}, "role": {"any_": ["output"]}})
         return self._store.page(
             wrote, sort="created", descending=True, limit=limit, offset=0, after=after
@@ -247,7 +247,7 @@ class DatasetManager:
 
 def _each_value(given: Iterable[tuple[str, Any]] | Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
     """Give facets one by one: a list is several values of a key."""
-    for key, value in given.items() if isinstance(given, Mapping) else given:
+    for key, value in pairs_of(given):
         for each in value if isinstance(value, list | tuple) else (value,):
             yield key, each
 

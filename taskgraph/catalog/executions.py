@@ -16,8 +16,12 @@ from taskgraph.catalog.deletions import DeletionReport
 from taskgraph.catalog.reading import parse
 from taskgraph.catalog.requests import (
     Request,
+    check_page,
     checked_name,
     checked_object,
+    checked_queues,
+    checked_state,
+    checked_text,
     tags_of,
     whole_path,
 )
@@ -126,7 +130,7 @@ class ExecutionManager(SweepingVerbs):
             TagKeyError: A key of a tag is none.
         """
         entry = checked_name("entrypoint", entrypoint)
-        proposed = State(StateType.PENDING) if state is None else State.parse(state)
+        proposed = State(StateType.PENDING) if state is None else checked_state(state)
         wanted = WantedUses(
             workflow=None if workflow is None else ref_of(workflow),
             inputs=read_inputs(inputs),
@@ -149,14 +153,14 @@ class ExecutionManager(SweepingVerbs):
             parameters=checked_object("parameters", parameters),
             options=checked_object("options", options),
             tags=tags_of(tags, extra),
-            queues=tuple(sorted({checked_name("queue", each) for each in queues})),
+            queues=checked_queues(queues),
             study=None if study is None else checked_name("study", study),
             workspace=whole_path(workspace),
             state=proposed,
             idempotency_key=key,
-            parent_job_id=parent_job,
-            submitted_by=submitted_by,
-            code_version=code_version,
+            parent_job_id=checked_text("parent_job", parent_job),
+            submitted_by=checked_text("submitted_by", submitted_by),
+            code_version=checked_text("code_version", code_version),
             uses=NO_USES if wanted.is_nothing else self._store.pin(wanted),
         )
         made = self._store.create(request, strict=strict)
@@ -198,7 +202,8 @@ class ExecutionManager(SweepingVerbs):
         Raises:
             ExecutionNotFoundError: There is no such execution.
             RerunError: What it was given is not known any more.
-            UnknownTaskError: Its task is not defined in this process; import its module.
+            UnknownTaskError: Its task is not defined in this process; nothing was written. Import
+                its module.
             GroupInProgressError: Its group is in progress on the same datasets.
         """
         assert self._runner is not None
@@ -295,8 +300,7 @@ class ExecutionManager(SweepingVerbs):
         """
         if sort not in SORTS:
             raise ValidationError(f"sort {sort!r}", f"there are: {', '.join(SORTS)}.")
-        if limit < 1 or offset < 0:
-            raise ValidationError("limit and offset", "expected 1 or more, and 0 or more.")
+        check_page(0 if limit is None else limit, offset)
         criteria = meant(where, include_retracted=include_retracted)
         if columns is not None:
             return self._store.columns(
@@ -375,14 +379,11 @@ class ExecutionManager(SweepingVerbs):
         Raises:
             ExecutionNotFoundError: There is no such execution.
             InvalidStateError: It is no state.
+            ValidationError: Something that is said of it cannot be kept.
         """
-        proposed = State.parse(state)
-        if message is not None:
-            proposed = State(
-                proposed.type, proposed.name, proposed.timestamp, message, proposed.details
-            )
+        proposed = checked_state(state, message)
         rules = ALL_RULES if policy is None else {_rule(each) for each in policy}
-        details = {} if actor is None else {"actor": actor}
+        details = {} if actor is None else {"actor": checked_text("actor", actor)}
         known = self.get(ref)
         found = self._store.set_state(
             known.id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import product
+from itertools import pairwise, product
 from typing import Any, Final
 
 from taskgraph.catalog.group_rows import Candidate, Derived
@@ -66,11 +66,12 @@ def _word(value: Any) -> str:
 def _named_apart(pins: Iterable[DatasetPin]) -> tuple[DatasetPin, ...]:
     """Return the datasets of a group by name; two of one name are those of different studies."""
     every = sorted(pins, key=lambda each: (each.name, each.dataset_id))
-    names = [each.name for each in every]
-    for name in names:
-        if names.count(name) > 1:
+    for one, other in pairwise(every):
+        if one.name == other.name:
             raise ValidationError(
-                "datasets", f"two of them are called {name!r}: plan those of one study at a time."
+                "datasets",
+                f"two of them are called {one.name!r}: plan those of one study at a time, as "
+                "`datasets.list(F.study(NAME))`, or by --study.",
             )
     return tuple(every)
 

@@ -27,14 +27,13 @@ from taskgraph.catalog.group_rows import (
     Rules,
 )
 from taskgraph.catalog.grouping import checked_facets, derive
-from taskgraph.catalog.reading import parse
-from taskgraph.catalog.requests import Request, checked_name
+from taskgraph.catalog.reading import any_of, parse
+from taskgraph.catalog.requests import Request, check_page, checked_name
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.states import State, StateType
 from taskgraph.catalog.uses import Uses, WantedUses, ref_of
 from taskgraph.catalog.workflow_rows import Workflow
 from taskgraph.catalog.workflows import WorkflowManager, WorkflowStore
-from taskgraph.catalog.writing import F
 from taskgraph.errors import GroupNotFoundError, ValidationError
 
 _MOST: Final = 100
@@ -348,8 +347,7 @@ class GroupManager:
         """
         if latest not in ("any", "successful"):
             raise ValidationError("latest", f"expected any or successful, not {latest!r}.")
-        if (limit is not None and limit < 1) or offset < 0:
-            raise ValidationError("limit and offset", "expected 1 or more, and 0 or more.")
+        check_page(limit, offset)
         return self._store.groups(
             _meant(where),
             is_successful=latest == "successful",
@@ -407,7 +405,7 @@ class GroupManager:
         if not ids:
             return GroupDeletionReport(is_dry_run=dry_run)
         report = self._executions.delete_many(
-            F.where("group", "any_", ids), remove_workspace=remove_workspaces, dry_run=dry_run
+            any_of("group", ids), remove_workspace=remove_workspaces, dry_run=dry_run
         )
         gone = ids if dry_run else self._store.delete_groups(ids)
         said = {each.name: getattr(report, each.name) for each in fields(report)}

@@ -143,6 +143,13 @@ def leaf(key: str, operator: str, value: Any) -> Leaf:
     return _leaf(key, operator, value, fields, 0)
 
 
+def any_of(key: str, values: Sequence[str]) -> Criteria:
+    """Return the criteria that something is one of some texts, however many they are."""
+    pieces = [values[at : at + _MOST_VALUES] for at in range(0, len(values), _MOST_VALUES)]
+    every = [leaf(key, "any_", each) for each in pieces or [()]]
+    return every[0] if len(every) == 1 else Any_(tuple(every))
+
+
 def _leaf(
     key: str, operator: str, value: Any, fields: Mapping[str, tuple[str, ...]], depth: int
 ) -> Leaf:
@@ -192,10 +199,19 @@ def _read_texts(what: str, key: str, value: Any) -> tuple[str, ...]:
     if not all(isinstance(each, str) for each in found):
         raise _wrong(what, "a list of texts", value)
     if key == "state.type":
-        return tuple(State.parse(each).type.value for each in found)
+        return tuple(_read_type(what, each) for each in found)
     if key == "status":
         return tuple(read_status(each) for each in found)
     return found
+
+
+def _read_type(what: str, given: str) -> str:
+    """Return a type of states; of a name that says more, nothing but that name is meant."""
+    found = State.parse(given)
+    if found.name != State(found.type).name:
+        said = f"{found.name} is a name of {found.type}: ask for it by state.name, F.state(name=)."
+        raise ValidationError(f"filter {what!r}", said)
+    return found.type.value
 
 
 def _read_labels(what: str, key: str, value: Any) -> tuple[Any, ...]:
@@ -241,4 +257,4 @@ def _shown(given: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-__all__ = ["leaf", "parse"]
+__all__ = ["any_of", "leaf", "parse"]

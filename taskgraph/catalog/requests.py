@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from taskgraph.catalog.states import State
+from taskgraph.catalog.states import State, StateType
 from taskgraph.catalog.uses import NO_USES, Uses
 from taskgraph.errors import ValidationError
 from taskgraph.hashing import hash_record
 from taskgraph.jsontext import to_json
 from taskgraph.tags import Tags, checked_tags
 
+# What any database can count to.
+_MOST_ROWS: Final = 2**62
 #: The keys of a snapshot that its readers can rely on.
 SNAPSHOT_VERSION: Final = 1
 #: The key of the tags that say for which queues an execution was declared.
@@ -107,6 +109,46 @@ def checked_json(what: str, given: Any) -> Any:
     return given
 
 
+def checked_text(what: str, given: str | None) -> str | None:
+    """Return a text that is to be kept, or None.
+
+    Raises:
+        ValidationError: It is neither, or cannot be stored.
+    """
+    if given is not None and not isinstance(given, str):
+        raise ValidationError(what, f"expected text, not {given!r}.")
+    return checked_json(what, given)  # type: ignore[no-any-return]  # as it was
+
+
+def checked_state(given: State | StateType | str, message: str | None = None) -> State:
+    """Return a state that is proposed, with what there is to say of it.
+
+    Raises:
+        InvalidStateError: It is none.
+        ValidationError: Something of it cannot be kept, or it is scheduled for no time.
+    """
+    found = State.parse(given)
+    if message is not None:
+        found = replace(found, message=message)
+    checked_text("name of a state", found.name)
+    checked_text("message", found.message)
+    checked_object("details of a state", found.details)
+    assert found.scheduled_time is None or found.scheduled_time.tzinfo is not None
+    return found
+
+
+def check_page(limit: int | None, offset: int) -> None:
+    """Check that a list can be cut so; None is for all of it.
+
+    Raises:
+        ValidationError: It cannot.
+    """
+    counts = [(offset, 0)] if limit is None else [(limit, 1), (offset, 0)]
+    for count, least in counts:
+        if not isinstance(count, int) or not least <= count < _MOST_ROWS:
+            raise ValidationError("limit and offset", "expected 1 or more, and 0 or more.")
+
+
 def checked_object(what: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return a JSON object that is to be kept.
 
@@ -127,27 +169,62 @@ def tags_of(
         TagKeyError: A key is none.
         ValidationError: A value is not JSON.
     """
-    pairs = given.items() if isinstance(given, Mapping) else given or ()
-    wanted = [*pairs, *extra.items()]
+    wanted = [*pairs_of(given), *extra.items()]
     for key, value in wanted:
         checked_json(f"tag {key!r}", value)
     tags = checked_tags(wanted)
     return tuple({(key, to_json(value)): (key, value) for key, value in tags}.values())
 
 
+def pairs_of(
+    given: Iterable[tuple[str, Any]] | Mapping[str, Any] | None,
+) -> list[tuple[str, Any]]:
+    """Return tags as pairs, as they were given.
+
+    Raises:
+        ValidationError: They are none.
+    """
+    every: Any = given.items() if isinstance(given, Mapping) else given or ()
+    if isinstance(every, str) or not isinstance(every, Iterable):
+        raise ValidationError("tags", f"expected keys with values, not {given!r}.")
+    found = list(every)
+    for each in found:
+        if not isinstance(each, tuple | list) or len(each) != 2:
+            raise ValidationError("tags", f"expected a key with a value, not {each!r}.")
+    return [(key, value) for key, value in found]
+
+
+def checked_queues(given: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of queues, each once.
+
+    Raises:
+        ValidationError: They are no list of names.
+    """
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ValidationError("queues", f"expected a list of names, not {given!r}.")
+    return tuple(sorted({checked_name("queue", each) for each in given}))
+
+
 def whole_path(folder: str | os.PathLike[str] | None) -> str | None:
     """Return the one text that a folder is known by."""
     if folder is None:
         return None
-    return checked_name("workspace", os.path.realpath(os.path.expanduser(os.fspath(folder))))
+    text = os.fspath(folder)
+    checked_text("workspace", text)
+    return checked_name("workspace", os.path.realpath(os.path.expanduser(text)))
 
 
 __all__ = [
     "QUEUE_TAG",
     "Request",
+    "check_page",
     "checked_json",
     "checked_name",
     "checked_object",
+    "checked_queues",
+    "checked_state",
+    "checked_text",
+    "pairs_of",
     "tags_of",
     "whole_path",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
@@ -26,6 +26,9 @@ class RerunStore(Protocol):
     def snapshot(self, execution_id: str) -> Any:
         """Return what was frozen when an execution was submitted, or None."""
 
+    def under_key(self, entrypoint: str, key: str) -> Execution | None:
+        """Return the execution that is there under a key."""
+
     def pin(self, wanted: WantedUses) -> Uses:
         """Return what an execution is to use, with the content that it has now."""
 
@@ -35,6 +38,9 @@ class RerunStore(Protocol):
 
 class Rerunner(Protocol):
     """Runs executions once more, in this process."""
+
+    def check(self, tasks: Iterable[str]) -> None:
+        """Raise if one of some tasks is not defined here."""
 
     def run_again(self, execution_id: str, origin: Execution, uses: Uses, *, cache: bool) -> None:
         """Run an execution that was made after another one."""
@@ -53,6 +59,7 @@ def rerun(
 
     Raises:
         RerunError: Nothing was frozen of it, or what it was given is not known any more.
+        UnknownTaskError: A task is not defined in this process; nothing was written.
     """
     frozen = store.snapshot(origin.id)
     if not isinstance(frozen, dict):
@@ -66,11 +73,24 @@ def rerun(
     else:
         here = wanted = store.pin(_today(wanted))
         frozen = None
+    known = None if key is None else store.under_key(origin.entrypoint, key)
+    if known is not None:
+        return known.id
+    # Nothing is written, and no key is used up, of what cannot be run here.
+    runner().check(_tasks_of(origin, wanted))
     request = _request(origin, here, key)
     made = store.create(request, strict=False, frozen=frozen)
     if made.is_new:
         runner().run_again(made.execution.id, origin, wanted, cache=use_cache)
     return made.execution.id
+
+
+def _tasks_of(origin: Execution, uses: Uses) -> list[str]:
+    """Return what is run: the steps of a workflow that are meant, or one task."""
+    if uses.workflow is None:
+        return [origin.entrypoint]
+    last = None if uses.last_step is None else uses.last_step + 1
+    return [each.task_name for each in uses.workflow.steps[uses.first_step : last]]
 
 
 def uses_of(frozen: dict[str, Any]) -> Uses:

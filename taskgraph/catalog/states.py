@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from taskgraph.errors import InvalidStateError
+from taskgraph.errors import InvalidStateError, ValidationError
 from taskgraph.records import ACTIVE
 from taskgraph.records import State as StateType
 
@@ -82,7 +82,9 @@ class State:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Give it the name of its type if it has none."""
+        """Give it the name of its type if it has none; a type may be given as text."""
+        if not isinstance(self.type, StateType):
+            object.__setattr__(self, "type", State.parse(self.type).type)
         if not self.name:
             object.__setattr__(self, "name", _own_name(self.type))
 
@@ -95,6 +97,8 @@ class State:
         """
         if isinstance(given, State):
             return given
+        if not isinstance(given, str):
+            raise InvalidStateError(repr(given), list(_KNOWN_NAMES))
         wanted = given.strip()
         for name, kind in _KNOWN_NAMES.items():
             if wanted.lower() == name.lower():
@@ -108,9 +112,18 @@ class State:
 
     @property
     def scheduled_time(self) -> datetime | None:
-        """When it is to start, if somebody said so."""
+        """When it is to start, if somebody said so.
+
+        Raises:
+            ValidationError: What was said is no time.
+        """
         text = self.details.get("scheduled_time")
-        return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
+        try:
+            return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
+        except (TypeError, ValueError, OverflowError):
+            raise ValidationError(
+                "scheduled_time", f"expected a time as text, not {text!r}: take `State.scheduled`."
+            ) from None
 
     @classmethod
     def scheduled(cls, when: datetime, name: str = "") -> State:

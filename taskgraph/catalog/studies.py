@@ -11,6 +11,7 @@ from taskgraph.catalog.requests import checked_name
 from taskgraph.catalog.rows import DeletedStudy, Study
 from taskgraph.catalog.writing import F
 from taskgraph.errors import StudyNotFoundError, ValidationError
+from taskgraph.jsontext import storable
 
 #: What may become of the executions of a study that is deleted.
 FATES: Final = ("keep", "refuse", "delete")
@@ -58,7 +59,7 @@ class StudyManager:
         Raises:
             AmbiguousIdError: More than one starts so.
         """
-        return self._store.find_study(ref)
+        return self._store.find_study(storable(ref))
 
     def get(self, ref: str) -> Study:
         """Return the same as `find` of a study that must be there.

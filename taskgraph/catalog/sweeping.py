@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Final
 
 from taskgraph.catalog.rows import Execution, Swept
 from taskgraph.catalog.store import CatalogStore, Where, meant
 from taskgraph.catalog.writing import F
+
+_AT_ONCE: Final = 1_000
 
 
 class SweepingVerbs:
@@ -89,17 +92,18 @@ class SweepingVerbs:
     def _every(self, ids: Iterable[str]) -> list[Execution]:
         """Return executions as they are now, the newest first."""
         wanted = sorted(set(ids))
-        if not wanted:
-            return []
-        page = self._store.page(
-            F.id(*wanted),
-            sort="created",
-            descending=True,
-            limit=len(wanted),
-            offset=0,
-            after=None,
-        )
-        return [*page]
+        found: list[Execution] = []
+        for start in range(0, len(wanted), _AT_ONCE):
+            piece = wanted[start : start + _AT_ONCE]
+            found += self._store.page(
+                F.id(*piece),
+                sort="created",
+                descending=True,
+                limit=len(piece),
+                offset=0,
+                after=None,
+            )
+        return sorted(found, key=lambda each: (each.created_at, each.id), reverse=True)
 
 
 __all__ = ["SweepingVerbs"]

@@ -6,12 +6,14 @@ nothing about what was submitted.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from taskgraph.errors import StepRangeError, ValidationError
 from taskgraph.hashing import hash_record
+from taskgraph.jsontext import storable
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +177,7 @@ def ref_of(given: Any) -> str:
     found = given if isinstance(given, str) else getattr(given, "id", None)
     if not isinstance(found, str) or not found.strip():
         raise ValidationError(f"{given!r}", "expected a name, an id, or what was found before.")
-    return found
+    return storable(found)
 
 
 def read_inputs(given: Iterable[Any] | Mapping[str, Any]) -> tuple[tuple[str | None, str], ...]:
@@ -218,9 +220,8 @@ def check_names(inputs: Sequence[DatasetPin]) -> None:
     Raises:
         ValidationError: Two are.
     """
-    names = [each.name for each in inputs]
-    for name in names:
-        if names.count(name) > 1:
+    for name, count in Counter(each.name for each in inputs).items():
+        if count > 1:
             raise ValidationError(
                 "inputs",
                 f"two of them are called {name!r}: give names by a mapping, as "

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from taskgraph.catalog.data_rows import TagKey
 from taskgraph.catalog.requests import checked_json
 from taskgraph.errors import UnknownDimensionError, ValidationError
-from taskgraph.jsontext import to_json
+from taskgraph.jsontext import storable, to_json
 from taskgraph.tags import check_key
 
 #: What has dimensions.
@@ -94,7 +94,7 @@ class VocabularyManager:
             ValidationError: There is no such scope.
         """
         _check_scope(scope)
-        was_there = self._store.undefine(key, scope)
+        was_there = self._store.undefine(storable(key), scope)
         if not was_there and not missing_ok:
             raise UnknownDimensionError(key, "it is not in the vocabulary, so it is gone already.")
         return was_there

@@ -16,7 +16,7 @@ from taskgraph.errors import (
     ValidationError,
     WorkflowNotFoundError,
 )
-from taskgraph.jsontext import to_json
+from taskgraph.jsontext import storable, to_json
 from taskgraph.tasks.options import known_options
 from taskgraph.tasks.registry import AnyTask, get_task_registry
 from taskgraph.tasks.task import Task
@@ -24,6 +24,7 @@ from taskgraph.tasks.task import Task
 #: What steps are only given when they run.
 RESERVED_ARGUMENTS: Final = frozenset({"component", "input_paths", "metadata", "output_path"})
 _MOST_VERSIONS: Final = 2**31 - 1
+_MOST_DIGITS: Final = 20
 
 #: A step as it is written: a task or its full name, that with arguments, or an object with
 #: ``task``, ``args`` and ``options``.
@@ -114,9 +115,9 @@ class WorkflowManager:
         if isinstance(ref, Workflow):
             ref = ref.id
         name, at, number = ref.rpartition("@")
-        if at and version is None and number.isdecimal():
+        if at and version is None and number.isdecimal() and len(number) < _MOST_DIGITS:
             ref, version = name, min(int(number), _MOST_VERSIONS)
-        return self._store.find_workflow(ref, version)
+        return self._store.find_workflow(storable(ref), version)
 
     def get(self, ref: str | Workflow, version: int | None = None) -> Workflow:
         """Return the same as `find` of a workflow that must be there.

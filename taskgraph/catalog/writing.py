@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from taskgraph.catalog.criteria import All, Criteria
@@ -123,12 +123,13 @@ class F:
             not_any: What it may not be.
         """
         found: Criteria = Criteria()
-        wanted = [*values, *(any or ())]
+        wanted = [*values, *_each(any)]
         if wanted or not_any is None:
             labels: list[object] = [{"key": key, "value": each} for each in wanted]
             found &= leaf("facet", "any_", labels or [{"key": key}])
         if not_any is not None:
-            found &= leaf("facet", "not_any_", [{"key": key, "value": each} for each in not_any])
+            unwanted = [{"key": key, "value": each} for each in _each(not_any)]
+            found &= leaf("facet", "not_any_", unwanted)
         return found.parts[0] if isinstance(found, All) and len(found.parts) == 1 else found
 
     @staticmethod
@@ -151,6 +152,14 @@ class F:
     def where(key: str, operator: str, value: Any) -> Criteria:
         """One thing that is asked of an execution, or of a dataset, as JSON says it."""
         return leaf(key, operator, value)
+
+
+def _each(given: Any) -> list[Any]:
+    """Return values one by one: a text is one of them."""
+    if given is None:
+        return []
+    is_many = isinstance(given, Iterable) and not isinstance(given, str | Mapping)
+    return list(given) if is_many else [given]
 
 
 def _together(key: str, given: Mapping[str, Any]) -> Criteria:

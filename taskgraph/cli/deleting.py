@@ -103,7 +103,7 @@ def _meant(
     missing_ok: bool,
 ) -> Criteria | None:
     """Return which are meant, so that what is asked about is what is deleted; None if none is."""
-    from taskgraph.catalog.writing import F
+    from taskgraph.catalog.reading import any_of
 
     if not refs and not every:
         return where
@@ -115,7 +115,7 @@ def _meant(
             for ref in refs
         ]
         found = [each.id for each in every_ref if each is not None]
-    return F.id(*found) if found else None
+    return any_of("id", found) if found else None
 
 
 def _all(archive: Archive) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -55,6 +55,7 @@ _PLANNING: Final = (
     click.option(
         "--dataset", "datasets", metavar="DATASET", multiple=True, help="Only of these datasets."
     ),
+    click.option("--study", metavar="NAME", help="Only datasets of this study."),
     click.option("--rerun-failed", is_flag=True, help="Groups that failed run again."),
     click.option(
         "--stale-after",
@@ -137,11 +138,22 @@ def _planned(
     flow = archive.workflows.get(workflow)
     return flow, archive.groups.plan(
         flow,
-        asked["datasets"] or None,
+        _datasets(archive, asked["datasets"], asked["study"]),
         group_by=_facets(ctx, archive, flow, asked["group_by"]),
         rerun_failed=asked["rerun_failed"],
         stale_after=asked["stale_after"],
     )
+
+
+def _datasets(archive: Archive, refs: Sequence[str], study: str | None) -> Sequence[Any] | None:
+    """Return the datasets that are meant; None for all."""
+    from taskgraph.catalog.writing import F
+
+    if study is None:
+        return refs or None
+    if refs:
+        return [archive.datasets.get(each, study=study) for each in refs]
+    return archive.datasets.list(F.study(archive.studies.get(study).name))
 
 
 def _facets(ctx: click.Context, archive: Archive, flow: Workflow, given: str | None) -> list[str]:

@@ -34,6 +34,7 @@ def test_before_anything_there_is_nothing_and_nothing_is_made(space: Any) -> Non
         ("dataset", "show", "x"),
         ("dataset", "history", "x"),
         ("dataset", "delete", "x"),
+        ("dataset", "retract", "x", "--reason", "y"),
         ("artifact", "list", "--execution", "-"),
         ("artifact", "add", "-", "plot", "x", "x.png"),
         ("study", "delete", "x"),
@@ -52,6 +53,24 @@ def test_the_first_dataset_makes_the_records(space: Any) -> None:
     assert made.code == 0, made.err
     assert made.out.endswith("is tas: 1 file, content " + made.out.split()[-1] + "\n")
     assert space.json("dataset", "show", "tas")["files"] == ["a.csv"]
+
+
+def test_a_dataset_is_retracted_by_its_name_whatever_else_is_called_so(place: Any) -> None:
+    place("dataset", "register", "data/a.csv", "data/b.csv")
+    place("dataset", "register", "data/a.csv", "data/c.csv", "--study", "s")
+    said = ("dataset", "retract", "data/a.csv", "--reason", "broken")
+
+    planned = place.json(*said, "--dry-run")
+    made = place.json(*said, "--by", "ada", "--study", "s")
+
+    found = {
+        each["study"]: each for each in place.json("dataset", "list", "--retracted")["datasets"]
+    }
+    assert (planned["entity_type"], planned["entity_id"]) == ("Dataset", found[None]["id"])
+    assert (made["entity_id"], made["by"]) == (found["s"]["id"], "ada")
+    assert (found[None]["retracted"], found["s"]["retracted"]) == (False, True)
+    assert place("dataset", "retract", "b.csv", "--reason", "x").code == 3
+    assert "Retracted" in place(*said).out
 
 
 def test_files_are_registered_under_a_name_and_found_by_facets(place: Any) -> None:

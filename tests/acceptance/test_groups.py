@@ -74,6 +74,21 @@ def reasons(space: Any, *words: str) -> dict[str, str]:
     return {each["group"]["key"]: each["reason"] for each in found}
 
 
+def test_a_plan_is_of_the_datasets_of_one_study_if_others_have_their_names(models: Any) -> None:
+    given = ("--type", "cmip6", "--facet", "model=A", "--study", "mine")
+    assert models("dataset", "register", "A0", "data/A0.txt", *given).code == 0
+
+    both = models("group", "plan", "climate.mean")
+    assert both.code == 2
+    assert "two of them are called 'A0'" in both.err and "--study" in both.err
+    (mine,) = models.json("group", "plan", "climate.mean", "--study", "mine")["decisions"]
+    assert mine["datasets"] == ["A0"]
+    of_both = ("--study", "mine", "--dataset", "A0", "--dataset", "A1")
+    (some,) = models.json("group", "plan", "climate.mean", *of_both)["decisions"]
+    assert some["datasets"] == ["A0", "A1"]
+    assert models("group", "plan", "climate.mean", "--study", "gone").code == 3
+
+
 def test_rerun_only_the_groups_whose_inputs_changed(models: Any) -> None:
     assert reasons(models) == {"model=A": "never_run", "model=B": "never_run"}
     assert "it never ran" in models("group", "plan", "climate.mean").out

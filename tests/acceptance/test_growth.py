@@ -85,6 +85,8 @@ def test_what_is_meant_is_shown_and_asked_for(grown: Any) -> None:
         (("-", "--status", "DONE"), 2, "not both"),
         (("feed",), 3, "taskgraph execution list"),
         (("--filter", "{"), 2, "no JSON"),
+        (("--filter", "{}"), 2, "without a filter this is every execution"),
+        (("--filter", '{"and_": [{"name": {"like_": ""}}, {}]}'), 2, "--all"),
         (("--status", "ODD"), 2, "ODD"),
     ],
 )

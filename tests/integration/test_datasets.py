@@ -170,6 +170,8 @@ def test_facets_are_replaced_as_a_set_and_kept_if_none_are_given(
         ({"study": ""}, ValidationError, "expected a name"),
         ({"facets": {"taskgraph.x": 1}}, TagKeyError, "taskgraph's own"),
         ({"facets": {"x": float("nan")}}, ValidationError, "not a JSON number"),
+        ({"facets": "model=A"}, ValidationError, "keys with values"),
+        ({"facets": ["model"]}, ValidationError, "a key with a value"),
     ],
 )
 def test_what_cannot_be_registered_is_refused_and_nothing_is_written(
@@ -300,6 +302,26 @@ def test_a_list_is_two_statements_however_long_it_is(
         tg.datasets.list()
 
     assert len(few) == len(many) <= 3
+
+
+def test_a_page_reads_the_facets_of_its_own_datasets_alone(
+    tg: Archive, files: list[Path], statements: Any
+) -> None:
+    for number in range(5):
+        tg.datasets.register(f"d{number}", files[:1], facets={"n": number})
+    made = tg.executions.create("f").execution
+    tg.vocabulary.define("n")
+    for number in range(5):
+        tg.artifacts.add(made, "data", f"a{number}", value=1, dimensions={"n": number})
+
+    with statements(tg) as asked:
+        page = tg.datasets.list(limit=2, offset=1)
+        artifacts = tg.artifacts.list(limit=2, offset=1)
+
+    assert page == tg.datasets.list()[1:3]
+    assert artifacts == tg.artifacts.list()[1:3]
+    assert [each.facets["n"] for each in page] == [each.dimensions["n"] for each in artifacts]
+    assert sum("LIMIT" in str(each) for each in asked) == 4
 
 
 def test_nothing_is_unpickled_to_list_or_show(

@@ -13,6 +13,7 @@ import pytest
 import taskgraph
 from taskgraph import F
 from taskgraph.archive import Archive
+from taskgraph.catalog.reading import any_of
 from taskgraph.catalog.states import Outcome, State, StateType, Subject, decide
 from taskgraph.errors import (
     AmbiguousIdError,
@@ -165,6 +166,14 @@ def test_a_workspace_is_that_of_one_execution(tg: Archive, tmp_path: Path) -> No
         ({"state": "DONE"}, ValidationError),
         ({"tags": {"taskgraph.queue": 1}}, TagKeyError),
         ({"tags": {"a": float("nan")}}, ValidationError),
+        ({"tags": "team=ml"}, ValidationError),
+        ({"tags": ["team"]}, ValidationError),
+        ({"queues": "gpu"}, ValidationError),
+        ({"submitted_by": "\udcff"}, ValidationError),
+        ({"submitted_by": 5}, ValidationError),
+        ({"code_version": "1\0"}, ValidationError),
+        ({"parent_job": 5}, ValidationError),
+        ({"workspace": "a\0b"}, ValidationError),
         ({"parent_job": "no id"}, UnknownRecordError),
         ({"parent_job": "ab" * 16}, UnknownRecordError),
     ],
@@ -193,6 +202,21 @@ def test_who_is_not_there_is_none_for_find_and_an_error_for_get(
         assert isinstance(caught.value, NotFoundError)
     with pytest.raises(ExecutionNotFoundError):
         tg.executions.set_state("ab" * 16, "RUNNING")
+
+
+def test_a_workspace_that_is_called_like_the_start_of_an_id_is_found(
+    tg: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    other = tg.executions.create("f").execution
+    made = tg.executions.create("f", workspace="c0ffee").execution
+    like_the_other = tg.executions.create("f", workspace=other.id[:8]).execution
+
+    assert tg.executions.get("c0ffee") == made
+    assert tg.executions.get(f"./{other.id[:8]}") == like_the_other
+    with pytest.raises(AmbiguousIdError):
+        tg.executions.get(other.id[:8])
+    assert tg.executions.get(other.id) == other
 
 
 def test_the_start_of_several_ids_is_no_answer(tg: Archive) -> None:
@@ -297,6 +321,56 @@ def test_what_fails_is_tried_again_as_often_as_was_said(tg: Archive) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("said", "least"), [(0.5, 0.5), (1e12, 3e9), (1e300, 3e9), ("soon", 0)], ids=str
+)
+def test_a_delay_is_what_was_said_or_the_longest_that_there_is(
+    tg: Archive, said: Any, least: float
+) -> None:
+    made = tg.executions.create("f", options={"retries": 1, "retry_delay": said}).execution
+    tg.executions.set_state(made, "RUNNING")
+
+    again = tg.executions.set_state(made, "FAILED").state
+
+    assert again.name == "AwaitingRetry"
+    assert again.scheduled_time is not None and again.timestamp is not None
+    delay = (again.scheduled_time - again.timestamp).total_seconds()
+    assert least <= delay <= least * 1.1
+
+
+@pytest.mark.parametrize(
+    ("state", "given", "error"),
+    [
+        (None, {}, "no state"),
+        (5, {}, "no state"),
+        ("RUNNING", {"message": "\udcff"}, "message"),
+        ("RUNNING", {"message": 5}, "expected text"),
+        ("RUNNING", {"actor": "\udcff"}, "actor"),
+        (State(StateType.RUNNING, "\udcff"), {}, "name of a state"),
+        (State(StateType.RUNNING, details={"a": object()}), {}, "details of a state"),
+        (State(StateType.SCHEDULED, details={"scheduled_time": "soon"}), {}, "expected a time"),
+        (State(StateType.SCHEDULED, details={"scheduled_time": 3}), {}, "expected a time"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_a_state_is_refused_and_nothing_is_written(
+    tg: Archive, state: Any, given: dict[str, Any], error: str
+) -> None:
+    made = tg.executions.create("f").execution
+
+    with pytest.raises(ValidationError, match=error):
+        tg.executions.set_state(made, state, **given, force=True)
+
+    assert len(tg.executions.states(made)) == 1
+    assert tg.executions.get(made) == made
+
+
+def test_what_is_late_by_more_than_all_time_is_nothing(tg: Archive) -> None:
+    tg.executions.create("f", state=State.scheduled(datetime(1999, 1, 1, tzinfo=UTC)))
+
+    assert tg.executions.sweep(late_after=timedelta.max).late == ()
+
+
 def test_what_is_scheduled_for_later_waits(tg: Archive) -> None:
     when = datetime.now(UTC) + timedelta(hours=1)
     made = tg.executions.create("f", state=State.scheduled(when)).execution
@@ -393,6 +467,26 @@ def test_ten_thousand_of_one_moment_are_paged_while_new_ones_come(tg: Archive) -
     assert tg.executions.count(F.state("COMPLETED")) == count
 
 
+def test_more_are_swept_and_listed_at_once_than_a_filter_takes(tg: Archive) -> None:
+    count, moment = 10_001, 1_700_000_000_000_000
+    rows = [
+        (number.to_bytes(16, "big"), "[]", "SCHEDULED", moment, moment + number, moment)
+        for number in range(count)
+    ]
+    insert = (
+        "INSERT INTO execution (id, args, state_type, state_time, created_at, expected_start_time)"
+        " VALUES (?, ?, ?, ?, ?, ?)"
+    )
+    tg.backend._transact(lambda driver: driver.executemany(insert, rows))
+
+    late = tg.executions.mark_late(dry_run=True)
+    page = tg.executions.list(limit=2 * count)
+
+    newest_first = [key.hex() for key, *_ in reversed(rows)]
+    assert [each.id for each in late] == [each.id for each in page] == newest_first
+    assert tg.executions.count(any_of("id", newest_first)) == count
+
+
 def _delete_new(driver: Any) -> None:
     new = "SELECT id FROM execution WHERE entrypoint = 'new'"
     driver.execute(f"DELETE FROM state WHERE execution_id IN ({new})")
@@ -419,6 +513,10 @@ def test_a_cursor_of_another_list_is_refused(tg: Archive) -> None:
             tg.executions.list(sort=sort, after=after)
     with pytest.raises(ValidationError, match="sort 'time'"):
         tg.executions.list(sort="time")
+    cuts: list[dict[str, Any]] = [{"limit": 2**63}, {"limit": None}, {"offset": 2**63}]
+    for cut in cuts:
+        with pytest.raises(ValidationError, match="limit and offset"):
+            tg.executions.list(**cut)
     with pytest.raises(ValidationError, match="limit and offset"):
         tg.executions.list(limit=0)
 
@@ -470,6 +568,7 @@ def test_filters_are_values_and_json(tg: Archive, tmp_path: Path) -> None:
         ({"created": {"after_": "2026-01-01"}}, ValidationError, "time zone"),
         ({"created": {"after_": "soon"}}, ValidationError, "expected a time"),
         ({"state": {"type": {"any_": ["GONE"]}}}, ValidationError, "no state"),
+        ({"state": {"type": {"any_": ["Late"]}}}, ValidationError, r"a name of SCHEDULED.*name"),
         ({"operator": "xor_"}, ValidationError, "and_ or or_"),
         ({"and_": {}}, ValidationError, "a list of filters"),
         ({"study": {"is_null_": 1}}, ValidationError, "true or false"),
@@ -481,6 +580,17 @@ def test_a_filter_that_cannot_be_understood_is_an_error(
 ) -> None:
     with pytest.raises(error, match=match):
         tg.executions.count(given)
+
+
+def test_a_filter_may_be_as_wide_as_it_is_allowed_to_be(tg: Archive) -> None:
+    tg.executions.create("flows.a1099", name="n1099", tags={"n": 1099})
+    numbers = range(1_100)
+    texts = [f"a{each}" for each in numbers]
+
+    assert tg.executions.count(F.task(*texts)) == 1
+    assert tg.executions.count(F.tags(any=[("n", each) for each in numbers])) == 1
+    assert tg.executions.count({"and_": [{"name": {"not_any_": [each]}} for each in texts]}) == 1
+    assert tg.groups.list({"facet": {"any_": [f"n={each}" for each in numbers]}}) == []
 
 
 def test_a_filter_is_not_nested_for_ever(tg: Archive) -> None:

@@ -395,6 +395,42 @@ def test_a_file_that_was_changed_and_not_registered_again_fails_its_group(
     assert message is not None and "dataset 'A-tas'" in message and "A-tas.txt" in message
 
 
+def test_nothing_is_launched_of_a_database_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.txt").write_text("a")
+    with taskgraph.open("sqlite://", migrate=True) as tg:
+        tg.datasets.register("a", ["a.txt"])
+        tg.workflows.create("w", steps=[read])
+        made = tg.executions.create("grouped.read", {"files": []}).execution
+
+        with pytest.raises(ValidationError, match="in memory"):
+            tg.groups.run(tg.groups.plan("w", group_by=[]))
+        with pytest.raises(ValidationError, match="in memory"):
+            tg.executions.rerun(made)
+
+        assert tg.executions.count() == 1
+        assert tg.groups.get("all").dirty
+
+
+def test_a_step_that_does_not_fit_its_task_fails_its_group(tg: Archive, flow: str) -> None:
+    later = [("grouped.to_be_written", {"nothing": 1})]
+    tg.workflows.create("odd", steps=later)
+
+    @task(namespace="grouped", version="1", name="to_be_written")
+    def written(files: list[File], unit: str = "K") -> int:
+        return len(files)
+
+    odd = tg.groups.plan("odd", group_by=[])
+    failed, *done = tg.groups.run([*odd, *tg.groups.plan(flow, group_by=["source"])])
+
+    assert [each.state.type for each in done] == [StateType.COMPLETED] * 2
+    assert failed.state.type is StateType.FAILED
+    message = tg.executions.states(failed)[-1].message
+    assert message is not None and "'nothing'" in message
+
+
 # At once
 
 

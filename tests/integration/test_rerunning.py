@@ -184,8 +184,10 @@ def test_what_cannot_be_run_again_is_said(
         tg.executions.rerun("-")
 
     unknown = tg.executions.create("nowhere.to_be_found", {"n": 1}).execution
+    count = tg.executions.count()
     with pytest.raises(UnknownTaskError):
-        tg.executions.rerun(unknown)
+        tg.executions.rerun(unknown, idempotency_key="k")
+    assert tg.executions.count() == count  # and the key is free
     other = tg.executions.create("again.add", {"nothing": 1}).execution
     with pytest.raises(RerunError, match=r"again\.add"):
         tg.executions.rerun(other)

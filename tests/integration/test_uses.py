@@ -14,6 +14,7 @@ from taskgraph.errors import (
     GroupInProgressError,
     GroupNotFoundError,
     StepRangeError,
+    ValidationError,
     WorkflowNotFoundError,
 )
 
@@ -107,6 +108,16 @@ def test_a_group_must_be_there(tg: Archive) -> None:
     assert made.execution.group_id == group
     with pytest.raises(GroupNotFoundError, match="made by planning"):
         tg.executions.create("e", group="0" * 32)
+
+
+def test_a_group_is_one_of_the_workflow_that_is_run(tg: Archive) -> None:
+    group = _store_group(tg, _store_workflow(tg, "nightly"))
+    tg.workflows.create("other")
+
+    with pytest.raises(ValidationError, match=r"another workflow than other@1"):
+        tg.executions.create("e", group=group, workflow="other")
+
+    assert tg.executions.count() == 0
 
 
 def test_a_group_is_in_progress_once_on_the_same_datasets(tg: Archive) -> None:

@@ -28,15 +28,18 @@ def every(session: Session, wanted: Wanted, *, include_retracted: bool) -> list[
         meant = meant.where(row.id.in_(tagged_with("Artifact", each)))
     if not include_retracted:
         meant = meant.where(execution.retracted.is_(False))
+    order = execution.created_at.desc(), execution.id.desc(), row.kind, row.key
+    if wanted.limit is not None:
+        page = meant.order_by(*order).offset(wanted.offset).limit(wanted.limit).subquery()
+        meant = select(page.c.id)
     query = (
         select(row)
         .join(execution, execution.id == row.execution_id)
         .where(row.id.in_(meant))
-        .order_by(execution.created_at.desc(), execution.id.desc(), row.kind, row.key)
-        .offset(wanted.offset)
+        .order_by(*order)
     )
-    if wanted.limit is not None:
-        query = query.limit(wanted.limit)
+    if wanted.limit is None:
+        query = query.offset(wanted.offset)
     rows = session.scalars(query).all()
     tags = tags_of(session, "Artifact", meant) if rows else {}
     return [_artifact(each, tags.get(each.id, {})) for each in rows]

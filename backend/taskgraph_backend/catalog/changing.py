@@ -44,6 +44,8 @@ _WRITE: Final = (
     " next_scheduled_start_time = ? WHERE id = ?"
 )
 _MICROSECOND: Final = timedelta(microseconds=1)
+#: In seconds a hundred years, which is later than any run.
+_MOST: Final = 100 * 365 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +196,7 @@ def _read(row: Any) -> tuple[Subject, Books]:
     subject = Subject(
         State(type, name_in_force(type, name), from_micros(since), details=details),
         run_count=count,
-        retries=_number(said.get("retries")),
+        retries=int(_number(said.get("retries"))),
         retry_delay=timedelta(seconds=_number(said.get("retry_delay"))),
         is_resubmittable=flow is not None or frozen is not None,
     )
@@ -213,8 +215,9 @@ def _time(micros: int | None) -> datetime | None:
     return None if micros is None else from_micros(micros)
 
 
-def _number(given: Any) -> int:
-    return int(given) if isinstance(given, int | float) and given > 0 else 0
+def _number(given: Any) -> int | float:
+    """Return a number that somebody said, as far as one can count with it."""
+    return min(given, _MOST) if isinstance(given, int | float) and given > 0 else 0
 
 
 def _write(driver: Driver, execution_id: str, state: State, books: Books) -> None:

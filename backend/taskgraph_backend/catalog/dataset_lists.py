@@ -25,8 +25,12 @@ def every(
         .order_by(row.name, row.id)
         .offset(offset)
     )
-    rows = session.execute(query if limit is None else query.limit(limit)).all()
     meant = select(row.id).where(datasets_where(where))
+    if limit is not None:
+        query = query.limit(limit)
+        page = meant.order_by(row.name, row.id).offset(offset).limit(limit).subquery()
+        meant = select(page.c.id)
+    rows = session.execute(query).all()
     facets = tags_of(session, "Dataset", meant) if rows else {}
     return [_dataset(each, name, facets.get(each.id, {})) for each, name in rows]
 

@@ -23,10 +23,13 @@ from taskgraph.jsontext import words_of
 from taskgraph_backend import models
 from taskgraph_backend.columns import DateTimeUTC
 from taskgraph_backend.finding import is_prefix, like_id
+from taskgraph_backend.query.columns import one_of
 from taskgraph_backend.query.criteria import executions_where
 from taskgraph_backend.times import from_micros, to_micros
 
 _SHOWN: Final = 5
+_AT_ONCE: Final = 10_000
+_WHOLE_ID: Final = 32
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NEWEST: Final = "-"
 _COLUMNS: Final = {
@@ -152,14 +155,22 @@ def find(session: Session, ref: str) -> Execution | None:
     query = _select()
     if ref == _NEWEST:
         query = Order("created", descending=True).order(query).limit(1)
-    elif is_prefix(ref.lower()):
-        query = query.where(like_id(models.Execution.id, ref.lower())).limit(_SHOWN)
     else:
-        query = query.where(models.Execution.workspace == _whole(ref))
+        query = query.where(_is_called(ref)).limit(_SHOWN)
     rows = session.execute(query).all()
     if len(rows) > 1:
         raise AmbiguousIdError(ref, [row[0].id[:12] for row in rows])
     return next(iter(_executions(session, rows)), None)
+
+
+def _is_called(ref: str) -> ColumnElement[bool]:
+    row = models.Execution
+    starts_so = like_id(row.id, ref.lower()) if is_prefix(ref.lower()) else None
+    if starts_so is not None and len(ref) == _WHOLE_ID:
+        return starts_so
+    in_folder: ColumnElement[bool] = row.workspace == _whole(ref)
+    # A folder may be called like the start of an id.
+    return in_folder if starts_so is None else or_(starts_so, in_folder)
 
 
 def _whole(folder: str) -> str:
@@ -224,18 +235,18 @@ def _executions(session: Session, rows: Any) -> list[Execution]:
 
 
 def tags_of(session: Session, ids: list[str]) -> dict[str, dict[str, list[Any]]]:
-    """Return the current tags of executions, in one statement."""
+    """Return the current tags of executions, in one statement for ten thousand of them."""
     tag = models.Tag
     found: dict[str, dict[str, list[Any]]] = {}
-    if not ids:
-        return found
-    query = (
-        select(tag.entity_id, tag.key, tag.value)
-        .where(tag.entity_id.in_(ids), tag.entity_type == "Execution", tag.is_current.is_(True))
-        .order_by(tag.key, tag.tag_hash)
-    )
-    for entity_id, key, value in session.execute(query):
-        found.setdefault(entity_id, {}).setdefault(key, []).append(value)
+    for start in range(0, len(ids), _AT_ONCE):
+        query = (
+            select(tag.entity_id, tag.key, tag.value)
+            .where(one_of(tag.entity_id, ids[start : start + _AT_ONCE]))
+            .where(tag.entity_type == "Execution", tag.is_current.is_(True))
+            .order_by(tag.key, tag.tag_hash)
+        )
+        for entity_id, key, value in session.execute(query):
+            found.setdefault(entity_id, {}).setdefault(key, []).append(value)
     return found
 
 

@@ -25,14 +25,17 @@ from taskgraph.errors import (
     DatasetNotFoundError,
     DatasetReadOnlyError,
     GroupNotFoundError,
+    ValidationError,
     WorkflowNotFoundError,
 )
+from taskgraph.tasks.names import join_name
 from taskgraph_backend import statements
 from taskgraph_backend.dialects import Driver
 
 _binary = bytearray.fromhex
 
 _SHOWN: Final = 5
+_MOST_DIGITS: Final = 20
 _WHOLE: Final = re.compile(r"[0-9a-fA-F]{32}")
 _START: Final = re.compile(r"[0-9a-fA-F]{1,32}")
 _DATASET: Final = (
@@ -40,6 +43,7 @@ _DATASET: Final = (
     " LEFT JOIN study s ON s.id = d.study_id WHERE "
 )
 _WORKFLOW: Final = "SELECT id, namespace, name, version, promoted FROM workflow WHERE "
+_GROUP: Final = "SELECT id, workflow_id FROM execution_group WHERE"
 _STEPS: Final = (
     "SELECT position, task_name, task_hash, args, options FROM workflow_step"
     " WHERE workflow_id = ? ORDER BY position"
@@ -70,7 +74,7 @@ def pin(driver: Driver, wanted: WantedUses) -> Uses:
         AmbiguousIdError: A name or the start of an id is that of several.
         DatasetReadOnlyError: The output is read-only.
         StepRangeError: The steps are none of the workflow.
-        ValidationError: Two inputs are called alike.
+        ValidationError: Two inputs are called alike, or the group is of another workflow.
     """
     workflow = None if wanted.workflow is None else find_workflow(driver, wanted.workflow)
     check_steps(wanted.first_step, wanted.last_step, workflow)
@@ -86,7 +90,7 @@ def pin(driver: Driver, wanted: WantedUses) -> Uses:
         if found.read_only:
             raise DatasetReadOnlyError(found.name)
         output = found.pin()
-    group = None if wanted.group is None else _find_group(driver, wanted.group)
+    group = None if wanted.group is None else _find_group(driver, wanted.group, workflow)
     return Uses(workflow, inputs, output, wanted.first_step, wanted.last_step, group)
 
 
@@ -170,7 +174,7 @@ def find_workflow(driver: Driver, ref: str) -> WorkflowPin:
 def _named(driver: Driver, ref: str) -> list[Any]:
     """Return the version of a workflow that a name stands for, if there is one."""
     fullname, at, version = ref.rpartition("@")
-    if not at or not version.isdecimal():
+    if not at or not version.isdecimal() or len(version) > _MOST_DIGITS:
         fullname, version = ref, ""
     namespace, _, name = fullname.rpartition(".")
     rows = driver.execute(
@@ -187,13 +191,20 @@ def _step(row: Any) -> StepPin:
     return StepPin(position, task, known, _read(args), _read(options))
 
 
-def _find_group(driver: Driver, ref: str) -> str:
-    rows = _starting(driver, "SELECT id FROM execution_group WHERE id BETWEEN ? AND ?", ref)
+def _find_group(driver: Driver, ref: str, workflow: WorkflowPin | None) -> str:
+    rows = _starting(driver, f"{_GROUP} id BETWEEN ? AND ?", ref)
     if not rows:
         raise GroupNotFoundError(ref)
     if len(rows) > 1:
         raise AmbiguousIdError(ref, [_hex(row[0])[:12] for row in rows])
-    return _hex(rows[0][0])
+    group, flow = map(_hex, rows[0])
+    if workflow is not None and flow != workflow.id:
+        raise ValidationError(
+            "group",
+            f"it is one of another workflow than {join_name(workflow.namespace, workflow.name)}"
+            f"@{workflow.version}, by whose executions it would be judged.",
+        )
+    return group
 
 
 def _read(text: Any) -> Any:

@@ -215,7 +215,7 @@ class Catalog(OpenedPort):
 
     def find_late(self, where: Criteria, after: timedelta) -> list[str]:
         """Return those that should have started so long ago."""
-        latest = self._backend.clock() - after // timedelta(microseconds=1)
+        latest = max(self._backend.clock() - after // timedelta(microseconds=1), 0)
         with self._backend.reader() as session:
             return sweeping.find_late(session, where, latest)
 

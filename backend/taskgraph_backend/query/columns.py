@@ -18,6 +18,8 @@ from taskgraph_backend.columns import JSON
 _LAST_CHARACTER: Final = "\U0010ffff"
 # A list of fewer is part of a statement that is made once for all lists.
 _MANY: Final = 1_000
+# SQLite takes a thousand levels, and filters are inside of each other.
+_WIDEST: Final = 15
 
 
 class PathLike(ColumnElement[bool]):
@@ -86,6 +88,38 @@ def one_of(column: Any, wanted: Sequence[Any]) -> ColumnElement[bool]:
     return found
 
 
+class Brackets(ColumnElement[bool]):
+    """A condition in brackets, which SQLAlchemy takes away where it thinks they say nothing."""
+
+    inherit_cache = False
+
+    def __init__(self, inner: ColumnElement[bool]) -> None:
+        self.inner = inner
+
+
+@compiles(Brackets)
+def _bracketed(element: Brackets, compiler: SQLCompiler, **options: Any) -> str:
+    return f"({compiler.process(element.inner, **options)})"
+
+
+def every(conditions: Iterable[ColumnElement[bool]]) -> ColumnElement[bool]:
+    """Return the condition that all of some conditions hold, however many."""
+    return and_(true(), *_folded(and_, list(conditions)))
+
+
+def either(conditions: Iterable[ColumnElement[bool]]) -> ColumnElement[bool]:
+    """Return the condition that one of some conditions holds, however many."""
+    return or_(false(), *_folded(or_, list(conditions)))
+
+
+def _folded(join: Any, conditions: list[ColumnElement[bool]]) -> list[ColumnElement[bool]]:
+    """Put conditions in brackets: to SQLite each of a row without is a level of depth."""
+    while len(conditions) > _WIDEST:
+        pieces = [conditions[at : at + _WIDEST] for at in range(0, len(conditions), _WIDEST)]
+        conditions = [Brackets(join(*each)) for each in pieces]
+    return conditions
+
+
 def path_is(patterns: Iterable[str | tuple[str, str]]) -> ColumnElement[bool]:
     """Return the condition that a file has one of some paths, each with its root or with any."""
     file = models.File
@@ -97,7 +131,7 @@ def path_is(patterns: Iterable[str | tuple[str, str]]) -> ColumnElement[bool]:
             PathLike(file.path, path) if "*" in path else file.path == path
         )
         found.append(matches if root is None else and_(matches, file.root == root))
-    return or_(false(), *found)
+    return either(found)
 
 
 def status_is(row: Any, statuses: Iterable[str]) -> ColumnElement[bool]:

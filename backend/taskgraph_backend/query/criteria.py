@@ -31,7 +31,7 @@ from taskgraph.filters import ANY_VALUE
 from taskgraph.jsontext import storable
 from taskgraph_backend import models
 from taskgraph_backend.columns import DateTimeUTC
-from taskgraph_backend.query.columns import one_of, status_is, tagged_with
+from taskgraph_backend.query.columns import either, every, one_of, status_is, tagged_with
 
 _Condition = ColumnElement[bool]
 _HEX: Final = re.compile(r"[0-9a-f]{32}")
@@ -56,9 +56,9 @@ def datasets_where(criteria: Criteria) -> _Condition:
 def _condition(criteria: Criteria, row: Any, fields: dict[str, Any]) -> _Condition:
     match criteria:
         case All(parts):
-            return and_(true(), *(_condition(each, row, fields) for each in parts))
+            return every(_condition(each, row, fields) for each in parts)
         case Any_(parts):
-            return or_(false(), *(_condition(each, row, fields) for each in parts))
+            return either(_condition(each, row, fields) for each in parts)
         case Not(part):
             return not_(func.coalesce(_condition(part, row, fields), false()))
         case Leaf(key, operator, value):
@@ -170,7 +170,7 @@ def _status(row: Any, operator: str, value: Any) -> _Condition:
 def _task_of_execution(row: Any, operator: str, value: Any) -> _Condition:
     """Ask for what is run by the full name of a task, or by what follows the last dot of it."""
     named = [_ends_so(row.entrypoint, each) for each in map(storable, value)]
-    found = or_(false(), *named)
+    found = either(named)
     return found if operator == "any_" else not_(found)
 
 
@@ -255,11 +255,11 @@ def _labelled(row: Any, kind: str, operator: str, tags: Any) -> _Condition:
     each = [row.id.in_(tagged_with(kind, tag)) for tag in tags]
     match operator:
         case "all_":
-            return and_(true(), *each)
+            return every(each)
         case "any_":
-            return or_(false(), *each)
+            return either(each)
         case _:
-            return not_(or_(false(), *each))
+            return not_(either(each))
 
 
 def _queues(row: Any, operator: str, value: Any) -> _Condition:
@@ -306,11 +306,11 @@ def _of_used(name: str) -> Callable[[Any, str, Any], _Condition]:
 def _facet(row: Any, operator: str, value: Any) -> _Condition:
     """Ask a dataset for facets: of one key any of the values, and that for each of the keys."""
     if operator == "not_any_":
-        return not_(or_(false(), *(_has_facet(row, key, each) for key, each in value)))
+        return not_(either(_has_facet(row, key, each) for key, each in value))
     by_key: dict[str, list[_Condition]] = {}
     for key, each in value:
         by_key.setdefault(key, []).append(_has_facet(row, key, each))
-    return and_(true(), *(or_(*each) for each in by_key.values()))
+    return every(either(each) for each in by_key.values())
 
 
 def _has_facet(row: Any, key: str, value: Any) -> _Condition:
@@ -327,11 +327,9 @@ def _facet_of_inputs(row: Any, operator: str, value: Any) -> _Condition:
     """Ask an execution for facets of what it reads; of several keys each may be another's."""
     if operator == "not_any_":
         parts = [_reads(row, (each,)) for each in value]
-        return not_(or_(false(), *parts))
+        return not_(either(parts))
     keys = dict.fromkeys(key for key, _ in value)
-    return and_(
-        true(), *(_reads(row, tuple(each for each in value if each[0] == key)) for key in keys)
-    )
+    return every(_reads(row, tuple(each for each in value if each[0] == key)) for key in keys)
 
 
 def _reads(row: Any, facets: Any) -> _Condition:

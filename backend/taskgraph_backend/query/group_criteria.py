@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from sqlalchemy import and_, false, func, literal, not_, or_, select, true
+from sqlalchemy import false, func, literal, not_, or_, select, true
 from sqlalchemy.orm import aliased
 
 from taskgraph.catalog.criteria import Criteria
@@ -13,6 +13,7 @@ from taskgraph.filters import AnyValue
 from taskgraph.jsontext import storable
 from taskgraph_backend import models
 from taskgraph_backend.columns import JSON
+from taskgraph_backend.query.columns import either, every
 from taskgraph_backend.query.criteria import (
     _Condition,
     _condition,
@@ -51,11 +52,11 @@ def _of_workflow(ask: Callable[[Any, str, Any], _Condition]) -> Callable[..., _C
 def _facet_of_group(row: Any, operator: str, value: Any) -> _Condition:
     """Ask for facets: of one key any of the values, and that for each of the keys."""
     if operator == "not_any_":
-        return not_(or_(false(), *(_selects(row, key, each) for key, each in value)))
+        return not_(either(_selects(row, key, each) for key, each in value))
     by_key: dict[str, list[_Condition]] = {}
     for key, each in value:
         by_key.setdefault(key, []).append(_selects(row, key, each))
-    return and_(true(), *(or_(*each) for each in by_key.values()))
+    return every(either(each) for each in by_key.values())
 
 
 def _selects(row: Any, key: str, value: Any) -> _Condition:

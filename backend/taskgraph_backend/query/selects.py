@@ -40,7 +40,7 @@ from sqlalchemy.orm import aliased
 from taskgraph_backend import models
 from taskgraph_backend.columns import DateTimeUTC
 from taskgraph_backend.finding import is_prefix, like_id
-from taskgraph_backend.query.columns import one_of, path_is, status_is, tagged_with
+from taskgraph_backend.query.columns import either, one_of, path_is, status_is, tagged_with
 from taskgraph_backend.query.criteria import executions_where
 from taskgraph_backend.query.filters import Wanted
 from taskgraph_backend.query.kinds import MODEL_CLASSES, MODEL_PKS
@@ -265,7 +265,7 @@ def _own(wanted: Wanted, kind: str) -> Iterator[ColumnElement[bool]]:
     for ids in wanted.ids:
         yield one_of(pk, ids)
     for prefixes in wanted.prefixes:
-        yield or_(false(), *(_starts(kind, each) for each in prefixes))
+        yield either(_starts(kind, each) for each in prefixes)
     for tag in wanted.tags:
         yield pk.in_(tagged_with(kind, tag))
 
@@ -287,7 +287,7 @@ def _is_named(text: str) -> ColumnElement[bool]:
 def _of_task(wanted: Wanted, column: Any) -> Conditions:
     task = models.Task
     named = [
-        column.in_(select(task.hash).where(or_(false(), *map(_is_named, names))).correlate(None))
+        column.in_(select(task.hash).where(either(map(_is_named, names))).correlate(None))
         for names in wanted.task_names
     ]
     return [*named, *(one_of(column, each) for each in wanted.task_hashes)]

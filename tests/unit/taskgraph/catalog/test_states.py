@@ -40,6 +40,12 @@ def test_state_is_read_from_its_type_or_a_name_that_is_known(
     assert (found.type, found.name) == (kind, name)
 
 
+def test_a_type_may_be_given_as_text() -> None:
+    assert State("running") == State(StateType.RUNNING)  # type: ignore[arg-type]
+    with pytest.raises(InvalidStateError):
+        State("GONE")  # type: ignore[arg-type]
+
+
 def test_text_that_is_no_state_is_refused_with_those_there_are() -> None:
     with pytest.raises(InvalidStateError, match=r"'?DONE'?: this is no state\..*Completed"):
         State.parse("DONE")
