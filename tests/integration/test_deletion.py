@@ -339,6 +339,24 @@ def test_results_stay_in_the_cache_if_asked(tg: Archive, recording: Scheduler) -
     assert counts(tg)["evaluation"] == done.kept
 
 
+def test_what_a_retracted_call_has_filled_goes_with_it(tg: Archive, recording: Scheduler) -> None:
+    found = iter([1, 2, 3])
+
+    @task(namespace="deletion", name="drawn", version="1")
+    def drawn(sample: str) -> int:
+        return next(found)
+
+    recording.run(drawn("a"))
+    recording.run(drawn("a"), cache=False)
+    tg.retract("-", reason="the second one was wrong")
+
+    tg.executions.delete(tg.executions.list(include_retracted=True)[0])
+
+    # The first call has the same key; the entry of the cache was that of the second one.
+    assert recording.run(drawn("a")) == 3
+    assert check(tg.backend, deep=True) == []
+
+
 def test_a_tag_keeps_a_call_with_all_that_it_is_made_of(tg: Archive, recording: Scheduler) -> None:
     recording.run(report(4, 2))
     call = root_call(tg, ids(tg)[0])
