@@ -181,6 +181,23 @@ def test_pins_are_of_any_record(tg: Archive, recording: Scheduler) -> None:
         assert not tg.backend.get_value(each)[1]  # type: ignore[arg-type]
 
 
+def test_a_pin_is_one_text_and_whatever_has_such_a_tag_is_no_trouble(
+    tg: Archive, recording: Scheduler, tmp_path: Path
+) -> None:
+    recording.run(job(1))
+    made = tg.executions.get("-")
+    tg.backend.record_tags("Execution", made.id, [("pin", "paper")])
+    (tmp_path / "a.txt").write_text("a")
+    # A facet and a dimension are tags as well.
+    tg.datasets.register("raw", [tmp_path / "a.txt"], facets={"pin": "paper"})
+    tg.vocabulary.define("pin")
+    tg.artifacts.add(made, "data", "number", value=7, dimensions={"pin": "paper"})
+
+    assert tg.storage.stats().evictable == 0
+    assert tg.storage.gc(max_size=0, pins="pin=paper").evicted == 0
+    assert tg.storage.gc(max_size=0, pins="pin=thesis").evicted > 0
+
+
 def test_what_is_used_or_bound_after_it_was_chosen_stays(tg: Archive, recording: Scheduler) -> None:
     for n in range(3):
         recording.run(job(n))
@@ -252,6 +269,11 @@ def test_values_that_nothing_names_go(tg: Archive) -> None:
         ({"max_size": "many"}, "10 GiB"),
         ({"older_than": timedelta(-1)}, "older_than"),
         ({"keep_last": -1}, "keep_last -1"),
+        ({"max_size": [1]}, "max_size"),
+        ({"older_than": 90}, "timedelta"),
+        ({"keep_last": "3"}, "keep_last '3'"),
+        ({"pins": [5]}, "pins"),
+        ({"pins": [""]}, "pins"),
     ],
 )
 def test_what_is_no_policy_is_refused(tg: Archive, given: dict[str, Any], said: str) -> None:
