@@ -116,8 +116,14 @@ class Criteria:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is asked for."""
-        return type(self) is Criteria or (isinstance(self, All) and not self.parts)
+        """Whether nothing is asked for, however deep that is nested."""
+        match self:
+            case All(parts):
+                return all(each.is_empty for each in parts)
+            case Any_(parts):
+                return any(each.is_empty for each in parts)
+            case _:
+                return type(self) is Criteria
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON, from which `parse` makes an equal one."""

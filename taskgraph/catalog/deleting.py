@@ -157,14 +157,13 @@ def checked_where(where: Criteria, every: bool) -> Criteria:
     Raises:
         ValidationError: Nothing says which, or both a filter and all of them are asked for.
     """
-    is_empty = where == Criteria()
-    if is_empty and not every:
+    if where.is_empty and not every:
         raise ValidationError(
             "where",
             "without a filter this is every execution. Say which are meant, or ask for all of them "
             "with all=True (--all).",
         )
-    if every and not is_empty:
+    if every and not where.is_empty:
         raise ValidationError("all", "it goes with no filter: give one of both.")
     return where
 
