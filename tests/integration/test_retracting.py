@@ -451,6 +451,22 @@ def test_a_dataset_means_what_read_its_files_and_the_executions_that_were_given_
     assert _flag(tg.backend, "execution") == [False] * 4
 
 
+def test_new_content_of_a_dataset_is_not_retracted_whatever_is_taken_back(
+    tg: Archive, tmp_path: Path
+) -> None:
+    for name in ("rain", "wind"):
+        (tmp_path / name).write_text("1")
+        tg.datasets.register(name, [tmp_path / name])
+    tg.retract("rain", reason="a wrong delivery")
+    made = tg.retract("wind", reason="a wrong delivery")
+
+    (tmp_path / "rain").write_text("the right one")
+    tg.datasets.register("rain", [tmp_path / "rain"])
+    tg.unretract(made)
+
+    assert [each.name for each in tg.datasets.list()] == ["rain", "wind"]
+
+
 def test_groups_of_retracted_executions_are_dirty(tg: Archive, recording: Scheduler) -> None:
     execution = tg.executions.create("flows.main").execution
     _add_group(tg.backend, execution.id)
@@ -541,6 +557,23 @@ def test_retractions_travel_and_are_taken_back_where_they_came_to(
     assert _names(tg) == []
 
 
+def test_what_was_retracted_elsewhere_makes_its_group_dirty_here(
+    tg: Archive, recording: Scheduler, tmp_path: Path
+) -> None:
+    recording.run(sum_of(1))
+    _add_group(tg.backend, tg.executions.get("-").id)
+    with SqlBackend(f"sqlite:///{tmp_path / 'other.db'}") as other:
+        _move(tg.backend, other)
+        with taskgraph.open(f"sqlite:///{tmp_path / 'other.db'}") as there:
+            there.retract("-", reason="wrong")
+        _move(other, tg.backend)
+
+    assert tg.executions.count() == 0
+    with _changing(tg.backend) as driver:
+        (row,) = driver.execute("SELECT dirty, dirty_reason FROM execution_group").fetchall()
+    assert (bool(row[0]), row[1]) == (True, "retracted")
+
+
 def _move(source: SqlBackend, target: SqlBackend) -> None:
     from taskgraph_backend.moving import Mover
 
@@ -610,8 +643,9 @@ def test_nobody_else_writes_the_tags_of_retractions(tg: Archive, recording: Sche
         tg.backend.delete_tags(call, [], [RETRACTED])
 
 
+@pytest.mark.parametrize("version", ["1.8", "1.7"])
 def test_a_database_that_went_back_a_version_and_came_again_knows_its_retractions(
-    tmp_path: Path,
+    tmp_path: Path, version: str
 ) -> None:
     uri = f"sqlite:///{tmp_path / 'taskgraph.db'}"
     with SqlBackend(uri) as backend:
@@ -620,10 +654,11 @@ def test_a_database_that_went_back_a_version_and_came_again_knows_its_retraction
         made = archive.retract("-", reason="wrong", by="ada")
 
     with SqlBackend(uri) as backend:
-        backend.migrate("1.8")
+        backend.migrate(version)
     with SqlBackend(uri) as backend:
         backend.migrate()
         assert sum(_flag(backend, "call_node")) == len(made.calls)
+        assert _flag(backend, "execution") == [True]
 
     with taskgraph.open(uri) as archive:
         (known,) = archive.retractions.list()
