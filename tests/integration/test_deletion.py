@@ -506,3 +506,49 @@ def test_only_folders_inside_of_roots_are_removed(
     assert planned.workspaces == done.workspaces == (str(project / "runs" / "monday"),)
     assert not (project / "runs" / "monday").exists()
     assert (project / "runs").is_dir()
+
+
+def test_a_folder_in_which_another_execution_has_its_own_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "runs" / "monday" / "again").mkdir(parents=True)
+    (tmp_path / ".taskgraph").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with taskgraph.open(tmp_path, migrate=True) as tg:
+        outer, inner, beside = (
+            tg.executions.create("x", workspace=tmp_path / "runs" / each, state="COMPLETED")
+            for each in ("monday", "monday/again", "monday-2")
+        )
+
+        with pytest.raises(UnsafePathError, match="another execution"):
+            tg.executions.delete(outer.execution, remove_workspace=True)
+        with pytest.raises(UnsafePathError, match="another execution"):
+            both = F.id(outer.execution.id, beside.execution.id)
+            tg.executions.delete_many(both, remove_workspace=True)
+        assert tg.executions.count() == 3
+        both = F.id(outer.execution.id, inner.execution.id)
+        tg.executions.delete_many(both, remove_workspace=True)
+
+        assert not (tmp_path / "runs" / "monday").exists()
+        assert tg.executions.count() == 1
+
+
+def test_a_folder_that_cannot_be_removed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "monday").mkdir()
+    (tmp_path / ".taskgraph").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    def refuse(path: str | Path, ignore_errors: bool = False) -> None:
+        if not ignore_errors:
+            raise PermissionError(13, "Permission denied", str(path))
+
+    with taskgraph.open(tmp_path, migrate=True) as tg:
+        made = tg.executions.create("x", workspace=tmp_path / "monday", state="COMPLETED").execution
+        monkeypatch.setattr("shutil.rmtree", refuse)
+
+        with pytest.raises(UnsafePathError, match=r"monday: .*Permission denied.* by hand"):
+            tg.executions.delete(made, remove_workspace=True)
+        monkeypatch.undo()
+        assert tg.executions.find(made.id) is None
