@@ -406,6 +406,11 @@ def test_what_cannot_be_retracted_is_refused_with_what_can(
         tg.retract("retracting.twice", reason="wrong")
     with pytest.raises(UnknownRecordError, match="taskgraph log"):
         tg.retract("nowhere.txt", reason="wrong")
+    for nothing in (None, 5, b"-", ["-"]):
+        with pytest.raises(NotRetractableError, match="of the type"):
+            tg.retract(nothing, reason="wrong")
+        with pytest.raises(RetractionNotFoundError):
+            tg.unretract(nothing)  # type: ignore[arg-type]
     for no_reason in (" ", "a\0b", "x" * 20_000, None):
         with pytest.raises(ValidationError, match="reason"):
             tg.retract("-", reason=no_reason)  # type: ignore[arg-type]
@@ -449,6 +454,22 @@ def test_a_dataset_means_what_read_its_files_and_the_executions_that_were_given_
     tg.unretract(made)
     assert _flag(tg.backend, "dataset") == [False]
     assert _flag(tg.backend, "execution") == [False] * 4
+
+
+def test_the_name_of_a_dataset_may_be_that_of_a_task_or_the_start_of_an_id(
+    tg: Archive, recording: Scheduler, tmp_path: Path
+) -> None:
+    recording.run(twice(1))
+    start = tg.executions.get("-").id[:4]
+    (tmp_path / "in.txt").write_text("1")
+    for name in ("twice", start):
+        tg.datasets.register(name, [tmp_path / "in.txt"])
+
+    assert tg.retract("twice", reason="wrong", dry_run=True).entity_type == "Dataset"
+    with pytest.raises(AmbiguousIdError, match="Execution"):
+        tg.retract(start, reason="wrong", dry_run=True)
+    by_itself = tg.retract(tg.datasets.get(start), reason="wrong", dry_run=True)
+    assert (by_itself.entity_type, by_itself.target) == ("Dataset", start)
 
 
 def test_new_content_of_a_dataset_is_not_retracted_whatever_is_taken_back(
