@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from taskgraph import Scheduler, task
 from taskgraph.archive import Archive
 from taskgraph.catalog.deletions import Policy
 from taskgraph.errors import ValidationError
+from taskgraph.records import LeaseRecord, Micros, execution_lease
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.growth.choosing import choose, still_free
 from taskgraph_backend.integrity import check
+from taskgraph_backend.leases import this_process
 from taskgraph_backend.models import Base
 from tests.integration.test_deletion import counts, ids, lineage, root_call
 
@@ -279,6 +282,31 @@ def test_values_that_nothing_names_go(tg: Archive) -> None:
 def test_what_is_no_policy_is_refused(tg: Archive, given: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         tg.storage.gc(**given)
+
+
+def test_a_dry_run_says_what_is_done_then(tg: Archive, recording: Scheduler) -> None:
+    for n in range(4):
+        recording.run(job(n))
+    place, other = this_process(), "ab" * 16
+    lease = LeaseRecord(
+        execution_lease(other),  # type: ignore[arg-type]
+        other,
+        place.host,
+        place.pid,
+        place.started,
+        Micros(tg.backend.clock() + 60_000_000),
+    )
+    tg.backend.take([lease])
+    tg.executions.delete("-")  # its calls are left, for somebody runs
+
+    for _ in range(2):
+        would = tg.storage.gc(max_size=15 * _KIB, dry_run=True)
+        done = tg.storage.gc(max_size=15 * _KIB)
+        assert replace(would, is_dry_run=False) == done
+        tg.backend.release(other, [lease.key])
+
+    assert (done.calls, done.left) == (3, 0) and done.values > 3
+    assert tg.storage.gc(dry_run=True).values == 0
 
 
 # The value store
