@@ -17,10 +17,12 @@ from taskgraph.catalog.deletions import Policy
 from taskgraph.errors import ValidationError
 from taskgraph.records import LeaseRecord, Micros, execution_lease
 from taskgraph_backend import SqlBackend
+from taskgraph_backend.foreign import trust_all
 from taskgraph_backend.growth.choosing import choose, still_free
 from taskgraph_backend.integrity import check
 from taskgraph_backend.leases import this_process
 from taskgraph_backend.models import Base
+from taskgraph_backend.moving import Mover
 from tests.integration.test_deletion import counts, ids, lineage, root_call
 
 taskgraph_namespace = "collection"
@@ -307,6 +309,24 @@ def test_a_dry_run_says_what_is_done_then(tg: Archive, recording: Scheduler) -> 
 
     assert (done.calls, done.left) == (3, 0) and done.values > 3
     assert tg.storage.gc(dry_run=True).values == 0
+
+
+def test_what_gave_up_its_bytes_elsewhere_answers_nothing_and_is_sound(
+    tg: Archive, recording: Scheduler, tmp_path: Path
+) -> None:
+    recording.run(job(1))
+    tg.storage.gc(max_size=0)
+    with SqlBackend(f"sqlite:///{tmp_path / 'other.db'}") as other:
+        Mover(tg.backend, other, "lab").move()
+        assert check(other, deep=True) == []
+        with other._writing() as driver:
+            trust_all(driver)
+
+        assert check(other, deep=True) == []
+        with Scheduler(backend=other) as scheduler:
+            assert scheduler.run(job(1)) == [10 * _KIB, 1]
+        other.load()
+        assert check(other, deep=True) == []
 
 
 # The value store
