@@ -318,6 +318,25 @@ def test_who_gives_the_same_again_stays_retracted_and_is_told(
     assert len(tg.executions.list()) == 3
 
 
+def test_an_execution_that_looks_up_nothing_stays_retracted_as_well(
+    tg: Archive, recording: Scheduler
+) -> None:
+    @task(namespace="retracting", name="unkept", version="1", cache=False)
+    def unkept(n: int) -> Any:
+        return twice(n)
+
+    recording.run(sum_of(1))
+    recording.run(unkept(1))
+    tg.retract(_call(tg, "twice", 1), reason="the probe was broken")
+    assert tg.executions.count() == 0
+
+    recording.run(sum_of(1), cache=False)
+    recording.run(unkept(1))
+    assert tg.executions.count() == 0
+    recording.run(twice(2), cache=False)
+    assert tg.executions.count() == 1
+
+
 def test_an_explanation_says_who_retracted_it_when_and_why(
     tg: Archive, recording: Scheduler
 ) -> None:
