@@ -81,6 +81,15 @@ def test_what_is_meant_is_shown_and_asked_for(grown: Any) -> None:
     assert grown("execution", "delete", "--study", "nightly").out.startswith("Nothing is meant")
 
 
+@pytest.mark.parametrize("words", [("execution", "delete", "-"), ("gc", "--max-size", "0")])
+def test_where_nobody_answers_nothing_is_done(grown: Any, words: tuple[str, ...]) -> None:
+    done = grown(*words)
+
+    assert (done.code, "Interrupted" in done.err) == (2, False)
+    assert "--yes" in done.err
+    assert len(ids(grown)) == 3
+
+
 def test_what_was_asked_about_is_what_goes(
     tg: Archive, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
