@@ -438,6 +438,29 @@ def test_what_cannot_be_retracted_is_refused_with_what_can(
     assert tg.retractions.list(include_ended=True) == []
 
 
+def test_what_is_deleted_before_it_is_marked_is_unknown(
+    tg: Archive, recording: Scheduler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording.run(twice(1))
+    (tmp_path / "in.txt").write_text("1")
+    dataset = tg.datasets.register("rain", [tmp_path / "in.txt"])
+    store = tg.retractions._store
+    retract = store.retract
+
+    def late(wanted: Any) -> Retraction:
+        tg.executions.delete_many(all=True)
+        tg.datasets.delete(dataset, missing_ok=True)
+        return retract(wanted)
+
+    monkeypatch.setattr(store, "retract", late)
+    call = tg.find(_call(tg, "twice", 1))
+    for what in ("rain", call):
+        with pytest.raises(UnknownRecordError):
+            tg.retract(what, reason="wrong")
+    assert tg.retractions.list() == []
+    assert check(tg.backend) == []
+
+
 def test_a_start_that_two_retractions_share_is_refused(tg: Archive, recording: Scheduler) -> None:
     recording.run(sum_of(1))
     ids: list[str] = []

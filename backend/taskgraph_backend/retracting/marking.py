@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 from taskgraph.catalog.retractions import Retraction, Wanted
+from taskgraph.errors import UnknownRecordError
 from taskgraph.tags import RETRACTED, RetractionWords, retraction_words, tag_record
 from taskgraph_backend import claims, statements
 from taskgraph_backend.dialects import Driver
@@ -81,6 +82,14 @@ _IS_SAID: Final = (
 )
 # What has such a tag: its type, its table, and the column of its id.
 _MARKED: Final = (("CallNode", "call_node", "call_hash"), ("Execution", "execution", "id"))
+
+
+_THERE: Final = {
+    "Execution": "SELECT 1 FROM execution WHERE id = ?",
+    "CallNode": "SELECT 1 FROM call_node WHERE call_hash = ?",
+    "Dataset": "SELECT 1 FROM dataset WHERE id = ?",
+    "Value": "SELECT 1 FROM value WHERE value_hash = ?",
+}
 
 
 class Found(NamedTuple):
@@ -224,6 +233,8 @@ def settle(driver: Driver) -> None:
 
 def _find(driver: Driver, wanted: Wanted) -> Found:
     key = _binary(wanted.entity_id)
+    if driver.execute(_THERE[wanted.entity_type], (key,)).fetchone() is None:
+        raise UnknownRecordError(wanted.entity_id)  # deleted since it was found
     executions: set[Key] = set()
     match wanted.entity_type:
         case "Execution":
