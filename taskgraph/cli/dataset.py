@@ -207,6 +207,42 @@ def history(
     return ExitCode.OK
 
 
+@command.command("retract", help="Have a DATASET, and what came from it, not be used any more.")
+@click.option("--study", metavar="STUDY", help="Where to look for the name first.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why, for those who ask later.")
+@click.option("--by", metavar="NAME", help="Who says so. Default: the user and the host.")
+@click.option("--no-cascade", is_flag=True, help="Only what read it, and not what came from that.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be marked.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@click.argument("dataset")
+@click.pass_context
+def retract(
+    ctx: click.Context,
+    study: str | None,
+    reason: str,
+    by: str | None,
+    no_cascade: bool,
+    dry_run: bool,
+    as_json: bool,
+    dataset: str,
+) -> int:
+    """Do as ``taskgraph retract`` of what is a dataset, whatever else has its name."""
+    from taskgraph.errors import DatasetNotFoundError
+    from taskgraph.provenance.page import print_page
+    from taskgraph.provenance.retraction_page import retraction_blocks
+
+    with opened_archive(ctx) as archive:
+        if archive is None:
+            raise DatasetNotFoundError(dataset)
+        found = archive.datasets.get(dataset, study=study)
+        made = archive.retract(found, reason=reason, by=by, cascade=not no_cascade, dry_run=dry_run)
+    if as_json:
+        click.echo(json.dumps(made.to_json(), indent=2))
+    else:
+        print_page(retraction_blocks(made), sys.stdout)
+    return ExitCode.OK
+
+
 @command.command("delete", help="Delete datasets; executions keep their content.")
 @click.option("--study", metavar="STUDY", help="Where to look for the names first.")
 @click.option("--dry-run", is_flag=True, help="Only say which would go.")
