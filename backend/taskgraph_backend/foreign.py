@@ -18,6 +18,11 @@ _binary = bytearray.fromhex
 
 _ALIAS = "old_hash, new_hash, timestamp, old_name, new_name, author, why, end_time, end_author"
 _EVALUATION = "eval_hash, task_hash, args_hash, value_hash, timestamp"
+# An entry whose result gave up its bytes where it came from answers nothing.
+_HAS_RESULT = (
+    " AND NOT EXISTS (SELECT 1 FROM value v WHERE v.value_hash = foreign_evaluation.value_hash"
+    f" AND v.format = '{statements.DAMAGED}')"
+)
 
 
 class Origin(NamedTuple):
@@ -280,7 +285,7 @@ def _accept(
     if evaluations:
         entries = driver.execute(
             f"INSERT INTO evaluation ({_EVALUATION}) SELECT {_EVALUATION} FROM foreign_evaluation"
-            f"{which or ' WHERE TRUE'} ON CONFLICT DO NOTHING",
+            f"{which or ' WHERE TRUE'}{_HAS_RESULT} ON CONFLICT DO NOTHING",
             given,
         ).rowcount
         driver.execute(f"DELETE FROM foreign_evaluation{which}", given)

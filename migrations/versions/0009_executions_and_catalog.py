@@ -345,11 +345,23 @@ def _create_datasets() -> None:
     )
 
 
+_TAGGED = (
+    "SELECT id FROM dataset UNION SELECT id FROM artifact UNION SELECT id FROM execution_group"
+)
+
+
 def downgrade() -> None:
     # Nobody would ever run what was only created, and an older library takes it for an open run.
     op.execute(
         "UPDATE execution SET state_type = 'CANCELLED' WHERE state_type IN ('SCHEDULED', 'PENDING')"
     )
+    # What is tagged goes, so its tags go first, with what says which superseded which.
+    for column in ("parent_id", "child_id"):
+        op.execute(
+            f"DELETE FROM tag_edit WHERE {column} IN"
+            f" (SELECT tag_hash FROM tag WHERE entity_id IN ({_TAGGED}))"
+        )
+    op.execute(f"DELETE FROM tag WHERE entity_id IN ({_TAGGED})")
     # The indexes of a table go with it.
     for table in (
         "tag_key",

@@ -31,10 +31,14 @@ def upgrade() -> None:
         "call_node",
         sa.Column("retracted", sa.Boolean(), server_default=sa.false(), nullable=False),
     )
-    # Of a database that was taken back to the version before, and brought here again.
+    # Of a database that was taken back to a version before, and brought here again.
     op.execute(
         "UPDATE call_node SET retracted = TRUE WHERE call_hash IN (SELECT entity_id FROM tag"
         " WHERE key = 'taskgraph.retracted' AND is_current AND entity_type = 'CallNode')"
+    )
+    op.execute(
+        "UPDATE execution SET retracted = TRUE WHERE id IN (SELECT entity_id FROM tag"
+        " WHERE key = 'taskgraph.retracted' AND is_current AND entity_type = 'Execution')"
     )
     condition = sa.text("retracted")
     op.create_index(

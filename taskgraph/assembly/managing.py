@@ -11,6 +11,7 @@ from taskgraph.assembly.databases import logs_folder
 from taskgraph.assembly.reading import find_record, name_of_record, places_named
 from taskgraph.config import Settings
 from taskgraph.errors import (
+    AmbiguousIdError,
     ArtifactExistsError,
     ExecutionNotFoundError,
     NotRetractableError,
@@ -109,16 +110,18 @@ def find_retractable(backend: SqlBackend, settings: Settings, what: Any) -> Enti
             kind = type(found).__name__
             if isinstance(found, tuple):
                 return Entity("Value", found[0].value_hash, text)
+            named = backend._ask(find_dataset, text)
+            if named is not None and named.name == text:
+                return _only_dataset(named, kind, name_of_record(found))
             if kind == "Execution":
                 return Entity(kind, found.id, f"execution {found.id[:8]}")
-            if kind == "Job":
-                if found.call_hash is None:
+            if kind in ("Job", "CallNode"):
+                call = found.call_hash
+                if call is None:
                     reason = f"job {found.id[:8]} has no result yet, or none that was recorded"
                     raise NotRetractableError(text, reason)
-                call, name = found.call_hash, found.task.fullname
+                name = found.task.fullname if kind == "Job" else found.task_name
                 return Entity("CallNode", call, f"{name} {call[:8]}")
-            if kind == "CallNode":
-                return Entity(kind, found.call_hash, f"{found.task_name} {found.call_hash[:8]}")
     except UnknownRecordError:
         known = backend._ask(find_dataset, text) or backend._ask(
             find_file, list(places_named(settings, text)), text
@@ -134,6 +137,18 @@ def find_retractable(backend: SqlBackend, settings: Settings, what: Any) -> Enti
     else:
         reason = f"it is a {kind.lower()}"
     raise NotRetractableError(text, reason)
+
+
+def _only_dataset(named: Entity, kind: str, id: str) -> Entity:
+    """Return a dataset whose name is that of a task; it must not be the start of an id as well.
+
+    Raises:
+        AmbiguousIdError: It is, or stands for a place in a list.
+    """
+    if kind != "Task":
+        every = [f"Dataset {named.id[:12]} {named.name}", f"{kind} {id[:12]}"]
+        raise AmbiguousIdError(named.name, every)
+    return named
 
 
 def create_execution(backend: Backend, request: Request, snapshot: PackedValue) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+import os
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
@@ -11,9 +13,15 @@ from taskgraph.catalog.cards import remove_card
 from taskgraph.catalog.criteria import Criteria
 from taskgraph.catalog.deletions import DeletionReport, GrowthStore
 from taskgraph.catalog.folders import Folders
+from taskgraph.catalog.reading import leaf
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.store import CatalogStore
-from taskgraph.errors import ActiveExecutionError, ExecutionNotFoundError, ValidationError
+from taskgraph.errors import (
+    ActiveExecutionError,
+    ExecutionNotFoundError,
+    UnsafePathError,
+    ValidationError,
+)
 
 _AT_A_TIME = 500
 
@@ -99,8 +107,29 @@ class Deletion:
         for each in every:
             if each.state.is_active and not force:
                 raise ActiveExecutionError(each.id, each.state.name)
-            if remove_workspace and each.workspace is not None:
-                self._folders.check(each.workspace)
+        if remove_workspace:
+            self._check_workspaces(every)
+
+    def _check_workspaces(self, every: Sequence[Execution]) -> None:
+        """Check that the folders may go, and that no other execution has its own in one of them."""
+        mine = [each.workspace for each in every if each.workspace is not None]
+        for folder in mine:
+            self._folders.check(folder)
+        if not mine:
+            return
+        going = {each.id for each in every}
+        near = leaf("workspace", "like_", mine[0] + os.sep)
+        where = near if len(mine) == 1 else leaf("workspace", "is_null_", False)
+        others = sorted(
+            each.workspace
+            for each in self._every(where)
+            if each.workspace is not None and each.id not in going
+        )
+        for folder in mine:
+            found = bisect(others, folder + os.sep)
+            if found < len(others) and others[found].startswith(folder + os.sep):
+                reason = f"another execution has its workspace there, {others[found]}"
+                raise UnsafePathError(folder, reason, [str(each) for each in self._folders.roots])
 
     def _plan(
         self,
@@ -130,9 +159,17 @@ class Deletion:
         self._folders.forget_output(found.id)
         if found.workspace is not None:
             remove_card(found.workspace, found.id)
-        if remove_workspace and found.workspace and self._folders.remove(found.workspace):
+        if remove_workspace and found.workspace and self._remove(found.workspace):
             return replace(report, workspaces=(found.workspace,))
         return report
+
+    def _remove(self, folder: str) -> bool:
+        try:
+            return self._folders.remove(folder)
+        except OSError as error:
+            reason = f"its execution is deleted, but it cannot be ({error.strerror or error})"
+            roots = [str(each) for each in self._folders.roots]
+            raise UnsafePathError(folder, reason, roots) from error
 
 
 def checked_where(where: Criteria, every: bool) -> Criteria:

@@ -16,7 +16,12 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
 
 from taskgraph.catalog import told
-from taskgraph.errors import AmbiguousIdError, RetractionNotFoundError, ValidationError
+from taskgraph.errors import (
+    AmbiguousIdError,
+    NotRetractableError,
+    RetractionNotFoundError,
+    ValidationError,
+)
 from taskgraph.jsontext import storable
 
 _MOST_CHARACTERS: Final = 10_000
@@ -172,6 +177,10 @@ class RetractionManager:
             NotRetractableError: It is nothing that can be retracted.
             ValidationError: There is no reason.
         """
+        if target is None or isinstance(target, bool | int | float | bytes | tuple | dict | list):
+            raise NotRetractableError(
+                repr(target)[:80], f"it is of the type {type(target).__name__}"
+            )
         entity = self._find(target)
         author = self._author() if by is None else _checked("by", by)
         made = self._store.retract(
@@ -220,7 +229,7 @@ class RetractionManager:
             RetractionNotFoundError: There is none.
             AmbiguousIdError: More than one starts so.
         """
-        text = ref.id if isinstance(ref, Retraction) else ref
+        text = ref.id if isinstance(ref, Retraction) else str(ref)
         start = text.lower()
         found: builtins.list[Retraction] = [
             each for each in self.list(include_ended=True) if start and each.id.startswith(start)

@@ -47,9 +47,9 @@ class StorageManager:
             older_than: What was made or used within this time is kept.
             keep_last: What the newest so many executions of each task made or used is kept, and
                 what those did that have not ended.
-            pins: Tags, as ``key`` or ``key=value``: what is tagged so keeps its values. An
-                execution keeps all that it made and used, a job and a call theirs and those below,
-                a task all of its results.
+            pins: Tags, as ``key`` or ``key=value``, or one of them: what is tagged so keeps its
+                values. An execution or a group keeps all that it made and used, a job and a call
+                theirs and those below, a task all of its results.
             grace: Entries of the value store that were written or wanted within this time stay.
             dry_run: Whether to say only what would be done.
 
@@ -61,7 +61,7 @@ class StorageManager:
             max_size=None if max_size is None else _size(max_size),
             older_than=_time("older_than", older_than),
             keep_last=_count(keep_last),
-            pins=tuple(pins),
+            pins=_pins(pins),
         )
         return self._store.collect(
             policy, grace=_time("grace", grace) or GRACE * 0, dry_run=dry_run
@@ -82,7 +82,7 @@ class StorageManager:
 def _size(given: int | str) -> int:
     try:
         size = read_size(given) if isinstance(given, str) else int(given)
-    except ValueError:
+    except (TypeError, ValueError, OverflowError):
         size = -1
     if size < 0:
         raise ValidationError(
@@ -92,15 +92,25 @@ def _size(given: int | str) -> int:
 
 
 def _time(what: str, given: timedelta | None) -> timedelta | None:
-    if given is not None and given < timedelta(0):
-        raise ValidationError(what, "expected a time that is not negative.")
+    if given is not None and (not isinstance(given, timedelta) or given < timedelta(0)):
+        raise ValidationError(
+            f"{what} {given!r}", "expected a timedelta that is not negative: timedelta(days=90)."
+        )
     return given
 
 
 def _count(given: int | None) -> int | None:
-    if given is not None and given < 0:
-        raise ValidationError(f"keep_last {given}", "expected 0 or more.")
+    if given is not None and (not isinstance(given, int) or given < 0):
+        raise ValidationError(f"keep_last {given!r}", "expected a number: 0 or more.")
     return given
+
+
+def _pins(given: Iterable[str]) -> tuple[str, ...]:
+    """Return the tags that keep what has them; one text is one tag."""
+    pins = (given,) if isinstance(given, str) else tuple(given or ())
+    if not all(isinstance(each, str) and each for each in pins):
+        raise ValidationError(f"pins {given!r}", "expected tags, as 'key' or 'key=value'.")
+    return pins
 
 
 __all__ = ["GRACE", "StorageManager"]

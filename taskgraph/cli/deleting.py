@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from taskgraph.archive import Archive
     from taskgraph.catalog.criteria import Criteria
     from taskgraph.catalog.deletions import DeletionReport
+
+# A filter names no more ids than a database takes at once.
+_AT_A_TIME: Final = 5_000
 
 _HELP = """Delete executions, with everything that only they need.
 
@@ -72,9 +76,9 @@ def delete(
             if refs and not missing_ok:
                 raise ExecutionNotFoundError(refs[0])
         else:
-            meant = _meant(archive, refs, where, every, missing_ok)
-            if meant is not None:
-                report = archive.executions.delete_many(meant, dry_run=True, **given)
+            chosen = _named(archive, refs, missing_ok) if refs else where
+            if chosen is not None:
+                report = archive.executions.delete_many(chosen, all=every, dry_run=True, **given)
             if report.executions and not dry_run:
                 if not yes:
                     # What is read is JSON: the question goes where errors go.
@@ -82,8 +86,7 @@ def delete(
                         click.echo(text, err=as_json)
                     if not click.confirm(_question(report), err=as_json):
                         return ExitCode.OK
-                assert meant is not None
-                report = archive.executions.delete_many(meant, **given)
+                report = _delete(archive, report.executions, given)
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2))
     elif not report.executions:
@@ -95,37 +98,27 @@ def delete(
     return ExitCode.OK
 
 
-def _meant(
-    archive: Archive,
-    refs: tuple[str, ...],
-    where: Criteria,
-    every: bool,
-    missing_ok: bool,
-) -> Criteria | None:
-    """Return which are meant, so that what is asked about is what is deleted; None if none is."""
-    from taskgraph.catalog.reading import any_of
+def _named(archive: Archive, refs: tuple[str, ...], missing_ok: bool) -> Criteria | None:
+    """Return the executions that were named, as criteria; None if there is none."""
+    from taskgraph.catalog.writing import F
 
-    if not refs and not every:
-        return where
-    if every:
-        found = [each.id for each in _all(archive)]
-    else:
-        every_ref = [
-            archive.executions.find(ref) if missing_ok else archive.executions.get(ref)
-            for ref in refs
-        ]
-        found = [each.id for each in every_ref if each is not None]
-    return any_of("id", found) if found else None
+    find = archive.executions.find if missing_ok else archive.executions.get
+    found = [each.id for each in map(find, refs) if each is not None]
+    return F.id(*found) if found else None
 
 
-def _all(archive: Archive) -> Any:
-    after = None
-    while True:
-        page = archive.executions.list(limit=1000, after=after, include_retracted=True)
-        yield from page
-        after = page.next
-        if after is None:
-            return
+def _delete(
+    archive: Archive, executions: tuple[str, ...], given: Mapping[str, bool]
+) -> DeletionReport:
+    """Delete those that were asked about, whatever has come to fit the filters since."""
+    from taskgraph.catalog.deletions import DeletionReport
+    from taskgraph.catalog.writing import F
+
+    report = DeletionReport()
+    for start in range(0, len(executions), _AT_A_TIME):
+        some = F.id(*executions[start : start + _AT_A_TIME])
+        report += archive.executions.delete_many(some, **given)
+    return report
 
 
 def _question(report: DeletionReport) -> str:

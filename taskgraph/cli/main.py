@@ -228,6 +228,9 @@ def _report(error: BaseException, arguments: Sequence[str]) -> int:
             # Nobody reads any more, as after `| head`. Python would complain at exit otherwise.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = ExitCode.PIPE_CLOSED
+        case click.Abort() if isinstance(error.__context__, EOFError):
+            _say("Nobody answered, so nothing was done. With --yes it does not ask.")
+            code = ExitCode.USAGE
         case KeyboardInterrupt() | click.Abort():
             _say("Interrupted. What had finished is kept. To go on from there:")
             _say(f"  {shlex.join(['taskgraph', *arguments])}")

@@ -308,10 +308,22 @@ class Engine:
         if self._options.in_group:
             self._recorder.end_in_group()
         self._recorder.flush()
-        if root.call_hash in self._finisher.again.found:
+        if self._may_be_retracted(root):
             self._backend.pass_retractions_on(self._options.execution_id)
         if state is not State.COMPLETED or any(map(_is_carrier, self._finisher.failed)):
             self._backend.close_jobs(self._options.execution_id, now())
+
+    def _may_be_retracted(self, root: Job) -> bool:
+        """Tell whether the root may be a call that was retracted, made once more.
+
+        One that was not looked up has not been told so: then it is asked whether any ever was.
+        """
+        again = self._finisher.again
+        if root.call_hash is None or root.call_hash in again.found:
+            return root.call_hash is not None
+        if again.known:
+            return True
+        return root.note is not None and self._backend.count_retractions() > 0
 
     def _execution(
         self, root: Job, state: State, environment: PackedValue | None = None

@@ -7,6 +7,10 @@ from typing import Any
 
 import pytest
 
+from taskgraph.archive import Archive
+from taskgraph.cli import deleting
+from taskgraph.cli.main import main
+
 
 @pytest.fixture
 def grown(space: Any) -> Any:
@@ -77,6 +81,37 @@ def test_what_is_meant_is_shown_and_asked_for(grown: Any) -> None:
     assert grown("execution", "delete", "--study", "nightly").out.startswith("Nothing is meant")
 
 
+@pytest.mark.parametrize("words", [("execution", "delete", "-"), ("gc", "--max-size", "0")])
+def test_where_nobody_answers_nothing_is_done(grown: Any, words: tuple[str, ...]) -> None:
+    done = grown(*words)
+
+    assert (done.code, "Interrupted" in done.err) == (2, False)
+    assert "--yes" in done.err
+    assert len(ids(grown)) == 3
+
+
+def test_what_was_asked_about_is_what_goes(
+    tg: Archive, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(5):
+        tg.executions.create("x", {"n": number}, study="nightly", state="COMPLETED")
+
+    def confirm(question: str, **_: object) -> bool:
+        tg.executions.create("x", study="nightly", state="COMPLETED")
+        return True
+
+    monkeypatch.setattr("click.confirm", confirm)
+    monkeypatch.setattr(deleting, "_AT_A_TIME", 2)
+    monkeypatch.setenv("TASKGRAPH_BACKEND__DB_URI", tg.backend.db_uri)
+
+    assert main(["execution", "delete", "--study", "nightly", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["executions"]) == 5
+    assert tg.executions.count() == 1
+    # More than a filter may name.
+    assert main(["execution", "delete", "--all", "--json"]) == 0
+    assert tg.executions.count() == 1
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -88,6 +123,9 @@ def test_what_is_meant_is_shown_and_asked_for(grown: Any) -> None:
         (("--filter", "{}"), 2, "without a filter this is every execution"),
         (("--filter", '{"and_": [{"name": {"like_": ""}}, {}]}'), 2, "--all"),
         (("--status", "ODD"), 2, "ODD"),
+        (("--study", "nightly", "--all"), 2, "no filter"),
+        (("--filter", "{}"), 2, "--all"),
+        (("--filter", '{"or_": [{"and_": [{}]}]}'), 2, "--all"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(

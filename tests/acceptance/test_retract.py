@@ -182,3 +182,15 @@ def test_retractions_are_exported_and_imported(space: Any, tmp_path: Any) -> Non
     assert there.json("execution", "list")["executions"] == []
     assert there("unretract", known["id"]).code == 0
     assert len(there.json("execution", "list")["executions"]) == 1
+
+
+def test_a_dataset_is_retracted_by_its_name(space: Any) -> None:
+    space.write("rain.csv", "1\n")
+    assert space("dataset", "register", "rain", "rain.csv").code == 0
+
+    made = space.json("dataset", "retract", "rain", "--reason", "a wrong delivery")
+
+    assert (made["entity_type"], made["target"]) == ("Dataset", "rain")
+    assert space.json("dataset", "list")["datasets"] == []
+    unknown = space("dataset", "retract", "wind", "--reason", "a wrong delivery")
+    assert (unknown.code, "Traceback" in unknown.err) == (3, False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,14 @@ from taskgraph import Scheduler, task
 from taskgraph.archive import Archive
 from taskgraph.catalog.deletions import Policy
 from taskgraph.errors import ValidationError
+from taskgraph.records import LeaseRecord, Micros, execution_lease
 from taskgraph_backend import SqlBackend
+from taskgraph_backend.foreign import trust_all
 from taskgraph_backend.growth.choosing import choose, still_free
 from taskgraph_backend.integrity import check
+from taskgraph_backend.leases import this_process
 from taskgraph_backend.models import Base
+from taskgraph_backend.moving import Mover
 from tests.integration.test_deletion import counts, ids, lineage, root_call
 
 taskgraph_namespace = "collection"
@@ -181,6 +186,23 @@ def test_pins_are_of_any_record(tg: Archive, recording: Scheduler) -> None:
         assert not tg.backend.get_value(each)[1]  # type: ignore[arg-type]
 
 
+def test_a_pin_is_one_text_and_whatever_has_such_a_tag_is_no_trouble(
+    tg: Archive, recording: Scheduler, tmp_path: Path
+) -> None:
+    recording.run(job(1))
+    made = tg.executions.get("-")
+    tg.backend.record_tags("Execution", made.id, [("pin", "paper")])
+    (tmp_path / "a.txt").write_text("a")
+    # A facet and a dimension are tags as well.
+    tg.datasets.register("raw", [tmp_path / "a.txt"], facets={"pin": "paper"})
+    tg.vocabulary.define("pin")
+    tg.artifacts.add(made, "data", "number", value=7, dimensions={"pin": "paper"})
+
+    assert tg.storage.stats().evictable == 0
+    assert tg.storage.gc(max_size=0, pins="pin=paper").evicted == 0
+    assert tg.storage.gc(max_size=0, pins="pin=thesis").evicted > 0
+
+
 def test_what_is_used_or_bound_after_it_was_chosen_stays(tg: Archive, recording: Scheduler) -> None:
     for n in range(3):
         recording.run(job(n))
@@ -252,11 +274,59 @@ def test_values_that_nothing_names_go(tg: Archive) -> None:
         ({"max_size": "many"}, "10 GiB"),
         ({"older_than": timedelta(-1)}, "older_than"),
         ({"keep_last": -1}, "keep_last -1"),
+        ({"max_size": [1]}, "max_size"),
+        ({"older_than": 90}, "timedelta"),
+        ({"keep_last": "3"}, "keep_last '3'"),
+        ({"pins": [5]}, "pins"),
+        ({"pins": [""]}, "pins"),
     ],
 )
 def test_what_is_no_policy_is_refused(tg: Archive, given: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         tg.storage.gc(**given)
+
+
+def test_a_dry_run_says_what_is_done_then(tg: Archive, recording: Scheduler) -> None:
+    for n in range(4):
+        recording.run(job(n))
+    place, other = this_process(), "ab" * 16
+    lease = LeaseRecord(
+        execution_lease(other),  # type: ignore[arg-type]
+        other,
+        place.host,
+        place.pid,
+        place.started,
+        Micros(tg.backend.clock() + 60_000_000),
+    )
+    tg.backend.take([lease])
+    tg.executions.delete("-")  # its calls are left, for somebody runs
+
+    for _ in range(2):
+        would = tg.storage.gc(max_size=15 * _KIB, dry_run=True)
+        done = tg.storage.gc(max_size=15 * _KIB)
+        assert replace(would, is_dry_run=False) == done
+        tg.backend.release(other, [lease.key])
+
+    assert (done.calls, done.left) == (3, 0) and done.values > 3
+    assert tg.storage.gc(dry_run=True).values == 0
+
+
+def test_what_gave_up_its_bytes_elsewhere_answers_nothing_and_is_sound(
+    tg: Archive, recording: Scheduler, tmp_path: Path
+) -> None:
+    recording.run(job(1))
+    tg.storage.gc(max_size=0)
+    with SqlBackend(f"sqlite:///{tmp_path / 'other.db'}") as other:
+        Mover(tg.backend, other, "lab").move()
+        assert check(other, deep=True) == []
+        with other._writing() as driver:
+            trust_all(driver)
+
+        assert check(other, deep=True) == []
+        with Scheduler(backend=other) as scheduler:
+            assert scheduler.run(job(1)) == [10 * _KIB, 1]
+        other.load()
+        assert check(other, deep=True) == []
 
 
 # The value store

@@ -339,6 +339,24 @@ def test_results_stay_in_the_cache_if_asked(tg: Archive, recording: Scheduler) -
     assert counts(tg)["evaluation"] == done.kept
 
 
+def test_what_a_retracted_call_has_filled_goes_with_it(tg: Archive, recording: Scheduler) -> None:
+    found = iter([1, 2, 3])
+
+    @task(namespace="deletion", name="drawn", version="1")
+    def drawn(sample: str) -> int:
+        return next(found)
+
+    recording.run(drawn("a"))
+    recording.run(drawn("a"), cache=False)
+    tg.retract("-", reason="the second one was wrong")
+
+    tg.executions.delete(tg.executions.list(include_retracted=True)[0])
+
+    # The first call has the same key; the entry of the cache was that of the second one.
+    assert recording.run(drawn("a")) == 3
+    assert check(tg.backend, deep=True) == []
+
+
 def test_a_tag_keeps_a_call_with_all_that_it_is_made_of(tg: Archive, recording: Scheduler) -> None:
     recording.run(report(4, 2))
     call = root_call(tg, ids(tg)[0])
@@ -488,3 +506,49 @@ def test_only_folders_inside_of_roots_are_removed(
     assert planned.workspaces == done.workspaces == (str(project / "runs" / "monday"),)
     assert not (project / "runs" / "monday").exists()
     assert (project / "runs").is_dir()
+
+
+def test_a_folder_in_which_another_execution_has_its_own_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "runs" / "monday" / "again").mkdir(parents=True)
+    (tmp_path / ".taskgraph").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with taskgraph.open(tmp_path, migrate=True) as tg:
+        outer, inner, beside = (
+            tg.executions.create("x", workspace=tmp_path / "runs" / each, state="COMPLETED")
+            for each in ("monday", "monday/again", "monday-2")
+        )
+
+        with pytest.raises(UnsafePathError, match="another execution"):
+            tg.executions.delete(outer.execution, remove_workspace=True)
+        with pytest.raises(UnsafePathError, match="another execution"):
+            both = F.id(outer.execution.id, beside.execution.id)
+            tg.executions.delete_many(both, remove_workspace=True)
+        assert tg.executions.count() == 3
+        both = F.id(outer.execution.id, inner.execution.id)
+        tg.executions.delete_many(both, remove_workspace=True)
+
+        assert not (tmp_path / "runs" / "monday").exists()
+        assert tg.executions.count() == 1
+
+
+def test_a_folder_that_cannot_be_removed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "monday").mkdir()
+    (tmp_path / ".taskgraph").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    def refuse(path: str | Path, ignore_errors: bool = False) -> None:
+        if not ignore_errors:
+            raise PermissionError(13, "Permission denied", str(path))
+
+    with taskgraph.open(tmp_path, migrate=True) as tg:
+        made = tg.executions.create("x", workspace=tmp_path / "monday", state="COMPLETED").execution
+        monkeypatch.setattr("shutil.rmtree", refuse)
+
+        with pytest.raises(UnsafePathError, match=r"monday: .*Permission denied.* by hand"):
+            tg.executions.delete(made, remove_workspace=True)
+        monkeypatch.undo()
+        assert tg.executions.find(made.id) is None

@@ -318,6 +318,25 @@ def test_who_gives_the_same_again_stays_retracted_and_is_told(
     assert len(tg.executions.list()) == 3
 
 
+def test_an_execution_that_looks_up_nothing_stays_retracted_as_well(
+    tg: Archive, recording: Scheduler
+) -> None:
+    @task(namespace="retracting", name="unkept", version="1", cache=False)
+    def unkept(n: int) -> Any:
+        return twice(n)
+
+    recording.run(sum_of(1))
+    recording.run(unkept(1))
+    tg.retract(_call(tg, "twice", 1), reason="the probe was broken")
+    assert tg.executions.count() == 0
+
+    recording.run(sum_of(1), cache=False)
+    recording.run(unkept(1))
+    assert tg.executions.count() == 0
+    recording.run(twice(2), cache=False)
+    assert tg.executions.count() == 1
+
+
 def test_an_explanation_says_who_retracted_it_when_and_why(
     tg: Archive, recording: Scheduler
 ) -> None:
@@ -406,12 +425,40 @@ def test_what_cannot_be_retracted_is_refused_with_what_can(
         tg.retract("retracting.twice", reason="wrong")
     with pytest.raises(UnknownRecordError, match="taskgraph log"):
         tg.retract("nowhere.txt", reason="wrong")
+    for nothing in (None, 5, b"-", ["-"]):
+        with pytest.raises(NotRetractableError, match="of the type"):
+            tg.retract(nothing, reason="wrong")
+        with pytest.raises(RetractionNotFoundError):
+            tg.unretract(nothing)  # type: ignore[arg-type]
     for no_reason in (" ", "a\0b", "x" * 20_000, None):
         with pytest.raises(ValidationError, match="reason"):
             tg.retract("-", reason=no_reason)  # type: ignore[arg-type]
     with pytest.raises(RetractionNotFoundError, match="taskgraph retractions"):
         tg.unretract("0123")
     assert tg.retractions.list(include_ended=True) == []
+
+
+def test_what_is_deleted_before_it_is_marked_is_unknown(
+    tg: Archive, recording: Scheduler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording.run(twice(1))
+    (tmp_path / "in.txt").write_text("1")
+    dataset = tg.datasets.register("rain", [tmp_path / "in.txt"])
+    store = tg.retractions._store
+    retract = store.retract
+
+    def late(wanted: Any) -> Retraction:
+        tg.executions.delete_many(all=True)
+        tg.datasets.delete(dataset, missing_ok=True)
+        return retract(wanted)
+
+    monkeypatch.setattr(store, "retract", late)
+    call = tg.find(_call(tg, "twice", 1))
+    for what in ("rain", call):
+        with pytest.raises(UnknownRecordError):
+            tg.retract(what, reason="wrong")
+    assert tg.retractions.list() == []
+    assert check(tg.backend) == []
 
 
 def test_a_start_that_two_retractions_share_is_refused(tg: Archive, recording: Scheduler) -> None:
@@ -449,6 +496,38 @@ def test_a_dataset_means_what_read_its_files_and_the_executions_that_were_given_
     tg.unretract(made)
     assert _flag(tg.backend, "dataset") == [False]
     assert _flag(tg.backend, "execution") == [False] * 4
+
+
+def test_the_name_of_a_dataset_may_be_that_of_a_task_or_the_start_of_an_id(
+    tg: Archive, recording: Scheduler, tmp_path: Path
+) -> None:
+    recording.run(twice(1))
+    start = tg.executions.get("-").id[:4]
+    (tmp_path / "in.txt").write_text("1")
+    for name in ("twice", start):
+        tg.datasets.register(name, [tmp_path / "in.txt"])
+
+    assert tg.retract("twice", reason="wrong", dry_run=True).entity_type == "Dataset"
+    with pytest.raises(AmbiguousIdError, match="Execution"):
+        tg.retract(start, reason="wrong", dry_run=True)
+    by_itself = tg.retract(tg.datasets.get(start), reason="wrong", dry_run=True)
+    assert (by_itself.entity_type, by_itself.target) == ("Dataset", start)
+
+
+def test_new_content_of_a_dataset_is_not_retracted_whatever_is_taken_back(
+    tg: Archive, tmp_path: Path
+) -> None:
+    for name in ("rain", "wind"):
+        (tmp_path / name).write_text("1")
+        tg.datasets.register(name, [tmp_path / name])
+    tg.retract("rain", reason="a wrong delivery")
+    made = tg.retract("wind", reason="a wrong delivery")
+
+    (tmp_path / "rain").write_text("the right one")
+    tg.datasets.register("rain", [tmp_path / "rain"])
+    tg.unretract(made)
+
+    assert [each.name for each in tg.datasets.list()] == ["rain", "wind"]
 
 
 def test_groups_of_retracted_executions_are_dirty(tg: Archive, recording: Scheduler) -> None:
@@ -541,6 +620,23 @@ def test_retractions_travel_and_are_taken_back_where_they_came_to(
     assert _names(tg) == []
 
 
+def test_what_was_retracted_elsewhere_makes_its_group_dirty_here(
+    tg: Archive, recording: Scheduler, tmp_path: Path
+) -> None:
+    recording.run(sum_of(1))
+    _add_group(tg.backend, tg.executions.get("-").id)
+    with SqlBackend(f"sqlite:///{tmp_path / 'other.db'}") as other:
+        _move(tg.backend, other)
+        with taskgraph.open(f"sqlite:///{tmp_path / 'other.db'}") as there:
+            there.retract("-", reason="wrong")
+        _move(other, tg.backend)
+
+    assert tg.executions.count() == 0
+    with _changing(tg.backend) as driver:
+        (row,) = driver.execute("SELECT dirty, dirty_reason FROM execution_group").fetchall()
+    assert (bool(row[0]), row[1]) == (True, "retracted")
+
+
 def _move(source: SqlBackend, target: SqlBackend) -> None:
     from taskgraph_backend.moving import Mover
 
@@ -610,8 +706,9 @@ def test_nobody_else_writes_the_tags_of_retractions(tg: Archive, recording: Sche
         tg.backend.delete_tags(call, [], [RETRACTED])
 
 
+@pytest.mark.parametrize("version", ["1.8", "1.7"])
 def test_a_database_that_went_back_a_version_and_came_again_knows_its_retractions(
-    tmp_path: Path,
+    tmp_path: Path, version: str
 ) -> None:
     uri = f"sqlite:///{tmp_path / 'taskgraph.db'}"
     with SqlBackend(uri) as backend:
@@ -620,10 +717,11 @@ def test_a_database_that_went_back_a_version_and_came_again_knows_its_retraction
         made = archive.retract("-", reason="wrong", by="ada")
 
     with SqlBackend(uri) as backend:
-        backend.migrate("1.8")
+        backend.migrate(version)
     with SqlBackend(uri) as backend:
         backend.migrate()
         assert sum(_flag(backend, "call_node")) == len(made.calls)
+        assert _flag(backend, "execution") == [True]
 
     with taskgraph.open(uri) as archive:
         (known,) = archive.retractions.list()

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+import taskgraph
+from taskgraph import F
 from taskgraph_backend import SqlBackend, schema
 from taskgraph_backend.dialects import Driver
 from taskgraph_backend.integrity import check
@@ -147,6 +149,26 @@ def test_the_newest_one_has_nothing_wrong(backend: SqlBackend) -> None:
     # These rows are none that hang together in all ways, but none of them dangles.
     assert "what a row refers to is there" not in found
     assert "the file is sound" not in found
+
+
+def test_tags_of_what_an_earlier_version_has_no_place_for_go_with_it(
+    backend: SqlBackend, tmp_path: Path
+) -> None:
+    backend.migrate()
+    (tmp_path / "a.txt").write_text("a")
+    with taskgraph.open(backend.db_uri) as tg:
+        made = tg.executions.create("x", tags={"team": "ml"}, state="COMPLETED").execution
+        for value in ("v", "w"):
+            tg.datasets.register("raw", [tmp_path / "a.txt"], facets={"k": value})
+        tg.vocabulary.define("k")
+        tg.artifacts.add(made, "data", "number", value=7, dimensions={"k": "w"})
+
+    backend.migrate("1.7")
+    backend.migrate()
+
+    assert check(backend) == []
+    with taskgraph.open(backend.db_uri) as tg:
+        assert tg.executions.count(F.tags(all={"team": "ml"})) == 1
 
 
 def _columns(backend: SqlBackend) -> set[tuple[str, str]]:

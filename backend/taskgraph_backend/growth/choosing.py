@@ -62,6 +62,9 @@ _CALLS_OF: Final = {
     "Job": "SELECT DISTINCT call_hash FROM job WHERE id IN ({keys}) AND call_hash IS NOT NULL",
     "CallNode": "SELECT call_hash FROM call_node WHERE call_hash IN ({keys})",
     "Task": "SELECT call_hash FROM call_node WHERE task_hash IN ({keys})",
+    # A facet of a dataset is a tag as well, and that of the groups which are planned by it.
+    "ExecutionGroup": "SELECT DISTINCT j.call_hash FROM job j JOIN execution e"
+    " ON e.id = j.execution_id WHERE e.group_id IN ({keys}) AND j.call_hash IS NOT NULL",
 }
 _ACTIVE: Final = frozenset(each.value for each in ACTIVE)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -169,7 +172,8 @@ def _kept(driver: Driver, policy: Policy) -> set[Key]:
         executions |= _newest(driver, policy.keep_last)
     seeds: set[Key] = set()
     for kind, ids in roots.items():
-        seeds |= keys_of(driver, _CALLS_OF[kind], ids)
+        if kind in _CALLS_OF:  # datasets and artifacts are never given up
+            seeds |= keys_of(driver, _CALLS_OF[kind], ids)
     calls = calls_below(driver, seeds)
     for sql in _NAMED_BY:
         kept |= keys_of(driver, sql, calls)

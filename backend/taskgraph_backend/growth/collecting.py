@@ -9,15 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from taskgraph.catalog.deletions import GcReport, Policy
+from taskgraph.errors import DatabaseError
 from taskgraph_backend.dialects import Driver
 from taskgraph_backend.growth.alone import loosened, somebody_runs
 from taskgraph_backend.growth.asking import Key, change, pieces
-from taskgraph_backend.growth.choosing import HAS_BYTES, TOTAL, Candidate, choose, still_free
-from taskgraph_backend.growth.deleting import TOGETHER, VALUES_TOGETHER
-from taskgraph_backend.growth.entries import sweep_store
+from taskgraph_backend.growth.choosing import (
+    HAS_BYTES,
+    TOTAL,
+    Candidate,
+    Choice,
+    choose,
+    still_free,
+)
+from taskgraph_backend.growth.deleting import MOST_PLANNED, TOGETHER, VALUES_TOGETHER
+from taskgraph_backend.growth.entries import entries_without, sweep_store
 from taskgraph_backend.growth.reach import Doomed, Without, doomed_calls
 from taskgraph_backend.growth.removing import remove_calls, remove_values
 
@@ -90,20 +98,20 @@ def collect(
     with loosened(backend) as own:
         before = int(own._ask(_total))
         doomed = own._ask(loose_calls)
-        calls = left = number = size = 0
-        entries: set[bytes] = set()
+        live: set[Key] | None = None
         if dry_run:
-            calls, loose = len(doomed.calls) + len(doomed.circles), own._ask(loose_values)
-            number, size = len(loose), own._ask(_sizes, loose)
+            calls, left, number, size, entries, choice, live = _foretell(own, doomed, policy)
+            evicted, freed = len(choice.values), choice.size
+            after = before - size - freed
         else:
             calls, left = _remove_calls(own, doomed)
             number, size, entries = _remove_values(own)
-        evicted, freed = _evict(own, policy, dry_run)
-        after = before - freed - size if dry_run else int(own._ask(_total))
+            evicted, freed = _evict(own, policy)
+            after = int(own._ask(_total))
         removed = removed_size = 0
         if backend.value_store is not None:
             removed, removed_size = sweep_store(
-                own, backend.value_store, entries, grace, dry_run, is_own_store
+                own, backend.value_store, entries, grace, live, is_own_store
             )
     over = 0 if policy.max_size is None else max(0, after - policy.max_size)
     return GcReport(
@@ -124,6 +132,78 @@ def collect(
 
 def _total(driver: Driver) -> int:
     return int(driver.execute(TOTAL).fetchone()[0])
+
+
+class _Foretold(NamedTuple):
+    """What a collection would do.
+
+    Attributes:
+        calls: How many calls would go.
+        left: How many would be left.
+        number: How many values would go.
+        size: Their bytes.
+        entries: The digests of those whose bytes are outside.
+        choice: The values that would give up their bytes.
+        live: The digests of entries of the value store that would still be needed.
+    """
+
+    calls: int
+    left: int
+    number: int
+    size: int
+    entries: set[bytes]
+    choice: Choice
+    live: set[Key]
+
+
+class _TakenBack(Exception):
+    """Ends a transaction of which nothing is to be kept."""
+
+    def __init__(self, found: _Foretold) -> None:
+        super().__init__(found)
+        self.found = found
+
+
+def _foretell(own: SqlBackend, doomed: Doomed, policy: Policy) -> _Foretold:
+    """Return what would be done. What goes is taken away, and taken back; of very much, counted."""
+    number = len(doomed.calls) + len(doomed.circles) + len(own._ask(loose_values))
+    if 0 < number <= MOST_PLANNED:
+        try:
+            own._transact(_take_back, doomed, policy)
+        except _TakenBack as done:
+            return done.found
+        except DatabaseError:  # it can only be read
+            pass
+    return own._ask(_count, doomed, policy)
+
+
+def _take_back(driver: Driver, doomed: Doomed, policy: Policy) -> None:
+    calls = left = 0
+    for piece in doomed.pieces(TOGETHER):
+        gone, waits = _remove_some_calls(driver, piece)
+        calls += gone
+        left += waits
+    number, size, entries = _remove_some_values(driver, loose_values(driver))
+    raise _TakenBack(_after(driver, calls, left, (number, size, entries), policy))
+
+
+def _count(driver: Driver, doomed: Doomed, policy: Policy) -> _Foretold:
+    calls = len(doomed.calls) + len(doomed.circles)
+    if somebody_runs(driver):
+        return _after(driver, 0, calls, (0, 0, set()), policy)
+    loose = loose_values(driver)
+    return _after(driver, calls, 0, (len(loose), _sizes(driver, loose), set()), policy)
+
+
+def _after(
+    driver: Driver, calls: int, left: int, values: tuple[int, int, set[bytes]], policy: Policy
+) -> _Foretold:
+    """Return what would be done, once what nothing needs is gone."""
+    choice = choose(driver, policy) if policy.evicts else Choice(0, ())
+    freed = {each.key for each in choice.values}
+    live, gone = entries_without(driver, freed)
+    number, size, entries = values
+    return _Foretold(calls, left, number, size, entries | gone, choice, live)
 
 
 def _sizes(driver: Driver, values: Sequence[Key]) -> int:
@@ -174,12 +254,10 @@ def _remove_some_values(driver: Driver, piece: Sequence[Key]) -> tuple[int, int,
 # Values
 
 
-def _evict(own: SqlBackend, policy: Policy, dry_run: bool) -> tuple[int, int]:
+def _evict(own: SqlBackend, policy: Policy) -> tuple[int, int]:
     if not policy.evicts:
         return 0, 0
     choice = own._ask(choose, policy)
-    if dry_run:
-        return len(choice.values), choice.size
     number = size = 0
     for start in range(0, len(choice.values), _EVICTED_TOGETHER):
         some = choice.values[start : start + _EVICTED_TOGETHER]

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 TOGETHER: Final = 1_000
 #: So many values, for which some tables are read as a whole.
 VALUES_TOGETHER: Final = 5_000
-# Of more than this a plan does not say which values would go: to know it is to do it.
-_MOST_PLANNED: Final = 20_000
+#: Of more than this a plan does not say which values would go: to know it is to do it.
+MOST_PLANNED: Final = 20_000
 
 _ACTIVE: Final = frozenset(each.value for each in ACTIVE)
 _EXECUTION_VALUES: Final = (
@@ -94,7 +94,7 @@ def plan_deletion(
         doomed = own._ask(doomed_calls, seeds, without)
         every = {*doomed.calls, *doomed.circles}
         jobs = sum(own._ask(_count_jobs, key) for key in there)
-        if jobs + len(every) > _MOST_PLANNED:
+        if jobs + len(every) > MOST_PLANNED:
             return DeletionReport(
                 tuple(key.hex() for key in there),
                 jobs,
@@ -311,4 +311,4 @@ def _remove_values(driver: Driver, values: Sequence[Key]) -> tuple[int, int, set
     return (0, 0, set()) if somebody_runs(driver) else remove_values(driver, values)
 
 
-__all__ = ["TOGETHER", "VALUES_TOGETHER", "delete", "plan_deletion"]
+__all__ = ["MOST_PLANNED", "TOGETHER", "VALUES_TOGETHER", "delete", "plan_deletion"]

@@ -29,10 +29,12 @@ def sweep_store(
     store: ValueStore,
     freed: Collection[bytes],
     grace: timedelta,
-    dry_run: bool,
+    foretold: set[Key] | None,
     is_own: bool,
 ) -> tuple[int, int]:
     """Remove the entries that no row refers to; of a store that others may use, those known here.
+
+    With ``foretold``, the entries that would still be needed, it is only counted what would go.
 
     What is there is listed before it is asked what is needed: what comes later is new, and stays.
     """
@@ -42,11 +44,11 @@ def sweep_store(
         wanted = {*freed, *own._ask(keys_of_all, _FREED_ENTRIES)}
     else:
         wanted = {bytes.fromhex(each) for each in sizes}
-    live = own._ask(keys_of_all, _LIVE_ENTRIES)
+    live = own._ask(keys_of_all, _LIVE_ENTRIES) if foretold is None else foretold
     number = size = 0
     for key in sorted(set(wanted) - live):
         digest = ContentDigest(key.hex())
-        if dry_run:
+        if foretold is not None:
             found = sizes.get(digest) if sizes is not None else store.folder.size(name_of(digest))
         elif store.is_remote:
             # Nobody can say there that an entry is wanted: so it goes while nobody runs.
@@ -57,6 +59,18 @@ def sweep_store(
             number += 1
             size += found
     return number, size
+
+
+def entries_without(driver: Driver, freed: Collection[Key]) -> tuple[set[Key], set[Key]]:
+    """Return the digests of entries that rows refer to, without some values; and those of these."""
+    rows = driver.execute(
+        f"SELECT value_hash, content_digest FROM value WHERE {_OUTSIDE} AND {HAS_BYTES}"
+    ).fetchall()
+    live: set[Key] = set()
+    gone: set[Key] = set()
+    for key, digest in rows:
+        (gone if bytes(key) in freed else live).add(bytes(digest))
+    return live, gone - live
 
 
 def _remove_alone(
@@ -87,4 +101,4 @@ def forget_entries(
             store.remove(digest, grace.total_seconds())
 
 
-__all__ = ["forget_entries", "keys_of_all", "sweep_store"]
+__all__ = ["entries_without", "forget_entries", "keys_of_all", "sweep_store"]

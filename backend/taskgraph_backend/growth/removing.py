@@ -16,6 +16,13 @@ from taskgraph_backend.growth.reach import Without, still_doomed, unneeded_value
 _ENTRIES: Final = "SELECT DISTINCT eval_hash FROM call_node WHERE call_hash IN ({keys})"
 _ENTRY_VALUES: Final = "SELECT DISTINCT value_hash FROM evaluation WHERE eval_hash IN ({keys})"
 _MADE: Final = "SELECT call_hash, eval_hash FROM call_node WHERE eval_hash IN ({keys})"
+# Entries that a retracted call has filled: where that one is not known, the newest of the key.
+_SPOILED: Final = (
+    "SELECT e.eval_hash, c.call_hash FROM evaluation e JOIN call_node c"
+    " ON c.call_hash = coalesce(e.call_hash, (SELECT n.call_hash FROM call_node n"
+    " WHERE n.eval_hash = e.eval_hash ORDER BY n.timestamp DESC, n.call_hash LIMIT 1))"
+    " WHERE e.eval_hash IN ({keys}) AND c.retracted"
+)
 _OF_CALLS: Final = (
     "SELECT value_hash FROM call_node WHERE call_hash IN ({keys})",
     "SELECT value_hash FROM argument WHERE call_hash IN ({keys})",
@@ -56,16 +63,28 @@ def remove_entries(
         How many were taken away, and their values.
     """
     entries = keys_of(driver, _ENTRIES, calls)
-    kept: set[Key] = set()
-    for call, entry in rows_of(driver, _MADE, entries):
-        if bytes(call) not in calls and bytes(call) not in gone:
-            kept.add(bytes(entry))
+    kept = _kept(driver, entries, calls, gone)
     _forget_calls(driver, calls, kept)
     entries -= kept
     values = keys_of(driver, _ENTRY_VALUES, entries)
     number = change(driver, "DELETE FROM evaluation WHERE eval_hash IN ({keys})", entries)
     change(driver, "DELETE FROM foreign_evaluation WHERE eval_hash IN ({keys})", entries)
     return number, values
+
+
+def _kept(
+    driver: Driver, entries: Collection[Key], calls: Collection[Key], gone: Collection[Key] = ()
+) -> set[Key]:
+    """Return those of some entries that stay, for other calls have their keys."""
+    kept = {
+        bytes(entry)
+        for call, entry in rows_of(driver, _MADE, entries)
+        if bytes(call) not in calls and bytes(call) not in gone
+    }
+    # What a retracted call has filled goes with it: nothing would say any more that it is bad.
+    return kept - {
+        bytes(entry) for entry, call in rows_of(driver, _SPOILED, kept) if bytes(call) in calls
+    }
 
 
 def _forget_calls(driver: Driver, calls: Collection[Key], entries: Collection[Key]) -> None:
@@ -80,8 +99,7 @@ def _forget_calls(driver: Driver, calls: Collection[Key], entries: Collection[Ke
 def count_entries(driver: Driver, calls: Collection[Key]) -> int:
     """Return how many entries `remove_entries` would take away."""
     entries = keys_of(driver, _ENTRIES, calls)
-    made = rows_of(driver, _MADE, entries)
-    entries -= {bytes(entry) for call, entry in made if bytes(call) not in calls}
+    entries -= _kept(driver, entries, calls)
     known = "SELECT eval_hash FROM evaluation WHERE eval_hash IN ({keys})"
     return len(keys_of(driver, known, entries))
 

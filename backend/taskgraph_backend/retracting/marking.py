@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 from taskgraph.catalog.retractions import Retraction, Wanted
+from taskgraph.errors import UnknownRecordError
 from taskgraph.tags import RETRACTED, RetractionWords, retraction_words, tag_record
 from taskgraph_backend import claims, statements
 from taskgraph_backend.dialects import Driver
@@ -56,6 +57,18 @@ _DIRTY: Final = (
     "UPDATE execution_group SET dirty = TRUE, dirty_reason = 'retracted', updated_at = ?"
     " WHERE id = ?"
 )
+# Of executions that were retracted elsewhere.
+_GROUPS_TOLD: Final = (
+    "SELECT DISTINCT group_id FROM execution WHERE NOT retracted AND group_id IS NOT NULL"
+    " AND id IN (SELECT entity_id FROM tag WHERE key = ? AND is_current"
+    " AND entity_type = 'Execution')"
+)
+# New content has not been retracted, whatever is said of what was there before: so the mark of a
+# dataset is only ever set by who retracts it.
+_FREE_DATASETS: Final = (
+    "UPDATE dataset SET retracted = FALSE WHERE retracted AND NOT EXISTS (SELECT 1 FROM retraction"
+    " r WHERE r.entity_id = dataset.id AND r.entity_type = 'Dataset' AND r.ended_at IS NULL)"
+)
 _TASKS: Final = "SELECT task_name FROM call_node WHERE call_hash IN ({})"
 _RUNNING: Final = "SELECT id FROM execution WHERE state_type = 'RUNNING' ORDER BY id"
 _TAGS: Final = (
@@ -69,6 +82,14 @@ _IS_SAID: Final = (
 )
 # What has such a tag: its type, its table, and the column of its id.
 _MARKED: Final = (("CallNode", "call_node", "call_hash"), ("Execution", "execution", "id"))
+
+
+_THERE: Final = {
+    "Execution": "SELECT 1 FROM execution WHERE id = ?",
+    "CallNode": "SELECT 1 FROM call_node WHERE call_hash = ?",
+    "Dataset": "SELECT 1 FROM dataset WHERE id = ?",
+    "Value": "SELECT 1 FROM value WHERE value_hash = ?",
+}
 
 
 class Found(NamedTuple):
@@ -164,7 +185,7 @@ def unretract(driver: Driver, retraction_id: str) -> tuple[int, int] | None:
         _clear(driver, table, column, gone[kind]) for kind, table, column in _MARKED
     )
     if entity_type == "Dataset":
-        _settle_datasets(driver)
+        driver.execute(_FREE_DATASETS)
     return calls, executions
 
 
@@ -179,11 +200,14 @@ def settle(driver: Driver) -> None:
         every[words.id] = words
         if is_current:
             live[words.id] = words
+    datasets: set[Key] = set()
     for words in every.values():
         of = words.of
         since = to_micros(datetime.fromisoformat(words.at).astimezone(UTC))
         given = (of["type"], _binary(of["id"]), of["name"], words.reason, words.by, since)
-        driver.execute(_ROW, (_binary(words.id), *given, words.cascade))
+        is_new = driver.execute(_ROW, (_binary(words.id), *given, words.cascade)).rowcount
+        if is_new and words.id in live and of["type"] == "Dataset":
+            datasets.add(_binary(of["id"]))
     now = claims.clock(driver)
     for each in every.keys() - live.keys():
         driver.execute(
@@ -192,6 +216,8 @@ def settle(driver: Driver) -> None:
         )
     for each in live:
         driver.execute("UPDATE retraction SET ended_at = NULL WHERE id = ?", (_binary(each),))
+    groups = driver.execute(_GROUPS_TOLD, (RETRACTED,)).fetchall()
+    driver.executemany(_DIRTY, [(now, group) for (group,) in groups])
     for kind, table, column in _MARKED:
         said = _IS_SAID.format(table=table, column=column)
         driver.execute(f"UPDATE {table} SET retracted = FALSE WHERE retracted AND NOT {said}")
@@ -200,20 +226,15 @@ def settle(driver: Driver) -> None:
             " (SELECT entity_id FROM tag WHERE key = ? AND is_current AND entity_type = ?)",
             (RETRACTED, kind),
         )
-    _settle_datasets(driver)
-
-
-def _settle_datasets(driver: Driver) -> None:
-    is_said = (
-        "EXISTS (SELECT 1 FROM retraction r WHERE r.entity_id = dataset.id"
-        " AND r.entity_type = 'Dataset' AND r.ended_at IS NULL)"
-    )
-    driver.execute(f"UPDATE dataset SET retracted = FALSE WHERE retracted AND NOT {is_said}")
-    driver.execute(f"UPDATE dataset SET retracted = TRUE WHERE NOT retracted AND {is_said}")
+    driver.execute(_FREE_DATASETS)
+    # Of those that were known here before it is not asked: their content may be another since.
+    _set(driver, "dataset", "id", [each.hex() for each in datasets])
 
 
 def _find(driver: Driver, wanted: Wanted) -> Found:
     key = _binary(wanted.entity_id)
+    if driver.execute(_THERE[wanted.entity_type], (key,)).fetchone() is None:
+        raise UnknownRecordError(wanted.entity_id)  # deleted since it was found
     executions: set[Key] = set()
     match wanted.entity_type:
         case "Execution":
