@@ -40,6 +40,8 @@ def samples_of(
     """
     taken: list[float] = []
     found = None
+    gc.collect()
+    gc.freeze()  # modules are not looked through before each question
     for each in asked:
         contestant.forget()
         work = begin(each)
@@ -49,6 +51,7 @@ def samples_of(
         taken.append(time.perf_counter() - started)
         if taken[-1] > LONG:
             break
+    gc.unfreeze()
     return taken[1:] or taken, found
 
 
