@@ -225,6 +225,22 @@ def _where(given: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _written(given: Mapping[str, Any]) -> list[str]:
+    """Return the filters as they were written."""
+    from taskgraph.tags import format_tag_key_value
+
+    found = [f"--workflow {each}" for each in given["workflows"]]
+    found += [f"--facet {format_tag_key_value(*each)}" for each in given["facets"]]
+    found += [f"--key {each}" for each in given["keys"]]
+    for name, yes, no in (
+        ("dirty", "--dirty", "--clean"),
+        ("successful", "--successful", "--failed"),
+    ):
+        if given[name] is not None:
+            found.append(yes if given[name] else no)
+    return found
+
+
 @command.command("list", help="List groups, each with its newest execution.")
 @_filtering
 @click.option("--all", "superseded", is_flag=True, help="Also of versions that are not promoted.")
@@ -267,7 +283,7 @@ def list_(
         ]
         click.echo(json.dumps({"groups": shown}, indent=2))
     else:
-        print_page(groups_page(found, total), sys.stdout)
+        print_page(groups_page(found, total, _written(filters)), sys.stdout)
     return ExitCode.OK
 
 

@@ -78,14 +78,23 @@ def decisions_page(decisions: Sequence[Decision]) -> list[Block]:
 
 
 def groups_page(
-    groups: Sequence[tuple[ExecutionGroup, Execution | None]], total: int
+    groups: Sequence[tuple[ExecutionGroup, Execution | None]],
+    total: int,
+    filters: Sequence[str] = (),
 ) -> list[Block]:
-    """Return a table of groups, each with its newest execution; of none, how many there are."""
+    """Return a table of groups, each with its newest execution.
+
+    Args:
+        groups: The groups.
+        total: How many there are, where none is meant.
+        filters: What was asked for, as it was written.
+    """
     if not groups:
         if not total:
             return [Note(line("There are no groups yet: taskgraph group plan WORKFLOW"))]
         number = "1 group" if total == 1 else f"{total:,} groups"
-        return [Note(line(f"None of {number} is meant by these filters."))]
+        asked = clean(" ".join(filters)) or "no filter: --all lists those of other versions too"
+        return [Note(line(f"None of {number} is meant by {asked}."))]
     columns = [
         Column("id"),
         Column("newest"),

@@ -48,7 +48,7 @@ import pytest
         (["execution", "list", "--state", "\udcff"], 2, "no state"),
         (["execution", "list", "--name", "\udcff", "--study", "\udcff"], 0, None),
         (["execution", "sweep", "--late-after", "9999999d"], 0, None),
-        (["execution", "fail-running", "--older-than", "999999999999d"], 2, "takes a time"),
+        (["execution", "fail-running", "--older-than", "999999999999d"], 2, "expected a time"),
         (["study", "show", "\udcff"], 3, "There is no study"),
         (["study", "delete", "\udcff", "--yes"], 3, "There is no study"),
         (["dataset", "show", "\udcff"], 3, "There is no dataset"),

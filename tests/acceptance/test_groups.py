@@ -89,6 +89,15 @@ def test_a_plan_is_of_the_datasets_of_one_study_if_others_have_their_names(model
     assert models("group", "plan", "climate.mean", "--study", "gone").code == 3
 
 
+def test_where_no_group_is_meant_it_is_said_what_was_asked_for(models: Any) -> None:
+    models("group", "plan", "climate.mean")
+
+    nothing = models("group", "list", "--facet", "model=C", "--key", "x", "--clean", "--failed")
+
+    asked = "--facet model=C --key x --clean --failed"
+    assert nothing.out == f"None of 2 groups is meant by {asked}.\n"
+
+
 def test_rerun_only_the_groups_whose_inputs_changed(models: Any) -> None:
     assert reasons(models) == {"model=A": "never_run", "model=B": "never_run"}
     assert "it never ran" in models("group", "plan", "climate.mean").out

@@ -416,10 +416,8 @@ def test_nothing_is_launched_of_a_database_in_memory(
 
 
 def test_a_step_that_does_not_fit_its_task_fails_its_group(tg: Archive, flow: str) -> None:
-    # No earlier test may have written it.
-    name = f"written_{uuid.uuid4().hex}"
-    later = [(f"grouped.{name}", {"nothing": 1})]
-    tg.workflows.create("odd", steps=later)
+    name = f"later_{uuid.uuid4().hex}"  # not known yet, whatever ran before
+    tg.workflows.create("odd", steps=[(f"grouped.{name}", {"nothing": 1})])
 
     @task(namespace="grouped", version="1", name=name)
     def written(files: list[File], unit: str = "K") -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from taskgraph.catalog.retractions import Entity, Retraction, Wanted
 from taskgraph.errors import AmbiguousIdError
+from taskgraph.jsontext import storable
 from taskgraph_backend.dialects import Driver
 from taskgraph_backend.opened import OpenedPort
 from taskgraph_backend.retracting import marking
@@ -49,7 +50,8 @@ def find_dataset(driver: Driver, text: str) -> Entity | None:
     Raises:
         AmbiguousIdError: There are several, in different studies.
     """
-    rows = driver.execute("SELECT id, name FROM dataset WHERE name = ?", (text,)).fetchall()
+    named = "SELECT id, name FROM dataset WHERE name = ?"
+    rows = driver.execute(named, (storable(text),)).fetchall()
     start = text.lower()
     if not rows and 0 < len(start) <= 32 and set(start) <= set("0123456789abcdef"):
         between = (_binary(start.ljust(32, "0")), _binary(start.ljust(32, "f")))
@@ -67,7 +69,7 @@ def find_file(driver: Driver, places: list[tuple[str, str]], text: str) -> Entit
     for root, path in places:
         row = driver.execute(
             "SELECT value_hash FROM file WHERE path = ? AND root = ? ORDER BY value_hash LIMIT 1",
-            (path, root),
+            (storable(path), storable(root)),
         ).fetchone()
         if row is not None:
             return Entity("Value", row[0].hex(), text)
