@@ -14,6 +14,9 @@ from taskgraph.hashing import hash_record
 from taskgraph.jsontext import to_json
 from taskgraph.tags import Tags, checked_tags
 
+# Two of them are in one index, of which PostgreSQL takes 2,704 bytes.
+_LONGEST_NAME: Final = 1_000
+_LONGEST_PATH: Final = 2_500
 # What any database can count to.
 _MOST_ROWS: Final = 2**62
 #: The keys of a snapshot that its readers can rely on.
@@ -85,14 +88,16 @@ class Request:
         }
 
 
-def checked_name(what: str, given: str) -> str:
+def checked_name(what: str, given: str, most: int = _LONGEST_NAME) -> str:
     """Return a name that is to be kept.
 
     Raises:
-        ValidationError: It is blank, or no text.
+        ValidationError: It is blank, no text, or longer than an index of any database takes.
     """
     if not isinstance(given, str) or not given.strip():
         raise ValidationError(what, f"expected a name, not {given!r}.")
+    if len(given.encode("utf-8", "replace")) > most:
+        raise ValidationError(what, f"{given[:40]!r}... is too long: at most {most:,} bytes.")
     return checked_json(what, given.strip())  # type: ignore[no-any-return]  # as it was
 
 
@@ -211,7 +216,7 @@ def whole_path(folder: str | os.PathLike[str] | None) -> str | None:
         return None
     text = os.fspath(folder)
     checked_text("workspace", text)
-    return checked_name("workspace", os.path.realpath(os.path.expanduser(text)))
+    return checked_name("workspace", os.path.realpath(os.path.expanduser(text)), _LONGEST_PATH)
 
 
 __all__ = [

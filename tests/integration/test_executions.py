@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -174,6 +175,9 @@ def test_a_workspace_is_that_of_one_execution(tg: Archive, tmp_path: Path) -> No
         ({"code_version": "1\0"}, ValidationError),
         ({"parent_job": 5}, ValidationError),
         ({"workspace": "a\0b"}, ValidationError),
+        ({"workspace": "a/" * 1_300}, ValidationError),
+        ({"idempotency_key": "k" * 1_001}, ValidationError),
+        ({"study": "\N{SNOWMAN}" * 334}, ValidationError),
         ({"parent_job": "no id"}, UnknownRecordError),
         ({"parent_job": "ab" * 16}, UnknownRecordError),
     ],
@@ -186,6 +190,21 @@ def test_what_cannot_be_kept_is_refused_and_nothing_is_written(
 
     assert tg.executions.count() == 0
     assert tg.studies.list() == []
+
+
+def test_the_longest_names_are_kept(tg: Archive) -> None:
+    def text(seed: int, length: int) -> str:  # that does not get shorter if it is compressed
+        return random.Random(seed).randbytes(length // 2).hex()
+
+    made = tg.executions.create(
+        text(1, 1000), idempotency_key=text(2, 1000), study=text(3, 1000), workspace=text(4, 200)
+    ).execution
+    tg.datasets.register(text(5, 1000), [], study=text(6, 1000))
+    tg.workflows.create(text(7, 1000), namespace=text(8, 1000))
+    tg.artifacts.add(made, text(9, 1000), text(10, 1000), value=1)
+
+    assert tg.executions.get(made) == made
+    assert check(tg.backend) == []
 
 
 def test_who_is_not_there_is_none_for_find_and_an_error_for_get(
