@@ -370,7 +370,17 @@ def test_a_delay_is_what_was_said_or_the_longest_that_there_is(
         (State(StateType.SCHEDULED, details={"scheduled_time": "soon"}), {}, "expected a time"),
         (State(StateType.SCHEDULED, details={"scheduled_time": 3}), {}, "expected a time"),
     ],
-    ids=str,
+    ids=[
+        "nothing",
+        "a number",
+        "bytes in a message",
+        "no text",
+        "bytes in an actor",
+        "bytes in a name",
+        "an object in details",
+        "no time",
+        "a number as a time",
+    ],
 )
 def test_what_cannot_be_a_state_is_refused_and_nothing_is_written(
     tg: Archive, state: Any, given: dict[str, Any], error: str
