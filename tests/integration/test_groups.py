@@ -228,6 +228,29 @@ def test_a_dirty_group_runs_and_takes_from_the_cache_unless_it_is_to_recompute(
     assert sorted(ran) == ["join", "read"]
 
 
+@pytest.mark.parametrize("how", ["flagged", "retracted"])
+def test_what_is_made_dirty_while_it_runs_stays_so(tg: Archive, flow: str, how: str) -> None:
+    first, _ = tg.groups.run(tg.groups.plan(flow, group_by=["source"]))
+    tg.groups.flag_dirty("source=A")
+    decision, _ = tg.groups.plan(flow, group_by=["source"])
+    made = tg.executions.create(
+        flow, workflow=flow, group=decision.group, inputs=[p.name for p in decision.datasets]
+    ).execution
+    tg.executions.set_state(made, "RUNNING")
+
+    if how == "flagged":
+        tg.groups.flag_dirty("source=A", reason="odd")
+    else:
+        tg.retract(first, reason="odd")
+    assert planned(tg)["source=A"] == "in_progress"
+    tg.executions.set_state(made, "COMPLETED")
+
+    assert a_group(tg).dirty
+    assert planned(tg)["source=A"] == "dirty"
+    tg.groups.run(tg.groups.plan(flow, group_by=["source"]))
+    assert not a_group(tg).dirty
+
+
 def test_a_failed_group_is_clean_and_runs_again_only_if_that_is_asked_for(
     tg: Archive, flow: str, data: Callable[..., Any]
 ) -> None:

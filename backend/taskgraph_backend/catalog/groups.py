@@ -42,10 +42,17 @@ _INSERT: Final = (
     " planned_dataset_hash, recompute, created_at, updated_at)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_PLAN: Final = "UPDATE execution_group SET planned_dataset_hash = ?, updated_at = ? WHERE id = ?"
+# A group that was made dirty has nothing planned, so that an execution that is in progress then
+# does not clean it when it ends. Nor does planning meanwhile change that.
+_PLAN: Final = (
+    "UPDATE execution_group SET planned_dataset_hash = ?, updated_at = ? WHERE id = ?"
+    " AND NOT (dirty AND planned_dataset_hash IS NULL AND EXISTS (SELECT 1 FROM execution e"
+    " WHERE e.group_id = execution_group.id"
+    " AND e.state_type IN ('SCHEDULED', 'PENDING', 'RUNNING')))"
+)
 _FLAG: Final = (
-    "UPDATE execution_group SET dirty = TRUE, dirty_reason = ?, updated_at = ?,"
-    " recompute = (recompute OR ?) WHERE id = ?"
+    "UPDATE execution_group SET dirty = TRUE, dirty_reason = ?, planned_dataset_hash = NULL,"
+    " updated_at = ?, recompute = (recompute OR ?) WHERE id = ?"
 )
 _LAUNCHED: Final = (
     "UPDATE execution_group SET dirty = TRUE, dirty_reason = coalesce(dirty_reason, ?),"

@@ -54,8 +54,8 @@ _GIVEN_DATASET: Final = (
 )
 _GROUPS: Final = "SELECT DISTINCT group_id FROM execution WHERE id IN ({}) AND group_id IS NOT NULL"
 _DIRTY: Final = (
-    "UPDATE execution_group SET dirty = TRUE, dirty_reason = 'retracted', updated_at = ?"
-    " WHERE id = ?"
+    "UPDATE execution_group SET dirty = TRUE, dirty_reason = 'retracted',"
+    " planned_dataset_hash = NULL, updated_at = ? WHERE id = ?"
 )
 # Of executions that were retracted elsewhere.
 _GROUPS_TOLD: Final = (
