@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from taskgraph.app.submitting import Wanted
 from taskgraph.assembly.managing import add_log, state_of_execution
-from taskgraph.catalog.cards import write_card
+from taskgraph.catalog.cards import card, write_card
+from taskgraph.catalog.requests import whole_path
+from taskgraph.catalog.states import State as InState
+from taskgraph.catalog.states import StateType
 from taskgraph.engine.options import RunOptions
 from taskgraph.errors import DatabaseError, ValidationError
 from taskgraph.observers.workspace_log import WorkspaceLog
@@ -32,17 +35,13 @@ class RunWorkspace:
     """
 
     def __init__(self, backend: Backend, options: RunOptions, wanted: Wanted) -> None:
-        assert wanted.workspace is not None
+        folder = whole_path(wanted.workspace)
+        assert folder is not None
         self._backend = backend
         self._execution_id = options.execution_id
-        self._folder = os.path.realpath(os.path.expanduser(os.fspath(wanted.workspace)))
+        self._folder = folder
         said = options.submission
-        self._card: dict[str, Any] = {
-            "id": options.execution_id,
-            "name": said.name,
-            "entrypoint": said.entrypoint,
-            "study": wanted.study,
-        }
+        self._said = said.name, said.entrypoint, wanted.study
         self.log = WorkspaceLog(Path(self._folder, LOG))
 
     def begin(self) -> None:
@@ -62,14 +61,18 @@ class RunWorkspace:
         """Say how it ended, and register the log."""
         self.log.close()
         try:
-            self._say(state_of_execution(self._backend, self._execution_id))
+            state = state_of_execution(self._backend, self._execution_id)
+            if not state:  # it was deleted meanwhile
+                return
+            self._say(state)
             if os.path.exists(os.path.join(self._folder, LOG)):
                 add_log(self._backend, self._execution_id, LOG)
         except DatabaseError:
             return  # the run has said so, or has ended well and is recorded
 
     def _say(self, state: str) -> None:
-        write_card(self._folder, {**self._card, "state": {"type": str(state)}})
+        now = InState(StateType(state))
+        write_card(self._folder, card(self._execution_id, *self._said, now))
 
 
 def workspace_of(backend: Backend, options: RunOptions, wanted: Wanted) -> RunWorkspace | None:

@@ -14,7 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from taskgraph.catalog.rows import Execution, state_json
+from taskgraph.catalog.rows import Execution
+from taskgraph.catalog.states import State
 
 #: What it is called.
 CARD: Final = "taskgraph-execution.json"
@@ -22,15 +23,23 @@ _ID: Final = re.compile(r"[0-9a-f]{32}")
 _MOST: Final = 64 * 1024  # bytes: one that is larger is not ours
 
 
+def card(
+    execution_id: str, name: str, entrypoint: str, study: str | None, state: State
+) -> dict[str, Any]:
+    """Return what a card says."""
+    return {
+        "id": execution_id,
+        "name": name,
+        "entrypoint": entrypoint,
+        "study": study,
+        "state": {"type": state.type.value, "name": state.name},
+    }
+
+
 def card_of(execution: Execution) -> dict[str, Any]:
     """Return what the card of an execution says."""
-    return {
-        "id": execution.id,
-        "name": execution.name,
-        "entrypoint": execution.entrypoint,
-        "study": execution.study,
-        "state": state_json(execution.state),
-    }
+    said = execution.name, execution.entrypoint, execution.study
+    return card(execution.id, *said, execution.state)
 
 
 def write_card(folder: str, card: Mapping[str, Any]) -> bool:
@@ -68,4 +77,4 @@ def remove_card(folder: str, execution_id: str) -> None:
             os.unlink(os.path.join(folder, CARD))
 
 
-__all__ = ["CARD", "card_of", "id_on_card", "remove_card", "write_card"]
+__all__ = ["CARD", "card", "card_of", "id_on_card", "remove_card", "write_card"]

@@ -357,7 +357,11 @@ class RemoteEntries:
             try:
                 found = remote.info(inner)
                 written = remote.modified(inner)
-            except (FileNotFoundError, NotImplementedError):
+            except FileNotFoundError:
+                return None
+            except NotImplementedError:
+                # fsspec's word for a file system that does not say when a file was written: whether
+                # somebody is about to refer to the entry cannot be known there, so it stays.
                 return None
             if written.tzinfo is None:
                 written = written.replace(tzinfo=UTC)

@@ -6,6 +6,7 @@ and results are those of plain Python.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import threading
@@ -262,8 +263,9 @@ class Growing(RuleBasedStateMachine):
             assert check(self.tg.backend) == []
 
 
+SCALE = 10 if os.environ.get("TASKGRAPH_TORTURE") == "1" else 1
 _SETTINGS = settings(
-    max_examples=6,
+    max_examples=6 * SCALE,
     stateful_step_count=10,
     deadline=None,
     suppress_health_check=list(HealthCheck),
@@ -279,5 +281,5 @@ def test_growing_on_postgres(own_postgres_uri: str) -> None:
         uri = own_postgres_uri
 
     run_state_machine_as_test(
-        OnPostgres, settings=settings(_SETTINGS, max_examples=4, stateful_step_count=8)
+        OnPostgres, settings=settings(_SETTINGS, max_examples=4 * SCALE, stateful_step_count=8)
     )
