@@ -1010,6 +1010,7 @@ class State(Base):
     __table_args__ = (
         CheckConstraint("(execution_id IS NULL) <> (job_id IS NULL)", name="ck_state_of_one"),
         Index(None, "execution_id", "timestamp"),
+        Index(None, "timestamp"),
         _partial("ix_state_job_id_timestamp", "job_id", "timestamp", where="job_id IS NOT NULL"),
         {"sqlite_with_rowid": False},
     )
@@ -1076,6 +1077,9 @@ class WorkflowStep(Base):
     task_hash: Mapped[str | None] = mapped_column(Hash16, _reference("task.hash"))
     args: Mapped[Any | None] = mapped_column(JSON)
     options: Mapped[Any] = mapped_column(JSON)
+    # Of which type datasets are that it takes and gives, as its task said when it was stored.
+    input_type: Mapped[str] = mapped_column(server_default="Any")
+    output_type: Mapped[str] = mapped_column(server_default="Any")
 
 
 class ExecutionGroup(Base):
@@ -1203,6 +1207,304 @@ class Retraction(Base):
     author: Mapped[str]
     timestamp: Mapped[datetime]
     cascades: Mapped[bool]
+    ended_at: Mapped[datetime | None]
+
+
+class WorkerPool(Base):
+    """A name and a set of queues, from which the id follows; workers of it serve these queues."""
+
+    __tablename__ = "worker_pool"
+    __table_args__ = (Index(None, "name"),)
+
+    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    name: Mapped[str]
+    # Sorted, each once.
+    queues: Mapped[Any] = mapped_column(JSON)
+    created_at: Mapped[datetime]
+
+
+class Worker(Base):
+    """A process that takes what was submitted, known by its name over restarts."""
+
+    __tablename__ = "worker"
+    __table_args__ = (Index("uq_worker_name", "name", unique=True), Index(None, "pool_id"))
+
+    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    pool_id: Mapped[str | None] = mapped_column(Hash16, _reference("worker_pool.id", "SET NULL"))
+    name: Mapped[str]
+    host: Mapped[str]
+    pid: Mapped[int | None]
+    # running, stalled, stopped or rebooting
+    status: Mapped[str]
+    # What somebody asks of it: stop, or stop now.
+    wish: Mapped[str | None]
+    heartbeat_at: Mapped[datetime]
+    started_at: Mapped[datetime]
+    launch_cmd: Mapped[str | None]
+    args: Mapped[Any] = mapped_column(JSON)
+    restart_count: Mapped[int] = mapped_column(Integer)
+
+
+class ExecutionPool(Base):
+    """A pool whose workers have run an execution."""
+
+    __tablename__ = "execution_pool"
+    __table_args__ = (Index(None, "pool_id"), {"sqlite_with_rowid": False})
+
+    execution_id: Mapped[str] = mapped_column(
+        Hash16, _reference("execution.id", "CASCADE"), primary_key=True
+    )
+    pool_id: Mapped[str] = mapped_column(
+        Hash16, _reference("worker_pool.id", "CASCADE"), primary_key=True
+    )
+
+
+class Queued(Base):
+    """An execution that waits for a worker of a queue; its rows go when one takes it."""
+
+    __tablename__ = "queued"
+    __table_args__ = (
+        Index(None, "queue", "priority", "due", "execution_id"),
+        {"sqlite_with_rowid": False},
+    )
+
+    execution_id: Mapped[str] = mapped_column(
+        Hash16, _reference("execution.id", "CASCADE"), primary_key=True
+    )
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    # The smallest is the first.
+    priority: Mapped[int] = mapped_column(Integer)
+    due: Mapped[datetime]
+
+
+class Assignment(Base):
+    """Which worker took an execution last, and how many have died with it."""
+
+    __tablename__ = "assignment"
+    __table_args__ = (
+        Index(None, "worker_id"),
+        _partial("ix_assignment_taken_at", "taken_at", where="ended_at IS NULL"),
+        {"sqlite_with_rowid": False},
+    )
+
+    execution_id: Mapped[str] = mapped_column(
+        Hash16, _reference("execution.id", "CASCADE"), primary_key=True
+    )
+    worker_id: Mapped[str | None] = mapped_column(Hash16, _reference("worker.id", "SET NULL"))
+    # By which queue it came there.
+    queue: Mapped[str]
+    taken_at: Mapped[datetime]
+    losses: Mapped[int] = mapped_column(Integer)
+    # When the worker was done with it, however it ended.
+    ended_at: Mapped[datetime | None]
+
+
+class RoutedCall(Base):
+    """A call that a run sends to the workers of a queue; it goes when the run has its answer."""
+
+    __tablename__ = "routed_call"
+    __table_args__ = (
+        _partial(
+            "ix_routed_call_queue_created_at_id",
+            "queue",
+            "created_at",
+            "id",
+            where="taken_at IS NULL",
+        ),
+        Index(None, "execution_id"),
+        Index(None, "worker_id"),
+    )
+
+    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    # No foreign keys: the rows of a run come in batches, and may come later.
+    execution_id: Mapped[str] = mapped_column(Hash16)
+    job_id: Mapped[str] = mapped_column(Hash16)
+    queue: Mapped[str]
+    task_name: Mapped[str]
+    message: Mapped[bytes]
+    created_at: Mapped[datetime]
+    worker_id: Mapped[str | None] = mapped_column(Hash16, _reference("worker.id", "SET NULL"))
+    taken_at: Mapped[datetime | None]
+    losses: Mapped[int] = mapped_column(Integer)
+    answer: Mapped[bytes | None]
+    ended_at: Mapped[datetime | None]
+
+
+class NotificationPolicy(Base):
+    """Who is told of which states of which executions."""
+
+    __tablename__ = "notification_policy"
+    __table_args__ = (Index("uq_notification_policy_name", "name", unique=True),)
+
+    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    name: Mapped[str]
+    active: Mapped[bool]
+    # Lists; an empty one means any.
+    state_names: Mapped[Any] = mapped_column(JSON)
+    tags: Mapped[Any] = mapped_column(JSON)
+    template: Mapped[str | None]
+    # What kind it is and where; a secret is named here, and never said.
+    target: Mapped[Any] = mapped_column(JSON)
+    created_at: Mapped[datetime]
+    # States that are older were looked at.
+    seen_until: Mapped[datetime]
+
+
+class Notification(Base):
+    """That somebody is to be told of one state by one policy, or was."""
+
+    __tablename__ = "notification"
+    __table_args__ = (
+        Index("uq_notification_policy_id_state_id", "policy_id", "state_id", unique=True),
+        Index(None, "state_id"),
+        _partial("ix_notification_due", "due", where="delivered_at IS NULL AND given_up_at IS NULL"),
+    )
+
+    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    policy_id: Mapped[str] = mapped_column(
+        Hash16, _reference("notification_policy.id", "CASCADE")
+    )
+    state_id: Mapped[str] = mapped_column(Hash16, _reference("state.id", "CASCADE"))
+    queued_at: Mapped[datetime]
+    # When it is tried next.
+    due: Mapped[datetime]
+    attempts: Mapped[int] = mapped_column(Integer)
+    delivered_at: Mapped[datetime | None]
+    given_up_at: Mapped[datetime | None]
+    error: Mapped[str | None]
+
+
+class UserAccount(Base):
+    """A person, by an e-mail address; no password and no token is kept anywhere."""
+
+    __tablename__ = "user_account"
+    __table_args__ = (
+        Index("uq_user_account_email", "email", unique=True),
+        _partial(
+            "uq_user_account_username", "username", where="username IS NOT NULL", unique=True
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    email: Mapped[str]
+    username: Mapped[str | None]
+    active: Mapped[bool]
+    superuser: Mapped[bool]
+    verified: Mapped[bool]
+    # An object; its ``accounts`` are those at other services, by reference alone.
+    settings: Mapped[Any] = mapped_column(JSON)
+    created_at: Mapped[datetime]
+
+
+class UserGroup(Base):
+    """A name for several people."""
+
+    __tablename__ = "user_group"
+    __table_args__ = (Index("uq_user_group_name", "name", unique=True),)
+
+    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    name: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class UserGroupMember(Base):
+    """That a person is in a group."""
+
+    __tablename__ = "user_group_member"
+    __table_args__ = (Index(None, "user_id"), {"sqlite_with_rowid": False})
+
+    group_id: Mapped[str] = mapped_column(
+        Hash16, _reference("user_group.id", "CASCADE"), primary_key=True
+    )
+    user_id: Mapped[str] = mapped_column(
+        Hash16, _reference("user_account.id", "CASCADE"), primary_key=True
+    )
+    created_at: Mapped[datetime]
+
+
+class TaskPackage(Base):
+    """A version of a package of tasks: whose it is, where it came from, whether it may be used."""
+
+    __tablename__ = "task_package"
+    __table_args__ = (
+        _partial(
+            "uq_task_package_owner_id_name_version",
+            "owner_id",
+            "name",
+            "version",
+            where="owner_id IS NOT NULL",
+            unique=True,
+        ),
+        _partial(
+            "uq_task_package_user_group_id_name_version",
+            "user_group_id",
+            "name",
+            "version",
+            where="user_group_id IS NOT NULL",
+            unique=True,
+        ),
+        _partial(
+            "uq_task_package_name_version",
+            "name",
+            "version",
+            where="owner_id IS NULL AND user_group_id IS NULL",
+            unique=True,
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    name: Mapped[str]
+    version: Mapped[str]
+    # A module or an installed distribution.
+    origin: Mapped[str]
+    active: Mapped[bool]
+    owner_id: Mapped[str | None] = mapped_column(Hash16, _reference("user_account.id"))
+    user_group_id: Mapped[str | None] = mapped_column(Hash16, _reference("user_group.id"))
+    requirements: Mapped[Any] = mapped_column(JSON)
+    # Which distributions were installed when it was collected, a line each.
+    frozen: Mapped[str | None]
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+
+
+class PackageTask(Base):
+    """A task of a package, as it was when that was collected."""
+
+    __tablename__ = "package_task"
+    __table_args__ = (
+        Index(None, "name"),
+        _partial("ix_package_task_task_hash", "task_hash", where="task_hash IS NOT NULL"),
+        {"sqlite_with_rowid": False},
+    )
+
+    package_id: Mapped[str] = mapped_column(
+        Hash16, _reference("task_package.id", "CASCADE"), primary_key=True
+    )
+    # With its namespace.
+    name: Mapped[str] = mapped_column(primary_key=True)
+    task_hash: Mapped[str | None] = mapped_column(Hash16, _reference("task.hash"))
+    version: Mapped[str | None]
+    args_schema: Mapped[Any | None] = mapped_column(JSON)
+    input_type: Mapped[str]
+    output_type: Mapped[str]
+    description: Mapped[str]
+
+
+class Operation(Base):
+    """A long-running action, and what came of it; it outlives what it was about."""
+
+    __tablename__ = "operation"
+    __table_args__ = (Index(None, "started_at", "id"),)
+
+    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
+    kind: Mapped[str]
+    # As text, whatever became of it.
+    subject: Mapped[str]
+    # pending, ongoing, failed or ok
+    status: Mapped[str]
+    data: Mapped[Any] = mapped_column(JSON)
+    log: Mapped[str | None]
+    started_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
 
 

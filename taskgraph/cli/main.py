@@ -54,6 +54,10 @@ EXIT_CODES: Final[tuple[tuple[type[errors.TaskgraphError], ExitCode], ...]] = (
     (errors.StateRefusedError, ExitCode.STATE_REFUSED),
     (errors.ConflictError, ExitCode.CONFLICT),
     (errors.ValidationError, ExitCode.USAGE),
+    (errors.IncompatibleDatasetError, ExitCode.USAGE),
+    (errors.InactiveTaskError, ExitCode.CONFLICT),
+    (errors.PermissionDeniedError, ExitCode.STATE_REFUSED),
+    (errors.SecretError, ExitCode.USAGE),
     (errors.UnknownDimensionError, ExitCode.USAGE),
 )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from taskgraph.errors.catalog import ConflictError, ValidationError
+from taskgraph.errors.base import TaskgraphError
+from taskgraph.errors.catalog import ConflictError, NotFoundError, ValidationError
 
 
 class DuplicateVersionError(ConflictError):
@@ -32,3 +33,90 @@ class ReservedArgumentError(ValidationError):
         )
         self.task = task
         self.argument = argument
+
+
+class StepNotFoundError(NotFoundError):
+    """No step of a workflow has this id or id prefix."""
+
+    def __str__(self) -> str:
+        return (
+            f"There is no step {self.wanted!r}. `taskgraph workflow show NAME` shows the steps of a "
+            "workflow."
+        )
+
+
+class TaskNotFoundError(NotFoundError):
+    """A task that a workflow names is not there, or there are several of that name."""
+
+    def __init__(self, task: str, reason: str = "no task of this name is defined here") -> None:
+        super().__init__(task)
+        self.task = task
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"Task {self.task}: {self.reason}. Import its module, or collect its package: "
+            "`taskgraph package collect`."
+        )
+
+
+class NotAPermutationError(ValidationError):
+    """A new order of steps does not name each step of the workflow once."""
+
+    def __init__(self, workflow: str, reason: str) -> None:
+        super().__init__(f"order of the steps of {workflow}", reason)
+        self.workflow = workflow
+
+
+class EmptyWorkflowError(ValidationError):
+    """A workflow without steps is to be run."""
+
+    def __init__(self, workflow: str) -> None:
+        super().__init__(
+            f"workflow {workflow}",
+            "it has no steps, and nothing to run. Add one: `taskgraph workflow add-step`.",
+        )
+        self.workflow = workflow
+
+
+class DisabledWorkflowError(ConflictError):
+    """A workflow is to be run that was switched off."""
+
+    def __init__(self, workflow: str) -> None:
+        super().__init__(workflow)
+        self.workflow = workflow
+
+    def __str__(self) -> str:
+        return (
+            f"Workflow {self.workflow} is disabled. Enable it first: "
+            f"`taskgraph workflow enable {self.workflow}`."
+        )
+
+
+class IncompatibleDatasetError(TaskgraphError, TypeError):
+    """A dataset is not of the type that a step takes or gives, or has no files."""
+
+    def __init__(self, dataset: str, reason: str) -> None:
+        super().__init__(dataset, reason)
+        self.dataset = dataset
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"Dataset {self.dataset!r}: {self.reason}"
+
+
+class RateLimitedError(ConflictError):
+    """The same was submitted a moment ago, and settings say how long that is to be apart."""
+
+    def __init__(self, what: str, execution_id: str, seconds: float) -> None:
+        super().__init__(what, execution_id, seconds)
+        self.what = what
+        self.execution_id = execution_id
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what} was submitted a moment ago, as execution {self.execution_id[:8]}. Submit "
+            f"it again in {self.seconds:.1f} s; settings say how long that is to be apart: "
+            "submissions.min_interval."
+        )

@@ -49,6 +49,19 @@ _EXECUTION_VALUES: Final = (
 _CALLS: Final = (
     "SELECT DISTINCT call_hash FROM job WHERE execution_id IN ({keys}) AND call_hash IS NOT NULL"
 )
+_NOTIFICATIONS: Final = (
+    "DELETE FROM notification WHERE state_id IN (SELECT id FROM state WHERE execution_id = ?)"
+)
+# What is said of an execution and of nothing else.
+_OF_EXECUTION: Final = (
+    "state",
+    "artifact",
+    "execution_dataset",
+    "execution_pool",
+    "queued",
+    "assignment",
+    "routed_call",
+)
 _ARTIFACTS: Final = "SELECT id FROM artifact WHERE execution_id IN ({keys})"
 
 
@@ -290,7 +303,9 @@ def _remove_row(driver: Driver, key: Key) -> set[Key]:
     for sql in _EXECUTION_VALUES:
         values |= keys_of(driver, sql, [key])
     remove_tags(driver, keys_of(driver, _ARTIFACTS, [key]), "Artifact")
-    for table in ("state", "artifact", "execution_dataset"):
+    # Before the states that they are about.
+    driver.execute(_NOTIFICATIONS, (key,))
+    for table in _OF_EXECUTION:
         driver.execute(f"DELETE FROM {table} WHERE execution_id = ?", (key,))
     remove_tags(driver, [key], "Execution")
     driver.execute("DELETE FROM foreign_record WHERE id = ?", (key,))

@@ -88,6 +88,12 @@ _FORGETS = {
     ("dataset", "study_id", "study"),
     ("workflow", "study_id", "study"),
     ("execution_dataset", "dataset_id", "dataset"),
+    ("worker", "pool_id", "worker_pool"),
+    ("assignment", "worker_id", "worker"),
+    ("routed_call", "worker_id", "worker"),
+    ("task_package", "owner_id", "user_account"),
+    ("task_package", "user_group_id", "user_group"),
+    ("package_task", "task_hash", "task"),
 }
 # What says nothing without what it refers to, and is made again or brought again.
 _ASIDE = {"evaluation", "foreign_evaluation", "foreign_alias", "task_alias", "task_part"}
