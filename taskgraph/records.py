@@ -48,6 +48,19 @@ def execution_lease(execution_id: ExecutionId) -> str:
     return f"execution:{execution_id}"
 
 
+def assigned_holder(execution_id: ExecutionId, token: str) -> str:
+    """Return by which name a worker holds the lease of an execution that it took.
+
+    Each taking has a name of its own: who stood still while another one took it is no holder.
+    """
+    return f"{execution_id}:{token}"
+
+
+def execution_of_holder(holder: str) -> str:
+    """Return the execution that holds leases by some name."""
+    return holder.partition(":")[0]
+
+
 #: The key of the lease of who leads all calls: while a run is alone it writes down no others.
 ALL_CALLS: Final = "calls"
 #: The key of the lease of who asks the one above to say which calls it leads in truth.
@@ -265,6 +278,8 @@ HandleStep = (
 
 #: How long a lease lives without a heartbeat: seconds.
 LEASE_SECONDS: Final = 30.0
+#: How many workers may be lost with an execution before no other one is given it.
+MAX_LOSSES: Final = 3
 
 
 class LeaseRecord(NamedTuple):
@@ -276,6 +291,13 @@ class LeaseRecord(NamedTuple):
     pid: int
     started: Micros
     expires: Micros
+
+
+class HeldLeaseRecord(NamedTuple):
+    """A lease that the holder must still have, or nothing is written."""
+
+    key: str
+    holder: str
 
 
 class LeaseEndRecord(NamedTuple):
@@ -292,7 +314,8 @@ class RecordBatch:
     Content-addressed rows that exist are left alone; evaluations, executions, jobs and task aliases
     are upserted (a later row with the same key replaces the earlier one). Of ``handles`` the order
     counts: each is a step that is done to what the steps before it left. What is ``released`` is so
-    with all else: nobody sees a call that is free and has no result yet.
+    with all else: nobody sees a call that is free and has no result yet. Of a run that a worker has,
+    nothing is written once it has lost what is ``held``.
     """
 
     values: list[ValueRecord] = field(default_factory=list)
@@ -316,6 +339,7 @@ class RecordBatch:
     released: list[LeaseEndRecord] = field(default_factory=list)
     # Executions of groups that end with this batch.
     grouped: list[ExecutionId] = field(default_factory=list)
+    held: list[HeldLeaseRecord] = field(default_factory=list)
 
 
 class CacheQuery(NamedTuple):
@@ -480,6 +504,7 @@ __all__ = [
     "HandleRollbackRecord",
     "HandleStep",
     "HandleSweepRecord",
+    "HeldLeaseRecord",
     "JobId",
     "JobRecord",
     "LeaseEndRecord",
@@ -503,8 +528,10 @@ __all__ = [
     "TaskRecord",
     "TaskVersion",
     "ValueRecord",
+    "assigned_holder",
     "call_lease",
     "execution_lease",
+    "execution_of_holder",
     "is_call_lease",
     "stuck_lease",
 ]

@@ -13,6 +13,7 @@ from taskgraph.records import (
     ALL_CALLS,
     CALLS_WANTED,
     LEASE_SECONDS,
+    MAX_LOSSES,
     ExecutionId,
     LeaseRecord,
     Micros,
@@ -212,14 +213,25 @@ def crashed(driver: Driver, executions: Sequence[ExecutionId]) -> list[Execution
     return found
 
 
-def mark_crashed(driver: Driver, executions: Sequence[ExecutionId]) -> list[ExecutionId]:
-    """Mark those of the executions that crashed, with their running jobs; return their ids."""
-    from taskgraph_backend.catalog.changing import mark_crashed as mark
+def mark_crashed(
+    driver: Driver, executions: Sequence[ExecutionId], max_losses: int = MAX_LOSSES
+) -> list[ExecutionId]:
+    """Mark those of the executions that crashed, with their running jobs; return their ids.
 
-    found = crashed(driver, executions)
-    for execution_id, end in last_alive(driver, found).items():
-        mark(driver, execution_id, "its process ended without a word", end)
-    return found
+    What a worker had taken goes back to its queues, and is none of these, unless so many workers
+    were lost with it.
+    """
+    from taskgraph_backend.catalog.changing import mark_crashed as mark
+    from taskgraph_backend.routing.losing import Fate, give_back
+
+    marked = []
+    for execution_id, end in last_alive(driver, crashed(driver, executions)).items():
+        fate = give_back(driver, execution_id, max_losses)
+        if fate is None:
+            mark(driver, execution_id, "its process ended without a word", end)
+        if fate in (None, Fate.CRASHED):
+            marked.append(execution_id)
+    return marked
 
 
 def end_jobs(driver: Driver, execution: bytearray, end: int, state: State) -> int:

@@ -191,6 +191,8 @@ LEASE_TAKE_OVER = (
 )
 LEASE_HEARTBEAT = "UPDATE lease SET expires = ? WHERE holder = ?"
 LEASE_RELEASE = "DELETE FROM lease WHERE key = ? AND holder = ?"
+LEASE_OF = "SELECT holder FROM lease WHERE key = ?"
+LEASE_IS_HELD = "SELECT 1 FROM lease WHERE key = ? AND holder = ?"
 LEASE_FORGET = "DELETE FROM lease WHERE key = ? OR holder = ?"
 # Who leads calls one by one: a key is `records.call_lease`.
 LEASE_LEADERS = (

@@ -163,6 +163,7 @@ from taskgraph.errors.values import (
     ValueStoreError,
 )
 from taskgraph.errors.workers import (
+    LeaseLostError,
     NotQueuedError,
     PoolNotFoundError,
     WorkerInUseError,
@@ -220,6 +221,7 @@ __all__ = [
     "InvalidValueError",
     "LaunchError",
     "LazyResultError",
+    "LeaseLostError",
     "LimitError",
     "LineageError",
     "MissingRecordError",

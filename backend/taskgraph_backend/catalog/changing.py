@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from taskgraph.catalog.rows import TransitionResult
 from taskgraph.catalog.states import (
+    AWAITING_RETRY,
     Books,
     Decision,
     Rule,
@@ -28,6 +29,7 @@ from taskgraph_backend import claims, statements
 from taskgraph_backend.catalog import using
 from taskgraph_backend.catalog.history import write_state
 from taskgraph_backend.dialects import Driver
+from taskgraph_backend.routing import queueing
 from taskgraph_backend.tags import current_tags, delete_tags, record_tags
 from taskgraph_backend.times import from_micros, to_micros
 
@@ -42,6 +44,9 @@ _WRITE: Final = (
     "UPDATE execution SET state_type = ?, state_name = ?, state_time = ?, start_time = ?,"
     " end_time = ?, run_count = ?, total_run_time = ?, expected_start_time = ?,"
     " next_scheduled_start_time = ? WHERE id = ?"
+)
+_FORGET_HOLDER: Final = (
+    "DELETE FROM lease WHERE holder IN (SELECT l.holder FROM lease l WHERE l.key = ?)"
 )
 _MICROSECOND: Final = timedelta(microseconds=1)
 #: In seconds a hundred years, which is later than any run.
@@ -124,6 +129,30 @@ def mark_crashed(driver: Driver, execution_id: str, why: str, when: int | None =
     Returns:
         Whether it was said to run.
     """
+    return _take_from_process(driver, execution_id, State(StateType.CRASHED, message=why), when)
+
+
+def put_back(driver: Driver, execution_id: str, why: str) -> bool:
+    """Have an execution that runs wait to be tried again; within a transaction that is alone.
+
+    Args:
+        driver: The connection.
+        execution_id: The execution, which no living process runs any more.
+        why: What is written down of it.
+
+    Returns:
+        Whether it was said to run.
+    """
+    state = State.scheduled(from_micros(claims.clock(driver)), AWAITING_RETRY)
+    details = {**state.details, "forced": True, "actor": "sweep"}
+    state = replace(state, message=why, details=details)
+    return _take_from_process(driver, execution_id, state, None)
+
+
+def _take_from_process(
+    driver: Driver, execution_id: str, state: State, when: int | None
+) -> bool:
+    """Have an execution that runs be in another state: its process is gone."""
     key = _binary(execution_id)
     row = driver.execute(_SUBJECT, (key,)).fetchone()
     if row is None or row[0] not in (StateType.RUNNING.value, StateType.PENDING.value):
@@ -132,11 +161,13 @@ def mark_crashed(driver: Driver, execution_id: str, why: str, when: int | None =
     assert subject.state is not None and subject.state.timestamp is not None
     if when is None:
         (when,) = claims.last_alive(driver, [ExecutionId(execution_id)]).values()
-    moment = max(from_micros(when), subject.state.timestamp + _MICROSECOND)
-    state = State(StateType.CRASHED, timestamp=moment, message=why)
+    heard = from_micros(claims.clock(driver) if state.is_active else when)
+    state = replace(state, timestamp=max(heard, subject.state.timestamp + _MICROSECOND))
     _write(driver, execution_id, state, keep_books(books, subject.state, state))
     claims.end_jobs(driver, key, when, StateType.CRASHED)
     lease = execution_lease(ExecutionId(execution_id))
+    # Whose execution was taken by a worker holds it by another name.
+    driver.execute(_FORGET_HOLDER, (lease,))
     driver.execute(statements.LEASE_FORGET, (lease, execution_id))
     return True
 
@@ -238,6 +269,7 @@ def _write(driver: Driver, execution_id: str, state: State, books: Books) -> Non
         ),
     )
     write_state(driver, execution_id, state)
+    queueing.follow(driver, execution_id, state, _maybe(books.next_scheduled_start_time))
     if not state.is_active:
         using.let_go(driver, execution_id)
         driver.execute(statements.GROUP_SETTLED, (_binary(execution_id),) * 3)
@@ -251,4 +283,4 @@ def _result(decision: Decision, state: State) -> TransitionResult:
     return TransitionResult(decision.outcome, state, decision.reason, decision.delay_seconds)
 
 
-__all__ = ["Changes", "mark_crashed", "set_state", "settle", "type_of", "update"]
+__all__ = ["Changes", "mark_crashed", "put_back", "set_state", "settle", "type_of", "update"]

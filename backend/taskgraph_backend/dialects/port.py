@@ -61,6 +61,9 @@ class Database(Protocol):
     most_keys: int
     #: What to name in place of one that is another program's.
     other_place: str
+    #: What has a statement lock the rows of the execution that it finds, and skip those that others
+    #: have locked; nothing where all who write wait for each other.
+    skips_locked: str
 
     @property
     def path(self) -> str | None:

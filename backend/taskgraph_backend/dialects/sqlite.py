@@ -159,6 +159,7 @@ class SqliteDatabase:
     # More take no less time each, and each number of them is a statement to be parsed.
     most_keys = 500
     other_place = "file"
+    skips_locked = ""
     errors: tuple[type[Exception], ...] = (sqlite3.Error,)
     # It has no one else who would upgrade it.
     is_shared = False

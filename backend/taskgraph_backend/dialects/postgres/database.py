@@ -96,6 +96,7 @@ class PostgresDatabase:
     in_memory = False
     only_lock = None
     other_place = "database, or a schema of its own in this one (?options=-csearch_path%3Dname)"
+    skips_locked = " FOR UPDATE OF e SKIP LOCKED"
 
     def __init__(self, uri: str, *, busy_timeout: float) -> None:
         self.uri = uri
