@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from taskgraph.errors import ConfigError, UnknownSettingError
+from taskgraph.records import MAX_LOSSES
 from taskgraph.sizes import read_size
 from taskgraph.tasks.context import context_of_paths, merge_context
 from taskgraph.tasks.options import POOLS
@@ -282,6 +283,20 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """``[workers]``: who takes what was submitted to queues.
+
+    Attributes:
+        max_losses: After so many workers that were lost with it, an execution is CRASHED, and given
+            to no other one.
+        poll: Seconds between two looks whether anything waits.
+    """
+
+    max_losses: int = _setting(_POSITIVE, MAX_LOSSES)
+    poll: float = _setting(_SECONDS, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
 class ObserverSettings:
     """``[observers]``: who is told what happens in runs.
 
@@ -339,6 +354,7 @@ class Settings:
         scheduler: How a run is carried out.
         logs: Where what calls print is kept.
         observers: Who is told what happens.
+        workers: How submitted executions are taken.
         executors: Executors by name, the built-in ones among them.
         limits: How many calls may use something at once, by the names that tasks want it by.
     """
@@ -351,6 +367,7 @@ class Settings:
     scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
     logs: LogSettings = field(default_factory=LogSettings)
     observers: ObserverSettings = field(default_factory=ObserverSettings)
+    workers: WorkerSettings = field(default_factory=WorkerSettings)
     executors: Mapping[str, ExecutorSettings] = field(default_factory=_built_in_executors)
     limits: Mapping[str, int] = field(default_factory=dict)
 
@@ -367,6 +384,7 @@ _SECTIONS: Final[Mapping[str, type]] = {
     "scheduler": SchedulerSettings,
     "logs": LogSettings,
     "observers": ObserverSettings,
+    "workers": WorkerSettings,
 }
 # Sections whose keys are the user's own, and what their values are.
 _OPEN_SECTIONS: Final[Mapping[str, _Kind]] = {"roots": _TEXT, "limits": _POSITIVE}
@@ -693,6 +711,7 @@ def _settings(config_dir: Path, found: _Found) -> Settings:
         scheduler=scheduler,
         logs=_logs(found, project),
         observers=_observers(found, project),
+        workers=WorkerSettings(**_section_values(found, "workers", WorkerSettings)),
         executors=executors,
         limits=_open_section(found, "limits"),
     )
@@ -850,6 +869,10 @@ DEFAULT_CONFIG: Final = """\
 # python = ["mypkg.watch:on_event"]  # functions that are called with each event
 # jsonl = "events.jsonl"        # a file to which each event is added as a line of JSON
 # opentelemetry = false         # executions and jobs as spans
+
+[workers]
+# max_losses = 3                # after so many workers died with an execution it is given to none
+# poll = 1.0                    # seconds between two looks whether anything waits
 
 [files]
 # ask_above = "100 GB"          # say so before a larger file is read for its hash

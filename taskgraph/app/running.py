@@ -24,10 +24,16 @@ from taskgraph.assembly.managing import is_cancelled
 from taskgraph.assembly.surroundings import in_force
 from taskgraph.engine.environment import Environment
 from taskgraph.engine.jobs import Job
+from taskgraph.engine.leasing import Assigned
 from taskgraph.engine.loop import Engine
 from taskgraph.engine.options import Below, RunOptions
 from taskgraph.engine.statuses import every
-from taskgraph.errors import ExecutionCancelledError, SchedulerError, UnknownRecordError
+from taskgraph.errors import (
+    ExecutionCancelledError,
+    LeaseLostError,
+    SchedulerError,
+    UnknownRecordError,
+)
 from taskgraph.executors.eventloop import LoopExecutor
 from taskgraph.executors.threads import ThreadExecutor
 from taskgraph.expression import TaskExpression
@@ -50,7 +56,6 @@ T = TypeVar("T")
 
 
 _NOTHING = Wanted()
-_SUBMITTED = Wanted(is_submitted=True)
 _thread = threading.local()  # its engine, if one is at work on it
 
 
@@ -195,6 +200,9 @@ class Running(Questions, Reports):
         cache: bool = True,
         options: Mapping[str, Any] | None = None,
         in_group: bool = False,
+        assigned: Assigned | None = None,
+        workspace: str | None = None,
+        study: str | None = None,
     ) -> Any:
         """Reduce an expression as an execution that was written down before.
 
@@ -204,8 +212,12 @@ class Running(Questions, Reports):
             cache: As of a run.
             options: As of a run.
             in_group: Whether it is an execution of a group, which is to know how it ended.
+            assigned: That a worker has taken it.
+            workspace: Its folder, if it is to have one.
+            study: The name of its study, which is said there.
 
         Raises:
+            LeaseLostError: A worker took it, and somebody else has it by now.
             Exception: As of a run.
         """
         self._check_free()
@@ -213,7 +225,8 @@ class Running(Questions, Reports):
         root = root_of(expr)
         run_options = self._options_of_run(
             ExecutionId(execution_id),
-            sys.argv,
+            # What a worker runs is claimed by nobody: it may come to be run by another one.
+            sys.argv if assigned is None else [],
             is_dry=False,
             cache=cache,
             context=None,
@@ -221,9 +234,10 @@ class Running(Questions, Reports):
             fail_fast=True,
             tags=(),
         )
+        wanted = Wanted(study=study, workspace=workspace, is_submitted=True, assigned=assigned)
         with self._alone():
             return self._run(
-                root, replace(run_options, in_group=in_group), self.observers, _SUBMITTED
+                root, replace(run_options, in_group=in_group), self.observers, wanted
             ).value
 
     def extend_run(
@@ -371,7 +385,9 @@ class Running(Questions, Reports):
         own = ExecutionId(uuid.uuid4().hex) if is_part else run_options.execution_id
         place = output_place(self.settings, self.backend, run_options.execution_id)
         run_options = replace(run_options, output=place)
-        lease = take_lease(self.backend, own, run_options.single_flight and run_options.may_wait)
+        leads = run_options.single_flight and run_options.may_wait
+        lease = take_lease(self.backend, own, leads, wanted.assigned)
+        run_options = replace(run_options, held=lease.held)
         token = current_scheduler.set(self._scheduler)
         outer, _thread.engine = getattr(_thread, "engine", None), own
         is_claimed = False
@@ -396,6 +412,8 @@ class Running(Questions, Reports):
                 lease,
             )
             cancelled = _Cancelled(self.backend, own, engine)
+            if wanted.assigned is not None and wanted.assigned.on_lost is None:
+                lease.on_lost = engine.stop
             if not is_part:
                 lease.on_beat = cancelled.look
             if place is not None:
@@ -408,6 +426,9 @@ class Running(Questions, Reports):
                 at_work(self.executors.values()),
             ):
                 return engine.run(root)
+        except LeaseLostError:
+            lease.on_lost()
+            raise
         except KeyboardInterrupt as error:
             self._take_trace(error)
             if cancelled is not None and cancelled.is_so:

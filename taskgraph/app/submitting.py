@@ -14,6 +14,7 @@ from os import PathLike
 from typing import Any, Final
 
 from taskgraph.assembly.managing import create_execution, settle_execution, state_of_execution
+from taskgraph.engine.leasing import Assigned
 from taskgraph.engine.options import RunOptions
 from taskgraph.errors import AlreadySubmittedError, DatabaseError
 from taskgraph.expression import TaskExpression
@@ -42,6 +43,7 @@ class Wanted:
         workspace: Its folder.
         idempotency_key: Under one key there is one execution of a task.
         is_submitted: Whether it is written down already, with all of that.
+        assigned: That a worker has taken it.
     """
 
     name: str | None = None
@@ -49,6 +51,7 @@ class Wanted:
     workspace: str | PathLike[str] | None = None
     idempotency_key: str | None = None
     is_submitted: bool = False
+    assigned: Assigned | None = None
 
     @property
     def is_claim(self) -> bool:
@@ -89,7 +92,7 @@ def claim(backend: Backend, options: RunOptions, wanted: Wanted) -> bool:
     """Write a run down before it begins, if others may have been quicker.
 
     Returns:
-        Whether it was written down.
+        Whether it was written down, so that this run has to see to its end.
 
     Raises:
         AlreadySubmittedError: Another execution has its key.
@@ -98,7 +101,8 @@ def claim(backend: Backend, options: RunOptions, wanted: Wanted) -> bool:
         SchedulerError: The backend keeps no executions.
     """
     if wanted.is_submitted:
-        return True
+        # Of what a worker took, that one says how it ended.
+        return wanted.assigned is None
     if not wanted.is_claim or options.is_dry or options.below is not None:
         return False
     import json

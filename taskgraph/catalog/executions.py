@@ -14,6 +14,7 @@ from taskgraph.catalog.cards import card_of, id_on_card, write_card
 from taskgraph.catalog.deleting import Deletion, checked_where
 from taskgraph.catalog.deletions import DeletionReport
 from taskgraph.catalog.reading import parse
+from taskgraph.catalog.queueing import PRIORITY, priority_of
 from taskgraph.catalog.requests import (
     Request,
     check_page,
@@ -35,7 +36,7 @@ from taskgraph.catalog.rows import (
     UsedDataset,
 )
 from taskgraph.catalog.states import ALL_RULES, Rule, State, StateType
-from taskgraph.catalog.store import UNSET, CatalogStore, Unset, Where, meant
+from taskgraph.catalog.store import UNSET, CatalogStore, QueueStore, Unset, Where, meant
 from taskgraph.catalog.sweeping import SweepingVerbs
 from taskgraph.catalog.uses import NO_USES, WantedUses, read_inputs, ref_of
 from taskgraph.errors import ExecutionNotFoundError, ValidationError
@@ -52,6 +53,7 @@ class ExecutionManager(SweepingVerbs):
         store: Where they are.
         deletion: What deletes them.
         runner: Returns what runs them once more, where anything can be run.
+        queues: Where workers take them from.
     """
 
     def __init__(
@@ -59,10 +61,12 @@ class ExecutionManager(SweepingVerbs):
         store: CatalogStore,
         deletion: Deletion,
         runner: Callable[[], Rerunner] | None = None,
+        queues: QueueStore | None = None,
     ) -> None:
         self._store = store
         self._deletion = deletion
         self._runner = runner
+        self._queues = queues
 
     def create(
         self,
@@ -100,7 +104,9 @@ class ExecutionManager(SweepingVerbs):
             name: What people call it; the last part of the entrypoint by default.
             study: The name of the body of work that it is part of.
             workspace: Its folder, which no other execution has.
-            queues: Where its jobs may run.
+            queues: Where it waits for a worker, if it is PENDING or SCHEDULED at first: the option
+                ``priority`` says which comes first, the smallest. What is run in this process waits
+                nowhere.
             state: The first state; PENDING by default.
             idempotency_key: Under one key there is one execution of an entrypoint.
             strict: Whether a key that was used for another request is an error.
@@ -183,6 +189,7 @@ class ExecutionManager(SweepingVerbs):
         from_snapshot: bool = True,
         no_cache: bool = False,
         idempotency_key: str | None = None,
+        queue: bool = False,
     ) -> Execution:
         """Submit the same request again as a new execution, and run it in this process.
 
@@ -195,9 +202,11 @@ class ExecutionManager(SweepingVerbs):
                 datasets as they are now.
             no_cache: Whether no results of before are used.
             idempotency_key: Under one key there is one execution: where it was, nothing runs.
+            queue: Whether it waits for a worker, in the queues of the first one, and is not run
+                here.
 
         Returns:
-            The new execution as it ended, whether its task failed or not.
+            The new execution as it ended, whether its task failed or not; or as it waits.
 
         Raises:
             ExecutionNotFoundError: There is no such execution.
@@ -205,6 +214,7 @@ class ExecutionManager(SweepingVerbs):
             UnknownTaskError: Its task is not defined in this process; nothing was written. Import
                 its module.
             GroupInProgressError: Its group is in progress on the same datasets.
+            ValidationError: It is to wait for a worker, and was declared for no queues.
         """
         assert self._runner is not None
         made = rerun(
@@ -214,8 +224,36 @@ class ExecutionManager(SweepingVerbs):
             from_snapshot=from_snapshot,
             use_cache=not no_cache,
             key=None if idempotency_key is None else checked_name("key", idempotency_key),
+            is_queued=queue,
         )
         return self.get(made)
+
+    def enqueue(
+        self,
+        ref: str | PathLike[str] | Execution,
+        queues: Iterable[str] = (),
+        *,
+        priority: int | None = None,
+    ) -> Execution:
+        """Give an execution that waits to the workers of queues, or to those of others.
+
+        Args:
+            ref: The execution.
+            queues: Where it is to wait, in place of those that it was declared for; by default
+                these.
+            priority: Which comes first, the smallest; by default what its options say.
+
+        Raises:
+            ExecutionNotFoundError: There is no such execution.
+            NotQueuedError: It does not wait: it has ended, or a process has it.
+            ValidationError: Nobody says which queues, or the priority is no whole number.
+        """
+        assert self._queues is not None
+        found = self.get(ref)
+        if priority is not None:
+            priority_of({PRIORITY: priority})
+        self._queues.enqueue(found.id, checked_queues(queues), priority)
+        return self.get(found.id)
 
     def find(self, ref: str | PathLike[str] | Execution) -> Execution | None:
         """Return an execution by id, start of one, or workspace; None where there is none.

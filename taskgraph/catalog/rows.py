@@ -247,16 +247,19 @@ class Swept:
     Attributes:
         late: Executions that should have started, and are called Late now.
         crashed: Executions whose process is gone, and that are CRASHED now.
+        returned: Executions whose worker is gone, and that wait for another one now.
     """
 
     late: tuple[Execution, ...] = ()
     crashed: tuple[Execution, ...] = ()
+    returned: tuple[Execution, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON."""
         return {
             "late": [each.to_json() for each in self.late],
             "crashed": [each.to_json() for each in self.crashed],
+            "returned": [each.to_json() for each in self.returned],
         }
 
 

@@ -110,6 +110,7 @@ class Engine:
             run_options.execution_id,
             run_options.max_value_size,
             None if below is None else below.job_id,
+            run_options.held,
         )
         budget = self._make_budget()
 

@@ -45,6 +45,7 @@ from taskgraph.records import (
     HandleRecord,
     HandleRollbackRecord,
     HandleSweepRecord,
+    HeldLeaseRecord,
     JobId,
     JobRecord,
     LeaseEndRecord,
@@ -88,8 +89,10 @@ class Recorder:
         execution_id: ExecutionId,
         max_value_size: int | None,
         parent_id: JobId | None = None,
+        held: Sequence[HeldLeaseRecord] = (),
     ) -> None:
         self._parent_id = parent_id
+        self._held = held
         self._max_size = max_value_size
         self._backend = backend
         self.value_store = backend.value_store
@@ -437,6 +440,7 @@ class Recorder:
             return
         batch = self._batch
         batch.jobs = list(self._jobs.values())
+        batch.held += self._held
         self._backend.record(batch)
         self._begin_batch()
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from taskgraph.catalog.queueing import priority_of
 from taskgraph.catalog.rows import TransitionResult
 from taskgraph.catalog.states import (
     AWAITING_RETRY,
@@ -198,6 +199,8 @@ def update(driver: Driver, execution_id: str, changes: Changes) -> bool:
     for column, value in columns.items():
         if value is not None:
             driver.execute(f"UPDATE execution SET {column} = ? WHERE id = ?", (value, key))
+    if changes.options is not None:
+        queueing.order_by(driver, execution_id, priority_of(changes.options))
     if changes.tags is not None:
         _replace_tags(driver, execution_id, changes.tags)
     return True

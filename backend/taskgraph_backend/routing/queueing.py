@@ -55,6 +55,12 @@ def leave(driver: Driver, execution_id: str) -> bool:
     return driver.execute(_LEAVE, (_binary(execution_id),)).rowcount > 0
 
 
+def order_by(driver: Driver, execution_id: str, priority: int) -> None:
+    """Have an execution that waits come before others, or after them; within a transaction."""
+    sql = "UPDATE queued SET priority = ? WHERE execution_id = ?"
+    driver.execute(sql, (priority, _binary(execution_id)))
+
+
 def follow(driver: Driver, execution_id: str, state: State, due: int | None) -> None:
     """Have an execution wait, or not, as its state says; within the transaction that writes it.
 
@@ -165,4 +171,4 @@ def _json(given: Any) -> Any:
     return json.loads(given) if isinstance(given, str) else given
 
 
-__all__ = ["declared", "due_of", "enqueue", "enter", "follow", "leave", "waiting"]
+__all__ = ["declared", "due_of", "enqueue", "enter", "follow", "leave", "order_by", "waiting"]
