@@ -23,6 +23,7 @@ from taskgraph.assembly.managing import (
     groups_of,
     growth_of,
     retractions_of,
+    routing_of,
 )
 from taskgraph.assembly.reading import find_record, finish_writing, name_of_record
 from taskgraph.assembly.surroundings import author, in_force, places_of
@@ -31,10 +32,12 @@ from taskgraph.catalog.datasets import DatasetManager
 from taskgraph.catalog.deleting import Deletion
 from taskgraph.catalog.executions import ExecutionManager
 from taskgraph.catalog.groups import GroupManager
+from taskgraph.catalog.pools import PoolManager
 from taskgraph.catalog.retractions import Retraction, RetractionManager
 from taskgraph.catalog.storage import StorageManager
 from taskgraph.catalog.studies import StudyManager
 from taskgraph.catalog.vocabulary import VocabularyManager
+from taskgraph.catalog.workers import WorkerManager
 from taskgraph.catalog.workflows import WorkflowManager
 from taskgraph.config import CONFIG_DIR_NAME, Settings, find_config_dir, load_settings
 from taskgraph.errors import (
@@ -175,6 +178,8 @@ class Archive:
         vocabulary: Which dimensions artifacts may have.
         workflows: Stored lists of steps, in versions.
         groups: Executions of a workflow on datasets of the same facets.
+        pools: Names for sets of queues.
+        workers: Who takes what waits in them.
         storage: What all of it takes up, and how it is given back.
         retractions: What is not to be used any more.
     """
@@ -186,7 +191,10 @@ class Archive:
         self._catalog = catalog
         growth = growth_of(backend, self._begin)
         deletion = Deletion(catalog, growth, folders_of(settings, backend))
-        self.executions = ExecutionManager(catalog, deletion, self._launcher)
+        routing = routing_of(backend, self._begin)
+        self.executions = ExecutionManager(catalog, deletion, self._launcher, routing)
+        self.pools = PoolManager(routing)
+        self.workers = WorkerManager(routing, self.pools)
         self.studies = StudyManager(catalog, getattr(self.executions, "delete_many", None))
         self.datasets = DatasetManager(catalog, self._knowing_files)
         self.artifacts = ArtifactManager(catalog, self._knowing_files)
