@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from taskgraph.cli import deleting
+from taskgraph.cli.enqueue import command as enqueue
 from taskgraph.cli.limits import Duration
 from taskgraph.cli.managed import filter_options, filters_of, opened_archive
 from taskgraph.cli.options import COUNT, ExitCode
@@ -269,6 +270,7 @@ def fail_running(
 
 
 command.add_command(rerun)
+command.add_command(enqueue)
 
 
 command.add_command(deleting.delete)

@@ -72,6 +72,10 @@ class _Entry(NamedTuple):
 COMMANDS: Final[dict[str, _Entry]] = {
     "init": _Entry("taskgraph.cli.init", "Make a folder a project: settings and a database."),
     "run": _Entry("taskgraph.cli.run", "Run a task of a script or module."),
+    "submit": _Entry(
+        "taskgraph.cli.submit", "Write a task down for workers, which run it where they are."
+    ),
+    "worker": _Entry("taskgraph.cli.worker", "Take what was submitted to queues, and run it."),
     "launch": _Entry(
         "taskgraph.cli.launch", "Hand a whole run to an executor, and return at once."
     ),

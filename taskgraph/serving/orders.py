@@ -17,6 +17,8 @@ DRAIN: Final = "drain"
 #: Exit codes of a slot: all is done; it could not begin, and said why.
 DONE: Final = 0
 FAILED: Final = 3
+#: Its code was edited: another one is to begin with the new one.
+EDITED: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,4 +97,4 @@ def line_of(said: Any) -> bytes:
     return json.dumps(said).encode() + b"\n"
 
 
-__all__ = ["DONE", "DRAIN", "FAILED", "Report", "SlotOrder", "line_of"]
+__all__ = ["DONE", "DRAIN", "EDITED", "FAILED", "Report", "SlotOrder", "line_of"]

@@ -47,7 +47,7 @@ class TakenRunner:
         scheduler: Runs them.
         catalog: What was written down of them.
         routing: Told when it is done with one.
-        load: Loads a script, or a module, once.
+        load: Loads a script or a module, unless it is loaded.
         on_lost: Called, by any thread, when one is somebody else's.
     """
 
@@ -64,7 +64,6 @@ class TakenRunner:
         self._routing = routing
         self._load = load
         self._on_lost = on_lost
-        self._loaded: set[str] = set()
 
     def run(self, taken: Taken, found: Execution | None) -> str:
         """Run an execution to its end, whatever that is.
@@ -89,7 +88,7 @@ class TakenRunner:
         try:
             frozen = self._catalog.snapshot(found.id)
             for script in scripts_of(found, frozen):
-                self._load_once(script)
+                self._load(script)
             call = self._call(found, frozen)
         except UnknownTaskError as error:
             return _failed(_how_to_define(error, found))
@@ -115,11 +114,6 @@ class TakenRunner:
         except Exception as error:
             return _failed(f"{type(error).__name__}: {error}")
         return State(StateType.COMPLETED, message="nothing of it was recorded")
-
-    def _load_once(self, script: str) -> None:
-        if script not in self._loaded:
-            self._load(script)
-            self._loaded.add(script)
 
     def _call(self, found: Execution, frozen: Any) -> Any:
         """Return the lazy call of an execution.

@@ -7,12 +7,12 @@ when the supervisor does, however that comes about. What it ran is found by its 
     repeat       until it is to drain, its quota is used up, or nothing waits any more
       take       nothing waits: it looks again after a while
       run        to the end
+    edited       its code was: it ends, and another one begins with the new one
     lost         what it runs is somebody else's by now: it ends at once, and is started again
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import threading
@@ -25,9 +25,10 @@ from taskgraph.assembly.databases import database_uri, has_others
 from taskgraph.assembly.managing import catalog_of, routing_of
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.worker_rows import Taken, Taker
-from taskgraph.config import Settings, load_settings
+from taskgraph.config import load_settings
 from taskgraph.errors import DatabaseError, LeaseLostError, TaskgraphError, without_password
-from taskgraph.serving.orders import DONE, DRAIN, FAILED, Report, SlotOrder
+from taskgraph.serving.loading import Loader
+from taskgraph.serving.orders import DONE, DRAIN, EDITED, FAILED, Report, SlotOrder
 from taskgraph.serving.running import TakenRunner
 
 _LONGEST_PAUSE = 30.0  # seconds between two looks at a database that is away
@@ -91,20 +92,14 @@ class TakenSource:
     """Executions that wait in the queues of a worker.
 
     Args:
-        settings: Those of the project.
         scheduler: Runs them.
         order: What the supervisor said.
         pipes: Where it is told.
-        load: Loads a script or a module.
+        load: Loads what tasks are defined in.
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        scheduler: Scheduler,
-        order: SlotOrder,
-        pipes: Pipes,
-        load: Callable[[str], object],
+        self, scheduler: Scheduler, order: SlotOrder, pipes: Pipes, load: Loader
     ) -> None:
         from taskgraph_backend import SqlBackend
         from taskgraph_backend.leases import this_process
@@ -117,13 +112,7 @@ class TakenSource:
         place = this_process()
         pool = order.pool_id
         self._taker = Taker(order.worker_id, order.worker, pool, order.queues, *place)
-        self._runner = TakenRunner(
-            scheduler,
-            self._catalog,
-            self._routing,
-            lambda script: load_from(settings, script, load),
-            on_lost=end_at_once,
-        )
+        self._runner = TakenRunner(scheduler, self._catalog, self._routing, load, self._on_lost)
 
     def step(self) -> bool:
         """Take an execution and run it; returns whether any waited.
@@ -143,23 +132,15 @@ class TakenSource:
         self._pipes.say(Report("ended", taken.execution_id, state or "deleted", seconds=seconds))
         return True
 
+    def _on_lost(self) -> None:
+        """End at once: what runs here is somebody else's, and nobody could stop a body otherwise."""
+        said = "what a slot ran is not its own any more: it was given to another one, or cancelled"
+        self._pipes.say(Report("said", text=said))
+        end_at_once()
+
     def _say_took(self, taken: Taken, found: Execution | None) -> None:
         name = "" if found is None else found.entrypoint
         self._pipes.say(Report("took", taken.execution_id, name, taken.queue))
-
-
-def load_from(settings: Settings, script: str, load: Callable[[str], object]) -> object:
-    """Load a script or a module; a path is that of the project's folder, unless it is there.
-
-    Args:
-        settings: Those of the project.
-        script: A path, or the dotted name of a module.
-        load: Loads it.
-    """
-    is_path = script.endswith(".py") and not os.path.isabs(script)
-    if is_path and not os.path.isfile(script):
-        return load(str(settings.project_dir / script))
-    return load(script)
 
 
 def serve(orders: int, reports: int, load: Callable[[str], object]) -> int:
@@ -182,11 +163,10 @@ def serve(orders: int, reports: int, load: Callable[[str], object]) -> int:
         if not has_others(scheduler.backend):
             shown = without_password(database_uri(settings))
             raise DatabaseError(shown, "it is in memory, where nobody submits anything.")
-        for module in order.modules:
-            importlib.import_module(module)
-        for script in order.scripts:
-            load_from(settings, script, load)
-        source = TakenSource(settings, scheduler, order, pipes, load)
+        loader = Loader(settings, load)
+        for each in (*order.modules, *order.scripts):
+            loader(each)
+        source = TakenSource(scheduler, order, pipes, loader)
     except Exception as error:
         # Whatever is wrong with what it was given: the worker says so, and is not started.
         said = str(error) if isinstance(error, TaskgraphError) else f"{type(error).__name__}: {error}"
@@ -194,21 +174,27 @@ def serve(orders: int, reports: int, load: Callable[[str], object]) -> int:
         return FAILED
     pipes.say(Report("ready"))
     try:
-        _work([source], order, pipes)
-    except LeaseLostError as error:
-        pipes.say(Report("said", error.execution_id, str(error)))
+        return _work([source], order, pipes, loader)
+    except LeaseLostError:
         end_at_once()
     finally:
         scheduler.close()
-    return DONE
 
 
-def _work(sources: Iterable[Source], order: SlotOrder, pipes: Pipes) -> None:
-    """Do one piece of work after the other, of one source after the other."""
+def _work(sources: Iterable[Source], order: SlotOrder, pipes: Pipes, loader: Loader) -> int:
+    """Do one piece of work after the other, of one source after the other.
+
+    Returns:
+        The exit code.
+    """
     every = list(sources)
     left = order.quota
     pause = order.poll
     while not pipes.drained.is_set() and (left is None or left > 0):
+        edited = loader.find_edited()
+        if edited is not None:
+            pipes.say(Report("said", text=f"{edited} was edited: a slot begins anew with it"))
+            return EDITED
         try:
             has_worked = any([each.step() for each in every])
             pause = order.poll
@@ -222,13 +208,14 @@ def _work(sources: Iterable[Source], order: SlotOrder, pipes: Pipes) -> None:
         if has_worked:
             left = None if left is None else left - 1
         elif order.is_burst:
-            return
+            return DONE
         else:
             pipes.drained.wait(pause)
+    return DONE
 
 
 def _nothing() -> None:
     """It is not closed before the slot ends."""
 
 
-__all__ = ["Pipes", "Source", "TakenSource", "end_at_once", "load_from", "serve"]
+__all__ = ["Pipes", "Source", "TakenSource", "end_at_once", "serve"]

@@ -30,7 +30,7 @@ from typing import Any, Final, Protocol
 from taskgraph.catalog.worker_rows import GivenBack, Wish, Worker
 from taskgraph.errors import DatabaseError
 from taskgraph.records import LEASE_SECONDS
-from taskgraph.serving.orders import DRAIN, FAILED, Report, SlotOrder
+from taskgraph.serving.orders import DONE, DRAIN, EDITED, FAILED, Report, SlotOrder
 
 _MOMENT: Final = 0.5  # seconds between two looks at slots, and at what is asked
 _BEAT: Final = LEASE_SECONDS / 6  # seconds between two heartbeats, and two sweeps
@@ -199,9 +199,18 @@ class Supervisor:
                     self._obey(1)
                 self._tell_of(self._routing.give_back())
                 for each in self._duties:
-                    each()
+                    self._do(each)
         except DatabaseError as error:
             self._say(f"{error}")  # the next look may find it again
+
+    def _do(self, duty: Callable[[], object]) -> None:
+        try:
+            duty()
+        except DatabaseError:
+            raise
+        except Exception as error:
+            # One that fails keeps neither the others nor what runs from going on.
+            self._say(f"{type(error).__name__}: {error}")
 
     def _obey(self, asked: int) -> None:
         if asked and not self._is_draining:
@@ -281,7 +290,8 @@ class Supervisor:
         os.close(slot.reports)
         os.close(slot.orders)
         code = slot.process.returncode
-        if code:
+        if code not in (DONE, EDITED):
+            _kill(slot)  # what it started must not go on while another one begins with that
             self._give_back(slot, code)
         if code == FAILED and not slot.is_ready:
             self._is_draining = True
@@ -290,11 +300,11 @@ class Supervisor:
             return
         if self._is_draining or slot.quota == 0:
             return
-        if code == 0:
+        if code == DONE:
             self._begin_again_if_needed(slot)
             return
         pause = 0.0
-        if time.monotonic() - slot.started < _QUICK and not slot.running:
+        if code != EDITED and time.monotonic() - slot.started < _QUICK and not slot.running:
             self._quick += 1
             pause = min(_LONGEST_PAUSE, 0.25 * 2**self._quick)
         self._due.append((time.monotonic() + pause, slot.number, slot.quota))
@@ -391,7 +401,7 @@ def _kill(slot: Slot) -> None:
     """End a slot with all that it started."""
     try:
         os.killpg(slot.process.pid, signal.SIGKILL)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):
         return
 
 
