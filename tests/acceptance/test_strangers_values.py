@@ -170,6 +170,8 @@ def _asked(there: Any) -> dict[str, list[list[str]]]:
         "release": [["--dry-run", "out.txt"], ["out.txt"]],
         "db": [["info"], ["upgrade"], ["stats"], ["compact"], ["check"]],
         "plan": [["flow.py", "main"], ["--json", "flow.py", "main"]],
+        "submit": [["--queue", "nobodys", "flow.py", "main"]],
+        "worker": [["list"], ["list", "--json"], ["pools"]],
         "launch": [["--output", "launched.txt", "flow.py", "main"]],
         "top": [["--once"], ["--json"]],
         "repl": [["-c", _LOOKING], ["-c", "find('-')"], ["-c", "log('-')"]],
