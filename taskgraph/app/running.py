@@ -41,7 +41,7 @@ from taskgraph.outputs.keeping import sweep_if_due
 from taskgraph.outputs.place import OutputPlace
 from taskgraph.outputs.streams import captured
 from taskgraph.ports import Backend, Executor, Observer
-from taskgraph.records import ExecutionId, JobId
+from taskgraph.records import ExecutionId, JobId, Submission
 from taskgraph.tasks.context import defaults_path
 from taskgraph.tasks.names import BUILT_IN
 from taskgraph.tasks.options import known_options
@@ -203,6 +203,7 @@ class Running(Questions, Reports):
         assigned: Assigned | None = None,
         workspace: str | None = None,
         study: str | None = None,
+        name: str = "",
     ) -> Any:
         """Reduce an expression as an execution that was written down before.
 
@@ -215,6 +216,7 @@ class Running(Questions, Reports):
             assigned: That a worker has taken it.
             workspace: Its folder, if it is to have one.
             study: The name of its study, which is said there.
+            name: Its name, as it is said there.
 
         Raises:
             LeaseLostError: A worker took it, and somebody else has it by now.
@@ -237,7 +239,12 @@ class Running(Questions, Reports):
         wanted = Wanted(study=study, workspace=workspace, is_submitted=True, assigned=assigned)
         with self._alone():
             return self._run(
-                root, replace(run_options, in_group=in_group), self.observers, wanted
+                root,
+                replace(
+                    run_options, in_group=in_group, submission=Submission(name, root.task_name)
+                ),
+                self.observers,
+                wanted,
             ).value
 
     def extend_run(

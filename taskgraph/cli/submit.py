@@ -100,7 +100,8 @@ def command(
         return show_tasks(ctx, script, is_asked=bool(words))
     call = read_call(ctx, script, words)
     try:
-        said: dict[str, Any] = dict(shared_options("All tasks of this run", dict(options)))
+        said: dict[str, Any] = dict(options)
+        shared_options("All tasks of this run", said)
     except TaskOptionError as error:
         raise click.UsageError(str(error), ctx) from error
     said["script"] = script_as_kept(ctx, script)

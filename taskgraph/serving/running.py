@@ -104,6 +104,7 @@ class TakenRunner:
                 assigned=Assigned(taken.holder, self._on_lost),
                 workspace=found.workspace,
                 study=found.study,
+                name=found.name,
             )
         except LeaseLostError:
             raise

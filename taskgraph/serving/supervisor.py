@@ -22,7 +22,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any, Final, Protocol
@@ -32,7 +32,8 @@ from taskgraph.errors import DatabaseError
 from taskgraph.records import LEASE_SECONDS
 from taskgraph.serving.orders import DONE, DRAIN, EDITED, FAILED, Report, SlotOrder
 
-_MOMENT: Final = 0.5  # seconds between two looks at slots, and at what is asked
+_MOMENT: Final = 0.5  # seconds between two looks at slots
+_LOOK: Final = 1.0  # seconds between two looks at what is asked
 _BEAT: Final = LEASE_SECONDS / 6  # seconds between two heartbeats, and two sweeps
 _QUICK: Final = 2.0  # a slot that ends sooner is started again only after a pause
 _LONGEST_PAUSE: Final = 30.0
@@ -183,11 +184,12 @@ class Supervisor:
             self._look(moment)
 
     def _seconds_left(self) -> float:
-        return max(0.0, min(_MOMENT, *(at - time.monotonic() for at, *_ in self._due or [(9e9,)])))
+        left = [at - time.monotonic() for at, _, _ in self._due]
+        return max(0.0, min(_MOMENT, *left)) if left else _MOMENT
 
     def _look(self, moment: float) -> None:
         """See what is asked of it, beat, give back what is lost, and do what else is due."""
-        self._next_look = moment + _MOMENT
+        self._next_look = moment + _LOOK
         try:
             wish = self._routing.wish_of(self._worker.id)
             if wish is not None:
@@ -251,7 +253,8 @@ class Supervisor:
         slot = Slot(number, process, orders, reports, quota, time.monotonic())
         self._slots[reports] = slot
         self._selector.register(reports, selectors.EVENT_READ, reports)
-        os.write(orders, replace(self._order, quota=quota).to_line())
+        with suppress(BrokenPipeError):  # it has ended already, which is seen to
+            os.write(orders, replace(self._order, quota=quota).to_line())
 
     def _read(self, slot: Slot) -> None:
         """Take what a slot says."""
@@ -319,8 +322,11 @@ class Supervisor:
 
     def _begin_again_if_needed(self, slot: Slot) -> None:
         """Start a slot anew that found nothing, if something waits once all others have ended."""
-        if not self._slots and self._routing.is_waiting(self._worker.queues):
-            self._due.append((time.monotonic(), slot.number, slot.quota))
+        try:
+            if not self._slots and self._routing.is_waiting(self._worker.queues):
+                self._due.append((time.monotonic(), slot.number, slot.quota))
+        except DatabaseError as error:
+            self.reason = f"{error}"
 
     def _give_back(self, slot: Slot, code: int) -> None:
         """Have what a slot ran wait again, or be given up."""
