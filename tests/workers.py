@@ -228,7 +228,7 @@ def lives(pid: int) -> bool:
 
 
 @pytest.fixture
-def project(tmp_path: Path, database_uri: str) -> Iterator[Project]:
+def served(tmp_path: Path, database_uri: str) -> Iterator[Project]:
     """A project on a database of each kind in turn."""
     made = Project(tmp_path, database_uri)
     yield made
@@ -236,11 +236,11 @@ def project(tmp_path: Path, database_uri: str) -> Iterator[Project]:
 
 
 @pytest.fixture
-def small_project(tmp_path: Path) -> Iterator[Project]:
+def served_small(tmp_path: Path) -> Iterator[Project]:
     """A project on SQLite: for what no database does otherwise."""
     made = Project(tmp_path, f"sqlite:///{tmp_path / 'taskgraph.db'}")
     yield made
     made.end()
 
 
-__all__ = ["Project", "lives", "project", "small_project", "until"]
+__all__ = ["Project", "lives", "served", "served_small", "until"]

@@ -7,12 +7,11 @@ import os
 import pytest
 
 from tests.torture.races import race
-from tests.workers import Project, project
+from tests.workers import Project
 
-__all__ = ["project"]  # a fixture
 
 
 @pytest.mark.skipif(not os.environ.get("TASKGRAPH_TORTURE"), reason="takes minutes")
 @pytest.mark.timeout(3600)
-def test_each_of_many_executions_ends_once_whoever_is_killed(project: Project) -> None:
-    race(project, workers=8, submissions=500, kills=60)
+def test_each_of_many_executions_ends_once_whoever_is_killed(served: Project) -> None:
+    race(served, workers=8, submissions=500, kills=60)

@@ -23,13 +23,14 @@ WORKER = Worker("w" * 32, "w", POOL, "host", 7, WorkerStatus.RUNNING, NOW, NOW)
 SLOT = """
     import json, os, sys, time
     orders, reports = (int(each) for each in sys.argv[-2:])
-    order = json.loads(os.fdopen(orders, "rb", buffering=0).readline())
+    stream = os.fdopen(orders, "rb", buffering=0)
+    order = json.loads(stream.readline())
 
     def say(kind, **more):
         os.write(reports, json.dumps({"kind": kind, **more}).encode() + b"\\n")
 
     number = len(os.listdir("."))
-    open(str(number), "w").write(json.dumps(order))
+    open(str(os.getpid()), "w").write(json.dumps(order))
 """
 
 
@@ -142,7 +143,7 @@ def test_a_worker_stops_if_it_is_asked_to_or_its_name_is_anothers(
     routed.wishes, routed.is_own = [wish], wish is not None
     body = """
         say("ready")
-        assert os.fdopen(os.dup(orders), "rb", buffering=0).readline() == b"drain\\n"
+        assert stream.readline() == b"drain\\n"
     """
     assert supervised(tmp_path, body, routed, said).run()
     assert any("takes no more" in each for each in said)
