@@ -19,6 +19,7 @@ from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.states import State, StateType
 from taskgraph.catalog.store import CatalogStore
 from taskgraph.catalog.worker_rows import Taken
+from taskgraph.catalog.workflow_rows import Workflow
 from taskgraph.engine.leasing import Assigned
 from taskgraph.errors import (
     DatabaseError,
@@ -48,6 +49,7 @@ class TakenRunner:
         catalog: What was written down of them.
         routing: Told when it is done with one.
         load: Loads a script or a module, unless it is loaded.
+        find_workflow: Returns a stored workflow by its id.
         on_lost: Called, by any thread, when one is somebody else's.
     """
 
@@ -57,12 +59,14 @@ class TakenRunner:
         catalog: CatalogStore,
         routing: Finishing,
         load: Callable[[str], object],
+        find_workflow: Callable[[str], Workflow | None],
         on_lost: Callable[[], object] | None = None,
     ) -> None:
         self._scheduler = scheduler
         self._catalog = catalog
         self._routing = routing
         self._load = load
+        self._find_workflow = find_workflow
         self._on_lost = on_lost
 
     def run(self, taken: Taken, found: Execution | None) -> str:
@@ -87,7 +91,7 @@ class TakenRunner:
         """Return the state that it is to be in, if its run wrote none."""
         try:
             frozen = self._catalog.snapshot(found.id)
-            for script in scripts_of(found, frozen):
+            for script in self._scripts(found, frozen):
                 self._load(script)
             call = self._call(found, frozen)
         except UnknownTaskError as error:
@@ -116,6 +120,22 @@ class TakenRunner:
             return _failed(f"{type(error).__name__}: {error}")
         return State(StateType.COMPLETED, message="nothing of it was recorded")
 
+    def _scripts(self, found: Execution, frozen: Any) -> Iterator[str]:
+        """Yield the scripts that the tasks of an execution are in, as far as it says so."""
+        said = found.options.get("script")
+        if isinstance(said, str):
+            yield said
+        flow = frozen.get("workflow") if isinstance(frozen, dict) else None
+        if not isinstance(flow, dict):
+            return
+        meta = flow.get("meta")
+        if not isinstance(meta, dict):  # nothing of that was frozen
+            stored = self._find_workflow(str(flow.get("id")))
+            meta = {} if stored is None else stored.meta
+        script = meta.get("script")
+        if isinstance(script, str) and script != said:
+            yield script
+
     def _call(self, found: Execution, frozen: Any) -> Any:
         """Return the lazy call of an execution.
 
@@ -136,18 +156,6 @@ class TakenRunner:
         return called(get_task_registry().get(found.entrypoint), found.parameters)
 
 
-def scripts_of(found: Execution, frozen: Any) -> Iterator[str]:
-    """Yield the scripts that the tasks of an execution are in, as far as it says so."""
-    said = found.options.get("script")
-    if isinstance(said, str):
-        yield said
-    flow = frozen.get("workflow") if isinstance(frozen, dict) else None
-    meta = flow.get("meta") if isinstance(flow, dict) else None
-    script = meta.get("script") if isinstance(meta, dict) else None
-    if isinstance(script, str) and script != said:
-        yield script
-
-
 def _failed(message: str) -> State:
     return State(StateType.FAILED, message=message)
 
@@ -159,4 +167,4 @@ def _how_to_define(error: UnknownTaskError, found: Execution) -> str:
     )
 
 
-__all__ = ["Finishing", "TakenRunner", "scripts_of"]
+__all__ = ["Finishing", "TakenRunner"]

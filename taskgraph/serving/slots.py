@@ -22,7 +22,7 @@ from typing import NoReturn, Protocol
 
 from taskgraph.app.scheduler import Scheduler
 from taskgraph.assembly.databases import database_uri, has_others
-from taskgraph.assembly.managing import catalog_of, routing_of
+from taskgraph.assembly.managing import catalog_of, groups_of, routing_of
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.worker_rows import Taken, Taker
 from taskgraph.config import load_settings
@@ -112,7 +112,15 @@ class TakenSource:
         place = this_process()
         pool = order.pool_id
         self._taker = Taker(order.worker_id, order.worker, pool, order.queues, *place)
-        self._runner = TakenRunner(scheduler, self._catalog, self._routing, load, self._on_lost)
+        workflows = groups_of(backend, _nothing)
+        self._runner = TakenRunner(
+            scheduler,
+            self._catalog,
+            self._routing,
+            load,
+            lambda id: workflows.find_workflow(id, None),
+            self._on_lost,
+        )
 
     def step(self) -> bool:
         """Take an execution and run it; returns whether any waited.

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from taskgraph import File
+
 from taskgraph.catalog.states import StateType
 from taskgraph.records import ExecutionId, execution_lease
 from taskgraph_backend.integrity import check
@@ -259,3 +261,27 @@ def test_one_that_stood_still_writes_nothing_when_it_wakes(served: Project) -> N
 
 def test_workers_that_are_killed_at_random_end_each_execution_once(served: Project) -> None:
     race(served, workers=3, submissions=40, kills=6)
+
+
+def test_a_stored_workflow_is_run_with_the_script_that_it_names(served_small: Project) -> None:
+    tg = served_small.archive
+    (served_small.folder / "steps.py").write_text(
+        "from taskgraph import File, task\n"
+        "taskgraph_namespace = 'steps'\n\n"
+        "@task\ndef size(files: list[File]) -> int:\n"
+        "    return sum(len(each.read()) for each in files)\n\n"
+        "@task\ndef more(n: int, by: int = 1) -> int:\n    return n + by\n"
+    )
+    (served_small.folder / "data.txt").write_text("abc")
+    flow = tg.workflows.create(
+        "sizes", steps=["steps.size", ("steps.more", {"by": 2})], meta={"script": "steps.py"}
+    )
+    data = tg.datasets.register("data", [File(str(served_small.folder / "data.txt"))])
+    made = tg.executions.create("sizes", workflow=flow, inputs=[data], queues=["a"]).execution
+    served_small.burst()
+
+    found = tg.executions.get(made)
+    assert found.state.type is StateType.COMPLETED, found.state
+    job = tg.backend.get_job(found.job_id or "")
+    assert job is not None and job.call_hash is not None
+    assert tg.backend.get_call_cache(job.call_hash)[0] == 5
