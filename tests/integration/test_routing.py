@@ -327,13 +327,13 @@ def test_who_opens_the_records_gives_it_back_and_marks_plain_runs_crashed(
 ) -> None:
     tg.backend.record(an_execution(root=None, state=StateType.RUNNING, time=int(time.time() * 1e6)))
     plain = f"{0xE4EC:032x}"
-    tg.backend._transact(
-        lambda d: d.execute("UPDATE execution SET updated_time = state_time").rowcount
-    )
     one = submit(tg)
     taken = routing.take(taker)
     assert taken is not None
     tg.executions.set_state(one, "RUNNING")
+    tg.backend._transact(  # as after the first rows of a run
+        lambda d: d.execute("UPDATE execution SET updated_time = state_time").rowcount
+    )
     kill(taken)
 
     with SqlBackend(database_uri):
