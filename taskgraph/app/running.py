@@ -20,7 +20,7 @@ from taskgraph.app.roots import root_of
 from taskgraph.app.submitting import Wanted, claim, settle, submitted
 from taskgraph.app.working import at_work, is_at_work
 from taskgraph.assembly.databases import has_others, output_place, take_lease
-from taskgraph.assembly.managing import is_cancelled
+from taskgraph.assembly.managing import has_output, is_cancelled
 from taskgraph.assembly.surroundings import in_force
 from taskgraph.engine.environment import Environment
 from taskgraph.engine.jobs import Job
@@ -195,6 +195,7 @@ class Running(Questions, Reports):
         cache: bool = True,
         options: Mapping[str, Any] | None = None,
         in_group: bool = False,
+        writes_dataset: bool | None = None,
     ) -> Any:
         """Reduce an expression as an execution that was written down before.
 
@@ -204,6 +205,8 @@ class Running(Questions, Reports):
             cache: As of a run.
             options: As of a run.
             in_group: Whether it is an execution of a group, which is to know how it ended.
+            writes_dataset: Whether there is a dataset that is to hold the files of its result; by
+                default that is looked up.
 
         Raises:
             Exception: As of a run.
@@ -221,9 +224,14 @@ class Running(Questions, Reports):
             fail_fast=True,
             tags=(),
         )
+        if writes_dataset is None:
+            writes_dataset = has_output(self.backend, execution_id)
         with self._alone():
             return self._run(
-                root, replace(run_options, in_group=in_group), self.observers, _SUBMITTED
+                root,
+                replace(run_options, in_group=in_group, writes_dataset=writes_dataset),
+                self.observers,
+                _SUBMITTED,
             ).value
 
     def extend_run(

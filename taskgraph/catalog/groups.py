@@ -11,7 +11,7 @@ import json
 import sys
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any, Final, Literal, Protocol
 
@@ -27,13 +27,15 @@ from taskgraph.catalog.group_rows import (
     Rules,
 )
 from taskgraph.catalog.grouping import checked_facets, derive
+from taskgraph.catalog.launches import Launch, Launcher
 from taskgraph.catalog.reading import any_of, parse
 from taskgraph.catalog.requests import Request, check_page, checked_name
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.states import State, StateType
-from taskgraph.catalog.uses import Uses, WantedUses, ref_of
+from taskgraph.catalog.uses import Uses, WantedUses, ref_of, with_code
 from taskgraph.catalog.workflow_rows import Workflow
-from taskgraph.catalog.workflows import WorkflowManager, WorkflowStore
+from taskgraph.catalog.workflow_finding import WorkflowStore
+from taskgraph.catalog.workflows import WorkflowManager
 from taskgraph.errors import GroupNotFoundError, ValidationError
 
 _MOST: Final = 100
@@ -88,34 +90,6 @@ class GroupStore(WorkflowStore, Protocol):
 
     def group_stats(self, by: Sequence[str]) -> list[GroupStats]:
         """Return the numbers of groups."""
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """An execution of a workflow that is written down, and is to be run.
-
-    Attributes:
-        execution_id: It.
-        uses: What it is run on.
-        use_cache: Whether results of before may be used.
-    """
-
-    execution_id: str
-    uses: Uses
-    use_cache: bool = True
-
-
-class Launcher(Protocol):
-    """Runs what was written down, in this process."""
-
-    def check(self, tasks: Iterable[str]) -> None:
-        """Raise if one of some tasks is not defined here."""
-
-    def give_up(self, launches: Sequence[Launch]) -> None:
-        """Have executions be CANCELLED that are written down and will not be run."""
-
-    def run_all(self, launches: Sequence[Launch]) -> list[Execution]:
-        """Run executions, one after the other; returns them as they ended."""
 
 
 class GroupManager:
@@ -264,7 +238,7 @@ class GroupManager:
 
     def _launch(self, decision: Decision, flow: Workflow, recompute: bool) -> Launch | None:
         """Write down what is to run: the datasets that were planned, with what is in them now."""
-        uses = self._store.pin(
+        pinned = self._store.pin(
             WantedUses(
                 workflow=flow.id,
                 inputs=tuple((each.name, each.dataset_id) for each in decision.datasets),
@@ -272,6 +246,7 @@ class GroupManager:
                 study=flow.study,
             )
         )
+        uses = with_code(pinned)
         decided = replace(decision, dataset_hash=str(uses.dataset_hash))
         request = _request(decided, flow, uses)
         group = self._store.launch(decided, request)

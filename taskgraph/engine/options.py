@@ -62,6 +62,7 @@ class RunOptions:
         submission: What is said of the execution in its first row.
         snapshot: The value in which that is frozen.
         in_group: Whether it is an execution of a group.
+        writes_dataset: Whether there is a dataset that is to hold the files of its result.
     """
 
     execution_id: ExecutionId
@@ -88,6 +89,7 @@ class RunOptions:
     submission: Submission = _NO_SUBMISSION
     snapshot: PackedValue | None = None
     in_group: bool = False
+    writes_dataset: bool = False
 
     def add_executor_options(self, job: Job) -> None:
         """Add the options of the executor that a call will run on: all others go before them."""

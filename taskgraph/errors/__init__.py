@@ -87,6 +87,7 @@ from taskgraph.errors.groups import (
     ReservedArgumentError,
     StepNotFoundError,
     TaskNotFoundError,
+    WorkflowInUseError,
 )
 from taskgraph.errors.lookups import (
     AmbiguousIdError,
@@ -304,6 +305,7 @@ __all__ = [
     "WorkerLostError",
     "WorkerNotFoundError",
     "WorkerProjectError",
+    "WorkflowInUseError",
     "WorkflowNotFoundError",
     "WorkspaceInUseError",
     "YieldFixtureError",

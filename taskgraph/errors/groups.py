@@ -93,6 +93,23 @@ class DisabledWorkflowError(ConflictError):
         )
 
 
+class WorkflowInUseError(ConflictError):
+    """A workflow is to be deleted that has groups, and nobody said what becomes of them."""
+
+    def __init__(self, workflow: str, groups: int) -> None:
+        super().__init__(workflow, groups)
+        self.workflow = workflow
+        self.groups = groups
+
+    def __str__(self) -> str:
+        noun = "group" if self.groups == 1 else "groups"
+        return (
+            f"Workflow {self.workflow} has {self.groups:,} {noun}. Delete these with it "
+            "(groups=True, `--groups`), or disable it: "
+            f"`taskgraph workflow disable {self.workflow}`."
+        )
+
+
 class IncompatibleDatasetError(TaskgraphError, TypeError):
     """A dataset is not of the type that a step takes or gives, or has no files."""
 
