@@ -180,6 +180,15 @@ class WorkflowFinder:
         """
         return self._step(ref)[1]
 
+    def of_step(self, ref: str | WorkflowStep) -> Workflow:
+        """Return the workflow that a step is in.
+
+        Raises:
+            StepNotFoundError: There is none.
+            AmbiguousIdError: More than one starts so.
+        """
+        return self.get(self._step(ref)[0])
+
     def _step(self, ref: str | WorkflowStep) -> tuple[str, WorkflowStep]:
         """Return a step with the id of its workflow."""
         text = ref_of(ref)
