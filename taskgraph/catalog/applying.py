@@ -125,7 +125,8 @@ class ApplyVerbs(WorkflowFinder):
             if known is not None:
                 return known
         if found is None:
-            raise WorkflowNotFoundError(workflow.label if isinstance(workflow, Workflow) else workflow)
+            name_given = workflow.label if isinstance(workflow, Workflow) else workflow
+            raise WorkflowNotFoundError(name_given)
         check_runnable(found)
         queues = () if here else checked_queues((checked_name("queue", queue),))
         options: dict[str, Any] = {} if here else {"priority": _checked_priority(priority)}
@@ -200,7 +201,7 @@ class ApplyVerbs(WorkflowFinder):
         if user is None or name is None:
             return wanted
         paid = user.default_account if wanted is None else wanted
-        user.check(name, wanted)
+        user.check(name, paid)
         return paid
 
     def _checked_launcher(self, uses: Uses) -> Launcher:
@@ -232,7 +233,8 @@ def check_types(uses: Uses) -> None:
     """
     steps = uses.steps
     for each in uses.inputs:
-        _check_type(each, steps[0].input_type, f"step {steps[0].position}, {steps[0].task_name}, takes")
+        said = f"step {steps[0].position}, {steps[0].task_name}, takes"
+        _check_type(each, steps[0].input_type, said)
     if uses.output is not None:
         last = steps[-1]
         said = f"step {last.position}, {last.task_name}, gives"
@@ -243,8 +245,8 @@ def _check_type(dataset: DatasetPin, wanted: str, what: str) -> None:
     if wanted not in (ANY_TYPE, dataset.type) and dataset.type != ANY_TYPE:
         raise IncompatibleDatasetError(
             dataset.name,
-            f"it is of type {dataset.type!r}, and {what} {wanted!r}. Take another dataset, or other "
-            "steps.",
+            f"it is of type {dataset.type!r}, and {what} {wanted!r}. Take another dataset, or "
+            "other steps.",
         )
 
 

@@ -178,7 +178,7 @@ class ExecutionManager(SweepingVerbs):
         return made
 
     def under_key(self, entrypoint: str, key: str) -> Execution | None:
-        """Return the execution of an entrypoint that is there under a key; None if there is none."""
+        """Return the execution of an entrypoint that is there under a key; None without one."""
         return self._store.under_key(entrypoint, key)
 
     def datasets(self, ref: str | PathLike[str] | Execution) -> builtins.list[UsedDataset]:

@@ -83,7 +83,8 @@ def read_spec(spec: Any) -> Mapping[str, Any]:
         raise ValidationError("workflow", f"expected an object with name and steps, not {spec!r}.")
     _check_keys("workflow", spec, _KEYS)
     if spec.get("format", FORMAT) != FORMAT:
-        said = f"expected {FORMAT!r}, not {spec['format']!r}. `taskgraph workflow export` writes it."
+        given = spec["format"]
+        said = f"expected {FORMAT!r}, not {given!r}: what `taskgraph workflow export` writes."
         raise ValidationError("format", said)
     if spec.get("format_version", FORMAT_VERSION) != FORMAT_VERSION:
         version = spec["format_version"]

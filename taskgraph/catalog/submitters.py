@@ -1,4 +1,4 @@
-"""Who submits something, if that is a registered user: whether that may be, and from which account."""
+"""Who submits, if that is a registered user: whether that may be, and from which account."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ class Submitter:
         """
         if not self.active:
             raise PermissionDeniedError(name, "submit anything", "users that are active")
-        if account is not None and self.accounts is not None and account not in self.accounts:
+        if account is None or account == self.default_account or self.accounts is None:
+            return
+        if account not in self.accounts:
             listed = ", ".join(sorted(self.accounts))
             action = f"submit from account {account!r}"
             raise PermissionDeniedError(name, action, f"others; of {name!r} there are {listed}")

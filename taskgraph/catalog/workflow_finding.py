@@ -1,4 +1,4 @@
-"""Stored workflows are found by name, version or id, and listed; and what that asks of a database."""
+"""Stored workflows are found by name, version or id; and what all of that asks of a database."""
 
 from __future__ import annotations
 

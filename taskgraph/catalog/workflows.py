@@ -53,7 +53,7 @@ class WorkflowManager(StepVerbs, ApplyVerbs):
         """
         wanted = NewWorkflow(
             id=uuid.uuid4().hex,
-            namespace=_checked_part("namespace", namespace) if namespace else "",
+            namespace=_checked_namespace(namespace),
             name=_checked_part("workflow", name),
             version=_checked_version(version),
             study=None if study is None else checked_name("study", study),
@@ -170,7 +170,7 @@ class WorkflowManager(StepVerbs, ApplyVerbs):
         chosen = said.get("version", 1) if version is None else version
         wanted = NewWorkflow(
             id=uuid.uuid4().hex,
-            namespace=_checked_part("namespace", said["namespace"]) if said.get("namespace") else "",
+            namespace=_checked_namespace(said.get("namespace", "")),
             name=_checked_part("workflow", said["name"]),
             version=None if chosen == _NEXT else _checked_version(chosen),
             study=None if study is None else checked_name("study", study),
@@ -186,6 +186,10 @@ def _checked_version(given: Any) -> int:
     if not 1 <= given <= _MOST_VERSIONS:
         raise ValidationError("version", f"expected 1 or more, not {given}.")
     return given
+
+
+def _checked_namespace(given: str) -> str:
+    return _checked_part("namespace", given) if given else ""
 
 
 def _checked_part(what: str, given: str) -> str:

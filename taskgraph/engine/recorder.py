@@ -115,7 +115,7 @@ class Recorder:
         self._touch()
 
     def write_dataset(self, value: Any) -> None:
-        """Have the dataset that the execution writes hold the files of its result, if there are any.
+        """Have the dataset that the execution writes hold the files of its result, if it has any.
 
         Raises:
             ValueStoreError: There are so many that they go to the store, which cannot be written.

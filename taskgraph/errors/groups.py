@@ -40,7 +40,7 @@ class StepNotFoundError(NotFoundError):
 
     def __str__(self) -> str:
         return (
-            f"There is no step {self.wanted!r}. `taskgraph workflow show NAME` shows the steps of a "
+            f"There is no step {self.wanted!r}. `taskgraph workflow show NAME` shows those of a "
             "workflow."
         )
 

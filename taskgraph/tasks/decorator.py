@@ -98,8 +98,8 @@ def task(
             counts for this code, too. It is said of this very code and options: where a call has
             others, it does not count. ``taskgraph bless`` says the same without touching the code.
         export_options: Options of the task, and of all calls that are made below its own.
-        args_schema: What steps of stored workflows may be given by name: a JSON schema of an object,
-            with definitions of its own if need be; ``"auto"`` has the parameters but the first, with
+        args_schema: What steps of stored workflows may be given by name: a JSON schema, with
+            definitions of its own if need be; ``"auto"`` has the parameters but the first, with
             their defaults and simple types. It counts in no hash, and no call is held against it.
         input_type: Of which type datasets are that it takes as the first step; "Any" fits all.
         output_type: Of which type the dataset is that it gives as the last step.

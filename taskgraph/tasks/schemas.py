@@ -1,4 +1,4 @@
-"""What a task may be given by name, as a JSON schema: derived from its signature, or as it was said.
+"""What a task may be given by name, as a JSON schema: from its signature, or as it was said.
 
 A schema says nothing of the code: it counts in no hash, and is made when somebody asks for it.
 """

@@ -81,11 +81,12 @@ def test_a_stored_workflow_is_applied_with_a_frozen_copy_of_what_was_submitted(
     assert climate.json("dataset", "show", "means")["files"] == ["mean.txt"]
     (first,) = climate.json("dataset", "history", "means")["executions"]
 
-    waiting = climate("workflow", "apply", "climate.mean", *inputs, "--output", "means", "--key", "k",
-                      "--queue", "gpu", "--priority", "2", "--tag", "team=ml")  # fmt: skip
+    waiting = climate("workflow", "apply", "climate.mean", *inputs, "--output", "means",
+                      "--key", "k", "--queue", "gpu", "--priority", "2", "--tag", "team=ml")  # fmt: skip
     assert waiting.code == 0, waiting.err
     assert "it waits in queue gpu for a worker" in waiting.out
-    again = climate.json("workflow", "apply", "climate.mean", *inputs, "--output", "means", "--key", "k")
+    once = ("--output", "means", "--key", "k")
+    again = climate.json("workflow", "apply", "climate.mean", *inputs, *once)
     assert again["id"].startswith(waiting.out[:8])
     frozen = climate.json("execution", "show", again["id"], "--snapshot")["snapshot"]
     taken = climate("workflow", "apply", "climate.mean", *inputs, "--output", "means")
@@ -167,7 +168,8 @@ def test_a_workflow_goes_to_another_project(climate: Any, space: Any) -> None:
     (climate.folder / "else.json").write_text(json.dumps({**spec, "meta": {}}))
     unknown = climate("workflow", "import", "else.json", "--version", "3")
     assert (unknown.code, "Task climate.mean" in unknown.err) == (3, True)
-    assert climate("workflow", "import", "else.json", "--version", "3", "--script", "flow.py").code == 0
+    known = ("--version", "3", "--script", "flow.py")
+    assert climate("workflow", "import", "else.json", *known).code == 0
     broken = climate.write("broken.json", "{")
     assert climate("workflow", "import", broken).code == 2
 

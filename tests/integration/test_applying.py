@@ -89,8 +89,8 @@ def apply(tg: Archive, flow: str = "climate.mean", **how: Any) -> Execution:
 
 def test_what_is_applied_waits_in_its_queue(tg: Archive, flow: str) -> None:
     made = apply(
-        tg, inputs={"left": "a", "right": "b"}, queue="gpu", priority=3, account="x", name="tonight",
-        tags={"team": "ml"}, submitted_by="ada", workspace="work",
+        tg, inputs={"left": "a", "right": "b"}, queue="gpu", priority=3, account="x",
+        name="tonight", tags={"team": "ml"}, submitted_by="ada", workspace="work",
     )  # fmt: skip
 
     assert (made.entrypoint, made.name, made.study) == ("climate.mean", "tonight", "nightly")
@@ -482,7 +482,7 @@ def test_later_edits_change_nothing_about_what_was_submitted(tg: Archive, flow: 
     assert (frozen["study"], frozen["queues"]) == ("nightly", ["default"])
     assert uses_of(frozen).to_json() == {
         key: frozen[key]
-        for key in ("workflow", "inputs", "output", "first_step", "last_step", "group", "dataset_hash")
+        for key in "workflow inputs output first_step last_step group dataset_hash".split()
     }
 
 

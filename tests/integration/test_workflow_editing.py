@@ -140,7 +140,7 @@ def test_arguments_are_held_against_the_schema(
         tg.workflows.add_step("w", plot, args={"level": "middle"})
     with pytest.raises(ValidationError, match="'C' is not of type"):
         tg.workflows.add_step("w", read, args={"limit": "C"})
-    with pytest.raises(ValidationError, match="no parameter 'units'. There are: files, unit, limit"):
+    with pytest.raises(ValidationError, match="parameter 'units'. There are: files, unit, limit"):
         tg.workflows.add_step("w", read, args={"units": "C"})
     with pytest.raises(ValidationError, match="level: 3"):
         tg.workflows.update_step(step, args={"level": 3})

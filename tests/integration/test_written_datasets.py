@@ -47,7 +47,7 @@ def copy(files: list[File], how: str = "file", mark: str = "") -> Any:
 
 @pytest.fixture
 def data(tg: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
-    """Two files in a dataset, a dataset to write, and a workflow that copies the one to the other."""
+    """Two files in a dataset, a dataset to write, a workflow that copies the one to the other."""
     monkeypatch.chdir(tmp_path)
     for name in ("a", "b"):
         Path(f"{name}.txt").write_text(name)

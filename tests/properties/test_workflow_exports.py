@@ -1,4 +1,4 @@
-"""What is exported has no ids and no times, and imported it says the same; what is none is refused."""
+"""What is exported has no ids and no times; imported, it says the same; what is none is refused."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ def test_a_type_is_a_name(option: str) -> None:
 
 
 def _two() -> tuple[Task[..., Any], Task[..., Any]]:
-    """Return one function as two tasks of one name: one with all that can be said, and one without."""
+    """Return one function as two tasks of one name: with all that can be said, and without."""
 
     def body(files: list[Any], x: int = 1) -> int:
         return len(files) + x
