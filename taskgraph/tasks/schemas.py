@@ -76,10 +76,10 @@ def derive(function: Callable[..., Any], signature: inspect.Signature) -> dict[s
 
 def type_of(annotation: Any) -> dict[str, Any]:
     """Return what an annotation says in JSON schema; nothing where that cannot be said."""
+    if annotation is None:
+        annotation = type(None)
     if isinstance(annotation, type) and annotation in _TYPES:
         return {"type": _TYPES[annotation]}
-    if annotation is None:
-        return {"type": "null"}
     origin, inside = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Literal:
         is_plain = all(each is None or type(each) in (str, int, bool) for each in inside)
@@ -210,34 +210,44 @@ def is_simple(schema: Any) -> bool:
         return True
     if not isinstance(schema, Mapping) or not schema.keys() <= _SAID | _CHECKED:
         return False
+    lists = (schema.get(each, []) for each in ("anyOf", "enum", "required"))
+    if not all(isinstance(each, list) for each in lists):
+        return False
     inner = [
         *schema.get("anyOf", ()),
         *schema.get("properties", {}).values(),
         schema.get("items", {}),
         schema.get("additionalProperties", {}),
     ]
-    return isinstance(schema.get("type", ""), str) and all(map(is_simple, inner))
+    kind = schema.get("type", "null")
+    return isinstance(kind, str) and kind in _IS_OF and all(map(is_simple, inner))
 
 
 def _problem(schema: Any, given: Any, place: str) -> str | None:
     if isinstance(schema, bool):
         return None if schema else _at(place, "there is nothing of this name")
-    wanted = schema.get("type")
-    if wanted is not None and not _is_of(wanted, given):
-        return _at(place, f"{given!r} is not of type {wanted!r}")
-    if "enum" in schema and not any(_is_same(each, given) for each in schema["enum"]):
-        return _at(place, f"{given!r} is not one of {schema['enum']!r}")
-    if "anyOf" in schema:
-        found = [_problem(each, given, place) for each in schema["anyOf"]]
-        if all(each is not None for each in found):
-            return _at(place, f"{given!r} is nothing that is allowed: {_listed(schema['anyOf'])}")
+    own = _own_problem(schema, given)
+    if own is not None:
+        return _at(place, own)
     if isinstance(given, Mapping):
         return _problem_of_object(schema, given, place)
     if isinstance(given, list | tuple):
-        for index, each in enumerate(given):
-            problem = _problem(schema.get("items", True), each, f"{place}[{index}]")
-            if problem is not None:
-                return problem
+        each_says = schema.get("items", True)
+        found = (_problem(each_says, each, f"{place}[{i}]") for i, each in enumerate(given))
+        return next((each for each in found if each is not None), None)
+    return None
+
+
+def _own_problem(schema: Mapping[str, Any], given: Any) -> str | None:
+    """Return what is wrong with a value itself, whatever lies in it."""
+    wanted = schema.get("type")
+    if wanted is not None and not _IS_OF[wanted](given):
+        return f"{given!r} is not of type {wanted!r}"
+    if "enum" in schema and not any(_is_same(each, given) for each in schema["enum"]):
+        return f"{given!r} is not one of {schema['enum']!r}"
+    allowed = schema.get("anyOf")
+    if allowed and all(_problem(each, given, "") is not None for each in allowed):
+        return f"{given!r} is nothing that is allowed: {_listed(allowed)}"
     return None
 
 
@@ -256,25 +266,21 @@ def _problem_of_object(schema: Any, given: Mapping[str, Any], place: str) -> str
     return None
 
 
-def _is_of(wanted: str, given: Any) -> bool:
-    is_number = isinstance(given, int | float) and not isinstance(given, bool)
-    match wanted:
-        case "integer":
-            return is_number and (isinstance(given, int) or given.is_integer())
-        case "number":
-            return is_number
-        case "string":
-            return isinstance(given, str)
-        case "boolean":
-            return isinstance(given, bool)
-        case "array":
-            return isinstance(given, list | tuple)
-        case "object":
-            return isinstance(given, Mapping)
-        case "null":
-            return given is None
-        case _:
-            return True
+def _is_number(given: Any) -> bool:
+    return isinstance(given, int | float) and not isinstance(given, bool)
+
+
+_IS_OF: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "integer": lambda given: (
+        _is_number(given) and (isinstance(given, int) or given.is_integer())
+    ),
+    "number": _is_number,
+    "string": lambda given: isinstance(given, str),
+    "boolean": lambda given: isinstance(given, bool),
+    "array": lambda given: isinstance(given, list | tuple),
+    "object": lambda given: isinstance(given, Mapping),
+    "null": lambda given: given is None,
+}
 
 
 def _is_same(one: Any, other: Any) -> bool:
