@@ -36,7 +36,7 @@ from taskgraph.catalog.uses import Uses, WantedUses, ref_of, with_code
 from taskgraph.catalog.workflow_rows import Workflow
 from taskgraph.catalog.workflow_finding import WorkflowStore
 from taskgraph.catalog.workflows import WorkflowManager
-from taskgraph.errors import GroupNotFoundError, ValidationError
+from taskgraph.errors import DisabledWorkflowError, GroupNotFoundError, ValidationError
 
 _MOST: Final = 100
 _BY: Final = ("namespace", "workflow")
@@ -202,6 +202,7 @@ class GroupManager:
 
         Raises:
             UnknownTaskError: A task is not defined in this process; nothing was launched.
+            DisabledWorkflowError: A workflow is disabled; nothing was launched.
             ValidationError: It is not known which datasets a decision is of.
             DatasetNotFoundError: A dataset was deleted since; nothing is run.
         """
@@ -212,6 +213,8 @@ class GroupManager:
         for each in wanted:
             if each.group.workflow_id not in flows:
                 flow = flows[each.group.workflow_id] = self._workflows.get(each.group.workflow_id)
+                if not flow.enabled:
+                    raise DisabledWorkflowError(flow.label)
                 launcher.check(step.task for step in flow.steps)
             if not each.datasets:
                 raise ValidationError(

@@ -59,7 +59,7 @@ class Workflow:
         name: Its own name.
         version: 1 or more.
         promoted: Whether it is the version that is meant where none is named.
-        enabled: Whether it may be applied.
+        enabled: Whether it may run: be applied, or launched as a group.
         steps: In their order.
         study: The name of the study that it is part of.
         meta: What else is kept with it, as JSON; ``script`` says where its tasks are.

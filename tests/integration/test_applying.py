@@ -524,3 +524,13 @@ def test_the_code_is_no_part_of_the_request(
     tg.executions.set_state(first, "CANCELLED")
 
     assert apply(tg, idempotency_key="k", strict=True).id == first.id
+
+
+def test_a_workflow_that_is_disabled_is_launched_as_no_group(tg: Archive, flow: str) -> None:
+    tg.datasets.register("a", "a.txt", facets={"model": "A"})
+    decisions = tg.groups.plan(flow, ["a"], group_by=["model"])
+    tg.workflows.disable(flow)
+
+    with pytest.raises(DisabledWorkflowError, match="climate.mean@1"):
+        tg.groups.run(decisions)
+    assert tg.executions.count() == 0
