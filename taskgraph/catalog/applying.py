@@ -42,6 +42,7 @@ from taskgraph.errors import (
     ValidationError,
     WorkflowNotFoundError,
 )
+from taskgraph.jsontext import storable
 from taskgraph.tasks.schemas import ANY_TYPE
 
 #: Where what names no queue waits.
@@ -260,7 +261,7 @@ def _entrypoint(given: str | Workflow, found: Workflow | None) -> str:
     """Return what a workflow is known by among executions, though it may be gone."""
     if found is not None:
         return found.fullname
-    return given.fullname if isinstance(given, Workflow) else given.partition("@")[0]
+    return given.fullname if isinstance(given, Workflow) else storable(given.partition("@")[0])
 
 
 def _name(flow: Workflow, uses: Uses) -> str:

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from taskgraph.catalog.requests import checked_name
 from taskgraph.catalog.steps import KnownTask, checked_args, checked_options, without_none
 from taskgraph.catalog.workflow_rows import NewStep, TaskOfPackage, Workflow, WorkflowStep
 from taskgraph.errors import ReservedArgumentError, TaskNotFoundError, ValidationError
@@ -157,9 +158,10 @@ def _check_step(place: str, step: Any) -> None:
         if step.get(key) is not None and not isinstance(step[key], Mapping):
             said = f"expected names with values, not {step[key]!r}."
             raise ValidationError(f"{place}.{key}", said)
+    checked_name(f"{place}.task", step["task"])
     for key in ("input_type", "output_type"):
-        if key in step and (not isinstance(step[key], str) or not step[key].strip()):
-            raise ValidationError(f"{place}.{key}", f"expected a name, not {step[key]!r}.")
+        if key in step:
+            checked_name(f"{place}.{key}", step[key])
 
 
 def _read_step(place: str, step: Mapping[str, Any], known: KnownTask) -> NewStep:

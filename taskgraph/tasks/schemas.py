@@ -167,6 +167,10 @@ def checked_type(task: str, option: str, given: Any) -> str:
     """
     if not isinstance(given, str) or not given.strip():
         raise TaskOptionError(task, option, f"must be the name of a type, not {given!r}")
+    try:
+        to_json(given)
+    except ValueError as error:
+        raise TaskOptionError(task, option, f"cannot be kept: {error}") from None
     return given.strip()
 
 
