@@ -200,7 +200,9 @@ class Archive:
         self.artifacts = ArtifactManager(catalog, self._knowing_files)
         self.vocabulary = VocabularyManager(catalog)
         groups = groups_of(backend, self._begin)
-        self.workflows = WorkflowManager(groups)
+        self.workflows = WorkflowManager(
+            groups, self.executions, self._launcher, settings.submissions.min_interval
+        )
         self.groups = GroupManager(groups, self.workflows, self.executions, self._launcher)
         self.storage = StorageManager(growth)
         self.retractions = RetractionManager(

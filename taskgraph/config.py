@@ -88,6 +88,12 @@ def _read_seconds(value: Any) -> float:
     return float(value)
 
 
+def _read_pause(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 <= value < float("inf"):
+        raise ValueError
+    return float(value)
+
+
 def checked_seconds(name: str, value: Any) -> float:
     """Return a number of seconds that was given in code.
 
@@ -161,6 +167,7 @@ _TEXTS_OR_TEXT = _Kind(
 _BOOL = _Kind("true or false", _exactly(bool), _bool_from_text)
 _POSITIVE = _Kind("a whole number, 1 or more", _read_positive, int)
 _SECONDS = _Kind("a number of seconds above 0", _read_seconds, float)
+_PAUSE = _Kind("a number of seconds, 0 or more", _read_pause, float)
 _SIZE_KIND = _Kind('a size, as 1000000 or "256 MiB"', _read_size, str)
 _ANY = _Kind("a value", lambda value: value, _value_from_text)
 _WARNINGS = _Kind('"namespace", or a list of such names', _read_warnings, _texts_from_text)
@@ -313,6 +320,17 @@ class ObserverSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SubmissionSettings:
+    """``[submissions]``: what is asked of who applies stored workflows.
+
+    Attributes:
+        min_interval: Seconds between two of one workflow on one output; 0 for any.
+    """
+
+    min_interval: float = _setting(_PAUSE, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutorSettings:
     """``[executors.NAME]``: an executor that tasks can name.
 
@@ -355,6 +373,7 @@ class Settings:
         logs: Where what calls print is kept.
         observers: Who is told what happens.
         workers: How submitted executions are taken.
+        submissions: What is asked of who applies stored workflows.
         executors: Executors by name, the built-in ones among them.
         limits: How many calls may use something at once, by the names that tasks want it by.
     """
@@ -368,6 +387,7 @@ class Settings:
     logs: LogSettings = field(default_factory=LogSettings)
     observers: ObserverSettings = field(default_factory=ObserverSettings)
     workers: WorkerSettings = field(default_factory=WorkerSettings)
+    submissions: SubmissionSettings = field(default_factory=SubmissionSettings)
     executors: Mapping[str, ExecutorSettings] = field(default_factory=_built_in_executors)
     limits: Mapping[str, int] = field(default_factory=dict)
 
@@ -385,6 +405,7 @@ _SECTIONS: Final[Mapping[str, type]] = {
     "logs": LogSettings,
     "observers": ObserverSettings,
     "workers": WorkerSettings,
+    "submissions": SubmissionSettings,
 }
 # Sections whose keys are the user's own, and what their values are.
 _OPEN_SECTIONS: Final[Mapping[str, _Kind]] = {"roots": _TEXT, "limits": _POSITIVE}
@@ -712,6 +733,9 @@ def _settings(config_dir: Path, found: _Found) -> Settings:
         logs=_logs(found, project),
         observers=_observers(found, project),
         workers=WorkerSettings(**_section_values(found, "workers", WorkerSettings)),
+        submissions=SubmissionSettings(
+            **_section_values(found, "submissions", SubmissionSettings)
+        ),
         executors=executors,
         limits=_open_section(found, "limits"),
     )
@@ -873,6 +897,9 @@ DEFAULT_CONFIG: Final = """\
 [workers]
 # max_losses = 3                # after so many workers died with an execution it is given to none
 # poll = 1.0                    # seconds between two looks whether anything waits
+
+[submissions]
+# min_interval = 0              # seconds between two of one workflow on one output
 
 [files]
 # ask_above = "100 GB"          # say so before a larger file is read for its hash

@@ -307,6 +307,13 @@ class LeaseEndRecord(NamedTuple):
     holder: str
 
 
+
+class OutputRecord(NamedTuple):
+    """The content that an execution which ends has made of the dataset that it writes."""
+
+    execution_id: ExecutionId
+    value_hash: ValueHash
+
 @dataclass(slots=True)
 class RecordBatch:
     """All rows of one transaction.
@@ -337,6 +344,8 @@ class RecordBatch:
     task_aliases: list[TaskAliasRecord] = field(default_factory=list)
     handles: list[HandleStep] = field(default_factory=list)
     released: list[LeaseEndRecord] = field(default_factory=list)
+    # What executions that end with this batch have made of the datasets that they write.
+    outputs: list[OutputRecord] = field(default_factory=list)
     # Executions of groups that end with this batch.
     grouped: list[ExecutionId] = field(default_factory=list)
     held: list[HeldLeaseRecord] = field(default_factory=list)
@@ -510,6 +519,7 @@ __all__ = [
     "LeaseEndRecord",
     "LeaseRecord",
     "Micros",
+    "OutputRecord",
     "PackedValue",
     "PartRecord",
     "PastBelow",

@@ -217,6 +217,10 @@ def steps_of(batch: RecordBatch) -> list[Step]:
             ],
         ),
         (statements.LEASE_RELEASE, sorted(batch.released)),
+        (
+            statements.DATASET_WRITTEN,
+            [(h(made), h(id), h(made), h(id)) for id, made in batch.outputs],
+        ),
         (statements.GROUP_SETTLED, [(h(each),) * 3 for each in batch.grouped]),
     ]
 

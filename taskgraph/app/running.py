@@ -20,7 +20,7 @@ from taskgraph.app.roots import root_of
 from taskgraph.app.submitting import Wanted, claim, settle, submitted
 from taskgraph.app.working import at_work, is_at_work
 from taskgraph.assembly.databases import has_others, output_place, take_lease
-from taskgraph.assembly.managing import is_cancelled
+from taskgraph.assembly.managing import has_output, is_cancelled
 from taskgraph.assembly.surroundings import in_force
 from taskgraph.engine.environment import Environment
 from taskgraph.engine.jobs import Job
@@ -204,6 +204,7 @@ class Running(Questions, Reports):
         workspace: str | None = None,
         study: str | None = None,
         name: str = "",
+        writes_dataset: bool | None = None,
     ) -> Any:
         """Reduce an expression as an execution that was written down before.
 
@@ -217,6 +218,8 @@ class Running(Questions, Reports):
             workspace: Its folder, if it is to have one.
             study: The name of its study, which is said there.
             name: Its name, as it is said there.
+            writes_dataset: Whether there is a dataset that is to hold the files of its result; by
+                default that is looked up.
 
         Raises:
             LeaseLostError: A worker took it, and somebody else has it by now.
@@ -236,13 +239,19 @@ class Running(Questions, Reports):
             fail_fast=True,
             tags=(),
         )
+        if writes_dataset is None:
+            writes_dataset = has_output(self.backend, execution_id)
         wanted = Wanted(study=study, workspace=workspace, is_submitted=True, assigned=assigned)
+        run_options = replace(
+            run_options,
+            in_group=in_group,
+            writes_dataset=writes_dataset,
+            submission=Submission(name, root.task_name),
+        )
         with self._alone():
             return self._run(
                 root,
-                replace(
-                    run_options, in_group=in_group, submission=Submission(name, root.task_name)
-                ),
+                run_options,
                 self.observers,
                 wanted,
             ).value

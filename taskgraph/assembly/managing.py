@@ -191,6 +191,14 @@ def state_of_execution(backend: Backend, execution_id: str) -> str:
     return backend._ask(type_of, execution_id)
 
 
+def has_output(backend: Backend, execution_id: str) -> bool:
+    """Tell whether there is a dataset that an execution writes."""
+    from taskgraph_backend import SqlBackend
+    from taskgraph_backend.catalog.using import has_output as ask
+
+    return isinstance(backend, SqlBackend) and backend._ask(ask, execution_id)
+
+
 def is_cancelled(backend: Backend, execution_id: str) -> bool:
     """Tell whether somebody has cancelled an execution; from any thread."""
     from taskgraph_backend import SqlBackend
@@ -237,6 +245,7 @@ __all__ = [
     "folders_of",
     "groups_of",
     "growth_of",
+    "has_output",
     "is_cancelled",
     "retractions_of",
     "routing_of",

@@ -38,7 +38,7 @@ from taskgraph.catalog.rows import (
 from taskgraph.catalog.states import ALL_RULES, Rule, State, StateType
 from taskgraph.catalog.store import UNSET, CatalogStore, QueueStore, Unset, Where, meant
 from taskgraph.catalog.sweeping import SweepingVerbs
-from taskgraph.catalog.uses import NO_USES, WantedUses, read_inputs, ref_of
+from taskgraph.catalog.uses import NO_USES, WantedUses, read_inputs, ref_of, with_code
 from taskgraph.errors import ExecutionNotFoundError, ValidationError
 
 _MOST: Final = 100
@@ -167,12 +167,25 @@ class ExecutionManager(SweepingVerbs):
             parent_job_id=checked_text("parent_job", parent_job),
             submitted_by=checked_text("submitted_by", submitted_by),
             code_version=checked_text("code_version", code_version),
-            uses=NO_USES if wanted.is_nothing else self._store.pin(wanted),
+            uses=NO_USES if wanted.is_nothing else with_code(self._store.pin(wanted)),
         )
+        return self.submit(request, strict=strict)
+
+    def submit(self, request: Request, *, strict: bool = False) -> Created:
+        """Record what was asked for, or return the execution that is there under its key.
+
+        Raises:
+            IdempotencyConflictError: The key was used for another request, and it is ``strict``.
+            ConflictError: Something that it needs for itself is taken.
+        """
         made = self._store.create(request, strict=strict)
         if made.is_new:
             _say(made.execution)
         return made
+
+    def under_key(self, entrypoint: str, key: str) -> Execution | None:
+        """Return the execution of an entrypoint that is there under a key; None without one."""
+        return self._store.under_key(entrypoint, key)
 
     def datasets(self, ref: str | PathLike[str] | Execution) -> builtins.list[UsedDataset]:
         """Return the datasets that an execution reads and writes, with the content of its submit.

@@ -11,7 +11,7 @@ import json
 import sys
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any, Final, Literal, Protocol
 
@@ -27,14 +27,16 @@ from taskgraph.catalog.group_rows import (
     Rules,
 )
 from taskgraph.catalog.grouping import checked_facets, derive
+from taskgraph.catalog.launches import Launch, Launcher
 from taskgraph.catalog.reading import any_of, parse
 from taskgraph.catalog.requests import Request, check_page, checked_name
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.states import State, StateType
-from taskgraph.catalog.uses import Uses, WantedUses, ref_of
+from taskgraph.catalog.uses import Uses, WantedUses, ref_of, with_code
 from taskgraph.catalog.workflow_rows import Workflow
-from taskgraph.catalog.workflows import WorkflowManager, WorkflowStore
-from taskgraph.errors import GroupNotFoundError, ValidationError
+from taskgraph.catalog.workflow_finding import WorkflowStore
+from taskgraph.catalog.workflows import WorkflowManager
+from taskgraph.errors import DisabledWorkflowError, GroupNotFoundError, ValidationError
 
 _MOST: Final = 100
 _BY: Final = ("namespace", "workflow")
@@ -88,34 +90,6 @@ class GroupStore(WorkflowStore, Protocol):
 
     def group_stats(self, by: Sequence[str]) -> list[GroupStats]:
         """Return the numbers of groups."""
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """An execution of a workflow that is written down, and is to be run.
-
-    Attributes:
-        execution_id: It.
-        uses: What it is run on.
-        use_cache: Whether results of before may be used.
-    """
-
-    execution_id: str
-    uses: Uses
-    use_cache: bool = True
-
-
-class Launcher(Protocol):
-    """Runs what was written down, in this process."""
-
-    def check(self, tasks: Iterable[str]) -> None:
-        """Raise if one of some tasks is not defined here."""
-
-    def give_up(self, launches: Sequence[Launch]) -> None:
-        """Have executions be CANCELLED that are written down and will not be run."""
-
-    def run_all(self, launches: Sequence[Launch]) -> list[Execution]:
-        """Run executions, one after the other; returns them as they ended."""
 
 
 class GroupManager:
@@ -228,6 +202,7 @@ class GroupManager:
 
         Raises:
             UnknownTaskError: A task is not defined in this process; nothing was launched.
+            DisabledWorkflowError: A workflow is disabled; nothing was launched.
             ValidationError: It is not known which datasets a decision is of.
             DatasetNotFoundError: A dataset was deleted since; nothing is run.
         """
@@ -238,6 +213,8 @@ class GroupManager:
         for each in wanted:
             if each.group.workflow_id not in flows:
                 flow = flows[each.group.workflow_id] = self._workflows.get(each.group.workflow_id)
+                if not flow.enabled:
+                    raise DisabledWorkflowError(flow.label)
                 launcher.check(step.task for step in flow.steps)
             if not each.datasets:
                 raise ValidationError(
@@ -264,7 +241,7 @@ class GroupManager:
 
     def _launch(self, decision: Decision, flow: Workflow, recompute: bool) -> Launch | None:
         """Write down what is to run: the datasets that were planned, with what is in them now."""
-        uses = self._store.pin(
+        pinned = self._store.pin(
             WantedUses(
                 workflow=flow.id,
                 inputs=tuple((each.name, each.dataset_id) for each in decision.datasets),
@@ -272,6 +249,7 @@ class GroupManager:
                 study=flow.study,
             )
         )
+        uses = with_code(pinned)
         decided = replace(decision, dataset_hash=str(uses.dataset_hash))
         request = _request(decided, flow, uses)
         group = self._store.launch(decided, request)

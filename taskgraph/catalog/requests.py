@@ -25,6 +25,19 @@ SNAPSHOT_VERSION: Final = 1
 QUEUE_TAG: Final = "taskgraph.queue"
 
 
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms a stored workflow is applied: held against what is there as it is written.
+
+    Attributes:
+        min_interval: How many seconds lie between two of a workflow on one output; 0 for any.
+        account: In whose name what it uses is paid, or None.
+    """
+
+    min_interval: float = 0.0
+    account: str | None = None
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """An execution that is wanted.
@@ -43,6 +56,7 @@ class Request:
         idempotency_key: Under which there is one for its entrypoint.
         args: The command line as a JSON list.
         uses: Workflow, datasets and group, pinned.
+        terms: What is checked besides as it is written, of a workflow that is applied.
     """
 
     id: str
@@ -61,12 +75,16 @@ class Request:
     code_version: str | None
     args: str = "[]"
     uses: Uses = NO_USES
+    terms: Terms | None = None
 
     def hash(self) -> str:
         """Return what tells it from other requests under the same key."""
         said = self.snapshot()
         for name in ("submitted_by", "code_version", "version"):
             del said[name]
+        # Which code it is of is for information, as the version above.
+        for step in (said.get("workflow") or {}).get("steps", ()):
+            del step["code_hash"]
         return hash_record("request", to_json(said))
 
     def snapshot(self) -> dict[str, Any]:
@@ -222,6 +240,7 @@ def whole_path(folder: str | os.PathLike[str] | None) -> str | None:
 __all__ = [
     "QUEUE_TAG",
     "Request",
+    "Terms",
     "check_page",
     "checked_json",
     "checked_name",

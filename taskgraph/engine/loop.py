@@ -305,6 +305,8 @@ class Engine:
         environment = self._environment()
         if environment is not None:
             self._recorder.add_value(environment)
+        if self._options.writes_dataset and state is State.COMPLETED:
+            self._recorder.write_dataset(root.value)
         self._recorder.add_execution(self._execution(root, state, environment))
         if self._options.in_group:
             self._recorder.end_in_group()

@@ -63,6 +63,7 @@ class RunOptions:
         snapshot: The value in which that is frozen.
         in_group: Whether it is an execution of a group.
         held: What must still be held when something is written.
+        writes_dataset: Whether there is a dataset that is to hold the files of its result.
     """
 
     execution_id: ExecutionId
@@ -90,6 +91,7 @@ class RunOptions:
     snapshot: PackedValue | None = None
     in_group: bool = False
     held: Sequence[HeldLeaseRecord] = ()
+    writes_dataset: bool = False
 
     def add_executor_options(self, job: Job) -> None:
         """Add the options of the executor that a call will run on: all others go before them."""

@@ -19,6 +19,7 @@ from typing import Any
 
 from taskgraph.engine.announcing import Announcing
 from taskgraph.engine.jobs import Job, WeighedArgument
+from taskgraph.engine.made import files_made
 from taskgraph.engine.reduction import upstream_of
 from taskgraph.expression import SchedulerExpression
 from taskgraph.hashing import (
@@ -49,6 +50,7 @@ from taskgraph.records import (
     JobId,
     JobRecord,
     LeaseEndRecord,
+    OutputRecord,
     PackedValue,
     PartRecord,
     RecordBatch,
@@ -62,7 +64,7 @@ from taskgraph.tasks.context import NO_CONTEXT, RECOVERED, TOLD, handle_of_path,
 from taskgraph.tasks.registry import get_task_registry
 from taskgraph.tasks.task import Task
 from taskgraph.values.handles import Handle, with_parents
-from taskgraph.values.pack import pack_or_name
+from taskgraph.values.pack import pack, pack_or_name
 from taskgraph.values.weigh import Weight
 from taskgraph.worker import now, weigh_result
 
@@ -113,6 +115,20 @@ class Recorder:
         """Add or replace the row of the execution."""
         self.has_execution = True
         self._batch.executions.append(execution)
+        self._touch()
+
+    def write_dataset(self, value: Any) -> None:
+        """Have the dataset that the execution writes hold the files of its result, if it has any.
+
+        Raises:
+            ValueStoreError: There are so many that they go to the store, which cannot be written.
+        """
+        files = files_made(value)
+        if not files:
+            return
+        packed = pack(files, store=self.value_store)
+        self.add_value(packed)
+        self._batch.outputs.append(OutputRecord(self._execution_id, packed.values[0].value_hash))
         self._touch()
 
     def end_in_group(self) -> None:

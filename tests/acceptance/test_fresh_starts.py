@@ -107,6 +107,18 @@ WORDS = [
     ("workflow", "create", "more", "flow.py", "double", "--group-by", "model"),
     ("workflow", "list"),
     ("workflow", "promote", "means@1"),
+    ("workflow", "show", "means"),
+    ("workflow", "add-step", "means", "half"),
+    ("workflow", "update-step", "means:0", "--option", "retries=1"),
+    ("workflow", "reorder", "means", "0"),
+    ("workflow", "remove-step", "means:0"),
+    ("workflow", "new-version", "means"),
+    ("workflow", "disable", "means"),
+    ("workflow", "enable", "means"),
+    ("workflow", "export", "means", "-o", "means.json"),
+    ("workflow", "import", "stored.json", "--version", "next"),
+    ("workflow", "apply", "means", "--input", "code", "--output", "code"),
+    ("workflow", "delete", "means", "--groups", "--dry-run"),
     ("group", "plan", "means"),
     ("group", "run", "means", "--dry-run"),
     ("group", "list"),
@@ -146,6 +158,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     space("vocabulary", "define", "year")
     space("workflow", "create", "means", "flow.py", "double", "--group-by", "model")
     space("group", "plan", "means")
+    space("workflow", "export", "means", "-o", "stored.json")
     named = ("--tag", "kind=test", "--study", "nightly", "--workspace", "work")
     space("run", *named, "flow.py", "main", "--x", "3")
     space("export", "--all", "-o", "all.json")

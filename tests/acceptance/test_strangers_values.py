@@ -135,7 +135,17 @@ def _asked(there: Any) -> dict[str, list[list[str]]]:
         ],
         "artifact": [["list"], ["list", "--json"]],
         "vocabulary": [["define", "region"], ["list"]],
-        "workflow": [["create", "means", "flow.py", "double"], ["list"], ["list", "--json"]],
+        "workflow": [
+            ["create", "means", "flow.py", "double"],
+            ["list"],
+            ["list", "--json"],
+            ["show", "means"],
+            ["add-step", "means", "double", "--script", "flow.py"],
+            ["reorder", "means", "1", "0"],
+            ["export", "means"],
+            ["delete", "means", "--dry-run", "--groups"],
+            ["apply", "means", "--input", "made", "--output", "made"],
+        ],
         "group": [
             ["plan", "means", "--group-by", "model"],
             ["list"],
