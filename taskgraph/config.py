@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 from taskgraph.errors import ConfigError, UnknownSettingError
 from taskgraph.sizes import read_size
 from taskgraph.tasks.context import context_of_paths, merge_context
-from taskgraph.tasks.options import POOLS
+from taskgraph.tasks.options import POOLS, QUEUES
 from taskgraph.urls import sqlite_file, sqlite_url
 
 CONFIG_DIR_NAME: Final = ".taskgraph"
@@ -36,7 +36,7 @@ _WITHOUT: Final[Mapping[str, tuple[str, ...]]] = {
 }
 #: Executors whose settings are known; all others have arguments of their own.
 CLOSED_EXECUTORS: Final = ("threads", "processes", "async", "inline")
-BUILT_IN_EXECUTORS: Final = (*CLOSED_EXECUTORS, "dask", "submitit")
+BUILT_IN_EXECUTORS: Final = (*CLOSED_EXECUTORS, "dask", "submitit", QUEUES)
 ALIAS_EXECUTOR: Final = "alias"
 
 _MIB: Final = 1024**2

@@ -21,6 +21,7 @@ from taskgraph.app.submitting import Wanted, claim, settle, submitted
 from taskgraph.app.working import at_work, is_at_work
 from taskgraph.assembly.databases import has_others, output_place, take_lease
 from taskgraph.assembly.managing import is_cancelled
+from taskgraph.assembly.routing import queue_taken_by
 from taskgraph.assembly.surroundings import in_force
 from taskgraph.engine.environment import Environment
 from taskgraph.engine.jobs import Job
@@ -38,7 +39,7 @@ from taskgraph.ports import Backend, Executor, Observer
 from taskgraph.records import ExecutionId, JobId
 from taskgraph.tasks.context import defaults_path
 from taskgraph.tasks.names import BUILT_IN
-from taskgraph.tasks.options import known_options
+from taskgraph.tasks.options import checked_queue, known_options
 from taskgraph.tasks.requests import Made, read_tags
 from taskgraph.worker import describe_error, running_task
 
@@ -121,6 +122,7 @@ class Running(Questions, Reports):
         study: str | None = None,
         workspace: str | os.PathLike[str] | None = None,
         idempotency_key: str | None = None,
+        queue: str | None = None,
     ) -> T:
         """Reduce an expression, or any nested value of expressions, to its value.
 
@@ -143,6 +145,8 @@ class Running(Questions, Reports):
             study: The name of the body of work that it is part of.
             workspace: Its folder, which no other execution has.
             idempotency_key: Under one key a task is run once: where it was, nothing runs.
+            queue: The queue of calls for which no other one is named, where calls are sent to the
+                workers of their queues.
 
         Raises:
             RerunLimitError: More would be made again. Nothing has run if that is known beforehand.
@@ -171,6 +175,7 @@ class Running(Questions, Reports):
                 cache=cache,
                 context=context,
                 options=options,
+                queue=queue,
                 fail_fast=fail_fast,
                 tags=tags,
             ),
@@ -195,6 +200,7 @@ class Running(Questions, Reports):
         cache: bool = True,
         options: Mapping[str, Any] | None = None,
         in_group: bool = False,
+        queue: str | None = None,
     ) -> Any:
         """Reduce an expression as an execution that was written down before.
 
@@ -204,6 +210,7 @@ class Running(Questions, Reports):
             cache: As of a run.
             options: As of a run.
             in_group: Whether it is an execution of a group, which is to know how it ended.
+            queue: As of a run; by default, where not all calls run here, the one by which it came.
 
         Raises:
             Exception: As of a run.
@@ -218,6 +225,7 @@ class Running(Questions, Reports):
             cache=cache,
             context=None,
             options=options,
+            queue=queue or self._queue_of(execution_id, options),
             fail_fast=True,
             tags=(),
         )
@@ -297,16 +305,22 @@ class Running(Questions, Reports):
         cache: bool,
         context: Mapping[str, Any] | None,
         options: Mapping[str, Any] | None,
+        queue: str | None = None,
         fail_fast: bool,
         tags: Iterable[tuple[str, Any]] | Mapping[str, Any],
     ) -> RunOptions:
         """Return what a run is asked to do, by itself or below a job."""
+        # What is said of all calls goes before what each says, but for the queue.
+        said = dict(options or {})
+        other = said.pop("queue", None)
+        named = other if queue is None else queue
         return replace(
             self._options_of(execution_id, cache, context),
             command_line=json.dumps(list(command_line)),
             is_dry=is_dry,
             max_value_size=self.settings.backend.max_value_size,
-            options=known_options("All tasks of this run", options or {}),
+            options=known_options("All tasks of this run", said),
+            queue=None if named is None else checked_queue(named),
             fail_fast=fail_fast,
             tags=read_tags(tags),
             limits=self.settings.limits,
@@ -314,6 +328,12 @@ class Running(Questions, Reports):
             may_wait=_is_outermost(),
             log=self.logger.info,
         )
+
+    def _queue_of(self, execution_id: str, options: Mapping[str, Any] | None) -> str | None:
+        """Return the queue by which an execution came here, where that says what runs here."""
+        if self._serves is None or "queue" in (options or {}):
+            return None
+        return queue_taken_by(self.backend, execution_id)
 
     @property
     def _has_flights(self) -> bool:
@@ -370,7 +390,7 @@ class Running(Questions, Reports):
         is_part = run_options.below is not None  # another process holds the execution
         own = ExecutionId(uuid.uuid4().hex) if is_part else run_options.execution_id
         place = output_place(self.settings, self.backend, run_options.execution_id)
-        run_options = replace(run_options, output=place)
+        run_options = replace(run_options, output=place, lease_id=own)
         lease = take_lease(self.backend, own, run_options.single_flight and run_options.may_wait)
         token = current_scheduler.set(self._scheduler)
         outer, _thread.engine = getattr(_thread, "engine", None), own

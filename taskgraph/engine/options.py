@@ -62,6 +62,9 @@ class RunOptions:
         submission: What is said of the execution in its first row.
         snapshot: The value in which that is frozen.
         in_group: Whether it is an execution of a group.
+        queue: The queue of calls that name none.
+        serves: The queues whose calls run here; None for all. Those of others are sent to workers.
+        lease_id: Whose lease says that it goes on, if it is no execution of its own.
     """
 
     execution_id: ExecutionId
@@ -88,6 +91,9 @@ class RunOptions:
     submission: Submission = _NO_SUBMISSION
     snapshot: PackedValue | None = None
     in_group: bool = False
+    queue: str | None = None
+    serves: frozenset[str] | None = None
+    lease_id: ExecutionId | None = None
 
     def add_executor_options(self, job: Job) -> None:
         """Add the options of the executor that a call will run on: all others go before them."""

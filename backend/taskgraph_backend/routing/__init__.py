@@ -1,0 +1,1 @@
+"""What goes to workers, and waits for them in the database."""

@@ -1,0 +1,1 @@
+"""What a worker does: it takes what others have written down for its queues, and runs it."""
