@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future
@@ -36,6 +37,10 @@ from taskgraph.fingerprint.project import current_project
 from taskgraph.values.places import current_places
 
 _START: Final = "spawn"
+_SHORT: Final = 0.05  # seconds: of such calls some are taken ahead of time
+_AHEAD: Final = 4  # for each that may run
+_LONG: Final = 10.0  # what is expected of calls as long as nothing is known of them
+_PATIENCE: Final = 2.0
 
 
 class Ended(NamedTuple):
@@ -66,6 +71,7 @@ class _Cell:
         around: What it sees.
         work: The call; None if it is idle.
         is_unwanted: Whether it was killed because nobody wants its call.
+        began: When it was given the call, by a clock that goes on.
     """
 
     def __init__(self, around: bytes) -> None:
@@ -78,6 +84,7 @@ class _Cell:
         self.around = around
         self.work: _Work | None = None
         self.is_unwanted = False
+        self.began = 0.0
 
     def kill(self) -> None:
         """End the process at once; the pool notices."""
@@ -98,15 +105,22 @@ class ServedProcesses:
         self.size = size
         self._waiting: deque[_Work] = deque()
         self._idle: list[_Cell] = []
+        self._seconds = _LONG
+        self._began = time.monotonic()
         self._busy: dict[str, _Cell] = {}
         self._events: SimpleQueue[tuple[_Cell, Future[Any]] | None] = SimpleQueue()
 
     @property
     def room(self) -> int:
-        """How many calls more could begin."""
-        if self._waiting:
-            return 0
-        return self.size - self._used
+        """How many calls more could begin, or will soon: of short ones some are there ahead."""
+        ahead = _AHEAD * self.size if self._seconds < _SHORT else 0
+        return max(0, self.size + ahead - self._used - len(self._waiting))
+
+    @property
+    def stuck(self) -> list[str]:
+        """The calls that wait although none has begun for a while: others may have room for them."""
+        is_so = time.monotonic() - self._began > _PATIENCE
+        return self.waiting if is_so else []
 
     @property
     def _used(self) -> int:
@@ -199,6 +213,7 @@ class ServedProcesses:
             future = self._sent_to(cell, work)
         cell.work = work
         self._busy[work.id] = cell
+        self._began = cell.began = time.monotonic()
         # The pool calls back from a thread of its own, with a lock of its own held.
         future.add_done_callback(lambda done: self._events.put((cell, done)))
 
@@ -230,6 +245,8 @@ class ServedProcesses:
             # It ended in the moment in which it was killed.
             cell.pool.shutdown(wait=False)
             return []
+        # The longest of late, slowly forgotten.
+        self._seconds = max(time.monotonic() - cell.began, 0.7 * self._seconds)
         self._idle.append(cell)
         return [Ended(work.id, answer)]
 

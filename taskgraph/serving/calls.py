@@ -230,8 +230,15 @@ class CallServer:
         known = self._known()
         self._processes.drop(known - held)
         unknown = held - known
+        unknown |= set(self._give_up_stuck())
         if unknown:
             calls.release(sorted(unknown))
+
+    def _give_up_stuck(self) -> list[str]:
+        """Return the calls that others may have, for they wait here behind what takes long."""
+        stuck = self._processes.stuck
+        self._processes.drop(stuck)
+        return stuck
 
     def _known(self) -> set[str]:
         said = {key for key, _ in self._unsaid}
