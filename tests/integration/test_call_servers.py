@@ -190,7 +190,7 @@ def test_a_server_that_stood_still_for_too_long_says_nothing_of_what_others_have
 
     with (
         running(database_uri, waits(str(path), 7)) as found,
-        server_process(database_uri, "gpu", slots=1, lease_seconds=1.0) as still,
+        server_process(database_uri, "gpu", slots=1, lease_seconds=2.0) as still,
     ):
         until(lambda: len(began(path)) == 1)
         still.send_signal(signal.SIGSTOP)
