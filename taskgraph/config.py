@@ -303,7 +303,7 @@ class ExecutorSettings:
 
     Attributes:
         type: What it is: ``threads``, ``processes``, ``async``, ``inline``, ``dask``, ``submitit``,
-            ``alias``, or what another package or ``register_executor`` has added.
+            ``queues``, ``alias``, or what another package or ``register_executor`` has added.
         class_name: The setting ``class``: its class in place of a type, as ``package:Class``; with
             ``type = "dask"`` that of the cluster.
         max_workers: How many calls run at once; None for the cores of this machine.
