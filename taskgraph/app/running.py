@@ -312,15 +312,15 @@ class Running(Questions, Reports):
         """Return what a run is asked to do, by itself or below a job."""
         # What is said of all calls goes before what each says, but for the queue.
         said = dict(options or {})
+        is_named = queue is not None or "queue" in said
         other = said.pop("queue", None)
-        named = other if queue is None else queue
         return replace(
             self._options_of(execution_id, cache, context),
             command_line=json.dumps(list(command_line)),
             is_dry=is_dry,
             max_value_size=self.settings.backend.max_value_size,
             options=known_options("All tasks of this run", said),
-            queue=None if named is None else checked_queue(named),
+            queue=checked_queue(other if queue is None else queue) if is_named else None,
             fail_fast=fail_fast,
             tags=read_tags(tags),
             limits=self.settings.limits,

@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from taskgraph.executors import queued
 from taskgraph.outputs.reading import read_output
 from taskgraph.serving.calls import CallServer
 from taskgraph.testing import MemoryBackend
+from taskgraph.values.gate import current_trust, use_trust
 from taskgraph_backend import SqlBackend, models
 from tests.forked import run_python
 from tests.queues import ROOT, serving, settings_for
@@ -447,7 +449,10 @@ def test_a_database_in_memory_sends_nothing_anywhere() -> None:
             server.start()
 
 
-def test_where_only_data_is_trusted_no_code_travels_by_the_database(tmp_path: Path) -> None:
+def test_where_only_data_is_trusted_no_code_travels_by_the_database(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(partial(use_trust, current_trust()))
     uri = f"sqlite:///{tmp_path / 'taskgraph.db'}"
     settings = {"backend": {"db_uri": uri, "trust": "data"}}
 
