@@ -105,6 +105,7 @@ class QueueExecutor(PooledExecutor):
         self._put: list[tuple[str, _Sent]] = []
         self._sent: dict[str, _Sent] = {}
         self._ids: dict[Future[Any], str] = {}
+        self._read: set[str] = set()  # those that were answered, and are there still
         self._warned: set[str] = set()
         self._changed = threading.Event()
         self._watcher: threading.Thread | None = None
@@ -126,8 +127,8 @@ class QueueExecutor(PooledExecutor):
     def close(self, is_now: bool) -> None:
         """Take all calls away: nobody waits for them any more."""
         with self._lock:
-            ids = [*self._sent, *(key for key, _ in self._put)]
-            self._sent, self._put, self._ids = {}, [], {}
+            ids = [*self._sent, *self._read, *(key for key, _ in self._put)]
+            self._sent, self._put, self._ids, self._read = {}, [], {}, set()
             queue, self._queue = self._queue, None
         self._changed.set()
         if queue is not None:
@@ -255,13 +256,17 @@ class QueueExecutor(PooledExecutor):
     def _take_answers(self, known: _Known) -> bool:
         answers = known.queue.answers(known.runs)
         found = [each for each in answers if each.id in known.sent]
-        if not found:
-            return False
-        self._forget(each.id for each in found)
+        with self._lock:
+            self._read.update(each.id for each in found)
+            self._forget(each.id for each in found)
         for each in found:
             _settle(known.sent[each.id], each)
-        known.queue.withdraw([each.id for each in found], also_taken=True)
-        return True
+        if self._read:
+            read = list(self._read)
+            known.queue.withdraw(read, also_taken=True)
+            with self._lock:
+                self._read.difference_update(read)
+        return bool(found)
 
     def _look(self, known: _Known, moment: float) -> None:
         """See which calls are there, which were begun, and whether anybody would begin them."""

@@ -274,11 +274,11 @@ def run_process(uri: str, path: Path, count: int) -> Iterator[subprocess.Popen[s
         stdout=subprocess.PIPE,
         text=True,
     )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_of_a_run_that_was_killed_no_calls_are_left(database_uri: str, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from taskgraph.testing import MemoryBackend
 from taskgraph.values.gate import current_trust, use_trust
 from taskgraph_backend import SqlBackend, models
 from tests.forked import run_python
-from tests.queues import ROOT, serving, settings_for
+from tests.queues import ROOT, serving, settings_for, until
 
 taskgraph_namespace = "queues"
 
@@ -226,7 +226,7 @@ def test_the_executor_sends_a_call_to_the_workers_of_its_queue(
 
         assert [x for x, _ in found] == [1, 1, 2]
         assert [pid == os.getpid() for _, pid in found] == [False, False, True]
-        assert server.answered == 2
+        until(lambda: server.answered == 2)
     with SqlBackend(database_uri) as backend:
         assert rows_left(backend) == 0
 
