@@ -19,7 +19,7 @@ from taskgraph.errors import ConfigError, UnknownSettingError
 from taskgraph.records import MAX_LOSSES
 from taskgraph.sizes import read_size
 from taskgraph.tasks.context import context_of_paths, merge_context
-from taskgraph.tasks.options import POOLS
+from taskgraph.tasks.options import POOLS, QUEUES
 from taskgraph.urls import sqlite_file, sqlite_url
 
 CONFIG_DIR_NAME: Final = ".taskgraph"
@@ -37,7 +37,7 @@ _WITHOUT: Final[Mapping[str, tuple[str, ...]]] = {
 }
 #: Executors whose settings are known; all others have arguments of their own.
 CLOSED_EXECUTORS: Final = ("threads", "processes", "async", "inline")
-BUILT_IN_EXECUTORS: Final = (*CLOSED_EXECUTORS, "dask", "submitit")
+BUILT_IN_EXECUTORS: Final = (*CLOSED_EXECUTORS, "dask", "submitit", QUEUES)
 ALIAS_EXECUTOR: Final = "alias"
 
 _MIB: Final = 1024**2
@@ -336,7 +336,7 @@ class ExecutorSettings:
 
     Attributes:
         type: What it is: ``threads``, ``processes``, ``async``, ``inline``, ``dask``, ``submitit``,
-            ``alias``, or what another package or ``register_executor`` has added.
+            ``queues``, ``alias``, or what another package or ``register_executor`` has added.
         class_name: The setting ``class``: its class in place of a type, as ``package:Class``; with
             ``type = "dask"`` that of the cluster.
         max_workers: How many calls run at once; None for the cores of this machine.

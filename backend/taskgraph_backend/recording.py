@@ -203,6 +203,7 @@ def steps_of(batch: RecordBatch) -> list[Step]:
                 for job in batch.jobs
             ],
         ),
+        (statements.JOB_QUEUE, [(queue, h(job)) for queue, job in batch.job_queues]),
         (statements.TAG, [tag_row(tag) for tag in batch.tags]),
         (
             statements.TASK_ALIAS,

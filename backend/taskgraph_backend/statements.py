@@ -167,6 +167,7 @@ JOB = _replace(
     "id, execution_id, parent_id, task_hash, eval_hash, call_hash, start_time, end_time, cached,"
     " state_type, miss",
 )
+JOB_QUEUE = "UPDATE job SET queue = ? WHERE id = ?"
 TAG = _keep("tag", "tag_hash, entity_type, entity_id, key, value, is_current")
 TAG_EDIT = _keep("tag_edit", "parent_id, child_id")
 

@@ -64,15 +64,15 @@ def submitted(root: TaskExpression, options: RunOptions, wanted: Wanted) -> RunO
     entrypoint = root.task_name
     parameters = _parameters(root)
     name = wanted.name or entrypoint.rpartition(".")[2]
-    tags = [(key, value) for key, value in options.tags if not key.startswith(RESERVED)]
+    own = [(key, value) for key, value in options.tags if not key.startswith(RESERVED)]
     said = {
         "version": 1,
         "entrypoint": entrypoint,
         "name": name,
         "parameters": parameters,
         "options": _object(options.options),
-        "tags": [[key, _plain(value, [_MOST_ITEMS])] for key, value in tags],
-        "queues": [],
+        "tags": [[key, _plain(value, [_MOST_ITEMS])] for key, value in own],
+        "queues": [] if options.queue is None else [options.queue],
         "study": wanted.study,
         "workspace": None if wanted.workspace is None else str(wanted.workspace),
         "command": options.command_line,
@@ -85,7 +85,12 @@ def submitted(root: TaskExpression, options: RunOptions, wanted: Wanted) -> RunO
         snapshot.values[0].value_hash,
         Micros(time.time_ns() // 1000),
     )
-    return replace(options, submission=submission, snapshot=snapshot)
+    tags = options.tags
+    if options.queue is not None:
+        from taskgraph.catalog.requests import QUEUE_TAG
+
+        tags = (*tags, (QUEUE_TAG, options.queue))
+    return replace(options, submission=submission, snapshot=snapshot, tags=tags)
 
 
 def claim(backend: Backend, options: RunOptions, wanted: Wanted) -> bool:

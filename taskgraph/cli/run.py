@@ -59,6 +59,7 @@ taskgraph run flow.py main --n 3
 @click.option("--dryrun", is_flag=True, help="Run nothing; say which calls would run first.")
 @click.option("--explain", is_flag=True, help="Say on stderr why each call that runs does so.")
 @click.option("--executor", metavar="NAME", help="Executor of the tasks that name none.")
+@click.option("--queue", metavar="NAME", help="Queue of the tasks that name none.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr, errors only.")
 @click.option(
     "--max-rerun",
@@ -115,6 +116,7 @@ def command(
     dryrun: bool,
     explain: bool,
     executor: str | None,
+    queue: str | None,
     quiet: bool,
     max_rerun: int | timedelta | None,
     options: tuple[tuple[str, Any], ...],
@@ -144,7 +146,7 @@ def command(
             f"--rerun runs the call of job {rerun} as it was: it takes no task and no flags.", ctx
         )
     chosen = dict(options)
-    _check_options(ctx, chosen)
+    _check_options(ctx, chosen if queue is None else {**chosen, "queue": queue})
     if no_prov:
         chosen["prov"] = False
     if pdb:
@@ -163,6 +165,7 @@ def command(
             "study": study,
             "workspace": workspace,
             "idempotency_key": idempotency_key,
+            "queue": queue,
         },
         context=read_context(dict(context), context_file),
         keep_going=keep_going,

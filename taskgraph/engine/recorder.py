@@ -48,6 +48,7 @@ from taskgraph.records import (
     HandleSweepRecord,
     HeldLeaseRecord,
     JobId,
+    JobQueueRecord,
     JobRecord,
     LeaseEndRecord,
     OutputRecord,
@@ -268,11 +269,11 @@ class Recorder:
             state,
             job.note,
         )
+        if job.options:
+            self._add_options(job)
         job.is_announced = True
         if self._shown:
             self._shown.pop(job.id, None)
-        if job.options and "tags" in job.options:
-            self.add_tags("Job", job.id, job.options["tags"])
         if job.attempts > 1:
             self.add_tags("Job", job.id, [("taskgraph.attempts", job.attempts)])
         if job.context is not NO_CONTEXT:
@@ -280,6 +281,19 @@ class Recorder:
         if job.call_hash is not None:
             self._add_call(job, job.call_hash)
         self._touch()
+
+    def _add_options(self, job: Job) -> None:
+        """Add what options say of a job that has ended: its tags, and its queue."""
+        if "tags" in job.options:
+            self.add_tags("Job", job.id, job.options["tags"])
+        if "queue" in job.options and not job.is_announced:
+            self._add_queue(job)
+
+    def _add_queue(self, job: Job) -> None:
+        """Add the queue of a job, once, if it is a call that workers may run."""
+        queue = job.options["queue"]
+        if isinstance(queue, str) and not isinstance(job.expr, SchedulerExpression):
+            self._batch.job_queues.append(JobQueueRecord(queue, job.id))
 
     def _tag_with_context(self, job: Job) -> None:
         """Tag the calls that have another context than their callers.
@@ -393,6 +407,8 @@ class Recorder:
             state,
             job.note,
         )
+        if "queue" in job.options and not job.is_announced:
+            self._add_queue(job)
         self._touch()
 
     def cancel(self, job: Job) -> None:

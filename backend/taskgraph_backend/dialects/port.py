@@ -59,6 +59,8 @@ class Database(Protocol):
     dialect: str
     #: How many keys are asked for in one statement.
     most_keys: int
+    #: What a question ends with that takes rows which nobody else is about to change.
+    skip_locked: str
     #: What to name in place of one that is another program's.
     other_place: str
     #: What has a statement lock the rows of the execution that it finds, and skip those that others

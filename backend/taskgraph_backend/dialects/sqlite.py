@@ -163,6 +163,8 @@ class SqliteDatabase:
     errors: tuple[type[Exception], ...] = (sqlite3.Error,)
     # It has no one else who would upgrade it.
     is_shared = False
+    # Who writes is alone.
+    skip_locked = ""
 
     def __init__(
         self,

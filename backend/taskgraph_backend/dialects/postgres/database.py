@@ -91,6 +91,7 @@ class PostgresDatabase:
     dialect = "postgresql"
     # One array, whatever its length; each question waits for the network.
     most_keys = 8192
+    skip_locked = " FOR UPDATE SKIP LOCKED"
     is_shared = True
     path: str | None = None
     in_memory = False
