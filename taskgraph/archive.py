@@ -22,6 +22,7 @@ from taskgraph.assembly.managing import (
     folders_of,
     groups_of,
     growth_of,
+    people_of,
     retractions_of,
 )
 from taskgraph.assembly.reading import find_record, finish_writing, name_of_record
@@ -31,9 +32,14 @@ from taskgraph.catalog.datasets import DatasetManager
 from taskgraph.catalog.deleting import Deletion
 from taskgraph.catalog.executions import ExecutionManager
 from taskgraph.catalog.groups import GroupManager
+from taskgraph.catalog.operations import OperationManager
+from taskgraph.catalog.package_rows import Collected
+from taskgraph.catalog.packages import PackageManager
+from taskgraph.catalog.people import UserManager
 from taskgraph.catalog.retractions import Retraction, RetractionManager
 from taskgraph.catalog.storage import StorageManager
 from taskgraph.catalog.studies import StudyManager
+from taskgraph.catalog.user_groups import UserGroupManager
 from taskgraph.catalog.vocabulary import VocabularyManager
 from taskgraph.catalog.workflows import WorkflowManager
 from taskgraph.config import CONFIG_DIR_NAME, Settings, find_config_dir, load_settings
@@ -177,6 +183,10 @@ class Archive:
         groups: Executions of a workflow on datasets of the same facets.
         storage: What all of it takes up, and how it is given back.
         retractions: What is not to be used any more.
+        users: People, by their e-mail addresses.
+        user_groups: Names for several people.
+        operations: Actions that take long, and what came of each.
+        packages: Tasks that were collected from code, in versions.
     """
 
     def __init__(self, settings: Settings, backend: SqlBackend) -> None:
@@ -186,19 +196,29 @@ class Archive:
         self._catalog = catalog
         growth = growth_of(backend, self._begin)
         deletion = Deletion(catalog, growth, folders_of(settings, backend))
-        self.executions = ExecutionManager(catalog, deletion, self._launcher)
+        user = settings.user.email.strip() or None
+        self.executions = ExecutionManager(catalog, deletion, self._launcher, user)
         self.studies = StudyManager(catalog, getattr(self.executions, "delete_many", None))
         self.datasets = DatasetManager(catalog, self._knowing_files)
         self.artifacts = ArtifactManager(catalog, self._knowing_files)
         self.vocabulary = VocabularyManager(catalog)
         groups = groups_of(backend, self._begin)
         self.workflows = WorkflowManager(groups)
-        self.groups = GroupManager(groups, self.workflows, self.executions, self._launcher)
+        self.groups = GroupManager(
+            groups, self.workflows, self.executions, self._launcher, user
+        )
         self.storage = StorageManager(growth)
         self.retractions = RetractionManager(
             retractions_of(backend, self._begin),
             lambda what: find_retractable(backend, settings, self._named(what)),
             author,
+        )
+        people = people_of(backend, self._begin)
+        self.users = UserManager(people)
+        self.user_groups = UserGroupManager(people)
+        self.operations = OperationManager(people)
+        self.packages = PackageManager(
+            people, self.operations, self.users, self.user_groups, self._look_into
         )
         self._places = places_of(settings)
         self._is_closed = False
@@ -415,6 +435,12 @@ class Archive:
         self._begin()
         with in_force(self.settings, self._places), self.backend.reader() as reader:
             yield reader
+
+    def _look_into(self, named: str) -> Collected:
+        """Import code, and return the tasks that are defined in it."""
+        from taskgraph.assembly.collecting import collect
+
+        return collect(self.settings, named)
 
     @contextmanager
     def _knowing_files(self) -> Iterator[None]:

@@ -27,6 +27,8 @@ IGNORE_FILE_NAME: Final = ".gitignore"
 DATABASE_NAME: Final = "taskgraph.db"
 ENVIRONMENT_PREFIX: Final = "TASKGRAPH_"
 CONFIG_VARIABLE: Final = "TASKGRAPH_CONFIG"
+#: Says who works with the records, in short.
+USER_VARIABLE: Final = "TASKGRAPH_USER"
 PROJECT_ROOT: Final = "project"
 # Settings that an executor of a type has no use for.
 _WITHOUT: Final[Mapping[str, tuple[str, ...]]] = {
@@ -298,6 +300,18 @@ class ObserverSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class UserSettings:
+    """``[user]``: who works with the records.
+
+    Attributes:
+        email: The address, name or id of a user: who submits what is run, and who forces a state.
+            It is no proof; ``TASKGRAPH_USER`` says the same.
+    """
+
+    email: str = _setting(_TEXT, "")
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutorSettings:
     """``[executors.NAME]``: an executor that tasks can name.
 
@@ -339,6 +353,7 @@ class Settings:
         scheduler: How a run is carried out.
         logs: Where what calls print is kept.
         observers: Who is told what happens.
+        user: Who works with the records.
         executors: Executors by name, the built-in ones among them.
         limits: How many calls may use something at once, by the names that tasks want it by.
     """
@@ -351,6 +366,7 @@ class Settings:
     scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
     logs: LogSettings = field(default_factory=LogSettings)
     observers: ObserverSettings = field(default_factory=ObserverSettings)
+    user: UserSettings = field(default_factory=UserSettings)
     executors: Mapping[str, ExecutorSettings] = field(default_factory=_built_in_executors)
     limits: Mapping[str, int] = field(default_factory=dict)
 
@@ -367,6 +383,7 @@ _SECTIONS: Final[Mapping[str, type]] = {
     "scheduler": SchedulerSettings,
     "logs": LogSettings,
     "observers": ObserverSettings,
+    "user": UserSettings,
 }
 # Sections whose keys are the user's own, and what their values are.
 _OPEN_SECTIONS: Final[Mapping[str, _Kind]] = {"roots": _TEXT, "limits": _POSITIVE}
@@ -563,6 +580,8 @@ class _Found:
                 continue
             name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
             path = tuple(name.split("__"))
+            if variable == USER_VARIABLE:
+                path = ("user", "email")
             if len(path) > 1:
                 self._add_text(f"environment variable {variable}", path, text)
             elif name.partition("_")[0] in _SECTION_NAMES:
@@ -693,6 +712,7 @@ def _settings(config_dir: Path, found: _Found) -> Settings:
         scheduler=scheduler,
         logs=_logs(found, project),
         observers=_observers(found, project),
+        user=UserSettings(**_section_values(found, "user", UserSettings)),
         executors=executors,
         limits=_open_section(found, "limits"),
     )
@@ -850,6 +870,9 @@ DEFAULT_CONFIG: Final = """\
 # python = ["mypkg.watch:on_event"]  # functions that are called with each event
 # jsonl = "events.jsonl"        # a file to which each event is added as a line of JSON
 # opentelemetry = false         # executions and jobs as spans
+
+[user]
+# email = "ada@example.org"     # who submits what is run; TASKGRAPH_USER says the same
 
 [files]
 # ask_above = "100 GB"          # say so before a larger file is read for its hash

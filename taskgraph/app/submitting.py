@@ -14,6 +14,7 @@ from os import PathLike
 from typing import Any, Final
 
 from taskgraph.assembly.managing import create_execution, settle_execution, state_of_execution
+from taskgraph.config import Settings
 from taskgraph.engine.options import RunOptions
 from taskgraph.errors import AlreadySubmittedError, DatabaseError
 from taskgraph.expression import TaskExpression
@@ -41,6 +42,7 @@ class Wanted:
         study: The name of its study.
         workspace: Its folder.
         idempotency_key: Under one key there is one execution of a task.
+        submitted_by: Who asks for it.
         is_submitted: Whether it is written down already, with all of that.
     """
 
@@ -48,12 +50,18 @@ class Wanted:
     study: str | None = None
     workspace: str | PathLike[str] | None = None
     idempotency_key: str | None = None
+    submitted_by: str | None = None
     is_submitted: bool = False
 
     @property
     def is_claim(self) -> bool:
         """Whether others may have been quicker."""
         return any(each is not None for each in (self.study, self.workspace, self.idempotency_key))
+
+
+def submitter_of(settings: Settings, backend: Backend) -> str | None:
+    """Return who submits what is run, if the settings say so and the backend keeps it."""
+    return (settings.user.email.strip() or None) if hasattr(backend, "database") else None
 
 
 def submitted(root: TaskExpression, options: RunOptions, wanted: Wanted) -> RunOptions:
@@ -86,7 +94,7 @@ def submitted(root: TaskExpression, options: RunOptions, wanted: Wanted) -> RunO
 
 
 def claim(backend: Backend, options: RunOptions, wanted: Wanted) -> bool:
-    """Write a run down before it begins, if others may have been quicker.
+    """Write a run down before it begins, if others may have been quicker, or if it is somebody's.
 
     Returns:
         Whether it was written down.
@@ -99,7 +107,10 @@ def claim(backend: Backend, options: RunOptions, wanted: Wanted) -> bool:
     """
     if wanted.is_submitted:
         return True
-    if not wanted.is_claim or options.is_dry or options.below is not None:
+    if options.is_dry or options.below is not None:
+        return False
+    is_named = wanted.submitted_by is not None and options.options.get("prov") is not False
+    if not (wanted.is_claim or is_named):
         return False
     import json
 
@@ -121,7 +132,7 @@ def claim(backend: Backend, options: RunOptions, wanted: Wanted) -> bool:
         state=InState(State.PENDING),
         idempotency_key=None if key is None else checked_name("key", key),
         parent_job_id=None,
-        submitted_by=None,
+        submitted_by=wanted.submitted_by,
         code_version=None,
         args=options.command_line,
     )
@@ -204,4 +215,4 @@ def _is_storable(text: str) -> bool:
     return "\0" not in text
 
 
-__all__ = ["Wanted", "claim", "settle", "submitted"]
+__all__ = ["Wanted", "claim", "settle", "submitted", "submitter_of"]

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from taskgraph_backend import SqlBackend
     from taskgraph_backend.catalog.data_store import DataCatalog
     from taskgraph_backend.catalog.group_store import GroupCatalog
+    from taskgraph_backend.catalog.people_store import PeopleCatalog
 
 
 def catalog_of(backend: SqlBackend, check: Callable[[], object]) -> DataCatalog:
@@ -53,6 +54,18 @@ def groups_of(backend: SqlBackend, check: Callable[[], object]) -> GroupCatalog:
     from taskgraph_backend.catalog.group_store import GroupCatalog
 
     return GroupCatalog(backend, check)
+
+
+def people_of(backend: SqlBackend, check: Callable[[], object]) -> PeopleCatalog:
+    """Return what the managers of people, packages of tasks and operations ask.
+
+    Args:
+        backend: The database.
+        check: Called before each question.
+    """
+    from taskgraph_backend.catalog.people_store import PeopleCatalog
+
+    return PeopleCatalog(backend, check)
 
 
 def growth_of(backend: SqlBackend, check: Callable[[], object]) -> GrowthStore:
@@ -225,6 +238,7 @@ __all__ = [
     "groups_of",
     "growth_of",
     "is_cancelled",
+    "people_of",
     "retractions_of",
     "settle_execution",
     "state_of_execution",
