@@ -152,7 +152,7 @@ class Running:
 
     def say(self, *lines: str) -> None:
         """Add lines to the log; they are written with the next progress, or at the end."""
-        self._lines += [without_secrets(storable(each)).replace("\0", "") for each in lines]
+        self._lines += [storable(each).replace("\0", "") for each in lines]
 
     def progress(self, **data: Any) -> None:
         """Write down how far it is: names with JSON values, beside those of before.
@@ -171,7 +171,8 @@ class Running:
             data: What else is known of it.
         """
         self._data |= checked_json("progress", data)
-        log = "\n".join(self._lines)[-MOST_LOGGED:]
+        # Of the whole of it: a key is one secret, however many lines it has.
+        log = without_secrets("\n".join(self._lines))[-MOST_LOGGED:]
         return Report(self.id, status, dict(self._data), log or None)
 
 

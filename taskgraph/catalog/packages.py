@@ -157,7 +157,8 @@ class PackageManager:
         try:
             found = self._collector(subject)
         except ScriptLoadError as error:
-            running.say(*error.trace.rstrip().splitlines())
+            if error.trace:
+                running.say(error.trace.rstrip())
             raise
         wanted = _new_package(found, version, owner, group)
         running.say(f"{wanted.name} {wanted.version}, from {wanted.origin}")
