@@ -110,6 +110,7 @@ def _find(named: str) -> _Source:
         else:
             of = distribution or _distribution_of(module.__name__)
             return _Source(named, f"module {named}", _with_below([module]), of)
+        assert distribution is not None
         points = _tops(distribution)
         if not points:
             reason = f"it says of no module that it is its own. Name them: {ENTRY_POINTS}."

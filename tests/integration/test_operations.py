@@ -178,11 +178,15 @@ def test_its_lease_is_prolonged_while_it_lasts(tg: Archive) -> None:
             driver.execute("SELECT expires FROM lease WHERE key = ?", (key,)).fetchone()[0]
         )
 
+    def age(driver: Any) -> None:
+        driver.execute("UPDATE lease SET expires = ?", (claims.clock(driver),))
+
     with tg.operations.running("tidy", "attic") as running:
-        before = tg.backend._ask(expires)
+        begun = tg.backend._ask(expires)
+        tg.backend._transact(age)
         store: Any = tg.operations._store
         store.prolong_operation(running.id)
-        assert tg.backend._ask(expires) > before
+        assert tg.backend._ask(expires) >= begun
 
 
 def test_a_lease_of_another_machine_counts_until_it_is_over(tg: Archive) -> None:

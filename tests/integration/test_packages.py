@@ -489,8 +489,8 @@ def ok_other(tg: Archive) -> str:
     from taskgraph.records import RecordBatch
 
     batch = RecordBatch()
-    code = used.hash  # type: ignore[attr-defined]  # a task
-    add_task_rows(batch, used, code)  # type: ignore[arg-type]  # a task
+    code = used.hash
+    add_task_rows(batch, used, code)
     tg.backend.record(batch)
     return str(code)
 

@@ -38,6 +38,9 @@ _SILENT: Final = "its process ended without a word"
 def begin(driver: Driver, operation_id: str, kind: str, subject: str) -> None:
     """Write an operation down, with a lease on it; within a transaction that is alone."""
     now = claims.clock(driver)
+    (last,) = driver.execute("SELECT max(started_at) FROM operation").fetchone()
+    # Each has a time of its own, so that lists have an order.
+    now = now if last is None else Micros(max(now, last + 1))
     row = (_binary(operation_id), kind, subject, Status.PENDING.value, "{}", None, now, None)
     driver.executemany(_INSERT, [row])
     expires = Micros(now + int(LEASE_SECONDS * 1_000_000))

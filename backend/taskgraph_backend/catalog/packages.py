@@ -128,16 +128,20 @@ def _same_version(driver: Driver, wanted: NewPackage) -> str | None:
         DuplicatePackageError: There is this version, and it is another one.
     """
     rows = driver.execute(_VERSION, (wanted.name, wanted.version)).fetchall()
-    for id, owner_id, group_id in rows:
-        found, owner, group = bytes(id).hex(), _maybe(owner_id), _maybe(group_id)
-        is_owners = wanted.owner is not None and owner == wanted.owner
-        is_groups = wanted.group is not None and group == wanted.group
-        is_same = (owner, group) == (wanted.owner, wanted.group)
-        if found == wanted.id or (is_same and _has_tasks(driver, id, wanted)):
-            return found
-        if is_same or is_owners or is_groups:
-            whose = _whose(driver, owner_id if is_same or is_owners else None, group_id)
-            raise DuplicatePackageError(wanted.name, wanted.version, whose)
+    whose = wanted.owner, wanted.group
+    for id, owner, group in rows:
+        if (_maybe(owner), _maybe(group)) == whose:
+            found = bytes(id).hex()
+            if found == wanted.id or _has_tasks(driver, id, wanted):
+                return found
+            raise DuplicatePackageError(wanted.name, wanted.version, _whose(driver, owner, group))
+    # Each owner has a version once, in whatever group; and each group, whoever owns it.
+    for _, owner, _ in rows:
+        if owner is not None and _maybe(owner) == wanted.owner:
+            raise DuplicatePackageError(wanted.name, wanted.version, _whose(driver, owner, None))
+    for _, _, group in rows:
+        if group is not None and _maybe(group) == wanted.group:
+            raise DuplicatePackageError(wanted.name, wanted.version, _whose(driver, None, group))
     return None
 
 
