@@ -9,16 +9,16 @@ from __future__ import annotations
 import inspect
 import pkgutil
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from taskgraph.assembly.scripts import load_script
 from taskgraph.assembly.surroundings import in_force, places_of
 from taskgraph.catalog.package_rows import Collected, PackagedTask
-from taskgraph.catalog.secrets import without_secrets
+from taskgraph.catalog.secrets import json_without_secrets, without_secrets
 from taskgraph.config import Settings
 from taskgraph.engine.recorder import add_task_rows
 from taskgraph.errors import ScriptLoadError, ScriptNotFoundError
@@ -193,7 +193,7 @@ def _packaged(batch: RecordBatch, task: AnyTask) -> PackagedTask:
         name=task.fullname,
         task_hash=str(task_hash),
         version=task.version,
-        args_schema=_cleaned(getattr(task, "args_schema", None)),
+        args_schema=json_without_secrets(getattr(task, "args_schema", None)),
         input_type=_type_of(task, "input_type"),
         output_type=_type_of(task, "output_type"),
         description=without_secrets(storable(text)).replace("\0", ""),
@@ -203,19 +203,6 @@ def _packaged(batch: RecordBatch, task: AnyTask) -> PackagedTask:
 def _type_of(task: AnyTask, name: str) -> str:
     found = getattr(task, name, None) or task.get_task_option(name) or "Any"
     return str(found)
-
-
-def _cleaned(given: Any) -> Any:
-    """Return a schema without what looks like a secret: there may be one among its defaults."""
-    match given:
-        case str():
-            return without_secrets(given)
-        case Mapping():
-            return {str(key): _cleaned(each) for key, each in given.items()}
-        case list() | tuple():
-            return [_cleaned(each) for each in given]
-        case _:
-            return given
 
 
 __all__ = ["ENTRY_POINTS", "collect"]

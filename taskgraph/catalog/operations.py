@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from taskgraph.catalog.requests import check_page, checked_json, checked_name
-from taskgraph.catalog.secrets import without_secrets
+from taskgraph.catalog.secrets import json_without_secrets, without_secrets
 from taskgraph.errors import (
     DatabaseError,
     OperationNotFoundError,
@@ -160,7 +160,7 @@ class Running:
         Raises:
             ValidationError: A value is no JSON.
         """
-        self._data |= checked_json("progress", data)
+        self._data |= json_without_secrets(checked_json("progress", data))
         self._store.report_operation(self.report(Status.ONGOING))
 
     def report(self, status: Status, **data: Any) -> Report:
@@ -170,7 +170,7 @@ class Running:
             status: How it stands.
             data: What else is known of it.
         """
-        self._data |= checked_json("progress", data)
+        self._data |= json_without_secrets(checked_json("progress", data))
         # Of the whole of it: a key is one secret, however many lines it has.
         log = without_secrets("\n".join(self._lines))[-MOST_LOGGED:]
         return Report(self.id, status, dict(self._data), log or None)
@@ -269,7 +269,7 @@ def _failure(running: Running, error: BaseException) -> Report:
     name = "" if isinstance(error, TaskgraphError) else type(error).__name__
     text = ": ".join(each for each in (name, str(error)) if each)
     running.say(text)
-    return running.report(Status.FAILED, error=without_secrets(storable(text)).replace("\0", ""))
+    return running.report(Status.FAILED, error=storable(text).replace("\0", ""))
 
 
 @contextmanager

@@ -298,11 +298,13 @@ def _checked_username(given: Any) -> str:
 
 def _checked_flag(what: str, given: Any) -> bool:
     if not isinstance(given, bool):
-        raise ValidationError(what, f"expected true or false, not {given!r}.")
+        raise ValidationError(what, "expected true or false.")
     return given
 
 
 def _checked_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    if given is not None and not isinstance(given, Mapping):
+        raise ValidationError("settings", "expected names with values.")
     found = checked_object("settings", given)
     check_no_secret("settings", found)
     default = found.get("default_account")
@@ -362,7 +364,7 @@ def _aware(when: datetime | None) -> datetime | None:
 def _time(when: datetime | None) -> str | None:
     if when is None or isinstance(when, datetime):
         return None if when is None else when.isoformat()
-    raise ValidationError("expires", f"expected a time with its time zone, not {when!r}.")
+    raise ValidationError("expires", "expected a time with its time zone.")
 
 
 def _there(found: User | None, known: User) -> User:

@@ -99,6 +99,19 @@ def without_secrets(text: str) -> str:
     return _IN_ADDRESS.sub(LEFT_OUT, _LOOKS.sub(LEFT_OUT, text))
 
 
+def json_without_secrets(given: Any) -> Any:
+    """Return JSON that others wrote without what looks like a secret in it. Any: JSON."""
+    match given:
+        case str():
+            return without_secrets(given)
+        case Mapping():
+            return {str(key): json_without_secrets(each) for key, each in given.items()}
+        case list() | tuple():
+            return [json_without_secrets(each) for each in given]
+        case _:
+            return given
+
+
 def checked_reference(given: str) -> str:
     """Return the name of an entry of a keyring.
 
@@ -119,4 +132,11 @@ def _is_name(key: str) -> bool:
     return name in _NAMES or name.endswith(_ENDINGS)
 
 
-__all__ = ["LEFT_OUT", "check_no_secret", "checked_reference", "has_secret", "without_secrets"]
+__all__ = [
+    "LEFT_OUT",
+    "check_no_secret",
+    "checked_reference",
+    "has_secret",
+    "json_without_secrets",
+    "without_secrets",
+]

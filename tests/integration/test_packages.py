@@ -543,3 +543,31 @@ def test_the_records_are_sound_and_survive_a_collection_of_garbage(
 
     (found,) = tg.packages.get(package).tasks
     assert tg.get(found.task_hash) is not None
+
+
+_SLOW = """
+import sys
+
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_of_a_process_that_is_killed_while_it_collects_nothing_is_kept(
+    tg: Archive, database_uri: str, tmp_path: Path
+) -> None:
+    file = put(tmp_path, "packed_slow.py", a_task("one") + _SLOW)
+    program = "import sys, taskgraph; taskgraph.open(sys.argv[1]).packages.collect(*sys.argv[2:])"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, database_uri, str(file)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        (ongoing,) = tg.operations.list()
+        process.kill()
+
+    (failed,) = tg.operations.list()
+    assert (ongoing.status, failed.status) == (Status.ONGOING, Status.FAILED)
+    assert failed.error == "its process ended without a word"
+    assert (tg.packages.list(), recorded(tg)) == ([], [])

@@ -98,6 +98,7 @@ def test_only_what_is_given_is_changed(tg: Archive) -> None:
         ({"username": ""}, "expected a name"),
         ({"superuser": 1}, "true or false"),
         ({"settings": [1]}, "names with values"),
+        ({"settings": "x"}, "names with values"),
         ({"settings": {"x": object()}}, "not a JSON value"),
         ({"settings": {"default_account": 3}}, "expected a name"),
         ({"settings": {"accounts": {}}}, "a list of accounts"),
