@@ -94,6 +94,7 @@ WORDS = [
     ("execution", "fail-running", "--dry-run"),
     ("study", "list"),
     ("study", "show", "nightly"),
+    ("study", "owner", "nightly", "ada@x.org"),
     ("study", "delete", "nightly", "--dry-run"),
     ("execution", "sweep", "--dry-run"),
     ("dataset", "register", "tas", "flow.py", "--facet", "model=A"),

@@ -175,6 +175,12 @@ def test_people_are_listed_changed_and_deleted(project: Any) -> None:
     nobody = done(project, "user", "list", "--name", "zz", "--superuser")
     assert "None of 2 users is meant by --name zz --superuser." in nobody
     assert "climate" in done(project, "user", "show", "ada@x.org")
+    done(project, "run", "--study", "nightly", "flow.py", "half", "--x", "4")
+    owned = done(project, "study", "owner", "nightly", "ada@x.org")
+    assert "Study nightly belongs to ada@x.org." in owned
+    assert "ada@x.org" in done(project, "study", "show", "nightly")
+    assert project("user", "delete", "ada@x.org", "--yes").code == 4
+    assert "belongs to nobody" in done(project, "study", "owner", "nightly")
     assert "climate has 1 member" in done(project, "user", "remove", "climate", "bob@x.org")
     assert project.json("user", "groups", "--user", "bob@x.org") == {"groups": []}
     assert project.typing("n\n", "user", "delete", "bob@x.org").code == 0
