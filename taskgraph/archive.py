@@ -22,6 +22,7 @@ from taskgraph.assembly.managing import (
     folders_of,
     groups_of,
     growth_of,
+    people_of,
     retractions_of,
     routing_of,
 )
@@ -32,10 +33,15 @@ from taskgraph.catalog.datasets import DatasetManager
 from taskgraph.catalog.deleting import Deletion
 from taskgraph.catalog.executions import ExecutionManager
 from taskgraph.catalog.groups import GroupManager
+from taskgraph.catalog.operations import OperationManager
+from taskgraph.catalog.package_rows import Collected
+from taskgraph.catalog.packages import PackageManager
+from taskgraph.catalog.people import UserManager
 from taskgraph.catalog.pools import PoolManager
 from taskgraph.catalog.retractions import Retraction, RetractionManager
 from taskgraph.catalog.storage import StorageManager
 from taskgraph.catalog.studies import StudyManager
+from taskgraph.catalog.user_groups import UserGroupManager
 from taskgraph.catalog.vocabulary import VocabularyManager
 from taskgraph.catalog.workers import WorkerManager
 from taskgraph.catalog.workflows import WorkflowManager
@@ -182,6 +188,10 @@ class Archive:
         workers: Who takes what waits in them.
         storage: What all of it takes up, and how it is given back.
         retractions: What is not to be used any more.
+        users: People, by their e-mail addresses.
+        user_groups: Names for several people.
+        operations: Actions that take long, and what came of each.
+        packages: Tasks that were collected from code, in versions.
     """
 
     def __init__(self, settings: Settings, backend: SqlBackend) -> None:
@@ -192,7 +202,8 @@ class Archive:
         growth = growth_of(backend, self._begin)
         deletion = Deletion(catalog, growth, folders_of(settings, backend))
         routing = routing_of(backend, self._begin)
-        self.executions = ExecutionManager(catalog, deletion, self._launcher, routing)
+        user = settings.user.email.strip() or None
+        self.executions = ExecutionManager(catalog, deletion, self._launcher, routing, user)
         self.pools = PoolManager(routing)
         self.workers = WorkerManager(routing, self.pools)
         self.studies = StudyManager(catalog, getattr(self.executions, "delete_many", None))
@@ -203,12 +214,21 @@ class Archive:
         self.workflows = WorkflowManager(
             groups, self.executions, self._launcher, settings.submissions.min_interval
         )
-        self.groups = GroupManager(groups, self.workflows, self.executions, self._launcher)
+        self.groups = GroupManager(
+            groups, self.workflows, self.executions, self._launcher, user
+        )
         self.storage = StorageManager(growth)
         self.retractions = RetractionManager(
             retractions_of(backend, self._begin),
             lambda what: find_retractable(backend, settings, self._named(what)),
             author,
+        )
+        people = people_of(backend, self._begin)
+        self.users = UserManager(people)
+        self.user_groups = UserGroupManager(people)
+        self.operations = OperationManager(people)
+        self.packages = PackageManager(
+            people, self.operations, self.users, self.user_groups, self._look_into
         )
         self._places = places_of(settings)
         self._is_closed = False
@@ -425,6 +445,12 @@ class Archive:
         self._begin()
         with in_force(self.settings, self._places), self.backend.reader() as reader:
             yield reader
+
+    def _look_into(self, named: str) -> Collected:
+        """Import code, and return the tasks that are defined in it."""
+        from taskgraph.assembly.collecting import collect
+
+        return collect(self.settings, named)
 
     @contextmanager
     def _knowing_files(self) -> Iterator[None]:

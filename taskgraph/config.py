@@ -28,6 +28,8 @@ IGNORE_FILE_NAME: Final = ".gitignore"
 DATABASE_NAME: Final = "taskgraph.db"
 ENVIRONMENT_PREFIX: Final = "TASKGRAPH_"
 CONFIG_VARIABLE: Final = "TASKGRAPH_CONFIG"
+#: Says who works with the records, in short.
+USER_VARIABLE: Final = "TASKGRAPH_USER"
 PROJECT_ROOT: Final = "project"
 # Settings that an executor of a type has no use for.
 _WITHOUT: Final[Mapping[str, tuple[str, ...]]] = {
@@ -331,6 +333,18 @@ class SubmissionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class UserSettings:
+    """``[user]``: who works with the records.
+
+    Attributes:
+        email: The address, name or id of a user: who submits what is run, and who forces a state.
+            It is no proof; ``TASKGRAPH_USER`` says the same.
+    """
+
+    email: str = _setting(_TEXT, "")
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutorSettings:
     """``[executors.NAME]``: an executor that tasks can name.
 
@@ -374,6 +388,7 @@ class Settings:
         observers: Who is told what happens.
         workers: How submitted executions are taken.
         submissions: What is asked of who applies stored workflows.
+        user: Who works with the records.
         executors: Executors by name, the built-in ones among them.
         limits: How many calls may use something at once, by the names that tasks want it by.
     """
@@ -388,6 +403,7 @@ class Settings:
     observers: ObserverSettings = field(default_factory=ObserverSettings)
     workers: WorkerSettings = field(default_factory=WorkerSettings)
     submissions: SubmissionSettings = field(default_factory=SubmissionSettings)
+    user: UserSettings = field(default_factory=UserSettings)
     executors: Mapping[str, ExecutorSettings] = field(default_factory=_built_in_executors)
     limits: Mapping[str, int] = field(default_factory=dict)
 
@@ -406,6 +422,7 @@ _SECTIONS: Final[Mapping[str, type]] = {
     "observers": ObserverSettings,
     "workers": WorkerSettings,
     "submissions": SubmissionSettings,
+    "user": UserSettings,
 }
 # Sections whose keys are the user's own, and what their values are.
 _OPEN_SECTIONS: Final[Mapping[str, _Kind]] = {"roots": _TEXT, "limits": _POSITIVE}
@@ -602,6 +619,8 @@ class _Found:
                 continue
             name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
             path = tuple(name.split("__"))
+            if variable == USER_VARIABLE:
+                path = ("user", "email")
             if len(path) > 1:
                 self._add_text(f"environment variable {variable}", path, text)
             elif name.partition("_")[0] in _SECTION_NAMES:
@@ -736,6 +755,7 @@ def _settings(config_dir: Path, found: _Found) -> Settings:
         submissions=SubmissionSettings(
             **_section_values(found, "submissions", SubmissionSettings)
         ),
+        user=UserSettings(**_section_values(found, "user", UserSettings)),
         executors=executors,
         limits=_open_section(found, "limits"),
     )
@@ -900,6 +920,9 @@ DEFAULT_CONFIG: Final = """\
 
 [submissions]
 # min_interval = 0              # seconds between two of one workflow on one output
+
+[user]
+# email = "ada@example.org"     # who submits what is run; TASKGRAPH_USER says the same
 
 [files]
 # ask_above = "100 GB"          # say so before a larger file is read for its hash

@@ -17,7 +17,7 @@ from taskgraph.app.current import current_scheduler
 from taskgraph.app.questions import Questions
 from taskgraph.app.reports import Reports
 from taskgraph.app.roots import root_of
-from taskgraph.app.submitting import Wanted, claim, settle, submitted
+from taskgraph.app.submitting import Wanted, claim, settle, submitted, submitter_of
 from taskgraph.app.working import at_work, is_at_work
 from taskgraph.assembly.databases import has_others, output_place, take_lease
 from taskgraph.assembly.managing import has_output, is_cancelled
@@ -187,7 +187,9 @@ class Running(Questions, Reports):
             tells_misses=explain is not None,
             max_rerun=max_rerun,
         )
-        wanted = Wanted(name, study, workspace, idempotency_key)
+        wanted = Wanted(
+            name, study, workspace, idempotency_key, submitter_of(self.settings, self.backend)
+        )
         run_options = submitted(root, run_options, wanted)
         with self._alone():
             if max_rerun is not None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from taskgraph_backend import SqlBackend
     from taskgraph_backend.catalog.data_store import DataCatalog
     from taskgraph_backend.catalog.group_store import GroupCatalog
+    from taskgraph_backend.catalog.people_store import PeopleCatalog
     from taskgraph_backend.routing.store import Routing
 
 
@@ -66,6 +67,18 @@ def routing_of(backend: SqlBackend, check: Callable[[], object]) -> Routing:
     from taskgraph_backend.routing.store import Routing
 
     return Routing(backend, check)
+
+
+def people_of(backend: SqlBackend, check: Callable[[], object]) -> PeopleCatalog:
+    """Return what the managers of people, packages of tasks and operations ask.
+
+    Args:
+        backend: The database.
+        check: Called before each question.
+    """
+    from taskgraph_backend.catalog.people_store import PeopleCatalog
+
+    return PeopleCatalog(backend, check)
 
 
 def growth_of(backend: SqlBackend, check: Callable[[], object]) -> GrowthStore:
@@ -247,6 +260,7 @@ __all__ = [
     "growth_of",
     "has_output",
     "is_cancelled",
+    "people_of",
     "retractions_of",
     "routing_of",
     "settle_execution",

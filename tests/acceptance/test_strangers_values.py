@@ -126,6 +126,9 @@ def _asked(there: Any) -> dict[str, list[list[str]]]:
             ["sweep"],
             ["delete", older, "--dry-run", "--json"],
         ],
+        "user": [["create", "ada@x.org"], ["list"], ["show", "ada@x.org"], ["groups"]],
+        "package": [["collect", "flow.py", "--version", "1"], ["list"], ["show", "flow"]],
+        "operation": [["list"], ["list", "--json"]],
         "study": [["list"], ["list", "--json"]],
         "dataset": [
             ["register", "made", "flow.py", "--facet", "model=A"],
