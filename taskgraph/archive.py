@@ -24,6 +24,7 @@ from taskgraph.assembly.managing import (
     growth_of,
     retractions_of,
 )
+from taskgraph.assembly.notifying import policies_of
 from taskgraph.assembly.reading import find_record, finish_writing, name_of_record
 from taskgraph.assembly.surroundings import author, in_force, places_of
 from taskgraph.catalog.artifacts import ArtifactManager
@@ -177,6 +178,7 @@ class Archive:
         groups: Executions of a workflow on datasets of the same facets.
         storage: What all of it takes up, and how it is given back.
         retractions: What is not to be used any more.
+        policies: Who is told when executions come to states.
     """
 
     def __init__(self, settings: Settings, backend: SqlBackend) -> None:
@@ -200,6 +202,7 @@ class Archive:
             lambda what: find_retractable(backend, settings, self._named(what)),
             author,
         )
+        self.policies = policies_of(backend, self._begin, self._id_of_execution)
         self._places = places_of(settings)
         self._is_closed = False
 
@@ -438,6 +441,10 @@ class Archive:
                 "server. Open one: taskgraph.open('sqlite:///taskgraph.db').",
             )
         return LocalLauncher(self.settings, self._catalog)
+
+    def _id_of_execution(self, ref: str) -> str | None:
+        found = self._catalog.find(ref)
+        return None if found is None else found.id
 
     def _begin(self) -> None:
         if self._is_closed:
