@@ -125,6 +125,7 @@ class Deliverer:
         most: int | None = None,
         seconds: float | None = None,
         tell: Callable[[Attempt], object] = lambda attempt: None,
+        go_on: Callable[[], bool] = lambda: True,
     ) -> Delivered:
         """Look for what is new, and send what is due.
 
@@ -135,6 +136,7 @@ class Deliverer:
             most: So many attempts at most.
             seconds: In so many seconds at most, as far as receivers can be held to that.
             tell: Called after each attempt.
+            go_on: Asked before each attempt whether there is to be one.
         """
         if not self._store.has_policies():
             return Delivered()
@@ -142,7 +144,7 @@ class Deliverer:
         queued = self._store.queue()
         attempts: list[Attempt] = []
         passed_over: tuple[str, ...] = ()
-        while most is None or len(attempts) < most:
+        while go_on() and (most is None or len(attempts) < most):
             left = None if end is None else end - self._clock()
             if left is not None and left <= 0:
                 break

@@ -317,6 +317,7 @@ class PolicyManager:
         most: int | None = None,
         seconds: float | None = None,
         tell: Callable[[Attempt], object] = lambda attempt: None,
+        go_on: Callable[[], bool] = lambda: True,
     ) -> Delivered:
         """Look for what is new, and send what is due; where no policy is active, one statement.
 
@@ -327,8 +328,9 @@ class PolicyManager:
             most: So many attempts at most.
             seconds: In so many seconds at most, as far as receivers can be held to that.
             tell: Called after each attempt.
+            go_on: Asked before each attempt whether there is to be one.
         """
-        return self._deliverer.deliver(most=most, seconds=seconds, tell=tell)
+        return self._deliverer.deliver(most=most, seconds=seconds, tell=tell, go_on=go_on)
 
     def _wanted(
         self,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from taskgraph.app import Scheduler
     from taskgraph.cli.gauges import Gauges
     from taskgraph.cli.progress import Progress
+    from taskgraph.cli.telling import AfterRun
     from taskgraph.config import Settings
     from taskgraph.provenance.explain import Explanation
     from taskgraph.tasks.task import Task
@@ -245,6 +246,18 @@ def _call(task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> 
 
 
 def _run(ctx: click.Context, expression: Any, executor: str | None, how: _How) -> int:
+    from taskgraph.cli.telling import AfterRun
+
+    after = AfterRun(is_quiet=how.quiet)
+    try:
+        return _run_call(ctx, expression, executor, how, after)
+    finally:
+        after.tell()
+
+
+def _run_call(
+    ctx: click.Context, expression: Any, executor: str | None, how: _How, after: AfterRun
+) -> int:
     from taskgraph import app
     from taskgraph.assembly.surroundings import labels_of_run
     from taskgraph.cli.progress import make_progress
@@ -306,6 +319,8 @@ def _run(ctx: click.Context, expression: Any, executor: str | None, how: _How) -
     finally:
         if progress:
             progress.close()
+        if not how.dryrun:
+            after.look(settings, scheduler.backend)
         scheduler.close()
     shown = show_result(result)
     if shown is not None:
