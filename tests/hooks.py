@@ -41,6 +41,11 @@ def is_signed(headers: Any, body: bytes, secret: str = SECRET) -> bool:
     )
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: who has sent something may be killed before it is answered."""
+
+
 class Receiver:
     """Listens, and notes what it has accepted.
 
@@ -69,7 +74,7 @@ class Receiver:
         self._lock = threading.Lock()
         self._secret = secret
         self._arrived = arrived
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
+        self._server = _Server(("127.0.0.1", port), self._handler())
         self._server.daemon_threads = False
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 

@@ -35,7 +35,7 @@ _MADE: Final = re.compile(
 _USER: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@]*@")
 _GIVEN: Final = re.compile(
     r"(?P<name>--?[A-Za-z_][\w-]*|[A-Za-z_][\w-]*(?==|:))(?:=|:?\s+|:)"
-    r"(?P<value>[^\s{}$-][^\s{}$]{2,})"
+    r"(?=(?P<value>[^\s{}$-][^\s{}$]{2,}))"  # looked at, and read on from there
 )
 # So long a piece, in which letters, capitals and digits change so often, was made by no person.
 _LONG: Final = 16

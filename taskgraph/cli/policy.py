@@ -202,13 +202,13 @@ def update(
     target = _target_of(ctx, given)
     if target is not None:
         changes["target"] = target
+    elif given["timeout"] is not None:
+        raise click.UsageError("--timeout goes with --webhook, --command or --callback.", ctx)
     if not changes:
         raise click.UsageError("Say what is to change.", ctx)
     with opened_archive(ctx) as archive:
         if archive is None:
             raise PolicyNotFoundError(policy)
-        if target is None and given["timeout"] is not None:
-            raise click.UsageError("--timeout goes with --webhook, --command or --callback.", ctx)
         made = archive.policies.update(policy, **changes)
     if as_json:
         click.echo(json.dumps(made.to_json(), indent=2))

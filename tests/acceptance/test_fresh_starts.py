@@ -109,6 +109,14 @@ WORDS = [
     ("group", "delete", "--facet", "model=A", "--dry-run"),
     ("execution", "rerun", "-", "--script", "flow.py"),
     ("execution", "delete", "-", "--dry-run"),
+    ("policy", "create", "more", "--state", "LATE", "--command", "true"),
+    ("policy", "list"),
+    ("policy", "show", "told"),
+    ("policy", "update", "told", "--inactive"),
+    ("policy", "delete", "told", "--dry-run"),
+    ("policy", "test", "told"),
+    ("policy", "deliver"),
+    ("policy", "notifications", "--status", "waiting"),
     ("retract", "-", "--reason", "it is wrong"),
     ("retractions",),
     ("unretract", "--help"),
@@ -139,6 +147,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     space("vocabulary", "define", "year")
     space("workflow", "create", "means", "flow.py", "double", "--group-by", "model")
     space("group", "plan", "means")
+    space("policy", "create", "told", "--state", "CANCELLED", "--command", "true")
     named = ("--tag", "kind=test", "--study", "nightly", "--workspace", "work")
     space("run", *named, "flow.py", "main", "--x", "3")
     space("export", "--all", "-o", "all.json")
