@@ -48,7 +48,7 @@ _INSTEAD: Final = (
 
 
 def is_reference(text: str) -> bool:
-    """Tell whether a text names a secret: ``env:NAME``, ``file:/path``, ``keyring:SERVICE/USER``."""
+    """Tell whether a text names a secret, in one of the `FORMS`."""
     return _REFERENCE.fullmatch(text) is not None
 
 

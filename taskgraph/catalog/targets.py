@@ -83,7 +83,7 @@ class Command:
         """Check that there is a program, and that no word is a secret."""
         given: Any = self.words
         if isinstance(given, str) or not isinstance(given, Sequence) or not given:
-            raise ValidationError("command", "expected a program with its arguments, as a list of words.")
+            raise ValidationError("command", "expected a list of words: a program and arguments.")
         for each in given:
             if not isinstance(each, str) or "\0" in each:
                 raise ValidationError("command", "expected words, which are text.")

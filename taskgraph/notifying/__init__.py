@@ -1,1 +1,1 @@
-"""Sends notifications: to webhooks, commands and functions. Secrets are found here, and kept by none."""
+"""Sends notifications, to webhooks, commands and functions; finds secrets, and keeps none."""

@@ -64,7 +64,7 @@ def policies_page(policies: Sequence[NotificationPolicy]) -> list[Block]:
 def no_policies(total: int, filters: Sequence[str]) -> list[Block]:
     """Return what is said where a list is empty: how many there are, and what was asked for."""
     if not total:
-        said = "There are no policies yet: taskgraph policy create NAME --state FAILED --webhook URL"
+        said = "There are no policies yet: taskgraph policy create NAME --webhook URL"
         return [Note(line(said))]
     number = "1 policy" if total == 1 else f"{total:,} policies"
     return [Note(line(f"None of {number} is meant by {clean(' '.join(filters))}."))]
@@ -123,7 +123,8 @@ def notifications_page(notifications: Sequence[QueuedNotification]) -> list[Bloc
 def no_notifications(total: int, filters: Sequence[str]) -> list[Block]:
     """Return what is said where a list is empty: how many there are, and what was asked for."""
     if not total:
-        return [Note(line("There are no notifications: nothing has happened that a policy is about."))]
+        said = "There are no notifications: nothing has happened that a policy is about."
+        return [Note(line(said))]
     number = "1 notification" if total == 1 else f"{total:,} notifications"
     return [Note(line(f"None of {number} is meant by {clean(' '.join(filters)) or 'no filter'}."))]
 

@@ -1,4 +1,4 @@
-"""Of which states somebody is told, and that each arrives once, also after the receiver was down."""
+"""Of which states somebody is told, each once, also where the receiver was down for a while."""
 
 from __future__ import annotations
 
@@ -215,7 +215,8 @@ def test_a_row_that_comes_late_is_told_and_one_that_is_older_is_not(
     tg.policies.deliver()
 
     now = tg.backend.clock()
-    for id, micros in zip(made, (LATE - 60 * _SECOND, LATE + 60 * _SECOND, -3_600 * _SECOND), strict=True):
+    minute = 60 * _SECOND
+    for id, micros in zip(made, (LATE - minute, LATE + minute, -60 * minute), strict=True):
         state = State(StateType.FAILED, timestamp=from_micros(now - micros))
         tg.backend._transact(lambda driver, id=id, state=state: write_state(driver, id, state))
     tg.policies.deliver()
@@ -305,7 +306,9 @@ def test_a_look_that_finds_nothing_writes_nothing(tg: Archive) -> None:
     tg.policies.deliver()
     written: list[Any] = []
     transact = tg.backend._transact
-    tg.backend._transact = lambda *given, **named: written.append(given) or transact(*given)  # type: ignore[method-assign, func-returns-value]
+    setattr(
+        tg.backend, "_transact", lambda *given, **named: written.append(given) or transact(*given)
+    )
 
     tg.policies.deliver()
 

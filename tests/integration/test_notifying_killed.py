@@ -1,4 +1,4 @@
-"""Several deliver at once, and whoever delivers may be killed: nothing is lost, nothing sent twice."""
+"""Several deliver at once, and any of them may be killed: nothing is lost."""
 
 from __future__ import annotations
 

@@ -257,7 +257,8 @@ def test_notifications_are_listed_by_what_they_are(
     assert (found["later"].attempts, found["later"].execution) == (1, "nightly")
     assert "AttributeError" in (found["later"].error or "")
     assert found["later"].due > found["later"].queued_at
-    counts = {each.name: (each.waiting, each.delivered, each.given_up) for each in tg.policies.list()}
+    every = tg.policies.list()
+    counts = {each.name: (each.waiting, each.delivered, each.given_up) for each in every}
     assert counts == {"good": (0, 1, 0), "bad": (0, 0, 1), "later": (1, 0, 0)}
     with pytest.raises(ValidationError, match="waiting, delivered, given_up"):
         tg.policies.notifications(status="lost")

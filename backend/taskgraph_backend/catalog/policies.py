@@ -1,7 +1,7 @@
 """Notification policies as rows: a name is there once, and what came before one counts for nothing.
 
-In `seen_until` lies since when states are looked at: the moment at which a policy was made or became
-active, and later the moment before which nothing new is awaited.
+In `seen_until` lies since when states are looked at: since a policy was made or became active, and
+later since the moment before which nothing new is awaited.
 """
 
 from __future__ import annotations

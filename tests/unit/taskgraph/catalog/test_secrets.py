@@ -27,7 +27,7 @@ def test_a_reference_is_taken(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", CANARY, f"whsec_{CANARY}", "env:", "env:a b", "file:relative", "keyring:alone", "vault:a/b"],
+    ["", CANARY, f"whsec_{CANARY}", "env:", "env:a b", "file:here", "keyring:alone", "vault:a/b"],
 )
 def test_what_is_no_reference_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(SecretError, match="env:NAME, file:/path, keyring:SERVICE/USER") as caught:
