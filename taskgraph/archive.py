@@ -26,6 +26,7 @@ from taskgraph.assembly.managing import (
     retractions_of,
     routing_of,
 )
+from taskgraph.assembly.notifying import policies_of
 from taskgraph.assembly.reading import find_record, finish_writing, name_of_record
 from taskgraph.assembly.surroundings import author, in_force, places_of
 from taskgraph.catalog.artifacts import ArtifactManager
@@ -192,6 +193,7 @@ class Archive:
         user_groups: Names for several people.
         operations: Actions that take long, and what came of each.
         packages: Tasks that were collected from code, in versions.
+        policies: Who is told when executions come to states.
     """
 
     def __init__(self, settings: Settings, backend: SqlBackend) -> None:
@@ -230,6 +232,7 @@ class Archive:
         self.packages = PackageManager(
             people, self.operations, self.users, self.user_groups, self._look_into
         )
+        self.policies = policies_of(backend, self._begin, self._id_of_execution)
         self._places = places_of(settings)
         self._is_closed = False
 
@@ -474,6 +477,10 @@ class Archive:
                 "server. Open one: taskgraph.open('sqlite:///taskgraph.db').",
             )
         return LocalLauncher(self.settings, self._catalog)
+
+    def _id_of_execution(self, ref: str) -> str | None:
+        found = self._catalog.find(ref)
+        return None if found is None else found.id
 
     def _begin(self) -> None:
         if self._is_closed:

@@ -14,7 +14,7 @@ from taskgraph.catalog.criteria import Criteria
 from taskgraph.catalog.people_rows import USER_FIELDS, LinkedAccount, NewUser, User, account_of
 from taskgraph.catalog.reading import parse
 from taskgraph.catalog.requests import check_page, checked_name, checked_object
-from taskgraph.catalog.secrets import check_no_secret, checked_reference
+from taskgraph.catalog.secrets import check_no_secret, checked_entry
 from taskgraph.catalog.store import UNSET, Unset
 from taskgraph.errors import UserNotFoundError, ValidationError
 from taskgraph.jsontext import storable
@@ -332,7 +332,7 @@ def _checked_account(given: Any) -> dict[str, Any]:
         raise ValidationError("account", "expected an object with provider and account_id.")
     keyring = given.get("keyring")
     if keyring is not None:
-        checked_reference(keyring)
+        checked_entry(keyring)
     check_no_secret("account", given)
     unknown = sorted(map(str, given.keys() - _ACCOUNT_KEYS))
     if unknown:

@@ -154,6 +154,14 @@ WORDS = [
     ("operation", "show", "--help"),
     ("execution", "rerun", "-", "--script", "flow.py"),
     ("execution", "delete", "-", "--dry-run"),
+    ("policy", "create", "more", "--state", "LATE", "--command", "true"),
+    ("policy", "list"),
+    ("policy", "show", "told"),
+    ("policy", "update", "told", "--inactive"),
+    ("policy", "delete", "told", "--dry-run"),
+    ("policy", "test", "told"),
+    ("policy", "deliver"),
+    ("policy", "notifications", "--status", "waiting"),
     ("retract", "-", "--reason", "it is wrong"),
     ("retractions",),
     ("unretract", "--help"),
@@ -185,6 +193,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     space("workflow", "create", "means", "flow.py", "double", "--group-by", "model")
     space("group", "plan", "means")
     space("workflow", "export", "means", "-o", "stored.json")
+    space("policy", "create", "told", "--state", "CANCELLED", "--command", "true")
     named = ("--tag", "kind=test", "--study", "nightly", "--workspace", "work")
     space("run", *named, "flow.py", "main", "--x", "3")
     space("user", "create", "ada@x.org", "--superuser")

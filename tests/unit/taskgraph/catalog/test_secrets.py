@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from taskgraph.catalog.secrets import (
     check_no_secret,
-    checked_reference,
+    checked_entry,
     has_secret,
     without_secrets,
 )
@@ -102,7 +102,7 @@ def test_a_key_that_is_cut_off_is_left_out_to_the_end() -> None:
 
 @pytest.mark.parametrize("text", ["keyring:github/ada", "keyring:my-service/a.b@c/d"])
 def test_an_entry_of_a_keyring_is_named(text: str) -> None:
-    assert checked_reference(text) == text
+    assert checked_entry(text) == text
 
 
 @pytest.mark.parametrize(
@@ -110,6 +110,6 @@ def test_an_entry_of_a_keyring_is_named(text: str) -> None:
 )
 def test_what_names_no_entry_may_be_the_secret_itself(text: str) -> None:
     with pytest.raises(SecretError) as caught:
-        checked_reference(text)
+        checked_entry(text)
 
     assert "canary" not in str(caught.value)
