@@ -60,7 +60,11 @@ def has_policies(backend: Backend) -> bool:
 
 
 def deliver_due(
-    backend: SqlBackend, *, most: int | None = 20, seconds: float | None = 10.0
+    backend: SqlBackend,
+    *,
+    most: int | None = 20,
+    seconds: float | None = 10.0,
+    go_on: Callable[[], bool] = lambda: True,
 ) -> Delivered:
     """Look of what somebody is to be told, and send what is due.
 
@@ -71,8 +75,9 @@ def deliver_due(
         backend: The database.
         most: So many attempts at most.
         seconds: In so many seconds at most, as far as receivers can be held to that.
+        go_on: Asked before each attempt whether there is to be one.
     """
-    return policies_of(backend).deliver(most=most, seconds=seconds)
+    return policies_of(backend).deliver(most=most, seconds=seconds, go_on=go_on)
 
 
 __all__ = ["deliver_due", "has_policies", "policies_of"]

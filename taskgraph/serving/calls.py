@@ -101,7 +101,13 @@ class CallServer:
         self._beaten = 0.0
         self._tended = 0.0
         self._troubled = False
+        self._has_looked = False  # and found nothing
         self._thread: threading.Thread | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has looked for calls, and neither found any nor runs one."""
+        return self._has_looked and not self._processes.running
 
     @property
     def running(self) -> int:
@@ -181,6 +187,7 @@ class CallServer:
                     self._be_told(error)
                     taken = 0
                 is_busy = bool(ended) or taken > 0
+                self._has_looked = not (is_busy or self._troubled)
                 pause = _SHORTEST if is_busy else min(self._poll, pause * 1.5)
         finally:
             self._finish(calls)

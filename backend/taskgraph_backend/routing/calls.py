@@ -153,7 +153,7 @@ def withdraw(driver: Driver, database: Database | None, ids: Sequence[str]) -> s
     """
     wanted = list(ids)
     if database is not None:
-        found = _each(driver, _FREE.replace("{skip}", database.skip_locked), ids)
+        found = _each(driver, _FREE.replace("{skip}", database.skipping_locked()), ids)
         wanted = [bytes(key).hex() for (key,) in found]
     for piece in statements.padded([_binary(each) for each in wanted]):
         driver.execute(_DELETE.format(keys=_marks(piece)), piece)

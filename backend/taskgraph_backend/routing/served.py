@@ -158,7 +158,7 @@ def take(
     most: int,
 ) -> list[TakenCall]:
     """Take calls; within a transaction. Those whose runs are gone are taken away instead."""
-    sql = _NEXT.format(marks=_marks(queues), skip=database.skip_locked)
+    sql = _NEXT.format(marks=_marks(queues), skip=database.skipping_locked())
     rows = driver.execute(sql, (*queues, most)).fetchall()
     runs = list(dict.fromkeys(ExecutionId(bytes(row[1]).hex()) for row in rows))
     gone = set(claims.crashed(driver, runs)) if runs else set()
