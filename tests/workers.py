@@ -1,4 +1,4 @@
-"""Real workers for tests: processes of ``taskgraph worker start``, and tasks that say when they ran.
+"""Real workers for tests: processes of ``taskgraph worker start``, and tasks that tell.
 
 What ran is one file, to which each body adds a line when it begins and when it ends. A body that
 finds that an earlier one of the same number has not ended, in a process that lives, says so.

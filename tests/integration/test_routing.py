@@ -260,9 +260,7 @@ def test_what_a_living_process_runs_by_itself_is_not_taken(
     assert rows(tg, one) == []
 
 
-def test_many_who_take_at_once_take_each_once(
-    tg: Archive, taker: Taker, database_uri: str
-) -> None:
+def test_many_who_take_at_once_take_each_once(tg: Archive, taker: Taker, database_uri: str) -> None:
     wanted = {submit(tg, "a", "b") for _ in range(24)}
     gate = threading.Barrier(4)
     found: list[str] = []
@@ -548,4 +546,3 @@ def test_the_second_run_of_an_execution_is_a_run_like_any_other(
         "Pending", "Running", "Completed", "AwaitingRetry", "Pending", "Running", "Completed",
     ]  # fmt: skip
     assert not list(check(tg.backend))
-

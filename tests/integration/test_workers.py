@@ -17,7 +17,6 @@ from tests.torture.races import race
 from tests.workers import Project, lives, until
 
 
-
 # What is taken
 
 

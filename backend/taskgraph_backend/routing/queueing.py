@@ -133,9 +133,7 @@ def enqueue(
     driver.execute(_FORGIVE, (key,))
 
 
-def _declare(
-    driver: Driver, execution_id: str, before: list[str], wanted: tuple[str, ...]
-) -> None:
+def _declare(driver: Driver, execution_id: str, before: list[str], wanted: tuple[str, ...]) -> None:
     gone = tuple((QUEUE_TAG, each) for each in before if each not in wanted)
     if gone:
         delete_tags(driver, execution_id, gone, ())
