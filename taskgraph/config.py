@@ -19,7 +19,7 @@ from taskgraph.errors import ConfigError, UnknownSettingError
 from taskgraph.records import MAX_LOSSES
 from taskgraph.sizes import read_size
 from taskgraph.tasks.context import context_of_paths, merge_context
-from taskgraph.tasks.options import POOLS
+from taskgraph.tasks.options import POOLS, QUEUES
 from taskgraph.urls import sqlite_file, sqlite_url
 
 CONFIG_DIR_NAME: Final = ".taskgraph"
@@ -28,6 +28,8 @@ IGNORE_FILE_NAME: Final = ".gitignore"
 DATABASE_NAME: Final = "taskgraph.db"
 ENVIRONMENT_PREFIX: Final = "TASKGRAPH_"
 CONFIG_VARIABLE: Final = "TASKGRAPH_CONFIG"
+#: Says who works with the records, in short.
+USER_VARIABLE: Final = "TASKGRAPH_USER"
 PROJECT_ROOT: Final = "project"
 # Settings that an executor of a type has no use for.
 _WITHOUT: Final[Mapping[str, tuple[str, ...]]] = {
@@ -37,7 +39,7 @@ _WITHOUT: Final[Mapping[str, tuple[str, ...]]] = {
 }
 #: Executors whose settings are known; all others have arguments of their own.
 CLOSED_EXECUTORS: Final = ("threads", "processes", "async", "inline")
-BUILT_IN_EXECUTORS: Final = (*CLOSED_EXECUTORS, "dask", "submitit")
+BUILT_IN_EXECUTORS: Final = (*CLOSED_EXECUTORS, "dask", "submitit", QUEUES)
 ALIAS_EXECUTOR: Final = "alias"
 
 _MIB: Final = 1024**2
@@ -84,6 +86,12 @@ def _read_positive(value: Any) -> int:
 
 def _read_seconds(value: Any) -> float:
     if type(value) not in (int, float) or not 0 < value < float("inf"):
+        raise ValueError
+    return float(value)
+
+
+def _read_pause(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 <= value < float("inf"):
         raise ValueError
     return float(value)
 
@@ -161,6 +169,7 @@ _TEXTS_OR_TEXT = _Kind(
 _BOOL = _Kind("true or false", _exactly(bool), _bool_from_text)
 _POSITIVE = _Kind("a whole number, 1 or more", _read_positive, int)
 _SECONDS = _Kind("a number of seconds above 0", _read_seconds, float)
+_PAUSE = _Kind("a number of seconds, 0 or more", _read_pause, float)
 _SIZE_KIND = _Kind('a size, as 1000000 or "256 MiB"', _read_size, str)
 _ANY = _Kind("a value", lambda value: value, _value_from_text)
 _WARNINGS = _Kind('"namespace", or a list of such names', _read_warnings, _texts_from_text)
@@ -313,12 +322,35 @@ class ObserverSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SubmissionSettings:
+    """``[submissions]``: what is asked of who applies stored workflows.
+
+    Attributes:
+        min_interval: Seconds between two of one workflow on one output; 0 for any.
+    """
+
+    min_interval: float = _setting(_PAUSE, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class UserSettings:
+    """``[user]``: who works with the records.
+
+    Attributes:
+        email: The address, name or id of a user: who submits what is run, and who forces a state.
+            It is no proof; ``TASKGRAPH_USER`` says the same.
+    """
+
+    email: str = _setting(_TEXT, "")
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutorSettings:
     """``[executors.NAME]``: an executor that tasks can name.
 
     Attributes:
         type: What it is: ``threads``, ``processes``, ``async``, ``inline``, ``dask``, ``submitit``,
-            ``alias``, or what another package or ``register_executor`` has added.
+            ``queues``, ``alias``, or what another package or ``register_executor`` has added.
         class_name: The setting ``class``: its class in place of a type, as ``package:Class``; with
             ``type = "dask"`` that of the cluster.
         max_workers: How many calls run at once; None for the cores of this machine.
@@ -355,6 +387,8 @@ class Settings:
         logs: Where what calls print is kept.
         observers: Who is told what happens.
         workers: How submitted executions are taken.
+        submissions: What is asked of who applies stored workflows.
+        user: Who works with the records.
         executors: Executors by name, the built-in ones among them.
         limits: How many calls may use something at once, by the names that tasks want it by.
     """
@@ -368,6 +402,8 @@ class Settings:
     logs: LogSettings = field(default_factory=LogSettings)
     observers: ObserverSettings = field(default_factory=ObserverSettings)
     workers: WorkerSettings = field(default_factory=WorkerSettings)
+    submissions: SubmissionSettings = field(default_factory=SubmissionSettings)
+    user: UserSettings = field(default_factory=UserSettings)
     executors: Mapping[str, ExecutorSettings] = field(default_factory=_built_in_executors)
     limits: Mapping[str, int] = field(default_factory=dict)
 
@@ -385,6 +421,8 @@ _SECTIONS: Final[Mapping[str, type]] = {
     "logs": LogSettings,
     "observers": ObserverSettings,
     "workers": WorkerSettings,
+    "submissions": SubmissionSettings,
+    "user": UserSettings,
 }
 # Sections whose keys are the user's own, and what their values are.
 _OPEN_SECTIONS: Final[Mapping[str, _Kind]] = {"roots": _TEXT, "limits": _POSITIVE}
@@ -581,6 +619,8 @@ class _Found:
                 continue
             name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
             path = tuple(name.split("__"))
+            if variable == USER_VARIABLE:
+                path = ("user", "email")
             if len(path) > 1:
                 self._add_text(f"environment variable {variable}", path, text)
             elif name.partition("_")[0] in _SECTION_NAMES:
@@ -712,6 +752,10 @@ def _settings(config_dir: Path, found: _Found) -> Settings:
         logs=_logs(found, project),
         observers=_observers(found, project),
         workers=WorkerSettings(**_section_values(found, "workers", WorkerSettings)),
+        submissions=SubmissionSettings(
+            **_section_values(found, "submissions", SubmissionSettings)
+        ),
+        user=UserSettings(**_section_values(found, "user", UserSettings)),
         executors=executors,
         limits=_open_section(found, "limits"),
     )
@@ -873,6 +917,12 @@ DEFAULT_CONFIG: Final = """\
 [workers]
 # max_losses = 3                # after so many workers died with an execution it is given to none
 # poll = 1.0                    # seconds between two looks whether anything waits
+
+[submissions]
+# min_interval = 0              # seconds between two of one workflow on one output
+
+[user]
+# email = "ada@example.org"     # who submits what is run; TASKGRAPH_USER says the same
 
 [files]
 # ask_above = "100 GB"          # say so before a larger file is read for its hash

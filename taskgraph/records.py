@@ -77,6 +77,25 @@ def is_call_lease(key: str) -> bool:
     return key.startswith("call:")
 
 
+def server_lease(holder: str) -> str:
+    """Return the key of the lease of a process that runs calls of queues."""
+    return f"server:{holder}"
+
+
+#: What keys of leases begin with that say which queues are served.
+SERVING: Final = "serving:"
+
+
+def serving_lease(holder: str, queue: str) -> str:
+    """Return the key of the lease of a process that serves a queue."""
+    return f"{SERVING}{holder}:{queue}"
+
+
+def queue_of_lease(key: str) -> str:
+    """Return the queue that a lease says to be served."""
+    return key.split(":", 2)[2]
+
+
 def stuck_lease(holder: str) -> str:
     """Return the key of the lease of who does nothing but wait for calls of others."""
     return f"stuck:{holder}"
@@ -307,6 +326,67 @@ class LeaseEndRecord(NamedTuple):
     holder: str
 
 
+class OutputRecord(NamedTuple):
+    """The content that an execution which ends has made of the dataset that it writes."""
+
+    execution_id: ExecutionId
+    value_hash: ValueHash
+
+
+class JobQueueRecord(NamedTuple):
+    """The queue of a job, of those that are of one by what was said."""
+
+    queue: str
+    job_id: JobId
+
+
+class RoutedCall(NamedTuple):
+    """A call on its way to the workers of a queue.
+
+    Attributes:
+        id: What it is withdrawn by.
+        execution_id: Whose lease says that somebody waits for it.
+        parcel: The call as it travels.
+    """
+
+    id: str
+    execution_id: ExecutionId
+    job_id: JobId
+    queue: str
+    task_name: str
+    parcel: bytes
+
+
+class RoutedAnswer(NamedTuple):
+    """What came of a call that was sent to the workers of a queue.
+
+    Attributes:
+        id: The call.
+        answer: What a worker said; None if each that took the call died of it.
+        losses: How many have died.
+    """
+
+    id: str
+    answer: bytes | None
+    losses: int
+
+
+class TakenCall(NamedTuple):
+    """A call that a worker has taken.
+
+    Attributes:
+        id: What it is answered by.
+        losses: How many workers that had taken it before have died.
+        parcel: The call as it travels.
+    """
+
+    id: str
+    queue: str
+    task_name: str
+    losses: int
+    parcel: bytes
+
+
 @dataclass(slots=True)
 class RecordBatch:
     """All rows of one transaction.
@@ -333,10 +413,13 @@ class RecordBatch:
     evaluations: list[EvaluationRecord] = field(default_factory=list)
     executions: list[ExecutionRecord] = field(default_factory=list)
     jobs: list[JobRecord] = field(default_factory=list)
+    job_queues: list[JobQueueRecord] = field(default_factory=list)
     tags: list[TagRecord] = field(default_factory=list)
     task_aliases: list[TaskAliasRecord] = field(default_factory=list)
     handles: list[HandleStep] = field(default_factory=list)
     released: list[LeaseEndRecord] = field(default_factory=list)
+    # What executions that end with this batch have made of the datasets that they write.
+    outputs: list[OutputRecord] = field(default_factory=list)
     # Executions of groups that end with this batch.
     grouped: list[ExecutionId] = field(default_factory=list)
     held: list[HeldLeaseRecord] = field(default_factory=list)
@@ -506,10 +589,12 @@ __all__ = [
     "HandleSweepRecord",
     "HeldLeaseRecord",
     "JobId",
+    "JobQueueRecord",
     "JobRecord",
     "LeaseEndRecord",
     "LeaseRecord",
     "Micros",
+    "OutputRecord",
     "PackedValue",
     "PartRecord",
     "PastBelow",
@@ -517,12 +602,15 @@ __all__ = [
     "RecordBatch",
     "RecordedCall",
     "RetractedFound",
+    "RoutedAnswer",
+    "RoutedCall",
     "State",
     "StoredResult",
     "Submission",
     "SubtreeTaskRecord",
     "SubvalueRecord",
     "TagRecord",
+    "TakenCall",
     "TaskAliasRecord",
     "TaskPartRecord",
     "TaskRecord",

@@ -164,21 +164,30 @@ def dead(driver: Driver) -> list[LeaseRecord]:
 def forget(driver: Driver, leases: Sequence[LeaseRecord]) -> None:
     """Remove leases; those that somebody else has taken over are left alone."""
     for each in leases:
-        if each.key.startswith(_OF_EXECUTIONS):
-            _end_jobs_of_ended(driver, each)
+        key = _execution_of(each)
+        if key is not None:
+            _end_jobs_of_ended(driver, key, each)
+            # Nobody waits for what it had sent to workers.
+            driver.execute("DELETE FROM routed_call WHERE execution_id = ?", (key,))
     rows = sorted((each.key, each.holder) for each in leases)
     driver.executemany(statements.LEASE_RELEASE, rows)
 
 
-def _end_jobs_of_ended(driver: Driver, lease: LeaseRecord) -> None:
+def _execution_of(lease: LeaseRecord) -> bytearray | None:
+    """Return the execution whose lease it is; None where it is that of something else."""
+    if not lease.key.startswith(_OF_EXECUTIONS):
+        return None
+    try:
+        return _binary(lease.key.removeprefix(_OF_EXECUTIONS))
+    except ValueError:  # no id: it is of nobody's execution
+        return None
+
+
+def _end_jobs_of_ended(driver: Driver, key: bytearray, lease: LeaseRecord) -> None:
     """End the jobs of an execution that somebody else had ended, and whose process is gone since.
 
     One that is said to run is marked as crashed, or somebody else has taken it up.
     """
-    try:
-        key = _binary(lease.key.removeprefix(_OF_EXECUTIONS))
-    except ValueError:  # no id: it is of nobody's execution
-        return
     row = driver.execute("SELECT state_type FROM execution WHERE id = ?", (key,)).fetchone()
     if row is not None and row[0] not in _OPEN:
         end_jobs(driver, key, lease.expires - _LEASE, State.CRASHED)

@@ -203,6 +203,7 @@ def steps_of(batch: RecordBatch) -> list[Step]:
                 for job in batch.jobs
             ],
         ),
+        (statements.JOB_QUEUE, [(queue, h(job)) for queue, job in batch.job_queues]),
         (statements.TAG, [tag_row(tag) for tag in batch.tags]),
         (
             statements.TASK_ALIAS,
@@ -217,6 +218,10 @@ def steps_of(batch: RecordBatch) -> list[Step]:
             ],
         ),
         (statements.LEASE_RELEASE, sorted(batch.released)),
+        (
+            statements.DATASET_WRITTEN,
+            [(h(made), h(id), h(made), h(id)) for id, made in batch.outputs],
+        ),
         (statements.GROUP_SETTLED, [(h(each),) * 3 for each in batch.grouped]),
     ]
 

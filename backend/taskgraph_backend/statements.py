@@ -149,11 +149,25 @@ GROUP_SETTLED = (
     " AND ? = (SELECT e.id FROM execution e WHERE e.group_id = execution_group.id"
     " ORDER BY e.created_at DESC, e.id DESC LIMIT 1)"
 )
+# A dataset holds what its writer has made once that has ended well: not what one that was given up
+# for dead makes of it later, when others have written it since.
+DATASET_WRITTEN = (
+    "UPDATE dataset SET value_hash = ?, retracted = FALSE,"
+    " updated_at = (SELECT e.state_time FROM execution e WHERE e.id = ?)"
+    " WHERE NOT read_only AND value_hash <> ? AND id = (SELECT u.dataset_id"
+    " FROM execution_dataset u JOIN execution e ON e.id = u.execution_id"
+    " WHERE u.execution_id = ? AND u.role = 'output' AND e.state_type = 'COMPLETED'"
+    " AND (u.in_use OR NOT EXISTS (SELECT 1 FROM execution_dataset o"
+    " JOIN execution x ON x.id = o.execution_id"
+    " WHERE o.dataset_id = u.dataset_id AND o.role = 'output'"
+    " AND (x.created_at, x.id) > (e.created_at, e.id))))"
+)
 JOB = _replace(
     "job",
     "id, execution_id, parent_id, task_hash, eval_hash, call_hash, start_time, end_time, cached,"
     " state_type, miss",
 )
+JOB_QUEUE = "UPDATE job SET queue = ? WHERE id = ?"
 TAG = _keep("tag", "tag_hash, entity_type, entity_id, key, value, is_current")
 TAG_EDIT = _keep("tag_edit", "parent_id, child_id")
 

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from taskgraph.app.scheduler import Scheduler
 from taskgraph.assembly.databases import hold_waiting
-from taskgraph.catalog.groups import Launch
+from taskgraph.catalog.launches import Launch
+from taskgraph.catalog.requests import QUEUE_TAG
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.states import ACTIVE, ALL_RULES, State, StateType
 from taskgraph.catalog.store import CatalogStore
@@ -104,6 +105,8 @@ class LocalLauncher:
                 launch.execution_id,
                 cache=launch.use_cache,
                 in_group=known.group_id is not None,
+                writes_dataset=launch.uses.output is not None,
+                queue=_queue_of(known),
             )
 
     def _settle(self, execution_id: str, state: State) -> None:
@@ -141,6 +144,8 @@ class LocalLauncher:
                     cache=cache,
                     options=options_of_run(made.options),
                     in_group=made.group_id is not None,
+                    writes_dataset=uses.output is not None,
+                    queue=_queue_of(made),
                 )
 
 
@@ -194,12 +199,9 @@ def workflow_call(uses: Uses, files: list[Any]) -> Any:
     Raises:
         RerunError: A step does not fit its task as that is now.
     """
-    assert uses.workflow is not None
-    steps = uses.workflow.steps
-    first = 0 if uses.first_step is None else uses.first_step
-    last = len(steps) - 1 if uses.last_step is None else uses.last_step
+
     made: Any = files
-    for step in steps[first : last + 1]:
+    for step in uses.steps:
         made = _step_call(step, made)
     return made
 
@@ -239,6 +241,12 @@ def is_plain(given: Any) -> bool:
     if isinstance(given, dict):
         return set(given) != _PLACEHOLDER and all(map(is_plain, given.values()))
     return not isinstance(given, list) or all(map(is_plain, given))
+
+
+def _queue_of(execution: Execution) -> str | None:
+    """Return the queue that an execution was declared for, if it is only one."""
+    names = execution.tags.get(QUEUE_TAG, ())
+    return str(names[0]) if len(names) == 1 else None
 
 
 def options_of_run(said: Mapping[str, Any]) -> dict[str, Any]:

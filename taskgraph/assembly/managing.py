@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from taskgraph_backend import SqlBackend
     from taskgraph_backend.catalog.data_store import DataCatalog
     from taskgraph_backend.catalog.group_store import GroupCatalog
+    from taskgraph_backend.catalog.people_store import PeopleCatalog
     from taskgraph_backend.routing.store import Routing
 
 
@@ -66,6 +67,18 @@ def routing_of(backend: SqlBackend, check: Callable[[], object]) -> Routing:
     from taskgraph_backend.routing.store import Routing
 
     return Routing(backend, check)
+
+
+def people_of(backend: SqlBackend, check: Callable[[], object]) -> PeopleCatalog:
+    """Return what the managers of people, packages of tasks and operations ask.
+
+    Args:
+        backend: The database.
+        check: Called before each question.
+    """
+    from taskgraph_backend.catalog.people_store import PeopleCatalog
+
+    return PeopleCatalog(backend, check)
 
 
 def growth_of(backend: SqlBackend, check: Callable[[], object]) -> GrowthStore:
@@ -191,6 +204,14 @@ def state_of_execution(backend: Backend, execution_id: str) -> str:
     return backend._ask(type_of, execution_id)
 
 
+def has_output(backend: Backend, execution_id: str) -> bool:
+    """Tell whether there is a dataset that an execution writes."""
+    from taskgraph_backend import SqlBackend
+    from taskgraph_backend.catalog.using import has_output as ask
+
+    return isinstance(backend, SqlBackend) and backend._ask(ask, execution_id)
+
+
 def is_cancelled(backend: Backend, execution_id: str) -> bool:
     """Tell whether somebody has cancelled an execution; from any thread."""
     from taskgraph_backend import SqlBackend
@@ -237,7 +258,9 @@ __all__ = [
     "folders_of",
     "groups_of",
     "growth_of",
+    "has_output",
     "is_cancelled",
+    "people_of",
     "retractions_of",
     "routing_of",
     "settle_execution",

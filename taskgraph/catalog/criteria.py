@@ -73,6 +73,18 @@ GROUP_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "created": ("before_", "after_"),
     "updated": ("before_", "after_"),
 }
+#: What a stored workflow can be asked for; ``task`` is that of one of its steps.
+WORKFLOW_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "id": _TEXT,
+    "workflow": _MANY,
+    "name": _TEXT,
+    "namespace": _TEXT,
+    "study": _MAYBE_TEXT,
+    "task": _TEXT,
+    "promoted": ("is_",),
+    "enabled": ("is_",),
+    "created": ("before_", "after_"),
+}
 #: What a dataset can be asked for.
 DATASET_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "id": _TEXT,
@@ -244,6 +256,7 @@ __all__ = [
     "JOB_FIELDS",
     "USED_DATASET_FIELDS",
     "WORKER_FIELDS",
+    "WORKFLOW_FIELDS",
     "All",
     "Any_",
     "Criteria",

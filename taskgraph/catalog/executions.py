@@ -38,7 +38,7 @@ from taskgraph.catalog.rows import (
 from taskgraph.catalog.states import ALL_RULES, Rule, State, StateType
 from taskgraph.catalog.store import UNSET, CatalogStore, QueueStore, Unset, Where, meant
 from taskgraph.catalog.sweeping import SweepingVerbs
-from taskgraph.catalog.uses import NO_USES, WantedUses, read_inputs, ref_of
+from taskgraph.catalog.uses import NO_USES, WantedUses, read_inputs, ref_of, with_code
 from taskgraph.errors import ExecutionNotFoundError, ValidationError
 
 _MOST: Final = 100
@@ -54,6 +54,7 @@ class ExecutionManager(SweepingVerbs):
         deletion: What deletes them.
         runner: Returns what runs them once more, where anything can be run.
         queues: Where workers take them from.
+        user: Who acts, where nobody else is named.
     """
 
     def __init__(
@@ -62,11 +63,13 @@ class ExecutionManager(SweepingVerbs):
         deletion: Deletion,
         runner: Callable[[], Rerunner] | None = None,
         queues: QueueStore | None = None,
+        user: str | None = None,
     ) -> None:
         self._store = store
         self._deletion = deletion
         self._runner = runner
         self._queues = queues
+        self._user = user
 
     def create(
         self,
@@ -113,7 +116,7 @@ class ExecutionManager(SweepingVerbs):
             parent_job: The job that it is run in.
             tags: Keys with JSON values.
             options: What else is to be kept with it, as ``retries``.
-            submitted_by: Who asks for it.
+            submitted_by: Who asks for it; by default the user that the settings name, if any.
             code_version: Which code it is of, for information only.
             workflow: The stored workflow that it runs: one that was found, its name or id.
             inputs: The datasets that it reads, each one that was found, its name or id; a mapping
@@ -165,14 +168,29 @@ class ExecutionManager(SweepingVerbs):
             state=proposed,
             idempotency_key=key,
             parent_job_id=checked_text("parent_job", parent_job),
-            submitted_by=checked_text("submitted_by", submitted_by),
+            submitted_by=checked_text(
+                "submitted_by", self._user if submitted_by is None else submitted_by
+            ),
             code_version=checked_text("code_version", code_version),
-            uses=NO_USES if wanted.is_nothing else self._store.pin(wanted),
+            uses=NO_USES if wanted.is_nothing else with_code(self._store.pin(wanted)),
         )
+        return self.submit(request, strict=strict)
+
+    def submit(self, request: Request, *, strict: bool = False) -> Created:
+        """Record what was asked for, or return the execution that is there under its key.
+
+        Raises:
+            IdempotencyConflictError: The key was used for another request, and it is ``strict``.
+            ConflictError: Something that it needs for itself is taken.
+        """
         made = self._store.create(request, strict=strict)
         if made.is_new:
             _say(made.execution)
         return made
+
+    def under_key(self, entrypoint: str, key: str) -> Execution | None:
+        """Return the execution of an entrypoint that is there under a key; None without one."""
+        return self._store.under_key(entrypoint, key)
 
     def datasets(self, ref: str | PathLike[str] | Execution) -> builtins.list[UsedDataset]:
         """Return the datasets that an execution reads and writes, with the content of its submit.
@@ -406,22 +424,29 @@ class ExecutionManager(SweepingVerbs):
     ) -> TransitionResult:
         """Propose a state; the answer says what is in force now.
 
+        Where users are registered, to force a state is for superusers; towards CANCELLED, FAILED
+        and CRASHED also for who submitted the execution, and for the owner of its study. So it is
+        with a policy that leaves the table of states out.
+
         Args:
             ref: The execution.
             state: A `State`, its type, or a name that is known.
             force: Skip all rules; what is kept beside the state is kept all the same.
-            actor: Who proposes it.
+            actor: Who proposes it: a user by address, name or id; by default the one that the
+                settings name, if any.
             policy: The rules that count, all by default; without any only books are kept.
             message: What there is to say of it.
 
         Raises:
             ExecutionNotFoundError: There is no such execution.
             InvalidStateError: It is no state.
+            PermissionDeniedError: That is for others.
             ValidationError: Something that is said of it cannot be kept.
         """
         proposed = checked_state(state, message)
         rules = ALL_RULES if policy is None else {_rule(each) for each in policy}
-        details = {} if actor is None else {"actor": checked_text("actor", actor)}
+        actor = checked_text("actor", self._user if actor is None else actor)
+        details = {} if actor is None else {"actor": actor}
         known = self.get(ref)
         found = self._store.set_state(
             known.id,
@@ -474,6 +499,7 @@ class ExecutionManager(SweepingVerbs):
         keep_cache: bool = False,
         remove_workspace: bool = False,
         dry_run: bool = False,
+        actor: str | None = None,
     ) -> DeletionReport | Literal[False]:
         """Delete an execution with everything that only it needs.
 
@@ -487,6 +513,7 @@ class ExecutionManager(SweepingVerbs):
             keep_cache: Whether its results stay in the cache, with what they were made of.
             remove_workspace: Whether its folder goes, which must be inside of a root.
             dry_run: Whether to say only what would be done.
+            actor: Who forces it, as for `set_state`.
 
         Returns:
             What went, and what was kept because it is shared; False if there is no such execution
@@ -495,6 +522,7 @@ class ExecutionManager(SweepingVerbs):
         Raises:
             ExecutionNotFoundError: There is none.
             ActiveExecutionError: It has not ended, and it is not forced.
+            PermissionDeniedError: One has not ended, and who forces it may not; nothing was done.
             UnsafePathError: Its folder may not be removed; nothing was done.
         """
         report = self._deletion.delete(
@@ -504,6 +532,7 @@ class ExecutionManager(SweepingVerbs):
             keep_cache=keep_cache,
             remove_workspace=remove_workspace,
             dry_run=dry_run,
+            actor=self._user if actor is None else actor,
         )
         return False if report is None else report
 
@@ -516,6 +545,7 @@ class ExecutionManager(SweepingVerbs):
         keep_cache: bool = False,
         remove_workspace: bool = False,
         dry_run: bool = False,
+        actor: str | None = None,
     ) -> DeletionReport:
         """Delete the executions that are meant, one after the other, as `delete` does.
 
@@ -526,11 +556,13 @@ class ExecutionManager(SweepingVerbs):
             keep_cache: Whether their results stay in the cache.
             remove_workspace: Whether their folders go.
             dry_run: Whether to say only what would be done.
+            actor: Who forces it, as for `set_state`.
 
         Raises:
             ValidationError: Nothing says which are meant.
             UnknownFilterError: Something is asked for that cannot be asked for.
             ActiveExecutionError: One has not ended, and it is not forced; nothing was done.
+            PermissionDeniedError: One has not ended, and who forces it may not; nothing was done.
             UnsafePathError: A folder may not be removed; nothing was done.
         """
         return self._deletion.delete_many(
@@ -539,6 +571,7 @@ class ExecutionManager(SweepingVerbs):
             keep_cache=keep_cache,
             remove_workspace=remove_workspace,
             dry_run=dry_run,
+            actor=self._user if actor is None else actor,
         )
 
 

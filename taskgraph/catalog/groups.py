@@ -11,7 +11,7 @@ import json
 import sys
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any, Final, Literal, Protocol
 
@@ -27,14 +27,16 @@ from taskgraph.catalog.group_rows import (
     Rules,
 )
 from taskgraph.catalog.grouping import checked_facets, derive
+from taskgraph.catalog.launches import Launch, Launcher
 from taskgraph.catalog.reading import any_of, parse
 from taskgraph.catalog.requests import Request, check_page, checked_name
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.states import State, StateType
-from taskgraph.catalog.uses import Uses, WantedUses, ref_of
+from taskgraph.catalog.uses import Uses, WantedUses, ref_of, with_code
 from taskgraph.catalog.workflow_rows import Workflow
-from taskgraph.catalog.workflows import WorkflowManager, WorkflowStore
-from taskgraph.errors import GroupNotFoundError, ValidationError
+from taskgraph.catalog.workflow_finding import WorkflowStore
+from taskgraph.catalog.workflows import WorkflowManager
+from taskgraph.errors import DisabledWorkflowError, GroupNotFoundError, ValidationError
 
 _MOST: Final = 100
 _BY: Final = ("namespace", "workflow")
@@ -90,34 +92,6 @@ class GroupStore(WorkflowStore, Protocol):
         """Return the numbers of groups."""
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """An execution of a workflow that is written down, and is to be run.
-
-    Attributes:
-        execution_id: It.
-        uses: What it is run on.
-        use_cache: Whether results of before may be used.
-    """
-
-    execution_id: str
-    uses: Uses
-    use_cache: bool = True
-
-
-class Launcher(Protocol):
-    """Runs what was written down, in this process."""
-
-    def check(self, tasks: Iterable[str]) -> None:
-        """Raise if one of some tasks is not defined here."""
-
-    def give_up(self, launches: Sequence[Launch]) -> None:
-        """Have executions be CANCELLED that are written down and will not be run."""
-
-    def run_all(self, launches: Sequence[Launch]) -> list[Execution]:
-        """Run executions, one after the other; returns them as they ended."""
-
-
 class GroupManager:
     """Groups of executions: ``archive.groups``.
 
@@ -126,6 +100,7 @@ class GroupManager:
         workflows: Those that they are of.
         executions: Those that they have.
         launcher: Returns what runs them.
+        user: Who submits what is run, if that is known.
     """
 
     def __init__(
@@ -134,11 +109,13 @@ class GroupManager:
         workflows: WorkflowManager,
         executions: ExecutionManager,
         launcher: Callable[[], Launcher],
+        user: str | None = None,
     ) -> None:
         self._store = store
         self._workflows = workflows
         self._executions = executions
         self._launcher = launcher
+        self._user = user
 
     def plan(
         self,
@@ -228,6 +205,7 @@ class GroupManager:
 
         Raises:
             UnknownTaskError: A task is not defined in this process; nothing was launched.
+            DisabledWorkflowError: A workflow is disabled; nothing was launched.
             ValidationError: It is not known which datasets a decision is of.
             DatasetNotFoundError: A dataset was deleted since; nothing is run.
         """
@@ -238,6 +216,8 @@ class GroupManager:
         for each in wanted:
             if each.group.workflow_id not in flows:
                 flow = flows[each.group.workflow_id] = self._workflows.get(each.group.workflow_id)
+                if not flow.enabled:
+                    raise DisabledWorkflowError(flow.label)
                 launcher.check(step.task for step in flow.steps)
             if not each.datasets:
                 raise ValidationError(
@@ -264,7 +244,7 @@ class GroupManager:
 
     def _launch(self, decision: Decision, flow: Workflow, recompute: bool) -> Launch | None:
         """Write down what is to run: the datasets that were planned, with what is in them now."""
-        uses = self._store.pin(
+        pinned = self._store.pin(
             WantedUses(
                 workflow=flow.id,
                 inputs=tuple((each.name, each.dataset_id) for each in decision.datasets),
@@ -272,8 +252,9 @@ class GroupManager:
                 study=flow.study,
             )
         )
+        uses = with_code(pinned)
         decided = replace(decision, dataset_hash=str(uses.dataset_hash))
-        request = _request(decided, flow, uses)
+        request = _request(decided, flow, uses, self._user)
         group = self._store.launch(decided, request)
         if group is None:
             return None
@@ -458,7 +439,7 @@ def _lane(decision: Decision, one_per: str | None) -> str:
             return decision.group.id
 
 
-def _request(decision: Decision, flow: Workflow, uses: Uses) -> Request:
+def _request(decision: Decision, flow: Workflow, uses: Uses, user: str | None) -> Request:
     return Request(
         id=uuid.uuid4().hex,
         entrypoint=flow.fullname,
@@ -472,7 +453,7 @@ def _request(decision: Decision, flow: Workflow, uses: Uses) -> Request:
         state=State(StateType.PENDING),
         idempotency_key=None,
         parent_job_id=None,
-        submitted_by=None,
+        submitted_by=user,
         code_version=None,
         args=json.dumps(sys.argv or [flow.fullname]),  # that is what a process has claimed
         uses=uses,

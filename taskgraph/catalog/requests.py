@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from taskgraph.catalog.states import State, StateType
 from taskgraph.catalog.uses import NO_USES, Uses
-from taskgraph.errors import ValidationError
+from taskgraph.errors import TaskOptionError, ValidationError
 from taskgraph.hashing import hash_record
 from taskgraph.jsontext import to_json
 from taskgraph.tags import Tags, checked_tags
+from taskgraph.tasks.options import checked_queue
 
 # Two of them are in one index, of which PostgreSQL takes 2,704 bytes.
 _LONGEST_NAME: Final = 1_000
@@ -24,6 +25,19 @@ SNAPSHOT_VERSION: Final = 1
 #: The key of the tags that say for which queues an execution was declared.
 QUEUE_TAG: Final = "taskgraph.queue"
 
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms a stored workflow is applied: held against what is there as it is written.
+
+    Attributes:
+        min_interval: How many seconds lie between two of a workflow on one output; 0 for any.
+        account: In whose name what it uses is paid, or None.
+    """
+
+    min_interval: float = 0.0
+    account: str | None = None
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -43,6 +57,7 @@ class Request:
         idempotency_key: Under which there is one for its entrypoint.
         args: The command line as a JSON list.
         uses: Workflow, datasets and group, pinned.
+        terms: What is checked besides as it is written, of a workflow that is applied.
     """
 
     id: str
@@ -61,12 +76,16 @@ class Request:
     code_version: str | None
     args: str = "[]"
     uses: Uses = NO_USES
+    terms: Terms | None = None
 
     def hash(self) -> str:
         """Return what tells it from other requests under the same key."""
         said = self.snapshot()
         for name in ("submitted_by", "code_version", "version"):
             del said[name]
+        # Which code it is of is for information, as the version above.
+        for step in (said.get("workflow") or {}).get("steps", ()):
+            del step["code_hash"]
         return hash_record("request", to_json(said))
 
     def snapshot(self) -> dict[str, Any]:
@@ -207,7 +226,10 @@ def checked_queues(given: Iterable[str]) -> tuple[str, ...]:
     """
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise ValidationError("queues", f"expected a list of names, not {given!r}.")
-    return tuple(sorted({checked_name("queue", each) for each in given}))
+    try:
+        return tuple(sorted({checked_queue(each) for each in given}))
+    except TaskOptionError as error:
+        raise ValidationError("queue", f"{error.reason}.") from None
 
 
 def whole_path(folder: str | os.PathLike[str] | None) -> str | None:
@@ -222,6 +244,7 @@ def whole_path(folder: str | os.PathLike[str] | None) -> str | None:
 __all__ = [
     "QUEUE_TAG",
     "Request",
+    "Terms",
     "check_page",
     "checked_json",
     "checked_name",

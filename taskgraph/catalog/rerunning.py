@@ -13,9 +13,17 @@ from taskgraph.catalog.queueing import UNCLAIMED
 from taskgraph.catalog.requests import QUEUE_TAG, Request
 from taskgraph.catalog.rows import Created, Execution
 from taskgraph.catalog.states import State, StateType
-from taskgraph.catalog.uses import DatasetPin, StepPin, Uses, WantedUses, WorkflowPin
+from taskgraph.catalog.uses import (
+    DatasetPin,
+    StepPin,
+    Uses,
+    WantedUses,
+    WorkflowPin,
+    with_code,
+)
 from taskgraph.errors import NotFoundError, RerunError, ValidationError
 from taskgraph.tags import RESERVED, OwnTags
+from taskgraph.tasks.schemas import ANY_TYPE
 
 #: The key of the tag that says which execution another one was made after.
 RERUN_TAG: Final = "taskgraph.rerun_of"
@@ -79,7 +87,7 @@ def rerun(
     if from_snapshot:
         here = _still_here(store, wanted)
     else:
-        here = wanted = store.pin(_today(wanted))
+        here = wanted = with_code(store.pin(_today(wanted)))
         frozen = None
     known = None if key is None else store.under_key(origin.entrypoint, key)
     if known is not None:
@@ -101,8 +109,7 @@ def _tasks_of(origin: Execution, uses: Uses) -> list[str]:
     """Return what is run: the steps of a workflow that are meant, or one task."""
     if uses.workflow is None:
         return [origin.entrypoint]
-    last = None if uses.last_step is None else uses.last_step + 1
-    return [each.task_name for each in uses.workflow.steps[uses.first_step : last]]
+    return [each.task_name for each in uses.steps]
 
 
 def uses_of(frozen: dict[str, Any]) -> Uses:
@@ -120,7 +127,17 @@ def uses_of(frozen: dict[str, Any]) -> Uses:
 
 def _workflow(said: dict[str, Any]) -> WorkflowPin:
     steps = tuple(
-        StepPin(each["position"], each["task"], each["task_hash"], each["args"], each["options"])
+        StepPin(
+            each["position"],
+            each["task"],
+            each["task_hash"],
+            each["args"],
+            each["options"],
+            # What was frozen before these were known has none of it.
+            each.get("input_type", ANY_TYPE),
+            each.get("output_type", ANY_TYPE),
+            each.get("code_hash"),
+        )
         for each in said["steps"]
     )
     return WorkflowPin(said["id"], said["namespace"], said["name"], said["version"], steps)

@@ -179,6 +179,7 @@ class Study:
 
     Attributes:
         executions: How many executions it has.
+        owner: The e-mail address of the user that it belongs to.
     """
 
     id: str
@@ -186,6 +187,8 @@ class Study:
     created_at: datetime
     meta: Mapping[str, Any] = field(default_factory=dict)
     executions: int = 0
+    owner: str | None = None
+    owner_id: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON, as ``taskgraph study list --json`` has it."""
@@ -195,6 +198,7 @@ class Study:
             "created": _time(self.created_at),
             "meta": dict(self.meta),
             "executions": self.executions,
+            "owner": self.owner,
         }
 
 

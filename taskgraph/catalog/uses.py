@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from taskgraph.errors import StepRangeError, ValidationError
+from taskgraph.errors import StepRangeError, TaskgraphError, ValidationError
 from taskgraph.hashing import hash_record
 from taskgraph.jsontext import storable
+from taskgraph.tasks.names import join_name
+from taskgraph.tasks.registry import AnyTask, get_task_registry
+from taskgraph.tasks.schemas import ANY_TYPE
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,9 @@ class StepPin:
         task_hash: Its version, if only that one is meant.
         args: What it is given, as JSON; None for nothing.
         options: Its options, as JSON.
+        input_type: Of which type datasets are that it takes.
+        output_type: Of which type the dataset is that it gives.
+        code_hash: The hash of its task when it was submitted, if that was defined there.
     """
 
     position: int
@@ -59,6 +65,9 @@ class StepPin:
     task_hash: str | None
     args: Any
     options: Any
+    input_type: str = ANY_TYPE
+    output_type: str = ANY_TYPE
+    code_hash: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON, as a snapshot has it."""
@@ -68,6 +77,9 @@ class StepPin:
             "task_hash": self.task_hash,
             "args": self.args,
             "options": self.options,
+            "input_type": self.input_type,
+            "output_type": self.output_type,
+            "code_hash": self.code_hash,
         }
 
 
@@ -80,6 +92,11 @@ class WorkflowPin:
     name: str
     version: int
     steps: tuple[StepPin, ...]
+
+    @property
+    def label(self) -> str:
+        """The full name with the version."""
+        return f"{join_name(self.namespace, self.name)}@{self.version}"
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON, as a snapshot has it."""
@@ -116,6 +133,14 @@ class Uses:
     def dataset_hash(self) -> str | None:
         """What the inputs come to; None without any."""
         return dataset_hash(self.inputs) if self.inputs else None
+
+    @property
+    def steps(self) -> tuple[StepPin, ...]:
+        """The steps of the workflow that are run, in their order."""
+        if self.workflow is None:
+            return ()
+        last = None if self.last_step is None else self.last_step + 1
+        return self.workflow.steps[self.first_step : last]
 
     def to_json(self) -> dict[str, Any]:
         """Return what a snapshot has of it: nothing of what is not there."""
@@ -160,6 +185,24 @@ class WantedUses:
         steps = self.first_step, self.last_step
         wanted = self.workflow, self.output, self.group
         return not self.inputs and all(each is None for each in (*steps, *wanted))
+
+
+def with_code(uses: Uses) -> Uses:
+    """Return the same with the hashes that the tasks of the steps have now, where they are here."""
+    if uses.workflow is None:
+        return uses
+    find = get_task_registry().find
+    steps = tuple(
+        replace(each, code_hash=_code_hash(find(each.task_name))) for each in uses.workflow.steps
+    )
+    return replace(uses, workflow=replace(uses.workflow, steps=steps))
+
+
+def _code_hash(task: AnyTask | None) -> str | None:
+    try:
+        return None if task is None or not task.is_defined else str(task.hash)
+    except TaskgraphError:  # which is said when it is run
+        return None
 
 
 def dataset_hash(inputs: Iterable[DatasetPin]) -> str:
@@ -241,4 +284,5 @@ __all__ = [
     "dataset_hash",
     "read_inputs",
     "ref_of",
+    "with_code",
 ]

@@ -1,61 +1,26 @@
-"""The manager of stored workflows: created in versions, of which one at most is promoted."""
+"""The manager of stored workflows: created in versions, edited, applied, exported and deleted."""
 
 from __future__ import annotations
 
-import builtins
-import inspect
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal
 
-from taskgraph.catalog.requests import checked_json, checked_name, checked_object
-from taskgraph.catalog.workflow_rows import NewStep, NewWorkflow, Workflow, WorkflowStep
-from taskgraph.errors import (
-    ReservedArgumentError,
-    TaskOptionError,
-    ValidationError,
-    WorkflowNotFoundError,
-)
-from taskgraph.jsontext import storable, to_json
-from taskgraph.tasks.options import known_options
-from taskgraph.tasks.registry import AnyTask, get_task_registry
-from taskgraph.tasks.task import Task
+from taskgraph.catalog.applying import ApplyVerbs
+from taskgraph.catalog.editing import StepVerbs
+from taskgraph.catalog.portable import portable, read_spec, read_steps
+from taskgraph.catalog.requests import checked_name, checked_object
+from taskgraph.catalog.steps import RESERVED_ARGUMENTS, Step, checked_step
+from taskgraph.catalog.workflow_finding import WorkflowStore
+from taskgraph.catalog.workflow_rows import NewWorkflow, Workflow, WorkflowDeletion
+from taskgraph.errors import ValidationError, WorkflowNotFoundError
 
-#: What steps are only given when they run.
-RESERVED_ARGUMENTS: Final = frozenset({"component", "input_paths", "metadata", "output_path"})
 _MOST_VERSIONS: Final = 2**31 - 1
-_MOST_DIGITS: Final = 20
-
-#: A step as it is written: a task or its full name, that with arguments, or an object with
-#: ``task``, ``args`` and ``options``.
-Step = AnyTask | str | tuple[AnyTask | str, Mapping[str, Any]] | Mapping[str, Any] | WorkflowStep
+_NEXT: Final = "next"
 
 
-class WorkflowStore(Protocol):
-    """What the manager of workflows needs of a database."""
-
-    def create_workflow(self, wanted: NewWorkflow) -> str:
-        """Store a workflow; returns its id."""
-
-    def promote_workflow(self, workflow_id: str) -> bool:
-        """Have this version be the one that is meant; returns whether there is such a workflow."""
-
-    def find_workflow(self, ref: str, version: int | None) -> Workflow | None:
-        """Return a workflow by full name, id or unique start of one."""
-
-    def workflows(self, include_superseded: bool) -> list[Workflow]:
-        """Return workflows by name and version."""
-
-
-class WorkflowManager:
-    """Stored workflows: ``archive.workflows``.
-
-    Args:
-        store: Where they are.
-    """
-
-    def __init__(self, store: WorkflowStore) -> None:
-        self._store = store
+class WorkflowManager(StepVerbs, ApplyVerbs):
+    """Stored workflows: ``archive.workflows``."""
 
     def create(
         self,
@@ -86,55 +51,28 @@ class WorkflowManager:
             ReservedArgumentError: An argument is one that is only given when it runs.
             ValidationError: Something that was given is not what it must be.
         """
-        if isinstance(version, bool) or not isinstance(version, int):
-            raise ValidationError("version", f"expected a number, not {version!r}.")
-        if not 1 <= version <= _MOST_VERSIONS:
-            raise ValidationError("version", f"expected 1 or more, not {version}.")
         wanted = NewWorkflow(
             id=uuid.uuid4().hex,
-            namespace=_checked_part("namespace", namespace) if namespace else "",
+            namespace=_checked_namespace(namespace),
             name=_checked_part("workflow", name),
-            version=version,
+            version=_checked_version(version),
             study=None if study is None else checked_name("study", study),
-            steps=tuple(_checked_step(each) for each in steps),
+            steps=tuple(checked_step(each, self._describe) for each in steps),
             meta=checked_object("meta", meta),
         )
         return self.get(self._store.create_workflow(wanted))
 
-    def find(self, ref: str | Workflow, version: int | None = None) -> Workflow | None:
-        """Return a workflow; None where there is none.
-
-        Args:
-            ref: Its full name, which stands for the promoted version; ``name@version``; its id or
-                the start of one; or itself.
-            version: Of a full name, that version.
-
-        Raises:
-            AmbiguousIdError: More than one starts so.
-        """
-        if isinstance(ref, Workflow):
-            ref = ref.id
-        name, at, number = ref.rpartition("@")
-        if at and version is None and number.isdecimal() and len(number) < _MOST_DIGITS:
-            ref, version = name, min(int(number), _MOST_VERSIONS)
-        return self._store.find_workflow(storable(ref), version)
-
-    def get(self, ref: str | Workflow, version: int | None = None) -> Workflow:
-        """Return the same as `find` of a workflow that must be there.
+    def new_version(self, workflow: str | Workflow) -> Workflow:
+        """Store a workflow once more, as the version after the highest; it is not promoted.
 
         Raises:
             WorkflowNotFoundError: There is none.
             AmbiguousIdError: More than one starts so.
         """
-        found = self.find(ref, version)
-        if found is None:
-            name = ref.label if isinstance(ref, Workflow) else ref
-            raise WorkflowNotFoundError(name if version is None else f"{name}@{version}")
-        return found
-
-    def list(self, *, include_superseded: bool = False) -> builtins.list[Workflow]:
-        """Return workflows by name; versions that are not promoted only if they are asked for."""
-        return self._store.workflows(include_superseded)
+        found, new_id = self.get(workflow), uuid.uuid4().hex
+        if not self._store.copy_workflow(found.id, new_id):  # deleted since
+            raise WorkflowNotFoundError(found.label)
+        return self.get(new_id)
 
     def promote(self, workflow: str | Workflow, version: int | None = None) -> Workflow:
         """Have a version of a workflow be the one that is meant, in place of the one before.
@@ -150,6 +88,109 @@ class WorkflowManager:
             raise WorkflowNotFoundError(found.label)
         return self.get(found.id)
 
+    def enable(self, workflow: str | Workflow) -> Workflow:
+        """Have a version of a workflow be applied from now on, that was disabled.
+
+        Raises:
+            WorkflowNotFoundError: There is none.
+        """
+        return self._enable(workflow, True)
+
+    def disable(self, workflow: str | Workflow) -> Workflow:
+        """Have a version of a workflow not be applied until it is enabled; what runs goes on.
+
+        Raises:
+            WorkflowNotFoundError: There is none.
+        """
+        return self._enable(workflow, False)
+
+    def _enable(self, workflow: str | Workflow, is_enabled: bool) -> Workflow:
+        found = self.get(workflow)
+        if not self._store.enable_workflow(found.id, is_enabled):  # deleted since
+            raise WorkflowNotFoundError(found.label)
+        return self.get(found.id)
+
+    def delete(
+        self, workflow: str | Workflow, *, groups: bool = False, dry_run: bool = False
+    ) -> WorkflowDeletion:
+        """Delete a version of a workflow with its steps.
+
+        Executions that ran it stay, with what was frozen when they were submitted. If it was the
+        version that is meant, the highest of the others is from now on.
+
+        Args:
+            workflow: Which; of a name it is the promoted version.
+            groups: Whether its groups go with it; their executions stay.
+            dry_run: Whether to say only what would go.
+
+        Raises:
+            WorkflowNotFoundError: There is none.
+            StillInUseError: An active execution runs it.
+            WorkflowInUseError: It has groups, and it was not said that they go with it.
+        """
+        found = self.get(workflow)
+        gone = self._store.delete_workflow(found.id, with_groups=groups, dry_run=dry_run)
+        if gone is None:  # deleted since
+            raise WorkflowNotFoundError(found.label)
+        return gone
+
+    def export(self, workflow: str | Workflow) -> dict[str, Any]:
+        """Return a workflow as JSON that another database takes: no ids, no times, tasks by name.
+
+        Of tasks that are of nothing but somebody's own packages it is warned.
+
+        Raises:
+            WorkflowNotFoundError: There is none.
+        """
+        return portable(self.get(workflow), self._store.tasks_of_packages)
+
+    def import_(
+        self,
+        spec: Mapping[str, Any],
+        *,
+        study: str | None = None,
+        version: int | Literal["next"] | None = None,
+    ) -> Workflow:
+        """Store a workflow that was exported; it says the same as the one that it was made of.
+
+        Each of its tasks must be known once, by its full name: in this process, or as a task of one
+        package that is active.
+
+        Args:
+            spec: What `export` gave.
+            study: The name of the study that it is to be part of.
+            version: In place of its own; ``"next"`` is the one after the highest.
+
+        Raises:
+            DuplicateVersionError: There is such a version.
+            TaskNotFoundError: A task is not known, or several packages have one of its name.
+            ValidationError: It is no workflow; names the place.
+        """
+        said = read_spec(spec)
+        chosen = said.get("version", 1) if version is None else version
+        wanted = NewWorkflow(
+            id=uuid.uuid4().hex,
+            namespace=_checked_namespace(said.get("namespace", "")),
+            name=_checked_part("workflow", said["name"]),
+            version=None if chosen == _NEXT else _checked_version(chosen),
+            study=None if study is None else checked_name("study", study),
+            steps=read_steps(said["steps"], self._store.tasks_of_packages),
+            meta=checked_object("meta", said.get("meta")),
+        )
+        return self.get(self._store.create_workflow(wanted))
+
+
+def _checked_version(given: Any) -> int:
+    if isinstance(given, bool) or not isinstance(given, int):
+        raise ValidationError("version", f"expected a number, not {given!r}.")
+    if not 1 <= given <= _MOST_VERSIONS:
+        raise ValidationError("version", f"expected 1 or more, not {given}.")
+    return given
+
+
+def _checked_namespace(given: str) -> str:
+    return _checked_part("namespace", given) if given else ""
+
 
 def _checked_part(what: str, given: str) -> str:
     name = checked_name(what, given)
@@ -160,96 +201,4 @@ def _checked_part(what: str, given: str) -> str:
     return name
 
 
-def _checked_step(given: Step) -> NewStep:
-    """Return a step with its arguments: the defaults of the task, and on top what is given.
-
-    Raises:
-        ReservedArgumentError: An argument is one that is only given when it runs.
-        ValidationError: It is no step, or its task has no such parameter or option.
-    """
-    which, args, options = _parts_of(given)
-    name = which if isinstance(which, str) else which.fullname
-    name = checked_name("step", name)
-    task = get_task_registry().find(name) if isinstance(which, str) else which
-    wanted = checked_object(f"arguments of step {name}", args)
-    for each in wanted:
-        if each in RESERVED_ARGUMENTS:
-            raise ReservedArgumentError(name, each)
-    chosen = checked_object(f"options of step {name}", options)
-    try:
-        known_options(f"Step {name}", chosen)
-    except (TaskOptionError, TypeError) as error:
-        raise ValidationError("steps", f"{error}") from error
-    if task is not None:
-        _check_parameters(task, wanted)
-        wanted = {**default_args(task), **wanted}
-    return NewStep(name, wanted or None, chosen)
-
-
-def _parts_of(given: Any) -> tuple[AnyTask | str, Any, Any]:
-    """Return the task of a step, and what was given as its arguments and options."""
-    match given:
-        case WorkflowStep():
-            return given.task, given.args, given.options
-        case Task() | str():
-            return given, None, None
-        case (Task() | str() as which, Mapping() as said):
-            return which, said, None
-        case {"task": Task() | str() as which, **rest}:
-            args, options = rest.pop("args", None), rest.pop("options", None)
-            if rest:
-                unknown = ", ".join(sorted(map(str, rest)))
-                raise ValidationError("step", f"there are task, args and options, no {unknown}.")
-            return which, args, options
-        case _:
-            raise ValidationError("step", f"expected a task or the name of one, not {given!r}.")
-
-
-def default_args(task: AnyTask) -> dict[str, Any]:
-    """Return the defaults of the parameters of a task but the first, as far as JSON has them.
-
-    Those that are None say nothing.
-    """
-    _, *others = task.signature.parameters.values() or (None,)
-    return {
-        each.name: each.default
-        for each in others
-        if each is not None
-        and each.default is not None
-        and each.name not in RESERVED_ARGUMENTS
-        and _is_json(each.default)
-    }
-
-
-def _is_json(given: Any) -> bool:
-    try:
-        to_json(checked_json("", given))
-    except ValidationError:
-        return False
-    return type(given) in (str, int, float, bool, list, dict)
-
-
-def _check_parameters(task: AnyTask, args: Mapping[str, Any]) -> None:
-    parameters = task.signature.parameters.values()
-    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters):
-        return
-    named = [
-        each.name
-        for each in parameters
-        if each.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    ]
-    for each in args:
-        if each not in named:
-            raise ValidationError(
-                f"arguments of step {task.fullname}",
-                f"it has no parameter {each!r}. There are: {', '.join(named)}.",
-            )
-
-
-__all__ = [
-    "RESERVED_ARGUMENTS",
-    "Step",
-    "WorkflowManager",
-    "WorkflowStore",
-    "default_args",
-]
+__all__ = ["RESERVED_ARGUMENTS", "Step", "WorkflowManager", "WorkflowStore"]

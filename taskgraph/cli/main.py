@@ -98,6 +98,17 @@ COMMANDS: Final[dict[str, _Entry]] = {
     "group": _Entry(
         "taskgraph.cli.group", "Plan and run groups: a workflow on datasets of the same facets."
     ),
+    "user": _Entry("taskgraph.cli.user", "Manage users: people, and groups of them."),
+    "package": _Entry(
+        "taskgraph.cli.package", "Manage packages of tasks: collected from code, in versions."
+    ),
+    "operation": _Entry(
+        "taskgraph.cli.operation",
+        "Show operations: actions that take long, and what came of them.",
+    ),
+    "policy": _Entry(
+        "taskgraph.cli.policy", "Have somebody be told of states of executions."
+    ),
     "retract": _Entry(
         "taskgraph.cli.retract",
         "Have a bad result, and all that came from it, not be used any more.",

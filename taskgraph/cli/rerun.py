@@ -14,6 +14,7 @@ from taskgraph.cli.options import ExitCode, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import ModuleType
 
     from taskgraph.archive import Archive
     from taskgraph.catalog.rows import Execution
@@ -69,20 +70,23 @@ def command(
     return tell_ends([made], as_json)
 
 
-def load_tasks(ctx: click.Context, script: str | None) -> None:
-    """Load the script or module that tasks are in; a path is that of the project's folder."""
+def load_tasks(ctx: click.Context, script: str | None) -> ModuleType | None:
+    """Load the script or module that tasks are in; a path may be one from the project's folder.
+
+    Returns:
+        The module; None where there is no script.
+    """
     from taskgraph.cli.scripts import load_script
     from taskgraph.garbage import keep_loaded
 
     if script is None:
-        return
+        return None
     keep_loaded("taskgraph.app")
     path = Path(script)
     if path.suffix == ".py" and not path.is_absolute() and not path.is_file():
         path = load_settings(ctx).project_dir / path
-        load_script(str(path))
-    else:
-        load_script(script)
+        return load_script(str(path))
+    return load_script(script)
 
 
 def _script_of(ctx: click.Context, archive: Archive, origin: Execution) -> str | None:

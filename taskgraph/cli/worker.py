@@ -44,7 +44,7 @@ def command() -> None:
     type=click.IntRange(1, 1_000),
     default=1,
     show_default=True,
-    help="How many executions it runs at once.",
+    help="How many executions it runs at once, and as many calls of others.",
 )
 @click.option("--import", "modules", metavar="MODULE", multiple=True, help="Import it first.")
 @click.option(
@@ -104,6 +104,7 @@ def start(
             tuple(os.path.abspath(each) if os.path.isfile(each) else each for each in scripts),
         )
         supervisor = supervisor_of(
+            settings,
             archive.backend,
             worker,
             order,

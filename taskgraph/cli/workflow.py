@@ -6,22 +6,32 @@ import json
 import os
 import shlex
 import sys
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from taskgraph.cli.managed import made_archive, opened_archive
-from taskgraph.cli.options import ExitCode, load_settings
+from taskgraph.cli import workflow_apply, workflow_steps
+from taskgraph.cli.managed import made_archive, opened_archive, read_json
+from taskgraph.cli.options import COUNT, ExitCode, load_settings
+from taskgraph.cli.rerun import load_tasks
+from taskgraph.cli.workflow_steps import asked, tell
 
-_HELP = """Store workflows: lists of steps, in versions.
+if TYPE_CHECKING:
+    from taskgraph.catalog.workflow_rows import Workflow, WorkflowDeletion
+
+_HELP = """Store workflows, edit them, and apply them to datasets.
 
 The first step is given the files of the datasets that the workflow is run on, each other one what
-the step before it returned. WORKFLOW is a name, NAME@VERSION, or an id or its first digits.
+the step before it returned. WORKFLOW is a name, NAME@VERSION, or an id or its first digits; STEP is
+WORKFLOW:POSITION, or an id or its first digits.
 
 \b
 taskgraph workflow create mean flow.py read 'average unit=K' --group-by model
-taskgraph workflow list
+taskgraph workflow add-step mean plot dpi=200 --position 2
+taskgraph workflow apply mean --input tas --output means
 taskgraph workflow promote mean@2
 """
 
@@ -31,6 +41,11 @@ def command() -> None:
     """Hold the commands below ``workflow`` together."""
 
 
+for each in workflow_steps.COMMANDS:
+    command.add_command(each)
+command.add_command(workflow_apply.apply)
+
+
 @command.command("create", help="Store a workflow NAME of the tasks of a SCRIPT, in their order.")
 @click.option("--version", type=click.IntRange(1), default=1, show_default=True, help="Which.")
 @click.option("--study", metavar="NAME", help="The study that it is part of.")
@@ -38,7 +53,7 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.argument("name")
 @click.argument("script")
-@click.argument("steps", metavar="'TASK [KEY=VALUE]...'...", nargs=-1, required=True)
+@click.argument("steps", metavar="['TASK [KEY=VALUE]...']...", nargs=-1)
 @click.pass_context
 def create(
     ctx: click.Context,
@@ -64,33 +79,104 @@ def create(
         made = archive.workflows.create(
             own, namespace=namespace, study=study, version=version, steps=found, meta=meta
         )
-    if as_json:
-        click.echo(json.dumps(made.to_json(), indent=2))
-        return ExitCode.OK
-    number = "1 step" if len(made.steps) == 1 else f"{len(made.steps)} steps"
-    promoted = "" if made.promoted else f" It is not promoted: `workflow promote {made.label}`."
-    click.echo(f"{made.id[:8]} is {made.label}, of {number}.{promoted}")
-    return ExitCode.OK
+    return tell(made, as_json, _stored(made))
 
 
 @command.command("list", help="List workflows by name.")
 @click.option("--all", "superseded", is_flag=True, help="Also versions that are not promoted.")
+@click.option("--name", metavar="PART", help="With this in their name, whatever the case.")
+@click.option("--namespace", "namespaces", metavar="NAME", multiple=True, help="Of this one.")
+@click.option("--study", "studies", metavar="NAME", multiple=True, help="Of this study.")
+@click.option("--task", "tasks", metavar="NAME", multiple=True, help="With a step of this task.")
+@click.option("--enabled/--disabled", default=None, help="Only those that may be applied, or not.")
+@click.option("--filter", "where", metavar="JSON", help="What is meant, as JSON; beside the rest.")
+@click.option("-n", "--limit", type=COUNT, help="At most so many.")
+@click.option("--count", "is_count", is_flag=True, help="Only how many there are.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.pass_context
-def list_(ctx: click.Context, superseded: bool, as_json: bool) -> int:
+def list_(
+    ctx: click.Context,
+    /,
+    superseded: bool,
+    limit: int | None,
+    is_count: bool,
+    as_json: bool,
+    **filters: Any,
+) -> int:
     """Show workflows."""
     from taskgraph.provenance.group_page import workflows_page
     from taskgraph.provenance.page import print_page
 
+    where = _where(filters)
+    found: list[Workflow] = []
+    total = 0
     with opened_archive(ctx) as archive:
-        found = []
-        if archive is not None:
-            found = archive.workflows.list(include_superseded=superseded)
-    if as_json:
+        if archive is not None and is_count:
+            total = archive.workflows.count(where, include_superseded=superseded)
+        elif archive is not None:
+            found = archive.workflows.list(where, include_superseded=superseded, limit=limit)
+            total = 0 if found else archive.workflows.count(include_superseded=True)
+    if is_count:
+        click.echo(json.dumps({"count": total}) if as_json else str(total))
+    elif as_json:
         click.echo(json.dumps({"workflows": [each.to_json() for each in found]}, indent=2))
     else:
-        print_page(workflows_page(found), sys.stdout)
+        print_page(workflows_page(found, total, _written(filters)), sys.stdout)
     return ExitCode.OK
+
+
+def _where(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the filters mean, as JSON."""
+    found: list[Any] = []
+    if given["name"] is not None:
+        found.append({"name": {"like_": given["name"]}})
+    for key, name in (("namespace", "namespaces"), ("study", "studies"), ("task", "tasks")):
+        if given[name]:
+            found.append({key: {"any_": list(given[name])}})
+    if given["enabled"] is not None:
+        found.append({"enabled": {"is_": given["enabled"]}})
+    if given["where"] is not None:
+        found.append(read_json(given["where"]))
+    return {"and_": found} if found else {}
+
+
+def _written(given: Mapping[str, Any]) -> list[str]:
+    """Return the filters as they were written."""
+    found = [] if given["name"] is None else [f"--name {given['name']}"]
+    for flag, name in (("--namespace", "namespaces"), ("--study", "studies"), ("--task", "tasks")):
+        found += [f"{flag} {each}" for each in given[name]]
+    if given["enabled"] is not None:
+        found.append("--enabled" if given["enabled"] else "--disabled")
+    return found if given["where"] is None else [*found, f"--filter {given['where']}"]
+
+
+@command.command("show", help="Show a workflow with its steps.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@click.argument("workflow")
+@click.pass_context
+def show(ctx: click.Context, as_json: bool, workflow: str) -> int:
+    """Show one workflow."""
+    from taskgraph.provenance.group_page import workflow_detail
+    from taskgraph.provenance.page import print_page
+
+    with opened_archive(ctx) as archive:
+        found = asked(archive, workflow).workflows.get(workflow)
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        print_page(workflow_detail(found), sys.stdout)
+    return ExitCode.OK
+
+
+@command.command("new-version", help="Copy a workflow as the next version, which is not promoted.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@click.argument("workflow")
+@click.pass_context
+def new_version(ctx: click.Context, as_json: bool, workflow: str) -> int:
+    """Copy a version."""
+    with opened_archive(ctx) as archive:
+        made = asked(archive, workflow).workflows.new_version(workflow)
+    return tell(made, as_json, _stored(made))
 
 
 @command.command("promote", help="Have a version of a workflow be the one that is meant.")
@@ -99,22 +185,167 @@ def list_(ctx: click.Context, superseded: bool, as_json: bool) -> int:
 @click.pass_context
 def promote(ctx: click.Context, as_json: bool, workflow: str) -> int:
     """Promote a version."""
-    from taskgraph.errors import WorkflowNotFoundError
-
     with opened_archive(ctx) as archive:
-        if archive is None:
-            raise WorkflowNotFoundError(workflow)
-        found = archive.workflows.promote(workflow)
-    if as_json:
-        click.echo(json.dumps(found.to_json(), indent=2))
-    else:
-        click.echo(f"{found.label} is promoted.")
+        found = asked(archive, workflow).workflows.promote(workflow)
+    return tell(found, as_json, f"{found.label} is promoted.")
+
+
+@command.command("enable", help="Have a workflow be applied that was disabled.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@click.argument("workflow")
+@click.pass_context
+def enable(ctx: click.Context, as_json: bool, workflow: str) -> int:
+    """Switch a version on."""
+    with opened_archive(ctx) as archive:
+        found = asked(archive, workflow).workflows.enable(workflow)
+    return tell(found, as_json, f"{found.label} is enabled.")
+
+
+@command.command("disable", help="Have a workflow not be applied; what runs goes on.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@click.argument("workflow")
+@click.pass_context
+def disable(ctx: click.Context, as_json: bool, workflow: str) -> int:
+    """Switch a version off."""
+    with opened_archive(ctx) as archive:
+        found = asked(archive, workflow).workflows.disable(workflow)
+    return tell(found, as_json, f"{found.label} is disabled: it is not applied.")
+
+
+@command.command("export", help="Write a workflow as JSON that another database takes.")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Where. Default: here."
+)
+@click.option("--script", metavar="SCRIPT", help="Where its tasks are, for their versions.")
+@click.argument("workflow")
+@click.pass_context
+def export(ctx: click.Context, output: Path | None, script: str | None, workflow: str) -> int:
+    """Export one workflow."""
+    with opened_archive(ctx) as archive, warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        load_tasks(ctx, script)
+        spec = asked(archive, workflow).workflows.export(workflow)
+    for each in told:
+        click.echo(f"Warning: {each.message}", err=True)
+    text = json.dumps(spec, indent=2, ensure_ascii=False)
+    if output is None:
+        click.echo(text)
+        return ExitCode.OK
+    output.write_text(f"{text}\n", encoding="utf-8")
+    click.echo(f"{spec['name']}@{spec['version']} is in {output}.")
     return ExitCode.OK
+
+
+@command.command("import", help="Store a workflow that was exported to a FILE.")
+@click.option("--study", metavar="NAME", help="The study that it is to be part of.")
+@click.option("--version", metavar="N|next", help="In place of its own; next: after the highest.")
+@click.option("--script", metavar="SCRIPT", help="Where its tasks are. Default: as it says.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@click.argument("file", type=click.File("r", encoding="utf-8"))
+@click.pass_context
+def import_(
+    ctx: click.Context,
+    study: str | None,
+    version: str | None,
+    script: str | None,
+    as_json: bool,
+    file: Any,
+) -> int:
+    """Import one workflow."""
+    from taskgraph.errors import ValidationError
+
+    try:
+        spec = json.loads(file.read())
+    except ValueError as error:
+        raise ValidationError(file.name, f"this is no JSON: {error}.") from error
+    load_tasks(ctx, script or _script_of(ctx, spec))
+    with made_archive(ctx) as archive:
+        made = archive.workflows.import_(spec, study=study, version=_version(ctx, version))
+    return tell(made, as_json, _stored(made))
+
+
+def _version(ctx: click.Context, text: str | None) -> Any:
+    """Return a version as it is imported. Any: a number, the word next, or None."""
+    if text is None or text == "next":
+        return text
+    if not text.isdecimal():
+        raise click.UsageError(f"--version: expected a number or next, not {text!r}.", ctx)
+    return int(text)
+
+
+def _script_of(ctx: click.Context, spec: Any) -> str | None:
+    """Return the script that what was exported says its tasks are in, if that is here."""
+    meta = spec.get("meta") if isinstance(spec, dict) else None
+    said = meta.get("script") if isinstance(meta, dict) else None
+    if not isinstance(said, str):
+        return None
+    is_file = said.endswith(".py")
+    here = Path(said).is_file() or (load_settings(ctx).project_dir / said).is_file()
+    return said if here or not is_file else None
+
+
+@command.command("delete", help="Delete versions of workflows; executions keep what they ran.")
+@click.option("--groups", is_flag=True, help="Their groups too; executions of these stay.")
+@click.option("--dry-run", is_flag=True, help="Only say which would go.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON; does not ask.")
+@click.argument("workflows", metavar="WORKFLOW...", nargs=-1, required=True)
+@click.pass_context
+def delete(
+    ctx: click.Context,
+    groups: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    workflows: tuple[str, ...],
+) -> int:
+    """Delete versions."""
+    with opened_archive(ctx) as archive:
+        manager = asked(archive, workflows[0]).workflows
+        every = [manager.get(each) for each in workflows]
+        found = list({each.id: each for each in every}.values())
+        # None goes unless all can.
+        gone = [manager.delete(each, groups=groups, dry_run=True) for each in found]
+        if not (dry_run or yes or as_json):
+            for each in gone:
+                click.echo(_told(each))
+            number = "this workflow" if len(found) == 1 else f"these {len(found)} workflows"
+            if not click.confirm(f"Delete {number}?"):
+                return ExitCode.OK
+        if not dry_run:
+            gone = [manager.delete(each, groups=groups) for each in found]
+    if as_json:
+        shown = [each.to_json() for each in gone]
+        click.echo(json.dumps({"workflows": shown, "dry_run": dry_run}, indent=2))
+    elif dry_run or yes:
+        for each in gone:
+            click.echo(_told(each))
+    else:
+        click.echo(f"{len(gone)} deleted.")
+    return ExitCode.OK
+
+
+def _told(gone: WorkflowDeletion) -> str:
+    """Return what goes with a workflow, or would."""
+    said = f"{gone.workflow} {'would be' if gone.is_dry_run else 'is'} deleted"
+    if gone.groups:
+        said += f", with {gone.groups:,} group{'' if gone.groups == 1 else 's'}"
+    if gone.executions:
+        said += f"; {gone.executions:,} execution{'' if gone.executions == 1 else 's'} kept"
+    if gone.promoted is not None:
+        said += f"; {gone.promoted} is promoted then"
+    return f"{said}."
 
 
 def facets_of(text: str) -> list[str]:
     """Return facets that are written with commas between them."""
     return [each.strip() for each in text.split(",") if each.strip()]
+
+
+def _stored(made: Workflow) -> str:
+    number = "1 step" if len(made.steps) == 1 else f"{len(made.steps)} steps"
+    promoted = "" if made.promoted else f" It is not promoted: `workflow promote {made.label}`."
+    return f"{made.id[:8]} is {made.label}, of {number}.{promoted}"
 
 
 def _step(ctx: click.Context, text: str) -> tuple[str, dict[str, Any]]:

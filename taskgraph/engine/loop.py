@@ -99,7 +99,7 @@ class Engine:
         aliases = aliases_of(backend)
         handed_on = NO_OPTIONS if below is None else below.exported
         make_job = self._make_job = JobMaker(
-            run_options.options, aliases, run_options.context, handed_on
+            run_options.options, aliases, run_options.context, handed_on, run_options.queue
         )
         self._graph = Graph(make_job)
         self._calls: dict[str, Job] = {}
@@ -305,6 +305,8 @@ class Engine:
         environment = self._environment()
         if environment is not None:
             self._recorder.add_value(environment)
+        if self._options.writes_dataset and state is State.COMPLETED:
+            self._recorder.write_dataset(root.value)
         self._recorder.add_execution(self._execution(root, state, environment))
         if self._options.in_group:
             self._recorder.end_in_group()

@@ -63,6 +63,10 @@ class RunOptions:
         snapshot: The value in which that is frozen.
         in_group: Whether it is an execution of a group.
         held: What must still be held when something is written.
+        writes_dataset: Whether there is a dataset that is to hold the files of its result.
+        queue: The queue of calls that name none.
+        serves: The queues whose calls run here; None for all. Those of others are sent to workers.
+        lease_id: Whose lease says that it goes on, if it is no execution of its own.
     """
 
     execution_id: ExecutionId
@@ -90,6 +94,10 @@ class RunOptions:
     snapshot: PackedValue | None = None
     in_group: bool = False
     held: Sequence[HeldLeaseRecord] = ()
+    writes_dataset: bool = False
+    queue: str | None = None
+    serves: frozenset[str] | None = None
+    lease_id: ExecutionId | None = None
 
     def add_executor_options(self, job: Job) -> None:
         """Add the options of the executor that a call will run on: all others go before them."""

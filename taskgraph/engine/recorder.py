@@ -19,6 +19,7 @@ from typing import Any
 
 from taskgraph.engine.announcing import Announcing
 from taskgraph.engine.jobs import Job, WeighedArgument
+from taskgraph.engine.made import files_made
 from taskgraph.engine.reduction import upstream_of
 from taskgraph.expression import SchedulerExpression
 from taskgraph.hashing import (
@@ -47,8 +48,10 @@ from taskgraph.records import (
     HandleSweepRecord,
     HeldLeaseRecord,
     JobId,
+    JobQueueRecord,
     JobRecord,
     LeaseEndRecord,
+    OutputRecord,
     PackedValue,
     PartRecord,
     RecordBatch,
@@ -62,7 +65,7 @@ from taskgraph.tasks.context import NO_CONTEXT, RECOVERED, TOLD, handle_of_path,
 from taskgraph.tasks.registry import get_task_registry
 from taskgraph.tasks.task import Task
 from taskgraph.values.handles import Handle, with_parents
-from taskgraph.values.pack import pack_or_name
+from taskgraph.values.pack import pack, pack_or_name
 from taskgraph.values.weigh import Weight
 from taskgraph.worker import now, weigh_result
 
@@ -113,6 +116,20 @@ class Recorder:
         """Add or replace the row of the execution."""
         self.has_execution = True
         self._batch.executions.append(execution)
+        self._touch()
+
+    def write_dataset(self, value: Any) -> None:
+        """Have the dataset that the execution writes hold the files of its result, if it has any.
+
+        Raises:
+            ValueStoreError: There are so many that they go to the store, which cannot be written.
+        """
+        files = files_made(value)
+        if not files:
+            return
+        packed = pack(files, store=self.value_store)
+        self.add_value(packed)
+        self._batch.outputs.append(OutputRecord(self._execution_id, packed.values[0].value_hash))
         self._touch()
 
     def end_in_group(self) -> None:
@@ -252,11 +269,11 @@ class Recorder:
             state,
             job.note,
         )
+        if job.options:
+            self._add_options(job)
         job.is_announced = True
         if self._shown:
             self._shown.pop(job.id, None)
-        if job.options and "tags" in job.options:
-            self.add_tags("Job", job.id, job.options["tags"])
         if job.attempts > 1:
             self.add_tags("Job", job.id, [("taskgraph.attempts", job.attempts)])
         if job.context is not NO_CONTEXT:
@@ -264,6 +281,19 @@ class Recorder:
         if job.call_hash is not None:
             self._add_call(job, job.call_hash)
         self._touch()
+
+    def _add_options(self, job: Job) -> None:
+        """Add what options say of a job that has ended: its tags, and its queue."""
+        if "tags" in job.options:
+            self.add_tags("Job", job.id, job.options["tags"])
+        if "queue" in job.options and not job.is_announced:
+            self._add_queue(job)
+
+    def _add_queue(self, job: Job) -> None:
+        """Add the queue of a job, once, if it is a call that workers may run."""
+        queue = job.options["queue"]
+        if isinstance(queue, str) and not isinstance(job.expr, SchedulerExpression):
+            self._batch.job_queues.append(JobQueueRecord(queue, job.id))
 
     def _tag_with_context(self, job: Job) -> None:
         """Tag the calls that have another context than their callers.
@@ -377,6 +407,8 @@ class Recorder:
             state,
             job.note,
         )
+        if "queue" in job.options and not job.is_announced:
+            self._add_queue(job)
         self._touch()
 
     def cancel(self, job: Job) -> None:

@@ -87,6 +87,7 @@ from taskgraph.errors.groups import (
     ReservedArgumentError,
     StepNotFoundError,
     TaskNotFoundError,
+    WorkflowInUseError,
 )
 from taskgraph.errors.lookups import (
     AmbiguousIdError,
@@ -306,6 +307,7 @@ __all__ = [
     "WorkerLostError",
     "WorkerNotFoundError",
     "WorkerProjectError",
+    "WorkflowInUseError",
     "WorkflowNotFoundError",
     "WorkspaceInUseError",
     "YieldFixtureError",

@@ -40,7 +40,7 @@ class StepNotFoundError(NotFoundError):
 
     def __str__(self) -> str:
         return (
-            f"There is no step {self.wanted!r}. `taskgraph workflow show NAME` shows the steps of a "
+            f"There is no step {self.wanted!r}. `taskgraph workflow show NAME` shows those of a "
             "workflow."
         )
 
@@ -90,6 +90,23 @@ class DisabledWorkflowError(ConflictError):
         return (
             f"Workflow {self.workflow} is disabled. Enable it first: "
             f"`taskgraph workflow enable {self.workflow}`."
+        )
+
+
+class WorkflowInUseError(ConflictError):
+    """A workflow is to be deleted that has groups, and nobody said what becomes of them."""
+
+    def __init__(self, workflow: str, groups: int) -> None:
+        super().__init__(workflow, groups)
+        self.workflow = workflow
+        self.groups = groups
+
+    def __str__(self) -> str:
+        noun = "group" if self.groups == 1 else "groups"
+        return (
+            f"Workflow {self.workflow} has {self.groups:,} {noun}. Delete these with it "
+            "(groups=True, `--groups`), or disable it: "
+            f"`taskgraph workflow disable {self.workflow}`."
         )
 
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from taskgraph.catalog.group_rows import Decision, ExecutionGroup, GroupStats
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.workflow_rows import Workflow
 from taskgraph.provenance.managed_page import state_line
-from taskgraph.provenance.page import Block, Column, Grid, Note, Span, clean, line
+from taskgraph.provenance.page import (
+    Block,
+    Column,
+    Facts,
+    Grid,
+    Heading,
+    Note,
+    Span,
+    clean,
+    line,
+)
 from taskgraph.provenance.render import moment, short_id
 
 _WIDTH: Final = 60
@@ -24,8 +35,20 @@ _WORDS: Final = {
 }
 
 
-def workflows_page(workflows: Sequence[Workflow]) -> list[Block]:
-    """Return a table of workflows."""
+def workflows_page(
+    workflows: Sequence[Workflow], total: int = 0, filters: Sequence[str] = ()
+) -> list[Block]:
+    """Return a table of workflows.
+
+    Args:
+        workflows: The workflows.
+        total: How many there are, where none is meant.
+        filters: What was asked for, as it was written.
+    """
+    if not workflows and total:
+        number = "1 workflow" if total == 1 else f"{total:,} workflows"
+        asked = clean(" ".join(filters)) or "no filter: --all lists other versions too"
+        return [Note(line(f"None of {number} is meant by {asked}."))]
     if not workflows:
         said = "There are no workflows yet: taskgraph workflow create NAME SCRIPT TASK..."
         return [Note(line(said))]
@@ -45,11 +68,57 @@ def workflows_page(workflows: Sequence[Workflow]) -> list[Block]:
             line(
                 Span(clean(each.label, _WIDTH), "name"),
                 Span("" if each.promoted else " (not promoted)", "dim"),
+                Span("" if each.enabled else " (disabled)", "dim"),
             ),
         ]
         for each in workflows
     ]
     return [Grid(columns, rows)]
+
+
+def workflow_detail(flow: Workflow) -> list[Block]:
+    """Return what there is to say of a workflow, and its steps."""
+    is_meant = "promoted" if flow.promoted else "not promoted"
+    facts = [
+        ("Version", line(f"{flow.version}, {is_meant}")),
+        ("Study", line(clean(flow.study or ""))),
+        ("Created", moment(flow.created_at)),
+        ("Disabled", line("" if flow.enabled else "yes: it is not applied")),
+        *((clean(key, _WIDTH), line(clean(json.dumps(each)))) for key, each in flow.meta.items()),
+    ]
+    blocks: list[Block] = [
+        Heading(line("Workflow ", short_id(flow.id), " ", clean(flow.label))),
+        Facts([(label, said) for label, said in facts if said.text]),
+    ]
+    if not flow.steps:
+        said = f"It has no steps yet: taskgraph workflow add-step {clean(flow.label)} TASK"
+        return [*blocks, Note(line(said))]
+    columns = [
+        Column("step", is_right=True),
+        Column("id"),
+        Column("task", may_shrink=True),
+        Column("arguments", may_shrink=True),
+        Column("options", may_shrink=True, may_drop=True),
+        Column("takes", may_drop=True),
+        Column("gives", may_drop=True),
+    ]
+    rows = [
+        [
+            line(str(each.position)),
+            line(short_id(each.id)),
+            line(Span(clean(each.task, _WIDTH), "name")),
+            line(_pairs(each.args or {})),
+            line(_pairs(each.options)),
+            line(clean(each.input_type, _WIDTH)),
+            line(clean(each.output_type, _WIDTH)),
+        ]
+        for each in flow.steps
+    ]
+    return [*blocks, Heading(line("Steps"), is_part=True), Grid(columns, rows)]
+
+
+def _pairs(given: Mapping[str, Any]) -> str:
+    return clean(" ".join(f"{key}={json.dumps(value)}" for key, value in given.items()), _WIDTH)
 
 
 def decisions_page(decisions: Sequence[Decision]) -> list[Block]:
@@ -141,4 +210,4 @@ def stats_page(stats: Sequence[GroupStats]) -> list[Block]:
     return [Grid(columns, rows)]
 
 
-__all__ = ["decisions_page", "groups_page", "stats_page", "workflows_page"]
+__all__ = ["decisions_page", "groups_page", "stats_page", "workflow_detail", "workflows_page"]

@@ -1,1 +1,1 @@
-"""Workers: a supervisor that lives long, and slots that run one execution after the other."""
+"""Workers: a supervisor that lives long, and slots that run what was submitted to its queues."""

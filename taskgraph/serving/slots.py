@@ -165,7 +165,7 @@ def serve(orders: int, reports: int, load: Callable[[str], object]) -> int:
     pipes.watch()
     try:
         settings = load_settings(order.config_dir, order.overrides)
-        scheduler = Scheduler(settings)
+        scheduler = Scheduler(settings, serves=order.queues)
         if not has_others(scheduler.backend):
             shown = without_password(database_uri(settings))
             raise DatabaseError(shown, "it is in memory, where nobody submits anything.")

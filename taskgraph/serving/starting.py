@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 from taskgraph.assembly.managing import routing_of
 from taskgraph.catalog.worker_rows import Worker, WorkerPool
 from taskgraph.catalog.workers import WorkerManager
+from taskgraph.config import Settings
 from taskgraph.errors import WorkerInUseError
+from taskgraph.serving.calls import CallServer
+from taskgraph.serving.companions import Teller
 from taskgraph.serving.duties import duties_of
 from taskgraph.serving.orders import SlotOrder
 from taskgraph.serving.supervisor import Supervisor
@@ -57,6 +60,7 @@ def register(
 
 
 def supervisor_of(
+    settings: Settings,
     backend: SqlBackend,
     worker: Worker,
     order: SlotOrder,
@@ -65,16 +69,26 @@ def supervisor_of(
     concurrency: int,
     say: Callable[[str], None],
 ) -> Supervisor:
-    """Return what looks after the slots of a worker.
+    """Return what looks after the slots of a worker, and has it serve calls and tell people.
 
     Args:
+        settings: Those of the project.
         backend: The database.
         worker: The worker, which is this process.
         order: What each slot is told.
         command: What starts a slot.
-        concurrency: How many slots there are.
+        concurrency: How many slots there are, and how many calls run at once besides.
         say: Told a line now and then.
     """
+    calls = CallServer(
+        settings,
+        backend,
+        worker.queues,
+        slots=concurrency,
+        worker_id=worker.id,
+        poll=order.poll,
+        tell=say,
+    )
     return Supervisor(
         routing_of(backend, _nothing),
         worker,
@@ -83,6 +97,7 @@ def supervisor_of(
         concurrency=concurrency,
         say=say,
         duties=duties_of(backend),
+        companions=[calls, Teller(backend, say)],
     )
 
 

@@ -28,8 +28,9 @@ from types import FrameType
 from typing import Any, Final, Protocol
 
 from taskgraph.catalog.worker_rows import GivenBack, Wish, Worker
-from taskgraph.errors import DatabaseError
+from taskgraph.errors import DatabaseError, ExecutorError
 from taskgraph.records import LEASE_SECONDS
+from taskgraph.serving.companions import Companion
 from taskgraph.serving.orders import DONE, DRAIN, EDITED, FAILED, Report, SlotOrder
 
 _MOMENT: Final = 0.5  # seconds between two looks at slots
@@ -101,6 +102,7 @@ class Supervisor:
         concurrency: How many slots there are.
         say: Told a line now and then.
         duties: Called every few seconds, for what else a worker sees to.
+        companions: What it does besides by itself, from its start until its slots have ended.
 
     Attributes:
         reason: Why it could not go on, if it could not.
@@ -116,6 +118,7 @@ class Supervisor:
         concurrency: int = 1,
         say: Callable[[str], None] = lambda line: None,
         duties: Sequence[Callable[[], object]] = (),
+        companions: Sequence[Companion] = (),
     ) -> None:
         self._routing = routing
         self._worker = worker
@@ -124,6 +127,7 @@ class Supervisor:
         self._concurrency = concurrency
         self._say = say
         self._duties = list(duties)
+        self._companions = list(companions)
         self._slots: dict[int, Slot] = {}
         self._due: list[tuple[float, int, int | None]] = []  # slots to be started: when, which
         self._quick = 0
@@ -142,12 +146,15 @@ class Supervisor:
         """
         with self._hearing_signals():
             try:
+                self._start_companions()
                 for number, quota in enumerate(self._quotas()):
                     self._start(number, quota)
-                while self._slots or self._due:
+                while self._slots or self._due or self._has_company():
                     self._turn()
             finally:
                 self._end_slots()
+                for companion in self._companions:
+                    companion.stop()
                 self._end()
         return self.reason is None
 
@@ -161,6 +168,30 @@ class Supervisor:
             part = total // self._concurrency + (number < total % self._concurrency)
             if part:
                 yield part
+
+    # Companions
+
+    def _start_companions(self) -> None:
+        for each in list(self._companions):
+            try:
+                each.start()
+            except ExecutorError as error:
+                self._say(f"{error}")
+                self._companions.remove(each)
+
+    def _has_company(self) -> bool:
+        """Have companions end whose worker has no slot any more; tell whether some have not yet.
+
+        Not before: what a slot runs may wait for a call that is served here. One that is only to
+        serve what waits goes on as long as there is something.
+        """
+        living = [each for each in self._companions if each.is_alive]
+        for each in living:
+            if self._is_stopping:
+                each.stop()
+            elif self._is_draining or not self._order.is_burst or each.is_idle:
+                each.drain(0)
+        return any(each.is_alive for each in living)
 
     # One turn
 

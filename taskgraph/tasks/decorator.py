@@ -8,6 +8,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, over
 from taskgraph.promise import Promise
 from taskgraph.tasks.names import compute_namespace
 from taskgraph.tasks.registry import get_task_registry
+from taskgraph.tasks.schemas import ANY_TYPE, AUTO
 from taskgraph.tasks.task import SchedulerTask, Task
 
 P = ParamSpec("P")
@@ -43,6 +44,9 @@ def task(
     source: str | None = None,
     compat: Sequence[str] = (),
     export_options: Mapping[str, Any] | None = None,
+    args_schema: Mapping[str, Any] | str = AUTO,
+    input_type: str = ANY_TYPE,
+    output_type: str = ANY_TYPE,
     **options: Any,
 ) -> Callable[[Callable[P, object]], Task[P, bytes]]: ...
 
@@ -58,6 +62,9 @@ def task(
     source: str | None = None,
     compat: Sequence[str] = (),
     export_options: Mapping[str, Any] | None = None,
+    args_schema: Mapping[str, Any] | str = AUTO,
+    input_type: str = ANY_TYPE,
+    output_type: str = ANY_TYPE,
     **options: Any,
 ) -> MakeTask: ...
 
@@ -72,6 +79,9 @@ def task(
     source: str | None = None,
     compat: Sequence[str] = (),
     export_options: Mapping[str, Any] | None = None,
+    args_schema: Mapping[str, Any] | str = AUTO,
+    input_type: str = ANY_TYPE,
+    output_type: str = ANY_TYPE,
     **options: Any,
 ) -> Any:
     """Make a task of a function; usable bare or with arguments.
@@ -88,6 +98,11 @@ def task(
             counts for this code, too. It is said of this very code and options: where a call has
             others, it does not count. ``taskgraph bless`` says the same without touching the code.
         export_options: Options of the task, and of all calls that are made below its own.
+        args_schema: What steps of stored workflows may be given by name: a JSON schema, with
+            definitions of its own if need be; ``"auto"`` has the parameters but the first, with
+            their defaults and simple types. It counts in no hash, and no call is held against it.
+        input_type: Of which type datasets are that it takes as the first step; "Any" fits all.
+        output_type: Of which type the dataset is that it gives as the last step.
         options: See `taskgraph.tasks.options.KNOWN_OPTIONS`.
 
     Raises:
@@ -109,6 +124,9 @@ def task(
                 compat=compat,
                 options=options,
                 export_options=export_options,
+                args_schema=args_schema,
+                input_type=input_type,
+                output_type=output_type,
             )
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import re
 import typing
@@ -28,6 +29,14 @@ from taskgraph.tasks.options import (
     shared_options,
 )
 from taskgraph.tasks.partial import PartialTask
+from taskgraph.tasks.schemas import (
+    ANY_TYPE,
+    AUTO,
+    checked_schema,
+    checked_type,
+    defaults_of,
+    derive,
+)
 from taskgraph.tasks.signature import Binder
 from taskgraph.values.preview import preview
 from taskgraph.values.weigh import hash_value
@@ -63,6 +72,8 @@ class Task(Generic[P, R]):
         version: Replaces the code in the hash, if given.
         compat: Earlier hashes of it: what is recorded under them counts for this code as well.
         nout: How many items its result has, where that is known before it runs.
+        input_type: Of which type datasets are that it takes as the first step of a stored workflow.
+        output_type: Of which type the one is that it gives as the last one.
         inner_task: The task that it is wrapped around, if it is; that may be wrapped itself.
     """
 
@@ -82,6 +93,9 @@ class Task(Generic[P, R]):
         options: Mapping[str, Any] | None = None,
         call_options: Options = NO_OPTIONS,
         export_options: Mapping[str, Any] | None = None,
+        args_schema: Mapping[str, Any] | str = AUTO,
+        input_type: str = ANY_TYPE,
+        output_type: str = ANY_TYPE,
     ) -> None:
         check_name(name)
         check_namespace(namespace)
@@ -102,6 +116,11 @@ class Task(Generic[P, R]):
         self._is_async = inspect.iscoroutinefunction(func)
         self._recorded_hash: TaskHash | None = None
         self._counted: dict[TaskHash, Callable[[], Parts]] = {}
+        # None of it counts in any hash: it is about steps of stored workflows.
+        self._schema = checked_schema(self.fullname, args_schema)
+        self._derived: list[dict[str, Any]] = []
+        self.input_type = checked_type(self.fullname, "input_type", input_type)
+        self.output_type = checked_type(self.fullname, "output_type", output_type)
         if func is not None:
             self.__doc__ = func.__doc__
             self.__wrapped__ = func
@@ -177,6 +196,23 @@ class Task(Generic[P, R]):
     def _signature_of(self, func: Callable[..., Any]) -> inspect.Signature:
         """Return what a call of the task may be given."""
         return inspect.signature(func)
+
+    @property
+    def args_schema(self) -> dict[str, Any]:
+        """What it may be given by name, as a JSON schema: all parameters but the first."""
+        if self._schema is None:
+            if self._code is None:
+                raise ValueError(_UNDEFINED.format(self.fullname))
+            # Made once for all twins of the task, and not before somebody asks.
+            if not self._derived:
+                self._derived.append(derive(self.func, self.signature))
+            return copy.deepcopy(self._derived[0])
+        return copy.deepcopy(dict(self._schema))
+
+    @property
+    def default_args(self) -> dict[str, Any]:
+        """The defaults of its schema: those of parameters on top, as far as they are not null."""
+        return defaults_of(self.args_schema)
 
     @property
     def source(self) -> str:

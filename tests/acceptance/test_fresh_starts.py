@@ -56,6 +56,15 @@ def same() -> str:
     return read(write())
 """
 
+PACK = """
+from taskgraph import task
+
+
+@task(namespace="pack")
+def one() -> int:
+    return 1
+"""
+
 # Each command, and words with which it has something to do.
 WORDS = [
     ("init", "other"),
@@ -86,11 +95,12 @@ WORDS = [
     ("repo", "list"),
     ("execution", "list"),
     ("execution", "show", "-", "--states", "--deps", "--snapshot"),
-    ("execution", "set-state", "-", "FAILED", "--force"),
+    ("execution", "set-state", "-", "FAILED", "--force", "--as", "ada@x.org"),
     ("execution", "cancel", "--help"),
     ("execution", "fail-running", "--dry-run"),
     ("study", "list"),
     ("study", "show", "nightly"),
+    ("study", "owner", "nightly", "ada@x.org"),
     ("study", "delete", "nightly", "--dry-run"),
     ("execution", "sweep", "--dry-run"),
     ("dataset", "register", "tas", "flow.py", "--facet", "model=A"),
@@ -107,6 +117,18 @@ WORDS = [
     ("workflow", "create", "more", "flow.py", "double", "--group-by", "model"),
     ("workflow", "list"),
     ("workflow", "promote", "means@1"),
+    ("workflow", "show", "means"),
+    ("workflow", "add-step", "means", "half"),
+    ("workflow", "update-step", "means:0", "--option", "retries=1"),
+    ("workflow", "reorder", "means", "0"),
+    ("workflow", "remove-step", "means:0"),
+    ("workflow", "new-version", "means"),
+    ("workflow", "disable", "means"),
+    ("workflow", "enable", "means"),
+    ("workflow", "export", "means", "-o", "means.json"),
+    ("workflow", "import", "stored.json", "--version", "next"),
+    ("workflow", "apply", "means", "--input", "code", "--output", "code"),
+    ("workflow", "delete", "means", "--groups", "--dry-run"),
     ("group", "plan", "means"),
     ("group", "run", "means", "--dry-run"),
     ("group", "list"),
@@ -114,8 +136,32 @@ WORDS = [
     ("group", "stats"),
     ("group", "delete", "--facet", "model=A", "--dry-run"),
     ("execution", "enqueue", "--help"),
+    ("user", "create", "eve@x.org"),
+    ("user", "list"),
+    ("user", "show", "ada@x.org"),
+    ("user", "update", "ada@x.org", "--verified"),
+    ("user", "groups"),
+    ("user", "add", "climate", "ada@x.org"),
+    ("user", "remove", "climate", "ada@x.org"),
+    ("user", "delete", "bob@x.org", "--yes"),
+    ("package", "collect", "pack.py", "--version", "2"),
+    ("package", "list"),
+    ("package", "show", "pack"),
+    ("package", "deactivate", "pack@1"),
+    ("package", "activate", "pack@1"),
+    ("package", "delete", "pack@1", "--yes"),
+    ("operation", "list"),
+    ("operation", "show", "--help"),
     ("execution", "rerun", "-", "--script", "flow.py"),
     ("execution", "delete", "-", "--dry-run"),
+    ("policy", "create", "more", "--state", "LATE", "--command", "true"),
+    ("policy", "list"),
+    ("policy", "show", "told"),
+    ("policy", "update", "told", "--inactive"),
+    ("policy", "delete", "told", "--dry-run"),
+    ("policy", "test", "told"),
+    ("policy", "deliver"),
+    ("policy", "notifications", "--status", "waiting"),
     ("retract", "-", "--reason", "it is wrong"),
     ("retractions",),
     ("unretract", "--help"),
@@ -146,8 +192,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     space("vocabulary", "define", "year")
     space("workflow", "create", "means", "flow.py", "double", "--group-by", "model")
     space("group", "plan", "means")
+    space("workflow", "export", "means", "-o", "stored.json")
+    space("policy", "create", "told", "--state", "CANCELLED", "--command", "true")
     named = ("--tag", "kind=test", "--study", "nightly", "--workspace", "work")
     space("run", *named, "flow.py", "main", "--x", "3")
+    space("user", "create", "ada@x.org", "--superuser")
+    space("user", "create", "bob@x.org")
+    space("user", "add", "climate", "ada@x.org")
+    space.write("pack.py", PACK)
+    space("package", "collect", "pack.py", "--version", "1")
     space("export", "--all", "-o", "all.json")
     space("repo", "add", "there", tmp_path_factory.mktemp("there") / "there.db")
     space.write("flow.py", FLOW.replace("2 * x", "x + x").replace("x / 2", "x * 0.5"))

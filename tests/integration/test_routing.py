@@ -282,7 +282,7 @@ def test_many_who_take_at_once_take_each_once(tg: Archive, taker: Taker, databas
 
 def test_a_taking_whose_answer_was_lost_is_the_same_one_again(tg: Archive, taker: Taker) -> None:
     one, two = submit(tg), submit(tg, options={"priority": 1})
-    lock = tg.backend.database.skips_locked
+    lock = tg.backend.database.skipping_locked("e")
     taking = Taking(taker, uuid.uuid4().hex, lock)
 
     first = tg.backend._transact(taking)

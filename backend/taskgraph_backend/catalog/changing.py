@@ -28,7 +28,7 @@ from taskgraph.records import ExecutionId, execution_lease
 from taskgraph.tags import RESERVED, Tags
 from taskgraph_backend import claims, statements
 from taskgraph_backend.catalog import using
-from taskgraph_backend.catalog.history import write_state
+from taskgraph_backend.catalog.history import state_id, write_state
 from taskgraph_backend.dialects import Driver
 from taskgraph_backend.routing import queueing
 from taskgraph_backend.tags import current_tags, delete_tags, record_tags
@@ -163,12 +163,22 @@ def _take_from_process(driver: Driver, execution_id: str, state: State, when: in
     heard = from_micros(claims.clock(driver) if state.is_active else when)
     state = replace(state, timestamp=max(heard, subject.state.timestamp + _MICROSECOND))
     _write(driver, execution_id, state, keep_books(books, subject.state, state))
+    _tell_of_crash(driver, execution_id, state)
     claims.end_jobs(driver, key, when, StateType.CRASHED)
     lease = execution_lease(ExecutionId(execution_id))
     # Whose execution was taken by a worker holds it by another name.
     driver.execute(_FORGET_HOLDER, (lease,))
     driver.execute(statements.LEASE_FORGET, (lease, execution_id))
     return True
+
+
+def _tell_of_crash(driver: Driver, execution_id: str, state: State) -> None:
+    """Queue notifications of a state whose time may be long past: nobody looks back so far."""
+    from taskgraph_backend.catalog.notifying import queue_crash
+
+    assert state.timestamp is not None
+    key = state_id(execution_id, state.type.value, to_micros(state.timestamp))
+    queue_crash(driver, execution_id, bytes(key), state.type.value, state.name)
 
 
 def update(driver: Driver, execution_id: str, changes: Changes) -> bool:

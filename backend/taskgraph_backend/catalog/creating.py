@@ -13,7 +13,7 @@ from taskgraph.jsontext import to_json
 from taskgraph.records import PackedValue, RecordBatch
 from taskgraph.tags import OwnTags
 from taskgraph_backend import claims
-from taskgraph_backend.catalog import studies, using
+from taskgraph_backend.catalog import applying, studies, using
 from taskgraph_backend.catalog.history import write_state
 from taskgraph_backend.dialects import Driver
 from taskgraph_backend.routing import queueing
@@ -102,6 +102,7 @@ def create(driver: Driver, request: Request, snapshot: str) -> Known | None:
         UnknownRecordError: There is no job of the id that it is said to be run in.
         ConflictError: Somebody else writes its output, or its group is in progress.
         ValidationError: It is for workers, and its priority is no number.
+        TaskgraphError: It is a workflow that may not be applied on these terms.
     """
     known = find_under_key(driver, request)
     if known is not None:
@@ -113,6 +114,8 @@ def create(driver: Driver, request: Request, snapshot: str) -> Known | None:
     uses = request.uses
     if uses != NO_USES:
         using.check(driver, uses, is_active=request.state.is_active)
+    if request.terms is not None:
+        applying.check(driver, request)
     study = None if request.study is None else studies.get_or_create(driver, request.study)
     now = claims.clock(driver)
     state = State(

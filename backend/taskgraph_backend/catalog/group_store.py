@@ -17,8 +17,25 @@ from taskgraph.catalog.group_rows import (
 from taskgraph.catalog.requests import Request
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.uses import Uses, WantedUses
-from taskgraph.catalog.workflow_rows import NewWorkflow, Workflow
-from taskgraph_backend.catalog import group_lists, groups, pinning, workflow_lists, workflows
+from taskgraph.catalog.submitters import Submitter
+from taskgraph.catalog.workflow_rows import (
+    NewStep,
+    NewWorkflow,
+    StepChange,
+    TaskOfPackage,
+    Workflow,
+    WorkflowDeletion,
+    WorkflowStep,
+)
+from taskgraph_backend.catalog import (
+    applying,
+    group_lists,
+    groups,
+    pinning,
+    steps,
+    workflow_lists,
+    workflows,
+)
 from taskgraph_backend.opened import OpenedPort
 
 if TYPE_CHECKING:
@@ -38,9 +55,28 @@ class GroupCatalog(OpenedPort):
         """
         return self._backend._transact(workflows.create, wanted)
 
+    def copy_workflow(self, workflow_id: str, new_id: str) -> bool:
+        """Store a workflow once more, as the next version; returns whether it is there."""
+        return self._backend._transact(workflows.copy, workflow_id, new_id)
+
     def promote_workflow(self, workflow_id: str) -> bool:
         """Have this version be the one that is meant; returns whether there is such a workflow."""
         return self._backend._transact(workflows.promote, workflow_id)
+
+    def enable_workflow(self, workflow_id: str, is_enabled: bool) -> bool:
+        """Have a workflow be applied, or not; returns whether there is such a workflow."""
+        return self._backend._transact(workflows.enable, workflow_id, is_enabled)
+
+    def delete_workflow(
+        self, workflow_id: str, *, with_groups: bool, dry_run: bool
+    ) -> WorkflowDeletion | None:
+        """Delete a version; None where there is none.
+
+        Raises:
+            StillInUseError: An active execution runs it.
+            WorkflowInUseError: It has groups, and these are not to go with it.
+        """
+        return self._backend._transact(workflows.delete, workflow_id, with_groups, dry_run)
 
     def find_workflow(self, ref: str, version: int | None) -> Workflow | None:
         """Return a workflow by full name, id or unique start of one.
@@ -51,10 +87,69 @@ class GroupCatalog(OpenedPort):
         with self._backend.reader() as session:
             return workflow_lists.look_up(session, ref, version)
 
-    def workflows(self, include_superseded: bool) -> list[Workflow]:
+    def workflows(self, where: Criteria, limit: int | None, offset: int) -> list[Workflow]:
         """Return workflows by name and version."""
         with self._backend.reader() as session:
-            return workflow_lists.every(session, include_superseded)
+            return workflow_lists.page(session, where, limit, offset)
+
+    def count_workflows(self, where: Criteria) -> int:
+        """Return how many there are."""
+        with self._backend.reader() as session:
+            return workflow_lists.count(session, where)
+
+    def tasks_of_packages(self, names: Sequence[str]) -> list[TaskOfPackage]:
+        """Return what packages that are active say of tasks, the newest first."""
+        with self._backend.reader() as session:
+            return workflow_lists.tasks_of_packages(session, list(names))
+
+    # Their steps
+
+    def find_step(self, ref: str) -> tuple[str, WorkflowStep] | None:
+        """Return a step by id or unique start of one, with the id of its workflow.
+
+        Raises:
+            AmbiguousIdError: More than one is meant.
+        """
+        with self._backend.reader() as session:
+            return workflow_lists.look_up_step(session, ref)
+
+    def add_step(
+        self, workflow_id: str, step_id: str, step: NewStep, position: int | None
+    ) -> None:
+        """Put a step before the one at a position, or behind all.
+
+        Raises:
+            WorkflowNotFoundError: The workflow was deleted since.
+            ValidationError: There is no such position.
+        """
+        self._backend._transact(steps.add, workflow_id, step_id, step, position)
+
+    def change_step(self, wanted: StepChange) -> bool:
+        """Change what is given of a step; returns whether it is there."""
+        return self._backend._transact(steps.change, wanted)
+
+    def reorder_steps(self, workflow_id: str, step_ids: Sequence[str]) -> None:
+        """Give the steps of a workflow a new order.
+
+        Raises:
+            WorkflowNotFoundError: The workflow was deleted since.
+            NotAPermutationError: These are not all of its steps, each once.
+        """
+        self._backend._transact(steps.reorder, workflow_id, list(step_ids))
+
+    def remove_step(self, step_id: str) -> bool:
+        """Take a step out of its workflow; returns whether it was there."""
+        return self._backend._transact(steps.remove, step_id)
+
+    # What they are applied on
+
+    def count_files(self, value_hashes: Sequence[str]) -> dict[str, int]:
+        """Return how many files each of some contents has."""
+        return self._backend._ask(applying.count_files, list(value_hashes))
+
+    def submitter(self, name: str) -> Submitter | None:
+        """Return the user of an e-mail address, a name or an id; None if nobody is registered."""
+        return self._backend._ask(applying.submitter, name)
 
     # Groups
 

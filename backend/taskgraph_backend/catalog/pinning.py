@@ -28,7 +28,6 @@ from taskgraph.errors import (
     ValidationError,
     WorkflowNotFoundError,
 )
-from taskgraph.tasks.names import join_name
 from taskgraph_backend import statements
 from taskgraph_backend.dialects import Driver
 
@@ -45,7 +44,8 @@ _DATASET: Final = (
 _WORKFLOW: Final = "SELECT id, namespace, name, version, promoted FROM workflow WHERE "
 _GROUP: Final = "SELECT id, workflow_id FROM execution_group WHERE"
 _STEPS: Final = (
-    "SELECT position, task_name, task_hash, args, options FROM workflow_step"
+    "SELECT position, task_name, task_hash, args, options, input_type, output_type"
+    " FROM workflow_step"
     " WHERE workflow_id = ? ORDER BY position"
 )
 
@@ -186,9 +186,10 @@ def _named(driver: Driver, ref: str) -> list[Any]:
 
 
 def _step(row: Any) -> StepPin:
-    position, task, task_hash, args, options = row
+    position, task, task_hash, args, options, input_type, output_type = row
     known = None if task_hash is None else _hex(task_hash)
-    return StepPin(position, task, known, _read(args), _read(options))
+    said = _read(args), _read(options)
+    return StepPin(position, task, known, *said, input_type, output_type)
 
 
 def _find_group(driver: Driver, ref: str, workflow: WorkflowPin | None) -> str:
@@ -201,8 +202,8 @@ def _find_group(driver: Driver, ref: str, workflow: WorkflowPin | None) -> str:
     if workflow is not None and flow != workflow.id:
         raise ValidationError(
             "group",
-            f"it is one of another workflow than {join_name(workflow.namespace, workflow.name)}"
-            f"@{workflow.version}, by whose executions it would be judged.",
+            f"it is one of another workflow than {workflow.label}, by whose executions it would be "
+            "judged.",
         )
     return group
 

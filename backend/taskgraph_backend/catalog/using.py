@@ -110,6 +110,11 @@ def take_again(driver: Driver, execution_id: str) -> None:
             driver.execute(_TAKE, (key, dataset))
 
 
+def has_output(driver: Driver, execution_id: str) -> bool:
+    """Tell whether there is a dataset that an execution writes."""
+    return driver.execute(_OUTPUTS, (_binary(execution_id),)).fetchone() is not None
+
+
 def datasets_of(driver: Driver, execution_id: str) -> list[UsedDataset]:
     """Return the datasets that an execution uses, in one statement."""
     return [
@@ -161,4 +166,4 @@ def _is_there(driver: Driver, table: str, id: str) -> bool:
     return driver.execute(query, (_binary(id),)).fetchone() is not None
 
 
-__all__ = ["IS_ACTIVE", "check", "datasets_of", "let_go", "take_again", "write"]
+__all__ = ["IS_ACTIVE", "check", "datasets_of", "has_output", "let_go", "take_again", "write"]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from taskgraph.catalog.workflow_rows import Workflow, WorkflowStep
+from taskgraph.catalog.criteria import Criteria
+from taskgraph.catalog.workflow_rows import TaskOfPackage, Workflow, WorkflowStep
 from taskgraph.errors import AmbiguousIdError
 from taskgraph_backend import models
 from taskgraph_backend.finding import is_prefix, like_id
+from taskgraph_backend.query.workflow_criteria import workflows_where
 
 _SHOWN: Final = 5
 
@@ -36,13 +38,57 @@ def look_up(session: Session, ref: str, version: int | None) -> Workflow | None:
     return next(iter(_workflows(session, found)), None)
 
 
-def every(session: Session, include_superseded: bool) -> list[Workflow]:
+def page(session: Session, where: Criteria, limit: int | None, offset: int) -> list[Workflow]:
     """Return workflows by name and version, in two statements."""
     row = models.Workflow
-    query = _select().order_by(row.namespace, row.name, row.version, row.id)
-    if not include_superseded:
-        query = query.where(row.promoted.is_(True))
-    return _workflows(session, session.execute(query).all())
+    query = _select().where(workflows_where(where))
+    query = query.order_by(row.namespace, row.name, row.version, row.id)
+    return _workflows(session, session.execute(query.limit(limit).offset(offset)).all())
+
+
+def count(session: Session, where: Criteria) -> int:
+    """Return how many there are, in one statement."""
+    query = select(func.count()).select_from(models.Workflow).where(workflows_where(where))
+    return int(session.execute(query).scalar_one())
+
+
+def look_up_step(session: Session, ref: str) -> tuple[str, WorkflowStep] | None:
+    """Return a step by id or unique start of one, with the id of its workflow.
+
+    Raises:
+        AmbiguousIdError: More than one is meant.
+    """
+    row = models.WorkflowStep
+    if not is_prefix(ref.lower()):
+        return None
+    query = select(row).where(like_id(row.id, ref.lower())).order_by(row.id).limit(_SHOWN)
+    found = session.scalars(query).all()
+    if len(found) > 1:
+        raise AmbiguousIdError(ref, [each.id[:12] for each in found])
+    return (found[0].workflow_id, _step(found[0])) if found else None
+
+
+def tasks_of_packages(session: Session, names: list[str]) -> list[TaskOfPackage]:
+    """Return what packages that are active say of tasks, the newest first; in one statement."""
+    task, package = models.PackageTask, models.TaskPackage
+    query = (
+        select(task, package.name, package.version, package.owner_id)
+        .join(package, package.id == task.package_id)
+        .where(task.name.in_(names), package.active.is_(True))
+        .order_by(package.created_at.desc(), package.id)
+    )
+    return [
+        TaskOfPackage(
+            each.name,
+            f"{name}@{version}",
+            each.version,
+            each.args_schema,
+            each.input_type,
+            each.output_type,
+            owner is not None,
+        )
+        for each, name, version, owner in session.execute(query)
+    ]
 
 
 def fullname_is(name: str) -> ColumnElement[bool]:
@@ -70,12 +116,21 @@ def _steps(session: Session, ids: list[str]) -> dict[str, list[WorkflowStep]]:
     step = models.WorkflowStep
     query = select(step).where(step.workflow_id.in_(ids)).order_by(step.position, step.id)
     for each in session.scalars(query):
-        found.setdefault(each.workflow_id, []).append(
-            WorkflowStep(
-                each.id, each.position, each.task_name, each.args, each.options, each.task_hash
-            )
-        )
+        found.setdefault(each.workflow_id, []).append(_step(each))
     return found
+
+
+def _step(row: models.WorkflowStep) -> WorkflowStep:
+    return WorkflowStep(
+        row.id,
+        row.position,
+        row.task_name,
+        row.args,
+        row.options,
+        row.task_hash,
+        row.input_type,
+        row.output_type,
+    )
 
 
 def _workflow(row: models.Workflow, study: str | None, steps: tuple[WorkflowStep, ...]) -> Workflow:
@@ -94,4 +149,4 @@ def _workflow(row: models.Workflow, study: str | None, steps: tuple[WorkflowStep
     )
 
 
-__all__ = ["every", "fullname_is", "look_up"]
+__all__ = ["count", "fullname_is", "look_up", "look_up_step", "page", "tasks_of_packages"]

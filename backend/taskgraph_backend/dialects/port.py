@@ -61,9 +61,6 @@ class Database(Protocol):
     most_keys: int
     #: What to name in place of one that is another program's.
     other_place: str
-    #: What has a statement lock the rows of the execution that it finds, and skip those that others
-    #: have locked; nothing where all who write wait for each other.
-    skips_locked: str
 
     @property
     def path(self) -> str | None:
@@ -110,6 +107,15 @@ class Database(Protocol):
             driver: The connection.
             alone: Whether what it reads must still be so when it writes: nobody else writes
                 meanwhile. Others may add rows that have the same content whoever writes them.
+        """
+
+    def skipping_locked(self, table: str = "") -> str:
+        """Return what a question ends with that takes rows which nobody else is about to take.
+
+        Where all who write wait for each other, that is nothing.
+
+        Args:
+            table: By what name it calls the table whose rows are locked; that of all by default.
         """
 
     def version_seen(self, driver: Driver) -> str:

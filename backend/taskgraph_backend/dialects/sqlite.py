@@ -159,7 +159,6 @@ class SqliteDatabase:
     # More take no less time each, and each number of them is a statement to be parsed.
     most_keys = 500
     other_place = "file"
-    skips_locked = ""
     errors: tuple[type[Exception], ...] = (sqlite3.Error,)
     # It has no one else who would upgrade it.
     is_shared = False
@@ -381,6 +380,16 @@ class SqliteDatabase:
                 time.sleep(_pause_after(moment - began))
         finally:
             driver.execute(f"PRAGMA busy_timeout={int(self.busy_timeout * 1000)}")
+
+    def skipping_locked(self, table: str = "") -> str:
+        """Return what a question ends with that takes rows which nobody else is about to take.
+
+        It is nothing: whoever writes is alone.
+
+        Args:
+            table: By what name it calls the table whose rows are locked.
+        """
+        return ""
 
     def version_seen(self, driver: Driver) -> str:
         """Ask for the version: who upgrades a file shuts out those who write."""

@@ -1,1 +1,1 @@
-"""Routing on a database: executions wait in queues, and workers take them; see decision 31."""
+"""Routing on a database: executions and calls wait in queues, and workers take them."""

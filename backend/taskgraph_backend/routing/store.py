@@ -129,7 +129,7 @@ class Routing(OpenedPort):
         backend = self._backend
         if not backend._ask(queueing.waiting, taker.queues):
             return None
-        taking = Taking(taker, uuid.uuid4().hex, backend.database.skips_locked)
+        taking = Taking(taker, uuid.uuid4().hex, backend.database.skipping_locked("e"))
         return backend._transact(taking, alone=False)
 
     def finish(self, taken: Taken, end: State | None = None) -> str:

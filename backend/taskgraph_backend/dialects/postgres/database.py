@@ -96,7 +96,6 @@ class PostgresDatabase:
     in_memory = False
     only_lock = None
     other_place = "database, or a schema of its own in this one (?options=-csearch_path%3Dname)"
-    skips_locked = " FOR UPDATE OF e SKIP LOCKED"
 
     def __init__(self, uri: str, *, busy_timeout: float) -> None:
         self.uri = uri
@@ -263,6 +262,14 @@ class PostgresDatabase:
             started=started,
         )
         ours.begin(f"BEGIN; SELECT pg_advisory_xact_lock({_WRITING}); {marked}; {_VERSION}")
+
+    def skipping_locked(self, table: str = "") -> str:
+        """Return what a question ends with that takes rows which nobody else is about to take.
+
+        Args:
+            table: By what name it calls the table whose rows are locked; those of all by default.
+        """
+        return f" FOR UPDATE OF {table} SKIP LOCKED" if table else " FOR UPDATE SKIP LOCKED"
 
     def version_seen(self, driver: Driver) -> str:
         """Return what was asked as the transaction began."""

@@ -1,0 +1,138 @@
+"""What a workflow is applied on is held against what is there, in the transaction that writes it.
+
+The workflow and its tasks may have been switched off since they were looked at, the output may have
+become read-only, and somebody else may have submitted the same a moment ago.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+
+from taskgraph.catalog.requests import Request, Terms
+from taskgraph.catalog.submitters import Submitter
+from taskgraph.catalog.uses import DatasetPin, StepPin, WorkflowPin
+from taskgraph.errors import (
+    DatasetReadOnlyError,
+    DisabledWorkflowError,
+    InactiveTaskError,
+    RateLimitedError,
+)
+from taskgraph_backend import claims, statements
+from taskgraph_backend.dialects import Driver
+
+_binary = bytearray.fromhex
+
+_SECOND: Final = 1_000_000
+_WHOLE: Final = re.compile(r"[0-9a-f]{32}")
+_ENABLED: Final = "SELECT enabled FROM workflow WHERE id = ?"
+_READ_ONLY: Final = "SELECT read_only FROM dataset WHERE id = ?"
+_NEWEST: Final = (
+    "SELECT e.id, e.created_at FROM execution_dataset u JOIN execution e ON e.id = u.execution_id"
+    " WHERE u.dataset_id = ? AND u.role = 'output' AND e.entrypoint = ?"
+    " AND e.workflow_id IS NOT NULL ORDER BY e.created_at DESC, e.id DESC LIMIT 1"
+)
+_PACKAGES: Final = (
+    "SELECT t.name, t.task_hash, p.id, p.name, p.version, p.active FROM package_task t"
+    " JOIN task_package p ON p.id = t.package_id WHERE t.name IN ({marks}) ORDER BY p.name, p.id"
+)
+_USED: Final = "UPDATE task_package SET last_used_at = ? WHERE id = ?"
+_USER: Final = "SELECT active, settings FROM user_account WHERE email IN (?, ?) OR username = ?"
+_USER_BY_ID: Final = "SELECT active, settings FROM user_account WHERE id = ?"
+_FILES: Final = (
+    "SELECT s.parent_value_hash, count(*) FROM subvalue s JOIN file f"
+    " ON f.value_hash = s.value_hash WHERE s.parent_value_hash IN ({marks})"
+    " GROUP BY s.parent_value_hash"
+)
+
+
+def check(driver: Driver, request: Request) -> None:
+    """Check that what is to be applied may be; within the transaction alone that writes it.
+
+    Raises:
+        DisabledWorkflowError: The workflow is disabled.
+        DatasetReadOnlyError: The output is read-only.
+        InactiveTaskError: A step is a task of packages that are not active.
+        PermissionDeniedError: Who asks may not use the account.
+        RateLimitedError: The same was submitted a moment ago.
+    """
+    uses, terms = request.uses, request.terms
+    assert terms is not None
+    assert uses.workflow is not None
+    assert uses.output is not None
+    (is_enabled,) = driver.execute(_ENABLED, (_binary(uses.workflow.id),)).fetchone()
+    if not is_enabled:
+        raise DisabledWorkflowError(uses.workflow.label)
+    (is_fixed,) = driver.execute(_READ_ONLY, (_binary(uses.output.dataset_id),)).fetchone()
+    if is_fixed:
+        raise DatasetReadOnlyError(uses.output.name)
+    used = _check_tasks(driver, uses.steps)
+    user = None if request.submitted_by is None else submitter(driver, request.submitted_by)
+    if user is not None:
+        user.check(str(request.submitted_by), terms.account)
+    _check_interval(driver, request.entrypoint, uses.workflow, uses.output, terms)
+    if used:
+        now = claims.clock(driver)
+        driver.executemany(_USED, [(now, each) for each in used])
+
+
+def submitter(driver: Driver, name: str) -> Submitter | None:
+    """Return the user of an e-mail address, a name or an id; None if nobody is registered so."""
+    row = driver.execute(_USER, (name, name.lower(), name)).fetchone()
+    if row is None and _WHOLE.fullmatch(name.lower()):
+        row = driver.execute(_USER_BY_ID, (_binary(name),)).fetchone()
+    return None if row is None else Submitter.of(bool(row[0]), _read(row[1]))
+
+
+def count_files(driver: Driver, value_hashes: Sequence[str]) -> dict[str, int]:
+    """Return how many files each of some contents has, in one statement for many."""
+    found: dict[str, int] = {}
+    for keys in statements.padded([_binary(each) for each in value_hashes]):
+        sql = _FILES.format(marks=", ".join("?" * len(keys)))
+        for key, count in driver.execute(sql, keys):
+            found[bytes(key).hex()] = int(count)
+    return found
+
+
+def _check_tasks(driver: Driver, steps: Sequence[StepPin]) -> list[bytearray]:
+    """Check that no step is a task of packages that are all switched off; return those used."""
+    names = sorted({each.task_name for each in steps})
+    rows: list[Any] = []
+    for keys in statements.padded(names):
+        sql = _PACKAGES.format(marks=", ".join("?" * len(keys)))
+        rows += driver.execute(sql, keys).fetchall()
+    used: set[bytes] = set()
+    for each in steps:
+        of_task = [row for row in rows if row[0] == each.task_name]
+        if each.task_hash is not None:
+            of_task = [row for row in of_task if row[1] and bytes(row[1]).hex() == each.task_hash]
+        active = [row for row in of_task if row[5]]
+        if of_task and not active:
+            _, _, _, package, version, _ = of_task[0]
+            raise InactiveTaskError(each.task_name, f"{package}@{version}")
+        used.update(bytes(row[2]) for row in active)
+    return [bytearray(each) for each in sorted(used)]
+
+
+def _check_interval(
+    driver: Driver, entrypoint: str, flow: WorkflowPin, output: DatasetPin, terms: Terms
+) -> None:
+    if not terms.min_interval:
+        return
+    row = driver.execute(_NEWEST, (_binary(output.dataset_id), entrypoint)).fetchone()
+    if row is None:
+        return
+    left = terms.min_interval - (claims.clock(driver) - row[1]) / _SECOND
+    if left > 0:
+        what = f"Workflow {flow.label} on dataset {output.name!r}"
+        raise RateLimitedError(what, bytes(row[0]).hex(), left)
+
+
+def _read(given: Any) -> Any:
+    return json.loads(given) if isinstance(given, str) else given
+
+
+__all__ = ["check", "count_files", "submitter"]

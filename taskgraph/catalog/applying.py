@@ -1,0 +1,277 @@
+"""Stored workflows are applied to datasets: held against these, frozen, and submitted.
+
+What can be overtaken is held against what is there once more in the transaction that writes; the
+answer of this module alone is never the last one.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import uuid
+from collections.abc import Iterable, Mapping
+from os import PathLike
+from typing import Any, Final
+
+from taskgraph.catalog.launches import Launch, Launcher
+from taskgraph.catalog.requests import (
+    Request,
+    Terms,
+    checked_name,
+    checked_queues,
+    checked_text,
+    tags_of,
+    whole_path,
+)
+from taskgraph.catalog.rows import Execution
+from taskgraph.catalog.states import State, StateType
+from taskgraph.catalog.uses import (
+    DatasetPin,
+    Uses,
+    WantedUses,
+    read_inputs,
+    ref_of,
+    with_code,
+)
+from taskgraph.catalog.workflow_finding import WorkflowFinder
+from taskgraph.catalog.workflow_rows import Workflow
+from taskgraph.errors import (
+    DisabledWorkflowError,
+    EmptyWorkflowError,
+    IncompatibleDatasetError,
+    ValidationError,
+    WorkflowNotFoundError,
+)
+from taskgraph.jsontext import storable
+from taskgraph.tasks.schemas import ANY_TYPE
+
+#: Where what names no queue waits.
+DEFAULT_QUEUE: Final = "default"
+# What a column of a database can count to.
+_MOST_PRIORITY: Final = 2**31 - 1
+
+
+class ApplyVerbs(WorkflowFinder):
+    """The verb of the manager of workflows that has one run on datasets."""
+
+    def apply(
+        self,
+        workflow: str | Workflow,
+        *,
+        inputs: Iterable[Any] | Mapping[str, Any],
+        output: Any,
+        first_step: int | None = None,
+        last_step: int | None = None,
+        account: str | None = None,
+        queue: str = DEFAULT_QUEUE,
+        priority: int = 0,
+        idempotency_key: str | None = None,
+        strict: bool = False,
+        submitted_by: str | None = None,
+        workspace: str | PathLike[str] | None = None,
+        tags: Iterable[tuple[str, Any]] | Mapping[str, Any] | None = None,
+        name: str | None = None,
+        here: bool = False,
+    ) -> Execution:
+        """Submit a stored workflow on datasets; what is submitted is frozen.
+
+        Its steps, their arguments and the contents of the datasets are those of this moment: what
+        becomes of them later changes nothing. Rows are written before anything runs. Once it has
+        ended well, the files of its result are the content of the output.
+
+        Args:
+            workflow: Its name, which is the promoted version, ``name@version``, its id, or itself.
+            inputs: The datasets that it reads, each one that was found, its name or id; a mapping
+                says what each is called within the execution.
+            output: The dataset that it writes; no other execution writes it meanwhile.
+            first_step: The first step to run, from 0.
+            last_step: The last step to run.
+            account: From what is paid; by default that of who submits it, if that is registered.
+            queue: Where it waits for a worker.
+            priority: Of those that wait the smallest is the first.
+            idempotency_key: Under one key a workflow is submitted once: who asks again is given
+                the execution that is there.
+            strict: Whether a key that was used for another request is an error.
+            submitted_by: Who asks for it.
+            workspace: Its folder, which no other execution has.
+            tags: Keys with JSON values.
+            name: What people call it.
+            here: Whether it is run in this process, at once, and waits in no queue.
+
+        Returns:
+            The execution: PENDING, or as it ended, whether that was well or not.
+
+        Raises:
+            WorkflowNotFoundError: There is no such workflow.
+            DisabledWorkflowError: It is disabled.
+            EmptyWorkflowError: It has no steps.
+            StepRangeError: The steps are none of it.
+            DatasetNotFoundError: There is no such dataset.
+            IncompatibleDatasetError: A dataset is of a type that does not fit, or has no files.
+            DatasetReadOnlyError: The output is read-only.
+            OutputDatasetInUseError: An active execution writes the output.
+            InactiveTaskError: A step is a task of packages that are not active.
+            RateLimitedError: The same was submitted a moment ago.
+            PermissionDeniedError: Who asks may not use the account.
+            IdempotencyConflictError: The key was used for another request, and it is ``strict``.
+            UnknownTaskError: It is to run here, and a task is not defined here.
+            ValidationError: Something that was given is not what it must be.
+        """
+        assert self._executions is not None
+        key = None if idempotency_key is None else checked_name("key", idempotency_key)
+        found = self.find(workflow)
+        if key is not None and not strict:
+            # Who asks again is answered, whatever became of what it was asked of.
+            known = self._executions.under_key(_entrypoint(workflow, found), key)
+            if known is not None:
+                return known
+        if found is None:
+            name_given = workflow.label if isinstance(workflow, Workflow) else workflow
+            raise WorkflowNotFoundError(name_given)
+        check_runnable(found)
+        queues = () if here else checked_queues((checked_name("queue", queue),))
+        options: dict[str, Any] = {} if here else {"priority": _checked_priority(priority)}
+        if "script" in found.meta:
+            options["script"] = found.meta["script"]
+        paid = self._account(checked_text("submitted_by", submitted_by), account)
+        if paid is not None:
+            options["account"] = paid
+        uses = self._pin(found, inputs, output, first_step, last_step)
+        launcher = self._checked_launcher(uses) if here else None
+        request = Request(
+            id=uuid.uuid4().hex,
+            entrypoint=found.fullname,
+            name=_name(found, uses) if name is None else checked_name("name", name),
+            parameters={},
+            options=options,
+            tags=tags_of(tags, {}),
+            queues=queues,
+            study=found.study,
+            workspace=whole_path(workspace),
+            state=State(StateType.PENDING),
+            idempotency_key=key,
+            parent_job_id=None,
+            submitted_by=submitted_by,
+            code_version=None,
+            # A process that has a command line has claimed it; what has none is anybody's.
+            args=json.dumps(sys.argv or [found.fullname]) if here else "[]",
+            uses=uses,
+            terms=Terms(self._min_interval, paid),
+        )
+        made = self._executions.submit(request, strict=strict)
+        if launcher is None or not made.is_new:
+            return made.execution
+        (ended,) = launcher.run_all([Launch(request.id, uses)])
+        return ended
+
+    def _pin(
+        self, flow: Workflow, inputs: Any, output: Any, first: int | None, last: int | None
+    ) -> Uses:
+        """Return the steps and the datasets as they are now, which fit each other."""
+        for step in (first, last):
+            if step is not None and (isinstance(step, bool) or not isinstance(step, int)):
+                raise ValidationError("steps", f"expected the number of a step, not {step!r}.")
+        wanted = WantedUses(
+            workflow=flow.id,
+            inputs=read_inputs(inputs),
+            output=ref_of(output),
+            first_step=first,
+            last_step=last,
+            study=flow.study,
+        )
+        uses = with_code(self._store.pin(wanted))
+        if not uses.steps:  # they were removed since
+            raise EmptyWorkflowError(flow.label)
+        if not uses.inputs:
+            raise ValidationError("inputs", "expected at least one dataset.")
+        check_types(uses)
+        counts = self._store.count_files([each.value_hash for each in uses.inputs])
+        for each in uses.inputs:
+            if not counts.get(each.value_hash):
+                raise IncompatibleDatasetError(
+                    each.name,
+                    "it has no files, and nothing to read. Register some: `taskgraph dataset "
+                    f"register {each.name} FILE...`",
+                )
+        return uses
+
+    def _account(self, name: str | None, account: str | None) -> str | None:
+        """Return from what is paid."""
+        wanted = None if account is None else checked_name("account", account)
+        user = None if name is None else self._store.submitter(name)
+        if user is None or name is None:
+            return wanted
+        paid = user.default_account if wanted is None else wanted
+        user.check(name, paid)
+        return paid
+
+    def _checked_launcher(self, uses: Uses) -> Launcher:
+        """Return what runs it here; nothing is written of what cannot be."""
+        assert self._launcher is not None
+        launcher = self._launcher()
+        launcher.check(each.task_name for each in uses.steps)
+        return launcher
+
+
+def check_runnable(flow: Workflow) -> None:
+    """Check that a workflow may be applied, and that there is anything to run.
+
+    Raises:
+        DisabledWorkflowError: It is disabled.
+        EmptyWorkflowError: It has no steps.
+    """
+    if not flow.enabled:
+        raise DisabledWorkflowError(flow.label)
+    if not flow.steps:
+        raise EmptyWorkflowError(flow.label)
+
+
+def check_types(uses: Uses) -> None:
+    """Check that the datasets are of the types that the first step takes and the last one gives.
+
+    Raises:
+        IncompatibleDatasetError: One is not.
+    """
+    steps = uses.steps
+    for each in uses.inputs:
+        said = f"step {steps[0].position}, {steps[0].task_name}, takes"
+        _check_type(each, steps[0].input_type, said)
+    if uses.output is not None:
+        last = steps[-1]
+        said = f"step {last.position}, {last.task_name}, gives"
+        _check_type(uses.output, last.output_type, said)
+
+
+def _check_type(dataset: DatasetPin, wanted: str, what: str) -> None:
+    if wanted not in (ANY_TYPE, dataset.type) and dataset.type != ANY_TYPE:
+        raise IncompatibleDatasetError(
+            dataset.name,
+            f"it is of type {dataset.type!r}, and {what} {wanted!r}. Take another dataset, or "
+            "other steps.",
+        )
+
+
+def _checked_priority(given: int) -> int:
+    if isinstance(given, bool) or not isinstance(given, int) or abs(given) > _MOST_PRIORITY:
+        raise ValidationError("priority", f"expected a whole number, not {given!r}.")
+    return given
+
+
+def _entrypoint(given: str | Workflow, found: Workflow | None) -> str:
+    """Return what a workflow is known by among executions, though it may be gone."""
+    if found is not None:
+        return found.fullname
+    return given.fullname if isinstance(given, Workflow) else storable(given.partition("@")[0])
+
+
+def _name(flow: Workflow, uses: Uses) -> str:
+    assert uses.output is not None
+    return f"{flow.name} {uses.output.name}"
+
+
+__all__ = [
+    "DEFAULT_QUEUE",
+    "ApplyVerbs",
+    "check_runnable",
+    "check_types",
+]

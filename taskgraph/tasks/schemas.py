@@ -1,0 +1,317 @@
+"""What a task may be given by name, as a JSON schema: from its signature, or as it was said.
+
+A schema says nothing of the code: it counts in no hash, and is made when somebody asks for it.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, Literal
+
+from taskgraph.errors import TaskOptionError
+from taskgraph.jsontext import to_json
+from taskgraph.tasks.standing import JobInfo
+
+#: What stands for a schema that is derived from the signature.
+AUTO: Final = "auto"
+#: The type of datasets that fits all others.
+ANY_TYPE: Final = "Any"
+#: The version of JSON schema that schemas are of.
+DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
+#: What to install for schemas that say more than those that are derived.
+EXTRA: Final = "pip install 'taskgraph[schema]'"
+
+_BY_NAME: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_TYPES: Final[Mapping[Any, str]] = {
+    int: "integer",
+    float: "number",
+    str: "string",
+    bool: "boolean",
+    list: "array",
+    dict: "object",
+    type(None): "null",
+}
+_OWN_REF: Final = "#/$defs/"
+# What is understood here; all else is left to a library.
+_SAID: Final = frozenset({"$schema", "$comment", "title", "description", "default", "examples"})
+_CHECKED: Final = frozenset(
+    {"type", "enum", "anyOf", "items", "properties", "required", "additionalProperties"}
+)
+
+
+def derive(function: Callable[..., Any], signature: inspect.Signature) -> dict[str, Any]:
+    """Return the schema of the parameters of a function but the first, which is given its input.
+
+    Args:
+        function: The function, for its annotations.
+        signature: What a call of it may be given.
+    """
+    hints = _hints(function)
+    properties: dict[str, Any] = {}
+    required = []
+    is_open = False
+    for each in list(signature.parameters.values())[1:]:
+        if each.kind is inspect.Parameter.VAR_KEYWORD:
+            is_open = True
+        if each.kind not in _BY_NAME or isinstance(each.default, JobInfo):
+            continue
+        found = type_of(hints.get(each.name, each.annotation))
+        if each.default is inspect.Parameter.empty:
+            required.append(each.name)
+        elif _is_json(each.default):
+            found["default"] = copy.deepcopy(each.default)
+        properties[each.name] = found
+    return {
+        "$schema": DRAFT,
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": is_open,
+    }
+
+
+def type_of(annotation: Any) -> dict[str, Any]:
+    """Return what an annotation says in JSON schema; nothing where that cannot be said."""
+    if annotation is None:
+        annotation = type(None)
+    if isinstance(annotation, type) and annotation in _TYPES:
+        return {"type": _TYPES[annotation]}
+    origin, inside = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Literal:
+        is_plain = all(each is None or type(each) in (str, int, bool) for each in inside)
+        return {"enum": list(inside)} if is_plain else {}
+    if origin in (typing.Union, types.UnionType):
+        parts = [type_of(each) for each in inside]
+        return {"anyOf": parts} if all(parts) else {}
+    if origin is list:
+        return {"type": "array", **_if_said("items", inside[0])}
+    if origin is dict:
+        says = _if_said("additionalProperties", inside[1]) if inside[0] is str else {}
+        return {"type": "object", **says}
+    return {}
+
+
+def _if_said(keyword: str, annotation: Any) -> dict[str, Any]:
+    found = type_of(annotation)
+    return {keyword: found} if found else {}
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function)
+    except Exception:  # of names that are not there: then it is not known what they mean
+        return {}
+
+
+def _is_json(given: Any) -> bool:
+    if type(given) not in (str, int, float, bool, list, dict):
+        return False
+    try:
+        to_json(given)
+    except ValueError:
+        return False
+    return True
+
+
+def checked_schema(task: str, given: Any) -> Mapping[str, Any] | None:
+    """Return a schema that a task brings; None for one that is to be derived.
+
+    Raises:
+        TaskOptionError: It is none of an object, or refers to something outside of itself.
+    """
+    if isinstance(given, str) and given == AUTO:
+        return None
+    if not isinstance(given, Mapping):
+        reason = f"must be {AUTO!r} or a JSON schema, not {given!r}"
+        raise TaskOptionError(task, "args_schema", reason)
+    found: dict[str, Any] = copy.deepcopy(dict(given))
+    try:
+        to_json(found)
+    except ValueError as error:
+        raise TaskOptionError(task, "args_schema", f"is no JSON: {error}") from None
+    if found.get("type") != "object" or not isinstance(found.get("properties", {}), Mapping):
+        reason = 'must be the schema of an object: {"type": "object", "properties": {...}}'
+        raise TaskOptionError(task, "args_schema", reason)
+    inner = found.get("$defs", {})
+    for each in _refs(found):
+        name = each.removeprefix(_OWN_REF)
+        if not each.startswith(_OWN_REF) or name.partition("/")[0] not in inner:
+            reason = f"refers to {each!r}: there are only definitions of its own, {_OWN_REF}NAME"
+            raise TaskOptionError(task, "args_schema", reason)
+    return found
+
+
+def _refs(schema: Any) -> Iterator[str]:
+    """Yield what is referred to in a schema, wherever it is."""
+    waiting = [schema]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, Mapping):
+            for key, value in each.items():
+                if key in ("$ref", "$dynamicRef") and isinstance(value, str):
+                    yield value
+                waiting.append(value)
+        elif isinstance(each, Sequence) and not isinstance(each, str):
+            waiting.extend(each)
+
+
+def checked_type(task: str, option: str, given: Any) -> str:
+    """Return the name of a type of datasets.
+
+    Raises:
+        TaskOptionError: It is none.
+    """
+    if not isinstance(given, str) or not given.strip():
+        raise TaskOptionError(task, option, f"must be the name of a type, not {given!r}")
+    try:
+        to_json(given)
+    except ValueError as error:
+        raise TaskOptionError(task, option, f"cannot be kept: {error}") from None
+    return given.strip()
+
+
+def defaults_of(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults that a schema has on top; those that are null say nothing."""
+    properties = schema.get("properties", {})
+    return {
+        name: copy.deepcopy(each["default"])
+        for name, each in properties.items()
+        if isinstance(each, Mapping) and each.get("default") is not None
+    }
+
+
+def find_problem(schema: Mapping[str, Any], given: Any) -> str | None:
+    """Return what is wrong with a value; None if it is what a schema says.
+
+    What is derived from signatures is checked here, all else by the library ``jsonschema``.
+
+    Raises:
+        ImportError: The library is needed, and is not installed.
+    """
+    if is_simple(schema):
+        return _problem(schema, given, "")
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError, best_match
+
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        return f"the schema of the task is none: {error.message}"
+    found = best_match(Draft202012Validator(schema).iter_errors(given))
+    if found is None:
+        return None
+    place = "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in found.path)
+    return _at(place, str(found.message))
+
+
+def is_simple(schema: Any) -> bool:
+    """Tell whether a schema says nothing but what is understood without a library."""
+    if isinstance(schema, bool):
+        return True
+    if not isinstance(schema, Mapping) or not schema.keys() <= _SAID | _CHECKED:
+        return False
+    lists = (schema.get(each, []) for each in ("anyOf", "enum", "required"))
+    if not all(isinstance(each, list) for each in lists):
+        return False
+    inner = [
+        *schema.get("anyOf", ()),
+        *schema.get("properties", {}).values(),
+        schema.get("items", {}),
+        schema.get("additionalProperties", {}),
+    ]
+    kind = schema.get("type", "null")
+    return isinstance(kind, str) and kind in _IS_OF and all(map(is_simple, inner))
+
+
+def _problem(schema: Any, given: Any, place: str) -> str | None:
+    if isinstance(schema, bool):
+        return None if schema else _at(place, "there is nothing of this name")
+    own = _own_problem(schema, given)
+    if own is not None:
+        return _at(place, own)
+    if isinstance(given, Mapping):
+        return _problem_of_object(schema, given, place)
+    if isinstance(given, list | tuple):
+        each_says = schema.get("items", True)
+        found = (_problem(each_says, each, f"{place}[{i}]") for i, each in enumerate(given))
+        return next((each for each in found if each is not None), None)
+    return None
+
+
+def _own_problem(schema: Mapping[str, Any], given: Any) -> str | None:
+    """Return what is wrong with a value itself, whatever lies in it."""
+    wanted = schema.get("type")
+    if wanted is not None and not _IS_OF[wanted](given):
+        return f"{given!r} is not of type {wanted!r}"
+    if "enum" in schema and not any(_is_same(each, given) for each in schema["enum"]):
+        return f"{given!r} is not one of {schema['enum']!r}"
+    allowed = schema.get("anyOf")
+    if allowed and all(_problem(each, given, "") is not None for each in allowed):
+        return f"{given!r} is nothing that is allowed: {_listed(allowed)}"
+    return None
+
+
+def _problem_of_object(schema: Any, given: Mapping[str, Any], place: str) -> str | None:
+    properties, others = schema.get("properties", {}), schema.get("additionalProperties", True)
+    for name in schema.get("required", ()):
+        if name not in given:
+            return _at(place, f"{name!r} is missing, which has no default")
+    for name, each in given.items():
+        if name not in properties and others is False:
+            there = ", ".join(properties) or "none"
+            return _at(place, f"there is no parameter {name!r}. There are: {there}")
+        problem = _problem(properties.get(name, others), each, f"{place}.{name}")
+        if problem is not None:
+            return problem
+    return None
+
+
+def _is_number(given: Any) -> bool:
+    return isinstance(given, int | float) and not isinstance(given, bool)
+
+
+_IS_OF: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "integer": lambda given: (
+        _is_number(given) and (isinstance(given, int) or given.is_integer())
+    ),
+    "number": _is_number,
+    "string": lambda given: isinstance(given, str),
+    "boolean": lambda given: isinstance(given, bool),
+    "array": lambda given: isinstance(given, list | tuple),
+    "object": lambda given: isinstance(given, Mapping),
+    "null": lambda given: given is None,
+}
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    return isinstance(one, bool) is isinstance(other, bool) and bool(one == other)
+
+
+def _listed(schemas: Sequence[Any]) -> str:
+    return " or ".join(
+        str(each.get("type", each.get("enum", each))) if isinstance(each, Mapping) else str(each)
+        for each in schemas
+    )
+
+
+def _at(place: str, problem: str) -> str:
+    return f"{place.removeprefix('.')}: {problem}" if place else problem
+
+
+__all__ = [
+    "ANY_TYPE",
+    "AUTO",
+    "DRAFT",
+    "EXTRA",
+    "checked_schema",
+    "checked_type",
+    "defaults_of",
+    "derive",
+    "find_problem",
+    "is_simple",
+    "type_of",
+]
