@@ -189,6 +189,10 @@ class Project:
         """Return the names of the states that an execution was in."""
         return [each.name for each in self.archive.executions.states(execution_id)]
 
+    def said(self, execution_id: str) -> str:
+        """Return what there is to say of the state that an execution is in."""
+        return self.archive.executions.states(execution_id)[-1].message or ""
+
     def ran(self, what: str = "", n: int | None = None) -> list[tuple[str, int, int]]:
         """Return what bodies said: begin, end or overlap, a number and a process."""
         path = self.folder / "ran.txt"

@@ -203,7 +203,8 @@ def _work(sources: Iterable[Source], order: SlotOrder, pipes: Pipes, loader: Loa
             pipes.say(Report("said", text=f"{edited} was edited: a slot begins anew with it"))
             return EDITED
         try:
-            has_worked = any([each.step() for each in every])
+            worked = [each.step() for each in every]
+            has_worked = any(worked)
             pause = order.poll
         except LeaseLostError:
             raise

@@ -58,7 +58,7 @@ def test_a_task_that_the_worker_does_not_know_fails_and_says_how_to_start_it(
     for each, text in ((lost, "--script FILE"), (gone, "gone.py"), (unfit, "m")):
         found = tg.executions.get(each)
         assert found.state.type is StateType.FAILED
-        assert text in (found.state.message or "")
+        assert text in served_small.said(found.id)
     assert served_small.state(known.id) == "Completed"
 
 
@@ -164,7 +164,7 @@ def test_what_runs_goes_back_to_its_queues_when_it_stops_now(
     assert worker.wait(60) == 0
     assert not lives(slot)
     assert served_small.states(one)[-2:] == ["Running", "AwaitingRetry"]
-    assert "was stopped" in (served_small.archive.executions.get(one).state.message or "")
+    assert "was stopped" in served_small.said(one)
     served_small.go(1)
     served_small.burst()
     found = served_small.archive.executions.get(one)
@@ -207,7 +207,7 @@ def test_what_brings_down_each_worker_is_given_to_no_other_one(served_small: Pro
 
     found = served_small.archive.executions.get(poison)
     assert (found.state.type, found.run_count) == (StateType.CRASHED, 3)
-    assert "3 workers were lost with it" in (found.state.message or "")
+    assert "3 workers were lost with it" in served_small.said(poison)
     assert len(served_small.ran("begin", 1)) == 3
     assert served_small.state(fine) == "Completed"
 

@@ -68,7 +68,8 @@ def _pools() -> Select[Any]:
 
 def _workers() -> Select[Any]:
     worker, pool = models.Worker, models.WorkerPool
-    return select(worker, pool).outerjoin(pool, pool.id == worker.pool_id).order_by(worker.name)
+    pair: Select[Any] = select(worker, pool)
+    return pair.outerjoin(pool, pool.id == worker.pool_id).order_by(worker.name)
 
 
 def _said(row: models.WorkerPool) -> str:

@@ -81,7 +81,8 @@ def follow(driver: Driver, execution_id: str, state: State, due: int | None) -> 
     leave(driver, execution_id)
     moment = claims.clock(driver) if due is None else due
     enter(driver, execution_id, queues, priority_of(_object(row[1])), moment)
-    driver.execute(_FORGIVE, (key,))
+    if state.type is StateType.SCHEDULED:  # who has it wait anew does not count what was lost
+        driver.execute(_FORGIVE, (key,))
 
 
 def declared(driver: Driver, execution_id: str) -> list[str]:
