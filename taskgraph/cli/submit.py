@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -167,7 +168,7 @@ def _reason(value: Any) -> str | None:
     if value is None or type(value) in (bool, int, str):
         return None
     if type(value) is float:
-        return None if value == value and abs(value) != float("inf") else f"it is {value}"
+        return None if math.isfinite(value) else f"it is {value}"
     if type(value) is list:
         return next(filter(None, map(_reason, value)), None)
     if type(value) is dict:

@@ -9,13 +9,11 @@ from typing import Any
 import pytest
 
 from taskgraph import File
-
 from taskgraph.catalog.states import StateType
 from taskgraph.records import ExecutionId, execution_lease
 from taskgraph_backend.integrity import check
 from tests.torture.races import race
 from tests.workers import Project, lives, until
-
 
 # What is taken
 
