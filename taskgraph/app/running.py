@@ -432,10 +432,9 @@ class Running(Questions, Reports):
         is_part = run_options.below is not None  # another process holds the execution
         own = ExecutionId(uuid.uuid4().hex) if is_part else run_options.execution_id
         place = output_place(self.settings, self.backend, run_options.execution_id)
-        run_options = replace(run_options, output=place, lease_id=own)
         leads = run_options.single_flight and run_options.may_wait
         lease = take_lease(self.backend, own, leads, wanted.assigned)
-        run_options = replace(run_options, held=lease.held)
+        run_options = replace(run_options, output=place, lease_id=own, held=lease.held)
         token = current_scheduler.set(self._scheduler)
         outer, _thread.engine = getattr(_thread, "engine", None), own
         is_claimed = False
