@@ -150,9 +150,7 @@ def put_back(driver: Driver, execution_id: str, why: str) -> bool:
     return _take_from_process(driver, execution_id, state, None)
 
 
-def _take_from_process(
-    driver: Driver, execution_id: str, state: State, when: int | None
-) -> bool:
+def _take_from_process(driver: Driver, execution_id: str, state: State, when: int | None) -> bool:
     """Have an execution that runs be in another state: its process is gone."""
     key = _binary(execution_id)
     row = driver.execute(_SUBJECT, (key,)).fetchone()
