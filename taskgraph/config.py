@@ -714,9 +714,7 @@ def _settings(config_dir: Path, found: _Found) -> Settings:
         scheduler=scheduler,
         logs=_logs(found, project),
         observers=_observers(found, project),
-        submissions=SubmissionSettings(
-            **_section_values(found, "submissions", SubmissionSettings)
-        ),
+        submissions=SubmissionSettings(**_section_values(found, "submissions", SubmissionSettings)),
         executors=executors,
         limits=_open_section(found, "limits"),
     )

@@ -285,12 +285,12 @@ class LeaseEndRecord(NamedTuple):
     holder: str
 
 
-
 class OutputRecord(NamedTuple):
     """The content that an execution which ends has made of the dataset that it writes."""
 
     execution_id: ExecutionId
     value_hash: ValueHash
+
 
 @dataclass(slots=True)
 class RecordBatch:

@@ -25,7 +25,6 @@ SNAPSHOT_VERSION: Final = 1
 QUEUE_TAG: Final = "taskgraph.queue"
 
 
-
 @dataclass(frozen=True, slots=True)
 class Terms:
     """On what terms a stored workflow is applied: held against what is there as it is written.
@@ -37,6 +36,7 @@ class Terms:
 
     min_interval: float = 0.0
     account: str | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

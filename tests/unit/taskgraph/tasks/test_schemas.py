@@ -244,8 +244,8 @@ def test_a_call_costs_no_schema(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_defaults_are_those_on_top_that_are_not_null() -> None:
-    assert defaults_of({"properties": {"a": {"default": 0}, "b": {"default": None}, "c": True}}) == {
-        "a": 0
-    }
+    assert defaults_of(
+        {"properties": {"a": {"default": 0}, "b": {"default": None}, "c": True}}
+    ) == {"a": 0}
     assert defaults_of({}) == {}
     assert schemas.type_of(None) == {"type": "null"}
