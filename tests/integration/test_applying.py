@@ -169,7 +169,7 @@ def test_each_thing_that_does_not_fit_has_an_error_of_its_own(tg: Archive, flow:
         (StepRangeError, "3", {"first_step": 2, "last_step": 1}),
         (StepRangeError, "3", {"last_step": -1}),
         (ValidationError, "the number of a step", {"first_step": "1"}),
-        (DatasetNotFoundError, "'c'", {"inputs": ["c"]}),
+        (DatasetNotFoundError, "'no such'", {"inputs": ["no such"]}),
         (IncompatibleDatasetError, "of type 'cmip5', and step 0, applied.read, takes 'cmip6'",
          {"inputs": ["a", "other"]}),
         (IncompatibleDatasetError, "of type 'plot', and step 2, applied.write, gives 'text'",

@@ -64,7 +64,7 @@ def run(tg: Archive, **args: Any) -> Any:
 
 
 def paths(tg: Archive) -> list[str]:
-    return tg.datasets.paths("out")
+    return [os.path.relpath(each) for each in tg.datasets.paths("out")]
 
 
 @pytest.mark.parametrize(
