@@ -1,4 +1,4 @@
-"""Servers of calls in processes of their own: they are killed, stopped and drained, and so are runs.
+"""Servers of calls in processes of their own: killed, stopped and drained, and so are runs.
 
 Nothing is lost, and nothing is recorded twice.
 """

@@ -3,7 +3,7 @@
     a call waits             nobody has it; the first server with a free slot takes it
     a server has taken it    it bears the name of that server's lease
     it is answered           by who has it, and nobody else; its run takes the row away
-    its server died          it waits again; after `MAX_LOSSES` servers it has ended without an answer
+    its server died          it waits again; after `MAX_LOSSES` servers it has ended unanswered
     its run is gone          whoever sees that takes the row away
 
 Servers hold leases, as runs do: one by which they are known, and one for each queue.
