@@ -26,7 +26,8 @@ from taskgraph.testing import MemoryBackend
 from taskgraph.values.gate import current_trust, use_trust
 from taskgraph_backend import SqlBackend, models
 from tests.forked import run_python
-from tests.queues import ROOT, serving, settings_for, until
+from tests.queues import ROOT, serving, settings_for
+from tests.served_tasks import until
 
 taskgraph_namespace = "queues"
 

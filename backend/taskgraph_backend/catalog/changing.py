@@ -138,6 +138,7 @@ def mark_crashed(driver: Driver, execution_id: str, why: str, when: int | None =
     claims.end_jobs(driver, key, when, StateType.CRASHED)
     lease = execution_lease(ExecutionId(execution_id))
     driver.execute(statements.LEASE_FORGET, (lease, execution_id))
+    driver.execute(statements.ROUTED_FORGET, (key,))
     return True
 
 
