@@ -1,4 +1,4 @@
-"""Servers of calls in processes of their own: they are killed, stopped and drained, and so are runs.
+"""Servers of calls in processes of their own: killed, stopped and drained, and so are runs.
 
 Nothing is lost, and nothing is recorded twice.
 """
@@ -17,50 +17,21 @@ from typing import Any
 
 import pytest
 
-from taskgraph import Scheduler, task
+from taskgraph import Scheduler
 from taskgraph.errors import WorkerLostError
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.integrity import check
-from tests.queues import (
+from tests.queues import ROOT, server_process, serving, settings_for
+from tests.served_tasks import (
     DEADLINE,
-    ROOT,
+    dies,
     is_running,
+    kills_its_server,
     lines_of,
-    note,
-    server_process,
-    serving,
-    settings_for,
+    small,
     until,
+    waits,
 )
-
-taskgraph_namespace = "served"
-
-
-@task(queue="gpu", executor="queues")
-def small(path: str, n: int) -> int:
-    note(path, n, os.getppid())
-    return 2 * n
-
-
-@task(queue="gpu", executor="queues")
-def waits(path: str, n: int) -> int:
-    note(path, "begins", n, os.getpid())
-    until(Path(f"{path}.go").exists)
-    note(path, "ends", n, os.getpid())
-    return 2 * n
-
-
-@task(queue="gpu", executor="queues")
-def dies(path: str) -> None:
-    note(path, "begins")
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-@task(queue="gpu", executor="queues")
-def kills_its_server(path: str) -> None:
-    note(path, "begins")
-    os.kill(os.getppid(), signal.SIGKILL)
-    until(lambda: False)
 
 
 def waiting_rows(uri: str) -> list[tuple[Any, ...]]:
@@ -253,7 +224,7 @@ def test_what_a_server_ran_that_is_stopped_is_run_by_another_one_and_nobody_has_
 RUN = """
 import signal, sys
 from taskgraph import Scheduler
-from tests.integration.test_call_servers import waits
+from tests.served_tasks import waits
 from tests.queues import settings_for
 signal.signal(signal.SIGINT, signal.default_int_handler)
 uri, path, count = sys.argv[1], sys.argv[2], int(sys.argv[3])

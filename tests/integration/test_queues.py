@@ -26,7 +26,8 @@ from taskgraph.testing import MemoryBackend
 from taskgraph.values.gate import current_trust, use_trust
 from taskgraph_backend import SqlBackend, models
 from tests.forked import run_python
-from tests.queues import ROOT, serving, settings_for, until
+from tests.queues import ROOT, serving, settings_for
+from tests.served_tasks import until
 
 taskgraph_namespace = "queues"
 
@@ -83,7 +84,11 @@ def queues_of(uri: str) -> dict[str, set[str | None]]:
 @pytest.mark.parametrize("of_step", ["step", None])
 @pytest.mark.parametrize("of_run", ["run", None])
 def test_a_step_goes_before_the_task_and_the_task_before_the_run(
-    scheduler: Scheduler, database_uri: str, task_named: bool, of_step: str | None, of_run: str | None
+    scheduler: Scheduler,
+    database_uri: str,
+    task_named: bool,
+    of_step: str | None,
+    of_run: str | None,
 ) -> None:
     called = named if task_named else plain
     options = {} if of_step is None else {"queue": of_step}
@@ -202,9 +207,9 @@ def test_a_job_s_page_says_its_queue(tmp_path: Path) -> None:
 
     command("run", "--queue", "night", "flow.py", "one")
 
-    with SqlBackend(f"sqlite:///{tmp_path / '.taskgraph' / 'taskgraph.db'}") as backend:
-        with backend.reader() as reader:
-            (job,) = reader.query(models.Job)
+    uri = f"sqlite:///{tmp_path / '.taskgraph' / 'taskgraph.db'}"
+    with SqlBackend(uri) as backend, backend.reader() as reader:
+        (job,) = reader.query(models.Job)
     assert "night" in command("log", job.id)
     assert '"queue": "night"' in command("log", job.id, "--json")
     assert "night" in command("execution", "show", job.execution_id)
@@ -341,8 +346,11 @@ def is_wide(path: str, n: int) -> int:
 def test_a_call_takes_as_many_slots_as_it_keeps_cores_busy(
     scheduler: Scheduler, database_uri: str, tmp_path: Path
 ) -> None:
+    busy = tmp_path / "busy"
+    busy.mkdir()
+
     with serving(database_uri, "gpu", slots=2):
-        found = scheduler.run([is_wide(str(tmp_path), n) for n in range(6)])
+        found = scheduler.run([is_wide(str(busy), n) for n in range(6)])
 
     assert found == [1] * 6
 
@@ -438,9 +446,11 @@ def test_a_queue_that_somebody_serves_is_not_warned_of(
 
 
 def test_a_database_in_memory_sends_nothing_anywhere() -> None:
-    with Scheduler(backend=MemoryBackend()) as scheduler:
-        with pytest.raises(ExecutorError, match="in memory, where no worker sees it"):
-            scheduler.run(on_gpu.options(executor="queues")(1))
+    with (
+        Scheduler(backend=MemoryBackend()) as scheduler,
+        pytest.raises(ExecutorError, match="in memory, where no worker sees it"),
+    ):
+        scheduler.run(on_gpu.options(executor="queues")(1))
     with SqlBackend() as backend, Scheduler(backend=backend) as scheduler:
         with pytest.raises(ExecutorError, match="in memory, where no worker sees it"):
             scheduler.run(on_gpu.options(executor="queues")(1))
@@ -457,7 +467,7 @@ def test_where_only_data_is_trusted_no_code_travels_by_the_database(
     settings = {"backend": {"db_uri": uri, "trust": "data"}}
 
     with Scheduler(settings) as scheduler:
-        with pytest.raises(ExecutorError, match='backend.trust = "data"'):
+        with pytest.raises(ExecutorError, match=r'backend\.trust = "data"'):
             scheduler.run(on_gpu.options(executor="queues")(1))
         with pytest.raises(ExecutorError, match="takes no calls"):
             CallServer(scheduler.settings, scheduler.backend, ["gpu"]).start()

@@ -169,6 +169,7 @@ def _take_from_process(driver: Driver, execution_id: str, state: State, when: in
     # Whose execution was taken by a worker holds it by another name.
     driver.execute(_FORGET_HOLDER, (lease,))
     driver.execute(statements.LEASE_FORGET, (lease, execution_id))
+    driver.execute(statements.ROUTED_FORGET, (key,))
     return True
 
 
