@@ -94,9 +94,7 @@ COMMANDS: Final[dict[str, _Entry]] = {
     "group": _Entry(
         "taskgraph.cli.group", "Plan and run groups: a workflow on datasets of the same facets."
     ),
-    "policy": _Entry(
-        "taskgraph.cli.policy", "Have somebody be told of states of executions."
-    ),
+    "policy": _Entry("taskgraph.cli.policy", "Have somebody be told of states of executions."),
     "retract": _Entry(
         "taskgraph.cli.retract",
         "Have a bad result, and all that came from it, not be used any more.",
