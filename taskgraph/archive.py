@@ -204,9 +204,7 @@ class Archive:
         self.vocabulary = VocabularyManager(catalog)
         groups = groups_of(backend, self._begin)
         self.workflows = WorkflowManager(groups)
-        self.groups = GroupManager(
-            groups, self.workflows, self.executions, self._launcher, user
-        )
+        self.groups = GroupManager(groups, self.workflows, self.executions, self._launcher, user)
         self.storage = StorageManager(growth)
         self.retractions = RetractionManager(
             retractions_of(backend, self._begin),
