@@ -1,7 +1,7 @@
 """What a worker does besides its slots, by itself: it serves calls, and tells who is to be told.
 
-Each companion has a thread of its own, so that a receiver of notifications that does not answer, or
-a call that takes long, keeps the supervisor neither from beating nor from hearing that it is to stop.
+Each companion has a thread of its own: a receiver of notifications that does not answer, or a call
+that takes long, keeps the supervisor neither from beating nor from hearing that it is to stop.
 """
 
 from __future__ import annotations
