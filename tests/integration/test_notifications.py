@@ -300,13 +300,15 @@ def test_where_no_policy_is_active_it_is_one_statement(tg: Archive) -> None:
     assert has_policies(tg.backend) is False
 
 
-def test_a_look_that_finds_nothing_writes_nothing(tg: Archive) -> None:
+def test_a_look_that_finds_nothing_writes_nothing(
+    tg: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tg.policies.create("p", target=TARGET, states=["FAILED"])
     ended(tg, "COMPLETED")
     tg.policies.deliver()
     written: list[Any] = []
     transact = tg.backend._transact
-    setattr(
+    monkeypatch.setattr(
         tg.backend, "_transact", lambda *given, **named: written.append(given) or transact(*given)
     )
 
