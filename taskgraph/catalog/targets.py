@@ -121,9 +121,7 @@ class Callback:
     def __post_init__(self) -> None:
         """Check that it can be the name of a function."""
         if not isinstance(self.function, str) or not _FUNCTION.fullmatch(self.function):
-            raise ValidationError(
-                "callback", "expected a function as 'module:function'."
-            )
+            raise ValidationError("callback", "expected a function as 'module:function'.")
         _check_timeout(self.timeout)
 
     @property

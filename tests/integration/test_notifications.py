@@ -159,9 +159,7 @@ def test_what_was_before_is_told_to_nobody(tg: Archive, told: list[Notification]
     assert len(told) == 3
 
 
-def test_other_states_and_tags_count_from_then_on(
-    tg: Archive, told: list[Notification]
-) -> None:
+def test_other_states_and_tags_count_from_then_on(tg: Archive, told: list[Notification]) -> None:
     tg.policies.create("p", states=["FAILED"], target=TARGET)
     failed = ended(tg)
     ended(tg, "COMPLETED")
@@ -241,9 +239,7 @@ def test_a_look_goes_back_no_further_than_to_when_a_policy_was_made(
     assert told == []
 
 
-def test_a_crash_that_is_found_days_later_is_told(
-    tg: Archive, told: list[Notification]
-) -> None:
+def test_a_crash_that_is_found_days_later_is_told(tg: Archive, told: list[Notification]) -> None:
     tg.policies.create("p", states=["CRASHED"], tags=["team=ml"], target=TARGET)
     look_back(tg, 10 * 86_400 * _SECOND)
     made = tg.executions.create("e", tags={"team": "ml"}).execution.id

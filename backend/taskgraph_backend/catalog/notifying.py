@@ -168,9 +168,7 @@ def _queue(driver: Driver, watch: Watch, states: Sequence[bytes]) -> int:
     if not states:
         return 0
     now = claims.clock(driver)
-    rows = [
-        (notification_id(watch.key, each), watch.key, each, now, now, 0) for each in states
-    ]
+    rows = [(notification_id(watch.key, each), watch.key, each, now, now, 0) for each in states]
     return driver.executemany(_INSERT, rows).rowcount
 
 

@@ -144,7 +144,7 @@ def test_a_url_that_is_a_secret_is_found_and_not_shown(monkeypatch: pytest.Monke
 def test_a_secret_that_is_broken_is_named_by_its_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOOK", "whsec_%%%")
 
-    with pytest.raises(SecretError, match="Secret 'env:HOOK': .*no base64"):
+    with pytest.raises(SecretError, match=r"Secret 'env:HOOK': .*no base64"):
         post(Webhook("http://127.0.0.1:9/hook", "env:HOOK"), TOLD, 10)
 
 
