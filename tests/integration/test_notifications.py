@@ -74,6 +74,13 @@ def look_back(tg: Archive, micros: int) -> None:
     )
 
 
+def a_moment(tg: Archive) -> None:
+    """Have the clock of the database go on: that of SQLite counts milliseconds."""
+    before = tg.backend.clock()
+    while tg.backend.clock() < before + 2_000:
+        pass
+
+
 def names(told: list[Notification]) -> list[tuple[str, str]]:
     return [(each.execution_id, each.state.name) for each in told]
 
@@ -147,9 +154,11 @@ def test_a_tag_that_is_shared_is_enough_and_the_tags_are_those_of_now(
 
 def test_what_was_before_is_told_to_nobody(tg: Archive, told: list[Notification]) -> None:
     ended(tg)
+    a_moment(tg)
     tg.policies.create("p", states=["FAILED"], target=TARGET)
     tg.policies.create("q", states=["FAILED"], target=TARGET, active=False)
     ended(tg)
+    a_moment(tg)
     tg.policies.update("q", active=True)
     both = ended(tg)
 
@@ -163,6 +172,7 @@ def test_other_states_and_tags_count_from_then_on(tg: Archive, told: list[Notifi
     tg.policies.create("p", states=["FAILED"], target=TARGET)
     failed = ended(tg)
     ended(tg, "COMPLETED")
+    a_moment(tg)
     tg.policies.update("p", states=["COMPLETED"])
     ended(tg)
     completed = ended(tg, "COMPLETED")
