@@ -356,7 +356,7 @@ CREATE TABLE workflow_step (
 	task_name TEXT NOT NULL, 
 	task_hash BLOB, 
 	args TEXT, 
-	options TEXT NOT NULL, 
+	options TEXT NOT NULL, input_type TEXT DEFAULT 'Any' NOT NULL, output_type TEXT DEFAULT 'Any' NOT NULL, 
 	CONSTRAINT pk_workflow_step PRIMARY KEY (id), 
 	CONSTRAINT fk_workflow_step_task_hash FOREIGN KEY(task_hash) REFERENCES task (hash) DEFERRABLE INITIALLY DEFERRED, 
 	CONSTRAINT fk_workflow_step_workflow_id FOREIGN KEY(workflow_id) REFERENCES workflow (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED
@@ -449,4 +449,202 @@ CREATE TABLE retraction (
 	CONSTRAINT pk_retraction PRIMARY KEY (id)
 );
 CREATE INDEX ix_retraction_entity_id ON retraction (entity_id);
-INSERT INTO alembic_version VALUES ('0010');
+CREATE INDEX ix_state_timestamp ON state (timestamp);
+CREATE TABLE worker_pool (
+	id BLOB NOT NULL, 
+	name TEXT NOT NULL, 
+	queues TEXT NOT NULL, 
+	created_at BIGINT NOT NULL, 
+	CONSTRAINT pk_worker_pool PRIMARY KEY (id)
+);
+CREATE INDEX ix_worker_pool_name ON worker_pool (name);
+CREATE TABLE worker (
+	id BLOB NOT NULL, 
+	pool_id BLOB, 
+	name TEXT NOT NULL, 
+	host TEXT NOT NULL, 
+	pid BIGINT, 
+	status TEXT NOT NULL, 
+	wish TEXT, 
+	heartbeat_at BIGINT NOT NULL, 
+	started_at BIGINT NOT NULL, 
+	launch_cmd TEXT, 
+	args TEXT NOT NULL, 
+	restart_count INTEGER NOT NULL, 
+	CONSTRAINT pk_worker PRIMARY KEY (id), 
+	CONSTRAINT fk_worker_pool_id FOREIGN KEY(pool_id) REFERENCES worker_pool (id) ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED
+);
+CREATE UNIQUE INDEX uq_worker_name ON worker (name);
+CREATE INDEX ix_worker_pool_id ON worker (pool_id);
+CREATE TABLE execution_pool (
+	execution_id BLOB NOT NULL, 
+	pool_id BLOB NOT NULL, 
+	CONSTRAINT pk_execution_pool PRIMARY KEY (execution_id, pool_id), 
+	CONSTRAINT fk_execution_pool_execution_id FOREIGN KEY(execution_id) REFERENCES execution (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_execution_pool_pool_id FOREIGN KEY(pool_id) REFERENCES worker_pool (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED
+)
+ WITHOUT ROWID
+
+;
+CREATE INDEX ix_execution_pool_pool_id ON execution_pool (pool_id);
+CREATE TABLE queued (
+	execution_id BLOB NOT NULL, 
+	queue TEXT NOT NULL, 
+	priority INTEGER NOT NULL, 
+	due BIGINT NOT NULL, 
+	CONSTRAINT pk_queued PRIMARY KEY (execution_id, queue), 
+	CONSTRAINT fk_queued_execution_id FOREIGN KEY(execution_id) REFERENCES execution (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED
+)
+ WITHOUT ROWID
+
+;
+CREATE INDEX ix_queued_queue_priority_due_execution_id ON queued (queue, priority, due, execution_id);
+CREATE TABLE assignment (
+	execution_id BLOB NOT NULL, 
+	worker_id BLOB, 
+	queue TEXT NOT NULL, 
+	taken_at BIGINT NOT NULL, 
+	losses INTEGER NOT NULL, 
+	ended_at BIGINT, 
+	CONSTRAINT pk_assignment PRIMARY KEY (execution_id), 
+	CONSTRAINT fk_assignment_execution_id FOREIGN KEY(execution_id) REFERENCES execution (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_assignment_worker_id FOREIGN KEY(worker_id) REFERENCES worker (id) ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED
+)
+ WITHOUT ROWID
+
+;
+CREATE INDEX ix_assignment_worker_id ON assignment (worker_id);
+CREATE INDEX ix_assignment_taken_at ON assignment (taken_at) WHERE ended_at IS NULL;
+CREATE TABLE routed_call (
+	id BLOB NOT NULL, 
+	execution_id BLOB NOT NULL, 
+	job_id BLOB NOT NULL, 
+	queue TEXT NOT NULL, 
+	task_name TEXT NOT NULL, 
+	created_at BIGINT NOT NULL, 
+	worker_id BLOB, 
+	holder TEXT, 
+	taken_at BIGINT, 
+	losses INTEGER NOT NULL, 
+	ended_at BIGINT, 
+	message BLOB NOT NULL, 
+	answer BLOB, 
+	CONSTRAINT pk_routed_call PRIMARY KEY (id), 
+	CONSTRAINT fk_routed_call_worker_id FOREIGN KEY(worker_id) REFERENCES worker (id) ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED
+);
+CREATE INDEX ix_routed_call_queue_created_at_id ON routed_call (queue, created_at, id) WHERE taken_at IS NULL;
+CREATE INDEX ix_routed_call_execution_id ON routed_call (execution_id);
+CREATE INDEX ix_routed_call_worker_id ON routed_call (worker_id);
+CREATE INDEX ix_routed_call_holder ON routed_call (holder) WHERE holder IS NOT NULL;
+CREATE TABLE notification_policy (
+	id BLOB NOT NULL, 
+	name TEXT NOT NULL, 
+	active BOOLEAN NOT NULL, 
+	state_names TEXT NOT NULL, 
+	tags TEXT NOT NULL, 
+	template TEXT, 
+	target TEXT NOT NULL, 
+	created_at BIGINT NOT NULL, 
+	seen_until BIGINT NOT NULL, 
+	CONSTRAINT pk_notification_policy PRIMARY KEY (id)
+);
+CREATE UNIQUE INDEX uq_notification_policy_name ON notification_policy (name);
+CREATE TABLE notification (
+	id BLOB NOT NULL, 
+	policy_id BLOB NOT NULL, 
+	state_id BLOB NOT NULL, 
+	queued_at BIGINT NOT NULL, 
+	due BIGINT NOT NULL, 
+	attempts INTEGER NOT NULL, 
+	delivered_at BIGINT, 
+	given_up_at BIGINT, 
+	error TEXT, 
+	CONSTRAINT pk_notification PRIMARY KEY (id), 
+	CONSTRAINT fk_notification_policy_id FOREIGN KEY(policy_id) REFERENCES notification_policy (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_notification_state_id FOREIGN KEY(state_id) REFERENCES state (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED
+);
+CREATE UNIQUE INDEX uq_notification_policy_id_state_id ON notification (policy_id, state_id);
+CREATE INDEX ix_notification_state_id ON notification (state_id);
+CREATE INDEX ix_notification_due ON notification (due) WHERE delivered_at IS NULL AND given_up_at IS NULL;
+CREATE TABLE user_account (
+	id BLOB NOT NULL, 
+	email TEXT NOT NULL, 
+	username TEXT, 
+	active BOOLEAN NOT NULL, 
+	superuser BOOLEAN NOT NULL, 
+	verified BOOLEAN NOT NULL, 
+	settings TEXT NOT NULL, 
+	created_at BIGINT NOT NULL, 
+	CONSTRAINT pk_user_account PRIMARY KEY (id)
+);
+CREATE UNIQUE INDEX uq_user_account_email ON user_account (email);
+CREATE UNIQUE INDEX uq_user_account_username ON user_account (username) WHERE username IS NOT NULL;
+CREATE TABLE user_group (
+	id BLOB NOT NULL, 
+	name TEXT NOT NULL, 
+	created_at BIGINT NOT NULL, 
+	CONSTRAINT pk_user_group PRIMARY KEY (id)
+);
+CREATE UNIQUE INDEX uq_user_group_name ON user_group (name);
+CREATE TABLE user_group_member (
+	group_id BLOB NOT NULL, 
+	user_id BLOB NOT NULL, 
+	created_at BIGINT NOT NULL, 
+	CONSTRAINT pk_user_group_member PRIMARY KEY (group_id, user_id), 
+	CONSTRAINT fk_user_group_member_group_id FOREIGN KEY(group_id) REFERENCES user_group (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_user_group_member_user_id FOREIGN KEY(user_id) REFERENCES user_account (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED
+)
+ WITHOUT ROWID
+
+;
+CREATE INDEX ix_user_group_member_user_id ON user_group_member (user_id);
+CREATE TABLE task_package (
+	id BLOB NOT NULL, 
+	name TEXT NOT NULL, 
+	version TEXT NOT NULL, 
+	origin TEXT NOT NULL, 
+	active BOOLEAN NOT NULL, 
+	owner_id BLOB, 
+	user_group_id BLOB, 
+	requirements TEXT NOT NULL, 
+	frozen TEXT, 
+	created_at BIGINT NOT NULL, 
+	last_used_at BIGINT, 
+	CONSTRAINT pk_task_package PRIMARY KEY (id), 
+	CONSTRAINT fk_task_package_owner_id FOREIGN KEY(owner_id) REFERENCES user_account (id) DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_task_package_user_group_id FOREIGN KEY(user_group_id) REFERENCES user_group (id) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE UNIQUE INDEX uq_task_package_owner_id_name_version ON task_package (owner_id, name, version) WHERE owner_id IS NOT NULL;
+CREATE UNIQUE INDEX uq_task_package_user_group_id_name_version ON task_package (user_group_id, name, version) WHERE user_group_id IS NOT NULL;
+CREATE UNIQUE INDEX uq_task_package_name_version ON task_package (name, version) WHERE owner_id IS NULL AND user_group_id IS NULL;
+CREATE TABLE package_task (
+	package_id BLOB NOT NULL, 
+	name TEXT NOT NULL, 
+	task_hash BLOB, 
+	version TEXT, 
+	args_schema TEXT, 
+	input_type TEXT NOT NULL, 
+	output_type TEXT NOT NULL, 
+	description TEXT NOT NULL, 
+	CONSTRAINT pk_package_task PRIMARY KEY (package_id, name), 
+	CONSTRAINT fk_package_task_package_id FOREIGN KEY(package_id) REFERENCES task_package (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED, 
+	CONSTRAINT fk_package_task_task_hash FOREIGN KEY(task_hash) REFERENCES task (hash) DEFERRABLE INITIALLY DEFERRED
+)
+ WITHOUT ROWID
+
+;
+CREATE INDEX ix_package_task_name ON package_task (name);
+CREATE INDEX ix_package_task_task_hash ON package_task (task_hash) WHERE task_hash IS NOT NULL;
+CREATE TABLE operation (
+	id BLOB NOT NULL, 
+	kind TEXT NOT NULL, 
+	subject TEXT NOT NULL, 
+	status TEXT NOT NULL, 
+	data TEXT NOT NULL, 
+	log TEXT, 
+	started_at BIGINT NOT NULL, 
+	ended_at BIGINT, 
+	CONSTRAINT pk_operation PRIMARY KEY (id)
+);
+CREATE INDEX ix_operation_started_at_id ON operation (started_at, id);
+INSERT INTO alembic_version VALUES ('0011');

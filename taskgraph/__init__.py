@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     )
     from taskgraph.archive import Archive, executions
     from taskgraph.archive import open as open
+    from taskgraph.catalog.policy_rows import Notification
     from taskgraph.catalog.states import State
+    from taskgraph.catalog.targets import Callback, Command, Webhook
     from taskgraph.catalog.writing import F
     from taskgraph.combinators.control import (
         apply_tags,
@@ -85,6 +87,8 @@ __all__ = [
     "CacheCheckValid",
     "CacheResult",
     "CacheScope",
+    "Callback",
+    "Command",
     "ContentDir",
     "ContentFile",
     "ContentStagingDir",
@@ -104,6 +108,7 @@ __all__ = [
     "IStagingFile",
     "Job",
     "JobInfo",
+    "Notification",
     "PartialTask",
     "PooledExecutor",
     "Promise",
@@ -115,6 +120,7 @@ __all__ = [
     "Task",
     "Traceback",
     "Value",
+    "Webhook",
     "__version__",
     "apply_tags",
     "cached",
@@ -165,6 +171,8 @@ _HOMES = {
     "CacheCheckValid": "taskgraph.tasks.options",
     "CacheResult": "taskgraph.tasks.options",
     "CacheScope": "taskgraph.tasks.options",
+    "Callback": "taskgraph.catalog.targets",
+    "Command": "taskgraph.catalog.targets",
     "ContentDir": "taskgraph.values.file_policies",
     "ContentFile": "taskgraph.values.file_policies",
     "ContentStagingDir": "taskgraph.values.file_policies",
@@ -184,6 +192,7 @@ _HOMES = {
     "IStagingFile": "taskgraph.values.file_policies",
     "Job": "taskgraph.engine.callers",
     "JobInfo": "taskgraph.tasks.standing",
+    "Notification": "taskgraph.catalog.policy_rows",
     "PartialTask": "taskgraph.tasks.task",
     "ProxyValue": "taskgraph.values.value",
     "PooledExecutor": "taskgraph.executors.pooled",
@@ -195,6 +204,7 @@ _HOMES = {
     "Task": "taskgraph.tasks.task",
     "Traceback": "taskgraph.tracebacks",
     "Value": "taskgraph.values.value",
+    "Webhook": "taskgraph.catalog.targets",
     "apply_tags": "taskgraph.combinators.control",
     "cached": "taskgraph.plug.memo",
     "catch": "taskgraph.combinators.control",

@@ -22,8 +22,11 @@ from taskgraph.assembly.managing import (
     folders_of,
     groups_of,
     growth_of,
+    people_of,
     retractions_of,
+    routing_of,
 )
+from taskgraph.assembly.notifying import policies_of
 from taskgraph.assembly.reading import find_record, finish_writing, name_of_record
 from taskgraph.assembly.surroundings import author, in_force, places_of
 from taskgraph.catalog.artifacts import ArtifactManager
@@ -31,10 +34,17 @@ from taskgraph.catalog.datasets import DatasetManager
 from taskgraph.catalog.deleting import Deletion
 from taskgraph.catalog.executions import ExecutionManager
 from taskgraph.catalog.groups import GroupManager
+from taskgraph.catalog.operations import OperationManager
+from taskgraph.catalog.package_rows import Collected
+from taskgraph.catalog.packages import PackageManager
+from taskgraph.catalog.people import UserManager
+from taskgraph.catalog.pools import PoolManager
 from taskgraph.catalog.retractions import Retraction, RetractionManager
 from taskgraph.catalog.storage import StorageManager
 from taskgraph.catalog.studies import StudyManager
+from taskgraph.catalog.user_groups import UserGroupManager
 from taskgraph.catalog.vocabulary import VocabularyManager
+from taskgraph.catalog.workers import WorkerManager
 from taskgraph.catalog.workflows import WorkflowManager
 from taskgraph.config import CONFIG_DIR_NAME, Settings, find_config_dir, load_settings
 from taskgraph.errors import (
@@ -175,8 +185,15 @@ class Archive:
         vocabulary: Which dimensions artifacts may have.
         workflows: Stored lists of steps, in versions.
         groups: Executions of a workflow on datasets of the same facets.
+        pools: Names for sets of queues.
+        workers: Who takes what waits in them.
         storage: What all of it takes up, and how it is given back.
         retractions: What is not to be used any more.
+        users: People, by their e-mail addresses.
+        user_groups: Names for several people.
+        operations: Actions that take long, and what came of each.
+        packages: Tasks that were collected from code, in versions.
+        policies: Who is told when executions come to states.
     """
 
     def __init__(self, settings: Settings, backend: SqlBackend) -> None:
@@ -186,7 +203,11 @@ class Archive:
         self._catalog = catalog
         growth = growth_of(backend, self._begin)
         deletion = Deletion(catalog, growth, folders_of(settings, backend))
-        self.executions = ExecutionManager(catalog, deletion, self._launcher)
+        routing = routing_of(backend, self._begin)
+        user = settings.user.email.strip() or None
+        self.executions = ExecutionManager(catalog, deletion, self._launcher, routing, user)
+        self.pools = PoolManager(routing)
+        self.workers = WorkerManager(routing, self.pools)
         self.studies = StudyManager(catalog, getattr(self.executions, "delete_many", None))
         self.datasets = DatasetManager(catalog, self._knowing_files)
         self.artifacts = ArtifactManager(catalog, self._knowing_files)
@@ -195,13 +216,21 @@ class Archive:
         self.workflows = WorkflowManager(
             groups, self.executions, self._launcher, settings.submissions.min_interval
         )
-        self.groups = GroupManager(groups, self.workflows, self.executions, self._launcher)
+        self.groups = GroupManager(groups, self.workflows, self.executions, self._launcher, user)
         self.storage = StorageManager(growth)
         self.retractions = RetractionManager(
             retractions_of(backend, self._begin),
             lambda what: find_retractable(backend, settings, self._named(what)),
             author,
         )
+        people = people_of(backend, self._begin)
+        self.users = UserManager(people)
+        self.user_groups = UserGroupManager(people)
+        self.operations = OperationManager(people)
+        self.packages = PackageManager(
+            people, self.operations, self.users, self.user_groups, self._look_into
+        )
+        self.policies = policies_of(backend, self._begin, self._id_of_execution)
         self._places = places_of(settings)
         self._is_closed = False
 
@@ -418,6 +447,12 @@ class Archive:
         with in_force(self.settings, self._places), self.backend.reader() as reader:
             yield reader
 
+    def _look_into(self, named: str) -> Collected:
+        """Import code, and return the tasks that are defined in it."""
+        from taskgraph.assembly.collecting import collect
+
+        return collect(self.settings, named)
+
     @contextmanager
     def _knowing_files(self) -> Iterator[None]:
         """Have files be known by the folders of the project."""
@@ -440,6 +475,10 @@ class Archive:
                 "server. Open one: taskgraph.open('sqlite:///taskgraph.db').",
             )
         return LocalLauncher(self.settings, self._catalog)
+
+    def _id_of_execution(self, ref: str) -> str | None:
+        found = self._catalog.find(ref)
+        return None if found is None else found.id
 
     def _begin(self) -> None:
         if self._is_closed:

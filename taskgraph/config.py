@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from taskgraph.errors import ConfigError, UnknownSettingError
+from taskgraph.records import MAX_LOSSES
 from taskgraph.sizes import read_size
 from taskgraph.tasks.context import context_of_paths, merge_context
-from taskgraph.tasks.options import POOLS
+from taskgraph.tasks.options import POOLS, QUEUES
 from taskgraph.urls import sqlite_file, sqlite_url
 
 CONFIG_DIR_NAME: Final = ".taskgraph"
@@ -27,6 +28,8 @@ IGNORE_FILE_NAME: Final = ".gitignore"
 DATABASE_NAME: Final = "taskgraph.db"
 ENVIRONMENT_PREFIX: Final = "TASKGRAPH_"
 CONFIG_VARIABLE: Final = "TASKGRAPH_CONFIG"
+#: Says who works with the records, in short.
+USER_VARIABLE: Final = "TASKGRAPH_USER"
 PROJECT_ROOT: Final = "project"
 # Settings that an executor of a type has no use for.
 _WITHOUT: Final[Mapping[str, tuple[str, ...]]] = {
@@ -36,7 +39,7 @@ _WITHOUT: Final[Mapping[str, tuple[str, ...]]] = {
 }
 #: Executors whose settings are known; all others have arguments of their own.
 CLOSED_EXECUTORS: Final = ("threads", "processes", "async", "inline")
-BUILT_IN_EXECUTORS: Final = (*CLOSED_EXECUTORS, "dask", "submitit")
+BUILT_IN_EXECUTORS: Final = (*CLOSED_EXECUTORS, "dask", "submitit", QUEUES)
 ALIAS_EXECUTOR: Final = "alias"
 
 _MIB: Final = 1024**2
@@ -289,6 +292,20 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """``[workers]``: who takes what was submitted to queues.
+
+    Attributes:
+        max_losses: After so many workers that were lost with it, an execution is CRASHED, and given
+            to no other one.
+        poll: Seconds between two looks whether anything waits.
+    """
+
+    max_losses: int = _setting(_POSITIVE, MAX_LOSSES)
+    poll: float = _setting(_SECONDS, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
 class ObserverSettings:
     """``[observers]``: who is told what happens in runs.
 
@@ -316,12 +333,24 @@ class SubmissionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class UserSettings:
+    """``[user]``: who works with the records.
+
+    Attributes:
+        email: The address, name or id of a user: who submits what is run, and who forces a state.
+            It is no proof; ``TASKGRAPH_USER`` says the same.
+    """
+
+    email: str = _setting(_TEXT, "")
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutorSettings:
     """``[executors.NAME]``: an executor that tasks can name.
 
     Attributes:
         type: What it is: ``threads``, ``processes``, ``async``, ``inline``, ``dask``, ``submitit``,
-            ``alias``, or what another package or ``register_executor`` has added.
+            ``queues``, ``alias``, or what another package or ``register_executor`` has added.
         class_name: The setting ``class``: its class in place of a type, as ``package:Class``; with
             ``type = "dask"`` that of the cluster.
         max_workers: How many calls run at once; None for the cores of this machine.
@@ -357,7 +386,9 @@ class Settings:
         scheduler: How a run is carried out.
         logs: Where what calls print is kept.
         observers: Who is told what happens.
+        workers: How submitted executions are taken.
         submissions: What is asked of who applies stored workflows.
+        user: Who works with the records.
         executors: Executors by name, the built-in ones among them.
         limits: How many calls may use something at once, by the names that tasks want it by.
     """
@@ -370,7 +401,9 @@ class Settings:
     scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
     logs: LogSettings = field(default_factory=LogSettings)
     observers: ObserverSettings = field(default_factory=ObserverSettings)
+    workers: WorkerSettings = field(default_factory=WorkerSettings)
     submissions: SubmissionSettings = field(default_factory=SubmissionSettings)
+    user: UserSettings = field(default_factory=UserSettings)
     executors: Mapping[str, ExecutorSettings] = field(default_factory=_built_in_executors)
     limits: Mapping[str, int] = field(default_factory=dict)
 
@@ -387,7 +420,9 @@ _SECTIONS: Final[Mapping[str, type]] = {
     "scheduler": SchedulerSettings,
     "logs": LogSettings,
     "observers": ObserverSettings,
+    "workers": WorkerSettings,
     "submissions": SubmissionSettings,
+    "user": UserSettings,
 }
 # Sections whose keys are the user's own, and what their values are.
 _OPEN_SECTIONS: Final[Mapping[str, _Kind]] = {"roots": _TEXT, "limits": _POSITIVE}
@@ -584,6 +619,8 @@ class _Found:
                 continue
             name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
             path = tuple(name.split("__"))
+            if variable == USER_VARIABLE:
+                path = ("user", "email")
             if len(path) > 1:
                 self._add_text(f"environment variable {variable}", path, text)
             elif name.partition("_")[0] in _SECTION_NAMES:
@@ -714,7 +751,9 @@ def _settings(config_dir: Path, found: _Found) -> Settings:
         scheduler=scheduler,
         logs=_logs(found, project),
         observers=_observers(found, project),
+        workers=WorkerSettings(**_section_values(found, "workers", WorkerSettings)),
         submissions=SubmissionSettings(**_section_values(found, "submissions", SubmissionSettings)),
+        user=UserSettings(**_section_values(found, "user", UserSettings)),
         executors=executors,
         limits=_open_section(found, "limits"),
     )
@@ -873,8 +912,15 @@ DEFAULT_CONFIG: Final = """\
 # jsonl = "events.jsonl"        # a file to which each event is added as a line of JSON
 # opentelemetry = false         # executions and jobs as spans
 
+[workers]
+# max_losses = 3                # after so many workers died with an execution it is given to none
+# poll = 1.0                    # seconds between two looks whether anything waits
+
 [submissions]
 # min_interval = 0              # seconds between two of one workflow on one output
+
+[user]
+# email = "ada@example.org"     # who submits what is run; TASKGRAPH_USER says the same
 
 [files]
 # ask_above = "100 GB"          # say so before a larger file is read for its hash

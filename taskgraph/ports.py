@@ -26,6 +26,8 @@ from taskgraph.records import (
     PastCall,
     RecordBatch,
     RecordedCall,
+    RoutedAnswer,
+    RoutedCall,
     StoredResult,
     TaskAliasRecord,
     TaskVersion,
@@ -193,6 +195,18 @@ class Resources(NamedTuple):
 NO_RESOURCES = Resources()
 
 
+class Route(NamedTuple):
+    """Where a call goes that is sent to the workers of a queue.
+
+    Attributes:
+        execution_id: Whose lease says that somebody waits for it.
+        queue: The queue.
+    """
+
+    execution_id: ExecutionId
+    queue: str
+
+
 class Command(NamedTuple):
     """A command line of ours, to be run elsewhere as it would be run here.
 
@@ -226,6 +240,7 @@ class Call(NamedTuple):
     value_store: ValueStore | None = None  # where large results are put, where they are made
     output: OutputPlace | None = None  # where what it prints is kept
     key: str | None = None  # names it in every run, for executors that say ``resumes = True``
+    route: Route | None = None  # of those whose executor says ``routes = True``
 
 
 @dataclass(slots=True)  # a frozen one takes five times as long to make
@@ -305,7 +320,8 @@ class Executor(Protocol):
 
     One that cannot end calls that take too long says ``has_timeouts = False``; one that leaves
     coroutines to another executor names it in ``gives_coroutines_to``; one that finds calls again
-    which an earlier process has begun says ``resumes = True``, and is told the keys of calls. One
+    which an earlier process has begun says ``resumes = True``, and is told the keys of calls; one
+    that sends calls to the workers of queues says ``routes = True``, and is told their routes. One
     that knows which calls no worker has begun tells it by ``queued(job_ids)``, from any thread.
 
     What runs functions elsewhere is made an executor by `taskgraph.executors.pooled`.
@@ -335,6 +351,42 @@ class Executor(Protocol):
         Args:
             is_now: Do not wait for these calls: kill what can be killed.
         """
+        ...
+
+
+class CallQueue(Protocol):
+    """Where a run puts calls for the workers of queues, and finds what came of them.
+
+    Callable by any thread. What is put stays until it is withdrawn, or until the lease of its run
+    is over.
+    """
+
+    def put(self, calls: Sequence[RoutedCall]) -> None:
+        """Have calls be there for workers; one that is there already stays as it is."""
+        ...
+
+    def answers(self, execution_ids: Sequence[ExecutionId]) -> list[RoutedAnswer]:
+        """Return what came of the calls of some runs, as long as they are there."""
+        ...
+
+    def look(self, execution_ids: Sequence[ExecutionId]) -> dict[str, bool]:
+        """Return which calls of some runs are there, and whether a worker has taken each."""
+        ...
+
+    def withdraw(self, ids: Sequence[str], *, also_taken: bool) -> set[str]:
+        """Take calls away; of those that a worker has taken only where that is wanted.
+
+        Returns:
+            Those that will have no answer.
+        """
+        ...
+
+    def served(self) -> set[str]:
+        """Return the queues that living workers serve."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection. A second call does nothing."""
         ...
 
 

@@ -48,6 +48,19 @@ def execution_lease(execution_id: ExecutionId) -> str:
     return f"execution:{execution_id}"
 
 
+def assigned_holder(execution_id: ExecutionId, token: str) -> str:
+    """Return by which name a worker holds the lease of an execution that it took.
+
+    Each taking has a name of its own: who stood still while another one took it is no holder.
+    """
+    return f"{execution_id}:{token}"
+
+
+def execution_of_holder(holder: str) -> str:
+    """Return the execution that holds leases by some name."""
+    return holder.partition(":")[0]
+
+
 #: The key of the lease of who leads all calls: while a run is alone it writes down no others.
 ALL_CALLS: Final = "calls"
 #: The key of the lease of who asks the one above to say which calls it leads in truth.
@@ -62,6 +75,25 @@ def call_lease(eval_hash: EvalHash) -> str:
 def is_call_lease(key: str) -> bool:
     """Tell whether a key is that of the lease of a call."""
     return key.startswith("call:")
+
+
+def server_lease(holder: str) -> str:
+    """Return the key of the lease of a process that runs calls of queues."""
+    return f"server:{holder}"
+
+
+#: What keys of leases begin with that say which queues are served.
+SERVING: Final = "serving:"
+
+
+def serving_lease(holder: str, queue: str) -> str:
+    """Return the key of the lease of a process that serves a queue."""
+    return f"{SERVING}{holder}:{queue}"
+
+
+def queue_of_lease(key: str) -> str:
+    """Return the queue that a lease says to be served."""
+    return key.split(":", 2)[2]
 
 
 def stuck_lease(holder: str) -> str:
@@ -265,6 +297,8 @@ HandleStep = (
 
 #: How long a lease lives without a heartbeat: seconds.
 LEASE_SECONDS: Final = 30.0
+#: How many workers may be lost with an execution before no other one is given it.
+MAX_LOSSES: Final = 3
 
 
 class LeaseRecord(NamedTuple):
@@ -276,6 +310,13 @@ class LeaseRecord(NamedTuple):
     pid: int
     started: Micros
     expires: Micros
+
+
+class HeldLeaseRecord(NamedTuple):
+    """A lease that the holder must still have, or nothing is written."""
+
+    key: str
+    holder: str
 
 
 class LeaseEndRecord(NamedTuple):
@@ -292,6 +333,60 @@ class OutputRecord(NamedTuple):
     value_hash: ValueHash
 
 
+class JobQueueRecord(NamedTuple):
+    """The queue of a job, of those that are of one by what was said."""
+
+    queue: str
+    job_id: JobId
+
+
+class RoutedCall(NamedTuple):
+    """A call on its way to the workers of a queue.
+
+    Attributes:
+        id: What it is withdrawn by.
+        execution_id: Whose lease says that somebody waits for it.
+        parcel: The call as it travels.
+    """
+
+    id: str
+    execution_id: ExecutionId
+    job_id: JobId
+    queue: str
+    task_name: str
+    parcel: bytes
+
+
+class RoutedAnswer(NamedTuple):
+    """What came of a call that was sent to the workers of a queue.
+
+    Attributes:
+        id: The call.
+        answer: What a worker said; None if each that took the call died of it.
+        losses: How many have died.
+    """
+
+    id: str
+    answer: bytes | None
+    losses: int
+
+
+class TakenCall(NamedTuple):
+    """A call that a worker has taken.
+
+    Attributes:
+        id: What it is answered by.
+        losses: How many workers that had taken it before have died.
+        parcel: The call as it travels.
+    """
+
+    id: str
+    queue: str
+    task_name: str
+    losses: int
+    parcel: bytes
+
+
 @dataclass(slots=True)
 class RecordBatch:
     """All rows of one transaction.
@@ -299,7 +394,8 @@ class RecordBatch:
     Content-addressed rows that exist are left alone; evaluations, executions, jobs and task aliases
     are upserted (a later row with the same key replaces the earlier one). Of ``handles`` the order
     counts: each is a step that is done to what the steps before it left. What is ``released`` is so
-    with all else: nobody sees a call that is free and has no result yet.
+    with all else: nobody sees a call that is free and has no result yet. Of a run that a worker has,
+    nothing is written once it has lost what is ``held``.
     """
 
     values: list[ValueRecord] = field(default_factory=list)
@@ -317,6 +413,7 @@ class RecordBatch:
     evaluations: list[EvaluationRecord] = field(default_factory=list)
     executions: list[ExecutionRecord] = field(default_factory=list)
     jobs: list[JobRecord] = field(default_factory=list)
+    job_queues: list[JobQueueRecord] = field(default_factory=list)
     tags: list[TagRecord] = field(default_factory=list)
     task_aliases: list[TaskAliasRecord] = field(default_factory=list)
     handles: list[HandleStep] = field(default_factory=list)
@@ -325,6 +422,7 @@ class RecordBatch:
     outputs: list[OutputRecord] = field(default_factory=list)
     # Executions of groups that end with this batch.
     grouped: list[ExecutionId] = field(default_factory=list)
+    held: list[HeldLeaseRecord] = field(default_factory=list)
 
 
 class CacheQuery(NamedTuple):
@@ -489,7 +587,9 @@ __all__ = [
     "HandleRollbackRecord",
     "HandleStep",
     "HandleSweepRecord",
+    "HeldLeaseRecord",
     "JobId",
+    "JobQueueRecord",
     "JobRecord",
     "LeaseEndRecord",
     "LeaseRecord",
@@ -502,19 +602,24 @@ __all__ = [
     "RecordBatch",
     "RecordedCall",
     "RetractedFound",
+    "RoutedAnswer",
+    "RoutedCall",
     "State",
     "StoredResult",
     "Submission",
     "SubtreeTaskRecord",
     "SubvalueRecord",
     "TagRecord",
+    "TakenCall",
     "TaskAliasRecord",
     "TaskPartRecord",
     "TaskRecord",
     "TaskVersion",
     "ValueRecord",
+    "assigned_holder",
     "call_lease",
     "execution_lease",
+    "execution_of_holder",
     "is_call_lease",
     "stuck_lease",
 ]

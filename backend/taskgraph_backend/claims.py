@@ -13,6 +13,7 @@ from taskgraph.records import (
     ALL_CALLS,
     CALLS_WANTED,
     LEASE_SECONDS,
+    MAX_LOSSES,
     ExecutionId,
     LeaseRecord,
     Micros,
@@ -163,21 +164,30 @@ def dead(driver: Driver) -> list[LeaseRecord]:
 def forget(driver: Driver, leases: Sequence[LeaseRecord]) -> None:
     """Remove leases; those that somebody else has taken over are left alone."""
     for each in leases:
-        if each.key.startswith(_OF_EXECUTIONS):
-            _end_jobs_of_ended(driver, each)
+        key = _execution_of(each)
+        if key is not None:
+            _end_jobs_of_ended(driver, key, each)
+            # Nobody waits for what it had sent to workers.
+            driver.execute("DELETE FROM routed_call WHERE execution_id = ?", (key,))
     rows = sorted((each.key, each.holder) for each in leases)
     driver.executemany(statements.LEASE_RELEASE, rows)
 
 
-def _end_jobs_of_ended(driver: Driver, lease: LeaseRecord) -> None:
+def _execution_of(lease: LeaseRecord) -> bytearray | None:
+    """Return the execution whose lease it is; None where it is that of something else."""
+    if not lease.key.startswith(_OF_EXECUTIONS):
+        return None
+    try:
+        return _binary(lease.key.removeprefix(_OF_EXECUTIONS))
+    except ValueError:  # no id: it is of nobody's execution
+        return None
+
+
+def _end_jobs_of_ended(driver: Driver, key: bytearray, lease: LeaseRecord) -> None:
     """End the jobs of an execution that somebody else had ended, and whose process is gone since.
 
     One that is said to run is marked as crashed, or somebody else has taken it up.
     """
-    try:
-        key = _binary(lease.key.removeprefix(_OF_EXECUTIONS))
-    except ValueError:  # no id: it is of nobody's execution
-        return
     row = driver.execute("SELECT state_type FROM execution WHERE id = ?", (key,)).fetchone()
     if row is not None and row[0] not in _OPEN:
         end_jobs(driver, key, lease.expires - _LEASE, State.CRASHED)
@@ -212,14 +222,25 @@ def crashed(driver: Driver, executions: Sequence[ExecutionId]) -> list[Execution
     return found
 
 
-def mark_crashed(driver: Driver, executions: Sequence[ExecutionId]) -> list[ExecutionId]:
-    """Mark those of the executions that crashed, with their running jobs; return their ids."""
-    from taskgraph_backend.catalog.changing import mark_crashed as mark
+def mark_crashed(
+    driver: Driver, executions: Sequence[ExecutionId], max_losses: int = MAX_LOSSES
+) -> list[ExecutionId]:
+    """Mark those of the executions that crashed, with their running jobs; return their ids.
 
-    found = crashed(driver, executions)
-    for execution_id, end in last_alive(driver, found).items():
-        mark(driver, execution_id, "its process ended without a word", end)
-    return found
+    What a worker had taken goes back to its queues, and is none of these, unless so many workers
+    were lost with it.
+    """
+    from taskgraph_backend.catalog.changing import mark_crashed as mark
+    from taskgraph_backend.routing.losing import Fate, give_back
+
+    marked = []
+    for execution_id, end in last_alive(driver, crashed(driver, executions)).items():
+        fate = give_back(driver, execution_id, max_losses)
+        if fate is None:
+            mark(driver, execution_id, "its process ended without a word", end)
+        if fate in (None, Fate.CRASHED):
+            marked.append(execution_id)
+    return marked
 
 
 def end_jobs(driver: Driver, execution: bytearray, end: int, state: State) -> int:

@@ -1313,6 +1313,7 @@ class RoutedCall(Base):
         ),
         Index(None, "execution_id"),
         Index(None, "worker_id"),
+        _partial("ix_routed_call_holder", "holder", where="holder IS NOT NULL"),
     )
 
     id: Mapped[str] = mapped_column(Hash16, primary_key=True)
@@ -1321,13 +1322,17 @@ class RoutedCall(Base):
     job_id: Mapped[str] = mapped_column(Hash16)
     queue: Mapped[str]
     task_name: Mapped[str]
-    message: Mapped[bytes]
     created_at: Mapped[datetime]
     worker_id: Mapped[str | None] = mapped_column(Hash16, _reference("worker.id", "SET NULL"))
+    # The lease of the process that has taken it, which is another one each time it is started.
+    holder: Mapped[str | None]
     taken_at: Mapped[datetime | None]
     losses: Mapped[int] = mapped_column(Integer)
-    answer: Mapped[bytes | None]
     ended_at: Mapped[datetime | None]
+    # Last, for what asks for the others does not read past them. Without an answer it has ended
+    # where each worker that took it died.
+    message: Mapped[bytes]
+    answer: Mapped[bytes | None]
 
 
 class NotificationPolicy(Base):

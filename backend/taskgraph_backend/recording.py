@@ -7,9 +7,16 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+from taskgraph.errors import LeaseLostError
 from taskgraph.hashing import CallHash
 from taskgraph.jsontext import storable
-from taskgraph.records import ACTIVE, ExecutionRecord, RecordBatch, State
+from taskgraph.records import (
+    ACTIVE,
+    ExecutionRecord,
+    RecordBatch,
+    State,
+    execution_of_holder,
+)
 from taskgraph_backend import foreign, statements
 from taskgraph_backend.catalog.history import state_id
 from taskgraph_backend.dialects import Database, Driver
@@ -21,6 +28,8 @@ _binary = bytearray.fromhex
 
 # Neighbours mostly have the same parent: for that of a million calls one key is enough.
 _FIRST = itemgetter(0)
+
+_STATE_OF = "SELECT state_type FROM execution WHERE id = ?"
 
 _Row = tuple[Any, ...]
 
@@ -194,6 +203,7 @@ def steps_of(batch: RecordBatch) -> list[Step]:
                 for job in batch.jobs
             ],
         ),
+        (statements.JOB_QUEUE, [(queue, h(job)) for queue, job in batch.job_queues]),
         (statements.TAG, [tag_row(tag) for tag in batch.tags]),
         (
             statements.TASK_ALIAS,
@@ -261,11 +271,34 @@ def _below_and_read(batch: RecordBatch) -> tuple[_Below, _Reads]:
 
 
 def write(driver: Driver, database: Database, batch: RecordBatch, steps: Sequence[Step]) -> None:
-    """Write a batch; within a transaction."""
+    """Write a batch; within a transaction.
+
+    Raises:
+        LeaseLostError: It is of a run whose execution somebody else has by now.
+    """
+    if batch.held:
+        _check_held(driver, batch)
     foreign.reclaim(driver, batch)
     with database.sending(driver):
         for sql, rows in steps:
             _execute_many(driver, sql, rows)
+
+
+def _check_held(driver: Driver, batch: RecordBatch) -> None:
+    """Check that a worker still has what it runs, and that nobody has cancelled it before it began.
+
+    Who gives it to another one, or changes its state, is alone: what is found here stays so.
+    """
+    for each in batch.held:
+        execution_id = execution_of_holder(each.holder)
+        if driver.execute(statements.LEASE_IS_HELD, each).fetchone() is None:
+            raise LeaseLostError(execution_id, "another one has it, or it waits again")
+    for execution in batch.executions:
+        if execution.state_type is not State.RUNNING:
+            continue
+        row = driver.execute(_STATE_OF, (_binary(execution.id),)).fetchone()
+        if row is not None and row[0] not in ACTIVE:
+            raise LeaseLostError(execution.id, f"it was {row[0]} before it began")
 
 
 def _execute_many(driver: Driver, sql: str, rows: _Rows) -> None:

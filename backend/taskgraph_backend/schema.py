@@ -37,10 +37,10 @@ class DBVersionInfo:
 
 #: What this library reads and writes; a test holds it against the newest migration.
 CURRENT = DBVersionInfo(
-    "0010",
+    "0011",
     1,
-    9,
-    "Results can be retracted, with all that came from them.",
+    10,
+    "Executions are routed to workers; notifications, packages of tasks, operations and people.",
 )
 #: Minor steps only add what older libraries may leave alone.
 _NEWEST_MINOR = 999

@@ -167,6 +167,7 @@ JOB = _replace(
     "id, execution_id, parent_id, task_hash, eval_hash, call_hash, start_time, end_time, cached,"
     " state_type, miss",
 )
+JOB_QUEUE = "UPDATE job SET queue = ? WHERE id = ?"
 TAG = _keep("tag", "tag_hash, entity_type, entity_id, key, value, is_current")
 TAG_EDIT = _keep("tag_edit", "parent_id, child_id")
 
@@ -204,6 +205,8 @@ LEASE_TAKE_OVER = (
 )
 LEASE_HEARTBEAT = "UPDATE lease SET expires = ? WHERE holder = ?"
 LEASE_RELEASE = "DELETE FROM lease WHERE key = ? AND holder = ?"
+LEASE_OF = "SELECT holder FROM lease WHERE key = ?"
+LEASE_IS_HELD = "SELECT 1 FROM lease WHERE key = ? AND holder = ?"
 LEASE_FORGET = "DELETE FROM lease WHERE key = ? OR holder = ?"
 # Who leads calls one by one: a key is `records.call_lease`.
 LEASE_LEADERS = (

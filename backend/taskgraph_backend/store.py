@@ -23,6 +23,7 @@ from taskgraph.errors import (
 from taskgraph.forks import free_at_fork
 from taskgraph.hashing import CallHash, EvalHash, TaskHash, ValueHash
 from taskgraph.records import (
+    MAX_LOSSES,
     BelowVersion,
     CacheAnswer,
     CacheQuery,
@@ -80,7 +81,7 @@ _Answer = TypeVar("_Answer")
 
 _SETTINGS = frozenset(
     {"db_uri", "automigrate", "synchronous", "busy_timeout", "max_value_size"}
-    | {"value_store", "value_store_min_size", "value_store_compression"}
+    | {"value_store", "value_store_min_size", "value_store_compression", "max_losses"}
     # What stored values may be is asked where they are read.
     | {"trust", "trust_classes"}
 )
@@ -116,7 +117,8 @@ class SqlBackend(RecordVerbs):
             ``synchronous`` ("normal", "full"), ``busy_timeout`` (seconds), ``max_value_size``
             (bytes, for `record_value`), ``value_store`` (a folder or URL; "" for the one beside a
             SQLite file, "none" for none), ``value_store_min_size`` (bytes),
-            ``value_store_compression`` ("none", "zstd").
+            ``value_store_compression`` ("none", "zstd"), ``max_losses`` (after how many workers
+            that were lost with an execution it is CRASHED).
 
     Attributes:
         value_store: Where the bytes of large values are, if anywhere.
@@ -136,6 +138,7 @@ class SqlBackend(RecordVerbs):
             busy_timeout=settings.get("busy_timeout", BUSY_TIMEOUT_SECONDS),
         )
         self.max_value_size: int = settings.get("max_value_size", MAX_VALUE_SIZE)
+        self.max_losses: int = settings.get("max_losses", MAX_LOSSES)
         self.value_store = value_store_of(self.database, settings)
         self._where = answers.Where(self.value_store, self.database.most_keys)
         self._automigrate: bool | None = settings.get("automigrate")
@@ -485,17 +488,18 @@ class SqlBackend(RecordVerbs):
     def mark_crashed(self, executions: Sequence[ExecutionId]) -> list[ExecutionId]:
         """Mark those of the executions that are RUNNING while no living process holds their lease.
 
-        They and their running jobs become CRASHED; a database that can only be read stays as it is.
+        They and their running jobs become CRASHED, unless a worker had taken them: those go back to
+        their queues. A database that can only be read stays as it is.
 
         Returns:
-            The ids of those that were found so.
+            The ids of those that were found so, but for what went back.
         """
         crashed = self._ask(claims.crashed, executions)
         if not crashed or self.database.read_only:
             return crashed
         try:
             # Asked again: a process may have taken one of them up in between.
-            return self._transact(claims.mark_crashed, crashed)
+            return self._transact(claims.mark_crashed, crashed, self.max_losses)
         except DatabaseReadOnlyError:
             return crashed  # who may only read is told, and leaves it to others to write it down
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Select, and_, case, func, or_, select, tuple_, union_all
 from sqlalchemy.orm import aliased, joinedload
 
-from taskgraph.records import ALL_CALLS, CALLS_WANTED, State
+from taskgraph.records import ALL_CALLS, CALLS_WANTED, State, execution_of_holder
 from taskgraph_backend import models
 from taskgraph_backend.portraits import Portraits
 
@@ -182,7 +182,7 @@ class Watching(Portraits):
             .where(row.key.startswith("call:", autoescape=True))
             .group_by(row.holder)
         )
-        return {row.holder: row.led for row in self.execute(query)}
+        return {execution_of_holder(row.holder): row.led for row in self.execute(query)}
 
     def clock(self) -> datetime:
         """Return the time by which leases expire: the database's own."""

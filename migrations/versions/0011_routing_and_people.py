@@ -150,13 +150,15 @@ def _create_routing() -> None:
         sa.Column("job_id", HASH, nullable=False),
         sa.Column("queue", TEXT, nullable=False),
         sa.Column("task_name", TEXT, nullable=False),
-        sa.Column("message", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("worker_id", HASH, nullable=True),
+        sa.Column("holder", TEXT, nullable=True),
         sa.Column("taken_at", TIME, nullable=True),
         sa.Column("losses", sa.Integer(), nullable=False),
-        sa.Column("answer", sa.LargeBinary(), nullable=True),
         sa.Column("ended_at", TIME, nullable=True),
+        # Last, for what asks for the others does not read past them.
+        sa.Column("message", sa.LargeBinary(), nullable=False),
+        sa.Column("answer", sa.LargeBinary(), nullable=True),
         reference("routed_call", "worker_id", "worker.id", "SET NULL"),
         sa.PrimaryKeyConstraint("id", name="pk_routed_call"),
     )
@@ -169,6 +171,9 @@ def _create_routing() -> None:
     )
     op.create_index("ix_routed_call_execution_id", "routed_call", ["execution_id"])
     op.create_index("ix_routed_call_worker_id", "routed_call", ["worker_id"])
+    partial_index(
+        "ix_routed_call_holder", "routed_call", ["holder"], "holder IS NOT NULL", unique=False
+    )
 
 
 def _create_notifications() -> None:

@@ -69,6 +69,7 @@ def run(
     study: str | None = None,
     workspace: str | Path | None = None,
     idempotency_key: str | None = None,
+    queue: str | None = None,
 ) -> T:
     """Evaluate an expression with the scheduler of a config directory, or the one that was set.
 
@@ -91,6 +92,7 @@ def run(
         study: The name of the body of work that it is part of.
         workspace: Its folder, which no other execution has.
         idempotency_key: Under one key a task is run once: where it was, nothing runs.
+        queue: The queue of calls for which no other one is named.
 
     Raises:
         Exception: As `Scheduler.run`.
@@ -110,6 +112,7 @@ def run(
         study=study,
         workspace=workspace,
         idempotency_key=idempotency_key,
+        queue=queue,
     )
 
 

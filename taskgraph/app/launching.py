@@ -15,6 +15,7 @@ from typing import Any, Final
 from taskgraph.app.scheduler import Scheduler
 from taskgraph.assembly.databases import hold_waiting
 from taskgraph.catalog.launches import Launch
+from taskgraph.catalog.requests import QUEUE_TAG
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.states import ACTIVE, ALL_RULES, State, StateType
 from taskgraph.catalog.store import CatalogStore
@@ -94,7 +95,7 @@ class LocalLauncher:
         if known is None or known.state.type is not StateType.PENDING:
             return  # somebody has cancelled it while it waited
         try:
-            call = workflow_call(launch.uses, _files(scheduler, launch.uses))
+            call = workflow_call(launch.uses, files_of(scheduler, launch.uses))
         except RerunError as error:
             self._settle(launch.execution_id, State(StateType.FAILED, message=error.reason))
             return
@@ -105,6 +106,7 @@ class LocalLauncher:
                 cache=launch.use_cache,
                 in_group=known.group_id is not None,
                 writes_dataset=launch.uses.output is not None,
+                queue=_queue_of(known),
             )
 
     def _settle(self, execution_id: str, state: State) -> None:
@@ -129,9 +131,9 @@ class LocalLauncher:
         with Scheduler(self._settings) as scheduler:
             try:
                 if uses.workflow is None:
-                    call = _call(scheduler, origin, made)
+                    call = recorded_or_called(scheduler, origin, made)
                 else:
-                    call = workflow_call(uses, _files(scheduler, uses))
+                    call = workflow_call(uses, files_of(scheduler, uses))
             except Exception as error:
                 self._settle(execution_id, State(StateType.FAILED, message=str(error)))
                 raise
@@ -140,25 +142,26 @@ class LocalLauncher:
                     call,
                     execution_id,
                     cache=cache,
-                    options=_options_of_run(made.options),
+                    options=options_of_run(made.options),
                     in_group=made.group_id is not None,
                     writes_dataset=uses.output is not None,
+                    queue=_queue_of(made),
                 )
 
 
-def _call(scheduler: Scheduler, origin: Execution, made: Execution) -> Any:
+def recorded_or_called(scheduler: Scheduler, origin: Execution, made: Execution) -> Any:
     """Return the call of a plain run: as it was recorded, or else by what was frozen of it."""
     task = get_task_registry().get(origin.entrypoint)
     if origin.job_id is not None:
         try:
             return scheduler.recorded_call(origin.job_id, is_forced=False)
         except RerunError:
-            if not _is_plain(made.parameters):
+            if not is_plain(made.parameters):
                 raise
-    return _called(task, made.parameters)
+    return called(task, made.parameters)
 
 
-def _files(scheduler: Scheduler, uses: Uses) -> list[Any]:
+def files_of(scheduler: Scheduler, uses: Uses) -> list[Any]:
     """Return the files of all datasets that an execution reads, in the order of their names.
 
     Raises:
@@ -212,7 +215,7 @@ def _step_call(step: StepPin, given: Any) -> Any:
         raise RerunError(task.fullname, f"{error}") from error
 
 
-def _called(task: AnyTask, parameters: Mapping[str, Any]) -> Any:
+def called(task: AnyTask, parameters: Mapping[str, Any]) -> Any:
     """Return a call with parameters as a snapshot has them.
 
     Raises:
@@ -232,17 +235,31 @@ def _called(task: AnyTask, parameters: Mapping[str, Any]) -> Any:
         raise RerunError(task.fullname, f"{error}") from error
 
 
-def _is_plain(given: Any) -> bool:
+def is_plain(given: Any) -> bool:
     """Tell whether nothing of some parameters stands for a value that is no JSON."""
     if isinstance(given, dict):
-        return set(given) != _PLACEHOLDER and all(map(_is_plain, given.values()))
-    return not isinstance(given, list) or all(map(_is_plain, given))
+        return set(given) != _PLACEHOLDER and all(map(is_plain, given.values()))
+    return not isinstance(given, list) or all(map(is_plain, given))
 
 
-def _options_of_run(said: Mapping[str, Any]) -> dict[str, Any]:
+def _queue_of(execution: Execution) -> str | None:
+    """Return the queue that an execution was declared for, if it is only one."""
+    names = execution.tags.get(QUEUE_TAG, ())
+    return str(names[0]) if len(names) == 1 else None
+
+
+def options_of_run(said: Mapping[str, Any]) -> dict[str, Any]:
     """Return those options of an execution that its calls can have."""
     known = KNOWN_OPTIONS.keys() - OWN_OPTIONS
     return {name: value for name, value in said.items() if name in known}
 
 
-__all__ = ["LocalLauncher", "workflow_call"]
+__all__ = [
+    "LocalLauncher",
+    "called",
+    "files_of",
+    "is_plain",
+    "options_of_run",
+    "recorded_or_called",
+    "workflow_call",
+]

@@ -47,6 +47,7 @@ class Parts:
     _has_looked_at_names: bool
     _counts: Counts
     _limits_used: dict[str, int]
+    _serves: frozenset[str] | None
     _places: FilePlaces
     _executor_options: dict[str, Mapping[str, Any]]
     _settings_context: dict[str, Any]
@@ -79,6 +80,7 @@ class Parts:
             executor_options=self._executor_options,
             stand_ins=self._stand_ins(),
             scheduler=self,
+            serves=self._serves,
         )
 
     @contextmanager

@@ -17,17 +17,24 @@ from taskgraph.app.current import current_scheduler
 from taskgraph.app.questions import Questions
 from taskgraph.app.reports import Reports
 from taskgraph.app.roots import root_of
-from taskgraph.app.submitting import Wanted, claim, settle, submitted
+from taskgraph.app.submitting import Wanted, claim, settle, submitted, submitter_of
 from taskgraph.app.working import at_work, is_at_work
 from taskgraph.assembly.databases import has_others, output_place, take_lease
 from taskgraph.assembly.managing import has_output, is_cancelled
+from taskgraph.assembly.routing import queue_taken_by
 from taskgraph.assembly.surroundings import in_force
 from taskgraph.engine.environment import Environment
 from taskgraph.engine.jobs import Job
+from taskgraph.engine.leasing import Assigned
 from taskgraph.engine.loop import Engine
 from taskgraph.engine.options import Below, RunOptions
 from taskgraph.engine.statuses import every
-from taskgraph.errors import ExecutionCancelledError, SchedulerError, UnknownRecordError
+from taskgraph.errors import (
+    ExecutionCancelledError,
+    LeaseLostError,
+    SchedulerError,
+    UnknownRecordError,
+)
 from taskgraph.executors.eventloop import LoopExecutor
 from taskgraph.executors.threads import ThreadExecutor
 from taskgraph.expression import TaskExpression
@@ -35,10 +42,10 @@ from taskgraph.outputs.keeping import sweep_if_due
 from taskgraph.outputs.place import OutputPlace
 from taskgraph.outputs.streams import captured
 from taskgraph.ports import Backend, Executor, Observer
-from taskgraph.records import ExecutionId, JobId
+from taskgraph.records import ExecutionId, JobId, Submission
 from taskgraph.tasks.context import defaults_path
 from taskgraph.tasks.names import BUILT_IN
-from taskgraph.tasks.options import known_options
+from taskgraph.tasks.options import checked_queue, known_options
 from taskgraph.tasks.requests import Made, read_tags
 from taskgraph.worker import describe_error, running_task
 
@@ -50,7 +57,6 @@ T = TypeVar("T")
 
 
 _NOTHING = Wanted()
-_SUBMITTED = Wanted(is_submitted=True)
 _thread = threading.local()  # its engine, if one is at work on it
 
 
@@ -121,6 +127,7 @@ class Running(Questions, Reports):
         study: str | None = None,
         workspace: str | os.PathLike[str] | None = None,
         idempotency_key: str | None = None,
+        queue: str | None = None,
     ) -> T:
         """Reduce an expression, or any nested value of expressions, to its value.
 
@@ -143,6 +150,8 @@ class Running(Questions, Reports):
             study: The name of the body of work that it is part of.
             workspace: Its folder, which no other execution has.
             idempotency_key: Under one key a task is run once: where it was, nothing runs.
+            queue: The queue of calls for which no other one is named, where calls are sent to the
+                workers of their queues.
 
         Raises:
             RerunLimitError: More would be made again. Nothing has run if that is known beforehand.
@@ -171,13 +180,16 @@ class Running(Questions, Reports):
                 cache=cache,
                 context=context,
                 options=options,
+                queue=queue,
                 fail_fast=fail_fast,
                 tags=tags,
             ),
             tells_misses=explain is not None,
             max_rerun=max_rerun,
         )
-        wanted = Wanted(name, study, workspace, idempotency_key)
+        wanted = Wanted(
+            name, study, workspace, idempotency_key, submitter_of(self.settings, self.backend)
+        )
         run_options = submitted(root, run_options, wanted)
         with self._alone():
             if max_rerun is not None:
@@ -195,7 +207,12 @@ class Running(Questions, Reports):
         cache: bool = True,
         options: Mapping[str, Any] | None = None,
         in_group: bool = False,
+        assigned: Assigned | None = None,
+        workspace: str | None = None,
+        study: str | None = None,
+        name: str = "",
         writes_dataset: bool | None = None,
+        queue: str | None = None,
     ) -> Any:
         """Reduce an expression as an execution that was written down before.
 
@@ -205,10 +222,16 @@ class Running(Questions, Reports):
             cache: As of a run.
             options: As of a run.
             in_group: Whether it is an execution of a group, which is to know how it ended.
+            assigned: That a worker has taken it.
+            workspace: Its folder, if it is to have one.
+            study: The name of its study, which is said there.
+            name: Its name, as it is said there.
             writes_dataset: Whether there is a dataset that is to hold the files of its result; by
                 default that is looked up.
+            queue: As of a run; by default, where not all calls run here, the one by which it came.
 
         Raises:
+            LeaseLostError: A worker took it, and somebody else has it by now.
             Exception: As of a run.
         """
         self._check_free()
@@ -216,22 +239,31 @@ class Running(Questions, Reports):
         root = root_of(expr)
         run_options = self._options_of_run(
             ExecutionId(execution_id),
-            sys.argv,
+            # What a worker runs is claimed by nobody: it may come to be run by another one.
+            sys.argv if assigned is None else [],
             is_dry=False,
             cache=cache,
             context=None,
             options=options,
+            queue=queue or self._queue_of(execution_id, options),
             fail_fast=True,
             tags=(),
         )
         if writes_dataset is None:
             writes_dataset = has_output(self.backend, execution_id)
+        wanted = Wanted(study=study, workspace=workspace, is_submitted=True, assigned=assigned)
+        run_options = replace(
+            run_options,
+            in_group=in_group,
+            writes_dataset=writes_dataset,
+            submission=Submission(name, root.task_name),
+        )
         with self._alone():
             return self._run(
                 root,
-                replace(run_options, in_group=in_group, writes_dataset=writes_dataset),
+                run_options,
                 self.observers,
-                _SUBMITTED,
+                wanted,
             ).value
 
     def extend_run(
@@ -305,16 +337,22 @@ class Running(Questions, Reports):
         cache: bool,
         context: Mapping[str, Any] | None,
         options: Mapping[str, Any] | None,
+        queue: str | None = None,
         fail_fast: bool,
         tags: Iterable[tuple[str, Any]] | Mapping[str, Any],
     ) -> RunOptions:
         """Return what a run is asked to do, by itself or below a job."""
+        # What is said of all calls goes before what each says, but for the queue.
+        said = dict(options or {})
+        is_named = queue is not None or "queue" in said
+        other = said.pop("queue", None)
         return replace(
             self._options_of(execution_id, cache, context),
             command_line=json.dumps(list(command_line)),
             is_dry=is_dry,
             max_value_size=self.settings.backend.max_value_size,
-            options=known_options("All tasks of this run", options or {}),
+            options=known_options("All tasks of this run", said),
+            queue=checked_queue(other if queue is None else queue) if is_named else None,
             fail_fast=fail_fast,
             tags=read_tags(tags),
             limits=self.settings.limits,
@@ -322,6 +360,12 @@ class Running(Questions, Reports):
             may_wait=_is_outermost(),
             log=self.logger.info,
         )
+
+    def _queue_of(self, execution_id: str, options: Mapping[str, Any] | None) -> str | None:
+        """Return the queue by which an execution came here, where that says what runs here."""
+        if self._serves is None or "queue" in (options or {}):
+            return None
+        return queue_taken_by(self.backend, execution_id)
 
     @property
     def _has_flights(self) -> bool:
@@ -378,8 +422,10 @@ class Running(Questions, Reports):
         is_part = run_options.below is not None  # another process holds the execution
         own = ExecutionId(uuid.uuid4().hex) if is_part else run_options.execution_id
         place = output_place(self.settings, self.backend, run_options.execution_id)
-        run_options = replace(run_options, output=place)
-        lease = take_lease(self.backend, own, run_options.single_flight and run_options.may_wait)
+        run_options = replace(run_options, output=place, lease_id=own)
+        leads = run_options.single_flight and run_options.may_wait
+        lease = take_lease(self.backend, own, leads, wanted.assigned)
+        run_options = replace(run_options, held=lease.held)
         token = current_scheduler.set(self._scheduler)
         outer, _thread.engine = getattr(_thread, "engine", None), own
         is_claimed = False
@@ -404,6 +450,8 @@ class Running(Questions, Reports):
                 lease,
             )
             cancelled = _Cancelled(self.backend, own, engine)
+            if wanted.assigned is not None and wanted.assigned.on_lost is None:
+                lease.on_lost = engine.stop
             if not is_part:
                 lease.on_beat = cancelled.look
             if place is not None:
@@ -416,6 +464,9 @@ class Running(Questions, Reports):
                 at_work(self.executors.values()),
             ):
                 return engine.run(root)
+        except LeaseLostError:
+            lease.on_lost()
+            raise
         except KeyboardInterrupt as error:
             self._take_trace(error)
             if cancelled is not None and cancelled.is_so:

@@ -12,6 +12,7 @@ from taskgraph.app.running import Running
 from taskgraph.app.working import is_at_work
 from taskgraph.assembly.databases import database_uri, open_database
 from taskgraph.assembly.executors import make_executors, observers_of
+from taskgraph.assembly.routing import call_queue
 from taskgraph.assembly.surroundings import places_of
 from taskgraph.config import (
     Settings,
@@ -32,7 +33,7 @@ from taskgraph.observers.given import as_observer
 from taskgraph.ports import Backend, Executor, Observer
 from taskgraph.promise import Promise
 from taskgraph.tasks.context import context_of_paths
-from taskgraph.tasks.options import known_options
+from taskgraph.tasks.options import checked_queue, known_options
 from taskgraph.values.reading import ReadingPool
 from taskgraph.values.registry import kind_of_class
 
@@ -52,6 +53,8 @@ class Scheduler(Running):
         config: Another name for ``settings``.
         backend: A backend, or the URL of a database, in place of the one in the settings.
         executor: The name of the executor of tasks that name none.
+        serves: The queues whose calls run here, where this is a worker: those of other queues are
+            sent to the workers of these. By default all calls run here.
         observers: Who is told what happens, besides those that the settings name: functions that
             are called with each event of `taskgraph.events`, or objects with a method ``notify``.
         logger: What `log`, and warnings of the scheduler itself, go to; by default ``taskgraph``.
@@ -80,6 +83,7 @@ class Scheduler(Running):
         backend: Backend | str | None = None,
         executor: str | None = None,
         observers: Iterable[Observer | Callable[[Event], object]] = (),
+        serves: Iterable[str] | None = None,
         logger: logging.Logger | None = None,
         use_task_traceback: bool = True,
         job_status_interval: float | None = None,
@@ -102,7 +106,12 @@ class Scheduler(Running):
         given = [as_observer(each) for each in observers]
         self.observers = [*given, *observers_of(self.settings)]
         self._guards = {}
-        self.executors = make_executors(self.settings)
+        self._serves = None if serves is None else frozenset(map(checked_queue, _listed(serves)))
+        self.executors = make_executors(
+            self.settings,
+            lambda: call_queue(self.settings, self.backend),
+            self._on_news,
+        )
         self.default_executor = self._default_named(executor or self.settings.scheduler.executor)
         if self.default_executor not in self.executors:
             known = ", ".join(sorted(self.executors))
@@ -216,6 +225,11 @@ class Scheduler(Running):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _listed(names: Iterable[str]) -> list[str]:
+    """Return names that were given, of which a text is one."""
+    return [names] if isinstance(names, str) else list(names)
 
 
 def _settings_given(

@@ -14,6 +14,8 @@ from os import PathLike
 from typing import Any, Final
 
 from taskgraph.assembly.managing import create_execution, settle_execution, state_of_execution
+from taskgraph.config import Settings
+from taskgraph.engine.leasing import Assigned
 from taskgraph.engine.options import RunOptions
 from taskgraph.errors import AlreadySubmittedError, DatabaseError
 from taskgraph.expression import TaskExpression
@@ -41,14 +43,18 @@ class Wanted:
         study: The name of its study.
         workspace: Its folder.
         idempotency_key: Under one key there is one execution of a task.
+        submitted_by: Who asks for it.
         is_submitted: Whether it is written down already, with all of that.
+        assigned: That a worker has taken it.
     """
 
     name: str | None = None
     study: str | None = None
     workspace: str | PathLike[str] | None = None
     idempotency_key: str | None = None
+    submitted_by: str | None = None
     is_submitted: bool = False
+    assigned: Assigned | None = None
 
     @property
     def is_claim(self) -> bool:
@@ -56,20 +62,25 @@ class Wanted:
         return any(each is not None for each in (self.study, self.workspace, self.idempotency_key))
 
 
+def submitter_of(settings: Settings, backend: Backend) -> str | None:
+    """Return who submits what is run, if the settings say so and the backend keeps it."""
+    return (settings.user.email.strip() or None) if hasattr(backend, "database") else None
+
+
 def submitted(root: TaskExpression, options: RunOptions, wanted: Wanted) -> RunOptions:
     """Return the options of a run with what it says of itself."""
     entrypoint = root.task_name
     parameters = _parameters(root)
     name = wanted.name or entrypoint.rpartition(".")[2]
-    tags = [(key, value) for key, value in options.tags if not key.startswith(RESERVED)]
+    own = [(key, value) for key, value in options.tags if not key.startswith(RESERVED)]
     said = {
         "version": 1,
         "entrypoint": entrypoint,
         "name": name,
         "parameters": parameters,
         "options": _object(options.options),
-        "tags": [[key, _plain(value, [_MOST_ITEMS])] for key, value in tags],
-        "queues": [],
+        "tags": [[key, _plain(value, [_MOST_ITEMS])] for key, value in own],
+        "queues": [] if options.queue is None else [options.queue],
         "study": wanted.study,
         "workspace": None if wanted.workspace is None else str(wanted.workspace),
         "command": options.command_line,
@@ -82,14 +93,19 @@ def submitted(root: TaskExpression, options: RunOptions, wanted: Wanted) -> RunO
         snapshot.values[0].value_hash,
         Micros(time.time_ns() // 1000),
     )
-    return replace(options, submission=submission, snapshot=snapshot)
+    tags = options.tags
+    if options.queue is not None:
+        from taskgraph.catalog.requests import QUEUE_TAG
+
+        tags = (*tags, (QUEUE_TAG, options.queue))
+    return replace(options, submission=submission, snapshot=snapshot, tags=tags)
 
 
 def claim(backend: Backend, options: RunOptions, wanted: Wanted) -> bool:
-    """Write a run down before it begins, if others may have been quicker.
+    """Write a run down before it begins, if others may have been quicker, or if it is somebody's.
 
     Returns:
-        Whether it was written down.
+        Whether it was written down, so that this run has to see to its end.
 
     Raises:
         AlreadySubmittedError: Another execution has its key.
@@ -98,8 +114,12 @@ def claim(backend: Backend, options: RunOptions, wanted: Wanted) -> bool:
         SchedulerError: The backend keeps no executions.
     """
     if wanted.is_submitted:
-        return True
-    if not wanted.is_claim or options.is_dry or options.below is not None:
+        # Of what a worker took, that one says how it ended.
+        return wanted.assigned is None
+    if options.is_dry or options.below is not None:
+        return False
+    is_named = wanted.submitted_by is not None and options.options.get("prov") is not False
+    if not (wanted.is_claim or is_named):
         return False
     import json
 
@@ -121,7 +141,7 @@ def claim(backend: Backend, options: RunOptions, wanted: Wanted) -> bool:
         state=InState(State.PENDING),
         idempotency_key=None if key is None else checked_name("key", key),
         parent_job_id=None,
-        submitted_by=None,
+        submitted_by=wanted.submitted_by,
         code_version=None,
         args=options.command_line,
     )
@@ -204,4 +224,4 @@ def _is_storable(text: str) -> bool:
     return "\0" not in text
 
 
-__all__ = ["Wanted", "claim", "settle", "submitted"]
+__all__ = ["Wanted", "claim", "settle", "submitted", "submitter_of"]

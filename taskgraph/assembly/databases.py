@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskgraph.assembly.surroundings import in_force, places_of, trust_of
 from taskgraph.config import DATABASE_NAME, Settings
-from taskgraph.engine.leasing import ExecutionLease
+from taskgraph.engine.leasing import Assigned, ExecutionLease
 from taskgraph.engine.waiting import Waiting
 from taskgraph.errors import DatabaseError
 from taskgraph.outputs.place import OutputPlace, folder_of
@@ -83,6 +83,7 @@ def _backend_of(settings: Settings, uri: str | None) -> SqlBackend:
         "max_value_size": wanted.max_value_size,
         "value_store_min_size": wanted.value_store_min_size,
         "value_store_compression": wanted.value_store_compression,
+        "max_losses": settings.workers.max_losses,
     }
     if uri is None or uri == database_uri(settings):
         # That of one project says nothing of where another one keeps its large values.
@@ -128,17 +129,26 @@ def output_place(settings: Settings, backend: Backend, execution_id: str) -> Out
     return OutputPlace(folder_of(root, execution_id), wanted.max_size, wanted.echo, host)
 
 
-def take_lease(backend: Backend, execution_id: ExecutionId, leads: bool = False) -> ExecutionLease:
+def take_lease(
+    backend: Backend,
+    execution_id: ExecutionId,
+    leads: bool = False,
+    assigned: Assigned | None = None,
+) -> ExecutionLease:
     """Claim an execution for this process, for as long as it lives.
 
     Args:
         backend: Where it is recorded.
         execution_id: The execution.
         leads: Whether it leads all calls, if nobody else leads any.
+        assigned: That a worker of this process has taken it already.
+
+    Raises:
+        LeaseLostError: The worker took it, and somebody else has it by now.
     """
     from taskgraph_backend.leases import this_process
 
-    lease = ExecutionLease(backend, execution_id, *this_process())
+    lease = ExecutionLease(backend, execution_id, *this_process(), assigned)
     lease.take(leads)
     return lease
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from taskgraph.config import ALIAS_EXECUTOR, CLOSED_EXECUTORS, ExecutorSettings, Settings
 from taskgraph.errors import ConfigError, TaskgraphError
-from taskgraph.ports import Command, Executor, Observer
+from taskgraph.ports import CallQueue, Command, Executor, Observer
+from taskgraph.tasks.options import QUEUES
 
 if TYPE_CHECKING:
     pass
@@ -17,10 +18,19 @@ if TYPE_CHECKING:
 _METHODS = ("start", "submit", "cancel", "stop")  # of each executor
 
 
-def make_executors(settings: Settings) -> dict[str, Executor]:
+def make_executors(
+    settings: Settings,
+    connect: Callable[[], CallQueue] | None = None,
+    warn: Callable[[str], object] | None = None,
+) -> dict[str, Executor]:
     """Return all executors that the settings name, and those that were registered.
 
     None of them has started anything yet, and those that take long to load are not even imported.
+
+    Args:
+        settings: What names them.
+        connect: Returns where calls are put for the workers of queues, of a run.
+        warn: Told in a sentence what the user should know.
 
     Raises:
         ConfigError: There is no such type, or an alias is of nothing.
@@ -44,6 +54,8 @@ def make_executors(settings: Settings) -> dict[str, Executor]:
             find = (
                 find_type(wanted.type, place) if wanted.type else partial(load_factory, path, place)
             )
+            if wanted.type == QUEUES:
+                find = partial(_sending, find, connect, warn)
             made[name] = AliasExecutor(name, partial(_make_executor, name, find, wanted))
     return made
 
@@ -85,6 +97,15 @@ def launch_on(settings: Settings, name: str, command: Command) -> str:
         known = ", ".join(sorted(executors))
         raise ConfigError("--on", f"there is no executor {name!r}; there are: {known}")
     return launch(executors[name], command)
+
+
+def _sending(
+    find: Callable[[], Callable[..., Executor]],
+    connect: Callable[[], CallQueue] | None,
+    warn: Callable[[str], object] | None,
+) -> Callable[..., Executor]:
+    """Return what makes executors that send calls to workers."""
+    return partial(find(), connect=connect, warn=warn)
 
 
 def _make_closed(

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from taskgraph_backend import SqlBackend
     from taskgraph_backend.catalog.data_store import DataCatalog
     from taskgraph_backend.catalog.group_store import GroupCatalog
+    from taskgraph_backend.catalog.people_store import PeopleCatalog
+    from taskgraph_backend.routing.store import Routing
 
 
 def catalog_of(backend: SqlBackend, check: Callable[[], object]) -> DataCatalog:
@@ -53,6 +55,30 @@ def groups_of(backend: SqlBackend, check: Callable[[], object]) -> GroupCatalog:
     from taskgraph_backend.catalog.group_store import GroupCatalog
 
     return GroupCatalog(backend, check)
+
+
+def routing_of(backend: SqlBackend, check: Callable[[], object]) -> Routing:
+    """Return what workers and their managers ask.
+
+    Args:
+        backend: The database.
+        check: Called before each question.
+    """
+    from taskgraph_backend.routing.store import Routing
+
+    return Routing(backend, check)
+
+
+def people_of(backend: SqlBackend, check: Callable[[], object]) -> PeopleCatalog:
+    """Return what the managers of people, packages of tasks and operations ask.
+
+    Args:
+        backend: The database.
+        check: Called before each question.
+    """
+    from taskgraph_backend.catalog.people_store import PeopleCatalog
+
+    return PeopleCatalog(backend, check)
 
 
 def growth_of(backend: SqlBackend, check: Callable[[], object]) -> GrowthStore:
@@ -234,7 +260,9 @@ __all__ = [
     "growth_of",
     "has_output",
     "is_cancelled",
+    "people_of",
     "retractions_of",
+    "routing_of",
     "settle_execution",
     "state_of_execution",
 ]

@@ -99,6 +99,16 @@ DATASET_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "read_only": ("is_",),
     "retracted": ("is_",),
 }
+#: What a worker can be asked for.
+WORKER_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "id": _TEXT,
+    "name": _TEXT,
+    "pool": _MAYBE_TEXT,
+    "status": _MANY,
+    "host": _TEXT,
+    "heartbeat": ("before_", "after_"),
+    "started": ("before_", "after_"),
+}
 #: What a dataset can be asked for that an execution uses, within ``datasets``.
 USED_DATASET_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     **DATASET_FIELDS,
@@ -245,6 +255,7 @@ __all__ = [
     "GROUP_FIELDS",
     "JOB_FIELDS",
     "USED_DATASET_FIELDS",
+    "WORKER_FIELDS",
     "WORKFLOW_FIELDS",
     "All",
     "Any_",

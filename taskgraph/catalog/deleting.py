@@ -49,6 +49,7 @@ class Deletion:
         keep_cache: bool,
         remove_workspace: bool,
         dry_run: bool,
+        actor: str | None = None,
     ) -> DeletionReport | None:
         """Delete one; None where there is none, and that is no error."""
         text = ref.id if isinstance(ref, Execution) else str(ref)
@@ -58,10 +59,10 @@ class Deletion:
                 return None
             raise ExecutionNotFoundError(text)
         every = [found]
-        self._check(every, force, remove_workspace)
+        self._check(every, force, remove_workspace, actor)
         if dry_run:
-            return self._plan(every, force, keep_cache, remove_workspace)
-        report = self._delete(found, force, keep_cache, remove_workspace)
+            return self._plan(every, force, keep_cache, remove_workspace, actor)
+        report = self._delete(found, force, keep_cache, remove_workspace, actor)
         if report is None and not missing_ok:  # deleted since
             raise ExecutionNotFoundError(text)
         return report
@@ -74,15 +75,16 @@ class Deletion:
         keep_cache: bool,
         remove_workspace: bool,
         dry_run: bool,
+        actor: str | None = None,
     ) -> DeletionReport:
         """Delete all that are meant; which these are is settled before the first one goes."""
         every = self._every(where)
-        self._check(every, force, remove_workspace)
+        self._check(every, force, remove_workspace, actor)
         if dry_run:
-            return self._plan(every, force, keep_cache, remove_workspace)
+            return self._plan(every, force, keep_cache, remove_workspace, actor)
         report = DeletionReport()
         for each in every:
-            done = self._delete(each, force, keep_cache, remove_workspace)
+            done = self._delete(each, force, keep_cache, remove_workspace, actor)
             report += done or DeletionReport()
         return report
 
@@ -103,10 +105,14 @@ class Deletion:
             if after is None:
                 return found
 
-    def _check(self, every: Sequence[Execution], force: bool, remove_workspace: bool) -> None:
+    def _check(
+        self, every: Sequence[Execution], force: bool, remove_workspace: bool, actor: str | None
+    ) -> None:
         for each in every:
             if each.state.is_active and not force:
                 raise ActiveExecutionError(each.id, each.state.name)
+        if force:
+            self._growth.check_deletion([each.id for each in every], actor=actor)
         if remove_workspace:
             self._check_workspaces(every)
 
@@ -137,9 +143,12 @@ class Deletion:
         force: bool,
         keep_cache: bool,
         remove_workspace: bool,
+        actor: str | None,
     ) -> DeletionReport:
         ids = [each.id for each in every]
-        report = self._growth.plan_deletion(ids, force=force, keep_cache=keep_cache)
+        report = self._growth.plan_deletion(
+            ids, force=force, keep_cache=keep_cache, actor=actor
+        )
         folders = [each.workspace for each in every if each.workspace is not None]
         return replace(
             report,
@@ -151,9 +160,14 @@ class Deletion:
         )
 
     def _delete(
-        self, found: Execution, force: bool, keep_cache: bool, remove_workspace: bool
+        self,
+        found: Execution,
+        force: bool,
+        keep_cache: bool,
+        remove_workspace: bool,
+        actor: str | None,
     ) -> DeletionReport | None:
-        report = self._growth.delete(found.id, force=force, keep_cache=keep_cache)
+        report = self._growth.delete(found.id, force=force, keep_cache=keep_cache, actor=actor)
         if report is None:
             return None
         self._folders.forget_output(found.id)

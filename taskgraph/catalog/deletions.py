@@ -190,11 +190,21 @@ class StorageStats:
 class GrowthStore(Protocol):
     """What deletion and collection ask of a database."""
 
-    def delete(self, execution_id: str, *, force: bool, keep_cache: bool) -> DeletionReport | None:
+    def delete(
+        self, execution_id: str, *, force: bool, keep_cache: bool, actor: str | None = None
+    ) -> DeletionReport | None:
         """Delete an execution with what only it needs; None where there is none."""
 
+    def check_deletion(self, execution_ids: Sequence[str], *, actor: str | None) -> None:
+        """Check that somebody may delete executions although they have not ended."""
+
     def plan_deletion(
-        self, execution_ids: Sequence[str], *, force: bool, keep_cache: bool
+        self,
+        execution_ids: Sequence[str],
+        *,
+        force: bool,
+        keep_cache: bool,
+        actor: str | None = None,
     ) -> DeletionReport:
         """Return what deleting executions would take away; nothing changes."""
 

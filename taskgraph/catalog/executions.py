@@ -14,6 +14,7 @@ from taskgraph.catalog.cards import card_of, id_on_card, write_card
 from taskgraph.catalog.deleting import Deletion, checked_where
 from taskgraph.catalog.deletions import DeletionReport
 from taskgraph.catalog.reading import parse
+from taskgraph.catalog.queueing import PRIORITY, priority_of
 from taskgraph.catalog.requests import (
     Request,
     check_page,
@@ -35,7 +36,7 @@ from taskgraph.catalog.rows import (
     UsedDataset,
 )
 from taskgraph.catalog.states import ALL_RULES, Rule, State, StateType
-from taskgraph.catalog.store import UNSET, CatalogStore, Unset, Where, meant
+from taskgraph.catalog.store import UNSET, CatalogStore, QueueStore, Unset, Where, meant
 from taskgraph.catalog.sweeping import SweepingVerbs
 from taskgraph.catalog.uses import NO_USES, WantedUses, read_inputs, ref_of, with_code
 from taskgraph.errors import ExecutionNotFoundError, ValidationError
@@ -52,6 +53,8 @@ class ExecutionManager(SweepingVerbs):
         store: Where they are.
         deletion: What deletes them.
         runner: Returns what runs them once more, where anything can be run.
+        queues: Where workers take them from.
+        user: Who acts, where nobody else is named.
     """
 
     def __init__(
@@ -59,10 +62,14 @@ class ExecutionManager(SweepingVerbs):
         store: CatalogStore,
         deletion: Deletion,
         runner: Callable[[], Rerunner] | None = None,
+        queues: QueueStore | None = None,
+        user: str | None = None,
     ) -> None:
         self._store = store
         self._deletion = deletion
         self._runner = runner
+        self._queues = queues
+        self._user = user
 
     def create(
         self,
@@ -100,14 +107,16 @@ class ExecutionManager(SweepingVerbs):
             name: What people call it; the last part of the entrypoint by default.
             study: The name of the body of work that it is part of.
             workspace: Its folder, which no other execution has.
-            queues: Where its jobs may run.
+            queues: Where it waits for a worker, if it is PENDING or SCHEDULED at first: the option
+                ``priority`` says which comes first, the smallest. What is run in this process waits
+                nowhere.
             state: The first state; PENDING by default.
             idempotency_key: Under one key there is one execution of an entrypoint.
             strict: Whether a key that was used for another request is an error.
             parent_job: The job that it is run in.
             tags: Keys with JSON values.
             options: What else is to be kept with it, as ``retries``.
-            submitted_by: Who asks for it.
+            submitted_by: Who asks for it; by default the user that the settings name, if any.
             code_version: Which code it is of, for information only.
             workflow: The stored workflow that it runs: one that was found, its name or id.
             inputs: The datasets that it reads, each one that was found, its name or id; a mapping
@@ -159,7 +168,9 @@ class ExecutionManager(SweepingVerbs):
             state=proposed,
             idempotency_key=key,
             parent_job_id=checked_text("parent_job", parent_job),
-            submitted_by=checked_text("submitted_by", submitted_by),
+            submitted_by=checked_text(
+                "submitted_by", self._user if submitted_by is None else submitted_by
+            ),
             code_version=checked_text("code_version", code_version),
             uses=NO_USES if wanted.is_nothing else with_code(self._store.pin(wanted)),
         )
@@ -196,6 +207,7 @@ class ExecutionManager(SweepingVerbs):
         from_snapshot: bool = True,
         no_cache: bool = False,
         idempotency_key: str | None = None,
+        queue: bool = False,
     ) -> Execution:
         """Submit the same request again as a new execution, and run it in this process.
 
@@ -208,9 +220,11 @@ class ExecutionManager(SweepingVerbs):
                 datasets as they are now.
             no_cache: Whether no results of before are used.
             idempotency_key: Under one key there is one execution: where it was, nothing runs.
+            queue: Whether it waits for a worker, in the queues of the first one, and is not run
+                here.
 
         Returns:
-            The new execution as it ended, whether its task failed or not.
+            The new execution as it ended, whether its task failed or not; or as it waits.
 
         Raises:
             ExecutionNotFoundError: There is no such execution.
@@ -218,6 +232,7 @@ class ExecutionManager(SweepingVerbs):
             UnknownTaskError: Its task is not defined in this process; nothing was written. Import
                 its module.
             GroupInProgressError: Its group is in progress on the same datasets.
+            ValidationError: It is to wait for a worker, and was declared for no queues.
         """
         assert self._runner is not None
         made = rerun(
@@ -227,8 +242,36 @@ class ExecutionManager(SweepingVerbs):
             from_snapshot=from_snapshot,
             use_cache=not no_cache,
             key=None if idempotency_key is None else checked_name("key", idempotency_key),
+            is_queued=queue,
         )
         return self.get(made)
+
+    def enqueue(
+        self,
+        ref: str | PathLike[str] | Execution,
+        queues: Iterable[str] = (),
+        *,
+        priority: int | None = None,
+    ) -> Execution:
+        """Give an execution that waits to the workers of queues, or to those of others.
+
+        Args:
+            ref: The execution.
+            queues: Where it is to wait, in place of those that it was declared for; by default
+                these.
+            priority: Which comes first, the smallest; by default what its options say.
+
+        Raises:
+            ExecutionNotFoundError: There is no such execution.
+            NotQueuedError: It does not wait: it has ended, or a process has it.
+            ValidationError: Nobody says which queues, or the priority is no whole number.
+        """
+        assert self._queues is not None
+        found = self.get(ref)
+        if priority is not None:
+            priority_of({PRIORITY: priority})
+        self._queues.enqueue(found.id, checked_queues(queues), priority)
+        return self.get(found.id)
 
     def find(self, ref: str | PathLike[str] | Execution) -> Execution | None:
         """Return an execution by id, start of one, or workspace; None where there is none.
@@ -381,22 +424,29 @@ class ExecutionManager(SweepingVerbs):
     ) -> TransitionResult:
         """Propose a state; the answer says what is in force now.
 
+        Where users are registered, to force a state is for superusers; towards CANCELLED, FAILED
+        and CRASHED also for who submitted the execution, and for the owner of its study. So it is
+        with a policy that leaves the table of states out.
+
         Args:
             ref: The execution.
             state: A `State`, its type, or a name that is known.
             force: Skip all rules; what is kept beside the state is kept all the same.
-            actor: Who proposes it.
+            actor: Who proposes it: a user by address, name or id; by default the one that the
+                settings name, if any.
             policy: The rules that count, all by default; without any only books are kept.
             message: What there is to say of it.
 
         Raises:
             ExecutionNotFoundError: There is no such execution.
             InvalidStateError: It is no state.
+            PermissionDeniedError: That is for others.
             ValidationError: Something that is said of it cannot be kept.
         """
         proposed = checked_state(state, message)
         rules = ALL_RULES if policy is None else {_rule(each) for each in policy}
-        details = {} if actor is None else {"actor": checked_text("actor", actor)}
+        actor = checked_text("actor", self._user if actor is None else actor)
+        details = {} if actor is None else {"actor": actor}
         known = self.get(ref)
         found = self._store.set_state(
             known.id,
@@ -449,6 +499,7 @@ class ExecutionManager(SweepingVerbs):
         keep_cache: bool = False,
         remove_workspace: bool = False,
         dry_run: bool = False,
+        actor: str | None = None,
     ) -> DeletionReport | Literal[False]:
         """Delete an execution with everything that only it needs.
 
@@ -462,6 +513,7 @@ class ExecutionManager(SweepingVerbs):
             keep_cache: Whether its results stay in the cache, with what they were made of.
             remove_workspace: Whether its folder goes, which must be inside of a root.
             dry_run: Whether to say only what would be done.
+            actor: Who forces it, as for `set_state`.
 
         Returns:
             What went, and what was kept because it is shared; False if there is no such execution
@@ -470,6 +522,7 @@ class ExecutionManager(SweepingVerbs):
         Raises:
             ExecutionNotFoundError: There is none.
             ActiveExecutionError: It has not ended, and it is not forced.
+            PermissionDeniedError: One has not ended, and who forces it may not; nothing was done.
             UnsafePathError: Its folder may not be removed; nothing was done.
         """
         report = self._deletion.delete(
@@ -479,6 +532,7 @@ class ExecutionManager(SweepingVerbs):
             keep_cache=keep_cache,
             remove_workspace=remove_workspace,
             dry_run=dry_run,
+            actor=self._user if actor is None else actor,
         )
         return False if report is None else report
 
@@ -491,6 +545,7 @@ class ExecutionManager(SweepingVerbs):
         keep_cache: bool = False,
         remove_workspace: bool = False,
         dry_run: bool = False,
+        actor: str | None = None,
     ) -> DeletionReport:
         """Delete the executions that are meant, one after the other, as `delete` does.
 
@@ -501,11 +556,13 @@ class ExecutionManager(SweepingVerbs):
             keep_cache: Whether their results stay in the cache.
             remove_workspace: Whether their folders go.
             dry_run: Whether to say only what would be done.
+            actor: Who forces it, as for `set_state`.
 
         Raises:
             ValidationError: Nothing says which are meant.
             UnknownFilterError: Something is asked for that cannot be asked for.
             ActiveExecutionError: One has not ended, and it is not forced; nothing was done.
+            PermissionDeniedError: One has not ended, and who forces it may not; nothing was done.
             UnsafePathError: A folder may not be removed; nothing was done.
         """
         return self._deletion.delete_many(
@@ -514,6 +571,7 @@ class ExecutionManager(SweepingVerbs):
             keep_cache=keep_cache,
             remove_workspace=remove_workspace,
             dry_run=dry_run,
+            actor=self._user if actor is None else actor,
         )
 
 

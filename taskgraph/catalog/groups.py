@@ -100,6 +100,7 @@ class GroupManager:
         workflows: Those that they are of.
         executions: Those that they have.
         launcher: Returns what runs them.
+        user: Who submits what is run, if that is known.
     """
 
     def __init__(
@@ -108,11 +109,13 @@ class GroupManager:
         workflows: WorkflowManager,
         executions: ExecutionManager,
         launcher: Callable[[], Launcher],
+        user: str | None = None,
     ) -> None:
         self._store = store
         self._workflows = workflows
         self._executions = executions
         self._launcher = launcher
+        self._user = user
 
     def plan(
         self,
@@ -251,7 +254,7 @@ class GroupManager:
         )
         uses = with_code(pinned)
         decided = replace(decision, dataset_hash=str(uses.dataset_hash))
-        request = _request(decided, flow, uses)
+        request = _request(decided, flow, uses, self._user)
         group = self._store.launch(decided, request)
         if group is None:
             return None
@@ -436,7 +439,7 @@ def _lane(decision: Decision, one_per: str | None) -> str:
             return decision.group.id
 
 
-def _request(decision: Decision, flow: Workflow, uses: Uses) -> Request:
+def _request(decision: Decision, flow: Workflow, uses: Uses, user: str | None) -> Request:
     return Request(
         id=uuid.uuid4().hex,
         entrypoint=flow.fullname,
@@ -450,7 +453,7 @@ def _request(decision: Decision, flow: Workflow, uses: Uses) -> Request:
         state=State(StateType.PENDING),
         idempotency_key=None,
         parent_job_id=None,
-        submitted_by=None,
+        submitted_by=user,
         code_version=None,
         args=json.dumps(sys.argv or [flow.fullname]),  # that is what a process has claimed
         uses=uses,

@@ -15,6 +15,7 @@ from taskgraph.catalog.criteria import (
     EXECUTION_FIELDS,
     JOB_FIELDS,
     USED_DATASET_FIELDS,
+    WORKER_FIELDS,
     All,
     Any_,
     Criteria,
@@ -22,6 +23,7 @@ from taskgraph.catalog.criteria import (
     Not,
 )
 from taskgraph.catalog.states import State
+from taskgraph.catalog.worker_rows import WorkerStatus
 from taskgraph.errors import FilterError, UnknownFilterError, ValidationError
 from taskgraph.filters import ANY_VALUE, AnyValue, TagFilter, read_status, read_tag
 from taskgraph.jsontext import to_json
@@ -154,7 +156,8 @@ def _leaf(
     key: str, operator: str, value: Any, fields: Mapping[str, tuple[str, ...]], depth: int
 ) -> Leaf:
     _check_key(key, operator, fields)
-    return Leaf(key, operator, _read(f"{key}.{operator}", key, operator, value, depth))
+    kind = f"worker.{key}" if fields is WORKER_FIELDS else key  # whose statuses are others
+    return Leaf(key, operator, _read(f"{key}.{operator}", kind, operator, value, depth))
 
 
 def _read(what: str, key: str, operator: str, value: Any, depth: int) -> Any:
@@ -200,6 +203,8 @@ def _read_texts(what: str, key: str, value: Any) -> tuple[str, ...]:
         raise _wrong(what, "a list of texts", value)
     if key == "state.type":
         return tuple(_read_type(what, each) for each in found)
+    if key == "worker.status":
+        return tuple(WorkerStatus.parse(each).value for each in found)
     if key == "status":
         return tuple(read_status(each) for each in found)
     return found

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from taskgraph.catalog.states import State, StateType
 from taskgraph.catalog.uses import NO_USES, Uses
-from taskgraph.errors import ValidationError
+from taskgraph.errors import TaskOptionError, ValidationError
 from taskgraph.hashing import hash_record
 from taskgraph.jsontext import to_json
 from taskgraph.tags import Tags, checked_tags
+from taskgraph.tasks.options import checked_queue
 
 # Two of them are in one index, of which PostgreSQL takes 2,704 bytes.
 _LONGEST_NAME: Final = 1_000
@@ -225,7 +226,10 @@ def checked_queues(given: Iterable[str]) -> tuple[str, ...]:
     """
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise ValidationError("queues", f"expected a list of names, not {given!r}.")
-    return tuple(sorted({checked_name("queue", each) for each in given}))
+    try:
+        return tuple(sorted({checked_queue(each) for each in given}))
+    except TaskOptionError as error:
+        raise ValidationError("queue", f"{error.reason}.") from None
 
 
 def whole_path(folder: str | os.PathLike[str] | None) -> str | None:

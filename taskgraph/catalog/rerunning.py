@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
+from taskgraph.catalog.queueing import UNCLAIMED
 from taskgraph.catalog.requests import QUEUE_TAG, Request
 from taskgraph.catalog.rows import Created, Execution
 from taskgraph.catalog.states import State, StateType
@@ -20,12 +21,14 @@ from taskgraph.catalog.uses import (
     WorkflowPin,
     with_code,
 )
-from taskgraph.errors import NotFoundError, RerunError
+from taskgraph.errors import NotFoundError, RerunError, ValidationError
 from taskgraph.tags import RESERVED, OwnTags
 from taskgraph.tasks.schemas import ANY_TYPE
 
 #: The key of the tag that says which execution another one was made after.
 RERUN_TAG: Final = "taskgraph.rerun_of"
+#: The option of an execution that a worker is to run without results of before.
+NO_CACHE: Final = "no_cache"
 
 
 class RerunStore(Protocol):
@@ -62,13 +65,18 @@ def rerun(
     from_snapshot: bool,
     use_cache: bool,
     key: str | None,
+    is_queued: bool = False,
 ) -> str:
     """Submit the request of an execution again, and run it; returns the id of the new one.
 
     Raises:
         RerunError: Nothing was frozen of it, or what it was given is not known any more.
         UnknownTaskError: A task is not defined in this process; nothing was written.
+        ValidationError: It is to wait for a worker, and was declared for no queues.
     """
+    if is_queued and not origin.tags.get(QUEUE_TAG):
+        reason = f"execution {origin.id[:8]} was declared for none: no worker would take it."
+        raise ValidationError("queues", reason)
     frozen = store.snapshot(origin.id)
     if not isinstance(frozen, dict):
         raise RerunError(
@@ -85,10 +93,14 @@ def rerun(
     if known is not None:
         return known.id
     # Nothing is written, and no key is used up, of what cannot be run here.
-    runner().check(_tasks_of(origin, wanted))
+    if not is_queued:
+        runner().check(_tasks_of(origin, wanted))
     request = _request(origin, here, key)
+    if is_queued:
+        options = {**origin.options, **({} if use_cache else {NO_CACHE: True})}
+        request = replace(request, args=UNCLAIMED, options=options)
     made = store.create(request, strict=False, frozen=frozen)
-    if made.is_new:
+    if made.is_new and not is_queued:
         runner().run_again(made.execution.id, origin, wanted, cache=use_cache)
     return made.execution.id
 
@@ -203,4 +215,4 @@ def _request(origin: Execution, uses: Uses, key: str | None) -> Request:
     )
 
 
-__all__ = ["RERUN_TAG", "RerunStore", "Rerunner", "rerun", "uses_of"]
+__all__ = ["NO_CACHE", "RERUN_TAG", "RerunStore", "Rerunner", "rerun", "uses_of"]

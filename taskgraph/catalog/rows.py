@@ -179,6 +179,7 @@ class Study:
 
     Attributes:
         executions: How many executions it has.
+        owner: The e-mail address of the user that it belongs to.
     """
 
     id: str
@@ -186,6 +187,8 @@ class Study:
     created_at: datetime
     meta: Mapping[str, Any] = field(default_factory=dict)
     executions: int = 0
+    owner: str | None = None
+    owner_id: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON, as ``taskgraph study list --json`` has it."""
@@ -195,6 +198,7 @@ class Study:
             "created": _time(self.created_at),
             "meta": dict(self.meta),
             "executions": self.executions,
+            "owner": self.owner,
         }
 
 
@@ -247,16 +251,19 @@ class Swept:
     Attributes:
         late: Executions that should have started, and are called Late now.
         crashed: Executions whose process is gone, and that are CRASHED now.
+        returned: Executions whose worker is gone, and that wait for another one now.
     """
 
     late: tuple[Execution, ...] = ()
     crashed: tuple[Execution, ...] = ()
+    returned: tuple[Execution, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON."""
         return {
             "late": [each.to_json() for each in self.late],
             "crashed": [each.to_json() for each in self.crashed],
+            "returned": [each.to_json() for each in self.returned],
         }
 
 

@@ -20,6 +20,7 @@ from taskgraph.catalog.rows import (
 )
 from taskgraph.catalog.states import Rule, State
 from taskgraph.catalog.uses import Uses, WantedUses
+from taskgraph.catalog.worker_rows import GivenBack
 from taskgraph.catalog.writing import F
 from taskgraph.tags import Tags
 
@@ -55,6 +56,19 @@ def meant(
     """
     found = parse(where, fields)
     return found if include_retracted else found & F.where("retracted", "is_", False)
+
+
+class QueueStore(Protocol):
+    """What the managers ask of the queues that workers serve."""
+
+    def enqueue(self, execution_id: str, queues: Sequence[str], priority: int | None) -> None:
+        """Give an execution that waits to the workers of queues."""
+
+    def find_lost(self) -> list[str]:
+        """Return what workers have taken and no living process holds any more."""
+
+    def give_back(self) -> GivenBack:
+        """Have wait again what workers have taken and no living process holds any more."""
 
 
 class CatalogStore(Protocol):
@@ -152,4 +166,4 @@ class CatalogStore(Protocol):
         """Return what was frozen when an execution was submitted, or None."""
 
 
-__all__ = ["UNSET", "CatalogStore", "Unset", "Where", "meant"]
+__all__ = ["UNSET", "CatalogStore", "QueueStore", "Unset", "Where", "meant"]

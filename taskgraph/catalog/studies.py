@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
 
+from taskgraph.catalog.people import user_ref
+from taskgraph.catalog.people_rows import User
 from taskgraph.catalog.requests import checked_name
 from taskgraph.catalog.rows import DeletedStudy, Study
 from taskgraph.catalog.writing import F
@@ -20,8 +22,11 @@ FATES: Final = ("keep", "refuse", "delete")
 class StudyStore(Protocol):
     """What the manager of studies asks of a database."""
 
-    def study(self, name: str) -> Study:
-        """Return a study, which is made if there is none."""
+    def study(self, name: str, owner: str | None) -> Study:
+        """Return a study, which is made if there is none: then it is of this owner."""
+
+    def set_study_owner(self, study_id: str, owner: str | None) -> Study | None:
+        """Have a study belong to a user, or to nobody; None where there is no such study."""
 
     def find_study(self, ref: str) -> Study | None:
         """Return a study by name, id or unique start of one."""
@@ -45,13 +50,34 @@ class StudyManager:
         self._store = store
         self._delete_many = delete_many
 
-    def get_or_create(self, name: str) -> Study:
+    def get_or_create(self, name: str, owner: str | User | None = None) -> Study:
         """Return the study of a name, which is made if there is none.
+
+        Args:
+            name: The name.
+            owner: The user that a new one belongs to; one that is there stays whose it is.
 
         Raises:
             ValidationError: The name is blank.
+            UserNotFoundError: There is no such user.
         """
-        return self._store.study(checked_name("study", name))
+        whose = None if owner is None else user_ref(owner)
+        return self._store.study(checked_name("study", name), whose)
+
+    def set_owner(self, ref: str | Study, owner: str | User | None) -> Study:
+        """Have a study belong to a user, or with None to nobody.
+
+        Raises:
+            StudyNotFoundError: There is no such study.
+            UserNotFoundError: There is no such user.
+            AmbiguousIdError: More than one starts so.
+        """
+        known = self.get(ref.id if isinstance(ref, Study) else ref)
+        whose = None if owner is None else user_ref(owner)
+        found = self._store.set_study_owner(known.id, whose)
+        if found is None:  # deleted since
+            raise StudyNotFoundError(known.name)
+        return found
 
     def find(self, ref: str) -> Study | None:
         """Return a study by name, id or start of one; None where there is none.

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from taskgraph.catalog.rows import Execution, Swept
-from taskgraph.catalog.store import CatalogStore, Where, meant
+from taskgraph.catalog.store import CatalogStore, QueueStore, Where, meant
 from taskgraph.catalog.writing import F
 
 _AT_ONCE: Final = 1_000
@@ -17,6 +17,7 @@ class SweepingVerbs:
     """The verbs of the manager of executions that put right what nobody says any more."""
 
     _store: CatalogStore
+    _queues: QueueStore | None
 
     def fail_running(
         self,
@@ -72,6 +73,8 @@ class SweepingVerbs:
     ) -> Swept:
         """Put right what nobody says any more: what is late is Late, what died is CRASHED.
 
+        What a worker had that died waits in its queues again, unless too many were lost with it.
+
         That a process is gone is known of each that ran on this machine, and of others once their
         heartbeat stops; of what was created here and is run elsewhere it is never known.
 
@@ -82,12 +85,21 @@ class SweepingVerbs:
             dry_run: Whether it is only told.
         """
         late = self.mark_late(after=late_after, dry_run=dry_run)
-        dead = self._store.find_dead() if dry_run else self._store.sweep()
+        returned: Iterable[str] = ()
+        dead: list[str] = []
+        if dry_run:
+            returned = () if self._queues is None else self._queues.find_lost()
+            dead = [each for each in self._store.find_dead() if each not in set(returned)]
+        else:
+            if self._queues is not None:
+                returned, lost = self._queues.give_back()
+                dead += lost
+            dead += self._store.sweep()
         crashed = self._every(dead)
         if stale_after is not None:
             stale = self.fail_running(older_than=stale_after, dry_run=dry_run)
             crashed += [each for each in stale if each.id not in set(dead)]
-        return Swept(tuple(late), tuple(crashed))
+        return Swept(tuple(late), tuple(crashed), tuple(self._every(returned)))
 
     def _every(self, ids: Iterable[str]) -> list[Execution]:
         """Return executions as they are now, the newest first."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from taskgraph.cli.managed import filter_options, filters_of, opened_archive
+from taskgraph.cli.managed import actor_of, filter_options, filters_of, opened_archive
 from taskgraph.cli.options import ExitCode
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ Calls, entries of the cache and values stay that another execution or a tag need
 @filter_options
 @click.option("--all", "every", is_flag=True, help="Every execution.")
 @click.option("--force", is_flag=True, help="Those too that have not ended.")
+@click.option("--as", "actor", metavar="USER", help="Who forces it: an address, a name or an id.")
 @click.option("--keep-cache", is_flag=True, help="Keep results in the cache, and what they are of.")
 @click.option(
     "--remove-workspace", is_flag=True, help="Remove their folders, which must be inside of a root."
@@ -52,6 +53,7 @@ def delete(
     as_json: bool,
     refs: tuple[str, ...],
     force: bool,
+    actor: str | None,
     keep_cache: bool,
     remove_workspace: bool,
     missing_ok: bool,
@@ -69,13 +71,19 @@ def delete(
         raise click.UsageError(
             "Name the executions, or say which are meant by filters, or by --all.", ctx
         )
-    given = {"force": force, "keep_cache": keep_cache, "remove_workspace": remove_workspace}
+    given: dict[str, Any] = {
+        "force": force,
+        "keep_cache": keep_cache,
+        "remove_workspace": remove_workspace,
+    }
     report = DeletionReport(is_dry_run=dry_run)
     with opened_archive(ctx) as archive:
         if archive is None:
             if refs and not missing_ok:
                 raise ExecutionNotFoundError(refs[0])
         else:
+            if force:
+                given["actor"] = actor_of(archive, actor, is_forced=True)
             chosen = _named(archive, refs, missing_ok) if refs else where
             if chosen is not None:
                 report = archive.executions.delete_many(chosen, all=every, dry_run=True, **given)
@@ -108,7 +116,7 @@ def _named(archive: Archive, refs: tuple[str, ...], missing_ok: bool) -> Criteri
 
 
 def _delete(
-    archive: Archive, executions: tuple[str, ...], given: Mapping[str, bool]
+    archive: Archive, executions: tuple[str, ...], given: Mapping[str, Any]
 ) -> DeletionReport:
     """Delete those that were asked about, whatever has come to fit the filters since."""
     from taskgraph.catalog.deletions import DeletionReport

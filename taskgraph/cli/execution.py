@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from taskgraph.cli import deleting
+from taskgraph.cli.enqueue import command as enqueue
 from taskgraph.cli.limits import Duration
-from taskgraph.cli.managed import filter_options, filters_of, opened_archive
+from taskgraph.cli.managed import actor_of, filter_options, filters_of, opened_archive
 from taskgraph.cli.options import COUNT, ExitCode
 from taskgraph.cli.rerun import command as rerun
 from taskgraph.cli.sweep import command as sweep
@@ -159,32 +160,49 @@ def show(
 
 @command.command("set-state", help="Propose a STATE: COMPLETED, AwaitingRetry and their like.")
 @click.option("--force", is_flag=True, help="Skip the rules; what is kept beside it is kept.")
+@click.option("--as", "actor", metavar="USER", help="Who does: an address, a name or an id.")
 @click.option("--message", metavar="TEXT", help="What there is to say of it.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.argument("ref")
 @click.argument("state")
 @click.pass_context
 def set_state(
-    ctx: click.Context, force: bool, message: str | None, as_json: bool, ref: str, state: str
+    ctx: click.Context,
+    force: bool,
+    actor: str | None,
+    message: str | None,
+    as_json: bool,
+    ref: str,
+    state: str,
 ) -> int:
     """Propose a state."""
-    return _propose(ctx, ref, state, force=force, message=message, as_json=as_json)
+    how = _How(force, actor, message, as_json)
+    return _propose(ctx, ref, state, how)
 
 
 @command.command("cancel", help="Have an execution be CANCELLED, whether it runs or waits.")
+@click.option("--as", "actor", metavar="USER", help="Who does: an address, a name or an id.")
 @click.option("--message", metavar="TEXT", help="Why.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.argument("ref")
 @click.pass_context
-def cancel(ctx: click.Context, message: str | None, as_json: bool, ref: str) -> int:
-    """Propose CANCELLED."""
-    return _propose(ctx, ref, "CANCELLED", force=False, message=message, as_json=as_json)
-
-
-def _propose(
-    ctx: click.Context, ref: str, state: str, *, force: bool, message: str | None, as_json: bool
+def cancel(
+    ctx: click.Context, actor: str | None, message: str | None, as_json: bool, ref: str
 ) -> int:
-    from taskgraph.assembly.surroundings import author
+    """Propose CANCELLED."""
+    return _propose(ctx, ref, "CANCELLED", _How(False, actor, message, as_json))
+
+
+class _How(NamedTuple):
+    """How a state is proposed."""
+
+    force: bool
+    actor: str | None
+    message: str | None
+    as_json: bool
+
+
+def _propose(ctx: click.Context, ref: str, state: str, how: _How) -> int:
     from taskgraph.catalog.rows import state_json
     from taskgraph.catalog.states import State
     from taskgraph.errors import ExecutionNotFoundError, StateRefusedError
@@ -194,10 +212,11 @@ def _propose(
         if archive is None:
             raise ExecutionNotFoundError(ref)
         found = archive.executions.get(ref)
+        actor = actor_of(archive, how.actor, is_forced=how.force)
         result = archive.executions.set_state(
-            found, proposed, force=force, actor=author(), message=message
+            found, proposed, force=how.force, actor=actor, message=how.message
         )
-    if as_json:
+    if how.as_json:
         shown = {
             "id": found.id,
             "outcome": result.outcome.value,
@@ -269,6 +288,7 @@ def fail_running(
 
 
 command.add_command(rerun)
+command.add_command(enqueue)
 
 
 command.add_command(deleting.delete)

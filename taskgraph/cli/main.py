@@ -72,6 +72,10 @@ class _Entry(NamedTuple):
 COMMANDS: Final[dict[str, _Entry]] = {
     "init": _Entry("taskgraph.cli.init", "Make a folder a project: settings and a database."),
     "run": _Entry("taskgraph.cli.run", "Run a task of a script or module."),
+    "submit": _Entry(
+        "taskgraph.cli.submit", "Write a task down for workers, which run it where they are."
+    ),
+    "worker": _Entry("taskgraph.cli.worker", "Take what was submitted to queues, and run it."),
     "launch": _Entry(
         "taskgraph.cli.launch", "Hand a whole run to an executor, and return at once."
     ),
@@ -93,6 +97,17 @@ COMMANDS: Final[dict[str, _Entry]] = {
     "workflow": _Entry("taskgraph.cli.workflow", "Store workflows: lists of steps, in versions."),
     "group": _Entry(
         "taskgraph.cli.group", "Plan and run groups: a workflow on datasets of the same facets."
+    ),
+    "user": _Entry("taskgraph.cli.user", "Manage users: people, and groups of them."),
+    "package": _Entry(
+        "taskgraph.cli.package", "Manage packages of tasks: collected from code, in versions."
+    ),
+    "operation": _Entry(
+        "taskgraph.cli.operation",
+        "Show operations: actions that take long, and what came of them.",
+    ),
+    "policy": _Entry(
+        "taskgraph.cli.policy", "Have somebody be told of states of executions."
     ),
     "retract": _Entry(
         "taskgraph.cli.retract",

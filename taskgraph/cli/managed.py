@@ -125,4 +125,24 @@ def made_archive(ctx: click.Context) -> Iterator[Archive]:
         yield archive
 
 
-__all__ = ["filter_options", "filters_of", "made_archive", "opened_archive", "read_json"]
+
+def actor_of(archive: Archive, named: str | None, *, is_forced: bool) -> str | None:
+    """Return who acts: who is named, or the settings say, or else the user of this machine.
+
+    The last one is no user that is registered: where there are such, nobody in particular forces.
+
+    Args:
+        archive: The records.
+        named: Who was named.
+        is_forced: Whether something is forced.
+    """
+    if named is not None:
+        return named
+    said = archive.settings.user.email.strip()
+    if said or (is_forced and archive.users.count()):
+        return said or None
+    from taskgraph.assembly.surroundings import author
+
+    return author()
+
+__all__ = ["actor_of", "filter_options", "filters_of", "made_archive", "opened_archive", "read_json"]

@@ -37,6 +37,9 @@ they are now. Results of before are used.
 @click.option(
     "--script", metavar="SCRIPT", help="Where its tasks are. Default: what it was run from."
 )
+@click.option(
+    "--queue", is_flag=True, help="Have a worker of its queues run it, and wait for none."
+)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.argument("ref")
 @click.pass_context
@@ -46,6 +49,7 @@ def command(
     no_cache: bool,
     idempotency_key: str | None,
     script: str | None,
+    queue: bool,
     as_json: bool,
     ref: str,
 ) -> int:
@@ -56,12 +60,14 @@ def command(
         if archive is None:
             raise ExecutionNotFoundError(ref)
         origin = archive.executions.get(ref)
-        load_tasks(ctx, script or _script_of(ctx, archive, origin))
+        if not queue:
+            load_tasks(ctx, script or _script_of(ctx, archive, origin))
         made = archive.executions.rerun(
             origin,
             from_snapshot=not today,
             no_cache=no_cache,
             idempotency_key=idempotency_key,
+            queue=queue,
         )
     return tell_ends([made], as_json)
 

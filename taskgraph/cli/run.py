@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from taskgraph.app import Scheduler
     from taskgraph.cli.gauges import Gauges
     from taskgraph.cli.progress import Progress
+    from taskgraph.cli.telling import AfterRun
     from taskgraph.config import Settings
     from taskgraph.provenance.explain import Explanation
     from taskgraph.tasks.task import Task
@@ -59,6 +60,7 @@ taskgraph run flow.py main --n 3
 @click.option("--dryrun", is_flag=True, help="Run nothing; say which calls would run first.")
 @click.option("--explain", is_flag=True, help="Say on stderr why each call that runs does so.")
 @click.option("--executor", metavar="NAME", help="Executor of the tasks that name none.")
+@click.option("--queue", metavar="NAME", help="Queue of the tasks that name none.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr, errors only.")
 @click.option(
     "--max-rerun",
@@ -115,6 +117,7 @@ def command(
     dryrun: bool,
     explain: bool,
     executor: str | None,
+    queue: str | None,
     quiet: bool,
     max_rerun: int | timedelta | None,
     options: tuple[tuple[str, Any], ...],
@@ -144,7 +147,7 @@ def command(
             f"--rerun runs the call of job {rerun} as it was: it takes no task and no flags.", ctx
         )
     chosen = dict(options)
-    _check_options(ctx, chosen)
+    _check_options(ctx, chosen if queue is None else {**chosen, "queue": queue})
     if no_prov:
         chosen["prov"] = False
     if pdb:
@@ -163,6 +166,7 @@ def command(
             "study": study,
             "workspace": workspace,
             "idempotency_key": idempotency_key,
+            "queue": queue,
         },
         context=read_context(dict(context), context_file),
         keep_going=keep_going,
@@ -245,11 +249,23 @@ def _call(task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> 
 
 
 def _run(ctx: click.Context, expression: Any, executor: str | None, how: _How) -> int:
+    from taskgraph.cli.telling import AfterRun
+
+    after = AfterRun(is_quiet=how.quiet)
+    try:
+        return _run_call(ctx, expression, executor, how, after)
+    finally:
+        after.tell()
+
+
+def _run_call(
+    ctx: click.Context, expression: Any, executor: str | None, how: _How, after: AfterRun
+) -> int:
     from taskgraph import app
     from taskgraph.assembly.surroundings import labels_of_run
     from taskgraph.cli.progress import make_progress
     from taskgraph.config import write_default_config
-    from taskgraph.errors import ConflictError, DryRunResult
+    from taskgraph.errors import ConflictError, DatabaseError, DryRunResult
     from taskgraph.executors.types import registered_types
     from taskgraph.tags import OwnTags
 
@@ -262,6 +278,7 @@ def _run(ctx: click.Context, expression: Any, executor: str | None, how: _How) -
         progress = make_progress(settings.scheduler.job_status_interval, gauges=_gauges(settings))
     observers = [progress] if progress else []
     scheduler = app.Scheduler(settings, executor=own, observers=observers)
+    looks = not how.dryrun
     execution_id = uuid.uuid4().hex
     try:
         job = how.rerun
@@ -291,6 +308,8 @@ def _run(ctx: click.Context, expression: Any, executor: str | None, how: _How) -
             click.echo(f"  {call}")
         return ExitCode.OK
     except Exception as error:
+        # One that is lost was waited for already.
+        looks = looks and not isinstance(error, DatabaseError)
         failures = getattr(error, "__taskgraph_failures__", None)
         if failures is None:
             if progress and isinstance(error, ConflictError):  # nothing was run
@@ -306,6 +325,8 @@ def _run(ctx: click.Context, expression: Any, executor: str | None, how: _How) -
     finally:
         if progress:
             progress.close()
+        if looks:
+            after.look(settings, scheduler.backend)
         scheduler.close()
     shown = show_result(result)
     if shown is not None:

@@ -66,6 +66,26 @@ def show(ctx: click.Context, as_json: bool, study: str) -> int:
     return ExitCode.OK
 
 
+@command.command("owner", help="Have a study belong to a user; without one, to nobody.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@click.argument("study", metavar="STUDY")
+@click.argument("user", metavar="[USER]", required=False)
+@click.pass_context
+def owner(ctx: click.Context, as_json: bool, study: str, user: str | None) -> int:
+    """Say whose a study is."""
+    from taskgraph.errors import StudyNotFoundError
+
+    with opened_archive(ctx) as archive:
+        if archive is None:
+            raise StudyNotFoundError(study)
+        found = archive.studies.set_owner(study, user)
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        click.echo(f"Study {found.name} belongs to {found.owner or 'nobody'}.")
+    return ExitCode.OK
+
+
 @command.command("delete", help="Delete a study with its workflows and datasets.")
 @click.option(
     "--executions",

@@ -60,8 +60,11 @@ def command(
     if as_json:
         click.echo(json.dumps(swept.to_json(), indent=2))
         return ExitCode.OK
-    if dry_run and (swept.late or swept.crashed):
-        print_page(executions_list([*swept.late, *swept.crashed], None), sys.stdout)
+    found = [*swept.late, *swept.crashed, *swept.returned]
+    if dry_run and found:
+        print_page(executions_list(found, None), sys.stdout)
     would = "would be" if dry_run else "are"
     click.echo(f"{len(swept.late)} {would} Late, {len(swept.crashed)} {would} CRASHED.")
+    if swept.returned:
+        click.echo(f"{len(swept.returned)} {would} in their queues again: their workers died.")
     return ExitCode.OK

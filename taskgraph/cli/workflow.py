@@ -71,7 +71,7 @@ def create(
     module = load_script(script)
     read = [_step(ctx, each) for each in steps]
     found = [(find_task(module, task), args) for task, args in read]
-    meta: dict[str, Any] = {"script": _as_kept(ctx, script)}
+    meta: dict[str, Any] = {"script": script_as_kept(ctx, script)}
     if group_by is not None:
         meta["group_by"] = facets_of(group_by)
     namespace, _, own = name.rpartition(".")
@@ -359,7 +359,7 @@ def _step(ctx: click.Context, text: str) -> tuple[str, dict[str, Any]]:
         raise click.UsageError(f"Step {text!r}: {error}", ctx) from None
 
 
-def _as_kept(ctx: click.Context, script: str) -> str:
+def script_as_kept(ctx: click.Context, script: str) -> str:
     """Return a script as it is found from anywhere: a path from the project's folder."""
     path = Path(script)
     if not path.is_file():

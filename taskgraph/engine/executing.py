@@ -12,9 +12,10 @@ from taskgraph.engine.jobs import Job
 from taskgraph.engine.options import RunOptions
 from taskgraph.errors import ExecutorError, TaskgraphError, ValueStoreError
 from taskgraph.events import Event, Warned
-from taskgraph.ports import NO_RESOURCES, Call, Executor, Outcome, Resources, Returned
+from taskgraph.ports import NO_RESOURCES, Call, Executor, Outcome, Resources, Returned, Route
 from taskgraph.records import JobId
-from taskgraph.tasks.options import GIB, CacheScope, Options
+from taskgraph.tasks.names import CARRIER
+from taskgraph.tasks.options import DEFAULT_QUEUE, GIB, QUEUES, CacheScope, Options
 from taskgraph.values.pack import put_outside
 from taskgraph.values.valuestore import ValueStore
 from taskgraph.worker import describe_error
@@ -53,9 +54,11 @@ class Executing:
         self._inbox = inbox
         self._options = options
         self._notify = notify
+        self._serves = options.serves
         self._started: set[str] = set()
         self._without_timeouts: set[str] = set()
         self._resuming: dict[str, bool] = {}
+        self._routing: set[str] = set()
         self.resent: set[JobId] = set()
 
     def executor_of(self, job: Job) -> str:
@@ -66,6 +69,8 @@ class Executing:
         """
         wanted = self._options.executor_in(job.options) if job.options else None
         name = wanted or self._default_of(job)
+        if self._serves is not None and self._is_served_elsewhere(job, self._serves):
+            name = QUEUES
         if name not in self._executors:
             known = ", ".join(sorted(self._executors))
             raise ExecutorError(f"There is no executor named {name!r}; there are: {known}.")
@@ -93,6 +98,8 @@ class Executing:
             self._options.output if job.is_recorded else None,
             self._key_of(job) if self._resumes(name) else None,
         )
+        if self._routing and name in self._routing:
+            call = call._replace(route=self._route_of(job))
         batches.setdefault(name, []).append(call)
 
     def resend(self, job: Job) -> bool:
@@ -118,7 +125,26 @@ class Executing:
         known = self._resuming.get(name)
         if known is None:
             known = self._resuming[name] = getattr(self._executors[name], "resumes", False)
+            if getattr(self._executors[name], "routes", False):
+                self._routing.add(name)
         return known
+
+    def _is_served_elsewhere(self, job: Job, serves: frozenset[str]) -> bool:
+        """Tell whether a call is of a queue whose calls do not run here.
+
+        What awaits calls, or is another scheduler at work, speaks with this one while it runs: it
+        leaves only where a queue is named for it.
+        """
+        queue = job.options.get("queue") if job.options else None
+        if queue is None and (job.task.is_async() or job.task.fullname == CARRIER):
+            return False
+        return (queue or DEFAULT_QUEUE) not in serves
+
+    def _route_of(self, job: Job) -> Route:
+        """Return where a call goes that is sent to the workers of its queue."""
+        options = self._options
+        queue = job.options.get("queue", DEFAULT_QUEUE)
+        return Route(options.lease_id or options.execution_id, queue)
 
     def _key_of(self, job: Job) -> str | None:
         """Return what names a call in every run, if what another run began may be taken for it."""

@@ -32,7 +32,14 @@ from taskgraph.events import Event, JobWaits, Warned
 from taskgraph.expression import SchedulerExpression
 from taskgraph.hashing import EvalHash
 from taskgraph.ports import Backend
-from taskgraph.records import ALL_CALLS, JobId, LeaseRecord, call_lease, stuck_lease
+from taskgraph.records import (
+    ALL_CALLS,
+    JobId,
+    LeaseRecord,
+    call_lease,
+    execution_of_holder,
+    stuck_lease,
+)
 from taskgraph.tasks.options import CacheScope
 
 _FIRST_POLL, _LAST_POLL = 0.010, 0.250  # seconds between two questions whether a call is free
@@ -241,7 +248,7 @@ class Leading:
             if not each.is_told and moment - each.since >= _TELL:
                 each.is_told = True
                 other, job = each.in_the_way, each.job
-                where = (other.holder, other.host, other.pid)
+                where = (execution_of_holder(other.holder), other.host, other.pid)
                 self._notify(JobWaits(job.id, job.task.fullname, *where))
 
     def drop(self, is_over: Callable[[Job], bool]) -> list[Job]:

@@ -4,6 +4,9 @@ taken            the execution's lease, and that of all calls if nobody else lea
 while it lives   a heartbeat now and then; while it leads all calls, a look whether others ask
                  for some
 it stood still   for longer than a lease lives: what it holds is taken anew, as far as it can be
+
+An execution that a worker took is held by a name of that taking alone (`Assigned`). Such a lease is
+never taken anew: once it is gone, or another one has it, the run here is none any more.
 """
 
 from __future__ import annotations
@@ -11,8 +14,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from taskgraph.errors import DatabaseError
+from taskgraph.errors import DatabaseError, LeaseLostError
 from taskgraph.hashing import EvalHash
 from taskgraph.ports import Backend
 from taskgraph.records import (
@@ -20,6 +24,7 @@ from taskgraph.records import (
     CALLS_WANTED,
     LEASE_SECONDS,
     ExecutionId,
+    HeldLeaseRecord,
     LeaseRecord,
     Micros,
     call_lease,
@@ -40,6 +45,19 @@ def _nothing() -> None:
     """Nobody is to be told."""
 
 
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """That a worker has taken an execution, and holds its lease already.
+
+    Attributes:
+        holder: By which name.
+        on_lost: Called, by any thread, when somebody else has it; by default the run stops.
+    """
+
+    holder: str
+    on_lost: Callable[[], object] | None = None
+
+
 class ExecutionLease:
     """Holds the leases of one execution, with a heartbeat on a thread of its own.
 
@@ -51,15 +69,27 @@ class ExecutionLease:
         on_wanted: Called by the thread when others ask for calls while it leads all.
         on_late: Called by the thread when it stood still for too long.
         on_beat: Called by the thread after each heartbeat.
+        on_lost: Called when an execution that a worker took is somebody else's; by any thread.
     """
 
     def __init__(
-        self, backend: Backend, execution_id: ExecutionId, host: str, pid: int, started: Micros
+        self,
+        backend: Backend,
+        execution_id: ExecutionId,
+        host: str,
+        pid: int,
+        started: Micros,
+        assigned: Assigned | None = None,
     ) -> None:
         self._backend = backend
+        self._execution_id = execution_id
         self._key = execution_lease(execution_id)
-        self._lease = LeaseRecord(self._key, execution_id, host, pid, started, Micros(0))
-        self.holder = execution_id
+        self.holder: str = execution_id if assigned is None else assigned.holder
+        self._lease = LeaseRecord(self._key, self.holder, host, pid, started, Micros(0))
+        self._is_assigned = assigned is not None
+        self.on_lost: Callable[[], object] = _nothing
+        if assigned is not None and assigned.on_lost is not None:
+            self.on_lost = assigned.on_lost
         self.leads_all = False
         self.on_wanted: Callable[[], None] = _nothing
         self.on_late: Callable[[], object] = lambda: self.take_again(())
@@ -75,14 +105,19 @@ class ExecutionLease:
 
         Args:
             leads: Whether to lead all calls, if nobody else leads any.
+
+        Raises:
+            LeaseLostError: A worker took the execution, and somebody else has it by now.
         """
         moment = self._renew()
-        wanted = [self._lease]
+        if self._is_assigned and not self._is_ours():
+            raise LeaseLostError(self._execution_id, "it was given to another one")
+        wanted = [] if self._is_assigned else [self._lease]
         if leads:
             wanted.append(self._lease._replace(key=ALL_CALLS))
         answers = self._backend.take(wanted)
         self._beaten = moment
-        if leads and answers[1] is None:
+        if leads and answers[-1] is None:
             self._begin_to_lead()
         self._thread.start()
 
@@ -91,6 +126,11 @@ class ExecutionLease:
         for wish in self._backend.find_leases([CALLS_WANTED]).values():
             self._backend.release(wish.holder, [CALLS_WANTED])
         self.leads_all = True
+
+    @property
+    def held(self) -> list[HeldLeaseRecord]:
+        """What must still be held when something is written: nothing, of a plain run."""
+        return [HeldLeaseRecord(self._key, self.holder)] if self._is_assigned else []
 
     @property
     def is_late(self) -> bool:
@@ -124,9 +164,17 @@ class ExecutionLease:
             self._backend.release(wish.holder, [CALLS_WANTED])
 
     def take_again(self, eval_hashes: Iterable[EvalHash]) -> dict[EvalHash, LeaseRecord | None]:
-        """Take what it had, after it stood still; returns who has its calls by now, if anybody."""
+        """Take what it had, after it stood still; returns who has its calls by now, if anybody.
+
+        Raises:
+            LeaseLostError: A worker took the execution, and somebody else has it by now.
+        """
         moment = self._renew()
-        self._backend.take([self._lease])
+        if not self._is_assigned:
+            self._backend.take([self._lease])
+        elif not self._is_ours():
+            self.on_lost()
+            raise LeaseLostError(self._execution_id, "this process stood still")
         if self.leads_all:
             (other,) = self._backend.take([self._lease._replace(key=ALL_CALLS)])
             self.leads_all = other is None
@@ -176,9 +224,20 @@ class ExecutionLease:
 
     def _beat(self) -> None:
         moment = self._renew()
-        self._backend.heartbeat(self.holder, self._lease.expires)
+        if not self._is_assigned:
+            self._backend.heartbeat(self.holder, self._lease.expires)
+        elif not self._is_ours():
+            self.on_lost()
+            return
         self._beaten = moment
         self.on_beat()
+
+    def _is_ours(self) -> bool:
+        """Prolong what a worker took; tell whether nobody else has it, and nobody gave it back."""
+        if not self._backend.heartbeat(self.holder, self._lease.expires):
+            return False
+        found = self._backend.find_leases([self._key]).get(self._key)
+        return found is not None and found.holder == self.holder
 
     @property
     def _watch(self) -> float:

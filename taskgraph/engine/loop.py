@@ -99,7 +99,7 @@ class Engine:
         aliases = aliases_of(backend)
         handed_on = NO_OPTIONS if below is None else below.exported
         make_job = self._make_job = JobMaker(
-            run_options.options, aliases, run_options.context, handed_on
+            run_options.options, aliases, run_options.context, handed_on, run_options.queue
         )
         self._graph = Graph(make_job)
         self._calls: dict[str, Job] = {}
@@ -110,6 +110,7 @@ class Engine:
             run_options.execution_id,
             run_options.max_value_size,
             None if below is None else below.job_id,
+            run_options.held,
         )
         budget = self._make_budget()
 

@@ -40,6 +40,7 @@ class JobMaker:
         aliases: Where a task that is not defined any more may be found under a later name.
         context: What the calls read that are not called in another one.
         handed_on: The options that these calls are handed.
+        queue: The queue of calls that name none.
     """
 
     def __init__(
@@ -48,10 +49,14 @@ class JobMaker:
         aliases: Aliases,
         context: Context = NO_CONTEXT,
         handed_on: Options = NO_OPTIONS,
+        queue: str | None = None,
     ) -> None:
         self._handed_on = handed_on
         self._context = context
         self._options = options
+        # All others go before it, though the other options of a run go before all.
+        self._queue: Options = NO_OPTIONS if queue is None else {"queue": queue}
+        self._has_options = bool(options or queue)
         self._aliases = aliases
         self._hashes: dict[int, tuple[Task[..., Any], TaskHash, object]] = {}
         self._new_id = _id_maker()
@@ -77,11 +82,12 @@ class JobMaker:
         """Return a new job for a call of a task whose hash is known.
 
         Its options are those of the task, of callers that hand some on, of the call, and of the
-        run: what is later in that order wins.
+        run: what is later in that order wins. The queue of a run alone comes before all of them.
         """
         handed_on = owner.exported if owner is not None else self._handed_on
-        if (handed_on or self._options) and task.fullname != CARRIER:
+        if (handed_on or self._has_options) and task.fullname != CARRIER:
             options = merge_options(
+                self._queue,
                 task.base_options,
                 task.base_exports,
                 handed_on,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from taskgraph.engine.jobs import Job
 from taskgraph.outputs.place import OutputPlace
-from taskgraph.records import ExecutionId, JobId, PackedValue, Submission
+from taskgraph.records import ExecutionId, HeldLeaseRecord, JobId, PackedValue, Submission
 from taskgraph.tags import Tags
 from taskgraph.tasks.context import NO_CONTEXT, Context
 from taskgraph.tasks.options import NO_OPTIONS, POOLS, Options, merge_options
@@ -62,7 +62,11 @@ class RunOptions:
         submission: What is said of the execution in its first row.
         snapshot: The value in which that is frozen.
         in_group: Whether it is an execution of a group.
+        held: What must still be held when something is written.
         writes_dataset: Whether there is a dataset that is to hold the files of its result.
+        queue: The queue of calls that name none.
+        serves: The queues whose calls run here; None for all. Those of others are sent to workers.
+        lease_id: Whose lease says that it goes on, if it is no execution of its own.
     """
 
     execution_id: ExecutionId
@@ -89,7 +93,11 @@ class RunOptions:
     submission: Submission = _NO_SUBMISSION
     snapshot: PackedValue | None = None
     in_group: bool = False
+    held: Sequence[HeldLeaseRecord] = ()
     writes_dataset: bool = False
+    queue: str | None = None
+    serves: frozenset[str] | None = None
+    lease_id: ExecutionId | None = None
 
     def add_executor_options(self, job: Job) -> None:
         """Add the options of the executor that a call will run on: all others go before them."""

@@ -46,7 +46,9 @@ from taskgraph.records import (
     HandleRecord,
     HandleRollbackRecord,
     HandleSweepRecord,
+    HeldLeaseRecord,
     JobId,
+    JobQueueRecord,
     JobRecord,
     LeaseEndRecord,
     OutputRecord,
@@ -90,8 +92,10 @@ class Recorder:
         execution_id: ExecutionId,
         max_value_size: int | None,
         parent_id: JobId | None = None,
+        held: Sequence[HeldLeaseRecord] = (),
     ) -> None:
         self._parent_id = parent_id
+        self._held = held
         self._max_size = max_value_size
         self._backend = backend
         self.value_store = backend.value_store
@@ -265,11 +269,11 @@ class Recorder:
             state,
             job.note,
         )
+        if job.options:
+            self._add_options(job)
         job.is_announced = True
         if self._shown:
             self._shown.pop(job.id, None)
-        if job.options and "tags" in job.options:
-            self.add_tags("Job", job.id, job.options["tags"])
         if job.attempts > 1:
             self.add_tags("Job", job.id, [("taskgraph.attempts", job.attempts)])
         if job.context is not NO_CONTEXT:
@@ -277,6 +281,19 @@ class Recorder:
         if job.call_hash is not None:
             self._add_call(job, job.call_hash)
         self._touch()
+
+    def _add_options(self, job: Job) -> None:
+        """Add what options say of a job that has ended: its tags, and its queue."""
+        if "tags" in job.options:
+            self.add_tags("Job", job.id, job.options["tags"])
+        if "queue" in job.options and not job.is_announced:
+            self._add_queue(job)
+
+    def _add_queue(self, job: Job) -> None:
+        """Add the queue of a job, once, if it is a call that workers may run."""
+        queue = job.options["queue"]
+        if isinstance(queue, str) and not isinstance(job.expr, SchedulerExpression):
+            self._batch.job_queues.append(JobQueueRecord(queue, job.id))
 
     def _tag_with_context(self, job: Job) -> None:
         """Tag the calls that have another context than their callers.
@@ -390,6 +407,8 @@ class Recorder:
             state,
             job.note,
         )
+        if "queue" in job.options and not job.is_announced:
+            self._add_queue(job)
         self._touch()
 
     def cancel(self, job: Job) -> None:
@@ -453,6 +472,7 @@ class Recorder:
             return
         batch = self._batch
         batch.jobs = list(self._jobs.values())
+        batch.held += self._held
         self._backend.record(batch)
         self._begin_batch()
 

@@ -79,8 +79,9 @@ class Serving:
     def _tell_standing(self, job: Job, request: AskStanding) -> Standing:
         known = {name: each for name, each in job.exported.items() if name not in job.lazy_exports}
         run = self._options
+        options = run.options if run.queue is None else {**run.options, "queue": run.queue}
         return Standing(
-            job.context.data, known, job.is_recorded, run.options, run.use_cache, run.fail_fast
+            job.context.data, known, job.is_recorded, options, run.use_cache, run.fail_fast
         )
 
 

@@ -164,6 +164,7 @@ from taskgraph.errors.values import (
     ValueStoreError,
 )
 from taskgraph.errors.workers import (
+    LeaseLostError,
     NotQueuedError,
     PoolNotFoundError,
     WorkerInUseError,
@@ -221,6 +222,7 @@ __all__ = [
     "InvalidValueError",
     "LaunchError",
     "LazyResultError",
+    "LeaseLostError",
     "LimitError",
     "LineageError",
     "MissingRecordError",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from taskgraph.errors.catalog import ConflictError, NotFoundError
+from taskgraph.errors.database import DatabaseError
 
 
 class PoolNotFoundError(NotFoundError):
@@ -52,4 +53,22 @@ class NotQueuedError(ConflictError):
         return (
             f"Execution {start} is {self.state}: only one that waits can be given to workers. "
             f"`taskgraph execution rerun {start}` makes a new one of the same request."
+        )
+
+
+class LeaseLostError(DatabaseError):
+    """A worker stood still for so long that what it ran is another one's by now.
+
+    Nothing that it would write of it is written.
+    """
+
+    def __init__(self, execution_id: str, reason: str) -> None:
+        super().__init__(f"execution {execution_id[:8]}", reason)
+        self.execution_id = execution_id
+
+    def __str__(self) -> str:
+        return (
+            f"Execution {self.execution_id[:8]} is not this process's any more: {self.reason}. "
+            "Nothing more of it is written from here; "
+            f"`taskgraph execution show {self.execution_id[:8]} --states` says who had it when."
         )

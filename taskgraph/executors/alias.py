@@ -51,6 +51,11 @@ class AliasExecutor:
         """Whether calls that an earlier process has begun are found again."""
         return getattr(self.target, "resumes", False)
 
+    @property
+    def routes(self) -> bool:
+        """Whether calls are sent to the workers of their queues."""
+        return getattr(self.target, "routes", False)
+
     def start(self, inbox: Inbox) -> None:
         """Start the other one."""
         self.target.start(inbox)

@@ -290,6 +290,11 @@ def _encode_outcome(
     return (False, sent, outcome.frames, outcome.started, outcome.ended)
 
 
+def answer_of_error(error: BaseException) -> bytes:
+    """Return what is sent back of a call that has failed before its body."""
+    return codec.dumps([_encode_outcome(Raised(JobId(""), error, (), now(), now()))])
+
+
 def decode_outcomes(message: bytes, calls: Sequence[Call]) -> list[Outcome]:
     """Return what came of calls that were sent together, or of the first of them."""
     outcomes: list[Outcome] = []

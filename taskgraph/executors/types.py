@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from taskgraph.errors import ConfigError
 from taskgraph.ports import Executor
+from taskgraph.tasks.options import QUEUES
 
 ENTRY_POINTS: Final = "taskgraph.executors"
 ALIAS: Final = "alias"
@@ -22,6 +23,7 @@ _OURS: Final = {
     "dask": "taskgraph.executors.dask.executor:DaskExecutor",
     "inline": "taskgraph.executors.inline:InlineExecutor",
     "processes": "taskgraph.executors.processes:ProcessExecutor",
+    QUEUES: "taskgraph.executors.queued:QueueExecutor",
     "submitit": "taskgraph.executors.submitit:SubmititExecutor",
     "threads": "taskgraph.executors.threads:ThreadExecutor",
 }

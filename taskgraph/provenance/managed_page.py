@@ -146,6 +146,7 @@ def study_page(
     facts = [
         ("Created", moment(study.created_at)),
         ("Executions", line(f"{study.executions:,}")),
+        *([] if study.owner is None else [("Owner", line(clean(study.owner)))]),
     ]
     blocks: list[Block] = [
         Heading(line("Study ", short_id(study.id), " ", clean(study.name))),

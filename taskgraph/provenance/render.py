@@ -308,6 +308,8 @@ def job_page(detail: JobDetail) -> list[Block]:
     ]
     if job.call_hash is not None:
         facts.append(("call", line(short_id(job.call_hash))))
+    if job.queue is not None:
+        facts.append(("queue", line(clean(job.queue))))
     blocks: list[Block] = [
         Heading(line("Job ", short_id(job.id), "  ", Span(clean(job.task), "task"))),
         Facts(facts),

@@ -21,7 +21,7 @@ from taskgraph.provenance.page import (
     line,
 )
 from taskgraph.provenance.render import short_id
-from taskgraph.records import ALL_CALLS, CALLS_WANTED
+from taskgraph.records import ALL_CALLS, CALLS_WANTED, execution_of_holder
 from taskgraph.tasks.names import BUILT_IN
 
 #: Executions that crashed are shown for so long.
@@ -155,9 +155,9 @@ def look_at_top(reader: TopReader) -> Top:
                 None if lease is None else _age(now, lease.expires),
                 counts[each.id],
                 tuple(jobs.get(each.id, ())),
-                leader is not None and leader.holder == each.id,
+                leader is not None and execution_of_holder(leader.holder) == each.id,
                 led.get(each.id, 0),
-                wisher is not None and wisher.holder == each.id,
+                wisher is not None and execution_of_holder(wisher.holder) == each.id,
             )
         )
     return Top(now, tuple(views))

@@ -135,6 +135,7 @@ class JobView:
     arguments: tuple[tuple[str, str], ...]
     result: str | None
     retracted: bool = False
+    queue: str | None = None
 
     @classmethod
     def of(cls, row: JobRow) -> JobView:
@@ -154,6 +155,7 @@ class JobView:
             arguments=arguments,
             result=None if call is None else call.value.preview,
             retracted=call is not None and bool(call.retracted),
+            queue=row.queue,
         )
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from taskgraph.errors import TaskOptionError
 from taskgraph.expression import SimpleExpression, find_expressions
@@ -50,6 +50,12 @@ class CacheResult(Enum):
 
 #: The pools that the option `mode` chooses from, by what it says.
 POOLS: Mapping[str, str] = MappingProxyType({"thread": "threads", "process": "processes"})
+
+#: The executor that sends calls to the workers of their queues.
+QUEUES: Final = "queues"
+#: The queue of calls that are of none by what is said.
+DEFAULT_QUEUE: Final = "default"
+_LONGEST_QUEUE: Final = 500
 
 GIB = 1024**3  # bytes: what the option `memory` counts in
 
@@ -100,6 +106,17 @@ def _name(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(f"must be a name, not {value!r}")
     return value
+
+
+def _queue(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"must be a name, not {value!r}")
+    name = value.strip()
+    if "," in name or not name.isprintable():
+        raise ValueError(f"{value!r} is no name of a queue: it has a comma, or what is not printed")
+    if len(name.encode("utf-8", "replace")) > _LONGEST_QUEUE:
+        raise ValueError(f"{name[:40]!r}... is too long: at most {_LONGEST_QUEUE} bytes")
+    return name
 
 
 def _mode(value: Any) -> str:
@@ -190,6 +207,7 @@ class _Option(NamedTuple):
 _OPTIONS: Mapping[str, _Option] = {
     "executor": _Option("name of the executor that runs the task", _name),
     "mode": _Option("thread or process: which pool, where no executor is named", _mode),
+    "queue": _Option("queue whose workers run the call, where calls are sent to workers", _queue),
     "cache": _Option("False: look for results in this execution only", _scope_of),
     "cache_scope": _Option("NONE, CSE or BACKEND", _choice(CacheScope)),
     "check_valid": _Option(
@@ -375,3 +393,15 @@ def meaning_of(
     """Return those options that change what a call means, for its hash."""
     unsaid = (None, False)
     return tuple((n, options[n]) for n in names if not any(options.get(n) is e for e in unsaid))
+
+
+def checked_queue(name: Any) -> str:
+    """Return the name of a queue. Any: as it was given.
+
+    Raises:
+        TaskOptionError: It is none.
+    """
+    try:
+        return _queue(name)
+    except ValueError as error:
+        raise TaskOptionError("A queue", "queue", str(error)) from None

@@ -56,11 +56,26 @@ def same() -> str:
     return read(write())
 """
 
+PACK = """
+from taskgraph import task
+
+
+@task(namespace="pack")
+def one() -> int:
+    return 1
+"""
+
 # Each command, and words with which it has something to do.
 WORDS = [
     ("init", "other"),
     ("run", "flow.py", "main", "--x", "4"),
     ("launch", "--help"),
+    ("submit", "--queue", "nobodys", "flow.py", "main"),
+    ("worker", "start", "--pool", "p", "--queues", "other", "--burst"),
+    ("worker", "list"),
+    ("worker", "pools"),
+    ("worker", "stop", "--help"),
+    ("worker", "delete", "--help"),
     ("top", "--once"),
     ("plan", "flow.py", "same"),
     ("explain", "-"),
@@ -80,11 +95,12 @@ WORDS = [
     ("repo", "list"),
     ("execution", "list"),
     ("execution", "show", "-", "--states", "--deps", "--snapshot"),
-    ("execution", "set-state", "-", "FAILED", "--force"),
+    ("execution", "set-state", "-", "FAILED", "--force", "--as", "ada@x.org"),
     ("execution", "cancel", "--help"),
     ("execution", "fail-running", "--dry-run"),
     ("study", "list"),
     ("study", "show", "nightly"),
+    ("study", "owner", "nightly", "ada@x.org"),
     ("study", "delete", "nightly", "--dry-run"),
     ("execution", "sweep", "--dry-run"),
     ("dataset", "register", "tas", "flow.py", "--facet", "model=A"),
@@ -119,8 +135,33 @@ WORDS = [
     ("group", "flag-dirty", "model=A"),
     ("group", "stats"),
     ("group", "delete", "--facet", "model=A", "--dry-run"),
+    ("execution", "enqueue", "--help"),
+    ("user", "create", "eve@x.org"),
+    ("user", "list"),
+    ("user", "show", "ada@x.org"),
+    ("user", "update", "ada@x.org", "--verified"),
+    ("user", "groups"),
+    ("user", "add", "climate", "ada@x.org"),
+    ("user", "remove", "climate", "ada@x.org"),
+    ("user", "delete", "bob@x.org", "--yes"),
+    ("package", "collect", "pack.py", "--version", "2"),
+    ("package", "list"),
+    ("package", "show", "pack"),
+    ("package", "deactivate", "pack@1"),
+    ("package", "activate", "pack@1"),
+    ("package", "delete", "pack@1", "--yes"),
+    ("operation", "list"),
+    ("operation", "show", "--help"),
     ("execution", "rerun", "-", "--script", "flow.py"),
     ("execution", "delete", "-", "--dry-run"),
+    ("policy", "create", "more", "--state", "LATE", "--command", "true"),
+    ("policy", "list"),
+    ("policy", "show", "told"),
+    ("policy", "update", "told", "--inactive"),
+    ("policy", "delete", "told", "--dry-run"),
+    ("policy", "test", "told"),
+    ("policy", "deliver"),
+    ("policy", "notifications", "--status", "waiting"),
     ("retract", "-", "--reason", "it is wrong"),
     ("retractions",),
     ("unretract", "--help"),
@@ -152,8 +193,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     space("workflow", "create", "means", "flow.py", "double", "--group-by", "model")
     space("group", "plan", "means")
     space("workflow", "export", "means", "-o", "stored.json")
+    space("policy", "create", "told", "--state", "CANCELLED", "--command", "true")
     named = ("--tag", "kind=test", "--study", "nightly", "--workspace", "work")
     space("run", *named, "flow.py", "main", "--x", "3")
+    space("user", "create", "ada@x.org", "--superuser")
+    space("user", "create", "bob@x.org")
+    space("user", "add", "climate", "ada@x.org")
+    space.write("pack.py", PACK)
+    space("package", "collect", "pack.py", "--version", "1")
     space("export", "--all", "-o", "all.json")
     space("repo", "add", "there", tmp_path_factory.mktemp("there") / "there.db")
     space.write("flow.py", FLOW.replace("2 * x", "x + x").replace("x / 2", "x * 0.5"))

@@ -24,6 +24,7 @@ from taskgraph.executors.threads import ThreadExecutor
 from taskgraph.ports import Call, Executor, Outcome, Raised, Returned
 from taskgraph.records import JobId
 from tests.contracts.joblib_executor import JoblibExecutor
+from tests.contracts.queue_executor import served_executor
 
 ALL = bool(os.environ.get("TASKGRAPH_TORTURE"))
 
@@ -60,6 +61,7 @@ class Inbox:
     scope="module",
     params=[
         *("inline", "threads", "async", "processes", "forkserver", "loky", "joblib", "dask"),
+        "queues",
         # A call is a process there: two seconds each.
         pytest.param("submitit", marks=pytest.mark.skipif(not ALL, reason="TASKGRAPH_TORTURE=1")),
     ],
@@ -78,6 +80,10 @@ def executor(
             made = LoopExecutor()
         case "joblib":
             made = JoblibExecutor("joblib", 2)
+        case "queues":
+            with served_executor(tmp_path_factory.mktemp("queues")) as made:
+                yield made
+            return
         case "dask":
             made = DaskExecutor(address=request.getfixturevalue("dask_address"))
         case "submitit":

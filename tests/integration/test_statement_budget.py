@@ -112,3 +112,18 @@ def test_a_shallow_hit_costs_the_same_whatever_is_below_it(
     assert abs(sum(few.values()) - sum(many.values())) <= 2, (few, many)
     assert few["job"] == many["job"] <= 2
     assert sum(many.values()) <= 40, many
+
+
+def test_a_queue_costs_a_statement_for_each_call_and_nothing_where_none_is_named(
+    tmp_path: Path, asked: Counter[str]
+) -> None:
+    with Scheduler(backend=f"sqlite:///{tmp_path / 'taskgraph.db'}", executor="inline") as made:
+        made.run([inc(-1)])
+        updates = []
+        for start, queue in ((1_000, None), (2_000, "gpu")):
+            asked.clear()
+            made.run([inc(start + i) for i in range(FEW)], queue=queue)
+            updates.append(asked["UPDATE"])
+
+    assert updates[1] - updates[0] == FEW
+    assert updates[0] < FEW / 10

@@ -145,6 +145,62 @@ ADDED: dict[str, dict[str, list[dict[str, Any]]]] = {
              "timestamp": 1_700_000_000_000_014, "ended_at": None},
         ],
     },
+    "1.10": {
+        "worker_pool": [
+            {"id": 28, "name": "gpu", "queues": '["gpu"]', "created_at": 1_700_000_000_000_015},
+        ],
+        "worker": [
+            {"id": 29, "pool_id": 28, "name": "w", "host": "here", "pid": 7, "status": "running",
+             "wish": None, "heartbeat_at": 1_700_000_000_000_015,
+             "started_at": 1_700_000_000_000_015, "launch_cmd": "taskgraph worker start",
+             "args": "{}", "restart_count": 0},
+        ],
+        "execution_pool": [{"execution_id": 4, "pool_id": 28}],
+        "queued": [
+            {"execution_id": 4, "queue": "gpu", "priority": 0, "due": 1_700_000_000_000_015},
+        ],
+        "assignment": [
+            {"execution_id": 4, "worker_id": 29, "queue": "gpu",
+             "taken_at": 1_700_000_000_000_015, "losses": 0, "ended_at": None},
+        ],
+        "routed_call": [
+            {"id": 30, "execution_id": 4, "job_id": 5, "queue": "gpu", "task_name": "ns.f",
+             "created_at": 1_700_000_000_000_015, "worker_id": 29, "holder": None,
+             "taken_at": None, "losses": 0, "ended_at": None, "message": b"m", "answer": None},
+        ],
+        "notification_policy": [
+            {"id": 31, "name": "told", "active": True, "state_names": "[]", "tags": "[]",
+             "template": None, "target": "{}", "created_at": 1_700_000_000_000_015,
+             "seen_until": 1_700_000_000_000_015},
+        ],
+        "notification": [
+            {"id": 32, "policy_id": 31, "state_id": 20, "queued_at": 1_700_000_000_000_015,
+             "due": 1_700_000_000_000_015, "attempts": 0, "delivered_at": None,
+             "given_up_at": None, "error": None},
+        ],
+        "user_account": [
+            {"id": 33, "email": "ada@example.org", "username": None, "active": True,
+             "superuser": False, "verified": False, "settings": "{}",
+             "created_at": 1_700_000_000_000_015},
+        ],
+        "user_group": [{"id": 34, "name": "climate", "created_at": 1_700_000_000_000_015}],
+        "user_group_member": [
+            {"group_id": 34, "user_id": 33, "created_at": 1_700_000_000_000_015},
+        ],
+        "task_package": [
+            {"id": 35, "name": "p", "version": "1", "origin": "p.py", "active": True,
+             "owner_id": 33, "user_group_id": None, "requirements": "[]", "frozen": None,
+             "created_at": 1_700_000_000_000_015, "last_used_at": None},
+        ],
+        "package_task": [
+            {"package_id": 35, "name": "ns.f", "task_hash": 1, "version": None,
+             "args_schema": None, "input_type": "Any", "output_type": "Any", "description": ""},
+        ],
+        "operation": [
+            {"id": 36, "kind": "collect", "subject": "p.py", "status": "ok", "data": "{}",
+             "log": None, "started_at": 1_700_000_000_000_015, "ended_at": None},
+        ],
+    },
 }  # fmt: skip
 _SEALED = ("call_node", "evaluation", "part", "task", "task_alias", "value")
 NEW_COLUMNS: dict[str, dict[tuple[str, str], Any]] = {
@@ -190,6 +246,7 @@ NEW_COLUMNS: dict[str, dict[tuple[str, str], Any]] = {
         },
     },
     "1.9": {("call_node", "retracted"): False},
+    "1.10": {("workflow_step", name): "Any" for name in ("input_type", "output_type")},
 }
 
 HASHES = frozenset(
@@ -199,13 +256,16 @@ HASHES = frozenset(
         "call_hash", "eval_hash", "args_hash", "arg_hash", "result_call_hash", "execution_id",
         "old_hash", "new_hash", "seal", "workflow_id", "study_id", "group_id", "parent_job_id",
         "request_hash", "snapshot_hash", "dataset_hash", "planned_dataset_hash", "owner_id",
-        "dataset_id",
+        "dataset_id", "pool_id", "worker_id", "policy_id", "state_id", "user_id", "package_id",
+        "user_group_id",
     }
 )  # fmt: skip
 TIMES = frozenset(
     {
         "expires", "state_time", "updated_time", "timestamp", "start_time", "end_time",
         "created_at", "updated_at", "ended_at", "expected_start_time", "next_scheduled_start_time",
+        "heartbeat_at", "started_at", "due", "taken_at", "seen_until", "queued_at", "delivered_at",
+        "given_up_at", "last_used_at",
     }
 )  # fmt: skip
 

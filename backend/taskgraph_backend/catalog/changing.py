@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from taskgraph.catalog.queueing import priority_of
 from taskgraph.catalog.rows import TransitionResult
 from taskgraph.catalog.states import (
+    AWAITING_RETRY,
     Books,
     Decision,
     Rule,
@@ -26,8 +28,9 @@ from taskgraph.records import ExecutionId, execution_lease
 from taskgraph.tags import RESERVED, Tags
 from taskgraph_backend import claims, statements
 from taskgraph_backend.catalog import using
-from taskgraph_backend.catalog.history import write_state
+from taskgraph_backend.catalog.history import state_id, write_state
 from taskgraph_backend.dialects import Driver
+from taskgraph_backend.routing import queueing
 from taskgraph_backend.tags import current_tags, delete_tags, record_tags
 from taskgraph_backend.times import from_micros, to_micros
 
@@ -42,6 +45,9 @@ _WRITE: Final = (
     "UPDATE execution SET state_type = ?, state_name = ?, state_time = ?, start_time = ?,"
     " end_time = ?, run_count = ?, total_run_time = ?, expected_start_time = ?,"
     " next_scheduled_start_time = ? WHERE id = ?"
+)
+_FORGET_HOLDER: Final = (
+    "DELETE FROM lease WHERE holder IN (SELECT l.holder FROM lease l WHERE l.key = ?)"
 )
 _MICROSECOND: Final = timedelta(microseconds=1)
 #: In seconds a hundred years, which is later than any run.
@@ -124,6 +130,30 @@ def mark_crashed(driver: Driver, execution_id: str, why: str, when: int | None =
     Returns:
         Whether it was said to run.
     """
+    return _take_from_process(driver, execution_id, State(StateType.CRASHED, message=why), when)
+
+
+def put_back(driver: Driver, execution_id: str, why: str) -> bool:
+    """Have an execution that runs wait to be tried again; within a transaction that is alone.
+
+    Args:
+        driver: The connection.
+        execution_id: The execution, which no living process runs any more.
+        why: What is written down of it.
+
+    Returns:
+        Whether it was said to run.
+    """
+    state = State.scheduled(from_micros(claims.clock(driver)), AWAITING_RETRY)
+    details = {**state.details, "forced": True, "actor": "sweep"}
+    state = replace(state, message=why, details=details)
+    return _take_from_process(driver, execution_id, state, None)
+
+
+def _take_from_process(
+    driver: Driver, execution_id: str, state: State, when: int | None
+) -> bool:
+    """Have an execution that runs be in another state: its process is gone."""
     key = _binary(execution_id)
     row = driver.execute(_SUBJECT, (key,)).fetchone()
     if row is None or row[0] not in (StateType.RUNNING.value, StateType.PENDING.value):
@@ -132,13 +162,25 @@ def mark_crashed(driver: Driver, execution_id: str, why: str, when: int | None =
     assert subject.state is not None and subject.state.timestamp is not None
     if when is None:
         (when,) = claims.last_alive(driver, [ExecutionId(execution_id)]).values()
-    moment = max(from_micros(when), subject.state.timestamp + _MICROSECOND)
-    state = State(StateType.CRASHED, timestamp=moment, message=why)
+    heard = from_micros(claims.clock(driver) if state.is_active else when)
+    state = replace(state, timestamp=max(heard, subject.state.timestamp + _MICROSECOND))
     _write(driver, execution_id, state, keep_books(books, subject.state, state))
+    _tell_of_crash(driver, execution_id, state)
     claims.end_jobs(driver, key, when, StateType.CRASHED)
     lease = execution_lease(ExecutionId(execution_id))
+    # Whose execution was taken by a worker holds it by another name.
+    driver.execute(_FORGET_HOLDER, (lease,))
     driver.execute(statements.LEASE_FORGET, (lease, execution_id))
     return True
+
+
+def _tell_of_crash(driver: Driver, execution_id: str, state: State) -> None:
+    """Queue notifications of a state whose time may be long past: nobody looks back so far."""
+    from taskgraph_backend.catalog.notifying import queue_crash
+
+    assert state.timestamp is not None
+    key = state_id(execution_id, state.type.value, to_micros(state.timestamp))
+    queue_crash(driver, execution_id, bytes(key), state.type.value, state.name)
 
 
 def update(driver: Driver, execution_id: str, changes: Changes) -> bool:
@@ -167,6 +209,8 @@ def update(driver: Driver, execution_id: str, changes: Changes) -> bool:
     for column, value in columns.items():
         if value is not None:
             driver.execute(f"UPDATE execution SET {column} = ? WHERE id = ?", (value, key))
+    if changes.options is not None:
+        queueing.order_by(driver, execution_id, priority_of(changes.options))
     if changes.tags is not None:
         _replace_tags(driver, execution_id, changes.tags)
     return True
@@ -238,6 +282,7 @@ def _write(driver: Driver, execution_id: str, state: State, books: Books) -> Non
         ),
     )
     write_state(driver, execution_id, state)
+    queueing.follow(driver, execution_id, state, _maybe(books.next_scheduled_start_time))
     if not state.is_active:
         using.let_go(driver, execution_id)
         driver.execute(statements.GROUP_SETTLED, (_binary(execution_id),) * 3)
@@ -251,4 +296,4 @@ def _result(decision: Decision, state: State) -> TransitionResult:
     return TransitionResult(decision.outcome, state, decision.reason, decision.delay_seconds)
 
 
-__all__ = ["Changes", "mark_crashed", "set_state", "settle", "type_of", "update"]
+__all__ = ["Changes", "mark_crashed", "put_back", "set_state", "settle", "type_of", "update"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from taskgraph.catalog.queueing import UNCLAIMED, WAITING, priority_of
 from taskgraph.catalog.requests import QUEUE_TAG, Request
 from taskgraph.catalog.states import Books, State, keep_books
 from taskgraph.catalog.uses import NO_USES
@@ -15,6 +16,7 @@ from taskgraph_backend import claims
 from taskgraph_backend.catalog import applying, studies, using
 from taskgraph_backend.catalog.history import write_state
 from taskgraph_backend.dialects import Driver
+from taskgraph_backend.routing import queueing
 from taskgraph_backend.tags import record_tags
 from taskgraph_backend.times import from_micros, to_micros
 
@@ -99,6 +101,7 @@ def create(driver: Driver, request: Request, snapshot: str) -> Known | None:
         WorkspaceInUseError: Another execution has its folder.
         UnknownRecordError: There is no job of the id that it is said to be run in.
         ConflictError: Somebody else writes its output, or its group is in progress.
+        ValidationError: It is for workers, and its priority is no number.
         TaskgraphError: It is a workflow that may not be applied on these terms.
     """
     known = find_under_key(driver, request)
@@ -157,6 +160,10 @@ def create(driver: Driver, request: Request, snapshot: str) -> Known | None:
     record_tags(driver, "Execution", request.id, request.tags)
     queues = OwnTags((QUEUE_TAG, each) for each in request.queues)
     record_tags(driver, "Execution", request.id, queues)
+    if request.queues and request.args == UNCLAIMED and state.type in WAITING:
+        due = queueing.due_of(state, books.next_scheduled_start_time, now)
+        priority = priority_of(request.options)
+        queueing.enter(driver, request.id, request.queues, priority, due)
     return Known(request.id, request.hash())
 
 

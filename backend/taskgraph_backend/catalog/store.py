@@ -37,6 +37,7 @@ from taskgraph_backend.catalog import (
     dependencies,
     groups,
     listing,
+    permissions,
     pinning,
     studies,
     study_deletion,
@@ -186,9 +187,13 @@ class Catalog(OpenedPort):
         rules: Iterable[Rule],
         details: Mapping[str, Any],
     ) -> TransitionResult | None:
-        """Propose a state; None where there is no such execution."""
+        """Propose a state; None where there is no such execution.
+
+        Raises:
+            PermissionDeniedError: Who proposes it may not.
+        """
         given = execution_id, state, frozenset(rules), dict(details)
-        return self._backend._transact(changing.set_state, *given)
+        return self._backend._transact(permissions.set_state, *given)
 
     def states(self, ref: str) -> list[State]:
         """Return the states of an execution, oldest first."""
@@ -241,14 +246,27 @@ class Catalog(OpenedPort):
 
     # Studies
 
-    def study(self, name: str) -> Study:
-        """Return a study, which is made if there is none."""
+    def study(self, name: str, owner: str | None = None) -> Study:
+        """Return a study, which is made if there is none: then it is of this owner.
+
+        Raises:
+            UserNotFoundError: There is no such user.
+        """
         study_id = self._backend._ask(studies.find, name)
         if study_id is None:
-            study_id = self._backend._transact(studies.get_or_create, name)
+            study_id = self._backend._transact(studies.get_or_create, name, owner)
         found = self.find_study(study_id)
         assert found is not None
         return found
+
+    def set_study_owner(self, study_id: str, owner: str | None) -> Study | None:
+        """Have a study belong to a user, or to nobody; None where there is no such study.
+
+        Raises:
+            UserNotFoundError: There is no such user.
+        """
+        is_there = self._backend._transact(studies.set_owner, study_id, owner)
+        return self.find_study(study_id) if is_there else None
 
     def find_study(self, ref: str) -> Study | None:
         """Return a study by name, id or unique start of one.

@@ -23,15 +23,48 @@ def find(driver: Driver, name: str) -> str | None:
     return None if row is None else bytes(row[0]).hex()
 
 
-def get_or_create(driver: Driver, name: str) -> str:
-    """Return the id of the study of a name; within a transaction that is alone."""
+def get_or_create(driver: Driver, name: str, owner: str | None = None) -> str:
+    """Return the id of the study of a name; within a transaction that is alone.
+
+    Args:
+        driver: The connection.
+        name: The name.
+        owner: The user that a new one belongs to.
+
+    Raises:
+        UserNotFoundError: There is no such user.
+    """
     known = find(driver, name)
     if known is not None:
         return known
     made = uuid.uuid4().hex
-    row = (_binary(made), name, json.dumps({}), None, claims.clock(driver))
+    whose = _key_of(driver, owner)
+    row = (_binary(made), name, json.dumps({}), whose, claims.clock(driver))
     driver.executemany(_INSERT, [row])
     return made
 
 
-__all__ = ["find", "get_or_create"]
+def set_owner(driver: Driver, study_id: str, owner: str | None) -> bool:
+    """Have a study belong to a user, or to nobody; within a transaction that is alone.
+
+    Returns:
+        Whether there is such a study.
+
+    Raises:
+        UserNotFoundError: There is no such user.
+    """
+    whose = _key_of(driver, owner)
+    sql = "UPDATE study SET owner_id = ? WHERE id = ?"
+    return driver.execute(sql, (whose, _binary(study_id))).rowcount > 0
+
+
+def _key_of(driver: Driver, owner: str | None) -> bytearray | None:
+    if owner is None:
+        return None
+    # Runs make studies and know nobody.
+    from taskgraph_backend.catalog.people import get_user
+
+    return _binary(get_user(driver, owner))
+
+
+__all__ = ["find", "get_or_create", "set_owner"]

@@ -36,16 +36,19 @@ def every(session: Session) -> list[Study]:
 
 
 def _select() -> Select[Any]:
-    execution, study = models.Execution, models.Study
+    execution, study, user = models.Execution, models.Study, models.UserAccount
     number = (
         select(func.count()).where(execution.study_id == study.id).correlate(study)
     ).scalar_subquery()
-    return select(study, number).order_by(study.name, study.id)
+    query = select(study, number, user.email).outerjoin(user, user.id == study.owner_id)
+    return query.order_by(study.name, study.id)
 
 
 def _study(row: Any) -> Study:
-    study, executions = row
-    return Study(study.id, study.name, study.created_at, study.meta, executions)
+    study, executions, owner = row
+    return Study(
+        study.id, study.name, study.created_at, study.meta, executions, owner, study.owner_id
+    )
 
 
 __all__ = ["every", "look_up"]

@@ -109,6 +109,15 @@ class Database(Protocol):
                 meanwhile. Others may add rows that have the same content whoever writes them.
         """
 
+    def skipping_locked(self, table: str = "") -> str:
+        """Return what a question ends with that takes rows which nobody else is about to take.
+
+        Where all who write wait for each other, that is nothing.
+
+        Args:
+            table: By what name it calls the table whose rows are locked; that of all by default.
+        """
+
     def version_seen(self, driver: Driver) -> str:
         """Return the version of the schema as the transaction sees it that has begun to write."""
 

@@ -381,6 +381,16 @@ class SqliteDatabase:
         finally:
             driver.execute(f"PRAGMA busy_timeout={int(self.busy_timeout * 1000)}")
 
+    def skipping_locked(self, table: str = "") -> str:
+        """Return what a question ends with that takes rows which nobody else is about to take.
+
+        It is nothing: whoever writes is alone.
+
+        Args:
+            table: By what name it calls the table whose rows are locked.
+        """
+        return ""
+
     def version_seen(self, driver: Driver) -> str:
         """Ask for the version: who upgrades a file shuts out those who write."""
         (version,) = driver.execute(_VERSION).fetchone()

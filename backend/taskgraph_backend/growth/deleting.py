@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from taskgraph.catalog.deletions import DeletionReport
 from taskgraph.errors import ActiveExecutionError
-from taskgraph.records import ACTIVE
+from taskgraph.records import ACTIVE, State
 from taskgraph_backend import claims
+from taskgraph_backend.catalog.permissions import check_force
 from taskgraph_backend.dialects import Driver
 from taskgraph_backend.growth.alone import loosened, somebody_runs
 from taskgraph_backend.growth.asking import Key, keys_of, pieces
@@ -66,18 +67,24 @@ _ARTIFACTS: Final = "SELECT id FROM artifact WHERE execution_id IN ({keys})"
 
 
 def delete(
-    backend: SqlBackend, execution_id: str, *, force: bool, keep_cache: bool
+    backend: SqlBackend,
+    execution_id: str,
+    *,
+    force: bool,
+    keep_cache: bool,
+    actor: str | None = None,
 ) -> DeletionReport | None:
     """Delete an execution; None where there is none.
 
     Raises:
         ActiveExecutionError: It has not ended, and it is not forced.
+        PermissionDeniedError: It has not ended, and who forces it may not.
     """
     key = bytes.fromhex(execution_id)
     with loosened(backend) as own:
-        if not own._ask(_check, key, force):
+        if not own._ask(_check, key, force, actor):
             return None
-        plan = _Plan(key, force, keep_cache, own._ask(_find, key, keep_cache))
+        plan = _Plan(key, force, keep_cache, own._ask(_find, key, keep_cache), actor)
         jobs = own._ask(_count_jobs, key)
         is_small = jobs + len(plan.doomed.calls) + len(plan.doomed.circles) <= TOGETHER
         done = own._transact(_at_once, plan) if is_small else _in_pieces(own, plan)
@@ -90,7 +97,12 @@ def delete(
 
 
 def plan_deletion(
-    backend: SqlBackend, execution_ids: Sequence[str], *, force: bool, keep_cache: bool
+    backend: SqlBackend,
+    execution_ids: Sequence[str],
+    *,
+    force: bool,
+    keep_cache: bool,
+    actor: str | None = None,
 ) -> DeletionReport:
     """Return what deleting executions would take away.
 
@@ -98,10 +110,11 @@ def plan_deletion(
 
     Raises:
         ActiveExecutionError: One has not ended, and it is not forced.
+        PermissionDeniedError: One has not ended, and who forces it may not.
     """
     keys = [bytes.fromhex(each) for each in execution_ids]
     with loosened(backend) as own:
-        there = [key for key in keys if own._ask(_check, key, force)]
+        there = [key for key in keys if own._ask(_check, key, force, actor)]
         without = Without(frozenset(there), entries=keep_cache)
         seeds = own._ask(keys_of, _CALLS, there)
         doomed = own._ask(doomed_calls, seeds, without)
@@ -117,7 +130,7 @@ def plan_deletion(
                 is_dry_run=True,
             )
         try:
-            own._transact(_take_back, [_Plan(key, force, keep_cache, None) for key in there])
+            own._transact(_take_back, [_Plan(key, force, keep_cache, None, actor) for key in there])
         except _TakenBack as done:
             return replace(done.report, kept=doomed.kept, is_dry_run=True)
         raise AssertionError("it is always taken back")
@@ -143,12 +156,21 @@ class _Plan:
         force: Whether it goes even if it has not ended.
         keep_cache: Whether entries of the cache stay, with what they need.
         doomed: The calls that nothing else needs; None if they are to be found.
+        actor: Who forces it.
     """
 
-    def __init__(self, key: Key, force: bool, keep_cache: bool, doomed: Doomed | None) -> None:
+    def __init__(
+        self,
+        key: Key,
+        force: bool,
+        keep_cache: bool,
+        doomed: Doomed | None,
+        actor: str | None = None,
+    ) -> None:
         self.key = key
         self.force = force
         self.keep_cache = keep_cache
+        self.actor = actor
         self._doomed = doomed
 
     @property
@@ -167,22 +189,37 @@ class _Plan:
         if self._doomed is not None:
             return self
         doomed = _find(driver, self.key, self.keep_cache)
-        return _Plan(self.key, self.force, self.keep_cache, doomed)
+        return _Plan(self.key, self.force, self.keep_cache, doomed, self.actor)
 
 
-def _check(driver: Driver, key: Key, force: bool) -> bool:
+def check(driver: Driver, execution_ids: Sequence[str], actor: str | None) -> None:
+    """Check that somebody may delete executions, whether they have ended or not.
+
+    Raises:
+        PermissionDeniedError: One has not ended, and is for others.
+    """
+    for each in execution_ids:
+        _check(driver, bytes.fromhex(each), True, actor)
+
+
+def _check(driver: Driver, key: Key, force: bool, actor: str | None) -> bool:
     """Return whether there is such an execution.
 
     Raises:
         ActiveExecutionError: It has not ended, and it is not forced.
+        PermissionDeniedError: It has not ended, and who forces it may not.
     """
     row = driver.execute("SELECT state_type FROM execution WHERE id = ?", (key,)).fetchone()
     if row is None:
         return False
     # One that was cancelled may still be on its way.
     lives = claims.living(driver, [f"execution:{key.hex()}"])
-    if not force and (row[0] in _ACTIVE or lives):
+    if row[0] not in _ACTIVE and not lives:
+        return True
+    if not force:
         raise ActiveExecutionError(key.hex(), row[0] if row[0] in _ACTIVE else "still running")
+    action = f"delete execution {key.hex()[:8]}, which has not ended"
+    check_force(driver, key.hex(), actor, State.CANCELLED, action)
     return True
 
 
@@ -198,7 +235,7 @@ def _find(driver: Driver, key: Key, keep_cache: bool) -> Doomed:
 
 def _at_once(driver: Driver, plan: _Plan) -> _Done | None:
     """Delete an execution; within a transaction that is alone."""
-    if not _check(driver, plan.key, plan.force):
+    if not _check(driver, plan.key, plan.force, plan.actor):
         return None
     plan = plan.found(driver)
     jobs = _jobs(driver, plan.key)
@@ -270,7 +307,7 @@ def _in_pieces(own: SqlBackend, plan: _Plan) -> _Done | None:
 
 
 def _begin(driver: Driver, plan: _Plan) -> bool:
-    if not _check(driver, plan.key, plan.force):
+    if not _check(driver, plan.key, plan.force, plan.actor):
         return False
     # Its jobs go before it: it has no root from here on, and is named by what becomes of it.
     driver.execute(
@@ -326,4 +363,4 @@ def _remove_values(driver: Driver, values: Sequence[Key]) -> tuple[int, int, set
     return (0, 0, set()) if somebody_runs(driver) else remove_values(driver, values)
 
 
-__all__ = ["MOST_PLANNED", "TOGETHER", "VALUES_TOGETHER", "delete", "plan_deletion"]
+__all__ = ["MOST_PLANNED", "TOGETHER", "VALUES_TOGETHER", "check", "delete", "plan_deletion"]

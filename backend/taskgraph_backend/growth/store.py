@@ -19,24 +19,43 @@ if TYPE_CHECKING:
 class Growth(OpenedPort):
     """The port of deletion and collection on a database."""
 
-    def delete(self, execution_id: str, *, force: bool, keep_cache: bool) -> DeletionReport | None:
+    def delete(
+        self, execution_id: str, *, force: bool, keep_cache: bool, actor: str | None = None
+    ) -> DeletionReport | None:
         """Delete an execution with what only it needs; None where there is none.
 
         Raises:
             ActiveExecutionError: It has not ended, and it is not forced.
+            PermissionDeniedError: One has not ended, and who forces it may not.
         """
-        return deleting.delete(self._backend, execution_id, force=force, keep_cache=keep_cache)
+        return deleting.delete(
+            self._backend, execution_id, force=force, keep_cache=keep_cache, actor=actor
+        )
+
+    def check_deletion(self, execution_ids: Sequence[str], *, actor: str | None) -> None:
+        """Check that somebody may delete executions although they have not ended.
+
+        Raises:
+            PermissionDeniedError: One is for others.
+        """
+        self._backend._ask(deleting.check, execution_ids, actor)
 
     def plan_deletion(
-        self, execution_ids: Sequence[str], *, force: bool, keep_cache: bool
+        self,
+        execution_ids: Sequence[str],
+        *,
+        force: bool,
+        keep_cache: bool,
+        actor: str | None = None,
     ) -> DeletionReport:
         """Return what deleting executions would take away; nothing changes.
 
         Raises:
             ActiveExecutionError: One has not ended, and it is not forced.
+            PermissionDeniedError: One has not ended, and who forces it may not.
         """
         return deleting.plan_deletion(
-            self._backend, execution_ids, force=force, keep_cache=keep_cache
+            self._backend, execution_ids, force=force, keep_cache=keep_cache, actor=actor
         )
 
     def collect(self, policy: Policy, *, grace: timedelta, dry_run: bool) -> GcReport:

@@ -76,6 +76,7 @@ _JOB = Table(
     flag("cached"),
     _STATUS,
     maybe(text("miss")),
+    lately(maybe(text("queue")), None),
 )
 #: The columns that a record has; what is left out of an execution is completed when it is listed.
 CARRIED = {

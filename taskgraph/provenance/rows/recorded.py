@@ -224,6 +224,11 @@ class JobRow(Protocol):
         ...
 
     @property
+    def queue(self) -> str | None:
+        """The queue that was named for it, if any was."""
+        ...
+
+    @property
     def status(self) -> str:
         """RUNNING, FAILED, CACHED, DONE, PENDING or CANCELLED."""
         ...

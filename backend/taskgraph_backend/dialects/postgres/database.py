@@ -263,6 +263,14 @@ class PostgresDatabase:
         )
         ours.begin(f"BEGIN; SELECT pg_advisory_xact_lock({_WRITING}); {marked}; {_VERSION}")
 
+    def skipping_locked(self, table: str = "") -> str:
+        """Return what a question ends with that takes rows which nobody else is about to take.
+
+        Args:
+            table: By what name it calls the table whose rows are locked; those of all by default.
+        """
+        return f" FOR UPDATE OF {table} SKIP LOCKED" if table else " FOR UPDATE SKIP LOCKED"
+
     def version_seen(self, driver: Driver) -> str:
         """Return what was asked as the transaction began."""
         return _ours(driver).version

@@ -1,0 +1,257 @@
+"""No secret is kept: what is one by its name or by its looks is refused, and never repeated.
+
+Records are copied, exported and shown. A secret is kept elsewhere, and named here: by a variable of
+the environment, a file, or an entry of a keyring. What others wrote (a traceback, say) is kept
+without what looks like one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
+
+from taskgraph.errors import SecretError
+
+#: What stands for a secret that was left out.
+LEFT_OUT: Final = "***"
+#: How references begin, with what each looks like.
+FORMS: Final = {
+    "env": "env:NAME",
+    "file": "file:/path",
+    "keyring": "keyring:SERVICE/USER",
+}
+#: Names of what is secret, as words in a text: of an option, of a variable of the environment.
+NAMES: Final = re.compile(
+    r"(?i)(^|[^a-z])(token|secret|password|passwd|pwd|api[-_]?key|access[-_]?key|authorization"
+    r"|credentials?|webhook[-_]?url)s?([^a-z]|$)"
+)
+
+_REFERENCE: Final = re.compile(
+    r"env:[A-Za-z_][A-Za-z0-9_]*|file:[/~][^\0]*|keyring:[^/\0]+/[^\0]+", re.DOTALL
+)
+_ENTRY: Final = re.compile(r"keyring:[^\s/:]+/[^\s]+")
+# Names of keys, without case and without what parts their words.
+_KEYS: Final = frozenset(
+    {"apikeys", "authorization", "bearer", "jwt", "passwd", "passwordhash", "passwords", "pwd"}
+    | {"secrets", "tokens"}
+)
+_ENDINGS: Final = (
+    "accesskey",
+    "apikey",
+    "credential",
+    "credentials",
+    "passphrase",
+    "password",
+    "privatekey",
+    "secret",
+    "secretkey",
+    "signingkey",
+    "token",
+)
+# Those of the parts of a query besides.
+_ASKED: Final = re.compile(r"(?i)(.*[-_.])?(key|auth|sig|signature|code|pass|hash|t)")
+# Texts that only secrets look like: those of signed webhooks and well-known services, signed tokens
+# of JSON, what follows the name of a scheme, keys.
+_LOOKS: Final = re.compile(
+    r"(?:"
+    r"\bwhsec_[^\s'\"]*"
+    r"|\bgh[opsur]_\w+"
+    r"|\bgithub_pat_\w+"
+    r"|\bglpat-[\w-]+"
+    r"|\bxox[a-z]-[\w-]+"
+    r"|\b[spr]k_(?:live|test)_\w+"
+    r"|\b[spr]k[-_][\w-]{10,}"
+    r"|\bhf_\w{16,}"
+    r"|\bpypi-[\w-]{16,}"
+    r"|\bAKIA[0-9A-Z]{12,}"
+    r"|\beyJ[\w-]{4,}(?:\.[\w-]*){0,2}"
+    r"|(?i:\b(?:bearer|basic)\s+(?=[^\s]*[0-9A-Z])[A-Za-z0-9._~+/=-]{8,})"
+    r"|-----BEGIN[^\n]*(?:\n(?!-----END)[^\n]*)*(?:\n-----END[^\n]*)?"
+    r")"
+)
+_IN_ADDRESS: Final = re.compile(r"(?<=://)[^/@\s?#]+(?=@)")
+_GIVEN: Final = re.compile(
+    r"(?P<name>--?[A-Za-z_][\w-]*|[A-Za-z_][\w-]*(?==|:))(?:=|:?\s+|:)"
+    r"(?=(?P<value>[^\s{}$-][^\s{}$]{2,}))"  # looked at, and read on from there
+)
+# So long a piece, in which letters, capitals and digits change so often, was made by no person.
+_LONG: Final = 16
+_CHANGES: Final = 5
+_CHANGE: Final = re.compile(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[A-Z])(?=[a-z0-9])|(?<=[0-9])(?=[A-Za-z])")
+_ADVICE: Final = "Keep it in a keyring, and name the entry: keyring:SERVICE/NAME."
+_INSTEAD: Final = (
+    "it is kept in a database that is copied and exported. Keep the secret elsewhere and name it: "
+    "env:NAME, file:/path or keyring:SERVICE/USER."
+)
+
+
+# References
+
+
+def is_reference(text: str) -> bool:
+    """Tell whether a text names a secret, in one of the `FORMS`."""
+    return _REFERENCE.fullmatch(text) is not None
+
+
+def checked_reference(what: str, given: str) -> str:
+    """Return the name of a secret.
+
+    Args:
+        what: What it is for, in an error: the secret itself is shown by none.
+        given: What somebody gave.
+
+    Raises:
+        SecretError: It names none, and is perhaps one itself.
+    """
+    if not isinstance(given, str) or not is_reference(given) or has_secret(given):
+        known = ", ".join(FORMS.values())
+        raise SecretError(
+            what, f"this is no reference, and a secret is never kept itself. There are: {known}."
+        )
+    return given
+
+
+def checked_entry(given: str) -> str:
+    """Return the name of an entry of a keyring.
+
+    Raises:
+        SecretError: It is none, and may be the secret itself.
+    """
+    if not isinstance(given, str) or not _ENTRY.fullmatch(given) or has_secret(given):
+        raise SecretError("keyring", "expected the name of an entry: keyring:SERVICE/NAME.")
+    return given
+
+
+# What is refused
+
+
+def check_no_secret(what: str, given: Any) -> None:
+    """Check that nothing that is to be kept is a secret, at any depth. Any: JSON.
+
+    Args:
+        what: What it is part of; that is what the error says of it.
+        given: What is to be kept.
+
+    Raises:
+        SecretError: Something is one by its name or by its looks.
+    """
+    waiting: list[tuple[str, Any]] = [(what, given)]
+    while waiting:
+        place, value = waiting.pop()
+        match value:
+            case str() if has_secret(value):
+                raise SecretError(place, f"it looks like one, and none is kept here. {_ADVICE}")
+            case Mapping():
+                for key, inner in value.items():
+                    if has_secret(str(key)):
+                        raise SecretError(
+                            place, f"a name in it looks like one, and none is kept here. {_ADVICE}"
+                        )
+                    if inner is not None and _is_name(str(key)):
+                        raise SecretError(
+                            f"{place}.{key}", f"it is one by its name, and none is kept. {_ADVICE}"
+                        )
+                    waiting.append((f"{place}.{key}", inner))
+            case list() | tuple():
+                waiting += [(f"{place}[{at}]", each) for at, each in enumerate(value)]
+            case _:
+                continue
+
+
+def refuse_secrets(what: str, given: str) -> None:
+    """Check that a text that is to be kept is no secret, and has none in it.
+
+    Raises:
+        SecretError: It looks like one.
+    """
+    if _LOOKS.search(given) or _IN_ADDRESS.search(given):
+        raise SecretError(what, f"there is a secret in it, and {_INSTEAD}")
+    for found in _GIVEN.finditer(given):
+        if NAMES.search(found["name"]) and not is_reference(found["value"]):
+            raise SecretError(what, f"it says a {found['name'].strip('-')}, and {_INSTEAD}")
+
+
+def refuse_secret_url(what: str, url: str) -> None:
+    """Check that a URL that is to be kept is no secret, and has none in it.
+
+    Raises:
+        SecretError: It has a user, a query that names a secret, or a path that nobody can guess.
+    """
+    refuse_secrets(what, url)
+    parts = urlsplit(url)
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if NAMES.search(name) or _ASKED.fullmatch(name) or _is_random(value):
+            raise SecretError(what, f"its query has a secret ({name}), and {_INSTEAD}")
+    if any(map(_is_random, parts.path.split("/"))):
+        raise SecretError(
+            what,
+            "its path has a piece that nobody can guess, so that the URL is a secret itself, and "
+            f"{_INSTEAD} A URL may be named so as well.",
+        )
+
+
+def has_secret(text: str) -> bool:
+    """Tell whether a part of a text looks like a secret."""
+    return _LOOKS.search(text) is not None or _has_password(text)
+
+
+def _has_password(text: str) -> bool:
+    return any(":" in each for each in _IN_ADDRESS.findall(text))
+
+
+def _is_name(key: str) -> bool:
+    name = re.sub(r"[^a-z0-9]", "", key.lower())
+    return name in _KEYS or name.endswith(_ENDINGS)
+
+
+def _is_random(text: str) -> bool:
+    return len(text) >= _LONG and len(_CHANGE.findall(text)) >= _CHANGES
+
+
+# What is shown, and what others wrote
+
+
+def shown_url(url: str) -> str:
+    """Return a URL as it may be shown: without a user and without its query."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def without_secrets(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return a text that others wrote without secrets that are known, and what looks like one."""
+    for each in sorted(set(secrets), key=len, reverse=True):
+        if each:
+            text = text.replace(each, LEFT_OUT)
+    return _IN_ADDRESS.sub(LEFT_OUT, _LOOKS.sub(LEFT_OUT, text))
+
+
+def json_without_secrets(given: Any) -> Any:
+    """Return JSON that others wrote without what looks like a secret in it. Any: JSON."""
+    match given:
+        case str():
+            return without_secrets(given)
+        case Mapping():
+            return {str(key): json_without_secrets(each) for key, each in given.items()}
+        case list() | tuple():
+            return [json_without_secrets(each) for each in given]
+        case _:
+            return given
+
+
+__all__ = [
+    "FORMS",
+    "LEFT_OUT",
+    "NAMES",
+    "check_no_secret",
+    "checked_entry",
+    "checked_reference",
+    "has_secret",
+    "is_reference",
+    "json_without_secrets",
+    "refuse_secret_url",
+    "refuse_secrets",
+    "shown_url",
+    "without_secrets",
+]

@@ -1,0 +1,49 @@
+"""Calls in the parcels in which they wait for workers: what is on the outside needs no unpickling.
+
+    8 bytes    the length of the surroundings, and how many workers the call takes
+               the surroundings, as `taskgraph.executors.there` has them
+               the call, as `taskgraph.executors.border` has it
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final, NamedTuple
+
+from taskgraph.errors import ExecutorError
+
+_HEAD: Final = struct.Struct(">II")
+
+
+class Parcel(NamedTuple):
+    """A call with what a worker must see to run it.
+
+    Attributes:
+        around: What it must see.
+        slots: How many workers it takes.
+        message: The call.
+    """
+
+    around: bytes
+    slots: int
+    message: bytes
+
+    def encode(self) -> bytes:
+        """Return it as it is kept."""
+        return b"".join([_HEAD.pack(len(self.around), self.slots), self.around, self.message])
+
+
+def read_parcel(kept: bytes) -> Parcel:
+    """Return a parcel as it was made.
+
+    Raises:
+        ExecutorError: It is none.
+    """
+    if len(kept) < _HEAD.size:
+        raise ExecutorError("a call that waits for workers is cut off, and cannot be run")
+    length, slots = _HEAD.unpack_from(kept)
+    end = _HEAD.size + length
+    return Parcel(kept[_HEAD.size : end], slots, kept[end:])
+
+
+__all__ = ["Parcel", "read_parcel"]

@@ -1,0 +1,1 @@
+"""Sends notifications, to webhooks, commands and functions; finds secrets, and keeps none."""

@@ -1,0 +1,166 @@
+"""Sends a notification to a URL, signed as the specification of Standard Webhooks says."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException, responses
+from typing import Any, Final
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+from taskgraph._version import __version__
+from taskgraph.catalog.policy_rows import Answer, Notification
+from taskgraph.catalog.secrets import is_reference
+from taskgraph.catalog.targets import Webhook, check_url
+from taskgraph.errors import SecretError, ValidationError
+from taskgraph.notifying.secrets import find_secret
+
+_PREFIX: Final = "whsec_"
+_GONE: Final = 410
+# Those that say when to come back.
+_LATER: Final = frozenset({429, 503})
+# Those after which the same is sent to another place.
+_MOVED: Final = frozenset({307, 308})
+_REDIRECTS: Final = range(300, 400)
+
+
+def post(
+    target: Webhook,
+    told: Notification,
+    seconds: float,
+    now: Callable[[], float] = time.time,
+) -> Answer:
+    """Send a notification to a webhook.
+
+    Args:
+        target: Where it goes.
+        told: What is sent.
+        seconds: How long the receiver has to answer.
+        now: Tells the time.
+
+    Raises:
+        SecretError: A secret is not where it is said to be, or is none that can sign.
+    """
+    body = json.dumps(told.to_json(), ensure_ascii=False, separators=(",", ":")).encode(
+        "utf-8", "backslashreplace"
+    )
+    moment = int(now())
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": f"taskgraph/{__version__}",
+        "webhook-id": told.id,
+        "webhook-timestamp": str(moment),
+    }
+    if target.secret is not None:
+        key = key_of(target.secret, find_secret(target.secret))
+        headers["webhook-signature"] = signature(key, told.id, moment, body)
+    request = Request(_url_of(target), data=body, headers=headers, method="POST")
+    try:
+        with build_opener(_SameHost).open(request, timeout=seconds) as response:
+            status = int(response.status)
+    except HTTPError as error:
+        with error:
+            return _refused(target, error.code, error.headers, now())
+    except (OSError, HTTPException, ValueError) as error:
+        # A URL that is a secret could be in the words of others: they are not repeated.
+        return Answer(f"{target.shown}: {_reason(error)}")
+    return Answer() if 200 <= status < 300 else Answer(f"{target.shown} answers {_named(status)}")
+
+
+def signature(key: bytes, id: str, moment: int, body: bytes) -> str:
+    """Return what proves that a message comes from one who knows a secret."""
+    digest = hmac.new(key, f"{id}.{moment}.".encode() + body, hashlib.sha256).digest()
+    return f"v1,{base64.b64encode(digest).decode()}"
+
+
+def key_of(reference: str, secret: str) -> bytes:
+    """Return the bytes that sign, of a secret as it is kept: ``whsec_`` and base64, or any text.
+
+    Raises:
+        SecretError: It begins like one, and is none.
+    """
+    if not secret.startswith(_PREFIX):
+        return secret.encode("utf-8", "surrogateescape")
+    text = secret.removeprefix(_PREFIX)
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except binascii.Error:
+        raise SecretError(
+            reference, f"what it names begins with {_PREFIX}, and no base64 follows."
+        ) from None
+
+
+class _SameHost(HTTPRedirectHandler):
+    """Follows a receiver that has moved on the same host, and none that sends elsewhere."""
+
+    def redirect_request(
+        self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Request | None:
+        """Return what is sent next; None leaves the answer as it is."""
+        if code not in _MOVED or _origin(newurl) != _origin(req.full_url):
+            return None
+        return Request(newurl, data=req.data, headers=dict(req.header_items()), method="POST")
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
+
+
+def _url_of(target: Webhook) -> str:
+    if not is_reference(target.url):
+        return target.url
+    found = find_secret(target.url)
+    try:
+        check_url(found)
+    except ValidationError:
+        raise SecretError(
+            target.url, "what it names is no URL that something can be sent to."
+        ) from None
+    return found
+
+
+def _refused(target: Webhook, status: int, headers: Any, now: float) -> Answer:
+    said = f"{target.shown} answers {_named(status)}"
+    if status == _GONE:
+        return Answer(f"{said}: it wants no more", is_final=True)
+    if status in _REDIRECTS:
+        return Answer(f"{said}: it sends elsewhere, which is not followed. Name the right URL")
+    wish = _seconds(headers.get("Retry-After"), now) if status in _LATER else None
+    return Answer(said, retry_after=wish)
+
+
+def _named(status: int) -> str:
+    return f"{status} {responses.get(status, '')}".strip()
+
+
+def _seconds(text: str | None, now: float) -> float | None:
+    """Return how many seconds a receiver asks for: a number, or a time; None if it is neither."""
+    if text is None:
+        return None
+    if text.strip().isdecimal():
+        return float(text.strip()[:9])
+    try:
+        return max(parsedate_to_datetime(text).timestamp() - now, 0.0)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _reason(error: Exception) -> str:
+    cause = error.reason if isinstance(error, URLError) else error
+    if isinstance(cause, TimeoutError):
+        return "no answer in time"
+    if isinstance(cause, OSError) and cause.strerror:
+        return str(cause.strerror)
+    return f"{type(cause).__name__} in place of an answer"
+
+
+__all__ = ["key_of", "post", "signature"]

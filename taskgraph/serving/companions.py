@@ -1,0 +1,121 @@
+"""What a worker does besides its slots, by itself: it serves calls, and tells who is to be told.
+
+Each companion has a thread of its own, so that a receiver of notifications that does not answer, or
+a call that takes long, keeps the supervisor neither from beating nor from hearing that it is to stop.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Protocol
+
+from taskgraph.assembly.notifying import deliver_due
+from taskgraph.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from taskgraph_backend import SqlBackend
+
+#: Seconds between two looks whether somebody is to be told of something.
+LOOK: Final = 5.0
+_AT_ONCE: Final = 20  # notifications in one look
+
+
+class Companion(Protocol):
+    """Something that a worker does by itself from its start to its end."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it was started, and has not ended."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has looked, and has nothing to do."""
+
+    def start(self) -> None:
+        """Begin.
+
+        Raises:
+            ExecutorError: It cannot be done here; the worker does the rest.
+        """
+
+    def drain(self, timeout: float | None = None) -> bool:
+        """Begin nothing more; returns whether it has ended, within so many seconds."""
+
+    def stop(self) -> None:
+        """End, and wait for that."""
+
+
+class Teller:
+    """Finds what somebody is to be told by a notification policy, and tells it.
+
+    Args:
+        backend: The database; the teller has a connection of its own.
+        tell: Told in a sentence what went wrong, and goes on.
+        look: Seconds between two looks.
+    """
+
+    def __init__(
+        self,
+        backend: SqlBackend,
+        tell: Callable[[str], object] = lambda sentence: None,
+        look: float = LOOK,
+    ) -> None:
+        self._backend = backend
+        self._tell = tell
+        self._look = look
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._is_troubled = False
+        self.is_idle = False
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it was started, and has not ended."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin to look, on a thread of its own."""
+        self._thread = threading.Thread(target=self._live, name="taskgraph-teller", daemon=True)
+        self._thread.start()
+
+    def drain(self, timeout: float | None = None) -> bool:
+        """Tell nobody more; returns whether it has ended, within so many seconds."""
+        self._ended.set()
+        if self._thread is None:
+            return True
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def stop(self) -> None:
+        """End. What is being sent is claimed for a moment, and then sent by somebody else."""
+        self.drain(0)
+
+    def _live(self) -> None:
+        backend = self._backend.clone()
+        try:
+            while True:
+                self._deliver(backend)
+                self.is_idle = True
+                if self._ended.wait(self._look):
+                    return
+        finally:
+            with suppress(DatabaseError):
+                backend.close()
+
+    def _deliver(self, backend: SqlBackend) -> None:
+        try:
+            done = deliver_due(backend, most=_AT_ONCE, go_on=lambda: not self._ended.is_set())
+        except DatabaseError as error:
+            if not self._is_troubled:
+                self._tell(f"nobody can be told of anything for now: {error}")
+            self._is_troubled = True
+            return
+        self._is_troubled = False
+        for each in done.attempts:
+            if each.error is not None:
+                self._tell(f"policy {each.notification.policy}: {each.error}")
+
+
+__all__ = ["LOOK", "Companion", "Teller"]

@@ -1,0 +1,170 @@
+"""What a worker has taken is run: as it was submitted, by a scheduler like all others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from taskgraph.app.launching import (
+    called,
+    files_of,
+    is_plain,
+    options_of_run,
+    recorded_or_called,
+    workflow_call,
+)
+from taskgraph.app.scheduler import Scheduler
+from taskgraph.catalog.rerunning import NO_CACHE, RERUN_TAG, uses_of
+from taskgraph.catalog.rows import Execution
+from taskgraph.catalog.states import State, StateType
+from taskgraph.catalog.store import CatalogStore
+from taskgraph.catalog.worker_rows import Taken
+from taskgraph.catalog.workflow_rows import Workflow
+from taskgraph.engine.leasing import Assigned
+from taskgraph.errors import (
+    DatabaseError,
+    ExecutionCancelledError,
+    LeaseLostError,
+    RerunError,
+    ScriptLoadError,
+    ScriptNotFoundError,
+    UnknownTaskError,
+    ValidationError,
+)
+from taskgraph.tasks.registry import get_task_registry
+
+
+class Finishing(Protocol):
+    """What says that a worker is done with an execution."""
+
+    def finish(self, taken: Taken, end: State | None = None) -> str:
+        """Say it; returns the type of the state that the execution is in now."""
+
+
+class TakenRunner:
+    """Runs executions that this process has taken, one at a time.
+
+    Args:
+        scheduler: Runs them.
+        catalog: What was written down of them.
+        routing: Told when it is done with one.
+        load: Loads a script or a module, unless it is loaded.
+        find_workflow: Returns a stored workflow by its id.
+        on_lost: Called, by any thread, when one is somebody else's.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        catalog: CatalogStore,
+        routing: Finishing,
+        load: Callable[[str], object],
+        find_workflow: Callable[[str], Workflow | None],
+        on_lost: Callable[[], object] | None = None,
+    ) -> None:
+        self._scheduler = scheduler
+        self._catalog = catalog
+        self._routing = routing
+        self._load = load
+        self._find_workflow = find_workflow
+        self._on_lost = on_lost
+
+    def run(self, taken: Taken, found: Execution | None) -> str:
+        """Run an execution to its end, whatever that is.
+
+        Args:
+            taken: What was taken.
+            found: The execution, if it was not deleted.
+
+        Returns:
+            The type of the state that it is in now; nothing if it was deleted.
+
+        Raises:
+            LeaseLostError: It is somebody else's by now.
+        """
+        end: State | None = None
+        if found is not None and found.state.type is StateType.PENDING:
+            end = self._run(taken, found)
+        return self._routing.finish(taken, end)
+
+    def _run(self, taken: Taken, found: Execution) -> State | None:
+        """Return the state that it is to be in, if its run wrote none."""
+        try:
+            frozen = self._catalog.snapshot(found.id)
+            for script in self._scripts(found, frozen):
+                self._load(script)
+            call = self._call(found, frozen)
+        except UnknownTaskError as error:
+            return _failed(_how_to_define(error, found))
+        except (RerunError, ScriptLoadError, ScriptNotFoundError, ValidationError) as error:
+            return _failed(str(error))
+        try:
+            self._scheduler.run_submitted(
+                call,
+                found.id,
+                cache=not found.options.get(NO_CACHE),
+                options=options_of_run(found.options),
+                in_group=found.group_id is not None,
+                assigned=Assigned(taken.holder, self._on_lost),
+                workspace=found.workspace,
+                study=found.study,
+                name=found.name,
+            )
+        except LeaseLostError:
+            raise
+        except DatabaseError:
+            return None  # how it ended could not be written: it is given back
+        except ExecutionCancelledError:
+            return State(StateType.CANCELLED)
+        except Exception as error:
+            return _failed(f"{type(error).__name__}: {error}")
+        return State(StateType.COMPLETED, message="nothing of it was recorded")
+
+    def _scripts(self, found: Execution, frozen: Any) -> Iterator[str]:
+        """Yield the scripts that the tasks of an execution are in, as far as it says so."""
+        said = found.options.get("script")
+        if isinstance(said, str):
+            yield said
+        flow = frozen.get("workflow") if isinstance(frozen, dict) else None
+        if not isinstance(flow, dict):
+            return
+        meta = flow.get("meta")
+        if not isinstance(meta, dict):  # nothing of that was frozen
+            stored = self._find_workflow(str(flow.get("id")))
+            meta = {} if stored is None else stored.meta
+        script = meta.get("script")
+        if isinstance(script, str) and script != said:
+            yield script
+
+    def _call(self, found: Execution, frozen: Any) -> Any:
+        """Return the lazy call of an execution.
+
+        Raises:
+            UnknownTaskError: Its task is not defined here.
+            RerunError: What it was given is not known any more, or does not fit.
+        """
+        uses = uses_of(frozen) if isinstance(frozen, dict) else uses_of({})
+        if uses.workflow is not None:
+            return workflow_call(uses, files_of(self._scheduler, uses))
+        refs = found.tags.get(RERUN_TAG, ())
+        origin = self._catalog.find(str(refs[0])) if refs else None
+        if origin is not None:
+            return recorded_or_called(self._scheduler, origin, found)
+        if refs and not is_plain(found.parameters):
+            reason = "the execution that it was made after was deleted, and with it what it was given"
+            raise RerunError(found.entrypoint, reason)
+        return called(get_task_registry().get(found.entrypoint), found.parameters)
+
+
+def _failed(message: str) -> State:
+    return State(StateType.FAILED, message=message)
+
+
+def _how_to_define(error: UnknownTaskError, found: Execution) -> str:
+    return (
+        f"{error} The worker that took execution {found.id[:8]} does not know it: start it with "
+        "`--script FILE` or `--import MODULE`, or submit with `taskgraph submit SCRIPT TASK`."
+    )
+
+
+__all__ = ["Finishing", "TakenRunner"]

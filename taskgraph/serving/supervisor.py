@@ -1,0 +1,445 @@
+"""The supervisor of a worker: it is known, beats, looks after its slots, and runs nothing itself.
+
+    begin        as many slots as were asked for
+    repeat       until no slot is left
+      wait       for what slots say, for one that ends, for a signal; not for longer than a moment
+      a slot ended       what it held is given back at once, and another one is started
+      now and then       it beats; it looks what is asked of it; it gives back what dead workers had;
+                         its other duties
+    drain        at the first signal, or when it is asked to stop: slots take no more
+    stop now     at the second one: slots are ended, and what they ran waits in its queues again
+    end          it is known to be stopped
+
+A body that brings its process down brings down a slot. Whatever becomes of the supervisor, its slots
+end with it, and others find what they ran by its leases.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from types import FrameType
+from typing import Any, Final, Protocol
+
+from taskgraph.catalog.worker_rows import GivenBack, Wish, Worker
+from taskgraph.errors import DatabaseError, ExecutorError
+from taskgraph.records import LEASE_SECONDS
+from taskgraph.serving.companions import Companion
+from taskgraph.serving.orders import DONE, DRAIN, EDITED, FAILED, Report, SlotOrder
+
+_MOMENT: Final = 0.5  # seconds between two looks at slots
+_LOOK: Final = 1.0  # seconds between two looks at what is asked
+_BEAT: Final = LEASE_SECONDS / 6  # seconds between two heartbeats, and two sweeps
+_QUICK: Final = 2.0  # a slot that ends sooner is started again only after a pause
+_LONGEST_PAUSE: Final = 30.0
+_READ: Final = 65536
+
+
+class Routed(Protocol):
+    """What a supervisor asks of a database."""
+
+    def beat(self, worker_id: str, pid: int | None) -> bool:
+        """Say that a worker lives; returns whether it is still this process."""
+
+    def wish_of(self, worker_id: str) -> Wish | None:
+        """Return what somebody asks of a worker."""
+
+    def end_worker(self, worker_id: str, host: str, pid: int) -> None:
+        """Say that the process of a worker has ended."""
+
+    def is_waiting(self, queues: Sequence[str]) -> bool:
+        """Tell whether anything in some queues is to start by now."""
+
+    def give_back(
+        self, worker_id: str | None = None, why: str | None = None, *, is_loss: bool = True
+    ) -> GivenBack:
+        """Have wait again what workers have taken and no living process holds any more."""
+
+
+@dataclass(slots=True)
+class Slot:
+    """A slot as its supervisor sees it.
+
+    Attributes:
+        number: Which of them it is.
+        process: What runs it.
+        orders: What it is told is written here.
+        reports: What it says is read here.
+        quota: How many more it takes at most; None for no end.
+        running: The executions that it has, with their names.
+        is_ready: Whether it has loaded what it needs.
+        is_draining: Whether it was told to take no more.
+        started: When it was started.
+        unread: The beginning of a line.
+    """
+
+    number: int
+    process: subprocess.Popen[bytes]
+    orders: int
+    reports: int
+    quota: int | None
+    started: float
+    running: dict[str, str] = field(default_factory=dict)
+    is_ready: bool = False
+    is_draining: bool = False
+    unread: bytes = b""
+
+
+class Supervisor:
+    """Looks after the slots of one worker.
+
+    Args:
+        routing: Where the worker is known, and what it serves.
+        worker: The worker, registered.
+        order: What each slot is told.
+        command: What starts a slot; two numbers of pipes follow it.
+        concurrency: How many slots there are.
+        say: Told a line now and then.
+        duties: Called every few seconds, for what else a worker sees to.
+        companions: What it does besides by itself, from its start until its slots have ended.
+
+    Attributes:
+        reason: Why it could not go on, if it could not.
+    """
+
+    def __init__(
+        self,
+        routing: Routed,
+        worker: Worker,
+        order: SlotOrder,
+        command: Sequence[str],
+        *,
+        concurrency: int = 1,
+        say: Callable[[str], None] = lambda line: None,
+        duties: Sequence[Callable[[], object]] = (),
+        companions: Sequence[Companion] = (),
+    ) -> None:
+        self._routing = routing
+        self._worker = worker
+        self._order = order
+        self._command = list(command)
+        self._concurrency = concurrency
+        self._say = say
+        self._duties = list(duties)
+        self._companions = list(companions)
+        self._slots: dict[int, Slot] = {}
+        self._due: list[tuple[float, int, int | None]] = []  # slots to be started: when, which
+        self._quick = 0
+        self._selector = selectors.DefaultSelector()
+        self._signals = 0
+        self._is_draining = False
+        self._is_stopping = False
+        self._next_beat = self._next_look = 0.0
+        self.reason: str | None = None
+
+    def run(self) -> bool:
+        """Serve until it is told to stop, or nothing is left to do.
+
+        Returns:
+            Whether it ended well; otherwise `reason` says why not.
+        """
+        with self._hearing_signals():
+            try:
+                self._start_companions()
+                for number, quota in enumerate(self._quotas()):
+                    self._start(number, quota)
+                while self._slots or self._due or self._has_company():
+                    self._turn()
+            finally:
+                self._end_slots()
+                for companion in self._companions:
+                    companion.stop()
+                self._end()
+        return self.reason is None
+
+    def _quotas(self) -> Iterator[int | None]:
+        """Give each slot its part of what is taken at most; those without any are not started."""
+        total = self._order.quota
+        for number in range(self._concurrency):
+            if total is None:
+                yield None
+                continue
+            part = total // self._concurrency + (number < total % self._concurrency)
+            if part:
+                yield part
+
+    # Companions
+
+    def _start_companions(self) -> None:
+        for each in list(self._companions):
+            try:
+                each.start()
+            except ExecutorError as error:
+                self._say(f"{error}")
+                self._companions.remove(each)
+
+    def _has_company(self) -> bool:
+        """Have companions end whose worker has no slot any more; tell whether some have not yet.
+
+        Not before: what a slot runs may wait for a call that is served here. One that is only to
+        serve what waits goes on as long as there is something.
+        """
+        living = [each for each in self._companions if each.is_alive]
+        for each in living:
+            if self._is_stopping:
+                each.stop()
+            elif self._is_draining or not self._order.is_burst or each.is_idle:
+                each.drain(0)
+        return any(each.is_alive for each in living)
+
+    # One turn
+
+    def _turn(self) -> None:
+        for key, _ in self._selector.select(self._seconds_left()):
+            slot = self._slots.get(key.data)
+            if slot is None:
+                os.read(key.fd, _READ)  # a signal has come, and is counted
+            else:
+                self._read(slot)
+        self._obey(self._signals)
+        for slot in list(self._slots.values()):
+            if slot.process.poll() is not None:
+                self._reap(slot)
+        moment = time.monotonic()
+        for each in [each for each in self._due if each[0] <= moment or self._is_draining]:
+            self._due.remove(each)
+            if not self._is_draining:
+                self._start(each[1], each[2])
+        if moment >= self._next_look:
+            self._look(moment)
+
+    def _seconds_left(self) -> float:
+        left = [at - time.monotonic() for at, _, _ in self._due]
+        return max(0.0, min(_MOMENT, *left)) if left else _MOMENT
+
+    def _look(self, moment: float) -> None:
+        """See what is asked of it, beat, give back what is lost, and do what else is due."""
+        self._next_look = moment + _LOOK
+        try:
+            wish = self._routing.wish_of(self._worker.id)
+            if wish is not None:
+                self._obey(2 if wish is Wish.STOP_NOW else 1)
+            if moment >= self._next_beat:
+                self._next_beat = moment + _BEAT
+                if not self._routing.beat(self._worker.id, self._worker.pid):
+                    self._say("this worker was deleted, or its name is another one's: it stops")
+                    self._obey(1)
+                self._tell_of(self._routing.give_back())
+                for each in self._duties:
+                    self._do(each)
+        except DatabaseError as error:
+            self._say(f"{error}")  # the next look may find it again
+
+    def _do(self, duty: Callable[[], object]) -> None:
+        try:
+            duty()
+        except DatabaseError:
+            raise
+        except Exception as error:
+            # One that fails keeps neither the others nor what runs from going on.
+            self._say(f"{type(error).__name__}: {error}")
+
+    def _obey(self, asked: int) -> None:
+        if asked and not self._is_draining:
+            self._is_draining = True
+            running = sum(len(each.running) for each in self._slots.values())
+            self._say(f"it takes no more, and ends when what runs has ended: {running}")
+            for slot in self._slots.values():
+                self._drain(slot)
+        if asked > 1 and not self._is_stopping:
+            self._is_stopping = True
+            self._say("it stops now: what runs goes back to its queues")
+            for slot in self._slots.values():
+                _kill(slot)
+
+    def _drain(self, slot: Slot) -> None:
+        slot.is_draining = True
+        try:
+            os.write(slot.orders, f"{DRAIN}\n".encode())
+        except OSError:
+            return  # it has ended
+
+    # Slots
+
+    def _start(self, number: int, quota: int | None) -> None:
+        orders_in, orders = os.pipe()
+        reports, reports_out = os.pipe()
+        try:
+            process = subprocess.Popen(
+                [*self._command, str(orders_in), str(reports_out)],
+                stdin=subprocess.DEVNULL,
+                pass_fds=(orders_in, reports_out),
+                # Of a group of its own: a Ctrl-C is the supervisor's, and all of it can be ended.
+                start_new_session=True,
+            )
+        finally:
+            os.close(orders_in)
+            os.close(reports_out)
+        slot = Slot(number, process, orders, reports, quota, time.monotonic())
+        self._slots[reports] = slot
+        self._selector.register(reports, selectors.EVENT_READ, reports)
+        with suppress(BrokenPipeError):  # it has ended already, which is seen to
+            os.write(orders, replace(self._order, quota=quota).to_line())
+
+    def _read(self, slot: Slot) -> None:
+        """Take what a slot says."""
+        data = os.read(slot.reports, _READ)
+        if not data:
+            self._selector.unregister(slot.reports)
+            return
+        *lines, slot.unread = (slot.unread + data).split(b"\n")
+        for line in lines:
+            self._take(slot, Report.parse(line))
+
+    def _take(self, slot: Slot, report: Report) -> None:
+        start = report.execution_id[:8]
+        match report.kind:
+            case "ready":
+                slot.is_ready = True
+            case "failed":
+                self.reason = report.text
+            case "took":
+                slot.running[report.execution_id] = report.text
+                if slot.quota is not None:
+                    slot.quota -= 1
+                self._say(f"{start} {report.text} was taken from {report.queue}")
+            case "ended":
+                name = slot.running.pop(report.execution_id, "")
+                self._quick = 0
+                self._say(f"{start} {name} is {report.text} after {report.seconds:.1f} s")
+            case _:
+                self._say(report.text)
+
+    def _reap(self, slot: Slot) -> None:
+        """See to what a slot leaves that has ended: what it held is given back at once."""
+        while slot.reports in self._selector.get_map():
+            self._read_rest(slot)
+        self._slots.pop(slot.reports)
+        os.close(slot.reports)
+        os.close(slot.orders)
+        code = slot.process.returncode
+        if code not in (DONE, EDITED):
+            _kill(slot)  # what it started must not go on while another one begins with that
+            self._give_back(slot, code)
+        if code == FAILED and not slot.is_ready:
+            self._is_draining = True
+            for each in self._slots.values():
+                self._drain(each)
+            return
+        if self._is_draining or slot.quota == 0:
+            return
+        if code == DONE:
+            self._begin_again_if_needed(slot)
+            return
+        pause = 0.0
+        if code != EDITED and time.monotonic() - slot.started < _QUICK and not slot.running:
+            self._quick += 1
+            pause = min(_LONGEST_PAUSE, 0.25 * 2**self._quick)
+        self._due.append((time.monotonic() + pause, slot.number, slot.quota))
+
+    def _read_rest(self, slot: Slot) -> None:
+        """Take what a slot said before it ended; a process that it left behind may hold the pipe."""
+        os.set_blocking(slot.reports, False)
+        try:
+            self._read(slot)
+        except BlockingIOError:
+            self._selector.unregister(slot.reports)
+
+    def _begin_again_if_needed(self, slot: Slot) -> None:
+        """Start a slot anew that found nothing, if something waits once all others have ended."""
+        try:
+            if not self._slots and self._routing.is_waiting(self._worker.queues):
+                self._due.append((time.monotonic(), slot.number, slot.quota))
+        except DatabaseError as error:
+            self.reason = f"{error}"
+
+    def _give_back(self, slot: Slot, code: int) -> None:
+        """Have what a slot ran wait again, or be given up."""
+        how = f"signal {-code}" if code < 0 else f"code {code}"
+        why = None
+        if self._is_stopping:
+            why = f"worker {self._worker.name} was stopped"
+        else:
+            self._say(f"slot {slot.number} ended by {how}, with {len(slot.running)} running")
+            if slot.running:
+                why = f"worker {self._worker.name} on {self._worker.host} lost its process ({how})"
+        try:
+            given = self._routing.give_back(
+                self._worker.id, why, is_loss=not self._is_stopping
+            )
+            self._tell_of(given)
+        except DatabaseError as error:
+            self._say(f"{error}")  # whoever sweeps next finds it
+
+    def _tell_of(self, given: GivenBack) -> None:
+        for each in given.returned:
+            self._say(f"{each[:8]} waits in its queues again")
+        for each in given.crashed:
+            self._say(f"{each[:8]} is CRASHED: too many workers were lost with it")
+
+    # The end
+
+    def _end_slots(self) -> None:
+        """End the slots that are left, which is none after a drain."""
+        if not self._slots:
+            return
+        self._is_stopping = self._is_draining = True
+        for slot in self._slots.values():
+            _kill(slot)
+        for slot in list(self._slots.values()):
+            slot.process.wait()
+            self._reap(slot)
+
+    def _end(self) -> None:
+        self._selector.close()
+        assert self._worker.pid is not None
+        try:
+            self._routing.end_worker(self._worker.id, self._worker.host, self._worker.pid)
+        except DatabaseError as error:
+            self._say(f"{error}")
+
+    @contextmanager
+    def _hearing_signals(self) -> Iterator[None]:
+        """Count the signals that ask it to end, and wake up at each, and when a slot ends."""
+        woken, wake = os.pipe()
+        for each in (woken, wake):
+            os.set_blocking(each, False)
+        self._selector.register(woken, selectors.EVENT_READ, None)
+
+        def count(number: int, frame: FrameType | None) -> None:
+            self._signals += 1
+
+        def ignore(number: int, frame: FrameType | None) -> None:
+            """Wake up alone."""
+
+        before: dict[int, Any] = {
+            signal.SIGTERM: signal.signal(signal.SIGTERM, count),
+            signal.SIGINT: signal.signal(signal.SIGINT, count),
+            signal.SIGCHLD: signal.signal(signal.SIGCHLD, ignore),
+        }
+        fd = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(fd)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            os.close(woken)
+            os.close(wake)
+
+
+def _kill(slot: Slot) -> None:
+    """End a slot with all that it started."""
+    try:
+        os.killpg(slot.process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+__all__ = ["Routed", "Slot", "Supervisor"]

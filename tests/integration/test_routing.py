@@ -1,0 +1,551 @@
+"""Executions wait in queues as their states say, and each is taken by one worker at a time."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from taskgraph import F, Scheduler, task
+from taskgraph.archive import Archive
+from taskgraph.assembly.managing import routing_of
+from taskgraph.catalog.queueing import WAITING
+from taskgraph.catalog.states import State, StateType
+from taskgraph.catalog.worker_rows import Taken, Taker
+from taskgraph.engine.leasing import Assigned, ExecutionLease
+from taskgraph.errors import (
+    ExecutionNotFoundError,
+    LeaseLostError,
+    NotQueuedError,
+    ValidationError,
+)
+from taskgraph.records import (
+    ExecutionId,
+    HeldLeaseRecord,
+    execution_lease,
+)
+from taskgraph_backend import SqlBackend
+from taskgraph_backend.integrity import check
+from taskgraph_backend.leases import this_process
+from taskgraph_backend.routing.store import Routing
+from taskgraph_backend.routing.taking import Taking
+from tests.rows import an_execution
+
+taskgraph_namespace = "routing"
+
+
+@task
+def double(x: int) -> int:
+    return 2 * x
+
+
+Kill = Callable[[Taken], None]
+
+
+@pytest.fixture
+def routing(tg: Archive) -> Routing:
+    return routing_of(tg.backend, lambda: None)
+
+
+@pytest.fixture
+def taker(tg: Archive) -> Taker:
+    """A process that serves two queues: this one."""
+    pool = tg.pools.get_or_create("p", ["a", "b"])
+    worker = tg.workers.register("w", pool, host=this_process().host, pid=this_process().pid)
+    return Taker(worker.id, worker.name, pool.id, pool.queues, *this_process())
+
+
+@pytest.fixture
+def kill(tg: Archive) -> Kill:
+    """Have the process be gone that took something, without a word."""
+
+    def killed(taken: Taken) -> None:
+        def work(driver: Any) -> None:
+            sql = "UPDATE lease SET started = 1 WHERE key = ?"
+            driver.execute(sql, (execution_lease(ExecutionId(taken.execution_id)),))
+
+        tg.backend._transact(work)
+
+    return killed
+
+
+def rows(tg: Archive, execution_id: str) -> list[tuple[str, int]]:
+    """Return where an execution waits: queues with priorities."""
+    sql = "SELECT queue, priority FROM queued WHERE execution_id = ? ORDER BY queue"
+    key = bytearray.fromhex(execution_id)
+    return [tuple(row) for row in tg.backend._ask(lambda d: d.execute(sql, (key,)).fetchall())]
+
+
+def submit(tg: Archive, *queues: str, **how: Any) -> str:
+    made = tg.executions.create("routing.double", {"x": 2}, queues=queues or ("a",), **how)
+    return made.execution.id
+
+
+def names(tg: Archive, execution_id: str) -> list[str]:
+    return [each.name for each in tg.executions.states(execution_id)]
+
+
+# Waiting
+
+
+def test_what_is_created_for_queues_waits_in_each_of_them(tg: Archive) -> None:
+    one = submit(tg, "b", "a", options={"priority": -3})
+
+    assert rows(tg, one) == [("a", -3), ("b", -3)]
+    assert rows(tg, submit(tg, state="RUNNING")) == []
+    assert rows(tg, submit(tg, state="COMPLETED")) == []
+    plain = tg.executions.create("routing.double").execution.id
+    assert rows(tg, plain) == []
+
+
+@pytest.mark.parametrize("priority", ["high", 1.5, True, 2**31])
+def test_a_priority_is_a_whole_number(tg: Archive, priority: Any) -> None:
+    with pytest.raises(ValidationError, match="priority"):
+        submit(tg, options={"priority": priority})
+    assert tg.executions.count() == 0
+
+
+def test_what_is_run_in_this_process_waits_nowhere(
+    tg: Archive, recording: Scheduler, routing: Routing, taker: Taker
+) -> None:
+    recording.run(double(3), name="here")
+    (ran,) = tg.executions.list(F.name("here"))
+
+    again = tg.executions.rerun(ran)
+    assert rows(tg, ran.id) == rows(tg, again.id) == []
+    assert routing.take(taker) is None
+
+
+def test_states_have_it_wait_or_not(tg: Archive) -> None:
+    one = submit(tg)
+    tg.executions.set_state(one, "RUNNING")
+    assert rows(tg, one) == []
+    tg.executions.set_state(one, "FAILED")
+    assert rows(tg, one) == []
+    tg.executions.set_state(one, "AwaitingRetry")
+    assert rows(tg, one) == [("a", 0)]
+    tg.executions.set_state(one, "CANCELLED")
+    assert rows(tg, one) == []
+
+
+_MOVES = [*(each.value for each in StateType), "AwaitingRetry"]
+
+
+@settings(
+    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+@given(first=st.sampled_from(_MOVES), moves=st.lists(st.sampled_from(_MOVES), max_size=6))
+def test_it_waits_exactly_where_its_state_says_so(
+    tg: Archive, first: str, moves: list[str]
+) -> None:
+    """Whatever is forced on it, there are rows if and only if it waits."""
+    one = submit(tg, "a", "b", state=first)
+    for each in [None, *moves]:
+        if each is not None:
+            tg.executions.set_state(one, each, force=True)
+        is_waiting = tg.executions.get(one).state.type in WAITING
+        assert rows(tg, one) == ([("a", 0), ("b", 0)] if is_waiting else [])
+
+
+def test_what_is_scheduled_is_not_taken_before_its_time(
+    tg: Archive, routing: Routing, taker: Taker
+) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    submit(tg, state=State.scheduled(later))
+    past = submit(tg, state=State.scheduled(datetime(2026, 1, 1, tzinfo=UTC)))
+
+    taken = routing.take(taker)
+    assert taken is not None and taken.execution_id == past
+    assert names(tg, past) == ["Scheduled", "Pending"]
+    assert routing.take(taker) is None
+
+
+def test_it_is_given_to_other_queues_and_another_priority(
+    tg: Archive, routing: Routing, taker: Taker
+) -> None:
+    one, two = submit(tg, "x"), submit(tg, "a")
+    assert tg.executions.enqueue(one, ["a", "b"], priority=-1).options["priority"] == -1
+
+    assert rows(tg, one) == [("a", -1), ("b", -1)]
+    assert [each.id for each in tg.executions.list(F.queues(any=["x"]))] == []
+    assert {each.id for each in tg.executions.list(F.queues(any=["a"]))} == {one, two}
+    first = routing.take(taker)
+    assert first is not None and first.execution_id == one
+    with pytest.raises(NotQueuedError, match="has claimed it"):
+        tg.executions.enqueue(one, ["x"])
+    tg.executions.set_state(two, "CANCELLED")
+    with pytest.raises(NotQueuedError, match="CANCELLED"):
+        tg.executions.enqueue(two, ["x"])
+    with pytest.raises(ExecutionNotFoundError):
+        tg.executions.enqueue("0" * 32, ["x"])
+    bare = tg.executions.create("routing.double").execution
+    with pytest.raises(ValidationError, match="queues"):
+        tg.executions.enqueue(bare)
+    tg.executions.enqueue(bare, ["z"])
+    assert rows(tg, bare.id) == [("z", 0)]
+    assert not list(check(tg.backend))
+
+
+def test_other_options_move_what_waits(tg: Archive) -> None:
+    later = State.scheduled(datetime.now(UTC) + timedelta(hours=1))
+    one = submit(tg, state=later)
+    tg.executions.update(one, options={"priority": 7})
+    assert rows(tg, one) == [("a", 7)]
+
+
+# Taking
+
+
+def test_the_smallest_priority_is_taken_first_then_what_waits_longest(
+    tg: Archive, routing: Routing, taker: Taker
+) -> None:
+    late = submit(tg, "a")
+    later = submit(tg, "b")
+    first = submit(tg, "b", options={"priority": -1})
+    submit(tg, "other", options={"priority": -9})
+    order = []
+    while taken := routing.take(taker):
+        order.append(taken.execution_id)
+
+    assert order[0] == first
+    assert set(order[1:]) == {late, later}
+
+
+def test_what_is_taken_is_known_by_worker_pool_and_lease(
+    tg: Archive, routing: Routing, taker: Taker
+) -> None:
+    one = submit(tg)
+    taken = routing.take(taker)
+
+    assert taken is not None and (taken.execution_id, taken.queue) == (one, "a")
+    (lease,) = tg.backend.find_leases([execution_lease(ExecutionId(one))]).values()
+    assert (lease.holder, lease.pid) == (taken.holder, taker.pid)
+    assert rows(tg, one) == []
+    assert routing.find_lost() == []
+    assert routing.finish(taken, State(StateType.COMPLETED)) == "COMPLETED"
+    assert tg.backend.find_leases([execution_lease(ExecutionId(one))]) == {}
+    assert routing.find_lost() == []
+
+
+def test_a_row_that_was_left_behind_is_nobodys_work(
+    tg: Archive, routing: Routing, taker: Taker
+) -> None:
+    one = submit(tg)
+
+    def leave(driver: Any) -> None:  # as a library would that knows nothing of queues
+        sql = "UPDATE execution SET state_type = 'COMPLETED' WHERE id = ?"
+        driver.execute(sql, (bytearray.fromhex(one),))
+
+    tg.backend._transact(leave)
+    assert routing.take(taker) is None
+    assert rows(tg, one) == []
+
+
+def test_what_a_living_process_runs_by_itself_is_not_taken(
+    tg: Archive, routing: Routing, taker: Taker, database_uri: str
+) -> None:
+    one = submit(tg)
+    with SqlBackend(database_uri) as other:
+        lease = ExecutionLease(other, ExecutionId(one), *this_process())
+        lease.take()
+        assert routing.take(taker) is None
+        lease.release()
+    assert rows(tg, one) == []
+
+
+def test_many_who_take_at_once_take_each_once(
+    tg: Archive, taker: Taker, database_uri: str
+) -> None:
+    wanted = {submit(tg, "a", "b") for _ in range(24)}
+    gate = threading.Barrier(4)
+    found: list[str] = []
+
+    def work() -> None:
+        with SqlBackend(database_uri) as backend:
+            own = routing_of(backend, lambda: None)
+            gate.wait()
+            while taken := own.take(taker):
+                found.append(taken.execution_id)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert sorted(found) == sorted(wanted)
+
+
+def test_a_taking_whose_answer_was_lost_is_the_same_one_again(tg: Archive, taker: Taker) -> None:
+    one, two = submit(tg), submit(tg, options={"priority": 1})
+    lock = tg.backend.database.skipping_locked("e")
+    taking = Taking(taker, uuid.uuid4().hex, lock)
+
+    first = tg.backend._transact(taking)
+    again = tg.backend._transact(taking)  # as after a connection that was lost
+
+    assert first == again and first is not None and first.execution_id == one
+    assert rows(tg, two) == [("a", 1)]
+
+
+# What was lost
+
+
+def test_what_a_dead_worker_had_waits_again(
+    tg: Archive, routing: Routing, taker: Taker, kill: Kill, database_uri: str
+) -> None:
+    one = submit(tg, "a", "b")
+    taken = routing.take(taker)
+    assert taken is not None
+    kill(taken)
+
+    swept = tg.executions.sweep(dry_run=True)
+    assert [each.id for each in swept.returned] == [one] and not swept.crashed
+    swept = tg.executions.sweep()
+    assert [each.id for each in swept.returned] == [one] and not swept.crashed
+    assert swept.to_json()["returned"][0]["id"] == one
+
+    found = tg.executions.get(one)
+    assert (found.state.type, found.state.name) == (StateType.SCHEDULED, "AwaitingRetry")
+    assert "worker w" in (found.state.message or "")
+    assert tg.executions.states(one)[-1].details["forced"] is True
+    assert rows(tg, one) == [("a", 0), ("b", 0)]
+    assert not tg.executions.sweep().returned
+    again = routing.take(taker)
+    assert again is not None and again.holder != taken.holder
+    assert not list(check(tg.backend))
+
+
+def test_who_opens_the_records_gives_it_back_and_marks_plain_runs_crashed(
+    tg: Archive, routing: Routing, taker: Taker, kill: Kill, database_uri: str
+) -> None:
+    tg.backend.record(an_execution(root=None, state=StateType.RUNNING, time=int(time.time() * 1e6)))
+    plain = f"{0xE4EC:032x}"
+    one = submit(tg)
+    taken = routing.take(taker)
+    assert taken is not None
+    tg.executions.set_state(one, "RUNNING")
+    tg.backend._transact(  # as after the first rows of a run
+        lambda d: d.execute("UPDATE execution SET updated_time = state_time").rowcount
+    )
+    kill(taken)
+
+    with SqlBackend(database_uri):
+        pass
+
+    assert tg.executions.get(one).state.name == "AwaitingRetry"
+    assert tg.executions.get(plain).state.type is StateType.CRASHED
+    assert rows(tg, one) == [("a", 0)]
+
+
+def test_with_too_many_losses_it_is_crashed(
+    tg: Archive, routing: Routing, taker: Taker, kill: Kill
+) -> None:
+    one = submit(tg)
+    for _ in range(3):
+        taken = routing.take(taker)
+        assert taken is not None
+        tg.executions.set_state(one, "RUNNING")
+        kill(taken)
+        routing.give_back()
+
+    found = tg.executions.get(one)
+    assert found.state.type is StateType.CRASHED
+    assert "3 workers were lost with it" in (found.state.message or "")
+    assert found.run_count == 3
+    assert routing.take(taker) is None
+    # Who asks for it once more means it.
+    assert tg.executions.set_state(one, "AwaitingRetry").is_written
+    taken = routing.take(taker)
+    assert taken is not None
+    kill(taken)
+    assert routing.give_back().returned == (one,)
+
+
+def test_what_was_stopped_is_no_loss(
+    tg: Archive, routing: Routing, taker: Taker, kill: Kill
+) -> None:
+    one = submit(tg)
+    for _ in range(5):
+        taken = routing.take(taker)
+        assert taken is not None
+        kill(taken)
+        given = routing.give_back(taker.worker_id, "worker w was stopped", is_loss=False)
+        assert given.returned == (one,)
+    assert tg.executions.get(one).state.message == "worker w was stopped"
+
+
+def test_what_nobody_declares_any_more_waits_where_it_came_from(
+    tg: Archive, routing: Routing, taker: Taker, kill: Kill
+) -> None:
+    one = submit(tg, "b")
+    taken = routing.take(taker)
+    assert taken is not None
+
+    def forget(driver: Any) -> None:
+        driver.execute("UPDATE tag SET is_current = FALSE WHERE key = 'taskgraph.queue'")
+
+    tg.backend._transact(forget)
+    kill(taken)
+    assert routing.give_back().returned == (one,)
+    assert rows(tg, one) == [("b", 0)]
+
+
+def test_one_that_was_cancelled_or_deleted_meanwhile_stays_so(
+    tg: Archive, routing: Routing, taker: Taker, kill: Kill
+) -> None:
+    one, two = submit(tg), submit(tg)
+    taken = {each.execution_id: each for each in (routing.take(taker), routing.take(taker)) if each}
+    tg.executions.set_state(one, "CANCELLED")
+    assert routing.finish(taken[one], State(StateType.FAILED)) == "CANCELLED"
+    kill(taken[two])
+    tg.executions.set_state(two, "CANCELLED")
+    assert routing.give_back() == ((), ())
+    tg.executions.delete(two)
+    assert routing.finish(taken[two]) == ""
+    assert names(tg, one) == ["Pending", "Cancelled"]
+    assert not list(check(tg.backend))
+
+
+def test_a_run_that_wrote_nothing_of_its_end_is_given_back(
+    tg: Archive, routing: Routing, taker: Taker
+) -> None:
+    one = submit(tg)
+    taken = routing.take(taker)
+    assert taken is not None
+    tg.executions.set_state(one, "RUNNING")
+    assert routing.finish(taken) == "SCHEDULED"
+    assert rows(tg, one) == [("a", 0)]
+    assert "nothing could be written" in (tg.executions.get(one).state.message or "")
+
+
+# Who stood still
+
+
+@pytest.fixture
+def other(database_uri: str, tg: Archive) -> Iterator[SqlBackend]:
+    with SqlBackend(database_uri) as backend:
+        yield backend
+
+
+def test_who_lost_its_lease_writes_nothing_over_the_others(
+    tg: Archive, routing: Routing, taker: Taker, kill: Kill, other: SqlBackend
+) -> None:
+    one = submit(tg)
+    stood = routing.take(taker)
+    assert stood is not None
+    kill(stood)
+    routing.give_back()
+    key = execution_lease(ExecutionId(one))
+    batch = an_execution(int(one, 16), state=StateType.COMPLETED)
+    batch.held.append(HeldLeaseRecord(key, stood.holder))
+
+    # It waits again, and then another one has it: neither is written over.
+    with pytest.raises(LeaseLostError, match=one[:8]):
+        other.record(batch)
+    taken = routing.take(taker)
+    assert taken is not None and taken.execution_id == one
+    with pytest.raises(LeaseLostError):
+        other.record(batch)
+    assert tg.executions.get(one).state.type is StateType.PENDING
+    assert routing.finish(stood, State(StateType.FAILED)) == "PENDING"
+    assert tg.executions.get(one).state.type is StateType.PENDING
+    batch.held[:] = [HeldLeaseRecord(key, taken.holder)]
+    other.record(batch)
+    assert tg.executions.get(one).state.type is StateType.COMPLETED
+
+
+def test_what_was_cancelled_before_it_began_does_not_begin(
+    tg: Archive, routing: Routing, taker: Taker, other: SqlBackend
+) -> None:
+    one = submit(tg)
+    taken = routing.take(taker)
+    assert taken is not None
+    tg.executions.set_state(one, "CANCELLED")
+    batch = an_execution(int(one, 16), state=StateType.RUNNING)
+    batch.held.append(HeldLeaseRecord(execution_lease(ExecutionId(one)), taken.holder))
+    with pytest.raises(LeaseLostError, match="CANCELLED"):
+        other.record(batch)
+    assert names(tg, one) == ["Pending", "Cancelled"]
+
+
+def test_a_lease_that_is_lost_is_noticed_and_never_taken_anew(
+    tg: Archive, routing: Routing, taker: Taker, kill: Kill, other: SqlBackend
+) -> None:
+    one = ExecutionId(submit(tg))
+    taken = routing.take(taker)
+    assert taken is not None
+    lost: list[bool] = []
+    assigned = Assigned(taken.holder, lambda: lost.append(True))
+    lease = ExecutionLease(other, one, *this_process(), assigned)
+    lease.take()
+    assert lease.held == [HeldLeaseRecord(execution_lease(one), taken.holder)]
+    lease._beat()
+    assert not lost
+    kill(taken)
+    routing.give_back()
+
+    lease._beat()
+    assert lost == [True]
+    with pytest.raises(LeaseLostError):
+        lease.take_again(())
+    lease.release()
+    with pytest.raises(LeaseLostError):
+        ExecutionLease(other, one, *this_process(), assigned).take()
+    assert routing.take(taker) is not None
+
+
+def test_a_run_whose_lease_was_lost_says_so_and_writes_no_end(
+    tg: Archive, recording: Scheduler, routing: Routing, taker: Taker, kill: Kill
+) -> None:
+    one = submit(tg)
+    taken = routing.take(taker)
+    assert taken is not None
+
+    def lose(event: Any) -> None:
+        if type(event).__name__ == "ExecutionStarted":
+            kill(taken)
+            routing.give_back()
+
+    recording.observers.append(_Observer(lose))
+    with pytest.raises(LeaseLostError):
+        recording.run_submitted(double(5), one, assigned=Assigned(taken.holder))
+    assert names(tg, one) == ["Pending", "AwaitingRetry"]
+    assert rows(tg, one) == [("a", 0)]
+
+
+class _Observer:
+    def __init__(self, told: Callable[[Any], None]) -> None:
+        self.notify = told
+
+
+def test_the_second_run_of_an_execution_is_a_run_like_any_other(
+    tg: Archive, recording: Scheduler, routing: Routing, taker: Taker, kill: Kill
+) -> None:
+    one = submit(tg)
+    taken = routing.take(taker)
+    assert taken is not None
+    recording.run_submitted(double(2), one, assigned=Assigned(taken.holder))
+    first = tg.executions.get(one)
+    assert (first.state.type, first.run_count, first.command) == (StateType.COMPLETED, 1, ())
+    tg.executions.set_state(one, "AwaitingRetry")
+    routing.finish(taken)
+    again = routing.take(taker)
+    assert again is not None
+    assert recording.run_submitted(double(2), one, assigned=Assigned(again.holder)) == 4
+    routing.finish(again)
+
+    found = tg.executions.get(one)
+    assert (found.state.type, found.run_count) == (StateType.COMPLETED, 2)
+    assert found.job_id != first.job_id
+    assert names(tg, one) == [
+        "Pending", "Running", "Completed", "AwaitingRetry", "Pending", "Running", "Completed",
+    ]  # fmt: skip
+    assert not list(check(tg.backend))
+

@@ -1,0 +1,107 @@
+"""Servers of calls for tests: on a thread here, or as a process that can be killed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from taskgraph.assembly.databases import open_database
+from taskgraph.config import Settings, settings_of
+from taskgraph.serving.calls import CallServer
+
+ROOT = Path(__file__).resolve().parents[1]
+DEADLINE = 120.0
+
+
+def settings_for(uri: str) -> Settings:
+    """Return settings that say where the database is, and nothing else."""
+    return settings_of({"backend": {"db_uri": uri, "automigrate": True}})
+
+
+@contextmanager
+def serving(uri: str, *queues: str, slots: int = 2, **how: Any) -> Iterator[CallServer]:
+    """Serve queues on a thread for as long as this lasts."""
+    settings = settings_for(uri)
+    backend = open_database(settings)
+    server = CallServer(settings, backend, queues, slots=slots, **how)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        backend.close()
+
+
+@contextmanager
+def server_process(
+    uri: str, *queues: str, slots: int = 2, lease_seconds: float = 30.0
+) -> Iterator[subprocess.Popen[str]]:
+    """Serve queues in a process of its own, which is drained when its input ends."""
+    words = [sys.executable, "-m", "tests.queues", uri, ",".join(queues), str(slots)]
+    path = os.pathsep.join([str(ROOT), str(ROOT / "backend")])
+    process = subprocess.Popen(
+        [*words, str(lease_seconds)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": path},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def until(ask: Callable[[], Any]) -> Any:
+    """Wait until something is so; gives what was asked for."""
+    end = time.monotonic() + DEADLINE
+    while not (found := ask()):
+        assert time.monotonic() < end, "it did not become so"
+        time.sleep(0.02)
+    return found
+
+
+def note(path: str | Path, *words: object) -> None:
+    """Add a line to a file that several processes write to."""
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        os.write(file, f"{' '.join(map(str, words))}\n".encode())
+    finally:
+        os.close(file)
+
+
+def lines_of(path: str | Path) -> list[list[str]]:
+    """Return the words of each line of such a file."""
+    file = Path(path)
+    return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether a process is there that is not dead."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in {"Z", "X"}
+
+
+def _serve(uri: str, queues: str, slots: str, lease_seconds: str) -> None:
+    seconds = float(lease_seconds)
+    with serving(uri, *queues.split(","), slots=int(slots), lease_seconds=seconds) as server:
+        print("ready", flush=True)
+        sys.stdin.read()
+        print("drained" if server.drain(DEADLINE) else "still busy", flush=True)
+
+
+if __name__ == "__main__":
+    _serve(*sys.argv[1:])

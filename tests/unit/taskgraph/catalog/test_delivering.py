@@ -1,0 +1,155 @@
+"""How often something is tried, and after which pauses; told by a store in memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from taskgraph.catalog.delivering import LONGEST_PAUSE, LONGEST_WISH, Deliverer, Due, pause_after
+from taskgraph.catalog.policy_rows import Answer, Notification
+from taskgraph.catalog.states import State, StateType
+from taskgraph.catalog.targets import Callback
+
+
+@given(st.integers(1, 10_000), st.floats(0, 1))
+def test_pauses_double_up_to_an_hour_and_differ(attempts: int, chance: float) -> None:
+    pause = pause_after(attempts, chance)
+
+    assert 0.75 <= pause <= LONGEST_PAUSE
+    assert pause <= pause_after(attempts + 1, chance) <= 2 * pause
+    assert pause_after(1, 0.5) == 1
+    assert pause_after(4, 0.5) == 8
+
+
+@given(st.integers(1, 50), st.floats(0, 1), st.floats(0, 1e9))
+def test_what_a_receiver_asks_for_is_not_undercut(n: int, chance: float, wish: float) -> None:
+    assert pause_after(n, chance, wish) >= min(wish, LONGEST_WISH)
+    assert pause_after(n, chance, wish) <= max(LONGEST_WISH, LONGEST_PAUSE)
+
+
+class _Store:
+    """Notifications in memory, each of a policy that is named by its first letter."""
+
+    def __init__(self, *ids: str, most: int = 3) -> None:
+        self.waiting = {
+            each: Due(each, each[0], Callback("m:f"), None, most, 0, 0) for each in ids
+        }
+        self.said: list[tuple[str, Any]] = []
+        self.asked: list[str] = []
+        self.active = True
+
+    def has_policies(self) -> bool:
+        self.asked.append("has_policies")
+        return self.active
+
+    def queue(self) -> int:
+        self.asked.append("queue")
+        return 0
+
+    def next_due(self, passed_over: tuple[str, ...]) -> Due | None:
+        every = (each for each in self.waiting.values() if each.policy_id not in passed_over)
+        return next(every, None)
+
+    def claim(self, due: Due, seconds: float) -> Due | None:
+        assert seconds > due.target.timeout or seconds > 30
+        claimed = replace(due, attempts=due.attempts + 1, until=due.until + 1)
+        self.waiting[due.id] = claimed
+        return claimed
+
+    def told(self, notification_id: str) -> Notification | None:
+        return Notification(
+            notification_id, "p", "", "e" * 32, "n", "f.n", State(StateType.FAILED)
+        )
+
+    def arrived(self, notification_id: str) -> None:
+        del self.waiting[notification_id]
+        self.said.append((notification_id, "arrived"))
+
+    def failed(self, claimed: Due, error: str, pause: float | None) -> bool:
+        self.said.append((claimed.id, pause))
+        if pause is None:
+            del self.waiting[claimed.id]
+        return True
+
+    def count_waiting(self) -> int:
+        return len(self.waiting)
+
+
+def _deliverer(store: _Store, *answers: Answer | Exception) -> Deliverer:
+    left = list(answers)
+
+    def send(target: Any, told: Notification, seconds: float) -> Answer:
+        answer = left.pop(0) if left else Answer()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return Deliverer(store, send, clock=lambda: 0.0, chance=lambda: 0.5)
+
+
+def test_where_no_policy_is_active_nothing_else_is_asked() -> None:
+    store = _Store("a1")
+    store.active = False
+
+    assert _deliverer(store).deliver().attempts == ()
+    assert store.asked == ["has_policies"]
+
+
+def test_after_a_failure_the_others_of_that_policy_wait_and_those_of_others_do_not() -> None:
+    store = _Store("a1", "a2", "b1", "b2")
+
+    done = _deliverer(store, Answer("no")).deliver()
+
+    assert [(each.notification.id, each.status) for each in done.attempts] == [
+        ("a1", "failed"),
+        ("b1", "delivered"),
+        ("b2", "delivered"),
+    ]
+    assert done.waiting == 2
+
+
+def test_it_is_given_up_after_the_last_attempt_or_by_a_final_answer() -> None:
+    store = _Store("a1", "b1", most=2)
+    deliverer = _deliverer(store, Answer("no"), Answer("gone", is_final=True), Answer("no"))
+
+    first, second = deliverer.deliver(), deliverer.deliver()
+
+    assert [each.status for each in first.attempts] == ["failed", "given_up"]
+    assert [each.status for each in second.attempts] == ["given_up"]
+    assert store.said == [("a1", 1.0), ("b1", None), ("a1", None)]
+
+
+def test_what_kills_each_who_tries_it_is_given_up_unsent() -> None:
+    store = _Store("a1", most=2)
+    store.waiting["a1"] = replace(store.waiting["a1"], attempts=2)
+    deliverer = _deliverer(store, AssertionError("it must not be sent"))
+
+    (tried,) = deliverer.deliver().attempts
+
+    assert tried.status == "given_up"
+    assert "lived" in (tried.error or "")
+
+
+def test_what_a_sender_raises_is_a_failure_whose_words_are_not_kept() -> None:
+    store = _Store("a1")
+
+    (tried,) = _deliverer(store, RuntimeError("canary")).deliver().attempts
+
+    assert (tried.status, tried.error) == ("failed", "RuntimeError while it was sent")
+
+
+@pytest.mark.parametrize("given", [{"most": 1}, {"go_on": iter([True, False]).__next__}])
+def test_it_ends_when_it_is_to(given: Any) -> None:
+    assert len(_deliverer(_Store("a1", "a2", "a3")).deliver(**given).attempts) == 1
+
+
+def test_it_ends_when_its_time_is_over() -> None:
+    times = iter([0.0, 1.0, 6.0])
+    store = _Store("a1", "a2")
+    deliverer = Deliverer(store, lambda *given: Answer(), clock=lambda: next(times))
+
+    assert len(deliverer.deliver(seconds=5).attempts) == 1

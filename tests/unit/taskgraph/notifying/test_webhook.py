@@ -1,0 +1,160 @@
+"""What a webhook is sent, and what its answers mean; by a real server."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+
+from taskgraph.catalog.policy_rows import Answer, Notification
+from taskgraph.catalog.states import State, StateType
+from taskgraph.catalog.targets import Webhook
+from taskgraph.errors import SecretError
+from taskgraph.notifying.webhook import key_of, post, signature
+from tests.hooks import CANARY, SECRET, Receiver, free_port
+
+TOLD = Notification(
+    "1" * 32, "p", "nightly is Failed", "ab" * 16, "nightly", "f.main", State(StateType.FAILED)
+)
+
+
+@pytest.fixture(autouse=True)
+def _surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setenv("HOOK", SECRET)
+
+
+def _post(receiver: Receiver, **more: Any) -> Answer:
+    return post(Webhook(receiver.url, "env:HOOK"), TOLD, 10, **more)
+
+
+def test_a_signature_is_that_of_the_specification() -> None:
+    key = key_of("env:HOOK", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+
+    signed = signature(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
+
+    assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_what_is_sent_is_signed_and_says_what_happened() -> None:
+    with Receiver() as receiver:
+        assert _post(receiver) == Answer()
+
+    (message,) = receiver.accepted
+    assert receiver.seen == [TOLD.id]
+    assert message == json.loads(json.dumps(TOLD.to_json()))
+    assert (message["type"], message["text"]) == ("execution.failed", "nightly is Failed")
+    assert message["data"]["execution"]["id"] == "ab" * 16
+
+
+def test_a_wrong_secret_is_seen_by_the_receiver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOOK", "whsec_" + base64.b64encode(b"another one").decode())
+
+    with Receiver() as receiver:
+        answer = _post(receiver)
+
+    assert answer.error == f"{receiver.url} answers 401 Unauthorized"
+    assert receiver.accepted == []
+
+
+def test_any_text_can_be_a_secret_and_without_one_nothing_is_signed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOOK", "any text")
+    raw = "whsec_" + base64.b64encode(b"any text").decode()
+
+    with Receiver(secret=raw) as receiver:
+        assert _post(receiver) == Answer()
+    with Receiver(secret=None) as receiver:
+        assert post(Webhook(receiver.url), TOLD, 10) == Answer()
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "is_final", "retry_after"),
+    [
+        (204, None, False, None),
+        (400, "answers 400 Bad Request", False, None),
+        (410, "wants no more", True, None),
+        (500, "answers 500 Internal Server Error", False, None),
+        ((429, {"Retry-After": "120"}), "429", False, 120.0),
+        ((503, {"Retry-After": "7"}), "503", False, 7.0),
+        ((503, {"Retry-After": "soon"}), "503", False, None),
+        ((500, {"Retry-After": "7"}), "500", False, None),
+        ((302, {"Location": "/elsewhere"}), "sends elsewhere", False, None),
+        ((307, {"Location": "http://localhost:9/hook"}), "sends elsewhere", False, None),
+    ],
+)
+def test_what_answers_mean(
+    answer: Any, error: str | None, is_final: bool, retry_after: float | None
+) -> None:
+    with Receiver(answers=(answer,)) as receiver:
+        found = _post(receiver)
+
+    assert (found.is_final, found.retry_after) == (is_final, retry_after)
+    assert (found.error is None) == (error is None)
+    assert error is None or error in (found.error or "")
+    assert len(receiver.seen) == 1
+
+
+def test_a_time_is_a_wish_as_well() -> None:
+    now = time.time()
+    answer = (429, {"Retry-After": formatdate(now + 60, usegmt=True)})
+
+    with Receiver(answers=(answer,)) as receiver:
+        found = _post(receiver, now=lambda: now)
+
+    assert found.retry_after == pytest.approx(60, abs=1)
+
+
+def test_a_receiver_that_has_moved_on_its_host_is_followed() -> None:
+    with Receiver(answers=((308, {"Location": "/other"}),)) as receiver:
+        assert _post(receiver) == Answer()
+
+    assert len(receiver.accepted) == 1
+    assert len(receiver.seen) == 2
+
+
+def test_a_receiver_that_is_not_there_is_named_without_its_query() -> None:
+    port = free_port()
+
+    answer = post(Webhook(f"http://127.0.0.1:{port}/hook?channel=ml"), TOLD, 10)
+
+    assert answer.error == f"http://127.0.0.1:{port}/hook: Connection refused"
+
+
+def test_a_url_that_is_a_secret_is_found_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    monkeypatch.setenv("HOOK_URL", f"http://127.0.0.1:{port}/{CANARY}")
+    with Receiver(secret=None) as receiver:
+        monkeypatch.setenv("THERE_URL", f"{receiver.url}?token={CANARY}")
+        assert post(Webhook("env:THERE_URL"), TOLD, 10) == Answer()
+
+    answer = post(Webhook("env:HOOK_URL"), TOLD, 10)
+    assert answer.error == "env:HOOK_URL: Connection refused"
+    monkeypatch.setenv("HOOK_URL", f"{CANARY}")
+    with pytest.raises(SecretError, match="no URL that something can be sent to") as caught:
+        post(Webhook("env:HOOK_URL"), TOLD, 10)
+    assert CANARY not in str(caught.value)
+
+
+def test_a_secret_that_is_broken_is_named_by_its_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOOK", "whsec_%%%")
+
+    with pytest.raises(SecretError, match="Secret 'env:HOOK': .*no base64"):
+        post(Webhook("http://127.0.0.1:9/hook", "env:HOOK"), TOLD, 10)
+
+
+def test_a_receiver_that_does_not_answer_is_left() -> None:
+    import socket
+
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/hook"
+        answer = post(Webhook(url), TOLD, 0.2)
+
+    assert answer.error == f"{url}: no answer in time"
