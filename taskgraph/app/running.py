@@ -89,7 +89,10 @@ class _Cancelled:
 
     def look(self) -> None:
         """Have the run end as after a Ctrl-C if it was cancelled; from any thread."""
-        if not self.is_so and is_cancelled(self._backend, self._execution_id):
+        if self.is_so or not is_cancelled(self._backend, self._execution_id):
+            return
+        # One that stops by itself is cancelled as well, by its own word.
+        if not self._engine.is_stopping:
             self.is_so = True
             self._engine.stop()
 
