@@ -6,13 +6,13 @@ A function cannot be ended: one that takes too long goes on, and ends with the p
 from __future__ import annotations
 
 import importlib
-import threading
 from collections.abc import Callable
 from functools import reduce
 from typing import Any, Final
 
 from taskgraph.catalog.policy_rows import Answer, Notification
 from taskgraph.catalog.targets import Callback
+from taskgraph.notifying.limited import within
 from taskgraph.notifying.secrets import cleaned
 
 _LAST: Final = 600
@@ -26,13 +26,8 @@ def call(target: Callback, told: Notification, seconds: float) -> Answer:
         told: What it is called with.
         seconds: How long it is waited for.
     """
-    answers: list[Answer] = []
-    thread = threading.Thread(
-        target=lambda: answers.append(_call(target, told)), name="taskgraph-notify", daemon=True
-    )
-    thread.start()
-    thread.join(seconds)
-    return answers[0] if answers else Answer(f"{target.function} took longer than {seconds:g} s")
+    answer = within(seconds, lambda: _call(target, told))
+    return answer or Answer(f"{target.function} took longer than {seconds:g} s")
 
 
 def _call(target: Callback, told: Notification) -> Answer:
