@@ -106,11 +106,11 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """A function that is called with a `Notification`, in the process that delivers.
+    """A function that is called with a `Notification`, in a thread of the process that delivers.
 
     Attributes:
         function: It, as ``module:function``.
-        timeout: For how many seconds nobody else calls it with the same notification.
+        timeout: How many seconds it is waited for.
     """
 
     kind: ClassVar[str] = "callback"
