@@ -216,9 +216,7 @@ class Archive:
         self.workflows = WorkflowManager(
             groups, self.executions, self._launcher, settings.submissions.min_interval
         )
-        self.groups = GroupManager(
-            groups, self.workflows, self.executions, self._launcher, user
-        )
+        self.groups = GroupManager(groups, self.workflows, self.executions, self._launcher, user)
         self.storage = StorageManager(growth)
         self.retractions = RetractionManager(
             retractions_of(backend, self._begin),
