@@ -15,7 +15,6 @@ from typing import Any, Final
 from taskgraph.app.scheduler import Scheduler
 from taskgraph.assembly.databases import hold_waiting
 from taskgraph.catalog.launches import Launch
-from taskgraph.catalog.requests import QUEUE_TAG
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.states import ACTIVE, ALL_RULES, State, StateType
 from taskgraph.catalog.store import CatalogStore
@@ -102,11 +101,9 @@ class LocalLauncher:
         with _ended(self._catalog, launch.execution_id):
             scheduler.run_submitted(
                 call,
-                launch.execution_id,
+                known,
                 cache=launch.use_cache,
-                in_group=known.group_id is not None,
                 writes_dataset=launch.uses.output is not None,
-                queue=_queue_of(known),
             )
 
     def _settle(self, execution_id: str, state: State) -> None:
@@ -140,12 +137,10 @@ class LocalLauncher:
             with _ended(self._catalog, execution_id):
                 scheduler.run_submitted(
                     call,
-                    execution_id,
+                    made,
                     cache=cache,
                     options=options_of_run(made.options),
-                    in_group=made.group_id is not None,
                     writes_dataset=uses.output is not None,
-                    queue=_queue_of(made),
                 )
 
 
@@ -240,12 +235,6 @@ def is_plain(given: Any) -> bool:
     if isinstance(given, dict):
         return set(given) != _PLACEHOLDER and all(map(is_plain, given.values()))
     return not isinstance(given, list) or all(map(is_plain, given))
-
-
-def _queue_of(execution: Execution) -> str | None:
-    """Return the queue that an execution was declared for, if it is only one."""
-    names = execution.tags.get(QUEUE_TAG, ())
-    return str(names[0]) if len(names) == 1 else None
 
 
 def options_of_run(said: Mapping[str, Any]) -> dict[str, Any]:

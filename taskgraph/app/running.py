@@ -51,6 +51,7 @@ from taskgraph.worker import describe_error, running_task
 
 if TYPE_CHECKING:
     from taskgraph.app.workspaces import RunWorkspace
+    from taskgraph.catalog.rows import Execution
     from taskgraph.provenance.explain import Explanation
 
 T = TypeVar("T")
@@ -215,33 +216,23 @@ class Running(Questions, Reports):
     def run_submitted(
         self,
         expr: Any,
-        execution_id: str,
+        made: Execution,
         *,
         cache: bool = True,
         options: Mapping[str, Any] | None = None,
-        in_group: bool = False,
         assigned: Assigned | None = None,
-        workspace: str | None = None,
-        study: str | None = None,
-        name: str = "",
         writes_dataset: bool | None = None,
-        queue: str | None = None,
     ) -> Any:
         """Reduce an expression as an execution that was written down before.
 
         Args:
             expr: What to evaluate.
-            execution_id: The execution; what was said when it was created stays.
+            made: The execution; what was said when it was created stays.
             cache: As of a run.
             options: As of a run.
-            in_group: Whether it is an execution of a group, which is to know how it ended.
             assigned: That a worker has taken it.
-            workspace: Its folder, if it is to have one.
-            study: The name of its study, which is said there.
-            name: Its name, as it is said there.
             writes_dataset: Whether there is a dataset that is to hold the files of its result; by
                 default that is looked up.
-            queue: As of a run; by default, where not all calls run here, the one by which it came.
 
         Raises:
             LeaseLostError: A worker took it, and somebody else has it by now.
@@ -251,33 +242,30 @@ class Running(Questions, Reports):
         self._say_where_results_go()
         root = root_of(expr)
         run_options = self._options_of_run(
-            ExecutionId(execution_id),
+            ExecutionId(made.id),
             # What a worker runs is claimed by nobody: it may come to be run by another one.
             sys.argv if assigned is None else [],
             is_dry=False,
             cache=cache,
             context=None,
             options=options,
-            queue=queue or self._queue_of(execution_id, options),
+            queue=None if "queue" in (options or {}) else self._queue_of(made),
             fail_fast=True,
             tags=(),
         )
         if writes_dataset is None:
-            writes_dataset = has_output(self.backend, execution_id)
-        wanted = Wanted(study=study, workspace=workspace, is_submitted=True, assigned=assigned)
+            writes_dataset = has_output(self.backend, made.id)
         run_options = replace(
             run_options,
-            in_group=in_group,
+            in_group=made.group_id is not None,
             writes_dataset=writes_dataset,
-            submission=Submission(name, root.task_name),
+            submission=Submission(made.name, root.task_name),
+        )
+        wanted = Wanted(
+            study=made.study, workspace=made.workspace, is_submitted=True, assigned=assigned
         )
         with self._alone():
-            return self._run(
-                root,
-                run_options,
-                self.observers,
-                wanted,
-            ).value
+            return self._run(root, run_options, self.observers, wanted).value
 
     def extend_run(
         self,
@@ -374,11 +362,11 @@ class Running(Questions, Reports):
             log=self.logger.info,
         )
 
-    def _queue_of(self, execution_id: str, options: Mapping[str, Any] | None) -> str | None:
-        """Return the queue by which an execution came here, where that says what runs here."""
-        if self._serves is None or "queue" in (options or {}):
-            return None
-        return queue_taken_by(self.backend, execution_id)
+    def _queue_of(self, made: Execution) -> str | None:
+        """Return the queue by which an execution came here, or else the only one it names."""
+        if self._serves is not None:
+            return queue_taken_by(self.backend, made.id)
+        return made.queues[0] if len(made.queues) == 1 else None
 
     @property
     def _has_flights(self) -> bool:

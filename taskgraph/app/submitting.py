@@ -95,7 +95,7 @@ def submitted(root: TaskExpression, options: RunOptions, wanted: Wanted) -> RunO
     )
     tags = options.tags
     if options.queue is not None:
-        from taskgraph.catalog.requests import QUEUE_TAG
+        from taskgraph.catalog.rows import QUEUE_TAG
 
         tags = (*tags, (QUEUE_TAG, options.queue))
     return replace(options, submission=submission, snapshot=snapshot, tags=tags)

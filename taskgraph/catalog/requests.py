@@ -22,8 +22,6 @@ _LONGEST_PATH: Final = 2_500
 _MOST_ROWS: Final = 2**62
 #: The keys of a snapshot that its readers can rely on.
 SNAPSHOT_VERSION: Final = 1
-#: The key of the tags that say for which queues an execution was declared.
-QUEUE_TAG: Final = "taskgraph.queue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +240,6 @@ def whole_path(folder: str | os.PathLike[str] | None) -> str | None:
 
 
 __all__ = [
-    "QUEUE_TAG",
     "Request",
     "Terms",
     "check_page",

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from taskgraph.catalog.queueing import UNCLAIMED
-from taskgraph.catalog.requests import QUEUE_TAG, Request
-from taskgraph.catalog.rows import Created, Execution
+from taskgraph.catalog.requests import Request
+from taskgraph.catalog.rows import QUEUE_TAG, Created, Execution
 from taskgraph.catalog.states import State, StateType
 from taskgraph.catalog.uses import (
     DatasetPin,

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Final, Generic, TypeVar, overload
 
 from taskgraph.catalog.states import ACTIVE, Outcome, State, StateType
 
 Row = TypeVar("Row")
+
+#: The key of the tags that say in which queues an execution may wait.
+QUEUE_TAG: Final = "taskgraph.queue"
 
 _STATUSES = {
     StateType.SCHEDULED: "PENDING",
@@ -78,6 +81,11 @@ class Execution:
     def status(self) -> str:
         """The shorter word: RUNNING, FAILED, DONE, PENDING or CANCELLED."""
         return _STATUSES.get(self.state.type, self.state.type.value)
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """The queues that it was declared for."""
+        return tuple(map(str, self.tags.get(QUEUE_TAG, ())))
 
     @property
     def is_active(self) -> bool:
@@ -390,6 +398,7 @@ class Page(Sequence[Row], Generic[Row]):
 
 
 __all__ = [
+    "QUEUE_TAG",
     "Created",
     "DeletedStudy",
     "DependencyNode",

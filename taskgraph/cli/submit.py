@@ -199,7 +199,7 @@ def _tell(archive: Archive, found: Execution, is_new: bool, as_json: bool) -> in
 
 def queues_of(tags: Mapping[str, Any]) -> list[str]:
     """Return the queues that an execution was declared for, by its tags."""
-    from taskgraph.catalog.requests import QUEUE_TAG
+    from taskgraph.catalog.rows import QUEUE_TAG
 
     return [str(each) for each in tags.get(QUEUE_TAG, ())]
 

@@ -101,14 +101,10 @@ class TakenRunner:
         try:
             self._scheduler.run_submitted(
                 call,
-                found.id,
+                found,
                 cache=not found.options.get(NO_CACHE),
                 options=options_of_run(found.options),
-                in_group=found.group_id is not None,
                 assigned=Assigned(taken.holder, self._on_lost),
-                workspace=found.workspace,
-                study=found.study,
-                name=found.name,
             )
         except LeaseLostError:
             raise

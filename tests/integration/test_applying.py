@@ -14,9 +14,8 @@ import pytest
 import taskgraph
 from taskgraph import File, Scheduler, task
 from taskgraph.archive import Archive
-from taskgraph.catalog.requests import QUEUE_TAG
 from taskgraph.catalog.rerunning import uses_of
-from taskgraph.catalog.rows import Execution
+from taskgraph.catalog.rows import QUEUE_TAG, Execution
 from taskgraph.catalog.states import StateType
 from taskgraph.config import settings_of
 from taskgraph.errors import (

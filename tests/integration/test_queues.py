@@ -282,7 +282,7 @@ def test_an_execution_that_came_by_a_queue_is_of_that_queue(
     made = tg.executions.create("queues.where", {"x": 1}, queues=["here"]).execution
 
     with Scheduler(settings_for(database_uri), serves="here") as scheduler:
-        assert scheduler.run_submitted(where(1), made.id) == (1, os.getpid())
+        assert scheduler.run_submitted(where(1), made) == (1, os.getpid())
 
     assert queues_of(database_uri) == {"queues.where": {"here"}}
 

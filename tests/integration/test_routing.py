@@ -517,7 +517,7 @@ def test_a_run_whose_lease_was_lost_says_so_and_writes_no_end(
 
     recording.observers.append(_Observer(lose))
     with pytest.raises(LeaseLostError):
-        recording.run_submitted(double(5), one, assigned=Assigned(taken.holder))
+        recording.run_submitted(double(5), tg.executions.get(one), assigned=Assigned(taken.holder))
     assert names(tg, one) == ["Pending", "AwaitingRetry"]
     assert rows(tg, one) == [("a", 0)]
 
@@ -533,14 +533,17 @@ def test_the_second_run_of_an_execution_is_a_run_like_any_other(
     one = submit(tg)
     taken = routing.take(taker)
     assert taken is not None
-    recording.run_submitted(double(2), one, assigned=Assigned(taken.holder))
+    recording.run_submitted(double(2), tg.executions.get(one), assigned=Assigned(taken.holder))
     first = tg.executions.get(one)
     assert (first.state.type, first.run_count, first.command) == (StateType.COMPLETED, 1, ())
     tg.executions.set_state(one, "AwaitingRetry")
     routing.finish(taken)
     again = routing.take(taker)
     assert again is not None
-    assert recording.run_submitted(double(2), one, assigned=Assigned(again.holder)) == 4
+    assert (
+        recording.run_submitted(double(2), tg.executions.get(one), assigned=Assigned(again.holder))
+        == 4
+    )
     routing.finish(again)
 
     found = tg.executions.get(one)

@@ -146,7 +146,7 @@ def test_whoever_runs_what_was_submitted_writes_it(data: Archive) -> None:
     backend = SqlBackend(data.backend.db_uri)
     backend.load()
     with Scheduler(backend=backend) as scheduler:
-        scheduler.run_submitted(copy([File("b.txt")]), made.id)
+        scheduler.run_submitted(copy([File("b.txt")]), made)
     backend.close()
 
     assert data.executions.get(made).state.type is StateType.COMPLETED

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from taskgraph.catalog.queueing import UNCLAIMED, WAITING, priority_of
-from taskgraph.catalog.requests import QUEUE_TAG, Request
+from taskgraph.catalog.requests import Request
+from taskgraph.catalog.rows import QUEUE_TAG
 from taskgraph.catalog.states import Books, State, keep_books
 from taskgraph.catalog.uses import NO_USES
 from taskgraph.errors import UnknownRecordError, WorkspaceInUseError

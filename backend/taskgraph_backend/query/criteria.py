@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from taskgraph.catalog.criteria import All, Any_, Criteria, Leaf, Not
-from taskgraph.catalog.requests import QUEUE_TAG
+from taskgraph.catalog.rows import QUEUE_TAG
 from taskgraph.filters import ANY_VALUE
 from taskgraph.jsontext import storable
 from taskgraph_backend import models

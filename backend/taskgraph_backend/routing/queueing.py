@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from taskgraph.catalog.queueing import PRIORITY, UNCLAIMED, WAITING, priority_of
-from taskgraph.catalog.requests import QUEUE_TAG
+from taskgraph.catalog.rows import QUEUE_TAG
 from taskgraph.catalog.states import State, StateType
 from taskgraph.errors import ExecutionNotFoundError, NotQueuedError, ValidationError
 from taskgraph.jsontext import to_json
