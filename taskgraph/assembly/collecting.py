@@ -66,11 +66,7 @@ def collect(settings: Settings, named: str) -> Collected:
     own = {each.__name__ for each in source.modules}
     knew = set(map(id, source.knew))
     tasks = sorted(
-        (
-            each
-            for each in get_task_registry()
-            if each.__module__ in own and id(each) not in knew
-        ),
+        (each for each in get_task_registry() if each.__module__ in own and id(each) not in knew),
         key=lambda each: each.fullname,
     )
     if not tasks:
@@ -146,8 +142,9 @@ def _tops(distribution: metadata.Distribution) -> list[str]:
 
 def _distribution_of(module: str) -> metadata.Distribution | None:
     """Return the installed distribution that a module is of, if it is of one."""
-    owners = metadata.packages_distributions().get(module.partition(".")[0], ())
-    return _distribution(owners[0]) if len(set(owners)) == 1 else None
+    owners = metadata.packages_distributions().get(module.partition(".")[0], [])
+    found = sorted(set(owners))
+    return _distribution(found[0]) if len(found) == 1 else None
 
 
 def _with_below(modules: Iterable[ModuleType]) -> tuple[ModuleType, ...]:
@@ -159,9 +156,10 @@ def _with_below(modules: Iterable[ModuleType]) -> tuple[ModuleType, ...]:
         if module.__name__ in found:
             continue
         found[module.__name__] = module
-        for each in pkgutil.iter_modules(getattr(module, "__path__", ()), f"{module.__name__}."):
-            if not _ASIDE.fullmatch(each.name.rpartition(".")[2]):
-                waiting.append(load_script(each.name))
+        below = pkgutil.iter_modules(getattr(module, "__path__", ()), f"{module.__name__}.")
+        names = [each.name for each in below]
+        wanted = [each for each in names if not _ASIDE.fullmatch(each.rpartition(".")[2])]
+        waiting += map(load_script, wanted)
     return tuple(found.values())
 
 

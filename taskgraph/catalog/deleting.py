@@ -146,9 +146,7 @@ class Deletion:
         actor: str | None,
     ) -> DeletionReport:
         ids = [each.id for each in every]
-        report = self._growth.plan_deletion(
-            ids, force=force, keep_cache=keep_cache, actor=actor
-        )
+        report = self._growth.plan_deletion(ids, force=force, keep_cache=keep_cache, actor=actor)
         folders = [each.workspace for each in every if each.workspace is not None]
         return replace(
             report,

@@ -51,9 +51,7 @@ class PackageStore(Protocol):
     def record_code(self, batch: RecordBatch) -> None:
         """Write the code of tasks down."""
 
-    def create_package(
-        self, wanted: NewPackage, report: Callable[[Recorded], Report]
-    ) -> Recorded:
+    def create_package(self, wanted: NewPackage, report: Callable[[Recorded], Report]) -> Recorded:
         """Write a package down, and in the same transaction the end of its operation."""
 
     def find_package(self, ref: str) -> TaskPackage | None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from taskgraph.catalog.criteria import Criteria
-from taskgraph.catalog.people_rows import USER_FIELDS, LinkedAccount, NewUser, User, account_of
+from taskgraph.catalog.people_rows import USER_FIELDS, NewUser, User, account_of
 from taskgraph.catalog.reading import parse
 from taskgraph.catalog.requests import check_page, checked_name, checked_object
 from taskgraph.catalog.secrets import check_no_secret, checked_entry
@@ -156,7 +156,7 @@ class UserManager:
         ref: str | User,
         *,
         email: str | Unset = UNSET,
-        username: str | None | Unset = UNSET,
+        username: str | Unset | None = UNSET,
         superuser: bool | Unset = UNSET,
         verified: bool | Unset = UNSET,
         active: bool | Unset = UNSET,

@@ -82,8 +82,7 @@ def delete(
             if refs and not missing_ok:
                 raise ExecutionNotFoundError(refs[0])
         else:
-            if force:
-                given["actor"] = actor_of(archive, actor, is_forced=True)
+            given["actor"] = actor_of(archive, actor, is_forced=True) if force else None
             chosen = _named(archive, refs, missing_ok) if refs else where
             if chosen is not None:
                 report = archive.executions.delete_many(chosen, all=every, dry_run=True, **given)

@@ -125,7 +125,6 @@ def made_archive(ctx: click.Context) -> Iterator[Archive]:
         yield archive
 
 
-
 def actor_of(archive: Archive, named: str | None, *, is_forced: bool) -> str | None:
     """Return who acts: who is named, or the settings say, or else the user of this machine.
 
@@ -145,4 +144,12 @@ def actor_of(archive: Archive, named: str | None, *, is_forced: bool) -> str | N
 
     return author()
 
-__all__ = ["actor_of", "filter_options", "filters_of", "made_archive", "opened_archive", "read_json"]
+
+__all__ = [
+    "actor_of",
+    "filter_options",
+    "filters_of",
+    "made_archive",
+    "opened_archive",
+    "read_json",
+]

@@ -74,7 +74,9 @@ def collect(
 @click.option("--owner", metavar="USER", help="Of this user.")
 @click.option("--group", metavar="GROUP", help="Of this group of users.")
 @click.option("--active/--inactive", "active", default=None, help="Only those; only others.")
-@click.option("--visible-to", "reader", metavar="USER", help="Of nobody, the user, or a group of it.")
+@click.option(
+    "--visible-to", "reader", metavar="USER", help="Of nobody, the user, or a group of it."
+)
 @click.option("-n", "--limit", type=COUNT, help="At most so many.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.pass_context

@@ -69,7 +69,9 @@ def create(
 
 @command.command("list", help="List users by e-mail address.")
 @click.option("--name", metavar="PART", help="With this in their address or name.")
-@click.option("--group", "groups", metavar="GROUP", multiple=True, help="Of this group; repeatable.")
+@click.option(
+    "--group", "groups", metavar="GROUP", multiple=True, help="Of this group; repeatable."
+)
 @click.option("--superuser", is_flag=True, help="Only superusers.")
 @click.option("--active/--inactive", "active", default=None, help="Only those; only others.")
 @click.option("--filter", "where", metavar="JSON", help="What is meant, as JSON; beside the rest.")
@@ -208,9 +210,7 @@ def delete(ctx: click.Context, yes: bool, as_json: bool, user: str) -> int:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON; does not ask.")
 @click.pass_context
-def groups(
-    ctx: click.Context, user: str | None, gone: str | None, yes: bool, as_json: bool
-) -> int:
+def groups(ctx: click.Context, user: str | None, gone: str | None, yes: bool, as_json: bool) -> int:
     """Show groups of users."""
     from taskgraph.errors import UserGroupNotFoundError
     from taskgraph.provenance.page import print_page

@@ -33,9 +33,7 @@ _STYLES: Final = {
 _HIDDEN: Final = ("accounts",)
 
 
-def none_meant(
-    noun: str, total: int, filters: Sequence[str], advice: str
-) -> list[Block]:
+def none_meant(noun: str, total: int, filters: Sequence[str], advice: str) -> list[Block]:
     """Return what is said where a list is empty: how many there are, and what was asked for.
 
     Args:

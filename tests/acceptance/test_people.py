@@ -1,4 +1,4 @@
-"""What people do with packages of tasks, and who may do what, from a shell and on both databases."""
+"""What people do with packages of tasks, and who may do what: from a shell, on both databases."""
 
 from __future__ import annotations
 
@@ -122,9 +122,7 @@ def test_a_state_is_forced_by_those_whom_it_concerns(project: Any, database_uri:
         made = tg.executions.create("flow.main", submitted_by="ada@x.org").execution.id
 
     def force(state: str, *words: str, **environment: str) -> int:
-        answer = project(
-            "execution", "set-state", made, state, "--force", *words, **environment
-        )
+        answer = project("execution", "set-state", made, state, "--force", *words, **environment)
         assert answer.code == 0 or "may not force execution" in answer.err
         return int(answer.code)
 
@@ -199,9 +197,7 @@ CANARIES = {
 }
 
 
-def test_no_secret_is_in_any_row_export_log_or_error(
-    project: Any, database_uri: str
-) -> None:
+def test_no_secret_is_in_any_row_export_log_or_error(project: Any, database_uri: str) -> None:
     said: list[str] = []
 
     def attempt(work: Any) -> None:

@@ -35,7 +35,11 @@ def test_an_operation_says_how_far_it_is_and_what_came_of_it(tg: Archive) -> Non
 
     assert (begun.kind, begun.subject, begun.status) == ("tidy", "the attic", Status.ONGOING)
     assert (begun.ended_at, begun.log, begun.is_over) == (None, None, False)
-    assert (half.status, half.data, half.log) == (Status.ONGOING, {"boxes": 2}, "one box\ntwo boxes")
+    assert (half.status, half.data, half.log) == (
+        Status.ONGOING,
+        {"boxes": 2},
+        "one box\ntwo boxes",
+    )
     assert (done.status, done.data, done.error) == (Status.OK, {"boxes": 2}, None)
     assert done.log == "one box\ntwo boxes\ndone"
     assert done.ended_at is not None
@@ -174,9 +178,7 @@ def test_who_was_taken_for_dead_has_the_last_word(tg: Archive) -> None:
 def test_its_lease_is_prolonged_while_it_lasts(tg: Archive) -> None:
     def expires(driver: Any) -> int:
         key = f"operation:{running.id}"
-        return int(
-            driver.execute("SELECT expires FROM lease WHERE key = ?", (key,)).fetchone()[0]
-        )
+        return int(driver.execute("SELECT expires FROM lease WHERE key = ?", (key,)).fetchone()[0])
 
     def age(driver: Any) -> None:
         driver.execute("UPDATE lease SET expires = ?", (claims.clock(driver),))

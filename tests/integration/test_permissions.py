@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import product
 from typing import Any
 
 import pytest
 
 import taskgraph
+from taskgraph import Scheduler, task
 from taskgraph.archive import Archive
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.states import Outcome, StateType
 from taskgraph.errors import ActiveExecutionError, PermissionDeniedError, TaskgraphError
+from taskgraph.testing import MemoryBackend
+from taskgraph_backend import SqlBackend
 from taskgraph_backend.catalog import permissions
 
 ENDS_BADLY = {"CANCELLED", "FAILED", "CRASHED"}
@@ -157,8 +161,6 @@ def test_what_has_ended_is_deleted_by_anybody(tg: Archive) -> None:
 
 @pytest.mark.usefixtures("people")
 def test_what_marks_the_dead_is_no_force(tg: Archive) -> None:
-    from datetime import timedelta
-
     made = submitted(tg)
     tg.executions.set_state(made, "RUNNING")
 
@@ -205,3 +207,39 @@ def test_the_settings_say_who_submits_and_who_acts(
 
     assert (own.submitted_by, other.submitted_by, forced.is_written) == ("ada@x.org", "eve", True)
     assert tg.executions.create("flow.main").execution.submitted_by is None
+
+
+@task(namespace="permitted", version="1")
+def one() -> int:
+    return 1
+
+
+@task(namespace="permitted", version="1")
+def fails() -> int:
+    raise ValueError("it is odd")
+
+
+def test_what_is_run_is_of_who_the_settings_name(
+    tg: Archive, database_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TASKGRAPH_USER", " ada@x.org ")
+    backend = SqlBackend(database_uri)
+    with backend, Scheduler(backend=backend) as scheduler:
+        assert scheduler.run(one()) == 1
+        with pytest.raises(ValueError, match="odd"):
+            scheduler.run(fails())
+        assert scheduler.run(one(), options={"prov": False}) == 1
+
+    ran = tg.executions.list(sort="created", descending=False)
+    assert [(each.entrypoint, each.submitted_by, each.state.type.value) for each in ran] == [
+        ("permitted.one", "ada@x.org", "COMPLETED"), ("permitted.fails", "ada@x.org", "FAILED"),
+    ]  # fmt: skip
+    assert [each.type.value for each in tg.executions.states(ran[0])][-2:] == [
+        "RUNNING", "COMPLETED",
+    ]  # fmt: skip
+
+
+def test_where_there_is_no_database_nobody_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKGRAPH_USER", "ada@x.org")
+    with Scheduler(backend=MemoryBackend()) as scheduler:
+        assert scheduler.run(one()) == 1

@@ -26,9 +26,7 @@ _INSERT: Final = (
     f"INSERT INTO operation ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (id) DO NOTHING"
 )
-_REPORT: Final = (
-    "UPDATE operation SET status = ?, data = ?, log = ?, ended_at = NULL WHERE id = ?"
-)
+_REPORT: Final = "UPDATE operation SET status = ?, data = ?, log = ?, ended_at = NULL WHERE id = ?"
 _ENDED: Final = "UPDATE operation SET ended_at = ? WHERE id = ?"
 _OPEN: Final = "SELECT id FROM operation WHERE status IN ('ongoing', 'pending')"
 _SELECT: Final = f"SELECT {_COLUMNS} FROM operation"

@@ -180,7 +180,7 @@ class PeopleCatalog(OpenedPort):
         return self._backend._ask(operations.count, kind, status)
 
     def _mark_dead(self) -> None:
-        """Have operations be failed whose process is gone; who may only read leaves it to others."""
+        """Have operations be failed whose process is gone; a reader leaves it to others."""
         if self._backend.database.read_only or not self._backend._ask(operations.find_dead):
             return
         try:

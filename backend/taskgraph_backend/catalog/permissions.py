@@ -77,22 +77,18 @@ def _standing(driver: Driver, execution_id: str, actor: str | None) -> Standing:
     user_id = None if actor is None else find_user(driver, actor, may_start=False)
     if user_id is None:
         return Standing.STRANGER
-    email, username, is_active, is_superuser = driver.execute(
-        _USER, (_binary(user_id),)
-    ).fetchone()
+    email, username, is_active, is_superuser = driver.execute(_USER, (_binary(user_id),)).fetchone()
     if not is_active:
         return Standing.INACTIVE
     if is_superuser:
         return Standing.SUPERUSER
     row = driver.execute(_EXECUTION, (_binary(execution_id),)).fetchone()
     submitter, owner = (None, None) if row is None else row
-    if submitter is not None and (
-        submitter.strip().lower() in (user_id, email) or submitter.strip() == username
-    ):
+    said = "" if submitter is None else submitter.strip()
+    if said.lower() in (user_id, email) or (username is not None and said == username):
         return Standing.SUBMITTER
-    if owner is not None and bytes(owner).hex() == user_id:
-        return Standing.OWNER
-    return Standing.OTHER
+    is_owner = owner is not None and bytes(owner).hex() == user_id
+    return Standing.OWNER if is_owner else Standing.OTHER
 
 
 __all__ = ["check_force", "set_state"]

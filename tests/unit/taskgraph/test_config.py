@@ -422,3 +422,14 @@ def test_what_is_no_settings_is_refused(given: Any) -> None:
 def test_a_scheduler_says_what_its_settings_may_be(name: str) -> None:
     with pytest.raises(ConfigError, match="load_settings"):
         Scheduler(**{name: "folder"})
+
+
+def test_one_variable_says_who_works_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings(tmp_path / ".taskgraph").user.email == ""
+    monkeypatch.setenv("TASKGRAPH_USER", "ada@x.org")
+
+    assert load_settings(tmp_path / ".taskgraph").user.email == "ada@x.org"
+    monkeypatch.delenv("TASKGRAPH_USER")
+    monkeypatch.setenv("TASKGRAPH_USER_EMAIL", "ada@x.org")
+    with pytest.raises(UnknownSettingError, match="TASKGRAPH_USER__EMAIL"):
+        load_settings(tmp_path / ".taskgraph")

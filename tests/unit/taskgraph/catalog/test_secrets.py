@@ -1,4 +1,4 @@
-"""What is a secret by its name or by its looks is refused, and what refuses it does not repeat it."""
+"""What is a secret by its name or by its looks is refused, and the error does not repeat it."""
 
 from __future__ import annotations
 
