@@ -533,3 +533,20 @@ def test_a_workflow_that_is_disabled_is_launched_as_no_group(tg: Archive, flow: 
     with pytest.raises(DisabledWorkflowError, match=r"climate\.mean@1"):
         tg.groups.run(decisions)
     assert tg.executions.count() == 0
+
+
+def test_what_is_applied_is_taken_by_workers_and_what_runs_here_is_not(
+    tg: Archive, flow: str
+) -> None:
+    def queued() -> list[tuple[str, str, int]]:
+        rows = tg.backend._ask(
+            lambda driver: driver.execute(
+                "SELECT execution_id, queue, priority FROM queued"
+            ).fetchall()
+        )
+        return [(bytes(id).hex(), queue, priority) for id, queue, priority in rows]
+
+    apply(tg, here=True)
+    assert queued() == []
+    made = apply(tg, queue="gpu", priority=-2)
+    assert queued() == [(made.id, "gpu", -2)]
