@@ -104,15 +104,17 @@ def test_what_a_killed_server_ran_is_run_by_another_one(database_uri: str, tmp_p
     path = tmp_path / "notes"
     go = Path(f"{path}.go")
 
-    with running(database_uri, [waits(str(path), n) for n in range(3)]) as found:
-        with server_process(database_uri, "gpu") as first:
-            until(lambda: len(began(path)) == 2)
-            first.send_signal(signal.SIGKILL)
-            first.wait()
-            with server_process(database_uri, "gpu", slots=3):
-                until(lambda: len(began(path)) == 5)
-                go.touch()
-                until(lambda: found)
+    with (
+        running(database_uri, [waits(str(path), n) for n in range(3)]) as found,
+        server_process(database_uri, "gpu") as first,
+    ):
+        until(lambda: len(began(path)) == 2)
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        with server_process(database_uri, "gpu", slots=3):
+            until(lambda: len(began(path)) == 5)
+            go.touch()
+            until(lambda: found)
 
     ends = [each[1] for each in lines_of(path) if each[0] == "ends"]
     assert found == [[0, 2, 4]]
