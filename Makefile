@@ -18,7 +18,7 @@ help: ## Show this list
 demo: $(VENV)/installed-test ## Run the census of Python's library six times and check what ran again
 	$(BIN)/python examples/census/demo.py $(ARGS)
 
-demo-nightly: $(VENV)/installed-test ## Run three nights of a small climate archive and check what ran again
+demo-nightly: $(VENV)/installed-test ## Run four nights of a small climate archive and check what ran again
 	$(BIN)/python examples/nightly/demo.py $(ARGS)
 
 test: $(VENV)/installed-check ## Run all tests on all cores (ARGS="-n0 tests/unit -k hash" for some on one)

@@ -752,9 +752,7 @@ def _settings(config_dir: Path, found: _Found) -> Settings:
         logs=_logs(found, project),
         observers=_observers(found, project),
         workers=WorkerSettings(**_section_values(found, "workers", WorkerSettings)),
-        submissions=SubmissionSettings(
-            **_section_values(found, "submissions", SubmissionSettings)
-        ),
+        submissions=SubmissionSettings(**_section_values(found, "submissions", SubmissionSettings)),
         user=UserSettings(**_section_values(found, "user", UserSettings)),
         executors=executors,
         limits=_open_section(found, "limits"),

@@ -394,8 +394,8 @@ class RecordBatch:
     Content-addressed rows that exist are left alone; evaluations, executions, jobs and task aliases
     are upserted (a later row with the same key replaces the earlier one). Of ``handles`` the order
     counts: each is a step that is done to what the steps before it left. What is ``released`` is so
-    with all else: nobody sees a call that is free and has no result yet. Of a run that a worker has,
-    nothing is written once it has lost what is ``held``.
+    with all else: nobody sees a call that is free and has no result yet. Of a run that a worker
+    has, nothing is written once it has lost what is ``held``.
     """
 
     values: list[ValueRecord] = field(default_factory=list)

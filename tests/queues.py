@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ from typing import Any
 from taskgraph.assembly.databases import open_database
 from taskgraph.config import Settings, settings_of
 from taskgraph.serving.calls import CallServer
+from tests.served_tasks import DEADLINE
 
 ROOT = Path(__file__).resolve().parents[1]
-DEADLINE = 120.0
 
 
 def settings_for(uri: str) -> Settings:
@@ -60,39 +59,6 @@ def server_process(
             yield process
         finally:
             process.kill()
-
-
-def until(ask: Callable[[], Any]) -> Any:
-    """Wait until something is so; gives what was asked for."""
-    end = time.monotonic() + DEADLINE
-    while not (found := ask()):
-        assert time.monotonic() < end, "it did not become so"
-        time.sleep(0.02)
-    return found
-
-
-def note(path: str | Path, *words: object) -> None:
-    """Add a line to a file that several processes write to."""
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    try:
-        os.write(file, f"{' '.join(map(str, words))}\n".encode())
-    finally:
-        os.close(file)
-
-
-def lines_of(path: str | Path) -> list[list[str]]:
-    """Return the words of each line of such a file."""
-    file = Path(path)
-    return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
-
-
-def is_running(pid: int) -> bool:
-    """Tell whether a process is there that is not dead."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in {"Z", "X"}
 
 
 def _serve(uri: str, queues: str, slots: str, lease_seconds: str) -> None:

@@ -1,4 +1,4 @@
-"""Real workers for tests: processes of ``taskgraph worker start``, and tasks that say when they ran.
+"""Real workers for tests: processes of ``taskgraph worker start``, and tasks that tell.
 
 What ran is one file, to which each body adds a line when it begins and when it ends. A body that
 finds that an earlier one of the same number has not ended, in a process that lives, says so.
@@ -188,6 +188,10 @@ class Project:
     def states(self, execution_id: str) -> list[str]:
         """Return the names of the states that an execution was in."""
         return [each.name for each in self.archive.executions.states(execution_id)]
+
+    def said(self, execution_id: str) -> str:
+        """Return what there is to say of the state that an execution is in."""
+        return self.archive.executions.states(execution_id)[-1].message or ""
 
     def ran(self, what: str = "", n: int | None = None) -> list[tuple[str, int, int]]:
         """Return what bodies said: begin, end or overlap, a number and a process."""

@@ -168,7 +168,7 @@ def forget(driver: Driver, leases: Sequence[LeaseRecord]) -> None:
         if key is not None:
             _end_jobs_of_ended(driver, key, each)
             # Nobody waits for what it had sent to workers.
-            driver.execute("DELETE FROM routed_call WHERE execution_id = ?", (key,))
+            driver.execute(statements.ROUTED_FORGET, (key,))
     rows = sorted((each.key, each.holder) for each in leases)
     driver.executemany(statements.LEASE_RELEASE, rows)
 

@@ -1362,13 +1362,13 @@ class Notification(Base):
     __table_args__ = (
         Index("uq_notification_policy_id_state_id", "policy_id", "state_id", unique=True),
         Index(None, "state_id"),
-        _partial("ix_notification_due", "due", where="delivered_at IS NULL AND given_up_at IS NULL"),
+        _partial(
+            "ix_notification_due", "due", where="delivered_at IS NULL AND given_up_at IS NULL"
+        ),
     )
 
     id: Mapped[str] = mapped_column(Hash16, primary_key=True)
-    policy_id: Mapped[str] = mapped_column(
-        Hash16, _reference("notification_policy.id", "CASCADE")
-    )
+    policy_id: Mapped[str] = mapped_column(Hash16, _reference("notification_policy.id", "CASCADE"))
     state_id: Mapped[str] = mapped_column(Hash16, _reference("state.id", "CASCADE"))
     queued_at: Mapped[datetime]
     # When it is tried next.
@@ -1385,9 +1385,7 @@ class UserAccount(Base):
     __tablename__ = "user_account"
     __table_args__ = (
         Index("uq_user_account_email", "email", unique=True),
-        _partial(
-            "uq_user_account_username", "username", where="username IS NOT NULL", unique=True
-        ),
+        _partial("uq_user_account_username", "username", where="username IS NOT NULL", unique=True),
     )
 
     id: Mapped[str] = mapped_column(Hash16, primary_key=True)

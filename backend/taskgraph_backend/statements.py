@@ -208,6 +208,8 @@ LEASE_RELEASE = "DELETE FROM lease WHERE key = ? AND holder = ?"
 LEASE_OF = "SELECT holder FROM lease WHERE key = ?"
 LEASE_IS_HELD = "SELECT 1 FROM lease WHERE key = ? AND holder = ?"
 LEASE_FORGET = "DELETE FROM lease WHERE key = ? OR holder = ?"
+# What a run has sent to workers, once nobody waits for it.
+ROUTED_FORGET = "DELETE FROM routed_call WHERE execution_id = ?"
 # Who leads calls one by one: a key is `records.call_lease`.
 LEASE_LEADERS = (
     "SELECT DISTINCT holder, host, pid, started, expires < {now} FROM lease"

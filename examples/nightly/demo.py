@@ -1,4 +1,4 @@
-"""Three nights of a small archive of weather, as a user has them, each of them checked.
+"""Four nights of a small archive of weather, as a user has them, each of them checked.
 
     python examples/nightly/demo.py [--work FOLDER]
 
@@ -12,8 +12,12 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +30,7 @@ TASKGRAPH = (
 STATIONS = ("alps", "coast", "heath")
 VARIABLES = {"rain": 3.0, "wind": 12.0}
 WORKFLOW = "nightly.means"
+PATIENCE = 120.0  # seconds that a worker may take at most
 
 
 class DiffersError(Exception):
@@ -62,6 +67,35 @@ class Archive:
         """Run a command that writes JSON. Any: that."""
         return json.loads(self.command(*words, "--json"))
 
+    @contextmanager
+    def worker(self, queue: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Have a worker in a process of its own, which is asked to stop at the end."""
+        words = ["worker", "start", "--pool", "machines", "--queues", queue, "--poll", "0.2"]
+        print("$ taskgraph", *words, "&")
+        with (self.work / "worker.log").open("wb") as log:
+            started = subprocess.Popen(
+                [*TASKGRAPH, *words], cwd=self.work, env=self._env, stdout=log, stderr=log
+            )
+        try:
+            yield started
+            started.send_signal(signal.SIGTERM)
+            started.wait(PATIENCE)
+        finally:
+            started.kill()
+            started.wait()
+
+    def wait_for(self, execution: str) -> Any:
+        """Wait until an execution has ended. Any: it, as JSON."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            words = [*TASKGRAPH, "execution", "show", execution, "--json"]
+            shown = subprocess.run(words, check=True, cwd=self.work, env=self._env, stdout=-1)
+            found = json.loads(shown.stdout)
+            if found["status"] not in {"PENDING", "RUNNING"}:
+                return found
+            time.sleep(0.2)
+        raise DiffersError(f"nobody ended execution {execution} in {PATIENCE:.0f} s")
+
     def measure(self, station: str, variable: str, shift: float = 0.0) -> None:
         """Write a file of measurements, and register it under its name."""
         first = VARIABLES[variable] + len(station) + shift
@@ -91,8 +125,26 @@ def _check(what: str, found: object, expected: object) -> None:
     print(f"    checked: {what}")
 
 
+def _refuse(archive: Archive, words: tuple[str, ...], why: str) -> None:
+    try:
+        archive.command(*words)
+    except DiffersError as error:
+        _check(f"it is refused: {why}", why in str(error), True)
+    else:
+        raise DiffersError(f"{' '.join(words)} was to be refused: {why}")
+
+
 def demo(archive: Archive) -> None:
-    """Live through three nights."""
+    """Live through four nights."""
+    report = first_night(archive)
+    second_night(archive, report)
+    bad = third_night(archive, report)
+    fourth_night(archive)
+    what_there_is(archive, bad)
+
+
+def first_night(archive: Archive) -> list[str]:
+    """Run what was never run; return the command that makes the report."""
     print("\n1. The first night: files are registered, and each station is a group.\n")
     for station in STATIONS:
         for variable in VARIABLES:
@@ -105,8 +157,12 @@ def demo(archive: Archive) -> None:
     tables = [word for each in STATIONS for word in ("--tables", f"means/{each}.csv")]
     report = ["run", "-q", "--study", "nightly", "nightly.py", "report", *tables]
     archive.command(*report)
-    first = (archive.work / "report.csv").read_text()
+    return report
 
+
+def second_night(archive: Archive, report: list[str]) -> None:
+    """Change one file."""
+    first = (archive.work / "report.csv").read_text()
     print("\n2. The second night: one file has changed.\n")
     archive.measure("coast", "rain", shift=1.0)
     expected = {"alps": "up_to_date", "coast": "inputs_changed", "heath": "up_to_date"}
@@ -117,6 +173,10 @@ def demo(archive: Archive) -> None:
     differing = [line for line in second.splitlines() if line not in first.splitlines()]
     _check("one line of the report differs", len(differing), 1)
 
+
+def third_night(archive: Archive, report: list[str]) -> str:
+    """Retract a file; return the execution that had made it."""
+    second = (archive.work / "report.csv").read_text()
     print("\n3. The third night: a gauge was broken, and what came of it is not to be used.\n")
     bad = archive.ask("group", "list", "--facet", "station=alps")["groups"][0]["newest"]["id"]
     why = ("--reason", "the gauge was broken")
@@ -135,9 +195,44 @@ def demo(archive: Archive) -> None:
     _check("only that one runs", archive.run(), ["alps"])
     archive.command(*report)
     third = (archive.work / "report.csv").read_text()
-    _check("the report is another one", third not in (first, second), True)
+    _check("the report is another one", third == second, False)
+    return str(bad)
 
-    print("\n4. What there is, and what goes.\n")
+
+def fourth_night(archive: Archive) -> None:
+    """Submit a workflow, and have a worker run it."""
+    print("\n4. The fourth night: what is submitted here is run by a worker, in another process.\n")
+    archive.command("dataset", "register", "shared", "means/coast.csv", "--type", "table")
+    archive.command("workflow", "new-version", WORKFLOW)
+    archive.command("workflow", "update-step", f"{WORKFLOW}@2:2", "folder=shared")
+    inputs = [word for each in VARIABLES for word in ("--input", f"coast-{each}")]
+    apply = (
+        "workflow",
+        "apply",
+        f"{WORKFLOW}@2",
+        *inputs,
+        "--output",
+        "shared",
+        "--queue",
+        "night",
+    )
+    submitted = archive.ask(*apply)
+    _check("it waits for a worker", submitted["status"], "PENDING")
+    _refuse(archive, apply, "one at a time writes a dataset")
+    archive.command("workflow", "update-step", f"{WORKFLOW}@2:2", "folder=elsewhere")
+    with archive.worker("night") as worker:
+        made = archive.wait_for(submitted["id"])
+        archive.show("worker", "list")
+    _check("the worker has run it", made["status"], "DONE")
+    _check("it stops when it is asked to", worker.returncode, 0)
+    shared = archive.ask("dataset", "show", "shared")
+    _check("the dataset is what it made", shared["files"], ["shared/coast.csv"])
+    _check("of the steps as they were", (archive.work / "elsewhere").exists(), False)
+
+
+def what_there_is(archive: Archive, bad: str) -> None:
+    """Look at the records, and delete an execution."""
+    print("\n5. What there is, and what goes.\n")
     archive.show("execution", "list", "--study", "nightly")
     archive.show("group", "stats")
     count = archive.ask("execution", "list", "--count", "--include-retracted")["count"]

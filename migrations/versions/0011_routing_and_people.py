@@ -234,7 +234,11 @@ def _create_people() -> None:
     )
     op.create_index("uq_user_account_email", "user_account", ["email"], unique=True)
     partial_index(
-        "uq_user_account_username", "user_account", ["username"], "username IS NOT NULL", unique=True
+        "uq_user_account_username",
+        "user_account",
+        ["username"],
+        "username IS NOT NULL",
+        unique=True,
     )
     op.create_table(
         "user_group",

@@ -199,7 +199,6 @@ def workflow_call(uses: Uses, files: list[Any]) -> Any:
     Raises:
         RerunError: A step does not fit its task as that is now.
     """
-
     made: Any = files
     for step in uses.steps:
         made = _step_call(step, made)

@@ -25,7 +25,7 @@ from taskgraph.assembly.routing import queue_taken_by
 from taskgraph.assembly.surroundings import in_force
 from taskgraph.engine.environment import Environment
 from taskgraph.engine.jobs import Job
-from taskgraph.engine.leasing import Assigned
+from taskgraph.engine.leasing import Assigned, ExecutionLease
 from taskgraph.engine.loop import Engine
 from taskgraph.engine.options import Below, RunOptions
 from taskgraph.engine.statuses import every
@@ -89,9 +89,22 @@ class _Cancelled:
 
     def look(self) -> None:
         """Have the run end as after a Ctrl-C if it was cancelled; from any thread."""
-        if not self.is_so and is_cancelled(self._backend, self._execution_id):
+        if self.is_so or not is_cancelled(self._backend, self._execution_id):
+            return
+        # One that stops by itself is cancelled as well, by its own word.
+        if not self._engine.is_stopping:
             self.is_so = True
             self._engine.stop()
+
+
+def _watch(
+    lease: ExecutionLease, cancelled: _Cancelled, engine: Engine, wanted: Wanted, *, is_part: bool
+) -> None:
+    """Have a run end that somebody cancels, or that is somebody else's by now."""
+    if wanted.assigned is not None and wanted.assigned.on_lost is None:
+        lease.on_lost = engine.stop
+    if not is_part:
+        lease.on_beat = cancelled.look
 
 
 class ExtendedRun(NamedTuple, Generic[T]):
@@ -422,10 +435,9 @@ class Running(Questions, Reports):
         is_part = run_options.below is not None  # another process holds the execution
         own = ExecutionId(uuid.uuid4().hex) if is_part else run_options.execution_id
         place = output_place(self.settings, self.backend, run_options.execution_id)
-        run_options = replace(run_options, output=place, lease_id=own)
         leads = run_options.single_flight and run_options.may_wait
         lease = take_lease(self.backend, own, leads, wanted.assigned)
-        run_options = replace(run_options, held=lease.held)
+        run_options = replace(run_options, output=place, lease_id=own, held=lease.held)
         token = current_scheduler.set(self._scheduler)
         outer, _thread.engine = getattr(_thread, "engine", None), own
         is_claimed = False
@@ -450,10 +462,7 @@ class Running(Questions, Reports):
                 lease,
             )
             cancelled = _Cancelled(self.backend, own, engine)
-            if wanted.assigned is not None and wanted.assigned.on_lost is None:
-                lease.on_lost = engine.stop
-            if not is_part:
-                lease.on_beat = cancelled.look
+            _watch(lease, cancelled, engine, wanted, is_part=is_part)
             if place is not None:
                 sweep_if_due(os.path.dirname(place.folder), self.settings.logs.keep_days)
             statuses = every(self._shown_interval(), self.log_job_statuses)
@@ -479,11 +488,7 @@ class Running(Questions, Reports):
             self._take_counts()
             _thread.engine = outer
             current_scheduler.reset(token)
-            # Threads are cheap, and a process may want to fork.
-            for executor in self.executors.values():
-                is_cheap = isinstance(executor, ThreadExecutor | LoopExecutor)
-                if is_cheap and not is_at_work(executor):  # for another scheduler
-                    self._stop_executor(executor)
+            self._stop_threads()
             lease.release()
             if is_claimed:
                 settle(self.backend, run_options.execution_id, sys.exception())
@@ -493,6 +498,13 @@ class Running(Questions, Reports):
     def _capturing(self, place: OutputPlace | None) -> AbstractContextManager[None]:
         """Have what calls print told apart, if it is kept."""
         return nullcontext() if place is None else captured()
+
+    def _stop_threads(self) -> None:
+        """Stop executors of threads: these are cheap, and a process may want to fork."""
+        for executor in self.executors.values():
+            is_cheap = isinstance(executor, ThreadExecutor | LoopExecutor)
+            if is_cheap and not is_at_work(executor):  # for another scheduler
+                self._stop_executor(executor)
 
     def _stop_executor(self, executor: Executor) -> None:
         """Stop an executor; one that raises is warned of, for what ran is recorded."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from taskgraph.assembly.databases import has_others
-from taskgraph.catalog.requests import QUEUE_TAG
 from taskgraph.config import Settings
 from taskgraph.errors import ExecutorError
 from taskgraph.ports import Backend, CallQueue
@@ -77,6 +76,7 @@ def served_calls(
 
 def queue_taken_by(backend: Backend, execution_id: str) -> str | None:
     """Return the queue by which a worker took an execution, or else the only one that it names."""
+    from taskgraph.catalog.requests import QUEUE_TAG
     from taskgraph_backend import SqlBackend
     from taskgraph_backend.routing.served import find_queue
 

@@ -90,9 +90,7 @@ class StepVerbs(WorkflowFinder):
             raise StepNotFoundError(found.id)
         return self.step(found.id)
 
-    def reorder(
-        self, workflow: str | Workflow, step_ids: Iterable[str | WorkflowStep]
-    ) -> Workflow:
+    def reorder(self, workflow: str | Workflow, step_ids: Iterable[str | WorkflowStep]) -> Workflow:
         """Give the steps of a workflow a new order.
 
         Args:

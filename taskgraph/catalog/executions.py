@@ -13,8 +13,8 @@ from typing import Any, Final, Literal, overload
 from taskgraph.catalog.cards import card_of, id_on_card, write_card
 from taskgraph.catalog.deleting import Deletion, checked_where
 from taskgraph.catalog.deletions import DeletionReport
-from taskgraph.catalog.reading import parse
 from taskgraph.catalog.queueing import PRIORITY, priority_of
+from taskgraph.catalog.reading import parse
 from taskgraph.catalog.requests import (
     Request,
     check_page,

@@ -33,8 +33,8 @@ from taskgraph.catalog.requests import Request, check_page, checked_name
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.states import State, StateType
 from taskgraph.catalog.uses import Uses, WantedUses, ref_of, with_code
-from taskgraph.catalog.workflow_rows import Workflow
 from taskgraph.catalog.workflow_finding import WorkflowStore
+from taskgraph.catalog.workflow_rows import Workflow
 from taskgraph.catalog.workflows import WorkflowManager
 from taskgraph.errors import DisabledWorkflowError, GroupNotFoundError, ValidationError
 

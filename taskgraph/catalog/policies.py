@@ -191,9 +191,14 @@ class PolicyManager:
         if not isinstance(attempts, Unset):
             changed["attempts"] = _checked_attempts(attempts)
         wanted = replace(found, **changed)
-        if found.active and wanted.active and (wanted.states, wanted.tags) != (
-            found.states,
-            found.tags,
+        if (
+            found.active
+            and wanted.active
+            and (wanted.states, wanted.tags)
+            != (
+                found.states,
+                found.tags,
+            )
         ):
             # What came until now is judged as it was then.
             self._store.queue()

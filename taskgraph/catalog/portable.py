@@ -114,8 +114,7 @@ def read_steps(given: Sequence[Any], find_tasks: FindTasks) -> tuple[NewStep, ..
     names = sorted({each["task"] for each in given})
     known = known_tasks(names, find_tasks(names) if names else ())
     return tuple(
-        _read_step(f"steps[{index}]", each, known[each["task"]])
-        for index, each in enumerate(given)
+        _read_step(f"steps[{index}]", each, known[each["task"]]) for index, each in enumerate(given)
     )
 
 
@@ -130,9 +129,7 @@ def known_tasks(names: Sequence[str], packaged: Sequence[TaskOfPackage]) -> dict
         task = get_task_registry().find(name)
         of_task = [each for each in packaged if each.name == name]
         if task is not None and task.is_defined:
-            found[name] = KnownTask(
-                name, task, task.args_schema, task.input_type, task.output_type
-            )
+            found[name] = KnownTask(name, task, task.args_schema, task.input_type, task.output_type)
         elif len(of_task) == 1:
             (one,) = of_task
             found[name] = KnownTask(name, None, one.args_schema, one.input_type, one.output_type)

@@ -26,7 +26,6 @@ SNAPSHOT_VERSION: Final = 1
 QUEUE_TAG: Final = "taskgraph.queue"
 
 
-
 @dataclass(frozen=True, slots=True)
 class Terms:
     """On what terms a stored workflow is applied: held against what is there as it is written.
@@ -38,6 +37,7 @@ class Terms:
 
     min_interval: float = 0.0
     account: str | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

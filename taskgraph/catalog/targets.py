@@ -106,11 +106,11 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """A function that is called with a `Notification`, in the process that delivers.
+    """A function that is called with a `Notification`, in a thread of the process that delivers.
 
     Attributes:
         function: It, as ``module:function``.
-        timeout: For how many seconds nobody else calls it with the same notification.
+        timeout: How many seconds it is waited for.
     """
 
     kind: ClassVar[str] = "callback"
@@ -121,9 +121,7 @@ class Callback:
     def __post_init__(self) -> None:
         """Check that it can be the name of a function."""
         if not isinstance(self.function, str) or not _FUNCTION.fullmatch(self.function):
-            raise ValidationError(
-                "callback", "expected a function as 'module:function'."
-            )
+            raise ValidationError("callback", "expected a function as 'module:function'.")
         _check_timeout(self.timeout)
 
     @property

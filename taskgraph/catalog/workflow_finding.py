@@ -64,9 +64,7 @@ class WorkflowStore(Protocol):
     def find_step(self, ref: str) -> tuple[str, WorkflowStep] | None:
         """Return a step by id or unique start of one, with the id of its workflow."""
 
-    def add_step(
-        self, workflow_id: str, step_id: str, step: NewStep, position: int | None
-    ) -> None:
+    def add_step(self, workflow_id: str, step_id: str, step: NewStep, position: int | None) -> None:
         """Put a step before the one at a position, or behind all."""
 
     def change_step(self, wanted: StepChange) -> bool:

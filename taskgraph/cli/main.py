@@ -106,9 +106,7 @@ COMMANDS: Final[dict[str, _Entry]] = {
         "taskgraph.cli.operation",
         "Show operations: actions that take long, and what came of them.",
     ),
-    "policy": _Entry(
-        "taskgraph.cli.policy", "Have somebody be told of states of executions."
-    ),
+    "policy": _Entry("taskgraph.cli.policy", "Have somebody be told of states of executions."),
     "retract": _Entry(
         "taskgraph.cli.retract",
         "Have a bad result, and all that came from it, not be used any more.",

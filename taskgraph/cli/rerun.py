@@ -37,7 +37,7 @@ they are now. Results of before are used.
 @click.option(
     "--script", metavar="SCRIPT", help="Where its tasks are. Default: what it was run from."
 )
-@click.option("--queue", is_flag=True, help="Have a worker of its queues run it, and wait for none.")
+@click.option("--queue", is_flag=True, help="Have a worker of its queues run it.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.argument("ref")
 @click.pass_context

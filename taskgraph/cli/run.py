@@ -251,7 +251,7 @@ def _call(task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> 
 def _run(ctx: click.Context, expression: Any, executor: str | None, how: _How) -> int:
     from taskgraph.cli.telling import AfterRun
 
-    after = AfterRun(is_quiet=how.quiet)
+    after = AfterRun(is_wanted=not how.dryrun, is_quiet=how.quiet)
     try:
         return _run_call(ctx, expression, executor, how, after)
     finally:
@@ -265,7 +265,7 @@ def _run_call(
     from taskgraph.assembly.surroundings import labels_of_run
     from taskgraph.cli.progress import make_progress
     from taskgraph.config import write_default_config
-    from taskgraph.errors import ConflictError, DatabaseError, DryRunResult
+    from taskgraph.errors import ConflictError, DryRunResult
     from taskgraph.executors.types import registered_types
     from taskgraph.tags import OwnTags
 
@@ -278,7 +278,6 @@ def _run_call(
         progress = make_progress(settings.scheduler.job_status_interval, gauges=_gauges(settings))
     observers = [progress] if progress else []
     scheduler = app.Scheduler(settings, executor=own, observers=observers)
-    looks = not how.dryrun
     execution_id = uuid.uuid4().hex
     try:
         job = how.rerun
@@ -308,8 +307,6 @@ def _run_call(
             click.echo(f"  {call}")
         return ExitCode.OK
     except Exception as error:
-        # One that is lost was waited for already.
-        looks = looks and not isinstance(error, DatabaseError)
         failures = getattr(error, "__taskgraph_failures__", None)
         if failures is None:
             if progress and isinstance(error, ConflictError):  # nothing was run
@@ -325,8 +322,7 @@ def _run_call(
     finally:
         if progress:
             progress.close()
-        if looks:
-            after.look(settings, scheduler.backend)
+        after.look(settings, scheduler.backend)
         scheduler.close()
     shown = show_result(result)
     if shown is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -140,7 +141,7 @@ def parameters_of(call: Any) -> dict[str, Any]:
         ValidationError: One of them is none.
     """
     bound = call._task.binder.signature.bind(*call.args, **call.kwargs)
-    found = {}
+    found: dict[str, Any] = {}
     for name, value in bound.arguments.items():
         # What is taken as many arguments comes back as many; what is named comes by name.
         kind = bound.signature.parameters[name].kind
@@ -167,7 +168,7 @@ def _reason(value: Any) -> str | None:
     if value is None or type(value) in (bool, int, str):
         return None
     if type(value) is float:
-        return None if value == value and abs(value) != float("inf") else f"it is {value}"
+        return None if math.isfinite(value) else f"it is {value}"
     if type(value) is list:
         return next(filter(None, map(_reason, value)), None)
     if type(value) is dict:
@@ -229,7 +230,8 @@ def _tell_end(archive: Archive, found: Execution, as_json: bool) -> int:
         if shown is not None:
             click.echo(shown)
     if not found.successful:
-        why = "" if found.state.message is None else f": {found.state.message}"
+        states = archive.executions.states(found)
+        why = f": {states[-1].message}" if states and states[-1].message else ""
         click.echo(f"{start} is {found.state.type.value}{why}", err=True)
         click.echo(f"Why: taskgraph log {start}", err=True)
     return ExitCode.OK if found.successful else ExitCode.RUN_FAILED
@@ -237,10 +239,12 @@ def _tell_end(archive: Archive, found: Execution, as_json: bool) -> int:
 
 def _result(archive: Archive, found: Execution) -> Any:
     """Return what an execution returned, as far as that is stored. Any: the user's value."""
+    from taskgraph.hashing import CallHash
+
     job = None if found.job_id is None else archive.backend.get_job(found.job_id)
     if job is None or job.call_hash is None:
         return None
-    return archive.backend.get_call_cache(job.call_hash)[0]
+    return archive.backend.get_call_cache(CallHash(job.call_hash))[0]
 
 
 __all__ = ["command", "parameters_of", "queues_of"]

@@ -23,18 +23,26 @@ class AfterRun:
     """Tells of a run that has ended, if a policy is about anything at all.
 
     Args:
+        is_wanted: Whether there will be anything to tell of.
         is_quiet: Whether nothing is said of what did not arrive.
     """
 
-    def __init__(self, *, is_quiet: bool) -> None:
+    def __init__(self, *, is_wanted: bool, is_quiet: bool) -> None:
+        self._is_wanted = is_wanted
         self._is_quiet = is_quiet
         self._settings: Settings | None = None
 
     def look(self, settings: Settings, backend: Backend) -> None:
-        """Ask, by one statement, whether there is anything to be done when the run is over."""
-        from taskgraph.assembly.notifying import has_policies
+        """Ask, by one statement, whether there is anything to be done when the run is over.
 
-        self._settings = settings if has_policies(backend) else None
+        A run that ends because its database is lost has waited for that long enough.
+        """
+        from taskgraph.assembly.notifying import has_policies
+        from taskgraph.errors import DatabaseError
+
+        is_lost = isinstance(sys.exc_info()[1], DatabaseError)
+        if self._is_wanted and not is_lost and has_policies(backend):
+            self._settings = settings
 
     def tell(self) -> None:
         """Deliver what is due, as far as that takes no time; never raises."""

@@ -38,9 +38,7 @@ def command() -> None:
 @command.command("start", help="Be a worker, until it is told to stop.")
 @click.option("--pool", metavar="NAME", required=True, help="What its pool is called.")
 @click.option("--queues", metavar="NAME,...", required=True, help="Which queues it serves.")
-@click.option(
-    "--name", metavar="NAME", help="What it is called. Default: its pool with its host."
-)
+@click.option("--name", metavar="NAME", help="What it is called. Default: its pool with its host.")
 @click.option(
     "--concurrency",
     type=click.IntRange(1, 1_000),

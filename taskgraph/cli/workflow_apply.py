@@ -24,7 +24,7 @@ contents of the datasets change nothing about what was submitted.
 
 \b
 taskgraph workflow apply mean --input tas --input pr --output means --here
-taskgraph workflow apply mean@2 --input raw=tas --output means --steps 1-2 --queue gpu
+taskgraph workflow apply mean@2 --input raw=tas --output means --steps 1-2
 """
 
 

@@ -219,6 +219,11 @@ class Engine:
         self._is_stopping = True
         self._inbox.call_soon(lambda: None)
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it ends as after a Ctrl-C."""
+        return self._is_stopping
+
     def tell(self, event: Event) -> None:
         """Have observers told of something that happened elsewhere; from any thread."""
         self._inbox.call_soon(lambda: self._notify(event))

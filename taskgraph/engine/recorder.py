@@ -270,7 +270,10 @@ class Recorder:
             job.note,
         )
         if job.options:
-            self._add_options(job)
+            if "tags" in job.options:
+                self.add_tags("Job", job.id, job.options["tags"])
+            if "queue" in job.options and not job.is_announced:
+                self._add_queue(job)
         job.is_announced = True
         if self._shown:
             self._shown.pop(job.id, None)
@@ -281,13 +284,6 @@ class Recorder:
         if job.call_hash is not None:
             self._add_call(job, job.call_hash)
         self._touch()
-
-    def _add_options(self, job: Job) -> None:
-        """Add what options say of a job that has ended: its tags, and its queue."""
-        if "tags" in job.options:
-            self.add_tags("Job", job.id, job.options["tags"])
-        if "queue" in job.options and not job.is_announced:
-            self._add_queue(job)
 
     def _add_queue(self, job: Job) -> None:
         """Add the queue of a job, once, if it is a call that workers may run."""

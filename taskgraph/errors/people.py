@@ -63,7 +63,9 @@ class PermissionDeniedError(TaskgraphError):
 
     def __str__(self) -> str:
         name = "Nobody in particular" if self.actor is None else repr(self.actor)
-        return f"{name} may not {self.action}: that is for {self.who}. Say who you are, or ask them."
+        return (
+            f"{name} may not {self.action}: that is for {self.who}. Say who you are, or ask them."
+        )
 
 
 class PackageNotFoundError(NotFoundError):
@@ -126,9 +128,8 @@ class OperationNotFoundError(NotFoundError):
     """No operation has this id or id prefix."""
 
     def __str__(self) -> str:
-        return (
-            f"There is no operation {self.wanted!r}. `taskgraph operation list` shows what there is."
-        )
+        shown = "`taskgraph operation list` shows what there is."
+        return f"There is no operation {self.wanted!r}. {shown}"
 
 
 class PolicyNotFoundError(NotFoundError):

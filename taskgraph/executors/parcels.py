@@ -1,8 +1,8 @@
 """Calls in the parcels in which they wait for workers: what is on the outside needs no unpickling.
 
-    8 bytes    the length of the surroundings, and how many workers the call takes
-               the surroundings, as `taskgraph.executors.there` has them
-               the call, as `taskgraph.executors.border` has it
+8 bytes    the length of the surroundings, and how many workers the call takes
+the surroundings, as `taskgraph.executors.there` has them
+the call, as `taskgraph.executors.border` has it
 """
 
 from __future__ import annotations

@@ -165,9 +165,7 @@ class QueueExecutor(PooledExecutor):
         parcel = Parcel(self._around, max(1, math.ceil(call.resources.cpus)), message).encode()
         key = uuid.uuid4().hex
         future: Future[Any] = Future()
-        row = RoutedCall(
-            key, route.execution_id, call.job_id, route.queue, call.fullname, parcel
-        )
+        row = RoutedCall(key, route.execution_id, call.job_id, route.queue, call.fullname, parcel)
         self._put.append((key, _Sent(row, future)))
         return future
 
@@ -249,7 +247,9 @@ class QueueExecutor(PooledExecutor):
         with self._lock:
             if self._sent and self._queue is not None:
                 sent = dict(self._sent)
-                return _Known(self._queue, sent, list(dict.fromkeys(each.run for each in sent.values())))
+                return _Known(
+                    self._queue, sent, list(dict.fromkeys(each.run for each in sent.values()))
+                )
             self._watcher = None
             return None
 
@@ -330,8 +330,8 @@ def _settle(sent: _Sent, found: RoutedAnswer) -> None:
 def _nobody_serves(queue: str, count: int) -> str:
     calls = "a call waits" if count == 1 else f"{count} calls wait"
     return (
-        f"No worker serves queue {queue!r}, and {calls} for one. Start one: `taskgraph worker start "
-        f"--pool NAME --queues {queue}`. The run goes on waiting."
+        f"No worker serves queue {queue!r}, and {calls} for one. Start one: "
+        f"`taskgraph worker start --pool NAME --queues {queue}`. The run goes on waiting."
     )
 
 

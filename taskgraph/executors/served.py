@@ -118,7 +118,7 @@ class ServedProcesses:
 
     @property
     def stuck(self) -> list[str]:
-        """The calls that wait although none has begun for a while: others may have room for them."""
+        """The calls that wait although none has begun for a while: others may have room."""
         is_so = time.monotonic() - self._began > _PATIENCE
         return self.waiting if is_so else []
 
@@ -279,8 +279,6 @@ def _run(around: bytes, message: bytes) -> bytes | None:
         answer = answer_of_error(error)
     _code = loaded_code()
     return answer
-
-
 
 
 __all__ = ["Ended", "ServedProcesses"]

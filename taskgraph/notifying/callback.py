@@ -1,4 +1,7 @@
-"""Calls a function of the user's with a notification, in this process."""
+"""Calls a function of the user's with a notification: here, in a thread that nobody waits for long.
+
+A function cannot be ended: one that takes too long goes on, and ends with the process.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,25 @@ from typing import Any, Final
 
 from taskgraph.catalog.policy_rows import Answer, Notification
 from taskgraph.catalog.targets import Callback
+from taskgraph.notifying.limited import within
 from taskgraph.notifying.secrets import cleaned
 
 _LAST: Final = 600
 
 
-def call(target: Callback, told: Notification) -> Answer:
-    """Call a function; what it returns is nothing to anybody."""
+def call(target: Callback, told: Notification, seconds: float) -> Answer:
+    """Call a function; what it returns is nothing to anybody.
+
+    Args:
+        target: The function.
+        told: What it is called with.
+        seconds: How long it is waited for.
+    """
+    answer = within(seconds, lambda: _call(target, told))
+    return answer or Answer(f"{target.function} took longer than {seconds:g} s")
+
+
+def _call(target: Callback, told: Notification) -> Answer:
     try:
         function = find_function(target.function)
     except Exception as error:
@@ -23,7 +38,7 @@ def call(target: Callback, told: Notification) -> Answer:
         return Answer(f"{target.function} cannot be called here: {_named(error)}")
     try:
         function(told)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return Answer(f"{target.function} raised {_named(error)}")
     return Answer()
 
@@ -43,7 +58,7 @@ def find_function(name: str) -> Callable[[Notification], object]:
     return found  # type: ignore[no-any-return]  # what it is called with is for it to know
 
 
-def _named(error: Exception) -> str:
+def _named(error: BaseException) -> str:
     return cleaned(f"{type(error).__name__}: {error}")[:_LAST]
 
 

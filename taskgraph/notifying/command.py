@@ -63,9 +63,7 @@ def environment_of(told: Notification) -> dict[str, str]:
         "notification_id": told.id,
         "test": "1" if told.is_test else "",
     }
-    return {
-        f"{_PREFIX}{name.upper()}": text.replace("\0", "") for name, text in variables.items()
-    }
+    return {f"{_PREFIX}{name.upper()}": text.replace("\0", "") for name, text in variables.items()}
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

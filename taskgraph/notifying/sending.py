@@ -27,7 +27,7 @@ def send(target: Target, told: Notification, seconds: float) -> Answer:
         return run(target, told, seconds)
     from taskgraph.notifying.callback import call
 
-    return call(target, told)
+    return call(target, told, seconds)
 
 
 __all__ = ["send"]

@@ -21,6 +21,7 @@ from taskgraph.catalog.policy_rows import Answer, Notification
 from taskgraph.catalog.secrets import is_reference
 from taskgraph.catalog.targets import Webhook, check_url
 from taskgraph.errors import SecretError, ValidationError
+from taskgraph.notifying.limited import within
 from taskgraph.notifying.secrets import find_secret
 
 _PREFIX: Final = "whsec_"
@@ -30,6 +31,7 @@ _LATER: Final = frozenset({429, 503})
 # Those after which the same is sent to another place.
 _MOVED: Final = frozenset({307, 308})
 _REDIRECTS: Final = range(300, 400)
+_LATE: Final = "no answer in time"
 
 
 def post(
@@ -63,6 +65,11 @@ def post(
         key = key_of(target.secret, find_secret(target.secret))
         headers["webhook-signature"] = signature(key, told.id, moment, body)
     request = Request(_url_of(target), data=body, headers=headers, method="POST")
+    answer = within(seconds, lambda: _sent(target, request, seconds, now))
+    return answer or Answer(f"{target.shown}: {_LATE}")
+
+
+def _sent(target: Webhook, request: Request, seconds: float, now: Callable[[], float]) -> Answer:
     try:
         with build_opener(_SameHost).open(request, timeout=seconds) as response:
             status = int(response.status)
@@ -157,7 +164,7 @@ def _seconds(text: str | None, now: float) -> float | None:
 def _reason(error: Exception) -> str:
     cause = error.reason if isinstance(error, URLError) else error
     if isinstance(cause, TimeoutError):
-        return "no answer in time"
+        return _LATE
     if isinstance(cause, OSError) and cause.strerror:
         return str(cause.strerror)
     return f"{type(cause).__name__} in place of an answer"

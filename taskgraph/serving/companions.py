@@ -1,7 +1,7 @@
 """What a worker does besides its slots, by itself: it serves calls, and tells who is to be told.
 
-Each companion has a thread of its own, so that a receiver of notifications that does not answer, or
-a call that takes long, keeps the supervisor neither from beating nor from hearing that it is to stop.
+Each companion has a thread of its own: a receiver of notifications that does not answer, or a call
+that takes long, keeps the supervisor neither from beating nor from hearing that it is to stop.
 """
 
 from __future__ import annotations
@@ -66,14 +66,19 @@ class Teller:
         self._tell = tell
         self._look = look
         self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._is_stopping = False
         self._is_troubled = False
-        self.is_idle = False
+        self._thread: threading.Thread | None = None
 
     @property
     def is_alive(self) -> bool:
         """Whether it was started, and has not ended."""
         return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it may be drained: always, for it looks once more at its end."""
+        return True
 
     def start(self) -> None:
         """Begin to look, on a thread of its own."""
@@ -81,7 +86,7 @@ class Teller:
         self._thread.start()
 
     def drain(self, timeout: float | None = None) -> bool:
-        """Tell nobody more; returns whether it has ended, within so many seconds."""
+        """Look once more, for what has just ended; returns whether it has, in so many seconds."""
         self._ended.set()
         if self._thread is None:
             return True
@@ -90,23 +95,23 @@ class Teller:
 
     def stop(self) -> None:
         """End. What is being sent is claimed for a moment, and then sent by somebody else."""
+        self._is_stopping = True
         self.drain(0)
 
     def _live(self) -> None:
         backend = self._backend.clone()
         try:
-            while True:
+            self._deliver(backend)
+            while not self._ended.wait(self._look):
                 self._deliver(backend)
-                self.is_idle = True
-                if self._ended.wait(self._look):
-                    return
+            self._deliver(backend)
         finally:
             with suppress(DatabaseError):
                 backend.close()
 
     def _deliver(self, backend: SqlBackend) -> None:
         try:
-            done = deliver_due(backend, most=_AT_ONCE, go_on=lambda: not self._ended.is_set())
+            done = deliver_due(backend, most=_AT_ONCE, go_on=lambda: not self._is_stopping)
         except DatabaseError as error:
             if not self._is_troubled:
                 self._tell(f"nobody can be told of anything for now: {error}")

@@ -1,7 +1,7 @@
 """Scripts and modules of users in a slot: each loaded once, and anew in another process if edited.
 
 A process cannot forget code that it has imported: whatever was made of it would stay. So a slot
-whose files were edited ends before it takes anything more, and another one begins with the new ones.
+whose files were edited ends before it takes anything more, and another one begins with these.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a supervisor tells a slot, and what that says: a line of JSON each.
 
-    to a slot      its order; then "drain", once; the end of the pipe is the end of the supervisor
-    from a slot    ready | failed TEXT | took ID NAME QUEUE | ended ID STATE SECONDS | said TEXT
+to a slot      its order; then "drain", once; the end of the pipe is the end of the supervisor
+from a slot    ready | failed TEXT | took ID NAME QUEUE | ended ID STATE SECONDS | said TEXT
 """
 
 from __future__ import annotations

@@ -151,7 +151,7 @@ class TakenRunner:
         if origin is not None:
             return recorded_or_called(self._scheduler, origin, found)
         if refs and not is_plain(found.parameters):
-            reason = "the execution that it was made after was deleted, and with it what it was given"
+            reason = "what it was made after was deleted, and with it what it was given"
             raise RerunError(found.entrypoint, reason)
         return called(get_task_registry().get(found.entrypoint), found.parameters)
 

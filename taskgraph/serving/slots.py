@@ -98,9 +98,7 @@ class TakenSource:
         load: Loads what tasks are defined in.
     """
 
-    def __init__(
-        self, scheduler: Scheduler, order: SlotOrder, pipes: Pipes, load: Loader
-    ) -> None:
+    def __init__(self, scheduler: Scheduler, order: SlotOrder, pipes: Pipes, load: Loader) -> None:
         from taskgraph_backend import SqlBackend
         from taskgraph_backend.leases import this_process
 
@@ -141,7 +139,7 @@ class TakenSource:
         return True
 
     def _on_lost(self) -> None:
-        """End at once: what runs here is somebody else's, and nobody could stop a body otherwise."""
+        """End at once: what runs is somebody else's, and nobody could stop a body otherwise."""
         said = "what a slot ran is not its own any more: it was given to another one, or cancelled"
         self._pipes.say(Report("said", text=said))
         end_at_once()
@@ -177,7 +175,8 @@ def serve(orders: int, reports: int, load: Callable[[str], object]) -> int:
         source = TakenSource(scheduler, order, pipes, loader)
     except Exception as error:
         # Whatever is wrong with what it was given: the worker says so, and is not started.
-        said = str(error) if isinstance(error, TaskgraphError) else f"{type(error).__name__}: {error}"
+        is_ours = isinstance(error, TaskgraphError)
+        said = str(error) if is_ours else f"{type(error).__name__}: {error}"
         pipes.say(Report("failed", text=said))
         return FAILED
     pipes.say(Report("ready"))
@@ -204,7 +203,8 @@ def _work(sources: Iterable[Source], order: SlotOrder, pipes: Pipes, loader: Loa
             pipes.say(Report("said", text=f"{edited} was edited: a slot begins anew with it"))
             return EDITED
         try:
-            has_worked = any([each.step() for each in every])
+            worked = [each.step() for each in every]
+            has_worked = any(worked)
             pause = order.poll
         except LeaseLostError:
             raise

@@ -4,14 +4,14 @@
     repeat       until no slot is left
       wait       for what slots say, for one that ends, for a signal; not for longer than a moment
       a slot ended       what it held is given back at once, and another one is started
-      now and then       it beats; it looks what is asked of it; it gives back what dead workers had;
-                         its other duties
+      now and then       it beats, looks what is asked of it, gives back what dead workers had,
+                         and does its other duties
     drain        at the first signal, or when it is asked to stop: slots take no more
     stop now     at the second one: slots are ended, and what they ran waits in its queues again
     end          it is known to be stopped
 
-A body that brings its process down brings down a slot. Whatever becomes of the supervisor, its slots
-end with it, and others find what they ran by its leases.
+A body that brings its process down brings down a slot. Whatever becomes of the supervisor, its
+slots end with it, and others find what they ran by its leases.
 """
 
 from __future__ import annotations
@@ -344,7 +344,7 @@ class Supervisor:
         self._due.append((time.monotonic() + pause, slot.number, slot.quota))
 
     def _read_rest(self, slot: Slot) -> None:
-        """Take what a slot said before it ended; a process that it left behind may hold the pipe."""
+        """Take what a slot said before it ended; what it left behind may hold the pipe."""
         os.set_blocking(slot.reports, False)
         try:
             self._read(slot)
@@ -370,9 +370,7 @@ class Supervisor:
             if slot.running:
                 why = f"worker {self._worker.name} on {self._worker.host} lost its process ({how})"
         try:
-            given = self._routing.give_back(
-                self._worker.id, why, is_loss=not self._is_stopping
-            )
+            given = self._routing.give_back(self._worker.id, why, is_loss=not self._is_stopping)
             self._tell_of(given)
         except DatabaseError as error:
             self._say(f"{error}")  # whoever sweeps next finds it

@@ -220,8 +220,8 @@ def is_simple(schema: Any) -> bool:
     inner = [
         *schema.get("anyOf", ()),
         *schema.get("properties", {}).values(),
-        schema.get("items", {}),
-        schema.get("additionalProperties", {}),
+        schema.get("items", True),
+        schema.get("additionalProperties", True),
     ]
     kind = schema.get("type", "null")
     return isinstance(kind, str) and kind in _IS_OF and all(map(is_simple, inner))
@@ -275,9 +275,7 @@ def _is_number(given: Any) -> bool:
 
 
 _IS_OF: Final[Mapping[str, Callable[[Any], bool]]] = {
-    "integer": lambda given: (
-        _is_number(given) and (isinstance(given, int) or given.is_integer())
-    ),
+    "integer": lambda given: _is_number(given) and (isinstance(given, int) or given.is_integer()),
     "number": _is_number,
     "string": lambda given: isinstance(given, str),
     "boolean": lambda given: isinstance(given, bool),

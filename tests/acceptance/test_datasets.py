@@ -29,7 +29,11 @@ def test_before_anything_there_is_nothing_and_nothing_is_made(space: Any) -> Non
     assert space.json("artifact", "list") == {"artifacts": []}
     assert "taskgraph artifact add" in space("artifact", "list").out
     assert "taskgraph vocabulary define" in space("vocabulary", "list").out
-    assert space.json("execution", "sweep") == {"late": [], "crashed": []}
+    assert space.json("execution", "sweep") == {
+        "late": [],
+        "crashed": [],
+        "returned": [],
+    }
     for words in (
         ("dataset", "show", "x"),
         ("dataset", "history", "x"),

@@ -168,11 +168,11 @@ def test_a_policy_is_made_changed_shown_and_deleted(project: Any) -> None:
         (("test", "there"), 1, "cannot be run"),
     ],
 )
-def test_what_is_wrong_is_said(project: Any, words: tuple[str, ...], code: int, said: str) -> None:
+def test_what_is_wrong_is_said(flow: Any, words: tuple[str, ...], code: int, said: str) -> None:
     if words[0] not in ("create", "show") or words[1] in ("there", "nothing"):
-        project("policy", "create", "there", "--command", "no-such-program-anywhere")
+        flow("policy", "create", "there", "--command", "no-such-program-anywhere")
 
-    done = project("policy", *words)
+    done = flow("policy", *words)
 
     assert done.code == code, done.err
     assert said in " ".join((done.out + done.err).split())

@@ -30,9 +30,10 @@ def burst(project: Any, *words: str) -> Any:
 
 
 def test_a_task_is_routed_to_a_named_queue_and_run_by_a_worker_of_it(project: Any) -> None:
-    submitted = project("submit", "--queue", "gpu", "--key", "monday", "flow.py", "main", "--n", "1")
-    again = project("submit", "--queue", "gpu", "--key", "monday", "flow.py", "main", "--n", "1")
-    other = project.json("submit", "--queue", "cpu", "flow.py", "half", "--x", "4")
+    words = ("submit", "--queue", "gpu", "--key", "monday", "flow.py", "main", "--n", "1")
+    submitted, again = project(*words), project(*words)
+    words = ("submit", "--json", "--queue", "cpu", "flow.py", "half", "--x", "4")
+    other = json.loads(project(*words).out)
     assert (submitted.code, again.code) == (0, 0)
     assert "waits in gpu" in submitted.out and "submitted before" in again.out
     assert "taskgraph worker start --pool gpu --queues gpu" in submitted.err

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import taskgraph
+from taskgraph import File
 
 _FLOW = '''
     """Means of data."""
@@ -39,23 +40,36 @@ _FLOW = '''
 '''
 
 
-@pytest.fixture
-def climate(space: Any, database_uri: str) -> Any:
-    """A project with a database of each kind, two datasets to read, one to write, a workflow."""
+def _climate(space: Any, uri: str) -> Any:
+    """Make a project with two datasets to read, one to write, and a workflow."""
     space.write("flow.py", _FLOW)
     space.write(".taskgraph/config.toml", f"""
         [backend]
-        db_uri = {json.dumps(database_uri)}
+        db_uri = {json.dumps(uri)}
         automigrate = true
     """)  # fmt: skip
-    taskgraph.open(database_uri, migrate=True).close()
     for name, content in (("tas", "1"), ("pr", "4")):
         space.write(f"{name}.txt", content)
-        space("dataset", "register", name, f"{name}.txt", "--type", "cmip6")
-    assert space("dataset", "register", "means", "--type", "text").code == 0
+    # As `taskgraph dataset register` does it.
+    with taskgraph.open(space.folder, migrate=True) as tg:
+        for name in ("tas", "pr"):
+            tg.datasets.register(name, File(str(space.folder / f"{name}.txt")), type="cmip6")
+        tg.datasets.register("means", [], type="text")
     made = space("workflow", "create", "climate.mean", "flow.py", "read", "mean", "write")
     assert made.code == 0, made.err
     return space
+
+
+@pytest.fixture
+def climate(space: Any) -> Any:
+    """A project with a database in a file."""
+    return _climate(space, f"sqlite:///{space.folder / 'records.db'}")
+
+
+@pytest.fixture
+def shared(space: Any, database_uri: str) -> Any:
+    """The same with a database of each kind."""
+    return _climate(space, database_uri)
 
 
 def shown(space: Any, name: str = "climate.mean") -> list[str]:
@@ -72,41 +86,41 @@ def ran(space: Any) -> list[str]:
 
 
 def test_a_stored_workflow_is_applied_with_a_frozen_copy_of_what_was_submitted(
-    climate: Any,
+    shared: Any,
 ) -> None:
     inputs = ("--input", "tas", "--input", "pr")
-    done = climate("workflow", "apply", "climate.mean", *inputs, "--output", "means", "--here")
-    assert (done.code, ran(climate)) == (0, ["read K"]), done.err
-    assert (climate.folder / "mean.txt").read_text() == "2.5"
-    assert climate.json("dataset", "show", "means")["files"] == ["mean.txt"]
-    (first,) = climate.json("dataset", "history", "means")["executions"]
+    done = shared("workflow", "apply", "climate.mean", *inputs, "--output", "means", "--here")
+    assert (done.code, ran(shared)) == (0, ["read K"]), done.err
+    assert (shared.folder / "mean.txt").read_text() == "2.5"
+    assert shared.json("dataset", "show", "means")["files"] == ["mean.txt"]
+    (first,) = shared.json("dataset", "history", "means")["executions"]
 
-    waiting = climate("workflow", "apply", "climate.mean", *inputs, "--output", "means",
-                      "--key", "k", "--queue", "gpu", "--priority", "2", "--tag", "team=ml")  # fmt: skip
+    said = ("--key", "k", "--queue", "gpu", "--priority", "2", "--tag", "team=ml")
+    waiting = shared("workflow", "apply", "climate.mean", *inputs, "--output", "means", *said)
     assert waiting.code == 0, waiting.err
     assert "it waits in queue gpu for a worker" in waiting.out
     once = ("--output", "means", "--key", "k")
-    again = climate.json("workflow", "apply", "climate.mean", *inputs, *once)
+    again = shared.json("workflow", "apply", "climate.mean", *inputs, *once)
     assert again["id"].startswith(waiting.out[:8])
-    frozen = climate.json("execution", "show", again["id"], "--snapshot")["snapshot"]
-    taken = climate("workflow", "apply", "climate.mean", *inputs, "--output", "means")
+    frozen = shared.json("execution", "show", again["id"], "--snapshot")["snapshot"]
+    taken = shared("workflow", "apply", "climate.mean", *inputs, "--output", "means")
     assert (taken.code, again["id"][:8] in taken.err) == (4, True)
 
     # All of it is changed afterwards, and deleted as far as can be.
-    assert climate("workflow", "update-step", "climate.mean:0", "unit=C").code == 0
-    assert climate("workflow", "reorder", "climate.mean", "2", "0", "1").code == 0
-    assert climate("workflow", "remove-step", "climate.mean:1").code == 0
-    assert shown(climate) == ["write", "mean"]
-    assert climate("workflow", "delete", "climate.mean", "--yes").code == 4
-    climate.write("tas.txt", "100")
-    climate("dataset", "register", "tas", "tas.txt")
-    assert climate.json("execution", "show", again["id"], "--snapshot")["snapshot"] == frozen
-    climate("execution", "cancel", again["id"])
-    assert climate("workflow", "delete", "climate.mean", "--yes").code == 0
-    climate.write("tas.txt", "1")
-    once_more = climate("execution", "rerun", first["id"], "--no-cache")
-    assert (once_more.code, ran(climate)) == (0, ["read K"]), once_more.err
-    assert climate("db", "check").code == 0
+    assert shared("workflow", "update-step", "climate.mean:0", "unit=C").code == 0
+    assert shared("workflow", "reorder", "climate.mean", "2", "0", "1").code == 0
+    assert shared("workflow", "remove-step", "climate.mean:1").code == 0
+    assert shown(shared) == ["write", "mean"]
+    assert shared("workflow", "delete", "climate.mean", "--yes").code == 4
+    shared.write("tas.txt", "100")
+    shared("dataset", "register", "tas", "tas.txt")
+    assert shared.json("execution", "show", again["id"], "--snapshot")["snapshot"] == frozen
+    shared("execution", "cancel", again["id"])
+    assert shared("workflow", "delete", "climate.mean", "--yes").code == 0
+    shared.write("tas.txt", "1")
+    once_more = shared("execution", "rerun", first["id"], "--no-cache")
+    assert (once_more.code, ran(shared)) == (0, ["read K"]), once_more.err
+    assert shared("db", "check").code == 0
 
 
 def test_steps_are_edited(climate: Any) -> None:
@@ -192,39 +206,38 @@ def test_workflows_are_listed_by_filters(climate: Any) -> None:
     assert "It has no steps yet" in climate("workflow", "show", "other").out
 
 
-@pytest.mark.parametrize(
-    ("words", "code", "match"),
-    [
-        (("apply", "nope", "--input", "tas", "--output", "means"), 3, "no workflow"),
-        (("apply", "climate.mean", "--output", "means"), 2, "--input"),
-        (("apply", "climate.mean", "--input", "tas", "--output", "tas"), 2, "of type 'cmip6'"),
-        (("apply", "climate.mean", "--input", "tas", "--output", "means", "--steps", "2-1"), 2,
-         "no range"),
-        (("apply", "climate.mean", "--input", "tas", "--output", "means", "--steps", "x"), 2,
-         "FIRST-LAST"),
-        (("apply", "climate.mean", "--input", "tas", "--output", "means", "--here", "--queue", "q"),
-         2, "--here"),
-        (("apply", "climate.mean", "--input", "no", "--output", "means"), 3, "no dataset"),
-        (("add-step", "climate.mean", "nothing"), 3, "nothing"),
-        (("add-step", "climate.mean", "mean", "digit=1"), 2, "no parameter 'digit'"),
-        (("add-step", "climate.mean", "mean", "digits=many"), 2, "is not of type 'integer'"),
-        (("add-step", "climate.mean", "mean", "digits"), 2, "NAME=VALUE"),
-        (("add-step", "climate.mean", "mean", "metadata=1"), 2, "kept for"),
-        (("add-step", "climate.mean", "mean", "--position", "4"), 2, "expected 0 to 3"),
-        (("update-step", "climate.mean:7"), 3, "no step"),
-        (("update-step", "ffff"), 3, "no step"),
-        (("reorder", "climate.mean", "0", "0", "1"), 2, "more than once"),
-        (("show", "nope"), 3, "no workflow"),
-        (("delete", "nope", "--yes"), 3, "no workflow"),
-        (("import", "flow.json"), 2, "flow.json"),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_done_is_said(
-    climate: Any, words: tuple[str, ...], code: int, match: str
-) -> None:
-    done = climate("workflow", *words)
+# Words, the exit code, and what is said.
+_REFUSALS = [
+    (("apply", "nope", "--input", "tas", "--output", "means"), 3, "no workflow"),
+    (("apply", "climate.mean", "--output", "means"), 2, "--input"),
+    (("apply", "climate.mean", "--input", "tas", "--output", "tas"), 2, "of type 'cmip6'"),
+    (("apply", "climate.mean", "--input", "tas", "--output", "means", "--steps", "2-1"), 2,
+     "no range"),
+    (("apply", "climate.mean", "--input", "tas", "--output", "means", "--steps", "x"), 2,
+     "FIRST-LAST"),
+    (("apply", "climate.mean", "--input", "tas", "--output", "means", "--here", "--queue", "q"),
+     2, "--here"),
+    (("apply", "climate.mean", "--input", "no", "--output", "means"), 3, "no dataset"),
+    (("add-step", "climate.mean", "nothing"), 3, "nothing"),
+    (("add-step", "climate.mean", "mean", "digit=1"), 2, "no parameter 'digit'"),
+    (("add-step", "climate.mean", "mean", "digits=many"), 2, "is not of type 'integer'"),
+    (("add-step", "climate.mean", "mean", "digits"), 2, "NAME=VALUE"),
+    (("add-step", "climate.mean", "mean", "metadata=1"), 2, "kept for"),
+    (("add-step", "climate.mean", "mean", "--position", "4"), 2, "expected 0 to 3"),
+    (("update-step", "climate.mean:7"), 3, "no step"),
+    (("update-step", "ffff"), 3, "no step"),
+    (("reorder", "climate.mean", "0", "0", "1"), 2, "more than once"),
+    (("show", "nope"), 3, "no workflow"),
+    (("delete", "nope", "--yes"), 3, "no workflow"),
+    (("import", "flow.json"), 2, "flow.json"),
+]  # fmt: skip
 
-    assert (done.code, match in done.err) == (code, True), done.err
+
+def test_what_cannot_be_done_is_said(climate: Any) -> None:
+    for words, code, match in _REFUSALS:
+        done = climate("workflow", *words)
+
+        assert (done.code, match in done.err) == (code, True), (words, done.err)
 
 
 def test_only_some_steps_are_run(climate: Any) -> None:

@@ -1,4 +1,4 @@
-"""Servers of calls in processes of their own: they are killed, stopped and drained, and so are runs.
+"""Servers of calls in processes of their own: killed, stopped and drained, and so are runs.
 
 Nothing is lost, and nothing is recorded twice.
 """
@@ -17,50 +17,27 @@ from typing import Any
 
 import pytest
 
-from taskgraph import Scheduler, task
+from taskgraph import Scheduler
 from taskgraph.errors import WorkerLostError
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.integrity import check
-from tests.queues import (
+from tests.queues import ROOT, server_process, serving, settings_for
+from tests.served_tasks import (
     DEADLINE,
-    ROOT,
+    dies,
     is_running,
+    kills_its_server,
     lines_of,
-    note,
-    server_process,
-    serving,
-    settings_for,
+    small,
     until,
+    waits,
 )
 
-taskgraph_namespace = "served"
 
-
-@task(queue="gpu", executor="queues")
-def small(path: str, n: int) -> int:
-    note(path, n, os.getppid())
-    return 2 * n
-
-
-@task(queue="gpu", executor="queues")
-def waits(path: str, n: int) -> int:
-    note(path, "begins", n, os.getpid())
-    until(Path(f"{path}.go").exists)
-    note(path, "ends", n, os.getpid())
-    return 2 * n
-
-
-@task(queue="gpu", executor="queues")
-def dies(path: str) -> None:
-    note(path, "begins")
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-@task(queue="gpu", executor="queues")
-def kills_its_server(path: str) -> None:
-    note(path, "begins")
-    os.kill(os.getppid(), signal.SIGKILL)
-    until(lambda: False)
+@pytest.fixture
+def sqlite_uri(tmp_path: Path) -> str:
+    """A database for what is the same on each: workers, and not who may have which row."""
+    return f"sqlite:///{tmp_path / 'sqlite.db'}"
 
 
 def waiting_rows(uri: str) -> list[tuple[Any, ...]]:
@@ -144,13 +121,13 @@ def test_what_a_killed_server_ran_is_run_by_another_one(database_uri: str, tmp_p
 
 
 def test_a_call_of_which_its_process_dies_each_time_fails_after_three(
-    database_uri: str, tmp_path: Path
+    sqlite_uri: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "notes"
 
     with (
-        serving(database_uri, "gpu", slots=1) as server,
-        Scheduler(settings_for(database_uri)) as scheduler,
+        serving(sqlite_uri, "gpu", slots=1) as server,
+        Scheduler(settings_for(sqlite_uri)) as scheduler,
     ):
         with pytest.raises(WorkerLostError, match=r"served\.dies .*3 workers of queue 'gpu'"):
             scheduler.run(dies(str(path)))
@@ -158,7 +135,7 @@ def test_a_call_of_which_its_process_dies_each_time_fails_after_three(
         assert server.is_alive
 
     assert len(began(path)) == 3
-    assert is_sound(database_uri)
+    assert is_sound(sqlite_uri)
 
 
 def test_a_call_of_which_its_server_dies_each_time_fails_after_three(
@@ -209,12 +186,12 @@ def test_a_server_that_stood_still_for_too_long_says_nothing_of_what_others_have
 
 
 def test_a_server_that_is_drained_ends_what_it_runs_and_takes_no_more(
-    database_uri: str, tmp_path: Path
+    sqlite_uri: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "notes"
 
-    with running(database_uri, [waits(str(path), n) for n in range(4)]) as found:
-        with server_process(database_uri, "gpu", slots=2) as first:
+    with running(sqlite_uri, [waits(str(path), n) for n in range(4)]) as found:
+        with server_process(sqlite_uri, "gpu", slots=2) as first:
             until(lambda: len(began(path)) == 2)
             assert first.stdin is not None
             first.stdin.close()
@@ -223,7 +200,7 @@ def test_a_server_that_is_drained_ends_what_it_runs_and_takes_no_more(
             assert first.stdout.read() == "drained\n"
             assert first.wait(DEADLINE) == 0
             ended = sorted(each[1] for each in lines_of(path) if each[0] == "ends")
-        with serving(database_uri, "gpu"):
+        with serving(sqlite_uri, "gpu"):
             until(lambda: found)
 
     assert len(ended) == 2
@@ -232,17 +209,17 @@ def test_a_server_that_is_drained_ends_what_it_runs_and_takes_no_more(
 
 
 def test_what_a_server_ran_that_is_stopped_is_run_by_another_one_and_nobody_has_died(
-    database_uri: str, tmp_path: Path
+    sqlite_uri: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "notes"
 
-    with running(database_uri, waits(str(path), 1)) as found:
-        with serving(database_uri, "gpu"):
+    with running(sqlite_uri, waits(str(path), 1)) as found:
+        with serving(sqlite_uri, "gpu"):
             (begin,) = until(lambda: began(path))
         until(lambda: not is_running(int(begin[2])))
-        assert waiting_rows(database_uri) == [(False, 0)]
+        assert waiting_rows(sqlite_uri) == [(False, 0)]
         Path(f"{path}.go").touch()
-        with serving(database_uri, "gpu"):
+        with serving(sqlite_uri, "gpu"):
             until(lambda: found)
 
     assert found == [2]
@@ -253,7 +230,7 @@ def test_what_a_server_ran_that_is_stopped_is_run_by_another_one_and_nobody_has_
 RUN = """
 import signal, sys
 from taskgraph import Scheduler
-from tests.integration.test_call_servers import waits
+from tests.served_tasks import waits
 from tests.queues import settings_for
 signal.signal(signal.SIGINT, signal.default_int_handler)
 uri, path, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -333,13 +310,13 @@ def test_at_a_ctrl_c_what_waits_is_withdrawn_and_what_runs_is_recorded(
         assert scheduler.run(calls) == [2 * n for n in done]  # from the records
 
 
-def test_at_the_second_ctrl_c_what_runs_is_ended(database_uri: str, tmp_path: Path) -> None:
+def test_at_the_second_ctrl_c_what_runs_is_ended(sqlite_uri: str, tmp_path: Path) -> None:
     path = tmp_path / "notes"
 
-    with serving(database_uri, "gpu") as server, run_process(database_uri, path, 3) as run:
+    with serving(sqlite_uri, "gpu") as server, run_process(sqlite_uri, path, 3) as run:
         until(lambda: len(began(path)) == 2)
         run.send_signal(signal.SIGINT)
-        until(lambda: len(waiting_rows(database_uri)) == 2)
+        until(lambda: len(waiting_rows(sqlite_uri)) == 2)
         run.send_signal(signal.SIGINT)
         said, _ = run.communicate(timeout=DEADLINE)
         pids = [int(each[2]) for each in began(path)]
@@ -348,4 +325,4 @@ def test_at_the_second_ctrl_c_what_runs_is_ended(database_uri: str, tmp_path: Pa
         assert said == "stopped\n"
         assert server.lost == 0
         assert server.answered == 0
-    assert is_sound(database_uri)
+    assert is_sound(sqlite_uri)

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from taskgraph import F
+from taskgraph.app.running import _Cancelled
 from taskgraph.archive import Archive
 from taskgraph.catalog.states import StateType
 from taskgraph.errors import ExecutionCancelledError
@@ -76,3 +77,27 @@ def test_a_run_that_is_cancelled_elsewhere_ends_itself(database_uri: str, tg: Ar
     assert {each.state.type.value for each in jobs} <= {"COMPLETED", "CANCELLED"}
     assert all(each.end_time is not None for each in jobs)
     assert check(tg.backend) == []
+
+
+class _Engine:
+    """Stands for a run that ends, or does not yet."""
+
+    def __init__(self, is_stopping: bool) -> None:
+        self.is_stopping = is_stopping
+        self.stops = 0
+
+    def stop(self) -> None:
+        self.stops += 1
+
+
+def test_a_run_that_stops_by_itself_was_cancelled_by_nobody_else(tg: Archive) -> None:
+    made = tg.executions.create("long.steps").execution
+    tg.executions.set_state(made, "CANCELLED")
+
+    for engine in (_Engine(is_stopping=True), _Engine(is_stopping=False)):
+        cancelled = _Cancelled(tg.backend, made.id, engine)  # type: ignore[arg-type]  # as much as it asks
+        cancelled.look()
+        cancelled.look()
+
+        assert cancelled.is_so is not engine.is_stopping
+        assert engine.stops == (0 if engine.is_stopping else 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import sys
@@ -107,9 +106,7 @@ def test_no_command_says_a_secret(
     secrets: Path, tg: Archive, database_uri: str, tmp_path: Path
 ) -> None:
     space = Space(tmp_path)
-    space.write(
-        ".taskgraph/config.toml", f"[backend]\ndb_uri = {json.dumps(database_uri)}\n"
-    )
+    space.write(".taskgraph/config.toml", f"[backend]\ndb_uri = {json.dumps(database_uri)}\n")
     space.write(
         "flow.py",
         """

@@ -74,6 +74,13 @@ def look_back(tg: Archive, micros: int) -> None:
     )
 
 
+def a_moment(tg: Archive) -> None:
+    """Have the clock of the database go on: that of SQLite counts milliseconds."""
+    before = tg.backend.clock()
+    while tg.backend.clock() < before + 2_000:
+        pass
+
+
 def names(told: list[Notification]) -> list[tuple[str, str]]:
     return [(each.execution_id, each.state.name) for each in told]
 
@@ -147,9 +154,11 @@ def test_a_tag_that_is_shared_is_enough_and_the_tags_are_those_of_now(
 
 def test_what_was_before_is_told_to_nobody(tg: Archive, told: list[Notification]) -> None:
     ended(tg)
+    a_moment(tg)
     tg.policies.create("p", states=["FAILED"], target=TARGET)
     tg.policies.create("q", states=["FAILED"], target=TARGET, active=False)
     ended(tg)
+    a_moment(tg)
     tg.policies.update("q", active=True)
     both = ended(tg)
 
@@ -159,12 +168,11 @@ def test_what_was_before_is_told_to_nobody(tg: Archive, told: list[Notification]
     assert len(told) == 3
 
 
-def test_other_states_and_tags_count_from_then_on(
-    tg: Archive, told: list[Notification]
-) -> None:
+def test_other_states_and_tags_count_from_then_on(tg: Archive, told: list[Notification]) -> None:
     tg.policies.create("p", states=["FAILED"], target=TARGET)
     failed = ended(tg)
     ended(tg, "COMPLETED")
+    a_moment(tg)
     tg.policies.update("p", states=["COMPLETED"])
     ended(tg)
     completed = ended(tg, "COMPLETED")
@@ -241,9 +249,7 @@ def test_a_look_goes_back_no_further_than_to_when_a_policy_was_made(
     assert told == []
 
 
-def test_a_crash_that_is_found_days_later_is_told(
-    tg: Archive, told: list[Notification]
-) -> None:
+def test_a_crash_that_is_found_days_later_is_told(tg: Archive, told: list[Notification]) -> None:
     tg.policies.create("p", states=["CRASHED"], tags=["team=ml"], target=TARGET)
     look_back(tg, 10 * 86_400 * _SECOND)
     made = tg.executions.create("e", tags={"team": "ml"}).execution.id
@@ -300,13 +306,15 @@ def test_where_no_policy_is_active_it_is_one_statement(tg: Archive) -> None:
     assert has_policies(tg.backend) is False
 
 
-def test_a_look_that_finds_nothing_writes_nothing(tg: Archive) -> None:
+def test_a_look_that_finds_nothing_writes_nothing(
+    tg: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tg.policies.create("p", target=TARGET, states=["FAILED"])
     ended(tg, "COMPLETED")
     tg.policies.deliver()
     written: list[Any] = []
     transact = tg.backend._transact
-    setattr(
+    monkeypatch.setattr(
         tg.backend, "_transact", lambda *given, **named: written.append(given) or transact(*given)
     )
 

@@ -233,9 +233,7 @@ def test_execution_and_policy_take_their_notifications_along(
     assert check(tg.backend) == []
 
 
-def test_notifications_are_listed_by_what_they_are(
-    tg: Archive, told: list[Notification]
-) -> None:
+def test_notifications_are_listed_by_what_they_are(tg: Archive, told: list[Notification]) -> None:
     tg.policies.create("good", states=["COMPLETED"], target=TARGET)
     tg.policies.create("bad", states=["COMPLETED"], target="some_hooks:nothing", attempts=1)
     tg.policies.create("later", states=["COMPLETED"], target="some_hooks:nothing")

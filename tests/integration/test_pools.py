@@ -135,9 +135,7 @@ def test_a_worker_is_revived_by_its_name(tg: Archive, pool: WorkerPool) -> None:
     assert [each.id for each in tg.workers.list()] == [first.id]
 
 
-def test_a_name_is_that_of_one_living_process(
-    tg: Archive, pool: WorkerPool, living: int
-) -> None:
+def test_a_name_is_that_of_one_living_process(tg: Archive, pool: WorkerPool, living: int) -> None:
     begin(tg, pool, pid=living)
     with pytest.raises(WorkerInUseError, match=rf"process {living}.*worker stop w"):
         begin(tg, pool)

@@ -26,7 +26,8 @@ from taskgraph.testing import MemoryBackend
 from taskgraph.values.gate import current_trust, use_trust
 from taskgraph_backend import SqlBackend, models
 from tests.forked import run_python
-from tests.queues import ROOT, serving, settings_for, until
+from tests.queues import ROOT, serving, settings_for
+from tests.served_tasks import until
 
 taskgraph_namespace = "queues"
 
@@ -67,6 +68,18 @@ def scheduler(database_uri: str) -> Iterator[Scheduler]:
         yield made
 
 
+@pytest.fixture
+def sqlite_uri(tmp_path: Path) -> str:
+    """A database for what is the same on each: workers, and not who may have which row."""
+    return f"sqlite:///{tmp_path / 'sqlite.db'}"
+
+
+@pytest.fixture
+def on_sqlite(sqlite_uri: str) -> Iterator[Scheduler]:
+    with Scheduler(settings_for(sqlite_uri)) as made:
+        yield made
+
+
 def queues_of(uri: str) -> dict[str, set[str | None]]:
     """Return the queues of the recorded jobs, by the name of the task."""
     found: dict[str, set[str | None]] = {}
@@ -83,7 +96,11 @@ def queues_of(uri: str) -> dict[str, set[str | None]]:
 @pytest.mark.parametrize("of_step", ["step", None])
 @pytest.mark.parametrize("of_run", ["run", None])
 def test_a_step_goes_before_the_task_and_the_task_before_the_run(
-    scheduler: Scheduler, database_uri: str, task_named: bool, of_step: str | None, of_run: str | None
+    scheduler: Scheduler,
+    database_uri: str,
+    task_named: bool,
+    of_step: str | None,
+    of_run: str | None,
 ) -> None:
     called = named if task_named else plain
     options = {} if of_step is None else {"queue": of_step}
@@ -202,9 +219,9 @@ def test_a_job_s_page_says_its_queue(tmp_path: Path) -> None:
 
     command("run", "--queue", "night", "flow.py", "one")
 
-    with SqlBackend(f"sqlite:///{tmp_path / '.taskgraph' / 'taskgraph.db'}") as backend:
-        with backend.reader() as reader:
-            (job,) = reader.query(models.Job)
+    uri = f"sqlite:///{tmp_path / '.taskgraph' / 'taskgraph.db'}"
+    with SqlBackend(uri) as backend, backend.reader() as reader:
+        (job,) = reader.query(models.Job)
     assert "night" in command("log", job.id)
     assert '"queue": "night"' in command("log", job.id, "--json")
     assert "night" in command("execution", "show", job.execution_id)
@@ -293,9 +310,9 @@ def fails(x: int) -> int:
     raise LookupError(f"not {x}")
 
 
-def test_an_error_comes_back_as_it_is(scheduler: Scheduler, database_uri: str) -> None:
-    with serving(database_uri, "gpu"), pytest.raises(LookupError, match="not 3") as caught:
-        scheduler.run(fails(3))
+def test_an_error_comes_back_as_it_is(on_sqlite: Scheduler, sqlite_uri: str) -> None:
+    with serving(sqlite_uri, "gpu"), pytest.raises(LookupError, match="not 3") as caught:
+        on_sqlite.run(fails(3))
 
     trace = caught.value.__taskgraph_trace__  # type: ignore[attr-defined]  # put there by the engine
     assert "fails" in str(trace)
@@ -306,9 +323,9 @@ def never_ends() -> None:
     time.sleep(600)
 
 
-def test_what_takes_too_long_fails(scheduler: Scheduler, database_uri: str) -> None:
-    with serving(database_uri, "gpu"), pytest.raises(TaskTimeoutError, match="never_ends"):
-        scheduler.run(never_ends())
+def test_what_takes_too_long_fails(on_sqlite: Scheduler, sqlite_uri: str) -> None:
+    with serving(sqlite_uri, "gpu"), pytest.raises(TaskTimeoutError, match="never_ends"):
+        on_sqlite.run(never_ends())
 
 
 @task(queue="gpu", executor="queues")
@@ -339,10 +356,13 @@ def is_wide(path: str, n: int) -> int:
 
 
 def test_a_call_takes_as_many_slots_as_it_keeps_cores_busy(
-    scheduler: Scheduler, database_uri: str, tmp_path: Path
+    on_sqlite: Scheduler, sqlite_uri: str, tmp_path: Path
 ) -> None:
-    with serving(database_uri, "gpu", slots=2):
-        found = scheduler.run([is_wide(str(tmp_path), n) for n in range(6)])
+    busy = tmp_path / "busy"
+    busy.mkdir()
+
+    with serving(sqlite_uri, "gpu", slots=2):
+        found = on_sqlite.run([is_wide(str(busy), n) for n in range(6)])
 
     assert found == [1] * 6
 
@@ -365,16 +385,16 @@ with Scheduler({"backend": {"db_uri": sys.argv[1], "automigrate": True}}) as sch
 
 
 def test_code_that_was_edited_is_loaded_anew_by_workers_that_go_on(
-    database_uri: str, tmp_path: Path
+    sqlite_uri: str, tmp_path: Path
 ) -> None:
     path = os.pathsep.join([str(tmp_path), str(ROOT), str(ROOT / "backend")])
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
     said = []
 
-    with serving(database_uri, "gpu", slots=1):
+    with serving(sqlite_uri, "gpu", slots=1):
         for amount in (1, 10, 100):
             (tmp_path / "flow.py").write_text(FLOW.format(amount=amount))
-            done = run_python(["-c", RUN, database_uri], tmp_path, environment)
+            done = run_python(["-c", RUN, sqlite_uri], tmp_path, environment)
             said.append(done.out or done.err)
 
     assert said == ["2\n", "11\n", "101\n"]
@@ -393,11 +413,11 @@ def rows_left(backend: SqlBackend) -> int:
 
 
 def test_that_nobody_serves_a_queue_is_said_once_and_waited_for(
-    database_uri: str, monkeypatch: pytest.MonkeyPatch
+    sqlite_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queued, "PATIENCE", 0.2)
     monkeypatch.setattr(queued, "_LOOK_EVERY", 0.1)
-    settings = settings_for(database_uri)
+    settings = settings_for(sqlite_uri)
     backend = open_database(settings)
     server = CallServer(settings, backend, ["gpu"])
     said: list[str] = []
@@ -420,16 +440,16 @@ def test_that_nobody_serves_a_queue_is_said_once_and_waited_for(
 
 
 def test_a_queue_that_somebody_serves_is_not_warned_of(
-    database_uri: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    sqlite_uri: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(queued, "PATIENCE", 0.0)
     monkeypatch.setattr(queued, "_LOOK_EVERY", 0.05)
     said: Counter[type[Event]] = Counter()
 
     with (
-        serving(database_uri, "gpu", "other", slots=1),
+        serving(sqlite_uri, "gpu", "other", slots=1),
         Scheduler(
-            settings_for(database_uri), observers=[lambda event: said.update([type(event)])]
+            settings_for(sqlite_uri), observers=[lambda event: said.update([type(event)])]
         ) as scheduler,
     ):
         scheduler.run([is_wide(str(tmp_path), n) for n in range(5)])
@@ -438,9 +458,11 @@ def test_a_queue_that_somebody_serves_is_not_warned_of(
 
 
 def test_a_database_in_memory_sends_nothing_anywhere() -> None:
-    with Scheduler(backend=MemoryBackend()) as scheduler:
-        with pytest.raises(ExecutorError, match="in memory, where no worker sees it"):
-            scheduler.run(on_gpu.options(executor="queues")(1))
+    with (
+        Scheduler(backend=MemoryBackend()) as scheduler,
+        pytest.raises(ExecutorError, match="in memory, where no worker sees it"),
+    ):
+        scheduler.run(on_gpu.options(executor="queues")(1))
     with SqlBackend() as backend, Scheduler(backend=backend) as scheduler:
         with pytest.raises(ExecutorError, match="in memory, where no worker sees it"):
             scheduler.run(on_gpu.options(executor="queues")(1))
@@ -457,7 +479,7 @@ def test_where_only_data_is_trusted_no_code_travels_by_the_database(
     settings = {"backend": {"db_uri": uri, "trust": "data"}}
 
     with Scheduler(settings) as scheduler:
-        with pytest.raises(ExecutorError, match='backend.trust = "data"'):
+        with pytest.raises(ExecutorError, match=r'backend\.trust = "data"'):
             scheduler.run(on_gpu.options(executor="queues")(1))
         with pytest.raises(ExecutorError, match="takes no calls"):
             CallServer(scheduler.settings, scheduler.backend, ["gpu"]).start()

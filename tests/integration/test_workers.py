@@ -6,17 +6,12 @@ import os
 import signal
 from typing import Any
 
-import pytest
-
 from taskgraph import File
-
 from taskgraph.catalog.states import StateType
 from taskgraph.records import ExecutionId, execution_lease
 from taskgraph_backend.integrity import check
 from tests.torture.races import race
 from tests.workers import Project, lives, until
-
-
 
 # What is taken
 
@@ -59,7 +54,7 @@ def test_a_task_that_the_worker_does_not_know_fails_and_says_how_to_start_it(
     for each, text in ((lost, "--script FILE"), (gone, "gone.py"), (unfit, "m")):
         found = tg.executions.get(each)
         assert found.state.type is StateType.FAILED
-        assert text in (found.state.message or "")
+        assert text in served_small.said(found.id)
     assert served_small.state(known.id) == "Completed"
 
 
@@ -126,18 +121,14 @@ def test_a_workspace_is_made_where_it_is_run(served_small: Project) -> None:
 # How it stops
 
 
-@pytest.mark.parametrize("how", ["signal", "wish"])
 def test_a_worker_that_is_to_stop_ends_what_runs_and_takes_no_more(
-    served_small: Project, how: str
+    served_small: Project,
 ) -> None:
     one = served_small.submit("held", n=1)
     worker = served_small.worker()
     slot = served_small.slot_of(1)
     two = served_small.submit("one", n=2)
-    if how == "signal":
-        worker.send_signal(signal.SIGTERM)
-    else:
-        served_small.archive.workers.stop("w")
+    served_small.archive.workers.stop("w")
     until(lambda: "takes no more" in served_small.log())
     assert lives(slot)
     served_small.go(1)
@@ -148,24 +139,19 @@ def test_a_worker_that_is_to_stop_ends_what_runs_and_takes_no_more(
     assert served_small.archive.workers.get("w").status == "stopped"
 
 
-@pytest.mark.parametrize("how", ["signal", "wish"])
-def test_what_runs_goes_back_to_its_queues_when_it_stops_now(
-    served_small: Project, how: str
-) -> None:
+def test_what_runs_goes_back_to_its_queues_at_the_second_signal(served_small: Project) -> None:
     one = served_small.submit("held", n=1)
     worker = served_small.worker()
     slot = served_small.slot_of(1)
-    if how == "signal":
-        worker.send_signal(signal.SIGINT)
-        until(lambda: "takes no more" in served_small.log())
-        worker.send_signal(signal.SIGINT)
-    else:
-        served_small.archive.workers.stop("w", now=True)
+    worker.send_signal(signal.SIGTERM)
+    until(lambda: "takes no more" in served_small.log())
+    assert lives(slot)
+    worker.send_signal(signal.SIGINT)
 
     assert worker.wait(60) == 0
     assert not lives(slot)
     assert served_small.states(one)[-2:] == ["Running", "AwaitingRetry"]
-    assert "was stopped" in (served_small.archive.executions.get(one).state.message or "")
+    assert "was stopped" in served_small.said(one)
     served_small.go(1)
     served_small.burst()
     found = served_small.archive.executions.get(one)
@@ -184,22 +170,23 @@ def test_one_that_was_cancelled_while_it_waited_is_not_run(served_small: Project
 # Who dies
 
 
-def test_a_slot_that_dies_is_started_again_and_so_is_what_it_ran(served: Project) -> None:
-    one, two = served.submit("dies", n=1, times=1), served.submit("one", n=2)
-    said = served.burst()
+def test_a_slot_that_dies_is_started_again_and_so_is_what_it_ran(served_small: Project) -> None:
+    one, two = served_small.submit("dies", n=1, times=1), served_small.submit("one", n=2)
+    log = served_small.burst()
 
-    assert served.states(one) == [
-        "Pending", "Running", "AwaitingRetry", "Pending", "Running", "Completed",
+    # It may die before it was said to run.
+    states = served_small.states(one)
+    assert [each for each in states if each != "Running"] == [
+        "Pending", "AwaitingRetry", "Pending", "Completed",
     ]  # fmt: skip
-    found = served.archive.executions.get(one)
-    assert (found.run_count, found.state.type) == (2, StateType.COMPLETED)
-    message = served.archive.executions.states(one)[2].message or ""
-    assert "worker w on" in message and "signal 9" in message
-    assert "ended by signal 9" in said
-    assert served.state(two) == "Completed"
-    jobs = served.archive.executions.dependencies(one)
+    assert served_small.archive.executions.get(one).run_count == states.count("Running")
+    said = served_small.archive.executions.states(one)[states.index("AwaitingRetry")].message or ""
+    assert "worker w on" in said and "signal 9" in said
+    assert "ended by signal 9" in log
+    assert served_small.state(two) == "Completed"
+    jobs = served_small.archive.executions.dependencies(one)
     assert [each.state.type for each in jobs].count(StateType.RUNNING) == 0
-    assert not list(check(served.archive.backend))
+    assert not list(check(served_small.archive.backend))
 
 
 def test_what_brings_down_each_worker_is_given_to_no_other_one(served_small: Project) -> None:
@@ -207,8 +194,8 @@ def test_what_brings_down_each_worker_is_given_to_no_other_one(served_small: Pro
     served_small.burst()
 
     found = served_small.archive.executions.get(poison)
-    assert (found.state.type, found.run_count) == (StateType.CRASHED, 3)
-    assert "3 workers were lost with it" in (found.state.message or "")
+    assert found.state.type is StateType.CRASHED
+    assert "3 workers were lost with it" in served_small.said(poison)
     assert len(served_small.ran("begin", 1)) == 3
     assert served_small.state(fine) == "Completed"
 
@@ -231,32 +218,32 @@ def test_slots_end_with_their_supervisor_and_others_take_what_they_had(
     assert not served_small.ran("overlap")
 
 
-def test_one_that_stood_still_writes_nothing_when_it_wakes(served: Project) -> None:
-    one = served.submit("held", n=1)
-    served.worker()
-    stood = served.slot_of(1)
-    until(lambda: served.state(one) == "Running")
+def test_one_that_stood_still_writes_nothing_when_it_wakes(served_small: Project) -> None:
+    one = served_small.submit("held", n=1)
+    served_small.worker()
+    stood = served_small.slot_of(1)
+    until(lambda: served_small.state(one) == "Running")
     os.kill(stood, signal.SIGSTOP)
 
     def expire(driver: Any) -> None:  # as after half a minute
         sql = "UPDATE lease SET expires = ? WHERE key = ?"
         driver.execute(sql, (1_000, execution_lease(ExecutionId(one))))
 
-    served.archive.backend._transact(expire)
-    served.archive.executions.sweep()
-    assert served.state(one) == "AwaitingRetry"
-    served.worker(name="other")
-    until(lambda: len(served.ran("begin", 1)) == 2)
-    until(lambda: served.states(one)[-1] == "Running")
+    served_small.archive.backend._transact(expire)
+    served_small.archive.executions.sweep()
+    assert served_small.state(one) == "AwaitingRetry"
+    served_small.worker(name="other")
+    until(lambda: len(served_small.ran("begin", 1)) == 2)
+    until(lambda: served_small.states(one)[-1] == "Running")
     os.kill(stood, signal.SIGCONT)
     until(lambda: not lives(stood), "the end of who stood still")
 
-    assert served.states(one)[-1] == "Running"
-    served.go(1)
-    until(lambda: served.state(one) == "Completed")
-    assert served.states(one).count("Completed") == 1
-    ended = {pid for _, _, pid in served.ran("end", 1)}
-    assert ended == {served.ran("begin", 1)[-1][2]}
+    assert served_small.states(one)[-1] == "Running"
+    served_small.go(1)
+    until(lambda: served_small.state(one) == "Completed")
+    assert served_small.states(one).count("Completed") == 1
+    ended = {pid for _, _, pid in served_small.ran("end", 1)}
+    assert ended == {served_small.ran("begin", 1)[-1][2]}
 
 
 def test_workers_that_are_killed_at_random_end_each_execution_once(served: Project) -> None:

@@ -6,6 +6,7 @@ import itertools
 import random
 import sys
 import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -138,9 +139,9 @@ def test_arguments_are_held_against_the_schema(
     assert step.args == {"level": "high"}
     with pytest.raises(ValidationError, match=r"arguments of step edited\.plot: level: 'middle'"):
         tg.workflows.add_step("w", plot, args={"level": "middle"})
-    with pytest.raises(ValidationError, match="'C' is not of type"):
+    with pytest.raises(ValidationError, match="limit: 'C' is nothing that is allowed"):
         tg.workflows.add_step("w", read, args={"limit": "C"})
-    with pytest.raises(ValidationError, match="parameter 'units'. There are: files, unit, limit"):
+    with pytest.raises(ValidationError, match=r"parameter 'units'\. There are: files, unit, limit"):
         tg.workflows.add_step("w", read, args={"units": "C"})
     with pytest.raises(ValidationError, match="level: 3"):
         tg.workflows.update_step(step, args={"level": 3})
@@ -196,7 +197,9 @@ def test_what_a_package_says_counts_where_the_task_is_not_defined(tg: Archive) -
 
 
 def test_arguments_are_reset_and_options_merged(tg: Archive) -> None:
-    tg.workflows.create("w", steps=[{"task": read, "args": {"limit": 3}, "options": {"retries": 1}}])
+    tg.workflows.create(
+        "w", steps=[{"task": read, "args": {"limit": 3}, "options": {"retries": 1}}]
+    )
     (step,) = tg.workflows.get("w").steps
 
     same = tg.workflows.update_step(step)
@@ -323,16 +326,12 @@ def test_many_who_edit_at_once_leave_no_gap(database_uri: str, tg: Archive) -> N
             case 0:
                 mine.workflows.add_step(flow.id, name, position=0)
             case 1 if steps:
-                try:
+                with suppress(StepNotFoundError):  # somebody was quicker
                     mine.workflows.remove_step(chance.choice(steps))
-                except StepNotFoundError:
-                    pass  # somebody was quicker
             case _:
                 chance.shuffle(steps)
-                try:
+                with suppress(NotAPermutationError):  # they are not the steps any more
                     mine.workflows.reorder(flow.id, steps)
-                except NotAPermutationError:
-                    pass  # they are not the steps any more
 
     threads = [threading.Thread(target=edit, args=[seed]) for seed in range(4)]
     for each in threads:
@@ -459,7 +458,7 @@ def test_groups_go_only_if_that_is_said(tg: Archive, tmp_path: Any) -> None:
     several(tg, "a")
     tg.groups.plan("w", group_by=["model"])
 
-    with pytest.raises(WorkflowInUseError, match="1 group. Delete these with it"):
+    with pytest.raises(WorkflowInUseError, match=r"1 group\. Delete these with it"):
         tg.workflows.delete("w")
     assert tg.workflows.delete("w", groups=True).groups == 1
     assert tg.groups.count(include_superseded=True) == 0
@@ -506,7 +505,6 @@ def test_workflows_are_listed_by_what_is_asked(tg: Archive) -> None:
     assert labels(limit=1, offset=1) == ["climate.max@1"]
     with pytest.raises(UnknownFilterError, match="namespace"):
         labels({"tags": {"any_": ["a"]}})
-
 
 
 def test_a_page_that_is_none_is_refused(tg: Archive) -> None:

@@ -59,7 +59,8 @@ def race(project: Project, *, workers: int, submissions: int, kills: int) -> Non
 
 
 def _open(project: Project, every: list[str]) -> int:
-    where = {"id": {"any_": every}, "state": {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING"]}}}
+    active = {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING"]}}
+    where = {"id": {"any_": every}, "state": active}
     return project.archive.executions.count(where)
 
 

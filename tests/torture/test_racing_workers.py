@@ -10,7 +10,6 @@ from tests.torture.races import race
 from tests.workers import Project
 
 
-
 @pytest.mark.skipif(not os.environ.get("TASKGRAPH_TORTURE"), reason="takes minutes")
 @pytest.mark.timeout(3600)
 def test_each_of_many_executions_ends_once_whoever_is_killed(served: Project) -> None:

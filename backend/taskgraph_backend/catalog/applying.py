@@ -11,7 +11,6 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-
 from taskgraph.catalog.requests import Request, Terms
 from taskgraph.catalog.submitters import Submitter
 from taskgraph.catalog.uses import DatasetPin, StepPin, WorkflowPin

@@ -150,9 +150,7 @@ def put_back(driver: Driver, execution_id: str, why: str) -> bool:
     return _take_from_process(driver, execution_id, state, None)
 
 
-def _take_from_process(
-    driver: Driver, execution_id: str, state: State, when: int | None
-) -> bool:
+def _take_from_process(driver: Driver, execution_id: str, state: State, when: int | None) -> bool:
     """Have an execution that runs be in another state: its process is gone."""
     key = _binary(execution_id)
     row = driver.execute(_SUBJECT, (key,)).fetchone()
@@ -171,6 +169,7 @@ def _take_from_process(
     # Whose execution was taken by a worker holds it by another name.
     driver.execute(_FORGET_HOLDER, (lease,))
     driver.execute(statements.LEASE_FORGET, (lease, execution_id))
+    driver.execute(statements.ROUTED_FORGET, (key,))
     return True
 
 

@@ -16,8 +16,8 @@ from taskgraph.catalog.group_rows import (
 )
 from taskgraph.catalog.requests import Request
 from taskgraph.catalog.rows import Execution
-from taskgraph.catalog.uses import Uses, WantedUses
 from taskgraph.catalog.submitters import Submitter
+from taskgraph.catalog.uses import Uses, WantedUses
 from taskgraph.catalog.workflow_rows import (
     NewStep,
     NewWorkflow,
@@ -113,9 +113,7 @@ class GroupCatalog(OpenedPort):
         with self._backend.reader() as session:
             return workflow_lists.look_up_step(session, ref)
 
-    def add_step(
-        self, workflow_id: str, step_id: str, step: NewStep, position: int | None
-    ) -> None:
+    def add_step(self, workflow_id: str, step_id: str, step: NewStep, position: int | None) -> None:
         """Put a step before the one at a position, or behind all.
 
         Raises:

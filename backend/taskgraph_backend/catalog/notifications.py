@@ -31,9 +31,8 @@ _ABOUT: Final = (
 )
 _NEXT: Final = (
     "SELECT n.id, n.policy_id, p.target, p.template, n.attempts, n.due"
-    f" FROM {_FOUND} JOIN state s ON s.id = n.state_id"
-    f" WHERE {_WAITING} AND n.due <= {NOW} AND p.active{{others}}"
-    " ORDER BY n.due, s.timestamp, n.id LIMIT 1"
+    f" FROM {_FOUND} WHERE {_WAITING} AND n.due <= {NOW} AND p.active{{others}}"
+    " ORDER BY n.due, n.id LIMIT 1"
 )
 _CLAIM: Final = (
     "UPDATE notification SET due = ?, attempts = attempts + 1 WHERE id = ? AND due = ?"

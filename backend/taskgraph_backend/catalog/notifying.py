@@ -168,8 +168,10 @@ def _queue(driver: Driver, watch: Watch, states: Sequence[bytes]) -> int:
     if not states:
         return 0
     now = claims.clock(driver)
+    first = now - len(states)  # each a microsecond after the one before: so they are sent in order
     rows = [
-        (notification_id(watch.key, each), watch.key, each, now, now, 0) for each in states
+        (notification_id(watch.key, each), watch.key, each, now, first + index, 0)
+        for index, each in enumerate(states)
     ]
     return driver.executemany(_INSERT, rows).rowcount
 

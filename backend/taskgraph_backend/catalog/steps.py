@@ -40,9 +40,7 @@ _NAME: Final = "SELECT namespace, name, version FROM workflow WHERE id = ?"
 
 def insert(driver: Driver, workflow_id: str, steps: Sequence[NewStep]) -> None:
     """Store the steps of a workflow that has none yet; within a transaction."""
-    rows = [
-        _row(uuid.uuid4().hex, workflow_id, place, each) for place, each in enumerate(steps)
-    ]
+    rows = [_row(uuid.uuid4().hex, workflow_id, place, each) for place, each in enumerate(steps)]
     driver.executemany(_INSERT, rows)
 
 

@@ -11,8 +11,8 @@ from taskgraph.catalog.criteria import Criteria
 from taskgraph.jsontext import storable
 from taskgraph_backend import models
 from taskgraph_backend.query.criteria import (
-    _condition,
     _Condition,
+    _condition,
     _flag,
     _key,
     _of_text,

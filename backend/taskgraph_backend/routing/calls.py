@@ -35,9 +35,7 @@ _ANSWERS: Final = (
     "SELECT id, answer, losses FROM routed_call"
     " WHERE execution_id IN ({keys}) AND ended_at IS NOT NULL"
 )
-_LOOK: Final = (
-    "SELECT id, taken_at IS NOT NULL FROM routed_call WHERE execution_id IN ({keys})"
-)
+_LOOK: Final = "SELECT id, taken_at IS NOT NULL FROM routed_call WHERE execution_id IN ({keys})"
 _FREE: Final = "SELECT id FROM routed_call WHERE id IN ({keys}) AND taken_at IS NULL{skip}"
 _DELETE: Final = "DELETE FROM routed_call WHERE id IN ({keys})"
 _SERVING: Final = "SELECT key FROM lease WHERE key >= ? AND key < ?"

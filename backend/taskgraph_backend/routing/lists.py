@@ -68,7 +68,9 @@ def _pools() -> Select[Any]:
 
 def _workers() -> Select[Any]:
     worker, pool = models.Worker, models.WorkerPool
-    return select(worker, pool).outerjoin(pool, pool.id == worker.pool_id).order_by(worker.name)
+    pair: Any = select(worker, pool)  # its type is another one in each version
+    found: Select[Any] = pair.outerjoin(pool, pool.id == worker.pool_id).order_by(worker.name)
+    return found
 
 
 def _said(row: models.WorkerPool) -> str:

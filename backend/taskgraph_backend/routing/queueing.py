@@ -81,7 +81,8 @@ def follow(driver: Driver, execution_id: str, state: State, due: int | None) -> 
     leave(driver, execution_id)
     moment = claims.clock(driver) if due is None else due
     enter(driver, execution_id, queues, priority_of(_object(row[1])), moment)
-    driver.execute(_FORGIVE, (key,))
+    if state.type is StateType.SCHEDULED:  # who has it wait anew does not count what was lost
+        driver.execute(_FORGIVE, (key,))
 
 
 def declared(driver: Driver, execution_id: str) -> list[str]:
@@ -133,9 +134,7 @@ def enqueue(
     driver.execute(_FORGIVE, (key,))
 
 
-def _declare(
-    driver: Driver, execution_id: str, before: list[str], wanted: tuple[str, ...]
-) -> None:
+def _declare(driver: Driver, execution_id: str, before: list[str], wanted: tuple[str, ...]) -> None:
     gone = tuple((QUEUE_TAG, each) for each in before if each not in wanted)
     if gone:
         delete_tags(driver, execution_id, gone, ())

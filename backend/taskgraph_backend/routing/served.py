@@ -3,7 +3,7 @@
     a call waits             nobody has it; the first server with a free slot takes it
     a server has taken it    it bears the name of that server's lease
     it is answered           by who has it, and nobody else; its run takes the row away
-    its server died          it waits again; after `MAX_LOSSES` servers it has ended without an answer
+    its server died          it waits again; after `MAX_LOSSES` servers it has ended unanswered
     its run is gone          whoever sees that takes the row away
 
 Servers hold leases, as runs do: one by which they are known, and one for each queue.
@@ -23,7 +23,7 @@ from taskgraph.records import (
     server_lease,
     serving_lease,
 )
-from taskgraph_backend import claims
+from taskgraph_backend import claims, statements
 from taskgraph_backend.dialects import Database, Driver
 from taskgraph_backend.leases import this_process
 from taskgraph_backend.routing.calls import close_clone
@@ -62,7 +62,6 @@ _LOST: Final = (
 )
 _HOLDERS: Final = "SELECT DISTINCT holder FROM routed_call WHERE holder IS NOT NULL"
 _RUNS: Final = "SELECT DISTINCT execution_id FROM routed_call"
-_DROP: Final = "DELETE FROM routed_call WHERE execution_id = ?"
 _TAKEN_BY: Final = "SELECT queue FROM assignment WHERE execution_id = ?"
 
 
@@ -163,7 +162,7 @@ def take(
     runs = list(dict.fromkeys(ExecutionId(bytes(row[1]).hex()) for row in rows))
     gone = set(claims.crashed(driver, runs)) if runs else set()
     for each in sorted(gone):
-        driver.execute(_DROP, (_binary(each),))
+        driver.execute(statements.ROUTED_FORGET, (_binary(each),))
     taken = [row for row in rows if ExecutionId(bytes(row[1]).hex()) not in gone]
     if taken:
         moment = claims.clock(driver)
@@ -224,7 +223,7 @@ def find_dead_runs(driver: Driver) -> list[ExecutionId]:
 def drop_left(driver: Driver) -> None:
     """Take away the calls of runs that are gone; within a transaction that is alone."""
     for each in find_dead_runs(driver):
-        driver.execute(_DROP, (_binary(each),))
+        driver.execute(statements.ROUTED_FORGET, (_binary(each),))
 
 
 def find_queue(driver: Driver, execution_id: str, tag: str) -> str | None:

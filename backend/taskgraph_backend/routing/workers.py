@@ -74,8 +74,8 @@ def register(driver: Driver, wanted: NewWorker) -> str:
     key, host, pid, status, heard = row
     if (host, pid) != (wanted.host, wanted.pid) and _lives(host, pid, status, heard, now):
         raise WorkerInUseError(wanted.name, host, pid)
-    place = _binary(wanted.pool_id), wanted.host, wanted.pid, WorkerStatus.RUNNING.value
-    driver.execute(_REVIVE, (*place, now, now, wanted.launch_cmd, args, key))
+    again = _binary(wanted.pool_id), wanted.host, wanted.pid, WorkerStatus.RUNNING.value
+    driver.execute(_REVIVE, (*again, now, now, wanted.launch_cmd, args, key))
     return bytes(key).hex()
 
 

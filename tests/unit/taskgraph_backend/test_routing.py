@@ -94,9 +94,7 @@ def test_what_is_put_twice_is_there_once(sql_backend: SqlBackend, calls: RoutedC
         assert taken_by(one) == [key(2)]
 
 
-def test_an_answer_is_that_of_who_has_the_call(
-    sql_backend: SqlBackend, calls: RoutedCalls
-) -> None:
+def test_an_answer_is_that_of_who_has_the_call(sql_backend: SqlBackend, calls: RoutedCalls) -> None:
     calls.put([a_call(1), a_call(2)])
 
     with server(sql_backend, "a") as one, server(sql_backend, "b") as two:

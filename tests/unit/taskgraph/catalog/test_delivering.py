@@ -35,9 +35,7 @@ class _Store:
     """Notifications in memory, each of a policy that is named by its first letter."""
 
     def __init__(self, *ids: str, most: int = 3) -> None:
-        self.waiting = {
-            each: Due(each, each[0], Callback("m:f"), None, most, 0, 0) for each in ids
-        }
+        self.waiting = {each: Due(each, each[0], Callback("m:f"), None, most, 0, 0) for each in ids}
         self.said: list[tuple[str, Any]] = []
         self.asked: list[str] = []
         self.active = True
@@ -61,9 +59,7 @@ class _Store:
         return claimed
 
     def told(self, notification_id: str) -> Notification | None:
-        return Notification(
-            notification_id, "p", "", "e" * 32, "n", "f.n", State(StateType.FAILED)
-        )
+        return Notification(notification_id, "p", "", "e" * 32, "n", "f.n", State(StateType.FAILED))
 
     def arrived(self, notification_id: str) -> None:
         del self.waiting[notification_id]

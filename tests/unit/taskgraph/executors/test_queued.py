@@ -17,7 +17,7 @@ from taskgraph.executors.there import run_there
 from taskgraph.ports import Call, Raised, Resources, Returned, Route
 from taskgraph.records import ExecutionId, JobId, RoutedAnswer, RoutedCall
 from tests.contracts.test_executor import Inbox, double
-from tests.queues import until
+from tests.served_tasks import until
 
 RUN = ExecutionId("ab" * 16)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -128,6 +129,28 @@ def test_what_a_function_raises_is_said_without_secrets(
     monkeypatch.setenv("SOME_TOKEN", CANARY)
 
     assert _error(Callback("some_hooks:fail")) == "some_hooks:fail raised RuntimeError: no, ***"
+
+
+def test_a_function_that_takes_too_long_is_not_waited_for(module: Any) -> None:
+    go_on, is_over = threading.Event(), threading.Event()
+
+    def wait(told: Notification) -> None:
+        go_on.wait(60)
+        is_over.set()
+
+    module.wait = wait
+
+    error = _error(Callback("some_hooks:wait"), 0.1)
+
+    assert error == "some_hooks:wait took longer than 0.1 s"
+    go_on.set()
+    assert is_over.wait(60)
+
+
+def test_a_function_that_ends_the_process_ends_nothing(module: Any) -> None:
+    module.leave = lambda told: sys.exit(3)
+
+    assert _error(Callback("some_hooks:leave")) == "some_hooks:leave raised SystemExit: 3"
 
 
 @pytest.mark.parametrize(

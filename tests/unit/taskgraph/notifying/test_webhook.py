@@ -144,7 +144,7 @@ def test_a_url_that_is_a_secret_is_found_and_not_shown(monkeypatch: pytest.Monke
 def test_a_secret_that_is_broken_is_named_by_its_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOOK", "whsec_%%%")
 
-    with pytest.raises(SecretError, match="Secret 'env:HOOK': .*no base64"):
+    with pytest.raises(SecretError, match=r"Secret 'env:HOOK': .*no base64"):
         post(Webhook("http://127.0.0.1:9/hook", "env:HOOK"), TOLD, 10)
 
 
@@ -158,3 +158,30 @@ def test_a_receiver_that_does_not_answer_is_left() -> None:
         answer = post(Webhook(url), TOLD, 0.2)
 
     assert answer.error == f"{url}: no answer in time"
+
+
+def test_a_receiver_that_answers_letter_by_letter_is_left() -> None:
+    import socket
+    import threading
+
+    with socket.socket() as slow:
+        slow.bind(("127.0.0.1", 0))
+        slow.listen()
+        url = f"http://127.0.0.1:{slow.getsockname()[1]}/hook"
+        is_over = threading.Event()
+
+        def answer() -> None:
+            connection, _ = slow.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 200 OK\r\n")
+                while not is_over.wait(0.02):
+                    connection.sendall(b"x")
+                connection.sendall(b": y\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        found = post(Webhook(url), TOLD, 0.3)
+        is_over.set()
+        thread.join()
+
+    assert found.error == f"{url}: no answer in time"

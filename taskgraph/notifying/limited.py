@@ -1,0 +1,36 @@
+"""Waits for something for so long and no longer: what takes more goes on in a thread of its own.
+
+Names of hosts, receivers that answer letter by letter and functions of users know no time limit.
+The thread ends with the process, or when it is done; what comes of it then is nothing to anybody.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from taskgraph.catalog.policy_rows import Answer
+
+
+def within(seconds: float, work: Callable[[], Answer]) -> Answer | None:
+    """Return what comes of some work; None where it takes longer. What it raises is raised here."""
+    done: list[Answer | BaseException] = []
+
+    def run() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:
+            # It is of the one who waits, whatever it is; of nobody, if he is gone.
+            done.append(error)
+
+    thread = threading.Thread(target=run, name="taskgraph-notify", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not done:
+        return None
+    if isinstance(done[0], BaseException):
+        raise done[0]
+    return done[0]
+
+
+__all__ = ["within"]

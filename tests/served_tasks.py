@@ -1,0 +1,77 @@
+"""Tasks that servers of calls run in tests, in a module that is loaded quickly."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from taskgraph import task
+
+DEADLINE = 120.0
+
+
+def until(ask: Callable[[], Any]) -> Any:
+    """Wait until something is so; gives what was asked for."""
+    end = time.monotonic() + DEADLINE
+    while not (found := ask()):
+        assert time.monotonic() < end, "it did not become so"
+        time.sleep(0.02)
+    return found
+
+
+def note(path: str | Path, *words: object) -> None:
+    """Add a line to a file that several processes write to."""
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        os.write(file, f"{' '.join(map(str, words))}\n".encode())
+    finally:
+        os.close(file)
+
+
+def lines_of(path: str | Path) -> list[list[str]]:
+    """Return the words of each line of such a file."""
+    file = Path(path)
+    return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether a process is there that is not dead."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in {"Z", "X"}
+
+
+taskgraph_namespace = "served"
+
+
+@task(queue="gpu", executor="queues")
+def small(path: str, n: int) -> int:
+    note(path, n, os.getppid())
+    return 2 * n
+
+
+@task(queue="gpu", executor="queues")
+def waits(path: str, n: int) -> int:
+    note(path, "begins", n, os.getpid())
+    until(Path(f"{path}.go").exists)
+    note(path, "ends", n, os.getpid())
+    return 2 * n
+
+
+@task(queue="gpu", executor="queues")
+def dies(path: str) -> None:
+    note(path, "begins")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@task(queue="gpu", executor="queues")
+def kills_its_server(path: str) -> None:
+    note(path, "begins")
+    os.kill(os.getppid(), signal.SIGKILL)
+    until(lambda: False)
