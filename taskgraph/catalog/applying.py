@@ -92,7 +92,7 @@ class ApplyVerbs(WorkflowFinder):
             idempotency_key: Under one key a workflow is submitted once: who asks again is given
                 the execution that is there.
             strict: Whether a key that was used for another request is an error.
-            submitted_by: Who asks for it.
+            submitted_by: Who asks for it; by default the user that the settings name.
             workspace: Its folder, which no other execution has.
             tags: Keys with JSON values.
             name: What people call it.
@@ -118,6 +118,7 @@ class ApplyVerbs(WorkflowFinder):
             ValidationError: Something that was given is not what it must be.
         """
         assert self._executions is not None
+        submitted_by = self._executions.user if submitted_by is None else submitted_by
         key = None if idempotency_key is None else checked_name("key", idempotency_key)
         found = self.find(workflow)
         if key is not None and not strict:

@@ -54,7 +54,7 @@ class ExecutionManager(SweepingVerbs):
         deletion: What deletes them.
         runner: Returns what runs them once more, where anything can be run.
         queues: Where workers take them from.
-        user: Who acts, where nobody else is named.
+        user: Who submits and acts, where nobody else is named.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class ExecutionManager(SweepingVerbs):
         self._deletion = deletion
         self._runner = runner
         self._queues = queues
-        self._user = user
+        self.user = user
 
     def create(
         self,
@@ -169,7 +169,7 @@ class ExecutionManager(SweepingVerbs):
             idempotency_key=key,
             parent_job_id=checked_text("parent_job", parent_job),
             submitted_by=checked_text(
-                "submitted_by", self._user if submitted_by is None else submitted_by
+                "submitted_by", self.user if submitted_by is None else submitted_by
             ),
             code_version=checked_text("code_version", code_version),
             uses=NO_USES if wanted.is_nothing else with_code(self._store.pin(wanted)),
@@ -445,7 +445,7 @@ class ExecutionManager(SweepingVerbs):
         """
         proposed = checked_state(state, message)
         rules = ALL_RULES if policy is None else {_rule(each) for each in policy}
-        actor = checked_text("actor", self._user if actor is None else actor)
+        actor = checked_text("actor", self.user if actor is None else actor)
         details = {} if actor is None else {"actor": actor}
         known = self.get(ref)
         found = self._store.set_state(
@@ -532,7 +532,7 @@ class ExecutionManager(SweepingVerbs):
             keep_cache=keep_cache,
             remove_workspace=remove_workspace,
             dry_run=dry_run,
-            actor=self._user if actor is None else actor,
+            actor=self.user if actor is None else actor,
         )
         return False if report is None else report
 
@@ -571,7 +571,7 @@ class ExecutionManager(SweepingVerbs):
             keep_cache=keep_cache,
             remove_workspace=remove_workspace,
             dry_run=dry_run,
-            actor=self._user if actor is None else actor,
+            actor=self.user if actor is None else actor,
         )
 
 

@@ -47,10 +47,14 @@ def newest(project: Any) -> Any:
     return project.json("execution", "list")["executions"][0]
 
 
-def test_a_team_keeps_versions_of_its_tasks_and_puts_old_ones_aside(project: Any) -> None:
-    done(project, "user", "create", "ada@x.org", "--username", "ada")
-    done(project, "user", "create", "bob@x.org")
-    assert "climate has 1 member" in done(project, "user", "add", "climate", "ada")
+def test_a_team_keeps_versions_of_its_tasks_and_puts_old_ones_aside(
+    project: Any, database_uri: str
+) -> None:
+    with taskgraph.open(database_uri) as tg:
+        tg.users.create("ada@x.org", username="ada")
+        tg.users.create("bob@x.org")
+        tg.user_groups.create("climate")
+        tg.user_groups.add("climate", "ada")
     project.write("flows.py", FLOWS.format(version="1.0", body="n"))
     said = done(project, "package", "collect", "flows.py", "--group", "climate")
     assert "is flows@1.0, of 1 task" in said
@@ -113,8 +117,9 @@ def test_tasks_in_use_are_not_put_aside(project: Any) -> None:
 
 
 def test_a_state_is_forced_by_those_whom_it_concerns(project: Any, database_uri: str) -> None:
-    for name, *more in (("root", "--superuser"), ("ada",), ("eve",)):
-        done(project, "user", "create", f"{name}@x.org", "--username", name, *more)
+    with taskgraph.open(database_uri) as tg:
+        for name in ("root", "ada", "eve"):
+            tg.users.create(f"{name}@x.org", username=name, superuser=name == "root")
     done(project, "run", "flow.py", "half", "--x", "4", TASKGRAPH_USER="ada@x.org")
     ran = newest(project)
     assert (ran["submitted_by"], ran["state"]["type"]) == ("ada@x.org", "COMPLETED")

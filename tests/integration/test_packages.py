@@ -18,16 +18,17 @@ from taskgraph.errors import (
     AmbiguousIdError,
     ConflictError,
     DuplicatePackageError,
+    InactiveTaskError,
     NotFoundError,
     PackageInUseError,
     PackageNotFoundError,
+    PermissionDeniedError,
     SecretError,
     UserGroupNotFoundError,
     UserInUseError,
     UserNotFoundError,
     ValidationError,
 )
-from taskgraph_backend.catalog import packages
 from tests.integration.test_people import at_once
 
 FLOW = '''
@@ -133,6 +134,7 @@ def test_the_tasks_of_a_file_are_collected_with_their_code(tg: Archive, code: Pa
     read, write = found.tasks
     assert (read.description, read.version, write.description) == ("Read a file.", None, "")
     assert (write.version, read.input_type, read.output_type) == ("7", "Any", "Any")
+    assert read.args_schema["type"] == "object"
     assert any(each.startswith("pytest==") for each in str(found.frozen).splitlines())
     assert done.kind == "collect"
     assert done.subject == str(code / "packed_flow.py")
@@ -505,35 +507,54 @@ def test_what_is_not_there_is_said(tg: Archive) -> None:
     assert tg.packages.delete("none", missing_ok=True) is False
 
 
-def test_that_tasks_are_used_is_noted_of_active_packages(
-    tg: Archive, code: Path, package: str
+@pytest.fixture
+def applied(tg: Archive, package: str, tmp_path: Path) -> str:
+    """A workflow of a task of the package, with a dataset to read and one to write."""
+    put(tmp_path, "in.txt", "1")
+    tg.datasets.register("in", str(tmp_path / "in.txt"))
+    tg.datasets.register("out", [])
+    tg.workflows.create("w", steps=[used])
+    return package
+
+
+def apply(tg: Archive) -> Any:
+    return tg.workflows.apply("w", inputs=["in"], output="out")
+
+
+def test_that_a_package_is_used_is_noted_when_something_of_it_is_submitted(
+    tg: Archive, code: Path, applied: str
 ) -> None:
-    put(code, "packed_l.py", a_task("used", "return 3", namespace="packed_used"))
     put(code, "packed_m.py", a_task("aside", namespace="packed_aside"))
-    ok(tg.packages.collect("packed_l", version="1"))
     ok(tg.packages.collect("packed_m", version="1"))
-    tg.packages.deactivate("packed_l")
-    wanted = ["packed_used.used", "packed_used.used", "no.package"]
 
-    tg.backend._transact(packages.note_use, wanted, tg.backend.clock())
-    tg.backend._transact(packages.note_use, [], tg.backend.clock())
+    made = apply(tg)
 
-    noted = {each.name for each in tg.packages.list() if each.last_used_at is not None}
-    assert noted == {"packed_k"}
+    assert [each.last_used_at is None for each in tg.packages.list()] == [False, True]
+    with pytest.raises(PackageInUseError, match=f"execution {made.id[:8]}"):
+        tg.packages.deactivate(applied)
 
 
-def test_a_task_may_be_used_if_a_package_of_it_is_active_or_none_has_it(
-    tg: Archive, code: Path, package: str
+def test_nothing_is_submitted_of_a_package_that_is_put_aside(tg: Archive, applied: str) -> None:
+    tg.packages.deactivate(applied)
+
+    with pytest.raises(InactiveTaskError, match="packed_k@1, which is not active"):
+        apply(tg)
+    tg.packages.activate(applied)
+    assert apply(tg).is_active
+
+
+def test_of_who_submits_and_who_puts_aside_at_once_one_does(
+    database_uri: str, tg: Archive, applied: str
 ) -> None:
-    def inactive() -> dict[str, str]:
-        return tg.backend._ask(packages.find_inactive, ["packed_used.used", "no.package"])
+    def do(number: int) -> Any:
+        with taskgraph.open(database_uri) as mine:
+            return apply(mine) if number else mine.packages.deactivate(applied)
 
-    assert inactive() == {}
-    tg.packages.deactivate(package)
-    assert inactive() == {"packed_used.used": "packed_k@1"}
-    put(code, "packed_n.py", a_task("used", "return 4", namespace="packed_used"))
-    ok(tg.packages.collect("packed_n", version="1"))
-    assert inactive() == {}
+    answers = at_once(2, do)
+
+    failed = [each for each in answers if isinstance(each, Exception)]
+    assert [type(each) for each in failed] in ([PackageInUseError], [InactiveTaskError])
+    assert tg.executions.count() == int(tg.packages.get(applied).active)
 
 
 def test_the_records_are_sound_and_survive_a_collection_of_garbage(
@@ -571,3 +592,35 @@ def test_of_a_process_that_is_killed_while_it_collects_nothing_is_kept(
     assert (ongoing.status, failed.status) == (Status.ONGOING, Status.FAILED)
     assert failed.error == "its process ended without a word"
     assert (tg.packages.list(), recorded(tg)) == ([], [])
+
+
+def test_what_a_task_says_of_its_datasets_is_kept(tg: Archive, code: Path) -> None:
+    text = """
+    from taskgraph import task
+
+
+    @task(namespace="packed", input_type="cmip6", output_type="mean")
+    def typed(files: list, unit: str = "ghp_canary", digits: int = 2) -> int:
+        return digits
+    """
+    ok(tg.packages.collect(put(code, "packed_o.py", text), version="1"))
+
+    (found,) = tg.packages.get("packed_o").tasks
+    assert (found.input_type, found.output_type) == ("cmip6", "mean")
+    assert found.args_schema["properties"]["digits"]["default"] == 2
+    assert "canary" not in str(found.to_json())
+
+
+def test_what_is_applied_is_of_who_the_settings_name(
+    database_uri: str, tg: Archive, applied: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tg.users.create("ada@x.org", settings={"default_account": "climate-7"})
+    monkeypatch.setenv("TASKGRAPH_USER", "ada@x.org")
+    with taskgraph.open(database_uri) as mine:
+        made = apply(mine)
+    tg.executions.set_state(made, "CANCELLED")
+    tg.users.update("ada@x.org", active=False)
+
+    assert (made.submitted_by, made.options["account"]) == ("ada@x.org", "climate-7")
+    with taskgraph.open(database_uri) as mine, pytest.raises(PermissionDeniedError):
+        apply(mine)

@@ -6,7 +6,7 @@ execution whose entrypoint is a task of it, or whose workflow has a step that is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
 from taskgraph.catalog.operations import Report
@@ -15,7 +15,7 @@ from taskgraph.catalog.packages import Recorded
 from taskgraph.errors import DuplicatePackageError, PackageInUseError
 from taskgraph.jsontext import to_json
 from taskgraph.tasks.names import join_name
-from taskgraph_backend import claims, statements
+from taskgraph_backend import claims
 from taskgraph_backend.catalog import operations
 from taskgraph_backend.catalog.naming import find_id
 from taskgraph_backend.catalog.people import get_group, get_user
@@ -55,15 +55,6 @@ _WORKFLOWS: Final = (
     " WHERE t.package_id = ? AND (s.task_hash IS NULL OR s.task_hash = t.task_hash)"
 )
 _SWITCH: Final = "UPDATE task_package SET active = ? WHERE id = ?"
-_USED: Final = (
-    "UPDATE task_package SET last_used_at = ? WHERE active AND id IN"
-    " (SELECT package_id FROM package_task WHERE name IN ({marks}))"
-)
-_STANDING: Final = (
-    "SELECT t.name, p.active, p.name, p.version FROM package_task t"
-    " JOIN task_package p ON p.id = t.package_id WHERE t.name IN ({marks})"
-    " ORDER BY p.created_at, p.id"
-)
 
 
 def create(driver: Driver, wanted: NewPackage, report: Callable[[Recorded], Report]) -> Recorded:
@@ -224,34 +215,6 @@ def delete(driver: Driver, package_id: str, dry_run: bool) -> bool:
     return True
 
 
-def note_use(driver: Driver, task_names: Iterable[str], now: int) -> None:
-    """Note that tasks are used by what is submitted; within the transaction that submits it.
-
-    Args:
-        driver: The connection.
-        task_names: Full names; those of no package are nothing to be noted.
-        now: When, in microseconds.
-    """
-    for names in statements.padded(sorted(set(task_names))):
-        driver.execute(_USED.format(marks=", ".join("?" * len(names))), (now, *names))
-
-
-def find_inactive(driver: Driver, task_names: Iterable[str]) -> dict[str, str]:
-    """Return those of some tasks that may not be used, each with a package that it is of.
-
-    A task of several packages may be used as long as one of them is active; one of none, always.
-    """
-    found: dict[str, str] = {}
-    usable: set[str] = set()
-    for names in statements.padded(sorted(set(task_names))):
-        sql = _STANDING.format(marks=", ".join("?" * len(names)))
-        for task, is_active, name, version in driver.execute(sql, tuple(names)).fetchall():
-            if is_active:
-                usable.add(task)
-            found[task] = f"{name}@{version}"
-    return {task: label for task, label in found.items() if task not in usable}
-
-
 def _executions(driver: Driver, package_id: str) -> list[str]:
     key = _binary(package_id)
     found = {bytes(row[0]).hex() for sql in _ACTIVE for row in driver.execute(sql, (key,))}
@@ -272,4 +235,4 @@ def _maybe(key: Any) -> str | None:
     return None if key is None else bytes(key).hex()
 
 
-__all__ = ["create", "delete", "find", "find_inactive", "note_use", "switch"]
+__all__ = ["create", "delete", "find", "switch"]
