@@ -21,7 +21,6 @@ from taskgraph.errors import (
     RateLimitedError,
 )
 from taskgraph_backend import claims, statements
-from taskgraph_backend.catalog import packages
 from taskgraph_backend.dialects import Driver
 
 _binary = bytearray.fromhex
@@ -36,9 +35,10 @@ _NEWEST: Final = (
     " AND e.workflow_id IS NOT NULL ORDER BY e.created_at DESC, e.id DESC LIMIT 1"
 )
 _PACKAGES: Final = (
-    "SELECT t.name, t.task_hash, p.name, p.version, p.active FROM package_task t"
+    "SELECT t.name, t.task_hash, p.id, p.name, p.version, p.active FROM package_task t"
     " JOIN task_package p ON p.id = t.package_id WHERE t.name IN ({marks}) ORDER BY p.name, p.id"
 )
+_USED: Final = "UPDATE task_package SET last_used_at = ? WHERE id = ?"
 _USER: Final = "SELECT active, settings FROM user_account WHERE email IN (?, ?) OR username = ?"
 _USER_BY_ID: Final = "SELECT active, settings FROM user_account WHERE id = ?"
 _FILES: Final = (
@@ -68,12 +68,14 @@ def check(driver: Driver, request: Request) -> None:
     (is_fixed,) = driver.execute(_READ_ONLY, (_binary(uses.output.dataset_id),)).fetchone()
     if is_fixed:
         raise DatasetReadOnlyError(uses.output.name)
-    _check_tasks(driver, uses.steps)
+    used = _check_tasks(driver, uses.steps)
     user = None if request.submitted_by is None else submitter(driver, request.submitted_by)
     if user is not None:
         user.check(str(request.submitted_by), terms.account)
     _check_interval(driver, request.entrypoint, uses.workflow, uses.output, terms)
-    packages.note_use(driver, [each.task_name for each in uses.steps], claims.clock(driver))
+    if used:
+        now = claims.clock(driver)
+        driver.executemany(_USED, [(now, each) for each in used])
 
 
 def submitter(driver: Driver, name: str) -> Submitter | None:
@@ -94,20 +96,24 @@ def count_files(driver: Driver, value_hashes: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def _check_tasks(driver: Driver, steps: Sequence[StepPin]) -> None:
-    """Check that no step is a task of packages that are all switched off."""
+def _check_tasks(driver: Driver, steps: Sequence[StepPin]) -> list[bytearray]:
+    """Check that no step is a task of packages that are all switched off; return those used."""
     names = sorted({each.task_name for each in steps})
     rows: list[Any] = []
     for keys in statements.padded(names):
         sql = _PACKAGES.format(marks=", ".join("?" * len(keys)))
         rows += driver.execute(sql, keys).fetchall()
+    used: set[bytes] = set()
     for each in steps:
         of_task = [row for row in rows if row[0] == each.task_name]
         if each.task_hash is not None:
             of_task = [row for row in of_task if row[1] and bytes(row[1]).hex() == each.task_hash]
-        if of_task and not any(row[4] for row in of_task):
-            _, _, package, version, _ = of_task[0]
+        active = [row for row in of_task if row[5]]
+        if of_task and not active:
+            _, _, _, package, version, _ = of_task[0]
             raise InactiveTaskError(each.task_name, f"{package}@{version}")
+        used.update(bytes(row[2]) for row in active)
+    return [bytearray(each) for each in sorted(used)]
 
 
 def _check_interval(
