@@ -1,33 +1,21 @@
-"""The whole schema as classes, for those who read: relations and cheap properties, no queries.
-
-Nothing here unpickles but the properties named ``value_parsed``, and no list reads a value's bytes:
-the column is deferred. The classes bear the plain names, so use them through the module:
-``models.Job``.
-"""
+"""What runs record: executions, jobs, calls with arguments and results, values, code and tags."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    ForeignKey,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
-    Text,
     false,
     func,
     text,
 )
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import (
-    DeclarativeBase,
     Mapped,
     column_property,
     foreign,
@@ -36,17 +24,18 @@ from sqlalchemy.orm import (
     relationship,
     remote,
 )
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import Boolean
 
 from taskgraph.hashing import ContentDigest, ValueHash
 from taskgraph.values.failures import ERROR_TYPE
 from taskgraph.values.stored import EVICTED
-from taskgraph_backend.columns import JSON, DateTimeUTC, Hash16
+from taskgraph_backend.columns import JSON, Hash16
+from taskgraph_backend.models.base import Base, Epoch, is_at, partial, reference, tagged
+from taskgraph_backend.models.managed import Artifact, Dataset, State, Study
 
 #: Longest text of one argument in `CallNode.args_display`.
 _ARGUMENT_WIDTH = 60
+
+
 # That of CANCELLED.
 _STATUS_WIDTH = 9
 
@@ -75,75 +64,6 @@ class PreviewValue(NamedTuple):
         return f"{self.value.type}(hash={self.value.value_hash[:8]}, size={self.size})"
 
 
-def _is_at(entity_id: str) -> str:
-    return f"foreign(Tag.entity_id) == {entity_id}"
-
-
-def _tagged(kind: str, column: str) -> str:
-    return f"and_(foreign(Tag.entity_id) == remote({column}), Tag.entity_type == '{kind}')"
-
-
-def _reference(column: str, ondelete: str | None = None) -> ForeignKey:
-    """A foreign key that is looked at when the transaction ends: rows come in any order."""
-    return ForeignKey(column, ondelete=ondelete, deferrable=True, initially="DEFERRED")
-
-
-def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
-    """An index of those rows only for which something holds: none of others costs anything."""
-    condition = text(where)
-    return Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
-
-
-class _Epoch(FunctionElement[datetime]):
-    """The start of 1970: the time of what an older library wrote, which knows of none."""
-
-    inherit_cache = True
-
-
-@compiles(_Epoch)
-def _as_number(element: _Epoch, compiler: SQLCompiler, **options: Any) -> str:
-    return "0"
-
-
-@compiles(_Epoch, "postgresql")
-def _as_time(element: _Epoch, compiler: SQLCompiler, **options: Any) -> str:
-    return "'1970-01-01 00:00:00+00'"
-
-
-class Base(DeclarativeBase):
-    """The base of all tables."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "pk": "pk_%(table_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s",
-        }
-    )
-    type_annotation_map: ClassVar[dict[Any, Any]] = {
-        datetime: DateTimeUTC,
-        # By the characters' numbers, as SQLite orders; and starts are found by an index.
-        str: Text().with_variant(Text(collation="C"), "postgresql"),
-        bytes: LargeBinary,
-        bool: Boolean,
-        int: BigInteger,
-    }
-
-    def _repr_html_(self) -> str | None:
-        """Return how a notebook shows the record; None where nobody is there to draw it."""
-        return _draw(object_session(self), self)
-
-
-_Draw = Callable[[Any, Base], str | None]
-_draw: _Draw = lambda session, row: None  # noqa: E731 - until somebody draws
-
-
-def draw_by(draw: _Draw) -> None:
-    """Say who draws records for notebooks, as HTML: by the session that read one, if it is open."""
-    global _draw  # noqa: PLW0603 - said once, by who knows both rows and pages
-    _draw = draw
-
-
 class Execution(Base):
     """One run of a root expression."""
 
@@ -154,7 +74,7 @@ class Execution(Base):
         # Pages of a list.
         Index(None, "created_at", "id"),
         # One execution for a key, whoever asks for it and however often.
-        _partial(
+        partial(
             "uq_execution_entrypoint_idempotency_key",
             "entrypoint",
             "idempotency_key",
@@ -162,22 +82,22 @@ class Execution(Base):
             unique=True,
         ),
         # Of one group, one that is active on the same datasets.
-        _partial(
+        partial(
             "uq_execution_group_id_dataset_hash",
             "group_id",
             "dataset_hash",
             where="group_id IS NOT NULL AND state_type IN ('SCHEDULED', 'PENDING', 'RUNNING')",
             unique=True,
         ),
-        _partial("uq_execution_workspace", "workspace", where="workspace IS NOT NULL", unique=True),
+        partial("uq_execution_workspace", "workspace", where="workspace IS NOT NULL", unique=True),
         # Those of a study and of a group, the newest last.
-        _partial(
+        partial(
             "ix_execution_study_id_created_at",
             "study_id",
             "created_at",
             where="study_id IS NOT NULL",
         ),
-        _partial(
+        partial(
             "ix_execution_group_id_created_at",
             "group_id",
             "created_at",
@@ -192,7 +112,7 @@ class Execution(Base):
     updated_time: Mapped[datetime | None]
     state_type: Mapped[str]
     state_time: Mapped[datetime]
-    environment_hash: Mapped[str | None] = mapped_column(Hash16, _reference("value.value_hash"))
+    environment_hash: Mapped[str | None] = mapped_column(Hash16, reference("value.value_hash"))
     # What follows is left out by older libraries. No foreign keys: a table that is there gets none
     # on SQLite without being written anew. Who deletes a study, a workflow or a group empties the
     # columns that name it.
@@ -226,7 +146,7 @@ class Execution(Base):
     # Microseconds.
     total_run_time: Mapped[int] = mapped_column(server_default=text("0"))
     retracted: Mapped[bool] = mapped_column(server_default=false())
-    created_at: Mapped[datetime] = mapped_column(server_default=_Epoch())
+    created_at: Mapped[datetime] = mapped_column(server_default=Epoch())
 
     study: Mapped[Study | None] = relationship(
         primaryjoin=lambda: foreign(Execution.study_id) == remote(Study.id), viewonly=True
@@ -244,7 +164,7 @@ class Execution(Base):
     )
     environment: Mapped[Value | None] = relationship(viewonly=True)
     tags: Mapped[list[Tag]] = relationship(
-        primaryjoin=_is_at("Execution.id"), viewonly=True, order_by=lambda: (Tag.key, Tag.tag_hash)
+        primaryjoin=is_at("Execution.id"), viewonly=True, order_by=lambda: (Tag.key, Tag.tag_hash)
     )
 
     @property
@@ -289,7 +209,7 @@ class Job(Base):
         # The jobs that share a call node, and which of them an execution has.
         Index(None, "call_hash", "execution_id"),
         # One job for a key that whoever asked for it gave it; jobs of plain runs have none.
-        _partial(
+        partial(
             "uq_job_execution_id_task_hash_dynamic_key",
             "execution_id",
             "task_hash",
@@ -300,11 +220,11 @@ class Job(Base):
     )
 
     id: Mapped[str] = mapped_column(Hash16, primary_key=True)
-    execution_id: Mapped[str] = mapped_column(Hash16, _reference("execution.id"))
-    parent_id: Mapped[str | None] = mapped_column(Hash16, _reference("job.id"))
-    task_hash: Mapped[str] = mapped_column(Hash16, _reference("task.hash"))
+    execution_id: Mapped[str] = mapped_column(Hash16, reference("execution.id"))
+    parent_id: Mapped[str | None] = mapped_column(Hash16, reference("job.id"))
+    task_hash: Mapped[str] = mapped_column(Hash16, reference("task.hash"))
     eval_hash: Mapped[str | None] = mapped_column(Hash16)
-    call_hash: Mapped[str | None] = mapped_column(Hash16, _reference("call_node.call_hash"))
+    call_hash: Mapped[str | None] = mapped_column(Hash16, reference("call_node.call_hash"))
     start_time: Mapped[datetime]
     end_time: Mapped[datetime | None]
     cached: Mapped[bool]
@@ -331,7 +251,7 @@ class Job(Base):
         viewonly=True,
     )
     tags: Mapped[list[Tag]] = relationship(
-        primaryjoin=_is_at("Job.id"), viewonly=True, order_by=lambda: (Tag.key, Tag.tag_hash)
+        primaryjoin=is_at("Job.id"), viewonly=True, order_by=lambda: (Tag.key, Tag.tag_hash)
     )
 
     @property
@@ -378,15 +298,15 @@ class CallNode(Base):
         # The calls of a task, newest first; through them its jobs.
         Index(None, "task_hash", "timestamp"),
         # Those of a cache key whose results are not to be used: none, as a rule.
-        _partial("ix_call_node_eval_hash_retracted", "eval_hash", where="retracted"),
+        partial("ix_call_node_eval_hash_retracted", "eval_hash", where="retracted"),
     )
 
     call_hash: Mapped[str] = mapped_column(Hash16, primary_key=True)
     eval_hash: Mapped[str] = mapped_column(Hash16)
     task_name: Mapped[str]
-    task_hash: Mapped[str] = mapped_column(Hash16, _reference("task.hash"))
+    task_hash: Mapped[str] = mapped_column(Hash16, reference("task.hash"))
     args_hash: Mapped[str] = mapped_column(Hash16)
-    value_hash: Mapped[str] = mapped_column(Hash16, _reference("value.value_hash"))
+    value_hash: Mapped[str] = mapped_column(Hash16, reference("value.value_hash"))
     timestamp: Mapped[datetime]
     # What it held when it was written; see `seals`.
     seal: Mapped[bytes | None] = mapped_column(LargeBinary(8))
@@ -419,7 +339,7 @@ class CallNode(Base):
         back_populates="call_node", viewonly=True
     )
     tags: Mapped[list[Tag]] = relationship(
-        primaryjoin=_is_at("CallNode.call_hash"),
+        primaryjoin=is_at("CallNode.call_hash"),
         viewonly=True,
         order_by=lambda: (Tag.key, Tag.tag_hash),
     )
@@ -463,11 +383,11 @@ class CallEdge(Base):
 
     # In this order the children of a call lie side by side as they come.
     parent_id: Mapped[str] = mapped_column(
-        Hash16, _reference("call_node.call_hash"), primary_key=True
+        Hash16, reference("call_node.call_hash"), primary_key=True
     )
     call_order: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     child_id: Mapped[str] = mapped_column(
-        Hash16, _reference("call_node.call_hash"), primary_key=True
+        Hash16, reference("call_node.call_hash"), primary_key=True
     )
 
     parent_node: Mapped[CallNode] = relationship(
@@ -490,8 +410,8 @@ class Argument(Base):
     )
 
     arg_hash: Mapped[str] = mapped_column(Hash16, primary_key=True)
-    call_hash: Mapped[str] = mapped_column(Hash16, _reference("call_node.call_hash"))
-    value_hash: Mapped[str] = mapped_column(Hash16, _reference("value.value_hash"))
+    call_hash: Mapped[str] = mapped_column(Hash16, reference("call_node.call_hash"))
+    value_hash: Mapped[str] = mapped_column(Hash16, reference("value.value_hash"))
     arg_position: Mapped[int | None] = mapped_column(Integer)
     arg_key: Mapped[str | None]
 
@@ -528,9 +448,9 @@ class ArgumentResult(Base):
         {"sqlite_with_rowid": False},
     )
 
-    arg_hash: Mapped[str] = mapped_column(Hash16, _reference("argument.arg_hash"), primary_key=True)
+    arg_hash: Mapped[str] = mapped_column(Hash16, reference("argument.arg_hash"), primary_key=True)
     result_call_hash: Mapped[str] = mapped_column(
-        Hash16, _reference("call_node.call_hash"), primary_key=True
+        Hash16, reference("call_node.call_hash"), primary_key=True
     )
 
     arg: Mapped[Argument] = relationship(back_populates="arg_results", viewonly=True)
@@ -544,9 +464,9 @@ class CallSubtreeTask(Base):
     __table_args__ = ({"sqlite_with_rowid": False},)
 
     call_hash: Mapped[str] = mapped_column(
-        Hash16, _reference("call_node.call_hash"), primary_key=True
+        Hash16, reference("call_node.call_hash"), primary_key=True
     )
-    task_hash: Mapped[str] = mapped_column(Hash16, _reference("task.hash"), primary_key=True)
+    task_hash: Mapped[str] = mapped_column(Hash16, reference("task.hash"), primary_key=True)
 
     call_node: Mapped[CallNode] = relationship(back_populates="task_set", viewonly=True)
     task: Mapped[Task] = relationship(viewonly=True)
@@ -559,10 +479,10 @@ class CallContext(Base):
     __table_args__ = ({"sqlite_with_rowid": False},)
 
     call_hash: Mapped[str] = mapped_column(
-        Hash16, _reference("call_node.call_hash"), primary_key=True
+        Hash16, reference("call_node.call_hash"), primary_key=True
     )
     path: Mapped[str] = mapped_column(primary_key=True)
-    value_hash: Mapped[str] = mapped_column(Hash16, _reference("value.value_hash"))
+    value_hash: Mapped[str] = mapped_column(Hash16, reference("value.value_hash"))
 
 
 class Evaluation(Base):
@@ -571,9 +491,9 @@ class Evaluation(Base):
     __tablename__ = "evaluation"
 
     eval_hash: Mapped[str] = mapped_column(Hash16, primary_key=True)
-    task_hash: Mapped[str] = mapped_column(Hash16, _reference("task.hash"))
+    task_hash: Mapped[str] = mapped_column(Hash16, reference("task.hash"))
     args_hash: Mapped[str] = mapped_column(Hash16)
-    value_hash: Mapped[str] = mapped_column(Hash16, _reference("value.value_hash"))
+    value_hash: Mapped[str] = mapped_column(Hash16, reference("value.value_hash"))
     timestamp: Mapped[datetime]
     # What it held when it was written; see `seals`.
     seal: Mapped[bytes | None] = mapped_column(LargeBinary(8))
@@ -597,7 +517,7 @@ class Task(Base):
     # A task's versions by its bare name.
     __table_args__ = (Index(None, "name"),)
 
-    hash: Mapped[str] = mapped_column(Hash16, _reference("value.value_hash"), primary_key=True)
+    hash: Mapped[str] = mapped_column(Hash16, reference("value.value_hash"), primary_key=True)
     name: Mapped[str]
     namespace: Mapped[str]
     source: Mapped[str]
@@ -619,7 +539,7 @@ class Task(Base):
         secondary=lambda: TaskPart.__table__, order_by=lambda: (Part.kind, Part.name), viewonly=True
     )
     tags: Mapped[list[Tag]] = relationship(
-        primaryjoin=_is_at("Task.hash"), viewonly=True, order_by=lambda: (Tag.key, Tag.tag_hash)
+        primaryjoin=is_at("Task.hash"), viewonly=True, order_by=lambda: (Tag.key, Tag.tag_hash)
     )
 
     @property
@@ -651,8 +571,8 @@ class TaskPart(Base):
     __tablename__ = "task_part"
     __table_args__ = ({"sqlite_with_rowid": False},)
 
-    task_hash: Mapped[str] = mapped_column(Hash16, _reference("task.hash"), primary_key=True)
-    part_hash: Mapped[str] = mapped_column(Hash16, _reference("part.part_hash"), primary_key=True)
+    task_hash: Mapped[str] = mapped_column(Hash16, reference("task.hash"), primary_key=True)
+    part_hash: Mapped[str] = mapped_column(Hash16, reference("part.part_hash"), primary_key=True)
 
 
 class TaskAlias(Base):
@@ -664,8 +584,8 @@ class TaskAlias(Base):
     __tablename__ = "task_alias"
     __table_args__ = ({"sqlite_with_rowid": False},)
 
-    old_hash: Mapped[str] = mapped_column(Hash16, _reference("task.hash"), primary_key=True)
-    new_hash: Mapped[str] = mapped_column(Hash16, _reference("task.hash"), primary_key=True)
+    old_hash: Mapped[str] = mapped_column(Hash16, reference("task.hash"), primary_key=True)
+    new_hash: Mapped[str] = mapped_column(Hash16, reference("task.hash"), primary_key=True)
     timestamp: Mapped[datetime] = mapped_column(primary_key=True)
     old_name: Mapped[str]
     new_name: Mapped[str]
@@ -731,7 +651,7 @@ class Value(Base):
         viewonly=True,
     )
     tags: Mapped[list[Tag]] = relationship(
-        primaryjoin=_is_at("Value.value_hash"),
+        primaryjoin=is_at("Value.value_hash"),
         viewonly=True,
         order_by=lambda: (Tag.key, Tag.tag_hash),
     )
@@ -784,11 +704,9 @@ class Subvalue(Base):
     )
 
     parent_value_hash: Mapped[str] = mapped_column(
-        Hash16, _reference("value.value_hash"), primary_key=True
+        Hash16, reference("value.value_hash"), primary_key=True
     )
-    value_hash: Mapped[str] = mapped_column(
-        Hash16, _reference("value.value_hash"), primary_key=True
-    )
+    value_hash: Mapped[str] = mapped_column(Hash16, reference("value.value_hash"), primary_key=True)
 
     parent: Mapped[Value] = relationship(
         back_populates="child_edges", foreign_keys=[parent_value_hash], viewonly=True
@@ -805,9 +723,7 @@ class File(Base):
     # By path alone and by path and root: one index serves both.
     __table_args__ = (Index(None, "path", "root"),)
 
-    value_hash: Mapped[str] = mapped_column(
-        Hash16, _reference("value.value_hash"), primary_key=True
-    )
+    value_hash: Mapped[str] = mapped_column(Hash16, reference("value.value_hash"), primary_key=True)
     root: Mapped[str]
     path: Mapped[str]
     content_hash: Mapped[str]
@@ -835,7 +751,7 @@ class Handle(Base):
     hash: Mapped[str] = mapped_column(Hash16, primary_key=True)
     fullname: Mapped[str]
     key: Mapped[str]
-    value_hash: Mapped[str] = mapped_column(Hash16, _reference("value.value_hash"))
+    value_hash: Mapped[str] = mapped_column(Hash16, reference("value.value_hash"))
     is_valid: Mapped[bool]
 
     value: Mapped[Value] = relationship(back_populates="handle", viewonly=True)
@@ -871,8 +787,8 @@ class HandleEdge(Base):
     __tablename__ = "handle_edge"
     __table_args__ = (Index(None, "child_id"), {"sqlite_with_rowid": False})
 
-    parent_id: Mapped[str] = mapped_column(Hash16, _reference("handle.hash"), primary_key=True)
-    child_id: Mapped[str] = mapped_column(Hash16, _reference("handle.hash"), primary_key=True)
+    parent_id: Mapped[str] = mapped_column(Hash16, reference("handle.hash"), primary_key=True)
+    child_id: Mapped[str] = mapped_column(Hash16, reference("handle.hash"), primary_key=True)
 
 
 class Tag(Base):
@@ -915,25 +831,25 @@ class Tag(Base):
         back_populates="child", foreign_keys=lambda: [TagEdit.child_id], viewonly=True
     )
     executions: Mapped[list[Execution]] = relationship(
-        primaryjoin=_tagged("Execution", "Execution.id"), viewonly=True, uselist=True
+        primaryjoin=tagged("Execution", "Execution.id"), viewonly=True, uselist=True
     )
     jobs: Mapped[list[Job]] = relationship(
-        primaryjoin=_tagged("Job", "Job.id"), viewonly=True, uselist=True
+        primaryjoin=tagged("Job", "Job.id"), viewonly=True, uselist=True
     )
     call_nodes: Mapped[list[CallNode]] = relationship(
-        primaryjoin=_tagged("CallNode", "CallNode.call_hash"), viewonly=True, uselist=True
+        primaryjoin=tagged("CallNode", "CallNode.call_hash"), viewonly=True, uselist=True
     )
     tasks: Mapped[list[Task]] = relationship(
-        primaryjoin=_tagged("Task", "Task.hash"), viewonly=True, uselist=True
+        primaryjoin=tagged("Task", "Task.hash"), viewonly=True, uselist=True
     )
     values: Mapped[list[Value]] = relationship(
-        primaryjoin=_tagged("Value", "Value.value_hash"), viewonly=True, uselist=True
+        primaryjoin=tagged("Value", "Value.value_hash"), viewonly=True, uselist=True
     )
     datasets: Mapped[list[Dataset]] = relationship(
-        primaryjoin=_tagged("Dataset", "Dataset.id"), viewonly=True, uselist=True
+        primaryjoin=tagged("Dataset", "Dataset.id"), viewonly=True, uselist=True
     )
     artifacts: Mapped[list[Artifact]] = relationship(
-        primaryjoin=_tagged("Artifact", "Artifact.id"), viewonly=True, uselist=True
+        primaryjoin=tagged("Artifact", "Artifact.id"), viewonly=True, uselist=True
     )
 
     @property
@@ -992,8 +908,8 @@ class TagEdit(Base):
     __tablename__ = "tag_edit"
     __table_args__ = (Index(None, "child_id"), {"sqlite_with_rowid": False})
 
-    parent_id: Mapped[str] = mapped_column(Hash16, _reference("tag.tag_hash"), primary_key=True)
-    child_id: Mapped[str] = mapped_column(Hash16, _reference("tag.tag_hash"), primary_key=True)
+    parent_id: Mapped[str] = mapped_column(Hash16, reference("tag.tag_hash"), primary_key=True)
+    child_id: Mapped[str] = mapped_column(Hash16, reference("tag.tag_hash"), primary_key=True)
 
     parent: Mapped[Tag] = relationship(
         back_populates="child_edits", foreign_keys=[parent_id], viewonly=True
@@ -1001,599 +917,6 @@ class TagEdit(Base):
     child: Mapped[Tag] = relationship(
         back_populates="parent_edits", foreign_keys=[child_id], viewonly=True
     )
-
-
-class State(Base):
-    """A state that an execution was in, or a job where that is worth a row; never changed."""
-
-    __tablename__ = "state"
-    __table_args__ = (
-        CheckConstraint("(execution_id IS NULL) <> (job_id IS NULL)", name="ck_state_of_one"),
-        Index(None, "execution_id", "timestamp"),
-        Index(None, "timestamp"),
-        _partial("ix_state_job_id_timestamp", "job_id", "timestamp", where="job_id IS NOT NULL"),
-        {"sqlite_with_rowid": False},
-    )
-
-    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
-    execution_id: Mapped[str | None] = mapped_column(Hash16, _reference("execution.id", "CASCADE"))
-    job_id: Mapped[str | None] = mapped_column(Hash16, _reference("job.id", "CASCADE"))
-    type: Mapped[str]
-    name: Mapped[str]
-    timestamp: Mapped[datetime]
-    message: Mapped[str | None]
-    # Who forced it, what for, when it is scheduled: an object.
-    details: Mapped[Any] = mapped_column(JSON)
-
-
-class Study(Base):
-    """A name for a body of work."""
-
-    __tablename__ = "study"
-    __table_args__ = (Index("uq_study_name", "name", unique=True),)
-
-    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
-    name: Mapped[str]
-    meta: Mapped[Any] = mapped_column(JSON)
-    owner_id: Mapped[str | None] = mapped_column(Hash16)
-    created_at: Mapped[datetime]
-
-
-class Workflow(Base):
-    """A version of a stored list of steps; of each name one version at most is promoted."""
-
-    __tablename__ = "workflow"
-    __table_args__ = (
-        Index("uq_workflow_namespace_name_version", "namespace", "name", "version", unique=True),
-        _partial("uq_workflow_namespace_name", "namespace", "name", where="promoted", unique=True),
-    )
-
-    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
-    study_id: Mapped[str | None] = mapped_column(Hash16, _reference("study.id"))
-    namespace: Mapped[str]
-    name: Mapped[str]
-    version: Mapped[int] = mapped_column(Integer)
-    promoted: Mapped[bool]
-    enabled: Mapped[bool]
-    meta: Mapped[Any] = mapped_column(JSON)
-    created_at: Mapped[datetime]
-
-    steps: Mapped[list[WorkflowStep]] = relationship(
-        order_by=lambda: WorkflowStep.position, viewonly=True
-    )
-
-
-class WorkflowStep(Base):
-    """A call in a stored workflow; positions begin at 0 and have no gaps."""
-
-    __tablename__ = "workflow_step"
-    __table_args__ = (Index(None, "workflow_id", "position"),)
-
-    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
-    workflow_id: Mapped[str] = mapped_column(Hash16, _reference("workflow.id", "CASCADE"))
-    position: Mapped[int] = mapped_column(Integer)
-    task_name: Mapped[str]
-    # The version of the task, if only that one is meant.
-    task_hash: Mapped[str | None] = mapped_column(Hash16, _reference("task.hash"))
-    args: Mapped[Any | None] = mapped_column(JSON)
-    options: Mapped[Any] = mapped_column(JSON)
-    # Of which type datasets are that it takes and gives, as its task said when it was stored.
-    input_type: Mapped[str] = mapped_column(server_default="Any")
-    output_type: Mapped[str] = mapped_column(server_default="Any")
-
-
-class ExecutionGroup(Base):
-    """Executions of one workflow on datasets of the same facets; dirty if it is to run again."""
-
-    __tablename__ = "execution_group"
-    __table_args__ = (
-        Index("uq_execution_group_workflow_id_key", "workflow_id", "key", unique=True),
-    )
-
-    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
-    workflow_id: Mapped[str] = mapped_column(Hash16, _reference("workflow.id"))
-    key: Mapped[str]
-    selectors: Mapped[Any] = mapped_column(JSON)
-    dirty: Mapped[bool]
-    dirty_reason: Mapped[str | None]
-    planned_dataset_hash: Mapped[str | None] = mapped_column(Hash16)
-    recompute: Mapped[bool]
-    created_at: Mapped[datetime]
-    updated_at: Mapped[datetime]
-
-
-class Dataset(Base):
-    """A name that points at content: a value, which is a list of files."""
-
-    __tablename__ = "dataset"
-    __table_args__ = (
-        _partial(
-            "uq_dataset_study_id_name",
-            "study_id",
-            "name",
-            where="study_id IS NOT NULL",
-            unique=True,
-        ),
-        # Those of no study would all be different from each other otherwise.
-        _partial("uq_dataset_name", "name", where="study_id IS NULL", unique=True),
-        Index(None, "value_hash"),
-    )
-
-    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
-    study_id: Mapped[str | None] = mapped_column(Hash16, _reference("study.id"))
-    name: Mapped[str]
-    type: Mapped[str]
-    value_hash: Mapped[str] = mapped_column(Hash16, _reference("value.value_hash"))
-    read_only: Mapped[bool]
-    meta: Mapped[Any] = mapped_column(JSON)
-    retracted: Mapped[bool]
-    created_at: Mapped[datetime]
-    updated_at: Mapped[datetime]
-
-
-class ExecutionDataset(Base):
-    """A dataset that an execution reads or writes, with the content that it had at submit."""
-
-    __tablename__ = "execution_dataset"
-    __table_args__ = (
-        Index(None, "dataset_id"),
-        Index(None, "value_hash"),
-        # One active execution writes a dataset.
-        _partial(
-            "uq_execution_dataset_dataset_id",
-            "dataset_id",
-            where="role = 'output' AND in_use",
-            unique=True,
-        ),
-        {"sqlite_with_rowid": False},
-    )
-
-    execution_id: Mapped[str] = mapped_column(
-        Hash16, _reference("execution.id", "CASCADE"), primary_key=True
-    )
-    # input or output
-    role: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(primary_key=True)
-    dataset_id: Mapped[str | None] = mapped_column(Hash16, _reference("dataset.id", "SET NULL"))
-    value_hash: Mapped[str] = mapped_column(Hash16, _reference("value.value_hash"))
-    in_use: Mapped[bool]
-
-
-class Artifact(Base):
-    """A named output of an execution; its path is relative to the workspace."""
-
-    __tablename__ = "artifact"
-    __table_args__ = (
-        Index("uq_artifact_execution_id_kind_key", "execution_id", "kind", "key", unique=True),
-        _partial("ix_artifact_value_hash", "value_hash", where="value_hash IS NOT NULL"),
-    )
-
-    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
-    execution_id: Mapped[str] = mapped_column(Hash16, _reference("execution.id", "CASCADE"))
-    kind: Mapped[str]
-    key: Mapped[str]
-    path: Mapped[str | None]
-    value_hash: Mapped[str | None] = mapped_column(Hash16, _reference("value.value_hash"))
-    title: Mapped[str | None]
-    description: Mapped[str | None]
-
-
-class TagKey(Base):
-    """A key of the controlled vocabulary, and which values it may have."""
-
-    __tablename__ = "tag_key"
-
-    scope: Mapped[str] = mapped_column(primary_key=True)
-    key: Mapped[str] = mapped_column(primary_key=True)
-    description: Mapped[str]
-    allowed_values: Mapped[Any | None] = mapped_column(JSON)
-
-
-class Retraction(Base):
-    """Why results are not to be used, and since when; the tags of calls and runs name it.
-
-    ``ended_at`` is when it was taken back.
-    """
-
-    __tablename__ = "retraction"
-    __table_args__ = (Index(None, "entity_id"),)
-
-    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
-    entity_type: Mapped[str]
-    entity_id: Mapped[str] = mapped_column(Hash16)
-    # What the record is called: for those who read.
-    target: Mapped[str]
-    reason: Mapped[str]
-    author: Mapped[str]
-    timestamp: Mapped[datetime]
-    cascades: Mapped[bool]
-    ended_at: Mapped[datetime | None]
-
-
-class WorkerPool(Base):
-    """A name and a set of queues, from which the id follows; workers of it serve these queues."""
-
-    __tablename__ = "worker_pool"
-    __table_args__ = (Index(None, "name"),)
-
-    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
-    name: Mapped[str]
-    # Sorted, each once.
-    queues: Mapped[Any] = mapped_column(JSON)
-    created_at: Mapped[datetime]
-
-
-class Worker(Base):
-    """A process that takes what was submitted, known by its name over restarts."""
-
-    __tablename__ = "worker"
-    __table_args__ = (Index("uq_worker_name", "name", unique=True), Index(None, "pool_id"))
-
-    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
-    pool_id: Mapped[str | None] = mapped_column(Hash16, _reference("worker_pool.id", "SET NULL"))
-    name: Mapped[str]
-    host: Mapped[str]
-    pid: Mapped[int | None]
-    # running, stalled, stopped or rebooting
-    status: Mapped[str]
-    # What somebody asks of it: stop, or stop now.
-    wish: Mapped[str | None]
-    heartbeat_at: Mapped[datetime]
-    started_at: Mapped[datetime]
-    launch_cmd: Mapped[str | None]
-    args: Mapped[Any] = mapped_column(JSON)
-    restart_count: Mapped[int] = mapped_column(Integer)
-
-
-class ExecutionPool(Base):
-    """A pool whose workers have run an execution."""
-
-    __tablename__ = "execution_pool"
-    __table_args__ = (Index(None, "pool_id"), {"sqlite_with_rowid": False})
-
-    execution_id: Mapped[str] = mapped_column(
-        Hash16, _reference("execution.id", "CASCADE"), primary_key=True
-    )
-    pool_id: Mapped[str] = mapped_column(
-        Hash16, _reference("worker_pool.id", "CASCADE"), primary_key=True
-    )
-
-
-class Queued(Base):
-    """An execution that waits for a worker of a queue; its rows go when one takes it."""
-
-    __tablename__ = "queued"
-    __table_args__ = (
-        Index(None, "queue", "priority", "due", "execution_id"),
-        {"sqlite_with_rowid": False},
-    )
-
-    execution_id: Mapped[str] = mapped_column(
-        Hash16, _reference("execution.id", "CASCADE"), primary_key=True
-    )
-    queue: Mapped[str] = mapped_column(primary_key=True)
-    # The smallest is the first.
-    priority: Mapped[int] = mapped_column(Integer)
-    due: Mapped[datetime]
-
-
-class Assignment(Base):
-    """Which worker took an execution last, and how many have died with it."""
-
-    __tablename__ = "assignment"
-    __table_args__ = (
-        Index(None, "worker_id"),
-        _partial("ix_assignment_taken_at", "taken_at", where="ended_at IS NULL"),
-        {"sqlite_with_rowid": False},
-    )
-
-    execution_id: Mapped[str] = mapped_column(
-        Hash16, _reference("execution.id", "CASCADE"), primary_key=True
-    )
-    worker_id: Mapped[str | None] = mapped_column(Hash16, _reference("worker.id", "SET NULL"))
-    # By which queue it came there.
-    queue: Mapped[str]
-    taken_at: Mapped[datetime]
-    losses: Mapped[int] = mapped_column(Integer)
-    # When the worker was done with it, however it ended.
-    ended_at: Mapped[datetime | None]
-
-
-class RoutedCall(Base):
-    """A call that a run sends to the workers of a queue; it goes when the run has its answer."""
-
-    __tablename__ = "routed_call"
-    __table_args__ = (
-        _partial(
-            "ix_routed_call_queue_created_at_id",
-            "queue",
-            "created_at",
-            "id",
-            where="taken_at IS NULL",
-        ),
-        Index(None, "execution_id"),
-        Index(None, "worker_id"),
-        _partial("ix_routed_call_holder", "holder", where="holder IS NOT NULL"),
-    )
-
-    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
-    # No foreign keys: the rows of a run come in batches, and may come later.
-    execution_id: Mapped[str] = mapped_column(Hash16)
-    job_id: Mapped[str] = mapped_column(Hash16)
-    queue: Mapped[str]
-    task_name: Mapped[str]
-    created_at: Mapped[datetime]
-    worker_id: Mapped[str | None] = mapped_column(Hash16, _reference("worker.id", "SET NULL"))
-    # The lease of the process that has taken it, which is another one each time it is started.
-    holder: Mapped[str | None]
-    taken_at: Mapped[datetime | None]
-    losses: Mapped[int] = mapped_column(Integer)
-    ended_at: Mapped[datetime | None]
-    # Last, for what asks for the others does not read past them. Without an answer it has ended
-    # where each worker that took it died.
-    message: Mapped[bytes]
-    answer: Mapped[bytes | None]
-
-
-class NotificationPolicy(Base):
-    """Who is told of which states of which executions."""
-
-    __tablename__ = "notification_policy"
-    __table_args__ = (Index("uq_notification_policy_name", "name", unique=True),)
-
-    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
-    name: Mapped[str]
-    active: Mapped[bool]
-    # Lists; an empty one means any.
-    state_names: Mapped[Any] = mapped_column(JSON)
-    tags: Mapped[Any] = mapped_column(JSON)
-    template: Mapped[str | None]
-    # What kind it is and where; a secret is named here, and never said.
-    target: Mapped[Any] = mapped_column(JSON)
-    created_at: Mapped[datetime]
-    # States that are older were looked at.
-    seen_until: Mapped[datetime]
-
-
-class Notification(Base):
-    """That somebody is to be told of one state by one policy, or was."""
-
-    __tablename__ = "notification"
-    __table_args__ = (
-        Index("uq_notification_policy_id_state_id", "policy_id", "state_id", unique=True),
-        Index(None, "state_id"),
-        _partial(
-            "ix_notification_due", "due", where="delivered_at IS NULL AND given_up_at IS NULL"
-        ),
-    )
-
-    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
-    policy_id: Mapped[str] = mapped_column(Hash16, _reference("notification_policy.id", "CASCADE"))
-    state_id: Mapped[str] = mapped_column(Hash16, _reference("state.id", "CASCADE"))
-    queued_at: Mapped[datetime]
-    # When it is tried next.
-    due: Mapped[datetime]
-    attempts: Mapped[int] = mapped_column(Integer)
-    delivered_at: Mapped[datetime | None]
-    given_up_at: Mapped[datetime | None]
-    error: Mapped[str | None]
-
-
-class UserAccount(Base):
-    """A person, by an e-mail address; no password and no token is kept anywhere."""
-
-    __tablename__ = "user_account"
-    __table_args__ = (
-        Index("uq_user_account_email", "email", unique=True),
-        _partial("uq_user_account_username", "username", where="username IS NOT NULL", unique=True),
-    )
-
-    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
-    email: Mapped[str]
-    username: Mapped[str | None]
-    active: Mapped[bool]
-    superuser: Mapped[bool]
-    verified: Mapped[bool]
-    # An object; its ``accounts`` are those at other services, by reference alone.
-    settings: Mapped[Any] = mapped_column(JSON)
-    created_at: Mapped[datetime]
-
-
-class UserGroup(Base):
-    """A name for several people."""
-
-    __tablename__ = "user_group"
-    __table_args__ = (Index("uq_user_group_name", "name", unique=True),)
-
-    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
-    name: Mapped[str]
-    created_at: Mapped[datetime]
-
-
-class UserGroupMember(Base):
-    """That a person is in a group."""
-
-    __tablename__ = "user_group_member"
-    __table_args__ = (Index(None, "user_id"), {"sqlite_with_rowid": False})
-
-    group_id: Mapped[str] = mapped_column(
-        Hash16, _reference("user_group.id", "CASCADE"), primary_key=True
-    )
-    user_id: Mapped[str] = mapped_column(
-        Hash16, _reference("user_account.id", "CASCADE"), primary_key=True
-    )
-    created_at: Mapped[datetime]
-
-
-class TaskPackage(Base):
-    """A version of a package of tasks: whose it is, where it came from, whether it may be used."""
-
-    __tablename__ = "task_package"
-    __table_args__ = (
-        _partial(
-            "uq_task_package_owner_id_name_version",
-            "owner_id",
-            "name",
-            "version",
-            where="owner_id IS NOT NULL",
-            unique=True,
-        ),
-        _partial(
-            "uq_task_package_user_group_id_name_version",
-            "user_group_id",
-            "name",
-            "version",
-            where="user_group_id IS NOT NULL",
-            unique=True,
-        ),
-        _partial(
-            "uq_task_package_name_version",
-            "name",
-            "version",
-            where="owner_id IS NULL AND user_group_id IS NULL",
-            unique=True,
-        ),
-    )
-
-    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
-    name: Mapped[str]
-    version: Mapped[str]
-    # A module or an installed distribution.
-    origin: Mapped[str]
-    active: Mapped[bool]
-    owner_id: Mapped[str | None] = mapped_column(Hash16, _reference("user_account.id"))
-    user_group_id: Mapped[str | None] = mapped_column(Hash16, _reference("user_group.id"))
-    requirements: Mapped[Any] = mapped_column(JSON)
-    # Which distributions were installed when it was collected, a line each.
-    frozen: Mapped[str | None]
-    created_at: Mapped[datetime]
-    last_used_at: Mapped[datetime | None]
-
-
-class PackageTask(Base):
-    """A task of a package, as it was when that was collected."""
-
-    __tablename__ = "package_task"
-    __table_args__ = (
-        Index(None, "name"),
-        _partial("ix_package_task_task_hash", "task_hash", where="task_hash IS NOT NULL"),
-        {"sqlite_with_rowid": False},
-    )
-
-    package_id: Mapped[str] = mapped_column(
-        Hash16, _reference("task_package.id", "CASCADE"), primary_key=True
-    )
-    # With its namespace.
-    name: Mapped[str] = mapped_column(primary_key=True)
-    task_hash: Mapped[str | None] = mapped_column(Hash16, _reference("task.hash"))
-    version: Mapped[str | None]
-    args_schema: Mapped[Any | None] = mapped_column(JSON)
-    input_type: Mapped[str]
-    output_type: Mapped[str]
-    description: Mapped[str]
-
-
-class Operation(Base):
-    """A long-running action, and what came of it; it outlives what it was about."""
-
-    __tablename__ = "operation"
-    __table_args__ = (Index(None, "started_at", "id"),)
-
-    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
-    kind: Mapped[str]
-    # As text, whatever became of it.
-    subject: Mapped[str]
-    # pending, ongoing, failed or ok
-    status: Mapped[str]
-    data: Mapped[Any] = mapped_column(JSON)
-    log: Mapped[str | None]
-    started_at: Mapped[datetime]
-    ended_at: Mapped[datetime | None]
-
-
-class Lease(Base):
-    """A claim on a key by a living process."""
-
-    __tablename__ = "lease"
-
-    key: Mapped[str] = mapped_column(primary_key=True)
-    holder: Mapped[str]
-    host: Mapped[str]
-    pid: Mapped[int]
-    # Not a date: when the process started by the clock of its host, only ever compared.
-    started: Mapped[int]
-    expires: Mapped[datetime]
-
-
-class ForeignRecord(Base):
-    """A record that came from elsewhere, and is not trusted: a value, a call or an execution."""
-
-    __tablename__ = "foreign_record"
-    __table_args__ = ({"sqlite_with_rowid": False},)
-
-    id: Mapped[str] = mapped_column(Hash16, primary_key=True)
-    entity_type: Mapped[str]
-    # The repo or the file that it came from.
-    origin: Mapped[str]
-    timestamp: Mapped[datetime]
-
-
-class ForeignEvaluation(Base):
-    """A cache entry from elsewhere: it is none until it is trusted, and then becomes one."""
-
-    __tablename__ = "foreign_evaluation"
-    __table_args__ = ({"sqlite_with_rowid": False},)
-
-    eval_hash: Mapped[str] = mapped_column(Hash16, primary_key=True)
-    task_hash: Mapped[str] = mapped_column(Hash16, _reference("task.hash"))
-    args_hash: Mapped[str] = mapped_column(Hash16)
-    value_hash: Mapped[str] = mapped_column(Hash16, _reference("value.value_hash"))
-    timestamp: Mapped[datetime]
-    origin: Mapped[str]
-
-
-class ForeignAlias(Base):
-    """An alias of a task from elsewhere: it counts for nothing until it is trusted."""
-
-    __tablename__ = "foreign_alias"
-    __table_args__ = ({"sqlite_with_rowid": False},)
-
-    old_hash: Mapped[str] = mapped_column(Hash16, _reference("task.hash"), primary_key=True)
-    new_hash: Mapped[str] = mapped_column(Hash16, _reference("task.hash"), primary_key=True)
-    timestamp: Mapped[datetime] = mapped_column(primary_key=True)
-    old_name: Mapped[str]
-    new_name: Mapped[str]
-    author: Mapped[str]
-    why: Mapped[str]
-    end_time: Mapped[datetime | None]
-    end_author: Mapped[str | None]
-    origin: Mapped[str]
-
-
-class QuarantinedRow(Base):
-    """A row that was found to be damaged, as it was: put aside by ``taskgraph db check --repair``.
-
-    Its content is a JSON object of its columns; bytes are in base64.
-    """
-
-    __tablename__ = "quarantine"
-
-    id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    timestamp: Mapped[datetime]
-    table_name: Mapped[str]
-    row_key: Mapped[str]
-    reason: Mapped[str]
-    content: Mapped[str]
-
-
-class SchemaVersion(Base):
-    """A schema version that this database was brought to; the newest row counts."""
-
-    __tablename__ = "taskgraph_version"
-
-    id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    version: Mapped[str]
-    timestamp: Mapped[datetime]
 
 
 def calc_status(state_type: str, result_type: str | None, *, has_ended: bool, cached: bool) -> str:
