@@ -75,11 +75,13 @@ def start(
 ) -> int:
     """Be a worker."""
     from taskgraph.assembly.databases import has_others
+    from taskgraph.cli.policy_sending import find_callbacks
     from taskgraph.errors import ValidationError
     from taskgraph.serving.orders import SlotOrder
     from taskgraph.serving.starting import register, supervisor_of
 
     settings = load_settings(ctx)
+    find_callbacks(ctx)  # a policy may name functions of the project
     args = {
         "concurrency": concurrency,
         "burst": burst,

@@ -31,14 +31,15 @@ def call(target: Callback, told: Notification, seconds: float) -> Answer:
 
 
 def _call(target: Callback, told: Notification) -> Answer:
+    # On a thread of its own, where no Ctrl-C comes: whatever code of the user's raises, the others
+    # are sent. A module that is a script as well raises SystemExit.
     try:
         function = find_function(target.function)
-    except Exception as error:
-        # A module of the user's is run here: whatever it raises, the others are sent.
+    except BaseException as error:
         return Answer(f"{target.function} cannot be called here: {_named(error)}")
     try:
         function(told)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         return Answer(f"{target.function} raised {_named(error)}")
     return Answer()
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 #: Seconds between two looks whether somebody is to be told of something.
 LOOK: Final = 5.0
 _AT_ONCE: Final = 20  # notifications in one look
+_LAST: Final = 10.0  # seconds for the last look, when the worker ends
 
 
 class Companion(Protocol):
@@ -68,6 +69,7 @@ class Teller:
         self._ended = threading.Event()
         self._is_stopping = False
         self._is_troubled = False
+        self._own: SqlBackend | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -99,20 +101,24 @@ class Teller:
         self.drain(0)
 
     def _live(self) -> None:
-        backend = self._backend.clone()
-        try:
-            self._deliver(backend)
-            while not self._ended.wait(self._look):
-                self._deliver(backend)
-            self._deliver(backend)
-        finally:
+        while not self._ended.is_set():
+            self._deliver()
+            self._ended.wait(self._look)
+        self._deliver()
+        if self._own is not None:
             with suppress(DatabaseError):
-                backend.close()
+                self._own.close()
 
-    def _deliver(self, backend: SqlBackend) -> None:
+    def _deliver(self) -> None:
         try:
-            done = deliver_due(backend, most=_AT_ONCE, go_on=lambda: not self._is_stopping)
-        except DatabaseError as error:
+            backend = self._own = self._own or self._backend.clone()
+            # While the worker lives, each attempt has the time that its policy gives it.
+            seconds = _LAST if self._ended.is_set() else None
+            done = deliver_due(
+                backend, most=_AT_ONCE, seconds=seconds, go_on=lambda: not self._is_stopping
+            )
+        except Exception as error:
+            # The database is away, or a policy cannot be read: it looks again the next time.
             if not self._is_troubled:
                 self._tell(f"nobody can be told of anything for now: {error}")
             self._is_troubled = True

@@ -73,7 +73,6 @@ class Slot:
         reports: What it says is read here.
         quota: How many more it takes at most; None for no end.
         running: The executions that it has, with their names.
-        is_ready: Whether it has loaded what it needs.
         is_draining: Whether it was told to take no more.
         started: When it was started.
         unread: The beginning of a line.
@@ -86,7 +85,6 @@ class Slot:
     quota: int | None
     started: float
     running: dict[str, str] = field(default_factory=dict)
-    is_ready: bool = False
     is_draining: bool = False
     unread: bytes = b""
 
@@ -131,6 +129,7 @@ class Supervisor:
         self._slots: dict[int, Slot] = {}
         self._due: list[tuple[float, int, int | None]] = []  # slots to be started: when, which
         self._quick = 0
+        self._was_ready = False  # whether any slot could begin so far
         self._selector = selectors.DefaultSelector()
         self._signals = 0
         self._is_draining = False
@@ -278,6 +277,13 @@ class Supervisor:
                 # Of a group of its own: a Ctrl-C is the supervisor's, and all of it can be ended.
                 start_new_session=True,
             )
+        except OSError as error:
+            # No memory, no more processes: what the other slots run goes on.
+            os.close(orders)
+            os.close(reports)
+            self._say(f"slot {number} cannot be started for now: {error}")
+            self._due.append((time.monotonic() + self._longer_pause(), number, quota))
+            return
         finally:
             os.close(orders_in)
             os.close(reports_out)
@@ -301,7 +307,9 @@ class Supervisor:
         start = report.execution_id[:8]
         match report.kind:
             case "ready":
-                slot.is_ready = True
+                self._was_ready = True
+            case "failed" if self._was_ready:
+                self._say(f"slot {slot.number} cannot begin for now: {report.text}")
             case "failed":
                 self.reason = report.text
             case "took":
@@ -327,7 +335,7 @@ class Supervisor:
         if code not in (DONE, EDITED):
             _kill(slot)  # what it started must not go on while another one begins with that
             self._give_back(slot, code)
-        if code == FAILED and not slot.is_ready:
+        if code == FAILED and not self._was_ready:
             self._is_draining = True
             for each in self._slots.values():
                 self._drain(each)
@@ -338,10 +346,15 @@ class Supervisor:
             self._begin_again_if_needed(slot)
             return
         pause = 0.0
-        if code != EDITED and time.monotonic() - slot.started < _QUICK and not slot.running:
-            self._quick += 1
-            pause = min(_LONGEST_PAUSE, 0.25 * 2**self._quick)
+        is_quick = time.monotonic() - slot.started < _QUICK and not slot.running
+        if code == FAILED or (code != EDITED and is_quick):
+            pause = self._longer_pause()
         self._due.append((time.monotonic() + pause, slot.number, slot.quota))
+
+    def _longer_pause(self) -> float:
+        """Return how many seconds to wait for a slot that ended at once: ever longer."""
+        self._quick += 1
+        return min(_LONGEST_PAUSE, 0.25 * 2.0 ** min(self._quick, 10))
 
     def _read_rest(self, slot: Slot) -> None:
         """Take what a slot said before it ended; what it left behind may hold the pipe."""

@@ -65,6 +65,23 @@ def test_a_script_that_cannot_be_loaded_ends_the_worker(served_small: Project) -
     assert served_small.archive.workers.get("w").status == "stopped"
 
 
+def test_a_script_that_is_half_edited_ends_no_worker_that_has_begun(served_small: Project) -> None:
+    first = served_small.submit("one", n=1)
+    worker = served_small.worker("--script", "flow.py")
+    until(lambda: served_small.state(first) == "Completed")
+    script = served_small.folder / "flow.py"
+    good = script.read_text()
+
+    script.write_text(good + "\n(")
+    until(lambda: "cannot begin for now" in served_small.log(), "the slot that cannot begin")
+    assert worker.poll() is None
+    script.write_text(good + "\n")
+    second = served_small.submit("one", n=2)
+
+    until(lambda: served_small.state(second) == "Completed")
+    assert worker.poll() is None
+
+
 def test_a_worker_takes_so_many_at_most_and_the_first_first(served_small: Project) -> None:
     every = [served_small.submit("one", n=n) for n in range(5)]
     served_small.archive.executions.enqueue(every[4], priority=-1)
