@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import threading
 from collections import Counter
@@ -23,6 +24,8 @@ from taskgraph.records import State
 from taskgraph.testing import MemoryBackend, RecordingObserver
 from tests.language.records import backend_of
 from tests.language.tasks import add, describe, inc, total
+
+EXAMPLES = 250 if os.environ.get("TASKGRAPH_TORTURE") else 12
 
 ran: list[str] = []
 places: dict[str, Any] = {}
@@ -467,7 +470,7 @@ def test_with_arun_all_is_on_the_callers_loop(threads: Scheduler) -> None:
 # Random programs: whatever was edited, the value is that of a run without a cache
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(data=st.data())
 def test_after_any_edits_the_value_is_as_without_a_cache(data: st.DataObject) -> None:
     chance = data.draw(st.randoms(use_true_random=False))

@@ -20,7 +20,7 @@ from taskgraph.tasks.context import Context, context_of_paths, get_context_value
 from taskgraph.testing import MemoryBackend
 from tests.language.tasks import add, inc, number
 
-EXAMPLES = 1500 if os.environ.get("TASKGRAPH_TORTURE") else 80
+EXAMPLES = 1500 if os.environ.get("TASKGRAPH_TORTURE") else 35
 
 ran: list[str] = []
 

@@ -45,7 +45,7 @@ from tests.language.tasks import (
     unrecorded,
 )
 
-EXAMPLES = 600 if os.environ.get("TASKGRAPH_TORTURE") else 35
+EXAMPLES = 600 if os.environ.get("TASKGRAPH_TORTURE") else 15
 
 ran: list[str] = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,8 @@ from taskgraph.expression import (
 )
 from taskgraph.functools import identity
 from taskgraph.testing import MemoryBackend
+
+SCALE = 10 if os.environ.get("TASKGRAPH_TORTURE") else 1
 
 
 @task(namespace="lazily", version="1")
@@ -82,7 +85,7 @@ def formulas(draw: Any) -> tuple[Any, Any]:
     return symbol(left, right), lambda: BINARY[symbol](left_value(), right_value())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60 * SCALE, deadline=None)
 @given(formulas())
 def test_any_formula_comes_to_what_python_makes_of_it(run: Any, made: Any) -> None:
     expr, compute = made
@@ -98,7 +101,7 @@ def test_any_formula_comes_to_what_python_makes_of_it(run: Any, made: Any) -> No
     assert (type(found), found) == (type(wanted), wanted)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25 * SCALE, deadline=None)
 @given(
     items=st.lists(numbers, min_size=6, max_size=8),
     start=st.none() | st.integers(0, 6),

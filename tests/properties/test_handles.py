@@ -24,7 +24,7 @@ from taskgraph_backend import SqlBackend
 
 taskgraph_namespace = "handle_programs"
 
-EXAMPLES = 1_000 if os.environ.get("TASKGRAPH_TORTURE") else 50
+EXAMPLES = 1_000 if os.environ.get("TASKGRAPH_TORTURE") else 20
 FAILS, DIES = 8, 9
 
 _cells: dict[str, str] = {}

@@ -23,7 +23,7 @@ from taskgraph.records import JobRecord
 from taskgraph.tasks.registry import AnyTask
 from taskgraph.testing import MemoryBackend
 
-EXAMPLES = 2_000 if os.environ.get("TASKGRAPH_TORTURE") else 80
+EXAMPLES = 2_000 if os.environ.get("TASKGRAPH_TORTURE") else 35
 OPS = 4
 versions = count()
 

@@ -14,7 +14,7 @@ from taskgraph import File, Scheduler, task
 from taskgraph.testing import MemoryBackend
 from taskgraph.values.places import FilePlaces, use_places
 
-EXAMPLES = 600 if os.environ.get("TASKGRAPH_TORTURE") else 30
+EXAMPLES = 600 if os.environ.get("TASKGRAPH_TORTURE") else 15
 
 
 class Step(NamedTuple):
