@@ -17,6 +17,7 @@ from taskgraph.cli.options import COUNT, ExitCode, load_settings
 if TYPE_CHECKING:
     from taskgraph.archive import Archive
     from taskgraph.catalog.policy_rows import Attempt
+    from taskgraph.config import Settings
 
 _STATUSES = ("waiting", "delivered", "given_up")
 
@@ -29,7 +30,7 @@ def test(ctx: click.Context, as_json: bool, policy: str) -> int:
     """Try whether notifications arrive."""
     from taskgraph.errors import PolicyNotFoundError
 
-    find_callbacks(ctx)
+    find_callbacks(load_settings(ctx))
     with opened_archive(ctx) as archive:
         if archive is None:
             raise PolicyNotFoundError(policy)
@@ -59,7 +60,7 @@ def deliver(ctx: click.Context, watch: bool, interval: float, as_json: bool) -> 
     from taskgraph.provenance.page import print_page
     from taskgraph.provenance.policy_page import delivered_line
 
-    find_callbacks(ctx)
+    find_callbacks(load_settings(ctx))
     with opened_archive(ctx) as archive:
         if watch:
             if archive is None:
@@ -128,9 +129,9 @@ def notifications(
     return ExitCode.OK
 
 
-def find_callbacks(ctx: click.Context) -> None:
+def find_callbacks(settings: Settings) -> None:
     """Have modules beside the project be found, as those are that scripts import."""
-    folder = str(load_settings(ctx).project_dir)
+    folder = str(settings.project_dir)
     if folder not in sys.path:
         sys.path.append(folder)
 

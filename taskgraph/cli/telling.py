@@ -62,9 +62,9 @@ class AfterRun:
     def _deliver(self, settings: Settings) -> None:
         from taskgraph.assembly.databases import open_existing
         from taskgraph.assembly.notifying import policies_of
+        from taskgraph.cli.policy_sending import find_callbacks
 
-        if str(settings.project_dir) not in sys.path:
-            sys.path.append(str(settings.project_dir))
+        find_callbacks(settings)
         with open_existing(settings) as backend:
             done = policies_of(backend).deliver(most=_MOST, seconds=_SECONDS)
         for each in done.attempts:

@@ -81,7 +81,7 @@ def start(
     from taskgraph.serving.starting import register, supervisor_of
 
     settings = load_settings(ctx)
-    find_callbacks(ctx)  # a policy may name functions of the project
+    find_callbacks(settings)  # a policy may name functions of the project
     args = {
         "concurrency": concurrency,
         "burst": burst,
