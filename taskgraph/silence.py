@@ -61,6 +61,11 @@ class Silence:
         self._heard = None
 
     @property
+    def is_missed(self) -> bool:
+        """Whether the database could not be reached the last time."""
+        return self._heard is None
+
+    @property
     def tells(self) -> bool:
         """Whether who has said nothing for as long as a word counts may be taken for dead."""
         return self._heard is not None and self._clock() - self._since >= self._seconds

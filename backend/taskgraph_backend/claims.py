@@ -7,7 +7,7 @@ changes leases in it, but that others may take, prolong and release those of cal
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from taskgraph.records import (
     ALL_CALLS,
@@ -28,6 +28,8 @@ from taskgraph_backend.leases import is_gone
 _binary = bytearray.fromhex
 
 _Place = tuple[str, int, Micros]
+#: Tells, within a transaction or a question, whether the silence of others says that they are dead.
+Judge = Callable[[Driver], bool]
 
 # How long a lease lives without a heartbeat: microseconds.
 _LEASE = int(LEASE_SECONDS * 1_000_000)
@@ -152,13 +154,25 @@ def release(driver: Driver, holder: str, keys: Sequence[str]) -> None:
     driver.executemany(statements.LEASE_RELEASE, [(key, holder) for key in sorted(keys)])
 
 
-def dead(driver: Driver) -> list[LeaseRecord]:
-    """Return the leases that nobody can hold: of processes that ended here, or were long silent."""
+def dead(driver: Driver, may_judge: Judge = always) -> list[LeaseRecord]:
+    """Return the leases that nobody can hold: of processes that ended here, or were long silent.
+
+    Args:
+        driver: The connection.
+        may_judge: Asked at most once, and only if one was long silent: whether that says
+            anything.
+    """
     long_ago = clock(driver) - _LONG_AGO
     rows = driver.execute("SELECT key, holder, host, pid, started, expires FROM lease").fetchall()
     gone: dict[_Place, bool] = {}
-    every = [LeaseRecord(*row) for row in rows]
-    return [each for each in every if each.expires < long_ago or _is_gone(each, gone)]
+    found, silent = [], []
+    for row in rows:
+        lease = LeaseRecord(*row)
+        if _is_gone(lease, gone):
+            found.append(lease)
+        elif lease.expires < long_ago:
+            silent.append(lease)
+    return found + silent if silent and may_judge(driver) else found
 
 
 def forget(driver: Driver, leases: Sequence[LeaseRecord]) -> None:
@@ -211,19 +225,45 @@ def running(driver: Driver) -> list[ExecutionId]:
     return [ExecutionId(id.hex()) for (id,) in rows]
 
 
-def crashed(driver: Driver, executions: Sequence[ExecutionId]) -> list[ExecutionId]:
-    """Return those of the executions whose lease no living process holds."""
+def always(driver: Driver) -> bool:
+    """Tell that who was not heard of for as long as a lease lives is dead."""
+    return True
+
+
+def crashed(
+    driver: Driver,
+    executions: Sequence[ExecutionId],
+    may_judge: Judge = always,
+) -> list[ExecutionId]:
+    """Return those of the executions whose lease no living process holds.
+
+    Args:
+        driver: The connection.
+        executions: The executions.
+        may_judge: Asked at most once, and only if the lease of one is over whose process is not
+            known to have ended: whether that says anything.
+    """
     held = _find(driver, [execution_lease(each) for each in executions])
+    gone: dict[_Place, bool] = {}
+    tells: bool | None = None
     found = []
     for execution_id in executions:
         lease, is_over = held.get(execution_lease(execution_id), (None, True))
-        if is_over or lease is None or is_gone(lease):
+        if lease is None or _is_gone(lease, gone):
             found.append(execution_id)
+        elif is_over:
+            if tells is None:
+                tells = may_judge(driver)
+            if tells:
+                found.append(execution_id)
     return found
 
 
 def mark_crashed(
-    driver: Driver, executions: Sequence[ExecutionId], max_losses: int = MAX_LOSSES
+    driver: Driver,
+    executions: Sequence[ExecutionId],
+    max_losses: int = MAX_LOSSES,
+    may_judge: Judge = always,
 ) -> list[ExecutionId]:
     """Mark those of the executions that crashed, with their running jobs; return their ids.
 
@@ -234,7 +274,7 @@ def mark_crashed(
     from taskgraph_backend.routing.losing import Fate, give_back
 
     marked = []
-    for execution_id, end in last_alive(driver, crashed(driver, executions)).items():
+    for execution_id, end in last_alive(driver, crashed(driver, executions, may_judge)).items():
         fate = give_back(driver, execution_id, max_losses)
         if fate is None:
             mark(driver, execution_id, "its process ended without a word", end)
@@ -299,6 +339,8 @@ def _is_gone(lease: LeaseRecord, known: dict[_Place, bool]) -> bool:
 
 
 __all__ = [
+    "Judge",
+    "always",
     "clock",
     "close_jobs",
     "crashed",

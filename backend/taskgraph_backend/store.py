@@ -23,6 +23,7 @@ from taskgraph.errors import (
 from taskgraph.forks import free_at_fork
 from taskgraph.hashing import CallHash, EvalHash, TaskHash, ValueHash
 from taskgraph.records import (
+    LEASE_SECONDS,
     MAX_LOSSES,
     BelowVersion,
     CacheAnswer,
@@ -40,6 +41,7 @@ from taskgraph.records import (
     TaskVersion,
     is_call_lease,
 )
+from taskgraph.silence import Silence
 from taskgraph.tags import check_key, checked_tags
 from taskgraph_backend import (
     answers,
@@ -122,6 +124,7 @@ class SqlBackend(RecordVerbs):
 
     Attributes:
         value_store: Where the bytes of large values are, if anywhere.
+        silence: Whether others may be taken for dead that are not heard of.
     """
 
     def __init__(
@@ -139,6 +142,7 @@ class SqlBackend(RecordVerbs):
         )
         self.max_value_size: int = settings.get("max_value_size", MAX_VALUE_SIZE)
         self.max_losses: int = settings.get("max_losses", MAX_LOSSES)
+        self.silence = Silence(LEASE_SECONDS)
         self.value_store = value_store_of(self.database, settings)
         self._where = answers.Where(self.value_store, self.database.most_keys)
         self._automigrate: bool | None = settings.get("automigrate")
@@ -466,11 +470,12 @@ class SqlBackend(RecordVerbs):
     def sweep(self) -> list[ExecutionId]:
         """Mark the executions that run no more although they never ended; return their ids.
 
-        What else dead processes left in the table of leases goes as well.
+        What else dead processes left in the table of leases goes as well. Where the database was
+        away, those that are not heard of have the time to say that they live: see `Silence`.
         """
         executions = self._ask(claims.running)
         crashed = self.mark_crashed(executions) if executions else []
-        dead = [] if self.database.read_only else self._ask(claims.dead)
+        dead = [] if self.database.read_only else self._ask(claims.dead, self.may_judge)
         if dead:
             crashed += self._mark_begun(dead)
             # Who may only read leaves it to others.
@@ -494,14 +499,27 @@ class SqlBackend(RecordVerbs):
         Returns:
             The ids of those that were found so, but for what went back.
         """
-        crashed = self._ask(claims.crashed, executions)
+        crashed = self._ask(claims.crashed, executions, self.may_judge)
         if not crashed or self.database.read_only:
             return crashed
         try:
             # Asked again: a process may have taken one of them up in between.
-            return self._transact(claims.mark_crashed, crashed, self.max_losses)
+            given = crashed, self.max_losses, self.may_judge
+            return self._transact(claims.mark_crashed, *given)
         except DatabaseReadOnlyError:
             return crashed  # who may only read is told, and leaves it to others to write it down
+
+    def may_judge(self, driver: Driver) -> bool:
+        """Tell whether who is not heard of may be taken for dead.
+
+        Not before all who live have had the time to say so: after this process could not reach the
+        database, and after that has begun to take questions.
+
+        Args:
+            driver: The connection, on which it is asked.
+        """
+        self.silence.heard()
+        return self.silence.tells and self.database.awake(driver) >= LEASE_SECONDS
 
     # Conveniences
 
@@ -761,6 +779,8 @@ class SqlBackend(RecordVerbs):
                 return answer
 
     def _wait_or_raise(self, error: DatabaseError, attempt: int) -> None:
+        if self.database.was_away(error):
+            self.silence.missed()
         again = not error.was_waited_for
         pause = self.database.pause_before_retry(error, attempt) if again else None
         if pause is None:
@@ -783,6 +803,8 @@ class SqlBackend(RecordVerbs):
                     self.database.take_back(driver)
                 self.database.begin(driver, alone=alone)
                 self._look_at_version(driver)
+                if self.silence.is_missed:
+                    self.silence.heard()
                 yield driver
                 if self.is_gone:
                     assert self._file is not None

@@ -98,6 +98,7 @@ def supervisor_of(
         say=say,
         duties=duties_of(backend),
         companions=[calls, Teller(backend, say)],
+        silence=backend.silence,
     )
 
 

@@ -32,6 +32,7 @@ from taskgraph.errors import DatabaseError, ExecutorError
 from taskgraph.records import LEASE_SECONDS
 from taskgraph.serving.companions import Companion
 from taskgraph.serving.orders import DONE, DRAIN, EDITED, FAILED, Report, SlotOrder
+from taskgraph.silence import Silence
 
 _MOMENT: Final = 0.5  # seconds between two looks at slots
 _LOOK: Final = 1.0  # seconds between two looks at what is asked
@@ -101,6 +102,8 @@ class Supervisor:
         say: Told a line now and then.
         duties: Called every few seconds, for what else a worker sees to.
         companions: What it does besides by itself, from its start until its slots have ended.
+        silence: Told whether the database answers, which it asks all the time; what was lost is
+            judged by that.
 
     Attributes:
         reason: Why it could not go on, if it could not.
@@ -117,6 +120,7 @@ class Supervisor:
         say: Callable[[str], None] = lambda line: None,
         duties: Sequence[Callable[[], object]] = (),
         companions: Sequence[Companion] = (),
+        silence: Silence | None = None,
     ) -> None:
         self._routing = routing
         self._worker = worker
@@ -126,6 +130,8 @@ class Supervisor:
         self._say = say
         self._duties = list(duties)
         self._companions = list(companions)
+        self._silence = Silence(LEASE_SECONDS) if silence is None else silence
+        self._silence.gap = LEASE_SECONDS / 2
         self._slots: dict[int, Slot] = {}
         self._due: list[tuple[float, int, int | None]] = []  # slots to be started: when, which
         self._quick = 0
@@ -222,6 +228,7 @@ class Supervisor:
         self._next_look = moment + _LOOK
         try:
             wish = self._routing.wish_of(self._worker.id)
+            self._silence.heard()
             if wish is not None:
                 self._obey(2 if wish is Wish.STOP_NOW else 1)
             if moment >= self._next_beat:
@@ -233,6 +240,7 @@ class Supervisor:
                 for each in self._duties:
                     self._do(each)
         except DatabaseError as error:
+            self._silence.missed()
             self._say(f"{error}")  # the next look may find it again
 
     def _do(self, duty: Callable[[], object]) -> None:

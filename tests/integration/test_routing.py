@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import uuid
@@ -21,6 +22,7 @@ from taskgraph.catalog.states import State, StateType
 from taskgraph.catalog.worker_rows import Taken, Taker
 from taskgraph.engine.leasing import Assigned, ExecutionLease
 from taskgraph.errors import (
+    DatabaseError,
     ExecutionNotFoundError,
     LeaseLostError,
     NotQueuedError,
@@ -31,6 +33,7 @@ from taskgraph.records import (
     HeldLeaseRecord,
     execution_lease,
 )
+from taskgraph.silence import Silence
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.integrity import check
 from taskgraph_backend.leases import this_process
@@ -425,6 +428,121 @@ def test_a_run_that_wrote_nothing_of_its_end_is_given_back(
     assert routing.finish(taken) == "SCHEDULED"
     assert rows(tg, one) == [("a", 0)]
     assert "nothing could be written" in said(tg, one)
+
+
+# Who is not heard of
+
+
+class Clock:
+    """A clock that stands still until it is told otherwise."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(tg: Archive, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """What time it is for who judges others by their silence; the database runs for long."""
+    made = Clock()
+    monkeypatch.setattr(type(tg.backend.database), "awake", lambda self, driver: math.inf)
+    tg.backend.silence = Silence(30.0, clock=made)
+    return made
+
+
+@pytest.fixture
+def fall_silent(tg: Archive) -> Kill:
+    """Have a process not be heard of any more that took something, and lives."""
+
+    def silent(taken: Taken) -> None:
+        def work(driver: Any) -> None:
+            sql = "UPDATE lease SET expires = ? WHERE key = ?"
+            driver.execute(sql, (1_000, execution_lease(ExecutionId(taken.execution_id))))
+
+        tg.backend._transact(work)
+
+    return silent
+
+
+def test_who_could_not_reach_the_database_takes_nobody_for_dead_at_once(
+    tg: Archive, routing: Routing, taker: Taker, clock: Clock, fall_silent: Kill
+) -> None:
+    one = submit(tg)
+    taken = routing.take(taker)
+    assert taken is not None
+    tg.executions.set_state(one, "RUNNING")
+    tg.backend._transact(  # as after the first rows of a run
+        lambda d: d.execute("UPDATE execution SET updated_time = state_time").rowcount
+    )
+    fall_silent(taken)
+    tg.backend.silence.missed()
+
+    for seconds in (0, 29):
+        clock.now += seconds
+        assert routing.find_lost() == []
+        assert routing.give_back() == ((), ())
+        assert tg.backend.sweep() == []
+        swept = tg.executions.sweep()
+        assert (swept.returned, swept.crashed) == ((), ())
+        assert tg.executions.sweep(dry_run=True).crashed == ()
+        assert tg.executions.fail_running() == []
+    assert tg.executions.get(one).state.name == "Running"
+    clock.now += 1
+    assert routing.give_back().returned == (one,)
+
+
+def test_a_process_that_is_gone_is_gone_whatever_silence_says(
+    tg: Archive, routing: Routing, taker: Taker, clock: Clock, kill: Kill
+) -> None:
+    one = submit(tg)
+    taken = routing.take(taker)
+    assert taken is not None
+    kill(taken)
+    tg.backend.silence.missed()
+    assert routing.give_back().returned == (one,)
+
+
+def test_a_database_that_has_just_begun_to_answer_says_nothing_of_who_is_silent(
+    tg: Archive,
+    routing: Routing,
+    taker: Taker,
+    fall_silent: Kill,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = submit(tg)
+    taken = routing.take(taker)
+    assert taken is not None
+    fall_silent(taken)
+    assert 0 < tg.backend._ask(tg.backend.database.awake)
+    monkeypatch.setattr(type(tg.backend.database), "awake", lambda self, driver: 29.0)
+    assert routing.give_back() == ((), ())
+    monkeypatch.setattr(type(tg.backend.database), "awake", lambda self, driver: 30.0)
+    assert routing.give_back().returned == (one,)
+
+
+def test_an_error_of_a_database_that_is_away_is_noted_and_others_are_not(
+    tg: Archive, routing: Routing, clock: Clock, taker: Taker
+) -> None:
+    with pytest.raises(NotQueuedError):
+        tg.executions.enqueue(tg.executions.create("e", state="RUNNING").execution, ["a"])
+    assert tg.backend.silence.tells
+
+    class Away(Exception):
+        sqlite_errorname = "SQLITE_BUSY"
+        sqlstate = "57P01"
+
+    error = DatabaseError("it", "it is away")
+    error.__cause__ = Away()
+    assert tg.backend.database.was_away(error)
+    assert not tg.backend.database.was_away(DatabaseError("it", "it is damaged"))
+    error.was_waited_for = True
+    with pytest.raises(DatabaseError):
+        tg.backend._wait_or_raise(error, 1)
+    assert not tg.backend.silence.tells
+    submit(tg)  # what is written says that it is there again
+    assert not tg.backend.silence.is_missed
 
 
 # Who stood still

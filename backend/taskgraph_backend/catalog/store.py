@@ -210,13 +210,13 @@ class Catalog(OpenedPort):
         with self._backend.reader() as session:
             running = listing.running(session, where)
         ids = [ExecutionId(each.id) for each in running]
-        stuck = set(self._backend._ask(_stuck, ids, older_than))
+        stuck = set(self._backend._ask(_stuck, ids, older_than, self._backend.may_judge))
         return [each for each in running if each.id in stuck]
 
     def fail_stuck(self, execution_ids: Iterable[str], older_than: timedelta | None) -> list[str]:
         """Mark executions that are stuck CRASHED; returns which."""
         ids = [ExecutionId(each) for each in execution_ids]
-        return self._backend._transact(_fail_stuck, ids, older_than)
+        return self._backend._transact(_fail_stuck, ids, older_than, self._backend.may_judge)
 
     def find_late(self, where: Criteria, after: timedelta) -> list[str]:
         """Return those that should have started so long ago."""
@@ -230,7 +230,7 @@ class Catalog(OpenedPort):
 
     def find_dead(self) -> list[str]:
         """Return those that a process that is gone ran, or was about to run."""
-        return self._backend._ask(sweeping.dead)
+        return self._backend._ask(sweeping.dead, self._backend.may_judge)
 
     def sweep(self) -> list[str]:
         """Have those be CRASHED that a process that is gone ran; returns which."""
@@ -301,18 +301,22 @@ class Catalog(OpenedPort):
             return  # left to others
 
 
-def _stuck(driver: Any, ids: list[ExecutionId], older_than: timedelta | None) -> list[ExecutionId]:
+def _stuck(
+    driver: Any, ids: list[ExecutionId], older_than: timedelta | None, may_judge: claims.Judge
+) -> list[ExecutionId]:
     """Return those that no living process runs, or that were not heard of for some time."""
     if older_than is None:
-        return claims.crashed(driver, ids) if ids else []
+        return claims.crashed(driver, ids, may_judge) if ids else []
     latest = claims.clock(driver) - older_than // timedelta(microseconds=1)
     alive = claims.last_alive(driver, ids)
     return [each for each in ids if alive[each] <= latest]
 
 
-def _fail_stuck(driver: Any, ids: list[ExecutionId], older_than: timedelta | None) -> list[str]:
+def _fail_stuck(
+    driver: Any, ids: list[ExecutionId], older_than: timedelta | None, may_judge: claims.Judge
+) -> list[str]:
     why = "it was not heard of any more"
-    stuck = _stuck(driver, ids, older_than)
+    stuck = _stuck(driver, ids, older_than, may_judge)
     marked = [str(each) for each in stuck if changing.mark_crashed(driver, each, why)]
     groups.flag_groups_of(driver, marked, "crashed")
     return marked

@@ -93,10 +93,15 @@ def begun(driver: Driver, leases: Sequence[LeaseRecord]) -> list[ExecutionId]:
     return found
 
 
-def dead(driver: Driver) -> list[str]:
-    """Return the executions that a process that is gone ran, or was about to run."""
-    said: list[Any] = [*claims.running(driver), *begun(driver, claims.dead(driver))]
-    return [str(each) for each in claims.crashed(driver, list(dict.fromkeys(said)))]
+def dead(driver: Driver, may_judge: claims.Judge = claims.always) -> list[str]:
+    """Return the executions that a process that is gone ran, or was about to run.
+
+    Args:
+        driver: The connection.
+        may_judge: Tells whether silence says anything: see `claims.crashed`.
+    """
+    said: list[Any] = [*claims.running(driver), *begun(driver, claims.dead(driver, may_judge))]
+    return [str(each) for each in claims.crashed(driver, list(dict.fromkeys(said)), may_judge)]
 
 
 __all__ = ["begun", "dead", "find_late", "mark_late"]

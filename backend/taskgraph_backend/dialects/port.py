@@ -153,6 +153,16 @@ class Database(Protocol):
             attempt: How often it has failed.
         """
 
+    def was_away(self, error: DatabaseError) -> bool:
+        """Tell whether an error says that the database could not be reached, or not be written to.
+
+        Args:
+            error: What `translate` made of it, raised from the driver's own error.
+        """
+
+    def awake(self, driver: Driver) -> float:
+        """Return for how many seconds it has taken questions; infinity if nobody starts it."""
+
     def sending(self, driver: Driver) -> AbstractContextManager[object]:
         """Send statements of which no answer is wanted without waiting for each."""
 

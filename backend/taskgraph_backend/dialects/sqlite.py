@@ -7,6 +7,7 @@ time of a lookup; readers and migrations get an engine that opens its connection
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import sqlite3
@@ -60,6 +61,8 @@ NOW = "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)"
 _NOTHING = nullcontext()
 _VERSION = "SELECT version FROM taskgraph_version ORDER BY id DESC LIMIT 1"
 _MISSING = "SQLITE_CONSTRAINT_FOREIGNKEY"
+# A file that could not be reached, or that others kept from being written.
+_AWAY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_PROTOCOL")
 _FEW_PAGES = 10_000
 
 # What SQLite calls it (the start of the name of its code), what we call it, and what to do.
@@ -450,6 +453,14 @@ class SqliteDatabase:
     def pause_before_retry(self, error: DatabaseError, attempt: int) -> float | None:
         """Return None: SQLite has waited itself for all that passes by."""
         return None
+
+    def was_away(self, error: DatabaseError) -> bool:
+        """Tell whether others kept all from writing for very long, or the file was not there."""
+        return (getattr(error.__cause__, "sqlite_errorname", None) or "").startswith(_AWAY)
+
+    def awake(self, driver: Driver) -> float:
+        """Return infinity: a file takes questions as long as it is there."""
+        return math.inf
 
     def sending(self, driver: Driver) -> AbstractContextManager[object]:
         """Do nothing: there is no way between."""

@@ -88,19 +88,22 @@ def _lost(worker: str | None, host: str | None) -> str:
     return f"worker {worker} on {host} was lost with it"
 
 
-def find_lost(driver: Driver, worker_id: str | None = None) -> list[str]:
+def find_lost(
+    driver: Driver, worker_id: str | None = None, may_judge: claims.Judge = claims.always
+) -> list[str]:
     """Return what workers have taken, and no living process holds any more.
 
     Args:
         driver: The connection.
         worker_id: Only of this worker.
+        may_judge: Tells whether silence says anything: see `claims.crashed`.
     """
     if worker_id is None:
         rows = driver.execute(_OPEN).fetchall()
     else:
         rows = driver.execute(_OPEN_OF, (_binary(worker_id),)).fetchall()
     ids = [ExecutionId(bytes(key).hex()) for (key,) in rows]
-    return [str(each) for each in claims.crashed(driver, ids)] if ids else []
+    return [str(each) for each in claims.crashed(driver, ids, may_judge)] if ids else []
 
 
 def give_back_all(
@@ -109,10 +112,11 @@ def give_back_all(
     max_losses: int,
     why: str | None = None,
     is_loss: bool = True,
+    may_judge: claims.Judge = claims.always,
 ) -> GivenBack:
     """Give those of some executions back that are still lost; within a transaction alone."""
     found: dict[Fate | None, list[str]] = {each: [] for each in (*Fate, None)}
-    lost = claims.crashed(driver, [ExecutionId(each) for each in execution_ids])
+    lost = claims.crashed(driver, [ExecutionId(each) for each in execution_ids], may_judge)
     for each in lost:
         found[give_back(driver, each, max_losses, why, is_loss=is_loss)].append(str(each))
     return GivenBack(tuple(found[Fate.RETURNED]), tuple(found[Fate.CRASHED]))

@@ -160,7 +160,8 @@ class Routing(OpenedPort):
 
     def find_lost(self, worker_id: str | None = None) -> list[str]:
         """Return what workers, or one, have taken and no living process holds any more."""
-        return self._backend._ask(losing.find_lost, worker_id)
+        backend = self._backend
+        return backend._ask(losing.find_lost, worker_id, backend.may_judge)
 
     def give_back(
         self, worker_id: str | None = None, why: str | None = None, *, is_loss: bool = True
@@ -176,7 +177,8 @@ class Routing(OpenedPort):
         lost = self.find_lost(worker_id)
         if not lost or backend.database.read_only:
             return GivenBack()
-        return backend._transact(losing.give_back_all, lost, backend.max_losses, why, is_loss)
+        given = lost, backend.max_losses, why, is_loss, backend.may_judge
+        return backend._transact(losing.give_back_all, *given)
 
 
 __all__ = ["Routing"]

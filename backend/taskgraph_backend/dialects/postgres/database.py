@@ -69,6 +69,8 @@ _MARK = (
     " ON CONFLICT (key) DO UPDATE SET holder = excluded.holder, expires = excluded.expires"
 )
 
+_AWAKE = "SELECT extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float8"
+
 _CATALOG = (
     "SELECT c.relname, a.attname, t.typname, coalesce(array_position(k.conkey, a.attnum), 0)"
     " FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0"
@@ -338,6 +340,16 @@ class PostgresDatabase:
         if not is_passing and not (self._was_writable and errors.is_read_only(cause)):
             return None
         return self._pause(attempt, self.busy_timeout)
+
+    def was_away(self, error: DatabaseError) -> bool:
+        """Tell whether the server was not there, or others kept all from writing for very long."""
+        cause = error.__cause__
+        return cause is not None and (errors.is_gone(cause) or errors.is_locked(cause))
+
+    def awake(self, driver: Driver) -> float:
+        """Return for how many seconds the server runs that is there now."""
+        (seconds,) = driver.execute(_AWAKE).fetchone()
+        return float(seconds)
 
     def _make_way(self) -> int:
         """End the connections of those who stand still and keep others from writing.

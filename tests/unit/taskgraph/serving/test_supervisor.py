@@ -15,6 +15,7 @@ from taskgraph.catalog.worker_rows import GivenBack, Wish, Worker, WorkerPool, W
 from taskgraph.errors import DatabaseError
 from taskgraph.serving.orders import SlotOrder
 from taskgraph.serving.supervisor import Supervisor
+from taskgraph.silence import Silence
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 POOL = WorkerPool("p" * 32, "p", ("a",), NOW)
@@ -174,5 +175,8 @@ def test_duties_are_done_and_one_that_fails_is_told_of(tmp_path: Path) -> None:
 def test_a_database_that_is_away_does_not_end_a_worker(tmp_path: Path) -> None:
     routed, said = Recorded(), list[str]()
     routed.error = DatabaseError("sqlite:///x", "it is away")
-    assert supervised(tmp_path, 'say("ready"); time.sleep(0.3)', routed, said).run()
+    silence = Silence(30.0)
+    how = {"silence": silence}
+    assert supervised(tmp_path, 'say("ready"); time.sleep(0.3)', routed, said, **how).run()
     assert any("it is away" in each for each in said)
+    assert not silence.tells and silence.gap == 15.0
