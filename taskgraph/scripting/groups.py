@@ -7,21 +7,24 @@
 
 The guard is a shell that reads from a pipe which this process alone holds open: when that closes,
 it ends the group. So a script never outlives a worker that was killed, and nothing must be polled.
+The name of a guard says of which session that process is: who gives the work of one that is gone to
+others looks whether its scripts are (`is_guarded`).
 """
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import subprocess
 
 # Asked politely first: a trap of the script may have something to put in order. Two seconds later
-# what is left is killed.
+# what is left is killed, and gone a moment after that.
 _GUARD = """\
 read -r group || exit 0
 read -r end
@@ -31,11 +34,14 @@ for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
     kill -s 0 -- "-$group" 2>/dev/null || exit 0
 done
 kill -s KILL -- "-$group" 2>/dev/null
+sleep 0.1
 """
 
 # What a script begins as: it tells the guard its number, through what is its stdin until then. If
 # this process did, it might be gone between the start of the one and the word to the other.
 _START = 'echo $$ >&0; exec "$@" </dev/null'
+
+_PROCESSES: Final = "/proc"
 
 
 class Scope:
@@ -137,9 +143,38 @@ def _start_guard() -> subprocess.Popen[Any]:
     import subprocess
 
     return subprocess.Popen(
-        ["/bin/sh", "-c", _GUARD],
+        ["/bin/sh", "-c", _GUARD, _name_of(os.getsid(0))],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+
+
+def is_guarded(session: int) -> bool:
+    """Tell whether scripts that processes of a session of this machine have started may still run.
+
+    Args:
+        session: The process that leads the session, or led it.
+    """
+    wanted = _name_of(session).encode()
+    return any(wanted in each for each in _command_lines())
+
+
+def _name_of(session: int) -> str:
+    return f"taskgraph-guard:{session}"
+
+
+def _command_lines() -> Iterator[list[bytes]]:
+    """Yield the words of each process of this machine, as far as they can be seen."""
+    try:
+        numbers = [each for each in os.listdir(_PROCESSES) if each.isdecimal()]
+    except FileNotFoundError:
+        import subprocess
+
+        shown = subprocess.run(["ps", "-axo", "command="], capture_output=True, check=False)
+        yield from map(bytes.split, shown.stdout.splitlines())
+        return
+    for each in numbers:
+        with suppress(OSError), open(f"{_PROCESSES}/{each}/cmdline", "rb") as stream:
+            yield stream.read().split(b"\0")
