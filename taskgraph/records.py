@@ -56,6 +56,22 @@ def assigned_holder(execution_id: ExecutionId, token: str) -> str:
     return f"{execution_id}:{token}"
 
 
+def is_assigned(holder: str) -> bool:
+    """Tell whether leases that are held by some name are of what a worker took."""
+    return ":" in holder
+
+
+_REVOKED: Final = ":revoked"
+
+
+def revoked_holder(holder: str) -> str:
+    """Return by which name leases are held that were taken from who held them, and lives.
+
+    That one finds that they are none of its own, and nobody has them before it has ended.
+    """
+    return holder if holder.endswith(_REVOKED) else f"{holder}{_REVOKED}"
+
+
 def execution_of_holder(holder: str) -> str:
     """Return the execution that holds leases by some name."""
     return holder.partition(":")[0]
@@ -620,6 +636,8 @@ __all__ = [
     "call_lease",
     "execution_lease",
     "execution_of_holder",
+    "is_assigned",
     "is_call_lease",
+    "revoked_holder",
     "stuck_lease",
 ]

@@ -19,7 +19,9 @@ from taskgraph.records import (
     Micros,
     State,
     execution_lease,
+    is_assigned,
     is_call_lease,
+    revoked_holder,
 )
 from taskgraph_backend import statements
 from taskgraph_backend.dialects import NOW, Driver
@@ -27,7 +29,8 @@ from taskgraph_backend.leases import is_gone
 
 _binary = bytearray.fromhex
 
-_Place = tuple[str, int, Micros]
+# A process: its host, its number, its start, and whether it was one of a worker.
+_Place = tuple[str, int, Micros, bool]
 #: Tells, within a transaction or a question, whether the silence of others says that they are dead.
 Judge = Callable[[Driver], bool]
 
@@ -152,6 +155,17 @@ def heartbeat(driver: Driver, holder: str, expires: Micros) -> int:
 def release(driver: Driver, holder: str, keys: Sequence[str]) -> None:
     """Give leases back; those that the holder does not have are left alone."""
     driver.executemany(statements.LEASE_RELEASE, [(key, holder) for key in sorted(keys)])
+
+
+def revoke(driver: Driver, execution_id: ExecutionId) -> None:
+    """Take an execution from the worker that has it; within a transaction that is alone.
+
+    Who had it sees that at its next heartbeat and ends, and writes nothing more of it. Its leases
+    stay in its way: nobody runs what it runs before it has ended.
+    """
+    row = driver.execute(statements.LEASE_OF, (execution_lease(execution_id),)).fetchone()
+    if row is not None and is_assigned(row[0]):
+        driver.execute(statements.LEASE_RENAME, (revoked_holder(row[0]), row[0]))
 
 
 def dead(driver: Driver, may_judge: Judge = always) -> list[LeaseRecord]:
@@ -331,11 +345,19 @@ def _find(driver: Driver, keys: Sequence[str]) -> dict[str, tuple[LeaseRecord, b
 
 
 def _is_gone(lease: LeaseRecord, known: dict[_Place, bool]) -> bool:
-    """Tell whether the holder has ended; a process is looked for once."""
-    place = (lease.host, lease.pid, lease.started)
+    """Tell whether the holder has ended, with its scripts; a process is looked for once."""
+    is_worker = is_assigned(lease.holder)
+    place = (lease.host, lease.pid, lease.started, is_worker)
     if place not in known:
-        known[place] = is_gone(lease)
+        known[place] = is_gone(lease) and not (is_worker and _is_being_ended(lease.pid))
     return known[place]
+
+
+def _is_being_ended(pid: int) -> bool:
+    """Tell whether scripts of a process of a worker still run, which end soon after it."""
+    from taskgraph.scripting.groups import is_guarded
+
+    return is_guarded(pid)
 
 
 __all__ = [
@@ -352,6 +374,7 @@ __all__ = [
     "living",
     "mark_crashed",
     "release",
+    "revoke",
     "running",
     "take",
 ]

@@ -297,7 +297,9 @@ def _check_held(driver: Driver, batch: RecordBatch) -> None:
         if execution.state_type is not State.RUNNING:
             continue
         row = driver.execute(_STATE_OF, (_binary(execution.id),)).fetchone()
-        if row is not None and row[0] not in ACTIVE:
+        if row is None:
+            raise LeaseLostError(execution.id, "it was deleted before it began")
+        if row[0] not in ACTIVE:
             raise LeaseLostError(execution.id, f"it was {row[0]} before it began")
 
 

@@ -206,6 +206,7 @@ LEASE_TAKE_OVER = (
 LEASE_HEARTBEAT = "UPDATE lease SET expires = ? WHERE holder = ?"
 LEASE_RELEASE = "DELETE FROM lease WHERE key = ? AND holder = ?"
 LEASE_OF = "SELECT holder FROM lease WHERE key = ?"
+LEASE_RENAME = "UPDATE lease SET holder = ? WHERE holder = ?"
 LEASE_IS_HELD = "SELECT 1 FROM lease WHERE key = ? AND holder = ?"
 LEASE_FORGET = "DELETE FROM lease WHERE key = ? OR holder = ?"
 # What a run has sent to workers, once nobody waits for it.

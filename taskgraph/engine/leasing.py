@@ -183,10 +183,15 @@ class ExecutionLease:
         return lost
 
     def release(self) -> None:
-        """Stop beating and give all leases back."""
+        """Stop beating and give all leases back, but for that of what a worker took.
+
+        That one has it until it says that it is done with it.
+        """
         self._ended.set()
         self._thread.join()
-        keys = [self._key, ALL_CALLS, CALLS_WANTED, stuck_lease(self.holder)]
+        keys = [ALL_CALLS, CALLS_WANTED, stuck_lease(self.holder)]
+        if not self._is_assigned:
+            keys.append(self._key)
         try:
             self._backend.release(self.holder, keys)
         except DatabaseError:

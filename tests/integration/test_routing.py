@@ -39,7 +39,7 @@ from taskgraph_backend.integrity import check
 from taskgraph_backend.leases import this_process
 from taskgraph_backend.routing.store import Routing
 from taskgraph_backend.routing.taking import Taking
-from tests.rows import an_execution
+from tests.rows import a_job, a_task, an_execution, together
 
 taskgraph_namespace = "routing"
 
@@ -84,6 +84,11 @@ def rows(tg: Archive, execution_id: str) -> list[tuple[str, int]]:
     sql = "SELECT queue, priority FROM queued WHERE execution_id = ? ORDER BY queue"
     key = bytearray.fromhex(execution_id)
     return [tuple(row) for row in tg.backend._ask(lambda d: d.execute(sql, (key,)).fetchall())]
+
+
+def hurry(tg: Archive) -> None:
+    """Have all that waits be to start by now."""
+    tg.backend._transact(lambda d: d.execute("UPDATE queued SET due = ?", (1_000,)).rowcount)
 
 
 def submit(tg: Archive, *queues: str, **how: Any) -> str:
@@ -200,6 +205,22 @@ def test_it_is_given_to_other_queues_and_another_priority(
     assert not list(check(tg.backend))
 
 
+def test_another_priority_leaves_its_place_among_those_of_that_one(
+    tg: Archive, routing: Routing, taker: Taker
+) -> None:
+    every = [submit(tg, "a", options={"priority": 1}), submit(tg), submit(tg)]
+    sql = "UPDATE queued SET due = ? WHERE execution_id = ?"
+    for since, each in enumerate(every, 1_000):
+        given = (since, bytearray.fromhex(each))
+        tg.backend._transact(lambda d, given=given: d.execute(sql, given).rowcount)
+        tg.executions.enqueue(each, ["a", "b"], priority=2)
+
+    order = []
+    while taken := routing.take(taker):
+        order.append(taken.execution_id)
+    assert order == every
+
+
 def test_other_options_move_what_waits(tg: Archive) -> None:
     later = State.scheduled(datetime.now(UTC) + timedelta(hours=1))
     one = submit(tg, state=later)
@@ -264,7 +285,12 @@ def test_what_a_living_process_runs_by_itself_is_not_taken(
         lease.take()
         assert routing.take(taker) is None
         lease.release()
-    assert rows(tg, one) == []
+    # It waits on, and is looked at again after a while.
+    assert rows(tg, one) == [("a", 0)]
+    assert not routing.is_waiting(["a"])
+    hurry(tg)
+    taken = routing.take(taker)
+    assert taken is not None and taken.execution_id == one
 
 
 def test_many_who_take_at_once_take_each_once(tg: Archive, taker: Taker, database_uri: str) -> None:
@@ -428,6 +454,150 @@ def test_a_run_that_wrote_nothing_of_its_end_is_given_back(
     assert routing.finish(taken) == "SCHEDULED"
     assert rows(tg, one) == [("a", 0)]
     assert "nothing could be written" in said(tg, one)
+
+
+# Who has it, and is to have it no more
+
+
+def _by_hand(tg: Archive, execution_id: str) -> None:
+    tg.executions.set_state(execution_id, "CANCELLED")
+    assert tg.executions.set_state(execution_id, "AwaitingRetry").is_written
+
+
+def _by_retries(tg: Archive, execution_id: str) -> None:
+    tg.executions.set_state(execution_id, "FAILED")
+
+
+def _by_force(tg: Archive, execution_id: str) -> None:
+    tg.executions.set_state(execution_id, "PENDING", force=True)
+
+
+@pytest.mark.parametrize("again", [_by_hand, _by_retries, _by_force])
+def test_what_is_said_to_wait_is_taken_from_who_has_it(
+    tg: Archive,
+    routing: Routing,
+    taker: Taker,
+    kill: Kill,
+    other: SqlBackend,
+    again: Callable[[Archive, str], None],
+) -> None:
+    one = submit(tg, "a", "b", options={"retries": 3})
+    had = routing.take(taker)
+    assert had is not None
+    lost: list[bool] = []
+    assigned = Assigned(had.holder, lambda: lost.append(True))
+    lease = ExecutionLease(other, ExecutionId(one), *this_process(), assigned)
+    lease.take()
+    batch = an_execution(int(one, 16), state=StateType.RUNNING)
+    batch.held.append(HeldLeaseRecord(execution_lease(ExecutionId(one)), had.holder))
+    other.record(batch)
+    job = a_job(1, execution=int(one, 16), end=None, state=StateType.RUNNING)
+    other.record(together(a_task(), job))
+
+    again(tg, one)
+
+    state = tg.executions.get(one).state
+    assert state.type in WAITING
+    assert rows(tg, one) == [("a", 0), ("b", 0)]
+    with pytest.raises(LeaseLostError):
+        other.record(batch)
+    lease._beat()
+    assert lost == [True]
+    # It lives, and may run it for a moment: nobody else does, nor is it lost.
+    assert routing.take(taker) is None
+    assert rows(tg, one) == [("a", 0), ("b", 0)]
+    assert routing.find_lost() == []
+    assert routing.finish(had, State(StateType.FAILED)) == state.type
+    assert tg.executions.get(one).state.type is state.type
+    # Now it says that it is done with it.
+    hurry(tg)
+    taken = routing.take(taker)
+    assert taken is not None and taken.execution_id == one
+    sql = "SELECT state_type FROM job"
+    jobs = tg.backend._ask(lambda d: d.execute(sql).fetchall())
+    assert [each for (each,) in jobs] == ["CANCELLED"]
+    lease.release()
+    assert routing.find_lost() == []
+    kill(taken)
+    assert routing.give_back().returned == (one,)
+
+
+def test_who_had_it_and_is_gone_is_in_nobodys_way(
+    tg: Archive, routing: Routing, taker: Taker, kill: Kill
+) -> None:
+    one = submit(tg)
+    had = routing.take(taker)
+    assert had is not None
+    tg.executions.set_state(one, "PENDING", force=True)
+    assert routing.take(taker) is None
+    kill(had)
+    assert routing.give_back() == ((), ())  # it waits already, and is no loss
+    hurry(tg)
+    assert routing.take(taker) is not None
+
+
+def test_what_waits_by_its_state_alone_gets_its_queues_back(
+    tg: Archive, routing: Routing, taker: Taker, kill: Kill
+) -> None:
+    one = submit(tg, "b", options={"priority": 4})
+    taken = routing.take(taker)
+    assert taken is not None
+
+    def schedule(driver: Any) -> None:  # as a library would that knows nothing of queues
+        sql = "UPDATE execution SET state_type = 'SCHEDULED' WHERE id = ?"
+        driver.execute(sql, (bytearray.fromhex(one),))
+
+    tg.backend._transact(schedule)
+    kill(taken)
+    assert routing.give_back() == ((), ())
+    assert rows(tg, one) == [("b", 4)]
+
+
+def test_what_is_deleted_while_a_worker_has_it_is_written_no_more(
+    tg: Archive, routing: Routing, taker: Taker, other: SqlBackend
+) -> None:
+    one = submit(tg)
+    taken = routing.take(taker)
+    assert taken is not None
+    lost: list[bool] = []
+    assigned = Assigned(taken.holder, lambda: lost.append(True))
+    lease = ExecutionLease(other, ExecutionId(one), *this_process(), assigned)
+    lease.take()
+    batch = an_execution(int(one, 16), state=StateType.RUNNING)
+    batch.held.append(HeldLeaseRecord(execution_lease(ExecutionId(one)), taken.holder))
+    assert tg.executions.delete(one, force=True)
+
+    with pytest.raises(LeaseLostError, match=one[:8]):
+        other.record(batch)
+    lease._beat()
+    assert lost == [True]
+    assert routing.finish(taken, State(StateType.FAILED)) == ""
+    lease.release()
+    assert tg.executions.find(one) is None
+    assert routing.find_lost() == []
+    assert not list(check(tg.backend))
+
+
+def test_a_row_that_is_gone_is_not_written_anew_by_who_still_has_its_lease(
+    tg: Archive, routing: Routing, taker: Taker, other: SqlBackend
+) -> None:
+    one = submit(tg)
+    taken = routing.take(taker)
+    assert taken is not None
+    batch = an_execution(int(one, 16), state=StateType.RUNNING)
+    batch.held.append(HeldLeaseRecord(execution_lease(ExecutionId(one)), taken.holder))
+
+    def forget(driver: Any) -> None:  # as a library would that knows nothing of assignments
+        key = bytearray.fromhex(one)
+        for table in ("tag", "state", "assignment", "execution_pool"):
+            column = "entity_id" if table == "tag" else "execution_id"
+            driver.execute(f"DELETE FROM {table} WHERE {column} = ?", (key,))
+        driver.execute("DELETE FROM execution WHERE id = ?", (key,))
+
+    tg.backend._transact(forget)
+    with pytest.raises(LeaseLostError, match="deleted"):
+        other.record(batch)
+    assert tg.executions.find(one) is None
 
 
 # Who is not heard of

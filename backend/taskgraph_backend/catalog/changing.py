@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from taskgraph.catalog.queueing import priority_of
+from taskgraph.catalog.queueing import WAITING, priority_of
 from taskgraph.catalog.rows import TransitionResult
 from taskgraph.catalog.states import (
     AWAITING_RETRY,
@@ -71,8 +71,20 @@ def set_state(
     proposed: State,
     rules: frozenset[Rule],
     details: Mapping[str, Any],
+    *,
+    is_taken: bool = False,
 ) -> TransitionResult | None:
     """Propose a state; within a transaction that is alone.
+
+    What is to wait is taken from the worker that has it, which sees that and ends.
+
+    Args:
+        driver: The connection.
+        execution_id: The execution.
+        proposed: The state.
+        rules: Those that count.
+        details: What is written down with it.
+        is_taken: Whether a worker has just taken it, and proposes this.
 
     Returns:
         What became of it; None where there is no such execution.
@@ -97,6 +109,8 @@ def set_state(
     if state.is_active and not subject.state.is_active:
         using.take_again(driver, execution_id)
     _write(driver, execution_id, state, keep_books(books, subject.state, state))
+    if state.type in WAITING and not is_taken:
+        queueing.take_back(driver, execution_id)
     if not state.is_active and claims.crashed(driver, [ExecutionId(execution_id)]):
         # No process is left that would say what became of its jobs.
         moment = to_micros(now)

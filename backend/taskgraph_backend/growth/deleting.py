@@ -29,6 +29,7 @@ from taskgraph_backend.growth.removing import (
     remove_tags,
     remove_values,
 )
+from taskgraph_backend.routing import queueing
 
 if TYPE_CHECKING:
     from taskgraph_backend.store import SqlBackend
@@ -237,6 +238,7 @@ def _at_once(driver: Driver, plan: _Plan) -> _Done | None:
     """Delete an execution; within a transaction that is alone."""
     if not _check(driver, plan.key, plan.force, plan.actor):
         return None
+    queueing.take_back(driver, plan.key.hex())
     plan = plan.found(driver)
     jobs = _jobs(driver, plan.key)
     remove_jobs(driver, jobs)
@@ -309,6 +311,9 @@ def _in_pieces(own: SqlBackend, plan: _Plan) -> _Done | None:
 def _begin(driver: Driver, plan: _Plan) -> bool:
     if not _check(driver, plan.key, plan.force, plan.actor):
         return False
+    # No worker has it any more, nor takes it.
+    queueing.take_back(driver, plan.key.hex())
+    queueing.leave(driver, plan.key.hex())
     # Its jobs go before it: it has no root from here on, and is named by what becomes of it.
     driver.execute(
         "UPDATE execution SET job_id = NULL, state_name = 'Deleting' WHERE id = ?", (plan.key,)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
-from taskgraph.catalog.queueing import priority_of
 from taskgraph.catalog.worker_rows import GivenBack
 from taskgraph.records import ExecutionId
 from taskgraph_backend import claims
@@ -28,7 +27,6 @@ _ASSIGNED: Final = (
 _OPEN: Final = "SELECT execution_id FROM assignment WHERE ended_at IS NULL"
 _OPEN_OF: Final = f"{_OPEN} AND worker_id = ?"
 _LOST: Final = "UPDATE assignment SET losses = ?, ended_at = ? WHERE execution_id = ?"
-_WAITS: Final = "SELECT 1 FROM queued WHERE execution_id = ?"
 
 
 class Fate(Enum):
@@ -75,9 +73,8 @@ def give_back(
     else:
         is_done = changing.put_back(driver, execution_id, said)
         fate = Fate.RETURNED if is_done else Fate.SETTLED
-        if is_done and driver.execute(_WAITS, (key,)).fetchone() is None:
-            # Nobody declares its queues any more: it waits where it came from.
-            queueing.enter(driver, execution_id, [queue], priority_of({}), claims.clock(driver))
+        # Nobody may declare its queues any more, or it was said to wait while it ran.
+        queueing.restore(driver, execution_id, queue, claims.clock(driver))
     driver.execute(_LOST, (losses, claims.clock(driver), key))
     return fate
 

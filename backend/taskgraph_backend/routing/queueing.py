@@ -16,8 +16,9 @@ from taskgraph.catalog.rows import QUEUE_TAG
 from taskgraph.catalog.states import State, StateType
 from taskgraph.errors import ExecutionNotFoundError, NotQueuedError, ValidationError
 from taskgraph.jsontext import to_json
+from taskgraph.records import ExecutionId
 from taskgraph.tags import OwnTags
-from taskgraph_backend import claims
+from taskgraph_backend import claims, statements
 from taskgraph_backend.dialects import NOW, Driver
 from taskgraph_backend.tags import delete_tags, record_tags
 from taskgraph_backend.times import to_micros
@@ -34,12 +35,14 @@ _DECLARED: Final = (
     f" AND key = '{QUEUE_TAG}'"
 )
 _SAID: Final = "SELECT args, options FROM execution WHERE id = ?"
-_FOR_ENQUEUE: Final = (
-    "SELECT state_type, next_scheduled_start_time, options, args FROM execution WHERE id = ?"
-)
 _OPTIONS: Final = "UPDATE execution SET options = ? WHERE id = ?"
 _FORGIVE: Final = "UPDATE assignment SET losses = 0 WHERE execution_id = ?"
 _HELD: Final = "SELECT 1 FROM assignment WHERE execution_id = ? AND ended_at IS NULL"
+_CLOSE: Final = "UPDATE assignment SET ended_at = ? WHERE execution_id = ? AND ended_at IS NULL"
+_WAITS: Final = "SELECT min(due) FROM queued WHERE execution_id = ?"
+_STATE: Final = (
+    "SELECT state_type, next_scheduled_start_time, options, args FROM execution WHERE id = ?"
+)
 
 
 def enter(
@@ -85,6 +88,41 @@ def follow(driver: Driver, execution_id: str, state: State, due: int | None) -> 
         driver.execute(_FORGIVE, (key,))
 
 
+def take_back(driver: Driver, execution_id: str) -> None:
+    """Have no worker have an execution any more; within the transaction that says why."""
+    key, moment = _binary(execution_id), claims.clock(driver)
+    if driver.execute(_CLOSE, (moment, key)).rowcount:
+        claims.revoke(driver, ExecutionId(execution_id))
+        # Who had it writes nothing more of it.
+        claims.end_jobs(driver, key, moment, StateType.CANCELLED)
+        driver.execute(statements.ROUTED_FORGET, (key,))
+
+
+def restore(driver: Driver, execution_id: str, queue: str, earliest: int) -> None:
+    """Have an execution wait that is said to, if no queue has it; within a transaction.
+
+    Args:
+        driver: The connection.
+        execution_id: The execution.
+        queue: Where it came from: it waits there if nobody declares its queues any more.
+        earliest: Before this it is not to start, in microseconds.
+    """
+    key = _binary(execution_id)
+    row = driver.execute(_STATE, (key,)).fetchone()
+    if row is None or row[0] not in WAITING or row[3] != UNCLAIMED or _due(driver, key) is not None:
+        return
+    _, due, options, _ = row
+    moment = earliest if due is None else max(due, earliest)
+    queues = declared(driver, execution_id) or [queue]
+    enter(driver, execution_id, queues, priority_of(_object(options)), moment)
+
+
+def _due(driver: Driver, key: bytearray) -> int | None:
+    """Return when what waits is to start, in microseconds; None of what does not wait."""
+    (due,) = driver.execute(_WAITS, (key,)).fetchone()
+    return None if due is None else int(due)
+
+
 def declared(driver: Driver, execution_id: str) -> list[str]:
     """Return the queues that an execution was declared for."""
     rows = driver.execute(_DECLARED, (_binary(execution_id),)).fetchall()
@@ -110,7 +148,7 @@ def enqueue(
         ValidationError: Nobody says which queues.
     """
     key = _binary(execution_id)
-    row = driver.execute(_FOR_ENQUEUE, (key,)).fetchone()
+    row = driver.execute(_STATE, (key,)).fetchone()
     if row is None:
         raise ExecutionNotFoundError(execution_id)
     state, due, options, args = row
@@ -128,9 +166,12 @@ def enqueue(
         reason = f"execution {execution_id[:8]} was declared for none: name one or more."
         raise ValidationError("queues", reason)
     _declare(driver, execution_id, before, wanted)
+    # What has waited for long keeps its place among those of its priority.
+    since = _due(driver, key)
     leave(driver, execution_id)
-    moment = claims.clock(driver)
-    enter(driver, execution_id, wanted, priority_of(said), moment if due is None else due)
+    if due is None:
+        due = claims.clock(driver) if since is None else since
+    enter(driver, execution_id, wanted, priority_of(said), due)
     driver.execute(_FORGIVE, (key,))
 
 
@@ -170,4 +211,15 @@ def _json(given: Any) -> Any:
     return json.loads(given) if isinstance(given, str) else given
 
 
-__all__ = ["declared", "due_of", "enqueue", "enter", "follow", "leave", "order_by", "waiting"]
+__all__ = [
+    "declared",
+    "due_of",
+    "enqueue",
+    "enter",
+    "follow",
+    "leave",
+    "order_by",
+    "restore",
+    "take_back",
+    "waiting",
+]

@@ -7,7 +7,7 @@ there before, is what tells who was first. Elsewhere all who write wait for each
     first in the queues     locked, or skipped
     its rows there go       none were left: somebody was quicker, and the next one is looked at
     it does not wait        its rows were left behind: the next one
-    its lease               held by a living process, which runs it by itself: the next one
+    its lease               held by a living process: it waits on, for a while, and the next one
     it is PENDING           with its assignment, and the pool of its worker
 """
 
@@ -28,6 +28,7 @@ from taskgraph.records import (
     assigned_holder,
     execution_lease,
     execution_of_holder,
+    revoked_holder,
 )
 from taskgraph_backend import claims, statements
 from taskgraph_backend.catalog import changing
@@ -37,6 +38,8 @@ from taskgraph_backend.routing import losing, queueing
 _binary = bytearray.fromhex
 
 _LEASE: Final = int(LEASE_SECONDS * 1_000_000)
+# What is refused is looked at again once who has it has had a heartbeat: microseconds.
+_LATER: Final = _LEASE // 6
 _ASSIGN: Final = (
     "INSERT INTO assignment (execution_id, worker_id, queue, taken_at, losses, ended_at)"
     " VALUES (?, ?, ?, ?, 0, NULL) ON CONFLICT (execution_id) DO UPDATE SET"
@@ -56,6 +59,10 @@ _BEFORE: Final = (
 _END: Final = (
     "UPDATE assignment SET ended_at = ?"
     " WHERE execution_id = ? AND taken_at = ? AND ended_at IS NULL"
+)
+_DROP: Final = "DELETE FROM lease WHERE holder = ?"
+_IS_OPEN: Final = (
+    "SELECT 1 FROM assignment WHERE execution_id = ? AND taken_at = ? AND ended_at IS NULL"
 )
 
 
@@ -116,10 +123,12 @@ class Taking:
         place = taker.host, taker.pid, taker.started
         lease = LeaseRecord(execution_lease(id), holder, *place, Micros(now + _LEASE))
         if claims.take(driver, [lease]) != [None]:
+            queueing.restore(driver, execution_id, queue, now + _LATER)
             return None
         if state is StateType.SCHEDULED:
             said = State(StateType.PENDING, message=f"worker {taker.worker} has it")
-            changing.set_state(driver, execution_id, said, frozenset(), {"actor": taker.worker})
+            by = {"actor": taker.worker}
+            changing.set_state(driver, execution_id, said, frozenset(), by, is_taken=True)
             queueing.leave(driver, execution_id)
         worker = _binary(taker.worker_id)
         is_there = driver.execute(_WORKER, (worker,)).fetchone() is not None
@@ -152,9 +161,12 @@ def finish(driver: Driver, taken: Taken, end: State | None, max_losses: int) -> 
     key = _binary(taken.execution_id)
     state = changing.type_of(driver, taken.execution_id)
     assert execution_of_holder(taken.holder) == id
+    is_open = driver.execute(_IS_OPEN, (key, taken.taken_at)).fetchone() is not None
     held = driver.execute(statements.LEASE_OF, (execution_lease(id),)).fetchone()
-    if held is not None and held[0] != taken.holder:
-        return state  # somebody else has it by now
+    if not is_open or (held is not None and held[0] != taken.holder):
+        # It waits again, or somebody else has it by now. Who had it is done with it all the same.
+        driver.execute(_DROP, (revoked_holder(taken.holder),))
+        return state
     if end is not None and state == StateType.PENDING:
         changing.set_state(driver, taken.execution_id, end, frozenset(), {})
     elif state in ACTIVE and state != StateType.SCHEDULED:
