@@ -69,25 +69,35 @@ class TakenRunner:
         self._find_workflow = find_workflow
         self._on_lost = on_lost
 
-    def run(self, taken: Taken, found: Execution | None) -> str:
+    def run(
+        self,
+        taken: Taken,
+        found: Execution | None,
+        before: Callable[[], object] = lambda: None,
+    ) -> str:
         """Run an execution to its end, whatever that is.
 
         Args:
             taken: What was taken.
             found: The execution, if it was not deleted.
+            before: Called when all is loaded: from then on its run holds its lease.
 
         Returns:
             The type of the state that it is in now; nothing if it was deleted.
 
         Raises:
             LeaseLostError: It is somebody else's by now.
+            DatabaseError: The database is away; the same may be asked again.
         """
         end: State | None = None
         if found is not None and found.state.type is StateType.PENDING:
-            end = self._run(taken, found)
+            end = self._run(taken, found, before)
+        before()
         return self._routing.finish(taken, end)
 
-    def _run(self, taken: Taken, found: Execution) -> State | None:
+    def _run(
+        self, taken: Taken, found: Execution, before: Callable[[], object]
+    ) -> State | None:
         """Return the state that it is to be in, if its run wrote none."""
         try:
             frozen = self._catalog.snapshot(found.id)
@@ -98,6 +108,7 @@ class TakenRunner:
             return _failed(_how_to_define(error, found))
         except (RerunError, ScriptLoadError, ScriptNotFoundError, ValidationError) as error:
             return _failed(str(error))
+        before()
         try:
             self._scheduler.run_submitted(
                 call,

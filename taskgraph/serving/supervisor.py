@@ -19,11 +19,9 @@ from __future__ import annotations
 import os
 import selectors
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final, Protocol
 
@@ -31,7 +29,8 @@ from taskgraph.catalog.worker_rows import GivenBack, Wish, Worker
 from taskgraph.errors import DatabaseError, ExecutorError
 from taskgraph.records import LEASE_SECONDS
 from taskgraph.serving.companions import Companion
-from taskgraph.serving.orders import DONE, DRAIN, EDITED, FAILED, Report, SlotOrder
+from taskgraph.serving.orders import DONE, EDITED, FAILED, Report, SlotOrder
+from taskgraph.serving.slot_processes import Slot
 from taskgraph.silence import Silence
 
 _MOMENT: Final = 0.5  # seconds between two looks at slots
@@ -61,33 +60,6 @@ class Routed(Protocol):
         self, worker_id: str | None = None, why: str | None = None, *, is_loss: bool = True
     ) -> GivenBack:
         """Have wait again what workers have taken and no living process holds any more."""
-
-
-@dataclass(slots=True)
-class Slot:
-    """A slot as its supervisor sees it.
-
-    Attributes:
-        number: Which of them it is.
-        process: What runs it.
-        orders: What it is told is written here.
-        reports: What it says is read here.
-        quota: How many more it takes at most; None for no end.
-        running: The executions that it has, with their names.
-        is_draining: Whether it was told to take no more.
-        started: When it was started.
-        unread: The beginning of a line.
-    """
-
-    number: int
-    process: subprocess.Popen[bytes]
-    orders: int
-    reports: int
-    quota: int | None
-    started: float
-    running: dict[str, str] = field(default_factory=dict)
-    is_draining: bool = False
-    unread: bytes = b""
 
 
 class Supervisor:
@@ -136,6 +108,9 @@ class Supervisor:
         self._due: list[tuple[float, int, int | None]] = []  # slots to be started: when, which
         self._quick = 0
         self._was_ready = False  # whether any slot could begin so far
+        self._unused: int | None = 0  # what slots that have ended might still have taken
+        self._may_wait = False  # whether it is to be asked if anything waits for them
+        self._next_ask = 0.0
         self._selector = selectors.DefaultSelector()
         self._signals = 0
         self._is_draining = False
@@ -152,9 +127,9 @@ class Supervisor:
         with self._hearing_signals():
             try:
                 self._start_companions()
-                for number, quota in enumerate(self._quotas()):
+                for number, quota in enumerate(self._quotas(self._order.quota)):
                     self._start(number, quota)
-                while self._slots or self._due or self._has_company():
+                while self._slots or self._due or self._may_wait or self._has_company():
                     self._turn()
             finally:
                 self._end_slots()
@@ -163,9 +138,8 @@ class Supervisor:
                 self._end()
         return self.reason is None
 
-    def _quotas(self) -> Iterator[int | None]:
+    def _quotas(self, total: int | None) -> Iterator[int | None]:
         """Give each slot its part of what is taken at most; those without any are not started."""
-        total = self._order.quota
         for number in range(self._concurrency):
             if total is None:
                 yield None
@@ -216,6 +190,8 @@ class Supervisor:
             self._due.remove(each)
             if not self._is_draining:
                 self._start(each[1], each[2])
+        if self._may_wait and not self._slots and not self._due and moment >= self._next_ask:
+            self._begin_again(moment)
         if moment >= self._next_look:
             self._look(moment)
 
@@ -255,51 +231,29 @@ class Supervisor:
     def _obey(self, asked: int) -> None:
         if asked and not self._is_draining:
             self._is_draining = True
+            self._may_wait = False
             running = sum(len(each.running) for each in self._slots.values())
             self._say(f"it takes no more, and ends when what runs has ended: {running}")
             for slot in self._slots.values():
-                self._drain(slot)
+                slot.drain()
         if asked > 1 and not self._is_stopping:
             self._is_stopping = True
             self._say("it stops now: what runs goes back to its queues")
             for slot in self._slots.values():
-                _kill(slot)
-
-    def _drain(self, slot: Slot) -> None:
-        slot.is_draining = True
-        try:
-            os.write(slot.orders, f"{DRAIN}\n".encode())
-        except OSError:
-            return  # it has ended
+                slot.kill()
 
     # Slots
 
     def _start(self, number: int, quota: int | None) -> None:
-        orders_in, orders = os.pipe()
-        reports, reports_out = os.pipe()
         try:
-            process = subprocess.Popen(
-                [*self._command, str(orders_in), str(reports_out)],
-                stdin=subprocess.DEVNULL,
-                pass_fds=(orders_in, reports_out),
-                # Of a group of its own: a Ctrl-C is the supervisor's, and all of it can be ended.
-                start_new_session=True,
-            )
+            slot = Slot.start(number, quota, self._command, self._order)
         except OSError as error:
             # No memory, no more processes: what the other slots run goes on.
-            os.close(orders)
-            os.close(reports)
             self._say(f"slot {number} cannot be started for now: {error}")
             self._due.append((time.monotonic() + self._longer_pause(), number, quota))
             return
-        finally:
-            os.close(orders_in)
-            os.close(reports_out)
-        slot = Slot(number, process, orders, reports, quota, time.monotonic())
-        self._slots[reports] = slot
-        self._selector.register(reports, selectors.EVENT_READ, reports)
-        with suppress(BrokenPipeError):  # it has ended already, which is seen to
-            os.write(orders, replace(self._order, quota=quota).to_line())
+        self._slots[slot.reports] = slot
+        self._selector.register(slot.reports, selectors.EVENT_READ, slot.reports)
 
     def _read(self, slot: Slot) -> None:
         """Take what a slot says."""
@@ -337,21 +291,21 @@ class Supervisor:
         while slot.reports in self._selector.get_map():
             self._read_rest(slot)
         self._slots.pop(slot.reports)
-        os.close(slot.reports)
-        os.close(slot.orders)
+        slot.close()
         code = slot.process.returncode
         if code not in (DONE, EDITED):
-            _kill(slot)  # what it started must not go on while another one begins with that
+            slot.kill()  # what it started must not go on while another one begins with that
+            slot.wait_for_scripts()
             self._give_back(slot, code)
         if code == FAILED and not self._was_ready:
-            self._is_draining = True
+            self._is_draining, self._may_wait = True, False
             for each in self._slots.values():
-                self._drain(each)
+                each.drain()
             return
-        if self._is_draining or slot.quota == 0:
+        if self._is_draining:
             return
-        if code == DONE:
-            self._begin_again_if_needed(slot)
+        if code == DONE or slot.quota == 0:
+            self._leave(slot.quota)
             return
         pause = 0.0
         is_quick = time.monotonic() - slot.started < _QUICK and not slot.running
@@ -372,13 +326,24 @@ class Supervisor:
         except BlockingIOError:
             self._selector.unregister(slot.reports)
 
-    def _begin_again_if_needed(self, slot: Slot) -> None:
-        """Start a slot anew that found nothing, if something waits once all others have ended."""
+    def _leave(self, quota: int | None) -> None:
+        """Take note of what a slot might still have taken that has ended."""
+        self._unused = None if self._unused is None or quota is None else self._unused + quota
+        self._may_wait = self._unused != 0
+
+    def _begin_again(self, moment: float) -> None:
+        """Start slots anew, now that all have ended, if something waits that they might take."""
         try:
-            if not self._slots and self._routing.is_waiting(self._worker.queues):
-                self._due.append((time.monotonic(), slot.number, slot.quota))
+            is_waiting = self._routing.is_waiting(self._worker.queues)
         except DatabaseError as error:
-            self.reason = f"{error}"
+            self._silence.missed()
+            self._say(f"{error}")
+            self._next_ask = moment + self._longer_pause()
+            return
+        self._may_wait = False
+        if is_waiting:
+            left, self._unused = self._unused, 0
+            self._due += [(moment, *each) for each in enumerate(self._quotas(left))]
 
     def _give_back(self, slot: Slot, code: int) -> None:
         """Have what a slot ran wait again, or be given up."""
@@ -410,7 +375,7 @@ class Supervisor:
             return
         self._is_stopping = self._is_draining = True
         for slot in self._slots.values():
-            _kill(slot)
+            slot.kill()
         for slot in list(self._slots.values()):
             slot.process.wait()
             self._reap(slot)
@@ -453,12 +418,4 @@ class Supervisor:
             os.close(wake)
 
 
-def _kill(slot: Slot) -> None:
-    """End a slot with all that it started."""
-    try:
-        os.killpg(slot.process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return
-
-
-__all__ = ["Routed", "Slot", "Supervisor"]
+__all__ = ["Routed", "Supervisor"]

@@ -42,7 +42,7 @@ class Recorded:
         self.asked: list[Any] = []
         self.wishes: list[Wish | None] = []
         self.is_own = True
-        self.waiting: list[bool] = []
+        self.waiting: list[bool | DatabaseError] = []
         self.error: DatabaseError | None = None
 
     def beat(self, worker_id: str, pid: int | None) -> bool:
@@ -59,7 +59,10 @@ class Recorded:
         self.asked.append("end")
 
     def is_waiting(self, queues: Sequence[str]) -> bool:
-        return self.waiting.pop(0) if self.waiting else False
+        said = self.waiting.pop(0) if self.waiting else False
+        if isinstance(said, DatabaseError):
+            raise said
+        return said
 
     def give_back(
         self, worker_id: str | None = None, why: str | None = None, *, is_loss: bool = True
@@ -134,6 +137,29 @@ def test_what_waits_once_all_have_ended_is_seen_to(tmp_path: Path) -> None:
     routed.waiting = [True, False]
     assert supervised(tmp_path, 'say("ready")', routed, []).run()
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_slots_have_not_taken_is_left_to_those_that_begin_again(tmp_path: Path) -> None:
+    import json
+
+    routed = Recorded()
+    routed.waiting = [True, True, False]
+    body = 'say("ready"); say("took", execution_id="5" * 32, text="f", queue="a")'
+    assert supervised(tmp_path, body, routed, [], concurrency=2, quota=5).run()
+
+    # Each takes one: three and two at most, then two and one, and one in the end.
+    quotas = [json.loads(each.read_text())["quota"] for each in tmp_path.iterdir()]
+    assert sorted(quotas) == [1, 1, 2, 2, 3]
+    assert routed.waiting == [False]
+
+
+def test_a_database_that_is_away_at_the_end_does_not_say_that_nothing_waits(tmp_path: Path) -> None:
+    routed, said = Recorded(), list[str]()
+    routed.waiting = [DatabaseError("sqlite:///x", "it is away"), True, False]
+    supervisor = supervised(tmp_path, 'say("ready")', routed, said)
+    assert supervisor.run()
+    assert len(list(tmp_path.iterdir())) == 2
+    assert any("it is away" in each for each in said)
 
 
 @pytest.mark.parametrize("wish", [Wish.STOP, None])
