@@ -56,6 +56,11 @@ def assigned_holder(execution_id: ExecutionId, token: str) -> str:
     return f"{execution_id}:{token}"
 
 
+def shown_host(host: str) -> str:
+    """Return what people call the host of a lease, which says besides which machine that is."""
+    return host.partition("/")[0]
+
+
 def is_assigned(holder: str) -> bool:
     """Tell whether leases that are held by some name are of what a worker took."""
     return ":" in holder
@@ -639,5 +644,6 @@ __all__ = [
     "is_assigned",
     "is_call_lease",
     "revoked_holder",
+    "shown_host",
     "stuck_lease",
 ]

@@ -15,6 +15,9 @@ from taskgraph.records import LeaseRecord, Micros
 
 # The pid namespace that is not a container's, on every Linux.
 _FIRST_PID_NAMESPACE = "pid:[4026531836]"
+# What is another one each time that a machine is started; there is none but on Linux.
+_BOOT = "/proc/sys/kernel/random/boot_id"
+_DIGITS = 12
 
 
 class Place(NamedTuple):
@@ -34,13 +37,41 @@ def this_process() -> Place:
 
 @cache
 def host_name() -> str:
-    """Return what tells this host's pids from those of others: a container has its own."""
+    """Return what tells the pids of this host from those of others.
+
+    After the name that people gave it, which another machine may have as well, it says which start
+    of which machine this is, and in a container whose pids are meant.
+    """
     try:
-        namespace = os.readlink("/proc/self/ns/pid")
+        with open(_BOOT, "rb") as stream:
+            boot = stream.read().decode("ascii", "replace").strip().replace("-", "")[:_DIGITS]
     except OSError:
-        namespace = _FIRST_PID_NAMESPACE
+        boot = ""
+    if not boot:
+        return earlier_name()
+    namespace = _pid_namespace()
+    own = "" if namespace == _FIRST_PID_NAMESPACE else f"-{namespace[5:-1]}"
+    return f"{os.uname().nodename}/{boot}{own}"
+
+
+@cache
+def earlier_name() -> str:
+    """Return what an earlier library calls this host, which does not know of machines."""
     host = os.uname().nodename  # what `socket` says too, which takes its time to load
+    namespace = _pid_namespace()
     return host if namespace == _FIRST_PID_NAMESPACE else f"{host}/{namespace}"
+
+
+def is_here(host: str) -> bool:
+    """Tell whether pids of a host are those of this one."""
+    return host in (host_name(), earlier_name())
+
+
+def _pid_namespace() -> str:
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return _FIRST_PID_NAMESPACE
 
 
 def process_started(pid: int) -> Micros | None:
@@ -56,7 +87,7 @@ def process_started(pid: int) -> Micros | None:
 
 def is_gone(lease: LeaseRecord) -> bool:
     """Tell whether the holder of a lease ran on this host and ended."""
-    return lease.host == host_name() and is_gone_process(lease.pid, lease.started)
+    return is_here(lease.host) and is_gone_process(lease.pid, lease.started)
 
 
 def is_gone_process(pid: int, started: int) -> bool:

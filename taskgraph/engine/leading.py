@@ -38,6 +38,7 @@ from taskgraph.records import (
     LeaseRecord,
     call_lease,
     execution_of_holder,
+    shown_host,
     stuck_lease,
 )
 from taskgraph.tasks.options import CacheScope
@@ -248,7 +249,7 @@ class Leading:
             if not each.is_told and moment - each.since >= _TELL:
                 each.is_told = True
                 other, job = each.in_the_way, each.job
-                where = (execution_of_holder(other.holder), other.host, other.pid)
+                where = (execution_of_holder(other.holder), shown_host(other.host), other.pid)
                 self._notify(JobWaits(job.id, job.task.fullname, *where))
 
     def drop(self, is_over: Callable[[Job], bool]) -> list[Job]:
@@ -363,8 +364,8 @@ class Leading:
                 Warned(
                     f"This process stood still for longer than its leases live, and others have "
                     f"taken over {', '.join(sorted(names))} meanwhile: execution "
-                    f"{other.holder[:8]} on host {other.host}, pid {other.pid}. What comes of it "
-                    "here is recorded all the same."
+                    f"{other.holder[:8]} on host {shown_host(other.host)}, pid {other.pid}. "
+                    "What comes of it here is recorded all the same."
                 )
             )
 

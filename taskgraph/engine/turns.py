@@ -16,7 +16,14 @@ from taskgraph.errors import DatabaseError
 from taskgraph.events import Event, JobWaits
 from taskgraph.hashing import EvalHash
 from taskgraph.ports import Backend
-from taskgraph.records import ALL_CALLS, JobId, LeaseRecord, call_lease, execution_of_holder
+from taskgraph.records import (
+    ALL_CALLS,
+    JobId,
+    LeaseRecord,
+    call_lease,
+    execution_of_holder,
+    shown_host,
+)
 from taskgraph.tasks.options import CacheScope
 
 _FIRST_PAUSE, _LAST_PAUSE = 0.010, 0.250  # seconds between two questions whether a call is free
@@ -71,7 +78,7 @@ class Turns:
             in_the_way = other
             if not is_told and time.monotonic() - since >= _TELL:
                 is_told = True
-                where = (execution_of_holder(other.holder), other.host, other.pid)
+                where = (execution_of_holder(other.holder), shown_host(other.host), other.pid)
                 self._notify(JobWaits(job.id, job.task.fullname, *where))
 
     def end(self, job: Job, recorder: Recorder) -> None:

@@ -21,7 +21,7 @@ from taskgraph.provenance.page import (
     line,
 )
 from taskgraph.provenance.render import short_id
-from taskgraph.records import ALL_CALLS, CALLS_WANTED, execution_of_holder
+from taskgraph.records import ALL_CALLS, CALLS_WANTED, execution_of_holder, shown_host
 from taskgraph.tasks.names import BUILT_IN
 
 #: Executions that crashed are shown for so long.
@@ -150,7 +150,7 @@ def look_at_top(reader: TopReader) -> Top:
                 each.state_type,
                 started,
                 max(0.0, (end - started).total_seconds()),
-                None if lease is None else lease.host,
+                None if lease is None else shown_host(lease.host),
                 None if lease is None else lease.pid,
                 None if lease is None else _age(now, lease.expires),
                 counts[each.id],

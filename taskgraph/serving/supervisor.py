@@ -50,7 +50,7 @@ class Routed(Protocol):
     def wish_of(self, worker_id: str) -> Wish | None:
         """Return what somebody asks of a worker."""
 
-    def end_worker(self, worker_id: str, host: str, pid: int) -> None:
+    def end_worker(self, worker_id: str, pid: int) -> None:
         """Say that the process of a worker has ended."""
 
     def is_waiting(self, queues: Sequence[str]) -> bool:
@@ -384,7 +384,7 @@ class Supervisor:
         self._selector.close()
         assert self._worker.pid is not None
         try:
-            self._routing.end_worker(self._worker.id, self._worker.host, self._worker.pid)
+            self._routing.end_worker(self._worker.id, self._worker.pid)
         except DatabaseError as error:
             self._say(f"{error}")
 

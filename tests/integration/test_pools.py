@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskgraph.archive import Archive
+from taskgraph.assembly.managing import routing_of
 from taskgraph.catalog.worker_rows import Wish, WorkerPool, WorkerStatus, pool_key
 from taskgraph.errors import (
     AmbiguousIdError,
@@ -24,7 +25,7 @@ from taskgraph.errors import (
     WorkerNotFoundError,
 )
 from taskgraph_backend.integrity import check
-from taskgraph_backend.leases import host_name
+from taskgraph_backend.leases import earlier_name, host_name
 
 _names = st.text(min_size=1, max_size=8).filter(lambda each: each.strip() and "\0" not in each)
 
@@ -157,6 +158,34 @@ def test_one_on_another_host_lives_as_long_as_it_beats(tg: Archive, pool: Worker
         begin(tg, pool)
 
 
+def test_the_same_number_on_another_machine_is_another_worker(
+    tg: Archive, pool: WorkerPool
+) -> None:
+    own = begin(tg, pool)
+    routing = routing_of(tg.backend, lambda: None)
+    assert routing.beat(own.id, os.getpid())
+    make_silent(tg)
+    other = begin(tg, pool, host=f"{own.host}/0623e2cf9652", pid=os.getpid())
+
+    assert (other.id, other.host, other.restart_count) == (own.id, own.host, 1)
+    assert not routing.beat(own.id, os.getpid())
+    routing.end_worker(own.id, os.getpid())
+    assert tg.workers.get("w").status is WorkerStatus.RUNNING
+    with pytest.raises(WorkerInUseError, match=rf"on {own.host} as process"):
+        begin(tg, pool)
+
+
+def test_a_worker_that_an_earlier_library_has_named_is_the_same_one(
+    tg: Archive, pool: WorkerPool
+) -> None:
+    own = begin(tg, pool, host=earlier_name())
+    routing = routing_of(tg.backend, lambda: None)
+    assert routing.beat(own.id, os.getpid())
+    assert begin(tg, pool).restart_count == 1
+    routing.end_worker(own.id, os.getpid())
+    assert tg.workers.get("w").status is WorkerStatus.STOPPED
+
+
 def test_one_whose_process_is_gone_is_stalled_at_once(tg: Archive, pool: WorkerPool) -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
@@ -184,6 +213,13 @@ def test_workers_are_listed_by_what_is_known_of_them(tg: Archive, pool: WorkerPo
     assert listed({"host": {"any_": ["elsewhere"]}}) == ["two"]
     assert listed({"name": {"like_": "T"}, "status": {"any_": ["running"]}}) == ["two"]
     assert listed({"status": {"any_": ["stopped"]}}) == ["three"]
+    begin(tg, pool, "four", host="far/0623e2cf9652-7", pid=8)
+    assert tg.workers.get("four").host == "far"
+    assert listed({"host": {"any_": ["far", "nowhere"]}}) == ["four"]
+    assert listed({"host": {"any_": ["far/0623e2cf9652-7"]}}) == ["four"]
+    assert listed({"host": {"any_": ["fa", "Far"]}}) == []
+    assert "four" not in listed({"host": {"not_any_": ["far"]}})
+    assert "two" in listed({"host": {"not_any_": ["far"]}})
     for where in ({"pid": {"any_": ["1"]}}, {"host": {"before_": "x"}}):
         with pytest.raises(UnknownFilterError):
             listed(where)

@@ -18,7 +18,8 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from taskgraph.errors import DatabaseHeldError, DatabaseReadOnlyError
-from taskgraph_backend.leases import host_name, is_gone_process, this_process
+from taskgraph.records import shown_host
+from taskgraph_backend.leases import is_gone_process, is_here, this_process
 
 #: Seconds after which somebody on another host who was not heard of is gone.
 LONGEST_SILENCE: Final = 60.0
@@ -120,8 +121,7 @@ class Holding:
                 holder = _holder(stream.read())
         except FileNotFoundError:
             return
-        is_here = holder is not None and holder.host == host_name()
-        if holder is not None and is_here:
+        if holder is not None and is_here(holder.host):
             is_over = is_gone_process(holder.pid, holder.started)
         else:
             is_over = silence > LONGEST_SILENCE
@@ -129,7 +129,7 @@ class Holding:
             raise DatabaseHeldError(
                 self._uri,
                 self._kind,
-                host=holder.host if holder else "an unknown host",
+                host=shown_host(holder.host) if holder else "an unknown host",
                 pid=holder.pid if holder else 0,
                 user=holder.user if holder else "",
                 since=holder.since if holder else "",

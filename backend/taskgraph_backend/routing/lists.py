@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from taskgraph.catalog.criteria import Criteria
 from taskgraph.catalog.worker_rows import Wish, Worker, WorkerPool, WorkerStatus
 from taskgraph.errors import AmbiguousIdError
+from taskgraph.records import shown_host
 from taskgraph_backend import models
 from taskgraph_backend.finding import is_prefix, like_id
 from taskgraph_backend.query.worker_criteria import workers_where
@@ -88,7 +89,7 @@ def _worker(found: Any) -> Worker:
         id=row.id,
         name=row.name,
         pool=None if pool is None else _pool((pool, 0)),
-        host=row.host,
+        host=shown_host(row.host),
         pid=row.pid,
         status=WorkerStatus(row.status),
         heartbeat_at=row.heartbeat_at,

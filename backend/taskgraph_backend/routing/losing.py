@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Final
 
 from taskgraph.catalog.worker_rows import GivenBack
-from taskgraph.records import ExecutionId
+from taskgraph.records import ExecutionId, shown_host
 from taskgraph_backend import claims
 from taskgraph_backend.catalog import changing
 from taskgraph_backend.dialects import Driver
@@ -82,7 +82,8 @@ def give_back(
 def _lost(worker: str | None, host: str | None) -> str:
     if worker is None:
         return "the worker that had it was lost"
-    return f"worker {worker} on {host} was lost with it"
+    where = shown_host(host or "an unknown host")
+    return f"worker {worker} on {where} was lost with it"
 
 
 def find_lost(

@@ -88,9 +88,9 @@ class Routing(OpenedPort):
         """Say what is known of a worker; returns whether there is such a worker."""
         return self._backend._transact(workers.set_status, worker_id, status)
 
-    def end_worker(self, worker_id: str, host: str, pid: int) -> None:
-        """Say that the process of a worker has ended, unless the name is another one's by now."""
-        self._backend._transact(workers.end, worker_id, host, pid)
+    def end_worker(self, worker_id: str, pid: int) -> None:
+        """Say that a process of this host is a worker no more, unless that is another one by now."""
+        self._backend._transact(workers.end, worker_id, pid)
 
     def wish(self, worker_id: str, wish: Wish) -> bool:
         """Ask something of a worker; returns whether there is such a worker."""

@@ -7,10 +7,10 @@ from typing import Final
 from taskgraph.catalog.worker_rows import ALIVE, NewWorker, Wish, WorkerStatus
 from taskgraph.errors import WorkerInUseError
 from taskgraph.jsontext import to_json
-from taskgraph.records import LEASE_SECONDS
+from taskgraph.records import LEASE_SECONDS, shown_host
 from taskgraph_backend import claims
 from taskgraph_backend.dialects import Driver
-from taskgraph_backend.leases import host_name, process_started
+from taskgraph_backend.leases import earlier_name, host_name, is_here, process_started
 
 _binary = bytearray.fromhex
 
@@ -34,7 +34,7 @@ _BEAT: Final = (
 )
 _STATUS: Final = "UPDATE worker SET status = ? WHERE id = ?"
 _STOPPED: Final = "UPDATE worker SET status = ?, pid = NULL, wish = NULL WHERE id = ?"
-_ENDED: Final = f"{_STOPPED} AND host = ? AND pid = ?"
+_OWN: Final = " AND host IN (?, ?) AND pid = ?"
 _EVERY: Final = "SELECT id, host, pid, status, heartbeat_at FROM worker WHERE status IN (?, ?)"
 _ALIVE: Final = tuple(each.value for each in sorted(ALIVE))
 
@@ -72,8 +72,10 @@ def register(driver: Driver, wanted: NewWorker) -> str:
         driver.executemany(_WORKER, [(_binary(wanted.id), _binary(wanted.pool_id), *place, *said)])
         return wanted.id
     key, host, pid, status, heard = row
-    if (host, pid) != (wanted.host, wanted.pid) and _lives(host, pid, status, heard, now):
-        raise WorkerInUseError(wanted.name, host, pid)
+    are_here = is_here(host) and is_here(wanted.host)
+    is_same = pid == wanted.pid and (host == wanted.host or are_here)
+    if not is_same and _lives(host, pid, status, heard, now):
+        raise WorkerInUseError(wanted.name, shown_host(host), pid)
     again = _binary(wanted.pool_id), wanted.host, wanted.pid, WorkerStatus.RUNNING.value
     driver.execute(_REVIVE, (*again, now, now, wanted.launch_cmd, args, key))
     return bytes(key).hex()
@@ -82,7 +84,7 @@ def register(driver: Driver, wanted: NewWorker) -> str:
 def _lives(host: str, pid: int | None, status: str, heard: int, now: int) -> bool:
     if status not in ALIVE or pid is None or heard < now - _LEASE:
         return False
-    return host != host_name() or process_started(pid) is not None
+    return not is_here(host) or process_started(pid) is not None
 
 
 def find_stalled(driver: Driver) -> list[str]:
@@ -107,7 +109,8 @@ def beat(driver: Driver, worker_id: str, pid: int | None) -> bool:
     Args:
         driver: The connection.
         worker_id: The worker.
-        pid: Its process, which must be the one that is known; None for whichever that is.
+        pid: Its process on this host, which must be the one that is known; None for whichever that
+            is.
 
     Returns:
         Whether there is such a worker.
@@ -115,7 +118,7 @@ def beat(driver: Driver, worker_id: str, pid: int | None) -> bool:
     given = (claims.clock(driver), _binary(worker_id))
     if pid is None:
         return driver.execute(_BEAT, given).rowcount > 0
-    return driver.execute(f"{_BEAT} AND pid = ?", (*given, pid)).rowcount > 0
+    return driver.execute(_BEAT + _OWN, (*given, host_name(), earlier_name(), pid)).rowcount > 0
 
 
 def set_status(driver: Driver, worker_id: str, status: WorkerStatus) -> bool:
@@ -124,10 +127,10 @@ def set_status(driver: Driver, worker_id: str, status: WorkerStatus) -> bool:
     return driver.execute(sql, (status.value, _binary(worker_id))).rowcount > 0
 
 
-def end(driver: Driver, worker_id: str, host: str, pid: int) -> None:
-    """Say that the process of a worker has ended, unless the name is another one's by now."""
-    given = WorkerStatus.STOPPED.value, _binary(worker_id), host, pid
-    driver.execute(_ENDED, given)
+def end(driver: Driver, worker_id: str, pid: int) -> None:
+    """Say that a process of this host is a worker no more, unless that is another one by now."""
+    given = WorkerStatus.STOPPED.value, _binary(worker_id), host_name(), earlier_name(), pid
+    driver.execute(_STOPPED + _OWN, given)
 
 
 def wish(driver: Driver, worker_id: str, asked: Wish) -> bool:
@@ -156,7 +159,7 @@ def delete(driver: Driver, worker_id: str) -> bool:
         return False
     name, host, pid, status, heard = row
     if _lives(host, pid, status, heard, claims.clock(driver)):
-        raise WorkerInUseError(name, host, pid)
+        raise WorkerInUseError(name, shown_host(host), pid)
     for table in ("assignment", "routed_call"):
         driver.execute(f"UPDATE {table} SET worker_id = NULL WHERE worker_id = ?", (key,))
     return driver.execute("DELETE FROM worker WHERE id = ?", (key,)).rowcount > 0

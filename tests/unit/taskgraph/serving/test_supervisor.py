@@ -55,7 +55,7 @@ class Recorded:
     def wish_of(self, worker_id: str) -> Wish | None:
         return self.wishes.pop(0) if self.wishes else None
 
-    def end_worker(self, worker_id: str, host: str, pid: int) -> None:
+    def end_worker(self, worker_id: str, pid: int) -> None:
         self.asked.append("end")
 
     def is_waiting(self, queues: Sequence[str]) -> bool:
