@@ -179,7 +179,8 @@ def dead(driver: Driver, may_judge: Judge = always) -> list[LeaseRecord]:
     long_ago = clock(driver) - _LONG_AGO
     rows = driver.execute("SELECT key, holder, host, pid, started, expires FROM lease").fetchall()
     gone: dict[_Place, bool] = {}
-    found, silent = [], []
+    found: list[LeaseRecord] = []
+    silent: list[LeaseRecord] = []
     for row in rows:
         lease = LeaseRecord(*row)
         if _is_gone(lease, gone):

@@ -186,7 +186,7 @@ class Supervisor:
             if slot.process.poll() is not None:
                 self._reap(slot)
         moment = time.monotonic()
-        for each in [each for each in self._due if each[0] <= moment or self._is_draining]:
+        for each in [each for each in self._due if self._is_draining or self._may_start(each[0])]:
             self._due.remove(each)
             if not self._is_draining:
                 self._start(each[1], each[2])
@@ -195,9 +195,17 @@ class Supervisor:
         if moment >= self._next_look:
             self._look(moment)
 
+    def _may_start(self, due: float) -> bool:
+        """Tell whether a slot may be started by now that is due.
+
+        Who opens the database looks who is dead. One that is new knows nothing of its having been
+        away: it does not begin before silence tells something.
+        """
+        return due <= time.monotonic() and self._silence.tells
+
     def _seconds_left(self) -> float:
         left = [at - time.monotonic() for at, _, _ in self._due]
-        return max(0.0, min(_MOMENT, *left)) if left else _MOMENT
+        return max(0.0, min(_MOMENT, *left)) if left and self._silence.tells else _MOMENT
 
     def _look(self, moment: float) -> None:
         """See what is asked of it, beat, give back what is lost, and do what else is due."""

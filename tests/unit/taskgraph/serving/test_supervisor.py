@@ -156,10 +156,24 @@ def test_what_slots_have_not_taken_is_left_to_those_that_begin_again(tmp_path: P
 def test_a_database_that_is_away_at_the_end_does_not_say_that_nothing_waits(tmp_path: Path) -> None:
     routed, said = Recorded(), list[str]()
     routed.waiting = [DatabaseError("sqlite:///x", "it is away"), True, False]
-    supervisor = supervised(tmp_path, 'say("ready")', routed, said)
-    assert supervisor.run()
+    how = {"silence": Silence(0.0)}
+    assert supervised(tmp_path, 'say("ready")', routed, said, **how).run()
     assert len(list(tmp_path.iterdir())) == 2
     assert any("it is away" in each for each in said)
+
+
+def test_a_slot_does_not_begin_before_it_may_judge_who_is_silent(tmp_path: Path) -> None:
+    now = [1_000.0]
+    silence = Silence(30.0, clock=lambda: now[0])
+    supervisor = supervised(tmp_path, "", Recorded(), [], silence=silence)
+    assert supervisor._may_start(0.0)
+    silence.missed()
+    assert not supervisor._may_start(0.0)
+    silence.heard()
+    assert not supervisor._may_start(0.0)
+    now[0] += 30
+    assert supervisor._may_start(0.0)
+    assert supervisor._seconds_left() == 0.5
 
 
 @pytest.mark.parametrize("wish", [Wish.STOP, None])
