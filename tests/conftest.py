@@ -23,7 +23,13 @@ from taskgraph_backend import SqlBackend
 from taskgraph_backend.leases import is_gone
 from tests.fingerprint_corpus.loading import is_from
 
-pytest_plugins = ["tests.clusters", "tests.postgres", "tests.schemas", "tests.workers"]
+pytest_plugins = [
+    "tests.clusters",
+    "tests.postgres",
+    "tests.schemas",
+    "tests.takers",
+    "tests.workers",
+]
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("untimed", settings(), deadline=None)

@@ -351,7 +351,8 @@ class Supervisor:
         self._may_wait = False
         if is_waiting:
             left, self._unused = self._unused, 0
-            self._due += [(moment, *each) for each in enumerate(self._quotas(left))]
+            every = enumerate(self._quotas(left))
+            self._due += [(moment, number, quota) for number, quota in every]
 
     def _give_back(self, slot: Slot, code: int) -> None:
         """Have what a slot ran wait again, or be given up."""
