@@ -213,6 +213,7 @@ class Dispatcher:
             assert job.call_key is not None
             first = self._calls.setdefault(job.call_key, job)
             if first is not job:
+                # What was retracted meanwhile is not copied: this one is made in its place.
                 if self._retractions.has(first.call_hash, self._made):
                     self._calls[job.call_key] = job
                 elif self._equals.join(job, first):

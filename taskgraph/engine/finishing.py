@@ -53,8 +53,8 @@ from taskgraph.worker import describe_error, frames_of, now
 
 if TYPE_CHECKING:
     from taskgraph.engine.aftermath import Aftermath
+    from taskgraph.engine.answering import Answering
     from taskgraph.engine.budget import RerunBudget
-    from taskgraph.engine.serving import Serving
 
 
 _COMPLETED: Final = State.COMPLETED
@@ -71,7 +71,7 @@ class Finisher:
         budget: Follows what is made again, if that is limited.
         hash_of: Gives the hash of a task as it is now, where nobody else looks whether a body ran
             with what its job's hash says.
-        serving: Does what scheduler tasks ask for; None where nothing is to be done.
+        answering: Does what scheduler tasks ask for; None where nothing is to be done.
         is_fast: Whether a call fails as soon as one that it needs has failed; otherwise what else
             it wrote down goes on first.
         aftermath: Told of calls that failed; None where nothing is called after that.
@@ -91,7 +91,7 @@ class Finisher:
         *,
         budget: RerunBudget | None = None,
         hash_of: Callable[[Task[..., Any]], TaskHash] | None = None,
-        serving: Serving | None = None,
+        answering: Answering | None = None,
         is_fast: bool = True,
         aftermath: Aftermath | None = None,
     ) -> None:
@@ -105,7 +105,7 @@ class Finisher:
         self._recorder = recorder
         self._calls = calls
         self._notify = notify
-        self.stepper = Stepper(graph, serving, self)
+        self.stepper = Stepper(graph, answering, self)
         self.again = Again(notify)
 
     # Outcomes of bodies that ran
@@ -203,6 +203,7 @@ class Finisher:
             job.call_hash = hit.call_hash
             job.subtree = hit.subtree
             job.reads = frozenset(hit.reads)
+        # Nothing is in it that is to be evaluated; but what a script task gave is a script to run.
         if type(hit.value) in ATOMIC_TYPES and "script" not in job.options:
             self._rest_on(job, hit)
             self._take_known(job, hit)

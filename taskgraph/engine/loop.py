@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING
 from taskgraph.engine import phases
 from taskgraph.engine.aftermath import Aftermath
 from taskgraph.engine.aliases import aliases_of
+from taskgraph.engine.answering import Answering
 from taskgraph.engine.branches import Branches
 from taskgraph.engine.dispatch import Dispatcher
 from taskgraph.engine.finishing import Finisher
@@ -45,7 +46,6 @@ from taskgraph.engine.making import JobMaker
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import Recorder
 from taskgraph.engine.reduction import Graph
-from taskgraph.engine.serving import Serving
 from taskgraph.engine.statuses import Counts, count_jobs
 from taskgraph.engine.temporaries import Temporaries
 from taskgraph.engine.trace import traces_of
@@ -124,7 +124,7 @@ class Engine:
             self._notify,
             budget=budget,
             hash_of=make_job.hash_of,
-            serving=Serving(self._recorder, run_options, self._forks),
+            answering=Answering(self._recorder, run_options, self._forks),
             is_fast=run_options.fail_fast,
             aftermath=None if run_options.is_dry else self._aftermath,
         )
@@ -172,10 +172,13 @@ class Engine:
             self._recorder,
             self._tell_of_wait,
             self.tell,
-            lambda: self._dispatcher.in_flight(),  # noqa: PLW0108  # it is made after this
+            self._in_flight,
             use_cache=self._options.use_cache,
             may_wait=self._options.may_wait,
         )
+
+    def _in_flight(self) -> list[Job]:
+        return self._dispatcher.in_flight()  # which is made after what asks
 
     @property
     def limits_used(self) -> dict[str, int]:
@@ -459,6 +462,7 @@ class Engine:
                 return
             self._fail_stuck(root)
             return
+        # Bodies that await calls may wait for each other: here, or across two processes.
         if not self._receive(dispatcher.seconds_left(_NAP)) and dispatcher.awaiting.are_alone:
             dispatcher.awaiting.break_circle()
         if self._leading is not None and dispatcher.awaiting.askers:

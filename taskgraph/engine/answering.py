@@ -1,4 +1,4 @@
-"""Serving scheduler tasks: what they ask of the engine is done here."""
+"""Answering scheduler tasks: what they ask of the engine is done here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from taskgraph.tasks.requests import (
 )
 
 
-class Serving:
+class Answering:
     """Does what scheduler tasks ask for.
 
     Args:
