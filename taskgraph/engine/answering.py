@@ -68,7 +68,7 @@ class Answering:
             return
         recorder = self._recorder
         if request.tags:
-            packed, reason = recorder.weigh_result(request.value)
+            packed, reason = recorder.pack_result(request.value)
             if packed is None:
                 raise ValueError(f"a value that cannot be stored has no tags: {reason}")
             recorder.add_value(packed)

@@ -203,8 +203,8 @@ class Executing:
             job_id for name in self._started for job_id in self._executors[name].cancel(unwanted)
         ]
 
-    def queued(self, job_ids: Sequence[JobId]) -> set[JobId]:
-        """Return which of the calls wait for a worker, as far as executors know."""
+    def not_begun(self, job_ids: Sequence[JobId]) -> set[JobId]:
+        """Return which of the calls wait for a worker of any kind, as far as executors know."""
         found: set[JobId] = set()
         for name in self._started:
             ask = getattr(self._executors[name], "queued", None)

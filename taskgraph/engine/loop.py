@@ -89,11 +89,11 @@ class Engine:
         self._backend = backend
         below = self._below = run_options.below
         self._root: Job | None = None
-        self._is_waiting = False
-        self._is_stopping = False
+        self._is_waiting = False  # for messages: a second Ctrl-C ends that at once
+        self._is_stopping = False  # a first Ctrl-C, or `stop`: nothing new is to begin
         self._has_told_of_stop = False
-        self._is_interrupted = False
-        self._has_stepped = False
+        self._is_interrupted = False  # a second one, while rows were perhaps half added
+        self._has_stepped = False  # a body was run on this very thread
 
         # What is known of the run: nodes, rows, and what came in. None of these moves anything.
         aliases = aliases_of(backend)
@@ -152,7 +152,7 @@ class Engine:
 
         # What was made first asks what was made last.
         self._inbox.on_asked = self._dispatcher.awaiting.ask
-        self._recorder.announcing.ask_queued = self._dispatcher.executing.queued
+        self._recorder.announcing.ask_not_begun = self._dispatcher.executing.not_begun
 
     def _make_budget(self) -> RerunBudget | None:
         limit = self._options.max_rerun
@@ -404,9 +404,9 @@ class Engine:
         while dispatcher.submitted or self._looking.count:
             if dispatcher.waits_for_time:  # of what is called after failures
                 dispatcher.start_due()
-            elif dispatcher.awaiting.are_alone and not self._looking.count:
+            elif dispatcher.awaiting.all_wait and not self._looking.count:
                 dispatcher.awaiting.stop()
-            if not self._step():
+            if not self._run_here():
                 self._receive(_NAP)
             self._receive(0)
             self._advance()
@@ -446,7 +446,7 @@ class Engine:
             self._dispatcher.start_due()
             if self._graph.may_move or not self._goes_on(root):  # one of them failed at once
                 return
-        if self._step():
+        if self._run_here():
             self._receive(0)
             self._recorder.flush_if_due()
             return
@@ -463,15 +463,15 @@ class Engine:
             self._fail_stuck(root)
             return
         # Bodies that await calls may wait for each other: here, or across two processes.
-        if not self._receive(dispatcher.seconds_left(_NAP)) and dispatcher.awaiting.are_alone:
+        if not self._receive(dispatcher.seconds_left(_NAP)) and dispatcher.awaiting.all_wait:
             dispatcher.awaiting.break_circle()
         if self._leading is not None and dispatcher.awaiting.askers:
-            is_alone = dispatcher.awaiting.are_alone and not self._looking.count
+            all_wait = dispatcher.awaiting.all_wait and not self._looking.count
             askers = [each.job for each in dispatcher.awaiting.askers.values()]
-            self._leading.yield_if_stuck(is_alone, askers)
+            self._leading.yield_if_stuck(all_wait, askers)
         self._recorder.announcing.announce_slow()
 
-    def _step(self) -> bool:
+    def _run_here(self) -> bool:
         """Run something on this very thread, if anything is to run here."""
         inbox = self._inbox
         if not inbox.has_steps:
