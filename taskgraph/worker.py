@@ -1,7 +1,9 @@
-"""Runs one call in whatever process this is, and weighs what came of it right there.
+"""Runs one call in whatever process this is, and packs what came of it right there.
 
 Bodies of tasks run in `run_call` only, in every executor; coroutines on an event loop in
 `run_call_async`. Scheduler tasks and operators are no calls of executors, and run in the engine.
+
+The workers of queues (`taskgraph.serving`) are something else; what they run ends up here as well.
 """
 
 from __future__ import annotations
@@ -157,7 +159,7 @@ def _returned(call: Call, value: object, started: Micros, notes: Tags = ()) -> R
     ended = max(now(), started)  # the clock may have been set back
     if not call.is_recorded:
         return Returned(call.job_id, value, None, None, started, ended)
-    packed, unstored = weigh_result(value, call.max_value_size, call.value_store)
+    packed, unstored = pack_result(value, call.max_value_size, call.value_store)
     return Returned(call.job_id, value, packed, unstored, started, ended, notes=notes)
 
 
@@ -168,10 +170,10 @@ def _await(coroutine: CoroutineType[object, object, object]) -> object:
     return asyncio.run(coroutine)
 
 
-def weigh_result(
+def pack_result(
     value: object, max_size: int | None = None, store: ValueStore | None = None
 ) -> tuple[PackedValue | None, str | None]:
-    """Return a result packed, or the reason why it cannot be."""
+    """Return a result hashed and encoded, a large one put into the store; or why it cannot be."""
     try:
         return pack(value, max_size=max_size, store=store), None
     except UnhashableValueError as error:

@@ -179,13 +179,15 @@ def _find_calls(
             tasks[call].add(task)
         for call, path, value in driver.execute(statements.call_contexts(len(names)), names):
             reads.setdefault(call, []).append((path, value))
-    whole = {
+    unbroken = {
         key: [
-            row for row in calls if row.is_whole(tasks[row.call_hash], reads.get(row.call_hash, ()))
+            row
+            for row in calls
+            if row.is_unbroken(tasks[row.call_hash], reads.get(row.call_hash, ()))
         ]
         for key, calls in rows.items()
     }
-    wanted = dict.fromkeys([row.result for calls in whole.values() for row in calls])
+    wanted = dict.fromkeys([row.result for calls in unbroken.values() for row in calls])
     values = find_values(driver, list(wanted), where)
     return {
         EvalHash(key.hex()): tuple(
@@ -199,7 +201,7 @@ def _find_calls(
             for row in calls
             if row.result in values
         )
-        for key, calls in whole.items()
+        for key, calls in unbroken.items()
     }
 
 
@@ -218,8 +220,8 @@ class _Call(NamedTuple):
     def result(self) -> ValueHash:
         return ValueHash(self.value_hash.hex())
 
-    def is_whole(self, tasks: Collection[bytes], reads: Collection[tuple[str, bytes]]) -> bool:
-        """Tell whether it says what it said."""
+    def is_unbroken(self, tasks: Collection[bytes], reads: Collection[tuple[str, bytes]]) -> bool:
+        """Tell whether its seal is that of what it says."""
         key, call, value, timestamp, task, seal, _ = self
         return seal is None or seal == seal_call(call, key, task, value, timestamp, tasks, reads)
 

@@ -1,4 +1,13 @@
-"""How a scheduler runs: something by itself, below a job that is recorded, or on an event loop."""
+"""How a scheduler runs: something by itself, below a job that is recorded, or on an event loop.
+
+    run             an expression, as a new execution
+    run_submitted   one that was written down before, perhaps by somebody else
+    extend_run      below a job, in the execution of that
+    arun            as `run`, for who must not block
+      _run          all of them: a lease, what others have to see first, an Engine, the end
+
+What is asked of a run are its `RunOptions`; what people know it by is `Wanted`.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +26,13 @@ from taskgraph.app.current import current_scheduler
 from taskgraph.app.questions import Questions
 from taskgraph.app.reports import Reports
 from taskgraph.app.roots import root_of
-from taskgraph.app.submitting import Wanted, claim, settle, submitted, submitter_of
+from taskgraph.app.submitting import (
+    Wanted,
+    settle,
+    submitter_of,
+    with_submission,
+    write_ahead,
+)
 from taskgraph.app.working import at_work, is_at_work
 from taskgraph.assembly.databases import has_others, output_place, take_lease
 from taskgraph.assembly.managing import has_output, is_cancelled
@@ -58,7 +73,7 @@ T = TypeVar("T")
 
 
 _NOTHING = Wanted()
-_thread = threading.local()  # its engine, if one is at work on it
+_thread = threading.local()  # has the id of the run whose engine is at work on it, if one is
 
 
 def _is_outermost() -> bool:
@@ -67,7 +82,7 @@ def _is_outermost() -> bool:
     An observer is called on that, say. Who waited there for a call that is led by the very run that
     it is called in would wait for ever.
     """
-    return running_task() is None and getattr(_thread, "engine", None) is None
+    return running_task() is None and getattr(_thread, "run_id", None) is None
 
 
 class _Cancelled:
@@ -204,7 +219,7 @@ class Running(Questions, Reports):
         wanted = Wanted(
             name, study, workspace, idempotency_key, submitter_of(self.settings, self.backend)
         )
-        run_options = submitted(root, run_options, wanted)
+        run_options = with_submission(root, run_options, wanted)
         with self._alone():
             if max_rerun is not None:
                 from taskgraph.engine.budget import check_plan
@@ -243,7 +258,8 @@ class Running(Questions, Reports):
         root = root_of(expr)
         run_options = self._options_of_run(
             ExecutionId(made.id),
-            # What a worker runs is claimed by nobody: it may come to be run by another one.
+            # An empty one says that workers may take it (`catalog.queueing`): of what a worker runs
+            # another one may have to run it once more.
             sys.argv if assigned is None else [],
             is_dry=False,
             cache=cache,
@@ -320,7 +336,7 @@ class Running(Questions, Reports):
             tags=tags,
         )
         if parent_job_id is None:
-            run_options = submitted(root, run_options, _NOTHING)
+            run_options = with_submission(root, run_options, _NOTHING)
         with self._alone():
             made = self._run(root, replace(run_options, below=below), self.observers)
         reads = made.reads
@@ -423,16 +439,17 @@ class Running(Questions, Reports):
         is_part = run_options.below is not None  # another process holds the execution
         own = ExecutionId(uuid.uuid4().hex) if is_part else run_options.execution_id
         place = output_place(self.settings, self.backend, run_options.execution_id)
+        # A run within a body leads call by call: the one around it may lead all, and goes on.
         leads = run_options.single_flight and run_options.may_wait
         lease = take_lease(self.backend, own, leads, wanted.assigned)
         run_options = replace(run_options, output=place, lease_id=own, held=lease.held)
         token = current_scheduler.set(self._scheduler)
-        outer, _thread.engine = getattr(_thread, "engine", None), own
-        is_claimed = False
+        outer, _thread.run_id = getattr(_thread, "run_id", None), own
+        is_written_ahead = False
         cancelled: _Cancelled | None = None
         workspace: RunWorkspace | None = None
         try:
-            is_claimed = claim(self.backend, run_options, wanted)
+            is_written_ahead = write_ahead(self.backend, run_options, wanted)
             if wanted.workspace is not None:
                 from taskgraph.app.workspaces import workspace_of
 
@@ -474,14 +491,16 @@ class Running(Questions, Reports):
             raise
         finally:
             self._take_counts()
-            _thread.engine = outer
+            _thread.run_id = outer
             current_scheduler.reset(token)
             self._stop_threads()
-            lease.release()
-            if is_claimed:
-                settle(self.backend, run_options.execution_id, sys.exception())
-            if workspace is not None:
-                workspace.end()
+            try:
+                if is_written_ahead:  # as long as its lease says that it has not crashed
+                    settle(self.backend, run_options.execution_id, sys.exception())
+            finally:
+                lease.release()
+                if workspace is not None:
+                    workspace.end()
 
     def _capturing(self, place: OutputPlace | None) -> AbstractContextManager[None]:
         """Have what calls print told apart, if it is kept."""

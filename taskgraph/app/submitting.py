@@ -1,7 +1,8 @@
 """What a run says of itself when it is submitted: name, entrypoint, parameters, and a snapshot.
 
-All of it goes with the first row of the execution. Only a run that has a study, a workspace or an
-idempotency key is written down before it begins, for that others may have been quicker.
+All of it goes with the first row of the execution. Some runs are written ahead, before they begin:
+those with a study, a workspace or an idempotency key, for others may have been quicker, and those
+of a user whom the settings name.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Wanted:
     assigned: Assigned | None = None
 
     @property
-    def is_claim(self) -> bool:
+    def others_may_have_it(self) -> bool:
         """Whether others may have been quicker."""
         return any(each is not None for each in (self.study, self.workspace, self.idempotency_key))
 
@@ -67,8 +68,8 @@ def submitter_of(settings: Settings, backend: Backend) -> str | None:
     return (settings.user.email.strip() or None) if hasattr(backend, "database") else None
 
 
-def submitted(root: TaskExpression, options: RunOptions, wanted: Wanted) -> RunOptions:
-    """Return the options of a run with what it says of itself."""
+def with_submission(root: TaskExpression, options: RunOptions, wanted: Wanted) -> RunOptions:
+    """Return the options of a run with what is said of the execution in its first row."""
     entrypoint = root.task_name
     parameters = _parameters(root)
     name = wanted.name or entrypoint.rpartition(".")[2]
@@ -101,7 +102,7 @@ def submitted(root: TaskExpression, options: RunOptions, wanted: Wanted) -> RunO
     return replace(options, submission=submission, snapshot=snapshot, tags=tags)
 
 
-def claim(backend: Backend, options: RunOptions, wanted: Wanted) -> bool:
+def write_ahead(backend: Backend, options: RunOptions, wanted: Wanted) -> bool:
     """Write a run down before it begins, if others may have been quicker, or if it is somebody's.
 
     Returns:
@@ -119,7 +120,7 @@ def claim(backend: Backend, options: RunOptions, wanted: Wanted) -> bool:
     if options.is_dry or options.below is not None:
         return False
     is_named = wanted.submitted_by is not None and options.options.get("prov") is not False
-    if not (wanted.is_claim or is_named):
+    if not (wanted.others_may_have_it or is_named):
         return False
     import json
 
@@ -224,4 +225,4 @@ def _is_storable(text: str) -> bool:
     return "\0" not in text
 
 
-__all__ = ["Wanted", "claim", "settle", "submitted", "submitter_of"]
+__all__ = ["Wanted", "settle", "submitter_of", "with_submission", "write_ahead"]

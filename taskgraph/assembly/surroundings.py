@@ -41,7 +41,7 @@ def trust_of(settings: Settings) -> Trust:
 
 @contextmanager
 def in_force(settings: Settings, places: FilePlaces) -> Iterator[None]:
-    """Have files and code known as the settings say; code that was read once stays as it was."""
+    """Have files and code known as the settings say, and freeze code: what was read stays so."""
     before = use_places(places)
     project = use_project(project_of(settings))
     trust = use_trust(trust_of(settings))

@@ -33,15 +33,15 @@ class Announcing:
 
     Attributes:
         shown: The jobs that have such a row.
-        ask_queued: Tells which of some jobs no worker has begun; asked of those that take long.
+        ask_not_begun: Tells which of some jobs no worker has begun; asked of those that take long.
     """
 
     def __init__(self, show: Callable[[Job, State], None]) -> None:
         self._show = show
         self.shown: dict[JobId, Job] = {}
-        self.ask_queued: Callable[[Sequence[JobId]], set[JobId]] = lambda _: set()
+        self.ask_not_begun: Callable[[Sequence[JobId]], set[JobId]] = lambda _: set()
         self._handed: deque[tuple[float, Job]] = deque()
-        self._queued: list[Job] = []  # those that are shown as waiting for a worker
+        self._not_begun: list[Job] = []  # those that are shown as waiting for a worker
         self._asked = 0.0
 
     def note(self, job: Job) -> None:
@@ -71,26 +71,28 @@ class Announcing:
         border = time.monotonic() - _ANNOUNCE_AFTER
         handed = self._handed
         slow: list[Job] = []
-        while handed and handed[0][0] <= border and len(self._queued) + len(slow) < _MOST_QUEUED:
+        while handed and handed[0][0] <= border and len(self._not_begun) + len(slow) < _MOST_QUEUED:
             _, job = handed.popleft()
             if job.phase is phases.AWAY and not job.is_announced:
                 slow.append(job)
         if slow:
-            waiting = self.ask_queued([job.id for job in slow])
+            waiting = self.ask_not_begun([job.id for job in slow])
             for job in slow:
                 self.announce_all(job)
                 if job.id in waiting:
                     self._show(job, State.PENDING)
-                    self._queued.append(job)
-        if self._queued and time.monotonic() - self._asked >= _ASK_EVERY:
+                    self._not_begun.append(job)
+        if self._not_begun and time.monotonic() - self._asked >= _ASK_EVERY:
             self._ask_who_began()
 
     def _ask_who_began(self) -> None:
         """Write down as running which of the jobs that waited for a worker have got one."""
         self._asked = time.monotonic()
-        waited = [job for job in self._queued if job.phase is phases.AWAY and job.id in self.shown]
-        waiting = self.ask_queued([job.id for job in waited])
-        self._queued = [job for job in waited if job.id in waiting]
+        waited = [
+            job for job in self._not_begun if job.phase is phases.AWAY and job.id in self.shown
+        ]
+        waiting = self.ask_not_begun([job.id for job in waited])
+        self._not_begun = [job for job in waited if job.id in waiting]
         for job in waited:
             if job.id not in waiting:
                 job.started = now()  # about; it says itself when it has ended
@@ -98,6 +100,6 @@ class Announcing:
 
     def close(self) -> list[Job]:
         """Announce nothing any more; returns the jobs that were shown and have not ended."""
-        self._queued.clear()
+        self._not_begun.clear()
         self._handed.clear()
         return list(self.shown.values())

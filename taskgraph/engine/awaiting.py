@@ -247,13 +247,13 @@ class Awaiting:
         node = job.nodes.get(id(question.asked))
         if isinstance(node, Job) and node.call_hash and question.value_hash:
             self._origins.remember(value, question.value_hash, node.call_hash, 0)
-        if self._may_go_on(asker):
+        if self._get_limits_back(asker):
             asker.tell(question)
         else:
             asker.late.append(question)
 
-    def _may_go_on(self, asker: Asker) -> bool:
-        """Tell whether a body has its limits again, or waits for more, and so goes without them."""
+    def _get_limits_back(self, asker: Asker) -> bool:
+        """Give a body its limits again; False if it is to wait. Who awaits more goes without."""
         if asker.waits_for:
             return True
         if self._limits.holds_all(asker.job):
@@ -291,8 +291,8 @@ class Awaiting:
         return asker
 
     @property
-    def are_alone(self) -> bool:
-        """Whether all bodies that run wait for answers."""
+    def all_wait(self) -> bool:
+        """Whether all bodies that run wait for answers; so too if none runs."""
         return all(
             (asker := self.askers.get(each)) is not None and asker.open for each in self._submitted
         )

@@ -149,7 +149,7 @@ class Branches:
         if not found:
             return outcome
         made = replace_inside(outcome.value, Handle, lambda each: after[id(each)].recorded())
-        packed, unstored = self._recorder.weigh_result(made)
+        packed, unstored = self._recorder.pack_result(made)
         return replace(outcome, value=made, packed=packed, unstored=unstored)
 
     def share(self, twin: Job, job: Job) -> frozenset[str]:

@@ -158,7 +158,7 @@ def scope_of(job: Job, use_cache: bool) -> CacheScope:
     scope = job.options.get("cache_scope", BACKEND)
     # A scheduler task's result depends on what it evaluates, not on its arguments alone: it is
     # stepped through again, and what it evaluates is looked up instead.
-    is_stepped = is_stepped and not is_whole(job)
+    is_stepped = is_stepped and not is_looked_up_whole(job)
     if scope is CacheScope.BACKEND and (not use_cache or is_stepped):
         scope = CacheScope.CSE
     if "allowed_cache_results" in job.options:
@@ -181,7 +181,7 @@ def allowed_of(job: Job) -> Allowed:
     return allowed
 
 
-def is_whole(job: Job) -> bool:
+def is_looked_up_whole(job: Job) -> bool:
     """Tell whether a scheduler task is looked up as a whole: if that is said of it, and not of all.
 
     For what it evaluates it answers with its subtree and reads, as any whole call does.
@@ -196,7 +196,7 @@ def query_of(job: Job) -> CacheQuery:
         return CacheQuery(job.eval_hash)
     is_shallow = job.options.get("check_valid") is CacheCheckValid.SHALLOW
     if isinstance(job.expr, SchedulerExpression):
-        is_shallow = is_whole(job)
+        is_shallow = is_looked_up_whole(job)
     return CacheQuery(job.eval_hash, is_shallow and CacheResult.ULTIMATE in allowed_of(job))
 
 

@@ -213,6 +213,7 @@ class Dispatcher:
             assert job.call_key is not None
             first = self._calls.setdefault(job.call_key, job)
             if first is not job:
+                # What was retracted meanwhile is not copied: this one is made in its place.
                 if self._retractions.has(first.call_hash, self._made):
                     self._calls[job.call_key] = job
                 elif self._equals.join(job, first):
@@ -378,7 +379,7 @@ class Dispatcher:
         """Return the calls that run here and now; others wait, or have been made meanwhile."""
         if files.temporary_met:
             jobs = self._holding.hold_back(jobs)
-        if self.leading is None or not jobs or self.leading.is_alone:
+        if self.leading is None or not jobs or self.leading.leads_all_still():
             return jobs
         free, to_ask = self.leading.lead(jobs, seen)
         if to_ask:
@@ -452,7 +453,7 @@ class Dispatcher:
         asker = self.awaiting.end(job) if self.awaiting.askers else None
         if job.id in self.awaiting.stopped:
             self._cancel_stopped(job)
-        elif isinstance(outcome, Returned) or not self._is_tried_again(job, outcome):
+        elif isinstance(outcome, Returned) or not self._try_again(job, outcome):
             self._finish(job, outcome, asker)
         elif asker is not None:
             job.children = ()  # the next attempt asks for its own
@@ -485,8 +486,8 @@ class Dispatcher:
                 self._give_back_lease(twin)
         self._give_back_lease(job)
 
-    def _is_tried_again(self, job: Job, outcome: Raised) -> bool:
-        """Have a call that failed be tried again later; False if it has failed for good."""
+    def _try_again(self, job: Job, outcome: Raised) -> bool:
+        """Have a call that failed made again later; False if it has failed for good."""
         error = outcome.error
         if isinstance(error, TaskTimeoutError) and error.is_abandoned:
             self._notify(
@@ -549,17 +550,21 @@ class Dispatcher:
             self._notify(describe_miss(job, self._calls))
 
     def cancel_waiting(self) -> None:
-        """Take back the calls that no executor has started, and those that wait for a retry."""
+        """Take back the calls that wait here, and those that no executor has started.
+
+        They wait for a retry, a limit or another process.
+        """
         dropped = [*self.retries.drop(self.is_over), *self.limits.drop(self.is_over)]
         if self.leading is not None:
             dropped += self.leading.drop(self.is_over)
         for job in dropped:
-            if job not in self.awaiting:
+            if job not in self.awaiting:  # else its body runs, and waits for its limits alone
                 self._recorder.cancel(job)
                 self._give_back_lease(job)
         unwanted = [job.id for job in self.submitted.values() if self.is_over(job)]
         if not unwanted:
             return
+        # Of these only what was announced has a row, which ends with the run.
         for job_id in self.executing.cancel(unwanted):
             job = self.submitted.pop(job_id)
             self.limits.release(job)

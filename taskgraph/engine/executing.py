@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from taskgraph.engine.branches import given_to
 from taskgraph.engine.cache import scope_of
@@ -25,6 +26,14 @@ _FOR_EVER = 1e8
 
 #: Calls that are handed over together, by the name of their executor.
 Batches = dict[str, list[Call]]
+
+
+class _Traits(NamedTuple):
+    """What an executor says that it can do besides; see `taskgraph.ports.Executor`."""
+
+    has_timeouts: bool
+    resumes: bool
+    routes: bool
 
 
 class Executing:
@@ -57,8 +66,7 @@ class Executing:
         self._serves = options.serves
         self._started: set[str] = set()
         self._without_timeouts: set[str] = set()
-        self._resuming: dict[str, bool] = {}
-        self._routing: set[str] = set()
+        self._traits: dict[str, _Traits] = {}
         self.resent: set[JobId] = set()
 
     def executor_of(self, job: Job) -> str:
@@ -85,21 +93,21 @@ class Executing:
 
     def add(self, job: Job, name: str, batches: Batches) -> None:
         """Add the call of a job to those that an executor is sent next."""
+        traits = self._traits.get(name) or self._learn_traits(name)
         call = Call(
             job.id,
             job.task.fullname,
             job.task.func,
             *(given_to(job) if job.handles is not None else (job.args, job.kwargs)),
             self._options.max_value_size,
-            self._timeout_of(job, name),
+            self._timeout_of(job, name) if "timeout" in job.options else None,
             _resources_of(job.options) if job.options else NO_RESOURCES,
             job.is_recorded,
             None if job.id in self.resent else self._store,
             self._options.output if job.is_recorded else None,
-            self._key_of(job) if self._resumes(name) else None,
+            self._key_of(job) if traits.resumes else None,
+            self._route_of(job) if traits.routes else None,
         )
-        if self._routing and name in self._routing:
-            call = call._replace(route=self._route_of(job))
         batches.setdefault(name, []).append(call)
 
     def resend(self, job: Job) -> bool:
@@ -120,14 +128,14 @@ class Executing:
         except ValueStoreError as error:
             return replace(outcome, packed=None, unstored=str(error))
 
-    def _resumes(self, name: str) -> bool:
-        """Tell whether an executor finds calls again that an earlier process has begun."""
-        known = self._resuming.get(name)
-        if known is None:
-            known = self._resuming[name] = getattr(self._executors[name], "resumes", False)
-            if getattr(self._executors[name], "routes", False):
-                self._routing.add(name)
-        return known
+    def _learn_traits(self, name: str) -> _Traits:
+        executor = self._executors[name]
+        traits = self._traits[name] = _Traits(
+            getattr(executor, "has_timeouts", True),
+            getattr(executor, "resumes", False),
+            getattr(executor, "routes", False),
+        )
+        return traits
 
     def _is_served_elsewhere(self, job: Job, serves: frozenset[str]) -> bool:
         """Tell whether a call is of a queue whose calls do not run here.
@@ -155,7 +163,7 @@ class Executing:
         timeout = job.options.get("timeout")
         if timeout is None:
             return None
-        if not getattr(self._executors[executor], "has_timeouts", True):
+        if not self._traits[executor].has_timeouts:
             if executor not in self._without_timeouts:
                 self._without_timeouts.add(executor)
                 self._notify(
@@ -195,8 +203,8 @@ class Executing:
             job_id for name in self._started for job_id in self._executors[name].cancel(unwanted)
         ]
 
-    def queued(self, job_ids: Sequence[JobId]) -> set[JobId]:
-        """Return which of the calls wait for a worker, as far as executors know."""
+    def not_begun(self, job_ids: Sequence[JobId]) -> set[JobId]:
+        """Return which of the calls wait for a worker of any kind, as far as executors know."""
         found: set[JobId] = set()
         for name in self._started:
             ask = getattr(self._executors[name], "queued", None)

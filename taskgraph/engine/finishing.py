@@ -53,8 +53,8 @@ from taskgraph.worker import describe_error, frames_of, now
 
 if TYPE_CHECKING:
     from taskgraph.engine.aftermath import Aftermath
+    from taskgraph.engine.answering import Answering
     from taskgraph.engine.budget import RerunBudget
-    from taskgraph.engine.serving import Serving
 
 
 _COMPLETED: Final = State.COMPLETED
@@ -71,7 +71,7 @@ class Finisher:
         budget: Follows what is made again, if that is limited.
         hash_of: Gives the hash of a task as it is now, where nobody else looks whether a body ran
             with what its job's hash says.
-        serving: Does what scheduler tasks ask for; None where nothing is to be done.
+        answering: Does what scheduler tasks ask for; None where nothing is to be done.
         is_fast: Whether a call fails as soon as one that it needs has failed; otherwise what else
             it wrote down goes on first.
         aftermath: Told of calls that failed; None where nothing is called after that.
@@ -91,7 +91,7 @@ class Finisher:
         *,
         budget: RerunBudget | None = None,
         hash_of: Callable[[Task[..., Any]], TaskHash] | None = None,
-        serving: Serving | None = None,
+        answering: Answering | None = None,
         is_fast: bool = True,
         aftermath: Aftermath | None = None,
     ) -> None:
@@ -105,7 +105,7 @@ class Finisher:
         self._recorder = recorder
         self._calls = calls
         self._notify = notify
-        self.stepper = Stepper(graph, serving, self)
+        self.stepper = Stepper(graph, answering, self)
         self.again = Again(notify)
 
     # Outcomes of bodies that ran
@@ -139,7 +139,7 @@ class Finisher:
         if steps != () and packed is not None:
             self._recorder.add_value(packed)
             kept = Awaited(steps or (), outcome.value)
-            packed = None if steps is None else self._recorder.weigh_result(kept)[0]
+            packed = None if steps is None else self._recorder.pack_result(kept)[0]
         hit = None
         if packed is not None and not job.is_uncacheable:
             self._recorder.add_reduction(job, packed)
@@ -203,6 +203,7 @@ class Finisher:
             job.call_hash = hit.call_hash
             job.subtree = hit.subtree
             job.reads = frozenset(hit.reads)
+        # Nothing is in it that is to be evaluated; but what a script task gave is a script to run.
         if type(hit.value) in ATOMIC_TYPES and "script" not in job.options:
             self._rest_on(job, hit)
             self._take_known(job, hit)
@@ -262,7 +263,10 @@ class Finisher:
         self._graph.refuted.append(job)
 
     def take_whole(self, job: Job, hit: Hit) -> None:
-        """Use a recorded result of a call that ran as a whole: nothing below is looked at."""
+        """Use a recorded result of a call that ran as a whole: nothing below is looked at.
+
+        That is how `engine.eager` takes them. In a run such hits come by `take_hit`, with a subtree.
+        """
         assert job.args_hash is not None
         self._rest_on(job, hit)
         job.is_cached = True
@@ -270,7 +274,7 @@ class Finisher:
         job.is_reread = hit.bears_code
         job.known_call = hit.call_hash
         job.call_hash = hit.call_hash or hash_call(job.task_hash, job.args_hash, hit.value_hash, ())
-        job.subtree = hit.subtree or _alone(job.task_hash)
+        job.subtree = hit.subtree or _subtree_of_one(job.task_hash)
         self._settle(job)
 
     def _forget_children(self, job: Job) -> None:
@@ -368,7 +372,7 @@ class Finisher:
             return
         job.value = value
         if job.is_recorded:
-            self._weigh_final(job)
+            self._pack_final(job)
         self._finish(job)
 
     def _reduce_operation(self, operation: Operation) -> None:
@@ -380,7 +384,7 @@ class Finisher:
             return
         self._graph.settle(operation)
 
-    def _weigh_final(self, job: Job) -> None:
+    def _pack_final(self, job: Job) -> None:
         """Hash and pack a value that was put together from those of child calls."""
         template = job.template
         if isinstance(template, Expression):
@@ -401,7 +405,7 @@ class Finisher:
             self._recorder.add_value(packed)
 
     def _pack_here(self, job: Job, value: Any) -> PackedValue | None:
-        packed, reason = self._recorder.weigh_result(value)
+        packed, reason = self._recorder.pack_result(value)
         self._set_unstored(job, reason)
         return packed
 
@@ -455,7 +459,7 @@ class Finisher:
             if job.children:
                 job.subtree, inside = _subtree_of(job), job.made_of
             else:
-                job.subtree = _alone(job.task_hash)
+                job.subtree = _subtree_of_one(job.task_hash)
             if job.children or job.handles is not None:
                 job.reads = _reads_of(job)
             if job.is_recorded:
@@ -560,7 +564,7 @@ def _to_reduce(job: Job, value: Any) -> Any:
 def _subtree_of(job: Job) -> frozenset[TaskHash]:
     """Return the tasks of a call and of all below it; one set object serves many equal ones."""
     if not job.children:
-        return _alone(job.task_hash)
+        return _subtree_of_one(job.task_hash)
     largest = max((each.subtree for each in job.children), key=len, default=frozenset())
     others = [each.subtree for each in job.children if not each.subtree <= largest]
     if job.task_hash in largest and not others:
@@ -588,6 +592,6 @@ def _reads_of(job: Job) -> frozenset[str]:
 
 
 @lru_cache(maxsize=4096)
-def _alone(task_hash: TaskHash) -> frozenset[TaskHash]:
+def _subtree_of_one(task_hash: TaskHash) -> frozenset[TaskHash]:
     """Return the subtree of a call without children: one object for all calls of a task."""
     return frozenset([task_hash])

@@ -211,7 +211,7 @@ class Job(Node):
         is_given_anew: Whether files that it is given were made again: the hashes of what other
             calls gave are not taken for those of now.
         note: Why it must run although a result might have been there, or that a result of earlier
-            code is used: a `Miss`, as it is stored.
+            code is used: a `Miss`, as it is stored. In its row that is `miss`.
         handles: What it does with handles; None if it was given none and gave none.
 
     While its result is under way:

@@ -118,9 +118,11 @@ class Leading:
 
     # Who may run
 
-    @property
-    def is_alone(self) -> bool:
-        """Whether nobody else leads any call, so that all may run that are to."""
+    def leads_all_still(self) -> bool:
+        """Tell whether nobody else leads any call, so that all may run that are to.
+
+        After it stood still for too long, the leases are taken again first, as far as they can be.
+        """
         lease = self._lease
         if lease.is_late:
             self._take_again()
@@ -261,19 +263,19 @@ class Leading:
 
     # Bodies that await calls
 
-    def yield_if_stuck(self, are_alone: bool, awaiting: Iterable[Job]) -> None:
+    def yield_if_stuck(self, all_wait: bool, awaiting: Iterable[Job]) -> None:
         """Lead bodies no more that only wait, where whom they wait for only waits as well.
 
         They wait for each other then: who waits for one of these bodies runs it too, and finds out
         what is called in a circle.
 
         Args:
-            are_alone: Whether all bodies that run here wait for calls.
+            all_wait: Whether all bodies that run here wait for calls.
             awaiting: The calls whose bodies these are.
         """
         led = [each for each in awaiting if each.eval_hash in self.held]
         stuck = stuck_lease(self._lease.holder)
-        if not are_alone or not led or not self._waiting:
+        if not all_wait or not led or not self._waiting:
             if self._stuck_since is not None:
                 self._stuck_since = None
                 self._lease.give_back([stuck])

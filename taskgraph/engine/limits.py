@@ -84,7 +84,7 @@ class Limits:
         return {name: len(each.used) for name, each in self._limits.items()}
 
     def let_through(self, job: Job) -> bool:
-        """Tell whether a call may run now; else it waits until `take_free` gives it back.
+        """Give a call its units; False if it is to wait until `take_free` gives it back.
 
         Raises:
             LimitError: It wants more than there are.

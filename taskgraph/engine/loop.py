@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING
 from taskgraph.engine import phases
 from taskgraph.engine.aftermath import Aftermath
 from taskgraph.engine.aliases import aliases_of
+from taskgraph.engine.answering import Answering
 from taskgraph.engine.branches import Branches
 from taskgraph.engine.dispatch import Dispatcher
 from taskgraph.engine.finishing import Finisher
@@ -45,7 +46,6 @@ from taskgraph.engine.making import JobMaker
 from taskgraph.engine.options import RunOptions
 from taskgraph.engine.recorder import Recorder
 from taskgraph.engine.reduction import Graph
-from taskgraph.engine.serving import Serving
 from taskgraph.engine.statuses import Counts, count_jobs
 from taskgraph.engine.temporaries import Temporaries
 from taskgraph.engine.trace import traces_of
@@ -89,11 +89,11 @@ class Engine:
         self._backend = backend
         below = self._below = run_options.below
         self._root: Job | None = None
-        self._is_waiting = False
-        self._is_stopping = False
+        self._is_waiting = False  # for messages: a second Ctrl-C ends that at once
+        self._is_stopping = False  # a first Ctrl-C, or `stop`: nothing new is to begin
         self._has_told_of_stop = False
-        self._is_interrupted = False
-        self._has_stepped = False
+        self._is_interrupted = False  # a second one, while rows were perhaps half added
+        self._has_stepped = False  # a body was run on this very thread
 
         # What is known of the run: nodes, rows, and what came in. None of these moves anything.
         aliases = aliases_of(backend)
@@ -124,7 +124,7 @@ class Engine:
             self._notify,
             budget=budget,
             hash_of=make_job.hash_of,
-            serving=Serving(self._recorder, run_options, self._forks),
+            answering=Answering(self._recorder, run_options, self._forks),
             is_fast=run_options.fail_fast,
             aftermath=None if run_options.is_dry else self._aftermath,
         )
@@ -152,7 +152,7 @@ class Engine:
 
         # What was made first asks what was made last.
         self._inbox.on_asked = self._dispatcher.awaiting.ask
-        self._recorder.announcing.ask_queued = self._dispatcher.executing.queued
+        self._recorder.announcing.ask_not_begun = self._dispatcher.executing.not_begun
 
     def _make_budget(self) -> RerunBudget | None:
         limit = self._options.max_rerun
@@ -172,10 +172,13 @@ class Engine:
             self._recorder,
             self._tell_of_wait,
             self.tell,
-            lambda: self._dispatcher.in_flight(),  # noqa: PLW0108  # it is made after this
+            self._in_flight,
             use_cache=self._options.use_cache,
             may_wait=self._options.may_wait,
         )
+
+    def _in_flight(self) -> list[Job]:
+        return self._dispatcher.in_flight()  # which is made after what asks
 
     @property
     def limits_used(self) -> dict[str, int]:
@@ -401,9 +404,9 @@ class Engine:
         while dispatcher.submitted or self._looking.count:
             if dispatcher.waits_for_time:  # of what is called after failures
                 dispatcher.start_due()
-            elif dispatcher.awaiting.are_alone and not self._looking.count:
+            elif dispatcher.awaiting.all_wait and not self._looking.count:
                 dispatcher.awaiting.stop()
-            if not self._step():
+            if not self._run_here():
                 self._receive(_NAP)
             self._receive(0)
             self._advance()
@@ -443,7 +446,7 @@ class Engine:
             self._dispatcher.start_due()
             if self._graph.may_move or not self._goes_on(root):  # one of them failed at once
                 return
-        if self._step():
+        if self._run_here():
             self._receive(0)
             self._recorder.flush_if_due()
             return
@@ -459,15 +462,16 @@ class Engine:
                 return
             self._fail_stuck(root)
             return
-        if not self._receive(dispatcher.seconds_left(_NAP)) and dispatcher.awaiting.are_alone:
+        # Bodies that await calls may wait for each other: here, or across two processes.
+        if not self._receive(dispatcher.seconds_left(_NAP)) and dispatcher.awaiting.all_wait:
             dispatcher.awaiting.break_circle()
         if self._leading is not None and dispatcher.awaiting.askers:
-            is_alone = dispatcher.awaiting.are_alone and not self._looking.count
+            all_wait = dispatcher.awaiting.all_wait and not self._looking.count
             askers = [each.job for each in dispatcher.awaiting.askers.values()]
-            self._leading.yield_if_stuck(is_alone, askers)
+            self._leading.yield_if_stuck(all_wait, askers)
         self._recorder.announcing.announce_slow()
 
-    def _step(self) -> bool:
+    def _run_here(self) -> bool:
         """Run something on this very thread, if anything is to run here."""
         inbox = self._inbox
         if not inbox.has_steps:

@@ -36,7 +36,7 @@ class JobMaker:
     What variables hold is looked at again when a job is looked up.
 
     Args:
-        options: Those of the run, which go before all others.
+        options: Those of the run, which win over all others.
         aliases: Where a task that is not defined any more may be found under a later name.
         context: What the calls read that are not called in another one.
         handed_on: The options that these calls are handed.
@@ -54,7 +54,7 @@ class JobMaker:
         self._handed_on = handed_on
         self._context = context
         self._options = options
-        # All others go before it, though the other options of a run go before all.
+        # All others win over it, though the other options of a run win over all.
         self._queue: Options = NO_OPTIONS if queue is None else {"queue": queue}
         self._has_options = bool(options or queue)
         self._aliases = aliases
@@ -82,7 +82,7 @@ class JobMaker:
         """Return a new job for a call of a task whose hash is known.
 
         Its options are those of the task, of callers that hand some on, of the call, and of the
-        run: what is later in that order wins. The queue of a run alone comes before all of them.
+        run: what is later in that order wins. Only the queue of a run is the first of them.
         """
         handed_on = owner.exported if owner is not None else self._handed_on
         if (handed_on or self._has_options) and task.fullname != CARRIER:

@@ -34,6 +34,9 @@ class Below:
 class RunOptions:
     """What a run is asked to do besides reducing its expression.
 
+    `app` puts it together: what the settings say (`Parts`), what is asked of this run (`Running`),
+    what is said of the execution (`app.submitting`), and last what is known when it begins.
+
     Attributes:
         execution_id: What it is recorded as.
         command_line: The command line to record, as a JSON list.

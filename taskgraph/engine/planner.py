@@ -24,6 +24,7 @@ from typing import Any
 
 from taskgraph.engine import phases
 from taskgraph.engine.aliases import aliases_of
+from taskgraph.engine.answering import Answering
 from taskgraph.engine.awaiting import Question
 from taskgraph.engine.branches import Branches
 from taskgraph.engine.cache import (
@@ -46,7 +47,6 @@ from taskgraph.engine.options import RunOptions
 from taskgraph.engine.past import Past
 from taskgraph.engine.recorder import Recorder
 from taskgraph.engine.reduction import Graph, inputs_of, ready_calls
-from taskgraph.engine.serving import Serving
 from taskgraph.engine.temporaries import Temporaries
 from taskgraph.engine.unknown import LookedAtUnknown, Unknown, UnknownKind
 from taskgraph.engine.weighing import evaluate_inputs, find_live_arguments, weigh
@@ -287,7 +287,7 @@ class Planner:
             recorder,
             self._calls,
             _tell_nobody,
-            serving=Serving(recorder, run_options, Forks(self._graph, _tell_nobody)),
+            answering=Answering(recorder, run_options, Forks(self._graph, _tell_nobody)),
             unknowns=self._unknowns,
         )
         self._equals = Equals(

@@ -31,7 +31,7 @@ from taskgraph.promise import Promise
 from taskgraph.worker import frames_of
 
 if TYPE_CHECKING:
-    from taskgraph.engine.serving import Serving
+    from taskgraph.engine.answering import Answering
 
 T = TypeVar("T")
 
@@ -170,13 +170,13 @@ class Promising:
 
     Args:
         graph: Where what they ask for is planted.
-        serving: Knows the run.
+        answering: Knows the run.
         taker: Told what they come to.
     """
 
-    def __init__(self, graph: Graph, serving: Serving, taker: Taker) -> None:
+    def __init__(self, graph: Graph, answering: Answering, taker: Taker) -> None:
         self._graph = graph
-        self._serving = serving
+        self._answering = answering
         self._taker = taker
 
     def begin(self, job: Job) -> None:
@@ -184,8 +184,8 @@ class Promising:
         func = job.task.func
         assert func is not None
         asking = Asking(job, self._graph, self._taker)
-        caller = SeenJob(job.owner or job, self._serving.execution_id, asking)
-        scheduler = self._serving.scheduler
+        caller = SeenJob(job.owner or job, self._answering.execution_id, asking)
+        scheduler = self._answering.scheduler
         asking.begin(lambda: func(scheduler, caller, job.expr, *job.args, **job.kwargs))
 
 

@@ -67,7 +67,7 @@ from taskgraph.tasks.task import Task
 from taskgraph.values.handles import Handle, with_parents
 from taskgraph.values.pack import pack, pack_or_name
 from taskgraph.values.weigh import Weight
-from taskgraph.worker import now, weigh_result
+from taskgraph.worker import now, pack_result
 
 MAX_DELAY = 0.020  # seconds from a result to its commit
 _FAILED = State.FAILED
@@ -202,9 +202,9 @@ class Recorder:
         )
         self._touch()
 
-    def weigh_result(self, value: Any) -> tuple[PackedValue | None, str | None]:
+    def pack_result(self, value: Any) -> tuple[PackedValue | None, str | None]:
         """Hash and encode a result that was made here; or say why it cannot be stored."""
-        return weigh_result(value, self._max_size, self.value_store)
+        return pack_result(value, self._max_size, self.value_store)
 
     def _pack(self, value: Any, weight: Weight) -> PackedValue:
         return pack_or_name(value, weight, self._max_size, self.value_store)

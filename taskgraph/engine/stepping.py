@@ -18,7 +18,7 @@ from taskgraph.tasks.task import SchedulerTask
 from taskgraph.worker import frames_of
 
 if TYPE_CHECKING:
-    from taskgraph.engine.serving import Serving
+    from taskgraph.engine.answering import Answering
 
 
 class Taker(promising.Taker, Protocol):
@@ -34,20 +34,20 @@ class Stepper:
 
     Args:
         graph: Where what they yield is planted.
-        serving: Does what they ask for besides; None where nothing is to be done.
+        answering: Does what they ask for besides; None where nothing is to be done.
         taker: Told what they come to.
     """
 
-    def __init__(self, graph: Graph, serving: Serving | None, taker: Taker) -> None:
+    def __init__(self, graph: Graph, answering: Answering | None, taker: Taker) -> None:
         self._graph = graph
-        self._serving = serving
+        self._answering = answering
         self._taker = taker
 
     def begin(self, job: Job) -> None:
         """Start a scheduler task: it runs until it waits for something."""
         task = job.task
-        if isinstance(task, SchedulerTask) and task.is_told_of_job and self._serving is not None:
-            promising.Promising(self._graph, self._serving, self._taker).begin(job)
+        if isinstance(task, SchedulerTask) and task.is_told_of_job and self._answering is not None:
+            promising.Promising(self._graph, self._answering, self._taker).begin(job)
             return
         func = task.func
         assert func is not None
@@ -111,10 +111,10 @@ class Stepper:
     def _answer(self, job: Job, request: Request) -> Callable[[], Any]:
         """Do what a generator asked for; returns what tells it."""
         generator = job.generator
-        if self._serving is None:
+        if self._answering is None:
             return _sender(generator, None)
         try:
-            return _sender(generator, self._serving.answer(job, request))
+            return _sender(generator, self._answering.answer(job, request))
         except Exception as error:
             return _raiser(generator, error)
 

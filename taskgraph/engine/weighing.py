@@ -35,7 +35,7 @@ def evaluate_inputs(job: Job) -> None:
         return
     if job.task.binder.lazy_defaults:
         given = {**given, **job.lazy_defaults()}
-    if job.wait is None:
+    if job.wait is None:  # there is no expression in its arguments
         job.args, job.kwargs = expr.args, given
         return
     assert job.owner is not None
@@ -56,10 +56,10 @@ def _evaluate_options(job: Job) -> None:
 
 
 def find_live_arguments(job: Job) -> list[Any]:
-    """Return the files and the like in a job's own arguments, to be looked at before weighing.
+    """Return the files and the like in the arguments of a job, to be looked at before weighing.
 
-    Those that come from other calls were looked at when these ended, or when their cached values
-    were checked; those that the caller wrote down may have changed since anybody looked.
+    They may have changed since anybody looked, also those that other calls gave. What a call gave
+    as a whole keeps the hash that it had there all the same.
     """
     live: list[Any] = []
     if not job.kwargs and ATOMIC_TYPES.issuperset(map(type, job.args)):
@@ -88,7 +88,7 @@ def weigh(job: Job) -> None:
         job.arguments = [_unrecorded(job, e) for e in values if e[0].label not in job_infos]
         return
     given = values
-    if job.wait is not None:
+    if job.wait is not None:  # what was written down is something else than the values
         given = binder.bind(expr.args, {**job.lazy_defaults(), **expr.kwargs})
     ignored = binder.ignored
     weighed: list[WeighedArgument] = []

@@ -55,12 +55,12 @@ def run_there(around: bytes, messages: list[bytes]) -> bytes:
     Raises:
         WorkerProjectError: Calls of another project run in this very process.
     """
-    with in_force(around):
+    with seeing(around):
         return run_batch(messages)
 
 
 @contextmanager
-def in_force(around: bytes) -> Iterator[None]:
+def seeing(around: bytes) -> Iterator[None]:
     """Have this process see what the one sees that asks.
 
     Raises:

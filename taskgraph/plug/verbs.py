@@ -48,7 +48,7 @@ from taskgraph.tasks.requests import read_tags
 from taskgraph.values import walk
 from taskgraph.values.remote import remotes_in, weight_of
 from taskgraph.values.weigh import hash_value
-from taskgraph.worker import frames_of, now, weigh_result
+from taskgraph.worker import frames_of, now, pack_result
 
 _caller: ContextVar[Job | None] = ContextVar("taskgraph_caller", default=None)
 
@@ -419,7 +419,7 @@ def _outcome(
         return Raised(job.id, error, frames_of(error.__traceback__), started, ended)
     walk.refresh(result)
     size = execution.settings.backend.max_value_size
-    packed, unstored = weigh_result(result, size, execution.value_store)
+    packed, unstored = pack_result(result, size, execution.value_store)
     return Returned(job.id, result, packed, unstored, started, ended)
 
 

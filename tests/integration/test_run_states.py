@@ -10,6 +10,7 @@ import pytest
 
 import taskgraph
 from taskgraph import F, Scheduler, task
+from taskgraph.app.submitting import settle
 from taskgraph.archive import Archive
 from taskgraph.catalog.states import StateType
 from taskgraph.errors import (
@@ -20,7 +21,14 @@ from taskgraph.errors import (
     ValidationError,
     WorkspaceInUseError,
 )
-from taskgraph.records import ExecutionId, ExecutionRecord, LeaseRecord, Micros, RecordBatch
+from taskgraph.records import (
+    ExecutionId,
+    ExecutionRecord,
+    LeaseRecord,
+    Micros,
+    RecordBatch,
+    execution_lease,
+)
 from taskgraph.testing import MemoryBackend
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.integrity import check
@@ -157,6 +165,22 @@ def test_a_run_without_records_does_not_stay_pending(tg: Archive, recording: Sch
     (found,) = tg.executions.list()
     assert found.state.type is StateType.COMPLETED
     assert found.state.name == "Completed"
+
+
+def test_a_run_without_records_has_ended_before_it_gives_its_lease_back(
+    tg: Archive, recording: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = []
+
+    def look(backend: Any, execution_id: str, error: BaseException | None) -> None:
+        key = execution_lease(ExecutionId(execution_id))
+        held.append(key in tg.backend.find_leases([key]))
+        settle(backend, execution_id, error)
+
+    monkeypatch.setattr("taskgraph.app.running.settle", look)
+    recording.run(double(14), study="s", options={"prov": False})
+
+    assert held == [True]
 
 
 def test_what_was_cancelled_meanwhile_stays_so(

@@ -17,7 +17,7 @@ from distributed.utils import sync
 
 from taskgraph.executors.border import run_messages
 from taskgraph.executors.commands import run_command
-from taskgraph.executors.there import in_force
+from taskgraph.executors.there import seeing
 from taskgraph.ports import Command
 from taskgraph.records import PackedValue
 from taskgraph.values import codec
@@ -59,7 +59,7 @@ def run_and_keep(
     """
     token = _given.set(given)
     try:
-        with in_force(around):
+        with seeing(around):
             outcomes = run_messages(messages)
     finally:
         _given.reset(token)

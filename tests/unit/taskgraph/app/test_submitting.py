@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from taskgraph import task
 from taskgraph.app.roots import root_of
-from taskgraph.app.submitting import Wanted, submitted
+from taskgraph.app.submitting import Wanted, with_submission
 from taskgraph.engine.options import RunOptions
 from taskgraph.jsontext import to_json
 from taskgraph.records import ExecutionId
@@ -30,7 +30,7 @@ def keeps(x: Any, *rest: Any, **more: Any) -> None:
 def _said(*args: Any, **kwargs: Any) -> Any:
     import json
 
-    options = submitted(root_of(keeps(*args, **kwargs)), _OPTIONS, Wanted())
+    options = with_submission(root_of(keeps(*args, **kwargs)), _OPTIONS, Wanted())
     return json.loads(options.submission.parameters)
 
 
@@ -55,6 +55,6 @@ def test_what_is_large_or_strange_is_known_by_its_type() -> None:
 
 
 def test_what_is_no_call_has_no_parameters() -> None:
-    options = submitted(root_of([keeps(1)]), _OPTIONS, Wanted(name="list"))
+    options = with_submission(root_of([keeps(1)]), _OPTIONS, Wanted(name="list"))
 
     assert (options.submission.name, options.submission.parameters) == ("list", "{}")

@@ -104,8 +104,8 @@ def alone(runs: list[Run]) -> Run:
 
 
 def test_who_is_alone_leads_all_calls(alone: Run, run: Run) -> None:
-    assert alone.leading.is_alone
-    assert not run.leading.is_alone
+    assert alone.leading.leads_all_still()
+    assert not run.leading.leads_all_still()
     assert ALL_CALLS in alone.backend.leases and ALL_CALLS not in run.backend.leases
 
 
@@ -129,7 +129,7 @@ def test_what_is_in_flight_is_said_when_others_ask(alone: Run) -> None:
     calls = sorted(each for each in alone.backend.leases if each.startswith("call:"))
     assert calls == [call_lease(EvalHash(f"{number:032x}")) for number in (1, 2)]
     assert ALL_CALLS not in alone.backend.leases
-    assert not alone.leading.is_alone
+    assert not alone.leading.leads_all_still()
 
 
 def test_free_calls_are_led_and_looked_up_again_and_those_of_others_wait(run: Run) -> None:
@@ -235,7 +235,7 @@ def test_who_stood_still_takes_what_is_left_and_is_told_of_the_rest(
     alone.theirs(2)
     monkeypatch.setattr("taskgraph.engine.leasing.time.clock_gettime", lambda _: 1e12)
 
-    is_alone = alone.leading.is_alone
+    is_alone = alone.leading.leads_all_still()
 
     assert not is_alone
     assert list(alone.leading.held) == [mine.eval_hash]

@@ -1,4 +1,4 @@
-"""Serving scheduler tasks: what they ask of the engine is done here."""
+"""Answering scheduler tasks: what they ask of the engine is done here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from taskgraph.tasks.requests import (
 )
 
 
-class Serving:
+class Answering:
     """Does what scheduler tasks ask for.
 
     Args:
@@ -68,7 +68,7 @@ class Serving:
             return
         recorder = self._recorder
         if request.tags:
-            packed, reason = recorder.weigh_result(request.value)
+            packed, reason = recorder.pack_result(request.value)
             if packed is None:
                 raise ValueError(f"a value that cannot be stored has no tags: {reason}")
             recorder.add_value(packed)
