@@ -56,7 +56,12 @@ class Slot:
             OSError: There is no memory, or there may be no more processes.
         """
         orders_in, orders = os.pipe()
-        reports, reports_out = os.pipe()
+        try:
+            reports, reports_out = os.pipe()
+        except OSError:
+            os.close(orders_in)
+            os.close(orders)
+            raise
         try:
             process = subprocess.Popen(
                 [*command, str(orders_in), str(reports_out)],

@@ -106,7 +106,8 @@ class TakenSource:
 
     def _on_lost(self) -> None:
         """End at once: what runs is somebody else's, and nobody could stop a body otherwise."""
-        said = "what a slot ran is not its own any more: it was given to another one, or deleted"
+        how = "it was given to another one, deleted or cancelled"
+        said = f"what a slot ran is not its own any more: {how}"
         self._pipes.say(Report("said", text=said))
         end_at_once()
 

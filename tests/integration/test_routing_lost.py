@@ -19,6 +19,7 @@ from taskgraph.errors import DatabaseError, LeaseLostError, NotQueuedError
 from taskgraph.records import ExecutionId, HeldLeaseRecord, execution_lease
 from taskgraph.silence import Silence
 from taskgraph_backend import SqlBackend
+from taskgraph_backend.catalog import changing
 from taskgraph_backend.integrity import check
 from taskgraph_backend.leases import this_process
 from taskgraph_backend.routing.store import Routing
@@ -187,6 +188,8 @@ def test_a_run_that_wrote_nothing_of_its_end_is_given_back(
     assert routing.finish(taken) == "SCHEDULED"
     assert rows(tg, one) == [("a", 0)]
     assert "nothing could be written" in said(tg, one)
+    hurry(tg)
+    assert routing.take(taker) is not None
 
 
 # Who has it, and is to have it no more
@@ -265,6 +268,23 @@ def test_who_had_it_and_is_gone_is_in_nobodys_way(
     assert routing.take(taker) is None
     kill(had)
     assert routing.give_back() == ((), ())  # it waits already, and is no loss
+    hurry(tg)
+    assert routing.take(taker) is not None
+
+
+def test_what_is_called_stuck_while_it_runs_is_in_the_way_until_it_has_ended(
+    tg: Archive, routing: Routing, taker: Taker
+) -> None:
+    one = submit(tg)
+    had = routing.take(taker)
+    assert had is not None
+    tg.executions.set_state(one, "RUNNING")
+    assert tg.backend._transact(changing.mark_crashed, one, "it was not heard of any more")
+    assert tg.executions.set_state(one, "AwaitingRetry").is_written
+
+    assert routing.take(taker) is None
+    assert routing.find_lost() == []
+    assert routing.finish(had, State(StateType.COMPLETED)) == "SCHEDULED"
     hurry(tg)
     assert routing.take(taker) is not None
 

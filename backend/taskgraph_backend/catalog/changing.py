@@ -24,7 +24,7 @@ from taskgraph.catalog.states import (
 )
 from taskgraph.errors import ValidationError
 from taskgraph.jsontext import to_json
-from taskgraph.records import ExecutionId, execution_lease
+from taskgraph.records import ExecutionId, execution_lease, is_assigned
 from taskgraph.tags import RESERVED, Tags
 from taskgraph_backend import claims, statements
 from taskgraph_backend.catalog import using
@@ -180,9 +180,14 @@ def _take_from_process(driver: Driver, execution_id: str, state: State, when: in
     _tell_of_crash(driver, execution_id, state)
     claims.end_jobs(driver, key, when, StateType.CRASHED)
     lease = execution_lease(ExecutionId(execution_id))
-    # Whose execution was taken by a worker holds it by another name.
-    driver.execute(_FORGET_HOLDER, (lease,))
-    driver.execute(statements.LEASE_FORGET, (lease, execution_id))
+    held = claims.living(driver, [lease]).get(lease)
+    if held is not None and is_assigned(held.holder):
+        # It lives all the same: it is in the way of others until it has ended.
+        claims.revoke(driver, ExecutionId(execution_id))
+    else:
+        # Whose execution was taken by a worker holds it by another name.
+        driver.execute(_FORGET_HOLDER, (lease,))
+        driver.execute(statements.LEASE_FORGET, (lease, execution_id))
     driver.execute(statements.ROUTED_FORGET, (key,))
     return True
 

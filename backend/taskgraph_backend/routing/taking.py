@@ -164,18 +164,25 @@ def finish(driver: Driver, taken: Taken, end: State | None, max_losses: int) -> 
     is_open = driver.execute(_IS_OPEN, (key, taken.taken_at)).fetchone() is not None
     held = driver.execute(statements.LEASE_OF, (execution_lease(id),)).fetchone()
     if not is_open or (held is not None and held[0] != taken.holder):
-        # It waits again, or somebody else has it by now. Who had it is done with it all the same.
-        driver.execute(_DROP, (revoked_holder(taken.holder),))
+        # It waits again, or somebody else has it by now.
+        _let_go(driver, taken)
         return state
     if end is not None and state == StateType.PENDING:
         changing.set_state(driver, taken.execution_id, end, frozenset(), {})
     elif state in ACTIVE and state != StateType.SCHEDULED:
         why = "the run ended, and nothing could be written of how"
         losing.give_back(driver, taken.execution_id, max_losses, why)
-    now = claims.clock(driver)
-    driver.execute(_END, (now, key, taken.taken_at))
-    driver.executemany(statements.LEASE_RELEASE, [(execution_lease(id), taken.holder)])
+    _let_go(driver, taken)
     return changing.type_of(driver, taken.execution_id)
+
+
+def _let_go(driver: Driver, taken: Taken) -> None:
+    """Have a worker be done with an execution, also where it was taken from it meanwhile."""
+    given = claims.clock(driver), _binary(taken.execution_id), taken.taken_at
+    driver.execute(_END, given)
+    key = execution_lease(ExecutionId(taken.execution_id))
+    driver.executemany(statements.LEASE_RELEASE, [(key, taken.holder)])
+    driver.execute(_DROP, (revoked_holder(taken.holder),))
 
 
 __all__ = ["Taking", "finish"]
