@@ -43,7 +43,9 @@ class Slot:
     unread: bytes = b""
 
     @classmethod
-    def start(cls, number: int, quota: int | None, command: Sequence[str], order: SlotOrder) -> Slot:
+    def start(
+        cls, number: int, quota: int | None, command: Sequence[str], order: SlotOrder
+    ) -> Slot:
         """Start a slot.
 
         Args:

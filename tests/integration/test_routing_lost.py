@@ -1,4 +1,4 @@
-"""What a worker has taken and has no more: it died, was not heard of, stood still, or was told so."""
+"""What a worker has taken and has no more: it died, was not heard of, stood still, or was told."""
 
 from __future__ import annotations
 

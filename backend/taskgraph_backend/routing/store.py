@@ -89,7 +89,7 @@ class Routing(OpenedPort):
         return self._backend._transact(workers.set_status, worker_id, status)
 
     def end_worker(self, worker_id: str, pid: int) -> None:
-        """Say that a process of this host is a worker no more, unless that is another one by now."""
+        """Say that a process of this host is a worker no more, unless another one is by now."""
         self._backend._transact(workers.end, worker_id, pid)
 
     def wish(self, worker_id: str, wish: Wish) -> bool:

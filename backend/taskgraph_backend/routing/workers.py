@@ -128,7 +128,7 @@ def set_status(driver: Driver, worker_id: str, status: WorkerStatus) -> bool:
 
 
 def end(driver: Driver, worker_id: str, pid: int) -> None:
-    """Say that a process of this host is a worker no more, unless that is another one by now."""
+    """Say that a process of this host is a worker no more, unless another one is by now."""
     given = WorkerStatus.STOPPED.value, _binary(worker_id), host_name(), earlier_name(), pid
     driver.execute(_STOPPED + _OWN, given)
 
