@@ -6,7 +6,6 @@ holds the code that it runs against the one that was asked for.
 
 from __future__ import annotations
 
-import contextvars
 import multiprocessing
 import os
 import platform
@@ -19,14 +18,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from functools import partial
 from multiprocessing import resource_tracker
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from taskgraph.errors import (
     DamagedValueError,
     ExecutorError,
     ResultLostError,
-    TaskTimeoutError,
     ValueStoreError,
 )
 from taskgraph.executors import severed
@@ -39,6 +36,7 @@ from taskgraph.executors.code import (
     reference_to,
     sent_function,
 )
+from taskgraph.executors.late import run_in_time
 from taskgraph.executors.raised import sent_error
 from taskgraph.fingerprint.code import frozen
 from taskgraph.fingerprint.parts import Fingerprint, Part, changed_names, describe_change
@@ -48,7 +46,6 @@ from taskgraph.outputs.place import reached
 from taskgraph.outputs.streams import captured
 from taskgraph.ports import NO_RESOURCES, Call, Outcome, Raised, Returned
 from taskgraph.records import JobId, PackedValue
-from taskgraph.scripting.groups import Scope
 from taskgraph.tasks.registry import AnyTask, get_task_registry
 from taskgraph.values import codec
 from taskgraph.values.pack import put_outside
@@ -88,13 +85,18 @@ class WorkerPool(ProcessPoolExecutor):
     """A pool whose workers never hear of a Ctrl-C, not while they start either.
 
     It ends, too, if one of them is killed while it sends.
+
+    Attributes:
+        held_back: The signals that a worker does not hear of before it says so.
     """
+
+    held_back: ClassVar[frozenset[signal.Signals]] = frozenset({signal.SIGINT})
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Submit a call; this is when processes are made."""
         # It unblocks signals when it starts, which must not be in between.
         resource_tracker.ensure_running()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, self.held_back)
         try:
             future = super().submit(fn, *args, **kwargs)
         finally:
@@ -219,30 +221,8 @@ def _itself(value: Any) -> Any:
 
 
 def _run_in_time(call: Call) -> Outcome:
-    """Run a call; one that takes too long is left behind, and the scripts that it runs are ended.
-
-    Only messages that say so have a time: where processes can be killed, that is done instead.
-    """
-    call = call._replace(output=reached(call.output))
-    if call.timeout is None:
-        return _run_alone(call)
-    outcomes: SimpleQueue[Outcome] = SimpleQueue()
-    scripts = Scope()
-
-    def run() -> None:
-        scripts.enter()
-        outcomes.put(_run_alone(call))
-
-    started = now()
-    # A body that wants to know where it runs (a client of the cluster, say) finds it as ever.
-    around = contextvars.copy_context()
-    threading.Thread(target=around.run, args=(run,), daemon=True).start()
-    try:
-        return outcomes.get(timeout=call.timeout)
-    except Empty:
-        scripts.end()
-        late = TaskTimeoutError(call.fullname, call.timeout, is_abandoned=True)
-        return Raised(call.job_id, late, (), started, now())
+    """Run a call for as long as it may take."""
+    return run_in_time(call._replace(output=reached(call.output)), _run_alone)
 
 
 def _not_as_hashed(task: AnyTask, before: Fingerprint, asked: str) -> str | _Values:
@@ -382,4 +362,6 @@ def _wait_for_other_parent(parent_id: int) -> None:
 
 def _end_with(wait: Callable[[], object]) -> None:
     wait()
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)  # with the programs that bodies have started
     os._exit(1)

@@ -1,12 +1,15 @@
 """Processes that run calls which others have sent: one call at a time in each, and each for itself.
 
     a call comes          an idle process that sees what the call is to see, or a new one
+      no process begins     that is said: the call was not begun, and may go elsewhere
     it has ended          its answer is handed over as it travels; nobody here reads it
+    its time is over      the same, and its process ends with what the body has left behind
     code was edited       a process that has imported it says so and ends; a new one runs the call
     nobody wants it       its process is killed
     its process dies      that is said, and nothing else
 
-A process serves one project: what it has imported stays.
+A process serves one project: what it has imported stays. It leads a session of its own, so that
+programs which a body has started end with it, whatever ends it.
 """
 
 from __future__ import annotations
@@ -17,17 +20,19 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from types import FrameType
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from taskgraph.executors.border import (
     WorkerPool,
     answer_of_error,
+    end_late_bodies,
+    is_left_behind,
     loaded_code,
     start_worker,
 )
@@ -48,11 +53,13 @@ class Ended(NamedTuple):
 
     Attributes:
         id: The call.
-        answer: What came of it; None if its process died.
+        answer: What came of it; None if its process died, or none had it.
+        unbegun: What kept a process from beginning with it; None if one had it.
     """
 
     id: str
     answer: bytes | None
+    unbegun: BaseException | None = None
 
 
 class _Work(NamedTuple):
@@ -63,35 +70,65 @@ class _Work(NamedTuple):
     slots: int
 
 
+class _CellPool(WorkerPool):
+    """A pool of one process, which hears of no end of a service before it can go on after that."""
+
+    held_back: ClassVar[frozenset[signal.Signals]] = frozenset({signal.SIGINT, signal.SIGTERM})
+
+
 class _Cell:
     """A process, and the call that it runs.
 
     Attributes:
         pool: A pool of this one process.
         around: What it sees.
+        is_up: Whether it has said that it is there: no call is given to it before.
         work: The call; None if it is idle.
         is_unwanted: Whether it was killed because nobody wants its call.
         began: When it was given the call, by a clock that goes on.
     """
 
     def __init__(self, around: bytes) -> None:
-        self.pool = WorkerPool(
+        self.pool = _CellPool(
             1,
             mp_context=multiprocessing.get_context(_START),
             initializer=_begin,
             initargs=(list(sys.path), current_places(), current_project()),
         )
         self.around = around
+        self.is_up = False
         self.work: _Work | None = None
         self.is_unwanted = False
         self.began = 0.0
 
+    def ask(self, run: Callable[..., Any], /, *args: Any) -> Future[Any]:
+        """Have the process do something; the first time it is started for that.
+
+        Raises:
+            BrokenProcessPool: It is dead.
+            Exception: It cannot be started.
+        """
+        return self.pool.submit(run, *args)
+
     def kill(self) -> None:
-        """End the process at once; the pool notices."""
-        for each in list((self.pool._processes or {}).values()):
+        """End the process at once, with all that it has started; the pool notices."""
+        every = list((self.pool._processes or {}).values())
+        for each in every:
+            each.kill()
+            # One that is about to begin leads nothing yet; what another one has led may be there
+            # when it is gone itself.
             if each.pid is not None:
-                with suppress(ProcessLookupError):
-                    os.kill(each.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(each.pid, signal.SIGKILL)
+
+    def end(self) -> None:
+        """Kill the process, and let go of it."""
+        self.kill()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Let the process end after what it does."""
+        self.pool.shutdown(wait=False, cancel_futures=True)
 
 
 class ServedProcesses:
@@ -99,11 +136,16 @@ class ServedProcesses:
 
     Args:
         size: How many calls run at once.
+
+    Attributes:
+        started: How many processes have begun.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self.started = 0
         self._waiting: deque[_Work] = deque()
+        self._unbegun: list[Ended] = []
         self._idle: list[_Cell] = []
         self._seconds = _LONG
         self._began = time.monotonic()
@@ -156,8 +198,8 @@ class ServedProcesses:
         Args:
             seconds: For how long to wait.
         """
-        ended: list[Ended] = []
-        timeout = seconds
+        ended, self._unbegun = self._unbegun, []
+        timeout = 0.0 if ended else seconds
         with suppress(Empty):
             while True:
                 event = self._events.get(timeout=timeout) if timeout else self._events.get_nowait()
@@ -184,15 +226,27 @@ class ServedProcesses:
         """End all processes, whatever they do."""
         self._waiting.clear()
         for each in self._busy.values():
-            each.kill()
-        for each in [*self._busy.values(), *self._idle]:
-            each.pool.shutdown(wait=False, cancel_futures=True)
+            each.end()
+        for each in self._idle:
+            each.let_go()
         self._busy, self._idle = {}, []
 
     def _feed(self) -> None:
         while self._waiting and self._used + self._waiting[0].slots <= self.size:
             work = self._waiting.popleft()
-            self._begin(work, self._cell_for(work.parcel.around))
+            try:
+                self._begin(work)
+            except Exception as error:
+                # No more processes, threads or files, no memory, no interpreter: no fault of the
+                # call, which was not begun.
+                self._unbegun.append(Ended(work.id, None, error))
+
+    def _begin(self, work: _Work) -> None:
+        cell = self._cell_for(work.parcel.around)
+        try:
+            self._give(cell, work)
+        except BrokenProcessPool:  # it died while it was idle
+            self._give(_Cell(work.parcel.around), work)
 
     def _cell_for(self, around: bytes) -> _Cell:
         """Return an idle process that sees what is wanted; of others one makes way for it."""
@@ -201,53 +255,74 @@ class ServedProcesses:
                 self._idle.remove(cell)
                 return cell
         if self._idle and len(self._idle) + len(self._busy) >= self.size:
-            self._idle.pop(0).pool.shutdown(wait=False)
+            self._idle.pop(0).let_go()
         return _Cell(around)
 
-    def _begin(self, work: _Work, cell: _Cell) -> None:
+    def _give(self, cell: _Cell, work: _Work) -> None:
+        """Have a process run a call, or first of all say that it is there.
+
+        Raises:
+            Exception: It cannot be started, or is dead; it has no call then.
+        """
         try:
-            future = self._sent_to(cell, work)
-        except BrokenProcessPool:  # it died while it was idle
-            cell.pool.shutdown(wait=False)
-            cell = _Cell(work.parcel.around)
-            future = self._sent_to(cell, work)
+            if cell.is_up:
+                future = cell.ask(_run, work.parcel.around, work.parcel.message)
+            else:
+                future = cell.ask(os.getpid)
+        except BrokenProcessPool:
+            cell.let_go()
+            raise
+        except BaseException:
+            cell.end()
+            raise
         cell.work = work
         self._busy[work.id] = cell
         self._began = cell.began = time.monotonic()
         # The pool calls back from a thread of its own, with a lock of its own held.
         future.add_done_callback(lambda done: self._events.put((cell, done)))
 
-    def _sent_to(self, cell: _Cell, work: _Work) -> Future[Any]:
-        """Have a process run a call."""
-        try:
-            return cell.pool.submit(_run, work.parcel.around, work.parcel.message)
-        except OSError as error:  # there are no more processes, or no memory for one
-            failed: Future[Any] = Future()
-            failed.set_exception(error)
-            return failed
-
     def _take(self, cell: _Cell, future: Future[Any]) -> list[Ended]:
+        """Return the call of a process that has done something, if it has ended."""
         work = cell.work
-        if work is None or self._busy.pop(work.id, None) is None:
+        if work is None or self._busy.get(work.id) is not cell:
             return []  # it was let go of in between
+        del self._busy[work.id]
         cell.work = None
         error = future.exception()
         if error is not None:
-            cell.pool.shutdown(wait=False)
-            return [] if cell.is_unwanted else [Ended(work.id, None)]
-        answer: bytes | None = future.result()
-        if answer is None:
-            cell.pool.shutdown(wait=False)
-            if not cell.is_unwanted:
-                self._waiting.appendleft(work)
-            return []
+            cell.end()  # what it has started goes with it
+            if cell.is_unwanted:
+                return []
+            return [Ended(work.id, None, None if cell.is_up else error)]
         if cell.is_unwanted:
-            # It ended in the moment in which it was killed.
-            cell.pool.shutdown(wait=False)
+            cell.end()  # it ended in the moment in which it was killed
+            return []
+        if not cell.is_up:
+            cell.is_up = True
+            self.started += 1
+            return self._go_on_with(cell, work)
+        return self._read(cell, work, *future.result())
+
+    def _go_on_with(self, cell: _Cell, work: _Work) -> list[Ended]:
+        """Give a process that has just begun its first call."""
+        try:
+            self._give(cell, work)
+        except Exception as error:
+            return [Ended(work.id, None, error)]
+        return []
+
+    def _read(self, cell: _Cell, work: _Work, answer: bytes | None, is_left: bool) -> list[Ended]:
+        """Return what a process has said of its call; one that can run others waits for them."""
+        if answer is None:
+            cell.let_go()
+            self._waiting.appendleft(work)
             return []
         # The longest of late, slowly forgotten.
         self._seconds = max(time.monotonic() - cell.began, 0.7 * self._seconds)
-        self._idle.append(cell)
+        if is_left:
+            cell.end()
+        else:
+            self._idle.append(cell)
         return [Ended(work.id, answer)]
 
 
@@ -258,27 +333,39 @@ _code: frozenset[tuple[str, int, int]] = frozenset()  # that was loaded when the
 
 def _begin(path: list[str], places: Any, project: Any) -> None:
     """Make this process one that runs calls, and ends with the one that it is of."""
+    # The programs that bodies start can be ended with it then, and a Ctrl-C is not for them.
+    with suppress(OSError):
+        os.setsid()
     start_worker(path, places, project)
+    end_late_bodies()
     # What ends the server as a service is sent to all its processes: what runs is to end first. It
     # is no way to ignore it, which programs that a body starts would take over.
     signal.signal(signal.SIGTERM, _go_on)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 def _go_on(signum: int, frame: FrameType | None) -> None:
     """Do nothing: who started this process ends it, or dies."""
 
 
-def _run(around: bytes, message: bytes) -> bytes | None:
-    """Run a call; None if this process has imported code that was edited since."""
+def _run(around: bytes, message: bytes) -> tuple[bytes | None, bool]:
+    """Run a call.
+
+    Returns:
+        What came of it, None if this process has imported code that was edited since; and whether
+        a body is left behind, whose time was over.
+    """
     global _code  # noqa: PLW0603 - one process, one call at a time
     if _code and _code - loaded_code():
-        return None
+        return None, False
     try:
         answer = run_there(around, [message])
-    except Exception as error:  # what it is to see cannot be read here, say: the call has failed
+    except BaseException as error:
+        # What it is to see cannot be read here, or a module of it ends the program that imports
+        # it: the call has failed, and its process has not died.
         answer = answer_of_error(error)
     _code = loaded_code()
-    return answer
+    return answer, is_left_behind()
 
 
 __all__ = ["Ended", "ServedProcesses"]
