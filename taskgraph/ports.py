@@ -381,6 +381,10 @@ class CallQueue(Protocol):
         """
         ...
 
+    def give_back_lost(self, execution_ids: Sequence[ExecutionId]) -> None:
+        """Have calls of some runs wait again that workers have which are gone."""
+        ...
+
     def served(self) -> set[str]:
         """Return the queues that living workers serve."""
         ...

@@ -258,20 +258,24 @@ def crashed(
         may_judge: Asked at most once, and only if the lease of one is over whose process is not
             known to have ended: whether that says anything.
     """
-    held = _find(driver, [execution_lease(each) for each in executions])
-    gone: dict[_Place, bool] = {}
-    tells: bool | None = None
-    found = []
-    for execution_id in executions:
-        lease, is_over = held.get(execution_lease(execution_id), (None, True))
-        if lease is None or _is_gone(lease, gone):
-            found.append(execution_id)
-        elif is_over:
-            if tells is None:
-                tells = may_judge(driver)
-            if tells:
-                found.append(execution_id)
-    return found
+    over = gone(driver, [execution_lease(each) for each in executions], may_judge)
+    return [each for each in executions if execution_lease(each) in over]
+
+
+def gone(driver: Driver, keys: Sequence[str], may_judge: Judge = always) -> set[str]:
+    """Return those of the leases that no living process holds.
+
+    Args:
+        driver: The connection.
+        keys: The leases.
+        may_judge: Asked at most once, and only if one is over whose process is not known to have
+            ended: whether that says anything.
+    """
+    held = _find(driver, keys)
+    known: dict[_Place, bool] = {}
+    ended = {each for each in keys if each not in held or _is_gone(held[each][0], known)}
+    silent = {each for each in keys if each not in ended and held[each][1]}
+    return ended | silent if silent and may_judge(driver) else ended
 
 
 def mark_crashed(
@@ -370,6 +374,7 @@ __all__ = [
     "dead",
     "end_jobs",
     "forget",
+    "gone",
     "heartbeat",
     "last_alive",
     "living",

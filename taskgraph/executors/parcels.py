@@ -13,6 +13,8 @@ from typing import Final, NamedTuple
 from taskgraph.errors import ExecutorError
 
 _HEAD: Final = struct.Struct(">II")
+#: What a call is given, and what comes of it, are in one row: of a GB at most, in SQLite.
+MOST_BYTES: Final = 400 * 1024 * 1024
 
 
 class Parcel(NamedTuple):
@@ -46,4 +48,21 @@ def read_parcel(kept: bytes) -> Parcel:
     return Parcel(kept[_HEAD.size : end], slots, kept[end:])
 
 
-__all__ = ["Parcel", "read_parcel"]
+def check_size(what: str, content: bytes) -> None:
+    """Refuse what does not go into a row of a database.
+
+    Args:
+        what: What of a call it is: the beginning of a sentence.
+        content: The same, as it travels.
+
+    Raises:
+        ExecutorError: It is too large.
+    """
+    if len(content) > MOST_BYTES:
+        raise ExecutorError(
+            f"{what} is {len(content):,} bytes, and a queue takes {MOST_BYTES:,} at most: hand on "
+            "a File, or run it on another executor."
+        )
+
+
+__all__ = ["MOST_BYTES", "Parcel", "check_size", "read_parcel"]

@@ -3,7 +3,7 @@
     a call is ready          it is put there, with all others that are ready
     a worker takes it        one that serves its queue, wherever that runs
     it is answered           found by a look at all that are under way; the row is taken away
-    its workers died         three of them: the call was lost
+    its workers died         it waits again; of the third the call was lost
     its row is gone          whoever took this run for dead has removed it: the call is put again
     nobody serves its queue  that is said once, and waited for
 
@@ -23,7 +23,7 @@ from contextlib import suppress
 from typing import Any, ClassVar, Final, NamedTuple
 
 from taskgraph.errors import DatabaseError, ExecutorError, WorkerLostError
-from taskgraph.executors.parcels import Parcel
+from taskgraph.executors.parcels import Parcel, check_size
 from taskgraph.executors.pooled import Batch, PooledExecutor
 from taskgraph.ports import Call, CallQueue
 from taskgraph.records import ExecutionId, RoutedAnswer, RoutedCall
@@ -163,6 +163,7 @@ class QueueExecutor(PooledExecutor):
         if route is None:
             raise ExecutorError(f"{call.fullname} is not called in a run that could await it.")
         parcel = Parcel(self._around, max(1, math.ceil(call.resources.cpus)), message).encode()
+        check_size(f"What {call.fullname} is given", parcel)
         key = uuid.uuid4().hex
         future: Future[Any] = Future()
         row = RoutedCall(key, route.execution_id, call.job_id, route.queue, call.fullname, parcel)
@@ -182,7 +183,10 @@ class QueueExecutor(PooledExecutor):
             queue.put(rows)
         except Exception as error:
             # The database is gone, say, or a call is larger than it takes: these have failed.
-            _under_way.difference_update(key for key, _ in put)
+            keys = [key for key, _ in put]
+            _under_way.difference_update(keys)
+            with suppress(Exception):  # some may be there, and nobody would hear of them
+                queue.withdraw(keys, also_taken=True)
             said = describe_error(error)
             reason = ExecutorError(f"executor {self.name!r} cannot send calls to workers: {said}")
             for _, each in put:
@@ -269,7 +273,12 @@ class QueueExecutor(PooledExecutor):
         return bool(found)
 
     def _look(self, known: _Known, moment: float) -> None:
-        """See which calls are there, which were begun, and whether anybody would begin them."""
+        """See which calls are there, which were begun, and whether anybody would begin them.
+
+        What is had by servers that are gone waits again: where nobody else serves anything, nobody
+        else would see it.
+        """
+        known.queue.give_back_lost(known.runs)
         there = known.queue.look(known.runs)
         left = [key for key in there if key not in _under_way]
         if left:

@@ -41,6 +41,9 @@ class Companion(Protocol):
             ExecutorError: It cannot be done here; the worker does the rest.
         """
 
+    def retire(self) -> None:
+        """Begin nothing more but what the slots of its worker wait for; returns at once."""
+
     def drain(self, timeout: float | None = None) -> bool:
         """Begin nothing more; returns whether it has ended, within so many seconds."""
 
@@ -86,6 +89,9 @@ class Teller:
         """Begin to look, on a thread of its own."""
         self._thread = threading.Thread(target=self._live, name="taskgraph-teller", daemon=True)
         self._thread.start()
+
+    def retire(self) -> None:
+        """Go on: what the slots end is told as well."""
 
     def drain(self, timeout: float | None = None) -> bool:
         """Look once more, for what has just ended; returns whether it has, in so many seconds."""

@@ -168,9 +168,14 @@ class Supervisor:
         for each in living:
             if self._is_stopping:
                 each.stop()
-            elif self._is_draining or not self._order.is_burst or each.is_idle:
+            elif self._ends or each.is_idle:
                 each.drain(0)
         return any(each.is_alive for each in living)
+
+    @property
+    def _ends(self) -> bool:
+        """Whether it ends now that no slot is left, whatever waits."""
+        return self._is_draining or self.reason is not None or not self._order.is_burst
 
     # One turn
 
@@ -242,6 +247,8 @@ class Supervisor:
             self._may_wait = False
             running = sum(len(each.running) for each in self._slots.values())
             self._say(f"it takes no more, and ends when what runs has ended: {running}")
+            for companion in self._companions:
+                companion.retire()
             for slot in self._slots.values():
                 slot.drain()
         if asked > 1 and not self._is_stopping:

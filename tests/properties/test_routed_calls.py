@@ -14,7 +14,8 @@ from taskgraph.records import ExecutionId, JobId, LeaseRecord, Micros, RoutedCal
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.leases import this_process
 from taskgraph_backend.routing.calls import RoutedCalls
-from taskgraph_backend.routing.served import MAX_LOSSES, ServedCalls
+from taskgraph_backend.routing.lost_calls import MAX_LOSSES
+from taskgraph_backend.routing.served import ServedCalls
 from tests.rows import FOREVER, key
 
 _RUNS = st.sampled_from([0xE1, 0xE2])

@@ -10,14 +10,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from taskgraph.records import (
+    LEASE_SECONDS,
     SERVING,
     ExecutionId,
     RoutedAnswer,
     RoutedCall,
     queue_of_lease,
 )
+from taskgraph.silence import Silence
 from taskgraph_backend import claims, statements
 from taskgraph_backend.dialects import Database, Driver
+from taskgraph_backend.routing.lost_calls import find_dead_holders, give_back_lost
 
 if TYPE_CHECKING:
     from taskgraph_backend.store import SqlBackend
@@ -49,7 +52,7 @@ class RoutedCalls:
     """
 
     def __init__(self, backend: SqlBackend) -> None:
-        self._backend = backend.clone()
+        self._backend = asking_all_the_time(backend)
 
     def put(self, calls: Sequence[RoutedCall]) -> None:
         """Have calls be there for workers; one that is there already stays as it is."""
@@ -62,7 +65,9 @@ class RoutedCalls:
 
     def look(self, execution_ids: Sequence[ExecutionId]) -> dict[str, bool]:
         """Return which calls of some runs are there, and whether a worker has taken each."""
-        return self._backend._ask(find_taken, execution_ids)
+        found = self._backend._ask(find_taken, execution_ids)
+        self._backend.silence.heard()
+        return found
 
     def withdraw(self, ids: Sequence[str], *, also_taken: bool) -> set[str]:
         """Take calls away; of those that a worker has taken only where that is wanted.
@@ -76,6 +81,12 @@ class RoutedCalls:
         # Done twice it would not say again which ones it took away.
         return self._backend._transact(withdraw, database, ids, alone=not also_taken)
 
+    def give_back_lost(self, execution_ids: Sequence[ExecutionId]) -> None:
+        """Have calls of some runs wait again that servers have which are gone."""
+        backend, may_judge = self._backend, self._backend.may_judge
+        if backend._ask(find_dead_holders, may_judge, execution_ids):
+            backend._transact(give_back_lost, may_judge, execution_ids)
+
     def served(self) -> set[str]:
         """Return the queues that living workers serve."""
         return self._backend._ask(find_served)
@@ -83,6 +94,13 @@ class RoutedCalls:
     def close(self) -> None:
         """Let go of the connection. A second call does nothing."""
         close_clone(self._backend)
+
+
+def asking_all_the_time(backend: SqlBackend) -> SqlBackend:
+    """Return a clone for who asks the database all the time, and knows by that when it was away."""
+    made = backend.clone()
+    made.silence = Silence(LEASE_SECONDS, gap=LEASE_SECONDS / 2)
+    return made
 
 
 def close_clone(backend: SqlBackend) -> None:
@@ -176,6 +194,7 @@ def _marks(keys: Sequence[object]) -> str:
 
 __all__ = [
     "RoutedCalls",
+    "asking_all_the_time",
     "close_clone",
     "find_answers",
     "find_served",

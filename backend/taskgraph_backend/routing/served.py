@@ -3,7 +3,7 @@
     a call waits             nobody has it; the first server with a free slot takes it
     a server has taken it    it bears the name of that server's lease
     it is answered           by who has it, and nobody else; its run takes the row away
-    its server died          it waits again; after `MAX_LOSSES` servers it has ended unanswered
+    its server died          it waits again; after `lost_calls.MAX_LOSSES` servers it has ended
     its run is gone          whoever sees that takes the row away
 
 Servers hold leases, as runs do: one by which they are known, and one for each queue.
@@ -12,7 +12,7 @@ Servers hold leases, as runs do: one by which they are known, and one for each q
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from taskgraph.records import (
     LEASE_SECONDS,
@@ -26,7 +26,14 @@ from taskgraph.records import (
 from taskgraph_backend import claims, statements
 from taskgraph_backend.dialects import Database, Driver
 from taskgraph_backend.leases import this_process
-from taskgraph_backend.routing.calls import close_clone
+from taskgraph_backend.routing.calls import asking_all_the_time, close_clone
+from taskgraph_backend.routing.lost_calls import (
+    drop_left,
+    find_dead_holders,
+    find_dead_runs,
+    give_back_lost,
+    lose,
+)
 from taskgraph_backend.tags import current_tags
 
 if TYPE_CHECKING:
@@ -34,13 +41,17 @@ if TYPE_CHECKING:
 
 _binary = bytearray.fromhex
 
-#: So many servers may die of a call.
-MAX_LOSSES: Final = 3
-
-_ANY: Final = "SELECT 1 FROM routed_call WHERE taken_at IS NULL AND queue IN ({marks}) LIMIT 1"
+_ANY: Final = (
+    "SELECT 1 FROM routed_call WHERE taken_at IS NULL AND queue IN ({marks}){own} LIMIT 1"
+)
 _NEXT: Final = (
     "SELECT id, execution_id, queue, task_name, losses, message FROM routed_call"
-    " WHERE taken_at IS NULL AND queue IN ({marks}) ORDER BY created_at, id LIMIT ?{skip}"
+    " WHERE taken_at IS NULL AND queue IN ({marks}){own} ORDER BY created_at, id LIMIT ?{skip}"
+)
+# Of the runs that a worker has.
+_OWN: Final = (
+    " AND execution_id IN"
+    " (SELECT execution_id FROM assignment WHERE worker_id = ? AND ended_at IS NULL)"
 )
 _TAKE: Final = "UPDATE routed_call SET taken_at = ?, holder = ?, worker_id = ? WHERE id = ?"
 _ANSWER: Final = (
@@ -52,16 +63,6 @@ _RELEASE: Final = (
     "UPDATE routed_call SET taken_at = NULL, holder = NULL, worker_id = NULL"
     " WHERE id = ? AND holder = ?"
 )
-_LOST_FOR_EVER: Final = (
-    "UPDATE routed_call SET ended_at = ?, holder = NULL, losses = losses + 1"
-    " WHERE {whose} AND losses + 1 >= ?"
-)
-_LOST: Final = (
-    "UPDATE routed_call SET taken_at = NULL, holder = NULL, worker_id = NULL, losses = losses + 1"
-    " WHERE {whose}"
-)
-_HOLDERS: Final = "SELECT DISTINCT holder FROM routed_call WHERE holder IS NOT NULL"
-_RUNS: Final = "SELECT DISTINCT execution_id FROM routed_call"
 _TAKEN_BY: Final = "SELECT queue FROM assignment WHERE execution_id = ?"
 
 
@@ -84,7 +85,7 @@ class ServedCalls:
         worker_id: str | None = None,
         seconds: float = LEASE_SECONDS,
     ) -> None:
-        self._backend = backend.clone()
+        self._backend = asking_all_the_time(backend)
         self._holder = holder
         self._queues = tuple(sorted(set(queues)))
         self._worker_id = worker_id
@@ -98,20 +99,21 @@ class ServedCalls:
         expires = Micros(self._backend.clock() + int(self._seconds * 1_000_000))
         if self._backend.heartbeat(self._holder, expires) < len(self._leases):
             self._backend.take([each._replace(expires=expires) for each in self._leases])
+        self._backend.silence.heard()
 
-    def take(self, most: int) -> list[TakenCall]:
+    def take(self, most: int, *, own: bool = False) -> list[TakenCall]:
         """Take calls that wait, those first that wait longest.
 
         Args:
             most: So many at most.
+            own: Only those of runs that the worker has which this server is part of.
         """
+        wanted = _Wanted(self._queues, _key_of(self._worker_id), own, self._backend.may_judge)
         # Who finds nothing keeps nobody from writing.
-        if not self._backend._ask(_has_any, self._queues):
+        if not self._backend._ask(_has_any, wanted):
             return []
-        key = None if self._worker_id is None else _binary(self._worker_id)
-        by = (self._holder, key)
         database = self._backend.database
-        return self._backend._transact(take, database, self._queues, by, most, alone=False)
+        return self._backend._transact(take, database, wanted, self._holder, most, alone=False)
 
     def answer(self, answers: Sequence[tuple[str, bytes]]) -> None:
         """Say what came of calls; of one that somebody else has by now nothing is said."""
@@ -131,10 +133,16 @@ class ServedCalls:
 
     def tend(self) -> None:
         """Give back what dead servers had, and take away what dead runs have left."""
-        if self._backend._ask(find_dead_holders):
-            self._backend._transact(give_back_lost)
-        if self._backend._ask(find_dead_runs):
-            self._backend._transact(drop_left)
+        backend, may_judge = self._backend, self._backend.may_judge
+        if backend._ask(find_dead_holders, may_judge):
+            backend._transact(give_back_lost, may_judge)
+        if backend._ask(find_dead_runs, may_judge):
+            backend._transact(drop_left, may_judge)
+
+    def retire(self) -> None:
+        """Say that no queue is served here any more; what was taken is still had."""
+        self._backend.release(self._holder, [each.key for each in self._leases[1:]])
+        del self._leases[1:]
 
     def close(self) -> None:
         """Give the leases back, and let go of the connection."""
@@ -144,29 +152,46 @@ class ServedCalls:
             close_clone(self._backend)
 
 
-def _has_any(driver: Driver, queues: Sequence[str]) -> bool:
-    sql = _ANY.format(marks=_marks(queues))
-    return driver.execute(sql, list(queues)).fetchone() is not None
+class _Wanted(NamedTuple):
+    """Which calls a server takes."""
+
+    queues: tuple[str, ...]
+    worker: bytearray | None
+    own: bool
+    may_judge: claims.Judge
+
+    def phrase(self, sql: str, skip: str = "") -> str:
+        """Return a question for them."""
+        return sql.format(marks=_marks(self.queues), own=_OWN if self.own else "", skip=skip)
+
+    @property
+    def given(self) -> tuple[object, ...]:
+        """What it is asked with."""
+        return (*self.queues, self.worker) if self.own else self.queues
+
+
+def _key_of(worker_id: str | None) -> bytearray | None:
+    return None if worker_id is None else _binary(worker_id)
+
+
+def _has_any(driver: Driver, wanted: _Wanted) -> bool:
+    return driver.execute(wanted.phrase(_ANY), wanted.given).fetchone() is not None
 
 
 def take(
-    driver: Driver,
-    database: Database,
-    queues: Sequence[str],
-    by: tuple[str, bytearray | None],
-    most: int,
+    driver: Driver, database: Database, wanted: _Wanted, holder: str, most: int
 ) -> list[TakenCall]:
     """Take calls; within a transaction. Those whose runs are gone are taken away instead."""
-    sql = _NEXT.format(marks=_marks(queues), skip=database.skipping_locked())
-    rows = driver.execute(sql, (*queues, most)).fetchall()
+    sql = wanted.phrase(_NEXT, database.skipping_locked())
+    rows = driver.execute(sql, (*wanted.given, most)).fetchall()
     runs = list(dict.fromkeys(ExecutionId(bytes(row[1]).hex()) for row in rows))
-    gone = set(claims.crashed(driver, runs)) if runs else set()
+    gone = set(claims.crashed(driver, runs, wanted.may_judge)) if runs else set()
     for each in sorted(gone):
         driver.execute(statements.ROUTED_FORGET, (_binary(each),))
     taken = [row for row in rows if ExecutionId(bytes(row[1]).hex()) not in gone]
     if taken:
         moment = claims.clock(driver)
-        driver.executemany(_TAKE, [(moment, *by, row[0]) for row in taken])
+        driver.executemany(_TAKE, [(moment, holder, wanted.worker, row[0]) for row in taken])
     return [
         TakenCall(bytes(key).hex(), queue, task, losses, bytes(parcel))
         for key, _, queue, task, losses, parcel in taken
@@ -190,42 +215,6 @@ def release(driver: Driver, holder: str, ids: Sequence[str]) -> None:
     driver.executemany(_RELEASE, [(_binary(each), holder) for each in ids])
 
 
-def lose(driver: Driver, holder: str, call_id: str) -> None:
-    """Have a call wait again whose process died, or end; within a transaction that is alone."""
-    _lose(driver, "id = ? AND holder = ?", (_binary(call_id), holder))
-
-
-def find_dead_holders(driver: Driver) -> list[str]:
-    """Return the leases of servers that are gone and have taken calls."""
-    holders = [holder for (holder,) in driver.execute(_HOLDERS).fetchall()]
-    living = claims.living(driver, [server_lease(each) for each in holders])
-    return [each for each in holders if server_lease(each) not in living]
-
-
-def give_back_lost(driver: Driver) -> None:
-    """Have calls wait again whose servers are gone; within a transaction that is alone."""
-    for each in find_dead_holders(driver):
-        _lose(driver, "holder = ?", (each,))
-
-
-def _lose(driver: Driver, whose: str, given: tuple[object, ...]) -> None:
-    moment = claims.clock(driver)
-    driver.execute(_LOST_FOR_EVER.format(whose=whose), (moment, *given, MAX_LOSSES))
-    driver.execute(_LOST.format(whose=whose), given)
-
-
-def find_dead_runs(driver: Driver) -> list[ExecutionId]:
-    """Return the runs that are gone and have left calls."""
-    runs = [ExecutionId(bytes(key).hex()) for (key,) in driver.execute(_RUNS).fetchall()]
-    return claims.crashed(driver, runs) if runs else []
-
-
-def drop_left(driver: Driver) -> None:
-    """Take away the calls of runs that are gone; within a transaction that is alone."""
-    for each in find_dead_runs(driver):
-        driver.execute(statements.ROUTED_FORGET, (_binary(each),))
-
-
 def find_queue(driver: Driver, execution_id: str, tag: str) -> str | None:
     """Return the queue by which a worker took an execution, or else the only one that it names.
 
@@ -245,17 +234,4 @@ def _marks(keys: Sequence[object]) -> str:
     return ", ".join("?" * len(keys))
 
 
-__all__ = [
-    "MAX_LOSSES",
-    "ServedCalls",
-    "answer",
-    "drop_left",
-    "find_dead_holders",
-    "find_dead_runs",
-    "find_held",
-    "find_queue",
-    "give_back_lost",
-    "lose",
-    "release",
-    "take",
-]
+__all__ = ["ServedCalls", "answer", "find_held", "find_queue", "release", "take"]
