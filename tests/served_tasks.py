@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -75,3 +76,18 @@ def kills_its_server(path: str) -> None:
     note(path, "begins")
     os.kill(os.getppid(), signal.SIGKILL)
     until(lambda: False)
+
+
+@task(queue="gpu", executor="queues")
+def starts_a_program(path: str) -> int:
+    program = subprocess.Popen(["sleep", "1000"])
+    note(path, "begins", program.pid, os.getpid())
+    until(Path(f"{path}.go").exists)
+    program.kill()
+    return program.wait()
+
+
+@task(queue="gpu", executor="queues")
+def sees_itself() -> tuple[list[int], bool]:
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    return sorted(int(each) for each in blocked), os.getsid(0) == os.getpid()

@@ -5,6 +5,7 @@ Nothing is lost, and nothing is recorded twice.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -18,9 +19,14 @@ from typing import Any
 import pytest
 
 from taskgraph import Scheduler
-from taskgraph.errors import WorkerLostError
+from taskgraph.errors import DatabaseError, WorkerLostError
+from taskgraph.executors import queued, served
+from taskgraph.records import TakenCall
+from taskgraph.serving import pauses
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.integrity import check
+from taskgraph_backend.routing.lost_calls import MAX_LOSSES
+from taskgraph_backend.routing.served import ServedCalls
 from tests.queues import ROOT, server_process, serving, settings_for
 from tests.served_tasks import (
     DEADLINE,
@@ -225,6 +231,124 @@ def test_what_a_server_ran_that_is_stopped_is_run_by_another_one_and_nobody_has_
             until(lambda: found)
 
     assert found == [2]
+
+
+# What goes wrong with a server
+
+
+def test_calls_that_no_process_can_begin_with_wait_and_none_is_lost(
+    sqlite_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pauses, "FIRST", 0.01)
+    path, ask, refused = tmp_path / "notes", served._Cell.ask, list[object]()
+
+    def refuse(cell: served._Cell, run: Any, /, *args: Any) -> Any:
+        if len(refused) <= MAX_LOSSES:
+            refused.append(run)
+            raise BlockingIOError(errno.EAGAIN, "no more processes")
+        return ask(cell, run, *args)
+
+    monkeypatch.setattr(served._Cell, "ask", refuse)
+    said: list[str] = []
+    with (
+        serving(sqlite_uri, "gpu", slots=1, tell=said.append) as server,
+        Scheduler(settings_for(sqlite_uri)) as scheduler,
+    ):
+        assert scheduler.run(small(str(path), 1)) == 2
+        assert server.lost == 0
+
+    assert len(refused) == len(said) == MAX_LOSSES + 1
+    assert "No process for a call can be started here: BlockingIOError" in said[0]
+    assert [each.split()[-2] for each in said[:3]] == ["0.01", "0.02", "0.04"]
+    assert is_sound(sqlite_uri)
+
+
+def test_a_server_that_fails_begins_again_and_has_lost_nothing(
+    sqlite_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pauses, "FIRST", 0.01)
+    path, take, fails = tmp_path / "notes", ServedCalls.take, threading.Event()
+
+    def take_or_fail(self: ServedCalls, most: int, **how: Any) -> list[TakenCall]:
+        if fails.is_set():
+            fails.clear()
+            raise LookupError("this was not foreseen")
+        return take(self, most, **how)
+
+    monkeypatch.setattr(ServedCalls, "take", take_or_fail)
+    said: list[str] = []
+    with (
+        serving(sqlite_uri, "gpu", slots=2, tell=said.append) as server,
+        running(sqlite_uri, waits(str(path), 1)) as found,
+    ):
+        until(lambda: began(path))
+        fails.set()
+        until(lambda: len(began(path)) == 2)
+        assert (server.failed, server.lost, server.is_alive) == (1, 0, True)
+        assert waiting_rows(sqlite_uri) == [(True, 0)]
+        Path(f"{path}.go").touch()
+        until(lambda: found)
+
+    assert found == [2]
+    (sentence,) = said
+    assert "LookupError: this was not foreseen" in sentence
+    first, second = (int(each[2]) for each in began(path))
+    assert not is_running(first)
+    assert [int(each[2]) for each in lines_of(path) if each[0] == "ends"] == [second]
+
+
+def test_a_server_that_cannot_say_what_came_of_a_call_has_lost_it(
+    sqlite_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pauses, "FIRST", 0.01)
+
+    def fail(self: ServedCalls, answers: object) -> None:
+        raise LookupError("this was not foreseen")
+
+    monkeypatch.setattr(ServedCalls, "answer", fail)
+    with (
+        serving(sqlite_uri, "gpu", slots=1) as server,
+        Scheduler(settings_for(sqlite_uri)) as scheduler,
+    ):
+        with pytest.raises(WorkerLostError, match="3 workers of queue 'gpu'"):
+            scheduler.run(small(str(tmp_path / "notes"), 1))
+        assert server.failed == MAX_LOSSES
+        assert server.drain(DEADLINE)
+
+
+def test_a_run_sees_that_the_only_server_is_gone_which_had_its_call(
+    database_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queued, "_LOOK_EVERY", 0.1)
+    path = tmp_path / "notes"
+
+    with running(database_uri, waits(str(path), 1)) as found:
+        with server_process(database_uri, "gpu", slots=1) as only:
+            until(lambda: began(path))
+            only.send_signal(signal.SIGKILL)
+            only.wait()
+        until(lambda: waiting_rows(database_uri) == [(False, 1)])
+        Path(f"{path}.go").touch()
+        with serving(database_uri, "gpu"):
+            until(lambda: found)
+
+    assert found == [2]
+    assert is_sound(database_uri)
+
+
+def test_a_server_that_is_drained_ends_although_the_database_is_away(
+    sqlite_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: ServedCalls) -> None:
+        raise DatabaseError(sqlite_uri, "it is away.")
+
+    said: list[str] = []
+    with serving(sqlite_uri, "gpu", tell=said.append, lease_seconds=0.0) as server:
+        monkeypatch.setattr(ServedCalls, "beat", fail)
+        until(lambda: said)
+
+        assert not server.is_idle
+        assert server.drain(DEADLINE)
 
 
 # Runs that end before their calls do

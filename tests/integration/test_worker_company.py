@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from taskgraph import Webhook
-from taskgraph_backend import models
+from taskgraph.records import (
+    ExecutionId,
+    JobId,
+    LeaseRecord,
+    Micros,
+    RoutedCall,
+    execution_lease,
+)
+from taskgraph_backend import SqlBackend, models
+from taskgraph_backend.leases import this_process
+from taskgraph_backend.routing.calls import RoutedCalls, find_served
 from tests.hooks import SECRET, Receiver
-from tests.workers import Project, until
+from tests.workers import SECONDS, Project, until
 
 STEPS = """
 
@@ -21,6 +33,18 @@ def heavy(n: int) -> int:
 @task
 def both(n: int) -> list[int]:
     return [one(n), heavy(n + 1)]
+
+
+@task(queue="gpu", executor="queues")
+def far(n: int) -> int:
+    begin(n)
+    note("end", n, os.getpid())
+    return n
+
+
+@task
+def later(n: int) -> int:
+    return far(held(n) + 1)
 """
 
 
@@ -28,6 +52,24 @@ def waiting(project: Project) -> list[str]:
     """Return the queues of the calls that wait."""
     with project.archive.backend.reader() as reader:
         return [each.queue for each in reader.query(models.RoutedCall)]
+
+
+def serving(project: Project) -> set[str]:
+    """Return the queues that are served."""
+    backend = project.archive.backend
+    assert isinstance(backend, SqlBackend)
+    return backend._ask(find_served)
+
+
+def others_call(project: Project) -> None:
+    """Have a call wait of a run that this very process would have."""
+    backend, run = project.archive.backend, ExecutionId("e" * 32)
+    assert isinstance(backend, SqlBackend)
+    expires = Micros(backend.clock() + 3_600_000_000)
+    backend.take([LeaseRecord(execution_lease(run), run, *this_process(), expires)])
+    calls = RoutedCalls(backend)
+    calls.put([RoutedCall("c" * 32, run, JobId("0" * 32), "gpu", "others", b"")])
+    calls.close()
 
 
 def with_steps(project: Project) -> Project:
@@ -68,6 +110,27 @@ def test_a_worker_that_ends_when_nothing_waits_serves_its_own_calls_first(
 
     assert project.state(made) == "Completed"
     assert waiting(project) == []
+
+
+def test_a_worker_that_is_drained_serves_what_its_own_executions_send_and_no_others(
+    served_small: Project,
+) -> None:
+    project = with_steps(served_small)
+    made = project.submit("later", n=1)
+    worker = project.worker(queues="a,gpu")
+    project.slot_of(1)
+    worker.send_signal(signal.SIGTERM)
+    until(lambda: not serving(project), "the end of what is served")
+
+    others_call(project)
+    project.go(1)
+    assert worker.wait(SECONDS) == 0, project.log()
+
+    assert project.state(made) == "Completed"
+    assert len(project.ran("end", 2)) == 1
+    with project.archive.backend.reader() as reader:
+        (left,) = reader.query(models.RoutedCall)
+        assert (left.task_name, left.taken_at) == ("others", None)
 
 
 def test_a_worker_tells_who_is_to_be_told_of_what_it_ran(

@@ -83,6 +83,8 @@ class RoutedCalls:
 
     def give_back_lost(self, execution_ids: Sequence[ExecutionId]) -> None:
         """Have calls of some runs wait again that servers have which are gone."""
+        if not execution_ids:
+            return
         backend, may_judge = self._backend, self._backend.may_judge
         if backend._ask(find_dead_holders, may_judge, execution_ids):
             backend._transact(give_back_lost, may_judge, execution_ids)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from taskgraph.catalog.worker_rows import NewWorker
 from taskgraph.records import (
     ExecutionId,
     JobId,
@@ -15,12 +17,15 @@ from taskgraph.records import (
     RoutedCall,
     execution_lease,
 )
+from taskgraph.silence import Silence
 from taskgraph_backend import SqlBackend
+from taskgraph_backend.dialects import Driver
 from taskgraph_backend.leases import this_process
+from taskgraph_backend.routing import workers
 from taskgraph_backend.routing.calls import RoutedCalls
 from taskgraph_backend.routing.lost_calls import MAX_LOSSES
 from taskgraph_backend.routing.served import ServedCalls
-from tests.rows import key
+from tests.rows import an_execution, key
 
 RUN = ExecutionId(key(0xE1))
 OTHER = ExecutionId(key(0xE2))
@@ -39,6 +44,12 @@ def a_call(number: int, queue: str = "gpu", run: ExecutionId = RUN) -> RoutedCal
     return RoutedCall(key(number), run, JobId(key(number)), queue, "ns.f", b"%d" % number)
 
 
+@pytest.fixture(autouse=True)
+def _runs_for_long(sql_backend: SqlBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have silence tell, although the server was started a moment ago."""
+    monkeypatch.setattr(type(sql_backend.database), "awake", lambda self, driver: math.inf)
+
+
 @pytest.fixture
 def calls(sql_backend: SqlBackend) -> Iterator[RoutedCalls]:
     hold(sql_backend, RUN)
@@ -55,6 +66,25 @@ def server(
     made.beat()
     yield made
     made.close()
+
+
+def assign(backend: SqlBackend, run: ExecutionId) -> str:
+    """Have a worker be there that has taken a run; returns its id."""
+    backend.record(an_execution(int(run, 16)))
+    worker, pool = key(0xA1), key(0xB1)
+    host, pid, _ = this_process()
+
+    def work(driver: Driver) -> None:
+        workers.make_pool(driver, pool, "p", ("gpu",))
+        workers.register(driver, NewWorker(worker, "w", pool, host, pid, None, {}))
+        sql = (
+            "INSERT INTO assignment (execution_id, worker_id, queue, taken_at, losses, ended_at)"
+            " VALUES (?, ?, 'gpu', 0, 0, NULL)"
+        )
+        driver.execute(sql, (bytearray.fromhex(run), bytearray.fromhex(worker)))
+
+    backend._transact(work)
+    return worker
 
 
 def taken_by(served: ServedCalls, most: int = 100) -> list[str]:
@@ -173,6 +203,129 @@ def test_what_a_server_had_whose_lease_is_over_waits_again(
         assert other.find_held() == {key(1), key(2)}
 
     assert calls.answers([RUN]) == []
+
+
+class Clock:
+    """A clock that stands still until it is told otherwise."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_who_could_not_reach_the_database_takes_no_server_for_dead_at_once(
+    sql_backend: SqlBackend, calls: RoutedCalls
+) -> None:
+    calls.put([a_call(1)])
+    clock = Clock()
+
+    with server(sql_backend, "a", seconds=-1) as silent, server(sql_backend, "b") as other:
+        taken_by(silent)
+        for each in (other._backend, calls._backend):
+            each.silence = Silence(30.0, gap=15.0, clock=clock)
+            each.silence.missed()
+        for seconds in (0, 10, 10, 9):
+            clock.now += seconds
+            other.beat()
+            other.tend()
+            calls.look([RUN])
+            calls.give_back_lost([RUN])
+        assert silent.find_held() == {key(1)}
+        clock.now += 1
+        other.tend()
+        assert {each.id: each.losses for each in other.take(9)} == {key(1): 1}
+
+
+def test_a_server_that_slept_takes_no_other_one_for_dead_at_once(
+    sql_backend: SqlBackend, calls: RoutedCalls
+) -> None:
+    calls.put([a_call(1)])
+    clock = Clock()
+
+    with server(sql_backend, "a", seconds=-1) as silent, server(sql_backend, "b") as other:
+        taken_by(silent)
+        other._backend.silence = Silence(30.0, gap=15.0, clock=clock)
+        clock.now += 1_000
+        other.tend()
+        assert silent.find_held() == {key(1)}
+
+
+def test_who_could_not_reach_the_database_takes_no_run_for_dead_at_once(
+    sql_backend: SqlBackend, calls: RoutedCalls
+) -> None:
+    hold(sql_backend, OTHER, seconds=-1)
+    calls.put([a_call(1, run=OTHER), a_call(2, run=OTHER)])
+    clock = Clock()
+
+    with server(sql_backend, "a") as one:
+        one._backend.silence = Silence(30.0, gap=15.0, clock=clock)
+        one._backend.silence.missed()
+        one.tend()
+        assert taken_by(one, 1) == [key(1)]
+        one.tend()
+        assert one.find_held() == {key(1)}
+        for _ in range(3):
+            clock.now += 10
+            one.beat()
+        assert taken_by(one, 1) == []
+    assert calls.look([OTHER]) == {}
+
+
+def test_a_server_that_has_given_its_lease_back_is_gone_whatever_silence_says(
+    sql_backend: SqlBackend, calls: RoutedCalls
+) -> None:
+    calls.put([a_call(1)])
+
+    with server(sql_backend, "a") as gone, server(sql_backend, "b") as other:
+        taken_by(gone)
+        sql_backend.release("a", ["server:a", "serving:a:gpu"])
+        other._backend.silence.missed()
+        other.tend()
+        assert {each.id: each.losses for each in other.take(9)} == {key(1): 1}
+
+
+def test_a_run_gives_back_what_servers_had_of_it_that_are_gone(
+    sql_backend: SqlBackend, calls: RoutedCalls
+) -> None:
+    hold(sql_backend, OTHER)
+    calls.put([a_call(1), a_call(2, run=OTHER)])
+
+    with (
+        server(sql_backend, "a", seconds=-1) as gone,
+        server(sql_backend, "b", "cpu", seconds=-1) as of_other,
+    ):
+        calls.put([a_call(3, "cpu", run=OTHER)])
+        taken_by(gone, 1)
+        taken_by(of_other)
+        calls.give_back_lost([RUN])
+        calls.give_back_lost([])
+
+        assert calls.look([RUN, OTHER]) == {key(1): False, key(2): False, key(3): True}
+        calls.give_back_lost([RUN, OTHER])
+        assert calls.look([OTHER]) == {key(2): False, key(3): False}
+
+
+def test_a_server_that_retires_takes_the_calls_of_its_worker_s_runs_and_no_others(
+    sql_backend: SqlBackend, calls: RoutedCalls
+) -> None:
+    hold(sql_backend, OTHER)
+    worker = assign(sql_backend, OTHER)
+    made = ServedCalls(sql_backend, "a", ["gpu"], worker)
+    made.beat()
+    calls.put([a_call(1), a_call(2, run=OTHER)])
+    assert calls.served() == {"gpu"}
+    made.retire()
+
+    assert calls.served() == set()
+    made.beat()
+    assert calls.served() == set()
+    assert [each.id for each in made.take(9, own=True)] == [key(2)]
+    assert made.find_held() == {key(2)}
+    made.close()
+    with server(sql_backend, "b") as other:
+        assert taken_by(other) == [key(1)]
 
 
 def test_a_server_whose_leases_were_removed_takes_them_anew(sql_backend: SqlBackend) -> None:

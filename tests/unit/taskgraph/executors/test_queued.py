@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from taskgraph.errors import DatabaseError, ExecutorError, LaunchError, WorkerLostError
-from taskgraph.executors import queued
+from taskgraph.executors import parcels, queued
 from taskgraph.executors.alias import launch
 from taskgraph.executors.parcels import read_parcel
 from taskgraph.executors.queued import QueueExecutor
@@ -30,6 +30,7 @@ class Shelf:
         self.taken: set[str] = set()
         self.said: dict[str, RoutedAnswer] = {}
         self.puts: list[int] = []
+        self.looked_after: set[ExecutionId] = set()
         self.is_broken = False
         self.is_closed = False
         self._lock = threading.Lock()
@@ -63,6 +64,10 @@ class Shelf:
             for key in gone:
                 self.there.pop(key, None)
             return gone
+
+    def give_back_lost(self, execution_ids: Sequence[ExecutionId]) -> None:
+        self._check()
+        self.looked_after.update(execution_ids)
 
     def served(self) -> set[str]:
         return set()
@@ -246,6 +251,48 @@ def test_what_cannot_be_put_fails_and_the_next_ones_go_on(
     assert isinstance(failed.error, ExecutorError)
     assert "cannot send calls to workers" in str(failed.error)
     assert isinstance(inbox.outcomes[call(2).job_id], Returned)
+
+
+def test_what_was_put_before_the_rest_could_not_be_is_taken_away(
+    made: QueueExecutor, inbox: Inbox, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = shelf.put
+
+    def put_some(calls: Sequence[RoutedCall]) -> None:
+        put(calls[:2])
+        raise DatabaseError("shelf", "it is gone.")
+
+    monkeypatch.setattr(shelf, "put", put_some)
+    made.submit([call(n) for n in range(4)])
+    inbox.wait(4)
+
+    assert all(isinstance(each, Raised) for each in inbox.outcomes.values())
+    assert shelf.there == {}
+    assert not queued._under_way
+
+
+def test_what_is_too_large_for_a_row_fails_alone(
+    made: QueueExecutor, inbox: Inbox, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parcels, "MOST_BYTES", 1_000_000)
+    made.submit([call(1, len, bytes(1_000_001)), call(2)])
+    (key,) = until(lambda: list(shelf.there))
+    shelf.run(key)
+    inbox.wait(2)
+
+    failed = inbox.outcomes[call(1).job_id]
+    assert isinstance(failed, Raised)
+    assert isinstance(failed.error, ExecutorError)
+    assert "and a queue takes 1,000,000 at most" in str(failed.error)
+    assert isinstance(inbox.outcomes[call(2).job_id], Returned)
+
+
+def test_a_run_looks_after_those_who_have_its_calls(
+    made: QueueExecutor, inbox: Inbox, shelf: Shelf
+) -> None:
+    made.submit([call(1)])
+
+    until(lambda: shelf.looked_after == {RUN})
 
 
 def test_a_stop_withdraws_all_and_lets_the_connection_go(

@@ -76,8 +76,8 @@ def supervised(
     folder: Path, body: str, routed: Recorded, said: list[str], **how: Any
 ) -> Supervisor:
     program = textwrap.dedent(SLOT) + textwrap.dedent(body)
-    quota = how.pop("quota", None)
-    order = SlotOrder("c", WORKER.id, "w", POOL.id, ("a",), quota=quota)
+    asked = {name: how.pop(name) for name in ("quota", "is_burst") if name in how}
+    order = SlotOrder("c", WORKER.id, "w", POOL.id, ("a",), **asked)
     command = [sys.executable, "-c", f"import os\nos.chdir({str(folder)!r})\n{program}"]
     return Supervisor(routed, WORKER, order, command, say=said.append, **how)
 
@@ -220,3 +220,56 @@ def test_a_database_that_is_away_does_not_end_a_worker(tmp_path: Path) -> None:
     assert supervised(tmp_path, 'say("ready"); time.sleep(0.3)', routed, said, **how).run()
     assert any("it is away" in each for each in said)
     assert not silence.tells and silence.gap == 15.0
+
+
+class Beside:
+    """A companion that notes what it is told, and is never idle."""
+
+    is_idle = False
+
+    def __init__(self) -> None:
+        self.is_alive = False
+        self.told: list[str] = []
+
+    def start(self) -> None:
+        self.is_alive = True
+
+    def retire(self) -> None:
+        self.told.append("retire")
+
+    def drain(self, timeout: float | None = None) -> bool:
+        self.told.append("drain")
+        self.is_alive = False
+        return True
+
+    def stop(self) -> None:
+        self.told.append("stop")
+
+
+def test_what_is_beside_its_slots_retires_with_them_and_ends_after_them(tmp_path: Path) -> None:
+    routed, said, beside = Recorded(), list[str](), Beside()
+    routed.wishes = [None, Wish.STOP]
+    body = """
+        say("ready")
+        assert stream.readline() == b"drain\\n"
+        say("said", text="drained")
+    """
+    assert supervised(tmp_path, body, routed, said, companions=[beside], is_burst=True).run()
+    assert beside.told == ["retire", "drain", "stop"]
+
+
+def test_one_that_cannot_ask_what_waits_ends_and_so_does_what_is_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(queues: Sequence[str]) -> bool:
+        raise DatabaseError("sqlite:///x", "it is away")
+
+    routed, beside = Recorded(), Beside()
+    monkeypatch.setattr(routed, "is_waiting", fail)
+    how: dict[str, Any] = {"companions": [beside], "is_burst": True}
+    supervisor = supervised(tmp_path, 'say("ready")', routed, [], **how)
+
+    assert not supervisor.run()
+    assert supervisor.reason is not None
+    assert "it is away" in supervisor.reason
+    assert beside.told == ["drain", "stop"]
