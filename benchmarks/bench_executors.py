@@ -1,4 +1,4 @@
-"""How busy worker processes are, what a task costs by way of a queue, and on Dask beside futures.
+"""How busy worker processes are, and what a task costs on Dask beside plain futures.
 
     python benchmarks/bench_executors.py [--rounds 5] [--tasks 2000]
 
@@ -12,7 +12,6 @@ import argparse
 import gc
 import statistics
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -90,31 +89,6 @@ def on_dask(tasks: int, rounds: int) -> dict[str, list[float]]:
     return times
 
 
-def by_queue(tasks: int, rounds: int, workers: int) -> list[float]:
-    """Return the seconds that tasks of nothing take by way of a queue in a SQLite file."""
-    from taskgraph.assembly.databases import open_database
-    from taskgraph.config import settings_of
-    from taskgraph.serving.calls import CallServer
-
-    times: list[float] = []
-    with tempfile.TemporaryDirectory() as folder:
-        settings = settings_of({"backend": {"db_uri": f"sqlite:///{folder}/taskgraph.db"}})
-        with open_database(settings) as backend:
-            server = CallServer(settings, backend, ["default"], slots=workers)
-            server.start()
-            with Scheduler(settings, executor="queues") as scheduler:
-                here = together.options(executor="threads")
-                scheduler.run(here([small_task(-number) for number in range(1, 20)]))
-                for each in range(rounds):
-                    numbers = range(each * tasks, (each + 1) * tasks)
-                    begun = time.perf_counter()
-                    found = scheduler.run(here([small_task(number) for number in numbers]))
-                    times.append(time.perf_counter() - begun)
-                    assert found == [number + 1 for number in numbers]
-            server.stop()
-    return times
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
@@ -127,8 +101,6 @@ def main() -> None:
             f"processes ({method}), {chosen.tasks} tasks of 5 ms on {chosen.workers} workers: "
             f"busy {statistics.median(parts):.0%} (least {min(parts):.0%})"
         )
-    queued = by_queue(chosen.tasks, chosen.rounds, chosen.workers)
-    print(f"queues: {statistics.median(queued) / chosen.tasks * 1e3:.2f} ms a task")
     times = on_dask(chosen.tasks, chosen.rounds)
     ours = times.pop("taskgraph")
     print(f"dask: taskgraph {statistics.median(ours) / chosen.tasks * 1e3:.2f} ms a task")
