@@ -6,7 +6,7 @@
     its time is over      the same, and its process ends with what the body has left behind
     code was edited       a process that has imported it says so and ends; a new one runs the call
     nobody wants it       its process is killed
-    its process dies      that is said, and nothing else
+    its process dies      that is said, once the scripts that it ran have ended
 
 A process serves one project: what it has imported stays. It leads a session of its own, so that
 programs which a body has started end with it, whatever ends it.
@@ -28,17 +28,12 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any, ClassVar, Final, NamedTuple
 
-from taskgraph.executors.border import (
-    WorkerPool,
-    answer_of_error,
-    end_late_bodies,
-    is_left_behind,
-    loaded_code,
-    start_worker,
-)
+from taskgraph.executors.border import WorkerPool, answer_of_error, loaded_code, start_worker
+from taskgraph.executors.late import end_late_bodies, is_left_behind
 from taskgraph.executors.parcels import Parcel, read_parcel
 from taskgraph.executors.there import run_there
 from taskgraph.fingerprint.project import current_project
+from taskgraph.scripting.groups import is_guarded
 from taskgraph.values.places import current_places
 
 _START: Final = "spawn"
@@ -46,6 +41,8 @@ _SHORT: Final = 0.05  # seconds: of such calls some are taken ahead of time
 _AHEAD: Final = 4  # for each that may run
 _LONG: Final = 10.0  # what is expected of calls as long as nothing is known of them
 _PATIENCE: Final = 2.0
+_SCRIPTS: Final = 5.0  # scripts of a process that is gone have ended after two, or are stuck
+_OFTEN: Final = 0.05
 
 
 class Ended(NamedTuple):
@@ -70,6 +67,18 @@ class _Work(NamedTuple):
     slots: int
 
 
+class _Leaving(NamedTuple):
+    """A process that has died, and whose scripts may run still: they are ended by others.
+
+    Attributes:
+        pid: The process.
+        latest: When it is not waited for any longer, by a clock that goes on.
+    """
+
+    pid: int
+    latest: float
+
+
 class _CellPool(WorkerPool):
     """A pool of one process, which hears of no end of a service before it can go on after that."""
 
@@ -82,7 +91,7 @@ class _Cell:
     Attributes:
         pool: A pool of this one process.
         around: What it sees.
-        is_up: Whether it has said that it is there: no call is given to it before.
+        pid: The process, once it has said that it is there: no call is given to it before.
         work: The call; None if it is idle.
         is_unwanted: Whether it was killed because nobody wants its call.
         began: When it was given the call, by a clock that goes on.
@@ -96,7 +105,7 @@ class _Cell:
             initargs=(list(sys.path), current_places(), current_project()),
         )
         self.around = around
-        self.is_up = False
+        self.pid: int | None = None
         self.work: _Work | None = None
         self.is_unwanted = False
         self.began = 0.0
@@ -150,6 +159,7 @@ class ServedProcesses:
         self._seconds = _LONG
         self._began = time.monotonic()
         self._busy: dict[str, _Cell] = {}
+        self._leaving: dict[str, _Leaving] = {}
         self._events: SimpleQueue[tuple[_Cell, Future[Any]] | None] = SimpleQueue()
 
     @property
@@ -170,8 +180,8 @@ class ServedProcesses:
 
     @property
     def running(self) -> set[str]:
-        """The calls that run."""
-        return set(self._busy)
+        """The calls that run, or have left something that does."""
+        return self._busy.keys() | self._leaving.keys()
 
     @property
     def waiting(self) -> list[str]:
@@ -199,13 +209,15 @@ class ServedProcesses:
             seconds: For how long to wait.
         """
         ended, self._unbegun = self._unbegun, []
-        timeout = 0.0 if ended else seconds
+        most = min(seconds, _OFTEN) if self._leaving else seconds
+        timeout = 0.0 if ended else most
         with suppress(Empty):
             while True:
                 event = self._events.get(timeout=timeout) if timeout else self._events.get_nowait()
                 timeout = 0.0
                 if event is not None:
                     ended += self._take(*event)
+        ended += self._left()
         self._feed()
         return ended
 
@@ -217,19 +229,40 @@ class ServedProcesses:
         """Forget calls, and end those that run: nobody wants them any more."""
         unwanted = set(ids)
         self._waiting = deque(each for each in self._waiting if each.id not in unwanted)
+        for key in unwanted:
+            self._leaving.pop(key, None)
         for key in unwanted & self._busy.keys():
             cell = self._busy[key]
             cell.is_unwanted = True
             cell.kill()
 
     def close(self) -> None:
-        """End all processes, whatever they do."""
-        self._waiting.clear()
-        for each in self._busy.values():
-            each.end()
+        """End all processes, whatever they do, and wait until their scripts have ended."""
+        latest = time.monotonic() + _SCRIPTS
+        for key, cell in self._busy.items():
+            cell.end()
+            if cell.pid is not None:
+                self._leaving[key] = _Leaving(cell.pid, latest)
         for each in self._idle:
             each.let_go()
         self._busy, self._idle = {}, []
+        self._waiting.clear()
+        self._left()
+        while self._leaving:
+            time.sleep(_OFTEN)
+            self._left()
+
+    def _left(self) -> list[Ended]:
+        """Return the calls of dead processes that have left nothing any more."""
+        moment = time.monotonic()
+        gone = [
+            key
+            for key, each in self._leaving.items()
+            if moment >= each.latest or not is_guarded(each.pid)
+        ]
+        for key in gone:
+            del self._leaving[key]
+        return [Ended(key, None) for key in gone]
 
     def _feed(self) -> None:
         while self._waiting and self._used + self._waiting[0].slots <= self.size:
@@ -265,10 +298,10 @@ class ServedProcesses:
             Exception: It cannot be started, or is dead; it has no call then.
         """
         try:
-            if cell.is_up:
-                future = cell.ask(_run, work.parcel.around, work.parcel.message)
-            else:
+            if cell.pid is None:
                 future = cell.ask(os.getpid)
+            else:
+                future = cell.ask(_run, work.parcel.around, work.parcel.message)
         except BrokenProcessPool:
             cell.let_go()
             raise
@@ -293,12 +326,15 @@ class ServedProcesses:
             cell.end()  # what it has started goes with it
             if cell.is_unwanted:
                 return []
-            return [Ended(work.id, None, None if cell.is_up else error)]
+            if cell.pid is None:
+                return [Ended(work.id, None, error)]
+            self._leaving[work.id] = _Leaving(cell.pid, time.monotonic() + _SCRIPTS)
+            return []
         if cell.is_unwanted:
             cell.end()  # it ended in the moment in which it was killed
             return []
-        if not cell.is_up:
-            cell.is_up = True
+        if cell.pid is None:
+            cell.pid = future.result()
             self.started += 1
             return self._go_on_with(cell, work)
         return self._read(cell, work, *future.result())

@@ -168,14 +168,9 @@ class Supervisor:
         for each in living:
             if self._is_stopping:
                 each.stop()
-            elif self._ends or each.is_idle:
+            elif self._is_draining or not self._order.is_burst or each.is_idle:
                 each.drain(0)
         return any(each.is_alive for each in living)
-
-    @property
-    def _ends(self) -> bool:
-        """Whether it ends now that no slot is left, whatever waits."""
-        return self._is_draining or self.reason is not None or not self._order.is_burst
 
     # One turn
 

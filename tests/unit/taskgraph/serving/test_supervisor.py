@@ -257,19 +257,3 @@ def test_what_is_beside_its_slots_retires_with_them_and_ends_after_them(tmp_path
     assert supervised(tmp_path, body, routed, said, companions=[beside], is_burst=True).run()
     assert beside.told == ["retire", "drain", "stop"]
 
-
-def test_one_that_cannot_ask_what_waits_ends_and_so_does_what_is_beside_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(queues: Sequence[str]) -> bool:
-        raise DatabaseError("sqlite:///x", "it is away")
-
-    routed, beside = Recorded(), Beside()
-    monkeypatch.setattr(routed, "is_waiting", fail)
-    how: dict[str, Any] = {"companions": [beside], "is_burst": True}
-    supervisor = supervised(tmp_path, 'say("ready")', routed, [], **how)
-
-    assert not supervisor.run()
-    assert supervisor.reason is not None
-    assert "it is away" in supervisor.reason
-    assert beside.told == ["drain", "stop"]
