@@ -386,6 +386,9 @@ class CallServer:
         self._returned += sorted(here)
         try:
             self._answer(calls)
+            left = calls.find_held()  # by a question whose answer was lost
+            if left:
+                calls.release(sorted(left))
         except DatabaseError as error:
             # Its leases end by themselves, and others take what it had.
             self._be_told(error)

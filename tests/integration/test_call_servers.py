@@ -316,6 +316,30 @@ def test_a_server_that_cannot_say_what_came_of_a_call_has_lost_it(
         assert server.drain(DEADLINE)
 
 
+def test_what_a_server_took_without_hearing_of_it_goes_back_when_it_ends(
+    sqlite_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, take, said = tmp_path / "notes", ServedCalls.take, list[str]()
+
+    def take_and_fail(self: ServedCalls, most: int, **how: Any) -> list[TakenCall]:
+        take(self, most, **how)
+        raise DatabaseError(sqlite_uri, "the line broke.")
+
+    Path(f"{path}.go").touch()
+    with running(sqlite_uri, waits(str(path), 1)) as found:
+        until(lambda: waiting_rows(sqlite_uri))
+        with monkeypatch.context() as patched:
+            patched.setattr(ServedCalls, "take", take_and_fail)
+            with serving(sqlite_uri, "gpu", tell=said.append) as server:
+                until(lambda: said)
+                assert server.drain(DEADLINE)
+        assert waiting_rows(sqlite_uri) == [(False, 0)]
+        with serving(sqlite_uri, "gpu"):
+            until(lambda: found)
+
+    assert found == [2]
+
+
 def test_a_run_sees_that_the_only_server_is_gone_which_had_its_call(
     database_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
