@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -85,6 +86,12 @@ def starts_a_program(path: str) -> int:
     until(Path(f"{path}.go").exists)
     program.kill()
     return program.wait()
+
+
+@task(queue="gpu", executor="queues")
+def holds_the_interpreter(path: str) -> None:
+    note(path, "begins", os.getpid())
+    re.match("(a+)+b", "a" * 60)
 
 
 @task(queue="gpu", executor="queues")

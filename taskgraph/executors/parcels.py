@@ -1,6 +1,6 @@
 """Calls in the parcels in which they wait for workers: what is on the outside needs no unpickling.
 
-8 bytes    the length of the surroundings, and how many workers the call takes
+16 bytes   the length of the surroundings, how many workers the call takes, and its time
 the surroundings, as `taskgraph.executors.there` has them
 the call, as `taskgraph.executors.border` has it
 """
@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from taskgraph.errors import ExecutorError
 
-_HEAD: Final = struct.Struct(">II")
+_HEAD: Final = struct.Struct(">IId")
 #: What a call is given, and what comes of it, are in one row: of a GB at most, in SQLite.
 MOST_BYTES: Final = 400 * 1024 * 1024
 
@@ -24,15 +24,18 @@ class Parcel(NamedTuple):
         around: What it must see.
         slots: How many workers it takes.
         message: The call.
+        timeout: How many seconds its body may take, if that is limited.
     """
 
     around: bytes
     slots: int
     message: bytes
+    timeout: float | None = None
 
     def encode(self) -> bytes:
         """Return it as it is kept."""
-        return b"".join([_HEAD.pack(len(self.around), self.slots), self.around, self.message])
+        head = _HEAD.pack(len(self.around), self.slots, self.timeout or 0.0)
+        return b"".join([head, self.around, self.message])
 
 
 def read_parcel(kept: bytes) -> Parcel:
@@ -43,9 +46,9 @@ def read_parcel(kept: bytes) -> Parcel:
     """
     if len(kept) < _HEAD.size:
         raise ExecutorError("a call that waits for workers is cut off, and cannot be run")
-    length, slots = _HEAD.unpack_from(kept)
+    length, slots, timeout = _HEAD.unpack_from(kept)
     end = _HEAD.size + length
-    return Parcel(kept[_HEAD.size : end], slots, kept[end:])
+    return Parcel(kept[_HEAD.size : end], slots, kept[end:], timeout or None)
 
 
 def check_size(what: str, content: bytes) -> None:

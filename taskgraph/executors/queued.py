@@ -162,7 +162,8 @@ class QueueExecutor(PooledExecutor):
         route = call.route
         if route is None:
             raise ExecutorError(f"{call.fullname} is not called in a run that could await it.")
-        parcel = Parcel(self._around, max(1, math.ceil(call.resources.cpus)), message).encode()
+        slots = max(1, math.ceil(call.resources.cpus))
+        parcel = Parcel(self._around, slots, message, call.timeout).encode()
         check_size(f"What {call.fullname} is given", parcel)
         key = uuid.uuid4().hex
         future: Future[Any] = Future()

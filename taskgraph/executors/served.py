@@ -7,36 +7,25 @@
     code was edited       a process that has imported it says so and ends; a new one runs the call
     nobody wants it       its process is killed
     its process dies      that is said, once the scripts that it ran have ended
-
-A process serves one project: what it has imported stays. It leads a session of its own, so that
-programs which a body has started end with it, whatever ends it.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from types import FrameType
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from taskgraph.executors.border import WorkerPool, answer_of_error, loaded_code, start_worker
-from taskgraph.executors.late import end_late_bodies, is_left_behind
-from taskgraph.executors.parcels import Parcel, read_parcel
-from taskgraph.executors.there import run_there
-from taskgraph.fingerprint.project import current_project
+from taskgraph.errors import TaskTimeoutError
+from taskgraph.executors.border import answer_of_error
+from taskgraph.executors.cell import Cell, Work
+from taskgraph.executors.parcels import read_parcel
 from taskgraph.scripting.groups import is_guarded
-from taskgraph.values.places import current_places
 
-_START: Final = "spawn"
 _SHORT: Final = 0.05  # seconds: of such calls some are taken ahead of time
 _AHEAD: Final = 4  # for each that may run
 _LONG: Final = 10.0  # what is expected of calls as long as nothing is known of them
@@ -59,14 +48,6 @@ class Ended(NamedTuple):
     unbegun: BaseException | None = None
 
 
-class _Work(NamedTuple):
-    """A call that is to run."""
-
-    id: str
-    parcel: Parcel
-    slots: int
-
-
 class _Leaving(NamedTuple):
     """A process that has died, and whose scripts may run still: they are ended by others.
 
@@ -77,67 +58,6 @@ class _Leaving(NamedTuple):
 
     pid: int
     latest: float
-
-
-class _CellPool(WorkerPool):
-    """A pool of one process, which hears of no end of a service before it can go on after that."""
-
-    held_back: ClassVar[frozenset[signal.Signals]] = frozenset({signal.SIGINT, signal.SIGTERM})
-
-
-class _Cell:
-    """A process, and the call that it runs.
-
-    Attributes:
-        pool: A pool of this one process.
-        around: What it sees.
-        pid: The process, once it has said that it is there: no call is given to it before.
-        work: The call; None if it is idle.
-        is_unwanted: Whether it was killed because nobody wants its call.
-        began: When it was given the call, by a clock that goes on.
-    """
-
-    def __init__(self, around: bytes) -> None:
-        self.pool = _CellPool(
-            1,
-            mp_context=multiprocessing.get_context(_START),
-            initializer=_begin,
-            initargs=(list(sys.path), current_places(), current_project()),
-        )
-        self.around = around
-        self.pid: int | None = None
-        self.work: _Work | None = None
-        self.is_unwanted = False
-        self.began = 0.0
-
-    def ask(self, run: Callable[..., Any], /, *args: Any) -> Future[Any]:
-        """Have the process do something; the first time it is started for that.
-
-        Raises:
-            BrokenProcessPool: It is dead.
-            Exception: It cannot be started.
-        """
-        return self.pool.submit(run, *args)
-
-    def kill(self) -> None:
-        """End the process at once, with all that it has started; the pool notices."""
-        every = list((self.pool._processes or {}).values())
-        for each in every:
-            each.kill()
-            # One that is about to begin leads nothing yet; what another one has led may be there
-            # when it is gone itself.
-            if each.pid is not None:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(each.pid, signal.SIGKILL)
-
-    def end(self) -> None:
-        """Kill the process, and let go of it."""
-        self.kill()
-        self.let_go()
-
-    def let_go(self) -> None:
-        """Let the process end after what it does."""
-        self.pool.shutdown(wait=False, cancel_futures=True)
 
 
 class ServedProcesses:
@@ -153,14 +73,14 @@ class ServedProcesses:
     def __init__(self, size: int) -> None:
         self.size = size
         self.started = 0
-        self._waiting: deque[_Work] = deque()
+        self._waiting: deque[Work] = deque()
         self._unbegun: list[Ended] = []
-        self._idle: list[_Cell] = []
+        self._idle: list[Cell] = []
         self._seconds = _LONG
         self._began = time.monotonic()
-        self._busy: dict[str, _Cell] = {}
+        self._busy: dict[str, Cell] = {}
         self._leaving: dict[str, _Leaving] = {}
-        self._events: SimpleQueue[tuple[_Cell, Future[Any]] | None] = SimpleQueue()
+        self._events: SimpleQueue[tuple[Cell, Future[Any]] | None] = SimpleQueue()
 
     @property
     def room(self) -> int:
@@ -188,18 +108,20 @@ class ServedProcesses:
         """The calls that wait until there is room for them."""
         return [each.id for each in self._waiting]
 
-    def submit(self, call_id: str, kept: bytes) -> None:
+    def submit(self, call_id: str, kept: bytes, task: str = "") -> None:
         """Run a call as soon as there is room for it.
 
         Args:
             call_id: What it is called.
             kept: Its parcel.
+            task: The full name of its task.
 
         Raises:
             ExecutorError: That is none.
         """
         parcel = read_parcel(kept)
-        self._waiting.append(_Work(call_id, parcel, min(max(1, parcel.slots), self.size)))
+        slots = min(max(1, parcel.slots), self.size)
+        self._waiting.append(Work(call_id, task, parcel, slots))
         self._feed()
 
     def wait(self, seconds: float) -> list[Ended]:
@@ -209,14 +131,14 @@ class ServedProcesses:
             seconds: For how long to wait.
         """
         ended, self._unbegun = self._unbegun, []
-        most = min(seconds, _OFTEN) if self._leaving else seconds
-        timeout = 0.0 if ended else most
+        timeout = 0.0 if ended else self._seconds_to_wait(seconds)
         with suppress(Empty):
             while True:
                 event = self._events.get(timeout=timeout) if timeout else self._events.get_nowait()
                 timeout = 0.0
                 if event is not None:
                     ended += self._take(*event)
+        self._kill_late()
         ended += self._left()
         self._feed()
         return ended
@@ -252,17 +174,7 @@ class ServedProcesses:
             time.sleep(_OFTEN)
             self._left()
 
-    def _left(self) -> list[Ended]:
-        """Return the calls of dead processes that have left nothing any more."""
-        moment = time.monotonic()
-        gone = [
-            key
-            for key, each in self._leaving.items()
-            if moment >= each.latest or not is_guarded(each.pid)
-        ]
-        for key in gone:
-            del self._leaving[key]
-        return [Ended(key, None) for key in gone]
+    # Beginning
 
     def _feed(self) -> None:
         while self._waiting and self._used + self._waiting[0].slots <= self.size:
@@ -274,14 +186,14 @@ class ServedProcesses:
                 # call, which was not begun.
                 self._unbegun.append(Ended(work.id, None, error))
 
-    def _begin(self, work: _Work) -> None:
+    def _begin(self, work: Work) -> None:
         cell = self._cell_for(work.parcel.around)
         try:
             self._give(cell, work)
         except BrokenProcessPool:  # it died while it was idle
-            self._give(_Cell(work.parcel.around), work)
+            self._give(Cell(work.parcel.around), work)
 
-    def _cell_for(self, around: bytes) -> _Cell:
+    def _cell_for(self, around: bytes) -> Cell:
         """Return an idle process that sees what is wanted; of others one makes way for it."""
         for cell in self._idle:
             if cell.around == around:
@@ -289,32 +201,30 @@ class ServedProcesses:
                 return cell
         if self._idle and len(self._idle) + len(self._busy) >= self.size:
             self._idle.pop(0).let_go()
-        return _Cell(around)
+        return Cell(around)
 
-    def _give(self, cell: _Cell, work: _Work) -> None:
+    def _give(self, cell: Cell, work: Work) -> None:
         """Have a process run a call, or first of all say that it is there.
 
         Raises:
             Exception: It cannot be started, or is dead; it has no call then.
         """
         try:
-            if cell.pid is None:
-                future = cell.ask(os.getpid)
-            else:
-                future = cell.ask(_run, work.parcel.around, work.parcel.message)
+            future = cell.give(work)
         except BrokenProcessPool:
             cell.let_go()
             raise
         except BaseException:
             cell.end()
             raise
-        cell.work = work
         self._busy[work.id] = cell
-        self._began = cell.began = time.monotonic()
+        self._began = time.monotonic()
         # The pool calls back from a thread of its own, with a lock of its own held.
         future.add_done_callback(lambda done: self._events.put((cell, done)))
 
-    def _take(self, cell: _Cell, future: Future[Any]) -> list[Ended]:
+    # What has happened
+
+    def _take(self, cell: Cell, future: Future[Any]) -> list[Ended]:
         """Return the call of a process that has done something, if it has ended."""
         work = cell.work
         if work is None or self._busy.get(work.id) is not cell:
@@ -324,12 +234,7 @@ class ServedProcesses:
         error = future.exception()
         if error is not None:
             cell.end()  # what it has started goes with it
-            if cell.is_unwanted:
-                return []
-            if cell.pid is None:
-                return [Ended(work.id, None, error)]
-            self._leaving[work.id] = _Leaving(cell.pid, time.monotonic() + _SCRIPTS)
-            return []
+            return self._on_death(cell, work, error)
         if cell.is_unwanted:
             cell.end()  # it ended in the moment in which it was killed
             return []
@@ -339,7 +244,18 @@ class ServedProcesses:
             return self._go_on_with(cell, work)
         return self._read(cell, work, *future.result())
 
-    def _go_on_with(self, cell: _Cell, work: _Work) -> list[Ended]:
+    def _on_death(self, cell: Cell, work: Work, error: BaseException) -> list[Ended]:
+        if cell.is_unwanted:
+            return []
+        if cell.pid is None:
+            return [Ended(work.id, None, error)]
+        if cell.is_late and work.parcel.timeout is not None:
+            late = TaskTimeoutError(work.task, work.parcel.timeout)
+            return [Ended(work.id, answer_of_error(late))]
+        self._leaving[work.id] = _Leaving(cell.pid, time.monotonic() + _SCRIPTS)
+        return []
+
+    def _go_on_with(self, cell: Cell, work: Work) -> list[Ended]:
         """Give a process that has just begun its first call."""
         try:
             self._give(cell, work)
@@ -347,7 +263,7 @@ class ServedProcesses:
             return [Ended(work.id, None, error)]
         return []
 
-    def _read(self, cell: _Cell, work: _Work, answer: bytes | None, is_left: bool) -> list[Ended]:
+    def _read(self, cell: Cell, work: Work, answer: bytes | None, is_left: bool) -> list[Ended]:
         """Return what a process has said of its call; one that can run others waits for them."""
         if answer is None:
             cell.let_go()
@@ -361,47 +277,34 @@ class ServedProcesses:
             self._idle.append(cell)
         return [Ended(work.id, answer)]
 
+    # What is waited for
 
-# In the process
+    def _seconds_to_wait(self, most: float) -> float:
+        if self._leaving:
+            return min(most, _OFTEN)
+        latest = [each.latest for each in self._busy.values() if each.latest is not None]
+        moment = time.monotonic()
+        return max(0.0, min([most, *(each - moment for each in latest)]))
 
-_code: frozenset[tuple[str, int, int]] = frozenset()  # that was loaded when the last call ended
+    def _kill_late(self) -> None:
+        """Kill the processes that do not say themselves that the time of their call is over."""
+        moment = time.monotonic()
+        for each in self._busy.values():
+            if each.latest is not None and each.latest <= moment:
+                each.is_late = True
+                each.kill()
 
-
-def _begin(path: list[str], places: Any, project: Any) -> None:
-    """Make this process one that runs calls, and ends with the one that it is of."""
-    # The programs that bodies start can be ended with it then, and a Ctrl-C is not for them.
-    with suppress(OSError):
-        os.setsid()
-    start_worker(path, places, project)
-    end_late_bodies()
-    # What ends the server as a service is sent to all its processes: what runs is to end first. It
-    # is no way to ignore it, which programs that a body starts would take over.
-    signal.signal(signal.SIGTERM, _go_on)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-
-
-def _go_on(signum: int, frame: FrameType | None) -> None:
-    """Do nothing: who started this process ends it, or dies."""
-
-
-def _run(around: bytes, message: bytes) -> tuple[bytes | None, bool]:
-    """Run a call.
-
-    Returns:
-        What came of it, None if this process has imported code that was edited since; and whether
-        a body is left behind, whose time was over.
-    """
-    global _code  # noqa: PLW0603 - one process, one call at a time
-    if _code and _code - loaded_code():
-        return None, False
-    try:
-        answer = run_there(around, [message])
-    except BaseException as error:
-        # What it is to see cannot be read here, or a module of it ends the program that imports
-        # it: the call has failed, and its process has not died.
-        answer = answer_of_error(error)
-    _code = loaded_code()
-    return answer, is_left_behind()
+    def _left(self) -> list[Ended]:
+        """Return the calls of dead processes that have left nothing any more."""
+        moment = time.monotonic()
+        gone = [
+            key
+            for key, each in self._leaving.items()
+            if moment >= each.latest or not is_guarded(each.pid)
+        ]
+        for key in gone:
+            del self._leaving[key]
+        return [Ended(key, None) for key in gone]
 
 
 __all__ = ["Ended", "ServedProcesses"]

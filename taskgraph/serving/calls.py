@@ -367,7 +367,7 @@ class CallServer:
         taken = calls.take(room, own=self._is_retiring)
         for each in taken:
             try:
-                self._processes.submit(each.id, each.parcel)
+                self._processes.submit(each.id, each.parcel, each.task_name)
             except ExecutorError as error:
                 self._unsaid.append((each.id, answer_of_error(error)))
         return len(taken)

@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 
 from taskgraph import Scheduler
+from taskgraph.assembly.databases import open_database
 from taskgraph.errors import DatabaseError, WorkerLostError
-from taskgraph.executors import queued, served
+from taskgraph.executors import cell, queued
 from taskgraph.records import TakenCall
 from taskgraph.serving import pauses
 from taskgraph_backend import SqlBackend
@@ -240,15 +241,15 @@ def test_calls_that_no_process_can_begin_with_wait_and_none_is_lost(
     sqlite_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pauses, "FIRST", 0.01)
-    path, ask, refused = tmp_path / "notes", served._Cell.ask, list[object]()
+    path, ask, refused = tmp_path / "notes", cell.Cell.ask, list[object]()
 
-    def refuse(cell: served._Cell, run: Any, /, *args: Any) -> Any:
+    def refuse(own: cell.Cell, run: Any, /, *args: Any) -> Any:
         if len(refused) <= MAX_LOSSES:
             refused.append(run)
             raise BlockingIOError(errno.EAGAIN, "no more processes")
-        return ask(cell, run, *args)
+        return ask(own, run, *args)
 
-    monkeypatch.setattr(served._Cell, "ask", refuse)
+    monkeypatch.setattr(cell.Cell, "ask", refuse)
     said: list[str] = []
     with (
         serving(sqlite_uri, "gpu", slots=1, tell=said.append) as server,
@@ -326,6 +327,7 @@ def test_what_a_server_took_without_hearing_of_it_goes_back_when_it_ends(
         raise DatabaseError(sqlite_uri, "the line broke.")
 
     Path(f"{path}.go").touch()
+    open_database(settings_for(sqlite_uri)).close()
     with running(sqlite_uri, waits(str(path), 1)) as found:
         until(lambda: waiting_rows(sqlite_uri))
         with monkeypatch.context() as patched:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -275,7 +276,7 @@ def test_what_is_too_large_for_a_row_fails_alone(
     made: QueueExecutor, inbox: Inbox, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parcels, "MOST_BYTES", 1_000_000)
-    made.submit([call(1, len, bytes(1_000_001)), call(2)])
+    made.submit([call(1, double, os.urandom(1_000_001)), call(2)])
     (key,) = until(lambda: list(shelf.there))
     shelf.run(key)
     inbox.wait(2)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from taskgraph.errors import TaskTimeoutError
-from taskgraph.executors import served
+from taskgraph.executors import cell
 from taskgraph.executors.border import decode_outcomes, encode_call_to_anywhere
 from taskgraph.executors.parcels import Parcel
 from taskgraph.executors.served import Ended, ServedProcesses
@@ -27,6 +27,7 @@ from taskgraph.records import JobId
 from tests.queues import ROOT
 from tests.served_tasks import (
     DEADLINE,
+    holds_the_interpreter,
     is_running,
     lines_of,
     sees_itself,
@@ -49,7 +50,7 @@ def a_call(called: Any, *args: object, timeout: float | None = None) -> Call:
 
 def parcel(called: Any, *args: object, timeout: float | None = None) -> bytes:
     message = encode_call_to_anywhere(a_call(called, *args, timeout=timeout))
-    return Parcel(surroundings(), 1, message).encode()
+    return Parcel(surroundings(), 1, message, timeout).encode()
 
 
 def ended(processes: ServedProcesses) -> Ended:
@@ -128,6 +129,23 @@ def test_what_a_call_has_started_ends_when_its_time_is_over_and_so_does_its_proc
     until(lambda: not is_running(program) and not is_running(own))
 
 
+def test_a_call_whose_process_cannot_say_that_its_time_is_over_is_ended_from_outside(
+    processes: ServedProcesses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cell, "GRACE", 0.5)
+    path = tmp_path / "notes"
+    kept = parcel(holds_the_interpreter, str(path), timeout=0.5)
+    processes.submit("a", kept, "served.holds_the_interpreter")
+
+    found = outcome(ended(processes), holds_the_interpreter)
+
+    assert isinstance(found, Raised)
+    assert isinstance(found.error, TaskTimeoutError)
+    assert (found.error.task, found.error.seconds) == ("served.holds_the_interpreter", 0.5)
+    for each in lines_of(path):
+        until(lambda each=each: not is_running(int(each[1])))  # type: ignore[misc]
+
+
 PROGRAM = """
 import sys
 from taskgraph.executors.served import ServedProcesses
@@ -164,8 +182,8 @@ def test_a_process_that_is_about_to_begin_goes_on_at_the_end_of_a_service(
     processes: ServedProcesses,
 ) -> None:
     processes.submit("a", parcel(sees_itself))
-    (cell,) = processes._busy.values()
-    (process,) = cell.pool._processes.values()
+    (busy,) = processes._busy.values()
+    (process,) = busy.pool._processes.values()
     os.kill(process.pid, signal.SIGTERM)
 
     found = outcome(ended(processes), sees_itself)
@@ -182,11 +200,11 @@ def test_a_call_for_which_there_is_no_process_was_not_begun(
 ) -> None:
     path = tmp_path / "notes"
 
-    def refuse(cell: object, run: object, /, *args: object) -> None:
+    def refuse(own: object, run: object, /, *args: object) -> None:
         raise BlockingIOError(errno.EAGAIN, "no more processes")
 
     with monkeypatch.context() as patched:
-        patched.setattr(served._Cell, "ask", refuse)
+        patched.setattr(cell.Cell, "ask", refuse)
         for name in ("a", "b", "c"):
             processes.submit(name, parcel(small, str(path), 1))
         found = processes.wait(DEADLINE)
@@ -210,7 +228,8 @@ def test_a_call_whose_process_does_not_come_up_was_not_begun(
     processes.submit("a", parcel(small, str(tmp_path / "notes"), 1))
     found = ended(processes)
 
-    assert (found.id, found.answer, type(found.unbegun)) == ("a", None, BrokenProcessPool)
+    assert (found.id, found.answer) == ("a", None)
+    assert isinstance(found.unbegun, BrokenProcessPool | OSError)
     assert processes.running == set()
 
 
@@ -220,9 +239,9 @@ def test_what_ends_a_program_where_a_call_is_read_fails_the_call(
     def leave(around: bytes, messages: list[bytes]) -> bytes:
         raise SystemExit("left")
 
-    monkeypatch.setattr(served, "run_there", leave)
-    monkeypatch.setattr(served, "_code", frozenset())
-    answer, is_left = served._run(b"", b"")
+    monkeypatch.setattr(cell, "run_there", leave)
+    monkeypatch.setattr(cell, "_code", frozenset())
+    answer, is_left = cell._run(b"", b"")
 
     found = outcome(Ended("a", answer), small)
     assert isinstance(found, Raised)
