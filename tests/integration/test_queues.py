@@ -19,7 +19,7 @@ from taskgraph.assembly.databases import open_database
 from taskgraph.catalog.uses import StepPin, Uses, WorkflowPin
 from taskgraph.errors import ExecutorError, TaskOptionError, TaskTimeoutError, ValidationError
 from taskgraph.events import Event, Warned
-from taskgraph.executors import queued
+from taskgraph.executors import parcels, queued
 from taskgraph.outputs.reading import read_output
 from taskgraph.serving.calls import CallServer
 from taskgraph.testing import MemoryBackend
@@ -303,6 +303,22 @@ def test_large_arguments_and_results_arrive(scheduler: Scheduler, database_uri: 
 
     assert made == data * 2
     assert scheduler.run(enlarge(data, 2)) == made  # from the records: nobody serves any more
+
+
+@task(queue="gpu", executor="queues")
+def chance(size: int) -> bytes:
+    return os.urandom(size)
+
+
+def test_a_result_that_is_too_large_for_a_row_fails_and_its_server_goes_on(
+    on_sqlite: Scheduler, sqlite_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parcels, "MOST_BYTES", 1_000_000)
+
+    with serving(sqlite_uri, "gpu"):
+        with pytest.raises(ExecutorError, match=r"What came of the call is .* 1,000,000 at most"):
+            on_sqlite.run(chance(1_000_001))
+        assert len(on_sqlite.run(chance(1_000))) == 1_000
 
 
 @task(queue="gpu", executor="queues")
