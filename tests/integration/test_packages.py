@@ -29,6 +29,7 @@ from taskgraph.errors import (
     UserNotFoundError,
     ValidationError,
 )
+from taskgraph_backend.catalog import package_uses
 from tests.integration.test_people import at_once
 
 FLOW = '''
@@ -462,6 +463,76 @@ def test_what_a_step_of_an_active_execution_runs_is_in_use(tg: Archive, package:
         tg.packages.delete(package)
     with pytest.raises(PackageInUseError):
         tg.packages.delete(package, dry_run=True)
+
+
+def test_what_counts_is_what_was_submitted_and_not_what_became_of_its_workflow(
+    tg: Archive, package: str
+) -> None:
+    flow = tg.workflows.create("w", steps=["packed_other.first", used])
+    made = tg.executions.create("w", workflow=flow).execution
+    tg.executions.create("w", workflow=flow, last_step=0)  # the step is not run
+    tg.workflows.remove_step(flow.steps[1])
+
+    with pytest.raises(PackageInUseError) as caught:
+        tg.packages.deactivate(package)
+    with pytest.raises(PackageInUseError):
+        tg.packages.delete(package)
+    tg.executions.set_state(made, "CANCELLED")
+    tg.workflows.add_step("w", used)
+
+    assert caught.value.uses == (f"execution {made.id[:8]}",)
+    assert not tg.packages.deactivate(package).active
+
+
+def test_what_is_run_again_counts_though_its_workflow_is_gone(tg: Archive, package: str) -> None:
+    flow = tg.workflows.create("w", steps=[used])
+    made = tg.executions.create("w", workflow=flow, queues=["q"]).execution
+    tg.executions.set_state(made, "CANCELLED")
+    tg.workflows.delete("w")
+    again = tg.executions.rerun(made, queue=True)
+
+    with pytest.raises(PackageInUseError, match=f"execution {again.id[:8]}"):
+        tg.packages.delete(package)
+    assert again.workflow_id is None
+    tg.executions.set_state(again, "CANCELLED")
+    assert tg.packages.delete(package)
+
+
+def test_of_a_snapshot_that_is_damaged_the_workflow_of_today_counts(
+    tg: Archive, package: str
+) -> None:
+    flow = tg.workflows.create("w", steps=[used])
+    tg.executions.create("w", workflow=flow)
+    sql = "UPDATE value SET format = 'damaged' WHERE value_hash IN"
+    sql += " (SELECT snapshot_hash FROM execution)"
+    tg.backend._transact(lambda driver: driver.execute(sql))
+
+    with pytest.raises(PackageInUseError):
+        tg.packages.deactivate(package)
+    tg.workflows.remove_step(flow.steps[0])
+    assert not tg.packages.deactivate(package).active
+
+
+def test_what_is_submitted_while_it_is_decided_counts(
+    tg: Archive, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = tg.workflows.create("w", steps=[used])
+    other = tg.workflows.create("other", steps=["packed_other.first"])
+    tg.executions.create("other", workflow=other)
+    read = package_uses.steps_of
+    late: list[Any] = []
+
+    def overtaken(snapshot: Any) -> Any:
+        if not late:
+            late.append(tg.executions.create("w", workflow=flow).execution)
+        return read(snapshot)
+
+    monkeypatch.setattr(package_uses, "steps_of", overtaken)
+
+    with pytest.raises(PackageInUseError) as caught:
+        tg.packages.deactivate(package)
+    assert caught.value.uses == (f"execution {late[0].id[:8]}",)
+    assert tg.packages.get(package).active
 
 
 def test_a_step_that_names_another_version_of_a_task_is_of_another_package(

@@ -1,7 +1,7 @@
 """Packages of tasks as rows: a version is there once for an owner, a group, or everybody.
 
-What uses a package is asked in the transaction that puts it aside or deletes it: an active
-execution whose entrypoint is a task of it, or whose workflow has a step that is.
+What uses a package is asked in the transaction that puts it aside or deletes it; see
+`package_uses`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from taskgraph.catalog.package_rows import NewPackage
 from taskgraph.catalog.packages import Recorded
 from taskgraph.errors import DuplicatePackageError, PackageInUseError
 from taskgraph.jsontext import to_json
-from taskgraph.tasks.names import join_name
 from taskgraph_backend import claims
-from taskgraph_backend.catalog import operations
+from taskgraph_backend.catalog import operations, package_uses
 from taskgraph_backend.catalog.naming import find_id
+from taskgraph_backend.catalog.package_uses import Frozen
 from taskgraph_backend.catalog.people import get_group, get_user
-from taskgraph_backend.catalog.using import IS_ACTIVE
 from taskgraph_backend.dialects import Driver
 
 _binary = bytearray.fromhex
@@ -36,23 +35,10 @@ _VERSION: Final = (
     "SELECT id, owner_id, user_group_id FROM task_package WHERE name = ? AND version = ?"
 )
 _TASKS: Final = "SELECT name, task_hash FROM package_task WHERE package_id = ?"
-_LABEL: Final = "SELECT name, version FROM task_package WHERE id = ?"
+_LABEL: Final = "SELECT name, version, active FROM task_package WHERE id = ?"
 _NEWEST: Final = (
     "SELECT id, owner_id, user_group_id, active FROM task_package WHERE name = ?"
     " ORDER BY active DESC, created_at DESC, id DESC"
-)
-_ACTIVE: Final = (
-    "SELECT DISTINCT e.id FROM package_task t JOIN execution e ON e.entrypoint = t.name"
-    f" WHERE t.package_id = ? AND e.state_type IN {IS_ACTIVE}",
-    "SELECT DISTINCT e.id FROM package_task t JOIN workflow_step s ON s.task_name = t.name"
-    " JOIN execution e ON e.workflow_id = s.workflow_id"
-    f" WHERE t.package_id = ? AND e.state_type IN {IS_ACTIVE}",
-)
-# A step that names one version of a task by its hash is of no package that has another one.
-_WORKFLOWS: Final = (
-    "SELECT DISTINCT w.namespace, w.name, w.version FROM package_task t"
-    " JOIN workflow_step s ON s.task_name = t.name JOIN workflow w ON w.id = s.workflow_id"
-    " WHERE t.package_id = ? AND (s.task_hash IS NULL OR s.task_hash = t.task_hash)"
 )
 _SWITCH: Final = "UPDATE task_package SET active = ? WHERE id = ?"
 
@@ -173,52 +159,48 @@ def find(driver: Driver, ref: str) -> str | None:
     return find_id(driver, "task_package", ref, named)
 
 
-def switch(driver: Driver, package_id: str, is_active: bool) -> bool:
+def switch(driver: Driver, package_id: str, is_active: bool, frozen: Frozen) -> bool | None:
     """Have the tasks of a package be usable, or not; within a transaction that is alone.
 
     Returns:
-        Whether there is such a package.
+        Whether there is such a package; None if something was submitted that ``frozen`` has not.
 
     Raises:
         PackageInUseError: Active executions use its tasks, which are not to be used any more.
     """
-    label = _label(driver, package_id)
-    if label is None:
+    if package_uses.unread(driver, frozen):
+        return None
+    row = driver.execute(_LABEL, (_binary(package_id),)).fetchone()
+    if row is None:
         return False
-    if not is_active:
-        _check_unused(label, _executions(driver, package_id))
-    driver.execute(_SWITCH, (is_active, _binary(package_id)))
+    if bool(row[2]) != is_active:
+        if not is_active:
+            _check_unused(_label(row), package_uses.executions(driver, package_id, frozen))
+        driver.execute(_SWITCH, (is_active, _binary(package_id)))
     return True
 
 
-def delete(driver: Driver, package_id: str, dry_run: bool) -> bool:
+def delete(driver: Driver, package_id: str, dry_run: bool, frozen: Frozen) -> bool | None:
     """Delete a package; within a transaction that is alone.
 
     Returns:
-        Whether there was one.
+        Whether there was one; None if something was submitted that ``frozen`` has not.
 
     Raises:
         PackageInUseError: Active executions use its tasks, or workflows have them as steps.
     """
-    label = _label(driver, package_id)
-    if label is None:
-        return False
+    if package_uses.unread(driver, frozen):
+        return None
     key = _binary(package_id)
-    flows = [
-        f"workflow {join_name(namespace, name)}@{version}"
-        for namespace, name, version in driver.execute(_WORKFLOWS, (key,)).fetchall()
-    ]
-    _check_unused(label, [*_executions(driver, package_id), *sorted(flows)])
+    row = driver.execute(_LABEL, (key,)).fetchone()
+    if row is None:
+        return False
+    uses = package_uses.executions(driver, package_id, frozen)
+    _check_unused(_label(row), [*uses, *package_uses.workflows(driver, package_id)])
     if not dry_run:
         driver.execute("DELETE FROM package_task WHERE package_id = ?", (key,))
         driver.execute("DELETE FROM task_package WHERE id = ?", (key,))
     return True
-
-
-def _executions(driver: Driver, package_id: str) -> list[str]:
-    key = _binary(package_id)
-    found = {bytes(row[0]).hex() for sql in _ACTIVE for row in driver.execute(sql, (key,))}
-    return [f"execution {each[:8]}" for each in sorted(found)]
 
 
 def _check_unused(label: str, uses: list[str]) -> None:
@@ -226,9 +208,8 @@ def _check_unused(label: str, uses: list[str]) -> None:
         raise PackageInUseError(label, uses)
 
 
-def _label(driver: Driver, package_id: str) -> str | None:
-    row = driver.execute(_LABEL, (_binary(package_id),)).fetchone()
-    return None if row is None else f"{row[0]}@{row[1]}"
+def _label(row: Any) -> str:
+    return f"{row[0]}@{row[1]}"
 
 
 def _maybe(key: Any) -> str | None:
