@@ -35,10 +35,17 @@ COLLECT: Final = "collect"
 
 
 class Recorded(NamedTuple):
-    """The package that is written down, and whether it is new."""
+    """The package that is written down.
+
+    Attributes:
+        package_id: Its id.
+        is_new: Whether it was not there before.
+        put_aside: The versions that it takes the place of, each as NAME@VERSION.
+    """
 
     package_id: str
     is_new: bool
+    put_aside: tuple[str, ...] = ()
 
 
 #: Looks into a module, a file or a distribution; raises `ScriptLoadError`.
@@ -107,7 +114,8 @@ class PackageManager:
 
         Of a distribution, these are the modules that its entry points of the group
         ``taskgraph.tasks`` name, or else its packages; with all modules below them. Only tasks that
-        are defined there count. The same version with the same tasks, once more, changes nothing.
+        are defined there count. The same version with the same tasks, once more, changes nothing;
+        a new one is active, and the one that was is put aside.
 
         Args:
             module_or_dist: The dotted name of a module, the path of a Python file, or the name of
@@ -118,10 +126,12 @@ class PackageManager:
 
         Returns:
             The operation as it ended: ``data`` has ``package`` (its id), ``label``, ``tasks`` (how
-            many) and ``is_new``; of one that failed, ``error``.
+            many) and ``is_new``, and ``put_aside`` (a list of ``name@version``) if it takes the
+            place of others; of one that failed, ``error``.
 
         Raises:
             DuplicatePackageError: The owner, or the group, has this version, with other tasks.
+            PackageInUseError: The version that is active has tasks in use that this one has not.
             UserNotFoundError: There is no such user.
             UserGroupNotFoundError: There is no such group.
             SecretError: A version or name looks like a secret.
@@ -170,6 +180,7 @@ class PackageManager:
                 package=recorded.package_id,
                 label=f"{wanted.name}@{wanted.version}",
                 is_new=recorded.is_new,
+                **({"put_aside": list(recorded.put_aside)} if recorded.put_aside else {}),
             )
 
         self._store.create_package(wanted, ended)
@@ -179,8 +190,8 @@ class PackageManager:
         """Return a package; None where there is none.
 
         Args:
-            ref: ``name@version``; a name, which stands for the active version that was collected
-                last, or else for the last; an id or the start of one; or itself.
+            ref: ``name@version``; a name, which stands for the active version, or else for the one
+                that was collected last; an id or the start of one; or itself.
 
         Raises:
             AmbiguousIdError: Several are meant: of different owners, or with ids that start so.
@@ -248,8 +259,11 @@ class PackageManager:
     def activate(self, ref: str | TaskPackage) -> TaskPackage:
         """Have the tasks of a package be usable in what is submitted.
 
+        The version that was active until now, of the same owner and group, is put aside.
+
         Raises:
             PackageNotFoundError: There is none.
+            PackageInUseError: That version has tasks in use that this one has not.
             AmbiguousIdError: Several are meant.
         """
         return self._switch(ref, is_active=True)
@@ -259,7 +273,8 @@ class PackageManager:
 
         Raises:
             PackageNotFoundError: There is none.
-            PackageInUseError: Active executions use its tasks.
+            PackageInUseError: Active executions use its tasks, and no other package that is active
+                has them.
             AmbiguousIdError: Several are meant.
         """
         return self._switch(ref, is_active=False)
@@ -281,7 +296,7 @@ class PackageManager:
         Raises:
             PackageNotFoundError: There is none, and it is not ``missing_ok``.
             PackageInUseError: Active executions use its tasks, or stored workflows have them as
-                steps.
+                steps, and no other package that is active has them.
             AmbiguousIdError: Several are meant.
         """
         known = self.find(ref)

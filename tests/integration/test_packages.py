@@ -295,8 +295,99 @@ def test_the_same_again_changes_nothing_and_other_code_is_another_version(
     assert tg.operations.list(status="failed")[0].error == str(caught.value)
     assert [each.label for each in tg.packages.list()] == ["packed_f@2", "packed_f@1"]
     assert tg.packages.get("packed_f").id == later.data["package"]
-    tg.packages.deactivate("packed_f@2")
+    tg.packages.activate("packed_f@1")
     assert tg.packages.get("packed_f").label == "packed_f@1"
+
+
+def active(tg: Archive) -> list[str]:
+    return [each.label for each in tg.packages.list(active=True)]
+
+
+def test_of_an_owner_one_version_of_a_package_is_active(tg: Archive, code: Path) -> None:
+    file = put(code, "packed_p.py", a_task("one"))
+    tg.users.create("ada@x.org", username="ada")
+    first = ok(tg.packages.collect(file, version="1"))
+    ok(tg.packages.collect(file, version="1", owner="ada"))
+    tg.executions.create("packed.one")
+
+    second = ok(tg.packages.collect(file, version="2"))
+
+    assert "put_aside" not in first.data
+    assert second.data["put_aside"] == ["packed_p@1"]
+    assert active(tg) == ["packed_p@2", "packed_p@1"]  # and that is hers
+    mine = tg.packages.get(first.data["package"])
+    assert not mine.active
+    assert tg.packages.activate(mine).active
+    assert not tg.packages.get("packed_p@2").active
+    assert len(tg.packages.list(owner="ada", active=True)) == 1
+    # The same once more is no news, and changes nothing.
+    assert ok(tg.packages.collect(file, version="2")).data["is_new"] is False
+    assert tg.packages.get(mine).active
+
+
+def test_a_version_does_not_take_the_place_of_one_whose_tasks_it_has_not(
+    tg: Archive, code: Path
+) -> None:
+    file = put(code, "packed_q.py", a_task("one") + a_task("two"))
+    ok(tg.packages.collect(file, version="1"))
+    made = tg.executions.create("packed.two").execution
+    file.write_text(a_task("one"))
+
+    with pytest.raises(PackageInUseError, match=f"packed_q@1 are .* execution {made.id[:8]}"):
+        tg.packages.collect(file, version="2")
+    assert active(tg) == ["packed_q@1"]
+    assert tg.packages.count() == 1
+    assert tg.operations.list()[0].status is Status.FAILED
+    tg.executions.set_state(made, "CANCELLED")
+    ok(tg.packages.collect(file, version="2"))
+    tg.packages.activate("packed_q@1")
+    tg.executions.create("packed.two")
+    with pytest.raises(PackageInUseError):
+        tg.packages.activate("packed_q@2")
+    assert active(tg) == ["packed_q@1"]
+
+
+def test_where_two_versions_are_active_one_can_be_put_aside(tg: Archive, code: Path) -> None:
+    """As databases have it that were written before one alone could be."""
+    file = put(code, "packed_r.py", a_task("one"))
+    for version in ("1", "2", "3"):
+        ok(tg.packages.collect(file, version=version))
+    tg.executions.create("packed.one")
+
+    def have_all_be_active() -> None:
+        sql = "UPDATE task_package SET active = TRUE"
+        tg.backend._transact(lambda driver: driver.execute(sql))
+
+    have_all_be_active()
+    for version in ("1", "3"):
+        tg.packages.deactivate(f"packed_r@{version}")
+    with pytest.raises(PackageInUseError):
+        tg.packages.deactivate("packed_r@2")
+    assert tg.packages.delete("packed_r@1")
+    have_all_be_active()
+    tg.packages.activate("packed_r@3")
+
+    assert active(tg) == ["packed_r@3"]
+
+
+def test_of_versions_that_become_active_at_once_one_is(
+    database_uri: str, tg: Archive, code: Path
+) -> None:
+    from taskgraph.assembly.collecting import collect as look
+
+    file = put(code, "packed_s.py", a_task("one"))
+    found = look(tg.settings, str(file))
+
+    def collect(number: int) -> Any:
+        with taskgraph.open(database_uri) as mine:
+            mine.packages._collector = lambda _: found  # imports are of one thread
+            mine.packages.collect(str(file), version=str(number))
+            return mine.packages.activate(f"packed_s@{number}").label
+
+    answers = at_once(4, collect)
+
+    assert sorted(answers) == [f"packed_s@{number}" for number in range(4)]
+    assert len(active(tg)) == 1
 
 
 def test_a_task_that_is_gone_from_a_file_is_in_no_later_version(tg: Archive, code: Path) -> None:

@@ -1,7 +1,8 @@
 """Packages of tasks as rows: a version is there once for an owner, a group, or everybody.
 
-What uses a package is asked in the transaction that puts it aside or deletes it; see
-`package_uses`.
+Of each of these one version of a package is active: another one that becomes so takes its place, in
+the same transaction. What needs a package is asked in the transaction that puts it aside or deletes
+it; see `package_uses`.
 """
 
 from __future__ import annotations
@@ -43,25 +44,34 @@ _NEWEST: Final = (
 _SWITCH: Final = "UPDATE task_package SET active = ? WHERE id = ?"
 
 
-def create(driver: Driver, wanted: NewPackage, report: Callable[[Recorded], Report]) -> Recorded:
+def create(
+    driver: Driver, wanted: NewPackage, report: Callable[[Recorded], Report], frozen: Frozen
+) -> Recorded | None:
     """Write a package down with the end of its operation; within a transaction that is alone.
 
     Returns:
-        It, or the one that is there with the same tasks.
+        It, or the one that is there with the same tasks; None if something was submitted that
+        ``frozen`` has not.
 
     Raises:
+        PackageInUseError: The version that is active has tasks in use that this one has not.
         DuplicatePackageError: The owner, the group, or everybody has this version, with others.
         UserNotFoundError: The owner was deleted since.
         UserGroupNotFoundError: The group was deleted since.
     """
+    if package_uses.unread(driver, frozen):
+        return None
     if wanted.owner is not None:
         get_user(driver, wanted.owner)
     if wanted.group is not None:
         get_group(driver, wanted.group)
     found = _same_version(driver, wanted)
-    recorded = Recorded(wanted.id if found is None else found, found is None)
-    if recorded.is_new:
+    if found is None:
         _insert(driver, wanted)
+        aside = _put_others_aside(driver, wanted.id, frozen)
+        recorded = Recorded(wanted.id, True, tuple(aside))
+    else:
+        recorded = Recorded(found, False)
     operations.report(driver, report(recorded))
     return recorded
 
@@ -162,22 +172,47 @@ def find(driver: Driver, ref: str) -> str | None:
 def switch(driver: Driver, package_id: str, is_active: bool, frozen: Frozen) -> bool | None:
     """Have the tasks of a package be usable, or not; within a transaction that is alone.
 
+    Where they are to be, the version that was active is put aside.
+
     Returns:
         Whether there is such a package; None if something was submitted that ``frozen`` has not.
 
     Raises:
-        PackageInUseError: Active executions use its tasks, which are not to be used any more.
+        PackageInUseError: Active executions use tasks that are not to be used any more.
     """
     if package_uses.unread(driver, frozen):
         return None
     row = driver.execute(_LABEL, (_binary(package_id),)).fetchone()
     if row is None:
         return False
-    if bool(row[2]) != is_active:
-        if not is_active:
-            _check_unused(_label(row), package_uses.executions(driver, package_id, frozen))
-        driver.execute(_SWITCH, (is_active, _binary(package_id)))
+    if is_active:
+        driver.execute(_SWITCH, (True, _binary(package_id)))
+        _put_others_aside(driver, package_id, frozen)
+    elif row[2]:
+        _put_aside(driver, package_id, _label(row), frozen)
     return True
+
+
+def _put_others_aside(driver: Driver, package_id: str, frozen: Frozen) -> list[str]:
+    """Put the other versions of a package aside, which is active by now; returns these."""
+    name = driver.execute(_LABEL, (_binary(package_id),)).fetchone()[0]
+    rows = driver.execute(_NEWEST, (name,)).fetchall()
+    whose = {bytes(id).hex(): (_maybe(owner), _maybe(group)) for id, owner, group, _ in rows}
+    aside = []
+    for id, _, _, is_active in rows:
+        other = bytes(id).hex()
+        if is_active and other != package_id and whose[other] == whose[package_id]:
+            label = _label(driver.execute(_LABEL, (_binary(other),)).fetchone())
+            _put_aside(driver, other, label, frozen)
+            aside.append(label)
+    return aside
+
+
+def _put_aside(driver: Driver, package_id: str, label: str, frozen: Frozen) -> None:
+    uses = package_uses.executions(driver, package_id, frozen)
+    if uses:
+        raise PackageInUseError(label, uses)
+    driver.execute(_SWITCH, (False, _binary(package_id)))
 
 
 def delete(driver: Driver, package_id: str, dry_run: bool, frozen: Frozen) -> bool | None:
@@ -196,16 +231,13 @@ def delete(driver: Driver, package_id: str, dry_run: bool, frozen: Frozen) -> bo
     if row is None:
         return False
     uses = package_uses.executions(driver, package_id, frozen)
-    _check_unused(_label(row), [*uses, *package_uses.workflows(driver, package_id)])
+    uses += package_uses.workflows(driver, package_id)
+    if uses:
+        raise PackageInUseError(_label(row), uses)
     if not dry_run:
         driver.execute("DELETE FROM package_task WHERE package_id = ?", (key,))
         driver.execute("DELETE FROM task_package WHERE id = ?", (key,))
     return True
-
-
-def _check_unused(label: str, uses: list[str]) -> None:
-    if uses:
-        raise PackageInUseError(label, uses)
 
 
 def _label(row: Any) -> str:

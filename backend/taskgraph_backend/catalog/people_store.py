@@ -210,8 +210,9 @@ class PeopleCatalog(OpenedPort):
 
         Raises:
             DuplicatePackageError: The owner, the group, or everybody has this version.
+            PackageInUseError: The version that is active has tasks in use that this one has not.
         """
-        return self._backend._transact(packages.create, wanted, report)
+        return self._decided(packages.create, wanted, report)
 
     def find_package(self, ref: str) -> TaskPackage | None:
         """Return a package by name, NAME@VERSION, id or unique start of one.
@@ -262,7 +263,7 @@ class PeopleCatalog(OpenedPort):
         """Have the tasks of a package be usable, or not; returns whether there is such a one.
 
         Raises:
-            PackageInUseError: Active executions use its tasks, which are not to be used any more.
+            PackageInUseError: Active executions use tasks that are not to be used any more.
         """
         return self._decided(packages.switch, package_id, is_active)
 
