@@ -112,6 +112,8 @@ class DatasetManager:
         Raises:
             DatasetReadOnlyError: It is read-only, its content would be another, and it was not
                 said that it is to be read-only no more.
+            OutputDatasetInUseError: Its content would be another, and an active execution writes
+                it.
             ValidationError: A file is not there, or something is not what it must be.
             TagKeyError: A key of a facet is none.
             OSError: A file is there and cannot be read.
