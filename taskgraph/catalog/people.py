@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
@@ -87,7 +87,8 @@ class UserManager:
             verified: Whether somebody made sure of the address.
             active: Whether the user may do anything.
             settings: What else is to be kept: names with JSON values. ``default_account`` is what
-                work is charged to, ``accounts`` are those at other services.
+                work is charged to; ``accounts`` has the names of those that it may be charged to
+                besides, which are any if there is none, and objects for those at other services.
 
         Raises:
             UserExistsError: A user has this address or this name.
@@ -314,11 +315,23 @@ def _checked_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
     if not isinstance(accounts, list | tuple):
         raise ValidationError("settings.accounts", "expected a list of accounts.")
     if "accounts" in found:
-        found["accounts"] = [_checked_account(each) for each in accounts]
-        known = {(each["provider"], each["account_id"]) for each in found["accounts"]}
-        if len(known) < len(accounts):
-            raise ValidationError("settings.accounts", "one of them is there twice.")
+        found["accounts"] = _checked_accounts(accounts)
     return found
+
+
+def _checked_accounts(given: Sequence[Any]) -> list[str | dict[str, Any]]:
+    """Return accounts as settings have them: names, and objects for those at other services."""
+    found: dict[Any, str | dict[str, Any]] = {}
+    for each in given:
+        if isinstance(each, str):
+            name = checked_name("account", each, _LONGEST)
+            found[name] = name
+        else:
+            account = _checked_account(each)
+            found[account["provider"], account["account_id"]] = account
+    if len(found) < len(given):
+        raise ValidationError("settings.accounts", "one of them is there twice.")
+    return list(found.values())
 
 
 def _checked_account(given: Any) -> dict[str, Any]:

@@ -10,10 +10,12 @@ import pytest
 
 import taskgraph
 from taskgraph.archive import Archive
+from taskgraph.catalog.submitters import Submitter
 from taskgraph.errors import (
     AmbiguousIdError,
     ConflictError,
     NotFoundError,
+    PermissionDeniedError,
     SecretError,
     UnknownFilterError,
     UserExistsError,
@@ -148,6 +150,33 @@ def test_an_account_elsewhere_is_kept_by_reference(tg: Archive) -> None:
         tg.users.link_account("ada@x.org", "github", "1", expires=datetime(2030, 1, 2))
     with pytest.raises(UserNotFoundError):
         tg.users.link_account("bob", "github", "1")
+
+
+def test_who_one_is_elsewhere_is_nothing_to_pay_from(tg: Archive) -> None:
+    """An account that is linked takes no other one away, and is none to be charged."""
+
+    def may_pay(account: str) -> bool:
+        known = tg.users.get("ada@x.org")
+        submitter = Submitter.of(known.active, known.settings)
+        try:
+            submitter.check("ada@x.org", account)
+        except PermissionDeniedError:
+            return False
+        return True
+
+    tg.users.create("ada@x.org", settings={"default_account": "x1"})
+    tg.users.link_account("ada@x.org", "github", "42")
+    assert [may_pay(each) for each in ("x1", "x2", "42")] == [True, True, True]
+
+    tg.users.update("ada@x.org", settings={"default_account": "x1", "accounts": ["x2 ", "x3"]})
+    linked = tg.users.link_account("ada@x.org", "github", "42")
+    assert (linked.charged_accounts, len(linked.accounts)) == (("x2", "x3"), 1)
+    assert [may_pay(each) for each in ("x1", "x2", "x4", "42")] == [True, True, False, False]
+    left = tg.users.unlink_account("ada@x.org", "github", "42")
+    assert left.settings["accounts"] == ["x2", "x3"]
+    for wrong in ([""], ["x", " x"], [None]):
+        with pytest.raises(ValidationError):
+            tg.users.update("ada@x.org", settings={"accounts": wrong})
 
 
 @pytest.mark.parametrize(

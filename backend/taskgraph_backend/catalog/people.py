@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from taskgraph.catalog.people_rows import NewUser
+from taskgraph.catalog.people_rows import NewUser, is_linked
 from taskgraph.errors import (
     UserExistsError,
     UserGroupNotFoundError,
@@ -127,7 +127,7 @@ def change_accounts(
     others = [
         each
         for each in settings.get("accounts", [])
-        if (each["provider"], each["account_id"]) != (provider, account_id)
+        if not is_linked(each) or (each["provider"], each["account_id"]) != (provider, account_id)
     ]
     settings["accounts"] = others if said is None else [*others, dict(said)]
     sql = "UPDATE user_account SET settings = ? WHERE id = ?"
