@@ -162,8 +162,20 @@ class UserManager:
         verified: bool | Unset = UNSET,
         active: bool | Unset = UNSET,
         settings: Mapping[str, Any] | Unset = UNSET,
+        default_account: str | Unset | None = UNSET,
     ) -> User:
         """Change what is given; settings are replaced as a whole.
+
+        Args:
+            ref: The user.
+            email: Another address.
+            username: Another short name, or None for none.
+            superuser: Whether the user may force any state.
+            verified: Whether somebody made sure of the address.
+            active: Whether the user may do anything.
+            settings: In place of all that there are.
+            default_account: What work is charged to, or None for nothing: this one of the settings,
+                and all others stay as they are.
 
         Raises:
             UserNotFoundError: There is none.
@@ -182,6 +194,9 @@ class UserManager:
                 changes[name] = _checked_flag(name, flag)
         if not isinstance(settings, Unset):
             changes["settings"] = _checked_settings(settings)
+        if not isinstance(default_account, Unset):
+            said = _checked_settings({"default_account": default_account})
+            changes["default_account"] = said["default_account"]
         known = self.get(ref)
         return _there(self._store.update_user(known.id, changes) if changes else known, known)
 
@@ -308,9 +323,9 @@ def _checked_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
         raise ValidationError("settings", "expected names with values.")
     found = checked_object("settings", given)
     check_no_secret("settings", found)
-    default = found.get("default_account")
-    if default is not None and not isinstance(default, str):
-        raise ValidationError("settings.default_account", f"expected a name, not {default!r}.")
+    if found.get("default_account") is not None:
+        default = checked_name("settings.default_account", found["default_account"], _LONGEST)
+        found["default_account"] = default
     accounts = found.get("accounts", [])
     if not isinstance(accounts, list | tuple):
         raise ValidationError("settings.accounts", "expected a list of accounts.")

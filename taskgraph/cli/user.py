@@ -157,9 +157,7 @@ def show(ctx: click.Context, as_json: bool, user: str) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.argument("user", metavar="USER")
 @click.pass_context
-def update(
-    ctx: click.Context, /, default_account: str | None, as_json: bool, user: str, **changes: Any
-) -> int:
+def update(ctx: click.Context, /, as_json: bool, user: str, **changes: Any) -> int:
     """Change a user."""
     from taskgraph.errors import UserNotFoundError
 
@@ -167,10 +165,7 @@ def update(
     with opened_archive(ctx) as archive:
         if archive is None:
             raise UserNotFoundError(user)
-        known = archive.users.get(user)
-        if default_account is not None:
-            given["settings"] = {**known.settings, "default_account": default_account}
-        found = archive.users.update(known, **given)
+        found = archive.users.update(user, **given)
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2))
     else:

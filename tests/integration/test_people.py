@@ -179,6 +179,32 @@ def test_who_one_is_elsewhere_is_nothing_to_pay_from(tg: Archive) -> None:
             tg.users.update("ada@x.org", settings={"accounts": wrong})
 
 
+def test_who_names_the_default_account_leaves_what_others_link_meanwhile(
+    tg: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tg.users.create("ada@x.org", settings={"note": "n"})
+    find = tg.users._store.find_user
+
+    def overtaken(ref: str) -> Any:
+        found = find(ref)
+        monkeypatch.undo()
+        tg.users.link_account("ada@x.org", "hub", "1")
+        return found
+
+    monkeypatch.setattr(tg.users._store, "find_user", overtaken)
+    changed = tg.users.update("ada@x.org", default_account=" x1 ")
+
+    assert (changed.default_account, len(changed.accounts)) == ("x1", 1)
+    assert changed.settings["note"] == "n"
+    assert tg.users.update(made, settings={"a": 1}, default_account="x2").settings == {
+        "a": 1, "default_account": "x2",
+    }  # fmt: skip
+    assert tg.users.update(made, default_account=None).settings == {"a": 1}
+    for wrong in ("", 3, b"x"):
+        with pytest.raises(ValidationError, match="expected a name"):
+            tg.users.update(made, default_account=wrong)  # type: ignore[arg-type]  # it is none
+
+
 @pytest.mark.parametrize(
     "said",
     [
