@@ -17,7 +17,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
-from taskgraph.catalog.requests import check_page, checked_json, checked_name
+from taskgraph.catalog.requests import (
+    check_page,
+    checked_json,
+    checked_name,
+    checked_text,
+    checked_title,
+)
 from taskgraph.catalog.secrets import json_without_secrets, without_secrets
 from taskgraph.errors import (
     DatabaseError,
@@ -223,9 +229,10 @@ class OperationManager:
             offset: After so many.
 
         Raises:
-            ValidationError: There is no such status.
+            ValidationError: There is no such status, or something is not what it must be.
         """
         check_page(limit, offset)
+        kind = checked_text("kind", kind)
         return self._store.operations(kind, _checked_status(status), limit, offset)
 
     def count(self, *, kind: str | None = None, status: str | None = None) -> int:
@@ -234,7 +241,7 @@ class OperationManager:
         Raises:
             ValidationError: There is no such status.
         """
-        return self._store.count_operations(kind, _checked_status(status))
+        return self._store.count_operations(checked_text("kind", kind), _checked_status(status))
 
     @contextmanager
     def running(self, kind: str, subject: str) -> Iterator[Running]:
@@ -249,7 +256,7 @@ class OperationManager:
         """
         made = uuid.uuid4().hex
         said = without_secrets(checked_name("subject", subject))
-        self._store.begin_operation(made, checked_name("kind", kind), said)
+        self._store.begin_operation(made, checked_title("kind", kind), said)
         running = Running(self._store, made)
         with _alive(lambda: self._store.prolong_operation(made)):
             try:
@@ -299,7 +306,7 @@ def _text(ref: Any) -> str:
 
 
 def _checked_status(given: str | None) -> str | None:
-    if given is not None and given not in set(Status):
+    if given is not None and (not isinstance(given, str) or given not in set(Status)):
         raise ValidationError(f"status {given!r}", f"there are: {', '.join(Status)}.")
     return given
 

@@ -7,6 +7,7 @@ is written down then. The package and the end of its operation are one transacti
 from __future__ import annotations
 
 import builtins
+import os
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +18,7 @@ from taskgraph.catalog.operations import Operation, OperationManager, Report, Ru
 from taskgraph.catalog.package_rows import Collected, NewPackage, TaskPackage, WantedPackages
 from taskgraph.catalog.people import UserManager, user_ref
 from taskgraph.catalog.people_rows import User, UserGroup
-from taskgraph.catalog.requests import checked_name
+from taskgraph.catalog.requests import check_page, checked_text, checked_title, one_form
 from taskgraph.catalog.secrets import check_no_secret, without_secrets
 from taskgraph.catalog.user_groups import UserGroupManager, group_ref
 from taskgraph.errors import (
@@ -137,7 +138,7 @@ class PackageManager:
             SecretError: A version or name looks like a secret.
             ValidationError: It has no version, or the owner is not in the group.
         """
-        subject = str(module_or_dist)
+        subject = _subject(module_or_dist)
         check_no_secret("module", subject)
         check_no_secret("version", version)
         if version is not None:
@@ -196,7 +197,7 @@ class PackageManager:
         Raises:
             AmbiguousIdError: Several are meant: of different owners, or with ids that start so.
         """
-        return self._store.find_package(storable(_text(ref)))
+        return self._store.find_package(storable(one_form(_text(ref))))
 
     def get(self, ref: str | TaskPackage) -> TaskPackage:
         """Return the same as `find` of a package that must be there.
@@ -235,7 +236,9 @@ class PackageManager:
         Raises:
             UserNotFoundError: There is no such user.
             UserGroupNotFoundError: There is no such group.
+            ValidationError: Something that was given is not what it must be.
         """
+        check_page(limit, offset)
         wanted = _wanted(owner, group, active, visible_to, name)
         return self._store.packages(wanted, limit, offset)
 
@@ -253,6 +256,7 @@ class PackageManager:
         Raises:
             UserNotFoundError: There is no such user.
             UserGroupNotFoundError: There is no such group.
+            ValidationError: Something that was given is not what it must be.
         """
         return self._store.count_packages(_wanted(owner, group, active, visible_to, name))
 
@@ -316,7 +320,7 @@ def _new_package(
         )
     return NewPackage(
         id=uuid.uuid4().hex,
-        name=checked_name("package", found.name),
+        name=checked_title("package", found.name),
         version=_checked_version(said),
         origin=without_secrets(storable(found.origin)),
         owner=None if owner is None else owner.id,
@@ -329,7 +333,7 @@ def _new_package(
 
 def _checked_version(given: Any) -> str:
     check_no_secret("version", given)
-    version = checked_name("version", given)
+    version = checked_title("version", given)
     if "@" in version:
         raise ValidationError("version", f"{version!r}: an @ stands before it.")
     return version
@@ -342,13 +346,22 @@ def _wanted(
     visible_to: str | User | None,
     name: str | None,
 ) -> WantedPackages:
+    if active is not None and not isinstance(active, bool):
+        raise ValidationError("active", f"expected true or false, not {active!r}.")
     return WantedPackages(
         None if owner is None else user_ref(owner),
         None if group is None else group_ref(group),
         active,
         None if visible_to is None else user_ref(visible_to),
-        name,
+        checked_text("name", name),
     )
+
+
+def _subject(given: Any) -> str:
+    found = os.fspath(given) if isinstance(given, PathLike) else given
+    if not isinstance(found, str) or not found.strip():
+        raise ValidationError("module", f"expected a name or a path, not {given!r}.")
+    return found
 
 
 def _text(ref: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from taskgraph.catalog.criteria import Criteria
 from taskgraph.catalog.people_rows import USER_FIELDS, NewUser, User, account_of
 from taskgraph.catalog.reading import parse
-from taskgraph.catalog.requests import check_page, checked_name, checked_object
+from taskgraph.catalog.requests import check_page, checked_object, checked_title, one_form
 from taskgraph.catalog.secrets import check_no_secret, checked_entry
 from taskgraph.catalog.store import UNSET, Unset
 from taskgraph.errors import UserNotFoundError, ValidationError
@@ -261,9 +261,14 @@ class UserManager:
 
         Raises:
             UserNotFoundError: There is no such user.
+            ValidationError: Something that was given is not what it must be.
         """
         known = self.get(user)
-        return _there(self._store.change_accounts(known.id, provider, account_id, None), known)
+        given = (
+            checked_title("provider", provider, _LONGEST),
+            checked_title("account_id", account_id, _LONGEST),
+        )
+        return _there(self._store.change_accounts(known.id, *given, None), known)
 
 
 def user_ref(given: Any) -> str:
@@ -275,7 +280,7 @@ def user_ref(given: Any) -> str:
     found = given.id if isinstance(given, User) else given
     if not isinstance(found, str):
         raise ValidationError("user", f"expected an address, a name or an id, not {given!r}.")
-    return storable(found)
+    return storable(one_form(found))
 
 
 def checked_email(given: Any) -> str:
@@ -286,7 +291,7 @@ def checked_email(given: Any) -> str:
         SecretError: It looks like a secret.
     """
     check_no_secret("email", given)
-    found = checked_name("email", given, _LONGEST).lower()
+    found = checked_title("email", given, _LONGEST).lower()
     if not _EMAIL.fullmatch(found):
         raise ValidationError("email", f"expected an address as ada@example.org, not {given!r}.")
     return found
@@ -300,7 +305,7 @@ def checked_label(what: str, given: Any) -> str:
         SecretError: It looks like a secret.
     """
     check_no_secret(what, given)
-    found = checked_name(what, given, _LONGEST)
+    found = checked_title(what, given, _LONGEST)
     if "@" in found:
         raise ValidationError(what, f"{found!r}: with an @ it would be an address.")
     if _HEX.fullmatch(found.lower()):
@@ -324,7 +329,7 @@ def _checked_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
     found = checked_object("settings", given)
     check_no_secret("settings", found)
     if found.get("default_account") is not None:
-        default = checked_name("settings.default_account", found["default_account"], _LONGEST)
+        default = checked_title("settings.default_account", found["default_account"], _LONGEST)
         found["default_account"] = default
     accounts = found.get("accounts", [])
     if not isinstance(accounts, list | tuple):
@@ -339,7 +344,7 @@ def _checked_accounts(given: Sequence[Any]) -> list[str | dict[str, Any]]:
     found: dict[Any, str | dict[str, Any]] = {}
     for each in given:
         if isinstance(each, str):
-            name = checked_name("account", each, _LONGEST)
+            name = checked_title("account", each, _LONGEST)
             found[name] = name
         else:
             account = _checked_account(each)
@@ -368,8 +373,8 @@ def _checked_account(given: Any) -> dict[str, Any]:
         raise ValidationError("account", f"there is no {', '.join(unknown)}: there are {known}.")
     email = given.get("email")
     said = {
-        "provider": checked_name("provider", given.get("provider", ""), _LONGEST),
-        "account_id": checked_name("account_id", given.get("account_id", ""), _LONGEST),
+        "provider": checked_title("provider", given.get("provider", ""), _LONGEST),
+        "account_id": checked_title("account_id", given.get("account_id", ""), _LONGEST),
         "email": None if email is None else checked_email(email),
         "expires": given.get("expires"),
         "keyring": keyring,

@@ -786,3 +786,6 @@ def test_what_is_applied_is_of_who_the_settings_name(
     assert (made.submitted_by, made.options["account"]) == ("ada@x.org", "climate-7")
     with taskgraph.open(database_uri) as mine, pytest.raises(PermissionDeniedError):
         apply(mine)
+    monkeypatch.delenv("TASKGRAPH_USER")
+    with pytest.raises(PermissionDeniedError):
+        tg.workflows.apply("w", inputs=["in"], output="out", submitted_by=" ada@x.org\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -123,6 +124,105 @@ def test_what_is_none_is_refused_before_anything_is_written(
     with pytest.raises(ValidationError, match=match):
         tg.users.create(**{"email": "ada@x.org", **said})
     assert tg.users.list() == []
+
+
+UNREADABLE = [
+    "a\nb", "a\x1b[31mb", "a\u202eb", "a\u200bb", "a\u2028b", "a\x00b", "a\udcffb", " \t ",
+    "x" * 10_000, b"ab", 3,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNREADABLE, ids=lambda name: ascii(name)[:20])
+def test_a_name_that_nobody_can_read_is_refused_wherever_it_is_said(tg: Archive, name: Any) -> None:
+    ada = tg.users.create("ada@x.org")
+    verbs: list[Callable[[], Any]] = [
+        lambda: tg.users.create(name),
+        lambda: tg.users.create(f"{name}@x.org" if isinstance(name, str) else name),
+        lambda: tg.users.create("bob@x.org", username=name),
+        lambda: tg.users.update(ada, username=name),
+        lambda: tg.users.update(ada, default_account=name),
+        lambda: tg.users.update(ada, settings={"default_account": name}),
+        lambda: tg.users.update(ada, settings={"accounts": [name]}),
+        lambda: tg.users.link_account(ada, name, "42"),
+        lambda: tg.users.link_account(ada, "hub", name),
+        lambda: tg.users.unlink_account(ada, "hub", name),
+        lambda: tg.user_groups.create(name),
+        lambda: tg.packages.collect("os", version=name),
+        lambda: tg.operations.running(name, "it").__enter__(),
+        lambda: tg.executions.create("e", submitted_by=name),
+    ]
+    for verb in verbs:
+        with pytest.raises(ValidationError) as caught:
+            verb()
+        assert str(caught.value).isprintable()
+
+    assert (tg.users.list(), tg.user_groups.list()) == ([ada], [])
+    assert (tg.operations.list(), tg.executions.count()) == ([], 0)
+
+
+def test_a_name_is_one_however_its_accents_are_written(tg: Archive) -> None:
+    made = tg.users.create("zoe@x.org", username=" Zoe\u0308")
+    group = tg.user_groups.create("Cafe\u0301\n")
+
+    assert (made.username, group.name) == ("Zo\u00eb", "Caf\u00e9")
+    for ref in ("Zo\u00eb", " Zoe\u0308 "):
+        assert tg.users.get(ref) == made
+    assert tg.user_groups.get("Cafe\u0301") == group
+    with pytest.raises(UserExistsError):
+        tg.users.create("other@x.org", username="Zo\u00eb")
+    tg.studies.get_or_create("hers", owner="Zoe\u0308")
+    assert tg.studies.get("hers").owner == "zoe@x.org"
+    ran = tg.executions.create("e", submitted_by=" Zoe\u0308 ").execution
+    assert ran.submitted_by == "Zo\u00eb"
+    assert tg.executions.set_state(ran, "FAILED", force=True, actor="Zoe\u0308").is_written
+
+
+@pytest.mark.parametrize("limit", [-1, 0, True, 1.5, "1", b"1", 2**63], ids=ascii)
+def test_a_list_is_not_cut_in_a_way_that_is_none(tg: Archive, limit: Any) -> None:
+    lists: list[Callable[..., Any]] = [
+        tg.users.list, tg.packages.list, tg.operations.list, tg.datasets.list, tg.artifacts.list,
+        tg.workflows.list, tg.groups.list, tg.policies.notifications, tg.executions.list,
+    ]  # fmt: skip
+    for each in lists:
+        with pytest.raises(ValidationError, match="limit and offset"):
+            each(limit=limit)
+        assert len(each(limit=2**40)) == 0
+        if limit != 0:
+            with pytest.raises(ValidationError, match="limit and offset"):
+                each(offset=limit)
+
+
+def test_what_is_no_reference_is_said_and_what_cannot_be_kept_is_nobody(tg: Archive) -> None:
+    managers: list[Any] = [tg.users, tg.user_groups, tg.packages, tg.operations]
+    for manager in managers:
+        for wrong in (None, 3, b"ada", ["ada"]):
+            with pytest.raises(ValidationError):
+                manager.find(wrong)
+        for nobody in ("", " ", "a\0b", "\udcff", "x" * 10_000):
+            assert manager.find(nobody) is None
+            with pytest.raises(NotFoundError):
+                manager.get(nobody)
+
+
+def test_what_a_list_is_asked_for_is_of_its_type(tg: Archive) -> None:
+    verbs: list[Callable[[], Any]] = [
+        lambda: tg.operations.list(kind=3),  # type: ignore[arg-type]
+        lambda: tg.operations.count(kind=b"collect"),  # type: ignore[arg-type]
+        lambda: tg.operations.list(kind="a\0b"),
+        lambda: tg.operations.list(status=[]),  # type: ignore[arg-type]
+        lambda: tg.packages.list(name=3),  # type: ignore[arg-type]
+        lambda: tg.packages.count(name="a\0b"),
+        lambda: tg.packages.list(active="yes"),  # type: ignore[arg-type]
+        lambda: tg.packages.list(owner=3),  # type: ignore[arg-type]
+        lambda: tg.packages.collect(None),  # type: ignore[arg-type]
+        lambda: tg.packages.collect(b"flow.py"),  # type: ignore[arg-type]
+        lambda: tg.packages.collect(" "),
+        lambda: tg.executions.delete("-", missing_ok=True, actor=3),  # type: ignore[arg-type]
+    ]
+    for verb in verbs:
+        with pytest.raises(ValidationError):
+            verb()
+    assert tg.operations.list() == []
 
 
 def test_an_account_elsewhere_is_kept_by_reference(tg: Archive) -> None:

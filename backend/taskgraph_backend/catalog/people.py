@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from taskgraph.catalog.people_rows import NewUser, is_linked
+from taskgraph.catalog.requests import one_form
 from taskgraph.errors import (
     UserExistsError,
     UserGroupNotFoundError,
@@ -50,11 +51,12 @@ def find_user(driver: Driver, ref: str, *, may_start: bool = True) -> str | None
         AmbiguousIdError: More than one starts so.
     """
 
+    given = one_form(ref)
+
     def named() -> list[Any]:
-        given = ref.strip()
         return driver.execute(_NAMED, (given.lower(), given)).fetchall()
 
-    return find_id(driver, "user_account", ref.strip(), named, may_start=may_start)
+    return find_id(driver, "user_account", given, named, may_start=may_start)
 
 
 def get_user(driver: Driver, ref: str) -> str:
@@ -171,11 +173,13 @@ def find_group(driver: Driver, ref: str) -> str | None:
         AmbiguousIdError: More than one starts so.
     """
 
+    given = one_form(ref)
+
     def named() -> list[Any]:
         sql = "SELECT id FROM user_group WHERE name = ?"
-        return driver.execute(sql, (ref.strip(),)).fetchall()
+        return driver.execute(sql, (given,)).fetchall()
 
-    return find_id(driver, "user_group", ref.strip(), named)
+    return find_id(driver, "user_group", given, named)
 
 
 def get_group(driver: Driver, ref: str) -> str:
