@@ -275,6 +275,26 @@ def test_what_cannot_be_done_is_said_before_or_ends_the_operation(tg: Archive, c
     assert tg.packages.list() == []
 
 
+def test_who_left_the_group_meanwhile_has_no_package_of_it(tg: Archive, code: Path) -> None:
+    from taskgraph.assembly.collecting import collect as look
+
+    found = look(tg.settings, str(put(code, "packed_t.py", a_task("one"))))
+    tg.users.create("ada@x.org")
+    tg.user_groups.create("climate")
+    tg.user_groups.add("climate", "ada@x.org")
+
+    def leaving(_: str) -> Any:
+        tg.user_groups.remove("climate", "ada@x.org")
+        return found
+
+    tg.packages._collector = leaving
+    with pytest.raises(ValidationError, match=r"ada@x\.org is not in it any more"):
+        tg.packages.collect("packed_t", version="1", owner="ada@x.org", group="climate")
+
+    assert tg.packages.list() == []
+    assert [each.status for each in tg.operations.list()] == [Status.FAILED]
+
+
 # Versions, and whose they are
 
 

@@ -204,6 +204,16 @@ def test_what_is_no_reference_is_said_and_what_cannot_be_kept_is_nobody(tg: Arch
                 manager.get(nobody)
 
 
+def test_no_study_is_what_is_no_name(tg: Archive) -> None:
+    tg.studies.get_or_create("nightly")
+
+    for wrong in (None, 3, b"nightly"):
+        with pytest.raises(ValidationError, match="expected a name"):
+            tg.studies.find(wrong)  # type: ignore[arg-type]  # it is none
+    for nothing in ("", "a\0b", "\udcff"):
+        assert tg.studies.find(nothing) is None
+
+
 def test_what_a_list_is_asked_for_is_of_its_type(tg: Archive) -> None:
     verbs: list[Callable[[], Any]] = [
         lambda: tg.operations.list(kind=3),  # type: ignore[arg-type]

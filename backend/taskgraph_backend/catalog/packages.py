@@ -13,7 +13,7 @@ from typing import Any, Final
 from taskgraph.catalog.operations import Report
 from taskgraph.catalog.package_rows import NewPackage
 from taskgraph.catalog.packages import Recorded
-from taskgraph.errors import DuplicatePackageError, PackageInUseError
+from taskgraph.errors import DuplicatePackageError, PackageInUseError, ValidationError
 from taskgraph.jsontext import to_json
 from taskgraph_backend import claims
 from taskgraph_backend.catalog import operations, package_uses
@@ -41,6 +41,7 @@ _NEWEST: Final = (
     "SELECT id, owner_id, user_group_id, active FROM task_package WHERE name = ?"
     " ORDER BY active DESC, created_at DESC, id DESC"
 )
+_MEMBER: Final = "SELECT 1 FROM user_group_member WHERE group_id = ? AND user_id = ?"
 _SWITCH: Final = "UPDATE task_package SET active = ? WHERE id = ?"
 
 
@@ -58,6 +59,7 @@ def create(
         DuplicatePackageError: The owner, the group, or everybody has this version, with others.
         UserNotFoundError: The owner was deleted since.
         UserGroupNotFoundError: The group was deleted since.
+        ValidationError: The owner left the group since.
     """
     if package_uses.unread(driver, frozen):
         return None
@@ -65,6 +67,7 @@ def create(
         get_user(driver, wanted.owner)
     if wanted.group is not None:
         get_group(driver, wanted.group)
+    _check_member(driver, wanted)
     found = _same_version(driver, wanted)
     if found is None:
         _insert(driver, wanted)
@@ -74,6 +77,14 @@ def create(
         recorded = Recorded(found, False)
     operations.report(driver, report(recorded))
     return recorded
+
+
+def _check_member(driver: Driver, wanted: NewPackage) -> None:
+    if wanted.owner is None or wanted.group is None:
+        return
+    owner = _binary(wanted.owner)
+    if driver.execute(_MEMBER, (_binary(wanted.group), owner)).fetchone() is None:
+        raise ValidationError("group", f"{_whose(driver, owner, None)} is not in it any more.")
 
 
 def _insert(driver: Driver, wanted: NewPackage) -> None:

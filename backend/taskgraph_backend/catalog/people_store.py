@@ -211,6 +211,7 @@ class PeopleCatalog(OpenedPort):
         Raises:
             DuplicatePackageError: The owner, the group, or everybody has this version.
             PackageInUseError: The version that is active has tasks in use that this one has not.
+            ValidationError: The owner left the group since.
         """
         return self._decided(packages.create, wanted, report)
 
