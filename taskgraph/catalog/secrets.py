@@ -50,7 +50,7 @@ _ENDINGS: Final = (
     "signingkey",
     "token",
 )
-# Those that are words as well: what is called so is one if nobody can guess it.
+# Those that are words as well: an argument that is called so is one if nobody can guess it.
 _WORDS: Final = ("token", "tokens", "bearer", "credential", "credentials")
 # Those of the parts of a query besides.
 _ASKED: Final = re.compile(r"(?i)(.*[-_.])?(key|auth|sig|signature|code|pass|hash|t)")
@@ -62,7 +62,7 @@ _LOOKS: Final = re.compile(
     r"|\bgh[opu]_\w+"
     r"|\bgithub_pat_\w+"
     r"|\bglpat-[\w-]+"
-    r"|\bxox[a-z]-[\w-]+"
+    r"|\bxox[abeprs]-[\w-]+"
     r"|\bAKIA[0-9A-Z]{12,}"
     r"|\beyJ[\w-]{4,}\.eyJ[\w-]{4,}(?:\.[\w-]*)?"
     r"|\b(?i:bearer|basic)\s+(?=[\w.~+/=-]*(?:[0-9]|[a-z][A-Z]|==))[A-Za-z0-9._~+/=-]{8,}"
