@@ -119,6 +119,8 @@ class DatasetManager:
             OSError: A file is there and cannot be read.
         """
         called = checked_name("dataset", name)
+        if read_only is not None and not isinstance(read_only, bool):
+            raise ValidationError("read_only", f"expected true or false, not {read_only!r}.")
         with self._known():
             wanted = Registration(
                 called,

@@ -14,6 +14,7 @@ from taskgraph.catalog.rows import UsedDataset
 from taskgraph.catalog.uses import DatasetPin, Uses
 from taskgraph.errors import (
     DatasetNotFoundError,
+    DatasetReadOnlyError,
     GroupInProgressError,
     GroupNotFoundError,
     OutputDatasetInUseError,
@@ -70,11 +71,11 @@ def check(driver: Driver, uses: Uses, *, is_active: bool) -> None:
 
     Raises:
         NotFoundError: Something was deleted since.
+        DatasetReadOnlyError: The output became read-only since.
         OutputDatasetInUseError: An active execution writes the output.
         GroupInProgressError: The group is in progress on the same datasets.
     """
-    pins = [*uses.inputs, *([] if uses.output is None else [uses.output])]
-    _check_datasets(driver, pins)
+    _check_datasets(driver, uses)
     if uses.workflow is not None and not _is_there(driver, "workflow", uses.workflow.id):
         raise WorkflowNotFoundError(uses.workflow.id)
     if uses.group_id is not None:
@@ -143,15 +144,18 @@ def _row(key: bytearray, role: str, pin: DatasetPin, in_use: bool) -> tuple[Any,
     return key, role, pin.name, _binary(pin.dataset_id), _binary(pin.value_hash), in_use
 
 
-def _check_datasets(driver: Driver, pins: list[DatasetPin]) -> None:
-    known: set[str] = set()
+def _check_datasets(driver: Driver, uses: Uses) -> None:
+    pins = [*uses.inputs, *([] if uses.output is None else [uses.output])]
+    read_only: dict[str, bool] = {}
     for keys in statements.padded([_binary(each.dataset_id) for each in pins]):
         marks = ", ".join("?" * len(keys))
-        rows = driver.execute(f"SELECT id FROM dataset WHERE id IN ({marks})", keys)
-        known.update(bytes(key).hex() for (key,) in rows)
+        rows = driver.execute(f"SELECT id, read_only FROM dataset WHERE id IN ({marks})", keys)
+        read_only.update((bytes(key).hex(), bool(is_so)) for key, is_so in rows)
     for each in pins:
-        if each.dataset_id not in known:
+        if each.dataset_id not in read_only:
             raise DatasetNotFoundError(each.name)
+    if uses.output is not None and read_only[uses.output.dataset_id]:
+        raise DatasetReadOnlyError(uses.output.name)
 
 
 def _check_group(driver: Driver, group: str, datasets: str | None, *, is_active: bool) -> None:
