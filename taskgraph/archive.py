@@ -226,7 +226,7 @@ class Archive:
         people = people_of(backend, self._begin)
         self.users = UserManager(people)
         self.user_groups = UserGroupManager(people)
-        self.operations = OperationManager(people)
+        self.operations = OperationManager(people, user)
         self.packages = PackageManager(
             people, self.operations, self.users, self.user_groups, self._look_into
         )

@@ -150,17 +150,14 @@ GROUP_SETTLED = (
     " ORDER BY e.created_at DESC, e.id DESC LIMIT 1)"
 )
 # A dataset holds what its writer has made once that has ended well: not what one that was given up
-# for dead makes of it later, when others have written it since.
+# for dead makes of it later, when others have taken it since.
 DATASET_WRITTEN = (
     "UPDATE dataset SET value_hash = ?, retracted = FALSE,"
     " updated_at = (SELECT e.state_time FROM execution e WHERE e.id = ?)"
     " WHERE NOT read_only AND value_hash <> ? AND id = (SELECT u.dataset_id"
     " FROM execution_dataset u JOIN execution e ON e.id = u.execution_id"
-    " WHERE u.execution_id = ? AND u.role = 'output' AND e.state_type = 'COMPLETED'"
-    " AND (u.in_use OR NOT EXISTS (SELECT 1 FROM execution_dataset o"
-    " JOIN execution x ON x.id = o.execution_id"
-    " WHERE o.dataset_id = u.dataset_id AND o.role = 'output'"
-    " AND (x.created_at, x.id) > (e.created_at, e.id))))"
+    " WHERE u.execution_id = ? AND u.role = 'output' AND u.in_use"
+    " AND e.state_type = 'COMPLETED')"
 )
 JOB = _replace(
     "job",

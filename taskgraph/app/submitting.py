@@ -124,7 +124,13 @@ def write_ahead(backend: Backend, options: RunOptions, wanted: Wanted) -> bool:
         return False
     import json
 
-    from taskgraph.catalog.requests import Request, checked_name, tags_of, whole_path
+    from taskgraph.catalog.requests import (
+        Request,
+        checked_name,
+        checked_submitter,
+        tags_of,
+        whole_path,
+    )
     from taskgraph.catalog.states import State as InState
 
     said = options.submission
@@ -142,7 +148,7 @@ def write_ahead(backend: Backend, options: RunOptions, wanted: Wanted) -> bool:
         state=InState(State.PENDING),
         idempotency_key=None if key is None else checked_name("key", key),
         parent_job_id=None,
-        submitted_by=wanted.submitted_by,
+        submitted_by=checked_submitter(wanted.submitted_by),
         code_version=None,
         args=options.command_line,
     )

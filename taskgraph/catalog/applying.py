@@ -19,7 +19,8 @@ from taskgraph.catalog.requests import (
     Terms,
     checked_name,
     checked_queues,
-    checked_text,
+    checked_submitter,
+    checked_title,
     tags_of,
     whole_path,
 )
@@ -118,7 +119,8 @@ class ApplyVerbs(WorkflowFinder):
             ValidationError: Something that was given is not what it must be.
         """
         assert self._executions is not None
-        submitted_by = self._executions.user if submitted_by is None else submitted_by
+        user = self._executions.user if submitted_by is None else submitted_by
+        submitted_by = checked_submitter(user)
         key = None if idempotency_key is None else checked_name("key", idempotency_key)
         found = self.find(workflow)
         if key is not None and not strict:
@@ -134,7 +136,7 @@ class ApplyVerbs(WorkflowFinder):
         options: dict[str, Any] = {} if here else {"priority": _checked_priority(priority)}
         if "script" in found.meta:
             options["script"] = found.meta["script"]
-        paid = self._account(checked_text("submitted_by", submitted_by), account)
+        paid = self._account(submitted_by, account)
         if paid is not None:
             options["account"] = paid
         uses = self._pin(found, inputs, output, first_step, last_step)
@@ -198,7 +200,7 @@ class ApplyVerbs(WorkflowFinder):
 
     def _account(self, name: str | None, account: str | None) -> str | None:
         """Return from what is paid."""
-        wanted = None if account is None else checked_name("account", account)
+        wanted = None if account is None else checked_title("account", account)
         user = None if name is None else self._store.submitter(name)
         if user is None or name is None:
             return wanted

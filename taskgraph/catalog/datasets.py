@@ -112,11 +112,15 @@ class DatasetManager:
         Raises:
             DatasetReadOnlyError: It is read-only, its content would be another, and it was not
                 said that it is to be read-only no more.
+            OutputDatasetInUseError: Its content would be another, and an active execution writes
+                it.
             ValidationError: A file is not there, or something is not what it must be.
             TagKeyError: A key of a facet is none.
             OSError: A file is there and cannot be read.
         """
         called = checked_name("dataset", name)
+        if read_only is not None and not isinstance(read_only, bool):
+            raise ValidationError("read_only", f"expected true or false, not {read_only!r}.")
         with self._known():
             wanted = Registration(
                 called,

@@ -48,6 +48,7 @@ class StepVerbs(WorkflowFinder):
         Raises:
             WorkflowNotFoundError: There is no such workflow.
             ReservedArgumentError: An argument is one that is only given when it runs.
+            SecretError: An argument is a secret; none is kept.
             ValidationError: Something is not what it must be, or not what the task's schema says.
         """
         if position is not None and (isinstance(position, bool) or not isinstance(position, int)):
@@ -76,6 +77,7 @@ class StepVerbs(WorkflowFinder):
         Raises:
             StepNotFoundError: There is no such step.
             ReservedArgumentError: An argument is one that is only given when it runs.
+            SecretError: An argument is a secret; none is kept.
             ValidationError: Something is not what it must be, or not what the task's schema says.
         """
         _, found = self._step(step)

@@ -22,6 +22,7 @@ from taskgraph.catalog.requests import (
     checked_object,
     checked_queues,
     checked_state,
+    checked_submitter,
     checked_text,
     tags_of,
     whole_path,
@@ -168,9 +169,7 @@ class ExecutionManager(SweepingVerbs):
             state=proposed,
             idempotency_key=key,
             parent_job_id=checked_text("parent_job", parent_job),
-            submitted_by=checked_text(
-                "submitted_by", self.user if submitted_by is None else submitted_by
-            ),
+            submitted_by=checked_submitter(self.user if submitted_by is None else submitted_by),
             code_version=checked_text("code_version", code_version),
             uses=NO_USES if wanted.is_nothing else with_code(self._store.pin(wanted)),
         )
@@ -532,7 +531,7 @@ class ExecutionManager(SweepingVerbs):
             keep_cache=keep_cache,
             remove_workspace=remove_workspace,
             dry_run=dry_run,
-            actor=self.user if actor is None else actor,
+            actor=checked_text("actor", self.user if actor is None else actor),
         )
         return False if report is None else report
 
@@ -571,7 +570,7 @@ class ExecutionManager(SweepingVerbs):
             keep_cache=keep_cache,
             remove_workspace=remove_workspace,
             dry_run=dry_run,
-            actor=self.user if actor is None else actor,
+            actor=checked_text("actor", self.user if actor is None else actor),
         )
 
 

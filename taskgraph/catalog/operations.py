@@ -17,7 +17,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
-from taskgraph.catalog.requests import check_page, checked_json, checked_name
+from taskgraph.catalog.requests import (
+    check_page,
+    checked_json,
+    checked_name,
+    checked_text,
+    checked_title,
+    one_form,
+)
 from taskgraph.catalog.secrets import json_without_secrets, without_secrets
 from taskgraph.errors import (
     DatabaseError,
@@ -52,7 +59,8 @@ class Operation:
         kind: What is done, as ``collect``.
         subject: What it is done to, as text: it may be gone by now.
         status: One of `Status`.
-        data: How far it is, and what came of it, as JSON; ``error`` says what went wrong.
+        data: How far it is, and what came of it, as JSON; ``error`` says what went wrong, and
+            ``by`` who did it, if the settings name somebody.
         log: What it said, a line each.
     """
 
@@ -74,6 +82,12 @@ class Operation:
     def error(self) -> str | None:
         """What went wrong, if something did."""
         found = self.data.get("error")
+        return found if isinstance(found, str) else None
+
+    @property
+    def by(self) -> str | None:
+        """Who did it, if somebody was named."""
+        found = self.data.get("by")
         return found if isinstance(found, str) else None
 
     def to_json(self) -> dict[str, Any]:
@@ -137,17 +151,18 @@ class Running:
     Args:
         store: Where it is written down.
         operation_id: It.
+        by: Who does it, if somebody is named.
 
     Attributes:
         id: 32 hex digits.
         is_over: Whether its end is written down already, by whoever wrote what came of it.
     """
 
-    def __init__(self, store: OperationStore, operation_id: str) -> None:
+    def __init__(self, store: OperationStore, operation_id: str, by: str | None = None) -> None:
         self._store = store
         self.id = operation_id
         self.is_over = False
-        self._data: dict[str, Any] = {}
+        self._data: dict[str, Any] = {} if by is None else {"by": by}
         self._lines: list[str] = []
 
     def say(self, *lines: str) -> None:
@@ -181,10 +196,12 @@ class OperationManager:
 
     Args:
         store: Where they are.
+        user: Who does what is done here, if the settings name somebody.
     """
 
-    def __init__(self, store: OperationStore) -> None:
+    def __init__(self, store: OperationStore, user: str | None = None) -> None:
         self._store = store
+        self._by = None if user is None else without_secrets(storable(one_form(user)))
 
     def find(self, ref: str | Operation) -> Operation | None:
         """Return an operation by id or start of one; None where there is none.
@@ -223,9 +240,10 @@ class OperationManager:
             offset: After so many.
 
         Raises:
-            ValidationError: There is no such status.
+            ValidationError: There is no such status, or something is not what it must be.
         """
         check_page(limit, offset)
+        kind = checked_text("kind", kind)
         return self._store.operations(kind, _checked_status(status), limit, offset)
 
     def count(self, *, kind: str | None = None, status: str | None = None) -> int:
@@ -234,7 +252,7 @@ class OperationManager:
         Raises:
             ValidationError: There is no such status.
         """
-        return self._store.count_operations(kind, _checked_status(status))
+        return self._store.count_operations(checked_text("kind", kind), _checked_status(status))
 
     @contextmanager
     def running(self, kind: str, subject: str) -> Iterator[Running]:
@@ -249,8 +267,8 @@ class OperationManager:
         """
         made = uuid.uuid4().hex
         said = without_secrets(checked_name("subject", subject))
-        self._store.begin_operation(made, checked_name("kind", kind), said)
-        running = Running(self._store, made)
+        self._store.begin_operation(made, without_secrets(checked_title("kind", kind)), said)
+        running = Running(self._store, made, self._by)
         with _alive(lambda: self._store.prolong_operation(made)):
             try:
                 self._store.report_operation(running.report(Status.ONGOING))
@@ -299,7 +317,7 @@ def _text(ref: Any) -> str:
 
 
 def _checked_status(given: str | None) -> str | None:
-    if given is not None and given not in set(Status):
+    if given is not None and (not isinstance(given, str) or given not in set(Status)):
         raise ValidationError(f"status {given!r}", f"there are: {', '.join(Status)}.")
     return given
 

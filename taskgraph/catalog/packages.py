@@ -7,6 +7,7 @@ is written down then. The package and the end of its operation are one transacti
 from __future__ import annotations
 
 import builtins
+import os
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +18,7 @@ from taskgraph.catalog.operations import Operation, OperationManager, Report, Ru
 from taskgraph.catalog.package_rows import Collected, NewPackage, TaskPackage, WantedPackages
 from taskgraph.catalog.people import UserManager, user_ref
 from taskgraph.catalog.people_rows import User, UserGroup
-from taskgraph.catalog.requests import checked_name
+from taskgraph.catalog.requests import check_page, checked_text, checked_title, one_form
 from taskgraph.catalog.secrets import check_no_secret, without_secrets
 from taskgraph.catalog.user_groups import UserGroupManager, group_ref
 from taskgraph.errors import (
@@ -35,10 +36,17 @@ COLLECT: Final = "collect"
 
 
 class Recorded(NamedTuple):
-    """The package that is written down, and whether it is new."""
+    """The package that is written down.
+
+    Attributes:
+        package_id: Its id.
+        is_new: Whether it was not there before.
+        put_aside: The versions that it takes the place of, each as NAME@VERSION.
+    """
 
     package_id: str
     is_new: bool
+    put_aside: tuple[str, ...] = ()
 
 
 #: Looks into a module, a file or a distribution; raises `ScriptLoadError`.
@@ -107,7 +115,8 @@ class PackageManager:
 
         Of a distribution, these are the modules that its entry points of the group
         ``taskgraph.tasks`` name, or else its packages; with all modules below them. Only tasks that
-        are defined there count. The same version with the same tasks, once more, changes nothing.
+        are defined there count. The same version with the same tasks, once more, changes nothing;
+        a new one is active, and the one that was is put aside.
 
         Args:
             module_or_dist: The dotted name of a module, the path of a Python file, or the name of
@@ -118,16 +127,18 @@ class PackageManager:
 
         Returns:
             The operation as it ended: ``data`` has ``package`` (its id), ``label``, ``tasks`` (how
-            many) and ``is_new``; of one that failed, ``error``.
+            many) and ``is_new``, and ``put_aside`` (a list of ``name@version``) if it takes the
+            place of others; of one that failed, ``error``.
 
         Raises:
             DuplicatePackageError: The owner, or the group, has this version, with other tasks.
+            PackageInUseError: The version that is active has tasks in use that this one has not.
             UserNotFoundError: There is no such user.
             UserGroupNotFoundError: There is no such group.
             SecretError: A version or name looks like a secret.
             ValidationError: It has no version, or the owner is not in the group.
         """
-        subject = str(module_or_dist)
+        subject = _subject(module_or_dist)
         check_no_secret("module", subject)
         check_no_secret("version", version)
         if version is not None:
@@ -170,6 +181,7 @@ class PackageManager:
                 package=recorded.package_id,
                 label=f"{wanted.name}@{wanted.version}",
                 is_new=recorded.is_new,
+                **({"put_aside": list(recorded.put_aside)} if recorded.put_aside else {}),
             )
 
         self._store.create_package(wanted, ended)
@@ -179,13 +191,13 @@ class PackageManager:
         """Return a package; None where there is none.
 
         Args:
-            ref: ``name@version``; a name, which stands for the active version that was collected
-                last, or else for the last; an id or the start of one; or itself.
+            ref: ``name@version``; a name, which stands for the active version, or else for the one
+                that was collected last; an id or the start of one; or itself.
 
         Raises:
             AmbiguousIdError: Several are meant: of different owners, or with ids that start so.
         """
-        return self._store.find_package(storable(_text(ref)))
+        return self._store.find_package(storable(one_form(_text(ref))))
 
     def get(self, ref: str | TaskPackage) -> TaskPackage:
         """Return the same as `find` of a package that must be there.
@@ -224,7 +236,9 @@ class PackageManager:
         Raises:
             UserNotFoundError: There is no such user.
             UserGroupNotFoundError: There is no such group.
+            ValidationError: Something that was given is not what it must be.
         """
+        check_page(limit, offset)
         wanted = _wanted(owner, group, active, visible_to, name)
         return self._store.packages(wanted, limit, offset)
 
@@ -242,14 +256,18 @@ class PackageManager:
         Raises:
             UserNotFoundError: There is no such user.
             UserGroupNotFoundError: There is no such group.
+            ValidationError: Something that was given is not what it must be.
         """
         return self._store.count_packages(_wanted(owner, group, active, visible_to, name))
 
     def activate(self, ref: str | TaskPackage) -> TaskPackage:
         """Have the tasks of a package be usable in what is submitted.
 
+        The version that was active until now, of the same owner and group, is put aside.
+
         Raises:
             PackageNotFoundError: There is none.
+            PackageInUseError: That version has tasks in use that this one has not.
             AmbiguousIdError: Several are meant.
         """
         return self._switch(ref, is_active=True)
@@ -259,7 +277,8 @@ class PackageManager:
 
         Raises:
             PackageNotFoundError: There is none.
-            PackageInUseError: Active executions use its tasks.
+            PackageInUseError: Active executions use its tasks, and no other package that is active
+                has them.
             AmbiguousIdError: Several are meant.
         """
         return self._switch(ref, is_active=False)
@@ -281,7 +300,7 @@ class PackageManager:
         Raises:
             PackageNotFoundError: There is none, and it is not ``missing_ok``.
             PackageInUseError: Active executions use its tasks, or stored workflows have them as
-                steps.
+                steps, and no other package that is active has them.
             AmbiguousIdError: Several are meant.
         """
         known = self.find(ref)
@@ -301,7 +320,7 @@ def _new_package(
         )
     return NewPackage(
         id=uuid.uuid4().hex,
-        name=checked_name("package", found.name),
+        name=checked_title("package", found.name),
         version=_checked_version(said),
         origin=without_secrets(storable(found.origin)),
         owner=None if owner is None else owner.id,
@@ -314,7 +333,7 @@ def _new_package(
 
 def _checked_version(given: Any) -> str:
     check_no_secret("version", given)
-    version = checked_name("version", given)
+    version = checked_title("version", given)
     if "@" in version:
         raise ValidationError("version", f"{version!r}: an @ stands before it.")
     return version
@@ -327,13 +346,22 @@ def _wanted(
     visible_to: str | User | None,
     name: str | None,
 ) -> WantedPackages:
+    if active is not None and not isinstance(active, bool):
+        raise ValidationError("active", f"expected true or false, not {active!r}.")
     return WantedPackages(
         None if owner is None else user_ref(owner),
         None if group is None else group_ref(group),
         active,
         None if visible_to is None else user_ref(visible_to),
-        name,
+        checked_text("name", name),
     )
+
+
+def _subject(given: Any) -> str:
+    found = os.fspath(given) if isinstance(given, PathLike) else given
+    if not isinstance(found, str) or not found.strip():
+        raise ValidationError("module", f"expected a name or a path, not {given!r}.")
+    return found
 
 
 def _text(ref: Any) -> str:

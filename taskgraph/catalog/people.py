@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from taskgraph.catalog.criteria import Criteria
 from taskgraph.catalog.people_rows import USER_FIELDS, NewUser, User, account_of
 from taskgraph.catalog.reading import parse
-from taskgraph.catalog.requests import check_page, checked_name, checked_object
+from taskgraph.catalog.requests import check_page, checked_object, checked_title, one_form
 from taskgraph.catalog.secrets import check_no_secret, checked_entry
 from taskgraph.catalog.store import UNSET, Unset
 from taskgraph.errors import UserNotFoundError, ValidationError
@@ -87,7 +87,8 @@ class UserManager:
             verified: Whether somebody made sure of the address.
             active: Whether the user may do anything.
             settings: What else is to be kept: names with JSON values. ``default_account`` is what
-                work is charged to, ``accounts`` are those at other services.
+                work is charged to; ``accounts`` has the names of those that it may be charged to
+                besides, which are any if there is none, and objects for those at other services.
 
         Raises:
             UserExistsError: A user has this address or this name.
@@ -161,8 +162,20 @@ class UserManager:
         verified: bool | Unset = UNSET,
         active: bool | Unset = UNSET,
         settings: Mapping[str, Any] | Unset = UNSET,
+        default_account: str | Unset | None = UNSET,
     ) -> User:
         """Change what is given; settings are replaced as a whole.
+
+        Args:
+            ref: The user.
+            email: Another address.
+            username: Another short name, or None for none.
+            superuser: Whether the user may force any state.
+            verified: Whether somebody made sure of the address.
+            active: Whether the user may do anything.
+            settings: In place of all that there are.
+            default_account: What work is charged to, or None for nothing: this one of the settings,
+                and all others stay as they are.
 
         Raises:
             UserNotFoundError: There is none.
@@ -181,6 +194,9 @@ class UserManager:
                 changes[name] = _checked_flag(name, flag)
         if not isinstance(settings, Unset):
             changes["settings"] = _checked_settings(settings)
+        if not isinstance(default_account, Unset):
+            said = _checked_settings({"default_account": default_account})
+            changes["default_account"] = said["default_account"]
         known = self.get(ref)
         return _there(self._store.update_user(known.id, changes) if changes else known, known)
 
@@ -245,9 +261,14 @@ class UserManager:
 
         Raises:
             UserNotFoundError: There is no such user.
+            ValidationError: Something that was given is not what it must be.
         """
         known = self.get(user)
-        return _there(self._store.change_accounts(known.id, provider, account_id, None), known)
+        given = (
+            checked_title("provider", provider, _LONGEST),
+            checked_title("account_id", account_id, _LONGEST),
+        )
+        return _there(self._store.change_accounts(known.id, *given, None), known)
 
 
 def user_ref(given: Any) -> str:
@@ -259,7 +280,7 @@ def user_ref(given: Any) -> str:
     found = given.id if isinstance(given, User) else given
     if not isinstance(found, str):
         raise ValidationError("user", f"expected an address, a name or an id, not {given!r}.")
-    return storable(found)
+    return storable(one_form(found))
 
 
 def checked_email(given: Any) -> str:
@@ -270,7 +291,7 @@ def checked_email(given: Any) -> str:
         SecretError: It looks like a secret.
     """
     check_no_secret("email", given)
-    found = checked_name("email", given, _LONGEST).lower()
+    found = checked_title("email", given, _LONGEST).lower()
     if not _EMAIL.fullmatch(found):
         raise ValidationError("email", f"expected an address as ada@example.org, not {given!r}.")
     return found
@@ -284,7 +305,7 @@ def checked_label(what: str, given: Any) -> str:
         SecretError: It looks like a secret.
     """
     check_no_secret(what, given)
-    found = checked_name(what, given, _LONGEST)
+    found = checked_title(what, given, _LONGEST)
     if "@" in found:
         raise ValidationError(what, f"{found!r}: with an @ it would be an address.")
     if _HEX.fullmatch(found.lower()):
@@ -307,18 +328,30 @@ def _checked_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
         raise ValidationError("settings", "expected names with values.")
     found = checked_object("settings", given)
     check_no_secret("settings", found)
-    default = found.get("default_account")
-    if default is not None and not isinstance(default, str):
-        raise ValidationError("settings.default_account", f"expected a name, not {default!r}.")
+    if found.get("default_account") is not None:
+        default = checked_title("settings.default_account", found["default_account"], _LONGEST)
+        found["default_account"] = default
     accounts = found.get("accounts", [])
     if not isinstance(accounts, list | tuple):
         raise ValidationError("settings.accounts", "expected a list of accounts.")
     if "accounts" in found:
-        found["accounts"] = [_checked_account(each) for each in accounts]
-        known = {(each["provider"], each["account_id"]) for each in found["accounts"]}
-        if len(known) < len(accounts):
-            raise ValidationError("settings.accounts", "one of them is there twice.")
+        found["accounts"] = _checked_accounts(accounts)
     return found
+
+
+def _checked_accounts(given: Sequence[Any]) -> list[str | dict[str, Any]]:
+    """Return accounts as settings have them: names, and objects for those at other services."""
+    found: dict[Any, str | dict[str, Any]] = {}
+    for each in given:
+        if isinstance(each, str):
+            name = checked_title("account", each, _LONGEST)
+            found[name] = name
+        else:
+            account = _checked_account(each)
+            found[account["provider"], account["account_id"]] = account
+    if len(found) < len(given):
+        raise ValidationError("settings.accounts", "one of them is there twice.")
+    return list(found.values())
 
 
 def _checked_account(given: Any) -> dict[str, Any]:
@@ -340,8 +373,8 @@ def _checked_account(given: Any) -> dict[str, Any]:
         raise ValidationError("account", f"there is no {', '.join(unknown)}: there are {known}.")
     email = given.get("email")
     said = {
-        "provider": checked_name("provider", given.get("provider", ""), _LONGEST),
-        "account_id": checked_name("account_id", given.get("account_id", ""), _LONGEST),
+        "provider": checked_title("provider", given.get("provider", ""), _LONGEST),
+        "account_id": checked_title("account_id", given.get("account_id", ""), _LONGEST),
         "email": None if email is None else checked_email(email),
         "expires": given.get("expires"),
         "keyring": keyring,

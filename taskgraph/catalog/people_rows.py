@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -63,7 +63,8 @@ class User:
         active: Whether the user may do anything.
         superuser: Whether the user may force any state.
         verified: Whether somebody made sure of the address.
-        settings: What else is kept, as JSON: ``default_account``, ``accounts``, and any other name.
+        settings: What else is kept, as JSON: ``default_account``, ``accounts`` (names of those that
+            work may be charged to, and objects for those at other services), and any other name.
         groups: The names of the groups that the user is in.
     """
 
@@ -86,7 +87,17 @@ class User:
     @property
     def accounts(self) -> tuple[LinkedAccount, ...]:
         """The accounts at other services."""
-        return tuple(account_of(each) for each in self.settings.get("accounts", ()))
+        return tuple(account_of(each) for each in self._accounts if is_linked(each))
+
+    @property
+    def charged_accounts(self) -> tuple[str, ...]:
+        """The accounts that work may be charged to besides the default one; none for any."""
+        return tuple(each for each in self._accounts if isinstance(each, str))
+
+    @property
+    def _accounts(self) -> Sequence[Any]:
+        found = self.settings.get("accounts")
+        return found if isinstance(found, list | tuple) else ()
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON, as ``taskgraph user list --json`` has it."""
@@ -139,6 +150,11 @@ class NewUser:
     settings: Mapping[str, Any]
 
 
+def is_linked(said: Any) -> bool:
+    """Tell whether what settings say of an account is one at another service. Any: JSON."""
+    return isinstance(said, Mapping) and "provider" in said
+
+
 def account_of(said: Mapping[str, Any]) -> LinkedAccount:
     """Return an account as settings have it."""
     expires = said.get("expires")
@@ -151,4 +167,12 @@ def account_of(said: Mapping[str, Any]) -> LinkedAccount:
     )
 
 
-__all__ = ["USER_FIELDS", "LinkedAccount", "NewUser", "User", "UserGroup", "account_of"]
+__all__ = [
+    "USER_FIELDS",
+    "LinkedAccount",
+    "NewUser",
+    "User",
+    "UserGroup",
+    "account_of",
+    "is_linked",
+]

@@ -135,7 +135,11 @@ def known_tasks(names: Sequence[str], packaged: Sequence[TaskOfPackage]) -> dict
             found[name] = KnownTask(name, None, one.args_schema, one.input_type, one.output_type)
         elif of_task:
             packages = ", ".join(each.package for each in of_task)
-            raise TaskNotFoundError(name, f"several packages have a task of this name: {packages}")
+            raise TaskNotFoundError(
+                name,
+                f"several packages have a task of this name: {packages}. Put all but one aside "
+                "(`taskgraph package deactivate NAME@VERSION`)",
+            )
         else:
             raise TaskNotFoundError(
                 name, "no task of this name is defined here, and no package that is active has one"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -18,6 +19,8 @@ from taskgraph.tasks.options import checked_queue
 # Two of them are in one index, of which PostgreSQL takes 2,704 bytes.
 _LONGEST_NAME: Final = 1_000
 _LONGEST_PATH: Final = 2_500
+# Characters of these kinds are control characters, line ends, and marks that nobody sees.
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
 # What any database can count to.
 _MOST_ROWS: Final = 2**62
 #: The keys of a snapshot that its readers can rely on.
@@ -118,6 +121,33 @@ def checked_name(what: str, given: str, most: int = _LONGEST_NAME) -> str:
     return checked_json(what, given.strip())  # type: ignore[no-any-return]  # as it was
 
 
+def checked_title(what: str, given: str, most: int = _LONGEST_NAME) -> str:
+    """Return a name that people tell each other, in the one form that it is kept in.
+
+    Raises:
+        ValidationError: It is no name, or has characters in it that nobody sees.
+    """
+    found = checked_name(what, one_form(given) if isinstance(given, str) else given, most)
+    if any(unicodedata.category(each) in _UNSEEN for each in found):
+        said = "there are line ends, control characters or others in it that nobody sees."
+        raise ValidationError(what, f"{found[:40]!r}: {said}")
+    return found
+
+
+def checked_submitter(given: str | None) -> str | None:
+    """Return who submits something, in the one form that it is kept in; None for nobody.
+
+    Raises:
+        ValidationError: It is no name.
+    """
+    return None if given is None else checked_title("submitted_by", given)
+
+
+def one_form(text: str) -> str:
+    """Return a name without blanks around it, with letters and their accents as one character."""
+    return unicodedata.normalize("NFC", text).strip()
+
+
 def checked_json(what: str, given: Any) -> Any:
     """Return what is to be kept as JSON. Any: as it was given.
 
@@ -167,7 +197,8 @@ def check_page(limit: int | None, offset: int) -> None:
     """
     counts = [(offset, 0)] if limit is None else [(limit, 1), (offset, 0)]
     for count, least in counts:
-        if not isinstance(count, int) or not least <= count < _MOST_ROWS:
+        is_number = isinstance(count, int) and not isinstance(count, bool)
+        if not is_number or not least <= count < _MOST_ROWS:
             raise ValidationError("limit and offset", "expected 1 or more, and 0 or more.")
 
 
@@ -248,7 +279,10 @@ __all__ = [
     "checked_object",
     "checked_queues",
     "checked_state",
+    "checked_submitter",
     "checked_text",
+    "checked_title",
+    "one_form",
     "pairs_of",
     "tags_of",
     "whole_path",

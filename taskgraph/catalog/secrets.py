@@ -8,7 +8,7 @@ without what looks like one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -50,27 +50,31 @@ _ENDINGS: Final = (
     "signingkey",
     "token",
 )
+# Those that are words as well: an argument that is called so is one if nobody can guess it.
+_WORDS: Final = ("token", "tokens", "bearer", "credential", "credentials")
 # Those of the parts of a query besides.
 _ASKED: Final = re.compile(r"(?i)(.*[-_.])?(key|auth|sig|signature|code|pass|hash|t)")
 # Texts that only secrets look like: those of signed webhooks and well-known services, signed tokens
-# of JSON, what follows the name of a scheme, keys.
+# of JSON, what follows the name of a scheme and is no word, keys.
 _LOOKS: Final = re.compile(
     r"(?:"
     r"\bwhsec_[^\s'\"]*"
-    r"|\bgh[opsur]_\w+"
+    r"|\bgh[opu]_\w+"
     r"|\bgithub_pat_\w+"
     r"|\bglpat-[\w-]+"
-    r"|\bxox[a-z]-[\w-]+"
-    r"|\b[spr]k_(?:live|test)_\w+"
-    r"|\b[spr]k[-_][\w-]{10,}"
-    r"|\bhf_\w{16,}"
-    r"|\bpypi-[\w-]{16,}"
+    r"|\bxox[abeprs]-[\w-]+"
     r"|\bAKIA[0-9A-Z]{12,}"
-    r"|\beyJ[\w-]{4,}(?:\.[\w-]*){0,2}"
-    r"|(?i:\b(?:bearer|basic)\s+(?=[^\s]*[0-9A-Z])[A-Za-z0-9._~+/=-]{8,})"
+    r"|\beyJ[\w-]{4,}\.eyJ[\w-]{4,}(?:\.[\w-]*)?"
+    r"|\b(?i:bearer|basic)\s+(?=[\w.~+/=-]*(?:[0-9]|[a-z][A-Z]|==))[A-Za-z0-9._~+/=-]{8,}"
     r"|-----BEGIN[^\n]*(?:\n(?!-----END)[^\n]*)*(?:\n-----END[^\n]*)?"
     r")"
 )
+# Names begin like these as well (sk_learn_models, ghs_stations): what follows must be made up.
+_MAY_LOOK: Final = re.compile(
+    r"\b(?:[spr]k[-_](?:live_|test_)?|gh[sr]_|hf_|pypi-|eyJ)(?P<rest>[\w-]{16,})"
+)
+_PIECES: Final = re.compile(r"[-_]+")
+_IS_MIXED: Final = re.compile(r"[0-9]|[A-Z]{2}")
 _IN_ADDRESS: Final = re.compile(r"(?<=://)[^/@\s?#]+(?=@)")
 _GIVEN: Final = re.compile(
     r"(?P<name>--?[A-Za-z_][\w-]*|[A-Za-z_][\w-]*(?==|:))(?:=|:?\s+|:)"
@@ -79,8 +83,15 @@ _GIVEN: Final = re.compile(
 # So long a piece, in which letters, capitals and digits change so often, was made by no person.
 _LONG: Final = 16
 _CHANGES: Final = 5
+# And so long a piece of what follows a prefix, where something says already that it may be a key.
+_LONG_PIECE: Final = 12
+_CHANGES_OF_PIECE: Final = 4
 _CHANGE: Final = re.compile(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[A-Z])(?=[a-z0-9])|(?<=[0-9])(?=[A-Za-z])")
 _ADVICE: Final = "Keep it in a keyring, and name the entry: keyring:SERVICE/NAME."
+_REFER: Final = (
+    "Have the task read it where it runs, and name it here: env:NAME, file:/path or "
+    "keyring:SERVICE/USER."
+)
 _INSTEAD: Final = (
     "it is kept in a database that is copied and exported. Keep the secret elsewhere and name it: "
     "env:NAME, file:/path or keyring:SERVICE/USER."
@@ -137,21 +148,41 @@ def check_no_secret(what: str, given: Any) -> None:
     Raises:
         SecretError: Something is one by its name or by its looks.
     """
+    _check(what, given, lambda key, inner: inner is not None and _is_name(key), _ADVICE)
+
+
+def check_arguments(what: str, given: Any) -> None:
+    """Check that nothing that a task is given, and that is to be kept, is a secret. Any: JSON.
+
+    Names say less than among settings: what they name may be a reference, or a number, and a token
+    may be a word.
+
+    Args:
+        what: What it is part of; that is what the error says of it.
+        given: What is to be kept.
+
+    Raises:
+        SecretError: Something at any depth is one by its name or by its looks.
+    """
+    _check(what, given, _is_secret_argument, _REFER)
+
+
+def _check(what: str, given: Any, is_named: Callable[[str, Any], bool], advice: str) -> None:
     waiting: list[tuple[str, Any]] = [(what, given)]
     while waiting:
         place, value = waiting.pop()
         match value:
             case str() if has_secret(value):
-                raise SecretError(place, f"it looks like one, and none is kept here. {_ADVICE}")
+                raise SecretError(place, f"it looks like one, and none is kept here. {advice}")
             case Mapping():
                 for key, inner in value.items():
                     if has_secret(str(key)):
                         raise SecretError(
-                            place, f"a name in it looks like one, and none is kept here. {_ADVICE}"
+                            place, f"a name in it looks like one, and none is kept here. {advice}"
                         )
-                    if inner is not None and _is_name(str(key)):
+                    if is_named(str(key), inner):
                         raise SecretError(
-                            f"{place}.{key}", f"it is one by its name, and none is kept. {_ADVICE}"
+                            f"{place}.{key}", f"it is one by its name, and none is kept. {advice}"
                         )
                     waiting.append((f"{place}.{key}", inner))
             case list() | tuple():
@@ -166,7 +197,7 @@ def refuse_secrets(what: str, given: str) -> None:
     Raises:
         SecretError: It looks like one.
     """
-    if _LOOKS.search(given) or _IN_ADDRESS.search(given):
+    if _looks_like_one(given) or _IN_ADDRESS.search(given):
         raise SecretError(what, f"there is a secret in it, and {_INSTEAD}")
     for found in _GIVEN.finditer(given):
         if NAMES.search(found["name"]) and not is_reference(found["value"]):
@@ -194,7 +225,12 @@ def refuse_secret_url(what: str, url: str) -> None:
 
 def has_secret(text: str) -> bool:
     """Tell whether a part of a text looks like a secret."""
-    return _LOOKS.search(text) is not None or _has_password(text)
+    return _looks_like_one(text) or _has_password(text)
+
+
+def _looks_like_one(text: str) -> bool:
+    found = _MAY_LOOK.finditer(text)
+    return _LOOKS.search(text) is not None or any(_is_made_up(each["rest"]) for each in found)
 
 
 def _has_password(text: str) -> bool:
@@ -204,6 +240,23 @@ def _has_password(text: str) -> bool:
 def _is_name(key: str) -> bool:
     name = re.sub(r"[^a-z0-9]", "", key.lower())
     return name in _KEYS or name.endswith(_ENDINGS)
+
+
+def _is_secret_argument(key: str, given: Any) -> bool:
+    if not isinstance(given, str) or not given.strip() or is_reference(given) or not _is_name(key):
+        return False
+    name = re.sub(r"[^a-z0-9]", "", key.lower())
+    return not name.endswith(_WORDS) or _is_random(given)
+
+
+def _is_made_up(text: str) -> bool:
+    """Tell whether what follows the prefix of a key is one, and no name that begins so."""
+    return any(
+        len(each) >= _LONG_PIECE
+        and len(_CHANGE.findall(each)) >= _CHANGES_OF_PIECE
+        and _IS_MIXED.search(each) is not None
+        for each in _PIECES.split(text)
+    )
 
 
 def _is_random(text: str) -> bool:
@@ -224,7 +277,12 @@ def without_secrets(text: str, secrets: Iterable[str] = ()) -> str:
     for each in sorted(set(secrets), key=len, reverse=True):
         if each:
             text = text.replace(each, LEFT_OUT)
-    return _IN_ADDRESS.sub(LEFT_OUT, _LOOKS.sub(LEFT_OUT, text))
+    text = _MAY_LOOK.sub(_left_out, _LOOKS.sub(LEFT_OUT, text))
+    return _IN_ADDRESS.sub(LEFT_OUT, text)
+
+
+def _left_out(found: re.Match[str]) -> str:
+    return LEFT_OUT if _is_made_up(found["rest"]) else found[0]
 
 
 def json_without_secrets(given: Any) -> Any:
@@ -244,6 +302,7 @@ __all__ = [
     "FORMS",
     "LEFT_OUT",
     "NAMES",
+    "check_arguments",
     "check_no_secret",
     "checked_entry",
     "checked_reference",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from taskgraph.catalog.requests import checked_name, checked_object
+from taskgraph.catalog.secrets import check_arguments
 from taskgraph.catalog.workflow_rows import NewStep, TaskOfPackage, WorkflowStep
 from taskgraph.errors import ReservedArgumentError, TaskOptionError, ValidationError
 from taskgraph.tasks.options import known_options
@@ -70,6 +71,7 @@ def checked_step(given: Step, describe: Describe) -> NewStep:
 
     Raises:
         ReservedArgumentError: An argument is one that is only given when it runs.
+        SecretError: An argument is a secret; none is kept.
         ValidationError: It is no step, or its task has no such parameter or option.
     """
     which, args, options = _parts_of(given)
@@ -98,17 +100,26 @@ def checked_args(
 
     Raises:
         ReservedArgumentError: One is only given when it runs.
+        SecretError: One is a secret; none is kept.
         ValidationError: There is no such parameter, or it may not be this.
     """
     wanted = checked_object(f"arguments of step {known.name}", given)
     for each in wanted:
         if each in RESERVED_ARGUMENTS:
             raise ReservedArgumentError(known.name, each)
+    defaults = {} if known.schema is None else _defaults(known.schema)
+    # What the code of the task says itself is no secret any more.
+    own = {
+        name: each
+        for name, each in wanted.items()
+        if name not in defaults or defaults[name] != each
+    }
+    check_arguments(f"arguments of step {known.name}", own)
     if known.task is not None:
         _check_parameters(known.task, wanted)
     if known.schema is not None:
         if fill:
-            wanted = {**_defaults(known.schema), **wanted}
+            wanted = {**defaults, **wanted}
         _check_schema(known.name, known.schema, wanted)
     return wanted or None
 

@@ -84,8 +84,11 @@ class StudyManager:
 
         Raises:
             AmbiguousIdError: More than one starts so.
+            ValidationError: It is no text.
         """
-        return self._store.find_study(storable(ref))
+        if not isinstance(ref, str):
+            raise ValidationError("study", f"expected a name or an id, not {ref!r}.")
+        return None if "\0" in ref else self._store.find_study(storable(ref))
 
     def get(self, ref: str) -> Study:
         """Return the same as `find` of a study that must be there.

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from taskgraph.catalog.people_rows import is_linked
 from taskgraph.errors import PermissionDeniedError
 
 
@@ -16,7 +17,7 @@ class Submitter:
     Attributes:
         active: Whether anything may be done in this name.
         default_account: What is paid from where no account is named.
-        accounts: From which accounts may be paid; None for any.
+        accounts: From which accounts may be paid besides; None for any.
     """
 
     active: bool
@@ -47,16 +48,15 @@ class Submitter:
 
 
 def _names(given: Any) -> Iterable[str]:
-    """Yield by what accounts are called: names, the keys of an object, or what objects say."""
-    if isinstance(given, Mapping):
-        yield from map(str, given)
-    elif isinstance(given, Sequence) and not isinstance(given, str):
-        for each in given:
-            if isinstance(each, str):
-                yield each
-            elif isinstance(each, Mapping):
-                said = (each.get(key) for key in ("name", "account", "account_id"))
-                yield from (name for name in said if isinstance(name, str))
+    """Yield what accounts are called that work is charged to; those elsewhere are none of them."""
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        return
+    for each in given:
+        if is_linked(each):
+            continue
+        name = each.get("name") if isinstance(each, Mapping) else each
+        if isinstance(name, str):
+            yield name
 
 
 __all__ = ["Submitter"]

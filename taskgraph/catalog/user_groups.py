@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from taskgraph.catalog.people import checked_label, user_ref
 from taskgraph.catalog.people_rows import User, UserGroup
+from taskgraph.catalog.requests import one_form
 from taskgraph.errors import UserGroupNotFoundError, ValidationError
 from taskgraph.jsontext import storable
 
@@ -142,7 +143,7 @@ def group_ref(given: Any) -> str:
     found = given.id if isinstance(given, UserGroup) else given
     if not isinstance(found, str):
         raise ValidationError("group of users", f"expected a name or an id, not {given!r}.")
-    return storable(found)
+    return storable(one_form(found))
 
 
 __all__ = ["UserGroupManager", "UserGroupStore", "group_ref"]

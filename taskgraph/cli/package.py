@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from taskgraph.cli.managed import made_archive, opened_archive
 from taskgraph.cli.options import COUNT, ExitCode
 
+if TYPE_CHECKING:
+    from taskgraph.catalog.operations import Operation
+
 _HELP = """Manage packages of tasks: collected from code, in versions.
 
-PACKAGE is a name, NAME@VERSION, or an id or its first digits. A name alone is the active version
-that was collected last.
+PACKAGE is a name, NAME@VERSION, or an id or its first digits. A name alone is the active version,
+or else the one that was collected last.
 
 \b
 taskgraph package collect my.flows --owner ada@example.org
@@ -59,14 +62,21 @@ def collect(
         click.echo(json.dumps(done.to_json(), indent=2))
     elif is_ok:
         number = "1 task" if done.data["tasks"] == 1 else f"{done.data['tasks']:,} tasks"
-        same = "" if done.data["is_new"] else " It was there already."
-        click.echo(f"{done.data['package'][:8]} is {done.data['label']}, of {number}.{same}")
+        click.echo(f"{done.data['package'][:8]} is {done.data['label']}, of {number}.{_news(done)}")
     else:
         from taskgraph.provenance.page import clean_text
 
         click.echo(clean_text(f"Error: {done.error}"), err=True)
         click.echo(f"`taskgraph operation show {done.id[:8]}` shows its log.", err=True)
     return ExitCode.OK if is_ok else ExitCode.RUN_FAILED
+
+
+def _news(done: Operation) -> str:
+    """Return what else there is to say of a package that was collected."""
+    if not done.data["is_new"]:
+        return " It was there already."
+    aside = done.data.get("put_aside")
+    return f" It takes the place of {', '.join(aside)}." if aside else ""
 
 
 @command.command("list", help="List packages by name.")
@@ -136,7 +146,7 @@ def show(ctx: click.Context, as_json: bool, package: str) -> int:
     return ExitCode.OK
 
 
-@command.command("activate", help="Have the tasks of a package be usable in what is submitted.")
+@command.command("activate", help="Have this version of a package be the one that is usable.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.argument("package", metavar="PACKAGE")
 @click.pass_context

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from taskgraph.cli.managed import made_archive, opened_archive, read_json
 from taskgraph.cli.options import COUNT, ExitCode
+
+if TYPE_CHECKING:
+    from taskgraph.archive import Archive
+    from taskgraph.catalog.people_rows import UserGroup
 
 _HELP = """Manage users: people by their e-mail addresses, and groups of them.
 
@@ -157,9 +161,7 @@ def show(ctx: click.Context, as_json: bool, user: str) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.argument("user", metavar="USER")
 @click.pass_context
-def update(
-    ctx: click.Context, /, default_account: str | None, as_json: bool, user: str, **changes: Any
-) -> int:
+def update(ctx: click.Context, /, as_json: bool, user: str, **changes: Any) -> int:
     """Change a user."""
     from taskgraph.errors import UserNotFoundError
 
@@ -167,10 +169,7 @@ def update(
     with opened_archive(ctx) as archive:
         if archive is None:
             raise UserNotFoundError(user)
-        known = archive.users.get(user)
-        if default_account is not None:
-            given["settings"] = {**known.settings, "default_account": default_account}
-        found = archive.users.update(known, **given)
+        found = archive.users.update(user, **given)
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2))
     else:
@@ -244,7 +243,7 @@ def add(ctx: click.Context, as_json: bool, group: str, users: tuple[str, ...]) -
     with made_archive(ctx) as archive:
         # All of them are there before anything is written.
         known = [archive.users.get(each) for each in users]
-        found = archive.user_groups.find(group) or archive.user_groups.create(group)
+        found = archive.user_groups.find(group) or _made(archive, group)
         for each in known:
             archive.user_groups.add(found, each)
         found = archive.user_groups.get(found)
@@ -277,6 +276,16 @@ def remove(ctx: click.Context, as_json: bool, group: str, users: tuple[str, ...]
     else:
         click.echo(f"{found.name} has {_people(found.members)}.")
     return ExitCode.OK
+
+
+def _made(archive: Archive, group: str) -> UserGroup:
+    """Make a group, if nobody else has made it in between."""
+    from taskgraph.errors import UserExistsError
+
+    try:
+        return archive.user_groups.create(group)
+    except UserExistsError:
+        return archive.user_groups.get(group)
 
 
 def _people(count: int) -> str:

@@ -83,6 +83,7 @@ def user_detail(user: User) -> list[Block]:
         ("Verified", line("yes" if user.verified else "")),
         ("Groups", line(clean(", ".join(user.groups)))),
         ("Created", moment(user.created_at)),
+        ("Charged to", line(clean(", ".join(user.charged_accounts)))),
         *_settings(user.settings),
     ]
     blocks: list[Block] = [

@@ -137,6 +137,8 @@ def test_one_execution_at_a_time_writes_a_dataset(place: Any, database_uri: str)
 
     busy = place("dataset", "delete", "out", "--yes")
     assert (busy.code, "taskgraph execution cancel" in busy.err) == (4, True)
+    other = place("dataset", "register", "out", "data/a.csv")
+    assert (other.code, "is being written by execution" in other.err) == (4, True)
     place("execution", "cancel", first.id)
 
     with taskgraph.open(database_uri) as tg:

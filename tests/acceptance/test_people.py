@@ -59,7 +59,8 @@ def test_a_team_keeps_versions_of_its_tasks_and_puts_old_ones_aside(
     said = done(project, "package", "collect", "flows.py", "--group", "climate")
     assert "is flows@1.0, of 1 task" in said
     project.write("flows.py", FLOWS.format(version="2.0", body="n + 1"))
-    done(project, "package", "collect", "flows.py", "--group", "climate")
+    later = done(project, "package", "collect", "flows.py", "--group", "climate")
+    assert "It takes the place of flows@1.0." in later
 
     # The same once more is no news; other code is no 2.0.
     assert "It was there already" in done(
@@ -71,11 +72,10 @@ def test_a_team_keeps_versions_of_its_tasks_and_puts_old_ones_aside(
 
     listed = project.json("package", "list", "--visible-to", "ada")["packages"]
     assert [(each["name"], each["version"], each["active"]) for each in listed] == [
-        ("flows", "2.0", True), ("flows", "1.0", True),
+        ("flows", "2.0", True), ("flows", "1.0", False),
     ]  # fmt: skip
     nothing = done(project, "package", "list", "--visible-to", "bob@x.org")
     assert "None of 2 packages is meant by --visible-to bob@x.org." in nothing
-    done(project, "package", "deactivate", "flows@1.0")
     shown = done(project, "package", "show", "flows@1.0")
     assert "team.clean" in shown
     assert "Clean so many." in shown

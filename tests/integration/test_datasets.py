@@ -144,6 +144,26 @@ def test_a_read_only_dataset_keeps_its_content_until_somebody_says_otherwise(
     assert not tg.datasets.register("tas", files[:1], read_only=False).read_only
 
 
+def test_what_becomes_read_only_meanwhile_is_no_output(
+    tg: Archive, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tg.datasets.register("tas", files)
+    pin = tg.executions._store.pin
+
+    def overtaken(wanted: Any) -> Any:
+        found = pin(wanted)
+        tg.datasets.register("tas", files, read_only=True)
+        return found
+
+    monkeypatch.setattr(tg.executions._store, "pin", overtaken)
+    with pytest.raises(DatasetReadOnlyError):
+        tg.executions.create("e", output="tas")
+    assert tg.executions.count() == 0
+    assert tg.executions.create("e", inputs=["tas"]).is_new
+    with pytest.raises(ValidationError, match="true or false"):
+        tg.datasets.register("tas", files, read_only="no")  # type: ignore[arg-type]
+
+
 def test_facets_are_replaced_as_a_set_and_kept_if_none_are_given(
     tg: Archive, files: list[Path]
 ) -> None:

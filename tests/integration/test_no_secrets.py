@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from taskgraph import task
 from taskgraph.archive import Archive
 from taskgraph.catalog.targets import Webhook
 from taskgraph.errors import SecretError, TaskgraphError
@@ -100,6 +101,50 @@ def test_no_row_and_no_answer_has_a_secret(
     rows = dumped(tg)
     assert "env:HOOK_SECRET" in rows
     assert not is_secret(rows)
+
+
+@task(namespace="no_secrets", version="1")
+def fetch(files: list[Any], password: str = "env:HOOK", note: str = "") -> int:
+    return len(files)
+
+
+@pytest.mark.parametrize(
+    "args", [{"password": CANARY}, {"files": [{"api_key": CANARY}]}, {"note": f"the {SECRET}"}]
+)
+def test_no_argument_of_a_step_is_a_secret(tg: Archive, args: dict[str, Any]) -> None:
+    tg.workflows.create("kept", steps=["no_secrets.somewhere", ("no_secrets.other", {"n": 1})])
+    (first, _) = tg.workflows.get("kept").steps
+    spec = tg.workflows.export(tg.workflows.create("told", steps=[fetch]))
+    for verb in (
+        lambda: tg.workflows.create("w", steps=[(fetch, args)]),
+        lambda: tg.workflows.create("w", steps=[("no_secrets.somewhere", args)]),
+        lambda: tg.workflows.add_step("kept", fetch, args=args),
+        lambda: tg.workflows.update_step(first, args=args),
+        lambda: tg.workflows.import_(
+            {**spec, "name": "w", "steps": [{**spec["steps"][0], "args": args}]}
+        ),
+    ):
+        with pytest.raises(SecretError) as caught:
+            verb()
+        assert not is_secret(str(caught.value))
+
+    assert [each.name for each in tg.workflows.list()] == ["kept", "told"]
+    assert len(tg.workflows.get("kept").steps) == 2
+    assert not is_secret(dumped(tg))
+
+
+def test_what_the_code_says_itself_may_be_said_again(tg: Archive) -> None:
+    """What looks like a secret, and is none, is a default of the task."""
+
+    @task(namespace="no_secrets", version="1")
+    def looks(files: list[Any], model: str = "ghp_model") -> int:
+        return len(files)
+
+    tg.workflows.create("w", steps=[looks])
+    (step,) = tg.workflows.get("w").steps
+    assert tg.workflows.update_step(step, args={"model": "ghp_model"}).args == step.args
+    spec = tg.workflows.export("w")
+    assert tg.workflows.import_({**spec, "name": "again"}).steps[0].args == {"model": "ghp_model"}
 
 
 def test_no_command_says_a_secret(

@@ -48,6 +48,20 @@ def test_an_operation_says_how_far_it_is_and_what_came_of_it(tg: Archive) -> Non
     assert done.to_json()["status"] == "ok"
 
 
+def test_who_does_it_is_noted_where_the_settings_say_so(
+    tg: Archive, database_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tg.operations.running("tidy", "attic") as nobodys:
+        nobodys.progress(boxes=1)
+    monkeypatch.setenv("TASKGRAPH_USER", " ada@x.org ")
+    with taskgraph.open(database_uri) as mine, mine.operations.running("tidy", "attic") as hers:
+        hers.progress(boxes=2)
+
+    assert tg.operations.get(nobodys.id).by is None
+    found = tg.operations.get(hers.id)
+    assert (found.by, found.data) == ("ada@x.org", {"by": "ada@x.org", "boxes": 2})
+
+
 def test_it_is_pending_until_it_begins(tg: Archive) -> None:
     store: Any = tg.operations._store
     store.begin_operation("ab" * 16, "tidy", "attic")

@@ -29,6 +29,7 @@ from taskgraph.errors import (
     UserNotFoundError,
     ValidationError,
 )
+from taskgraph_backend.catalog import package_uses
 from tests.integration.test_people import at_once
 
 FLOW = '''
@@ -274,6 +275,26 @@ def test_what_cannot_be_done_is_said_before_or_ends_the_operation(tg: Archive, c
     assert tg.packages.list() == []
 
 
+def test_who_left_the_group_meanwhile_has_no_package_of_it(tg: Archive, code: Path) -> None:
+    from taskgraph.assembly.collecting import collect as look
+
+    found = look(tg.settings, str(put(code, "packed_t.py", a_task("one"))))
+    tg.users.create("ada@x.org")
+    tg.user_groups.create("climate")
+    tg.user_groups.add("climate", "ada@x.org")
+
+    def leaving(_: str) -> Any:
+        tg.user_groups.remove("climate", "ada@x.org")
+        return found
+
+    tg.packages._collector = leaving
+    with pytest.raises(ValidationError, match=r"ada@x\.org is not in it any more"):
+        tg.packages.collect("packed_t", version="1", owner="ada@x.org", group="climate")
+
+    assert tg.packages.list() == []
+    assert [each.status for each in tg.operations.list()] == [Status.FAILED]
+
+
 # Versions, and whose they are
 
 
@@ -294,8 +315,99 @@ def test_the_same_again_changes_nothing_and_other_code_is_another_version(
     assert tg.operations.list(status="failed")[0].error == str(caught.value)
     assert [each.label for each in tg.packages.list()] == ["packed_f@2", "packed_f@1"]
     assert tg.packages.get("packed_f").id == later.data["package"]
-    tg.packages.deactivate("packed_f@2")
+    tg.packages.activate("packed_f@1")
     assert tg.packages.get("packed_f").label == "packed_f@1"
+
+
+def active(tg: Archive) -> list[str]:
+    return [each.label for each in tg.packages.list(active=True)]
+
+
+def test_of_an_owner_one_version_of_a_package_is_active(tg: Archive, code: Path) -> None:
+    file = put(code, "packed_p.py", a_task("one"))
+    tg.users.create("ada@x.org", username="ada")
+    first = ok(tg.packages.collect(file, version="1"))
+    ok(tg.packages.collect(file, version="1", owner="ada"))
+    tg.executions.create("packed.one")
+
+    second = ok(tg.packages.collect(file, version="2"))
+
+    assert "put_aside" not in first.data
+    assert second.data["put_aside"] == ["packed_p@1"]
+    assert active(tg) == ["packed_p@2", "packed_p@1"]  # and that is hers
+    mine = tg.packages.get(first.data["package"])
+    assert not mine.active
+    assert tg.packages.activate(mine).active
+    assert not tg.packages.get("packed_p@2").active
+    assert len(tg.packages.list(owner="ada", active=True)) == 1
+    # The same once more is no news, and changes nothing.
+    assert ok(tg.packages.collect(file, version="2")).data["is_new"] is False
+    assert tg.packages.get(mine).active
+
+
+def test_a_version_does_not_take_the_place_of_one_whose_tasks_it_has_not(
+    tg: Archive, code: Path
+) -> None:
+    file = put(code, "packed_q.py", a_task("one") + a_task("two"))
+    ok(tg.packages.collect(file, version="1"))
+    made = tg.executions.create("packed.two").execution
+    file.write_text(a_task("one"))
+
+    with pytest.raises(PackageInUseError, match=f"packed_q@1 are .* execution {made.id[:8]}"):
+        tg.packages.collect(file, version="2")
+    assert active(tg) == ["packed_q@1"]
+    assert tg.packages.count() == 1
+    assert tg.operations.list()[0].status is Status.FAILED
+    tg.executions.set_state(made, "CANCELLED")
+    ok(tg.packages.collect(file, version="2"))
+    tg.packages.activate("packed_q@1")
+    tg.executions.create("packed.two")
+    with pytest.raises(PackageInUseError):
+        tg.packages.activate("packed_q@2")
+    assert active(tg) == ["packed_q@1"]
+
+
+def test_where_two_versions_are_active_one_can_be_put_aside(tg: Archive, code: Path) -> None:
+    """As databases have it that were written before one alone could be."""
+    file = put(code, "packed_r.py", a_task("one"))
+    for version in ("1", "2", "3"):
+        ok(tg.packages.collect(file, version=version))
+    tg.executions.create("packed.one")
+
+    def have_all_be_active() -> None:
+        sql = "UPDATE task_package SET active = TRUE"
+        tg.backend._transact(lambda driver: driver.execute(sql))
+
+    have_all_be_active()
+    for version in ("1", "3"):
+        tg.packages.deactivate(f"packed_r@{version}")
+    with pytest.raises(PackageInUseError):
+        tg.packages.deactivate("packed_r@2")
+    assert tg.packages.delete("packed_r@1")
+    have_all_be_active()
+    tg.packages.activate("packed_r@3")
+
+    assert active(tg) == ["packed_r@3"]
+
+
+def test_of_versions_that_become_active_at_once_one_is(
+    database_uri: str, tg: Archive, code: Path
+) -> None:
+    from taskgraph.assembly.collecting import collect as look
+
+    file = put(code, "packed_s.py", a_task("one"))
+    found = look(tg.settings, str(file))
+
+    def collect(number: int) -> Any:
+        with taskgraph.open(database_uri) as mine:
+            mine.packages._collector = lambda _: found  # imports are of one thread
+            mine.packages.collect(str(file), version=str(number))
+            return mine.packages.activate(f"packed_s@{number}").label
+
+    answers = at_once(4, collect)
+
+    assert sorted(answers) == [f"packed_s@{number}" for number in range(4)]
+    assert len(active(tg)) == 1
 
 
 def test_a_task_that_is_gone_from_a_file_is_in_no_later_version(tg: Archive, code: Path) -> None:
@@ -464,6 +576,76 @@ def test_what_a_step_of_an_active_execution_runs_is_in_use(tg: Archive, package:
         tg.packages.delete(package, dry_run=True)
 
 
+def test_what_counts_is_what_was_submitted_and_not_what_became_of_its_workflow(
+    tg: Archive, package: str
+) -> None:
+    flow = tg.workflows.create("w", steps=["packed_other.first", used])
+    made = tg.executions.create("w", workflow=flow).execution
+    tg.executions.create("w", workflow=flow, last_step=0)  # the step is not run
+    tg.workflows.remove_step(flow.steps[1])
+
+    with pytest.raises(PackageInUseError) as caught:
+        tg.packages.deactivate(package)
+    with pytest.raises(PackageInUseError):
+        tg.packages.delete(package)
+    tg.executions.set_state(made, "CANCELLED")
+    tg.workflows.add_step("w", used)
+
+    assert caught.value.uses == (f"execution {made.id[:8]}",)
+    assert not tg.packages.deactivate(package).active
+
+
+def test_what_is_run_again_counts_though_its_workflow_is_gone(tg: Archive, package: str) -> None:
+    flow = tg.workflows.create("w", steps=[used])
+    made = tg.executions.create("w", workflow=flow, queues=["q"]).execution
+    tg.executions.set_state(made, "CANCELLED")
+    tg.workflows.delete("w")
+    again = tg.executions.rerun(made, queue=True)
+
+    with pytest.raises(PackageInUseError, match=f"execution {again.id[:8]}"):
+        tg.packages.delete(package)
+    assert again.workflow_id is None
+    tg.executions.set_state(again, "CANCELLED")
+    assert tg.packages.delete(package)
+
+
+def test_of_a_snapshot_that_is_damaged_the_workflow_of_today_counts(
+    tg: Archive, package: str
+) -> None:
+    flow = tg.workflows.create("w", steps=[used])
+    tg.executions.create("w", workflow=flow)
+    sql = "UPDATE value SET format = 'damaged' WHERE value_hash IN"
+    sql += " (SELECT snapshot_hash FROM execution)"
+    tg.backend._transact(lambda driver: driver.execute(sql))
+
+    with pytest.raises(PackageInUseError):
+        tg.packages.deactivate(package)
+    tg.workflows.remove_step(flow.steps[0])
+    assert not tg.packages.deactivate(package).active
+
+
+def test_what_is_submitted_while_it_is_decided_counts(
+    tg: Archive, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = tg.workflows.create("w", steps=[used])
+    other = tg.workflows.create("other", steps=["packed_other.first"])
+    tg.executions.create("other", workflow=other)
+    read = package_uses.steps_of
+    late: list[Any] = []
+
+    def overtaken(snapshot: Any) -> Any:
+        if not late:
+            late.append(tg.executions.create("w", workflow=flow).execution)
+        return read(snapshot)
+
+    monkeypatch.setattr(package_uses, "steps_of", overtaken)
+
+    with pytest.raises(PackageInUseError) as caught:
+        tg.packages.deactivate(package)
+    assert caught.value.uses == (f"execution {late[0].id[:8]}",)
+    assert tg.packages.get(package).active
+
+
 def test_a_step_that_names_another_version_of_a_task_is_of_another_package(
     tg: Archive, package: str
 ) -> None:
@@ -624,3 +806,6 @@ def test_what_is_applied_is_of_who_the_settings_name(
     assert (made.submitted_by, made.options["account"]) == ("ada@x.org", "climate-7")
     with taskgraph.open(database_uri) as mine, pytest.raises(PermissionDeniedError):
         apply(mine)
+    monkeypatch.delenv("TASKGRAPH_USER")
+    with pytest.raises(PermissionDeniedError):
+        tg.workflows.apply("w", inputs=["in"], output="out", submitted_by=" ada@x.org\n")

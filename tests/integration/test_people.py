@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 
 import taskgraph
 from taskgraph.archive import Archive
+from taskgraph.catalog.submitters import Submitter
 from taskgraph.errors import (
     AmbiguousIdError,
     ConflictError,
     NotFoundError,
+    PermissionDeniedError,
     SecretError,
     UnknownFilterError,
     UserExistsError,
@@ -123,6 +126,115 @@ def test_what_is_none_is_refused_before_anything_is_written(
     assert tg.users.list() == []
 
 
+UNREADABLE = [
+    "a\nb", "a\x1b[31mb", "a\u202eb", "a\u200bb", "a\u2028b", "a\x00b", "a\udcffb", " \t ",
+    "x" * 10_000, b"ab", 3,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNREADABLE, ids=lambda name: ascii(name)[:20])
+def test_a_name_that_nobody_can_read_is_refused_wherever_it_is_said(tg: Archive, name: Any) -> None:
+    ada = tg.users.create("ada@x.org")
+    verbs: list[Callable[[], Any]] = [
+        lambda: tg.users.create(name),
+        lambda: tg.users.create(f"{name}@x.org" if isinstance(name, str) else name),
+        lambda: tg.users.create("bob@x.org", username=name),
+        lambda: tg.users.update(ada, username=name),
+        lambda: tg.users.update(ada, default_account=name),
+        lambda: tg.users.update(ada, settings={"default_account": name}),
+        lambda: tg.users.update(ada, settings={"accounts": [name]}),
+        lambda: tg.users.link_account(ada, name, "42"),
+        lambda: tg.users.link_account(ada, "hub", name),
+        lambda: tg.users.unlink_account(ada, "hub", name),
+        lambda: tg.user_groups.create(name),
+        lambda: tg.packages.collect("os", version=name),
+        lambda: tg.operations.running(name, "it").__enter__(),
+        lambda: tg.executions.create("e", submitted_by=name),
+    ]
+    for verb in verbs:
+        with pytest.raises(ValidationError) as caught:
+            verb()
+        assert str(caught.value).isprintable()
+
+    assert (tg.users.list(), tg.user_groups.list()) == ([ada], [])
+    assert (tg.operations.list(), tg.executions.count()) == ([], 0)
+
+
+def test_a_name_is_one_however_its_accents_are_written(tg: Archive) -> None:
+    made = tg.users.create("zoe@x.org", username=" Zoe\u0308")
+    group = tg.user_groups.create("Cafe\u0301\n")
+
+    assert (made.username, group.name) == ("Zo\u00eb", "Caf\u00e9")
+    for ref in ("Zo\u00eb", " Zoe\u0308 "):
+        assert tg.users.get(ref) == made
+    assert tg.user_groups.get("Cafe\u0301") == group
+    with pytest.raises(UserExistsError):
+        tg.users.create("other@x.org", username="Zo\u00eb")
+    tg.studies.get_or_create("hers", owner="Zoe\u0308")
+    assert tg.studies.get("hers").owner == "zoe@x.org"
+    ran = tg.executions.create("e", submitted_by=" Zoe\u0308 ").execution
+    assert ran.submitted_by == "Zo\u00eb"
+    assert tg.executions.set_state(ran, "FAILED", force=True, actor="Zoe\u0308").is_written
+
+
+@pytest.mark.parametrize("limit", [-1, 0, True, 1.5, "1", b"1", 2**63], ids=ascii)
+def test_a_list_is_not_cut_in_a_way_that_is_none(tg: Archive, limit: Any) -> None:
+    lists: list[Callable[..., Any]] = [
+        tg.users.list, tg.packages.list, tg.operations.list, tg.datasets.list, tg.artifacts.list,
+        tg.workflows.list, tg.groups.list, tg.policies.notifications, tg.executions.list,
+    ]  # fmt: skip
+    for each in lists:
+        with pytest.raises(ValidationError, match="limit and offset"):
+            each(limit=limit)
+        assert len(each(limit=2**40)) == 0
+        if limit != 0:
+            with pytest.raises(ValidationError, match="limit and offset"):
+                each(offset=limit)
+
+
+def test_what_is_no_reference_is_said_and_what_cannot_be_kept_is_nobody(tg: Archive) -> None:
+    managers: list[Any] = [tg.users, tg.user_groups, tg.packages, tg.operations]
+    for manager in managers:
+        for wrong in (None, 3, b"ada", ["ada"]):
+            with pytest.raises(ValidationError):
+                manager.find(wrong)
+        for nobody in ("", " ", "a\0b", "\udcff", "x" * 10_000):
+            assert manager.find(nobody) is None
+            with pytest.raises(NotFoundError):
+                manager.get(nobody)
+
+
+def test_no_study_is_what_is_no_name(tg: Archive) -> None:
+    tg.studies.get_or_create("nightly")
+
+    for wrong in (None, 3, b"nightly"):
+        with pytest.raises(ValidationError, match="expected a name"):
+            tg.studies.find(wrong)  # type: ignore[arg-type]  # it is none
+    for nothing in ("", "a\0b", "\udcff"):
+        assert tg.studies.find(nothing) is None
+
+
+def test_what_a_list_is_asked_for_is_of_its_type(tg: Archive) -> None:
+    verbs: list[Callable[[], Any]] = [
+        lambda: tg.operations.list(kind=3),  # type: ignore[arg-type]
+        lambda: tg.operations.count(kind=b"collect"),  # type: ignore[arg-type]
+        lambda: tg.operations.list(kind="a\0b"),
+        lambda: tg.operations.list(status=[]),  # type: ignore[arg-type]
+        lambda: tg.packages.list(name=3),  # type: ignore[arg-type]
+        lambda: tg.packages.count(name="a\0b"),
+        lambda: tg.packages.list(active="yes"),  # type: ignore[arg-type]
+        lambda: tg.packages.list(owner=3),  # type: ignore[arg-type]
+        lambda: tg.packages.collect(None),  # type: ignore[arg-type]
+        lambda: tg.packages.collect(b"flow.py"),  # type: ignore[arg-type]
+        lambda: tg.packages.collect(" "),
+        lambda: tg.executions.delete("-", missing_ok=True, actor=3),  # type: ignore[arg-type]
+    ]
+    for verb in verbs:
+        with pytest.raises(ValidationError):
+            verb()
+    assert tg.operations.list() == []
+
+
 def test_an_account_elsewhere_is_kept_by_reference(tg: Archive) -> None:
     tg.users.create("ada@x.org", settings={"default_account": "x1"})
     when = datetime(2030, 1, 2, tzinfo=timezone(timedelta(hours=2)))
@@ -148,6 +260,59 @@ def test_an_account_elsewhere_is_kept_by_reference(tg: Archive) -> None:
         tg.users.link_account("ada@x.org", "github", "1", expires=datetime(2030, 1, 2))
     with pytest.raises(UserNotFoundError):
         tg.users.link_account("bob", "github", "1")
+
+
+def test_who_one_is_elsewhere_is_nothing_to_pay_from(tg: Archive) -> None:
+    """An account that is linked takes no other one away, and is none to be charged."""
+
+    def may_pay(account: str) -> bool:
+        known = tg.users.get("ada@x.org")
+        submitter = Submitter.of(known.active, known.settings)
+        try:
+            submitter.check("ada@x.org", account)
+        except PermissionDeniedError:
+            return False
+        return True
+
+    tg.users.create("ada@x.org", settings={"default_account": "x1"})
+    tg.users.link_account("ada@x.org", "github", "42")
+    assert [may_pay(each) for each in ("x1", "x2", "42")] == [True, True, True]
+
+    tg.users.update("ada@x.org", settings={"default_account": "x1", "accounts": ["x2 ", "x3"]})
+    linked = tg.users.link_account("ada@x.org", "github", "42")
+    assert (linked.charged_accounts, len(linked.accounts)) == (("x2", "x3"), 1)
+    assert [may_pay(each) for each in ("x1", "x2", "x4", "42")] == [True, True, False, False]
+    left = tg.users.unlink_account("ada@x.org", "github", "42")
+    assert left.settings["accounts"] == ["x2", "x3"]
+    for wrong in ([""], ["x", " x"], [None]):
+        with pytest.raises(ValidationError):
+            tg.users.update("ada@x.org", settings={"accounts": wrong})
+
+
+def test_who_names_the_default_account_leaves_what_others_link_meanwhile(
+    tg: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tg.users.create("ada@x.org", settings={"note": "n"})
+    find = tg.users._store.find_user
+
+    def overtaken(ref: str) -> Any:
+        found = find(ref)
+        monkeypatch.undo()
+        tg.users.link_account("ada@x.org", "hub", "1")
+        return found
+
+    monkeypatch.setattr(tg.users._store, "find_user", overtaken)
+    changed = tg.users.update("ada@x.org", default_account=" x1 ")
+
+    assert (changed.default_account, len(changed.accounts)) == ("x1", 1)
+    assert changed.settings["note"] == "n"
+    assert tg.users.update(made, settings={"a": 1}, default_account="x2").settings == {
+        "a": 1, "default_account": "x2",
+    }  # fmt: skip
+    assert tg.users.update(made, default_account=None).settings == {"a": 1}
+    for wrong in ("", " ", 3):
+        with pytest.raises(ValidationError, match="expected a name"):
+            tg.users.update(made, default_account=wrong)  # type: ignore[arg-type]  # it is none
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from taskgraph.catalog.launches import Launch
 from taskgraph.catalog.rerunning import uses_of
 from taskgraph.catalog.states import StateType
 from taskgraph.engine.made import files_made
+from taskgraph.errors import OutputDatasetInUseError
 from taskgraph_backend import SqlBackend, statements
 from taskgraph_backend.integrity import check
 from tests.forked import start_python
@@ -192,6 +193,74 @@ def test_one_that_was_given_up_for_dead_takes_nothing_from_who_came_after(data: 
     data.executions.set_state(newest, "COMPLETED", force=True)
     _write(backend, newest.id, content)  # nobody has come after this one
     backend.close()
+    assert paths(data) == ["b.txt"]
+
+
+def test_who_took_it_last_writes_it_whoever_was_submitted_first(data: Archive) -> None:
+    first = data.workflows.apply("copy", inputs=["in"], output="out")
+    data.executions.set_state(first, "CRASHED")
+    second = data.workflows.apply("copy", inputs=["in"], output="out")
+    data.executions.set_state(second, "CRASHED")
+    data.executions.set_state(first, "RUNNING", force=True)
+    backend = SqlBackend(data.backend.db_uri)
+    backend.load()
+    content = str(backend.record_value([File("b.txt")]))
+
+    data.executions.set_state(second, "COMPLETED", force=True)  # it was not dead
+    _write(backend, second.id, content)
+    assert paths(data) == ["a.txt"]
+
+    data.executions.set_state(first, "COMPLETED")
+    _write(backend, second.id, content)
+    assert paths(data) == ["a.txt"]
+    _write(backend, first.id, content)
+    backend.close()
+    assert paths(data) == ["b.txt"]
+
+
+def test_who_is_brought_back_is_refused_while_somebody_runs_who_had_let_go(data: Archive) -> None:
+    first = data.workflows.apply("copy", inputs=["in"], output="out")
+    data.executions.set_state(first, "CANCELLED")
+    second = data.workflows.apply("copy", inputs=["in"], output="out")
+    data.executions.set_state(second, "CRASHED")
+    # As a run says it in its first batch.
+    sql = "UPDATE execution SET state_type = 'RUNNING' WHERE id = ?"
+    data.backend._transact(lambda driver: driver.execute(sql, (bytearray.fromhex(first.id),)))
+
+    with pytest.raises(OutputDatasetInUseError) as caught:
+        data.executions.set_state(second, "RUNNING", force=True)
+    assert caught.value.execution_id == first.id
+
+
+def test_nobody_registers_other_content_while_it_is_being_written(data: Archive) -> None:
+    made = data.workflows.apply("copy", inputs=["in"], output="out")
+
+    with pytest.raises(OutputDatasetInUseError, match="taskgraph execution cancel") as caught:
+        data.datasets.register("out", "b.txt")
+    assert caught.value.execution_id == made.id
+    assert paths(data) == ["a.txt"]
+    # What is said of it may be another thing.
+    found = data.datasets.register("out", "a.txt", type="text", facets={"model": "A"})
+    assert (found.type, dict(found.facets)) == ("text", {"model": ["A"]})
+    data.executions.set_state(made, "CANCELLED")
+    data.datasets.register("out", "b.txt")
+    assert paths(data) == ["b.txt"]
+
+
+def test_what_was_registered_by_hand_is_not_overwritten_by_one_given_up_for_dead(
+    data: Archive,
+) -> None:
+    lost = data.workflows.apply("copy", inputs=["in"], output="out")
+    data.executions.set_state(lost, "CRASHED")
+    data.datasets.register("out", "b.txt")
+    backend = SqlBackend(data.backend.db_uri)
+    backend.load()
+    content = str(backend.record_value([File("a.txt")]))
+
+    data.executions.set_state(lost, "COMPLETED", force=True)
+    _write(backend, lost.id, content)
+    backend.close()
+
     assert paths(data) == ["b.txt"]
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from taskgraph.catalog.requests import Request, Terms
+from taskgraph.catalog.requests import Request, Terms, one_form
 from taskgraph.catalog.submitters import Submitter
 from taskgraph.catalog.uses import DatasetPin, StepPin, WorkflowPin
 from taskgraph.errors import (
@@ -80,9 +80,10 @@ def check(driver: Driver, request: Request) -> None:
 
 def submitter(driver: Driver, name: str) -> Submitter | None:
     """Return the user of an e-mail address, a name or an id; None if nobody is registered so."""
-    row = driver.execute(_USER, (name, name.lower(), name)).fetchone()
-    if row is None and _WHOLE.fullmatch(name.lower()):
-        row = driver.execute(_USER_BY_ID, (_binary(name),)).fetchone()
+    given = one_form(name)
+    row = driver.execute(_USER, (given, given.lower(), given)).fetchone()
+    if row is None and _WHOLE.fullmatch(given.lower()):
+        row = driver.execute(_USER_BY_ID, (_binary(given),)).fetchone()
     return None if row is None else Submitter.of(bool(row[0]), _read(row[1]))
 
 

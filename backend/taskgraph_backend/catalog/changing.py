@@ -302,7 +302,6 @@ def _write(driver: Driver, execution_id: str, state: State, books: Books) -> Non
     write_state(driver, execution_id, state)
     queueing.follow(driver, execution_id, state, _maybe(books.next_scheduled_start_time))
     if not state.is_active:
-        using.let_go(driver, execution_id)
         driver.execute(statements.GROUP_SETTLED, (_binary(execution_id),) * 3)
 
 

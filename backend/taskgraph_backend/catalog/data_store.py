@@ -31,6 +31,7 @@ class DataCatalog(Catalog):
 
         Raises:
             DatasetReadOnlyError: Its content would be another, and it is read-only.
+            OutputDatasetInUseError: Its content would be another, and somebody writes it.
         """
         value_hash = str(self._backend.record_value(wanted.files))
         id = self._backend._transact(

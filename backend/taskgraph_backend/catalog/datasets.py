@@ -9,7 +9,7 @@ from taskgraph.errors import DatasetReadOnlyError, StillInUseError
 from taskgraph.jsontext import to_json
 from taskgraph.tags import RESERVED, Tags
 from taskgraph_backend import claims
-from taskgraph_backend.catalog import studies
+from taskgraph_backend.catalog import studies, using
 from taskgraph_backend.catalog.using import IS_ACTIVE
 from taskgraph_backend.dialects import Driver
 from taskgraph_backend.tags import current_tags, delete_tags, record_tags
@@ -53,6 +53,7 @@ def register(driver: Driver, wanted: Wanted) -> str:
 
     Raises:
         DatasetReadOnlyError: Its content would be another, and it is read-only.
+        OutputDatasetInUseError: Its content would be another, and an active execution writes it.
     """
     study = None if wanted.study is None else studies.get_or_create(driver, wanted.study)
     where, given = ("study_id IS NULL", ()) if study is None else ("study_id = ?", (study,))
@@ -88,6 +89,8 @@ def _change(driver: Driver, wanted: Wanted, row: Any) -> str:
     if bytes(value).hex() != wanted.value_hash:
         if read_only and wanted.read_only is not False:
             raise DatasetReadOnlyError(wanted.name)
+        # Neither is it overwritten by who is writing it, nor by one that was given up for dead.
+        using.free(driver, bytes(key).hex(), wanted.name)
         driver.execute(_REFRESH, (_binary(wanted.value_hash), claims.clock(driver), key))
     described = (
         type if wanted.type is None else wanted.type,

@@ -36,6 +36,8 @@ def find_id(
     Raises:
         AmbiguousIdError: Several are meant.
     """
+    if "\0" in ref:  # no database keeps it, and some refuse to be asked for it
+        return None
     start = ref.lower()
     is_start = _START.fullmatch(start) is not None
     rows: list[Any] = []

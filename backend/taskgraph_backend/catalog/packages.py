@@ -1,7 +1,8 @@
 """Packages of tasks as rows: a version is there once for an owner, a group, or everybody.
 
-What uses a package is asked in the transaction that puts it aside or deletes it: an active
-execution whose entrypoint is a task of it, or whose workflow has a step that is.
+Of each of these one version of a package is active: another one that becomes so takes its place, in
+the same transaction. What needs a package is asked in the transaction that puts it aside or deletes
+it; see `package_uses`.
 """
 
 from __future__ import annotations
@@ -12,14 +13,13 @@ from typing import Any, Final
 from taskgraph.catalog.operations import Report
 from taskgraph.catalog.package_rows import NewPackage
 from taskgraph.catalog.packages import Recorded
-from taskgraph.errors import DuplicatePackageError, PackageInUseError
+from taskgraph.errors import DuplicatePackageError, PackageInUseError, ValidationError
 from taskgraph.jsontext import to_json
-from taskgraph.tasks.names import join_name
 from taskgraph_backend import claims
-from taskgraph_backend.catalog import operations
+from taskgraph_backend.catalog import operations, package_uses
 from taskgraph_backend.catalog.naming import find_id
+from taskgraph_backend.catalog.package_uses import Frozen
 from taskgraph_backend.catalog.people import get_group, get_user
-from taskgraph_backend.catalog.using import IS_ACTIVE
 from taskgraph_backend.dialects import Driver
 
 _binary = bytearray.fromhex
@@ -36,48 +36,55 @@ _VERSION: Final = (
     "SELECT id, owner_id, user_group_id FROM task_package WHERE name = ? AND version = ?"
 )
 _TASKS: Final = "SELECT name, task_hash FROM package_task WHERE package_id = ?"
-_LABEL: Final = "SELECT name, version FROM task_package WHERE id = ?"
+_LABEL: Final = "SELECT name, version, active FROM task_package WHERE id = ?"
 _NEWEST: Final = (
     "SELECT id, owner_id, user_group_id, active FROM task_package WHERE name = ?"
     " ORDER BY active DESC, created_at DESC, id DESC"
 )
-_ACTIVE: Final = (
-    "SELECT DISTINCT e.id FROM package_task t JOIN execution e ON e.entrypoint = t.name"
-    f" WHERE t.package_id = ? AND e.state_type IN {IS_ACTIVE}",
-    "SELECT DISTINCT e.id FROM package_task t JOIN workflow_step s ON s.task_name = t.name"
-    " JOIN execution e ON e.workflow_id = s.workflow_id"
-    f" WHERE t.package_id = ? AND e.state_type IN {IS_ACTIVE}",
-)
-# A step that names one version of a task by its hash is of no package that has another one.
-_WORKFLOWS: Final = (
-    "SELECT DISTINCT w.namespace, w.name, w.version FROM package_task t"
-    " JOIN workflow_step s ON s.task_name = t.name JOIN workflow w ON w.id = s.workflow_id"
-    " WHERE t.package_id = ? AND (s.task_hash IS NULL OR s.task_hash = t.task_hash)"
-)
+_MEMBER: Final = "SELECT 1 FROM user_group_member WHERE group_id = ? AND user_id = ?"
 _SWITCH: Final = "UPDATE task_package SET active = ? WHERE id = ?"
 
 
-def create(driver: Driver, wanted: NewPackage, report: Callable[[Recorded], Report]) -> Recorded:
+def create(
+    driver: Driver, wanted: NewPackage, report: Callable[[Recorded], Report], frozen: Frozen
+) -> Recorded | None:
     """Write a package down with the end of its operation; within a transaction that is alone.
 
     Returns:
-        It, or the one that is there with the same tasks.
+        It, or the one that is there with the same tasks; None if something was submitted that
+        ``frozen`` has not.
 
     Raises:
+        PackageInUseError: The version that is active has tasks in use that this one has not.
         DuplicatePackageError: The owner, the group, or everybody has this version, with others.
         UserNotFoundError: The owner was deleted since.
         UserGroupNotFoundError: The group was deleted since.
+        ValidationError: The owner left the group since.
     """
+    if package_uses.unread(driver, frozen):
+        return None
     if wanted.owner is not None:
         get_user(driver, wanted.owner)
     if wanted.group is not None:
         get_group(driver, wanted.group)
+    _check_member(driver, wanted)
     found = _same_version(driver, wanted)
-    recorded = Recorded(wanted.id if found is None else found, found is None)
-    if recorded.is_new:
+    if found is None:
         _insert(driver, wanted)
+        aside = _put_others_aside(driver, wanted.id, frozen)
+        recorded = Recorded(wanted.id, True, tuple(aside))
+    else:
+        recorded = Recorded(found, False)
     operations.report(driver, report(recorded))
     return recorded
+
+
+def _check_member(driver: Driver, wanted: NewPackage) -> None:
+    if wanted.owner is None or wanted.group is None:
+        return
+    owner = _binary(wanted.owner)
+    if driver.execute(_MEMBER, (_binary(wanted.group), owner)).fetchone() is None:
+        raise ValidationError("group", f"{_whose(driver, owner, None)} is not in it any more.")
 
 
 def _insert(driver: Driver, wanted: NewPackage) -> None:
@@ -173,62 +180,79 @@ def find(driver: Driver, ref: str) -> str | None:
     return find_id(driver, "task_package", ref, named)
 
 
-def switch(driver: Driver, package_id: str, is_active: bool) -> bool:
+def switch(driver: Driver, package_id: str, is_active: bool, frozen: Frozen) -> bool | None:
     """Have the tasks of a package be usable, or not; within a transaction that is alone.
 
+    Where they are to be, the version that was active is put aside.
+
     Returns:
-        Whether there is such a package.
+        Whether there is such a package; None if something was submitted that ``frozen`` has not.
 
     Raises:
-        PackageInUseError: Active executions use its tasks, which are not to be used any more.
+        PackageInUseError: Active executions use tasks that are not to be used any more.
     """
-    label = _label(driver, package_id)
-    if label is None:
+    if package_uses.unread(driver, frozen):
+        return None
+    row = driver.execute(_LABEL, (_binary(package_id),)).fetchone()
+    if row is None:
         return False
-    if not is_active:
-        _check_unused(label, _executions(driver, package_id))
-    driver.execute(_SWITCH, (is_active, _binary(package_id)))
+    if is_active:
+        driver.execute(_SWITCH, (True, _binary(package_id)))
+        _put_others_aside(driver, package_id, frozen)
+    elif row[2]:
+        _put_aside(driver, package_id, _label(row), frozen)
     return True
 
 
-def delete(driver: Driver, package_id: str, dry_run: bool) -> bool:
+def _put_others_aside(driver: Driver, package_id: str, frozen: Frozen) -> list[str]:
+    """Put the other versions of a package aside, which is active by now; returns these."""
+    name = driver.execute(_LABEL, (_binary(package_id),)).fetchone()[0]
+    rows = driver.execute(_NEWEST, (name,)).fetchall()
+    whose = {bytes(id).hex(): (_maybe(owner), _maybe(group)) for id, owner, group, _ in rows}
+    aside = []
+    for id, _, _, is_active in rows:
+        other = bytes(id).hex()
+        if is_active and other != package_id and whose[other] == whose[package_id]:
+            label = _label(driver.execute(_LABEL, (_binary(other),)).fetchone())
+            _put_aside(driver, other, label, frozen)
+            aside.append(label)
+    return aside
+
+
+def _put_aside(driver: Driver, package_id: str, label: str, frozen: Frozen) -> None:
+    uses = package_uses.executions(driver, package_id, frozen)
+    if uses:
+        raise PackageInUseError(label, uses)
+    driver.execute(_SWITCH, (False, _binary(package_id)))
+
+
+def delete(driver: Driver, package_id: str, dry_run: bool, frozen: Frozen) -> bool | None:
     """Delete a package; within a transaction that is alone.
 
     Returns:
-        Whether there was one.
+        Whether there was one; None if something was submitted that ``frozen`` has not.
 
     Raises:
         PackageInUseError: Active executions use its tasks, or workflows have them as steps.
     """
-    label = _label(driver, package_id)
-    if label is None:
-        return False
+    if package_uses.unread(driver, frozen):
+        return None
     key = _binary(package_id)
-    flows = [
-        f"workflow {join_name(namespace, name)}@{version}"
-        for namespace, name, version in driver.execute(_WORKFLOWS, (key,)).fetchall()
-    ]
-    _check_unused(label, [*_executions(driver, package_id), *sorted(flows)])
+    row = driver.execute(_LABEL, (key,)).fetchone()
+    if row is None:
+        return False
+    uses = package_uses.executions(driver, package_id, frozen)
+    uses += package_uses.workflows(driver, package_id)
+    if uses:
+        raise PackageInUseError(_label(row), uses)
     if not dry_run:
         driver.execute("DELETE FROM package_task WHERE package_id = ?", (key,))
         driver.execute("DELETE FROM task_package WHERE id = ?", (key,))
     return True
 
 
-def _executions(driver: Driver, package_id: str) -> list[str]:
-    key = _binary(package_id)
-    found = {bytes(row[0]).hex() for sql in _ACTIVE for row in driver.execute(sql, (key,))}
-    return [f"execution {each[:8]}" for each in sorted(found)]
-
-
-def _check_unused(label: str, uses: list[str]) -> None:
-    if uses:
-        raise PackageInUseError(label, uses)
-
-
-def _label(driver: Driver, package_id: str) -> str | None:
-    row = driver.execute(_LABEL, (_binary(package_id),)).fetchone()
-    return None if row is None else f"{row[0]}@{row[1]}"
+def _label(row: Any) -> str:
+    return f"{row[0]}@{row[1]}"
 
 
 def _maybe(key: Any) -> str | None:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from taskgraph.catalog.people_rows import NewUser
+from taskgraph.catalog.people_rows import NewUser, is_linked
+from taskgraph.catalog.requests import one_form
 from taskgraph.errors import (
     UserExistsError,
     UserGroupNotFoundError,
@@ -30,6 +31,7 @@ _MEMBER: Final = (
     " ON CONFLICT DO NOTHING"
 )
 _NAMED: Final = "SELECT id FROM user_account WHERE email = ? OR username = ?"
+_SETTINGS: Final = "UPDATE user_account SET settings = ? WHERE id = ?"
 _OWNED: Final = (
     "SELECT 'package', name, version FROM task_package WHERE owner_id = ?",
     "SELECT 'study', name, '' FROM study WHERE owner_id = ?",
@@ -49,11 +51,12 @@ def find_user(driver: Driver, ref: str, *, may_start: bool = True) -> str | None
         AmbiguousIdError: More than one starts so.
     """
 
+    given = one_form(ref)
+
     def named() -> list[Any]:
-        given = ref.strip()
         return driver.execute(_NAMED, (given.lower(), given)).fetchall()
 
-    return find_id(driver, "user_account", ref.strip(), named, may_start=may_start)
+    return find_id(driver, "user_account", given, named, may_start=may_start)
 
 
 def get_user(driver: Driver, ref: str) -> str:
@@ -93,6 +96,8 @@ def create_user(driver: Driver, wanted: NewUser) -> str:
 def update_user(driver: Driver, user_id: str, changes: Mapping[str, Any]) -> bool:
     """Change columns of a user; within a transaction that is alone.
 
+    ``default_account`` is no column: it is that one of the settings as they are then.
+
     Returns:
         Whether there is such a user.
 
@@ -108,6 +113,12 @@ def update_user(driver: Driver, user_id: str, changes: Mapping[str, Any]) -> boo
             given = to_json(value) if column == "settings" else value
             sql = f"UPDATE user_account SET {column} = ? WHERE id = ?"
             driver.execute(sql, (given, _binary(user_id)))
+    if "default_account" in changes:
+        settings = _settings(driver, user_id) or {}
+        settings["default_account"] = changes["default_account"]
+        if settings["default_account"] is None:
+            del settings["default_account"]
+        driver.execute(_SETTINGS, (to_json(settings), _binary(user_id)))
     return True
 
 
@@ -119,19 +130,16 @@ def change_accounts(
     Returns:
         Whether there is such a user.
     """
-    key = _binary(user_id)
-    row = driver.execute("SELECT settings FROM user_account WHERE id = ?", (key,)).fetchone()
-    if row is None:
+    settings = _settings(driver, user_id)
+    if settings is None:
         return False
-    settings = json.loads(row[0])
     others = [
         each
         for each in settings.get("accounts", [])
-        if (each["provider"], each["account_id"]) != (provider, account_id)
+        if not is_linked(each) or (each["provider"], each["account_id"]) != (provider, account_id)
     ]
     settings["accounts"] = others if said is None else [*others, dict(said)]
-    sql = "UPDATE user_account SET settings = ? WHERE id = ?"
-    driver.execute(sql, (to_json(settings), key))
+    driver.execute(_SETTINGS, (to_json(settings), _binary(user_id)))
     return True
 
 
@@ -165,11 +173,13 @@ def find_group(driver: Driver, ref: str) -> str | None:
         AmbiguousIdError: More than one starts so.
     """
 
+    given = one_form(ref)
+
     def named() -> list[Any]:
         sql = "SELECT id FROM user_group WHERE name = ?"
-        return driver.execute(sql, (ref.strip(),)).fetchall()
+        return driver.execute(sql, (given,)).fetchall()
 
-    return find_id(driver, "user_group", ref.strip(), named)
+    return find_id(driver, "user_group", given, named)
 
 
 def get_group(driver: Driver, ref: str) -> str:
@@ -256,6 +266,12 @@ def _check_unused(what: str, owned: list[Any]) -> None:
     if owned:
         uses = [f"{kind} {name}{version and f'@{version}'}" for kind, name, version in owned]
         raise UserInUseError(what, sorted(uses))
+
+
+def _settings(driver: Driver, user_id: str) -> dict[str, Any] | None:
+    sql = "SELECT settings FROM user_account WHERE id = ?"
+    row = driver.execute(sql, (_binary(user_id),)).fetchone()
+    return None if row is None else dict(json.loads(row[0]))
 
 
 def _is_there(driver: Driver, table: str, id: str) -> bool:

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from taskgraph.catalog.criteria import Criteria
 from taskgraph.catalog.operations import Operation, Report
 from taskgraph.catalog.package_rows import NewPackage, TaskPackage, WantedPackages
 from taskgraph.catalog.packages import Recorded
 from taskgraph.catalog.people_rows import NewUser, User, UserGroup
+from taskgraph.catalog.uses import StepPin
 from taskgraph.errors import DatabaseReadOnlyError, UserExistsError
+from taskgraph.hashing import ValueHash
 from taskgraph.records import LEASE_SECONDS, Micros, RecordBatch
-from taskgraph_backend.catalog import operations, package_lists, packages, people, people_lists
+from taskgraph_backend.catalog import (
+    operations,
+    package_lists,
+    package_uses,
+    packages,
+    people,
+    people_lists,
+)
 from taskgraph_backend.opened import OpenedPort
+
+_Answer = TypeVar("_Answer")
 
 
 class PeopleCatalog(OpenedPort):
@@ -199,8 +210,10 @@ class PeopleCatalog(OpenedPort):
 
         Raises:
             DuplicatePackageError: The owner, the group, or everybody has this version.
+            PackageInUseError: The version that is active has tasks in use that this one has not.
+            ValidationError: The owner left the group since.
         """
-        return self._backend._transact(packages.create, wanted, report)
+        return self._decided(packages.create, wanted, report)
 
     def find_package(self, ref: str) -> TaskPackage | None:
         """Return a package by name, NAME@VERSION, id or unique start of one.
@@ -251,9 +264,9 @@ class PeopleCatalog(OpenedPort):
         """Have the tasks of a package be usable, or not; returns whether there is such a one.
 
         Raises:
-            PackageInUseError: Active executions use its tasks, which are not to be used any more.
+            PackageInUseError: Active executions use tasks that are not to be used any more.
         """
-        return self._backend._transact(packages.switch, package_id, is_active)
+        return self._decided(packages.switch, package_id, is_active)
 
     def delete_package(self, package_id: str, *, dry_run: bool) -> bool:
         """Delete a package that nothing uses; returns whether there was one.
@@ -261,7 +274,23 @@ class PeopleCatalog(OpenedPort):
         Raises:
             PackageInUseError: Active executions use its tasks, or workflows have them as steps.
         """
-        return self._backend._transact(packages.delete, package_id, dry_run)
+        return self._decided(packages.delete, package_id, dry_run)
+
+    def _decided(self, decide: Callable[..., _Answer | None], *given: Any) -> _Answer:
+        """Decide something by the steps that what is on its way was submitted with.
+
+        Args:
+            decide: Called within a transaction that is alone, with these steps last; it says None
+                if more was submitted since they were read.
+            given: What else it is called with.
+        """
+        frozen: dict[str, tuple[StepPin, ...] | None] = {}
+        while True:
+            for each in self._backend._ask(package_uses.unread, frozen):
+                frozen[each] = package_uses.steps_of(self._backend.get_value(ValueHash(each))[0])
+            answer = self._backend._transact(decide, *given, frozen)
+            if answer is not None:
+                return answer
 
 
 __all__ = ["PeopleCatalog"]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from taskgraph.catalog.permissions import Standing, who_may_force, who_may_propose
+from taskgraph.catalog.requests import one_form
 from taskgraph.catalog.rows import TransitionResult
 from taskgraph.catalog.states import Rule, State, StateType
 from taskgraph.errors import PermissionDeniedError
@@ -84,7 +85,7 @@ def _standing(driver: Driver, execution_id: str, actor: str | None) -> Standing:
         return Standing.SUPERUSER
     row = driver.execute(_EXECUTION, (_binary(execution_id),)).fetchone()
     submitter, owner = (None, None) if row is None else row
-    said = "" if submitter is None else submitter.strip()
+    said = "" if submitter is None else one_form(submitter)
     if said.lower() in (user_id, email) or (username is not None and said == username):
         return Standing.SUBMITTER
     is_owner = owner is not None and bytes(owner).hex() == user_id

@@ -1,9 +1,9 @@
 """Datasets that executions use, as rows: what they had at submit, and who writes one now.
 
-A dataset is written by one execution at a time. It is let go of when a state is proposed that ends
-the execution; of an execution that ends in the batches of its run it is let go of by whoever wants
-it next, so that a run pays nothing. What is active counts, whatever the mark says; the mark is what
-two who ask at the same moment meet at.
+A dataset is written by one execution at a time: while it is active nobody else takes the dataset.
+Whoever took it last has the mark, beyond its own end, so that a run pays nothing: it goes to who
+takes the dataset next. So at the moment of writing the mark tells whether anybody has come since,
+in whichever order they were submitted; and it is what two who ask at the same moment meet at.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from taskgraph.catalog.rows import UsedDataset
 from taskgraph.catalog.uses import DatasetPin, Uses
 from taskgraph.errors import (
     DatasetNotFoundError,
+    DatasetReadOnlyError,
     GroupInProgressError,
     GroupNotFoundError,
     OutputDatasetInUseError,
@@ -39,14 +40,15 @@ _WRITERS: Final = (
 )
 _LET_GO: Final = (
     "UPDATE execution_dataset SET in_use = FALSE"
-    " WHERE execution_id = ? AND role = 'output' AND in_use"
+    " WHERE dataset_id = ? AND role = 'output' AND in_use"
 )
 _OUTPUTS: Final = (
-    "SELECT dataset_id, name, in_use FROM execution_dataset"
+    "SELECT dataset_id, name FROM execution_dataset"
     " WHERE execution_id = ? AND role = 'output' AND dataset_id IS NOT NULL"
 )
 _TAKE: Final = (
-    "UPDATE execution_dataset SET in_use = TRUE WHERE execution_id = ? AND dataset_id = ?"
+    "UPDATE execution_dataset SET in_use = TRUE"
+    " WHERE execution_id = ? AND dataset_id = ? AND role = 'output'"
 )
 _EVERY: Final = (
     "SELECT u.role, u.name, u.dataset_id, u.value_hash, e.state_type"
@@ -69,17 +71,17 @@ def check(driver: Driver, uses: Uses, *, is_active: bool) -> None:
 
     Raises:
         NotFoundError: Something was deleted since.
+        DatasetReadOnlyError: The output became read-only since.
         OutputDatasetInUseError: An active execution writes the output.
         GroupInProgressError: The group is in progress on the same datasets.
     """
-    pins = [*uses.inputs, *([] if uses.output is None else [uses.output])]
-    _check_datasets(driver, pins)
+    _check_datasets(driver, uses)
     if uses.workflow is not None and not _is_there(driver, "workflow", uses.workflow.id):
         raise WorkflowNotFoundError(uses.workflow.id)
     if uses.group_id is not None:
         _check_group(driver, uses.group_id, uses.dataset_hash, is_active=is_active)
     if uses.output is not None and is_active:
-        _check_free(driver, uses.output.dataset_id, uses.output.name)
+        free(driver, uses.output.dataset_id, uses.output.name)
 
 
 def write(driver: Driver, execution_id: str, uses: Uses, *, is_active: bool) -> None:
@@ -92,9 +94,19 @@ def write(driver: Driver, execution_id: str, uses: Uses, *, is_active: bool) -> 
         driver.executemany(_INSERT, rows)
 
 
-def let_go(driver: Driver, execution_id: str) -> None:
-    """Let go of what an execution that has ended wrote."""
-    driver.execute(_LET_GO, (_binary(execution_id),))
+def free(driver: Driver, dataset_id: str, name: str) -> None:
+    """Have nobody write a dataset who did, for it is taken; within a transaction that is alone.
+
+    Raises:
+        OutputDatasetInUseError: An active execution writes it.
+    """
+    key = _binary(dataset_id)
+    writers = driver.execute(_WRITERS, (key,)).fetchall()
+    for writer, state in writers:
+        if state in ACTIVE:
+            raise OutputDatasetInUseError(name, bytes(writer).hex())
+    if writers:
+        driver.execute(_LET_GO, (key,))
 
 
 def take_again(driver: Driver, execution_id: str) -> None:
@@ -104,10 +116,9 @@ def take_again(driver: Driver, execution_id: str) -> None:
         OutputDatasetInUseError: An active execution writes it by now.
     """
     key = _binary(execution_id)
-    for dataset, name, in_use in driver.execute(_OUTPUTS, (key,)).fetchall():
-        if not in_use:
-            _check_free(driver, bytes(dataset).hex(), name)
-            driver.execute(_TAKE, (key, dataset))
+    for dataset, name in driver.execute(_OUTPUTS, (key,)).fetchall():
+        free(driver, bytes(dataset).hex(), name)
+        driver.execute(_TAKE, (key, dataset))
 
 
 def has_output(driver: Driver, execution_id: str) -> bool:
@@ -133,15 +144,18 @@ def _row(key: bytearray, role: str, pin: DatasetPin, in_use: bool) -> tuple[Any,
     return key, role, pin.name, _binary(pin.dataset_id), _binary(pin.value_hash), in_use
 
 
-def _check_datasets(driver: Driver, pins: list[DatasetPin]) -> None:
-    known: set[str] = set()
+def _check_datasets(driver: Driver, uses: Uses) -> None:
+    pins = [*uses.inputs, *([] if uses.output is None else [uses.output])]
+    read_only: dict[str, bool] = {}
     for keys in statements.padded([_binary(each.dataset_id) for each in pins]):
         marks = ", ".join("?" * len(keys))
-        rows = driver.execute(f"SELECT id FROM dataset WHERE id IN ({marks})", keys)
-        known.update(bytes(key).hex() for (key,) in rows)
+        rows = driver.execute(f"SELECT id, read_only FROM dataset WHERE id IN ({marks})", keys)
+        read_only.update((bytes(key).hex(), bool(is_so)) for key, is_so in rows)
     for each in pins:
-        if each.dataset_id not in known:
+        if each.dataset_id not in read_only:
             raise DatasetNotFoundError(each.name)
+    if uses.output is not None and read_only[uses.output.dataset_id]:
+        raise DatasetReadOnlyError(uses.output.name)
 
 
 def _check_group(driver: Driver, group: str, datasets: str | None, *, is_active: bool) -> None:
@@ -154,16 +168,9 @@ def _check_group(driver: Driver, group: str, datasets: str | None, *, is_active:
         raise GroupInProgressError(group, bytes(row[0]).hex())
 
 
-def _check_free(driver: Driver, dataset_id: str, name: str) -> None:
-    for writer, state in driver.execute(_WRITERS, (_binary(dataset_id),)).fetchall():
-        if state in ACTIVE:
-            raise OutputDatasetInUseError(name, bytes(writer).hex())
-        let_go(driver, bytes(writer).hex())
-
-
 def _is_there(driver: Driver, table: str, id: str) -> bool:
     query = f"SELECT 1 FROM {table} WHERE id = ?"
     return driver.execute(query, (_binary(id),)).fetchone() is not None
 
 
-__all__ = ["IS_ACTIVE", "check", "datasets_of", "has_output", "let_go", "take_again", "write"]
+__all__ = ["IS_ACTIVE", "check", "datasets_of", "free", "has_output", "take_again", "write"]

@@ -32,7 +32,8 @@ class UserAccount(Base):
     active: Mapped[bool]
     superuser: Mapped[bool]
     verified: Mapped[bool]
-    # An object; its ``accounts`` are those at other services, by reference alone.
+    # An object; its ``accounts`` are names of those that work is charged to, and objects for those
+    # at other services, by reference alone.
     settings: Mapped[Any] = mapped_column(JSON)
     created_at: Mapped[datetime]
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskgraph.catalog.secrets import (
+    check_arguments,
     check_no_secret,
     checked_entry,
     has_secret,
@@ -25,9 +26,20 @@ NAMES = [
 HARMLESS = ["default_account", "accounts", "keyring", "max_tokens", "key", "author", "keys_seen"]
 LOOKS = [
     "whsec_canary", "ghp_canary", "gho_canary", "github_pat_canary", "glpat-canary",
-    "xoxb-canary-1", "sk_live_canary", "eyJcanary.eyJcanary.sig", "AKIACANARYCANARY",
+    "xoxb-canary-1", "eyJcanary.eyJcanary.sig", "AKIACANARYCANARY", "Bearer canaryAbcdef1",
+    "sk_live_canary51HxYz9Qw3Er7Ty", "rk_canary51HxYz9Qw3Er7", "hf_canaryVTQuvSVVUWkgbpcBzXQw",
+    "sk-proj-canary9Xy_8Zq-Ab12Cd34Ef56", "pypi-canaryAgEIcHlwaS5vcmcCJ",
+    "eyJcanaryhbGciOiJIUzI1NiJ9", "ghs_canary16C7e42F292c6912E7",
     "-----BEGIN RSA PRIVATE KEY-----\ncanary\n-----END RSA PRIVATE KEY-----",
     "https://ada:canary@example.org/x",
+]  # fmt: skip
+
+# Names that begin as keys do, and words behind the name of a scheme.
+NO_SECRETS = [
+    "rk_integrators", "sk_learn_models", "sk-learn-2024-classifiers", "pk_test_cases_of_the_team",
+    "rk_4th_order_v2_step", "sk_MyVeryLongCamelCaseModelName", "ghs_population_2020_of_the_world",
+    "hf_transformers_model_cache_v2", "pypi-simple-mirror-of-the-lab", "eyJafjallajokull_eruptions",
+    "basic statistics", "Basic Statistics of runs", "bearer certificates",
 ]  # fmt: skip
 
 inner: Any = st.recursive(
@@ -70,6 +82,51 @@ def test_a_secret_is_found_at_any_depth_and_never_repeated(value: Any) -> None:
 @given(inner)
 def test_what_is_harmless_is_let_through(value: Any) -> None:
     check_no_secret("settings", value)
+
+
+@pytest.mark.parametrize("text", NO_SECRETS)
+def test_a_name_that_begins_as_a_key_does_is_none(text: str) -> None:
+    check_no_secret("settings", {"note": [text, f"the {text} of today"], text: 1})
+
+    assert without_secrets(f"before {text} after") == f"before {text} after"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"password": "canary"},
+        {"db": [{"apiKey": "canary"}]},
+        {"client_secret": "canary"},
+        {"access_token": "canary51HxYz9Qw3Er7Ty"},
+        {"credentials": "canary51HxYz9Qw3Er7Ty"},
+        {"x": {"y": ["a", "ghp_canary"]}},
+        {"url": "https://ada:canary@example.org/x"},
+        {"ghp_canary": 1},
+    ],
+)
+def test_an_argument_that_is_a_secret_is_refused_and_not_repeated(given: dict[str, Any]) -> None:
+    with pytest.raises(SecretError, match="Have the task read it where it runs") as caught:
+        check_arguments("arguments of step flow.read", given)
+
+    assert str(caught.value).startswith("Secret 'arguments of step flow.read")
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"password": "env:DB_PASSWORD"},
+        {"db": {"api_key": "keyring:hub/ada", "token": "file:/run/token"}},
+        {"password": ""},
+        {"password": None},
+        {"has_password": False},
+        {"max_tokens": 512, "pad_token": "<pad>", "tokens": ["the", "a"], "token": "word"},
+        {"credentials": "service.json"},
+        {"model": "sk_learn_models", "solver": "rk_integrators"},
+    ],
+)
+def test_an_argument_that_is_none_is_kept(given: dict[str, Any]) -> None:
+    check_arguments("arguments", given)
 
 
 @pytest.mark.parametrize("name", NAMES)
