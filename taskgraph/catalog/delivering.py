@@ -3,6 +3,8 @@
 What is sent is claimed first: for as long as sending may take, nobody else tries it. Whoever is
 killed in between has counted the attempt already, and the next one sends it once more; so each
 arrives at least once, under the id of the notification.
+An attempt that is cut short because whoever makes it is in a hurry is none: it is left to one who
+has the time that its policy gives it.
 """
 
 from __future__ import annotations
@@ -10,17 +12,20 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from taskgraph.catalog.policy_rows import Answer, Attempt, Delivered, Notification
 from taskgraph.catalog.targets import Target
-from taskgraph.errors import SecretError
+from taskgraph.errors import SecretError, TaskgraphError
 
 #: The longest pause between two attempts, in seconds.
 LONGEST_PAUSE: Final = 3_600.0
 #: The longest pause that a receiver may ask for, in seconds.
 LONGEST_WISH: Final = 86_400.0
+#: What is kept of one whose answer somebody in a hurry could not wait for.
+CUT_SHORT: Final = "whoever tried it last had no time to wait: it counts as not tried"
 # So much longer than it may take nobody else tries what is being sent: seconds.
 _CLAIM: Final = 30.0
 _LONGEST_ERROR: Final = 1_000
@@ -41,6 +46,7 @@ class Due:
         most: How often it is tried.
         attempts: How often it was tried so far.
         until: Since when it is due, in microseconds: another number once somebody has claimed it.
+        error: Why it did not arrive the last time.
     """
 
     id: str
@@ -50,6 +56,7 @@ class Due:
     most: int
     attempts: int
     until: int
+    error: str | None = None
 
 
 class NotificationStore(Protocol):
@@ -61,8 +68,13 @@ class NotificationStore(Protocol):
     def queue(self) -> int:
         """Write down of which states somebody is to be told; returns how many are new."""
 
-    def next_due(self, passed_over: tuple[str, ...]) -> Due | None:
-        """Return the notification whose turn it is, but for those of some policies."""
+    def next_due(self, passed_over: tuple[str, ...], *, with_cut_short: bool) -> Due | None:
+        """Return the notification whose turn it is, but for those of some policies.
+
+        Args:
+            passed_over: The policies.
+            with_cut_short: Whether it may be one that somebody in a hurry has tried.
+        """
 
     def claim(self, due: Due, seconds: float) -> Due | None:
         """Have nobody else try a notification for a while; None where somebody was quicker."""
@@ -79,6 +91,9 @@ class NotificationStore(Protocol):
         Returns:
             Whether it was still ours to say.
         """
+
+    def release(self, claimed: Due, due: Due) -> None:
+        """Have it be due as it was before it was claimed: it was not tried in earnest."""
 
     def count_waiting(self) -> int:
         """Return how many notifications are to be delivered."""
@@ -144,16 +159,24 @@ class Deliverer:
         queued = self._store.queue()
         attempts: list[Attempt] = []
         passed_over: tuple[str, ...] = ()
+        # Who is in a hurry tries those last for which another one had no time.
+        with_cut_short = end is None
         while go_on() and (most is None or len(attempts) < most):
             left = None if end is None else end - self._clock()
             if left is not None and left <= 0:
                 break
-            due = self._store.next_due(passed_over)
+            due = self._store.next_due(passed_over, with_cut_short=with_cut_short)
+            if due is None and not with_cut_short:
+                with_cut_short = True
+                continue
             if due is None:
                 break
+            if due.error == CUT_SHORT and left is not None and left < due.target.timeout:
+                passed_over += (due.policy_id,)  # left to one who has the time
+                continue
             made = self._try(due, left)
             if made is None:
-                continue  # somebody else has it, or it was deleted
+                continue  # somebody else has it, it is gone, or there was no time for it
             attempts.append(made)
             tell(made)
             if made.status != "delivered":
@@ -171,7 +194,11 @@ class Deliverer:
             # Each time somebody was killed by it, or while at it.
             answer = Answer("nobody who tried it lived to say what came of it", is_final=True)
         else:
-            answer = self._answer(claimed.target, told, limit)
+            answer = self._answer(claimed, due, told, limit)
+        if answer.is_late and limit < due.target.timeout:
+            # It was not given the time that its policy gives it.
+            self._store.release(claimed, due)
+            return None
         if answer.error is None:
             self._store.arrived(claimed.id)
             return Attempt(told, "delivered")
@@ -182,14 +209,19 @@ class Deliverer:
         self._store.failed(claimed, error, pause)
         return Attempt(told, "given_up" if pause is None else "failed", error)
 
-    def _answer(self, target: Target, told: Notification, limit: float) -> Answer:
+    def _answer(self, claimed: Due, due: Due, told: Notification, limit: float) -> Answer:
         try:
-            return self._send(target, told, limit)
+            return self._send(claimed.target, told, limit)
         except SecretError as error:
             return Answer(str(error))
         except Exception as error:
             # Of whatever kind: the others are sent, and this one is tried once more.
             return Answer(f"{type(error).__name__} while it was sent")
+        except BaseException:
+            # Somebody wants an end, by Ctrl-C: that is nothing which the receiver has done.
+            with suppress(TaskgraphError):
+                self._store.release(claimed, due)
+            raise
 
 
-__all__ = ["Deliverer", "Due", "NotificationStore", "Send", "pause_after"]
+__all__ = ["CUT_SHORT", "Deliverer", "Due", "NotificationStore", "Send", "pause_after"]

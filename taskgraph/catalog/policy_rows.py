@@ -240,11 +240,13 @@ class Answer:
         error: Why it did not arrive; None where it did.
         retry_after: After how many seconds the receiver wants it once more.
         is_final: Whether it is no use to try once more.
+        is_late: Whether nothing is known but that its time was over.
     """
 
     error: str | None = None
     retry_after: float | None = None
     is_final: bool = False
+    is_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)

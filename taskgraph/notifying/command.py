@@ -45,7 +45,8 @@ def run(target: Command, told: Notification, seconds: float) -> Answer:
         try:
             code = process.wait(seconds)
         except subprocess.TimeoutExpired:
-            return Answer(f"{target.words[0]} took longer than {seconds:g} s{_said(output)}")
+            said = f"{target.words[0]} took longer than {seconds:g} s{_said(output)}"
+            return Answer(said, is_late=True)
         finally:
             # Whatever ends the waiting, a Ctrl-C included: nothing of it goes on.
             _end(process)

@@ -70,7 +70,7 @@ def post(
         request = Request(_url_of(target), data=body, headers=headers, method="POST")
         return _sent(target, request, seconds, now)
 
-    return within(seconds, send) or Answer(f"{target.shown}: {_LATE}")
+    return within(seconds, send) or Answer(f"{target.shown}: {_LATE}", is_late=True)
 
 
 def _sent(target: Webhook, request: Request, seconds: float, now: Callable[[], float]) -> Answer:
@@ -82,7 +82,8 @@ def _sent(target: Webhook, request: Request, seconds: float, now: Callable[[], f
             return _refused(target, error.code, error.headers, now())
     except (OSError, HTTPException, ValueError) as error:
         # A URL that is a secret could be in the words of others: they are not repeated.
-        return Answer(f"{target.shown}: {_reason(error)}")
+        reason = _reason(error)
+        return Answer(f"{target.shown}: {reason}", is_late=reason == _LATE)
     return Answer() if 200 <= status < 300 else Answer(f"{target.shown} answers {_named(status)}")
 
 

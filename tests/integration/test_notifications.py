@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from types import SimpleNamespace
@@ -453,3 +454,35 @@ def test_what_was_deleted_between_look_and_writing_is_left_out(tg: Archive) -> N
     assert tg.backend._transact(notifying.write, looks) == 1
     (queued,) = tg.policies.notifications()
     assert (queued.policy, queued.execution_id) == ("p", stays)
+
+
+# Who is in a hurry
+
+
+def test_what_a_hurry_cut_short_was_not_tried_and_is_delivered_by_the_next_one(
+    tg: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    told: list[str] = []
+
+    def tell(notification: Notification) -> None:
+        go_on.wait(60)
+        told.append(notification.id)
+
+    hooks: Any = SimpleNamespace(tell=tell)
+    monkeypatch.setitem(sys.modules, "some_hooks", hooks)
+    tg.policies.create("p", states=["FAILED"], target=TARGET, attempts=1)
+    ended(tg)
+
+    done = tg.policies.deliver(seconds=0.2)
+
+    assert (done.attempts, done.waiting) == ((), 1)
+    (waiting,) = tg.policies.notifications()
+    assert (waiting.status, waiting.attempts) == ("waiting", 0)
+    assert "counts as not tried" in (waiting.error or "")
+    assert tg.policies.deliver(seconds=0.2).attempts == ()
+    go_on.set()
+    (tried,) = tg.policies.deliver().attempts
+    assert (tried.status, told.count(waiting.id) >= 1) == ("delivered", True)
+    (delivered,) = tg.policies.notifications()
+    assert (delivered.status, delivered.attempts, delivered.error) == ("delivered", 1, None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from taskgraph.catalog.delivering import Due
+from taskgraph.catalog.delivering import CUT_SHORT, Due
 from taskgraph.catalog.policies import WantedNotifications
 from taskgraph.catalog.policy_rows import Notification, QueuedNotification
 from taskgraph.catalog.states import State, StateType
@@ -30,12 +30,16 @@ _ABOUT: Final = (
     f"{_FOUND} JOIN state s ON s.id = n.state_id JOIN execution e ON e.id = s.execution_id"
 )
 _NEXT: Final = (
-    "SELECT n.id, n.policy_id, p.target, p.template, n.attempts, n.due"
+    "SELECT n.id, n.policy_id, p.target, p.template, n.attempts, n.due, n.error"
     f" FROM {_FOUND} WHERE {_WAITING} AND n.due <= {NOW} AND p.active{{others}}"
     " ORDER BY n.due, n.id LIMIT 1"
 )
 _CLAIM: Final = (
     "UPDATE notification SET due = ?, attempts = attempts + 1 WHERE id = ? AND due = ?"
+    " AND delivered_at IS NULL AND given_up_at IS NULL"
+)
+_RELEASE: Final = (
+    "UPDATE notification SET due = ?, attempts = attempts - 1, error = ? WHERE id = ? AND due = ?"
     " AND delivered_at IS NULL AND given_up_at IS NULL"
 )
 _ARRIVED: Final = (
@@ -71,16 +75,26 @@ _OF_STATUS: Final = {
 }
 
 
-def next_due(driver: Driver, passed_over: Sequence[str]) -> Due | None:
-    """Return the notification whose turn it is, but for those of some policies; one statement."""
+def next_due(driver: Driver, passed_over: Sequence[str], with_cut_short: bool) -> Due | None:
+    """Return the notification whose turn it is, but for those of some policies; one statement.
+
+    Args:
+        driver: The connection.
+        passed_over: The policies.
+        with_cut_short: Whether it may be one that somebody in a hurry has tried.
+    """
     others = " AND n.policy_id <> ?" * len(passed_over)
-    sql = _NEXT.format(others=others)
-    row = driver.execute(sql, [_binary(each) for each in passed_over]).fetchone()
+    given: list[Any] = [_binary(each) for each in passed_over]
+    if not with_cut_short:
+        others += " AND (n.error IS NULL OR n.error <> ?)"
+        given.append(CUT_SHORT)
+    row = driver.execute(_NEXT.format(others=others), given).fetchone()
     if row is None:
         return None
-    id, policy, target, template, attempts, due = row
+    id, policy, target, template, attempts, due, error = row
     where, most = target_and_attempts(target)
-    return Due(bytes(id).hex(), bytes(policy).hex(), where, template, most, attempts, due)
+    key = bytes(id).hex()
+    return Due(key, bytes(policy).hex(), where, template, most, attempts, due, error)
 
 
 def claim(driver: Driver, due: Due, seconds: float) -> int | None:
@@ -92,6 +106,11 @@ def claim(driver: Driver, due: Due, seconds: float) -> int | None:
     until = claims.clock(driver) + int(seconds * _SECOND)
     changed = driver.execute(_CLAIM, (until, _binary(due.id), due.until)).rowcount
     return until if changed else None
+
+
+def release(driver: Driver, claimed: Due, due: Due) -> None:
+    """Have a notification be due as it was, and the attempt be none; within a transaction."""
+    driver.execute(_RELEASE, (due.until, CUT_SHORT, _binary(claimed.id), claimed.until))
 
 
 def arrived(driver: Driver, id: str) -> None:
@@ -209,5 +228,6 @@ __all__ = [
     "every",
     "failed",
     "next_due",
+    "release",
     "told",
 ]

@@ -80,14 +80,18 @@ class PolicyCatalog(OpenedPort):
         found = [each for each in self._backend._ask(notifying.look) if each.is_worth_writing]
         return self._backend._transact(notifying.write, found) if found else 0
 
-    def next_due(self, passed_over: tuple[str, ...]) -> Due | None:
+    def next_due(self, passed_over: tuple[str, ...], *, with_cut_short: bool) -> Due | None:
         """Return the notification whose turn it is, but for those of some policies."""
-        return self._backend._ask(notifications.next_due, passed_over)
+        return self._backend._ask(notifications.next_due, passed_over, with_cut_short)
 
     def claim(self, due: Due, seconds: float) -> Due | None:
         """Have nobody else try a notification for a while; None where somebody was quicker."""
         until = self._backend._transact(notifications.claim, due, seconds, alone=False)
         return None if until is None else replace(due, attempts=due.attempts + 1, until=until)
+
+    def release(self, claimed: Due, due: Due) -> None:
+        """Have it be due as it was before it was claimed: it was not tried in earnest."""
+        self._backend._transact(notifications.release, claimed, due, alone=False)
 
     def told(self, notification_id: str) -> Notification | None:
         """Return what a notification says; None if it is gone."""

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskgraph.catalog.delivering import LONGEST_PAUSE, LONGEST_WISH, Deliverer, Due, pause_after
+from taskgraph.catalog.delivering import (
+    CUT_SHORT,
+    LONGEST_PAUSE,
+    LONGEST_WISH,
+    Deliverer,
+    Due,
+    pause_after,
+)
 from taskgraph.catalog.policy_rows import Answer, Notification
 from taskgraph.catalog.states import State, StateType
 from taskgraph.catalog.targets import Callback
@@ -48,15 +55,21 @@ class _Store:
         self.asked.append("queue")
         return 0
 
-    def next_due(self, passed_over: tuple[str, ...]) -> Due | None:
-        every = (each for each in self.waiting.values() if each.policy_id not in passed_over)
-        return next(every, None)
+    def next_due(self, passed_over: tuple[str, ...], *, with_cut_short: bool) -> Due | None:
+        for each in self.waiting.values():
+            if each.policy_id not in passed_over and (with_cut_short or each.error != CUT_SHORT):
+                return each
+        return None
 
     def claim(self, due: Due, seconds: float) -> Due | None:
         assert seconds > due.target.timeout or seconds > 30
         claimed = replace(due, attempts=due.attempts + 1, until=due.until + 1)
         self.waiting[due.id] = claimed
         return claimed
+
+    def release(self, claimed: Due, due: Due) -> None:
+        self.waiting[due.id] = replace(due, error=CUT_SHORT)
+        self.said.append((due.id, "released"))
 
     def told(self, notification_id: str) -> Notification | None:
         return Notification(notification_id, "p", "", "e" * 32, "n", "f.n", State(StateType.FAILED))
@@ -149,3 +162,70 @@ def test_it_ends_when_its_time_is_over() -> None:
     deliverer = Deliverer(store, lambda *given: Answer(), clock=lambda: next(times))
 
     assert len(deliverer.deliver(seconds=5).attempts) == 1
+
+
+# Who is in a hurry
+
+
+class _Hurry:
+    """A clock, and a sender that takes all the time that it is given, and says so."""
+
+    def __init__(self, *quick: str) -> None:
+        self.now = 0.0
+        self.given: list[tuple[str, float]] = []
+        self._quick = quick
+
+    def send(self, target: Any, told: Notification, seconds: float) -> Answer:
+        self.given.append((told.id, seconds))
+        if told.id in self._quick:
+            return Answer()
+        self.now += seconds
+        return Answer("no answer in time", is_late=True)
+
+    def deliverer(self, store: _Store) -> Deliverer:
+        return Deliverer(store, self.send, clock=lambda: self.now, chance=lambda: 0.5)
+
+
+def test_an_attempt_that_a_hurry_cuts_short_is_none() -> None:
+    store, hurry = _Store("a1"), _Hurry()
+
+    done = hurry.deliverer(store).deliver(seconds=5)
+
+    assert (done.attempts, done.waiting) == ((), 1)
+    assert hurry.given == [("a1", 5.0)]
+    assert store.waiting["a1"].attempts == 0
+    assert store.said == [("a1", "released")]
+
+
+def test_what_was_cut_short_is_left_to_one_who_has_the_time_that_its_policy_gives() -> None:
+    store, hurry = _Store("a1", "a2", "b1"), _Hurry("a2", "b1")
+
+    hurry.deliverer(store).deliver(seconds=5)
+    done = hurry.deliverer(store).deliver(seconds=5)
+
+    assert [each.notification.id for each in done.attempts] == ["a2", "b1"]
+    assert [id for id, _ in hurry.given] == ["a1", "a2", "b1"]
+    (tried,) = hurry.deliverer(store).deliver(seconds=61).attempts
+    assert (tried.notification.id, tried.status) == ("a1", "failed")
+    assert hurry.given[-1] == ("a1", Callback("m:f").timeout)
+    assert store.waiting["a1"].attempts == 1
+
+
+def test_an_attempt_that_had_the_time_of_its_policy_has_failed_whoever_made_it() -> None:
+    store, hurry = _Store("a1"), _Hurry()
+
+    (tried,) = hurry.deliverer(store).deliver(seconds=1_000).attempts
+
+    assert (tried.status, tried.error) == ("failed", "no answer in time")
+
+
+def test_an_attempt_that_somebody_interrupts_is_none() -> None:
+    store = _Store("a1")
+
+    def send(target: Any, told: Notification, seconds: float) -> Answer:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Deliverer(store, send).deliver()
+
+    assert store.said == [("a1", "released")]
