@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 from taskgraph.catalog.policy_rows import Answer, Attempt, Delivered, Notification
 from taskgraph.catalog.targets import Target
-from taskgraph.errors import SecretError, TaskgraphError
+from taskgraph.errors import SecretError, TaskgraphError, ValidationError
 
 #: The longest pause between two attempts, in seconds.
 LONGEST_PAUSE: Final = 3_600.0
@@ -27,7 +27,10 @@ LONGEST_WISH: Final = 86_400.0
 #: What is kept of one whose answer somebody in a hurry could not wait for.
 CUT_SHORT: Final = "whoever tried it last had no time to wait: it counts as not tried"
 # So much longer than it may take nobody else tries what is being sent: seconds.
-_CLAIM: Final = 30.0
+_CLAIM: Final = 60.0
+# So long, of that, the database may take before it is sent: seconds.
+_BEFORE: Final = 30.0
+_GONE: Final = "what it tells of is no more"
 _LONGEST_ERROR: Final = 1_000
 
 #: Sends something somewhere, in so many seconds at most.
@@ -80,7 +83,11 @@ class NotificationStore(Protocol):
         """Have nobody else try a notification for a while; None where somebody was quicker."""
 
     def told(self, notification_id: str) -> Notification | None:
-        """Return what a notification says; None if it is gone."""
+        """Return what a notification says; None if it is gone.
+
+        Raises:
+            ValidationError: This library does not know what it says.
+        """
 
     def arrived(self, notification_id: str) -> None:
         """Write down that a notification was delivered."""
@@ -185,29 +192,52 @@ class Deliverer:
 
     def _try(self, due: Due, left: float | None) -> Attempt | None:
         limit = due.target.timeout if left is None else min(left, due.target.timeout)
-        claimed = self._store.claim(due, limit + _CLAIM)
-        told = None if claimed is None else self._store.told(claimed.id)
+        begun = self._clock()
+        # One that was tried often enough is not sent any more, so nobody else has to be kept off.
+        is_spent = due.attempts >= due.most
+        claimed = due if is_spent else self._store.claim(due, limit + _CLAIM)
+        told = None if claimed is None else self._told(claimed)
         if claimed is None or told is None:
             return None
-        told = told.with_text(due.template)
-        if claimed.attempts > claimed.most:
-            # Each time somebody was killed by it, or while at it.
-            answer = Answer("nobody who tried it lived to say what came of it", is_final=True)
-        else:
-            answer = self._answer(claimed, due, told, limit)
-        if answer.is_late and limit < due.target.timeout:
-            # It was not given the time that its policy gives it.
+        if is_spent:
+            is_ours = self._store.failed(due, _spent(due), None)
+            return Attempt(told, "given_up", _spent(due)) if is_ours else None
+        is_in_time = self._clock() - begun < _BEFORE
+        answer = self._answer(claimed, due, told, limit) if is_in_time else Answer(is_late=True)
+        if answer.is_late and (limit < due.target.timeout or not is_in_time):
+            # It was not given the time that its policy gives it, or the claim may soon be over: the
+            # database took so long.
             self._store.release(claimed, due)
             return None
+        return self._noted(claimed, told, answer)
+
+    def _told(self, claimed: Due) -> Notification | None:
+        """Return what a notification says; one that can say nothing is not tried for ever."""
+        try:
+            told = self._store.told(claimed.id)
+        except ValidationError as error:
+            self._store.failed(claimed, str(error), self._pause(claimed))
+            return None
+        if told is None:
+            self._store.failed(claimed, _GONE, None)
+            return None
+        return told.with_text(claimed.template)
+
+    def _noted(self, claimed: Due, told: Notification, answer: Answer) -> Attempt:
+        """Write down what came of an attempt."""
         if answer.error is None:
             self._store.arrived(claimed.id)
             return Attempt(told, "delivered")
         error = answer.error[:_LONGEST_ERROR]
-        pause = None
-        if not answer.is_final and claimed.attempts < claimed.most:
-            pause = pause_after(claimed.attempts, self._chance(), answer.retry_after)
+        pause = None if answer.is_final else self._pause(claimed, answer.retry_after)
         self._store.failed(claimed, error, pause)
         return Attempt(told, "given_up" if pause is None else "failed", error)
+
+    def _pause(self, claimed: Due, retry_after: float | None = None) -> float | None:
+        """Return after how many seconds it is tried again; None after the last attempt."""
+        if claimed.attempts >= claimed.most:
+            return None
+        return pause_after(claimed.attempts, self._chance(), retry_after)
 
     def _answer(self, claimed: Due, due: Due, told: Notification, limit: float) -> Answer:
         try:
@@ -222,6 +252,15 @@ class Deliverer:
             with suppress(TaskgraphError):
                 self._store.release(claimed, due)
             raise
+
+
+def _spent(due: Due) -> str:
+    """Return why a notification is given up that was tried as often as its policy says."""
+    if due.error is None:
+        # Each time somebody was killed by it, or while at it.
+        return "nobody who tried it lived to say what came of it"
+    said = f"it was tried {due.attempts} times; the last that was heard of it: {due.error}"
+    return said[:_LONGEST_ERROR]
 
 
 __all__ = ["CUT_SHORT", "Deliverer", "Due", "NotificationStore", "Send", "pause_after"]

@@ -486,3 +486,62 @@ def test_what_a_hurry_cut_short_was_not_tried_and_is_delivered_by_the_next_one(
     assert (tried.status, told.count(waiting.id) >= 1) == ("delivered", True)
     (delivered,) = tg.policies.notifications()
     assert (delivered.status, delivered.attempts, delivered.error) == ("delivered", 1, None)
+
+
+# What cannot be told
+
+
+def test_what_tells_of_nothing_any_more_is_given_up(tg: Archive, told: list[Notification]) -> None:
+    tg.policies.create("p", states=["FAILED"], target=TARGET)
+    ended(tg)
+    stays = ended(tg)
+    tg.policies.deliver(go_on=lambda: False)
+    lost = tg.policies.notifications()[-1]
+    tg.backend._transact(
+        lambda driver: driver.execute(
+            "UPDATE state SET execution_id = NULL WHERE execution_id <> ?", (bytes.fromhex(stays),)
+        )
+    )
+
+    done = tg.policies.deliver()
+
+    assert (done.count("delivered"), done.waiting) == (1, 0)
+    assert [each.execution_id for each in told] == [stays]
+    row = tg.backend._ask(
+        lambda driver: driver.execute(
+            "SELECT attempts, error FROM notification WHERE id = ?", (bytes.fromhex(lost.id),)
+        ).fetchone()
+    )
+    assert tuple(row) == (1, "what it tells of is no more")
+
+
+def test_a_state_of_a_newer_library_stops_nobody(tg: Archive, told: list[Notification]) -> None:
+    tg.policies.create("p", states=["FAILED"], target=TARGET)
+    newer, stays = ended(tg), ended(tg)
+    tg.policies.deliver(go_on=lambda: False)
+    sql = "UPDATE state SET type = 'NAPPING' WHERE type = 'FAILED' AND execution_id = ?"
+    tg.backend._transact(lambda driver: driver.execute(sql, (bytes.fromhex(newer),)))
+
+    tg.policies.deliver()
+
+    assert [each.execution_id for each in told] == [stays]
+    (waiting,) = tg.policies.notifications(status="waiting")
+    assert (waiting.execution_id, waiting.attempts) == (newer, 1)
+    assert "Update taskgraph" in (waiting.error or "")
+
+
+def test_lowered_attempts_give_up_what_has_had_more_and_say_why(tg: Archive) -> None:
+    tg.policies.create("p", states=["FAILED"], target="some_hooks:nothing")
+    ended(tg)
+    for _ in range(3):
+        tg.policies.deliver()
+        make_due(tg)
+
+    tg.policies.update("p", attempts=2)
+    (tried,) = tg.policies.deliver().attempts
+
+    assert tried.status == "given_up"
+    assert "it was tried 3 times" in (tried.error or "")
+    (given_up,) = tg.policies.notifications()
+    assert (given_up.attempts, given_up.status) == (3, "given_up")
+    assert "cannot be called here" in (given_up.error or "")

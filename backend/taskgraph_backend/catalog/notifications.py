@@ -13,6 +13,7 @@ from taskgraph.catalog.delivering import CUT_SHORT, Due
 from taskgraph.catalog.policies import WantedNotifications
 from taskgraph.catalog.policy_rows import Notification, QueuedNotification
 from taskgraph.catalog.states import State, StateType
+from taskgraph.errors import ValidationError
 from taskgraph.jsontext import storable
 from taskgraph.tasks.names import join_name
 from taskgraph_backend import claims
@@ -24,6 +25,7 @@ from taskgraph_backend.times import from_micros
 _binary = bytearray.fromhex
 
 _SECOND: Final = 1_000_000
+_TYPES: Final = tuple(each.value for each in StateType)
 _WAITING: Final = "n.delivered_at IS NULL AND n.given_up_at IS NULL"
 _FOUND: Final = "notification n JOIN notification_policy p ON p.id = n.policy_id"
 _ABOUT: Final = (
@@ -132,7 +134,11 @@ def failed(driver: Driver, claimed: Due, error: str, pause: float | None) -> boo
 
 
 def told(driver: Driver, id: str) -> Notification | None:
-    """Return what a notification says, as the execution is now; in three statements."""
+    """Return what a notification says, as the execution is now; in three statements.
+
+    Raises:
+        ValidationError: A newer library wrote the state.
+    """
     row = driver.execute(_TOLD, (_binary(id),)).fetchone()
     if row is None:
         return None
@@ -140,6 +146,9 @@ def told(driver: Driver, id: str) -> Notification | None:
         policy, type, state, moment, message, key, name, entrypoint,
         workspace, submitted_by, micros, study, namespace, workflow, version,
     ) = row  # fmt: skip
+    if type not in _TYPES:
+        reason = f"this library knows no such type, but {', '.join(_TYPES)}. Update taskgraph."
+        raise ValidationError(f"state {type}", reason)
     execution = bytes(key).hex()
     before = driver.execute(_BEFORE, (key, moment)).fetchone()
     return Notification(

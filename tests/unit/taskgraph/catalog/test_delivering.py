@@ -20,6 +20,7 @@ from taskgraph.catalog.delivering import (
 from taskgraph.catalog.policy_rows import Answer, Notification
 from taskgraph.catalog.states import State, StateType
 from taskgraph.catalog.targets import Callback
+from taskgraph.errors import ValidationError
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1))
@@ -46,6 +47,8 @@ class _Store:
         self.said: list[tuple[str, Any]] = []
         self.asked: list[str] = []
         self.active = True
+        self.gone: set[str] = set()
+        self.unknown: set[str] = set()
 
     def has_policies(self) -> bool:
         self.asked.append("has_policies")
@@ -72,6 +75,10 @@ class _Store:
         self.said.append((due.id, "released"))
 
     def told(self, notification_id: str) -> Notification | None:
+        if notification_id in self.gone:
+            return None
+        if notification_id in self.unknown:
+            raise ValidationError("state NAPPING", "it is not known")
         return Notification(notification_id, "p", "", "e" * 32, "n", "f.n", State(StateType.FAILED))
 
     def arrived(self, notification_id: str) -> None:
@@ -157,7 +164,7 @@ def test_it_ends_when_it_is_to(given: Any) -> None:
 
 
 def test_it_ends_when_its_time_is_over() -> None:
-    times = iter([0.0, 1.0, 6.0])
+    times = iter([0.0, 1.0, 1.0, 1.0, 6.0])
     store = _Store("a1", "a2")
     deliverer = Deliverer(store, lambda *given: Answer(), clock=lambda: next(times))
 
@@ -229,3 +236,54 @@ def test_an_attempt_that_somebody_interrupts_is_none() -> None:
         Deliverer(store, send).deliver()
 
     assert store.said == [("a1", "released")]
+
+
+# What can say nothing, or has had all its attempts
+
+
+def test_what_tells_of_nothing_any_more_is_given_up_and_tried_no_more() -> None:
+    store = _Store("a1", "b1")
+    store.gone.add("a1")
+
+    done = _deliverer(store).deliver()
+
+    assert [each.notification.id for each in done.attempts] == ["b1"]
+    assert store.said == [("a1", None), ("b1", "arrived")]
+
+
+def test_what_this_library_cannot_read_is_tried_later_and_stops_nobody() -> None:
+    store = _Store("a1", "b1", most=2)
+    store.unknown.add("a1")
+    deliverer = _deliverer(store)
+
+    done = deliverer.deliver()
+
+    assert [each.notification.id for each in done.attempts] == ["b1"]
+    assert store.said == [("a1", 1.0), ("a1", None), ("b1", "arrived")]
+
+
+def test_attempts_that_were_lowered_give_up_what_has_had_more_and_say_why() -> None:
+    store = _Store("a1", most=2)
+    store.waiting["a1"] = replace(store.waiting["a1"], attempts=5, error="it answers 500")
+    deliverer = _deliverer(store, AssertionError("it must not be sent"))
+
+    (tried,) = deliverer.deliver().attempts
+
+    assert tried.status == "given_up"
+    assert tried.error == "it was tried 5 times; the last that was heard of it: it answers 500"
+
+
+def test_what_the_database_kept_waiting_is_not_sent_when_the_claim_may_be_over() -> None:
+    store = _Store("a1")
+    sent: list[str] = []
+    times = iter([0.0, 31.0, 40.0, 41.0])
+
+    def send(target: Any, told: Notification, seconds: float) -> Answer:
+        sent.append(told.id)
+        return Answer()
+
+    done = Deliverer(store, send, clock=lambda: next(times)).deliver()
+
+    assert store.said == [("a1", "released"), ("a1", "arrived")]
+    assert sent == ["a1"]
+    assert done.count("delivered") == 1
