@@ -38,6 +38,19 @@ Send = Callable[[Target, Notification, float], Answer]
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """What one who looks has found.
+
+    Attributes:
+        new: Of how many states somebody is to be told now.
+        unreadable: In a sentence each, which policies this library cannot read.
+    """
+
+    new: int = 0
+    unreadable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
     """A notification whose turn it is.
 
@@ -68,8 +81,8 @@ class NotificationStore(Protocol):
     def has_policies(self) -> bool:
         """Tell whether any policy is active; in one statement."""
 
-    def queue(self) -> int:
-        """Write down of which states somebody is to be told; returns how many are new."""
+    def queue(self) -> Found:
+        """Write down of which states somebody is to be told."""
 
     def next_due(self, passed_over: tuple[str, ...], *, with_cut_short: bool) -> Due | None:
         """Return the notification whose turn it is, but for those of some policies.
@@ -101,6 +114,9 @@ class NotificationStore(Protocol):
 
     def release(self, claimed: Due, due: Due) -> None:
         """Have it be due as it was before it was claimed: it was not tried in earnest."""
+
+    def hold(self, claimed: Due, seconds: float) -> None:
+        """Have nothing be sent to the receiver of its policy for so long, by others either."""
 
     def count_waiting(self) -> int:
         """Return how many notifications are to be delivered."""
@@ -163,7 +179,7 @@ class Deliverer:
         if not self._store.has_policies():
             return Delivered()
         end = None if seconds is None else self._clock() + seconds
-        queued = self._store.queue()
+        found = self._store.queue()
         attempts: list[Attempt] = []
         passed_over: tuple[str, ...] = ()
         # Who is in a hurry tries those last for which another one had no time.
@@ -188,7 +204,8 @@ class Deliverer:
             tell(made)
             if made.status != "delivered":
                 passed_over += (due.policy_id,)
-        return Delivered(queued, tuple(attempts), self._store.count_waiting())
+        waiting = self._store.count_waiting()
+        return Delivered(found.new, tuple(attempts), waiting, found.unreadable)
 
     def _try(self, due: Due, left: float | None) -> Attempt | None:
         limit = due.target.timeout if left is None else min(left, due.target.timeout)
@@ -231,6 +248,9 @@ class Deliverer:
         error = answer.error[:_LONGEST_ERROR]
         pause = None if answer.is_final else self._pause(claimed, answer.retry_after)
         self._store.failed(claimed, error, pause)
+        if answer.retry_after:
+            # It is the receiver who wants nothing for so long, not this one message.
+            self._store.hold(claimed, min(answer.retry_after, LONGEST_WISH))
         return Attempt(told, "given_up" if pause is None else "failed", error)
 
     def _pause(self, claimed: Due, retry_after: float | None = None) -> float | None:
@@ -263,4 +283,4 @@ def _spent(due: Due) -> str:
     return said[:_LONGEST_ERROR]
 
 
-__all__ = ["CUT_SHORT", "Deliverer", "Due", "NotificationStore", "Send", "pause_after"]
+__all__ = ["CUT_SHORT", "Deliverer", "Due", "Found", "NotificationStore", "Send", "pause_after"]

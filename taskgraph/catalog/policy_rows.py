@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from taskgraph.catalog.rows import state_json
 from taskgraph.catalog.states import State
-from taskgraph.catalog.targets import Target
+from taskgraph.catalog.targets import Target, Unreadable
 from taskgraph.catalog.templates import DEFAULT_TEMPLATE, filled
 from taskgraph.filters import AnyValue, TagFilter
 from taskgraph.tags import format_tag_key_value, format_tag_value
@@ -17,6 +17,7 @@ from taskgraph.tags import format_tag_key_value, format_tag_value
 #: How often a notification is tried, unless a policy says otherwise.
 ATTEMPTS: Final = 12
 _SHORT: Final = 8
+_LONG: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class NotificationPolicy:
         name: What people call it; each is there once.
         states: Types of states, or names; none for any.
         tags: Of which an execution has one; none for any.
-        target: Where notifications go.
+        target: Where notifications go; `Unreadable` where this library cannot read the policy.
         template: Their text; None for the one that there is by default.
         active: Whether anything is done.
         attempts: How often one is tried before it is given up.
@@ -42,7 +43,7 @@ class NotificationPolicy:
     name: str
     states: tuple[str, ...]
     tags: tuple[TagFilter, ...]
-    target: Target
+    target: Target | Unreadable
     template: str | None = None
     active: bool = True
     attempts: int = ATTEMPTS
@@ -70,6 +71,14 @@ class NotificationPolicy:
             "delivered": self.delivered,
             "given_up": self.given_up,
         }
+
+
+def unreadable(name: str, id: str, reason: object) -> str:
+    """Return what is said of a policy that this library cannot read."""
+    return (
+        f"Policy {name} cannot be read here, and nothing is told by it: {reason} Update taskgraph, or"
+        f" delete it: taskgraph policy delete {id[:_LONG]}"
+    )
 
 
 def label_text(label: TagFilter) -> str:
@@ -285,11 +294,13 @@ class Delivered:
         queued: How many states were found of which somebody is to be told.
         attempts: What was tried.
         waiting: How many wait for their next try.
+        unreadable: In a sentence each, which policies this library cannot read.
     """
 
     queued: int = 0
     attempts: tuple[Attempt, ...] = ()
     waiting: int = 0
+    unreadable: tuple[str, ...] = ()
 
     def count(self, status: str) -> int:
         """Return how many were delivered, failed or given up."""
@@ -303,6 +314,7 @@ class Delivered:
             "failed": self.count("failed"),
             "given_up": self.count("given_up"),
             "waiting": self.waiting,
+            "unreadable": list(self.unreadable),
             "notifications": [each.to_json() for each in self.attempts],
         }
 
@@ -321,4 +333,5 @@ __all__ = [
     "NotificationPolicy",
     "QueuedNotification",
     "label_text",
+    "unreadable",
 ]

@@ -55,6 +55,14 @@ class Webhook:
         """Where it goes, as it may be shown."""
         return self.url if is_reference(self.url) else shown_url(self.url)
 
+    @property
+    def place(self) -> str:
+        """Who receives it: the same for all URLs of one host; a reference stands for itself."""
+        if is_reference(self.url):
+            return self.url
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
+
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON, as it is kept."""
         return {
@@ -134,6 +142,28 @@ class Callback:
         return {"kind": self.kind, "function": self.function, "timeout": self.timeout}
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """What stands where this library cannot read a policy: nothing is sent anywhere.
+
+    Attributes:
+        reason: Why it cannot.
+    """
+
+    kind: ClassVar[str] = "unreadable"
+
+    reason: str
+
+    @property
+    def shown(self) -> str:
+        """Why it cannot be read."""
+        return self.reason
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON, as it is shown; it is never kept."""
+        return {"kind": self.kind, "reason": self.reason}
+
+
 #: Where a notification can go.
 Target = Webhook | Command | Callback
 _KINDS: Final[Mapping[str, Any]] = {each.kind: each for each in (Webhook, Command, Callback)}
@@ -210,4 +240,13 @@ def _check_timeout(given: float) -> None:
     to_json(given)
 
 
-__all__ = ["Callback", "Command", "Target", "Webhook", "check_url", "read_target", "target_of"]
+__all__ = [
+    "Callback",
+    "Command",
+    "Target",
+    "Unreadable",
+    "Webhook",
+    "check_url",
+    "read_target",
+    "target_of",
+]

@@ -289,6 +289,116 @@ def test_many_are_looked_at_in_pieces(
     assert {each.execution_id for each in told} == {made[0], made[4]}
 
 
+# When clocks are put back, and policies changed
+
+
+def seen_until(tg: Archive) -> int:
+    (seen,) = tg.backend._ask(
+        lambda driver: driver.execute("SELECT seen_until FROM notification_policy").fetchone()
+    )
+    return int(seen)
+
+
+def test_a_clock_that_was_ahead_when_somebody_looked_costs_nobody_a_state(
+    tg: Archive, told: list[Notification]
+) -> None:
+    tg.policies.create("p", states=["FAILED"], target=TARGET)
+    look_back(tg, 60 * 60 * _SECOND)
+    ahead = tg.backend.clock() + 86_400 * _SECOND
+    tg.backend._transact(
+        lambda driver: driver.execute("UPDATE notification_policy SET seen_until = ?", (ahead,))
+    )
+    made = ended(tg)
+    now = tg.backend.clock()
+    half_an_hour = State(StateType.FAILED, timestamp=from_micros(now - 30 * 60 * _SECOND))
+    other = tg.executions.create("e").execution.id
+    tg.backend._transact(lambda driver: write_state(driver, other, half_an_hour))
+
+    tg.policies.deliver()
+
+    assert {each.execution_id for each in told} == {made, other}
+    assert seen_until(tg) < tg.backend.clock()
+    tg.policies.deliver()
+    assert len(told) == 2
+
+
+def test_what_is_kept_of_how_far_one_looked_lies_never_after_the_newest_state(
+    tg: Archive, told: list[Notification]
+) -> None:
+    tg.policies.create("p", states=["FAILED"], target=TARGET)
+    look_back(tg, 10 * 86_400 * _SECOND)
+    made = tg.executions.create("e").execution.id
+    days_ago = tg.backend.clock() - 3 * 86_400 * _SECOND
+    tg.backend._transact(
+        lambda driver: driver.execute("UPDATE state SET timestamp = ?", (days_ago,))
+    )
+
+    tg.policies.deliver()
+    # Whoever looked may have had a clock that was three days ahead: this one comes just now.
+    state = State(StateType.FAILED, timestamp=from_micros(days_ago + _SECOND))
+    tg.backend._transact(lambda driver: write_state(driver, made, state))
+    tg.policies.deliver()
+
+    assert [each.execution_id for each in told] == [made]
+
+
+def test_a_state_is_judged_by_what_the_policy_was_about_when_it_came(
+    tg: Archive, told: list[Notification]
+) -> None:
+    tg.policies.create("p", states=["FAILED"], target=TARGET)
+    look_back(tg, 60 * 60 * _SECOND)
+    made = [tg.executions.create("e").execution.id for _ in range(4)]
+    a_moment(tg)
+    before = tg.backend.clock()
+    a_moment(tg)
+
+    tg.policies.update("p", states=["COMPLETED"])
+    a_moment(tg)
+    tg.policies.update("p", tags=["team=ml"])
+    tg.policies.update("p", tags=[], target="some_hooks:nothing")
+    tg.policies.update("p", target=TARGET)
+    a_moment(tg)
+    # All of these rows come only now, as those of runs do.
+    for id, type, moment in (
+        (made[0], StateType.FAILED, before),
+        (made[1], StateType.COMPLETED, before),
+        (made[2], StateType.FAILED, tg.backend.clock()),
+        (made[3], StateType.COMPLETED, tg.backend.clock()),
+    ):
+        state = State(type, timestamp=from_micros(moment))
+        tg.backend._transact(lambda driver, id=id, state=state: write_state(driver, id, state))
+    tg.policies.deliver()
+
+    assert sorted(names(told)) == sorted([(made[0], "Failed"), (made[3], "Completed")])
+
+
+def test_a_policy_that_is_changed_often_keeps_no_more_than_is_needed(tg: Archive) -> None:
+    from taskgraph_backend.catalog.policy_columns import read_kept
+
+    tg.policies.create("p", states=["FAILED"], target=TARGET)
+    for _ in range(15):
+        tg.policies.update("p", states=["COMPLETED"])
+        tg.policies.update("p", states=["FAILED"])
+
+    def kept() -> int:
+        (said,) = tg.backend._ask(
+            lambda driver: driver.execute("SELECT target FROM notification_policy").fetchone()
+        )
+        return len(read_kept(said).earlier)
+
+    assert kept() == 20
+    tg.backend._transact(
+        lambda driver: driver.execute(
+            "UPDATE notification_policy SET seen_until = ?", (tg.backend.clock(),)
+        )
+    )
+    tg.policies.update("p", states=["COMPLETED"])
+    assert kept() == 1
+    tg.policies.update("p", active=False)
+    tg.policies.update("p", active=True)
+    assert kept() == 0
+
+
 # What it costs
 
 
@@ -367,6 +477,31 @@ def test_what_is_due_is_not_tried_before(tg: Archive) -> None:
     assert len(receiver.seen) == 1
 
 
+def test_a_receiver_that_asks_for_a_pause_has_it_from_all_policies(
+    tg: Archive, told: list[Notification]
+) -> None:
+    with Receiver(answers=((429, {"Retry-After": "100"}),)) as receiver:
+        tg.policies.create("p", states=["FAILED"], target=Webhook(receiver.url, "env:HOOK"))
+        tg.policies.create("q", states=["FAILED"], target=Webhook(f"{receiver.url}2", "env:HOOK"))
+        tg.policies.create("r", states=["FAILED"], target=TARGET)
+        for _ in range(3):
+            ended(tg)
+        first = tg.policies.deliver()
+        ended(tg)
+        second = tg.policies.deliver()
+
+        assert (len(receiver.seen), len(told)) == (1, 4)
+        assert [each.status for each in first.attempts].count("failed") == 1
+        assert (len(second.attempts), second.waiting) == (1, 8)
+        soon = from_micros(tg.backend.clock()) + timedelta(seconds=60)
+        assert all(each.due > soon for each in tg.policies.notifications(status="waiting"))
+        make_due(tg)
+        assert tg.policies.deliver().count("delivered") == 8
+        tg.policies.update("p", target=Webhook(f"{receiver.url}3", "env:HOOK"))
+        ended(tg)
+        assert tg.policies.deliver().count("delivered") == 2  # of p, which asks another one, and r
+
+
 def test_a_receiver_that_is_gone_is_left_and_others_are_told(
     tg: Archive, told: list[Notification]
 ) -> None:
@@ -433,8 +568,8 @@ def test_two_looks_at_once_queue_each_once(tg: Archive, database_uri: str) -> No
     for _ in range(5):
         ended(tg)
     with taskgraph.open(database_uri) as other:
-        first = tg.backend._ask(notifying.look)
-        second = other.backend._ask(notifying.look)
+        first = tg.backend._ask(notifying.look).looks
+        second = other.backend._ask(notifying.look).looks
 
         assert tg.backend._transact(notifying.write, first) == 5
         assert other.backend._transact(notifying.write, second) == 0
@@ -447,7 +582,7 @@ def test_what_was_deleted_between_look_and_writing_is_left_out(tg: Archive) -> N
     for name in ("p", "q"):
         tg.policies.create(name, states=["FAILED"], target=TARGET)
     gone, stays = ended(tg), ended(tg)
-    looks = tg.backend._ask(notifying.look)
+    looks = tg.backend._ask(notifying.look).looks
     tg.executions.delete(gone)
     tg.policies.delete("q")
 

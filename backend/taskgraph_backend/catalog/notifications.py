@@ -17,7 +17,7 @@ from taskgraph.errors import ValidationError
 from taskgraph.jsontext import storable
 from taskgraph.tasks.names import join_name
 from taskgraph_backend import claims
-from taskgraph_backend.catalog.policies import target_and_attempts
+from taskgraph_backend.catalog.policy_columns import read_kept
 from taskgraph_backend.dialects import NOW, Driver
 from taskgraph_backend.tags import current_tags
 from taskgraph_backend.times import from_micros
@@ -78,25 +78,31 @@ _OF_STATUS: Final = {
 
 
 def next_due(driver: Driver, passed_over: Sequence[str], with_cut_short: bool) -> Due | None:
-    """Return the notification whose turn it is, but for those of some policies; one statement.
+    """Return the notification whose turn it is, but for those of some policies.
+
+    That is one statement, and one for each policy that cannot be read: those are passed over.
 
     Args:
         driver: The connection.
         passed_over: The policies.
         with_cut_short: Whether it may be one that somebody in a hurry has tried.
     """
-    others = " AND n.policy_id <> ?" * len(passed_over)
-    given: list[Any] = [_binary(each) for each in passed_over]
-    if not with_cut_short:
-        others += " AND (n.error IS NULL OR n.error <> ?)"
-        given.append(CUT_SHORT)
-    row = driver.execute(_NEXT.format(others=others), given).fetchone()
-    if row is None:
-        return None
-    id, policy, target, template, attempts, due, error = row
-    where, most = target_and_attempts(target)
-    key = bytes(id).hex()
-    return Due(key, bytes(policy).hex(), where, template, most, attempts, due, error)
+    others = "" if with_cut_short else " AND (n.error IS NULL OR n.error <> ?)"
+    first: list[Any] = [] if with_cut_short else [CUT_SHORT]
+    passed = [bytes(_binary(each)) for each in passed_over]
+    while True:
+        sql = _NEXT.format(others=others + " AND n.policy_id <> ?" * len(passed))
+        row = driver.execute(sql, [*first, *passed]).fetchone()
+        if row is None:
+            return None
+        id, policy, target, template, attempts, due, error = row
+        try:
+            kept = read_kept(target)
+        except ValidationError:
+            passed.append(bytes(policy))
+            continue
+        key, whose = bytes(id).hex(), bytes(policy).hex()
+        return Due(key, whose, kept.target, template, kept.attempts, attempts, due, error)
 
 
 def claim(driver: Driver, due: Due, seconds: float) -> int | None:

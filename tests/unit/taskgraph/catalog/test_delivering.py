@@ -15,6 +15,7 @@ from taskgraph.catalog.delivering import (
     LONGEST_WISH,
     Deliverer,
     Due,
+    Found,
     pause_after,
 )
 from taskgraph.catalog.policy_rows import Answer, Notification
@@ -47,6 +48,7 @@ class _Store:
         self.said: list[tuple[str, Any]] = []
         self.asked: list[str] = []
         self.active = True
+        self.unreadable: tuple[str, ...] = ()
         self.gone: set[str] = set()
         self.unknown: set[str] = set()
 
@@ -54,9 +56,9 @@ class _Store:
         self.asked.append("has_policies")
         return self.active
 
-    def queue(self) -> int:
+    def queue(self) -> Found:
         self.asked.append("queue")
-        return 0
+        return Found(0, self.unreadable)
 
     def next_due(self, passed_over: tuple[str, ...], *, with_cut_short: bool) -> Due | None:
         for each in self.waiting.values():
@@ -90,6 +92,9 @@ class _Store:
         if pause is None:
             del self.waiting[claimed.id]
         return True
+
+    def hold(self, claimed: Due, seconds: float) -> None:
+        self.said.append((claimed.policy_id, seconds))
 
     def count_waiting(self) -> int:
         return len(self.waiting)
@@ -287,3 +292,32 @@ def test_what_the_database_kept_waiting_is_not_sent_when_the_claim_may_be_over()
     assert store.said == [("a1", "released"), ("a1", "arrived")]
     assert sent == ["a1"]
     assert done.count("delivered") == 1
+
+
+# What a receiver asks for, and what cannot be read
+
+
+def test_a_receiver_that_asks_for_a_pause_is_sent_nothing_else_meanwhile() -> None:
+    store = _Store("a1", "b1")
+
+    _deliverer(store, Answer("slow down", retry_after=120.0), Answer("no")).deliver()
+
+    assert store.said == [("a1", 120.0), ("a", 120.0), ("b1", 1.0)]
+
+
+def test_a_pause_that_is_too_long_is_shortened() -> None:
+    store = _Store("a1")
+
+    _deliverer(store, Answer("slow down", retry_after=1e9)).deliver()
+
+    assert store.said == [("a1", LONGEST_WISH), ("a", LONGEST_WISH)]
+
+
+def test_policies_that_cannot_be_read_are_named_and_the_others_delivered() -> None:
+    store = _Store("a1")
+    store.unreadable = ("Policy x cannot be read here",)
+
+    done = _deliverer(store).deliver()
+
+    assert (done.count("delivered"), done.unreadable) == (1, store.unreadable)
+    assert done.to_json()["unreadable"] == list(store.unreadable)
