@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Final
 
 from taskgraph.catalog.policy_rows import Answer
+
+#: What the threads are called in which something may take longer than anybody waits.
+THREAD: Final = "taskgraph-notify"
 
 
 def within(seconds: float, work: Callable[[], Answer]) -> Answer | None:
@@ -23,7 +27,7 @@ def within(seconds: float, work: Callable[[], Answer]) -> Answer | None:
             # It is of the one who waits, whatever it is; of nobody, if he is gone.
             done.append(error)
 
-    thread = threading.Thread(target=run, name="taskgraph-notify", daemon=True)
+    thread = threading.Thread(target=run, name=THREAD, daemon=True)
     thread.start()
     thread.join(seconds)
     if not done:
@@ -33,4 +37,4 @@ def within(seconds: float, work: Callable[[], Answer]) -> Answer | None:
     return done[0]
 
 
-__all__ = ["within"]
+__all__ = ["THREAD", "within"]
