@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from taskgraph.catalog.rows import state_json
+from taskgraph.catalog.secrets import hosts_alone
 from taskgraph.catalog.states import State
 from taskgraph.catalog.targets import Target, Unreadable
 from taskgraph.catalog.templates import DEFAULT_TEMPLATE, filled
@@ -57,6 +58,8 @@ class NotificationPolicy:
         target = self.target.to_json()
         if "url" in target:
             target["url"] = self.target.shown
+        if "words" in target:
+            target["words"] = [hosts_alone(each) for each in target["words"]]
         return {
             "id": self.id,
             "name": self.name,

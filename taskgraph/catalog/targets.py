@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from taskgraph.catalog.secrets import (
     checked_reference,
+    hosts_alone,
     is_reference,
     refuse_secret_url,
     refuse_secrets,
@@ -105,7 +106,7 @@ class Command:
     @property
     def shown(self) -> str:
         """What is run, as it may be shown."""
-        return shlex.join(self.words)
+        return hosts_alone(shlex.join(self.words))
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON, as it is kept."""

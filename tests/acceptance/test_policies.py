@@ -16,6 +16,7 @@ import pytest
 
 import taskgraph
 from taskgraph.catalog.policy_rows import Delivered
+from taskgraph.catalog.secrets import shown_url
 from tests.acceptance.space import ROOT
 from tests.forked import start_python
 from tests.hooks import SECRET, Receiver, free_port
@@ -195,7 +196,7 @@ def test_a_policy_is_made_changed_shown_and_deleted(project: Any) -> None:
     )  # fmt: skip
     assert made["target"] == {
         "kind": "webhook",
-        "url": "https://example.org/hook",
+        "url": shown_url("https://example.org/hook?channel=ml"),
         "secret": "env:HOOK",
         "timeout": 3,
     }

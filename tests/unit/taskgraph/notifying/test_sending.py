@@ -209,3 +209,20 @@ def test_a_secret_that_is_not_there_is_an_error_that_says_what_to_do(
         with pytest.raises(SecretError, match=reason) as caught:
             find_secret(reference)
         assert CANARY not in str(caught.value)
+
+
+# URLs
+
+
+def test_of_urls_that_others_name_the_hosts_are_kept(module: Any) -> None:
+    url = "https://chat.example.org/services/T0/B0/short"
+
+    def fail(told: Notification) -> None:
+        raise RuntimeError(f"404 Client Error: Not Found for url: {url}")
+
+    module.fail = fail
+
+    for target in (Callback("some_hooks:fail"), _python(f"import sys; sys.exit('no {url}')")):
+        error = _error(target)
+        assert "https://chat.example.org/***" in error
+        assert "short" not in error
