@@ -21,7 +21,7 @@ from taskgraph.catalog.targets import Target
 from taskgraph.errors import SecretError, TaskgraphError, ValidationError
 
 #: The longest pause between two attempts, in seconds.
-LONGEST_PAUSE: Final = 3_600.0
+LONGEST_PAUSE: Final = 6 * 3_600.0
 #: The longest pause that a receiver may ask for, in seconds.
 LONGEST_WISH: Final = 86_400.0
 #: What is kept of one whose answer somebody in a hurry could not wait for.
@@ -123,7 +123,7 @@ class NotificationStore(Protocol):
 
 
 def pause_after(attempts: int, chance: float, retry_after: float | None = None) -> float:
-    """Return how many seconds lie before the next attempt: they double, up to an hour.
+    """Return how many seconds lie before the next attempt: they double, up to six hours.
 
     Args:
         attempts: How many there were.

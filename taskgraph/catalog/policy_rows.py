@@ -15,8 +15,8 @@ from taskgraph.catalog.templates import DEFAULT_TEMPLATE, filled
 from taskgraph.filters import AnyValue, TagFilter
 from taskgraph.tags import format_tag_key_value, format_tag_value
 
-#: How often a notification is tried, unless a policy says otherwise.
-ATTEMPTS: Final = 12
+#: How often a notification is tried, unless a policy says otherwise: for about three days.
+ATTEMPTS: Final = 27
 _SHORT: Final = 8
 _LONG: Final = 12
 

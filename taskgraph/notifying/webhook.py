@@ -147,7 +147,7 @@ def _refused(target: Webhook, status: int, headers: Any, now: float) -> Answer:
         return Answer(f"{said}: it wants no more", is_final=True)
     if status in _REDIRECTS:
         return Answer(f"{said}: it sends elsewhere, which is not followed. Name the right URL")
-    wish = _seconds(headers.get("Retry-After"), now) if status in _LATER else None
+    wish = _seconds(headers, now) if status in _LATER else None
     return Answer(said, retry_after=wish)
 
 
@@ -155,14 +155,21 @@ def _named(status: int) -> str:
     return f"{status} {responses.get(status, '')}".strip()
 
 
-def _seconds(text: str | None, now: float) -> float | None:
-    """Return how many seconds a receiver asks for: a number, or a time; None if it is neither."""
-    if text is None:
-        return None
-    if text.strip().isdecimal():
-        return float(text.strip()[:9])
+def _seconds(headers: Any, now: float) -> float | None:
+    """Return how many seconds a receiver asks for: a number, or a time; None if it is neither.
+
+    A time is by the clock of the receiver, which its answer says, and not by ours.
+    """
+    text = (headers.get("Retry-After") or "").strip()
+    if text.isdecimal():
+        return float(text[:9])
+    wished, said = _moment(text), _moment(headers.get("Date"))
+    return None if wished is None else max(wished - (now if said is None else said), 0.0)
+
+
+def _moment(text: str | None) -> float | None:
     try:
-        return max(parsedate_to_datetime(text).timestamp() - now, 0.0)
+        return parsedate_to_datetime(text or "").timestamp()
     except (ValueError, OverflowError):
         return None
 

@@ -18,20 +18,30 @@ from taskgraph.catalog.delivering import (
     Found,
     pause_after,
 )
-from taskgraph.catalog.policy_rows import Answer, Notification
+from taskgraph.catalog.policy_rows import ATTEMPTS, Answer, Notification
 from taskgraph.catalog.states import State, StateType
 from taskgraph.catalog.targets import Callback
 from taskgraph.errors import ValidationError
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1))
-def test_pauses_double_up_to_an_hour_and_differ(attempts: int, chance: float) -> None:
+def test_pauses_double_up_to_some_hours_and_differ(attempts: int, chance: float) -> None:
     pause = pause_after(attempts, chance)
 
     assert 0.75 <= pause <= LONGEST_PAUSE
     assert pause <= pause_after(attempts + 1, chance) <= 2 * pause
     assert pause_after(1, 0.5) == 1
     assert pause_after(4, 0.5) == 8
+
+
+def test_a_receiver_may_be_away_over_a_weekend() -> None:
+    days = [
+        sum(pause_after(number, chance) for number in range(1, ATTEMPTS)) / 86_400
+        for chance in (0.0, 0.5, 1.0)
+    ]
+
+    assert all(2.3 < each < 3.5 for each in days)
+    assert sum(days) / 3 == pytest.approx(3, abs=0.3)
 
 
 @given(st.integers(1, 50), st.floats(0, 1), st.floats(0, 1e9))
