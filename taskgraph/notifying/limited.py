@@ -16,8 +16,16 @@ from taskgraph.catalog.policy_rows import Answer
 THREAD: Final = "taskgraph-notify"
 
 
-def within(seconds: float, work: Callable[[], Answer]) -> Answer | None:
-    """Return what comes of some work; None where it takes longer. What it raises is raised here."""
+def within(
+    seconds: float, work: Callable[[], Answer], end: Callable[[], object] = lambda: None
+) -> Answer | None:
+    """Return what comes of some work; None where it takes longer. What it raises is raised here.
+
+    Args:
+        seconds: How long it is waited for.
+        work: It.
+        end: Called where nobody waits any more, to have it end as soon as it can.
+    """
     done: list[Answer | BaseException] = []
 
     def run() -> None:
@@ -29,8 +37,13 @@ def within(seconds: float, work: Callable[[], Answer]) -> Answer | None:
 
     thread = threading.Thread(target=run, name=THREAD, daemon=True)
     thread.start()
-    thread.join(seconds)
+    try:
+        thread.join(seconds)
+    except BaseException:
+        end()
+        raise
     if not done:
+        end()
         return None
     if isinstance(done[0], BaseException):
         raise done[0]

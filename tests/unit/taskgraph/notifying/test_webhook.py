@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
+import threading
 import time
 from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -15,7 +18,7 @@ from taskgraph.catalog.secrets import shown_url
 from taskgraph.catalog.states import State, StateType
 from taskgraph.catalog.targets import Webhook
 from taskgraph.errors import SecretError
-from taskgraph.notifying.webhook import key_of, post, signature
+from taskgraph.notifying.webhook import keys_of, post, signature
 from tests.hooks import CANARY, SECRET, Receiver, free_port
 
 TOLD = Notification(
@@ -34,7 +37,7 @@ def _post(receiver: Receiver, **more: Any) -> Answer:
 
 
 def test_a_signature_is_that_of_the_specification() -> None:
-    key = key_of("env:HOOK", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    (key,) = keys_of("env:HOOK", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 
     signed = signature(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
 
@@ -72,6 +75,19 @@ def test_any_text_can_be_a_secret_and_without_one_nothing_is_signed(
         assert _post(receiver) == Answer()
     with Receiver(secret=None) as receiver:
         assert post(Webhook(receiver.url), TOLD, 10) == Answer()
+
+
+def test_base64_without_its_mark_signs_as_receivers_may_read_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bare = SECRET.removeprefix("whsec_")
+    monkeypatch.setenv("HOOK", bare)
+
+    for read_as in (SECRET, "whsec_" + base64.b64encode(bare.encode()).decode()):
+        with Receiver(secret=read_as) as receiver:
+            assert _post(receiver) == Answer()
+    with Receiver(secret="whsec_" + base64.b64encode(b"another").decode()) as receiver:
+        assert "401" in (_post(receiver).error or "")
 
 
 @pytest.mark.parametrize(
@@ -152,8 +168,6 @@ def test_a_secret_that_is_broken_is_named_by_its_reference(monkeypatch: pytest.M
 
 
 def test_a_receiver_that_does_not_answer_is_left() -> None:
-    import socket
-
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -164,27 +178,86 @@ def test_a_receiver_that_does_not_answer_is_left() -> None:
 
 
 def test_a_receiver_that_answers_letter_by_letter_is_left() -> None:
-    import socket
-    import threading
-
     with socket.socket() as slow:
         slow.bind(("127.0.0.1", 0))
         slow.listen()
         url = f"http://127.0.0.1:{slow.getsockname()[1]}/hook"
-        is_over = threading.Event()
+        pause, is_cut = threading.Event(), threading.Event()
 
         def answer() -> None:
             connection, _ = slow.accept()
             with connection:
-                connection.sendall(b"HTTP/1.1 200 OK\r\n")
-                while not is_over.wait(0.02):
-                    connection.sendall(b"x")
-                connection.sendall(b": y\r\nContent-Length: 0\r\n\r\n")
+                try:
+                    connection.sendall(b"HTTP/1.1 200 OK\r\n")
+                    for _ in range(3_000):
+                        pause.wait(0.02)
+                        connection.sendall(b"x")
+                except OSError:
+                    is_cut.set()
 
         thread = threading.Thread(target=answer)
         thread.start()
         found = post(Webhook(url), TOLD, 0.3)
-        is_over.set()
         thread.join()
 
     assert found == Answer(f"{shown_url(url)}: no answer in time", is_late=True)
+    # Nobody goes on to read it.
+    assert is_cut.is_set()
+
+
+def test_what_a_receiver_says_that_has_moved_is_not_read_however_much() -> None:
+    is_over = threading.Event()
+    came: list[str] = []
+
+    class Moved(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            came.append(self.path)
+            if self.path == "/hook":
+                self.send_response(308)
+                self.send_header("Location", "/other")
+                self.send_header("Content-Length", "10000000000")
+                self.end_headers()
+                is_over.wait(60)
+            else:
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Moved) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        answer = post(Webhook(f"http://127.0.0.1:{server.server_address[1]}/hook"), TOLD, 10)
+        is_over.set()
+        server.shutdown()
+        thread.join()
+
+    assert (answer, came) == (Answer(), ["/hook", "/other"])
+
+
+def test_what_answers_with_more_than_anybody_reads_is_not_read() -> None:
+    with Receiver(answers=((200, {"X-Filler": "x" * 60_000}),)) as receiver:
+        assert _post(receiver) == Answer()
+    with Receiver(answers=((200, {"X-Filler": "x" * 70_000}),)) as receiver:
+        assert "LineTooLong in place of an answer" in (_post(receiver).error or "")
+
+
+def test_what_speaks_no_tls_is_said_to_and_nothing_is_sent() -> None:
+    with Receiver(secret=None) as receiver:
+        url = receiver.url.replace("http:", "https:")
+        answer = post(Webhook(url), TOLD, 10)
+
+    assert (answer.error or "").startswith(f"{shown_url(url)}: [SSL")
+    assert receiver.seen == []
+
+
+def test_a_receiver_may_have_an_address_of_version_6() -> None:
+    url = f"http://[::1]:{free_port()}/hook"
+
+    answer = post(Webhook(url), TOLD, 10)
+
+    assert (answer.error or "").startswith(f"{shown_url(url)}: ")
+    assert answer.error != f"{shown_url(url)}: no answer in time"
