@@ -294,7 +294,8 @@ class PolicyManager:
         """
         policy = self.get(ref)
         if isinstance(policy.target, Unreadable):
-            raise ValidationError("policy", unreadable(policy.name, policy.id, policy.target.reason))
+            said = unreadable(policy.name, policy.id, policy.target.reason)
+            raise ValidationError("policy", said)
         now = datetime.now(UTC)
         told = Notification(
             uuid.uuid4().hex,

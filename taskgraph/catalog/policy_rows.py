@@ -79,8 +79,8 @@ class NotificationPolicy:
 def unreadable(name: str, id: str, reason: object) -> str:
     """Return what is said of a policy that this library cannot read."""
     return (
-        f"Policy {name} cannot be read here, and nothing is told by it: {reason} Update taskgraph, or"
-        f" delete it: taskgraph policy delete {id[:_LONG]}"
+        f"Policy {name} cannot be read here, and nothing is told by it: {reason} Update taskgraph,"
+        f" or delete it: taskgraph policy delete {id[:_LONG]}"
     )
 
 

@@ -26,14 +26,17 @@ def within(
         work: It.
         end: Called where nobody waits any more, to have it end as soon as it can.
     """
-    done: list[Answer | BaseException] = []
+    done: list[Answer | Exception] = []
 
     def run() -> None:
         try:
             done.append(work())
-        except BaseException as error:
-            # It is of the one who waits, whatever it is; of nobody, if he is gone.
+        except Exception as error:
+            # It is of the one who waits; of nobody, if he is gone.
             done.append(error)
+        except BaseException as error:
+            # No Ctrl-C comes here: libraries have kinds of their own, which are to end nobody else.
+            done.append(Answer(f"{type(error).__name__} while it was sent"))
 
     thread = threading.Thread(target=run, name=THREAD, daemon=True)
     thread.start()
@@ -45,7 +48,7 @@ def within(
     if not done:
         end()
         return None
-    if isinstance(done[0], BaseException):
+    if isinstance(done[0], Exception):
         raise done[0]
     return done[0]
 
