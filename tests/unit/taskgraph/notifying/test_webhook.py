@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import socket
+import sys
 import threading
 import time
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -261,3 +263,18 @@ def test_a_receiver_may_have_an_address_of_version_6() -> None:
 
     assert (answer.error or "").startswith(f"{shown_url(url)}: ")
     assert answer.error != f"{shown_url(url)}: no answer in time"
+
+
+def test_what_ends_a_thread_ends_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Odd(BaseException):
+        """As libraries raise whose inside is written in another language."""
+
+    def ask(service: str, user: str) -> str:
+        raise Odd
+
+    ring: Any = SimpleNamespace(get_password=ask)
+    monkeypatch.setitem(sys.modules, "keyring", ring)
+
+    answer = post(Webhook("http://127.0.0.1:9/hook", "keyring:a/b"), TOLD, 10)
+
+    assert answer == Answer("Odd while it was sent")
