@@ -26,8 +26,8 @@ LONGEST_PAUSE: Final = 6 * 3_600.0
 LONGEST_WISH: Final = 86_400.0
 #: What is kept of one whose answer somebody in a hurry could not wait for.
 CUT_SHORT: Final = "whoever tried it last had no time to wait: it counts as not tried"
-# So much longer than it may take nobody else tries what is being sent: seconds.
-_CLAIM: Final = 60.0
+#: So much longer than it may take nobody else tries what is being sent: seconds.
+CLAIM: Final = 60.0
 # So long, of that, the database may take before it is sent: seconds.
 _BEFORE: Final = 30.0
 _GONE: Final = "what it tells of is no more"
@@ -212,7 +212,7 @@ class Deliverer:
         begun = self._clock()
         # One that was tried often enough is not sent any more, so nobody else has to be kept off.
         is_spent = due.attempts >= due.most
-        claimed = due if is_spent else self._store.claim(due, limit + _CLAIM)
+        claimed = due if is_spent else self._store.claim(due, limit + CLAIM)
         told = None if claimed is None else self._told(claimed)
         if claimed is None or told is None:
             return None
@@ -283,4 +283,13 @@ def _spent(due: Due) -> str:
     return said[:_LONGEST_ERROR]
 
 
-__all__ = ["CUT_SHORT", "Deliverer", "Due", "Found", "NotificationStore", "Send", "pause_after"]
+__all__ = [
+    "CLAIM",
+    "CUT_SHORT",
+    "Deliverer",
+    "Due",
+    "Found",
+    "NotificationStore",
+    "Send",
+    "pause_after",
+]

@@ -502,6 +502,23 @@ def test_a_receiver_that_asks_for_a_pause_has_it_from_all_policies(
         assert tg.policies.deliver().count("delivered") == 2  # of p, which asks another one, and r
 
 
+def test_what_waits_for_a_wrong_place_is_due_where_it_is_put_right(
+    tg: Archive, told: list[Notification]
+) -> None:
+    with Receiver(answers=((503, {"Retry-After": "80000"}),)) as receiver:
+        tg.policies.create("p", states=["FAILED"], target=Webhook(receiver.url, "env:HOOK"))
+        made = [ended(tg) for _ in range(3)]
+        tg.policies.deliver()
+        tg.policies.update("p", template="{name}", target=Webhook(receiver.url, "env:HOOK"))
+        assert tg.policies.deliver().attempts == ()
+
+        tg.policies.update("p", target=TARGET)
+        a_moment(tg)
+        tg.policies.deliver()
+
+    assert sorted(each.execution_id for each in told) == sorted(made)
+
+
 def test_a_receiver_that_is_gone_is_left_and_others_are_told(
     tg: Archive, told: list[Notification]
 ) -> None:

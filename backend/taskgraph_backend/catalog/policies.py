@@ -8,10 +8,11 @@ and only what is given of it: what it was about until then is kept, for states w
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from taskgraph.catalog.delivering import CLAIM
 from taskgraph.catalog.policy_rows import ATTEMPTS, NotificationPolicy
 from taskgraph.catalog.targets import Target, Unreadable, Webhook
 from taskgraph.errors import AmbiguousIdError, PolicyExistsError, ValidationError
@@ -45,6 +46,7 @@ _EARLIER: Final = (
     "SELECT id, due FROM notification WHERE policy_id = ? AND due < ?"
     f" AND {_WAITING} ORDER BY due, id"
 )
+_LATER: Final = _EARLIER.replace("due < ?", "due > ?")
 _MOVE: Final = f"UPDATE notification SET due = ? WHERE id = ? AND {_WAITING}"
 _GIVE_UP: Final = (
     "UPDATE notification SET given_up_at = ?, error = 'the policy was made inactive'"
@@ -123,6 +125,11 @@ def update(driver: Driver, policy_id: str, changes: Mapping[str, Any]) -> bool:
     _set(driver, key, columns)
     if was_active and not is_active:
         driver.execute(_GIVE_UP, (now, key))
+    was = _kept(target)
+    if was is not None and kept is not None and was.target != kept.target:
+        # What waits for long is due now at the other place; what may be on its way is left alone.
+        on_its_way = now + int((was.target.timeout + CLAIM) * _SECOND)
+        _move(driver, driver.execute(_LATER, (key, on_its_way)).fetchall(), now)
     return True
 
 
@@ -185,11 +192,14 @@ def hold(driver: Driver, policy_id: str, seconds: float) -> None:
         if place is None or kept is None or _place(kept) != place or kept.held_until >= until:
             continue
         _set(driver, key, {"target": kept_column(replace(kept, held_until=until))})
-        waiting = driver.execute(_EARLIER, (key, until)).fetchall()
-        # Each a microsecond after the one before: so they are sent in order.
-        moved = [(until + index, bytes(row[0])) for index, row in enumerate(waiting)]
-        if moved:
-            driver.executemany(_MOVE, moved)
+        _move(driver, driver.execute(_EARLIER, (key, until)).fetchall(), until)
+
+
+def _move(driver: Driver, rows: Sequence[Any], first: int) -> None:
+    """Have notifications be due, each a microsecond after the one before: so is their order."""
+    moved = [(first + index, bytes(row[0])) for index, row in enumerate(rows)]
+    if moved:
+        driver.executemany(_MOVE, moved)
 
 
 def _kept(target: Any) -> Kept | None:
