@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -71,8 +72,8 @@ def deliver(ctx: click.Context, watch: bool, interval: float, as_json: bool) -> 
             return ExitCode.OK
         done = Delivered()
         if archive is not None:
-            tell = _say_nothing if as_json else partial(_show_attempt, out=out)
-            done = archive.policies.deliver(tell=tell)
+            tell: Callable[[Attempt], object] = partial(_show_attempt, out=out)
+            done = archive.policies.deliver(tell=_say_nothing if as_json else tell)
         for each in done.unreadable:
             click.echo(clean_text(each), err=True)
         if as_json:
