@@ -164,11 +164,12 @@ def _changed_target(said: Any, changes: Mapping[str, Any]) -> Kept | None:
     """Return what the column of the target is to hold; None where it stays what cannot be read."""
     try:
         kept = read_kept(said)
-    except ValidationError:
+    except ValidationError as error:
         if "target" not in changes and "attempts" not in changes:
             return None
         if "target" not in changes:
-            raise
+            reason = f"what there is cannot be read here ({error}) Give one as well."
+            raise ValidationError("target", reason) from error
         kept = Kept(changes["target"])
     if "target" in changes and changes["target"] != kept.target:
         kept = replace(kept, target=changes["target"], held_until=0)
