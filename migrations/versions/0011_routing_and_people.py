@@ -20,11 +20,17 @@ version = "1.10"
 losses = (
     ("executions that wait for a worker", "SELECT count(DISTINCT execution_id) FROM queued"),
     ("workers", "SELECT count(*) FROM worker"),
+    ("pools of workers", "SELECT count(*) FROM worker_pool"),
     ("policies of notifications", "SELECT count(*) FROM notification_policy"),
     ("packages of tasks", "SELECT count(*) FROM task_package"),
     ("operations", "SELECT count(*) FROM operation"),
     ("users", "SELECT count(*) FROM user_account"),
     ("groups of users", "SELECT count(*) FROM user_group"),
+    ("members of groups of users", "SELECT count(*) FROM user_group_member"),
+    (
+        "types of steps of workflows",
+        "SELECT count(*) FROM workflow_step WHERE input_type <> 'Any' OR output_type <> 'Any'",
+    ),
 )
 
 HASH = sa.LargeBinary(16)

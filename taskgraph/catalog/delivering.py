@@ -3,6 +3,8 @@
 What is sent is claimed first: for as long as sending may take, nobody else tries it. Whoever is
 killed in between has counted the attempt already, and the next one sends it once more; so each
 arrives at least once, under the id of the notification.
+An attempt that is cut short because whoever makes it is in a hurry is none: it is left to one who
+has the time that its policy gives it.
 """
 
 from __future__ import annotations
@@ -10,23 +12,42 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from taskgraph.catalog.policy_rows import Answer, Attempt, Delivered, Notification
 from taskgraph.catalog.targets import Target
-from taskgraph.errors import SecretError
+from taskgraph.errors import SecretError, TaskgraphError, ValidationError
 
 #: The longest pause between two attempts, in seconds.
-LONGEST_PAUSE: Final = 3_600.0
+LONGEST_PAUSE: Final = 6 * 3_600.0
 #: The longest pause that a receiver may ask for, in seconds.
 LONGEST_WISH: Final = 86_400.0
-# So much longer than it may take nobody else tries what is being sent: seconds.
-_CLAIM: Final = 30.0
+#: What is kept of one whose answer somebody in a hurry could not wait for.
+CUT_SHORT: Final = "whoever tried it last had no time to wait: it counts as not tried"
+#: So much longer than it may take nobody else tries what is being sent: seconds.
+CLAIM: Final = 60.0
+# So long, of that, the database may take before it is sent: seconds.
+_BEFORE: Final = 30.0
+_GONE: Final = "what it tells of is no more"
 _LONGEST_ERROR: Final = 1_000
 
 #: Sends something somewhere, in so many seconds at most.
 Send = Callable[[Target, Notification, float], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one who looks has found.
+
+    Attributes:
+        new: Of how many states somebody is to be told now.
+        unreadable: In a sentence each, which policies this library cannot read.
+    """
+
+    new: int = 0
+    unreadable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +62,7 @@ class Due:
         most: How often it is tried.
         attempts: How often it was tried so far.
         until: Since when it is due, in microseconds: another number once somebody has claimed it.
+        error: Why it did not arrive the last time.
     """
 
     id: str
@@ -50,6 +72,7 @@ class Due:
     most: int
     attempts: int
     until: int
+    error: str | None = None
 
 
 class NotificationStore(Protocol):
@@ -58,17 +81,26 @@ class NotificationStore(Protocol):
     def has_policies(self) -> bool:
         """Tell whether any policy is active; in one statement."""
 
-    def queue(self) -> int:
-        """Write down of which states somebody is to be told; returns how many are new."""
+    def queue(self) -> Found:
+        """Write down of which states somebody is to be told."""
 
-    def next_due(self, passed_over: tuple[str, ...]) -> Due | None:
-        """Return the notification whose turn it is, but for those of some policies."""
+    def next_due(self, passed_over: tuple[str, ...], *, with_cut_short: bool) -> Due | None:
+        """Return the notification whose turn it is, but for those of some policies.
+
+        Args:
+            passed_over: The policies.
+            with_cut_short: Whether it may be one that somebody in a hurry has tried.
+        """
 
     def claim(self, due: Due, seconds: float) -> Due | None:
         """Have nobody else try a notification for a while; None where somebody was quicker."""
 
     def told(self, notification_id: str) -> Notification | None:
-        """Return what a notification says; None if it is gone."""
+        """Return what a notification says; None if it is gone.
+
+        Raises:
+            ValidationError: This library does not know what it says.
+        """
 
     def arrived(self, notification_id: str) -> None:
         """Write down that a notification was delivered."""
@@ -80,12 +112,18 @@ class NotificationStore(Protocol):
             Whether it was still ours to say.
         """
 
+    def release(self, claimed: Due, due: Due) -> None:
+        """Have it be due as it was before it was claimed: it was not tried in earnest."""
+
+    def hold(self, claimed: Due, seconds: float) -> None:
+        """Have nothing be sent to the receiver of its policy for so long, by others either."""
+
     def count_waiting(self) -> int:
         """Return how many notifications are to be delivered."""
 
 
 def pause_after(attempts: int, chance: float, retry_after: float | None = None) -> float:
-    """Return how many seconds lie before the next attempt: they double, up to an hour.
+    """Return how many seconds lie before the next attempt: they double, up to six hours.
 
     Args:
         attempts: How many there were.
@@ -141,55 +179,117 @@ class Deliverer:
         if not self._store.has_policies():
             return Delivered()
         end = None if seconds is None else self._clock() + seconds
-        queued = self._store.queue()
+        found = self._store.queue()
         attempts: list[Attempt] = []
         passed_over: tuple[str, ...] = ()
+        # Who is in a hurry tries those last for which another one had no time.
+        with_cut_short = end is None
         while go_on() and (most is None or len(attempts) < most):
             left = None if end is None else end - self._clock()
             if left is not None and left <= 0:
                 break
-            due = self._store.next_due(passed_over)
+            due = self._store.next_due(passed_over, with_cut_short=with_cut_short)
+            if due is None and not with_cut_short:
+                with_cut_short = True
+                continue
             if due is None:
                 break
+            if due.error == CUT_SHORT and left is not None and left < due.target.timeout:
+                passed_over += (due.policy_id,)  # left to one who has the time
+                continue
             made = self._try(due, left)
             if made is None:
-                continue  # somebody else has it, or it was deleted
+                continue  # somebody else has it, it is gone, or there was no time for it
             attempts.append(made)
             tell(made)
             if made.status != "delivered":
                 passed_over += (due.policy_id,)
-        return Delivered(queued, tuple(attempts), self._store.count_waiting())
+        waiting = self._store.count_waiting()
+        return Delivered(found.new, tuple(attempts), waiting, found.unreadable)
 
     def _try(self, due: Due, left: float | None) -> Attempt | None:
         limit = due.target.timeout if left is None else min(left, due.target.timeout)
-        claimed = self._store.claim(due, limit + _CLAIM)
-        told = None if claimed is None else self._store.told(claimed.id)
+        begun = self._clock()
+        # One that was tried often enough is not sent any more, so nobody else has to be kept off.
+        is_spent = due.attempts >= due.most
+        claimed = due if is_spent else self._store.claim(due, limit + CLAIM)
+        told = None if claimed is None else self._told(claimed)
         if claimed is None or told is None:
             return None
-        told = told.with_text(due.template)
-        if claimed.attempts > claimed.most:
-            # Each time somebody was killed by it, or while at it.
-            answer = Answer("nobody who tried it lived to say what came of it", is_final=True)
-        else:
-            answer = self._answer(claimed.target, told, limit)
+        if is_spent:
+            is_ours = self._store.failed(due, _spent(due), None)
+            return Attempt(told, "given_up", _spent(due)) if is_ours else None
+        is_in_time = self._clock() - begun < _BEFORE
+        answer = self._answer(claimed, due, told, limit) if is_in_time else Answer(is_late=True)
+        if answer.is_late and (limit < due.target.timeout or not is_in_time):
+            # It was not given the time that its policy gives it, or the claim may soon be over: the
+            # database took so long.
+            self._store.release(claimed, due)
+            return None
+        return self._noted(claimed, told, answer)
+
+    def _told(self, claimed: Due) -> Notification | None:
+        """Return what a notification says; one that can say nothing is not tried for ever."""
+        try:
+            told = self._store.told(claimed.id)
+        except ValidationError as error:
+            self._store.failed(claimed, str(error), self._pause(claimed))
+            return None
+        if told is None:
+            self._store.failed(claimed, _GONE, None)
+            return None
+        return told.with_text(claimed.template)
+
+    def _noted(self, claimed: Due, told: Notification, answer: Answer) -> Attempt:
+        """Write down what came of an attempt."""
         if answer.error is None:
             self._store.arrived(claimed.id)
             return Attempt(told, "delivered")
         error = answer.error[:_LONGEST_ERROR]
-        pause = None
-        if not answer.is_final and claimed.attempts < claimed.most:
-            pause = pause_after(claimed.attempts, self._chance(), answer.retry_after)
+        pause = None if answer.is_final else self._pause(claimed, answer.retry_after)
         self._store.failed(claimed, error, pause)
+        if answer.retry_after:
+            # It is the receiver who wants nothing for so long, not this one message.
+            self._store.hold(claimed, min(answer.retry_after, LONGEST_WISH))
         return Attempt(told, "given_up" if pause is None else "failed", error)
 
-    def _answer(self, target: Target, told: Notification, limit: float) -> Answer:
+    def _pause(self, claimed: Due, retry_after: float | None = None) -> float | None:
+        """Return after how many seconds it is tried again; None after the last attempt."""
+        if claimed.attempts >= claimed.most:
+            return None
+        return pause_after(claimed.attempts, self._chance(), retry_after)
+
+    def _answer(self, claimed: Due, due: Due, told: Notification, limit: float) -> Answer:
         try:
-            return self._send(target, told, limit)
+            return self._send(claimed.target, told, limit)
         except SecretError as error:
             return Answer(str(error))
         except Exception as error:
             # Of whatever kind: the others are sent, and this one is tried once more.
             return Answer(f"{type(error).__name__} while it was sent")
+        except BaseException:
+            # Somebody wants an end, by Ctrl-C: that is nothing which the receiver has done.
+            with suppress(TaskgraphError):
+                self._store.release(claimed, due)
+            raise
 
 
-__all__ = ["Deliverer", "Due", "NotificationStore", "Send", "pause_after"]
+def _spent(due: Due) -> str:
+    """Return why a notification is given up that was tried as often as its policy says."""
+    if due.error is None:
+        # Each time somebody was killed by it, or while at it.
+        return "nobody who tried it lived to say what came of it"
+    said = f"it was tried {due.attempts} times; the last that was heard of it: {due.error}"
+    return said[:_LONGEST_ERROR]
+
+
+__all__ = [
+    "CLAIM",
+    "CUT_SHORT",
+    "Deliverer",
+    "Due",
+    "Found",
+    "NotificationStore",
+    "Send",
+    "pause_after",
+]

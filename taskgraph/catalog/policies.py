@@ -9,7 +9,7 @@ from __future__ import annotations
 import builtins
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
@@ -24,13 +24,14 @@ from taskgraph.catalog.policy_rows import (
     Notification,
     NotificationPolicy,
     QueuedNotification,
+    unreadable,
 )
 from taskgraph.catalog.requests import check_page, checked_name
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.secrets import refuse_secrets
 from taskgraph.catalog.states import State, StateType
 from taskgraph.catalog.store import UNSET, Unset
-from taskgraph.catalog.targets import Target, target_of
+from taskgraph.catalog.targets import Target, Unreadable, target_of
 from taskgraph.catalog.templates import checked_template
 from taskgraph.errors import PolicyNotFoundError, ValidationError
 from taskgraph.filters import TagFilter
@@ -72,8 +73,8 @@ class PolicyStore(NotificationStore, Protocol):
     def policies(self, active: bool | None) -> list[NotificationPolicy]:
         """Return policies by name: all, or those that are active, or not."""
 
-    def update_policy(self, wanted: NotificationPolicy) -> bool:
-        """Change a policy to what is wanted; returns whether it was there."""
+    def update_policy(self, policy_id: str, changes: Mapping[str, Any]) -> bool:
+        """Change what is given of a policy; returns whether it was there."""
 
     def delete_policy(self, policy_id: str) -> bool:
         """Delete a policy with its notifications; returns whether it was there."""
@@ -164,7 +165,8 @@ class PolicyManager:
     ) -> NotificationPolicy:
         """Change what is given of a policy; the rest stays.
 
-        Other states and tags count from now on. One that is made inactive gives up what waits.
+        Other states and tags count from now on: what came until now is judged as it was then, also
+        where its row comes later. One that is made inactive gives up what waits.
 
         Raises:
             PolicyNotFoundError: There is none.
@@ -172,7 +174,8 @@ class PolicyManager:
             TemplateError: The template names something unknown, or is broken.
             SecretError: There is a secret in what is to be kept.
             InvalidStateError: A state is none.
-            ValidationError: Something is not what it has to be.
+            ValidationError: Something is not what it has to be, or this library cannot read what
+                stays of it.
         """
         found = self.get(ref)
         changed: dict[str, Any] = {}
@@ -190,19 +193,7 @@ class PolicyManager:
             changed["active"] = _checked_truth(active)
         if not isinstance(attempts, Unset):
             changed["attempts"] = _checked_attempts(attempts)
-        wanted = replace(found, **changed)
-        if (
-            found.active
-            and wanted.active
-            and (wanted.states, wanted.tags)
-            != (
-                found.states,
-                found.tags,
-            )
-        ):
-            # What came until now is judged as it was then.
-            self._store.queue()
-        if not self._store.update_policy(wanted):
+        if changed and not self._store.update_policy(found.id, changed):
             raise PolicyNotFoundError(found.name)
         return self.get(found.id)
 
@@ -299,8 +290,12 @@ class PolicyManager:
         Raises:
             PolicyNotFoundError: There is none.
             SecretError: A secret is not where it is said to be.
+            ValidationError: This library cannot read the policy.
         """
         policy = self.get(ref)
+        if isinstance(policy.target, Unreadable):
+            said = unreadable(policy.name, policy.id, policy.target.reason)
+            raise ValidationError("policy", said)
         now = datetime.now(UTC)
         told = Notification(
             uuid.uuid4().hex,

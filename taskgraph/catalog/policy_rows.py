@@ -8,15 +8,17 @@ from datetime import datetime
 from typing import Any, Final
 
 from taskgraph.catalog.rows import state_json
+from taskgraph.catalog.secrets import hosts_alone
 from taskgraph.catalog.states import State
-from taskgraph.catalog.targets import Target
+from taskgraph.catalog.targets import Target, Unreadable
 from taskgraph.catalog.templates import DEFAULT_TEMPLATE, filled
 from taskgraph.filters import AnyValue, TagFilter
 from taskgraph.tags import format_tag_key_value, format_tag_value
 
-#: How often a notification is tried, unless a policy says otherwise.
-ATTEMPTS: Final = 12
+#: How often a notification is tried, unless a policy says otherwise: for about three days.
+ATTEMPTS: Final = 27
 _SHORT: Final = 8
+_LONG: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class NotificationPolicy:
         name: What people call it; each is there once.
         states: Types of states, or names; none for any.
         tags: Of which an execution has one; none for any.
-        target: Where notifications go.
+        target: Where notifications go; `Unreadable` where this library cannot read the policy.
         template: Their text; None for the one that there is by default.
         active: Whether anything is done.
         attempts: How often one is tried before it is given up.
@@ -42,7 +44,7 @@ class NotificationPolicy:
     name: str
     states: tuple[str, ...]
     tags: tuple[TagFilter, ...]
-    target: Target
+    target: Target | Unreadable
     template: str | None = None
     active: bool = True
     attempts: int = ATTEMPTS
@@ -56,6 +58,8 @@ class NotificationPolicy:
         target = self.target.to_json()
         if "url" in target:
             target["url"] = self.target.shown
+        if "words" in target:
+            target["words"] = [hosts_alone(each) for each in target["words"]]
         return {
             "id": self.id,
             "name": self.name,
@@ -70,6 +74,14 @@ class NotificationPolicy:
             "delivered": self.delivered,
             "given_up": self.given_up,
         }
+
+
+def unreadable(name: str, id: str, reason: object) -> str:
+    """Return what is said of a policy that this library cannot read."""
+    return (
+        f"Policy {name} cannot be read here, and nothing is told by it: {reason} Update taskgraph,"
+        f" or delete it: taskgraph policy delete {id[:_LONG]}"
+    )
 
 
 def label_text(label: TagFilter) -> str:
@@ -240,11 +252,13 @@ class Answer:
         error: Why it did not arrive; None where it did.
         retry_after: After how many seconds the receiver wants it once more.
         is_final: Whether it is no use to try once more.
+        is_late: Whether nothing is known but that its time was over.
     """
 
     error: str | None = None
     retry_after: float | None = None
     is_final: bool = False
+    is_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,11 +297,13 @@ class Delivered:
         queued: How many states were found of which somebody is to be told.
         attempts: What was tried.
         waiting: How many wait for their next try.
+        unreadable: In a sentence each, which policies this library cannot read.
     """
 
     queued: int = 0
     attempts: tuple[Attempt, ...] = ()
     waiting: int = 0
+    unreadable: tuple[str, ...] = ()
 
     def count(self, status: str) -> int:
         """Return how many were delivered, failed or given up."""
@@ -301,6 +317,7 @@ class Delivered:
             "failed": self.count("failed"),
             "given_up": self.count("given_up"),
             "waiting": self.waiting,
+            "unreadable": list(self.unreadable),
             "notifications": [each.to_json() for each in self.attempts],
         }
 
@@ -319,4 +336,5 @@ __all__ = [
     "NotificationPolicy",
     "QueuedNotification",
     "label_text",
+    "unreadable",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -80,6 +81,12 @@ _GIVEN: Final = re.compile(
     r"(?P<name>--?[A-Za-z_][\w-]*|[A-Za-z_][\w-]*(?==|:))(?:=|:?\s+|:)"
     r"(?=(?P<value>[^\s{}$-][^\s{}$]{2,}))"  # looked at, and read on from there
 )
+_URL: Final = re.compile(r"(?i)\bhttps?://[^\s'\"<>]+")
+_ENDS: Final = ".,;:!?)]}"
+# As the errors of well-known clients name what they asked for.
+_PATH: Final = re.compile(r"(?i)(?P<before>\burl:\s*)/[^\s]+")
+# So many digits of a hash tell two URLs of a host apart.
+_SHOWN: Final = 6
 # So long a piece, in which letters, capitals and digits change so often, was made by no person.
 _LONG: Final = 16
 _CHANGES: Final = 5
@@ -267,9 +274,28 @@ def _is_random(text: str) -> bool:
 
 
 def shown_url(url: str) -> str:
-    """Return a URL as it may be shown: without a user and without its query."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    """Return a URL as it may be shown: its host, and by what it can be told from others.
+
+    What follows the host can be the secret that lets anybody send there, as with those of chats.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return LEFT_OUT
+    host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    if parts.path in ("", "/") and not parts.query and not parts.fragment:
+        return host
+    return f"{host}/{LEFT_OUT}{sha256(url.encode('utf-8', 'replace')).hexdigest()[:_SHOWN]}"
+
+
+def hosts_alone(text: str) -> str:
+    """Return a text with all URLs of HTTP as they may be shown."""
+    return _PATH.sub(rf"\g<before>{LEFT_OUT}", _URL.sub(_host, text))
+
+
+def _host(found: re.Match[str]) -> str:
+    url = found[0].rstrip(_ENDS)
+    return shown_url(url) + found[0][len(url) :]
 
 
 def without_secrets(text: str, secrets: Iterable[str] = ()) -> str:
@@ -307,6 +333,7 @@ __all__ = [
     "checked_entry",
     "checked_reference",
     "has_secret",
+    "hosts_alone",
     "is_reference",
     "json_without_secrets",
     "refuse_secret_url",

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from taskgraph.catalog.secrets import (
     checked_reference,
+    hosts_alone,
     is_reference,
     refuse_secret_url,
     refuse_secrets,
@@ -55,6 +56,14 @@ class Webhook:
         """Where it goes, as it may be shown."""
         return self.url if is_reference(self.url) else shown_url(self.url)
 
+    @property
+    def place(self) -> str:
+        """Who receives it: the same for all URLs of one host; a reference stands for itself."""
+        if is_reference(self.url):
+            return self.url
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
+
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON, as it is kept."""
         return {
@@ -97,7 +106,7 @@ class Command:
     @property
     def shown(self) -> str:
         """What is run, as it may be shown."""
-        return shlex.join(self.words)
+        return hosts_alone(shlex.join(self.words))
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON, as it is kept."""
@@ -132,6 +141,28 @@ class Callback:
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON, as it is kept."""
         return {"kind": self.kind, "function": self.function, "timeout": self.timeout}
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """What stands where this library cannot read a policy: nothing is sent anywhere.
+
+    Attributes:
+        reason: Why it cannot.
+    """
+
+    kind: ClassVar[str] = "unreadable"
+
+    reason: str
+
+    @property
+    def shown(self) -> str:
+        """Why it cannot be read."""
+        return self.reason
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON, as it is shown; it is never kept."""
+        return {"kind": self.kind, "reason": self.reason}
 
 
 #: Where a notification can go.
@@ -210,4 +241,13 @@ def _check_timeout(given: float) -> None:
     to_json(given)
 
 
-__all__ = ["Callback", "Command", "Target", "Webhook", "check_url", "read_target", "target_of"]
+__all__ = [
+    "Callback",
+    "Command",
+    "Target",
+    "Unreadable",
+    "Webhook",
+    "check_url",
+    "read_target",
+    "target_of",
+]

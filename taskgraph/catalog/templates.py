@@ -60,12 +60,20 @@ def checked_template(given: str) -> str:
 
 
 def filled(template: str, values: Mapping[str, str]) -> str:
-    """Return a template with texts in the place of names; what is in the texts stays as it is."""
+    """Return a template with texts in the place of names; what is in the texts stays as it is.
+
+    What a newer library may have meant stays as it is, too: a text with an odd name in it is better
+    than none.
+    """
     parts = []
-    for text, name, _, _ in _pieces(template):
+    try:
+        pieces = _pieces(template)
+    except TemplateError:
+        return template.strip()
+    for text, name, _, _ in pieces:
         parts.append(text)
         if name is not None:
-            parts.append(values[name])
+            parts.append(values.get(name, f"{{{name}}}"))
     return "".join(parts).strip()
 
 

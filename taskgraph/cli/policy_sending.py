@@ -7,10 +7,13 @@ import os
 import select
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from taskgraph.cli.aside import printed_aside
 from taskgraph.cli.managed import opened_archive
 from taskgraph.cli.options import COUNT, ExitCode, load_settings
 
@@ -31,14 +34,14 @@ def test(ctx: click.Context, as_json: bool, policy: str) -> int:
     from taskgraph.errors import PolicyNotFoundError
 
     find_callbacks(load_settings(ctx))
-    with opened_archive(ctx) as archive:
+    with opened_archive(ctx) as archive, printed_aside() as out:
         if archive is None:
             raise PolicyNotFoundError(policy)
         tried = archive.policies.test(policy)
-    if as_json:
-        click.echo(json.dumps(tried.to_json(), indent=2))
-    else:
-        show_attempt(tried)
+        if as_json:
+            click.echo(json.dumps(tried.to_json(), indent=2), file=out)
+        else:
+            _show_attempt(tried, out)
     return ExitCode.OK if tried.status == "delivered" else ExitCode.RUN_FAILED
 
 
@@ -57,23 +60,26 @@ def test(ctx: click.Context, as_json: bool, policy: str) -> int:
 def deliver(ctx: click.Context, watch: bool, interval: float, as_json: bool) -> int:
     """Deliver once, or again and again."""
     from taskgraph.catalog.policy_rows import Delivered
-    from taskgraph.provenance.page import print_page
+    from taskgraph.provenance.page import clean_text, print_page
     from taskgraph.provenance.policy_page import delivered_line
 
     find_callbacks(load_settings(ctx))
-    with opened_archive(ctx) as archive:
+    with opened_archive(ctx) as archive, printed_aside() as out:
         if watch:
             if archive is None:
                 raise click.UsageError("There are no records yet: taskgraph init", ctx)
-            _watch(archive, interval, as_json)
+            _watch(archive, interval, as_json, out)
             return ExitCode.OK
         done = Delivered()
         if archive is not None:
-            done = archive.policies.deliver(tell=_say_nothing if as_json else show_attempt)
-    if as_json:
-        click.echo(json.dumps(done.to_json(), indent=2))
-    else:
-        print_page(delivered_line(done), sys.stdout)
+            tell: Callable[[Attempt], object] = partial(_show_attempt, out=out)
+            done = archive.policies.deliver(tell=_say_nothing if as_json else tell)
+        for each in done.unreadable:
+            click.echo(clean_text(each), err=True)
+        if as_json:
+            click.echo(json.dumps(done.to_json(), indent=2), file=out)
+        else:
+            print_page(delivered_line(done), out)
     return ExitCode.OK
 
 
@@ -136,37 +142,53 @@ def find_callbacks(settings: Settings) -> None:
         sys.path.append(folder)
 
 
-def show_attempt(attempt: Attempt) -> None:
+def _show_attempt(attempt: Attempt, out: TextIO) -> None:
     """Write a line on what became of an attempt."""
     from taskgraph.provenance.page import print_page
     from taskgraph.provenance.policy_page import attempt_line
 
-    print_page(attempt_line(attempt), sys.stdout)
-    sys.stdout.flush()
+    print_page(attempt_line(attempt), out)
+    out.flush()
 
 
 def _say_nothing(attempt: Attempt) -> None:
     """Leave it to the end."""
 
 
-def _show_json(attempt: Attempt) -> None:
-    click.echo(json.dumps(attempt.to_json()))
-    sys.stdout.flush()
+def _show_json(attempt: Attempt, out: TextIO) -> None:
+    click.echo(json.dumps(attempt.to_json()), file=out)
+    out.flush()
 
 
-def _watch(archive: Archive, interval: float, as_json: bool) -> None:
-    """Deliver again and again, until somebody wants an end; what is being sent is sent."""
-    from taskgraph.errors import DatabaseBusyError
+def _watch(archive: Archive, interval: float, as_json: bool, out: TextIO) -> None:
+    """Deliver again and again, until somebody wants an end; what is being sent is sent.
 
-    tell = _show_json if as_json else show_attempt
+    A database that is away, full or locked is waited for, and that is said once.
+    """
+    from taskgraph.errors import DatabaseError, DatabaseGoneError, DatabaseVersionError
+
+    tell = partial(_show_json if as_json else _show_attempt, out=out)
+    said: tuple[str, ...] = ()
     with _End() as end:
         while not end.is_wanted:
             try:
-                archive.policies.deliver(tell=tell, go_on=lambda: not end.is_wanted)
-            except DatabaseBusyError as error:
-                # Others write for long: who watches asks again.
-                click.echo(f"{error}", err=True)
+                done = archive.policies.deliver(tell=tell, go_on=lambda: not end.is_wanted)
+                wrong = done.unreadable
+            except (DatabaseGoneError, DatabaseVersionError):
+                raise  # it does not come back
+            except DatabaseError as error:
+                wrong = (f"{error} Nothing is delivered until it can be asked again.",)
+            _say_once(said, wrong)
+            said = wrong
             end.wait(interval)
+
+
+def _say_once(before: tuple[str, ...], now: tuple[str, ...]) -> None:
+    from taskgraph.provenance.page import clean_text
+
+    for each in now:
+        if each not in before:
+            click.echo(clean_text(each), err=True)
 
 
 class _End:
@@ -199,4 +221,4 @@ class _End:
         os.close(self._writer)
 
 
-__all__ = ["deliver", "find_callbacks", "notifications", "show_attempt", "test"]
+__all__ = ["deliver", "find_callbacks", "notifications", "test"]

@@ -62,11 +62,15 @@ class AfterRun:
     def _deliver(self, settings: Settings) -> None:
         from taskgraph.assembly.databases import open_existing
         from taskgraph.assembly.notifying import policies_of
+        from taskgraph.cli.aside import printed_aside
         from taskgraph.cli.policy_sending import find_callbacks
 
         find_callbacks(settings)
-        with open_existing(settings) as backend:
+        # The output of a run is what the run says, whatever functions print that are told of it.
+        with open_existing(settings) as backend, printed_aside():
             done = policies_of(backend).deliver(most=_MOST, seconds=_SECONDS)
+        for said in done.unreadable:
+            self._say(said)
         for each in done.attempts:
             if each.status != "delivered":
                 self._say(f"A notification of {each.notification.policy} failed: {each.error}")

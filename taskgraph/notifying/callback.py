@@ -27,7 +27,7 @@ def call(target: Callback, told: Notification, seconds: float) -> Answer:
         seconds: How long it is waited for.
     """
     answer = within(seconds, lambda: _call(target, told))
-    return answer or Answer(f"{target.function} took longer than {seconds:g} s")
+    return answer or Answer(f"{target.function} took longer than {seconds:g} s", is_late=True)
 
 
 def _call(target: Callback, told: Notification) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -16,6 +17,9 @@ from taskgraph.notifying.secrets import cleaned
 
 _PREFIX: Final = "TASKGRAPH_"
 _LAST: Final = 600
+# Bytes of a variable: the kernel takes 128 KiB of one, and some megabytes of all.
+_LONGEST: Final = 16 * 1024
+_TOO_LARGE: Final = ": the environment of the process that delivers is too large for a program"
 
 
 def run(target: Command, told: Notification, seconds: float) -> Answer:
@@ -41,11 +45,15 @@ def run(target: Command, told: Notification, seconds: float) -> Answer:
                 start_new_session=True,
             )
         except OSError as error:
-            return Answer(f"{target.words[0]} cannot be run: {error.strerror}")
+            more = _TOO_LARGE if error.errno == errno.E2BIG else ""
+            return Answer(f"{target.words[0]} cannot be run: {error.strerror}{more}")
+        except ValueError as error:
+            return Answer(f"{target.words[0]} cannot be given its words: {cleaned(str(error))}")
         try:
             code = process.wait(seconds)
         except subprocess.TimeoutExpired:
-            return Answer(f"{target.words[0]} took longer than {seconds:g} s{_said(output)}")
+            said = f"{target.words[0]} took longer than {seconds:g} s{_said(output)}"
+            return Answer(said, is_late=True)
         finally:
             # Whatever ends the waiting, a Ctrl-C included: nothing of it goes on.
             _end(process)
@@ -56,14 +64,22 @@ def run(target: Command, told: Notification, seconds: float) -> Answer:
 
 
 def environment_of(told: Notification) -> dict[str, str]:
-    """Return the variables that a command is given: those of templates, and a few more."""
+    """Return the variables that a command is given: those of templates, and a few more.
+
+    What is too long for a variable is cut: the whole stands in the JSON.
+    """
     variables = {
         **told.variables(),
         "text": told.text,
         "notification_id": told.id,
         "test": "1" if told.is_test else "",
     }
-    return {f"{_PREFIX}{name.upper()}": text.replace("\0", "") for name, text in variables.items()}
+    return {f"{_PREFIX}{name.upper()}": _cut(text) for name, text in variables.items()}
+
+
+def _cut(text: str) -> str:
+    said = text.replace("\0", "").encode("utf-8", "backslashreplace")
+    return said[:_LONGEST].decode("utf-8", "ignore")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from taskgraph.catalog.secrets import NAMES, checked_reference, without_secrets
+from taskgraph.catalog.secrets import NAMES, checked_reference, hosts_alone, without_secrets
 from taskgraph.errors import SecretError
 
 _LARGEST: Final = 64 * 1024
@@ -75,8 +75,11 @@ def _of_keyring(reference: str, service: str, user: str) -> str:
 
 
 def cleaned(text: str) -> str:
-    """Return a text of strangers without the secrets that this process has in its environment."""
-    return without_secrets(text, _known())
+    """Return a text of strangers without the secrets that this process has in its environment.
+
+    Of URLs it keeps the hosts: the rest can be a secret, wherever it comes from.
+    """
+    return hosts_alone(without_secrets(text, _known()))
 
 
 def _known() -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -14,7 +13,7 @@ from http.client import HTTPException, responses
 from typing import Any, Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, OpenerDirector, Request
 
 from taskgraph._version import __version__
 from taskgraph.catalog.policy_rows import Answer, Notification
@@ -22,6 +21,7 @@ from taskgraph.catalog.secrets import is_reference
 from taskgraph.catalog.targets import Webhook, check_url
 from taskgraph.errors import SecretError, ValidationError
 from taskgraph.notifying.limited import within
+from taskgraph.notifying.lines import Line
 from taskgraph.notifying.secrets import find_secret
 
 _PREFIX: Final = "whsec_"
@@ -62,27 +62,37 @@ def post(
         "webhook-timestamp": str(moment),
     }
 
+    line = Line()
+
     def send() -> Answer:
         # A keyring that waits for its owner, and a file that is far away, have the same time.
         if target.secret is not None:
-            key = key_of(target.secret, find_secret(target.secret))
-            headers["webhook-signature"] = signature(key, told.id, moment, body)
+            keys = keys_of(target.secret, find_secret(target.secret))
+            signed = [signature(each, told.id, moment, body) for each in keys]
+            headers["webhook-signature"] = " ".join(signed)
         request = Request(_url_of(target), data=body, headers=headers, method="POST")
-        return _sent(target, request, seconds, now)
+        return _sent(target, line.opener(_SameHost), request, seconds, now)
 
-    return within(seconds, send) or Answer(f"{target.shown}: {_LATE}")
+    return within(seconds, send, line.cut) or Answer(f"{target.shown}: {_LATE}", is_late=True)
 
 
-def _sent(target: Webhook, request: Request, seconds: float, now: Callable[[], float]) -> Answer:
+def _sent(
+    target: Webhook,
+    opener: OpenerDirector,
+    request: Request,
+    seconds: float,
+    now: Callable[[], float],
+) -> Answer:
     try:
-        with build_opener(_SameHost).open(request, timeout=seconds) as response:
+        with opener.open(request, timeout=seconds) as response:
             status = int(response.status)
     except HTTPError as error:
         with error:
             return _refused(target, error.code, error.headers, now())
     except (OSError, HTTPException, ValueError) as error:
         # A URL that is a secret could be in the words of others: they are not repeated.
-        return Answer(f"{target.shown}: {_reason(error)}")
+        reason = _reason(error)
+        return Answer(f"{target.shown}: {reason}", is_late=reason == _LATE)
     return Answer() if 200 <= status < 300 else Answer(f"{target.shown} answers {_named(status)}")
 
 
@@ -92,22 +102,26 @@ def signature(key: bytes, id: str, moment: int, body: bytes) -> str:
     return f"v1,{base64.b64encode(digest).decode()}"
 
 
-def key_of(reference: str, secret: str) -> bytes:
+def keys_of(reference: str, secret: str) -> tuple[bytes, ...]:
     """Return the bytes that sign, of a secret as it is kept: ``whsec_`` and base64, or any text.
+
+    A text that is base64 without that may be meant either way, and receivers differ: there are two
+    keys then, and a message has both signatures, of which one will do.
 
     Raises:
         SecretError: It begins like one, and is none.
     """
-    if not secret.startswith(_PREFIX):
-        return secret.encode("utf-8", "surrogateescape")
     text = secret.removeprefix(_PREFIX)
     try:
         key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except binascii.Error:
+    except ValueError:
         key = b""
+    if not secret.startswith(_PREFIX):
+        plain = secret.encode("utf-8", "surrogateescape")
+        return (plain, key) if key else (plain,)
     if not key:  # whoever knew that it is empty could sign as well
         raise SecretError(reference, f"what it names begins with {_PREFIX}, and no base64 follows.")
-    return key
+    return (key,)
 
 
 class _SameHost(HTTPRedirectHandler):
@@ -119,6 +133,7 @@ class _SameHost(HTTPRedirectHandler):
         """Return what is sent next; None leaves the answer as it is."""
         if code not in _MOVED or _origin(newurl) != _origin(req.full_url):
             return None
+        fp.close()  # or all that it says besides would be read, however much
         return Request(newurl, data=req.data, headers=dict(req.header_items()), method="POST")
 
 
@@ -146,7 +161,7 @@ def _refused(target: Webhook, status: int, headers: Any, now: float) -> Answer:
         return Answer(f"{said}: it wants no more", is_final=True)
     if status in _REDIRECTS:
         return Answer(f"{said}: it sends elsewhere, which is not followed. Name the right URL")
-    wish = _seconds(headers.get("Retry-After"), now) if status in _LATER else None
+    wish = _seconds(headers, now) if status in _LATER else None
     return Answer(said, retry_after=wish)
 
 
@@ -154,14 +169,21 @@ def _named(status: int) -> str:
     return f"{status} {responses.get(status, '')}".strip()
 
 
-def _seconds(text: str | None, now: float) -> float | None:
-    """Return how many seconds a receiver asks for: a number, or a time; None if it is neither."""
-    if text is None:
-        return None
-    if text.strip().isdecimal():
-        return float(text.strip()[:9])
+def _seconds(headers: Any, now: float) -> float | None:
+    """Return how many seconds a receiver asks for: a number, or a time; None if it is neither.
+
+    A time is by the clock of the receiver, which its answer says, and not by ours.
+    """
+    text = (headers.get("Retry-After") or "").strip()
+    if text.isdecimal():
+        return float(text[:9])
+    wished, said = _moment(text), _moment(headers.get("Date"))
+    return None if wished is None else max(wished - (now if said is None else said), 0.0)
+
+
+def _moment(text: str | None) -> float | None:
     try:
-        return max(parsedate_to_datetime(text).timestamp() - now, 0.0)
+        return parsedate_to_datetime(text or "").timestamp()
     except (ValueError, OverflowError):
         return None
 
@@ -175,4 +197,4 @@ def _reason(error: Exception) -> str:
     return f"{type(cause).__name__} in place of an answer"
 
 
-__all__ = ["key_of", "post", "signature"]
+__all__ = ["keys_of", "post", "signature"]

@@ -12,6 +12,7 @@ from taskgraph.catalog.policy_rows import (
     QueuedNotification,
     label_text,
 )
+from taskgraph.catalog.targets import Unreadable
 from taskgraph.catalog.templates import DEFAULT_TEMPLATE
 from taskgraph.provenance.page import (
     Block,
@@ -50,7 +51,7 @@ def policies_page(policies: Sequence[NotificationPolicy]) -> list[Block]:
                 Span(clean(each.name, _WIDTH), "name"),
                 Span("" if each.active else " (inactive)", "dim"),
             ),
-            line(_states(each)),
+            line("" if isinstance(each.target, Unreadable) else _states(each)),
             line(_tags(each, _WIDTH)),
             _target(each, _WIDTH),
             line(f"{each.waiting:,}"),
@@ -72,15 +73,17 @@ def no_policies(total: int, filters: Sequence[str]) -> list[Block]:
 
 def policy_detail(policy: NotificationPolicy) -> list[Block]:
     """Return all that is known of a policy."""
+    is_readable = not isinstance(policy.target, Unreadable)
+    timeout = "" if isinstance(policy.target, Unreadable) else f"{policy.target.timeout:g} s"
     facts = [
-        ("States", line(_states(policy))),
+        ("States", line(_states(policy) if is_readable else "")),
         ("Tags", line(_tags(policy, _LONG))),
         ("To", _target(policy, _LONG)),
         ("Signed by", line(clean(getattr(policy.target, "secret", None) or ""))),
         ("Text", line(clean(policy.template or DEFAULT_TEMPLATE, _LONG))),
         ("Active", line("yes" if policy.active else "no")),
-        ("Attempts", line(f"{policy.attempts}")),
-        ("Time limit", line(f"{policy.target.timeout:g} s")),
+        ("Attempts", line(f"{policy.attempts}" if is_readable else "")),
+        ("Time limit", line(timeout)),
         ("Created", moment(policy.created_at)),
         ("Delivered", line(f"{policy.delivered:,}")),
         ("Waiting", line(f"{policy.waiting:,}")),

@@ -72,6 +72,7 @@ class Teller:
         self._ended = threading.Event()
         self._is_stopping = False
         self._is_troubled = False
+        self._unreadable: tuple[str, ...] = ()
         self._own: SqlBackend | None = None
         self._thread: threading.Thread | None = None
 
@@ -124,12 +125,16 @@ class Teller:
                 backend, most=_AT_ONCE, seconds=seconds, go_on=lambda: not self._is_stopping
             )
         except Exception as error:
-            # The database is away, or a policy cannot be read: it looks again the next time.
+            # The database is away: it looks again the next time.
             if not self._is_troubled:
                 self._tell(f"nobody can be told of anything for now: {error}")
             self._is_troubled = True
             return
         self._is_troubled = False
+        if done.unreadable != self._unreadable:
+            self._unreadable = done.unreadable
+            for said in done.unreadable:
+                self._tell(said)
         for each in done.attempts:
             if each.error is not None:
                 self._tell(f"policy {each.notification.policy}: {each.error}")

@@ -9,11 +9,14 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import taskgraph
+from taskgraph.catalog.policy_rows import Delivered
+from taskgraph.catalog.secrets import shown_url
 from tests.acceptance.space import ROOT
 from tests.forked import start_python
 from tests.hooks import SECRET, Receiver, free_port
@@ -109,6 +112,83 @@ def test_a_function_beside_the_script_is_called(project: Any) -> None:
     assert told(project) == ["Completed", "Completed"]
 
 
+_LOUD = """
+    import os, subprocess, sys
+
+    def tell(told):
+        print("aloud")
+        os.write(1, b"below\\n")
+        subprocess.run([sys.executable, "-c", "print('by a program')"])
+
+    def go_on(told):
+        import time
+        while True:
+            os.write(1, b"on and on\\n")
+            time.sleep(0.01)
+    """
+
+
+def test_what_a_function_prints_is_in_no_output(project: Any, database_uri: str) -> None:
+    words = ("run", "flow.py", "greet", "--name", "you")
+    before = project(*words)
+    project.write("hooks.py", _LOUD)
+    project("policy", "create", "p", "--state", "COMPLETED", "--callback", "hooks:tell")
+
+    ran = project(*words)
+    tested = project("policy", "test", "p", "--json")
+    project("policy", "create", "q", "--state", "COMPLETED", "--callback", "hooks:tell")
+    with taskgraph.open(database_uri) as tg:
+        ended(tg, "COMPLETED")
+    sent = project("policy", "deliver", "--json")
+    with taskgraph.open(database_uri) as tg:
+        ended(tg, "COMPLETED")
+    shown = project("policy", "deliver")
+
+    assert ran.out == before.out == "you\n"
+    assert json.loads(tested.out)["status"] == "delivered"
+    assert json.loads(sent.out)["delivered"] == 2
+    assert "Notifications: 2 delivered." in shown.out and "aloud" not in shown.out
+    for done in (ran, tested, sent, shown):
+        assert all(said in done.err for said in ("aloud", "below", "by a program"))
+
+
+def test_a_function_that_prints_on_when_its_time_is_over_is_in_no_output(project: Any) -> None:
+    project.write("hooks.py", _LOUD)
+    hook = ("--callback", "hooks:go_on", "--timeout", "0.2")
+    project("policy", "create", "p", "--state", "COMPLETED", *hook)
+
+    tested = project("policy", "test", "p", "--json")
+    ran = project("run", "flow.py", "greet", "--name", "you")
+
+    assert json.loads(tested.out)["status"] == "failed"
+    assert ran.out == "you\n"
+
+
+def test_a_policy_that_cannot_be_read_is_named_shown_and_deleted(
+    project: Any, database_uri: str
+) -> None:
+    project("policy", "create", "p", "--state", "COMPLETED", "--command", note())
+    id = project.json("policy", "create", "odd", "--callback", "a.b:c")["id"]
+    with taskgraph.open(database_uri) as tg:
+        sql = "UPDATE notification_policy SET target = ? WHERE name = 'odd'"
+        tg.backend._transact(lambda driver: driver.execute(sql, ('{"kind": "pigeon"}',)))
+
+    ran = project("run", "flow.py", "greet", "--name", "you")
+    sent = project("policy", "deliver")
+
+    assert (ran.code, ran.out, sent.code) == (0, "you\n", 0)
+    assert len(told(project)) == 1
+    for done in (ran, sent):
+        assert "Policy odd cannot be read here" in done.err
+        assert f"taskgraph policy delete {id[:12]}" in done.err
+    assert "unreadable" in project("policy", "list").out
+    assert "unreadable" in project("policy", "show", "odd").out
+    assert project.json("policy", "show", "odd")["target"]["kind"] == "unreadable"
+    assert "cannot be read here" in project("policy", "test", "odd").err
+    assert project("policy", "delete", id[:12], "--yes").code == 0
+    assert "odd" not in project("policy", "deliver").err
+
+
 def test_a_policy_is_made_changed_shown_and_deleted(project: Any) -> None:
     made = project.json(
         "policy", "create", "p", "--webhook", "https://example.org/hook?channel=ml",
@@ -116,7 +196,7 @@ def test_a_policy_is_made_changed_shown_and_deleted(project: Any) -> None:
     )  # fmt: skip
     assert made["target"] == {
         "kind": "webhook",
-        "url": "https://example.org/hook",
+        "url": shown_url("https://example.org/hook?channel=ml"),
         "secret": "env:HOOK",
         "timeout": 3,
     }
@@ -208,6 +288,31 @@ def test_who_watches_delivers_until_he_is_to_end(project: Any, database_uri: str
     assert sorted(each["data"]["execution"]["id"] for each in receiver.accepted) == sorted(made)
     assert receiver.wrong == []
     _close(watching)
+
+
+def test_who_watches_waits_for_a_database_that_is_away_and_says_so_once(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    from taskgraph.cli import policy_sending
+    from taskgraph.errors import DatabaseError, DatabaseVersionError
+
+    away = DatabaseError("x", "it is away.")
+    outcomes = iter([away, away, None, away, away, DatabaseVersionError("x", "it is too new.")])
+
+    class _Policies:
+        def deliver(self, **given: Any) -> Delivered:
+            trouble = next(outcomes)
+            if trouble is not None:
+                raise trouble
+            return Delivered()
+
+    archive: Any = SimpleNamespace(policies=_Policies())
+
+    with pytest.raises(DatabaseVersionError):
+        policy_sending._watch(archive, 0.0, False, sys.stdout)
+
+    # Said once, and once more when it was there in between.
+    assert capfd.readouterr().err.count("it is away.") == 2
 
 
 def _watch(project: Any, **environment: str) -> subprocess.Popen[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from types import SimpleNamespace
@@ -288,6 +289,116 @@ def test_many_are_looked_at_in_pieces(
     assert {each.execution_id for each in told} == {made[0], made[4]}
 
 
+# When clocks are put back, and policies changed
+
+
+def seen_until(tg: Archive) -> int:
+    (seen,) = tg.backend._ask(
+        lambda driver: driver.execute("SELECT seen_until FROM notification_policy").fetchone()
+    )
+    return int(seen)
+
+
+def test_a_clock_that_was_ahead_when_somebody_looked_costs_nobody_a_state(
+    tg: Archive, told: list[Notification]
+) -> None:
+    tg.policies.create("p", states=["FAILED"], target=TARGET)
+    look_back(tg, 60 * 60 * _SECOND)
+    ahead = tg.backend.clock() + 86_400 * _SECOND
+    tg.backend._transact(
+        lambda driver: driver.execute("UPDATE notification_policy SET seen_until = ?", (ahead,))
+    )
+    made = ended(tg)
+    now = tg.backend.clock()
+    half_an_hour = State(StateType.FAILED, timestamp=from_micros(now - 30 * 60 * _SECOND))
+    other = tg.executions.create("e").execution.id
+    tg.backend._transact(lambda driver: write_state(driver, other, half_an_hour))
+
+    tg.policies.deliver()
+
+    assert {each.execution_id for each in told} == {made, other}
+    assert seen_until(tg) < tg.backend.clock()
+    tg.policies.deliver()
+    assert len(told) == 2
+
+
+def test_what_is_kept_of_how_far_one_looked_lies_never_after_the_newest_state(
+    tg: Archive, told: list[Notification]
+) -> None:
+    tg.policies.create("p", states=["FAILED"], target=TARGET)
+    look_back(tg, 10 * 86_400 * _SECOND)
+    made = tg.executions.create("e").execution.id
+    days_ago = tg.backend.clock() - 3 * 86_400 * _SECOND
+    tg.backend._transact(
+        lambda driver: driver.execute("UPDATE state SET timestamp = ?", (days_ago,))
+    )
+
+    tg.policies.deliver()
+    # Whoever looked may have had a clock that was three days ahead: this one comes just now.
+    state = State(StateType.FAILED, timestamp=from_micros(days_ago + _SECOND))
+    tg.backend._transact(lambda driver: write_state(driver, made, state))
+    tg.policies.deliver()
+
+    assert [each.execution_id for each in told] == [made]
+
+
+def test_a_state_is_judged_by_what_the_policy_was_about_when_it_came(
+    tg: Archive, told: list[Notification]
+) -> None:
+    tg.policies.create("p", states=["FAILED"], target=TARGET)
+    look_back(tg, 60 * 60 * _SECOND)
+    made = [tg.executions.create("e").execution.id for _ in range(4)]
+    a_moment(tg)
+    before = tg.backend.clock()
+    a_moment(tg)
+
+    tg.policies.update("p", states=["COMPLETED"])
+    a_moment(tg)
+    tg.policies.update("p", tags=["team=ml"])
+    tg.policies.update("p", tags=[], target="some_hooks:nothing")
+    tg.policies.update("p", target=TARGET)
+    a_moment(tg)
+    # All of these rows come only now, as those of runs do.
+    for id, type, moment in (
+        (made[0], StateType.FAILED, before),
+        (made[1], StateType.COMPLETED, before),
+        (made[2], StateType.FAILED, tg.backend.clock()),
+        (made[3], StateType.COMPLETED, tg.backend.clock()),
+    ):
+        state = State(type, timestamp=from_micros(moment))
+        tg.backend._transact(lambda driver, id=id, state=state: write_state(driver, id, state))
+    tg.policies.deliver()
+
+    assert sorted(names(told)) == sorted([(made[0], "Failed"), (made[3], "Completed")])
+
+
+def test_a_policy_that_is_changed_often_keeps_no_more_than_is_needed(tg: Archive) -> None:
+    from taskgraph_backend.catalog.policy_columns import read_kept
+
+    tg.policies.create("p", states=["FAILED"], target=TARGET)
+    for _ in range(15):
+        tg.policies.update("p", states=["COMPLETED"])
+        tg.policies.update("p", states=["FAILED"])
+
+    def kept() -> int:
+        (said,) = tg.backend._ask(
+            lambda driver: driver.execute("SELECT target FROM notification_policy").fetchone()
+        )
+        return len(read_kept(said).earlier)
+
+    assert kept() == 20
+    tg.backend._transact(
+        lambda driver: driver.execute(
+            "UPDATE notification_policy SET seen_until = ?", (tg.backend.clock(),)
+        )
+    )
+    tg.policies.update("p", states=["COMPLETED"])
+    assert kept() == 1
+    tg.policies.update("p", active=False)
+    tg.policies.update("p", active=True)
+    assert kept() == 0
+
+
 # What it costs
 
 
@@ -366,6 +477,48 @@ def test_what_is_due_is_not_tried_before(tg: Archive) -> None:
     assert len(receiver.seen) == 1
 
 
+def test_a_receiver_that_asks_for_a_pause_has_it_from_all_policies(
+    tg: Archive, told: list[Notification]
+) -> None:
+    with Receiver(answers=((429, {"Retry-After": "100"}),)) as receiver:
+        tg.policies.create("p", states=["FAILED"], target=Webhook(receiver.url, "env:HOOK"))
+        tg.policies.create("q", states=["FAILED"], target=Webhook(f"{receiver.url}2", "env:HOOK"))
+        tg.policies.create("r", states=["FAILED"], target=TARGET)
+        for _ in range(3):
+            ended(tg)
+        first = tg.policies.deliver()
+        ended(tg)
+        second = tg.policies.deliver()
+
+        assert (len(receiver.seen), len(told)) == (1, 4)
+        assert [each.status for each in first.attempts].count("failed") == 1
+        assert (len(second.attempts), second.waiting) == (1, 8)
+        soon = from_micros(tg.backend.clock()) + timedelta(seconds=60)
+        assert all(each.due > soon for each in tg.policies.notifications(status="waiting"))
+        make_due(tg)
+        assert tg.policies.deliver().count("delivered") == 8
+        tg.policies.update("p", target=Webhook(f"{receiver.url}3", "env:HOOK"))
+        ended(tg)
+        assert tg.policies.deliver().count("delivered") == 2  # of p, which asks another one, and r
+
+
+def test_what_waits_for_a_wrong_place_is_due_where_it_is_put_right(
+    tg: Archive, told: list[Notification]
+) -> None:
+    with Receiver(answers=((503, {"Retry-After": "80000"}),)) as receiver:
+        tg.policies.create("p", states=["FAILED"], target=Webhook(receiver.url, "env:HOOK"))
+        made = [ended(tg) for _ in range(3)]
+        tg.policies.deliver()
+        tg.policies.update("p", template="{name}", target=Webhook(receiver.url, "env:HOOK"))
+        assert tg.policies.deliver().attempts == ()
+
+        tg.policies.update("p", target=TARGET)
+        a_moment(tg)
+        tg.policies.deliver()
+
+    assert sorted(each.execution_id for each in told) == sorted(made)
+
+
 def test_a_receiver_that_is_gone_is_left_and_others_are_told(
     tg: Archive, told: list[Notification]
 ) -> None:
@@ -432,8 +585,8 @@ def test_two_looks_at_once_queue_each_once(tg: Archive, database_uri: str) -> No
     for _ in range(5):
         ended(tg)
     with taskgraph.open(database_uri) as other:
-        first = tg.backend._ask(notifying.look)
-        second = other.backend._ask(notifying.look)
+        first = tg.backend._ask(notifying.look).looks
+        second = other.backend._ask(notifying.look).looks
 
         assert tg.backend._transact(notifying.write, first) == 5
         assert other.backend._transact(notifying.write, second) == 0
@@ -446,10 +599,101 @@ def test_what_was_deleted_between_look_and_writing_is_left_out(tg: Archive) -> N
     for name in ("p", "q"):
         tg.policies.create(name, states=["FAILED"], target=TARGET)
     gone, stays = ended(tg), ended(tg)
-    looks = tg.backend._ask(notifying.look)
+    looks = tg.backend._ask(notifying.look).looks
     tg.executions.delete(gone)
     tg.policies.delete("q")
 
     assert tg.backend._transact(notifying.write, looks) == 1
     (queued,) = tg.policies.notifications()
     assert (queued.policy, queued.execution_id) == ("p", stays)
+
+
+# Who is in a hurry
+
+
+def test_what_a_hurry_cut_short_was_not_tried_and_is_delivered_by_the_next_one(
+    tg: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    told: list[str] = []
+
+    def tell(notification: Notification) -> None:
+        go_on.wait(60)
+        told.append(notification.id)
+
+    hooks: Any = SimpleNamespace(tell=tell)
+    monkeypatch.setitem(sys.modules, "some_hooks", hooks)
+    tg.policies.create("p", states=["FAILED"], target=TARGET, attempts=1)
+    ended(tg)
+
+    done = tg.policies.deliver(seconds=0.2)
+
+    assert (done.attempts, done.waiting) == ((), 1)
+    (waiting,) = tg.policies.notifications()
+    assert (waiting.status, waiting.attempts) == ("waiting", 0)
+    assert "counts as not tried" in (waiting.error or "")
+    assert tg.policies.deliver(seconds=0.2).attempts == ()
+    go_on.set()
+    (tried,) = tg.policies.deliver().attempts
+    assert (tried.status, told.count(waiting.id) >= 1) == ("delivered", True)
+    (delivered,) = tg.policies.notifications()
+    assert (delivered.status, delivered.attempts, delivered.error) == ("delivered", 1, None)
+
+
+# What cannot be told
+
+
+def test_what_tells_of_nothing_any_more_is_given_up(tg: Archive, told: list[Notification]) -> None:
+    tg.policies.create("p", states=["FAILED"], target=TARGET)
+    ended(tg)
+    stays = ended(tg)
+    tg.policies.deliver(go_on=lambda: False)
+    lost = tg.policies.notifications()[-1]
+    tg.backend._transact(
+        lambda driver: driver.execute(
+            "UPDATE state SET execution_id = NULL WHERE execution_id <> ?", (bytes.fromhex(stays),)
+        )
+    )
+
+    done = tg.policies.deliver()
+
+    assert (done.count("delivered"), done.waiting) == (1, 0)
+    assert [each.execution_id for each in told] == [stays]
+    row = tg.backend._ask(
+        lambda driver: driver.execute(
+            "SELECT attempts, error FROM notification WHERE id = ?", (bytes.fromhex(lost.id),)
+        ).fetchone()
+    )
+    assert tuple(row) == (1, "what it tells of is no more")
+
+
+def test_a_state_of_a_newer_library_stops_nobody(tg: Archive, told: list[Notification]) -> None:
+    tg.policies.create("p", states=["FAILED"], target=TARGET)
+    newer, stays = ended(tg), ended(tg)
+    tg.policies.deliver(go_on=lambda: False)
+    sql = "UPDATE state SET type = 'NAPPING' WHERE type = 'FAILED' AND execution_id = ?"
+    tg.backend._transact(lambda driver: driver.execute(sql, (bytes.fromhex(newer),)))
+
+    tg.policies.deliver()
+
+    assert [each.execution_id for each in told] == [stays]
+    (waiting,) = tg.policies.notifications(status="waiting")
+    assert (waiting.execution_id, waiting.attempts) == (newer, 1)
+    assert "Update taskgraph" in (waiting.error or "")
+
+
+def test_lowered_attempts_give_up_what_has_had_more_and_say_why(tg: Archive) -> None:
+    tg.policies.create("p", states=["FAILED"], target="some_hooks:nothing")
+    ended(tg)
+    for _ in range(3):
+        tg.policies.deliver()
+        make_due(tg)
+
+    tg.policies.update("p", attempts=2)
+    (tried,) = tg.policies.deliver().attempts
+
+    assert tried.status == "given_up"
+    assert "it was tried 3 times" in (tried.error or "")
+    (given_up,) = tg.policies.notifications()
+    assert (given_up.attempts, given_up.status) == (3, "given_up")
+    assert "cannot be called here" in (given_up.error or "")

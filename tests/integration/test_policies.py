@@ -14,7 +14,7 @@ import taskgraph
 from taskgraph.archive import Archive
 from taskgraph.catalog.policy_rows import Notification
 from taskgraph.catalog.states import State
-from taskgraph.catalog.targets import Callback, Command, Webhook
+from taskgraph.catalog.targets import Callback, Command, Unreadable, Webhook
 from taskgraph.errors import (
     AmbiguousIdError,
     ClosedArchiveError,
@@ -262,3 +262,132 @@ def test_notifications_are_listed_by_what_they_are(tg: Archive, told: list[Notif
         tg.policies.notifications(status="lost")
     with pytest.raises(NotFoundError):
         tg.policies.notifications(execution="nothing")
+
+
+# What cannot be read
+
+
+UNREADABLE = [
+    ("target", '{"kind": "pigeon"}'),
+    ("target", '{"kind": "callback", "function": "a.b:c", "wings": 2}'),
+    ("target", '{"kind": "callback", "function": "a.b:c", "attempts": "many"}'),
+    ("target", "[]"),
+    ("state_names", '{"FAILED": 1}'),
+    ("state_names", "[3]"),
+    ("tags", '["team"]'),
+    ("tags", "[3]"),
+]
+
+
+def spoil(tg: Archive, name: str, column: str, said: str) -> None:
+    """Have a column of a policy hold what no library of this version writes."""
+    sql = f"UPDATE notification_policy SET {column} = ? WHERE name = ?"
+    tg.backend._transact(lambda driver: driver.execute(sql, (said, name)))
+
+
+def failed(tg: Archive) -> str:
+    made = tg.executions.create("e").execution
+    tg.executions.set_state(made, "RUNNING")
+    tg.executions.set_state(made, "FAILED")
+    return made.id
+
+
+@pytest.mark.parametrize(("column", "said"), UNREADABLE)
+def test_one_that_cannot_be_read_stops_nobody_and_is_named(
+    tg: Archive, told: list[Notification], column: str, said: str
+) -> None:
+    odd = tg.policies.create("odd", states=["FAILED"], target="a.b:c")
+    tg.policies.create("p", states=["FAILED"], target=TARGET)
+    first = failed(tg)
+    tg.policies.deliver(go_on=lambda: False)  # of the odd one something waits already
+    spoil(tg, "odd", column, said)
+    second = failed(tg)
+
+    done = tg.policies.deliver()
+
+    assert {each.execution_id for each in told} == {first, second}
+    (named,) = done.unreadable
+    assert "Policy odd cannot be read here" in named
+    assert f"taskgraph policy delete {odd.id[:12]}" in named
+    found = {each.name: each for each in tg.policies.list()}
+    assert isinstance(found["odd"].target, Unreadable)
+    assert found["odd"].to_json()["target"]["kind"] == "unreadable"
+    assert isinstance(tg.policies.get(odd.id[:8]).target, Unreadable)
+    assert len(tg.policies.notifications("odd")) == 1
+    with pytest.raises(ValidationError, match="cannot be read here"):
+        tg.policies.test("odd")
+    assert tg.policies.delete(odd.id) is True
+    assert tg.policies.deliver().unreadable == ()
+
+
+def test_what_is_no_json_at_all_is_unreadable_too(
+    tmp_path: Path, told: list[Notification]
+) -> None:
+    # SQLite alone takes anything.
+    with taskgraph.open(f"sqlite:///{tmp_path / 'odd.db'}", migrate=True) as tg:
+        for number, column in enumerate(("target", "state_names", "tags")):
+            tg.policies.create(f"odd{number}", target=TARGET)
+            spoil(tg, f"odd{number}", column, "{")
+        tg.policies.create("p", states=["FAILED"], target=TARGET)
+        made = failed(tg)
+
+        done = tg.policies.deliver()
+
+        assert [each.execution_id for each in told] == [made]
+        assert len(done.unreadable) == 3
+        assert [each.name for each in tg.policies.list()] == ["odd0", "odd1", "odd2", "p"]
+
+
+def test_a_crash_is_written_down_although_a_policy_cannot_be_read(
+    tg: Archive, told: list[Notification]
+) -> None:
+    tg.policies.create("odd", target=TARGET)
+    tg.policies.create("p", states=["CRASHED"], target=TARGET)
+    spoil(tg, "odd", "target", "{}")
+    made = tg.executions.create("e").execution
+    tg.executions.set_state(made, "RUNNING")
+
+    assert [each.id for each in tg.executions.fail_running()] == [made.id]
+
+    tg.policies.deliver()
+    assert [each.policy for each in told] == ["p"]
+
+
+def test_one_that_cannot_be_read_is_made_whole_by_what_it_lacks(
+    tg: Archive, told: list[Notification]
+) -> None:
+    made = tg.policies.create("p", states=["FAILED"], target=TARGET)
+    spoil(tg, "p", "target", "{}")
+    missed = failed(tg)
+    with pytest.raises(ValidationError):
+        tg.policies.update("p", attempts=3)
+
+    assert tg.policies.update("p", name="q").name == "q"
+    changed = tg.policies.update("q", target=TARGET, attempts=3)
+
+    assert (changed.id, changed.states, changed.attempts) == (made.id, ("FAILED",), 3)
+    tg.policies.deliver()
+    assert [each.execution_id for each in told] == [missed]
+    spoil(tg, "q", "state_names", "3")
+    assert tg.policies.update("q", states=["COMPLETED"]).states == ("COMPLETED",)
+    assert tg.policies.deliver().attempts == ()
+
+
+def test_two_who_change_one_at_once_change_each_what_he_gives(
+    tg: Archive, database_uri: str
+) -> None:
+    tg.policies.create("p", states=["FAILED"], target=TARGET)
+    gate = threading.Barrier(2)
+
+    def change(archive: Archive, **given: Any) -> None:
+        gate.wait()
+        archive.policies.update("p", **given)
+
+    with taskgraph.open(database_uri) as other:
+        thread = threading.Thread(target=change, args=(other,), kwargs={"template": "{name}"})
+        thread.start()
+        change(tg, states=["Late"], attempts=7)
+        thread.join()
+
+    found = tg.policies.get("p")
+    assert (found.template, found.states, found.attempts) == ("{name}", ("Late",), 7)

@@ -192,10 +192,11 @@ def test_the_queue_of_a_job_moves_with_its_record(
         roots = [*ids, *backend.iter_record_ids(ids)]
         records = list(backend.get_records(dict.fromkeys(roots)))
     jobs = [each for each in records if each["_type"] == "Job"]
-    assert {each["queue"] for each in jobs} == {"decorated", None}
-    for each in jobs:
-        if each["queue"] is None:
-            del each["queue"]  # as earlier libraries write them
+    # Libraries that know of no queues read the records of all other jobs.
+    assert [each.get("queue", "none") for each in jobs].count("none") == len(jobs) - 1
+    assert {each["queue"] for each in jobs if "queue" in each} == {"decorated"}
+    # As some were written that had one without any.
+    jobs[-1].setdefault("queue", None)
     with SqlBackend(f"sqlite:///{tmp_path / 'other.db'}") as other:
         other.put_records(records)
     found = queues_of(f"sqlite:///{tmp_path / 'other.db'}")

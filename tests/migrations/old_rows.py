@@ -246,7 +246,7 @@ NEW_COLUMNS: dict[str, dict[tuple[str, str], Any]] = {
         },
     },
     "1.9": {("call_node", "retracted"): False},
-    "1.10": {("workflow_step", name): "Any" for name in ("input_type", "output_type")},
+    "1.10": {("workflow_step", "input_type"): "int", ("workflow_step", "output_type"): "Any"},
 }
 
 HASHES = frozenset(

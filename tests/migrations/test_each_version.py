@@ -183,14 +183,13 @@ def _columns(backend: SqlBackend) -> set[tuple[str, str]]:
     }
 
 
+_TYPES_OF_STEPS = {("workflow_step", "input_type"), ("workflow_step", "output_type")}
 _GOES_WITH_OTHERS = {
     "assignment",
     "execution_pool",
     "notification",
     "package_task",
     "routed_call",
-    "user_group_member",
-    "worker_pool",
 }
 
 
@@ -211,7 +210,8 @@ def test_what_a_way_back_would_lose_is_told_before(backend: SqlBackend, version:
     said_elsewhere = {("evaluation", "call_hash"), ("call_node", "retracted")}
     # Nothing is in these; and steps go with their workflows, links with their datasets.
     said_elsewhere |= {("job", column) for column in _EMPTY_OF_JOBS}
-    said_elsewhere |= {each for each in lost if each[0] in {"workflow_step", "execution_dataset"}}
+    said_elsewhere |= {each for each in lost if each[0] == "execution_dataset"}
+    said_elsewhere |= {each for each in lost if each[0] == "workflow_step"} - _TYPES_OF_STEPS
     # These go with workers, policies, users, packages and runs, which are told of.
     said_elsewhere |= {each for each in lost if each[0] in _GOES_WITH_OTHERS}
     tables = {t for t, column in lost if column != "seal" and (t, column) not in said_elsewhere}
@@ -232,11 +232,14 @@ def test_what_a_way_back_would_lose_is_told_before(backend: SqlBackend, version:
         "retraction": ("retractions", 1),
         "queued": ("executions that wait for a worker", 1),
         "worker": ("workers", 1),
+        "worker_pool": ("pools of workers", 1),
         "notification_policy": ("policies of notifications", 1),
         "task_package": ("packages of tasks", 1),
         "operation": ("operations", 1),
         "user_account": ("users", 1),
         "user_group": ("groups of users", 1),
+        "user_group_member": ("members of groups of users", 1),
+        "workflow_step": ("types of steps of workflows", 1),
         "execution": ("executions with a study, a workspace or a key", 1),
     }
     # Whatever is gone was announced, and nothing else.

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from taskgraph.catalog.delivering import Due
+from taskgraph.catalog.delivering import CUT_SHORT, Due
 from taskgraph.catalog.policies import WantedNotifications
 from taskgraph.catalog.policy_rows import Notification, QueuedNotification
 from taskgraph.catalog.states import State, StateType
+from taskgraph.errors import ValidationError
 from taskgraph.jsontext import storable
 from taskgraph.tasks.names import join_name
 from taskgraph_backend import claims
-from taskgraph_backend.catalog.policies import target_and_attempts
+from taskgraph_backend.catalog.policy_columns import read_kept
 from taskgraph_backend.dialects import NOW, Driver
 from taskgraph_backend.tags import current_tags
 from taskgraph_backend.times import from_micros
@@ -24,18 +25,23 @@ from taskgraph_backend.times import from_micros
 _binary = bytearray.fromhex
 
 _SECOND: Final = 1_000_000
+_TYPES: Final = tuple(each.value for each in StateType)
 _WAITING: Final = "n.delivered_at IS NULL AND n.given_up_at IS NULL"
 _FOUND: Final = "notification n JOIN notification_policy p ON p.id = n.policy_id"
 _ABOUT: Final = (
     f"{_FOUND} JOIN state s ON s.id = n.state_id JOIN execution e ON e.id = s.execution_id"
 )
 _NEXT: Final = (
-    "SELECT n.id, n.policy_id, p.target, p.template, n.attempts, n.due"
+    "SELECT n.id, n.policy_id, p.target, p.template, n.attempts, n.due, n.error"
     f" FROM {_FOUND} WHERE {_WAITING} AND n.due <= {NOW} AND p.active{{others}}"
     " ORDER BY n.due, n.id LIMIT 1"
 )
 _CLAIM: Final = (
     "UPDATE notification SET due = ?, attempts = attempts + 1 WHERE id = ? AND due = ?"
+    " AND delivered_at IS NULL AND given_up_at IS NULL"
+)
+_RELEASE: Final = (
+    "UPDATE notification SET due = ?, attempts = attempts - 1, error = ? WHERE id = ? AND due = ?"
     " AND delivered_at IS NULL AND given_up_at IS NULL"
 )
 _ARRIVED: Final = (
@@ -71,16 +77,32 @@ _OF_STATUS: Final = {
 }
 
 
-def next_due(driver: Driver, passed_over: Sequence[str]) -> Due | None:
-    """Return the notification whose turn it is, but for those of some policies; one statement."""
-    others = " AND n.policy_id <> ?" * len(passed_over)
-    sql = _NEXT.format(others=others)
-    row = driver.execute(sql, [_binary(each) for each in passed_over]).fetchone()
-    if row is None:
-        return None
-    id, policy, target, template, attempts, due = row
-    where, most = target_and_attempts(target)
-    return Due(bytes(id).hex(), bytes(policy).hex(), where, template, most, attempts, due)
+def next_due(driver: Driver, passed_over: Sequence[str], with_cut_short: bool) -> Due | None:
+    """Return the notification whose turn it is, but for those of some policies.
+
+    That is one statement, and one for each policy that cannot be read: those are passed over.
+
+    Args:
+        driver: The connection.
+        passed_over: The policies.
+        with_cut_short: Whether it may be one that somebody in a hurry has tried.
+    """
+    others = "" if with_cut_short else " AND (n.error IS NULL OR n.error <> ?)"
+    first: list[Any] = [] if with_cut_short else [CUT_SHORT]
+    passed = [bytes(_binary(each)) for each in passed_over]
+    while True:
+        sql = _NEXT.format(others=others + " AND n.policy_id <> ?" * len(passed))
+        row = driver.execute(sql, [*first, *passed]).fetchone()
+        if row is None:
+            return None
+        id, policy, target, template, attempts, due, error = row
+        try:
+            kept = read_kept(target)
+        except ValidationError:
+            passed.append(bytes(policy))
+            continue
+        key, whose = bytes(id).hex(), bytes(policy).hex()
+        return Due(key, whose, kept.target, template, kept.attempts, attempts, due, error)
 
 
 def claim(driver: Driver, due: Due, seconds: float) -> int | None:
@@ -92,6 +114,11 @@ def claim(driver: Driver, due: Due, seconds: float) -> int | None:
     until = claims.clock(driver) + int(seconds * _SECOND)
     changed = driver.execute(_CLAIM, (until, _binary(due.id), due.until)).rowcount
     return until if changed else None
+
+
+def release(driver: Driver, claimed: Due, due: Due) -> None:
+    """Have a notification be due as it was, and the attempt be none; within a transaction."""
+    driver.execute(_RELEASE, (due.until, CUT_SHORT, _binary(claimed.id), claimed.until))
 
 
 def arrived(driver: Driver, id: str) -> None:
@@ -113,7 +140,11 @@ def failed(driver: Driver, claimed: Due, error: str, pause: float | None) -> boo
 
 
 def told(driver: Driver, id: str) -> Notification | None:
-    """Return what a notification says, as the execution is now; in three statements."""
+    """Return what a notification says, as the execution is now; in three statements.
+
+    Raises:
+        ValidationError: A newer library wrote the state.
+    """
     row = driver.execute(_TOLD, (_binary(id),)).fetchone()
     if row is None:
         return None
@@ -121,6 +152,9 @@ def told(driver: Driver, id: str) -> Notification | None:
         policy, type, state, moment, message, key, name, entrypoint,
         workspace, submitted_by, micros, study, namespace, workflow, version,
     ) = row  # fmt: skip
+    if type not in _TYPES:
+        reason = f"this library knows no such type, but {', '.join(_TYPES)}. Update taskgraph."
+        raise ValidationError(f"state {type}", reason)
     execution = bytes(key).hex()
     before = driver.execute(_BEFORE, (key, moment)).fetchone()
     return Notification(
@@ -209,5 +243,6 @@ __all__ = [
     "every",
     "failed",
     "next_due",
+    "release",
     "told",
 ]

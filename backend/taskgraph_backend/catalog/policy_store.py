@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
-from taskgraph.catalog.delivering import Due
+from taskgraph.catalog.delivering import Due, Found
 from taskgraph.catalog.policies import WantedNotifications
 from taskgraph.catalog.policy_rows import Notification, NotificationPolicy, QueuedNotification
 from taskgraph.errors import ExecutionNotFoundError
@@ -54,13 +55,14 @@ class PolicyCatalog(OpenedPort):
         """Return policies by name: all, or those that are active, or not."""
         return self._backend._ask(policies.every, active)
 
-    def update_policy(self, wanted: NotificationPolicy) -> bool:
-        """Change a policy to what is wanted; returns whether it was there.
+    def update_policy(self, policy_id: str, changes: Mapping[str, Any]) -> bool:
+        """Change what is given of a policy; returns whether it was there.
 
         Raises:
             PolicyExistsError: Another one has its name.
+            ValidationError: What cannot be read of it would have to be.
         """
-        return self._backend._transact(policies.update, wanted)
+        return self._backend._transact(policies.update, policy_id, changes)
 
     def delete_policy(self, policy_id: str) -> bool:
         """Delete a policy with its notifications; returns whether it was there."""
@@ -72,22 +74,28 @@ class PolicyCatalog(OpenedPort):
         """Tell whether any policy is active; in one statement."""
         return self._backend._ask(watched.has_policies)
 
-    def queue(self) -> int:
-        """Write down of which states somebody is to be told; returns how many are new.
+    def queue(self) -> Found:
+        """Write down of which states somebody is to be told.
 
         Where nothing is new, nothing is written.
         """
-        found = [each for each in self._backend._ask(notifying.look) if each.is_worth_writing]
-        return self._backend._transact(notifying.write, found) if found else 0
+        looked = self._backend._ask(notifying.look)
+        looks = [each for each in looked.looks if each.is_worth_writing]
+        new = self._backend._transact(notifying.write, looks) if looks else 0
+        return Found(new, looked.unreadable)
 
-    def next_due(self, passed_over: tuple[str, ...]) -> Due | None:
+    def next_due(self, passed_over: tuple[str, ...], *, with_cut_short: bool) -> Due | None:
         """Return the notification whose turn it is, but for those of some policies."""
-        return self._backend._ask(notifications.next_due, passed_over)
+        return self._backend._ask(notifications.next_due, passed_over, with_cut_short)
 
     def claim(self, due: Due, seconds: float) -> Due | None:
         """Have nobody else try a notification for a while; None where somebody was quicker."""
         until = self._backend._transact(notifications.claim, due, seconds, alone=False)
         return None if until is None else replace(due, attempts=due.attempts + 1, until=until)
+
+    def release(self, claimed: Due, due: Due) -> None:
+        """Have it be due as it was before it was claimed: it was not tried in earnest."""
+        self._backend._transact(notifications.release, claimed, due, alone=False)
 
     def told(self, notification_id: str) -> Notification | None:
         """Return what a notification says; None if it is gone."""
@@ -101,6 +109,10 @@ class PolicyCatalog(OpenedPort):
         """Write down that it was not, and when it is tried again: never, without a pause."""
         given = claimed, error, pause
         return self._backend._transact(notifications.failed, *given, alone=False)
+
+    def hold(self, claimed: Due, seconds: float) -> None:
+        """Have nothing be sent to the receiver of its policy for so long, by others either."""
+        self._backend._transact(policies.hold, claimed.policy_id, seconds)
 
     def count_waiting(self) -> int:
         """Return how many notifications are to be delivered."""

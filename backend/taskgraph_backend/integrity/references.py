@@ -97,6 +97,8 @@ _FORGETS = {
 }
 # What says nothing without what it refers to, and is made again or brought again.
 _ASIDE = {"evaluation", "foreign_evaluation", "foreign_alias", "task_alias", "task_part"}
+# What workers go by: they are not given an execution of which nothing is known.
+_ASIDE |= {"assignment", "execution_pool", "queued"}
 _PLACEHOLDERS: dict[str, Callable[[Driver, Any], tuple[Mend, ...]]] = {
     "value": lambda _, key: (lost_value(key),),
     "task": lost_task,

@@ -21,6 +21,7 @@ from taskgraph_backend.serializers.table import (
     hash_of,
     lately,
     maybe,
+    rarely,
     text,
     time,
 )
@@ -76,7 +77,7 @@ _JOB = Table(
     flag("cached"),
     _STATUS,
     maybe(text("miss")),
-    lately(maybe(text("queue")), None),
+    rarely(text("queue")),
 )
 #: The columns that a record has; what is left out of an execution is completed when it is listed.
 CARRIED = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import select
@@ -26,12 +26,14 @@ class Field:
         read: Takes it out of the fields of a record, checked.
         column: What it is called in the table.
         write: Makes plain data of what the column holds; None where it is plain.
+        is_left_out: Whether a record has no such field where the column holds nothing.
     """
 
     name: str
     read: _Read
     column: str
     write: _Write | None = None
+    is_left_out: bool = False
 
 
 def hash_of(name: str) -> Field:
@@ -82,6 +84,14 @@ def lately(field: Field, default: Any) -> Field:
     return Field(field.name, read, field.column, field.write)
 
 
+def rarely(field: Field) -> Field:
+    """Return a field that a record has only where the column holds something.
+
+    So libraries that know no such field read all other records.
+    """
+    return replace(lately(maybe(field), None), is_left_out=True)
+
+
 class Table:
     """The fields of one kind of record that are columns of its table, the id first.
 
@@ -97,6 +107,7 @@ class Table:
         self._writes = tuple(
             (place, each.write) for place, each in enumerate(fields) if each.write is not None
         )
+        self._left_out = tuple(each.name for each in fields if each.is_left_out)
         self.columns: tuple[Any, ...] = tuple(getattr(model, each.column) for each in fields)
 
     def fetch(self, session: Session, ids: Sequence[str], *others: Any) -> dict[str, Any]:
@@ -112,7 +123,11 @@ class Table:
         values = list(row[: len(self.names)])
         for place, write in self._writes:
             values[place] = write(values[place])
-        return dict(zip(self.names, values, strict=True))
+        found = dict(zip(self.names, values, strict=True))
+        for name in self._left_out:
+            if found[name] is None:
+                del found[name]
+        return found
 
     def read(self, fields: Fields) -> dict[str, Any]:
         """Return the columns that fields of a record stand for.

@@ -160,3 +160,29 @@ def test_tasks_below_a_child_are_fine_when_recorded(sound: SqlBackend) -> None:
     sound.record(together(a_subtree(12, OTHER), a_call(12, 102, 7, NOW), an_edge(12, 11)))
 
     assert check(sound) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "columns", "values"),
+    [
+        ("queued", "queue, priority, due", "'gpu', 0, 1"),
+        ("assignment", "queue, taken_at, losses", "'gpu', 1, 0"),
+        ("execution_pool", "pool_id", "x'5e'"),
+    ],
+)
+def test_workers_are_given_no_execution_of_which_nothing_is_known(
+    sqlite_backend: SqlBackend, table: str, columns: str, values: str
+) -> None:
+    driver = sqlite_backend._connection()
+    driver.execute("PRAGMA foreign_keys=OFF")
+    driver.execute(
+        "INSERT INTO worker_pool (id, name, queues, created_at) VALUES (x'5e', 'p', '[]', 1)"
+    )
+    sql = f"INSERT INTO {table} (execution_id, {columns}) VALUES (?, {values})"
+    driver.execute(sql, (bytes.fromhex(key(9)),))
+
+    problems, left = repair(sqlite_backend)
+
+    assert [(each.table, each.remedy) for each in problems] == [(table, "it is put aside")]
+    assert left == []
+    assert driver.execute("SELECT count(*) FROM execution").fetchone()[0] == 0

@@ -11,7 +11,7 @@ from taskgraph.errors import InvalidRecordError
 from taskgraph_backend import SqlBackend, models
 from taskgraph_backend.serializers import deserialize_timestamp
 from taskgraph_backend.serializers.fields import Fields
-from taskgraph_backend.serializers.table import Table, hash_of, maybe, text, time
+from taskgraph_backend.serializers.table import Table, hash_of, maybe, rarely, text, time
 from tests.rows import an_execution, key
 
 _EXECUTION = Table(
@@ -53,3 +53,12 @@ def test_a_field_that_is_not_what_it_must_be_is_refused(field: str, value: Any) 
 
     with pytest.raises(InvalidRecordError, match=field):
         _EXECUTION.read(Fields({**written, field: value}))
+
+
+def test_a_field_that_earlier_libraries_know_not_is_left_out_where_it_says_nothing() -> None:
+    table = Table(models.Job, hash_of("id"), rarely(text("queue")))
+
+    assert table.write([key(1), None]) == {"id": key(1)}
+    assert table.write([key(1), "gpu"]) == {"id": key(1), "queue": "gpu"}
+    for record in ({"id": key(1)}, {"id": key(1), "queue": None}):
+        assert table.read(Fields(record)) == {"id": key(1), "queue": None}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from taskgraph.catalog.secrets import (
     checked_reference,
+    hosts_alone,
     is_reference,
     refuse_secret_url,
     refuse_secrets,
@@ -104,8 +107,28 @@ def test_what_people_write_is_taken(text: str) -> None:
     refuse_secrets("command", text)
 
 
-def test_a_url_is_shown_without_user_and_query() -> None:
-    assert shown_url("https://u:p@example.org:8/a?token=b#c") == "https://example.org:8/a"
+def test_of_a_url_the_host_is_shown_and_what_tells_it_from_others() -> None:
+    shown = shown_url("https://u:p@example.org:8/a?token=b#c")
+
+    assert re.fullmatch(r"https://example\.org:8/\*\*\*[0-9a-f]{6}", shown)
+    assert shown != shown_url("https://u:p@example.org:8/a?token=d#c")
+    assert shown_url("https://u:p@example.org:8/") == "https://example.org:8"
+    assert shown_url("http://[::1]:8") == "http://[::1]:8"
+    assert shown_url("http://[::1") == "***"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"404 Not Found for url: https://chat.example.org/services/{CANARY}.",
+        f"Max retries exceeded with url: /services/{CANARY} (Caused by x)",
+        f"cannot reach <HTTPS://chat.example.org/{CANARY}>, nor 'http://[::1]:8/{CANARY}'",
+        f"http://[::1/{CANARY}",
+    ],
+)
+def test_of_urls_in_a_text_the_hosts_are_left(text: str) -> None:
+    assert CANARY not in hosts_alone(text)
+    assert hosts_alone("see https://example.org, or not") == "see https://example.org, or not"
 
 
 def test_known_secrets_and_what_looks_like_one_are_taken_out_of_a_text() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from taskgraph.catalog.secrets import shown_url
 from taskgraph.catalog.targets import Callback, Command, Webhook, read_target, target_of
 from taskgraph.errors import SecretError, ValidationError
 
@@ -70,7 +71,9 @@ def test_secrets_are_refused(given: Any) -> None:
     assert "canary" not in str(caught.value)
 
 
-def test_what_is_shown_has_neither_user_nor_query() -> None:
-    assert Webhook("https://example.org/hook?channel=ml").shown == "https://example.org/hook"
+def test_of_a_url_the_host_is_shown() -> None:
+    url = "https://example.org/services/T0/B0/short"
+    assert Webhook(url).shown == shown_url(url)
+    assert "short" not in Command(("curl", "-d", "x", url)).shown
     assert Webhook("env:HOOK_URL").shown == "env:HOOK_URL"
     assert Command(("echo", "a b")).shown == "echo 'a b'"

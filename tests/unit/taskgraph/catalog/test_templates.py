@@ -61,3 +61,11 @@ def test_what_texts_say_is_never_read_as_a_template(values: dict[str, str]) -> N
 
     said = "|".join(values[name] for name in VARIABLES)
     assert filled(template, values) == f"{{x}} {said}".strip()
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [("{name}: {mood}", "nightly: {mood}"), ("{name", "{name"), ("{name:>9}!", "nightly!")],
+)
+def test_what_a_newer_library_kept_costs_nobody_the_text(template: str, said: str) -> None:
+    assert TOLD.with_text(template).text == said

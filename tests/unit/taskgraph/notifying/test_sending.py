@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -82,6 +83,36 @@ def test_what_takes_too_long_is_ended_with_what_it_has_started(tmp_path: Path) -
     )
 
     assert "took longer than 0.5 s" in _error(_python(program), 0.5)
+
+
+def test_texts_that_are_too_large_for_variables_are_cut_there_and_whole_in_the_json(
+    tmp_path: Path,
+) -> None:
+    program = (
+        "import json, os, sys; told = json.load(sys.stdin)['data']['state']['message'];"
+        f" json.dump([len(told), os.environ['TASKGRAPH_MESSAGE']], open({str(tmp_path / 'x')!r},"
+        " 'w'))"
+    )
+    long = "\ud800" + "é" * 1_000_000
+    state = State(StateType.FAILED, message=long)
+
+    assert sending.send(_python(program), replace(TOLD, state=state, text=long), 60).error is None
+
+    length, message = json.loads((tmp_path / "x").read_text())
+    assert length == len(long)
+    assert message.startswith("\\ud800éé") and message.endswith("é")
+    assert 8_000 < len(message) < 17_000
+
+
+def test_an_environment_that_is_too_large_is_a_failure_that_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for number in range(100):
+        monkeypatch.setenv(f"FILLER_{number}", "x" * 100_000)
+
+    error = _error(_python(""))
+
+    assert "cannot be run: Argument list too long: the environment of the process" in error
 
 
 def test_a_program_that_is_not_there_is_named() -> None:
@@ -209,3 +240,20 @@ def test_a_secret_that_is_not_there_is_an_error_that_says_what_to_do(
         with pytest.raises(SecretError, match=reason) as caught:
             find_secret(reference)
         assert CANARY not in str(caught.value)
+
+
+# URLs
+
+
+def test_of_urls_that_others_name_the_hosts_are_kept(module: Any) -> None:
+    url = "https://chat.example.org/services/T0/B0/short"
+
+    def fail(told: Notification) -> None:
+        raise RuntimeError(f"404 Client Error: Not Found for url: {url}")
+
+    module.fail = fail
+
+    for target in (Callback("some_hooks:fail"), _python(f"import sys; sys.exit('no {url}')")):
+        error = _error(target)
+        assert "https://chat.example.org/***" in error
+        assert "short" not in error
