@@ -271,7 +271,7 @@ class ServedProcesses:
             return []
         # The longest of late, slowly forgotten.
         self._seconds = max(time.monotonic() - cell.began, 0.7 * self._seconds)
-        if is_left:
+        if is_left or cell.is_late:
             cell.end()
         else:
             self._idle.append(cell)
