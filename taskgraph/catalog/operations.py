@@ -165,9 +165,9 @@ class Running:
         self._data: dict[str, Any] = {} if by is None else {"by": by}
         self._lines: list[str] = []
 
-    def say(self, *lines: str) -> None:
+    def say(self, *lines: object) -> None:
         """Add lines to the log; they are written with the next progress, or at the end."""
-        self._lines += [storable(each).replace("\0", "") for each in lines]
+        self._lines += [storable(str(each)).replace("\0", "") for each in lines]
 
     def progress(self, **data: Any) -> None:
         """Write down how far it is: names with JSON values, beside those of before.

@@ -30,7 +30,7 @@ def test_an_operation_says_how_far_it_is_and_what_came_of_it(tg: Archive) -> Non
         running.say("one box", "two\0 boxes")
         running.progress(boxes=2)
         half = tg.operations.get(running.id[:12])
-        running.say("done")
+        running.say("done", 2)
     done = tg.operations.get(half)
 
     assert (begun.kind, begun.subject, begun.status) == ("tidy", "the attic", Status.ONGOING)
@@ -41,7 +41,7 @@ def test_an_operation_says_how_far_it_is_and_what_came_of_it(tg: Archive) -> Non
         "one box\ntwo boxes",
     )
     assert (done.status, done.data, done.error) == (Status.OK, {"boxes": 2}, None)
-    assert done.log == "one box\ntwo boxes\ndone"
+    assert done.log == "one box\ntwo boxes\ndone\n2"
     assert done.ended_at is not None
     assert done.ended_at >= done.started_at == begun.started_at
     assert (held, leases(tg)) == ([f"operation:{running.id}"], [])
