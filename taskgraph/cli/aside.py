@@ -45,6 +45,8 @@ def _descriptor_aside(stdout: TextIO) -> Iterator[TextIO]:
     try:
         yield ours
     finally:
+        with suppress(OSError, ValueError):
+            stdout.flush()  # whoever has kept it has printed, too
         try:
             ours.flush()
         finally:

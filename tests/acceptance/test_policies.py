@@ -115,8 +115,11 @@ def test_a_function_beside_the_script_is_called(project: Any) -> None:
 _LOUD = """
     import os, subprocess, sys
 
+    kept = sys.__stdout__
+
     def tell(told):
         print("aloud")
+        kept.write("kept\\n")
         os.write(1, b"below\\n")
         subprocess.run([sys.executable, "-c", "print('by a program')"])
 
@@ -149,7 +152,7 @@ def test_what_a_function_prints_is_in_no_output(project: Any, database_uri: str)
     assert json.loads(sent.out)["delivered"] == 2
     assert "Notifications: 2 delivered." in shown.out and "aloud" not in shown.out
     for done in (ran, tested, sent, shown):
-        assert all(said in done.err for said in ("aloud", "below", "by a program"))
+        assert all(said in done.err for said in ("aloud", "below", "by a program", "kept"))
 
 
 def test_a_function_that_prints_on_when_its_time_is_over_is_in_no_output(project: Any) -> None:
