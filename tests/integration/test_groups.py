@@ -285,6 +285,15 @@ def test_a_group_is_clean_once_its_newest_execution_has_ended_by_itself(
     assert a_group(tg).dirty is dirty
 
 
+def test_a_group_whose_calls_leave_no_records_is_clean_as_well(tg: Archive, flow: str) -> None:
+    tg.workflows.create("bare", steps=[{"task": read, "options": {"prov": False}}])
+
+    made = tg.groups.run(tg.groups.plan("bare", group_by=["source"]))
+
+    assert {each.state.type for each in made} == {StateType.COMPLETED}
+    assert not any(tg.groups.plan("bare", group_by=["source"]))
+
+
 def test_an_execution_that_is_not_the_newest_or_of_other_inputs_cleans_nothing(
     tg: Archive, flow: str, data: Callable[..., Any]
 ) -> None:
