@@ -10,6 +10,7 @@ from dataclasses import fields
 from os import PathLike
 from typing import Any, Final, Literal, overload
 
+from taskgraph.catalog.admission import Admission
 from taskgraph.catalog.cards import card_of, id_on_card, write_card
 from taskgraph.catalog.deleting import Deletion, checked_where
 from taskgraph.catalog.deletions import DeletionReport
@@ -26,7 +27,7 @@ from taskgraph.catalog.requests import (
     tags_of,
     whole_path,
 )
-from taskgraph.catalog.rerunning import Rerunner, rerun
+from taskgraph.catalog.rerunning import Again, Rerunner, rerun
 from taskgraph.catalog.rows import (
     Created,
     DependencyNode,
@@ -55,6 +56,7 @@ class ExecutionManager(SweepingVerbs):
         runner: Returns what runs them once more, where anything can be run.
         queues: Where workers take them from.
         user: Who submits and acts, where nobody else is named.
+        admission: Says whether something may be submitted once more.
     """
 
     def __init__(
@@ -64,12 +66,14 @@ class ExecutionManager(SweepingVerbs):
         runner: Callable[[], Rerunner] | None = None,
         queues: QueueStore | None = None,
         user: str | None = None,
+        admission: Admission | None = None,
     ) -> None:
         self._store = store
         self._deletion = deletion
         self._runner = runner
         self._queues = queues
         self.user = user
+        self._admission = admission
 
     def create(
         self,
@@ -208,11 +212,13 @@ class ExecutionManager(SweepingVerbs):
         no_cache: bool = False,
         idempotency_key: str | None = None,
         queue: bool = False,
+        account: str | None = None,
+        submitted_by: str | None = None,
     ) -> Execution:
         """Submit the same request again as a new execution, and run it in this process.
 
         What it was given, its workflow and the contents of its datasets are those of its snapshot;
-        tasks are what they are now. It has no workspace.
+        tasks are what they are now. It has no workspace, and is that of who has it run again.
 
         Args:
             ref: The execution.
@@ -222,29 +228,40 @@ class ExecutionManager(SweepingVerbs):
             idempotency_key: Under one key there is one execution: where it was, nothing runs.
             queue: Whether it waits for a worker, in the queues of the first one, and is not run
                 here.
+            account: From what is paid; by default what who asks has paid from before, or else what
+                it has by default, if it is registered.
+            submitted_by: Who asks for it; by default the user that the settings name.
 
         Returns:
             The new execution as it ended, whether its task failed or not; or as it waits.
 
         Raises:
             ExecutionNotFoundError: There is no such execution.
-            RerunError: What it was given is not known any more.
+            RerunError: What it was given is not known any more, or a step is pinned to other code
+                than there is here.
             UnknownTaskError: Its task is not defined in this process; nothing was written. Import
                 its module.
             GroupInProgressError: Its group is in progress on the same datasets.
-            ValidationError: It is to wait for a worker, and was declared for no queues.
+            DisabledWorkflowError: Its workflow is disabled.
+            IncompatibleDatasetError: A dataset is of a type that does not fit, or has no files now.
+            InactiveTaskError: A step is a task of packages that are not active.
+            PermissionDeniedError: Who asks may not use the account.
+            RateLimitedError: The same was submitted a moment ago.
+            ValidationError: It is to wait for a worker, and was declared for no queues; or a step
+                has arguments that its task does not take (any more).
         """
         assert self._runner is not None
-        made = rerun(
-            self._store,
-            self._runner,
-            self.get(ref),
+        assert self._admission is not None
+        who = self.user if submitted_by is None else submitted_by
+        again = Again(
             from_snapshot=from_snapshot,
             use_cache=not no_cache,
             key=None if idempotency_key is None else checked_name("key", idempotency_key),
             is_queued=queue,
+            submitted_by=checked_text("submitted_by", who),
+            account=account,
         )
-        return self.get(made)
+        return self.get(rerun(self._store, self._runner, self._admission, self.get(ref), again))
 
     def enqueue(
         self,

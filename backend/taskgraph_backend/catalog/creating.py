@@ -103,7 +103,7 @@ def create(driver: Driver, request: Request, snapshot: str) -> Known | None:
         UnknownRecordError: There is no job of the id that it is said to be run in.
         ConflictError: Somebody else writes its output, or its group is in progress.
         ValidationError: It is for workers, and its priority is no number.
-        TaskgraphError: It is a workflow that may not be applied on these terms.
+        TaskgraphError: It may not be submitted on these terms.
     """
     known = find_under_key(driver, request)
     if known is not None:
@@ -116,7 +116,7 @@ def create(driver: Driver, request: Request, snapshot: str) -> Known | None:
     if uses != NO_USES:
         using.check(driver, uses, is_active=request.state.is_active)
     if request.terms is not None:
-        applying.check(driver, request)
+        applying.check(driver, request, request.terms)
     study = None if request.study is None else studies.get_or_create(driver, request.study)
     now = claims.clock(driver)
     state = State(
