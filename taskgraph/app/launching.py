@@ -15,6 +15,7 @@ from typing import Any, Final
 from taskgraph.app.scheduler import Scheduler
 from taskgraph.assembly.databases import hold_waiting
 from taskgraph.catalog.launches import Launch
+from taskgraph.catalog.rerunning import parameters_of
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.states import ACTIVE, ALL_RULES, State, StateType
 from taskgraph.catalog.store import CatalogStore
@@ -128,7 +129,8 @@ class LocalLauncher:
         with Scheduler(self._settings) as scheduler:
             try:
                 if uses.workflow is None:
-                    call = recorded_or_called(scheduler, origin, made)
+                    given = parameters_of(self._catalog.snapshot(made.id), made)
+                    call = recorded_or_called(scheduler, origin, given)
                 else:
                     call = workflow_call(uses, files_of(scheduler, uses))
             except Exception as error:
@@ -144,16 +146,18 @@ class LocalLauncher:
                 )
 
 
-def recorded_or_called(scheduler: Scheduler, origin: Execution, made: Execution) -> Any:
+def recorded_or_called(
+    scheduler: Scheduler, origin: Execution, parameters: Mapping[str, Any]
+) -> Any:
     """Return the call of a plain run: as it was recorded, or else by what was frozen of it."""
     task = get_task_registry().get(origin.entrypoint)
     if origin.job_id is not None:
         try:
             return scheduler.recorded_call(origin.job_id, is_forced=False)
         except RerunError:
-            if not is_plain(made.parameters):
+            if not is_plain(parameters):
                 raise
-    return called(task, made.parameters)
+    return called(task, parameters)
 
 
 def files_of(scheduler: Scheduler, uses: Uses) -> list[Any]:

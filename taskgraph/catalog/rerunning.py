@@ -23,6 +23,7 @@ from taskgraph.catalog.uses import (
     with_code,
 )
 from taskgraph.errors import NotFoundError, RerunError, ValidationError
+from taskgraph.jsontext import to_json
 from taskgraph.tags import RESERVED, OwnTags
 from taskgraph.tasks.schemas import ANY_TYPE
 
@@ -124,7 +125,7 @@ def rerun(
     if not again.is_queued:
         runner().check(_tasks_of(origin, wanted))
         check_code(with_code(wanted).steps)
-    request = _request(origin, here, again, terms)
+    request = _request(origin, parameters_of(frozen, origin), here, again, terms)
     said = _frozen_again(frozen, request) if again.from_snapshot else None
     made = store.create(request, strict=False, frozen=said)
     if made.is_new and not again.is_queued:
@@ -182,6 +183,18 @@ def uses_of(frozen: dict[str, Any]) -> Uses:
         last_step=frozen.get("last_step"),
         group_id=frozen.get("group"),
     )
+
+
+def parameters_of(frozen: Any, found: Execution) -> Mapping[str, Any]:
+    """Return what an execution was given, as it was frozen: in columns 1.0 is kept as 1.
+
+    Args:
+        frozen: Its snapshot. Any: JSON, if anything was frozen.
+        found: The execution.
+    """
+    said = frozen.get("parameters") if isinstance(frozen, dict) else None
+    known: Mapping[str, Any] = found.parameters
+    return said if isinstance(said, dict) and to_json(said) == to_json(known) else known
 
 
 def _workflow(said: dict[str, Any]) -> WorkflowPin:
@@ -246,7 +259,9 @@ def _still_here(store: RerunStore, uses: Uses) -> Uses:
     return replace(uses, inputs=inputs, group_id=group, output=output, workflow=flow)
 
 
-def _request(origin: Execution, uses: Uses, again: Again, terms: Terms) -> Request:
+def _request(
+    origin: Execution, parameters: Mapping[str, Any], uses: Uses, again: Again, terms: Terms
+) -> Request:
     tags = [
         (name, value)
         for name, values in origin.tags.items()
@@ -263,7 +278,7 @@ def _request(origin: Execution, uses: Uses, again: Again, terms: Terms) -> Reque
         id=uuid.uuid4().hex,
         entrypoint=origin.entrypoint,
         name=origin.name,
-        parameters=origin.parameters,
+        parameters=parameters,
         options=options,
         tags=OwnTags([*tags, (RERUN_TAG, origin.id)]),
         queues=tuple(queues),
@@ -280,4 +295,13 @@ def _request(origin: Execution, uses: Uses, again: Again, terms: Terms) -> Reque
     )
 
 
-__all__ = ["NO_CACHE", "RERUN_TAG", "Again", "RerunStore", "Rerunner", "rerun", "uses_of"]
+__all__ = [
+    "NO_CACHE",
+    "RERUN_TAG",
+    "Again",
+    "RerunStore",
+    "Rerunner",
+    "parameters_of",
+    "rerun",
+    "uses_of",
+]

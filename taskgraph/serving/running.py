@@ -14,7 +14,7 @@ from taskgraph.app.launching import (
     workflow_call,
 )
 from taskgraph.app.scheduler import Scheduler
-from taskgraph.catalog.rerunning import NO_CACHE, RERUN_TAG, uses_of
+from taskgraph.catalog.rerunning import NO_CACHE, RERUN_TAG, parameters_of, uses_of
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.states import State, StateType
 from taskgraph.catalog.store import CatalogStore
@@ -142,14 +142,15 @@ class TakenRunner:
         uses = uses_of(frozen) if isinstance(frozen, dict) else uses_of({})
         if uses.workflow is not None:
             return workflow_call(uses, files_of(self._scheduler, uses))
+        parameters = parameters_of(frozen, found)
         refs = found.tags.get(RERUN_TAG, ())
         origin = self._catalog.find(str(refs[0])) if refs else None
         if origin is not None:
-            return recorded_or_called(self._scheduler, origin, found)
-        if refs and not is_plain(found.parameters):
+            return recorded_or_called(self._scheduler, origin, parameters)
+        if refs and not is_plain(parameters):
             reason = "what it was made after was deleted, and with it what it was given"
             raise RerunError(found.entrypoint, reason)
-        return called(get_task_registry().get(found.entrypoint), found.parameters)
+        return called(get_task_registry().get(found.entrypoint), parameters)
 
 
 def _failed(message: str) -> State:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 import sys
 import threading
@@ -14,6 +15,7 @@ import pytest
 import taskgraph
 from taskgraph import task
 from taskgraph.archive import Archive
+from taskgraph.catalog.uses import WantedUses
 from taskgraph.catalog.workflow_rows import Workflow
 from taskgraph.errors import (
     AmbiguousIdError,
@@ -103,6 +105,36 @@ def test_arguments_are_the_defaults_and_on_top_what_is_given(tg: Archive) -> Non
     assert tg.workflows.add_step("w", "unknown.task", args={}).args is None
     assert tg.workflows.add_step("w", "unknown.task", args={"x": 1}).args == {"x": 1}
     assert tg.workflows.add_step("w", scale, args={"more": [1]}).args == {"by": 2, "more": [1]}
+
+
+_NUMBERS: Any = {"x": 1.0, "y": -0.0, "z": [1e22, 10**30, {"$float": "1.0"}], "n": 1}
+
+
+def exact(value: Any) -> str:
+    """Return a text that tells numbers apart which compare equal."""
+    return json.dumps(value, sort_keys=True)
+
+
+def test_numbers_stay_what_they_are(tg: Archive) -> None:
+    @task(namespace="edited", version="1")
+    def weigh(number: int, by: float = 2.0, low: float = -0.0, **others: Any) -> float:
+        return number * by
+
+    wanted = exact({"by": 2.0, "low": -0.0, **_NUMBERS})
+    made = tg.workflows.create("w", steps=[(weigh, _NUMBERS)])
+    copied = tg.workflows.new_version(made)
+    (step,) = copied.steps
+    pinned = tg.workflows._store.pin(WantedUses(workflow=copied.id))
+
+    assert exact(made.steps[0].args) == exact(step.args) == wanted
+    assert exact(pinned.steps[0].args) == wanted
+    assert exact(tg.workflows.update_step(step, args={"by": 3}).args) == exact(
+        {"by": 3, "low": -0.0}
+    )
+    assert exact(tg.workflows.update_step(step).args) == exact({"by": 3, "low": -0.0})
+    for wrong in (float("nan"), float("inf")):
+        with pytest.raises(ValidationError, match="not a JSON number"):
+            tg.workflows.update_step(step, args={"by": wrong})
 
 
 def test_types_come_with_the_step(tg: Archive) -> None:

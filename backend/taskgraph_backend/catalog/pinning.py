@@ -28,6 +28,7 @@ from taskgraph.errors import (
     ValidationError,
     WorkflowNotFoundError,
 )
+from taskgraph.jsontext import read_floats
 from taskgraph_backend import statements
 from taskgraph_backend.dialects import Driver
 
@@ -188,7 +189,7 @@ def _named(driver: Driver, ref: str) -> list[Any]:
 def _step(row: Any) -> StepPin:
     position, task, task_hash, args, options, input_type, output_type = row
     known = None if task_hash is None else _hex(task_hash)
-    said = _read(args), _read(options)
+    said = read_floats(_read(args)), _read(options)
     return StepPin(position, task, known, *said, input_type, output_type)
 
 

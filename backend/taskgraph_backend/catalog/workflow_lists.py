@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from taskgraph.catalog.criteria import Criteria
 from taskgraph.catalog.workflow_rows import TaskOfPackage, Workflow, WorkflowStep
 from taskgraph.errors import AmbiguousIdError
+from taskgraph.jsontext import read_floats
 from taskgraph_backend import models
 from taskgraph_backend.finding import is_prefix, like_id
 from taskgraph_backend.query.workflow_criteria import workflows_where
@@ -82,7 +83,7 @@ def tasks_of_packages(session: Session, names: list[str]) -> list[TaskOfPackage]
             each.name,
             f"{name}@{version}",
             each.version,
-            each.args_schema,
+            read_floats(each.args_schema),
             each.input_type,
             each.output_type,
             owner is not None,
@@ -125,7 +126,7 @@ def _step(row: models.WorkflowStep) -> WorkflowStep:
         row.id,
         row.position,
         row.task_name,
-        row.args,
+        read_floats(row.args),
         row.options,
         row.task_hash,
         row.input_type,
