@@ -150,6 +150,7 @@ class WorkflowManager(StepVerbs, ApplyVerbs):
         *,
         study: str | None = None,
         version: int | Literal["next"] | None = None,
+        allow_unknown: bool = False,
     ) -> Workflow:
         """Store a workflow that was exported; it says the same as the one that it was made of.
 
@@ -160,6 +161,8 @@ class WorkflowManager(StepVerbs, ApplyVerbs):
             spec: What `export` gave.
             study: The name of the study that it is to be part of.
             version: In place of its own; ``"next"`` is the one after the highest.
+            allow_unknown: Whether tasks may be named that are not known at all: of these nothing is
+                checked, which is warned of.
 
         Raises:
             DuplicateVersionError: There is such a version.
@@ -174,7 +177,9 @@ class WorkflowManager(StepVerbs, ApplyVerbs):
             name=_checked_part("workflow", said["name"]),
             version=None if chosen == _NEXT else _checked_version(chosen),
             study=None if study is None else checked_name("study", study),
-            steps=read_steps(said["steps"], self._store.tasks_of_packages),
+            steps=read_steps(
+                said["steps"], self._store.tasks_of_packages, allow_unknown=allow_unknown
+            ),
             meta=checked_object("meta", said.get("meta")),
         )
         return self.get(self._store.create_workflow(wanted))

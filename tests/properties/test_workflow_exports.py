@@ -191,6 +191,26 @@ def test_a_task_must_be_known_once(tg: Archive) -> None:
     assert imported().steps[0].task == "exported.first"
 
 
+def test_tasks_that_are_not_known_may_be_allowed_and_are_warned_of(tg: Archive) -> None:
+    spec = spec_of(tg)
+    spec["steps"][0].update(task="far.task", args={"whatever": 1.0})
+
+    def imported() -> Workflow:
+        return tg.workflows.import_(spec, version="next", allow_unknown=True)
+
+    with pytest.warns(UserWarning, match=r"^far\.task: not known here"):
+        made = imported()
+    assert exact([each.args for each in made.steps]) == exact([{"whatever": 1.0}, {"by": 3}])
+    a_package(tg, "one", "far.task")
+    imported()  # of which a package says something by now
+    a_package(tg, "two", "far.task")
+    with pytest.raises(TaskNotFoundError, match="several packages"):
+        imported()
+    spec["steps"][0].update(task="exported.first", args={"metadata": 1})
+    with pytest.raises(ReservedArgumentError):
+        imported()
+
+
 def test_what_is_somebodys_own_is_exported_with_a_warning(tg: Archive) -> None:
     owner = bytearray(16)
     tg.backend._transact(
