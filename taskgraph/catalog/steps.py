@@ -157,10 +157,13 @@ def _defaults(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_schema(name: str, schema: Mapping[str, Any], args: Mapping[str, Any]) -> None:
-    # What is only given when it runs cannot be missing before.
-    required = [each for each in schema.get("required", ()) if each not in RESERVED_ARGUMENTS]
+    required = schema.get("required")
+    if isinstance(required, list):
+        # What is only given when it runs cannot be missing before.
+        kept = [e for e in required if not isinstance(e, str) or e not in RESERVED_ARGUMENTS]
+        schema = {**schema, "required": kept}
     try:
-        problem = find_problem({**schema, "required": required}, args)
+        problem = find_problem(schema, args)
     except ImportError:
         raise ValidationError(
             f"arguments of step {name}",
