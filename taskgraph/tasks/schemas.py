@@ -62,8 +62,8 @@ def derive(function: Callable[..., Any], signature: inspect.Signature) -> dict[s
         found = type_of(hints.get(each.name, each.annotation))
         if each.default is inspect.Parameter.empty:
             required.append(each.name)
-        elif _is_json(each.default):
-            found["default"] = copy.deepcopy(each.default)
+        else:
+            found = _with_default(found, each.default)
         properties[each.name] = found
     return {
         "$schema": DRAFT,
@@ -72,6 +72,16 @@ def derive(function: Callable[..., Any], signature: inspect.Signature) -> dict[s
         "required": required,
         "additionalProperties": is_open,
     }
+
+
+def _with_default(said: dict[str, Any], default: Any) -> dict[str, Any]:
+    """Return what an annotation says, with a default, which it may not allow: ``x: int = None``."""
+    is_json = _is_json(default)
+    if said and (is_json or default is None) and find_problem(said, default) is not None:
+        allowed = said["anyOf"] if "anyOf" in said else [said]
+        own = {"type": "null"} if default is None else {"enum": [copy.deepcopy(default)]}
+        said = {"anyOf": [*allowed, own]}
+    return {**said, "default": copy.deepcopy(default)} if is_json else said
 
 
 def type_of(annotation: Any) -> dict[str, Any]:

@@ -137,6 +137,23 @@ def test_numbers_stay_what_they_are(tg: Archive) -> None:
             tg.workflows.update_step(step, args={"by": wrong})
 
 
+def test_a_step_may_have_the_default_of_its_task(tg: Archive) -> None:
+    @task(namespace="edited", version="1")
+    def loose(
+        number: int,
+        by: int = None,  # type: ignore[assignment]  # noqa: RUF013 - as people write it
+        how: int = "auto",  # type: ignore[assignment]  # the same
+    ) -> int:
+        return number
+
+    tg.workflows.create("w")
+
+    assert tg.workflows.add_step("w", loose).args == {"how": "auto"}
+    assert tg.workflows.add_step("w", loose, args={"by": None, "how": 2}).args == {
+        "by": None, "how": 2,
+    }  # fmt: skip
+
+
 def test_types_come_with_the_step(tg: Archive) -> None:
     tg.workflows.create("w", steps=[read, "unknown.task"])
     tg.workflows.add_step("w", scale)

@@ -67,6 +67,40 @@ def test_a_schema_has_all_parameters_but_the_first() -> None:
     assert plain.default_args == {"times": 2, "kind": "mean", "names": ["a"], "is_deep": False}
 
 
+def test_a_default_is_allowed_whatever_its_annotation_says() -> None:
+    @task(namespace="schemas")
+    def loose(
+        files: list[Any],
+        a: int = None,  # type: ignore[assignment]  # noqa: RUF013 - as people write it
+        b: float = "auto",  # type: ignore[assignment]  # the same
+        c: Literal["x", "y"] = "z",  # type: ignore[assignment]  # the same
+        d: str | int = 1.5,  # type: ignore[assignment]  # the same
+        e: int = 2,
+        f: list[int] = [None],  # type: ignore[list-item]  # noqa: B006 - the same
+        g: str = Path("x"),  # type: ignore[assignment]  # no JSON
+    ) -> int:
+        return len(files)
+
+    assert loose.args_schema["properties"] == {
+        "a": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+        "b": {"anyOf": [{"type": "number"}, {"enum": ["auto"]}], "default": "auto"},
+        "c": {"anyOf": [{"enum": ["x", "y"]}, {"enum": ["z"]}], "default": "z"},
+        "d": {
+            "anyOf": [{"type": "string"}, {"type": "integer"}, {"enum": [1.5]}],
+            "default": 1.5,
+        },
+        "e": {"type": "integer", "default": 2},
+        "f": {
+            "anyOf": [{"type": "array", "items": {"type": "integer"}}, {"enum": [[None]]}],
+            "default": [None],
+        },
+        "g": {"type": "string"},
+    }
+    assert find_problem(loose.args_schema, loose.default_args) is None
+    assert find_problem(loose.args_schema, {"a": None, "b": 2}) is None
+    assert find_problem(loose.args_schema, {"a": "x"}) is not None
+
+
 def test_what_takes_any_name_has_an_open_schema() -> None:
     assert open_ended.args_schema["properties"] == {"by": {"type": "integer", "default": 1}}
     assert open_ended.args_schema["additionalProperties"] is True
