@@ -114,7 +114,9 @@ class WorkflowFinder:
             ref = ref.id
         name, at, number = ref.rpartition("@")
         if at and version is None and number.isdecimal() and len(number) < _MOST_DIGITS:
-            ref, version = name, min(int(number), _MOST_VERSIONS)
+            ref, version = name, int(number)
+        if version is not None and not 1 <= version <= _MOST_VERSIONS:
+            return None
         return self._store.find_workflow(storable(ref), version)
 
     def get(self, ref: str | Workflow, version: int | None = None) -> Workflow:

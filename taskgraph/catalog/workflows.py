@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
@@ -17,6 +18,7 @@ from taskgraph.errors import ValidationError, WorkflowNotFoundError
 
 _MOST_VERSIONS: Final = 2**31 - 1
 _NEXT: Final = "next"
+_ID: Final = re.compile(r"[0-9a-fA-F]{32}")
 
 
 class WorkflowManager(StepVerbs, ApplyVerbs):
@@ -203,6 +205,8 @@ def _checked_part(what: str, given: str) -> str:
         raise ValidationError(what, f"{name!r}: what follows an @ is a version.")
     if what == "workflow" and "." in name:
         raise ValidationError(what, f"{name!r}: what stands before a dot is a namespace=.")
+    if what == "workflow" and _ID.fullmatch(name):
+        raise ValidationError(what, f"{name!r}: 32 hex digits are an id, and no name.")
     return name
 
 
