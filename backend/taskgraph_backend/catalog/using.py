@@ -13,6 +13,7 @@ from typing import Any, Final
 from taskgraph.catalog.rows import UsedDataset
 from taskgraph.catalog.uses import DatasetPin, Uses
 from taskgraph.errors import (
+    DatasetChangedError,
     DatasetNotFoundError,
     GroupInProgressError,
     GroupNotFoundError,
@@ -69,6 +70,7 @@ def check(driver: Driver, uses: Uses, *, is_active: bool) -> None:
 
     Raises:
         NotFoundError: Something was deleted since.
+        DatasetChangedError: A content is not kept any more.
         OutputDatasetInUseError: An active execution writes the output.
         GroupInProgressError: The group is in progress on the same datasets.
     """
@@ -134,14 +136,24 @@ def _row(key: bytearray, role: str, pin: DatasetPin, in_use: bool) -> tuple[Any,
 
 
 def _check_datasets(driver: Driver, pins: list[DatasetPin]) -> None:
-    known: set[str] = set()
-    for keys in statements.padded([_binary(each.dataset_id) for each in pins]):
-        marks = ", ".join("?" * len(keys))
-        rows = driver.execute(f"SELECT id FROM dataset WHERE id IN ({marks})", keys)
-        known.update(bytes(key).hex() for (key,) in rows)
+    known = _which(driver, "dataset", "id", [each.dataset_id for each in pins])
+    contents = _which(driver, "value", "value_hash", [each.value_hash for each in pins])
     for each in pins:
         if each.dataset_id not in known:
             raise DatasetNotFoundError(each.name)
+        # Nothing but the dataset named it, which has another one by now, and garbage was collected.
+        if each.value_hash not in contents:
+            raise DatasetChangedError(each.name)
+
+
+def _which(driver: Driver, table: str, column: str, wanted: list[str]) -> set[str]:
+    """Return which of some rows are there."""
+    found: set[str] = set()
+    for keys in statements.padded([_binary(each) for each in dict.fromkeys(wanted)]):
+        marks = ", ".join("?" * len(keys))
+        rows = driver.execute(f"SELECT {column} FROM {table} WHERE {column} IN ({marks})", keys)
+        found.update(bytes(key).hex() for (key,) in rows)
+    return found
 
 
 def _check_group(driver: Driver, group: str, datasets: str | None, *, is_active: bool) -> None:
