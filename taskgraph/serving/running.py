@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from taskgraph.app.launching import (
+    call_of_workflow,
     called,
-    files_of,
     is_plain,
     options_of_run,
     recorded_or_called,
-    workflow_call,
 )
 from taskgraph.app.scheduler import Scheduler
 from taskgraph.catalog.rerunning import NO_CACHE, RERUN_TAG, parameters_of, uses_of
@@ -141,7 +140,7 @@ class TakenRunner:
         """
         uses = uses_of(frozen) if isinstance(frozen, dict) else uses_of({})
         if uses.workflow is not None:
-            return workflow_call(uses, files_of(self._scheduler, uses))
+            return call_of_workflow(self._scheduler, uses)
         parameters = parameters_of(frozen, found)
         refs = found.tags.get(RERUN_TAG, ())
         origin = self._catalog.find(str(refs[0])) if refs else None

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from taskgraph import File, task
+from taskgraph.app.launching import LocalLauncher
 from taskgraph.archive import Archive
-from taskgraph.catalog.rerunning import NO_CACHE
+from taskgraph.catalog.launches import Launch
+from taskgraph.catalog.rerunning import NO_CACHE, uses_of
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.states import StateType
 from taskgraph.config import settings_of
@@ -20,6 +22,7 @@ from taskgraph.errors import (
     IncompatibleDatasetError,
     PermissionDeniedError,
     RateLimitedError,
+    RerunError,
     ValidationError,
 )
 from taskgraph.tasks.registry import get_task_registry
@@ -251,3 +254,64 @@ def test_who_asks_again_under_a_key_is_answered_whatever_became_of_it(
     tg.datasets.delete("a")
 
     assert go(tg, way, first, idempotency_key="k").id == made.id
+
+
+# Code
+
+
+def launched(tg: Archive, made: Execution) -> Execution:
+    """Run what waits, as whoever takes it does."""
+    launch = Launch(made.id, uses_of(tg.executions.snapshot(made)))
+    (ended,) = LocalLauncher(tg.settings, tg._catalog).run_all([launch])
+    return ended
+
+
+def pin(tg: Archive, code: str) -> None:
+    key = bytearray.fromhex(code)
+    sql = "UPDATE workflow_step SET task_hash = ? WHERE task_name = 'admitted.write'"
+    tg.backend._transact(lambda driver: driver.execute(sql, (key,)))
+
+
+@pytest.mark.parametrize("way", OF_TODAY)
+def test_a_step_that_is_pinned_runs_with_that_code_alone(
+    tg: Archive, first: Execution, way: str
+) -> None:
+    pin(tg, read.hash)
+
+    with pytest.raises(RerunError, match=f"pinned to version {read.hash[:8]} of it, and here its"):
+        go(tg, way, first)
+    assert tg.executions.count() == 1
+    pin(tg, write.hash)
+    assert go(tg, way, first).state.type is StateType.COMPLETED
+
+
+def test_whoever_takes_it_runs_no_other_code_than_the_one_that_is_pinned(
+    tg: Archive, first: Execution
+) -> None:
+    pin(tg, read.hash)
+    made = applied(tg, here=False)  # somebody may have that code
+
+    ended = launched(tg, made)
+
+    assert ended.state.type is StateType.FAILED
+    assert "is pinned to version" in str(tg.executions.states(made)[-1].message)
+    with pytest.raises(RerunError, match="is pinned to version"):
+        tg.executions.rerun(made)
+
+
+@pytest.mark.parametrize("way", ["frozen", "waiting", "today"])
+def test_other_code_than_was_submitted_is_warned_of(
+    tg: Archive, first: Execution, way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    waiting = applied(tg, here=False) if way == "waiting" else None
+    anew = task(namespace="admitted", name="write", version="3", output_type="text")(write.func)
+    try:
+        ended = go(tg, way, first) if waiting is None else launched(tg, waiting)
+    finally:
+        get_task_registry().add(write)
+
+    said = [each.getMessage() for each in caplog.records if "another than" in each.getMessage()]
+    change = f"workflow w@1 is another than when it was submitted: admitted.write ({write.hash[:8]}"
+    assert ended.state.type is StateType.COMPLETED
+    assert len(said) == (way != "today")
+    assert all(change in each and f"now {anew.hash[:8]})" in each for each in said)
