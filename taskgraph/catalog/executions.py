@@ -6,7 +6,7 @@ import builtins
 import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from os import PathLike
 from typing import Any, Final, Literal, overload
 
@@ -17,6 +17,7 @@ from taskgraph.catalog.deletions import DeletionReport
 from taskgraph.catalog.queueing import PRIORITY, priority_of
 from taskgraph.catalog.reading import parse
 from taskgraph.catalog.requests import (
+    ACCOUNT,
     Request,
     check_page,
     checked_name,
@@ -138,6 +139,10 @@ class ExecutionManager(SweepingVerbs):
             DatasetReadOnlyError: The output is read-only.
             GroupInProgressError: The group is in progress on the same datasets.
             NotFoundError: There is no such workflow, dataset or group.
+            DisabledWorkflowError: The workflow is disabled, and is to run.
+            InactiveTaskError: A step that is to run is a task of packages that are not active.
+            PermissionDeniedError: Who asks may not use the account of the options.
+            RateLimitedError: The same was submitted a moment ago.
             StepRangeError: The steps are none of the workflow.
             ValidationError: Something that was given is not what it must be.
             TagKeyError: A key of a tag is none.
@@ -159,6 +164,7 @@ class ExecutionManager(SweepingVerbs):
             known = self._store.under_key(entry, key)
             if known is not None:
                 return Created(known, is_new=False)
+        uses = NO_USES if wanted.is_nothing else with_code(self._store.pin(wanted))
         request = Request(
             id=uuid.uuid4().hex,
             entrypoint=entry,
@@ -176,8 +182,12 @@ class ExecutionManager(SweepingVerbs):
                 "submitted_by", self.user if submitted_by is None else submitted_by
             ),
             code_version=checked_text("code_version", code_version),
-            uses=NO_USES if wanted.is_nothing else with_code(self._store.pin(wanted)),
+            uses=uses,
         )
+        if self._admission is not None and uses.workflow is not None and proposed.is_active:
+            paid = request.options.get(ACCOUNT)
+            terms = self._admission.terms(uses, paid if isinstance(paid, str) else None)
+            request = replace(request, terms=terms)
         return self.submit(request, strict=strict)
 
     def submit(self, request: Request, *, strict: bool = False) -> Created:

@@ -122,6 +122,27 @@ def test_tasks_of_packages_that_are_switched_off_do_not_run(
     assert tg.executions.count() == 1
 
 
+def test_what_is_created_to_run_is_held_against_the_workflow_as_well(
+    tg: Archive, first: Execution
+) -> None:
+    """Though what it is to run on may be whatever it is."""
+    a_user(tg, "eve@here", active=False)
+    a_package(tg, "one", "admitted.write", active=False)
+
+    def create(**how: Any) -> Execution:
+        return tg.executions.create("w", workflow="w", queues=["q"], **how).execution
+
+    with pytest.raises(InactiveTaskError):
+        create()
+    with pytest.raises(PermissionDeniedError):
+        create(last_step=0, submitted_by="eve")
+    tg.workflows.disable("w")
+    with pytest.raises(DisabledWorkflowError):
+        create(last_step=0)
+    assert tg.executions.count() == 1
+    assert create(state="COMPLETED").state.type is StateType.COMPLETED  # for the record alone
+
+
 def test_a_package_counts_though_the_workflow_is_gone(tg: Archive, first: Execution) -> None:
     tg.workflows.delete("w")
     a_package(tg, "one", "admitted.write", active=False)
