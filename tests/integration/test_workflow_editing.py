@@ -412,6 +412,33 @@ def test_of_those_who_add_at_once_each_has_a_place(database_uri: str, tg: Archiv
     assert sorted(tasks_of(tg.workflows.get("w"))) == sorted([f"t{n}" for n in range(6)] * 3)
 
 
+def test_who_applies_while_others_edit_is_given_one_order(database_uri: str, tg: Archive) -> None:
+    made = several(tg, "a", "b", "c")
+    orders = list(itertools.permutations(made.steps))
+    seen: set[tuple[str, ...]] = set()
+
+    def edit() -> None:
+        with taskgraph.open(database_uri) as mine:
+            for order in orders * 5:
+                mine.workflows.reorder(made, order)
+                step = mine.workflows.add_step(made, "x.d", position=1)
+                mine.workflows.remove_step(step)
+
+    editor = threading.Thread(target=edit)
+    editor.start()
+    while True:
+        is_last = not editor.is_alive()
+        pinned = tg.workflows._store.pin(WantedUses(workflow="w", first_step=0))
+        assert [each.position for each in pinned.steps] == list(range(len(pinned.steps)))
+        seen.add(tuple(sorted(each.task_name for each in pinned.steps)))
+        if is_last:
+            break
+    editor.join()
+
+    assert ("x.a", "x.b", "x.c") in seen
+    assert seen <= {("x.a", "x.b", "x.c"), ("x.a", "x.b", "x.c", "x.d")}
+
+
 # Versions
 
 
