@@ -397,7 +397,8 @@ def _rules(rerun_failed: bool, stale_after: timedelta | None) -> Rules:
 
 
 def _check_choice(limit: int | None, one_per: str | None) -> None:
-    if limit is not None and (isinstance(limit, bool) or limit < 0):
+    is_number = isinstance(limit, int) and not isinstance(limit, bool)
+    if limit is not None and not (is_number and limit >= 0):
         raise ValidationError("limit", f"expected 0 or more, not {limit!r}.")
     if one_per not in (None, *_BY):
         raise ValidationError("one_per", f"expected workflow or namespace, not {one_per!r}.")

@@ -22,7 +22,7 @@ from taskgraph.catalog.workflow_rows import (
     WorkflowDeletion,
     WorkflowStep,
 )
-from taskgraph.errors import StepNotFoundError, WorkflowNotFoundError
+from taskgraph.errors import StepNotFoundError, ValidationError, WorkflowNotFoundError
 from taskgraph.jsontext import storable
 
 _MOST_VERSIONS: Final = 2**31 - 1
@@ -109,9 +109,15 @@ class WorkflowFinder:
 
         Raises:
             AmbiguousIdError: More than one starts so.
+            ValidationError: It is nothing by which a workflow could be found.
         """
         if isinstance(ref, Workflow):
             ref = ref.id
+        elif not isinstance(ref, str):
+            said = f"expected a name, an id, or what was found before, not {ref!r}."
+            raise ValidationError("workflow", said)
+        if version is not None and (isinstance(version, bool) or not isinstance(version, int)):
+            raise ValidationError("version", f"expected a number, not {version!r}.")
         name, at, number = ref.rpartition("@")
         if at and version is None and number.isdecimal() and len(number) < _MOST_DIGITS:
             ref, version = name, int(number)

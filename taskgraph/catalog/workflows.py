@@ -59,7 +59,7 @@ class WorkflowManager(StepVerbs, ApplyVerbs):
             name=_checked_part("workflow", name),
             version=_checked_version(version),
             study=None if study is None else checked_name("study", study),
-            steps=tuple(checked_step(each, self._describe) for each in steps),
+            steps=tuple(checked_step(each, self._describe) for each in _listed(steps)),
             meta=checked_object("meta", meta),
         )
         return self.get(self._store.create_workflow(wanted))
@@ -185,6 +185,12 @@ class WorkflowManager(StepVerbs, ApplyVerbs):
             meta=checked_object("meta", said.get("meta")),
         )
         return self.get(self._store.create_workflow(wanted))
+
+
+def _listed(given: Any) -> Iterable[Step]:
+    if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
+        raise ValidationError("steps", f"expected a list of steps, not {given!r}.")
+    return given
 
 
 def _checked_version(given: Any) -> int:

@@ -178,6 +178,7 @@ def test_each_thing_that_does_not_fit_has_an_error_of_its_own(tg: Archive, flow:
         (IncompatibleDatasetError, "no files.*dataset register nothing", {"inputs": ["nothing"]}),
         (ValidationError, "at least one", {"inputs": []}),
         (ValidationError, "a list of datasets", {"inputs": "a"}),
+        (ValidationError, "a list of datasets", {"inputs": 3}),
         (ValidationError, "a name, an id", {"output": None}),
         (DatasetReadOnlyError, "read_only=False", {"output": "fixed"}),
         (ValidationError, "queue", {"queue": " "}),

@@ -387,6 +387,8 @@ def test_so_many_run_as_were_asked_for(tg: Archive, flow: str) -> None:
     assert [each.name for each in made] == ["mean source=A", "sum source=A"]
     with pytest.raises(ValidationError, match="limit"):
         tg.groups.run(every, limit=-1)
+    with pytest.raises(ValidationError, match="limit"):
+        tg.groups.run(every, limit="1")  # type: ignore[arg-type]
     with pytest.raises(ValidationError, match="one_per"):
         tg.groups.run(every, one_per="study")  # type: ignore[arg-type]
 
@@ -414,6 +416,24 @@ def test_what_was_written_down_is_cancelled_if_the_rest_cannot_be(tg: Archive, f
     (made,) = tg.executions.list()
     assert (made.state.type, made.run_count) == (StateType.CANCELLED, 0)
     assert a_group(tg).dirty
+
+
+def test_a_snapshot_that_is_collected_meanwhile_is_recorded_again(
+    tg: Archive, flow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = tg.backend.record_value
+
+    def collected(value: Any) -> Any:
+        found = record(value)
+        monkeypatch.setattr(tg.backend, "record_value", record)
+        tg.storage.gc(grace=timedelta(0))
+        return found
+
+    monkeypatch.setattr(tg.backend, "record_value", collected)
+    made = tg.groups.run(tg.groups.plan(flow, group_by=["source"]))
+
+    assert [each.state.type for each in made] == [StateType.COMPLETED] * 2
+    assert check(tg.backend) == []
 
 
 def test_a_file_that_was_changed_and_not_registered_again_fails_its_group(

@@ -111,6 +111,10 @@ def test_what_is_not_there_is_said(tg: Archive) -> None:
         tg.workflows.get("f" * 32)
     with pytest.raises(WorkflowNotFoundError, match="'w@9'"):
         tg.workflows.get("w", 9)
+    with pytest.raises(ValidationError, match="a name, an id"):
+        tg.workflows.get(3)  # type: ignore[arg-type]
+    with pytest.raises(ValidationError, match="expected a number"):
+        tg.workflows.get("w", "1")  # type: ignore[arg-type]
     assert isinstance(made, Workflow)
 
 
@@ -123,6 +127,9 @@ def test_what_is_not_there_is_said(tg: Archive) -> None:
         ({"version": 0}, "1 or more"),
         ({"version": True}, "expected a number"),
         ({"steps": [3]}, "expected a task"),
+        ({"steps": "abc"}, "a list of steps"),
+        ({"steps": 3}, "a list of steps"),
+        ({"steps": {"task": "a"}}, "a list of steps"),
         ({"steps": [{"task": "a", "arg": {}}]}, "no arg"),
         ({"steps": [("a", {"x": object()})]}, "arguments of step a"),
         ({"steps": [(read, {"units": "K"})]}, "There are: files, unit, limit, how"),

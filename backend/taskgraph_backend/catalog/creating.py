@@ -52,6 +52,10 @@ class Known(NamedTuple):
     request_hash: str | None
 
 
+class SnapshotGoneError(Exception):
+    """The snapshot of an execution was collected before anything named it: it is recorded again."""
+
+
 def find_under_key(driver: Driver, request: Request) -> Known | None:
     """Return the execution that is there under the key of a request, if it has one."""
     if request.idempotency_key is None:
@@ -204,4 +208,4 @@ def _maybe_micros(when: Any) -> int | None:
     return None if when is None else to_micros(when)
 
 
-__all__ = ["Known", "create", "find_key", "find_under_key", "submit"]
+__all__ = ["Known", "SnapshotGoneError", "create", "find_key", "find_under_key", "submit"]
