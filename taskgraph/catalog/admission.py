@@ -197,35 +197,23 @@ def _check_type(dataset: DatasetPin, wanted: str, what: str) -> None:
 
 
 def check_code(steps: Iterable[StepPin]) -> None:
-    """Check that tasks are defined here in the versions for which steps are pinned.
+    """Check that steps that are pinned to a version of their task have that one here.
+
+    Args:
+        steps: Steps, with the hashes that their tasks have here.
 
     Raises:
         RerunError: The code of one is another.
     """
     for each in steps:
-        if each.task_hash is not None and each.code_hash not in (None, each.task_hash):
-            raise RerunError(each.task_name, other_code(each, each.code_hash))
+        pinned, found = each.task_hash, each.code_hash
+        if pinned is not None and found not in (None, pinned):
+            raise RerunError(
+                each.task_name,
+                f"step {each.position} is pinned to version {pinned[:_DIGITS]} of it, and here its "
+                f"code is {str(found)[:_DIGITS]}. Run it where that version is, or take the step "
+                "out and put it in anew.",
+            )
 
 
-def other_code(step: StepPin, code: str | None) -> str:
-    """Return what is said of a step that is pinned to a version of its task, and that is another.
-
-    Args:
-        step: The step.
-        code: The hash of its task here.
-    """
-    pinned, found = str(step.task_hash)[:_DIGITS], str(code)[:_DIGITS]
-    return (
-        f"step {step.position} is pinned to version {pinned} of it, and here its code is {found}. "
-        "Run it where that version is, or take the step out and put it in anew."
-    )
-
-
-__all__ = [
-    "Admission",
-    "AdmissionStore",
-    "check_code",
-    "check_runnable",
-    "check_types",
-    "other_code",
-]
+__all__ = ["Admission", "AdmissionStore", "check_code", "check_runnable", "check_types"]

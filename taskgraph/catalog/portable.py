@@ -162,8 +162,8 @@ def known_tasks(
     if unknown:
         warnings.warn(
             f"{', '.join(unknown)}: not known here, so that what is said of these steps was not "
-            "checked. Define the tasks first, to have it checked: `--script SCRIPT`, or import their "
-            "module.",
+            "checked. To have it checked, define the tasks first: import their module, or name "
+            "their script (`--script`).",
             stacklevel=4,
         )
     return found

@@ -34,10 +34,12 @@ def look_up(session: Session, ref: str) -> ExecutionGroup | None:
         AmbiguousIdError: More than one is meant.
     """
     row, flow = models.ExecutionGroup, models.Workflow
-    named = [row.key == ref]
-    for place in [i for i, each in enumerate(ref) if each == "/"][:_MOST_SLASHES]:
-        # Names of workflows may have slashes, and so may keys.
-        named.append(and_(row.key == ref[place + 1 :], fullname_is(ref[:place])))
+    # Names of workflows may have slashes, and so may keys.
+    places = [place for place, each in enumerate(ref) if each == "/"][:_MOST_SLASHES]
+    named = [
+        row.key == ref,
+        *(and_(row.key == ref[each + 1 :], fullname_is(ref[:each])) for each in places),
+    ]
     query = _select().where(or_(*named)).order_by(flow.promoted.desc(), flow.version.desc())
     found = session.execute(query).all()
     if len({(each.namespace, each.name) for each in found}) == 1:
