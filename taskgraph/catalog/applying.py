@@ -59,6 +59,7 @@ class ApplyVerbs(WorkflowFinder):
         tags: Iterable[tuple[str, Any]] | Mapping[str, Any] | None = None,
         name: str | None = None,
         here: bool = False,
+        script: str | None = None,
     ) -> Execution:
         """Submit a stored workflow on datasets; what is submitted is frozen.
 
@@ -84,6 +85,7 @@ class ApplyVerbs(WorkflowFinder):
             tags: Keys with JSON values.
             name: What people call it.
             here: Whether it is run in this process, at once, and waits in no queue.
+            script: Where its tasks are, for who runs it; by default what the workflow says.
 
         Returns:
             The execution: PENDING, or as it ended, whether that was well or not.
@@ -120,7 +122,9 @@ class ApplyVerbs(WorkflowFinder):
         check_runnable(found)
         queues = () if here else checked_queues((checked_name("queue", queue),))
         options: dict[str, Any] = {} if here else {"priority": _checked_priority(priority)}
-        if "script" in found.meta:
+        if script is not None:
+            options["script"] = checked_name("script", script)
+        elif "script" in found.meta:
             options["script"] = found.meta["script"]
         uses = self._pin(found, inputs, output, first_step, last_step)
         terms = self._admission.admit(uses, checked_text("submitted_by", submitted_by), account)

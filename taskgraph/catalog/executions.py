@@ -224,6 +224,7 @@ class ExecutionManager(SweepingVerbs):
         queue: bool = False,
         account: str | None = None,
         submitted_by: str | None = None,
+        script: str | None = None,
     ) -> Execution:
         """Submit the same request again as a new execution, and run it in this process.
 
@@ -241,6 +242,8 @@ class ExecutionManager(SweepingVerbs):
             account: From what is paid; by default what who asks has paid from before, or else what
                 it has by default, if it is registered.
             submitted_by: Who asks for it; by default the user that the settings name.
+            script: Where its tasks are, for the worker that takes it; by default as it was said
+                before.
 
         Returns:
             The new execution as it ended, whether its task failed or not; or as it waits.
@@ -270,6 +273,7 @@ class ExecutionManager(SweepingVerbs):
             is_queued=queue,
             submitted_by=checked_text("submitted_by", who),
             account=account,
+            script=None if script is None else checked_name("script", script),
         )
         return self.get(rerun(self._store, self._runner, self._admission, self.get(ref), again))
 

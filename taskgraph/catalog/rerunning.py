@@ -70,6 +70,7 @@ class Again:
         is_queued: Whether it waits for a worker.
         submitted_by: Who asks for it.
         account: From what is paid, if that is said.
+        script: Where its tasks are, if that is said, for the worker that takes it.
     """
 
     from_snapshot: bool = True
@@ -78,6 +79,7 @@ class Again:
     is_queued: bool = False
     submitted_by: str | None = None
     account: str | None = None
+    script: str | None = None
 
 
 def rerun(
@@ -271,6 +273,8 @@ def _request(
     queues = origin.tags.get(QUEUE_TAG, ())
     options = _paid_from(origin.options, terms.account)
     options.pop(NO_CACHE, None)  # which was said of the first one alone
+    if again.script is not None:
+        options["script"] = again.script
     if again.is_queued and not again.use_cache:
         options[NO_CACHE] = True
     claimed = json.dumps(sys.argv or [origin.entrypoint])  # that is what a process has claimed

@@ -56,6 +56,7 @@ def command(
     ref: str,
 ) -> int:
     """Run one execution again."""
+    from taskgraph.cli.workflow import script_as_kept
     from taskgraph.errors import ExecutionNotFoundError
 
     with opened_archive(ctx) as archive:
@@ -72,6 +73,7 @@ def command(
             queue=queue,
             account=account,
             submitted_by=submitted_by,
+            script=None if script is None else script_as_kept(ctx, script),
         )
     return tell_ends([made], as_json)
 

@@ -119,7 +119,8 @@ class TakenRunner:
         """Yield the scripts that the tasks of an execution are in, as far as it says so."""
         said = found.options.get("script")
         if isinstance(said, str):
-            yield said
+            yield said  # which goes before what the workflow says
+            return
         flow = frozen.get("workflow") if isinstance(frozen, dict) else None
         if not isinstance(flow, dict):
             return
@@ -128,7 +129,7 @@ class TakenRunner:
             stored = self._find_workflow(str(flow.get("id")))
             meta = {} if stored is None else stored.meta
         script = meta.get("script")
-        if isinstance(script, str) and script != said:
+        if isinstance(script, str):
             yield script
 
     def _call(self, found: Execution, frozen: Any) -> Any:

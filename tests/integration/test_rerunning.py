@@ -11,6 +11,7 @@ from taskgraph import File, Scheduler, task
 from taskgraph.archive import Archive
 from taskgraph.assembly.managing import routing_of
 from taskgraph.catalog.rerunning import RERUN_TAG
+from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.states import StateType
 from taskgraph.errors import (
     ExecutionNotFoundError,
@@ -181,6 +182,28 @@ def test_numbers_that_were_submitted_stay_what_they_are(tg: Archive, recording: 
 
     assert [tg.get(each.job_id).call.result.preview for each in again] == [repr(wanted)] * 2
     assert " ".join(map(repr, taken.args)) == wanted
+
+
+def test_a_script_that_is_named_goes_before_what_the_workflow_says(
+    tg: Archive, flow: Any, recording: Scheduler
+) -> None:
+    tg.workflows.create("named", steps=[read], meta={"script": "own.py"})
+    tg.datasets.register("out", [])
+    routing = routing_of(tg.backend, lambda: None)
+    runner = TakenRunner(recording, tg._catalog, routing, load=str, find_workflow=tg.workflows.find)
+
+    def scripts(made: Execution) -> list[str]:
+        tg.executions.set_state(made, "CANCELLED")
+        return list(runner._scripts(made, tg.executions.snapshot(made)))
+
+    own = tg.workflows.apply("named", inputs=["a"], output="out")
+    assert scripts(own) == ["own.py"]
+    said = tg.workflows.apply("named", inputs=["a"], output="out", script="x.py")
+    assert scripts(said) == ["x.py"]
+    assert scripts(tg.executions.rerun(own, queue=True)) == ["own.py"]
+    assert scripts(tg.executions.rerun(own, queue=True, script="y.py")) == ["y.py"]
+    made = tg.executions.create("named", workflow="named", inputs=["a"]).execution
+    assert scripts(made) == ["own.py"]
 
 
 def test_a_run_that_failed_fails_again_and_says_so_by_its_state(
