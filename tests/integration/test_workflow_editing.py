@@ -192,6 +192,8 @@ def test_arguments_are_held_against_the_schema(
         tg.workflows.add_step("w", read, args={"limit": "C"})
     with pytest.raises(ValidationError, match=r"parameter 'units'\. There are: files, unit, limit"):
         tg.workflows.add_step("w", read, args={"units": "C"})
+    with pytest.raises(ValidationError, match="'number' is its first parameter"):
+        tg.workflows.add_step("w", scale, args={"number": 1})
     with pytest.raises(ValidationError, match="level: 3"):
         tg.workflows.update_step(step, args={"level": 3})
 
