@@ -29,6 +29,7 @@ from taskgraph.assembly.managing import (
 from taskgraph.assembly.notifying import policies_of
 from taskgraph.assembly.reading import find_record, finish_writing, name_of_record
 from taskgraph.assembly.surroundings import author, in_force, places_of
+from taskgraph.catalog.admission import Admission
 from taskgraph.catalog.artifacts import ArtifactManager
 from taskgraph.catalog.datasets import DatasetManager
 from taskgraph.catalog.deleting import Deletion
@@ -205,18 +206,23 @@ class Archive:
         deletion = Deletion(catalog, growth, folders_of(settings, backend))
         routing = routing_of(backend, self._begin)
         user = settings.user.email.strip() or None
-        self.executions = ExecutionManager(catalog, deletion, self._launcher, routing, user)
+        groups = groups_of(backend, self._begin)
+        admission = Admission(groups, settings.submissions.min_interval)
+        self.executions = ExecutionManager(
+            catalog, deletion, self._launcher, routing, user, admission
+        )
         self.pools = PoolManager(routing)
         self.workers = WorkerManager(routing, self.pools)
         self.studies = StudyManager(catalog, getattr(self.executions, "delete_many", None))
         self.datasets = DatasetManager(catalog, self._knowing_files)
         self.artifacts = ArtifactManager(catalog, self._knowing_files)
         self.vocabulary = VocabularyManager(catalog)
-        groups = groups_of(backend, self._begin)
         self.workflows = WorkflowManager(
-            groups, self.executions, self._launcher, settings.submissions.min_interval
+            groups, self.executions, self._launcher, admission
         )
-        self.groups = GroupManager(groups, self.workflows, self.executions, self._launcher, user)
+        self.groups = GroupManager(
+            groups, self.workflows, self.executions, self._launcher, admission
+        )
         self.storage = StorageManager(growth)
         self.retractions = RetractionManager(
             retractions_of(backend, self._begin),

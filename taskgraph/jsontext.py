@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Any, Final
+
+# What stands for a float that JSON has no number for, and for an object that looks like that.
+_FLOAT: Final = "$float"
+_PLAIN: Final = "$plain"
 
 
 def to_json(value: Any) -> str:
@@ -27,6 +31,44 @@ def to_json(value: Any) -> str:
         )
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def mark_floats(value: Any) -> Any:
+    """Return a JSON value of which each float is a float still when it was kept and read.
+
+    In columns ``1.0`` is ``1``, ``-0.0`` is ``0``, and ``1e22`` a whole number. What is given to a
+    call may not become another number: such a float is kept as an object, ``{"$float": "1.0"}``.
+    """
+    match value:
+        case float() if value.is_integer():
+            return {_FLOAT: float.__repr__(value)}
+        case list() | tuple():
+            return [mark_floats(each) for each in value]
+        case dict():
+            marked = {key: mark_floats(each) for key, each in value.items()}
+            return {_PLAIN: marked} if _looks_marked(marked) else marked
+        case _:
+            return value
+
+
+def read_floats(value: Any) -> Any:
+    """Return a JSON value as it was before `mark_floats`; one that was kept without it as it is."""
+    if isinstance(value, list):
+        return [read_floats(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if _looks_marked(value):
+        ((key, inside),) = value.items()
+        if key == _FLOAT and isinstance(inside, str):
+            return float(inside)
+        if key == _PLAIN and isinstance(inside, dict):
+            value = inside
+    return {key: read_floats(each) for key, each in value.items()}
+
+
+def _looks_marked(given: dict[str, Any]) -> bool:
+    """Tell whether an object could be taken for one that stands for something else."""
+    return len(given) == 1 and not given.keys().isdisjoint((_FLOAT, _PLAIN))
 
 
 def normalize_json(text: str) -> str:

@@ -14,11 +14,13 @@ from typing import Any, Final
 
 from taskgraph.app.scheduler import Scheduler
 from taskgraph.assembly.databases import hold_waiting
+from taskgraph.catalog.admission import check_code
 from taskgraph.catalog.launches import Launch
+from taskgraph.catalog.rerunning import parameters_of
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.states import ACTIVE, ALL_RULES, State, StateType
 from taskgraph.catalog.store import CatalogStore
-from taskgraph.catalog.uses import StepPin, Uses
+from taskgraph.catalog.uses import StepPin, Uses, with_code
 from taskgraph.config import Settings
 from taskgraph.errors import (
     DatabaseError,
@@ -33,6 +35,7 @@ from taskgraph.tasks.options import KNOWN_OPTIONS, OWN_OPTIONS
 from taskgraph.tasks.registry import AnyTask, get_task_registry
 
 _PLACEHOLDER: Final = {"type"}
+_DIGITS: Final = 8
 
 
 class LocalLauncher:
@@ -94,7 +97,7 @@ class LocalLauncher:
         if known is None or known.state.type is not StateType.PENDING:
             return  # somebody has cancelled it while it waited
         try:
-            call = workflow_call(launch.uses, files_of(scheduler, launch.uses))
+            call = call_of_workflow(scheduler, launch.uses)
         except RerunError as error:
             self._settle(launch.execution_id, State(StateType.FAILED, message=error.reason))
             return
@@ -128,9 +131,10 @@ class LocalLauncher:
         with Scheduler(self._settings) as scheduler:
             try:
                 if uses.workflow is None:
-                    call = recorded_or_called(scheduler, origin, made)
+                    given = parameters_of(self._catalog.snapshot(made.id), made)
+                    call = recorded_or_called(scheduler, origin, given)
                 else:
-                    call = workflow_call(uses, files_of(scheduler, uses))
+                    call = call_of_workflow(scheduler, uses)
             except Exception as error:
                 self._settle(execution_id, State(StateType.FAILED, message=str(error)))
                 raise
@@ -144,16 +148,18 @@ class LocalLauncher:
                 )
 
 
-def recorded_or_called(scheduler: Scheduler, origin: Execution, made: Execution) -> Any:
+def recorded_or_called(
+    scheduler: Scheduler, origin: Execution, parameters: Mapping[str, Any]
+) -> Any:
     """Return the call of a plain run: as it was recorded, or else by what was frozen of it."""
     task = get_task_registry().get(origin.entrypoint)
     if origin.job_id is not None:
         try:
             return scheduler.recorded_call(origin.job_id, is_forced=False)
         except RerunError:
-            if not is_plain(made.parameters):
+            if not is_plain(parameters):
                 raise
-    return called(task, made.parameters)
+    return called(task, parameters)
 
 
 def files_of(scheduler: Scheduler, uses: Uses) -> list[Any]:
@@ -184,6 +190,35 @@ def _ended(catalog: CatalogStore, execution_id: str) -> Iterator[None]:
             raise
 
 
+def call_of_workflow(scheduler: Scheduler, uses: Uses) -> Any:
+    """Return the call of a workflow on the files of its datasets.
+
+    Tasks are what they are now: if that is not what they were at submit, it is warned of.
+
+    Args:
+        scheduler: What is to run it.
+        uses: The workflow, with the range of its steps that is run, and the datasets.
+
+    Raises:
+        RerunError: The files are others by now, a step does not fit its task as that is now, or is
+            pinned to other code.
+    """
+    call = workflow_call(uses, files_of(scheduler, uses))
+    others = [
+        f"{now.task_name} ({str(was.code_hash)[:_DIGITS]}, now {str(now.code_hash)[:_DIGITS]})"
+        for was, now in zip(uses.steps, with_code(uses).steps, strict=True)
+        if None not in (was.code_hash, now.code_hash) and was.code_hash != now.code_hash
+    ]
+    if others and uses.workflow is not None:
+        scheduler.logger.warning(
+            "The code of these steps of workflow %s is another than when it was submitted: %s. It "
+            "runs as it is now.",
+            uses.workflow.label,
+            ", ".join(dict.fromkeys(others)),
+        )
+    return call
+
+
 def workflow_call(uses: Uses, files: list[Any]) -> Any:
     """Return the call of the steps of a workflow: the first one is given the files.
 
@@ -192,8 +227,9 @@ def workflow_call(uses: Uses, files: list[Any]) -> Any:
         files: Those of its datasets.
 
     Raises:
-        RerunError: A step does not fit its task as that is now.
+        RerunError: A step does not fit its task as that is now, or is pinned to other code.
     """
+    check_code(with_code(uses).steps)
     made: Any = files
     for step in uses.steps:
         made = _step_call(step, made)
@@ -245,6 +281,7 @@ def options_of_run(said: Mapping[str, Any]) -> dict[str, Any]:
 
 __all__ = [
     "LocalLauncher",
+    "call_of_workflow",
     "called",
     "files_of",
     "is_plain",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from taskgraph.expression import SchedulerExpression, TaskExpression, find_expressions, quote
@@ -13,6 +14,24 @@ def root_of(expr: Any) -> TaskExpression:
     """Return the root call: a plain call with values as arguments, or what stands in for it."""
     if isinstance(expr, TaskExpression) and not awaits(expr):
         return expr
+    return _standing_for(expr)
+
+
+def recorded_root_of(expr: Any, options: Mapping[str, Any]) -> TaskExpression:
+    """Return a root call that may be recorded, though what it stands for may not: ``prov=False``.
+
+    Args:
+        expr: What is to be evaluated.
+        options: Those of all calls of the run.
+    """
+    root = root_of(expr)
+    task = root._task
+    said: Mapping[str, Any] = task.all_options if isinstance(task, Task) else {}
+    leaves_none = {**said, **options}.get("prov") is False
+    return _standing_for(expr) if leaves_none and root is expr else root
+
+
+def _standing_for(expr: Any) -> TaskExpression:
     from taskgraph.combinators.control import root_task
 
     root = root_task(quote(expr))

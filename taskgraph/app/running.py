@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from taskgraph.app.current import current_scheduler
 from taskgraph.app.questions import Questions
 from taskgraph.app.reports import Reports
-from taskgraph.app.roots import root_of
+from taskgraph.app.roots import recorded_root_of, root_of
 from taskgraph.app.submitting import (
     Wanted,
     settle,
@@ -255,7 +255,6 @@ class Running(Questions, Reports):
         """
         self._check_free()
         self._say_where_results_go()
-        root = root_of(expr)
         run_options = self._options_of_run(
             ExecutionId(made.id),
             # An empty one says that workers may take it (`catalog.queueing`): of what a worker runs
@@ -271,6 +270,10 @@ class Running(Questions, Reports):
         )
         if writes_dataset is None:
             writes_dataset = has_output(self.backend, made.id)
+        if writes_dataset or made.group_id is not None:
+            root = recorded_root_of(expr, run_options.options)
+        else:
+            root = root_of(expr)
         run_options = replace(
             run_options,
             in_group=made.group_id is not None,

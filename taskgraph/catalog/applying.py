@@ -13,38 +13,24 @@ from collections.abc import Iterable, Mapping
 from os import PathLike
 from typing import Any, Final
 
+from taskgraph.catalog.admission import check_code, check_runnable
 from taskgraph.catalog.launches import Launch, Launcher
 from taskgraph.catalog.requests import (
+    ACCOUNT,
     Request,
-    Terms,
     checked_name,
     checked_queues,
     checked_submitter,
-    checked_title,
     tags_of,
     whole_path,
 )
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.states import State, StateType
-from taskgraph.catalog.uses import (
-    DatasetPin,
-    Uses,
-    WantedUses,
-    read_inputs,
-    ref_of,
-    with_code,
-)
+from taskgraph.catalog.uses import Uses, WantedUses, read_inputs, ref_of, with_code
 from taskgraph.catalog.workflow_finding import WorkflowFinder
 from taskgraph.catalog.workflow_rows import Workflow
-from taskgraph.errors import (
-    DisabledWorkflowError,
-    EmptyWorkflowError,
-    IncompatibleDatasetError,
-    ValidationError,
-    WorkflowNotFoundError,
-)
+from taskgraph.errors import ExecutionNotFoundError, ValidationError, WorkflowNotFoundError
 from taskgraph.jsontext import storable
-from taskgraph.tasks.schemas import ANY_TYPE
 
 #: Where what names no queue waits.
 DEFAULT_QUEUE: Final = "default"
@@ -73,6 +59,7 @@ class ApplyVerbs(WorkflowFinder):
         tags: Iterable[tuple[str, Any]] | Mapping[str, Any] | None = None,
         name: str | None = None,
         here: bool = False,
+        script: str | None = None,
     ) -> Execution:
         """Submit a stored workflow on datasets; what is submitted is frozen.
 
@@ -98,6 +85,7 @@ class ApplyVerbs(WorkflowFinder):
             tags: Keys with JSON values.
             name: What people call it.
             here: Whether it is run in this process, at once, and waits in no queue.
+            script: Where its tasks are, for who runs it; by default what the workflow says.
 
         Returns:
             The execution: PENDING, or as it ended, whether that was well or not.
@@ -116,6 +104,7 @@ class ApplyVerbs(WorkflowFinder):
             PermissionDeniedError: Who asks may not use the account.
             IdempotencyConflictError: The key was used for another request, and it is ``strict``.
             UnknownTaskError: It is to run here, and a task is not defined here.
+            RerunError: It is to run here, and a step is pinned to other code than there is here.
             ValidationError: Something that was given is not what it must be.
         """
         assert self._executions is not None
@@ -134,12 +123,14 @@ class ApplyVerbs(WorkflowFinder):
         check_runnable(found)
         queues = () if here else checked_queues((checked_name("queue", queue),))
         options: dict[str, Any] = {} if here else {"priority": _checked_priority(priority)}
-        if "script" in found.meta:
+        if script is not None:
+            options["script"] = checked_name("script", script)
+        elif "script" in found.meta:
             options["script"] = found.meta["script"]
-        paid = self._account(submitted_by, account)
-        if paid is not None:
-            options["account"] = paid
         uses = self._pin(found, inputs, output, first_step, last_step)
+        terms = self._admission.admit(uses, submitted_by, account)
+        if terms.account is not None:
+            options[ACCOUNT] = terms.account
         launcher = self._checked_launcher(uses) if here else None
         request = Request(
             id=uuid.uuid4().hex,
@@ -159,18 +150,20 @@ class ApplyVerbs(WorkflowFinder):
             # A process that has a command line has claimed it; what has none is anybody's.
             args=json.dumps(sys.argv or [found.fullname]) if here else "[]",
             uses=uses,
-            terms=Terms(self._min_interval, paid),
+            terms=terms,
         )
         made = self._executions.submit(request, strict=strict)
         if launcher is None or not made.is_new:
             return made.execution
-        (ended,) = launcher.run_all([Launch(request.id, uses)])
-        return ended
+        ended = launcher.run_all([Launch(request.id, uses)])
+        if not ended:  # deleted since
+            raise ExecutionNotFoundError(request.id)
+        return ended[0]
 
     def _pin(
         self, flow: Workflow, inputs: Any, output: Any, first: int | None, last: int | None
     ) -> Uses:
-        """Return the steps and the datasets as they are now, which fit each other."""
+        """Return the steps and the datasets as they are now."""
         for step in (first, last):
             if step is not None and (isinstance(step, bool) or not isinstance(step, int)):
                 raise ValidationError("steps", f"expected the number of a step, not {step!r}.")
@@ -183,75 +176,17 @@ class ApplyVerbs(WorkflowFinder):
             study=flow.study,
         )
         uses = with_code(self._store.pin(wanted))
-        if not uses.steps:  # they were removed since
-            raise EmptyWorkflowError(flow.label)
         if not uses.inputs:
             raise ValidationError("inputs", "expected at least one dataset.")
-        check_types(uses)
-        counts = self._store.count_files([each.value_hash for each in uses.inputs])
-        for each in uses.inputs:
-            if not counts.get(each.value_hash):
-                raise IncompatibleDatasetError(
-                    each.name,
-                    "it has no files, and nothing to read. Register some: `taskgraph dataset "
-                    f"register {each.name} FILE...`",
-                )
         return uses
-
-    def _account(self, name: str | None, account: str | None) -> str | None:
-        """Return from what is paid."""
-        wanted = None if account is None else checked_title("account", account)
-        user = None if name is None else self._store.submitter(name)
-        if user is None or name is None:
-            return wanted
-        paid = user.default_account if wanted is None else wanted
-        user.check(name, paid)
-        return paid
 
     def _checked_launcher(self, uses: Uses) -> Launcher:
         """Return what runs it here; nothing is written of what cannot be."""
         assert self._launcher is not None
         launcher = self._launcher()
         launcher.check(each.task_name for each in uses.steps)
+        check_code(uses.steps)
         return launcher
-
-
-def check_runnable(flow: Workflow) -> None:
-    """Check that a workflow may be applied, and that there is anything to run.
-
-    Raises:
-        DisabledWorkflowError: It is disabled.
-        EmptyWorkflowError: It has no steps.
-    """
-    if not flow.enabled:
-        raise DisabledWorkflowError(flow.label)
-    if not flow.steps:
-        raise EmptyWorkflowError(flow.label)
-
-
-def check_types(uses: Uses) -> None:
-    """Check that the datasets are of the types that the first step takes and the last one gives.
-
-    Raises:
-        IncompatibleDatasetError: One is not.
-    """
-    steps = uses.steps
-    for each in uses.inputs:
-        said = f"step {steps[0].position}, {steps[0].task_name}, takes"
-        _check_type(each, steps[0].input_type, said)
-    if uses.output is not None:
-        last = steps[-1]
-        said = f"step {last.position}, {last.task_name}, gives"
-        _check_type(uses.output, last.output_type, said)
-
-
-def _check_type(dataset: DatasetPin, wanted: str, what: str) -> None:
-    if wanted not in (ANY_TYPE, dataset.type) and dataset.type != ANY_TYPE:
-        raise IncompatibleDatasetError(
-            dataset.name,
-            f"it is of type {dataset.type!r}, and {what} {wanted!r}. Take another dataset, or "
-            "other steps.",
-        )
 
 
 def _checked_priority(given: int) -> int:
@@ -272,9 +207,4 @@ def _name(flow: Workflow, uses: Uses) -> str:
     return f"{flow.name} {uses.output.name}"
 
 
-__all__ = [
-    "DEFAULT_QUEUE",
-    "ApplyVerbs",
-    "check_runnable",
-    "check_types",
-]
+__all__ = ["DEFAULT_QUEUE", "ApplyVerbs"]

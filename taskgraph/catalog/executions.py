@@ -6,16 +6,18 @@ import builtins
 import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from os import PathLike
 from typing import Any, Final, Literal, overload
 
+from taskgraph.catalog.admission import Admission
 from taskgraph.catalog.cards import card_of, id_on_card, write_card
 from taskgraph.catalog.deleting import Deletion, checked_where
 from taskgraph.catalog.deletions import DeletionReport
 from taskgraph.catalog.queueing import PRIORITY, priority_of
 from taskgraph.catalog.reading import parse
 from taskgraph.catalog.requests import (
+    ACCOUNT,
     Request,
     check_page,
     checked_name,
@@ -27,7 +29,7 @@ from taskgraph.catalog.requests import (
     tags_of,
     whole_path,
 )
-from taskgraph.catalog.rerunning import Rerunner, rerun
+from taskgraph.catalog.rerunning import Again, Rerunner, rerun
 from taskgraph.catalog.rows import (
     Created,
     DependencyNode,
@@ -56,6 +58,7 @@ class ExecutionManager(SweepingVerbs):
         runner: Returns what runs them once more, where anything can be run.
         queues: Where workers take them from.
         user: Who submits and acts, where nobody else is named.
+        admission: Says whether something may be submitted once more.
     """
 
     def __init__(
@@ -65,12 +68,14 @@ class ExecutionManager(SweepingVerbs):
         runner: Callable[[], Rerunner] | None = None,
         queues: QueueStore | None = None,
         user: str | None = None,
+        admission: Admission | None = None,
     ) -> None:
         self._store = store
         self._deletion = deletion
         self._runner = runner
         self._queues = queues
         self.user = user
+        self._admission = admission
 
     def create(
         self,
@@ -135,6 +140,10 @@ class ExecutionManager(SweepingVerbs):
             DatasetReadOnlyError: The output is read-only.
             GroupInProgressError: The group is in progress on the same datasets.
             NotFoundError: There is no such workflow, dataset or group.
+            DisabledWorkflowError: The workflow is disabled, and is to run.
+            InactiveTaskError: A step that is to run is a task of packages that are not active.
+            PermissionDeniedError: Who asks may not use the account of the options.
+            RateLimitedError: The same was submitted a moment ago.
             StepRangeError: The steps are none of the workflow.
             ValidationError: Something that was given is not what it must be.
             TagKeyError: A key of a tag is none.
@@ -156,6 +165,7 @@ class ExecutionManager(SweepingVerbs):
             known = self._store.under_key(entry, key)
             if known is not None:
                 return Created(known, is_new=False)
+        uses = NO_USES if wanted.is_nothing else with_code(self._store.pin(wanted))
         request = Request(
             id=uuid.uuid4().hex,
             entrypoint=entry,
@@ -171,8 +181,12 @@ class ExecutionManager(SweepingVerbs):
             parent_job_id=checked_text("parent_job", parent_job),
             submitted_by=checked_submitter(self.user if submitted_by is None else submitted_by),
             code_version=checked_text("code_version", code_version),
-            uses=NO_USES if wanted.is_nothing else with_code(self._store.pin(wanted)),
+            uses=uses,
         )
+        if self._admission is not None and uses.workflow is not None and proposed.is_active:
+            paid = request.options.get(ACCOUNT)
+            terms = self._admission.terms(uses, paid if isinstance(paid, str) else None)
+            request = replace(request, terms=terms)
         return self.submit(request, strict=strict)
 
     def submit(self, request: Request, *, strict: bool = False) -> Created:
@@ -207,11 +221,14 @@ class ExecutionManager(SweepingVerbs):
         no_cache: bool = False,
         idempotency_key: str | None = None,
         queue: bool = False,
+        account: str | None = None,
+        submitted_by: str | None = None,
+        script: str | None = None,
     ) -> Execution:
         """Submit the same request again as a new execution, and run it in this process.
 
         What it was given, its workflow and the contents of its datasets are those of its snapshot;
-        tasks are what they are now. It has no workspace.
+        tasks are what they are now. It has no workspace, and is that of who has it run again.
 
         Args:
             ref: The execution.
@@ -221,29 +238,43 @@ class ExecutionManager(SweepingVerbs):
             idempotency_key: Under one key there is one execution: where it was, nothing runs.
             queue: Whether it waits for a worker, in the queues of the first one, and is not run
                 here.
+            account: From what is paid; by default what who asks has paid from before, or else what
+                it has by default, if it is registered.
+            submitted_by: Who asks for it; by default the user that the settings name.
+            script: Where its tasks are, for the worker that takes it; by default as it was said
+                before.
 
         Returns:
             The new execution as it ended, whether its task failed or not; or as it waits.
 
         Raises:
             ExecutionNotFoundError: There is no such execution.
-            RerunError: What it was given is not known any more.
+            RerunError: What it was given is not known any more, or a step is pinned to other code
+                than there is here.
             UnknownTaskError: Its task is not defined in this process; nothing was written. Import
                 its module.
             GroupInProgressError: Its group is in progress on the same datasets.
-            ValidationError: It is to wait for a worker, and was declared for no queues.
+            DisabledWorkflowError: Its workflow is disabled.
+            IncompatibleDatasetError: A dataset is of a type that does not fit, or has no files now.
+            InactiveTaskError: A step is a task of packages that are not active.
+            PermissionDeniedError: Who asks may not use the account.
+            RateLimitedError: The same was submitted a moment ago.
+            ValidationError: It is to wait for a worker, and was declared for no queues; or a step
+                has arguments that its task does not take (any more).
         """
         assert self._runner is not None
-        made = rerun(
-            self._store,
-            self._runner,
-            self.get(ref),
+        assert self._admission is not None
+        who = self.user if submitted_by is None else submitted_by
+        again = Again(
             from_snapshot=from_snapshot,
             use_cache=not no_cache,
             key=None if idempotency_key is None else checked_name("key", idempotency_key),
             is_queued=queue,
+            submitted_by=checked_text("submitted_by", who),
+            account=account,
+            script=None if script is None else checked_name("script", script),
         )
-        return self.get(made)
+        return self.get(rerun(self._store, self._runner, self._admission, self.get(ref), again))
 
     def enqueue(
         self,

@@ -7,16 +7,15 @@ and all rows are there before anything runs.
 from __future__ import annotations
 
 import builtins
-import json
-import sys
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import timedelta
 from typing import Any, Final, Literal, Protocol
 
+from taskgraph.catalog.admission import Admission
 from taskgraph.catalog.criteria import GROUP_FIELDS, Criteria
 from taskgraph.catalog.executions import ExecutionManager
+from taskgraph.catalog.group_launching import Asked, GroupLaunching, LaunchStore
 from taskgraph.catalog.group_rows import (
     Candidate,
     Decision,
@@ -29,14 +28,13 @@ from taskgraph.catalog.group_rows import (
 from taskgraph.catalog.grouping import checked_facets, derive
 from taskgraph.catalog.launches import Launch, Launcher
 from taskgraph.catalog.reading import any_of, parse
-from taskgraph.catalog.requests import Request, check_page, checked_name
+from taskgraph.catalog.requests import check_page, checked_name, checked_text
 from taskgraph.catalog.rows import Execution
-from taskgraph.catalog.states import State, StateType
-from taskgraph.catalog.uses import Uses, WantedUses, ref_of, with_code
+from taskgraph.catalog.uses import ref_of
 from taskgraph.catalog.workflow_finding import WorkflowStore
 from taskgraph.catalog.workflow_rows import Workflow
 from taskgraph.catalog.workflows import WorkflowManager
-from taskgraph.errors import DisabledWorkflowError, GroupNotFoundError, ValidationError
+from taskgraph.errors import GroupNotFoundError, ValidationError
 
 _MOST: Final = 100
 _BY: Final = ("namespace", "workflow")
@@ -45,7 +43,7 @@ _BY: Final = ("namespace", "workflow")
 Where = Criteria | Mapping[str, Any] | None
 
 
-class GroupStore(WorkflowStore, Protocol):
+class GroupStore(WorkflowStore, LaunchStore, Protocol):
     """What the manager of groups needs of a database."""
 
     def candidates(self, refs: Sequence[str] | None, study: str | None) -> list[Candidate]:
@@ -58,12 +56,6 @@ class GroupStore(WorkflowStore, Protocol):
 
     def judge(self, group_id: str, dataset_hash: str, rules: Rules) -> Decision | None:
         """Decide on a group; None where there is none."""
-
-    def pin(self, wanted: WantedUses) -> Uses:
-        """Return what an execution is to use, with the content that it has now."""
-
-    def launch(self, decision: Decision, request: Request) -> ExecutionGroup | None:
-        """Write an execution of a group down; None where somebody was quicker."""
 
     def find_group(self, ref: str) -> ExecutionGroup | None:
         """Return a group by key, id or unique start of one."""
@@ -100,7 +92,7 @@ class GroupManager:
         workflows: Those that they are of.
         executions: Those that they have.
         launcher: Returns what runs them.
-        user: Who submits what is run, if that is known.
+        admission: Says whether something may be submitted.
     """
 
     def __init__(
@@ -109,13 +101,14 @@ class GroupManager:
         workflows: WorkflowManager,
         executions: ExecutionManager,
         launcher: Callable[[], Launcher],
-        user: str | None = None,
+        admission: Admission,
     ) -> None:
         self._store = store
         self._workflows = workflows
         self._executions = executions
         self._launcher = launcher
-        self._user = user
+        self._admission = admission
+        self._launching = GroupLaunching(store, workflows, admission)
 
     def plan(
         self,
@@ -187,6 +180,8 @@ class GroupManager:
         one_per: Literal["workflow", "namespace"] | None = None,
         dry_run: bool = False,
         recompute: bool = False,
+        account: str | None = None,
+        submitted_by: str | None = None,
     ) -> builtins.list[Execution]:
         """Run what was decided to run, in this process, one execution after the other.
 
@@ -199,31 +194,33 @@ class GroupManager:
             one_per: At most one of each workflow, or of each namespace.
             dry_run: Whether nothing is written and nothing runs; see `choose` for what would.
             recompute: Whether no results of before are used.
+            account: From what is paid; by default that of who submits it, if that is registered.
+            submitted_by: Who asks for it; by default the user that the settings name.
 
         Returns:
             The executions as they ended. One whose task failed is FAILED, and the others go on.
 
         Raises:
             UnknownTaskError: A task is not defined in this process; nothing was launched.
+            RerunError: A step is pinned to other code than there is here; nothing was launched.
             DisabledWorkflowError: A workflow is disabled; nothing was launched.
-            ValidationError: It is not known which datasets a decision is of.
+            EmptyWorkflowError: A workflow has no steps; nothing was launched.
+            IncompatibleDatasetError: A dataset is of a type that does not fit, or has no files;
+                nothing is run.
+            InactiveTaskError: A step is a task of packages that are not active; nothing is run.
+            PermissionDeniedError: Who asks may not use the account; nothing was launched.
+            ValidationError: It is not known which datasets a decision is of, or a step has
+                arguments that its task does not take; nothing was launched.
             DatasetNotFoundError: A dataset was deleted since; nothing is run.
         """
         wanted = [each for each in decisions if each.run]
         launcher = self._launcher()
         _check_choice(limit, one_per)
-        flows = {}
-        for each in wanted:
-            if each.group.workflow_id not in flows:
-                flow = flows[each.group.workflow_id] = self._workflows.get(each.group.workflow_id)
-                if not flow.enabled:
-                    raise DisabledWorkflowError(flow.label)
-                launcher.check(step.task for step in flow.steps)
-            if not each.datasets:
-                raise ValidationError(
-                    f"group {each.group.key!r}",
-                    "it is not known which datasets the decision is of. Take what `plan` gives.",
-                )
+        user = self._executions.user if submitted_by is None else submitted_by
+        who = checked_text("submitted_by", user)
+        paid = self._admission.account(who, account)
+        flows = self._launching.checked(wanted, launcher)
+        asked = Asked(who, paid, recompute)
         launches: builtins.list[Launch] = []
         taken: set[str] = set()
         try:
@@ -233,7 +230,8 @@ class GroupManager:
                 lane = _lane(each, one_per)
                 launch = None
                 if lane not in taken:
-                    launch = self._launch(each, flows[each.group.workflow_id], recompute)
+                    flow = flows[each.group.workflow_id]
+                    launch = self._launching.launch(each, flow, asked)
                 if launch is not None:
                     taken.add(lane)
                     launches.append(launch)
@@ -241,24 +239,6 @@ class GroupManager:
             launcher.give_up(launches)
             raise
         return launcher.run_all(launches)
-
-    def _launch(self, decision: Decision, flow: Workflow, recompute: bool) -> Launch | None:
-        """Write down what is to run: the datasets that were planned, with what is in them now."""
-        pinned = self._store.pin(
-            WantedUses(
-                workflow=flow.id,
-                inputs=tuple((each.name, each.dataset_id) for each in decision.datasets),
-                group=decision.group.id,
-                study=flow.study,
-            )
-        )
-        uses = with_code(pinned)
-        decided = replace(decision, dataset_hash=str(uses.dataset_hash))
-        request = _request(decided, flow, uses, self._user)
-        group = self._store.launch(decided, request)
-        if group is None:
-            return None
-        return Launch(request.id, uses, use_cache=not (recompute or group.recompute))
 
     def choose(
         self,
@@ -417,7 +397,8 @@ def _rules(rerun_failed: bool, stale_after: timedelta | None) -> Rules:
 
 
 def _check_choice(limit: int | None, one_per: str | None) -> None:
-    if limit is not None and (isinstance(limit, bool) or limit < 0):
+    is_number = isinstance(limit, int) and not isinstance(limit, bool)
+    if limit is not None and not (is_number and limit >= 0):
         raise ValidationError("limit", f"expected 0 or more, not {limit!r}.")
     if one_per not in (None, *_BY):
         raise ValidationError("one_per", f"expected workflow or namespace, not {one_per!r}.")
@@ -437,27 +418,6 @@ def _lane(decision: Decision, one_per: str | None) -> str:
             return decision.group.namespace
         case _:
             return decision.group.id
-
-
-def _request(decision: Decision, flow: Workflow, uses: Uses, user: str | None) -> Request:
-    return Request(
-        id=uuid.uuid4().hex,
-        entrypoint=flow.fullname,
-        name=f"{flow.name} {decision.group.key}",
-        parameters={},
-        options={"script": flow.meta["script"]} if "script" in flow.meta else {},
-        tags=(),
-        queues=(),
-        study=flow.study,
-        workspace=None,
-        state=State(StateType.PENDING),
-        idempotency_key=None,
-        parent_job_id=None,
-        submitted_by=user,
-        code_version=None,
-        args=json.dumps(sys.argv or [flow.fullname]),  # that is what a process has claimed
-        uses=uses,
-    )
 
 
 def _is_hash(text: str) -> bool:

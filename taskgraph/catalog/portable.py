@@ -102,8 +102,15 @@ def read_spec(spec: Any) -> Mapping[str, Any]:
     return spec
 
 
-def read_steps(given: Sequence[Any], find_tasks: FindTasks) -> tuple[NewStep, ...]:
-    """Return the steps of what was exported.
+def read_steps(
+    given: Sequence[Any], find_tasks: FindTasks, *, allow_unknown: bool = False
+) -> tuple[NewStep, ...]:
+    """Return the steps of what was exported; of tasks that are not known here it is warned.
+
+    Args:
+        given: The steps as they were written.
+        find_tasks: Returns what packages say of tasks.
+        allow_unknown: Whether a task may be one that is not known here.
 
     Raises:
         TaskNotFoundError: A task is not known here, or there are several of its name.
@@ -112,19 +119,28 @@ def read_steps(given: Sequence[Any], find_tasks: FindTasks) -> tuple[NewStep, ..
     for index, each in enumerate(given):
         _check_step(f"steps[{index}]", each)
     names = sorted({each["task"] for each in given})
-    known = known_tasks(names, find_tasks(names) if names else ())
+    packaged = find_tasks(names) if names else ()
+    known = known_tasks(names, packaged, allow_unknown=allow_unknown)
     return tuple(
         _read_step(f"steps[{index}]", each, known[each["task"]]) for index, each in enumerate(given)
     )
 
 
-def known_tasks(names: Sequence[str], packaged: Sequence[TaskOfPackage]) -> dict[str, KnownTask]:
+def known_tasks(
+    names: Sequence[str], packaged: Sequence[TaskOfPackage], *, allow_unknown: bool = False
+) -> dict[str, KnownTask]:
     """Return what is known of tasks, each of which must be known once.
+
+    Args:
+        names: Their full names.
+        packaged: What packages say of them.
+        allow_unknown: Whether it is only warned of those that are not known at all.
 
     Raises:
         TaskNotFoundError: One is not known, or several packages have it and this process has not.
     """
     found = {}
+    unknown = []
     for name in names:
         task = get_task_registry().find(name)
         of_task = [each for each in packaged if each.name == name]
@@ -140,10 +156,20 @@ def known_tasks(names: Sequence[str], packaged: Sequence[TaskOfPackage]) -> dict
                 f"several packages have a task of this name: {packages}. Put all but one aside "
                 "(`taskgraph package deactivate NAME@VERSION`)",
             )
+        elif allow_unknown:
+            found[name] = KnownTask(name)
+            unknown.append(name)
         else:
             raise TaskNotFoundError(
                 name, "no task of this name is defined here, and no package that is active has one"
             )
+    if unknown:
+        warnings.warn(
+            f"{', '.join(unknown)}: not known here, so that what is said of these steps was not "
+            "checked. To have it checked, define the tasks first: import their module, or name "
+            "their script (`--script`).",
+            stacklevel=4,
+        )
     return found
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from taskgraph.catalog.states import State, StateType
-from taskgraph.catalog.uses import NO_USES, Uses
+from taskgraph.catalog.uses import NO_USES, StepPin, Uses
 from taskgraph.errors import TaskOptionError, ValidationError
 from taskgraph.hashing import hash_record
 from taskgraph.jsontext import to_json
@@ -25,19 +25,23 @@ _UNSEEN: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
 _MOST_ROWS: Final = 2**62
 #: The keys of a snapshot that its readers can rely on.
 SNAPSHOT_VERSION: Final = 1
+#: The option of an execution that says from what is paid.
+ACCOUNT: Final = "account"
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """On what terms a stored workflow is applied: held against what is there as it is written.
+    """On what terms something is submitted: held against what is there as it is written.
 
     Attributes:
         min_interval: How many seconds lie between two of a workflow on one output; 0 for any.
         account: In whose name what it uses is paid, or None.
+        steps: What is run of a workflow, also of one that is not there any more.
     """
 
     min_interval: float = 0.0
     account: str | None = None
+    steps: tuple[StepPin, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class Request:
         idempotency_key: Under which there is one for its entrypoint.
         args: The command line as a JSON list.
         uses: Workflow, datasets and group, pinned.
-        terms: What is checked besides as it is written, of a workflow that is applied.
+        terms: What is checked besides as it is written; None for nothing.
     """
 
     id: str
@@ -271,6 +275,7 @@ def whole_path(folder: str | os.PathLike[str] | None) -> str | None:
 
 
 __all__ = [
+    "ACCOUNT",
     "Request",
     "Terms",
     "check_page",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import uuid
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
+from taskgraph.catalog.admission import Admission, check_code
 from taskgraph.catalog.queueing import UNCLAIMED
-from taskgraph.catalog.requests import Request
+from taskgraph.catalog.requests import ACCOUNT, Request, Terms
 from taskgraph.catalog.rows import QUEUE_TAG, Created, Execution
 from taskgraph.catalog.states import State, StateType
 from taskgraph.catalog.uses import (
@@ -22,6 +23,7 @@ from taskgraph.catalog.uses import (
     with_code,
 )
 from taskgraph.errors import NotFoundError, RerunError, ValidationError
+from taskgraph.jsontext import to_json
 from taskgraph.tags import RESERVED, OwnTags
 from taskgraph.tasks.schemas import ANY_TYPE
 
@@ -57,26 +59,58 @@ class Rerunner(Protocol):
         """Run an execution that was made after another one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Again:
+    """How an execution is to be run once more.
+
+    Attributes:
+        from_snapshot: Whether on what was frozen; otherwise on what is there now.
+        use_cache: Whether results of before may be used.
+        key: Under which it is submitted once.
+        is_queued: Whether it waits for a worker.
+        submitted_by: Who asks for it.
+        account: From what is paid, if that is said.
+        script: Where its tasks are, if that is said, for the worker that takes it.
+    """
+
+    from_snapshot: bool = True
+    use_cache: bool = True
+    key: str | None = None
+    is_queued: bool = False
+    submitted_by: str | None = None
+    account: str | None = None
+    script: str | None = None
+
+
 def rerun(
     store: RerunStore,
     runner: Callable[[], Rerunner],
+    admission: Admission,
     origin: Execution,
-    *,
-    from_snapshot: bool,
-    use_cache: bool,
-    key: str | None,
-    is_queued: bool = False,
+    again: Again,
 ) -> str:
     """Submit the request of an execution again, and run it; returns the id of the new one.
+
+    Args:
+        store: Where it is.
+        runner: Returns what runs it here.
+        admission: Says whether it may be submitted.
+        origin: The execution.
+        again: How it is to be run once more.
 
     Raises:
         RerunError: Nothing was frozen of it, or what it was given is not known any more.
         UnknownTaskError: A task is not defined in this process; nothing was written.
         ValidationError: It is to wait for a worker, and was declared for no queues.
+        TaskgraphError: It may not be submitted; `Admission.admit` says why.
     """
-    if is_queued and not origin.tags.get(QUEUE_TAG):
+    if again.is_queued and not origin.tags.get(QUEUE_TAG):
         reason = f"execution {origin.id[:8]} was declared for none: no worker would take it."
         raise ValidationError("queues", reason)
+    # Who asks again is answered, whatever became of what it was asked of.
+    known = None if again.key is None else store.under_key(origin.entrypoint, again.key)
+    if known is not None:
+        return known.id
     frozen = store.snapshot(origin.id)
     if not isinstance(frozen, dict):
         raise RerunError(
@@ -84,25 +118,53 @@ def rerun(
             "nothing was frozen when it was submitted. Run its task: `taskgraph run`.",
         )
     wanted = uses_of(frozen)
-    if from_snapshot:
+    if again.from_snapshot:
         here = _still_here(store, wanted)
     else:
         here = wanted = with_code(store.pin(_today(wanted)))
-        frozen = None
-    known = None if key is None else store.under_key(origin.entrypoint, key)
-    if known is not None:
-        return known.id
+    terms = _terms(admission, origin, wanted, again)
     # Nothing is written, and no key is used up, of what cannot be run here.
-    if not is_queued:
+    if not again.is_queued:
         runner().check(_tasks_of(origin, wanted))
-    request = _request(origin, here, key)
-    if is_queued:
-        options = {**origin.options, **({} if use_cache else {NO_CACHE: True})}
-        request = replace(request, args=UNCLAIMED, options=options)
-    made = store.create(request, strict=False, frozen=frozen)
-    if made.is_new and not is_queued:
-        runner().run_again(made.execution.id, origin, wanted, cache=use_cache)
+        check_code(with_code(wanted).steps)
+    request = _request(origin, parameters_of(frozen, origin), here, again, terms)
+    said = _frozen_again(frozen, request) if again.from_snapshot else None
+    made = store.create(request, strict=False, frozen=said)
+    if made.is_new and not again.is_queued:
+        runner().run_again(made.execution.id, origin, wanted, cache=again.use_cache)
     return made.execution.id
+
+
+def _terms(admission: Admission, origin: Execution, uses: Uses, again: Again) -> Terms:
+    """Return on what terms it is submitted: those of who has it run again, and not of the first.
+
+    Who has had it run before pays from the same account, unless another one is said.
+    """
+    account = again.account
+    before = origin.options.get(ACCOUNT)
+    if account is None and again.submitted_by == origin.submitted_by and isinstance(before, str):
+        account = before
+    if uses.workflow is not None:
+        admission.check_enabled(uses.workflow.id)
+    admit = admission.admit_frozen if again.from_snapshot else admission.admit
+    return admit(uses, again.submitted_by, account)
+
+
+def _frozen_again(frozen: dict[str, Any], request: Request) -> dict[str, Any]:
+    """Return what was frozen, with who has it run again, and from what that is paid."""
+    found = dict(frozen)
+    if found.get("submitted_by") != request.submitted_by:
+        found["submitted_by"] = request.submitted_by
+    options, paid = found.get("options") or {}, request.options.get(ACCOUNT)
+    if options.get(ACCOUNT) != paid:
+        found["options"] = _paid_from(options, paid)
+    return found
+
+
+def _paid_from(options: Mapping[str, Any], account: str | None) -> dict[str, Any]:
+    """Return options with an account, or without any."""
+    kept = {name: each for name, each in options.items() if name != ACCOUNT}
+    return kept if account is None else {**kept, ACCOUNT: account}
 
 
 def _tasks_of(origin: Execution, uses: Uses) -> list[str]:
@@ -123,6 +185,18 @@ def uses_of(frozen: dict[str, Any]) -> Uses:
         last_step=frozen.get("last_step"),
         group_id=frozen.get("group"),
     )
+
+
+def parameters_of(frozen: Any, found: Execution) -> Mapping[str, Any]:
+    """Return what an execution was given, as it was frozen: in columns 1.0 is kept as 1.
+
+    Args:
+        frozen: Its snapshot. Any: JSON, if anything was frozen.
+        found: The execution.
+    """
+    said = frozen.get("parameters") if isinstance(frozen, dict) else None
+    known: Mapping[str, Any] = found.parameters
+    return said if isinstance(said, dict) and to_json(said) == to_json(known) else known
 
 
 def _workflow(said: dict[str, Any]) -> WorkflowPin:
@@ -187,7 +261,9 @@ def _still_here(store: RerunStore, uses: Uses) -> Uses:
     return replace(uses, inputs=inputs, group_id=group, output=output, workflow=flow)
 
 
-def _request(origin: Execution, uses: Uses, key: str | None) -> Request:
+def _request(
+    origin: Execution, parameters: Mapping[str, Any], uses: Uses, again: Again, terms: Terms
+) -> Request:
     tags = [
         (name, value)
         for name, values in origin.tags.items()
@@ -195,24 +271,41 @@ def _request(origin: Execution, uses: Uses, key: str | None) -> Request:
         if not name.startswith(RESERVED)
     ]
     queues = origin.tags.get(QUEUE_TAG, ())
+    options = _paid_from(origin.options, terms.account)
+    options.pop(NO_CACHE, None)  # which was said of the first one alone
+    if again.script is not None:
+        options["script"] = again.script
+    if again.is_queued and not again.use_cache:
+        options[NO_CACHE] = True
+    claimed = json.dumps(sys.argv or [origin.entrypoint])  # that is what a process has claimed
     return Request(
         id=uuid.uuid4().hex,
         entrypoint=origin.entrypoint,
         name=origin.name,
-        parameters=origin.parameters,
-        options=origin.options,
+        parameters=parameters,
+        options=options,
         tags=OwnTags([*tags, (RERUN_TAG, origin.id)]),
         queues=tuple(queues),
         study=origin.study,
         workspace=None,
         state=State(StateType.PENDING),
-        idempotency_key=key,
+        idempotency_key=again.key,
         parent_job_id=None,
-        submitted_by=origin.submitted_by,
+        submitted_by=again.submitted_by,
         code_version=None,
-        args=json.dumps(sys.argv or [origin.entrypoint]),  # that is what a process has claimed
+        args=UNCLAIMED if again.is_queued else claimed,
         uses=uses,
+        terms=terms,
     )
 
 
-__all__ = ["NO_CACHE", "RERUN_TAG", "RerunStore", "Rerunner", "rerun", "uses_of"]
+__all__ = [
+    "NO_CACHE",
+    "RERUN_TAG",
+    "Again",
+    "RerunStore",
+    "Rerunner",
+    "parameters_of",
+    "rerun",
+    "uses_of",
+]

@@ -168,10 +168,13 @@ def _defaults(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_schema(name: str, schema: Mapping[str, Any], args: Mapping[str, Any]) -> None:
-    # What is only given when it runs cannot be missing before.
-    required = [each for each in schema.get("required", ()) if each not in RESERVED_ARGUMENTS]
+    required = schema.get("required")
+    if isinstance(required, list):
+        # What is only given when it runs cannot be missing before.
+        kept = [e for e in required if not isinstance(e, str) or e not in RESERVED_ARGUMENTS]
+        schema = {**schema, "required": kept}
     try:
-        problem = find_problem({**schema, "required": required}, args)
+        problem = find_problem(schema, args)
     except ImportError:
         raise ValidationError(
             f"arguments of step {name}",
@@ -182,19 +185,21 @@ def _check_schema(name: str, schema: Mapping[str, Any], args: Mapping[str, Any])
 
 
 def _check_parameters(task: AnyTask, args: Mapping[str, Any]) -> None:
-    parameters = task.signature.parameters.values()
-    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters):
+    parameters = list(task.signature.parameters.values())
+    what = f"arguments of step {task.fullname}"
+    for first in parameters[:1]:
+        if first.kind is first.POSITIONAL_OR_KEYWORD and first.name in args:
+            raise ValidationError(
+                what, f"{first.name!r} is its first parameter, and is given what comes before it."
+            )
+    if any(each.kind is each.VAR_KEYWORD for each in parameters):
         return
-    named = [
-        each.name
-        for each in parameters
-        if each.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    ]
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    named = [each.name for each in parameters if each.kind in by_name]
     for each in args:
         if each not in named:
             raise ValidationError(
-                f"arguments of step {task.fullname}",
-                f"it has no parameter {each!r}. There are: {', '.join(named)}.",
+                what, f"it has no parameter {each!r}. There are: {', '.join(named)}."
             )
 
 

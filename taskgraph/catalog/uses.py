@@ -229,7 +229,7 @@ def read_inputs(given: Iterable[Any] | Mapping[str, Any]) -> tuple[tuple[str | N
     Raises:
         ValidationError: They are none.
     """
-    if isinstance(given, str):
+    if isinstance(given, str) or not isinstance(given, Iterable):
         raise ValidationError("inputs", f"expected a list of datasets, not {given!r}.")
     if isinstance(given, Mapping):
         named = [(_name(name), ref_of(each)) for name, each in given.items()]

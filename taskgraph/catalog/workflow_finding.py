@@ -6,12 +6,12 @@ import builtins
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from taskgraph.catalog.admission import Admission, AdmissionStore
 from taskgraph.catalog.criteria import WORKFLOW_FIELDS, Criteria
 from taskgraph.catalog.executions import ExecutionManager
 from taskgraph.catalog.launches import Launcher
 from taskgraph.catalog.reading import parse
 from taskgraph.catalog.requests import check_page
-from taskgraph.catalog.submitters import Submitter
 from taskgraph.catalog.uses import Uses, WantedUses, ref_of
 from taskgraph.catalog.workflow_rows import (
     NewStep,
@@ -22,7 +22,7 @@ from taskgraph.catalog.workflow_rows import (
     WorkflowDeletion,
     WorkflowStep,
 )
-from taskgraph.errors import StepNotFoundError, WorkflowNotFoundError
+from taskgraph.errors import StepNotFoundError, ValidationError, WorkflowNotFoundError
 from taskgraph.jsontext import storable
 
 _MOST_VERSIONS: Final = 2**31 - 1
@@ -32,7 +32,7 @@ _MOST_DIGITS: Final = 20
 Where = Criteria | Mapping[str, Any] | None
 
 
-class WorkflowStore(Protocol):
+class WorkflowStore(AdmissionStore, Protocol):
     """What the manager of workflows needs of a database."""
 
     def create_workflow(self, wanted: NewWorkflow) -> str:
@@ -51,9 +51,6 @@ class WorkflowStore(Protocol):
         self, workflow_id: str, *, with_groups: bool, dry_run: bool
     ) -> WorkflowDeletion | None:
         """Delete a version; None where there is none."""
-
-    def find_workflow(self, ref: str, version: int | None) -> Workflow | None:
-        """Return a workflow by full name, id or unique start of one."""
 
     def workflows(self, where: Criteria, limit: int | None, offset: int) -> list[Workflow]:
         """Return workflows by name and version."""
@@ -76,17 +73,8 @@ class WorkflowStore(Protocol):
     def remove_step(self, step_id: str) -> bool:
         """Take a step out of its workflow; returns whether it was there."""
 
-    def tasks_of_packages(self, names: Sequence[str]) -> list[TaskOfPackage]:
-        """Return what packages that are active say of tasks, the newest first."""
-
     def pin(self, wanted: WantedUses) -> Uses:
         """Return what an execution is to use, with the content that it has now."""
-
-    def count_files(self, value_hashes: Sequence[str]) -> dict[str, int]:
-        """Return how many files each of some contents has."""
-
-    def submitter(self, name: str) -> Submitter | None:
-        """Return the user of an e-mail address, a name or an id; None if nobody is registered."""
 
 
 class WorkflowFinder:
@@ -96,7 +84,7 @@ class WorkflowFinder:
         store: Where they are.
         executions: Those that they are run as.
         launcher: Returns what runs them in this process, where anything can be run.
-        min_interval: How many seconds lie between two of a workflow on one output.
+        admission: Says whether something may be submitted.
     """
 
     def __init__(
@@ -104,12 +92,12 @@ class WorkflowFinder:
         store: WorkflowStore,
         executions: ExecutionManager | None = None,
         launcher: Callable[[], Launcher] | None = None,
-        min_interval: float = 0.0,
+        admission: Admission | None = None,
     ) -> None:
         self._store = store
         self._executions = executions
         self._launcher = launcher
-        self._min_interval = min_interval
+        self._admission = Admission(store) if admission is None else admission
 
     def find(self, ref: str | Workflow, version: int | None = None) -> Workflow | None:
         """Return a workflow; None where there is none.
@@ -121,12 +109,20 @@ class WorkflowFinder:
 
         Raises:
             AmbiguousIdError: More than one starts so.
+            ValidationError: It is nothing by which a workflow could be found.
         """
         if isinstance(ref, Workflow):
             ref = ref.id
+        elif not isinstance(ref, str):
+            said = f"expected a name, an id, or what was found before, not {ref!r}."
+            raise ValidationError("workflow", said)
+        if version is not None and (isinstance(version, bool) or not isinstance(version, int)):
+            raise ValidationError("version", f"expected a number, not {version!r}.")
         name, at, number = ref.rpartition("@")
         if at and version is None and number.isdecimal() and len(number) < _MOST_DIGITS:
-            ref, version = name, min(int(number), _MOST_VERSIONS)
+            ref, version = name, int(number)
+        if version is not None and not 1 <= version <= _MOST_VERSIONS:
+            return None
         return self._store.find_workflow(storable(ref), version)
 
     def get(self, ref: str | Workflow, version: int | None = None) -> Workflow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
@@ -17,6 +18,7 @@ from taskgraph.errors import ValidationError, WorkflowNotFoundError
 
 _MOST_VERSIONS: Final = 2**31 - 1
 _NEXT: Final = "next"
+_ID: Final = re.compile(r"[0-9a-fA-F]{32}")
 
 
 class WorkflowManager(StepVerbs, ApplyVerbs):
@@ -57,7 +59,7 @@ class WorkflowManager(StepVerbs, ApplyVerbs):
             name=_checked_part("workflow", name),
             version=_checked_version(version),
             study=None if study is None else checked_name("study", study),
-            steps=tuple(checked_step(each, self._describe) for each in steps),
+            steps=tuple(checked_step(each, self._describe) for each in _listed(steps)),
             meta=checked_object("meta", meta),
         )
         return self.get(self._store.create_workflow(wanted))
@@ -150,6 +152,7 @@ class WorkflowManager(StepVerbs, ApplyVerbs):
         *,
         study: str | None = None,
         version: int | Literal["next"] | None = None,
+        allow_unknown: bool = False,
     ) -> Workflow:
         """Store a workflow that was exported; it says the same as the one that it was made of.
 
@@ -160,6 +163,8 @@ class WorkflowManager(StepVerbs, ApplyVerbs):
             spec: What `export` gave.
             study: The name of the study that it is to be part of.
             version: In place of its own; ``"next"`` is the one after the highest.
+            allow_unknown: Whether tasks may be named that are not known at all: of these nothing is
+                checked, which is warned of.
 
         Raises:
             DuplicateVersionError: There is such a version.
@@ -174,10 +179,18 @@ class WorkflowManager(StepVerbs, ApplyVerbs):
             name=_checked_part("workflow", said["name"]),
             version=None if chosen == _NEXT else _checked_version(chosen),
             study=None if study is None else checked_name("study", study),
-            steps=read_steps(said["steps"], self._store.tasks_of_packages),
+            steps=read_steps(
+                said["steps"], self._store.tasks_of_packages, allow_unknown=allow_unknown
+            ),
             meta=checked_object("meta", said.get("meta")),
         )
         return self.get(self._store.create_workflow(wanted))
+
+
+def _listed(given: Any) -> Iterable[Step]:
+    if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
+        raise ValidationError("steps", f"expected a list of steps, not {given!r}.")
+    return given
 
 
 def _checked_version(given: Any) -> int:
@@ -198,6 +211,8 @@ def _checked_part(what: str, given: str) -> str:
         raise ValidationError(what, f"{name!r}: what follows an @ is a version.")
     if what == "workflow" and "." in name:
         raise ValidationError(what, f"{name!r}: what stands before a dot is a namespace=.")
+    if what == "workflow" and _ID.fullmatch(name):
+        raise ValidationError(what, f"{name!r}: 32 hex digits are an id, and no name.")
     return name
 
 

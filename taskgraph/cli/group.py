@@ -95,6 +95,8 @@ def plan(ctx: click.Context, /, as_json: bool, workflow: str, **asked: Any) -> i
     help="At most one of each.",
 )
 @click.option("--recompute", is_flag=True, help="Use no results of before; store as ever.")
+@click.option("--account", metavar="NAME", help="From which account it is paid.")
+@click.option("--submitted-by", metavar="WHO", help="Who asks for it.")
 @click.option("--script", metavar="SCRIPT", help="Where the tasks are. Default: as was stored.")
 @click.option("--dry-run", is_flag=True, help="Only show what would run.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
@@ -106,6 +108,8 @@ def run(
     limit: int | None,
     one_per: Any,
     recompute: bool,
+    account: str | None,
+    submitted_by: str | None,
     script: str | None,
     dry_run: bool,
     as_json: bool,
@@ -121,7 +125,14 @@ def run(
             _show(chosen, as_json)
             return ExitCode.OK
         load_tasks(ctx, script or flow.meta.get("script"))
-        made = archive.groups.run(decisions, limit=limit, one_per=one_per, recompute=recompute)
+        made = archive.groups.run(
+            decisions,
+            limit=limit,
+            one_per=one_per,
+            recompute=recompute,
+            account=account,
+            submitted_by=submitted_by,
+        )
     if not made and not as_json:
         groups = "1 group" if len(decisions) == 1 else f"{len(decisions):,} groups"
         click.echo(f"Nothing is to run: {groups} of {flow.label}.")

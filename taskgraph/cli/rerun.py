@@ -38,6 +38,8 @@ they are now. Results of before are used.
     "--script", metavar="SCRIPT", help="Where its tasks are. Default: what it was run from."
 )
 @click.option("--queue", is_flag=True, help="Have a worker of its queues run it.")
+@click.option("--account", metavar="NAME", help="From which account it is paid.")
+@click.option("--submitted-by", metavar="WHO", help="Who asks for it.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.argument("ref")
 @click.pass_context
@@ -48,10 +50,13 @@ def command(
     idempotency_key: str | None,
     script: str | None,
     queue: bool,
+    account: str | None,
+    submitted_by: str | None,
     as_json: bool,
     ref: str,
 ) -> int:
     """Run one execution again."""
+    from taskgraph.cli.workflow import script_as_kept
     from taskgraph.errors import ExecutionNotFoundError
 
     with opened_archive(ctx) as archive:
@@ -66,6 +71,9 @@ def command(
             no_cache=no_cache,
             idempotency_key=idempotency_key,
             queue=queue,
+            account=account,
+            submitted_by=submitted_by,
+            script=None if script is None else script_as_kept(ctx, script),
         )
     return tell_ends([made], as_json)
 

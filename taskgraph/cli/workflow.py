@@ -7,9 +7,9 @@ import os
 import shlex
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -34,6 +34,9 @@ taskgraph workflow add-step mean plot dpi=200 --position 2
 taskgraph workflow apply mean --input tas --output means
 taskgraph workflow promote mean@2
 """
+
+# Of the highest version that there can be.
+_MOST_DIGITS: Final = 10
 
 
 @click.group("workflow", help=_HELP, short_help="Store workflows: lists of steps, in versions.")
@@ -225,8 +228,7 @@ def export(ctx: click.Context, output: Path | None, script: str | None, workflow
         warnings.simplefilter("always")
         load_tasks(ctx, script)
         spec = asked(archive, workflow).workflows.export(workflow)
-    for each in told:
-        click.echo(f"Warning: {each.message}", err=True)
+    _warn(told)
     text = json.dumps(spec, indent=2, ensure_ascii=False)
     if output is None:
         click.echo(text)
@@ -236,10 +238,25 @@ def export(ctx: click.Context, output: Path | None, script: str | None, workflow
     return ExitCode.OK
 
 
-@command.command("import", help="Store a workflow that was exported to a FILE.")
+def _warn(told: Iterable[warnings.WarningMessage]) -> None:
+    """Say what was warned of."""
+    for each in told:
+        click.echo(f"Warning: {each.message}", err=True)
+
+
+_IMPORT = """Store a workflow that was exported to a FILE.
+
+No code is loaded that the FILE names. What is known of its tasks is held against it: those of
+packages, and those of the script that is given by --script. Of others it is warned.
+"""
+
+
+@command.command(
+    "import", help=_IMPORT, short_help="Store a workflow that was exported to a FILE."
+)
 @click.option("--study", metavar="NAME", help="The study that it is to be part of.")
 @click.option("--version", metavar="N|next", help="In place of its own; next: after the highest.")
-@click.option("--script", metavar="SCRIPT", help="Where its tasks are. Default: as it says.")
+@click.option("--script", metavar="SCRIPT", help="Where its tasks are: loaded, to check them.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.argument("file", type=click.File("r", encoding="utf-8"))
 @click.pass_context
@@ -256,11 +273,15 @@ def import_(
 
     try:
         spec = json.loads(file.read())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValidationError(file.name, f"this is no JSON: {error}.") from error
-    load_tasks(ctx, script or _script_of(ctx, spec))
-    with made_archive(ctx) as archive:
-        made = archive.workflows.import_(spec, study=study, version=_version(ctx, version))
+    load_tasks(ctx, script)
+    with made_archive(ctx) as archive, warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        made = archive.workflows.import_(
+            spec, study=study, version=_version(ctx, version), allow_unknown=script is None
+        )
+    _warn(told)
     return tell(made, as_json, _stored(made))
 
 
@@ -268,20 +289,9 @@ def _version(ctx: click.Context, text: str | None) -> Any:
     """Return a version as it is imported. Any: a number, the word next, or None."""
     if text is None or text == "next":
         return text
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > _MOST_DIGITS:
         raise click.UsageError(f"--version: expected a number or next, not {text!r}.", ctx)
     return int(text)
-
-
-def _script_of(ctx: click.Context, spec: Any) -> str | None:
-    """Return the script that what was exported says its tasks are in, if that is here."""
-    meta = spec.get("meta") if isinstance(spec, dict) else None
-    said = meta.get("script") if isinstance(meta, dict) else None
-    if not isinstance(said, str):
-        return None
-    is_file = said.endswith(".py")
-    here = Path(said).is_file() or (load_settings(ctx).project_dir / said).is_file()
-    return said if here or not is_file else None
 
 
 @command.command("delete", help="Delete versions of workflows; executions keep what they ran.")
@@ -355,7 +365,7 @@ def _step(ctx: click.Context, text: str) -> tuple[str, dict[str, Any]]:
     try:
         task, *words = shlex.split(text)
         return task, dict(parse_tag_key_value(each) for each in words)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise click.UsageError(f"Step {text!r}: {error}", ctx) from None
 
 

@@ -73,6 +73,7 @@ def apply(
 ) -> int:
     """Apply one workflow."""
     from taskgraph.catalog.applying import DEFAULT_QUEUE
+    from taskgraph.cli.workflow import script_as_kept
     from taskgraph.errors import WorkflowNotFoundError
 
     if here and queue is not None:
@@ -93,6 +94,7 @@ def apply(
             idempotency_key=key,
             tags=tags,
             here=here,
+            script=None if script is None else script_as_kept(ctx, script),
             **given,
         )
     if here:

@@ -248,6 +248,8 @@ class Engine:
     def _run(self, root_expr: TaskExpression) -> Job:
         started = time.monotonic()
         root = self._root = self._make_job(root_expr, None)
+        if self._options.writes_dataset or self._options.in_group:
+            root.is_recorded = True  # what hangs on its end is written with that
         self._notify(ExecutionStarted(self._options.execution_id, root.task.fullname))
         if self._below is not None:
             self._recorder.has_execution = True  # that of the job

@@ -38,6 +38,7 @@ from taskgraph.errors.database import (
 )
 from taskgraph.errors.datasets import (
     ArtifactExistsError,
+    DatasetChangedError,
     DatasetNotFoundError,
     DatasetReadOnlyError,
     GroupInProgressError,
@@ -192,6 +193,7 @@ __all__ = [
     "DatabaseHeldError",
     "DatabaseReadOnlyError",
     "DatabaseVersionError",
+    "DatasetChangedError",
     "DatasetNotFoundError",
     "DatasetReadOnlyError",
     "DisabledWorkflowError",

@@ -52,6 +52,20 @@ class DatasetReadOnlyError(ConflictError):
         )
 
 
+class DatasetChangedError(ConflictError):
+    """The content of a dataset that was just looked at is not kept any more: it has another one."""
+
+    def __init__(self, dataset: str) -> None:
+        super().__init__(dataset)
+        self.dataset = dataset
+
+    def __str__(self) -> str:
+        return (
+            f"Dataset {self.dataset!r} has another content than a moment ago, and that one is not "
+            "kept any more: nothing was submitted. Submit it again."
+        )
+
+
 class OutputDatasetInUseError(ConflictError):
     """A dataset is being written by another execution that is active."""
 

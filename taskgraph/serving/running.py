@@ -6,15 +6,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from taskgraph.app.launching import (
+    call_of_workflow,
     called,
-    files_of,
     is_plain,
     options_of_run,
     recorded_or_called,
-    workflow_call,
 )
 from taskgraph.app.scheduler import Scheduler
-from taskgraph.catalog.rerunning import NO_CACHE, RERUN_TAG, uses_of
+from taskgraph.catalog.rerunning import NO_CACHE, RERUN_TAG, parameters_of, uses_of
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.states import State, StateType
 from taskgraph.catalog.store import CatalogStore
@@ -131,7 +130,8 @@ class TakenRunner:
         """Yield the scripts that the tasks of an execution are in, as far as it says so."""
         said = found.options.get("script")
         if isinstance(said, str):
-            yield said
+            yield said  # which goes before what the workflow says
+            return
         flow = frozen.get("workflow") if isinstance(frozen, dict) else None
         if not isinstance(flow, dict):
             return
@@ -140,7 +140,7 @@ class TakenRunner:
             stored = self._find_workflow(str(flow.get("id")))
             meta = {} if stored is None else stored.meta
         script = meta.get("script")
-        if isinstance(script, str) and script != said:
+        if isinstance(script, str):
             yield script
 
     def _call(self, found: Execution, frozen: Any) -> Any:
@@ -152,15 +152,16 @@ class TakenRunner:
         """
         uses = uses_of(frozen) if isinstance(frozen, dict) else uses_of({})
         if uses.workflow is not None:
-            return workflow_call(uses, files_of(self._scheduler, uses))
+            return call_of_workflow(self._scheduler, uses)
+        parameters = parameters_of(frozen, found)
         refs = found.tags.get(RERUN_TAG, ())
         origin = self._catalog.find(str(refs[0])) if refs else None
         if origin is not None:
-            return recorded_or_called(self._scheduler, origin, found)
-        if refs and not is_plain(found.parameters):
+            return recorded_or_called(self._scheduler, origin, parameters)
+        if refs and not is_plain(parameters):
             reason = "what it was made after was deleted, and with it what it was given"
             raise RerunError(found.entrypoint, reason)
-        return called(get_task_registry().get(found.entrypoint), found.parameters)
+        return called(get_task_registry().get(found.entrypoint), parameters)
 
 
 def _failed(message: str) -> State:

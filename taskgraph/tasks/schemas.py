@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import copy
 import inspect
+import json
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from taskgraph.errors import TaskOptionError
@@ -35,7 +36,6 @@ _TYPES: Final[Mapping[Any, str]] = {
     dict: "object",
     type(None): "null",
 }
-_OWN_REF: Final = "#/$defs/"
 # What is understood here; all else is left to a library.
 _SAID: Final = frozenset({"$schema", "$comment", "title", "description", "default", "examples"})
 _CHECKED: Final = frozenset(
@@ -62,8 +62,8 @@ def derive(function: Callable[..., Any], signature: inspect.Signature) -> dict[s
         found = type_of(hints.get(each.name, each.annotation))
         if each.default is inspect.Parameter.empty:
             required.append(each.name)
-        elif _is_json(each.default):
-            found["default"] = copy.deepcopy(each.default)
+        else:
+            found = _with_default(found, each.default)
         properties[each.name] = found
     return {
         "$schema": DRAFT,
@@ -72,6 +72,16 @@ def derive(function: Callable[..., Any], signature: inspect.Signature) -> dict[s
         "required": required,
         "additionalProperties": is_open,
     }
+
+
+def _with_default(said: dict[str, Any], default: Any) -> dict[str, Any]:
+    """Return what an annotation says, with a default, which it may not allow: ``x: int = None``."""
+    is_json = _is_json(default)
+    if said and (is_json or default is None) and find_problem(said, default) is not None:
+        allowed = said["anyOf"] if "anyOf" in said else [said]
+        own = {"type": "null"} if default is None else {"enum": [copy.deepcopy(default)]}
+        said = {"anyOf": [*allowed, own]}
+    return {**said, "default": copy.deepcopy(default)} if is_json else said
 
 
 def type_of(annotation: Any) -> dict[str, Any]:
@@ -128,35 +138,22 @@ def checked_schema(task: str, given: Any) -> Mapping[str, Any] | None:
     if not isinstance(given, Mapping):
         reason = f"must be {AUTO!r} or a JSON schema, not {given!r}"
         raise TaskOptionError(task, "args_schema", reason)
-    found: dict[str, Any] = copy.deepcopy(dict(given))
     try:
-        to_json(found)
+        to_json(dict(given))
+        found: dict[str, Any] = copy.deepcopy(dict(given))
     except ValueError as error:
         raise TaskOptionError(task, "args_schema", f"is no JSON: {error}") from None
+    except RecursionError:
+        raise TaskOptionError(task, "args_schema", "is nested too deeply") from None
     if found.get("type") != "object" or not isinstance(found.get("properties", {}), Mapping):
         reason = 'must be the schema of an object: {"type": "object", "properties": {...}}'
         raise TaskOptionError(task, "args_schema", reason)
-    inner = found.get("$defs", {})
-    for each in _refs(found):
-        name = each.removeprefix(_OWN_REF)
-        if not each.startswith(_OWN_REF) or name.partition("/")[0] not in inner:
-            reason = f"refers to {each!r}: there are only definitions of its own, {_OWN_REF}NAME"
-            raise TaskOptionError(task, "args_schema", reason)
+    from taskgraph.tasks.references import reference_problem  # for tasks that bring one
+
+    problem = reference_problem(found)
+    if problem is not None:
+        raise TaskOptionError(task, "args_schema", problem)
     return found
-
-
-def _refs(schema: Any) -> Iterator[str]:
-    """Yield what is referred to in a schema, wherever it is."""
-    waiting = [schema]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, Mapping):
-            for key, value in each.items():
-                if key in ("$ref", "$dynamicRef") and isinstance(value, str):
-                    yield value
-                waiting.append(value)
-        elif isinstance(each, Sequence) and not isinstance(each, str):
-            waiting.extend(each)
 
 
 def checked_type(task: str, option: str, given: Any) -> str:
@@ -177,6 +174,8 @@ def checked_type(task: str, option: str, given: Any) -> str:
 def defaults_of(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return the defaults that a schema has on top; those that are null say nothing."""
     properties = schema.get("properties", {})
+    if not isinstance(properties, Mapping):  # which is said when it is used
+        return {}
     return {
         name: copy.deepcopy(each["default"])
         for name, each in properties.items()
@@ -187,21 +186,39 @@ def defaults_of(schema: Mapping[str, Any]) -> dict[str, Any]:
 def find_problem(schema: Mapping[str, Any], given: Any) -> str | None:
     """Return what is wrong with a value; None if it is what a schema says.
 
-    What is derived from signatures is checked here, all else by the library ``jsonschema``.
+    What is derived from signatures is checked here, all else by the library ``jsonschema``. What is
+    wrong with the schema itself is a problem as well.
 
     Raises:
         ImportError: The library is needed, and is not installed.
     """
-    if is_simple(schema):
-        return _problem(schema, given, "")
+    try:
+        if is_simple(schema):
+            return _problem(schema, given, "")
+        return _problem_by_library(schema, given)
+    except RecursionError:
+        return "the schema of the task goes in circles, or is nested too deeply, or this is"
+
+
+def _problem_by_library(schema: Mapping[str, Any], given: Any) -> str | None:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError, best_match
+    from referencing import Registry
 
     try:
         Draft202012Validator.check_schema(schema)
+        # Nothing is fetched, whatever a schema refers to.
+        judge = Draft202012Validator(schema, registry=Registry())
+        # As it will be kept: there are lists in JSON, and no tuples.
+        found = best_match(judge.iter_errors(json.loads(json.dumps(given))))
     except SchemaError as error:
         return f"the schema of the task is none: {error.message}"
-    found = best_match(Draft202012Validator(schema).iter_errors(given))
+    except RecursionError:
+        raise
+    except Exception as error:
+        # What others have written shows some of what is wrong with it only when it is used: a
+        # pattern, a reference, a number that is too large. Nothing was checked then.
+        return f"the schema of the task cannot be used: {type(error).__name__}: {error}"
     if found is None:
         return None
     place = "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in found.path)
@@ -214,17 +231,21 @@ def is_simple(schema: Any) -> bool:
         return True
     if not isinstance(schema, Mapping) or not schema.keys() <= _SAID | _CHECKED:
         return False
-    lists = (schema.get(each, []) for each in ("anyOf", "enum", "required"))
-    if not all(isinstance(each, list) for each in lists):
+    lists = [schema.get(each, []) for each in ("anyOf", "enum", "required")]
+    properties = schema.get("properties", {})
+    if not all(isinstance(each, list) for each in lists) or not isinstance(properties, Mapping):
         return False
+    allowed, _, required = lists
     inner = [
-        *schema.get("anyOf", ()),
-        *schema.get("properties", {}).values(),
+        *allowed,
+        *properties.values(),
         schema.get("items", True),
         schema.get("additionalProperties", True),
     ]
     kind = schema.get("type", "null")
-    return isinstance(kind, str) and kind in _IS_OF and all(map(is_simple, inner))
+    is_known = isinstance(kind, str) and kind in _IS_OF
+    is_named = all(isinstance(each, str) for each in required)
+    return is_known and is_named and all(map(is_simple, inner))
 
 
 def _problem(schema: Any, given: Any, place: str) -> str | None:

@@ -174,18 +174,37 @@ def test_a_workflow_goes_to_another_project(climate: Any, space: Any) -> None:
     spec = json.loads((climate.folder / "flow.json").read_text())
     assert spec["steps"][0]["task"] == "climate.read"
     assert json.loads(climate("workflow", "export", "climate.mean").out) == spec
+    known = ("--script", "flow.py")
 
-    taken = climate("workflow", "import", "flow.json")
+    taken = climate("workflow", "import", "flow.json", *known)
     assert (taken.code, "Create version 2" in taken.err) == (4, True)
-    later = climate.json("workflow", "import", "flow.json", "--version", "next", "--study", "s")
+    next_one = ("--version", "next", "--study", "s")
+    later = climate.json("workflow", "import", "flow.json", *next_one, *known)
     assert (later["version"], later["promoted"], later["study"]) == (2, False, "s")
-    (climate.folder / "else.json").write_text(json.dumps({**spec, "meta": {}}))
-    unknown = climate("workflow", "import", "else.json", "--version", "3")
-    assert (unknown.code, "Task climate.mean" in unknown.err) == (3, True)
-    known = ("--version", "3", "--script", "flow.py")
-    assert climate("workflow", "import", "else.json", *known).code == 0
-    broken = climate.write("broken.json", "{")
-    assert climate("workflow", "import", broken).code == 2
+    said = {**spec, "steps": [{**spec["steps"][1], "args": {"digits": "many"}}]}
+    (climate.folder / "else.json").write_text(json.dumps(said))
+    wrong = climate("workflow", "import", "else.json", "--version", "3", *known)
+    assert (wrong.code, "not of type 'integer'" in wrong.err) == (2, True)
+    said["steps"][0]["task"] = "climate.gone"
+    (climate.folder / "gone.json").write_text(json.dumps(said))
+    gone = climate("workflow", "import", "gone.json", "--version", "3", *known)
+    assert (gone.code, "Task climate.gone" in gone.err) == (3, True)
+    for broken in ("{", "[" * 100_000, "\N{BYTE ORDER MARK}{}"):
+        climate.write("broken.json", broken)
+        assert climate("workflow", "import", "broken.json").code == 2
+
+
+def test_no_code_is_loaded_that_an_exported_workflow_names(climate: Any) -> None:
+    climate.write("odd.py", 'from pathlib import Path\n\nPath("loaded.txt").write_text("")\n')
+    spec = json.loads(climate("workflow", "export", "climate.mean").out)
+    spec["meta"] = {"script": "odd.py"}
+    (climate.folder / "flow.json").write_text(json.dumps(spec))
+
+    done = climate("workflow", "import", "flow.json", "--version", "next")
+
+    assert (done.code, "climate.mean@2, of 3 steps" in done.out) == (0, True), done.err
+    assert "Warning: climate.mean, climate.read, climate.write: not known here" in done.err
+    assert not (climate.folder / "loaded.txt").exists()
 
 
 def test_workflows_are_listed_by_filters(climate: Any) -> None:

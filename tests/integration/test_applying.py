@@ -6,6 +6,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from taskgraph.catalog.states import StateType
 from taskgraph.config import settings_of
 from taskgraph.errors import (
     ConflictError,
+    DatasetChangedError,
     DatasetNotFoundError,
     DatasetReadOnlyError,
     DisabledWorkflowError,
@@ -176,6 +178,7 @@ def test_each_thing_that_does_not_fit_has_an_error_of_its_own(tg: Archive, flow:
         (IncompatibleDatasetError, "no files.*dataset register nothing", {"inputs": ["nothing"]}),
         (ValidationError, "at least one", {"inputs": []}),
         (ValidationError, "a list of datasets", {"inputs": "a"}),
+        (ValidationError, "a list of datasets", {"inputs": 3}),
         (ValidationError, "a name, an id", {"output": None}),
         (DatasetReadOnlyError, "read_only=False", {"output": "fixed"}),
         (ValidationError, "queue", {"queue": " "}),
@@ -378,6 +381,53 @@ def test_what_was_switched_off_meanwhile_is_refused_as_it_is_written(
     refused(PermissionDeniedError, accounts, submitted_by="ada", account="climate")
     refused(WorkflowNotFoundError, "DELETE FROM workflow_step", "DELETE FROM workflow")
     assert tg.executions.count() == 0
+
+
+def test_a_content_that_was_collected_meanwhile_is_said(
+    tg: Archive, flow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing names it between the moment that it is looked at and that of the first row."""
+    count = tg.workflows._store.count_files
+
+    def overtaken(hashes: Any) -> Any:
+        found = count(hashes)
+        Path("b.txt").write_text("other")
+        tg.datasets.register("a", "b.txt")
+        tg.storage.gc(grace=timedelta(0))
+        return found
+
+    monkeypatch.setattr(tg.workflows._store, "count_files", overtaken)
+    with pytest.raises(DatasetChangedError, match="'a' has another content"):
+        apply(tg)
+    assert tg.executions.count() == 0
+    monkeypatch.setattr(tg.workflows._store, "count_files", count)
+    assert apply(tg).is_active
+
+
+def test_a_key_is_free_once_its_execution_is_deleted(
+    tg: Archive, flow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def free() -> Execution:
+        made = apply(tg, idempotency_key="k")
+        tg.executions.set_state(made, "CANCELLED")
+        return made
+
+    first = free()
+    tg.executions.delete(first)
+    second = free()
+    assert second.id != first.id
+    find = tg.executions._store.find
+
+    def overtaken(ref: str) -> Any:
+        monkeypatch.setattr(tg.executions._store, "find", find)
+        tg.executions.delete(second)
+        return find(ref)
+
+    monkeypatch.setattr(tg.executions._store, "find", overtaken)
+    third = apply(tg, idempotency_key="k", strict=True)
+
+    assert third.id != second.id
+    assert [each.id for each in tg.executions.list()] == [third.id]
 
 
 # Many at once

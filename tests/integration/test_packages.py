@@ -782,7 +782,7 @@ def test_what_a_task_says_of_its_datasets_is_kept(tg: Archive, code: Path) -> No
 
 
     @task(namespace="packed", input_type="cmip6", output_type="mean")
-    def typed(files: list, unit: str = "ghp_canary", digits: int = 2) -> int:
+    def typed(files: list, unit: str = "ghp_canary", digits: int = 2, by: float = 1.0) -> int:
         return digits
     """
     ok(tg.packages.collect(put(code, "packed_o.py", text), version="1"))
@@ -790,6 +790,8 @@ def test_what_a_task_says_of_its_datasets_is_kept(tg: Archive, code: Path) -> No
     (found,) = tg.packages.get("packed_o").tasks
     assert (found.input_type, found.output_type) == ("cmip6", "mean")
     assert found.args_schema["properties"]["digits"]["default"] == 2
+    share = found.args_schema["properties"]["by"]["default"]
+    assert (share, type(share)) == (1.0, float)
     assert "canary" not in str(found.to_json())
 
 

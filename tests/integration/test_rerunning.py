@@ -9,7 +9,9 @@ import pytest
 
 from taskgraph import File, Scheduler, task
 from taskgraph.archive import Archive
+from taskgraph.assembly.managing import routing_of
 from taskgraph.catalog.rerunning import RERUN_TAG
+from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.states import StateType
 from taskgraph.errors import (
     ExecutionNotFoundError,
@@ -17,6 +19,7 @@ from taskgraph.errors import (
     RerunError,
     UnknownTaskError,
 )
+from taskgraph.serving.running import TakenRunner
 from taskgraph_backend.integrity import check
 
 ran: list[str] = []
@@ -48,6 +51,11 @@ def length(file: File) -> int:
 @task(namespace="again", version="1")
 def fails(n: int) -> int:
     raise ValueError(f"{n} is wrong")
+
+
+@task(namespace="again", version="1")
+def kinds(*numbers: Any) -> str:
+    return " ".join(map(repr, numbers))
 
 
 @pytest.fixture
@@ -159,6 +167,43 @@ def test_what_was_created_and_never_run_is_run_on_its_parameters(tg: Archive) ->
     assert again.state.type is StateType.COMPLETED
     assert tg.get(again.job_id).call.result.preview == "18"
     assert tg.executions.get(made).state.type is StateType.PENDING
+
+
+def test_numbers_that_were_submitted_stay_what_they_are(tg: Archive, recording: Scheduler) -> None:
+    wanted = "1.0 -0.0 1e+22 1"
+    made = tg.executions.create(
+        "again.kinds", {"numbers": [1.0, -0.0, 1e22, 1]}, queues=["q"]
+    ).execution
+    routing = routing_of(tg.backend, lambda: None)
+    runner = TakenRunner(recording, tg._catalog, routing, load=str, find_workflow=lambda _: None)
+
+    again = [tg.executions.rerun(made, from_snapshot=each) for each in (True, False)]
+    taken = runner._call(made, tg.executions.snapshot(made))
+
+    assert [tg.get(each.job_id).call.result.preview for each in again] == [repr(wanted)] * 2
+    assert " ".join(map(repr, taken.args)) == wanted
+
+
+def test_a_script_that_is_named_goes_before_what_the_workflow_says(
+    tg: Archive, flow: Any, recording: Scheduler
+) -> None:
+    tg.workflows.create("named", steps=[read], meta={"script": "own.py"})
+    tg.datasets.register("out", [])
+    routing = routing_of(tg.backend, lambda: None)
+    runner = TakenRunner(recording, tg._catalog, routing, load=str, find_workflow=tg.workflows.find)
+
+    def scripts(made: Execution) -> list[str]:
+        tg.executions.set_state(made, "CANCELLED")
+        return list(runner._scripts(made, tg.executions.snapshot(made)))
+
+    own = tg.workflows.apply("named", inputs=["a"], output="out")
+    assert scripts(own) == ["own.py"]
+    said = tg.workflows.apply("named", inputs=["a"], output="out", script="x.py")
+    assert scripts(said) == ["x.py"]
+    assert scripts(tg.executions.rerun(own, queue=True)) == ["own.py"]
+    assert scripts(tg.executions.rerun(own, queue=True, script="y.py")) == ["y.py"]
+    made = tg.executions.create("named", workflow="named", inputs=["a"]).execution
+    assert scripts(made) == ["own.py"]
 
 
 def test_a_run_that_failed_fails_again_and_says_so_by_its_state(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 import sys
 import threading
@@ -14,6 +15,7 @@ import pytest
 import taskgraph
 from taskgraph import task
 from taskgraph.archive import Archive
+from taskgraph.catalog.uses import WantedUses
 from taskgraph.catalog.workflow_rows import Workflow
 from taskgraph.errors import (
     AmbiguousIdError,
@@ -105,6 +107,53 @@ def test_arguments_are_the_defaults_and_on_top_what_is_given(tg: Archive) -> Non
     assert tg.workflows.add_step("w", scale, args={"more": [1]}).args == {"by": 2, "more": [1]}
 
 
+_NUMBERS: Any = {"x": 1.0, "y": -0.0, "z": [1e22, 10**30, {"$float": "1.0"}], "n": 1}
+
+
+def exact(value: Any) -> str:
+    """Return a text that tells numbers apart which compare equal."""
+    return json.dumps(value, sort_keys=True)
+
+
+def test_numbers_stay_what_they_are(tg: Archive) -> None:
+    @task(namespace="edited", version="1")
+    def weigh(number: int, by: float = 2.0, low: float = -0.0, **others: Any) -> float:
+        return number * by
+
+    wanted = exact({"by": 2.0, "low": -0.0, **_NUMBERS})
+    made = tg.workflows.create("w", steps=[(weigh, _NUMBERS)])
+    copied = tg.workflows.new_version(made)
+    (step,) = copied.steps
+    pinned = tg.workflows._store.pin(WantedUses(workflow=copied.id))
+
+    assert exact(made.steps[0].args) == exact(step.args) == wanted
+    assert exact(pinned.steps[0].args) == wanted
+    assert exact(tg.workflows.update_step(step, args={"by": 3}).args) == exact(
+        {"by": 3, "low": -0.0}
+    )
+    assert exact(tg.workflows.update_step(step).args) == exact({"by": 3, "low": -0.0})
+    for wrong in (float("nan"), float("inf")):
+        with pytest.raises(ValidationError, match="not a JSON number"):
+            tg.workflows.update_step(step, args={"by": wrong})
+
+
+def test_a_step_may_have_the_default_of_its_task(tg: Archive) -> None:
+    @task(namespace="edited", version="1")
+    def loose(
+        number: int,
+        by: int = None,  # type: ignore[assignment]  # noqa: RUF013 - as people write it
+        how: int = "auto",  # type: ignore[assignment]  # the same
+    ) -> int:
+        return number
+
+    tg.workflows.create("w")
+
+    assert tg.workflows.add_step("w", loose).args == {"how": "auto"}
+    assert tg.workflows.add_step("w", loose, args={"by": None, "how": 2}).args == {
+        "by": None, "how": 2,
+    }  # fmt: skip
+
+
 def test_types_come_with_the_step(tg: Archive) -> None:
     tg.workflows.create("w", steps=[read, "unknown.task"])
     tg.workflows.add_step("w", scale)
@@ -143,6 +192,8 @@ def test_arguments_are_held_against_the_schema(
         tg.workflows.add_step("w", read, args={"limit": "C"})
     with pytest.raises(ValidationError, match=r"parameter 'units'\. There are: files, unit, limit"):
         tg.workflows.add_step("w", read, args={"units": "C"})
+    with pytest.raises(ValidationError, match="'number' is its first parameter"):
+        tg.workflows.add_step("w", scale, args={"number": 1})
     with pytest.raises(ValidationError, match="level: 3"):
         tg.workflows.update_step(step, args={"level": 3})
 
@@ -361,6 +412,33 @@ def test_of_those_who_add_at_once_each_has_a_place(database_uri: str, tg: Archiv
         each.join()
 
     assert sorted(tasks_of(tg.workflows.get("w"))) == sorted([f"t{n}" for n in range(6)] * 3)
+
+
+def test_who_applies_while_others_edit_is_given_one_order(database_uri: str, tg: Archive) -> None:
+    made = several(tg, "a", "b", "c")
+    orders = list(itertools.permutations(made.steps))
+    seen: set[tuple[str, ...]] = set()
+
+    def edit() -> None:
+        with taskgraph.open(database_uri) as mine:
+            for order in orders * 5:
+                mine.workflows.reorder(made, order)
+                step = mine.workflows.add_step(made, "x.d", position=1)
+                mine.workflows.remove_step(step)
+
+    editor = threading.Thread(target=edit)
+    editor.start()
+    while True:
+        is_last = not editor.is_alive()
+        pinned = tg.workflows._store.pin(WantedUses(workflow="w", first_step=0))
+        assert [each.position for each in pinned.steps] == list(range(len(pinned.steps)))
+        seen.add(tuple(sorted(each.task_name for each in pinned.steps)))
+        if is_last:
+            break
+    editor.join()
+
+    assert ("x.a", "x.b", "x.c") in seen
+    assert seen <= {("x.a", "x.b", "x.c"), ("x.a", "x.b", "x.c", "x.d")}
 
 
 # Versions

@@ -10,8 +10,10 @@ import pytest
 import taskgraph
 from taskgraph import task
 from taskgraph.archive import Archive
+from taskgraph.catalog.uses import WantedUses
 from taskgraph.catalog.workflow_rows import Workflow
 from taskgraph.errors import (
+    AmbiguousIdError,
     ConflictError,
     DuplicateVersionError,
     NotFoundError,
@@ -109,6 +111,10 @@ def test_what_is_not_there_is_said(tg: Archive) -> None:
         tg.workflows.get("f" * 32)
     with pytest.raises(WorkflowNotFoundError, match="'w@9'"):
         tg.workflows.get("w", 9)
+    with pytest.raises(ValidationError, match="a name, an id"):
+        tg.workflows.get(3)  # type: ignore[arg-type]
+    with pytest.raises(ValidationError, match="expected a number"):
+        tg.workflows.get("w", "1")  # type: ignore[arg-type]
     assert isinstance(made, Workflow)
 
 
@@ -121,6 +127,9 @@ def test_what_is_not_there_is_said(tg: Archive) -> None:
         ({"version": 0}, "1 or more"),
         ({"version": True}, "expected a number"),
         ({"steps": [3]}, "expected a task"),
+        ({"steps": "abc"}, "a list of steps"),
+        ({"steps": 3}, "a list of steps"),
+        ({"steps": {"task": "a"}}, "a list of steps"),
         ({"steps": [{"task": "a", "arg": {}}]}, "no arg"),
         ({"steps": [("a", {"x": object()})]}, "arguments of step a"),
         ({"steps": [(read, {"units": "K"})]}, "There are: files, unit, limit, how"),
@@ -165,3 +174,66 @@ def test_of_many_that_create_one_version_at_once_one_does(database_uri: str, tg:
 
     assert sorted(made) == [False] * 6 + [True] * 2
     assert [each.promoted for each in tg.workflows.list(include_superseded=True)].count(True) == 1
+
+
+def test_an_id_is_that_of_the_workflow_whatever_others_are_called(tg: Archive) -> None:
+    first, other = tg.workflows.create("first"), tg.workflows.create("other")
+    tg.backend._transact(
+        lambda driver: driver.execute("UPDATE workflow SET name = ? WHERE name = 'other'",
+                                      (first.id,))
+    )  # fmt: skip
+
+    for ref in (first, first.id, first.id.upper()):
+        assert tg.workflows.get(ref).id == first.id
+        made = tg.executions.create("x", workflow=ref).execution
+        assert made.workflow_id == first.id
+    assert tg.workflows.get(other).id == other.id
+
+
+@pytest.mark.parametrize("name", ["f" * 32, "0123456789ABCDEF" * 2])
+def test_what_could_be_an_id_is_no_name(tg: Archive, name: str) -> None:
+    for namespace in ("", "climate"):
+        with pytest.raises(ValidationError, match="32 hex digits are an id"):
+            tg.workflows.create(name, namespace=namespace)
+        with pytest.raises(ValidationError, match="32 hex digits are an id"):
+            tg.workflows.import_({"name": name, "namespace": namespace, "steps": []})
+    assert tg.workflows.create(name[:31]).name == name[:31]
+
+
+_NAMES = ["a/b", "a b", "mean ü", "日本", "a:b", "100%", "add", "7", "-", "'; --", "\u2603"]
+
+
+def test_names_are_whatever_people_like(tg: Archive) -> None:
+    made = [tg.workflows.create(name, namespace=space) for name in _NAMES for space in ("", "n/s")]
+    found = {tg.workflows.get(ref).id: ref for each in made for ref in (each.fullname, each.label)}
+    pinned = [tg.workflows._store.pin(WantedUses(workflow=each.label)) for each in made]
+
+    assert list(found) == [each.id for each in made]
+    assert [each.workflow.id for each in pinned if each.workflow is not None] == list(found)
+    assert tg.workflows.find(".add") is None
+    with pytest.raises(WorkflowNotFoundError):
+        tg.executions.create("x", workflow=".add")
+
+
+def test_a_group_is_found_by_a_workflow_and_a_key_that_have_slashes(tg: Archive) -> None:
+    tg.datasets.register("d", [], facets={"path": "x/y"})
+    for name in ("a/b", "c"):
+        tg.workflows.create(name)
+        tg.groups.plan(name, ["d"], group_by=["path"])
+
+    assert tg.groups.get("a/b/path=x/y").workflow == "a/b"
+    assert tg.groups.get("c/path=x/y").workflow == "c"
+    with pytest.raises(AmbiguousIdError):
+        tg.groups.get("path=x/y")
+
+
+def test_after_the_highest_version_there_is_none(tg: Archive) -> None:
+    highest = tg.workflows.create("w", version=2**31 - 1)
+
+    with pytest.raises(ValidationError, match="no higher one"):
+        tg.workflows.new_version(highest)
+    with pytest.raises(ValidationError, match="no higher one"):
+        tg.workflows.import_({"name": "w", "steps": []}, version="next")
+    assert tg.workflows.get("w@2147483647") == highest
+    assert tg.workflows.find("w@2147483648") is None
+    assert tg.workflows.find("w", 2**70) is tg.workflows.find("w@0") is None

@@ -46,6 +46,18 @@ def copy(files: list[File], how: str = "file", mark: str = "") -> Any:
             return len(made)
 
 
+@task(version="1")
+def same(files: list[File]) -> list[File]:
+    return list(files)
+
+
+@task(version="1", prov=False)
+def copy_unrecorded(files: list[File]) -> File:
+    made = File("made/unrecorded.txt")
+    made.write("".join(each.read() for each in files))
+    return made
+
+
 @pytest.fixture
 def data(tg: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
     """Two files in a dataset, a dataset to write, a workflow that copies the one to the other."""
@@ -152,6 +164,41 @@ def test_whoever_runs_what_was_submitted_writes_it(data: Archive) -> None:
 
     assert data.executions.get(made).state.type is StateType.COMPLETED
     assert paths(data) == ["made/b.txt"]
+
+
+@pytest.mark.parametrize("how", ["task", "step", "steps"])
+def test_calls_that_leave_no_records_leave_the_content_all_the_same(
+    data: Archive, how: str
+) -> None:
+    unrecorded = {"task": copy, "options": {"prov": False}}
+    steps: Any = {"task": [copy_unrecorded], "step": [unrecorded], "steps": [same, unrecorded]}
+    data.workflows.create("bare", steps=steps[how])
+
+    done = data.workflows.apply("bare", inputs=["in"], output="out", here=True)
+
+    assert done.state.type is StateType.COMPLETED
+    assert paths(data) == ["made/unrecorded.txt" if how == "task" else "made/a.txt"]
+    assert len(data.datasets.history("out")) == 1
+    assert not recorded(data) & {"copy", "copy_unrecorded"}
+    assert check(data.backend) == []
+
+
+def test_so_does_a_run_of_which_nothing_is_to_be_recorded(
+    data: Archive, recording: Scheduler
+) -> None:
+    made = data.executions.create("copy", workflow="copy", inputs=["in"], output="out").execution
+
+    recording.run_submitted(copy([File("b.txt")]), made, options={"prov": False})
+
+    assert data.executions.get(made).state.type is StateType.COMPLETED
+    assert paths(data) == ["made/b.txt"]
+    assert "copy" not in recorded(data)
+
+
+def recorded(tg: Archive) -> set[str]:
+    """Return the names of the tasks of which a job was written down."""
+    sql = "SELECT t.name FROM job j JOIN task t ON t.hash = j.task_hash"
+    return {str(name) for (name,) in tg.backend._ask(lambda driver: driver.execute(sql).fetchall())}
 
 
 def test_what_became_read_only_stays(data: Archive) -> None:

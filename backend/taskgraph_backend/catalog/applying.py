@@ -1,4 +1,4 @@
-"""What a workflow is applied on is held against what is there, in the transaction that writes it.
+"""What is to be run is held against what is there, in the transaction that writes it down.
 
 The workflow and its tasks may have been switched off since they were looked at, the output may have
 become read-only, and somebody else may have submitted the same a moment ago.
@@ -48,8 +48,13 @@ _FILES: Final = (
 )
 
 
-def check(driver: Driver, request: Request) -> None:
-    """Check that what is to be applied may be; within the transaction alone that writes it.
+def check(driver: Driver, request: Request, terms: Terms) -> None:
+    """Check that what is to be run may be; within the transaction alone that writes it.
+
+    Args:
+        driver: The connection.
+        request: What is asked for: a workflow that is applied, a group, or something once more.
+        terms: Who pays, and which steps are run.
 
     Raises:
         DisabledWorkflowError: The workflow is disabled.
@@ -58,21 +63,21 @@ def check(driver: Driver, request: Request) -> None:
         PermissionDeniedError: Who asks may not use the account.
         RateLimitedError: The same was submitted a moment ago.
     """
-    uses, terms = request.uses, request.terms
-    assert terms is not None
-    assert uses.workflow is not None
-    assert uses.output is not None
-    (is_enabled,) = driver.execute(_ENABLED, (_binary(uses.workflow.id),)).fetchone()
-    if not is_enabled:
-        raise DisabledWorkflowError(uses.workflow.label)
-    (is_fixed,) = driver.execute(_READ_ONLY, (_binary(uses.output.dataset_id),)).fetchone()
-    if is_fixed:
-        raise DatasetReadOnlyError(uses.output.name)
-    used = _check_tasks(driver, uses.steps)
+    flow, output = request.uses.workflow, request.uses.output
+    if flow is not None:
+        (is_enabled,) = driver.execute(_ENABLED, (_binary(flow.id),)).fetchone()
+        if not is_enabled:
+            raise DisabledWorkflowError(flow.label)
+    if output is not None:
+        (is_fixed,) = driver.execute(_READ_ONLY, (_binary(output.dataset_id),)).fetchone()
+        if is_fixed:
+            raise DatasetReadOnlyError(output.name)
+    used = _check_tasks(driver, terms.steps)
     user = None if request.submitted_by is None else submitter(driver, request.submitted_by)
     if user is not None:
         user.check(str(request.submitted_by), terms.account)
-    _check_interval(driver, request.entrypoint, uses.workflow, uses.output, terms)
+    if flow is not None and output is not None:
+        _check_interval(driver, request.entrypoint, flow, output, terms)
     if used:
         now = claims.clock(driver)
         driver.executemany(_USED, [(now, each) for each in used])

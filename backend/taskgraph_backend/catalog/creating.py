@@ -52,6 +52,10 @@ class Known(NamedTuple):
     request_hash: str | None
 
 
+class SnapshotGoneError(Exception):
+    """The snapshot of an execution was collected before anything named it: it is recorded again."""
+
+
 def find_under_key(driver: Driver, request: Request) -> Known | None:
     """Return the execution that is there under the key of a request, if it has one."""
     if request.idempotency_key is None:
@@ -103,7 +107,7 @@ def create(driver: Driver, request: Request, snapshot: str) -> Known | None:
         UnknownRecordError: There is no job of the id that it is said to be run in.
         ConflictError: Somebody else writes its output, or its group is in progress.
         ValidationError: It is for workers, and its priority is no number.
-        TaskgraphError: It is a workflow that may not be applied on these terms.
+        TaskgraphError: It may not be submitted on these terms.
     """
     known = find_under_key(driver, request)
     if known is not None:
@@ -116,7 +120,7 @@ def create(driver: Driver, request: Request, snapshot: str) -> Known | None:
     if uses != NO_USES:
         using.check(driver, uses, is_active=request.state.is_active)
     if request.terms is not None:
-        applying.check(driver, request)
+        applying.check(driver, request, request.terms)
     study = None if request.study is None else studies.get_or_create(driver, request.study)
     now = claims.clock(driver)
     state = State(
@@ -204,4 +208,4 @@ def _maybe_micros(when: Any) -> int | None:
     return None if when is None else to_micros(when)
 
 
-__all__ = ["Known", "create", "find_key", "find_under_key", "submit"]
+__all__ = ["Known", "SnapshotGoneError", "create", "find_key", "find_under_key", "submit"]

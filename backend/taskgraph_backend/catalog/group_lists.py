@@ -21,6 +21,7 @@ from taskgraph_backend.finding import is_prefix, like_id
 from taskgraph_backend.query.group_criteria import groups_where, newest_of
 
 _SHOWN: Final = 5
+_MOST_SLASHES: Final = 50
 _AT_ONCE: Final = 900
 
 
@@ -33,11 +34,13 @@ def look_up(session: Session, ref: str) -> ExecutionGroup | None:
         AmbiguousIdError: More than one is meant.
     """
     row, flow = models.ExecutionGroup, models.Workflow
-    name, slash, key = ref.partition("/")
-    named = row.key == ref
-    if slash:
-        named = or_(named, and_(row.key == key, fullname_is(name)))
-    query = _select().where(named).order_by(flow.promoted.desc(), flow.version.desc())
+    # Names of workflows may have slashes, and so may keys.
+    places = [place for place, each in enumerate(ref) if each == "/"][:_MOST_SLASHES]
+    named = [
+        row.key == ref,
+        *(and_(row.key == ref[each + 1 :], fullname_is(ref[:each])) for each in places),
+    ]
+    query = _select().where(or_(*named)).order_by(flow.promoted.desc(), flow.version.desc())
     found = session.execute(query).all()
     if len({(each.namespace, each.name) for each in found}) == 1:
         found = found[:1]  # of versions of one workflow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from taskgraph.catalog.criteria import Criteria
@@ -29,6 +30,7 @@ from taskgraph.catalog.workflow_rows import (
 )
 from taskgraph_backend.catalog import (
     applying,
+    creating,
     group_lists,
     groups,
     pinning,
@@ -181,8 +183,11 @@ class GroupCatalog(OpenedPort):
 
     def launch(self, decision: Decision, request: Request) -> ExecutionGroup | None:
         """Write an execution of a group down; None where somebody was quicker."""
-        frozen = str(self._backend.record_value(request.snapshot()))
-        return self._backend._transact(groups.launch, decision, request, frozen)
+        while True:
+            frozen = str(self._backend.record_value(request.snapshot()))
+            # Whoever collects what nothing names may come in between.
+            with suppress(creating.SnapshotGoneError):
+                return self._backend._transact(groups.launch, decision, request, frozen)
 
     def find_group(self, ref: str) -> ExecutionGroup | None:
         """Return a group by key, id or unique start of one.

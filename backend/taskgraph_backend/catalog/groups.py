@@ -158,6 +158,9 @@ def launch(
     Returns:
         The group as it is now; None where it is not to run any more: somebody else has launched it
         since it was decided on, or what was decided holds no longer.
+
+    Raises:
+        SnapshotGoneError: Its snapshot was collected since it was recorded.
     """
     found = find(driver, decision.group.id)
     if found is None:
@@ -172,7 +175,8 @@ def launch(
     (again,) = _decide(driver, [found], hashes, rules)
     if not again.run:
         return None
-    creating.create(driver, request, snapshot)
+    if creating.create(driver, request, snapshot) is None:
+        raise creating.SnapshotGoneError(request.id)
     row = (
         again.reason.value,
         _binary(decision.dataset_hash),

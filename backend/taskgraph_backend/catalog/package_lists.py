@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from taskgraph.catalog.package_rows import PackagedTask, TaskPackage
+from taskgraph.jsontext import read_floats
 from taskgraph_backend import models
 from taskgraph_backend.query.columns import every as all_of
 from taskgraph_backend.query.criteria import _has_part
@@ -113,7 +114,7 @@ def _tasks(session: Session, ids: list[str]) -> dict[str, list[PackagedTask]]:
                 name=each.name,
                 task_hash=each.task_hash,
                 version=each.version,
-                args_schema=each.args_schema,
+                args_schema=read_floats(each.args_schema),
                 input_type=each.input_type,
                 output_type=each.output_type,
                 description=each.description,

@@ -14,7 +14,7 @@ from taskgraph.catalog.operations import Report
 from taskgraph.catalog.package_rows import NewPackage
 from taskgraph.catalog.packages import Recorded
 from taskgraph.errors import DuplicatePackageError, PackageInUseError, ValidationError
-from taskgraph.jsontext import to_json
+from taskgraph.jsontext import mark_floats, to_json
 from taskgraph_backend import claims
 from taskgraph_backend.catalog import operations, package_uses
 from taskgraph_backend.catalog.naming import find_id
@@ -109,7 +109,7 @@ def _insert(driver: Driver, wanted: NewPackage) -> None:
             each.name,
             None if each.task_hash is None else _binary(each.task_hash),
             each.version,
-            None if each.args_schema is None else to_json(each.args_schema),
+            None if each.args_schema is None else to_json(mark_floats(each.args_schema)),
             each.input_type,
             each.output_type,
             each.description,

@@ -28,6 +28,7 @@ from taskgraph.errors import (
     ValidationError,
     WorkflowNotFoundError,
 )
+from taskgraph.jsontext import read_floats
 from taskgraph_backend import statements
 from taskgraph_backend.dialects import Driver
 
@@ -153,15 +154,18 @@ def _found(row: Any) -> Found:
 
 
 def find_workflow(driver: Driver, ref: str) -> WorkflowPin:
-    """Return a stored workflow with its steps: by full name, NAME@VERSION, id or start of one.
+    """Return a stored workflow with its steps: by id, full name, NAME@VERSION, or start of an id.
 
-    Of a name it is the promoted version, or the newest where none is.
+    A whole id is that of the workflow, whatever others are called. Of a name it is the promoted
+    version, or the newest where none is.
 
     Raises:
         WorkflowNotFoundError: There is none.
         AmbiguousIdError: There are several.
     """
-    rows = _named(driver, ref) or _starting(driver, f"{_WORKFLOW} id BETWEEN ? AND ?", ref)
+    by_id = f"{_WORKFLOW} id BETWEEN ? AND ?"
+    rows = _starting(driver, by_id, ref) if _WHOLE.fullmatch(ref) else []
+    rows = rows or _named(driver, ref) or _starting(driver, by_id, ref)
     if not rows:
         raise WorkflowNotFoundError(ref)
     if len(rows) > 1:
@@ -176,7 +180,9 @@ def _named(driver: Driver, ref: str) -> list[Any]:
     fullname, at, version = ref.rpartition("@")
     if not at or not version.isdecimal() or len(version) > _MOST_DIGITS:
         fullname, version = ref, ""
-    namespace, _, name = fullname.rpartition(".")
+    namespace, dot, name = fullname.rpartition(".")
+    if dot and not namespace:  # a name of no namespace has no dot before it
+        return []
     rows = driver.execute(
         f"{_WORKFLOW} namespace = ? AND name = ? ORDER BY version DESC", (namespace, name)
     ).fetchall()
@@ -188,7 +194,7 @@ def _named(driver: Driver, ref: str) -> list[Any]:
 def _step(row: Any) -> StepPin:
     position, task, task_hash, args, options, input_type, output_type = row
     known = None if task_hash is None else _hex(task_hash)
-    said = _read(args), _read(options)
+    said = read_floats(_read(args)), _read(options)
     return StepPin(position, task, known, *said, input_type, output_type)
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from taskgraph.catalog.workflow_rows import NewStep, StepChange
 from taskgraph.errors import NotAPermutationError, ValidationError, WorkflowNotFoundError
-from taskgraph.jsontext import to_json
+from taskgraph.jsontext import mark_floats, to_json
 from taskgraph.tasks.names import join_name
 from taskgraph_backend.dialects import Driver
 
@@ -87,7 +87,7 @@ def change(driver: Driver, wanted: StepChange) -> bool:
     if row is None:
         return False
     if wanted.has_args:
-        args = None if wanted.args is None else to_json(dict(wanted.args))
+        args = None if wanted.args is None else _args(wanted.args)
         driver.execute(_ARGS, (args, key))
     if wanted.options:
         merged = {**_read(row[2]), **wanted.options}
@@ -150,11 +150,16 @@ def _row(step_id: str, workflow_id: str, position: int, step: NewStep) -> tuple[
         position,
         step.task,
         None,
-        None if step.args is None else to_json(dict(step.args)),
+        None if step.args is None else _args(step.args),
         to_json(dict(step.options)),
         step.input_type,
         step.output_type,
     )
+
+
+def _args(given: Mapping[str, Any]) -> str:
+    """Return arguments as they are kept: what is a float is one still when it is read."""
+    return to_json(mark_floats(dict(given)))
 
 
 def _read(text: Any) -> Any:

@@ -24,7 +24,11 @@ from taskgraph.catalog.rows import (
 )
 from taskgraph.catalog.states import Rule, State
 from taskgraph.catalog.uses import Uses, WantedUses
-from taskgraph.errors import DatabaseReadOnlyError, IdempotencyConflictError
+from taskgraph.errors import (
+    DatabaseReadOnlyError,
+    ExecutionNotFoundError,
+    IdempotencyConflictError,
+)
 from taskgraph.hashing import ValueHash
 from taskgraph.records import ExecutionId
 from taskgraph.tags import Tags
@@ -68,16 +72,21 @@ class Catalog(OpenedPort):
         Raises:
             IdempotencyConflictError: The key was used for another request, and it is ``strict``.
             WorkspaceInUseError: Another execution has this folder.
+            ExecutionNotFoundError: Somebody has deleted it already.
         """
         snapshot = None if frozen is None else pack(frozen)
-        known = creating.submit(self._backend, request, snapshot)
-        is_new = known.execution_id == request.id
-        if strict and not is_new and known.request_hash != request.hash():
-            assert request.idempotency_key is not None
-            raise IdempotencyConflictError(request.idempotency_key, known.execution_id)
-        found = self.find(known.execution_id)
-        assert found is not None
-        return Created(found, is_new)
+        while True:
+            known = creating.submit(self._backend, request, snapshot)
+            is_new = known.execution_id == request.id
+            if strict and not is_new and known.request_hash != request.hash():
+                assert request.idempotency_key is not None
+                raise IdempotencyConflictError(request.idempotency_key, known.execution_id)
+            found = self.find(known.execution_id)
+            if found is not None:
+                return Created(found, is_new)
+            if is_new:
+                raise ExecutionNotFoundError(request.id)
+            # Whoever had the key was deleted since, and the key is free.
 
     def under_key(self, entrypoint: str, key: str) -> Execution | None:
         """Return the execution that is there under a key."""

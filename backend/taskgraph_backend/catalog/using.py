@@ -13,6 +13,7 @@ from typing import Any, Final
 from taskgraph.catalog.rows import UsedDataset
 from taskgraph.catalog.uses import DatasetPin, Uses
 from taskgraph.errors import (
+    DatasetChangedError,
     DatasetNotFoundError,
     DatasetReadOnlyError,
     GroupInProgressError,
@@ -71,6 +72,7 @@ def check(driver: Driver, uses: Uses, *, is_active: bool) -> None:
 
     Raises:
         NotFoundError: Something was deleted since.
+        DatasetChangedError: A content is not kept any more.
         DatasetReadOnlyError: The output became read-only since.
         OutputDatasetInUseError: An active execution writes the output.
         GroupInProgressError: The group is in progress on the same datasets.
@@ -146,16 +148,26 @@ def _row(key: bytearray, role: str, pin: DatasetPin, in_use: bool) -> tuple[Any,
 
 def _check_datasets(driver: Driver, uses: Uses) -> None:
     pins = [*uses.inputs, *([] if uses.output is None else [uses.output])]
-    read_only: dict[str, bool] = {}
-    for keys in statements.padded([_binary(each.dataset_id) for each in pins]):
-        marks = ", ".join("?" * len(keys))
-        rows = driver.execute(f"SELECT id, read_only FROM dataset WHERE id IN ({marks})", keys)
-        read_only.update((bytes(key).hex(), bool(is_so)) for key, is_so in rows)
+    datasets = _found(driver, "id, read_only FROM dataset", "id", [e.dataset_id for e in pins])
+    contents = _found(driver, "value_hash FROM value", "value_hash", [e.value_hash for e in pins])
     for each in pins:
-        if each.dataset_id not in read_only:
+        if each.dataset_id not in datasets:
             raise DatasetNotFoundError(each.name)
-    if uses.output is not None and read_only[uses.output.dataset_id]:
+        # Nothing but the dataset named it, which has another one by now, and garbage was collected.
+        if each.value_hash not in contents:
+            raise DatasetChangedError(each.name)
+    if uses.output is not None and datasets[uses.output.dataset_id][0]:
         raise DatasetReadOnlyError(uses.output.name)
+
+
+def _found(driver: Driver, what: str, key: str, wanted: list[str]) -> dict[str, tuple[Any, ...]]:
+    """Return those of some rows that are there, by their keys, with what else is asked for."""
+    found: dict[str, tuple[Any, ...]] = {}
+    for keys in statements.padded([_binary(each) for each in dict.fromkeys(wanted)]):
+        marks = ", ".join("?" * len(keys))
+        rows = driver.execute(f"SELECT {what} WHERE {key} IN ({marks})", keys)
+        found.update((bytes(row[0]).hex(), tuple(row[1:])) for row in rows)
+    return found
 
 
 def _check_group(driver: Driver, group: str, datasets: str | None, *, is_active: bool) -> None:

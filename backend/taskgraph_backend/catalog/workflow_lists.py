@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
@@ -10,29 +11,38 @@ from sqlalchemy.orm import Session
 from taskgraph.catalog.criteria import Criteria
 from taskgraph.catalog.workflow_rows import TaskOfPackage, Workflow, WorkflowStep
 from taskgraph.errors import AmbiguousIdError
+from taskgraph.jsontext import read_floats
 from taskgraph_backend import models
 from taskgraph_backend.finding import is_prefix, like_id
 from taskgraph_backend.query.workflow_criteria import workflows_where
 
 _SHOWN: Final = 5
+_WHOLE: Final = 32
 
 
 def look_up(session: Session, ref: str, version: int | None) -> Workflow | None:
-    """Return a workflow by full name, id or unique start of one; steps and all.
+    """Return a workflow by id, full name, or unique start of an id; steps and all.
 
-    Of a name it is the promoted version, or the highest if none is.
+    A whole id is that of the workflow, whatever others are called. Of a name it is the promoted
+    version, or the highest if none is.
 
     Raises:
         AmbiguousIdError: More than one is meant.
     """
     row = models.Workflow
-    query = _select().where(fullname_is(ref))
-    if version is not None:
-        query = query.where(row.version == version)
-    query = query.order_by(row.promoted.desc(), row.version.desc())
-    found = session.execute(query.limit(1)).all()
-    if not found and version is None and is_prefix(ref.lower()):
-        found = session.execute(_select().where(like_id(row.id, ref.lower())).limit(_SHOWN)).all()
+    start = ref.lower()
+    is_start = version is None and is_prefix(start)
+    found: Sequence[Any] = ()
+    if is_start and len(start) == _WHOLE:
+        found = session.execute(_select().where(row.id == start)).all()
+    if not found:
+        query = _select().where(fullname_is(ref))
+        if version is not None:
+            query = query.where(row.version == version)
+        query = query.order_by(row.promoted.desc(), row.version.desc())
+        found = session.execute(query.limit(1)).all()
+    if not found and is_start and len(start) < _WHOLE:
+        found = session.execute(_select().where(like_id(row.id, start)).limit(_SHOWN)).all()
     if len(found) > 1:
         raise AmbiguousIdError(ref, [each[0].id[:12] for each in found])
     return next(iter(_workflows(session, found)), None)
@@ -82,7 +92,7 @@ def tasks_of_packages(session: Session, names: list[str]) -> list[TaskOfPackage]
             each.name,
             f"{name}@{version}",
             each.version,
-            each.args_schema,
+            read_floats(each.args_schema),
             each.input_type,
             each.output_type,
             owner is not None,
@@ -125,7 +135,7 @@ def _step(row: models.WorkflowStep) -> WorkflowStep:
         row.id,
         row.position,
         row.task_name,
-        row.args,
+        read_floats(row.args),
         row.options,
         row.task_hash,
         row.input_type,

@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from taskgraph.catalog.workflow_rows import NewWorkflow, WorkflowDeletion
-from taskgraph.errors import DuplicateVersionError, StillInUseError, WorkflowInUseError
+from taskgraph.errors import (
+    DuplicateVersionError,
+    StillInUseError,
+    ValidationError,
+    WorkflowInUseError,
+)
 from taskgraph.jsontext import to_json
 from taskgraph.tasks.names import join_name
 from taskgraph_backend import claims
@@ -14,6 +19,9 @@ from taskgraph_backend.catalog.using import IS_ACTIVE
 from taskgraph_backend.dialects import Driver
 
 _binary = bytearray.fromhex
+
+# What a column can count to.
+_MOST_VERSIONS: Final = 2**31 - 1
 
 _VERSIONS: Final = "SELECT version FROM workflow WHERE namespace = ? AND name = ?"
 _WORKFLOW: Final = (
@@ -50,11 +58,12 @@ def create(driver: Driver, wanted: NewWorkflow) -> str:
 
     Raises:
         DuplicateVersionError: There is such a version.
+        ValidationError: There is no higher version than the highest one that is there.
     """
     if driver.execute(_NAME, (_binary(wanted.id),)).fetchone() is not None:  # it is done again
         return wanted.id
     known = _versions(driver, wanted.namespace, wanted.name)
-    version = max(known, default=0) + 1 if wanted.version is None else wanted.version
+    version = _next(known) if wanted.version is None else wanted.version
     if version in known:
         raise DuplicateVersionError(wanted.fullname, version, max(known))
     study = None if wanted.study is None else studies.get_or_create(driver, wanted.study)
@@ -79,6 +88,9 @@ def copy(driver: Driver, workflow_id: str, new_id: str) -> bool:
 
     Returns:
         Whether there is such a workflow.
+
+    Raises:
+        ValidationError: There is no higher version than the highest one that is there.
     """
     if driver.execute(_NAME, (_binary(new_id),)).fetchone() is not None:  # it is done again
         return True
@@ -91,7 +103,7 @@ def copy(driver: Driver, workflow_id: str, new_id: str) -> bool:
         None if study is None else bytearray(study),
         namespace,
         name,
-        max(_versions(driver, namespace, name)) + 1,
+        _next(_versions(driver, namespace, name)),
         False,
         True,
         meta if isinstance(meta, str) else to_json(meta),
@@ -180,6 +192,18 @@ def delete(
 def _versions(driver: Driver, namespace: str, name: str) -> set[int]:
     rows: Any = driver.execute(_VERSIONS, (namespace, name)).fetchall()
     return {version for (version,) in rows}
+
+
+def _next(known: set[int]) -> int:
+    """Return the version after the highest one."""
+    highest = max(known, default=0)
+    if highest >= _MOST_VERSIONS:
+        raise ValidationError(
+            "version",
+            f"there is a version {highest}, and no higher one can be kept. Say which it is to be, "
+            "or delete that one.",
+        )
+    return highest + 1
 
 
 def _count(driver: Driver, table: str, key: bytearray) -> int:

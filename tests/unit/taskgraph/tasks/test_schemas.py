@@ -67,6 +67,40 @@ def test_a_schema_has_all_parameters_but_the_first() -> None:
     assert plain.default_args == {"times": 2, "kind": "mean", "names": ["a"], "is_deep": False}
 
 
+def test_a_default_is_allowed_whatever_its_annotation_says() -> None:
+    @task(namespace="schemas")
+    def loose(
+        files: list[Any],
+        a: int = None,  # type: ignore[assignment]  # noqa: RUF013 - as people write it
+        b: float = "auto",  # type: ignore[assignment]  # the same
+        c: Literal["x", "y"] = "z",  # type: ignore[assignment]  # the same
+        d: str | int = 1.5,  # type: ignore[assignment]  # the same
+        e: int = 2,
+        f: list[int] = [None],  # type: ignore[list-item]  # noqa: B006 - the same
+        g: str = Path("x"),  # type: ignore[assignment]  # no JSON
+    ) -> int:
+        return len(files)
+
+    assert loose.args_schema["properties"] == {
+        "a": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+        "b": {"anyOf": [{"type": "number"}, {"enum": ["auto"]}], "default": "auto"},
+        "c": {"anyOf": [{"enum": ["x", "y"]}, {"enum": ["z"]}], "default": "z"},
+        "d": {
+            "anyOf": [{"type": "string"}, {"type": "integer"}, {"enum": [1.5]}],
+            "default": 1.5,
+        },
+        "e": {"type": "integer", "default": 2},
+        "f": {
+            "anyOf": [{"type": "array", "items": {"type": "integer"}}, {"enum": [[None]]}],
+            "default": [None],
+        },
+        "g": {"type": "string"},
+    }
+    assert find_problem(loose.args_schema, loose.default_args) is None
+    assert find_problem(loose.args_schema, {"a": None, "b": 2}) is None
+    assert find_problem(loose.args_schema, {"a": "x"}) is not None
+
+
 def test_what_takes_any_name_has_an_open_schema() -> None:
     assert open_ended.args_schema["properties"] == {"by": {"type": "integer", "default": 1}}
     assert open_ended.args_schema["additionalProperties"] is True
@@ -171,6 +205,105 @@ def test_without_the_library_who_needs_it_is_told(monkeypatch: pytest.MonkeyPatc
 def test_what_is_no_schema_of_an_object_is_refused(schema: Any, match: str) -> None:
     with pytest.raises(TaskOptionError, match=match):
         task(name="wrong", namespace="schemas", args_schema=schema)(len)
+
+
+def of(defs: Any = None, **said: Any) -> dict[str, Any]:
+    """Return the schema of an object."""
+    return {"type": "object", **said, **({} if defs is None else {"$defs": defs})}
+
+
+@pytest.mark.parametrize(
+    ("schema", "match"),
+    [
+        (of({"A": {}}, properties={"a": {"$ref": "#/$defs/A/properties/b"}}), "no such one"),
+        (of({"A": {}}, allOf=[{"$ref": "#/$defs/"}]), "no such one"),
+        (of({"A": {"enum": []}}, properties={"a": {"$ref": "#/$defs/A/enum/0"}}), "no such one"),
+        (of([], properties={"a": {"$ref": "#/$defs/0"}}), "no such one"),
+        (of({"A": {"$ref": "#/$defs/A"}}), "refers to itself"),
+        (of({"A": {"anyOf": [{"not": {"$ref": "#/$defs/A"}}]}}), "refers to itself"),
+        (of({"A": {"$ref": "#/$defs/B"}, "B": {"if": {"$dynamicRef": "#/$defs/A"}}}), "to itself"),
+        (of({"A": {"x": {"$ref": "else"}}}, properties={"a": {"$ref": "#/$defs/A/x"}}), "its own"),
+        (of(items=[[]] * 3, patternProperties={"a": {"$ref": "#/x"}}), "definitions of its own"),
+        (of(properties={"a": {"default": {1: 2}}}), "no JSON"),
+    ],
+)
+def test_what_refers_to_nothing_or_to_itself_is_refused(schema: Any, match: str) -> None:
+    with pytest.raises(TaskOptionError, match=match):
+        task(name="wrong", namespace="schemas", args_schema=schema)(len)
+
+
+def test_what_is_nested_without_end_is_refused() -> None:
+    deep: dict[str, Any] = of()
+    deep["properties"] = {"a": deep}
+
+    with pytest.raises(TaskOptionError, match="nested too deeply"):
+        task(name="wrong", namespace="schemas", args_schema=deep)(len)
+
+
+@pytest.mark.parametrize("key", ["default", "const", "enum", "examples", "x-of-ours"])
+def test_what_is_data_refers_to_nothing(key: str) -> None:
+    data: Any = {"$ref": "https://example.org/schema", "more": [{"$ref": "#/nowhere"}]}
+    inside = {key: [data] if key in ("enum", "examples") else data}
+    schema = of(properties={"a": inside, "default": {"type": "integer"}})
+
+    made: Task[..., Any] = Task(len, name="data", namespace="schemas", args_schema=schema)
+
+    assert made.args_schema == schema
+
+
+TREE = of(
+    {
+        "Tree/": {"properties": {"below": {"items": {"$ref": "#/$defs/Tree~1"}}}, "type": "object"},
+        "a b": {"type": "integer"},
+    },
+    properties={"tree": {"$ref": "#/$defs/Tree~1"}, "n": {"$ref": "#/$defs/a%20b"}},
+)
+
+
+def test_what_refers_to_itself_of_what_lies_inside_is_judged_by() -> None:
+    pytest.importorskip("jsonschema")
+    made: Task[..., Any] = Task(len, name="tree", namespace="schemas", args_schema=TREE)
+
+    assert find_problem(made.args_schema, {"tree": {"below": [{"below": []}]}, "n": 1}) is None
+    wrong = {"tree": {"below": [{"below": [1]}]}}
+    assert str(find_problem(TREE, wrong)).startswith("tree.below[0].below[0]: 1 is not of type")
+    assert find_problem(TREE, {"n": "x"}) == "n: 'x' is not of type 'integer'"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        of(properties={"a": {"pattern": "["}}),
+        of(patternProperties={"(": {}}),
+        of(properties={"a": {"type": 3}}),
+        of(properties={"a": {"type": "object", "properties": []}}),
+        of(required=[{}]),
+        of(required=5),
+        of(properties={"a": {"items": 5}}),
+        of(properties=[]),
+        of(properties={"a": {"$ref": "https://127.0.0.1:9/schema"}}),
+        of(properties={"a": {"$ref": "#/$defs/Missing"}}),
+        of({"A": {"$ref": "#/$defs/A"}}, properties={"a": {"$ref": "#/$defs/A"}}),
+        of(properties={"a": {"multipleOf": 0}}),
+    ],
+)
+def test_what_is_wrong_with_a_schema_of_others_is_a_problem_and_no_error(schema: Any) -> None:
+    """A package may say whatever it likes of its tasks."""
+    pytest.importorskip("jsonschema")
+
+    problem = find_problem(schema, {"a": "x"})
+
+    assert problem is not None
+    assert "the schema of the task " in problem
+    assert defaults_of(schema) == {}
+
+
+def test_lists_may_be_given_as_tuples() -> None:
+    pytest.importorskip("jsonschema")
+    schema = of(properties={"sizes": {"type": "array", "minItems": 2}})
+
+    assert find_problem(schema, {"sizes": (1, 2)}) is None
+    assert find_problem(schema, {"sizes": (1,)}) is not None
 
 
 def test_a_property_may_be_called_like_a_reference() -> None:
