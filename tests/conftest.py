@@ -20,7 +20,7 @@ from taskgraph.archive import Archive
 from taskgraph.ports import Backend
 from taskgraph.testing import MemoryBackend
 from taskgraph_backend import SqlBackend
-from taskgraph_backend.leases import is_gone
+from taskgraph_backend.holders import is_gone
 from tests.fingerprint_corpus.loading import is_from
 
 pytest_plugins = [

@@ -9,7 +9,7 @@ import pytest
 from taskgraph.archive import Archive
 from taskgraph.assembly.managing import routing_of
 from taskgraph.catalog.worker_rows import Taker
-from taskgraph_backend.leases import this_process
+from taskgraph_backend.holders import this_process
 from taskgraph_backend.routing.store import Routing
 
 

@@ -226,7 +226,7 @@ class Project:
 
 def lives(pid: int) -> bool:
     """Tell whether a process is there."""
-    from taskgraph_backend.leases import process_started
+    from taskgraph_backend.holders import process_started
 
     return process_started(pid) is not None
 

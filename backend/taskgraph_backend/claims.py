@@ -9,7 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from taskgraph.catalog.queueing import UNCLAIMED
 from taskgraph.records import (
+    ACTIVE,
     ALL_CALLS,
     CALLS_WANTED,
     LEASE_SECONDS,
@@ -25,7 +27,7 @@ from taskgraph.records import (
 )
 from taskgraph_backend import statements
 from taskgraph_backend.dialects import NOW, Driver
-from taskgraph_backend.leases import is_gone
+from taskgraph_backend.holders import is_gone
 
 _binary = bytearray.fromhex
 
@@ -37,7 +39,6 @@ Judge = Callable[[Driver], bool]
 # How long a lease lives without a heartbeat: microseconds.
 _LEASE = int(LEASE_SECONDS * 1_000_000)
 _OF_EXECUTIONS = "execution:"
-_OPEN = frozenset({State.SCHEDULED, State.PENDING, State.RUNNING})
 # A lease that ended so long ago is nobody's, on whatever host it was taken: microseconds.
 _LONG_AGO = 24 * 3600 * 1_000_000
 
@@ -218,7 +219,7 @@ def _end_jobs_of_ended(driver: Driver, key: bytearray, lease: LeaseRecord) -> No
     One that is said to run is marked as crashed, or somebody else has taken it up.
     """
     row = driver.execute("SELECT state_type FROM execution WHERE id = ?", (key,)).fetchone()
-    if row is not None and row[0] not in _OPEN:
+    if row is not None and row[0] not in ACTIVE:
         end_jobs(driver, key, lease.expires - _LEASE, State.CRASHED)
 
 
@@ -229,13 +230,13 @@ def running(driver: Driver) -> list[ExecutionId]:
     the process is gone.
     """
     # What others run, and only keep the state of here, has neither a job nor a heartbeat; what they
-    # are to run has no command line.
+    # are to run has no command line: it is `UNCLAIMED`.
     latest = time.time_ns() // 1_000 - _LEASE
     rows = driver.execute(
         "SELECT id FROM execution WHERE (state_type = ?"
         " AND (job_id IS NOT NULL OR updated_time IS NOT NULL))"
-        " OR (state_type = ? AND args <> '[]' AND state_time < ?)",
-        (State.RUNNING.value, State.PENDING.value, latest),
+        " OR (state_type = ? AND args <> ? AND state_time < ?)",
+        (State.RUNNING.value, State.PENDING.value, UNCLAIMED, latest),
     )
     return [ExecutionId(id.hex()) for (id,) in rows]
 
@@ -245,12 +246,12 @@ def always(driver: Driver) -> bool:
     return True
 
 
-def crashed(
+def unheld(
     driver: Driver,
     executions: Sequence[ExecutionId],
     may_judge: Judge = always,
 ) -> list[ExecutionId]:
-    """Return those of the executions whose lease no living process holds.
+    """Return those of the executions whose lease no living process holds, whatever became of them.
 
     Args:
         driver: The connection.
@@ -293,7 +294,7 @@ def mark_crashed(
     from taskgraph_backend.routing.losing import Fate, give_back
 
     marked = []
-    for execution_id, end in last_alive(driver, crashed(driver, executions, may_judge)).items():
+    for execution_id, end in last_alive(driver, unheld(driver, executions, may_judge)).items():
         fate = give_back(driver, execution_id, max_losses)
         if fate is None:
             mark(driver, execution_id, "its process ended without a word", end)

@@ -499,7 +499,7 @@ class SqlBackend(RecordVerbs):
         Returns:
             The ids of those that were found so, but for what went back.
         """
-        crashed = self._ask(claims.crashed, executions, self.may_judge)
+        crashed = self._ask(claims.unheld, executions, self.may_judge)
         if not crashed or self.database.read_only:
             return crashed
         try:

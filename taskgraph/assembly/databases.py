@@ -146,7 +146,7 @@ def take_lease(
     Raises:
         LeaseLostError: The worker took it, and somebody else has it by now.
     """
-    from taskgraph_backend.leases import this_process
+    from taskgraph_backend.holders import this_process
 
     lease = ExecutionLease(backend, execution_id, *this_process(), assigned)
     lease.take(leads)
@@ -155,7 +155,7 @@ def take_lease(
 
 def hold_waiting(backend: Backend, execution_ids: Sequence[str]) -> Waiting:
     """Return what claims executions for this process while they wait for their turn."""
-    from taskgraph_backend.leases import this_process
+    from taskgraph_backend.holders import this_process
 
     ids = [ExecutionId(each) for each in execution_ids]
     return Waiting(backend, ids, *this_process())

@@ -109,12 +109,13 @@ class ExecutionLease:
         Raises:
             LeaseLostError: A worker took the execution, and somebody else has it by now.
         """
-        moment = self._renew()
-        if self._is_assigned and not self._is_ours():
+        moment = self._set_expiry()
+        if self._is_assigned and not self._prolong_ours():
             raise LeaseLostError(self._execution_id, "it was given to another one")
         wanted = [] if self._is_assigned else [self._lease]
         if leads:
             wanted.append(self._lease._replace(key=ALL_CALLS))
+        # What is said of our own lease is not looked at: of a plain run nobody else has that name.
         answers = self._backend.take(wanted)
         self._beaten = moment
         if leads and answers[-1] is None:
@@ -169,10 +170,10 @@ class ExecutionLease:
         Raises:
             LeaseLostError: A worker took the execution, and somebody else has it by now.
         """
-        moment = self._renew()
+        moment = self._set_expiry()
         if not self._is_assigned:
             self._backend.take([self._lease])
-        elif not self._is_ours():
+        elif not self._prolong_ours():
             self.on_lost()
             raise LeaseLostError(self._execution_id, "this process stood still")
         if self.leads_all:
@@ -201,7 +202,7 @@ class ExecutionLease:
 
     # On a thread of its own
 
-    def _renew(self) -> float:
+    def _set_expiry(self) -> float:
         """Have leases that are taken from now on live for as long as leases do.
 
         Returns:
@@ -228,16 +229,16 @@ class ExecutionLease:
                 continue
 
     def _beat(self) -> None:
-        moment = self._renew()
+        moment = self._set_expiry()
         if not self._is_assigned:
             self._backend.heartbeat(self.holder, self._lease.expires)
-        elif not self._is_ours():
+        elif not self._prolong_ours():
             self.on_lost()
             return
         self._beaten = moment
         self.on_beat()
 
-    def _is_ours(self) -> bool:
+    def _prolong_ours(self) -> bool:
         """Prolong what a worker took; tell whether nobody else has it, and nobody gave it back."""
         if not self._backend.heartbeat(self.holder, self._lease.expires):
             return False

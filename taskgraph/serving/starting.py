@@ -39,7 +39,7 @@ def register(
     Raises:
         WorkerInUseError: A worker of that name lives.
     """
-    from taskgraph_backend.leases import host_name
+    from taskgraph_backend.holders import host_name
 
     host = host_name()
 

@@ -129,7 +129,7 @@ class Supervisor:
                 self._start_companions()
                 for number, quota in enumerate(self._quotas(self._order.quota)):
                     self._start(number, quota)
-                while self._slots or self._due or self._may_wait or self._has_company():
+                while self._slots or self._due or self._may_wait or self._end_companions():
                     self._turn()
             finally:
                 self._end_slots()
@@ -158,7 +158,7 @@ class Supervisor:
                 self._say(f"{error}")
                 self._companions.remove(each)
 
-    def _has_company(self) -> bool:
+    def _end_companions(self) -> bool:
         """Have companions end whose worker has no slot any more; tell whether some have not yet.
 
         Not before: what a slot runs may wait for a call that is served here. One that is only to

@@ -46,7 +46,7 @@ class TakenSource:
 
     def __init__(self, scheduler: Scheduler, order: SlotOrder, pipes: Pipes, load: Loader) -> None:
         from taskgraph_backend import SqlBackend
-        from taskgraph_backend.leases import this_process
+        from taskgraph_backend.holders import this_process
 
         backend = scheduler.backend
         assert isinstance(backend, SqlBackend)

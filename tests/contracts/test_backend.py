@@ -32,7 +32,7 @@ from taskgraph.records import (
 from taskgraph.testing import MemoryBackend
 from taskgraph.values.stored import UNSTORED
 from taskgraph_backend import SqlBackend
-from taskgraph_backend.leases import host_name, process_started, this_process
+from taskgraph_backend.holders import host_name, process_started, this_process
 from tests.rows import (
     NOW,
     TASK,

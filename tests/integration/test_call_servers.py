@@ -26,7 +26,7 @@ from taskgraph.records import TakenCall
 from taskgraph.serving import pauses
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.integrity import check
-from taskgraph_backend.routing.lost_calls import MAX_LOSSES
+from taskgraph_backend.routing.lost_calls import MOST_LOSSES
 from taskgraph_backend.routing.served import ServedCalls
 from tests.queues import ROOT, server_process, serving, settings_for
 from tests.served_tasks import (
@@ -244,7 +244,7 @@ def test_calls_that_no_process_can_begin_with_wait_and_none_is_lost(
     path, ask, refused = tmp_path / "notes", cell.Cell.ask, list[object]()
 
     def refuse(own: cell.Cell, run: Any, /, *args: Any) -> Any:
-        if len(refused) <= MAX_LOSSES:
+        if len(refused) <= MOST_LOSSES:
             refused.append(run)
             raise BlockingIOError(errno.EAGAIN, "no more processes")
         return ask(own, run, *args)
@@ -258,7 +258,7 @@ def test_calls_that_no_process_can_begin_with_wait_and_none_is_lost(
         assert scheduler.run(small(str(path), 1)) == 2
         assert server.lost == 0
 
-    assert len(refused) == len(said) == MAX_LOSSES + 1
+    assert len(refused) == len(said) == MOST_LOSSES + 1
     assert "No process for a call can be started here: BlockingIOError" in said[0]
     assert [each.split()[-2] for each in said[:3]] == ["0.01", "0.02", "0.04"]
     assert is_sound(sqlite_uri)
@@ -313,7 +313,7 @@ def test_a_server_that_cannot_say_what_came_of_a_call_has_lost_it(
     ):
         with pytest.raises(WorkerLostError, match="3 workers of queue 'gpu'"):
             scheduler.run(small(str(tmp_path / "notes"), 1))
-        assert server.failed == MAX_LOSSES
+        assert server.failed == MOST_LOSSES
         assert server.drain(DEADLINE)
 
 

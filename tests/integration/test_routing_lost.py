@@ -21,7 +21,7 @@ from taskgraph.silence import Silence
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.catalog import changing
 from taskgraph_backend.integrity import check
-from taskgraph_backend.leases import this_process
+from taskgraph_backend.holders import this_process
 from taskgraph_backend.routing.store import Routing
 from tests.rows import a_job, a_task, an_execution, together
 from tests.takers import hurry, rows, submit

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from taskgraph_backend.leases import process_started
+from taskgraph_backend.holders import process_started
 
 ROOT = Path(__file__).resolve().parents[2]
 

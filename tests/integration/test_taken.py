@@ -17,7 +17,7 @@ from taskgraph.records import ExecutionId, execution_lease
 from taskgraph.serving.orders import SlotOrder
 from taskgraph.serving.pipes import Pipes
 from taskgraph.serving.taking import TakenSource
-from taskgraph_backend.leases import this_process
+from taskgraph_backend.holders import this_process
 from tests.workers import Project, lives, until
 
 taskgraph_namespace = "taken"

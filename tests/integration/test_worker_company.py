@@ -16,7 +16,7 @@ from taskgraph.records import (
     execution_lease,
 )
 from taskgraph_backend import SqlBackend, models
-from taskgraph_backend.leases import this_process
+from taskgraph_backend.holders import this_process
 from taskgraph_backend.routing.calls import RoutedCalls, find_served
 from tests.hooks import SECRET, Receiver
 from tests.workers import SECONDS, Project, until

@@ -31,7 +31,7 @@ from taskgraph.events import JobRetried
 from taskgraph.scripting import ScriptError, ScriptOutputError, quote_shell
 from taskgraph.testing import MemoryBackend, RecordingObserver
 from taskgraph.values.places import FilePlaces, use_places
-from taskgraph_backend.leases import process_started
+from taskgraph_backend.holders import process_started
 from tests.language import script_tasks as tasks
 
 

@@ -12,9 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from taskgraph.records import ExecutionId, JobId, LeaseRecord, Micros, RoutedCall, execution_lease
 from taskgraph_backend import SqlBackend
-from taskgraph_backend.leases import this_process
+from taskgraph_backend.holders import this_process
 from taskgraph_backend.routing.calls import RoutedCalls
-from taskgraph_backend.routing.lost_calls import MAX_LOSSES
+from taskgraph_backend.routing.lost_calls import MOST_LOSSES
 from taskgraph_backend.routing.served import ServedCalls
 from tests.rows import FOREVER, key
 
@@ -106,7 +106,7 @@ class RoutedCallsMachine(RuleBasedStateMachine):
     def _lost(self, number: int) -> None:
         _, run, queue = self.held.pop(number)
         self.losses[number] += 1
-        if self.losses[number] >= MAX_LOSSES:
+        if self.losses[number] >= MOST_LOSSES:
             self.answers[number] = None
         else:
             self.waiting[number] = (run, queue)

@@ -111,7 +111,7 @@ def set_state(
     _write(driver, execution_id, state, keep_books(books, subject.state, state))
     if state.type in WAITING and not is_taken:
         queueing.take_back(driver, execution_id)
-    if not state.is_active and claims.crashed(driver, [ExecutionId(execution_id)]):
+    if not state.is_active and claims.unheld(driver, [ExecutionId(execution_id)]):
         # No process is left that would say what became of its jobs.
         moment = to_micros(now)
         claims.end_jobs(driver, _binary(execution_id), moment, StateType.CANCELLED)

@@ -16,7 +16,7 @@ from taskgraph.records import LEASE_SECONDS, LeaseRecord, Micros
 from taskgraph_backend import claims, statements
 from taskgraph_backend.catalog.naming import find_id
 from taskgraph_backend.dialects import Driver
-from taskgraph_backend.leases import this_process
+from taskgraph_backend.holders import this_process
 from taskgraph_backend.times import from_micros
 
 _binary = bytearray.fromhex

@@ -315,7 +315,7 @@ def _stuck(
 ) -> list[ExecutionId]:
     """Return those that no living process runs, or that were not heard of for some time."""
     if older_than is None:
-        return claims.crashed(driver, ids, may_judge) if ids else []
+        return claims.unheld(driver, ids, may_judge) if ids else []
     latest = claims.clock(driver) - older_than // timedelta(microseconds=1)
     alive = claims.last_alive(driver, ids)
     return [each for each in ids if alive[each] <= latest]

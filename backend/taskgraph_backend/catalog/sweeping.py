@@ -98,10 +98,10 @@ def dead(driver: Driver, may_judge: claims.Judge = claims.always) -> list[str]:
 
     Args:
         driver: The connection.
-        may_judge: Tells whether silence says anything: see `claims.crashed`.
+        may_judge: Tells whether silence says anything: see `claims.unheld`.
     """
     said: list[Any] = [*claims.running(driver), *begun(driver, claims.dead(driver, may_judge))]
-    return [str(each) for each in claims.crashed(driver, list(dict.fromkeys(said)), may_judge)]
+    return [str(each) for each in claims.unheld(driver, list(dict.fromkeys(said)), may_judge)]
 
 
 __all__ = ["begun", "dead", "find_late", "mark_late"]

@@ -19,7 +19,7 @@ from typing import Final
 
 from taskgraph.errors import DatabaseHeldError, DatabaseReadOnlyError
 from taskgraph.records import shown_host
-from taskgraph_backend.leases import is_gone_process, is_here, this_process
+from taskgraph_backend.holders import is_gone_process, is_here, this_process
 
 #: Seconds after which somebody on another host who was not heard of is gone.
 LONGEST_SILENCE: Final = 60.0

@@ -14,7 +14,7 @@ _LEASE = "a lease is of an execution that runs"
 def executions(driver: Driver) -> Iterator[Finding]:
     """Give the executions that are said to run, and whose process is gone."""
     rule = "an execution that runs has a lease of a living process"
-    crashed = claims.crashed(driver, claims.running(driver))
+    crashed = claims.unheld(driver, claims.running(driver))
     for execution_id, end in claims.last_alive(driver, crashed).items():
         key = bytes.fromhex(execution_id)
         (state,) = driver.execute(

@@ -94,14 +94,14 @@ def find_lost(
     Args:
         driver: The connection.
         worker_id: Only of this worker.
-        may_judge: Tells whether silence says anything: see `claims.crashed`.
+        may_judge: Tells whether silence says anything: see `claims.unheld`.
     """
     if worker_id is None:
         rows = driver.execute(_OPEN).fetchall()
     else:
         rows = driver.execute(_OPEN_OF, (_binary(worker_id),)).fetchall()
     ids = [ExecutionId(bytes(key).hex()) for (key,) in rows]
-    return [str(each) for each in claims.crashed(driver, ids, may_judge)] if ids else []
+    return [str(each) for each in claims.unheld(driver, ids, may_judge)] if ids else []
 
 
 def give_back_all(
@@ -114,7 +114,7 @@ def give_back_all(
 ) -> GivenBack:
     """Give those of some executions back that are still lost; within a transaction alone."""
     found: dict[Fate | None, list[str]] = {each: [] for each in (*Fate, None)}
-    lost = claims.crashed(driver, [ExecutionId(each) for each in execution_ids], may_judge)
+    lost = claims.unheld(driver, [ExecutionId(each) for each in execution_ids], may_judge)
     for each in lost:
         found[give_back(driver, each, max_losses, why, is_loss=is_loss)].append(str(each))
     return GivenBack(tuple(found[Fate.RETURNED]), tuple(found[Fate.CRASHED]))

@@ -16,7 +16,7 @@ from taskgraph_backend.dialects import Driver
 _binary = bytearray.fromhex
 
 #: So many servers may die of a call.
-MAX_LOSSES: Final = 3
+MOST_LOSSES: Final = 3
 
 _LOST_FOR_EVER: Final = (
     "UPDATE routed_call SET ended_at = ?, holder = NULL, losses = losses + 1"
@@ -83,7 +83,7 @@ def give_back_lost(
 
 def _lose(driver: Driver, whose: str, given: tuple[object, ...]) -> None:
     moment = claims.clock(driver)
-    driver.execute(_LOST_FOR_EVER.format(whose=whose), (moment, *given, MAX_LOSSES))
+    driver.execute(_LOST_FOR_EVER.format(whose=whose), (moment, *given, MOST_LOSSES))
     driver.execute(_LOST.format(whose=whose), given)
 
 
@@ -95,7 +95,7 @@ def find_dead_runs(driver: Driver, may_judge: claims.Judge = claims.always) -> l
         may_judge: As of `find_dead_holders`.
     """
     runs = [ExecutionId(bytes(key).hex()) for (key,) in driver.execute(_RUNS).fetchall()]
-    return claims.crashed(driver, runs, may_judge) if runs else []
+    return claims.unheld(driver, runs, may_judge) if runs else []
 
 
 def drop_left(driver: Driver, may_judge: claims.Judge = claims.always) -> None:
@@ -105,7 +105,7 @@ def drop_left(driver: Driver, may_judge: claims.Judge = claims.always) -> None:
 
 
 __all__ = [
-    "MAX_LOSSES",
+    "MOST_LOSSES",
     "drop_left",
     "find_dead_holders",
     "find_dead_runs",

@@ -3,7 +3,7 @@
     a call waits             nobody has it; the first server with a free slot takes it
     a server has taken it    it bears the name of that server's lease
     it is answered           by who has it, and nobody else; its run takes the row away
-    its server died          it waits again; after `lost_calls.MAX_LOSSES` servers it has ended
+    its server died          it waits again; after `lost_calls.MOST_LOSSES` servers it has ended
     its run is gone          whoever sees that takes the row away
 
 Servers hold leases, as runs do: one by which they are known, and one for each queue.
@@ -25,7 +25,7 @@ from taskgraph.records import (
 )
 from taskgraph_backend import claims, statements
 from taskgraph_backend.dialects import Database, Driver
-from taskgraph_backend.leases import this_process
+from taskgraph_backend.holders import this_process
 from taskgraph_backend.routing.calls import asking_all_the_time, close_clone
 from taskgraph_backend.routing.lost_calls import (
     drop_left,
@@ -185,7 +185,7 @@ def take(
     sql = wanted.phrase(_NEXT, database.skipping_locked())
     rows = driver.execute(sql, (*wanted.given, most)).fetchall()
     runs = list(dict.fromkeys(ExecutionId(bytes(row[1]).hex()) for row in rows))
-    gone = set(claims.crashed(driver, runs, wanted.may_judge)) if runs else set()
+    gone = set(claims.unheld(driver, runs, wanted.may_judge)) if runs else set()
     for each in sorted(gone):
         driver.execute(statements.ROUTED_FORGET, (_binary(each),))
     taken = [row for row in rows if ExecutionId(bytes(row[1]).hex()) not in gone]

@@ -10,7 +10,7 @@ from taskgraph.jsontext import to_json
 from taskgraph.records import LEASE_SECONDS, shown_host
 from taskgraph_backend import claims
 from taskgraph_backend.dialects import Driver
-from taskgraph_backend.leases import earlier_name, host_name, is_here, process_started
+from taskgraph_backend.holders import earlier_name, host_name, is_here, process_started
 
 _binary = bytearray.fromhex
 

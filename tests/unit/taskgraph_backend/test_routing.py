@@ -20,10 +20,10 @@ from taskgraph.records import (
 from taskgraph.silence import Silence
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.dialects import Driver
-from taskgraph_backend.leases import this_process
+from taskgraph_backend.holders import this_process
 from taskgraph_backend.routing import workers
 from taskgraph_backend.routing.calls import RoutedCalls
-from taskgraph_backend.routing.lost_calls import MAX_LOSSES
+from taskgraph_backend.routing.lost_calls import MOST_LOSSES
 from taskgraph_backend.routing.served import ServedCalls
 from tests.rows import an_execution, key
 
@@ -178,14 +178,14 @@ def test_a_call_that_costs_too_many_servers_has_ended_without_an_answer(
     calls.put([a_call(1)])
 
     with server(sql_backend, "a") as one:
-        for number in range(MAX_LOSSES):
+        for number in range(MOST_LOSSES):
             assert [each.losses for each in one.take(9)] == [number]
             assert calls.answers([RUN]) == []
             one.lose(key(1))
         assert one.take(9) == []
 
     (found,) = calls.answers([RUN])
-    assert found == (key(1), None, MAX_LOSSES)
+    assert found == (key(1), None, MOST_LOSSES)
 
 
 def test_what_a_server_had_whose_lease_is_over_waits_again(

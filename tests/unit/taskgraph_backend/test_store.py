@@ -9,7 +9,7 @@ import pytest
 from taskgraph.errors import DatabaseError
 from taskgraph.records import CacheQuery, RecordBatch, State, execution_lease
 from taskgraph_backend import SqlBackend
-from taskgraph_backend.leases import host_name, this_process
+from taskgraph_backend.holders import host_name, this_process
 from tests.rows import (
     EXECUTION,
     NOW,

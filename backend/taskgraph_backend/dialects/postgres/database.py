@@ -26,7 +26,7 @@ from taskgraph_backend.dialects.port import Driver
 from taskgraph_backend.dialects.postgres import errors
 from taskgraph_backend.dialects.postgres.address import connection_string, defaults
 from taskgraph_backend.dialects.postgres.words import Words
-from taskgraph_backend.leases import this_process
+from taskgraph_backend.holders import this_process
 
 if TYPE_CHECKING:
     import psycopg

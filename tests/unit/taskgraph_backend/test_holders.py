@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from taskgraph.records import shown_host
-from taskgraph_backend import SqlBackend, leases
-from taskgraph_backend.leases import earlier_name, host_name, is_here
+from taskgraph_backend import SqlBackend, holders
+from taskgraph_backend.holders import earlier_name, host_name, is_here
 from tests.rows import FOREVER, a_lease
 
 
@@ -21,7 +21,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The file that says which start of which machine this is; names are made anew of it."""
     file = tmp_path / "boot_id"
     file.write_text("0623e2cf-9652-421f-b60f-a2d1ae55d9b9\n")
-    monkeypatch.setattr(leases, "_BOOT", str(file))
+    monkeypatch.setattr(holders, "_BOOT", str(file))
     yield file
     host_name.cache_clear()
     earlier_name.cache_clear()
@@ -54,7 +54,7 @@ def test_machines_of_one_name_are_told_apart(machine: Path) -> None:
 def test_so_are_containers_of_one_machine(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = set()
     for namespace in ("pid:[4026531836]", "pid:[4026532281]", "pid:[4026532282]"):
-        monkeypatch.setattr(leases, "_pid_namespace", lambda namespace=namespace: namespace)
+        monkeypatch.setattr(holders, "_pid_namespace", lambda namespace=namespace: namespace)
         names.add(name_anew())
     assert len(names) == 3
     assert {shown_host(each) for each in names} == {os.uname().nodename}

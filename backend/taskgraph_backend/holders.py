@@ -1,4 +1,4 @@
-"""Claims of living processes: who holds one, and whether that process is still there.
+"""Who holds a lease: a process, named so that one can tell whether it is still there.
 
 A process is named by host, pid and start time, so that a pid that was given out again is not
 mistaken for the one that held it.
