@@ -120,7 +120,7 @@ def main() -> None:
             opened.run(small_task(-1))
         with served(uri, chosen.slots):
             schedulers = {kind: Scheduler(settings, executor=kind) for kind in KINDS}
-            for number, (kind, scheduler) in enumerate(schedulers.items()):
+            for number, scheduler in enumerate(schedulers.values()):
                 first = -1_000 * (number + 1)  # its processes are up
                 scheduler.run(together([small_task(first - each) for each in range(20)]))
             first = 0

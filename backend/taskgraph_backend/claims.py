@@ -371,7 +371,6 @@ __all__ = [
     "always",
     "clock",
     "close_jobs",
-    "crashed",
     "dead",
     "end_jobs",
     "forget",
@@ -384,4 +383,5 @@ __all__ = [
     "revoke",
     "running",
     "take",
+    "unheld",
 ]

@@ -497,13 +497,23 @@ class Running(Questions, Reports):
             _thread.run_id = outer
             current_scheduler.reset(token)
             self._stop_threads()
-            try:
-                if is_written_ahead:  # as long as its lease says that it has not crashed
-                    settle(self.backend, run_options.execution_id, sys.exception())
-            finally:
-                lease.release()
-                if workspace is not None:
-                    workspace.end()
+            ended = run_options.execution_id if is_written_ahead else None
+            self._let_go(lease, ended, workspace)
+
+    def _let_go(
+        self, lease: ExecutionLease, ended: ExecutionId | None, workspace: RunWorkspace | None
+    ) -> None:
+        """Give back what a run held; one that was written ahead has ended first.
+
+        Without its lease it would look as if it had crashed.
+        """
+        try:
+            if ended is not None:
+                settle(self.backend, ended, sys.exception())
+        finally:
+            lease.release()
+            if workspace is not None:
+                workspace.end()
 
     def _capturing(self, place: OutputPlace | None) -> AbstractContextManager[None]:
         """Have what calls print told apart, if it is kept."""

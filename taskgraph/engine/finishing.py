@@ -265,7 +265,7 @@ class Finisher:
     def take_whole(self, job: Job, hit: Hit) -> None:
         """Use a recorded result of a call that ran as a whole: nothing below is looked at.
 
-        That is how `engine.eager` takes them. In a run such hits come by `take_hit`, with a subtree.
+        That is how `engine.eager` takes them. In a run such hits come by `take_hit`.
         """
         assert job.args_hash is not None
         self._rest_on(job, hit)

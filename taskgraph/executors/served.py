@@ -1,12 +1,12 @@
 """Processes that run calls which others have sent: one call at a time in each, and each for itself.
 
-    a call comes          an idle process that sees what the call is to see, or a new one
-      no process begins     that is said: the call was not begun, and may go elsewhere
-    it has ended          its answer is handed over as it travels; nobody here reads it
-    its time is over      the same, and its process ends with what the body has left behind
-    code was edited       a process that has imported it says so and ends; a new one runs the call
-    nobody wants it       its process is killed
-    its process dies      that is said, once the scripts that it ran have ended
+a call comes          an idle process that sees what the call is to see, or a new one
+no process begins     that is said: the call was not begun, and may go elsewhere
+it has ended          its answer is handed over as it travels; nobody here reads it
+its time is over      the same, and its process ends with what the body has left behind
+code was edited       a process that has imported it says so and ends; a new one runs the call
+nobody wants it       its process is killed
+its process dies      that is said, once the scripts that it ran have ended
 """
 
 from __future__ import annotations

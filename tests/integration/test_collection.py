@@ -19,8 +19,8 @@ from taskgraph.records import LeaseRecord, Micros, execution_lease
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.foreign import trust_all
 from taskgraph_backend.growth.choosing import choose, still_free
-from taskgraph_backend.integrity import check
 from taskgraph_backend.holders import this_process
+from taskgraph_backend.integrity import check
 from taskgraph_backend.models import Base
 from taskgraph_backend.moving import Mover
 from tests.integration.test_deletion import counts, ids, lineage, root_call

@@ -20,8 +20,8 @@ from taskgraph.errors import (
 )
 from taskgraph.records import LeaseRecord, Micros, execution_lease
 from taskgraph_backend.growth import deleting, reach
-from taskgraph_backend.integrity import check
 from taskgraph_backend.holders import this_process
+from taskgraph_backend.integrity import check
 from taskgraph_backend.models import Base
 
 taskgraph_namespace = "deletion"

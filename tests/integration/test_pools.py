@@ -24,8 +24,8 @@ from taskgraph.errors import (
     WorkerInUseError,
     WorkerNotFoundError,
 )
-from taskgraph_backend.integrity import check
 from taskgraph_backend.holders import earlier_name, host_name
+from taskgraph_backend.integrity import check
 
 _names = st.text(min_size=1, max_size=8).filter(lambda each: each.strip() and "\0" not in each)
 

@@ -21,8 +21,8 @@ from taskgraph.engine.leasing import ExecutionLease
 from taskgraph.errors import ExecutionNotFoundError, NotQueuedError, ValidationError
 from taskgraph.records import ExecutionId, execution_lease
 from taskgraph_backend import SqlBackend
-from taskgraph_backend.integrity import check
 from taskgraph_backend.holders import this_process
+from taskgraph_backend.integrity import check
 from taskgraph_backend.routing.store import Routing
 from taskgraph_backend.routing.taking import Taking
 from tests.takers import hurry, rows, submit

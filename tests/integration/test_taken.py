@@ -39,7 +39,10 @@ class Slot:
         self._reports = os.pipe()
         self._pipes = Pipes(self._orders[0], self._reports[1])
         order = SlotOrder("c", worker.id, "w", pool.id, ("a",))
-        load: Any = lambda script: None  # its tasks are those of this module
+
+        def load(script: object) -> None:
+            """Its tasks are those of this module."""
+
         self.source = TakenSource(scheduler, order, self._pipes, load)
 
     def close(self) -> None:
@@ -175,7 +178,6 @@ def test_what_asks_a_whole_service_to_end_lets_end_what_runs(served_small: Proje
     assert worker.wait(60) == 0
     assert project.states(one) == ["Pending", "Running", "Completed"]
     assert "ended by" not in project.log()
-
 
 
 SCRIPTED = """

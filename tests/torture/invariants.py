@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from taskgraph.records import LeaseRecord
 from taskgraph_backend import SqlBackend
-from taskgraph_backend.integrity import check
 from taskgraph_backend.holders import is_gone
+from taskgraph_backend.integrity import check
 from taskgraph_backend.models import Base
 from tests.torture.workflow import LEAVES, calls, expected
 

@@ -41,9 +41,7 @@ if TYPE_CHECKING:
 
 _binary = bytearray.fromhex
 
-_ANY: Final = (
-    "SELECT 1 FROM routed_call WHERE taken_at IS NULL AND queue IN ({marks}){own} LIMIT 1"
-)
+_ANY: Final = "SELECT 1 FROM routed_call WHERE taken_at IS NULL AND queue IN ({marks}){own} LIMIT 1"
 _NEXT: Final = (
     "SELECT id, execution_id, queue, task_name, losses, message FROM routed_call"
     " WHERE taken_at IS NULL AND queue IN ({marks}){own} ORDER BY created_at, id LIMIT ?{skip}"

@@ -256,4 +256,3 @@ def test_what_is_beside_its_slots_retires_with_them_and_ends_after_them(tmp_path
     """
     assert supervised(tmp_path, body, routed, said, companions=[beside], is_burst=True).run()
     assert beside.told == ["retire", "drain", "stop"]
-
