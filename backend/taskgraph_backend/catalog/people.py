@@ -50,7 +50,6 @@ def find_user(driver: Driver, ref: str, *, may_start: bool = True) -> str | None
     Raises:
         AmbiguousIdError: More than one starts so.
     """
-
     given = one_form(ref)
 
     def named() -> list[Any]:
@@ -172,7 +171,6 @@ def find_group(driver: Driver, ref: str) -> str | None:
     Raises:
         AmbiguousIdError: More than one starts so.
     """
-
     given = one_form(ref)
 
     def named() -> list[Any]:
