@@ -320,9 +320,7 @@ def test_one_that_cannot_be_read_stops_nobody_and_is_named(
     assert tg.policies.deliver().unreadable == ()
 
 
-def test_what_is_no_json_at_all_is_unreadable_too(
-    tmp_path: Path, told: list[Notification]
-) -> None:
+def test_what_is_no_json_at_all_is_unreadable_too(tmp_path: Path, told: list[Notification]) -> None:
     # SQLite alone takes anything.
     with taskgraph.open(f"sqlite:///{tmp_path / 'odd.db'}", migrate=True) as tg:
         for number, column in enumerate(("target", "state_names", "tags")):
