@@ -217,9 +217,7 @@ class Archive:
         self.datasets = DatasetManager(catalog, self._knowing_files)
         self.artifacts = ArtifactManager(catalog, self._knowing_files)
         self.vocabulary = VocabularyManager(catalog)
-        self.workflows = WorkflowManager(
-            groups, self.executions, self._launcher, admission
-        )
+        self.workflows = WorkflowManager(groups, self.executions, self._launcher, admission)
         self.groups = GroupManager(
             groups, self.workflows, self.executions, self._launcher, admission
         )

@@ -139,9 +139,7 @@ class GroupLaunching:
         )
 
 
-def _request(
-    decision: Decision, flow: Workflow, uses: Uses, asked: Asked, terms: Terms
-) -> Request:
+def _request(decision: Decision, flow: Workflow, uses: Uses, asked: Asked, terms: Terms) -> Request:
     options: dict[str, Any] = {}
     if "script" in flow.meta:
         options["script"] = flow.meta["script"]

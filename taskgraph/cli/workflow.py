@@ -251,9 +251,7 @@ packages, and those of the script that is given by --script. Of others it is war
 """
 
 
-@command.command(
-    "import", help=_IMPORT, short_help="Store a workflow that was exported to a FILE."
-)
+@command.command("import", help=_IMPORT, short_help="Store a workflow that was exported to a FILE.")
 @click.option("--study", metavar="NAME", help="The study that it is to be part of.")
 @click.option("--version", metavar="N|next", help="In place of its own; next: after the highest.")
 @click.option("--script", metavar="SCRIPT", help="Where its tasks are: loaded, to check them.")

@@ -78,7 +78,7 @@ def _with_default(said: dict[str, Any], default: Any) -> dict[str, Any]:
     """Return what an annotation says, with a default, which it may not allow: ``x: int = None``."""
     is_json = _is_json(default)
     if said and (is_json or default is None) and find_problem(said, default) is not None:
-        allowed = said["anyOf"] if "anyOf" in said else [said]
+        allowed = said.get("anyOf", [said])
         own = {"type": "null"} if default is None else {"enum": [copy.deepcopy(default)]}
         said = {"anyOf": [*allowed, own]}
     return {**said, "default": copy.deepcopy(default)} if is_json else said
