@@ -42,6 +42,11 @@ _OPEN = frozenset({State.SCHEDULED, State.PENDING, State.RUNNING})
 _LONG_AGO = 24 * 3600 * 1_000_000
 
 
+def always(driver: Driver) -> bool:
+    """Tell that who was not heard of for as long as a lease lives is dead."""
+    return True
+
+
 def take(driver: Driver, leases: Sequence[LeaseRecord]) -> list[LeaseRecord | None]:
     """Take each lease that is free or over; see `SqlBackend.take`."""
     refused: dict[str, LeaseRecord] = {}
@@ -238,11 +243,6 @@ def running(driver: Driver) -> list[ExecutionId]:
         (State.RUNNING.value, State.PENDING.value, latest),
     )
     return [ExecutionId(id.hex()) for (id,) in rows]
-
-
-def always(driver: Driver) -> bool:
-    """Tell that who was not heard of for as long as a lease lives is dead."""
-    return True
 
 
 def crashed(

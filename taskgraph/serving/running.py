@@ -95,9 +95,7 @@ class TakenRunner:
         before()
         return self._routing.finish(taken, end)
 
-    def _run(
-        self, taken: Taken, found: Execution, before: Callable[[], object]
-    ) -> State | None:
+    def _run(self, taken: Taken, found: Execution, before: Callable[[], object]) -> State | None:
         """Return the state that it is to be in, if its run wrote none."""
         try:
             frozen = self._catalog.snapshot(found.id)

@@ -1,10 +1,10 @@
 """A slot takes what waits in the queues of its worker, and sees each to its end.
 
-    take         the lease is held from now on
-    look         what was submitted; the supervisor is told of it, once
-    run          to the end: from its beginning on the run holds the lease
-    finish       it is said that the worker is done with it
-    away         the database was: what was taken is taken up where that was, before anything else
+take         the lease is held from now on
+look         what was submitted; the supervisor is told of it, once
+run          to the end: from its beginning on the run holds the lease
+finish       it is said that the worker is done with it
+away         the database was: what was taken is taken up where that was, before anything else
 """
 
 from __future__ import annotations

@@ -438,7 +438,7 @@ def test_a_database_that_has_just_begun_to_answer_says_nothing_of_who_is_silent(
     taken = routing.take(taker)
     assert taken is not None
     fall_silent(taken)
-    assert 0 < tg.backend._ask(tg.backend.database.awake)
+    assert tg.backend._ask(tg.backend.database.awake) > 0
     monkeypatch.setattr(type(tg.backend.database), "awake", lambda self, driver: 29.0)
     assert routing.give_back() == ((), ())
     monkeypatch.setattr(type(tg.backend.database), "awake", lambda self, driver: 30.0)

@@ -28,6 +28,10 @@ def double(x: int) -> int:
     return 2 * x
 
 
+def _nothing_to_load(script: str) -> None:
+    """Its tasks are those of this module."""
+
+
 class Slot:
     """A slot within this process, with what its supervisor hears."""
 
@@ -39,8 +43,8 @@ class Slot:
         self._reports = os.pipe()
         self._pipes = Pipes(self._orders[0], self._reports[1])
         order = SlotOrder("c", worker.id, "w", pool.id, ("a",))
-        load: Any = lambda script: None  # its tasks are those of this module
-        self.source = TakenSource(scheduler, order, self._pipes, load)
+        loader: Any = _nothing_to_load
+        self.source = TakenSource(scheduler, order, self._pipes, loader)
 
     def close(self) -> None:
         self._pipes._orders.close()
@@ -175,7 +179,6 @@ def test_what_asks_a_whole_service_to_end_lets_end_what_runs(served_small: Proje
     assert worker.wait(60) == 0
     assert project.states(one) == ["Pending", "Running", "Completed"]
     assert "ended by" not in project.log()
-
 
 
 SCRIPTED = """

@@ -75,9 +75,6 @@ def test_a_process_of_another_machine_is_not_looked_for_here(
     machine.write_text("ffffffff-9652-421f-b60f-a2d1ae55d9b9\n")
     hosts = {"a": name_anew(), "b": elsewhere, "c": earlier_name()}
     sql_backend.take(
-        [
-            a_lease(each, each, host=host, pid=gone, expires=FOREVER)
-            for each, host in hosts.items()
-        ]
+        [a_lease(each, each, host=host, pid=gone, expires=FOREVER) for each, host in hosts.items()]
     )
     assert set(sql_backend.find_leases(list(hosts))) == {"b"}
