@@ -18,7 +18,7 @@ from taskgraph.records import (
     execution_lease,
 )
 from taskgraph.silence import Silence
-from taskgraph_backend import SqlBackend
+from taskgraph_backend import SqlBackend, claims
 from taskgraph_backend.dialects import Driver
 from taskgraph_backend.holders import this_process
 from taskgraph_backend.routing import workers
@@ -79,9 +79,10 @@ def assign(backend: SqlBackend, run: ExecutionId) -> str:
         workers.register(driver, NewWorker(worker, "w", pool, host, pid, None, {}))
         sql = (
             "INSERT INTO assignment (execution_id, worker_id, queue, taken_at, losses, ended_at)"
-            " VALUES (?, ?, 'gpu', 0, 0, NULL)"
+            " VALUES (?, ?, 'gpu', ?, 0, NULL)"
         )
-        driver.execute(sql, (bytearray.fromhex(run), bytearray.fromhex(worker)))
+        given = bytearray.fromhex(run), bytearray.fromhex(worker), claims.clock(driver)
+        driver.execute(sql, given)
 
     backend._transact(work)
     return worker
