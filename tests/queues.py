@@ -13,6 +13,7 @@ from typing import Any
 from taskgraph.assembly.databases import open_database
 from taskgraph.config import Settings, settings_of
 from taskgraph.serving.calls import CallServer
+from tests.forked import start_python
 from tests.served_tasks import DEADLINE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,15 +43,13 @@ def server_process(
     uri: str, *queues: str, slots: int = 2, lease_seconds: float = 30.0
 ) -> Iterator[subprocess.Popen[str]]:
     """Serve queues in a process of its own, which is drained when its input ends."""
-    words = [sys.executable, "-m", "tests.queues", uri, ",".join(queues), str(slots)]
     path = os.pathsep.join([str(ROOT), str(ROOT / "backend")])
-    process = subprocess.Popen(
-        [*words, str(lease_seconds)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": path},
+    process = start_python(
+        ["-m", "tests.queues", uri, ",".join(queues), str(slots), str(lease_seconds)],
+        ROOT,
+        {**os.environ, "PYTHONPATH": path},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
     )
     with process:
         try:

@@ -24,7 +24,10 @@ from typing import Any
 
 from sqlalchemy import orm
 
-_ROOMS = ("taskgraph.cli", "taskgraph.provenance", "taskgraph.engine", "taskgraph.app")
+_ROOMS = (
+    *("taskgraph.cli", "taskgraph.provenance", "taskgraph.engine", "taskgraph.app"),
+    "taskgraph.serving",
+)
 _ALONE = ("taskgraph_backend.reader", "taskgraph.executors.processes")
 
 

@@ -22,6 +22,7 @@ import pytest
 
 import taskgraph
 from taskgraph.archive import Archive
+from tests.forked import start_python
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 120.0
@@ -128,7 +129,7 @@ class Project:
     def __init__(self, folder: Path, uri: str) -> None:
         self.folder = folder
         self.uri = uri
-        self._started: list[subprocess.Popen[bytes]] = []
+        self._started: list[subprocess.Popen[str]] = []
         Path(folder, ".taskgraph").mkdir()
         Path(folder, ".taskgraph/config.toml").write_text(
             f"[backend]\ndb_uri = {json.dumps(uri)}\nautomigrate = true\n[workers]\npoll = 0.05\n"
@@ -147,14 +148,14 @@ class Project:
         mine = {name: text for name, text in os.environ.items() if "TASKGRAPH_" not in name}
         return {**mine, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'backend'}"}
 
-    def worker(self, *words: str, queues: str = "a", name: str = "w") -> subprocess.Popen[bytes]:
+    def worker(self, *words: str, queues: str = "a", name: str = "w") -> subprocess.Popen[str]:
         """Start a worker; what it says goes to a file of its name."""
         line = self.command("worker", "start", "--pool", "p", "--queues", queues, "--name", name)
         with open(self.folder / f"{name}.log", "ab") as log:
-            process = subprocess.Popen(
-                [*line, *words],
-                cwd=self.folder,
-                env=self.environment,
+            process = start_python(
+                [*line[1:], *words],
+                self.folder,
+                self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

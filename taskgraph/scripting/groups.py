@@ -172,7 +172,7 @@ def _command_lines() -> Iterator[list[bytes]]:
     except FileNotFoundError:
         import subprocess
 
-        shown = subprocess.run(["ps", "-axo", "command="], capture_output=True, check=False)
+        shown = subprocess.run(["ps", "-axww", "-o", "command="], capture_output=True, check=False)
         yield from map(bytes.split, shown.stdout.splitlines())
         return
     for each in numbers:

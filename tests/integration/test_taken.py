@@ -28,6 +28,10 @@ def double(x: int) -> int:
     return 2 * x
 
 
+def _nothing_to_load(script: str) -> None:
+    """Its tasks are those of this module."""
+
+
 class Slot:
     """A slot within this process, with what its supervisor hears."""
 
@@ -39,11 +43,8 @@ class Slot:
         self._reports = os.pipe()
         self._pipes = Pipes(self._orders[0], self._reports[1])
         order = SlotOrder("c", worker.id, "w", pool.id, ("a",))
-
-        def load(script: object) -> None:
-            """Its tasks are those of this module."""
-
-        self.source = TakenSource(scheduler, order, self._pipes, load)
+        loader: Any = _nothing_to_load
+        self.source = TakenSource(scheduler, order, self._pipes, loader)
 
     def close(self) -> None:
         self._pipes._orders.close()

@@ -48,7 +48,10 @@ def test_what_was_kept_before_is_read_as_it_is() -> None:
     assert mark_floats((1.0, 2)) == [{"$float": "1.0"}, 2]
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 10**5_000])
+_NONE = [float("nan"), float("inf"), -float("inf"), 10**5_000]
+
+
+@pytest.mark.parametrize("value", _NONE, ids=["nan", "inf", "-inf", "large"])
 def test_what_is_no_number_of_json_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match=r"not a JSON number|limit \(4300 digits\)"):
         to_json(mark_floats({"x": value}))

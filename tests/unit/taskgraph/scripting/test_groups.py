@@ -36,12 +36,12 @@ def test_a_session_is_guarded_as_long_as_scripts_of_it_may_run(
         [sys.executable, "-c", STARTS], cwd=tmp_path, stdout=subprocess.PIPE, start_new_session=True
     ) as process:
         assert process.stdout is not None
-        assert process.stdout.read(1) == b"."
-        assert is_guarded(process.pid)
-        assert not is_guarded(2**30)
+        said = process.stdout.read(1)
+        found = [is_guarded(process.pid), is_guarded(2**30)]
         process.kill()
         process.wait()
-        assert is_guarded(process.pid)  # it is gone, and what it has started is not yet
+        found.append(is_guarded(process.pid))  # it is gone, and what it has started is not yet
         process.stdout.read()  # until nobody has the pipe: the script is gone
+    assert (said, found) == (b".", [True, False, True])
     while is_guarded(process.pid):
         continue
