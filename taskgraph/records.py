@@ -74,7 +74,12 @@ def revoked_holder(holder: str) -> str:
 
     That one finds that they are none of its own, and nobody has them before it has ended.
     """
-    return holder if holder.endswith(_REVOKED) else f"{holder}{_REVOKED}"
+    return holder if is_revoked(holder) else f"{holder}{_REVOKED}"
+
+
+def is_revoked(holder: str) -> bool:
+    """Tell whether leases were taken from who held them."""
+    return holder.endswith(_REVOKED)
 
 
 def execution_of_holder(holder: str) -> str:
@@ -643,6 +648,7 @@ __all__ = [
     "execution_of_holder",
     "is_assigned",
     "is_call_lease",
+    "is_revoked",
     "revoked_holder",
     "shown_host",
     "stuck_lease",

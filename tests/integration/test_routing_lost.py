@@ -272,6 +272,23 @@ def test_who_had_it_and_is_gone_is_in_nobodys_way(
     assert routing.take(taker) is not None
 
 
+def test_who_had_it_and_is_gone_takes_nothing_along(
+    tg: Archive, routing: Routing, taker: Taker, kill: Kill
+) -> None:
+    one = submit(tg)
+    had = routing.take(taker)
+    assert had is not None
+    tg.executions.set_state(one, "PENDING", force=True)
+    kill(had)
+
+    assert tg.backend.sweep() == []
+
+    assert tg.executions.get(one).state.type is StateType.PENDING
+    hurry(tg)
+    taken = routing.take(taker)
+    assert taken is not None and taken.execution_id == one
+
+
 def test_what_is_called_stuck_while_it_runs_is_in_the_way_until_it_has_ended(
     tg: Archive, routing: Routing, taker: Taker
 ) -> None:

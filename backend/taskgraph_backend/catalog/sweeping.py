@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from taskgraph.catalog.criteria import Criteria
 from taskgraph.catalog.states import AWAITING_RETRY, LATE, State, StateType
-from taskgraph.records import ExecutionId, LeaseRecord
+from taskgraph.records import ExecutionId, LeaseRecord, is_revoked
 from taskgraph_backend import claims, models
 from taskgraph_backend.catalog.changing import set_state
 from taskgraph_backend.dialects import Driver
@@ -80,7 +80,8 @@ def begun(driver: Driver, leases: Sequence[LeaseRecord]) -> list[ExecutionId]:
     """Return the executions that were to run under leases, and of which nothing was recorded."""
     found = []
     for each in leases:
-        if not each.key.startswith(_OF_EXECUTIONS):
+        # What was taken from who held it is to be run by somebody else.
+        if not each.key.startswith(_OF_EXECUTIONS) or is_revoked(each.holder):
             continue
         execution_id = each.key.removeprefix(_OF_EXECUTIONS)
         try:
