@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import signal
@@ -86,6 +87,15 @@ def starts_a_program(path: str) -> int:
     until(Path(f"{path}.go").exists)
     program.kill()
     return program.wait()
+
+
+@task(queue="gpu", executor="queues")
+def ends_a_fork() -> int | None:
+    forked = multiprocessing.get_context("fork").Process(target=time.sleep, args=(1000,))
+    forked.start()
+    forked.terminate()
+    forked.join()
+    return forked.exitcode
 
 
 @task(queue="gpu", executor="queues")

@@ -148,12 +148,15 @@ def _begin(path: list[str], places: Any, project: Any) -> None:
     end_late_bodies()
     # What ends the server as a service is sent to all its processes: what runs is to end first. It
     # is no way to ignore it, which programs that a body starts would take over.
-    signal.signal(signal.SIGTERM, _go_on)
+    own = os.getpid()
+
+    def go_on(signum: int, frame: FrameType | None) -> None:
+        if os.getpid() != own:  # what a body has forked ends as it would have without this
+            signal.signal(signum, signal.SIG_DFL)
+            signal.raise_signal(signum)
+
+    signal.signal(signal.SIGTERM, go_on)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-
-
-def _go_on(signum: int, frame: FrameType | None) -> None:
-    """Do nothing: who started this process ends it, or dies."""
 
 
 def _run(around: bytes, message: bytes) -> tuple[bytes | None, bool]:

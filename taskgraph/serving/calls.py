@@ -237,7 +237,8 @@ class CallServer:
     def _serve(self, calls: ServedCalls) -> None:
         pause = _SHORTEST
         while not self._is_stopping:
-            ended = self._processes.wait(pause)
+            # However seldom it looks for calls, it says in time that it lives.
+            ended = self._processes.wait(min(pause, _TEND_EVERY, self._seconds / _BEATS))
             self._note(ended)
             if self._is_draining:
                 self._give_back_waiting()

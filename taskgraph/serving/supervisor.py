@@ -226,6 +226,9 @@ class Supervisor:
         except DatabaseError as error:
             self._silence.missed()
             self._say(f"{error}")  # the next look may find it again
+        except OSError as error:
+            # Too many open files, say: what the slots run goes on.
+            self._say(f"{type(error).__name__}: {error}")
 
     def _do(self, duty: Callable[[], object]) -> None:
         try:

@@ -22,6 +22,7 @@ from taskgraph import Scheduler
 from taskgraph.assembly.databases import open_database
 from taskgraph.errors import DatabaseError, WorkerLostError
 from taskgraph.executors import cell, queued
+from taskgraph.executors.served import Ended, ServedProcesses
 from taskgraph.records import TakenCall
 from taskgraph.serving import pauses
 from taskgraph_backend import SqlBackend
@@ -192,6 +193,23 @@ def test_a_server_that_stood_still_for_too_long_says_nothing_of_what_others_have
     ends = [int(each[2]) for each in lines_of(path) if each[0] == "ends"]
     assert ends == [second]
     assert is_sound(database_uri)
+
+
+def test_a_server_that_looks_seldom_says_in_time_that_it_lives(
+    sqlite_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+    wait = ServedProcesses.wait
+
+    def look(processes: ServedProcesses, seconds: float) -> list[Ended]:
+        asked.append(seconds)
+        return wait(processes, 0.0)
+
+    monkeypatch.setattr(ServedProcesses, "wait", look)
+    with serving(sqlite_uri, "gpu", lease_seconds=2.0, poll=3600.0):
+        until(lambda: len(asked) > 100)
+
+    assert 0.1 < max(asked) < 1.0
 
 
 def test_a_server_that_is_drained_ends_what_it_runs_and_takes_no_more(

@@ -27,6 +27,7 @@ from taskgraph.records import JobId
 from tests.queues import ROOT
 from tests.served_tasks import (
     DEADLINE,
+    ends_a_fork,
     holds_the_interpreter,
     is_running,
     lines_of,
@@ -193,6 +194,16 @@ def test_a_process_that_is_about_to_begin_goes_on_at_the_end_of_a_service(
 
 
 # What is not begun
+
+
+def test_what_a_call_has_forked_ends_as_it_would_have_elsewhere(
+    processes: ServedProcesses,
+) -> None:
+    processes.submit("a", parcel(ends_a_fork))
+
+    found = outcome(ended(processes), ends_a_fork)
+    assert isinstance(found, Returned)
+    assert found.value == -signal.SIGTERM
 
 
 def test_a_call_for_which_there_is_no_process_was_not_begun(
