@@ -132,7 +132,8 @@ class Admission:
         for each in self._store.tasks_of_packages(sorted({e.task_name for e in uses.steps})):
             said.setdefault(each.name, each)
         for step in uses.steps:
-            checked_args(known_task(step.task_name, said.get), step.args, fill=False)
+            known = known_task(step.task_name, said.get)
+            checked_args(known, step.args, fill=False, kept=True)
 
     def check_datasets(self, every: Sequence[Uses]) -> None:
         """Check that steps run on datasets that fit, and that there is something in these.

@@ -270,7 +270,7 @@ class ExecutionManager(SweepingVerbs):
             use_cache=not no_cache,
             key=None if idempotency_key is None else checked_name("key", idempotency_key),
             is_queued=queue,
-            submitted_by=checked_text("submitted_by", who),
+            submitted_by=checked_submitter(who),
             account=account,
             script=None if script is None else checked_name("script", script),
         )

@@ -28,7 +28,7 @@ from taskgraph.catalog.group_rows import (
 from taskgraph.catalog.grouping import checked_facets, derive
 from taskgraph.catalog.launches import Launch, Launcher
 from taskgraph.catalog.reading import any_of, parse
-from taskgraph.catalog.requests import check_page, checked_name, checked_text
+from taskgraph.catalog.requests import check_page, checked_name, checked_submitter
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.uses import ref_of
 from taskgraph.catalog.workflow_finding import WorkflowStore
@@ -217,7 +217,7 @@ class GroupManager:
         launcher = self._launcher()
         _check_choice(limit, one_per)
         user = self._executions.user if submitted_by is None else submitted_by
-        who = checked_text("submitted_by", user)
+        who = checked_submitter(user)
         paid = self._admission.account(who, account)
         flows = self._launching.checked(wanted, launcher)
         asked = Asked(who, paid, recompute)

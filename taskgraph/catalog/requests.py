@@ -21,6 +21,9 @@ _LONGEST_NAME: Final = 1_000
 _LONGEST_PATH: Final = 2_500
 # Characters of these kinds are control characters, line ends, and marks that nobody sees.
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
+# What is between letters of Persian or Sinhala, and after which kinds of characters.
+_JOINERS: Final = "\u200c\u200d"
+_JOINED: Final = frozenset({"Lo", "Mn", "Mc"})
 # What any database can count to.
 _MOST_ROWS: Final = 2**62
 #: The keys of a snapshot that its readers can rely on.
@@ -132,10 +135,17 @@ def checked_title(what: str, given: str, most: int = _LONGEST_NAME) -> str:
         ValidationError: It is no name, or has characters in it that nobody sees.
     """
     found = checked_name(what, one_form(given) if isinstance(given, str) else given, most)
-    if any(unicodedata.category(each) in _UNSEEN for each in found):
+    if any(_is_unseen(found, at) for at in range(len(found))):
         said = "there are line ends, control characters or others in it that nobody sees."
         raise ValidationError(what, f"{found[:40]!r}: {said}")
     return found
+
+
+def _is_unseen(text: str, at: int) -> bool:
+    """Tell whether nobody sees a character; those that join letters are part of how some write."""
+    if text[at] in _JOINERS and 0 < at < len(text) - 1:
+        return unicodedata.category(text[at - 1]) not in _JOINED
+    return unicodedata.category(text[at]) in _UNSEEN
 
 
 def checked_submitter(given: str | None) -> str | None:

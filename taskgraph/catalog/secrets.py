@@ -66,7 +66,9 @@ _LOOKS: Final = re.compile(
     r"|\bxox[abeprs]-[\w-]+"
     r"|\bAKIA[0-9A-Z]{12,}"
     r"|\beyJ[\w-]{4,}\.eyJ[\w-]{4,}(?:\.[\w-]*)?"
-    r"|\b(?i:bearer|basic)\s+(?=[\w.~+/=-]*(?:[0-9]|[a-z][A-Z]|==))[A-Za-z0-9._~+/=-]{8,}"
+    r"|\b(?i:basic)\s+(?=[A-Za-z0-9+/=]*(?:[0-9]|[a-z][A-Z]|==))[A-Za-z0-9+/]{8,}={0,2}"
+    r"(?![\w.~+/=-])"
+    r"|\b(?i:bearer)\s+(?=[\w.~+/=-]*(?:[0-9]|[a-z][A-Z]|==))[A-Za-z0-9._~+/=-]{8,}"
     r"|-----BEGIN[^\n]*(?:\n(?!-----END)[^\n]*)*(?:\n-----END[^\n]*)?"
     r")"
 )
@@ -77,11 +79,14 @@ _MAY_LOOK: Final = re.compile(
 _PIECES: Final = re.compile(r"[-_]+")
 _IS_MIXED: Final = re.compile(r"[0-9]|[A-Z]{2}")
 _IN_ADDRESS: Final = re.compile(r"(?<=://)[^/@\s?#]+(?=@)")
+_IS_TEMPLATE: Final = re.compile(r":[$]?[{<][^{}<>]*[}>]$")
 _GIVEN: Final = re.compile(
     r"(?P<name>--?[A-Za-z_][\w-]*|[A-Za-z_][\w-]*(?==|:))(?:=|:?\s+|:)"
     r"(?=(?P<value>[^\s{}$-][^\s{}$]{2,}))"  # looked at, and read on from there
 )
 _URL: Final = re.compile(r"(?i)\bhttps?://[^\s'\"<>]+")
+# How paths begin.
+_PATHS: Final = ("/", "~/", "./", "../")
 _ENDS: Final = ".,;:!?)]}"
 # As the errors of well-known clients name what they asked for.
 _PATH: Final = re.compile(r"(?i)(?P<before>\burl:\s*)/[^\s]+")
@@ -241,7 +246,8 @@ def _looks_like_one(text: str) -> bool:
 
 
 def _has_password(text: str) -> bool:
-    return any(":" in each for each in _IN_ADDRESS.findall(text))
+    # What stands in braces is put in where it is used.
+    return any(":" in each and not _IS_TEMPLATE.search(each) for each in _IN_ADDRESS.findall(text))
 
 
 def _is_name(key: str) -> bool:
@@ -250,8 +256,12 @@ def _is_name(key: str) -> bool:
 
 
 def _is_secret_argument(key: str, given: Any) -> bool:
+    if isinstance(given, list | tuple):
+        return any(_is_secret_argument(key, each) for each in given)
     if not isinstance(given, str) or not given.strip() or is_reference(given) or not _is_name(key):
         return False
+    if given.startswith(_PATHS):  # where it is, and not what it is
+        return any(map(_is_random, given.split("/")))
     name = re.sub(r"[^a-z0-9]", "", key.lower())
     return not name.endswith(_WORDS) or _is_random(given)
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from taskgraph.catalog.requests import checked_name, checked_object
-from taskgraph.catalog.secrets import check_arguments
+from taskgraph.catalog.secrets import LEFT_OUT, check_arguments
 from taskgraph.catalog.workflow_rows import NewStep, TaskOfPackage, WorkflowStep
 from taskgraph.errors import ReservedArgumentError, TaskOptionError, ValidationError
+from taskgraph.jsontext import to_json
 from taskgraph.tasks.options import known_options
 from taskgraph.tasks.registry import AnyTask, get_task_registry
 from taskgraph.tasks.schemas import ANY_TYPE, EXTRA, defaults_of, find_problem
@@ -89,7 +90,7 @@ def checked_step(given: Step, describe: Describe) -> NewStep:
 
 
 def checked_args(
-    known: KnownTask, given: Mapping[str, Any] | None, *, fill: bool = True
+    known: KnownTask, given: Mapping[str, Any] | None, *, fill: bool = True, kept: bool = False
 ) -> dict[str, Any] | None:
     """Return the arguments of a step: defaults, and on top what is given; None for nothing.
 
@@ -97,6 +98,7 @@ def checked_args(
         known: The task.
         given: What was said.
         fill: Whether defaults are put below it.
+        kept: Whether it was accepted before, and is only held against the task of now.
 
     Raises:
         ReservedArgumentError: One is only given when it runs.
@@ -108,19 +110,23 @@ def checked_args(
         if each in RESERVED_ARGUMENTS:
             raise ReservedArgumentError(known.name, each)
     defaults = {} if known.schema is None else _defaults(known.schema)
+    if known.task is None:
+        # What a package has left out of them is for the code to say.
+        defaults = {name: each for name, each in defaults.items() if LEFT_OUT not in to_json(each)}
     # What the code of the task says itself is no secret any more.
     own = {
         name: each
         for name, each in wanted.items()
         if name not in defaults or defaults[name] != each
     }
-    check_arguments(f"arguments of step {known.name}", own)
+    if not kept:
+        check_arguments(f"arguments of step {known.name}", own)
     if known.task is not None:
         _check_parameters(known.task, wanted)
     if known.schema is not None:
         if fill:
             wanted = {**defaults, **wanted}
-        _check_schema(known.name, known.schema, wanted)
+        _check_schema(known.name, known.schema, wanted, kept=kept)
     return wanted or None
 
 
@@ -167,15 +173,19 @@ def _defaults(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {name: each for name, each in found.items() if name not in RESERVED_ARGUMENTS}
 
 
-def _check_schema(name: str, schema: Mapping[str, Any], args: Mapping[str, Any]) -> None:
+def _check_schema(
+    name: str, schema: Mapping[str, Any], args: Mapping[str, Any], *, kept: bool
+) -> None:
     required = schema.get("required")
     if isinstance(required, list):
         # What is only given when it runs cannot be missing before.
-        kept = [e for e in required if not isinstance(e, str) or e not in RESERVED_ARGUMENTS]
-        schema = {**schema, "required": kept}
+        left = [e for e in required if not isinstance(e, str) or e not in RESERVED_ARGUMENTS]
+        schema = {**schema, "required": left}
     try:
         problem = find_problem(schema, args)
     except ImportError:
+        if kept:  # where that was installed
+            return
         raise ValidationError(
             f"arguments of step {name}",
             f"its task brings a schema, and what checks that is not installed: {EXTRA}.",

@@ -81,6 +81,19 @@ def test_all_of_them_run_what_fits(tg: Archive, first: Execution, way: str) -> N
 
 
 @pytest.mark.parametrize("way", ALL)
+def test_what_was_accepted_once_is_not_looked_through_for_secrets_again(
+    tg: Archive, first: Execution, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was a default of the code is none any more, say, or the code is not at hand."""
+
+    def refuse(what: str, given: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("taskgraph.catalog.steps.check_arguments", refuse)
+    assert go(tg, way, first).state.type is StateType.COMPLETED
+
+
+@pytest.mark.parametrize("way", ALL)
 def test_what_is_disabled_does_not_run(tg: Archive, first: Execution, way: str) -> None:
     tg.workflows.disable("w")
 

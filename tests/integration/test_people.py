@@ -128,8 +128,20 @@ def test_what_is_none_is_refused_before_anything_is_written(
 
 UNREADABLE = [
     "a\nb", "a\x1b[31mb", "a\u202eb", "a\u200bb", "a\u2028b", "a\x00b", "a\udcffb", " \t ",
+    "ada\u200d", "a\u200db",
     "x" * 10_000, b"ab", 3,
 ]  # fmt: skip
+
+
+JOINED = ["\u0639\u0644\u06cc\u200c\u0631\u0636\u0627", "\u0dc1\u0dca\u200d\u0dbb\u0dd3"]
+
+
+@pytest.mark.parametrize("name", [*JOINED, "José", "Ångström"], ids=ascii)
+def test_a_name_may_be_of_any_script(tg: Archive, name: str) -> None:
+    found = tg.users.create("ada@x.org", username=name)
+
+    assert found.username == name
+    assert tg.users.get(name) == found
 
 
 @pytest.mark.parametrize("name", UNREADABLE, ids=lambda name: ascii(name)[:20])

@@ -40,6 +40,7 @@ NO_SECRETS = [
     "rk_4th_order_v2_step", "sk_MyVeryLongCamelCaseModelName", "ghs_population_2020_of_the_world",
     "hf_transformers_model_cache_v2", "pypi-simple-mirror-of-the-lab", "eyJafjallajokull_eruptions",
     "basic statistics", "Basic Statistics of runs", "bearer certificates",
+    "Basic ERA5-Land statistics", "basic climatology1981-2010",
 ]  # fmt: skip
 
 inner: Any = st.recursive(
@@ -102,6 +103,7 @@ def test_a_name_that_begins_as_a_key_does_is_none(text: str) -> None:
         {"x": {"y": ["a", "ghp_canary"]}},
         {"url": "https://ada:canary@example.org/x"},
         {"ghp_canary": 1},
+        {"passwords": ["env:ONE", "canary"]},
     ],
 )
 def test_an_argument_that_is_a_secret_is_refused_and_not_repeated(given: dict[str, Any]) -> None:
@@ -122,6 +124,8 @@ def test_an_argument_that_is_a_secret_is_refused_and_not_repeated(given: dict[st
         {"has_password": False},
         {"max_tokens": 512, "pad_token": "<pad>", "tokens": ["the", "a"], "token": "word"},
         {"credentials": "service.json"},
+        {"pwd": "/data/run", "ssh_private_key": "~/.ssh/id_ed25519"},
+        {"urls": ["postgresql://{user}:{password}@{host}/db", "https://u:${TOKEN}@host/"]},
         {"model": "sk_learn_models", "solver": "rk_integrators"},
     ],
 )
