@@ -93,7 +93,7 @@ ROOMS = (
         "results come back, the call is finished, those that waited are told",
         ("taskgraph/engine/inbox.py", "taskgraph/engine/finishing.py",
          "taskgraph/engine/stepping.py", f"{_LOOP}:Engine._wait", f"{_LOOP}:Engine._receive",
-         f"{_LOOP}:Engine._step", f"{_DISPATCH}:Dispatcher.take_outcome",
+         f"{_LOOP}:Engine._run_here", f"{_DISPATCH}:Dispatcher.take_outcome",
          f"{_DISPATCH}:Dispatcher._finish", f"{_DISPATCH}:Dispatcher._use"),
     ),
     Room(

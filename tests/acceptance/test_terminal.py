@@ -49,7 +49,7 @@ _FLOW = """
     @task
     def waits(n: int) -> int:
         print("waiting", flush=True)
-        time.sleep(1)
+        time.sleep(3)
         return n
 
 
