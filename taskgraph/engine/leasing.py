@@ -12,7 +12,6 @@ never taken anew: once it is gone, or another one has it, the run here is none a
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -31,14 +30,12 @@ from taskgraph.records import (
     execution_lease,
     stuck_lease,
 )
+from taskgraph.silence import since_boot
 
 SECONDS = LEASE_SECONDS
 _BEATS = 6  # heartbeats in that time
 _WATCH = 0.050  # seconds between two looks whether others ask for calls
 _WATCH_FAR = 0.250  # the same, where each is a question to a server
-
-# A clock that goes on while the process, or the machine, sleeps: where there is one.
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def _nothing() -> None:
@@ -136,7 +133,7 @@ class ExecutionLease:
     @property
     def is_late(self) -> bool:
         """Whether it stood still for so long that others may have taken what it holds."""
-        return time.clock_gettime(_CLOCK) - self._beaten > self._seconds
+        return since_boot() - self._beaten > self._seconds
 
     def take_all(self, keys: Iterable[str]) -> list[str]:
         """Claim what of this is free for this execution; returns what was claimed."""
@@ -208,7 +205,7 @@ class ExecutionLease:
         Returns:
             When that began, by the clock of this host.
         """
-        moment = time.clock_gettime(_CLOCK)
+        moment = since_boot()
         expires = Micros(self._backend.clock() + int(self._seconds * 1_000_000))
         self._lease = self._lease._replace(expires=expires)
         return moment
@@ -221,7 +218,7 @@ class ExecutionLease:
                     self.on_late()
                 elif self.leads_all and self._are_calls_wanted():
                     self.on_wanted()
-                if time.clock_gettime(_CLOCK) - self._beaten >= pause:
+                if since_boot() - self._beaten >= pause:
                     self._beat()
             except DatabaseError:
                 # A database that is busy or gone for a moment does not end the run: the next beat

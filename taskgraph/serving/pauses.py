@@ -10,10 +10,15 @@ LONGEST: Final = 30.0
 
 
 class Pauses:
-    """Seconds to wait before something is tried again, which double up to a longest."""
+    """Seconds to wait before something is tried again, which double up to a longest.
 
-    def __init__(self) -> None:
-        self._next = FIRST
+    Args:
+        first: The first of them.
+    """
+
+    def __init__(self, first: float | None = None) -> None:
+        self._first = FIRST if first is None else first
+        self._next = self._first
 
     def next(self) -> float:
         """Return for how long to wait, after it went wrong once more."""
@@ -22,7 +27,7 @@ class Pauses:
 
     def reset(self) -> None:
         """Begin with the first again: it went well."""
-        self._next = FIRST
+        self._next = self._first
 
 
 __all__ = ["FIRST", "LONGEST", "Pauses"]

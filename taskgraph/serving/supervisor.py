@@ -30,6 +30,7 @@ from taskgraph.errors import DatabaseError, ExecutorError
 from taskgraph.records import LEASE_SECONDS
 from taskgraph.serving.companions import Companion
 from taskgraph.serving.orders import DONE, EDITED, FAILED, Report, SlotOrder
+from taskgraph.serving.pauses import Pauses
 from taskgraph.serving.slot_processes import Slot
 from taskgraph.silence import Silence
 
@@ -37,7 +38,7 @@ _MOMENT: Final = 0.5  # seconds between two looks at slots
 _LOOK: Final = 1.0  # seconds between two looks at what is asked
 _BEAT: Final = LEASE_SECONDS / 6  # seconds between two heartbeats, and two sweeps
 _QUICK: Final = 2.0  # a slot that ends sooner is started again only after a pause
-_LONGEST_PAUSE: Final = 30.0
+_FIRST_PAUSE: Final = 0.5
 _READ: Final = 65536
 
 
@@ -106,7 +107,7 @@ class Supervisor:
         self._silence.gap = LEASE_SECONDS / 2
         self._slots: dict[int, Slot] = {}
         self._due: list[tuple[float, int, int | None]] = []  # slots to be started: when, which
-        self._quick = 0
+        self._pauses = Pauses(_FIRST_PAUSE)
         self._was_ready = False  # whether any slot could begin so far
         self._unused: int | None = 0  # what slots that have ended might still have taken
         self._may_wait = False  # whether it is to be asked if anything waits for them
@@ -263,7 +264,7 @@ class Supervisor:
         except OSError as error:
             # No memory, no more processes: what the other slots run goes on.
             self._say(f"slot {number} cannot be started for now: {error}")
-            self._due.append((time.monotonic() + self._longer_pause(), number, quota))
+            self._due.append((time.monotonic() + self._pauses.next(), number, quota))
             return
         self._slots[slot.reports] = slot
         self._selector.register(slot.reports, selectors.EVENT_READ, slot.reports)
@@ -294,7 +295,7 @@ class Supervisor:
                 self._say(f"{start} {report.text} was taken from {report.queue}")
             case "ended":
                 name = slot.running.pop(report.execution_id, "")
-                self._quick = 0
+                self._pauses.reset()
                 self._say(f"{start} {name} is {report.text} after {report.seconds:.1f} s")
             case _:
                 self._say(report.text)
@@ -323,13 +324,8 @@ class Supervisor:
         pause = 0.0
         is_quick = time.monotonic() - slot.started < _QUICK and not slot.running
         if code == FAILED or (code != EDITED and is_quick):
-            pause = self._longer_pause()
+            pause = self._pauses.next()
         self._due.append((time.monotonic() + pause, slot.number, slot.quota))
-
-    def _longer_pause(self) -> float:
-        """Return how many seconds to wait for a slot that ended at once: ever longer."""
-        self._quick += 1
-        return min(_LONGEST_PAUSE, 0.25 * 2.0 ** min(self._quick, 10))
 
     def _read_rest(self, slot: Slot) -> None:
         """Take what a slot said before it ended; what it left behind may hold the pipe."""
@@ -351,7 +347,7 @@ class Supervisor:
         except DatabaseError as error:
             self._silence.missed()
             self._say(f"{error}")
-            self._next_ask = moment + self._longer_pause()
+            self._next_ask = moment + self._pauses.next()
             return
         self._may_wait = False
         if is_waiting:

@@ -95,10 +95,7 @@ def test_who_opens_the_records_gives_it_back_and_marks_plain_runs_crashed(
     one = submit(tg)
     taken = routing.take(taker)
     assert taken is not None
-    tg.executions.set_state(one, "RUNNING")
-    tg.backend._transact(  # as after the first rows of a run
-        lambda d: d.execute("UPDATE execution SET updated_time = state_time").rowcount
-    )
+    run(tg, one)
     kill(taken)
 
     with SqlBackend(database_uri):
@@ -392,6 +389,13 @@ def clock(tg: Archive, monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
+def run(tg: Archive, execution_id: str) -> None:
+    """Have an execution be as after the first rows of its run."""
+    tg.executions.set_state(execution_id, "RUNNING")
+    sql = "UPDATE execution SET updated_time = state_time"
+    tg.backend._transact(lambda driver: driver.execute(sql).rowcount)
+
+
 @pytest.fixture
 def fall_silent(tg: Archive) -> Kill:
     """Have a process not be heard of any more that took something, and lives."""
@@ -412,10 +416,7 @@ def test_who_could_not_reach_the_database_takes_nobody_for_dead_at_once(
     one = submit(tg)
     taken = routing.take(taker)
     assert taken is not None
-    tg.executions.set_state(one, "RUNNING")
-    tg.backend._transact(  # as after the first rows of a run
-        lambda d: d.execute("UPDATE execution SET updated_time = state_time").rowcount
-    )
+    run(tg, one)
     fall_silent(taken)
     tg.backend.silence.missed()
 

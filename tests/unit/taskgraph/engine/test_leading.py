@@ -233,7 +233,7 @@ def test_who_stood_still_takes_what_is_left_and_is_told_of_the_rest(
     alone.clock.now = Micros(alone.clock.now + 60 * SECOND)
     alone.backend.release(ME, [ALL_CALLS])
     alone.theirs(2)
-    monkeypatch.setattr("taskgraph.engine.leasing.time.clock_gettime", lambda _: 1e12)
+    monkeypatch.setattr("taskgraph.silence.time.clock_gettime", lambda _: 1e12)
 
     is_alone = alone.leading.leads_all_still()
 
