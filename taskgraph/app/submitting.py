@@ -131,7 +131,7 @@ def write_ahead(backend: Backend, options: RunOptions, wanted: Wanted) -> bool:
         tags_of,
         whole_path,
     )
-    from taskgraph.catalog.states import State as InState
+    from taskgraph.catalog import states
 
     said = options.submission
     key = wanted.idempotency_key
@@ -145,7 +145,7 @@ def write_ahead(backend: Backend, options: RunOptions, wanted: Wanted) -> bool:
         queues=(),
         study=None if wanted.study is None else checked_name("study", wanted.study),
         workspace=whole_path(wanted.workspace),
-        state=InState(State.PENDING),
+        state=states.State(State.PENDING),
         idempotency_key=None if key is None else checked_name("key", key),
         parent_job_id=None,
         submitted_by=checked_submitter(wanted.submitted_by),

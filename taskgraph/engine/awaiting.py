@@ -47,7 +47,7 @@ OTHERWISE = object()
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something that a body asked for.
+    """Something that a body asked for; it is stored, under this name.
 
     Attributes:
         asked: Expressions, or a nested value of them, as they were then: how they are encoded, and

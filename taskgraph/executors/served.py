@@ -7,6 +7,8 @@ its time is over      the same, and its process ends with what the body has left
 code was edited       a process that has imported it says so and ends; a new one runs the call
 nobody wants it       its process is killed
 its process dies      that is said, once the scripts that it ran have ended
+
+None of this is an executor: `serving.calls` feeds it, and `executors.queued` is the one that sends.
 """
 
 from __future__ import annotations
