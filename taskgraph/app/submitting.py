@@ -124,6 +124,7 @@ def write_ahead(backend: Backend, options: RunOptions, wanted: Wanted) -> bool:
         return False
     import json
 
+    from taskgraph.catalog import states
     from taskgraph.catalog.requests import (
         Request,
         checked_name,
@@ -131,7 +132,6 @@ def write_ahead(backend: Backend, options: RunOptions, wanted: Wanted) -> bool:
         tags_of,
         whole_path,
     )
-    from taskgraph.catalog import states
 
     said = options.submission
     key = wanted.idempotency_key
