@@ -199,8 +199,8 @@ class Route(NamedTuple):
     """Where a call goes that is sent to the workers of a queue.
 
     Attributes:
-        execution_id: Whose lease says that somebody waits for it: the execution's, or of a run below
-            a job an id of its own, which no execution has.
+        execution_id: Whose lease says that somebody waits for it: the execution's, or of a run
+            below a job an id of its own, which no execution has.
         queue: The queue.
     """
 

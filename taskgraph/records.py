@@ -371,8 +371,8 @@ class RoutedCall(NamedTuple):
 
     Attributes:
         id: What it is withdrawn by.
-        execution_id: Whose lease says that somebody waits for it: the execution's, or of a run below
-            a job an id of its own, which no execution has.
+        execution_id: Whose lease says that somebody waits for it: the execution's, or of a run
+            below a job an id of its own, which no execution has.
         parcel: The call as it travels.
     """
 
