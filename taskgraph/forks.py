@@ -1,4 +1,4 @@
-"""Locks of the program in processes that are made by `os.fork`.
+"""Locks and signals of the program in processes that are made by `os.fork`.
 
 Only the thread that forks lives on in the new process: a lock that another one held would be held
 there for ever, and so would those of libraries that it was in the middle of. So each is taken
@@ -8,9 +8,12 @@ before a fork, and released after it on both sides.
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 if TYPE_CHECKING:
@@ -84,3 +87,37 @@ def _release() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_take, after_in_parent=_release, after_in_child=_release)
+
+
+# Signals
+
+
+def go_on_at(signals: Iterable[signal.Signals]) -> None:
+    """Have this process go on at signals, and those that it forks do what it would have done.
+
+    It is no way to ignore them, which programs that are started here would take over. In a process
+    that is being forked Python forgets what has come before it is ready: such a signal waits there
+    until somebody answers it.
+    """
+    numbers = frozenset(signals)
+    before: dict[int, Any] = {each: signal.getsignal(each) for each in numbers}
+    masks = threading.local()
+
+    def go_on(number: int, frame: FrameType | None) -> None:
+        """Do nothing."""
+
+    def hold_back() -> None:
+        masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+
+    def let_through() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.before)
+
+    def begin() -> None:
+        for number, answer in before.items():
+            if signal.getsignal(number) is go_on:
+                signal.signal(number, answer or signal.SIG_DFL)
+        let_through()
+
+    for each in numbers:
+        signal.signal(each, go_on)
+    os.register_at_fork(before=hold_back, after_in_parent=let_through, after_in_child=begin)

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from types import FrameType
 from typing import Any, ClassVar, Final, NamedTuple
 
 from taskgraph.executors.border import WorkerPool, answer_of_error, loaded_code, start_worker
@@ -22,6 +21,7 @@ from taskgraph.executors.late import end_late_bodies, is_left_behind
 from taskgraph.executors.parcels import Parcel
 from taskgraph.executors.there import run_there
 from taskgraph.fingerprint.project import current_project
+from taskgraph.forks import go_on_at
 from taskgraph.values.places import current_places
 
 _START: Final = "spawn"
@@ -146,16 +146,8 @@ def _begin(path: list[str], places: Any, project: Any) -> None:
         os.setsid()
     start_worker(path, places, project)
     end_late_bodies()
-    # What ends the server as a service is sent to all its processes: what runs is to end first. It
-    # is no way to ignore it, which programs that a body starts would take over.
-    own = os.getpid()
-
-    def go_on(signum: int, frame: FrameType | None) -> None:
-        if os.getpid() != own:  # what a body has forked ends as it would have without this
-            signal.signal(signum, signal.SIG_DFL)
-            signal.raise_signal(signum)
-
-    signal.signal(signal.SIGTERM, go_on)
+    # What ends the server as a service is sent to all its processes: what runs is to end first.
+    go_on_at({signal.SIGTERM})
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 

@@ -17,17 +17,16 @@ supervisor, which has it drain.
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Callable
-from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 from taskgraph.app.scheduler import Scheduler
 from taskgraph.assembly.databases import database_uri, has_others
 from taskgraph.config import load_settings
 from taskgraph.errors import DatabaseError, LeaseLostError, TaskgraphError, without_password
+from taskgraph.forks import go_on_at
 from taskgraph.records import LEASE_SECONDS
 from taskgraph.serving.loading import Loader
 from taskgraph.serving.orders import DONE, EDITED, FAILED, Report, SlotOrder
@@ -36,23 +35,6 @@ from taskgraph.serving.taking import Source, TakenSource
 
 _LONGEST_PAUSE: Final = 30.0  # seconds between two looks at a database that is away
 _LONGEST_BUSY_PAUSE: Final = LEASE_SECONDS / 6  # the same, of who has taken something
-
-
-def leave_signals() -> None:
-    """Leave what asks a worker to end to its supervisor, which lets end what runs.
-
-    It is no way to ignore it, which programs that a body starts would take over.
-    """
-    own = os.getpid()
-    before: dict[int, Any] = {}
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        if os.getpid() != own:  # what a body has forked ends as it would have without this
-            signal.signal(number, before[number] or signal.SIG_DFL)
-            signal.raise_signal(number)
-
-    for each in (signal.SIGTERM, signal.SIGINT):
-        before[each] = signal.signal(each, leave)
 
 
 def serve(orders: int, reports: int, load: Callable[[str], object]) -> int:
@@ -66,7 +48,7 @@ def serve(orders: int, reports: int, load: Callable[[str], object]) -> int:
     Returns:
         The exit code.
     """
-    leave_signals()
+    go_on_at({signal.SIGTERM, signal.SIGINT})  # the supervisor lets end what runs
     pipes = Pipes(orders, reports)
     order = pipes.read_order()
     pipes.watch()
@@ -142,4 +124,4 @@ def work(
     return DONE
 
 
-__all__ = ["leave_signals", "serve", "work"]
+__all__ = ["serve", "work"]

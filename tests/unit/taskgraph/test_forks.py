@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -132,3 +136,59 @@ def test_a_database_is_between_two_statements_when_a_process_is_forked(tmp_path:
         other.close()
 
     assert codes == [0] * FORKS
+
+
+# Signals
+
+DEAF = """
+import json, os, signal, subprocess, sys, threading, time
+from taskgraph.forks import go_on_at
+
+go_on_at({signal.SIGTERM, signal.SIGINT})
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+    os.kill(os.getpid(), number)
+time.sleep(0.05)
+
+def end_a_fork(number, is_to_wait=False):
+    ready, done = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.write(done, b".")
+            time.sleep(60)
+        except KeyboardInterrupt:
+            os._exit(3)
+        os._exit(0)
+    if is_to_wait:
+        os.read(ready, 1)
+    os.kill(child, number)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+by_thread = []
+thread = threading.Thread(target=lambda: by_thread.append(end_a_fork(signal.SIGTERM)))
+thread.start()
+thread.join()
+line = [sys.executable, "-c", "import os, time; os.kill(os.getpid(), 15); time.sleep(60)"]
+print(json.dumps({
+    "forked": [end_a_fork(signal.SIGTERM) for _ in range(50)],
+    "interrupted": end_a_fork(signal.SIGINT, is_to_wait=True),
+    "by a thread": by_thread,
+    "started": subprocess.run(line).returncode,
+    "blocked": len(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
+}))
+"""
+
+
+def test_a_process_goes_on_at_signals_and_what_it_forks_or_starts_does_not() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DEAF], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said == {
+        "forked": 50 * [-signal.SIGTERM],
+        "interrupted": 3,
+        "by a thread": [-signal.SIGTERM],
+        "started": -signal.SIGTERM,
+        "blocked": 0,
+    }

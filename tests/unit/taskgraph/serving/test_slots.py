@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -85,30 +81,3 @@ def test_edited_code_ends_a_slot_between_two_pieces_of_work(pipes: Pipes) -> Non
     found = [None, "flow.py"]
     assert work(steps, order(), pipes, lambda: found.pop(0)) == EDITED
     assert steps.done == 1
-
-
-_SLOT = """
-import os, signal, subprocess, sys, time
-from taskgraph.serving.slots import leave_signals
-
-leave_signals()
-for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
-    os.kill(os.getpid(), number)
-time.sleep(0.05)
-child = os.fork()
-if not child:
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(60)
-    os._exit(0)
-forked = os.waitpid(child, 0)[1]
-line = [sys.executable, "-c", "import os, time; os.kill(os.getpid(), 15); time.sleep(60)"]
-print("[%d, %d]" % (os.WTERMSIG(forked), subprocess.run(line).returncode))
-"""
-
-
-def test_a_slot_leaves_signals_to_its_supervisor_and_what_it_starts_does_not() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _SLOT], capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == [signal.SIGTERM, -signal.SIGTERM]
