@@ -12,7 +12,7 @@ from taskgraph.catalog.states import State, StateType
 from taskgraph.catalog.uses import NO_USES, StepPin, Uses
 from taskgraph.errors import TaskOptionError, ValidationError
 from taskgraph.hashing import hash_record
-from taskgraph.jsontext import to_json
+from taskgraph.jsontext import mark_floats, to_json
 from taskgraph.tags import Tags, checked_tags
 from taskgraph.tasks.options import checked_queue
 
@@ -91,10 +91,11 @@ class Request:
         said = self.snapshot()
         for name in ("submitted_by", "code_version", "version"):
             del said[name]
-        # Which code it is of is for information, as the version above.
+        # Where its code is, is for who runs it, and which code that is for information.
+        said["options"].pop("script", None)
         for step in (said.get("workflow") or {}).get("steps", ()):
             del step["code_hash"]
-        return hash_record("request", to_json(said))
+        return hash_record("request", to_json(mark_floats(said)))
 
     def snapshot(self) -> dict[str, Any]:
         """Return all that is submitted, to be frozen as a value."""

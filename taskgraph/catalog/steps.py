@@ -14,7 +14,13 @@ from taskgraph.errors import ReservedArgumentError, TaskOptionError, ValidationE
 from taskgraph.jsontext import to_json
 from taskgraph.tasks.options import known_options
 from taskgraph.tasks.registry import AnyTask, get_task_registry
-from taskgraph.tasks.schemas import ANY_TYPE, EXTRA, defaults_of, find_problem
+from taskgraph.tasks.schemas import (
+    ANY_TYPE,
+    EXTRA,
+    defaults_of,
+    find_problem,
+    with_whole_numbers,
+)
 from taskgraph.tasks.task import Task
 
 #: What steps are only given when they run.
@@ -124,6 +130,8 @@ def checked_args(
     if known.task is not None:
         _check_parameters(known.task, wanted)
     if known.schema is not None:
+        if not kept:
+            wanted = with_whole_numbers(known.schema, wanted)
         if fill:
             wanted = {**defaults, **wanted}
         _check_schema(known.name, known.schema, wanted, kept=kept)

@@ -225,6 +225,42 @@ def _problem_by_library(schema: Mapping[str, Any], given: Any) -> str | None:
     return _at(place, str(found.message))
 
 
+def with_whole_numbers(schema: Any, given: Any) -> Any:
+    """Return a value with whole numbers where a schema wants such: for JSON schema 2.0 is one too.
+
+    For the code that is given them it is another number, and for a cache another argument.
+
+    Args:
+        schema: What the value is to be.
+        given: A JSON value that it allows.
+    """
+    if not isinstance(schema, Mapping):
+        return given
+    if "anyOf" in schema and is_simple(schema):
+        # As whoever allows it wants it, if they are of one mind.
+        allowed = [each for each in schema["anyOf"] if _problem(each, given, "") is None]
+        found = [with_whole_numbers(each, given) for each in allowed]
+        return found[0] if found and len(set(map(repr, found))) == 1 else given
+    if isinstance(given, float) and given.is_integer():
+        return int(given) if _wants_whole(schema, given) else given
+    if isinstance(given, dict):
+        properties, others = schema.get("properties"), schema.get("additionalProperties")
+        named = properties if isinstance(properties, Mapping) else {}
+        return {key: with_whole_numbers(named.get(key, others), given[key]) for key in given}
+    if isinstance(given, list):
+        return [with_whole_numbers(schema.get("items"), each) for each in given]
+    return given
+
+
+def _wants_whole(schema: Mapping[str, Any], given: float) -> bool:
+    wanted, listed = schema.get("type"), schema.get("enum")
+    if isinstance(listed, list):
+        same = [each for each in listed if _is_same(each, given)]
+        return bool(same) and all(isinstance(each, int) for each in same)
+    kinds = wanted if isinstance(wanted, list) else [wanted]
+    return "integer" in kinds and "number" not in kinds
+
+
 def is_simple(schema: Any) -> bool:
     """Tell whether a schema says nothing but what is understood without a library."""
     if isinstance(schema, bool):
@@ -333,4 +369,5 @@ __all__ = [
     "find_problem",
     "is_simple",
     "type_of",
+    "with_whole_numbers",
 ]

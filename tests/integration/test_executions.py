@@ -126,6 +126,15 @@ def test_another_request_under_a_key_is_refused_if_that_is_asked_for(tg: Archive
     assert caught.value.execution_id == first.execution.id
 
 
+def test_a_float_is_another_argument_than_the_same_as_a_whole_number(tg: Archive) -> None:
+    first = tg.executions.create("f", {"n": [1]}, idempotency_key="k")
+
+    with pytest.raises(IdempotencyConflictError):
+        tg.executions.create("f", {"n": [1.0]}, idempotency_key="k", strict=True)
+    again = tg.executions.create("f", {"n": [1]}, idempotency_key="k", strict=True)
+    assert again.execution == first.execution
+
+
 def test_thirty_at_once_with_one_key_make_one_row(tg: Archive) -> None:
     made = _at_once(
         30, lambda n: tg.executions.create("f", {"n": n}, idempotency_key="k", study="s")

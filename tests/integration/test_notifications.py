@@ -323,6 +323,26 @@ def test_a_clock_that_was_ahead_when_somebody_looked_costs_nobody_a_state(
     assert len(told) == 2
 
 
+def test_after_a_clock_that_was_ahead_nobody_is_told_of_what_came_while_nobody_was_to_be(
+    tg: Archive, told: list[Notification]
+) -> None:
+    tg.policies.create("p", states=["FAILED"], target=TARGET, active=False)
+    look_back(tg, 60 * 60 * _SECOND)
+    ended(tg)
+    a_moment(tg)
+    tg.policies.update("p", active=True)
+    a_moment(tg)
+    made = ended(tg)
+    ahead = tg.backend.clock() + 86_400 * _SECOND
+    tg.backend._transact(
+        lambda driver: driver.execute("UPDATE notification_policy SET seen_until = ?", (ahead,))
+    )
+
+    tg.policies.deliver()
+
+    assert [each.execution_id for each in told] == [made]
+
+
 def test_what_is_kept_of_how_far_one_looked_lies_never_after_the_newest_state(
     tg: Archive, told: list[Notification]
 ) -> None:

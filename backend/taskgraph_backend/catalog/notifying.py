@@ -171,7 +171,7 @@ def _watches(driver: Driver) -> tuple[list[Watch], tuple[str, ...]]:
             wrong.append(unreadable(name, bytes(key).hex(), error))
             continue
         is_ahead = seen - now > _SELDOM
-        since = _after_a_jump(made, now) if is_ahead else seen
+        since = _after_a_jump(kept.active_since or made, now) if is_ahead else seen
         # Without a newer state there is nothing to be awaited earlier.
         until = max(since, min(now, newest or 0) - LATE)
         # Nobody asks for more than a day: that was a clock that was ahead.
@@ -180,12 +180,13 @@ def _watches(driver: Driver) -> tuple[list[Watch], tuple[str, ...]]:
     return found, tuple(wrong)
 
 
-def _after_a_jump(made: int, now: int) -> int:
+def _after_a_jump(active: int, now: int) -> int:
     """Return since when states are looked at where a clock that was ahead said how far one was.
 
-    What was told is known, so that looking at too much tells nothing twice.
+    What was told is known, so that looking at too much tells nothing twice. What came before the
+    policy was active is nothing to it.
     """
-    return max(made, now - _DAY) if made <= now else now - LATE
+    return max(active, now - _DAY) if active <= now else now - LATE
 
 
 def _fitting(driver: Driver, watch: Watch) -> Iterable[bytes]:

@@ -112,7 +112,7 @@ def update(driver: Driver, policy_id: str, changes: Mapping[str, Any]) -> bool:
         columns["state_names"], columns["tags"] = about_columns(after)
     is_active = bool(changes.get("active", was_active))
     if is_active and not was_active:
-        kept = _without_earlier(kept)
+        kept = None if kept is None else replace(kept, earlier=(), active_since=now)
         columns["seen_until"] = now
     elif is_other and (before is None or kept is None):
         columns["seen_until"] = now  # nobody could look so far
@@ -174,10 +174,6 @@ def _changed_target(said: Any, changes: Mapping[str, Any]) -> Kept | None:
     if "target" in changes and changes["target"] != kept.target:
         kept = replace(kept, target=changes["target"], held_until=0)
     return replace(kept, attempts=changes.get("attempts", kept.attempts))
-
-
-def _without_earlier(kept: Kept | None) -> Kept | None:
-    return None if kept is None else replace(kept, earlier=())
 
 
 def hold(driver: Driver, policy_id: str, seconds: float) -> None:

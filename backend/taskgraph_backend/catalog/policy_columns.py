@@ -58,12 +58,14 @@ class Kept:
         held_until: Until when the receiver wants nothing: microseconds; 0 for any time.
         earlier: What the policy was about before, the first first: of states that came then, and
             whose rows may still come.
+        active_since: When it was made active again: microseconds; 0 where it always was.
     """
 
     target: Target
     attempts: int = ATTEMPTS
     held_until: int = 0
     earlier: tuple[Earlier, ...] = ()
+    active_since: int = 0
 
 
 def read_about(states: Any, labels: Any) -> About:
@@ -95,12 +97,13 @@ def read_kept(said: Any) -> Kept:
     rest = dict(found)
     attempts = _number("attempts", rest.pop("attempts", ATTEMPTS))
     held = _number("held_until", rest.pop("held_until", 0))
+    since = _number("active_since", rest.pop("active_since", 0))
     earlier = tuple(_earlier(each) for each in _list("earlier", rest.pop("earlier", [])))
     try:
         target = read_target(rest)
     except SecretError as error:
         raise ValidationError("target", f"{error}") from error
-    return Kept(target, attempts, held, earlier)
+    return Kept(target, attempts, held, earlier, since)
 
 
 def kept_column(kept: Kept) -> str:
@@ -108,6 +111,8 @@ def kept_column(kept: Kept) -> str:
     found = {**kept.target.to_json(), "attempts": kept.attempts}
     if kept.held_until:
         found["held_until"] = kept.held_until
+    if kept.active_since:
+        found["active_since"] = kept.active_since
     if kept.earlier:
         found["earlier"] = [
             {

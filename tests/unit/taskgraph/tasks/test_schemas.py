@@ -12,7 +12,7 @@ import pytest
 from taskgraph import JobInfo, Scheduler, Task, task
 from taskgraph.errors import TaskOptionError
 from taskgraph.tasks import schemas
-from taskgraph.tasks.schemas import DRAFT, defaults_of, find_problem, is_simple
+from taskgraph.tasks.schemas import DRAFT, defaults_of, find_problem, is_simple, with_whole_numbers
 from taskgraph.testing import MemoryBackend
 from taskgraph.values.weigh import hash_value
 
@@ -150,6 +150,53 @@ def test_arguments_are_held_against_it_without_a_library(
     else:
         assert found is not None
         assert re.search(problem, found), found
+
+
+NUMBERS = {
+    "type": "object",
+    "properties": {
+        "whole": {"type": "integer"},
+        "any": {"type": "number"},
+        "said": {},
+        "maybe": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+        "both": {"anyOf": [{"type": "integer"}, {"type": "number"}]},
+        "level": {"enum": [1, 2]},
+        "share": {"enum": [1.0, 0.5]},
+        "many": {"anyOf": [{"type": "array", "items": {"type": "integer"}}, {"type": "null"}]},
+        "named": {"type": "object", "additionalProperties": {"type": "integer"}},
+        "listed": {"type": ["integer", "null"], "minimum": 0},
+        "loose": {"type": ["integer", "number"]},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("whole", 2.0, 2),
+        ("whole", -0.0, 0),
+        ("whole", 1e22, 10**22),
+        ("whole", True, True),  # which it does not allow
+        ("any", 2.0, 2.0),
+        ("any", 2, 2),
+        ("said", 2.0, 2.0),
+        ("maybe", 2.0, 2),
+        ("maybe", None, None),
+        ("both", 2.0, 2.0),
+        ("level", 2.0, 2),
+        ("share", 1.0, 1.0),
+        ("many", [1.0, 2], [1, 2]),
+        ("named", {"a": 1.0}, {"a": 1}),
+        ("listed", 3.0, 3),
+        ("loose", 3.0, 3.0),
+        ("unknown", 3.0, 3.0),
+    ],
+)
+def test_whole_numbers_are_such_where_the_schema_wants_it(
+    name: str, given: Any, expected: Any
+) -> None:
+    found = with_whole_numbers(NUMBERS, {name: given})
+    assert repr(found) == repr({name: expected})
 
 
 OWN = {
