@@ -18,7 +18,8 @@ from typing import Final, NamedTuple
 from taskgraph.assembly.scripts import load_script
 from taskgraph.assembly.surroundings import in_force, places_of
 from taskgraph.catalog.package_rows import Collected, PackagedTask
-from taskgraph.catalog.secrets import json_without_secrets, without_secrets
+from taskgraph.catalog.schema_secrets import schema_without_secrets
+from taskgraph.catalog.secrets import without_secrets
 from taskgraph.config import Settings
 from taskgraph.engine.recorder import add_task_rows
 from taskgraph.errors import ScriptLoadError, ScriptNotFoundError
@@ -191,7 +192,7 @@ def _packaged(batch: RecordBatch, task: AnyTask) -> PackagedTask:
         name=task.fullname,
         task_hash=str(task_hash),
         version=task.version,
-        args_schema=json_without_secrets(getattr(task, "args_schema", None)),
+        args_schema=schema_without_secrets(getattr(task, "args_schema", None)),
         input_type=_type_of(task, "input_type"),
         output_type=_type_of(task, "output_type"),
         description=without_secrets(storable(text)).replace("\0", ""),

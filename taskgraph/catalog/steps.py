@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from taskgraph.catalog.requests import checked_name, checked_object
-from taskgraph.catalog.secrets import LEFT_OUT, check_arguments
+from taskgraph.catalog.secrets import check_arguments
 from taskgraph.catalog.workflow_rows import NewStep, TaskOfPackage, WorkflowStep
 from taskgraph.errors import ReservedArgumentError, TaskOptionError, ValidationError
-from taskgraph.jsontext import to_json
 from taskgraph.tasks.options import known_options
 from taskgraph.tasks.registry import AnyTask, get_task_registry
 from taskgraph.tasks.schemas import (
@@ -116,9 +115,6 @@ def checked_args(
         if each in RESERVED_ARGUMENTS:
             raise ReservedArgumentError(known.name, each)
     defaults = {} if known.schema is None else _defaults(known.schema)
-    if known.task is None:
-        # What a package has left out of them is for the code to say.
-        defaults = {name: each for name, each in defaults.items() if LEFT_OUT not in to_json(each)}
     # What the code of the task says itself is no secret any more.
     own = {
         name: each

@@ -164,6 +164,30 @@ def test_a_task_that_is_collected_has_the_hash_that_a_run_gives_it(
     assert [code for name, code in recorded(tg) if name == "one"] == [found.task_hash]
 
 
+def test_what_looks_like_a_secret_in_the_code_of_a_task_is_left_out_and_keeps_nobody_from_using_it(
+    tg: Archive, code: Path
+) -> None:
+    # As one process has it that collected the code, and another one that has not.
+    key = "sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc"
+    text = f"""
+from typing import Literal
+from taskgraph import task
+
+@task(namespace="packed_keys")
+def look(files: list[str], place: Literal["here", "{key}"] = "here", by: str = "{key}") -> int:
+    return len(files)
+"""
+    put(code, "packed_keys.py", text)
+    ok(tg.packages.collect("packed_keys", version="1"))
+    (found,) = tg.packages.get("packed_keys").tasks
+    taskgraph.get_task_registry()._tasks.pop("packed_keys.look")
+
+    made = tg.workflows.create("w", steps=[("packed_keys.look", {"place": "there"})])
+
+    assert key not in str(found)
+    assert made.steps[0].args == {"place": "there"}
+
+
 def test_a_module_is_collected_with_all_below_it(tg: Archive, code: Path) -> None:
     put(code, "packed_a/__init__.py", '__version__ = "2.1"\n')
     put(code, "packed_a/one.py", a_task("one", namespace="pa"))
