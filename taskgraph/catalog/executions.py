@@ -141,8 +141,9 @@ class ExecutionManager(SweepingVerbs):
             GroupInProgressError: The group is in progress on the same datasets.
             NotFoundError: There is no such workflow, dataset or group.
             DisabledWorkflowError: The workflow is disabled, and is to run.
-            InactiveTaskError: A step that is to run is a task of packages that are not active.
-            PermissionDeniedError: Who asks may not use the account of the options.
+            InactiveTaskError: What is to run is of packages that are not active.
+            PermissionDeniedError: Who asks is not active, or may not use the account of the
+                options.
             RateLimitedError: The same was submitted a moment ago.
             StepRangeError: The steps are none of the workflow.
             ValidationError: Something that was given is not what it must be.
@@ -183,7 +184,7 @@ class ExecutionManager(SweepingVerbs):
             code_version=checked_text("code_version", code_version),
             uses=uses,
         )
-        if self._admission is not None and uses.workflow is not None and proposed.is_active:
+        if self._admission is not None and proposed.is_active:
             paid = request.options.get(ACCOUNT)
             terms = self._admission.terms(uses, paid if isinstance(paid, str) else None)
             request = replace(request, terms=terms)

@@ -110,7 +110,7 @@ class PackageInUseError(ConflictError):
 
 
 class InactiveTaskError(TaskgraphError):
-    """A step of a workflow is a task of packages that may not be used (any more)."""
+    """A task that is to run is of packages that may not be used (any more)."""
 
     def __init__(self, task: str, package: str) -> None:
         super().__init__(task, package)
@@ -120,7 +120,7 @@ class InactiveTaskError(TaskgraphError):
     def __str__(self) -> str:
         return (
             f"Task {self.task} is of package {self.package}, which is not active. Activate it "
-            f"(`taskgraph package activate {self.package}`), or change the step."
+            f"(`taskgraph package activate {self.package}`), or take another task."
         )
 
 

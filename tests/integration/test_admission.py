@@ -349,3 +349,30 @@ def test_other_code_than_was_submitted_is_warned_of(
     assert ended.state.type is StateType.COMPLETED
     assert len(said) == (way != "today")
     assert all(change in each and f"now {anew.hash[:8]})" in each for each in said)
+
+
+# One task, without a workflow
+
+
+def test_a_task_is_not_submitted_either_of_what_or_by_whom_is_put_aside(tg: Archive) -> None:
+    a_user(tg, "eve@here", active=False)
+    a_package(tg, "one", "admitted.read", active=False)
+    made = tg.executions.create("admitted.other", {}, queues=["q"], submitted_by="ada").execution
+
+    with pytest.raises(InactiveTaskError, match=r"admitted\.read is of package one@1\.0"):
+        tg.executions.create("admitted.read", {}, queues=["q"])
+    for refused in (
+        lambda: tg.executions.create("admitted.other", {}, queues=["q"], submitted_by="eve@here"),
+        lambda: tg.executions.rerun(made, queue=True, submitted_by="eve@here"),
+    ):
+        with pytest.raises(PermissionDeniedError, match="submit anything"):
+            refused()
+    assert tg.executions.count() == 1
+    # What has run elsewhere may be written down.
+    over = tg.executions.create("admitted.read", {}, state="COMPLETED").execution
+    with pytest.raises(InactiveTaskError):
+        tg.executions.rerun(over)
+
+    tg.packages.activate("one")
+    assert tg.executions.create("admitted.read", {}, queues=["q"]).is_new
+    assert tg.packages.get("one").last_used_at is not None

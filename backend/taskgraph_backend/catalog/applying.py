@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from taskgraph.catalog.requests import Request, Terms, one_form
 from taskgraph.catalog.submitters import Submitter
-from taskgraph.catalog.uses import DatasetPin, StepPin, WorkflowPin
+from taskgraph.catalog.uses import DatasetPin, WorkflowPin
 from taskgraph.errors import (
     DatasetReadOnlyError,
     DisabledWorkflowError,
@@ -53,14 +53,15 @@ def check(driver: Driver, request: Request, terms: Terms) -> None:
 
     Args:
         driver: The connection.
-        request: What is asked for: a workflow that is applied, a group, or something once more.
-        terms: Who pays, and which steps are run.
+        request: What is asked for: a task, a workflow that is applied, a group, or something once
+            more.
+        terms: Who pays, and which steps are run of a workflow.
 
     Raises:
         DisabledWorkflowError: The workflow is disabled.
         DatasetReadOnlyError: The output is read-only.
-        InactiveTaskError: A step is a task of packages that are not active.
-        PermissionDeniedError: Who asks may not use the account.
+        InactiveTaskError: What is to run is of packages that are not active.
+        PermissionDeniedError: Who asks is not active, or may not use the account.
         RateLimitedError: The same was submitted a moment ago.
     """
     flow, output = request.uses.workflow, request.uses.output
@@ -72,7 +73,8 @@ def check(driver: Driver, request: Request, terms: Terms) -> None:
         (is_fixed,) = driver.execute(_READ_ONLY, (_binary(output.dataset_id),)).fetchone()
         if is_fixed:
             raise DatasetReadOnlyError(output.name)
-    used = _check_tasks(driver, terms.steps)
+    steps = [(each.task_name, each.task_hash) for each in terms.steps]
+    used = _check_tasks(driver, steps or [(request.entrypoint, None)])
     user = None if request.submitted_by is None else submitter(driver, request.submitted_by)
     if user is not None:
         user.check(str(request.submitted_by), terms.account)
@@ -102,22 +104,30 @@ def count_files(driver: Driver, value_hashes: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def _check_tasks(driver: Driver, steps: Sequence[StepPin]) -> list[bytearray]:
-    """Check that no step is a task of packages that are all switched off; return those used."""
-    names = sorted({each.task_name for each in steps})
+def _check_tasks(driver: Driver, wanted: Sequence[tuple[str, str | None]]) -> list[bytearray]:
+    """Check that no task is of packages that are all switched off; return those used.
+
+    Args:
+        driver: The connection.
+        wanted: The names of tasks, and the version of their code where they are pinned to one.
+
+    Raises:
+        InactiveTaskError: One is.
+    """
+    names = sorted({name for name, _ in wanted})
     rows: list[Any] = []
     for keys in statements.padded(names):
         sql = _PACKAGES.format(marks=", ".join("?" * len(keys)))
         rows += driver.execute(sql, keys).fetchall()
     used: set[bytes] = set()
-    for each in steps:
-        of_task = [row for row in rows if row[0] == each.task_name]
-        if each.task_hash is not None:
-            of_task = [row for row in of_task if row[1] and bytes(row[1]).hex() == each.task_hash]
+    for name, task_hash in wanted:
+        of_task = [row for row in rows if row[0] == name]
+        if task_hash is not None:
+            of_task = [row for row in of_task if row[1] and bytes(row[1]).hex() == task_hash]
         active = [row for row in of_task if row[5]]
         if of_task and not active:
             _, _, _, package, version, _ = of_task[0]
-            raise InactiveTaskError(each.task_name, f"{package}@{version}")
+            raise InactiveTaskError(name, f"{package}@{version}")
         used.update(bytes(row[2]) for row in active)
     return [bytearray(each) for each in sorted(used)]
 
