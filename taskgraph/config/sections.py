@@ -301,4 +301,3 @@ def setting_names() -> Iterator[str]:
 def _key_of(setting: Field[Any]) -> str:
     """Return what stands behind the name of a setting that is a table."""
     return f".{setting.metadata['key'].upper()}" if "key" in setting.metadata else ""
-
