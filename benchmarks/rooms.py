@@ -30,6 +30,7 @@ class Room:
 
 
 _LOOP = "taskgraph/engine/loop.py"
+_CONNECTED = "taskgraph_backend/connected.py"
 _STORE = "taskgraph_backend/store.py"
 _RECORDING = "taskgraph_backend/recording.py"
 _RECORDER = "taskgraph/engine/recorder.py"
@@ -110,8 +111,8 @@ ROOMS = (
     Room(
         "insert",
         "SQLite takes the rows, and commits",
-        (f"{_RECORDING}:write", f"{_RECORDING}:_execute_many", f"{_STORE}:SqlBackend._writing",
-         f"{_STORE}:SqlBackend._try", f"{_STORE}:SqlBackend._transact",
+        (f"{_RECORDING}:write", f"{_RECORDING}:_execute_many", f"{_CONNECTED}:Connected._writing",
+         f"{_CONNECTED}:Connected._try", f"{_CONNECTED}:Connected._transact",
          "taskgraph_backend/dialects/"),
     ),
 )  # fmt: skip

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskgraph.errors import DatabaseError, MissingRecordError, without_password
 from taskgraph_backend import foreign, statements
+from taskgraph_backend.connected import Connected
 from taskgraph_backend.foreign import Origin, Trusted
 
 if TYPE_CHECKING:
-    from taskgraph.values.valuestore import ValueStore
     from taskgraph_backend.dialects import Database, Driver
     from taskgraph_backend.kept import KeptRows
     from taskgraph_backend.reader import Reader
@@ -31,20 +31,10 @@ Progress = Callable[[int, int], None]
 Answer = TypeVar("Answer")
 
 
-class RecordVerbs:
+class RecordVerbs(Connected):
     """The verbs of a backend that move records, and that trust what was moved."""
 
     if TYPE_CHECKING:
-        database: Database
-        value_store: ValueStore | None
-
-        def reader(self) -> Reader: ...  # noqa: D102
-
-        def _ask(self, question: Callable[..., Answer], *given: Any) -> Answer: ...
-
-        def _transact(self, work: Callable[..., Answer], *given: Any) -> Answer: ...
-
-        def _wait_or_raise(self, error: DatabaseError, attempt: int) -> None: ...
 
         def has_records(self, record_ids: Iterable[str]) -> set[str]: ...  # noqa: D102
 

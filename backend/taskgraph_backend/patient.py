@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from taskgraph.errors import DatabaseError
 
 if TYPE_CHECKING:
-    from taskgraph_backend.store import SqlBackend
+    from taskgraph_backend.connected import Connected
 
 
 def _patiently(ask: Callable[..., Any]) -> Any:
@@ -47,7 +47,7 @@ class PatientSession(Session):
         backend: Says whether it may succeed then, and waits until that.
     """
 
-    backend: SqlBackend
+    backend: Connected
 
     execute = _patiently(Session.execute)
     scalars = _patiently(Session.scalars)

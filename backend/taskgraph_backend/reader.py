@@ -28,7 +28,7 @@ from taskgraph_backend.tagged import Tagged
 from taskgraph_backend.watching import Watching
 
 if TYPE_CHECKING:
-    from taskgraph_backend.store import SqlBackend
+    from taskgraph_backend.connected import Connected
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Reader(
         owns_backend: Whether closing this closes the backend as well.
     """
 
-    def __init__(self, backend: SqlBackend, *, owns_backend: bool = False) -> None:
+    def __init__(self, backend: Connected, *, owns_backend: bool = False) -> None:
         backend.load()
         super().__init__(backend.create_engine(), autoflush=False)
         self.backend = backend

@@ -14,7 +14,7 @@ from taskgraph_backend import models
 from taskgraph_backend.portraits import Portraits
 
 if TYPE_CHECKING:
-    from taskgraph_backend.store import SqlBackend
+    from taskgraph_backend.connected import Connected
 
 # Of each task, so many of its newest versions count, and of these so many of their newest calls.
 _VERSIONS = 4
@@ -25,7 +25,7 @@ _MOST_TASKS = 100
 class Watching(Portraits):
     """A session that tells what runs, and which jobs ran what others took from the records."""
 
-    backend: SqlBackend
+    backend: Connected
 
     def jobs_behind(self, job: models.Job, limit: int = 20) -> Sequence[models.Job]:
         """Return the jobs that ran the call of a job: those of the very call first, then newest.
