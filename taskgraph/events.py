@@ -185,6 +185,12 @@ class RunStopping(NamedTuple):
 
     running: int
 
+    @property
+    def text(self) -> str:
+        """What to tell people of it."""
+        calls = "1 call" if self.running == 1 else f"{self.running:,} calls"
+        return f"Stopping: waiting for {calls} to end. Press Ctrl-C again to stop now."
+
 
 class Warned(NamedTuple):
     """Something that the user should know and that is no error."""

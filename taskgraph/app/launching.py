@@ -30,6 +30,7 @@ from taskgraph.errors import (
     UnknownTaskError,
     ValidationError,
 )
+from taskgraph.events import Event, RunStopping
 from taskgraph.records import ExecutionId
 from taskgraph.tasks.options import KNOWN_OPTIONS, OWN_OPTIONS
 from taskgraph.tasks.registry import AnyTask, get_task_registry
@@ -49,6 +50,16 @@ class LocalLauncher:
     def __init__(self, settings: Settings, catalog: CatalogStore) -> None:
         self._settings = settings
         self._catalog = catalog
+
+    def _scheduler(self) -> Scheduler:
+        """Return what runs, and says when it waits after a Ctrl-C."""
+
+        def tell(event: Event) -> None:
+            if isinstance(event, RunStopping):
+                scheduler.logger.warning("%s", event.text)
+
+        scheduler = Scheduler(self._settings, observers=[tell])
+        return scheduler
 
     def check(self, tasks: Iterable[str]) -> None:
         """Check that tasks are defined in this process.
@@ -80,12 +91,14 @@ class LocalLauncher:
         if not waiting:
             return []
         ids = [each.execution_id for each in waiting]
-        with Scheduler(self._settings) as scheduler, hold_waiting(scheduler.backend, ids) as held:
+        with self._scheduler() as scheduler, hold_waiting(scheduler.backend, ids) as held:
             try:
                 while waiting:
                     held.begin(ExecutionId(waiting[0].execution_id))
                     self._run(scheduler, waiting[0])
                     del waiting[0]
+                    if waiting and scheduler.was_interrupted:  # in the last call of that one
+                        raise KeyboardInterrupt
             except BaseException:
                 self.give_up(waiting)
                 raise
@@ -128,7 +141,7 @@ class LocalLauncher:
         """
         made = self._catalog.find(execution_id)
         assert made is not None
-        with Scheduler(self._settings) as scheduler:
+        with self._scheduler() as scheduler:
             try:
                 if uses.workflow is None:
                     given = parameters_of(self._catalog.snapshot(made.id), made)

@@ -36,6 +36,7 @@ class Parts:
     logger: logging.Logger
     ignore_warnings: frozenset[str]
     traceback: TaskTrace | None
+    was_interrupted: bool
     observers: list[Observer]
     _guards: dict[int, GuardedObserver]
     executors: dict[str, Executor]

@@ -539,6 +539,7 @@ class Running(Questions, Reports):
         engine, self._engine = self._engine, None
         if engine is not None:
             self._counts = engine.job_counts
+            self.was_interrupted = engine.was_interrupted
             self._limits_used = dict.fromkeys(engine.limits_used, 0)
 
     def _take_trace(self, error: BaseException) -> None:

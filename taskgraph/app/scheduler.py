@@ -71,6 +71,8 @@ class Scheduler(Running):
         logger: What `log` goes to.
         ignore_warnings: What is not warned of.
         traceback: Where the last run that failed did so; None before that.
+        was_interrupted: Whether a Ctrl-C came while the last run ran. At a first one that run may
+            end well all the same, when nothing was left to begin; who runs several looks here.
 
     Use it as a context manager, or call `close` when done.
     """
@@ -93,6 +95,7 @@ class Scheduler(Running):
         self.logger = logger or logging.getLogger("taskgraph")
         self.ignore_warnings = frozenset(self.settings.scheduler.ignore_warnings)
         self.traceback: TaskTrace | None = None
+        self.was_interrupted = False
         self._use_task_traceback = use_task_traceback
         self._interval = (
             self.settings.scheduler.job_status_interval

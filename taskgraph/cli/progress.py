@@ -184,10 +184,7 @@ class Counts:
         self.messages.append(clean_text(event.message))
 
     def _stopping(self, event: RunStopping) -> None:
-        calls = "1 call" if event.running == 1 else f"{event.running:,} calls"
-        self.messages.append(
-            f"Stopping: waiting for {calls} to end. Press Ctrl-C again to stop now."
-        )
+        self.messages.append(event.text)
 
     def _unstored(self, event: ResultUnstored) -> None:
         self.messages.append(f"The result of {event.task} was not stored: {clean(event.reason)}")

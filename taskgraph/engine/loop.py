@@ -91,6 +91,7 @@ class Engine:
         self._root: Job | None = None
         self._is_waiting = False  # for messages: a second Ctrl-C ends that at once
         self._is_stopping = False  # a first Ctrl-C, or `stop`: nothing new is to begin
+        self.was_interrupted = False  # a Ctrl-C, also one at which nothing was left to begin
         self._has_told_of_stop = False
         self._is_interrupted = False  # a second one, while rows were perhaps half added
         self._has_stepped = False  # a body was run on this very thread
@@ -236,6 +237,7 @@ class Engine:
 
         A body or a wait is ended at once, but never the adding of rows half-way.
         """
+        self.was_interrupted = True
         if not self._is_stopping:
             self._is_stopping = True
             if running_task() is not None:  # on this very thread, which says nothing before it ends

@@ -313,3 +313,49 @@ def test_a_killed_worker_is_an_error_that_says_so_and_the_next_run_goes_on(tmp_p
 
     with SqlBackend(uri(tmp_path)) as backend:
         assert check(backend) == []
+
+
+GROUPS = """
+import time
+from pathlib import Path
+
+import taskgraph
+from taskgraph import File, task
+
+@task(namespace="naps", version="1")
+def nap(files: list[File]) -> str:
+    Path(f"begun-{Path(files[0].path).stem}").touch()
+    time.sleep(1.0)
+    return files[0].read()
+
+if __name__ == "__main__":
+    with taskgraph.open("sqlite:///.taskgraph/taskgraph.db", migrate=True) as tg:
+        for name in "ABC":
+            Path(f"{name}.txt").write_text(name)
+            tg.datasets.register(name, [File(f"{name}.txt")], facets={"model": name})
+        tg.workflows.create("naps", steps=[nap])
+        tg.groups.run(tg.groups.plan("naps", ["A", "B", "C"], group_by=["model"]))
+"""
+
+
+def test_after_a_ctrl_c_in_the_last_call_of_one_group_no_other_one_is_run(tmp_path: Path) -> None:
+    (tmp_path / ".taskgraph").mkdir()
+    (tmp_path / "naps.py").write_text(GROUPS)
+    process = start_python(
+        ["naps.py"],
+        tmp_path,
+        ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    while process.poll() is None and not list(tmp_path.glob("begun-*")):
+        time.sleep(0.005)
+    time.sleep(0.3)  # as above
+    os.killpg(process.pid, signal.SIGINT)
+    _, complaints = process.communicate(timeout=60)
+
+    assert "KeyboardInterrupt" in complaints
+    assert "Stopping: waiting for 1 call to end. Press Ctrl-C again to stop now." in complaints
+    assert len(list(tmp_path.glob("begun-*"))) == 1
+    assert sorted(states(tmp_path)) == [State.CANCELLED, State.CANCELLED, State.COMPLETED]
