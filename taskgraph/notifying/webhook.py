@@ -8,6 +8,7 @@ import hmac
 import json
 import time
 from collections.abc import Callable
+from contextlib import closing
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException, responses
 from typing import Any, Final
@@ -87,8 +88,9 @@ def _sent(
         with opener.open(request, timeout=seconds) as response:
             status = int(response.status)
     except HTTPError as error:
-        with error:
-            return _refused(target, error.code, error.headers, now())
+        # Where it was sent on it is closed already, and could not be entered.
+        with closing(error):
+            return _refused(target, error, now())
     except (OSError, HTTPException, ValueError) as error:
         # A URL that is a secret could be in the words of others: they are not repeated.
         reason = _reason(error)
@@ -155,10 +157,13 @@ def _url_of(target: Webhook) -> str:
     return found
 
 
-def _refused(target: Webhook, status: int, headers: Any, now: float) -> Answer:
+def _refused(target: Webhook, error: HTTPError, now: float) -> Answer:
+    status, headers = error.code, error.headers
     said = f"{target.shown} answers {_named(status)}"
     if status == _GONE:
         return Answer(f"{said}: it wants no more", is_final=True)
+    if status in _MOVED and str(error.reason).startswith(_SameHost.inf_msg):
+        return Answer(f"{said}: it sends in a circle")
     if status in _REDIRECTS:
         return Answer(f"{said}: it sends elsewhere, which is not followed. Name the right URL")
     wish = _seconds(headers, now) if status in _LATER else None

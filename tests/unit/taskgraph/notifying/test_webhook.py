@@ -138,6 +138,17 @@ def test_a_receiver_that_has_moved_on_its_host_is_followed() -> None:
     assert len(receiver.seen) == 2
 
 
+@pytest.mark.parametrize("place", ["/hook", "/on"])
+def test_a_receiver_that_sends_in_a_circle_is_told_so(place: str) -> None:
+    moved = (307, {"Location": place})
+    with Receiver(answers=10 * (moved,)) as receiver:
+        answer = _post(receiver)
+
+    assert answer.error == (
+        f"{shown_url(receiver.url)} answers 307 Temporary Redirect: it sends in a circle"
+    )
+
+
 def test_a_receiver_that_is_not_there_is_named_by_its_host() -> None:
     port = free_port()
 
