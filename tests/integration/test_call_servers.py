@@ -24,7 +24,7 @@ from taskgraph.errors import DatabaseError, WorkerLostError
 from taskgraph.executors import cell, queued
 from taskgraph.executors.served import Ended, ServedProcesses
 from taskgraph.records import TakenCall
-from taskgraph.serving import pauses
+from taskgraph.serving import calls, pauses
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.integrity import check
 from taskgraph_backend.routing.lost_calls import MOST_LOSSES
@@ -193,6 +193,38 @@ def test_a_server_that_stood_still_for_too_long_says_nothing_of_what_others_have
     ends = [int(each[2]) for each in lines_of(path) if each[0] == "ends"]
     assert ends == [second]
     assert is_sound(database_uri)
+
+
+def test_a_server_that_takes_its_own_call_anew_lets_go_of_the_earlier_taking(
+    sqlite_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its heartbeat has hung for longer than its leases live, and others have seen that."""
+    path, beat, hangs, ahead = tmp_path / "notes", ServedCalls.beat, threading.Event(), [0.0]
+    since_boot = calls.since_boot
+
+    def hang(self: ServedCalls) -> None:
+        if hangs.is_set():
+            hangs.clear()
+            self.release(self.find_held())
+            ahead[0] += 31.0
+        beat(self)
+
+    monkeypatch.setattr(ServedCalls, "beat", hang)
+    monkeypatch.setattr(calls, "_TEND_EVERY", 3600.0)
+    monkeypatch.setattr(calls, "since_boot", lambda: since_boot() + ahead[0])
+    with serving(sqlite_uri, "gpu") as server, running(sqlite_uri, waits(str(path), 1)) as found:
+        (begin,) = until(lambda: began(path))
+        hangs.set()
+        ahead[0] += 10.0  # it is time for the next one
+        until(lambda: len(began(path)) == 2)
+        assert not is_running(int(begin[2]))
+        assert server.lost == 0
+        Path(f"{path}.go").touch()
+        until(lambda: found)
+
+    assert found == [2]
+    assert len([each for each in lines_of(path) if each[0] == "ends"]) == 1
+    assert is_sound(sqlite_uri)
 
 
 def test_a_server_that_looks_seldom_says_in_time_that_it_lives(
