@@ -95,7 +95,11 @@ def runs_a_script(path: str) -> None:
     """It takes no notice of being asked to end; one that begins beside another says so."""
     left = [each for each in lines_of(path) if is_running(int(each[1]))]
     note(path, "overlaps", os.getpid()) if left else None
-    said = f"trap '' TERM; echo begins $$ {os.getpid()} >> {path}; sleep 1000"
+    said = f"""
+        trap '' TERM
+        echo begins $$ {os.getpid()} >> {path}
+        while [ ! -e {path}.go ]; do sleep 0.05; done
+    """
     with open(os.devnull, "wb") as out:
         ProcessGroup(["/bin/sh", "-c", said], "/", out, out).wait()
 

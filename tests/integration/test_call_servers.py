@@ -36,6 +36,7 @@ from tests.served_tasks import (
     is_running,
     kills_its_server,
     lines_of,
+    runs_a_script,
     small,
     until,
     waits,
@@ -127,6 +128,28 @@ def test_what_a_killed_server_ran_is_run_by_another_one(database_uri: str, tmp_p
     ends = [each[1] for each in lines_of(path) if each[0] == "ends"]
     assert found == [[0, 2, 4]]
     assert sorted(ends) == ["0", "1", "2"]
+    assert is_sound(database_uri)
+
+
+def test_what_a_killed_server_ran_begins_anew_once_its_scripts_have_ended(
+    database_uri: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "notes"
+
+    with (
+        running(database_uri, runs_a_script(str(path))) as found,
+        server_process(database_uri, "gpu") as first,
+    ):
+        until(lambda: began(path))
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        with server_process(database_uri, "gpu"):
+            until(lambda: len(began(path)) == 2)
+            Path(f"{path}.go").touch()
+            until(lambda: found)
+
+    assert found == [None]
+    assert [each[0] for each in lines_of(path)] == ["begins", "begins"]
     assert is_sound(database_uri)
 
 
