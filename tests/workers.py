@@ -102,6 +102,13 @@ def fails(n: int) -> int:
 
 
 @task
+def leaves(n: int) -> None:
+    """Leave the program, as if it were its own."""
+    begin(n)
+    raise SystemExit(n)
+
+
+@task
 def twice(n: int) -> list[int]:
     return [one(n), one(n + 1)]
 '''

@@ -212,6 +212,16 @@ def test_a_slot_that_dies_is_started_again_and_so_is_what_it_ran(
     assert not list(check(served_small.archive.backend))
 
 
+def test_a_body_that_leaves_the_program_has_failed_and_ends_no_slot(served_small: Project) -> None:
+    one, two = served_small.submit("leaves", n=0), served_small.submit("one", n=2)
+    log = served_small.burst()
+
+    assert served_small.state(one) == "Failed"
+    assert len(served_small.ran("begin", 0)) == 1
+    assert served_small.state(two) == "Completed"
+    assert "ended by" not in log
+
+
 def test_what_brings_down_each_worker_is_given_to_no_other_one(served_small: Project) -> None:
     poison, fine = served_small.submit("dies", n=1), served_small.submit("one", n=2)
     served_small.burst()
