@@ -103,9 +103,17 @@ def is_call_lease(key: str) -> bool:
     return key.startswith("call:")
 
 
+_SERVER: Final = "server:"
+
+
 def server_lease(holder: str) -> str:
     """Return the key of the lease of a process that runs calls of queues."""
-    return f"server:{holder}"
+    return f"{_SERVER}{holder}"
+
+
+def is_server_lease(key: str) -> bool:
+    """Tell whether a key is that of the lease of a process that runs calls of queues."""
+    return key.startswith(_SERVER)
 
 
 #: What keys of leases begin with that say which queues are served.
@@ -650,6 +658,7 @@ __all__ = [
     "is_assigned",
     "is_call_lease",
     "is_revoked",
+    "is_server_lease",
     "revoked_holder",
     "shown_host",
     "stuck_lease",

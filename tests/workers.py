@@ -86,12 +86,12 @@ def held(n: int) -> int:
 
 
 @task
-def dies(n: int, times: int = 99) -> int:
-    """Bring the process down, so many times."""
+def dies(n: int, times: int = 99, code: int = -9) -> int:
+    """Bring the process down, so many times; with a code it says that this is well."""
     begin(n)
     before = open("ran.txt").read().count(f"begin {n} ")
     if before <= times:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL) if code < 0 else os._exit(code)
     note("end", n, os.getpid())
     return n
 
@@ -99,6 +99,13 @@ def dies(n: int, times: int = 99) -> int:
 @task
 def fails(n: int) -> int:
     raise ValueError(f"{n} is wrong")
+
+
+@task
+def leaves(n: int) -> None:
+    """Leave the program, as if it were its own."""
+    begin(n)
+    raise SystemExit(n)
 
 
 @task

@@ -23,6 +23,7 @@ from taskgraph.records import (
     execution_lease,
     is_assigned,
     is_call_lease,
+    is_server_lease,
     revoked_holder,
 )
 from taskgraph_backend import statements
@@ -31,7 +32,7 @@ from taskgraph_backend.holders import is_gone
 
 _binary = bytearray.fromhex
 
-# A process: its host, its number, its start, and whether it was one of a worker.
+# A process: its host, its number, its start, and whether its scripts count as part of it.
 _Place = tuple[str, int, Micros, bool]
 #: Tells, within a transaction or a question, whether the silence of others says that they are dead.
 Judge = Callable[[Driver], bool]
@@ -352,15 +353,16 @@ def _find(driver: Driver, keys: Sequence[str]) -> dict[str, tuple[LeaseRecord, b
 
 def _is_gone(lease: LeaseRecord, known: dict[_Place, bool]) -> bool:
     """Tell whether the holder has ended, with its scripts; a process is looked for once."""
-    is_worker = is_assigned(lease.holder)
-    place = (lease.host, lease.pid, lease.started, is_worker)
+    # What these ran, others run as soon as they are gone.
+    has_scripts = is_assigned(lease.holder) or is_server_lease(lease.key)
+    place = (lease.host, lease.pid, lease.started, has_scripts)
     if place not in known:
-        known[place] = is_gone(lease) and not (is_worker and _is_being_ended(lease.pid))
+        known[place] = is_gone(lease) and not (has_scripts and _is_being_ended(lease.pid))
     return known[place]
 
 
 def _is_being_ended(pid: int) -> bool:
-    """Tell whether scripts of a process of a worker still run, which end soon after it."""
+    """Tell whether scripts of a worker, or of a server of calls, still run: they end soon."""
     from taskgraph.scripting.groups import is_guarded
 
     return is_guarded(pid)

@@ -22,6 +22,7 @@ from taskgraph.executors.parcels import Parcel
 from taskgraph.executors.there import run_there
 from taskgraph.fingerprint.project import current_project
 from taskgraph.forks import go_on_at
+from taskgraph.scripting.groups import run_for
 from taskgraph.values.places import current_places
 
 _START: Final = "spawn"
@@ -144,6 +145,8 @@ def _begin(path: list[str], places: Any, project: Any) -> None:
     # The programs that bodies start can be ended with it then, and a Ctrl-C is not for them.
     with suppress(OSError):
         os.setsid()
+    # Who finds that the server is gone has others run its calls once their scripts have ended.
+    run_for(os.getppid())
     start_worker(path, places, project)
     end_late_bodies()
     # What ends the server as a service is sent to all its processes: what runs is to end first.

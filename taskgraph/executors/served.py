@@ -7,6 +7,7 @@ its time is over      the same, and its process ends with what the body has left
 code was edited       a process that has imported it says so and ends; a new one runs the call
 nobody wants it       its process is killed
 its process dies      that is said, once the scripts that it ran have ended
+it is taken anew      begins once nothing is left of the earlier one: nobody wants that any more
 
 None of this is an executor: `serving.calls` feeds it, and `executors.queued` is the one that sends.
 """
@@ -56,10 +57,12 @@ class _Leaving(NamedTuple):
     Attributes:
         pid: The process.
         latest: When it is not waited for any longer, by a clock that goes on.
+        is_unwanted: Whether nobody is to be told of its call.
     """
 
     pid: int
     latest: float
+    is_unwanted: bool = False
 
 
 class ServedProcesses:
@@ -110,8 +113,13 @@ class ServedProcesses:
         """The calls that wait until there is room for them."""
         return [each.id for each in self._waiting]
 
+    @property
+    def unbegun(self) -> list[str]:
+        """The calls that no process has begun, as `wait` is about to say."""
+        return [each.id for each in self._unbegun]
+
     def submit(self, call_id: str, kept: bytes, task: str = "") -> None:
-        """Run a call as soon as there is room for it.
+        """Run a call as soon as there is room for it, and nothing left of an earlier taking.
 
         Args:
             call_id: What it is called.
@@ -123,6 +131,7 @@ class ServedProcesses:
         """
         parcel = read_parcel(kept)
         slots = min(max(1, parcel.slots), self.size)
+        self.drop([call_id])
         self._waiting.append(Work(call_id, task, parcel, slots))
         self._feed()
 
@@ -153,8 +162,9 @@ class ServedProcesses:
         """Forget calls, and end those that run: nobody wants them any more."""
         unwanted = set(ids)
         self._waiting = deque(each for each in self._waiting if each.id not in unwanted)
-        for key in unwanted:
-            self._leaving.pop(key, None)
+        self._unbegun = [each for each in self._unbegun if each.id not in unwanted]
+        for key in unwanted & self._leaving.keys():
+            self._leaving[key] = self._leaving[key]._replace(is_unwanted=True)
         for key in unwanted & self._busy.keys():
             cell = self._busy[key]
             cell.is_unwanted = True
@@ -179,7 +189,7 @@ class ServedProcesses:
     # Beginning
 
     def _feed(self) -> None:
-        while self._waiting and self._used + self._waiting[0].slots <= self.size:
+        while self._may_begin():
             work = self._waiting.popleft()
             try:
                 self._begin(work)
@@ -187,6 +197,12 @@ class ServedProcesses:
                 # No more processes, threads or files, no memory, no interpreter: no fault of the
                 # call, which was not begun.
                 self._unbegun.append(Ended(work.id, None, error))
+
+    def _may_begin(self) -> bool:
+        """Tell whether there is room for the first that waits, and it does not run still."""
+        if not self._waiting or self._waiting[0].id in self.running:
+            return False
+        return self._used + self._waiting[0].slots <= self.size
 
     def _begin(self, work: Work) -> None:
         cell = self._cell_for(work.parcel.around)
@@ -234,27 +250,23 @@ class ServedProcesses:
         del self._busy[work.id]
         cell.work = None
         error = future.exception()
-        if error is not None:
+        if error is not None or cell.is_unwanted:
             cell.end()  # what it has started goes with it
             return self._on_death(cell, work, error)
-        if cell.is_unwanted:
-            cell.end()  # it ended in the moment in which it was killed
-            return []
         if cell.pid is None:
             cell.pid = future.result()
             self.started += 1
             return self._go_on_with(cell, work)
         return self._read(cell, work, *future.result())
 
-    def _on_death(self, cell: Cell, work: Work, error: BaseException) -> list[Ended]:
-        if cell.is_unwanted:
-            return []
+    def _on_death(self, cell: Cell, work: Work, error: BaseException | None) -> list[Ended]:
         if cell.pid is None:
-            return [Ended(work.id, None, error)]
-        if cell.is_late and work.parcel.timeout is not None:
+            return [] if cell.is_unwanted else [Ended(work.id, None, error)]
+        if cell.is_late and work.parcel.timeout is not None and not cell.is_unwanted:
             late = TaskTimeoutError(work.task, work.parcel.timeout)
             return [Ended(work.id, answer_of_error(late))]
-        self._leaving[work.id] = _Leaving(cell.pid, time.monotonic() + _SCRIPTS)
+        latest = time.monotonic() + _SCRIPTS
+        self._leaving[work.id] = _Leaving(cell.pid, latest, cell.is_unwanted)
         return []
 
     def _go_on_with(self, cell: Cell, work: Work) -> list[Ended]:
@@ -304,9 +316,8 @@ class ServedProcesses:
             for key, each in self._leaving.items()
             if moment >= each.latest or not is_guarded(each.pid)
         ]
-        for key in gone:
-            del self._leaving[key]
-        return [Ended(key, None) for key in gone]
+        left = {key: self._leaving.pop(key) for key in gone}
+        return [Ended(key, None) for key, each in left.items() if not each.is_unwanted]
 
 
 __all__ = ["Ended", "ServedProcesses"]

@@ -7,8 +7,8 @@
 
 The guard is a shell that reads from a pipe which this process alone holds open: when that closes,
 it ends the group. So a script never outlives a worker that was killed, and nothing must be polled.
-The name of a guard says of which session that process is: who gives the work of one that is gone to
-others looks whether its scripts are (`is_guarded`).
+The name of a guard says of which session that process is, and whom it runs calls for: who gives the
+work of one that is gone to others looks whether its scripts are (`is_guarded`).
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ sleep 0.1
 _START = 'echo $$ >&0; exec "$@" </dev/null'
 
 _PROCESSES: Final = "/proc"
+
+_servers: Final[list[int]] = []  # the process that this one runs calls for, if it does
 
 
 class Scope:
@@ -143,7 +145,7 @@ def _start_guard() -> subprocess.Popen[Any]:
     import subprocess
 
     return subprocess.Popen(
-        ["/bin/sh", "-c", _GUARD, _name_of(os.getsid(0))],
+        ["/bin/sh", "-c", _GUARD, *map(_name_of, (os.getsid(0), *_servers))],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -151,18 +153,28 @@ def _start_guard() -> subprocess.Popen[Any]:
     )
 
 
-def is_guarded(session: int) -> bool:
-    """Tell whether scripts that processes of a session of this machine have started may still run.
+def run_for(server: int) -> None:
+    """Have all scripts that this process starts be known to be those of another one.
 
     Args:
-        session: The process that leads the session, or led it.
+        server: The process, of this machine, that this one runs calls for.
     """
-    wanted = _name_of(session).encode()
+    _servers[:] = [server]
+
+
+def is_guarded(pid: int) -> bool:
+    """Tell whether scripts that were started for a process of this machine may still run.
+
+    Args:
+        pid: The process; it leads the session of those that have started them, or they run calls
+            for it (`run_for`). It may be gone.
+    """
+    wanted = _name_of(pid).encode()
     return any(wanted in each for each in _command_lines())
 
 
-def _name_of(session: int) -> str:
-    return f"taskgraph-guard:{session}"
+def _name_of(pid: int) -> str:
+    return f"taskgraph-guard:{pid}"
 
 
 def _command_lines() -> Iterator[list[bytes]]:

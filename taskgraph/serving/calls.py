@@ -110,6 +110,7 @@ class CallServer:
         self._is_stopping = False
         self._ending = threading.Event()
         self._beaten = 0.0
+        self._was_late = False  # and has not looked yet what others have by now
         self._tended = 0.0
         self._refusals = Pauses()
         self._started = 0
@@ -252,31 +253,34 @@ class CallServer:
             if self._is_draining and not self._known():
                 break
             is_busy = bool(ended) or taken > 0
-            self._has_looked = not (is_busy or self._troubled or self._is_pausing)
+            self._has_looked = self._may_take and not (is_busy or self._troubled)
             pause = _SHORTEST if is_busy else min(self._poll, pause * 1.5)
 
     def _turn(self, calls: ServedCalls) -> int:
         """Do what is due; returns how many calls were taken."""
-        moment = since_boot()
-        is_late = moment - self._beaten > self._seconds
-        if moment - self._beaten >= self._seconds / _BEATS:
+        if since_boot() - self._beaten >= self._seconds / _BEATS:
             self._beat(calls)
         self._answer(calls)
-        if is_late or moment - self._tended >= _TEND_EVERY:
-            self._tended = moment
+        if self._was_late or since_boot() - self._tended >= _TEND_EVERY:
             calls.tend()
             self._drop_unwanted(calls)
+            self._tended, self._was_late = since_boot(), False
         if self._is_draining:
             return 0
         if self._is_retiring and not self._has_retired:
             self._give_back_waiting()
             calls.retire()
             self._has_retired = True
-        return 0 if self._is_pausing else self._take(calls)
+        return self._take(calls) if self._may_take else 0
 
     @property
-    def _is_pausing(self) -> bool:
-        return since_boot() < self._resumes
+    def _is_late(self) -> bool:
+        """Whether its leases may be over, so that others have what it has."""
+        return since_boot() - self._beaten > self._seconds
+
+    @property
+    def _may_take(self) -> bool:
+        return since_boot() >= self._resumes and not self._is_late
 
     def _be_told(self, error: DatabaseError) -> None:
         if not self._troubled:
@@ -331,6 +335,7 @@ class CallServer:
     def _beat(self, calls: ServedCalls) -> None:
         moment = since_boot()
         calls.beat()
+        self._was_late |= self._is_late  # also if it was this that took so long
         self._beaten = moment
 
     def _drop_unwanted(self, calls: ServedCalls) -> None:
@@ -355,7 +360,7 @@ class CallServer:
     def _known(self) -> set[str]:
         """Return the calls that it has, as far as it knows."""
         said = {key for key, _ in self._unsaid}
-        here = self._processes.running | {*self._processes.waiting}
+        here = {*self._processes.waiting, *self._processes.unbegun} | self._processes.running
         return here | said | {*self._died, *self._returned}
 
     # What is taken

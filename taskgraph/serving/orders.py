@@ -14,11 +14,12 @@ from typing import Any, Final
 #: Have a slot take no more, and end when what it runs has ended.
 DRAIN: Final = "drain"
 
-#: Exit codes of a slot: all is done; it could not begin, and said why.
-DONE: Final = 0
+#: Exit codes of a slot: it could not begin, and said why.
 FAILED: Final = 3
 #: Its code was edited: another one is to begin with the new one.
 EDITED: Final = 4
+#: All is done. It is not 0: with that a body may end the process that runs it.
+DONE: Final = 5
 
 
 @dataclass(frozen=True, slots=True)

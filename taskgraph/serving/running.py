@@ -120,7 +120,8 @@ class TakenRunner:
             return None  # how it ended could not be written: it is given back
         except ExecutionCancelledError:
             return State(StateType.CANCELLED)
-        except Exception as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            # A body may raise what ends a program: it has failed, and the slot goes on.
             return _failed(f"{type(error).__name__}: {error}")
         return State(StateType.COMPLETED, message="nothing of it was recorded")
 

@@ -307,7 +307,9 @@ class Supervisor:
         self._slots.pop(slot.reports)
         slot.close()
         code = slot.process.returncode
-        if code not in (DONE, EDITED):
+        # One that ends by itself has nothing left that runs: with any code a body has done that.
+        is_lost = code not in (DONE, EDITED) or bool(slot.running)
+        if is_lost:
             slot.kill()  # what it started must not go on while another one begins with that
             slot.wait_for_scripts()
             self._give_back(slot, code)
@@ -318,12 +320,12 @@ class Supervisor:
             return
         if self._is_draining:
             return
-        if code == DONE or slot.quota == 0:
+        if slot.quota == 0 or (code == DONE and not is_lost):
             self._leave(slot.quota)
             return
         pause = 0.0
         is_quick = time.monotonic() - slot.started < _QUICK and not slot.running
-        if code == FAILED or (code != EDITED and is_quick):
+        if code == FAILED or (is_lost and is_quick):
             pause = self._pauses.next()
         self._due.append((time.monotonic() + pause, slot.number, slot.quota))
 

@@ -24,7 +24,7 @@ from taskgraph.errors import DatabaseError, WorkerLostError
 from taskgraph.executors import cell, queued
 from taskgraph.executors.served import Ended, ServedProcesses
 from taskgraph.records import TakenCall
-from taskgraph.serving import pauses
+from taskgraph.serving import calls, pauses
 from taskgraph_backend import SqlBackend
 from taskgraph_backend.integrity import check
 from taskgraph_backend.routing.lost_calls import MOST_LOSSES
@@ -36,6 +36,7 @@ from tests.served_tasks import (
     is_running,
     kills_its_server,
     lines_of,
+    runs_a_script,
     small,
     until,
     waits,
@@ -130,6 +131,28 @@ def test_what_a_killed_server_ran_is_run_by_another_one(database_uri: str, tmp_p
     assert is_sound(database_uri)
 
 
+def test_what_a_killed_server_ran_begins_anew_once_its_scripts_have_ended(
+    database_uri: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "notes"
+
+    with (
+        running(database_uri, runs_a_script(str(path))) as found,
+        server_process(database_uri, "gpu") as first,
+    ):
+        until(lambda: began(path))
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        with server_process(database_uri, "gpu"):
+            until(lambda: len(began(path)) == 2)
+            Path(f"{path}.go").touch()
+            until(lambda: found)
+
+    assert found == [None]
+    assert [each[0] for each in lines_of(path)] == ["begins", "begins"]
+    assert is_sound(database_uri)
+
+
 def test_a_call_of_which_its_process_dies_each_time_fails_after_three(
     sqlite_uri: str, tmp_path: Path
 ) -> None:
@@ -193,6 +216,38 @@ def test_a_server_that_stood_still_for_too_long_says_nothing_of_what_others_have
     ends = [int(each[2]) for each in lines_of(path) if each[0] == "ends"]
     assert ends == [second]
     assert is_sound(database_uri)
+
+
+def test_a_server_that_takes_its_own_call_anew_lets_go_of_the_earlier_taking(
+    sqlite_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its heartbeat has hung for longer than its leases live, and others have seen that."""
+    path, beat, hangs, ahead = tmp_path / "notes", ServedCalls.beat, threading.Event(), [0.0]
+    since_boot = calls.since_boot
+
+    def hang(self: ServedCalls) -> None:
+        if hangs.is_set():
+            hangs.clear()
+            self.release(self.find_held())
+            ahead[0] += 31.0
+        beat(self)
+
+    monkeypatch.setattr(ServedCalls, "beat", hang)
+    monkeypatch.setattr(calls, "_TEND_EVERY", 3600.0)
+    monkeypatch.setattr(calls, "since_boot", lambda: since_boot() + ahead[0])
+    with serving(sqlite_uri, "gpu") as server, running(sqlite_uri, waits(str(path), 1)) as found:
+        (begin,) = until(lambda: began(path))
+        hangs.set()
+        ahead[0] += 10.0  # it is time for the next one
+        until(lambda: len(began(path)) == 2)
+        assert not is_running(int(begin[2]))
+        assert server.lost == 0
+        Path(f"{path}.go").touch()
+        until(lambda: found)
+
+    assert found == [2]
+    assert len([each for each in lines_of(path) if each[0] == "ends"]) == 1
+    assert is_sound(sqlite_uri)
 
 
 def test_a_server_that_looks_seldom_says_in_time_that_it_lives(

@@ -6,6 +6,8 @@ import os
 import signal
 from typing import Any
 
+import pytest
+
 from taskgraph import File
 from taskgraph.catalog.states import StateType
 from taskgraph.records import ExecutionId, execution_lease
@@ -187,8 +189,12 @@ def test_one_that_was_cancelled_while_it_waited_is_not_run(served_small: Project
 # Who dies
 
 
-def test_a_slot_that_dies_is_started_again_and_so_is_what_it_ran(served_small: Project) -> None:
-    one, two = served_small.submit("dies", n=1, times=1), served_small.submit("one", n=2)
+@pytest.mark.parametrize(("code", "how"), [(-9, "signal 9"), (0, "code 0")])
+def test_a_slot_that_dies_is_started_again_and_so_is_what_it_ran(
+    served_small: Project, code: int, how: str
+) -> None:
+    one = served_small.submit("dies", n=1, times=1, code=code)
+    two = served_small.submit("one", n=2)
     log = served_small.burst()
 
     # It may die before it was said to run.
@@ -198,12 +204,22 @@ def test_a_slot_that_dies_is_started_again_and_so_is_what_it_ran(served_small: P
     ]  # fmt: skip
     assert served_small.archive.executions.get(one).run_count == states.count("Running")
     said = served_small.archive.executions.states(one)[states.index("AwaitingRetry")].message or ""
-    assert "worker w on" in said and "signal 9" in said
-    assert "ended by signal 9" in log
+    assert "worker w on" in said and how in said
+    assert f"ended by {how}" in log
     assert served_small.state(two) == "Completed"
     jobs = served_small.archive.executions.dependencies(one)
     assert [each.state.type for each in jobs].count(StateType.RUNNING) == 0
     assert not list(check(served_small.archive.backend))
+
+
+def test_a_body_that_leaves_the_program_has_failed_and_ends_no_slot(served_small: Project) -> None:
+    one, two = served_small.submit("leaves", n=0), served_small.submit("one", n=2)
+    log = served_small.burst()
+
+    assert served_small.state(one) == "Failed"
+    assert len(served_small.ran("begin", 0)) == 1
+    assert served_small.state(two) == "Completed"
+    assert "ended by" not in log
 
 
 def test_what_brings_down_each_worker_is_given_to_no_other_one(served_small: Project) -> None:

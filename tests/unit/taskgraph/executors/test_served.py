@@ -31,6 +31,7 @@ from tests.served_tasks import (
     holds_the_interpreter,
     is_running,
     lines_of,
+    runs_a_script,
     sees_itself,
     small,
     starts_a_program,
@@ -145,6 +146,45 @@ def test_a_call_whose_process_cannot_say_that_its_time_is_over_is_ended_from_out
     assert (found.error.task, found.error.seconds) == ("served.holds_the_interpreter", 0.5)
     for each in lines_of(path):
         until(lambda each=each: not is_running(int(each[1])))  # type: ignore[misc]
+
+
+# What is taken once more
+
+
+def test_a_call_that_is_taken_anew_begins_once_nothing_is_left_of_the_earlier_taking(
+    processes: ServedProcesses, tmp_path: Path
+) -> None:
+    path = tmp_path / "notes"
+    kept = parcel(runs_a_script, str(path))
+    processes.submit("a", kept)
+    _, first = begun(processes, path)
+
+    processes.submit("a", kept)
+
+    def have_begun() -> bool:
+        assert processes.wait(0.02) == []  # of the earlier one nothing is said
+        return len(lines_of(path)) == 2
+
+    until(have_begun)
+    assert [each[0] for each in lines_of(path)] == ["begins", "begins"]
+    assert not is_running(first)
+    assert processes.running == {"a"}
+
+
+def test_of_a_call_that_is_taken_anew_it_is_not_said_that_none_began_with_it(
+    processes: ServedProcesses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(own: object, run: object, /, *args: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "no more processes")
+
+    kept = parcel(small, str(tmp_path / "notes"), 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(cell.Cell, "ask", refuse)
+        processes.submit("a", kept)
+    assert processes.unbegun == ["a"]
+    processes.submit("a", kept)
+
+    assert isinstance(outcome(ended(processes), small), Returned)
 
 
 PROGRAM = """

@@ -13,7 +13,7 @@ import pytest
 
 from taskgraph.catalog.worker_rows import GivenBack, Wish, Worker, WorkerPool, WorkerStatus
 from taskgraph.errors import DatabaseError
-from taskgraph.serving.orders import SlotOrder
+from taskgraph.serving.orders import DONE, EDITED, FAILED, SlotOrder
 from taskgraph.serving.supervisor import Supervisor
 from taskgraph.silence import Silence
 
@@ -75,7 +75,7 @@ class Recorded:
 def supervised(
     folder: Path, body: str, routed: Recorded, said: list[str], **how: Any
 ) -> Supervisor:
-    program = textwrap.dedent(SLOT) + textwrap.dedent(body)
+    program = f"{textwrap.dedent(SLOT)}{textwrap.dedent(body)}\nsys.exit({DONE})"
     asked = {name: how.pop(name) for name in ("quota", "is_burst") if name in how}
     order = SlotOrder("c", WORKER.id, "w", POOL.id, ("a",), **asked)
     command = [sys.executable, "-c", f"import os\nos.chdir({str(folder)!r})\n{program}"]
@@ -100,6 +100,7 @@ def test_one_that_dies_gives_back_and_is_started_again(tmp_path: Path) -> None:
         say("ready"); say("took", execution_id="5" * 32, text="f", queue="a")
         if number == 0:
             os.kill(os.getpid(), 9)
+        say("ended", execution_id="5" * 32, text="COMPLETED", seconds=1.5)
     """
     assert supervised(tmp_path, body, routed, said).run()
     assert len(list(tmp_path.iterdir())) == 2
@@ -108,16 +109,37 @@ def test_one_that_dies_gives_back_and_is_started_again(tmp_path: Path) -> None:
     assert "slot 0 ended by signal 9, with 1 running" in said
 
 
+@pytest.mark.parametrize("code", [0, EDITED, DONE])
+def test_a_body_that_ends_its_slot_is_a_loss_whatever_the_code(tmp_path: Path, code: int) -> None:
+    routed, said = Recorded(), list[str]()
+    body = f"""
+        say("ready"); say("took", execution_id="5" * 32, text="f", queue="a")
+        if number == 0:
+            os._exit({code})
+        say("ended", execution_id="5" * 32, text="COMPLETED", seconds=1.5)
+    """
+    assert supervised(tmp_path, body, routed, said).run()
+    assert len(list(tmp_path.iterdir())) == 2
+    (gave,) = [each for each in routed.asked if each[0] == "gave back"]
+    assert f"code {code}" in gave[1] and gave[2] is True
+
+
+def test_what_a_body_has_left_ends_no_worker_by_ending_its_slot(tmp_path: Path) -> None:
+    body = 'say("ready"); os._exit(0) if number == 0 else None'
+    assert supervised(tmp_path, body, Recorded(), []).run()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_one_whose_code_was_edited_is_started_again_and_nothing_was_lost(tmp_path: Path) -> None:
     routed = Recorded()
-    body = 'say("ready"); sys.exit(4 if number < 2 else 0)'
+    body = f'say("ready"); sys.exit({EDITED} if number < 2 else {DONE})'
     assert supervised(tmp_path, body, routed, []).run()
     assert len(list(tmp_path.iterdir())) == 3
     assert not [each for each in routed.asked if each[0] == "gave back"]
 
 
 def test_one_that_cannot_begin_ends_the_worker_with_its_reason(tmp_path: Path) -> None:
-    body = 'say("failed", text="no such script"); sys.exit(3)'
+    body = f'say("failed", text="no such script"); sys.exit({FAILED})'
     supervisor = supervised(tmp_path, body, Recorded(), [], concurrency=2)
     assert not supervisor.run()
     assert supervisor.reason == "no such script"
@@ -144,7 +166,10 @@ def test_what_slots_have_not_taken_is_left_to_those_that_begin_again(tmp_path: P
 
     routed = Recorded()
     routed.waiting = [True, True, False]
-    body = 'say("ready"); say("took", execution_id="5" * 32, text="f", queue="a")'
+    body = """
+        say("ready"); say("took", execution_id="5" * 32, text="f", queue="a")
+        say("ended", execution_id="5" * 32, text="COMPLETED", seconds=1.5)
+    """
     assert supervised(tmp_path, body, routed, [], concurrency=2, quota=5).run()
 
     # Each takes one: three and two at most, then two and one, and one in the end.
