@@ -105,7 +105,12 @@ def fails(n: int) -> int:
 def leaves(n: int) -> None:
     """Leave the program, as if it were its own."""
     begin(n)
-    raise SystemExit(n)
+    raise (SystemExit, KeyboardInterrupt, GeneratorExit, Unsayable)[n](n)
+
+
+class Unsayable(BaseException):
+    def __str__(self) -> str:
+        raise ValueError("it has no words")
 
 
 @task

@@ -31,6 +31,7 @@ from taskgraph.errors import (
     ValidationError,
 )
 from taskgraph.tasks.registry import get_task_registry
+from taskgraph.worker import describe_error
 
 
 class Finishing(Protocol):
@@ -105,6 +106,11 @@ class TakenRunner:
             return _failed(_how_to_define(error, found))
         except (RerunError, ScriptLoadError, ScriptNotFoundError, ValidationError) as error:
             return _failed(str(error))
+        except Exception:
+            raise
+        except BaseException as error:
+            # A Ctrl-C is the supervisor's: it is the script that raised it.
+            return _failed(f"Its script cannot be loaded: {describe_error(error)}")
         before()
         try:
             self._scheduler.run_submitted(
@@ -120,9 +126,9 @@ class TakenRunner:
             return None  # how it ended could not be written: it is given back
         except ExecutionCancelledError:
             return State(StateType.CANCELLED)
-        except (Exception, SystemExit, KeyboardInterrupt) as error:
+        except BaseException as error:
             # A body may raise what ends a program: it has failed, and the slot goes on.
-            return _failed(f"{type(error).__name__}: {error}")
+            return _failed(describe_error(error))
         return State(StateType.COMPLETED, message="nothing of it was recorded")
 
     def _scripts(self, found: Execution, frozen: Any) -> Iterator[str]:

@@ -213,13 +213,22 @@ def test_a_slot_that_dies_is_started_again_and_so_is_what_it_ran(
 
 
 def test_a_body_that_leaves_the_program_has_failed_and_ends_no_slot(served_small: Project) -> None:
-    one, two = served_small.submit("leaves", n=0), served_small.submit("one", n=2)
+    """Whatever it raises, and so of a script that does that when it is loaded."""
+    (served_small.folder / "stops.py").write_text("raise KeyboardInterrupt\n")
+    left = [served_small.submit("leaves", n=n) for n in range(4)]
+    how = {"queues": ["a"], "options": {"script": "stops.py"}}
+    stops = served_small.archive.executions.create("stops.main", **how).execution.id
+    two = served_small.submit("one", n=7)
     log = served_small.burst()
 
-    assert served_small.state(one) == "Failed"
-    assert len(served_small.ran("begin", 0)) == 1
+    for n, one in enumerate(left):
+        assert served_small.state(one) == "Failed"
+        assert len(served_small.ran("begin", n)) == 1
+    assert served_small.state(stops) == "Failed"
+    assert "KeyboardInterrupt" in served_small.said(stops)
     assert served_small.state(two) == "Completed"
     assert "ended by" not in log
+    assert "Traceback" not in log
 
 
 def test_what_brings_down_each_worker_is_given_to_no_other_one(served_small: Project) -> None:
