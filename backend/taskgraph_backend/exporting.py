@@ -27,8 +27,14 @@ if TYPE_CHECKING:
     from taskgraph_backend.reader import Reader
 
 
-def all_records(session: Reader) -> Iterator[Record]:
-    """Yield all records of a database, but those of executions that have not ended."""
+def all_records(session: Reader, running: list[str]) -> Iterator[Record]:
+    """Yield all records of a database, but those of executions that have not ended.
+
+    Args:
+        session: Where they are.
+        running: Filled with the executions that are left out.
+    """
+    ended_executions(session, running)
     serializer = RecordSerializer()
     for kind in TYPES:
         if kind == "TaskAlias":
@@ -47,9 +53,12 @@ def _of_ended(kind: str) -> Any:
     if kind == "Job":
         return models.Job.execution_id.in_(select(models.Execution.id).where(ended))
     if kind == "Tag":
-        # Datasets and artifacts stay where they are, and so do their tags.
-        at = models.Tag.entity_id
-        return and_(at.not_in(select(models.Dataset.id)), at.not_in(select(models.Artifact.id)))
+        # Datasets, artifacts and what has not ended stay where they are, and so do their tags.
+        job, execution = models.Job, models.Execution
+        of_execution = select(execution.id).where(execution.state_type.not_in(sorted(ENDED)))
+        of_job = select(job.id).where(job.execution_id.in_(of_execution))
+        stays = [select(models.Dataset.id), select(models.Artifact.id), of_execution, of_job]
+        return and_(*(models.Tag.entity_id.not_in(each) for each in stays))
     return None
 
 

@@ -13,18 +13,18 @@ _HELP = """Write records to a file, as lines of JSON; without RECORD, all execut
 
 RECORD is an id or the start of one, ``-`` for the newest execution, the path of a file, or the full
 name of a task. All that it names is written along: an execution with its jobs, calls, values and
-code.
+code. What people manage (studies, datasets, workflows, users) is not of that, and stays here.
 
 \b
 taskgraph export -o all.jsonl.gz            all executions; or .bz2, .xz, .zst
 taskgraph export 3fa8 > one.jsonl           one record with all that it names
-taskgraph export --all -o everything.jsonl  the whole database
+taskgraph export --all -o everything.jsonl  all records, whoever used them
 """
 
 
 @click.command("export", help=_HELP, short_help="Write records to a file.")
 @click.option("-o", "--output", default="-", metavar="FILE", help="Where to: - is standard output.")
-@click.option("--all", "everything", is_flag=True, help="Write all that is recorded.")
+@click.option("--all", "everything", is_flag=True, help="Write all records, also unused ones.")
 @click.option(
     "--execution", "executions", multiple=True, metavar="ID", help="An execution; repeatable."
 )

@@ -101,6 +101,22 @@ def test_a_dry_import_writes_nothing(here: Any, there: Any) -> None:
     assert there.json("log") == []
 
 
+@pytest.mark.parametrize("how", [["--all"], []])
+def test_what_has_not_ended_stays_with_all_that_is_said_of_it(
+    here: Any, there: Any, how: list[str]
+) -> None:
+    assert here("submit", "--queue", "q", "flow.py", "main", "--n", "3").code == 0
+    (waiting,) = here.json("execution", "list", "--state", "PENDING")["executions"]
+    assert here("tag", "add", waiting["id"], "by=me").code == 0
+
+    done = here("export", *how, "-o", "../some.jsonl")
+
+    assert f"Left out, for they have not ended: {waiting['id'][:8]}" in done.err
+    assert waiting["id"] not in (here.folder.parent / "some.jsonl").read_text()
+    assert there("import", "../some.jsonl").code == 0
+    assert there("db", "check").code == 0
+
+
 def test_records_go_through_a_pipe(here: Any, there: Any) -> None:
     exported = here("export")
 

@@ -92,7 +92,7 @@ def _copied(folder: Path) -> SqlBackend:
 def _exported(backend: SqlBackend) -> bytes:
     stream = io.BytesIO()
     with backend.reader() as reader:
-        write_lines(stream, all_records(reader))
+        write_lines(stream, all_records(reader, []))
     return stream.getvalue()
 
 
@@ -112,7 +112,7 @@ def test_records_of_any_workflow_come_back_to_the_byte(shapes: list[Any]) -> Non
         assert _exported(target) == exported
         with target.reader() as reader:
             below = {str(each) for each in records_below(reader, None, [])}
-            assert below <= {str(each) for each in all_records(reader)}
+            assert below <= {str(each) for each in all_records(reader, [])}
             assert all(each.trusted for each in reader.query(models.Value))
         source.close()
         target.close()
