@@ -62,17 +62,9 @@ def _file_at(path: str) -> _Place | None:
 class Connected:
     """A connection to a database, which is used by one thread at a time.
 
-    A database in memory is ready at once; one in a file after `load`.
-
     Args:
-        db_uri: ``sqlite:///relative``, ``sqlite:////absolute`` or ``postgresql://user@host/name``;
-            without one it is in memory.
-        config: Settings by name, or a dataclass of them: ``db_uri``, ``automigrate``,
-            ``synchronous`` ("normal", "full"), ``busy_timeout`` (seconds), ``max_value_size``
-            (bytes, for `record_value`), ``value_store`` (a folder or URL; "" for the one beside a
-            SQLite file, "none" for none), ``value_store_min_size`` (bytes),
-            ``value_store_compression`` ("none", "zstd"), ``max_losses`` (after how many workers
-            that were lost with an execution it is CRASHED).
+        db_uri: Where it is.
+        config: Settings by name, or a dataclass of them; both as `SqlBackend` says.
 
     Attributes:
         value_store: Where the bytes of large values are, if anywhere.

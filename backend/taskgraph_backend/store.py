@@ -51,10 +51,6 @@ class SqlBackend(Conveniences, RecordVerbs):
             SQLite file, "none" for none), ``value_store_min_size`` (bytes),
             ``value_store_compression`` ("none", "zstd"), ``max_losses`` (after how many workers
             that were lost with an execution it is CRASHED).
-
-    Attributes:
-        value_store: Where the bytes of large values are, if anywhere.
-        silence: Whether others may be taken for dead that are not heard of.
     """
 
     # The port: looking up
