@@ -89,7 +89,9 @@ def export(settings: Settings, what: Sequence[str], out: str, *, everything: boo
     running: list[str] = []
     with closing(open_existing(settings)) as backend, backend.reader() as reader:
         roots = _roots(backend, settings, what) if what else None
-        records = all_records(reader, running) if everything else records_below(reader, roots, running)
+        records = (
+            all_records(reader, running) if everything else records_below(reader, roots, running)
+        )
         with open_to_write(out) as stream:
             count = write_lines(stream, records)
     return Exchanged(out, count, running=tuple(running))

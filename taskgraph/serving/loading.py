@@ -30,6 +30,7 @@ class Loader:
         self._folders = {str(settings.project_dir)}
         self._loaded: set[str] = set()
         self._stamps: dict[str, _Stamp] = {}
+        self._seen: dict[str, object] = {}  # modules by name: there are hundreds, and few are new
 
     def __call__(self, script: str) -> None:
         """Load a script or a module, once; a path is that of the project, unless it is there.
@@ -43,11 +44,16 @@ class Loader:
             here, there = Path(script).absolute(), self._project / script
             path = here if here.is_file() or not there.is_file() else there
             wanted = str(path)
-            self._folders.add(str(path.parent))
+            self._look_below(str(path.parent))
         if wanted not in self._loaded:
             self._load(wanted)
             self._loaded.add(wanted)
         self.note()
+
+    def _look_below(self, folder: str) -> None:
+        if folder not in self._folders:
+            self._folders.add(folder)
+            self._seen.clear()
 
     def note(self) -> None:
         """Take note of files that were imported since."""
@@ -66,8 +72,12 @@ class Loader:
         return None
 
     def _files(self) -> Iterator[str]:
-        """Yield the files that modules of the project came from."""
-        for module in list(sys.modules.values()):
+        """Yield the files that modules of the project came from which are new."""
+        seen = self._seen
+        for name, module in list(sys.modules.items()):
+            if seen.get(name) is module:
+                continue
+            seen[name] = module
             file = getattr(module, "__dict__", {}).get("__file__")  # some make what is asked for
             if isinstance(file, str) and self._is_own(file):
                 yield file

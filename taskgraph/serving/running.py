@@ -97,20 +97,9 @@ class TakenRunner:
 
     def _run(self, taken: Taken, found: Execution, before: Callable[[], object]) -> State | None:
         """Return the state that it is to be in, if its run wrote none."""
-        try:
-            frozen = self._catalog.snapshot(found.id)
-            for script in self._scripts(found, frozen):
-                self._load(script)
-            call = self._call(found, frozen)
-        except UnknownTaskError as error:
-            return _failed(_how_to_define(error, found))
-        except (RerunError, ScriptLoadError, ScriptNotFoundError, ValidationError) as error:
-            return _failed(str(error))
-        except Exception:
-            raise
-        except BaseException as error:
-            # A Ctrl-C is the supervisor's: it is the script that raised it.
-            return _failed(f"Its script cannot be loaded: {describe_error(error)}")
+        call = self._prepared(found)
+        if isinstance(call, State):
+            return call
         before()
         try:
             self._scheduler.run_submitted(
@@ -130,6 +119,27 @@ class TakenRunner:
             # A body may raise what ends a program: it has failed, and the slot goes on.
             return _failed(describe_error(error))
         return State(StateType.COMPLETED, message="nothing of it was recorded")
+
+    def _prepared(self, found: Execution) -> Any:
+        """Return the lazy call of an execution; where there is none, the state that it is to be in.
+
+        Raises:
+            DatabaseError: The database is away.
+        """
+        try:
+            frozen = self._catalog.snapshot(found.id)
+            for script in self._scripts(found, frozen):
+                self._load(script)
+            return self._call(found, frozen)
+        except UnknownTaskError as error:
+            return _failed(_how_to_define(error, found))
+        except (RerunError, ScriptLoadError, ScriptNotFoundError, ValidationError) as error:
+            return _failed(str(error))
+        except Exception:
+            raise
+        except BaseException as error:
+            # A Ctrl-C is the supervisor's: it is the script that raised it.
+            return _failed(f"Its script cannot be loaded: {describe_error(error)}")
 
     def _scripts(self, found: Execution, frozen: Any) -> Iterator[str]:
         """Yield the scripts that the tasks of an execution are in, as far as it says so."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,3 +57,46 @@ def test_what_is_not_there_says_so(folder: Path) -> None:
     loader = Loader(Settings(folder / ".taskgraph"), load_script)
     with pytest.raises(ScriptNotFoundError):
         loader("nowhere.py")
+
+
+def test_what_is_imported_later_counts_and_so_does_what_takes_the_place_of_another(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader = Loader(Settings(folder / ".taskgraph"), load_script)
+    loader("loaded_here.py")
+    assert loader.find_edited() is None
+
+    later = folder / "loaded_later.py"
+    later.write_text("x = 1\n")
+    importlib.import_module("loaded_later")
+    assert loader.find_edited() is None
+    later.write_text("x = 10\n")
+    assert loader.find_edited() == str(later)
+    later.unlink()
+
+    other = folder / "below" / "loaded_later.py"
+    other.parent.mkdir()
+    other.write_text("x = 1\n")
+    monkeypatch.syspath_prepend(str(other.parent))
+    del sys.modules["loaded_later"]
+    importlib.import_module("loaded_later")
+    assert loader.find_edited() is None
+    other.write_text("x = 10\n")
+    assert loader.find_edited() == str(other)
+
+
+def test_what_was_imported_before_counts_once_a_script_of_its_folder_is_loaded(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.syspath_prepend(str(elsewhere))
+    early = elsewhere / "loaded_early.py"
+    early.write_text("x = 1\n")
+    (elsewhere / "loaded_there.py").write_text("y = 1\n")
+    loader = Loader(Settings(folder / ".taskgraph"), load_script)
+    importlib.import_module("loaded_early")
+    loader("loaded_here.py")
+    loader(str(elsewhere / "loaded_there.py"))
+
+    early.write_text("x = 10\n")
+    assert loader.find_edited() == str(early)
