@@ -159,7 +159,7 @@ def test_what_is_taken_away_while_it_loads_ends_the_slot(served_small: Project) 
     assert project.archive.executions.delete(one, force=True)
 
     until(lambda: not lives(slot), "the end of the slot")
-    assert "not its own any more" in project.log()
+    until(lambda: "not its own any more" in project.log(), "what the slot said at its end")
     assert project.archive.executions.find(one) is None
 
 
