@@ -13,6 +13,7 @@ from taskgraph.catalog.criteria import DATASET_FIELDS, Criteria
 from taskgraph.catalog.data_rows import Dataset
 from taskgraph.catalog.requests import check_page, checked_name, pairs_of, tags_of
 from taskgraph.catalog.rows import Execution, Page
+from taskgraph.catalog.secrets import check_labels
 from taskgraph.catalog.store import CatalogStore, Where, meant
 from taskgraph.catalog.uses import ref_of
 from taskgraph.catalog.writing import F
@@ -116,9 +117,14 @@ class DatasetManager:
                 it.
             ValidationError: A file is not there, or something is not what it must be.
             TagKeyError: A key of a facet is none.
+            SecretError: The name or a facet is a secret; none is kept.
             OSError: A file is there and cannot be read.
         """
         called = checked_name("dataset", name)
+        check_labels("dataset", called)
+        given = None if facets is None else list(_each_value(facets))
+        for key, value in given or ():
+            check_labels(f"facets of dataset {called}", {str(key): value})
         if read_only is not None and not isinstance(read_only, bool):
             raise ValidationError("read_only", f"expected true or false, not {read_only!r}.")
         with self._known():
@@ -127,7 +133,7 @@ class DatasetManager:
                 _seen(called, files),
                 None if type is None else checked_name("type", type),
                 None if study is None else checked_name("study", study),
-                None if facets is None else tags_of(_each_value(facets), {}),
+                None if given is None else tags_of(given, {}),
                 read_only,
             )
             return self._store.register(wanted)

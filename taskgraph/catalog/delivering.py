@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from taskgraph.catalog.policy_rows import Answer, Attempt, Delivered, Notification
+from taskgraph.catalog.policy_rows import Answer, Attempt, Delivered, Held, Notification
 from taskgraph.catalog.targets import Target
 from taskgraph.errors import SecretError, TaskgraphError, ValidationError
 
@@ -121,6 +121,9 @@ class NotificationStore(Protocol):
     def count_waiting(self) -> int:
         """Return how many notifications are to be delivered."""
 
+    def held(self) -> tuple[Held, ...]:
+        """Return what waits because its receiver has asked for a pause, by policy."""
+
 
 def pause_after(attempts: int, chance: float, retry_after: float | None = None) -> float:
     """Return how many seconds lie before the next attempt: they double, up to six hours.
@@ -205,7 +208,8 @@ class Deliverer:
             if made.status != "delivered":
                 passed_over += (due.policy_id,)
         waiting = self._store.count_waiting()
-        return Delivered(found.new, tuple(attempts), waiting, found.unreadable)
+        held = self._store.held() if waiting else ()
+        return Delivered(found.new, tuple(attempts), waiting, found.unreadable, held)
 
     def _try(self, due: Due, left: float | None) -> Attempt | None:
         limit = due.target.timeout if left is None else min(left, due.target.timeout)

@@ -38,6 +38,7 @@ from taskgraph.catalog.rows import (
     TransitionResult,
     UsedDataset,
 )
+from taskgraph.catalog.run_options import checked_run_options
 from taskgraph.catalog.states import ALL_RULES, Rule, State, StateType
 from taskgraph.catalog.store import UNSET, CatalogStore, QueueStore, Unset, Where, meant
 from taskgraph.catalog.sweeping import SweepingVerbs
@@ -121,7 +122,8 @@ class ExecutionManager(SweepingVerbs):
             strict: Whether a key that was used for another request is an error.
             parent_job: The job that it is run in.
             tags: Keys with JSON values.
-            options: What else is to be kept with it, as ``retries``.
+            options: Those that its calls have, as ``retries`` and ``timeout``; ``script``, where
+                its tasks are; ``priority``, ``account`` and ``no_cache``.
             submitted_by: Who asks for it; by default the user that the settings name, if any.
             code_version: Which code it is of, for information only.
             workflow: The stored workflow that it runs: one that was found, its name or id.
@@ -172,7 +174,7 @@ class ExecutionManager(SweepingVerbs):
             entrypoint=entry,
             name=entry.rpartition(".")[2] if name is None else checked_name("name", name),
             parameters=checked_object("parameters", parameters),
-            options=checked_object("options", options),
+            options=checked_run_options(options),
             tags=tags_of(tags, extra),
             queues=checked_queues(queues),
             study=None if study is None else checked_name("study", study),
@@ -427,7 +429,8 @@ class ExecutionManager(SweepingVerbs):
             Whether there is such an execution.
 
         Raises:
-            ValidationError: Parameters and options are frozen once it is not SCHEDULED any more.
+            ValidationError: Parameters and options are frozen once it is not SCHEDULED any more, or
+                something that was given is not what it must be.
             TagKeyError: A key of a tag is none.
         """
         found = self.find(ref)
@@ -437,7 +440,7 @@ class ExecutionManager(SweepingVerbs):
             found.id,
             name=None if isinstance(name, Unset) else checked_name("name", name),
             parameters=_object("parameters", parameters),
-            options=_object("options", options),
+            options=None if isinstance(options, Unset) else checked_run_options(options),
             tags=None if isinstance(tags, Unset) else tags_of(tags, {}),
         )
         self._say_again(found)

@@ -25,7 +25,8 @@ from taskgraph.catalog.requests import (
     checked_title,
     one_form,
 )
-from taskgraph.catalog.secrets import json_without_secrets, without_secrets
+from taskgraph.catalog.said_secrets import data_without_secrets, said_without_secrets
+from taskgraph.catalog.secrets import without_secrets
 from taskgraph.errors import (
     DatabaseError,
     OperationNotFoundError,
@@ -175,7 +176,7 @@ class Running:
         Raises:
             ValidationError: A value is no JSON.
         """
-        self._data |= json_without_secrets(checked_json("progress", data))
+        self._data |= data_without_secrets(checked_json("progress", data))
         self._store.report_operation(self.report(Status.ONGOING))
 
     def report(self, status: Status, **data: Any) -> Report:
@@ -185,9 +186,9 @@ class Running:
             status: How it stands.
             data: What else is known of it.
         """
-        self._data |= json_without_secrets(checked_json("progress", data))
+        self._data |= data_without_secrets(checked_json("progress", data))
         # Of the whole of it: a key is one secret, however many lines it has.
-        log = without_secrets("\n".join(self._lines))[-MOST_LOGGED:]
+        log = said_without_secrets("\n".join(self._lines))[-MOST_LOGGED:]
         return Report(self.id, status, dict(self._data), log or None)
 
 
@@ -266,7 +267,7 @@ class OperationManager:
             ValidationError: One of them is blank.
         """
         made = uuid.uuid4().hex
-        said = without_secrets(checked_name("subject", subject))
+        said = said_without_secrets(checked_name("subject", subject))
         self._store.begin_operation(made, without_secrets(checked_title("kind", kind)), said)
         running = Running(self._store, made, self._by)
         with _alive(lambda: self._store.prolong_operation(made)):

@@ -180,6 +180,7 @@ class UserManager:
         Raises:
             UserNotFoundError: There is none.
             UserExistsError: Another user has this address or this name.
+            LastSuperuserError: Nobody would be left who may force any state.
             SecretError: Something is a secret; none is kept.
             ValidationError: Something that was given is not what it must be.
         """
@@ -209,6 +210,7 @@ class UserManager:
         Raises:
             UserNotFoundError: There is none, and it is not ``missing_ok``.
             UserInUseError: Packages or studies belong to the user.
+            LastSuperuserError: Others would be left, and none who may force any state.
         """
         known = self.find(ref)
         is_gone = known is not None and self._store.delete_user(known.id)

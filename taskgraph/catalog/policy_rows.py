@@ -199,6 +199,7 @@ class QueuedNotification:
         delivered_at: When it arrived.
         given_up_at: Since when nobody tries any more.
         error: Why it did not arrive the last time.
+        held_until: Until when its receiver wants nothing, as that has said.
     """
 
     id: str
@@ -213,6 +214,7 @@ class QueuedNotification:
     delivered_at: datetime | None = None
     given_up_at: datetime | None = None
     error: str | None = None
+    held_until: datetime | None = None
 
     @property
     def status(self) -> str:
@@ -237,6 +239,7 @@ class QueuedNotification:
             "delivered": _time(self.delivered_at),
             "given_up": _time(self.given_up_at),
             "error": self.error,
+            "held_until": _time(self.held_until),
         }
 
 
@@ -290,6 +293,36 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What waits because its receiver has asked for a pause: ``Retry-After``.
+
+    Attributes:
+        policy: The name of the policy.
+        until: Until when the receiver wants nothing.
+        waiting: How many notifications of the policy wait.
+    """
+
+    policy: str
+    until: datetime
+    waiting: int
+
+    @property
+    def pause(self) -> str:
+        """Until when, and why, in the reader's own time zone."""
+        return (
+            f"Policy {self.policy}: nothing is sent before"
+            f" {self.until.astimezone():%Y-%m-%d %H:%M:%S}, as the receiver has asked (Retry-After)"
+        )
+
+    def __str__(self) -> str:
+        return f"{self.pause}; {self.waiting:,} {'waits' if self.waiting == 1 else 'wait'}."
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {"policy": self.policy, "until": _time(self.until), "waiting": self.waiting}
+
+
+@dataclass(frozen=True, slots=True)
 class Delivered:
     """What one who delivers has done.
 
@@ -298,12 +331,14 @@ class Delivered:
         attempts: What was tried.
         waiting: How many wait for their next try.
         unreadable: In a sentence each, which policies this library cannot read.
+        held: Which of those that wait do so because their receiver has asked for it.
     """
 
     queued: int = 0
     attempts: tuple[Attempt, ...] = ()
     waiting: int = 0
     unreadable: tuple[str, ...] = ()
+    held: tuple[Held, ...] = ()
 
     def count(self, status: str) -> int:
         """Return how many were delivered, failed or given up."""
@@ -318,6 +353,7 @@ class Delivered:
             "given_up": self.count("given_up"),
             "waiting": self.waiting,
             "unreadable": list(self.unreadable),
+            "held": [each.to_json() for each in self.held],
             "notifications": [each.to_json() for each in self.attempts],
         }
 
@@ -332,6 +368,7 @@ __all__ = [
     "Answer",
     "Attempt",
     "Delivered",
+    "Held",
     "Notification",
     "NotificationPolicy",
     "QueuedNotification",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from taskgraph.catalog.requests import checked_name
+from taskgraph.catalog.secrets import check_labels
 from taskgraph.catalog.steps import KnownTask, checked_args, checked_options, without_none
 from taskgraph.catalog.workflow_rows import NewStep, TaskOfPackage, Workflow, WorkflowStep
 from taskgraph.errors import ReservedArgumentError, TaskNotFoundError, ValidationError
@@ -185,7 +186,9 @@ def _check_step(place: str, step: Any) -> None:
         if step.get(key) is not None and not isinstance(step[key], Mapping):
             said = f"expected names with values, not {step[key]!r}."
             raise ValidationError(f"{place}.{key}", said)
-    checked_name(f"{place}.task", step["task"])
+    name = checked_name(f"{place}.task", step["task"])
+    if get_task_registry().find(name) is None:  # what code says itself is no secret any more
+        check_labels(f"{place}.task", name)
     for key in ("input_type", "output_type"):
         if key in step:
             checked_name(f"{place}.{key}", step[key])

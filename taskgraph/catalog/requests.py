@@ -6,9 +6,10 @@ import os
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Final
 
-from taskgraph.catalog.states import State, StateType
+from taskgraph.catalog.states import State, StateType, checked_time
 from taskgraph.catalog.uses import NO_USES, StepPin, Uses
 from taskgraph.errors import TaskOptionError, ValidationError
 from taskgraph.hashing import hash_record
@@ -200,7 +201,8 @@ def checked_state(given: State | StateType | str, message: str | None = None) ->
     checked_text("name of a state", found.name)
     checked_text("message", found.message)
     checked_object("details of a state", found.details)
-    assert found.scheduled_time is None or found.scheduled_time.tzinfo is not None
+    if found.scheduled_time is not None:
+        checked_time(datetime.fromisoformat(found.details["scheduled_time"]))
     return found
 
 

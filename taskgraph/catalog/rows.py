@@ -220,6 +220,7 @@ class DeletedStudy:
         deleted: How many executions were deleted.
         workflows: How many stored workflows went.
         datasets: How many datasets went; executions keep their content.
+        groups: How many groups of its workflows went.
     """
 
     name: str
@@ -227,6 +228,7 @@ class DeletedStudy:
     deleted: int = 0
     workflows: int = 0
     datasets: int = 0
+    groups: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -236,6 +238,7 @@ class DeletedStudy:
             "executions_deleted": self.deleted,
             "workflows": self.workflows,
             "datasets": self.datasets,
+            "groups": self.groups,
         }
 
 

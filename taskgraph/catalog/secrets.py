@@ -78,6 +78,21 @@ _MAY_LOOK: Final = re.compile(
 )
 _PIECES: Final = re.compile(r"[-_]+")
 _IS_MIXED: Final = re.compile(r"[0-9]|[A-Z]{2}")
+# Addresses of well-known services to which anybody may send who knows the rest of them.
+_SENDS: Final = re.compile(
+    r"(?i)\bhttps?://(?:"
+    r"hooks\.slack\.com/(?:services|workflows|triggers)/"
+    r"|(?:[a-z]+\.)?discord(?:app)?\.com/api/(?:v\d+/)?webhooks/"
+    r"|[\w.-]+\.webhook\.office\.com/|outlook\.office(?:365)?\.com/webhook/"
+    r"|hooks\.zapier\.com/hooks/"
+    r"|api\.telegram\.org/bot"
+    r")[^\s'\"<>{}$*]+(?![^\s'\"<>])"  # whole, without anything that is put in later
+)
+# What the query of an address says, unless it is put in later.
+_IN_QUERY: Final = re.compile(
+    r"(?P<before>[?&](?P<name>[\w.-]+)=)(?P<value>[^\s&#'\"<>{}$*%][^\s&#'\"<>]*)"
+)
+_SIGNS: Final = re.compile(r"(?i)(.*[-_.])?(key|auth|sig|signature)")
 _IN_ADDRESS: Final = re.compile(r"(?<=://)[^/@\s?#]+(?=@)")
 _IS_TEMPLATE: Final = re.compile(r":[$]?[{<][^{}<>]*[}>]$")
 _GIVEN: Final = re.compile(
@@ -92,6 +107,7 @@ _ENDS: Final = ".,;:!?)]}"
 _PATH: Final = re.compile(r"(?i)(?P<before>\burl:\s*)/[^\s]+")
 # So many digits of a hash tell two URLs of a host apart.
 _SHOWN: Final = 6
+_IS_SHOWN: Final = re.compile(r"/\*\*\*[0-9a-f]{6}")
 # So long a piece, in which letters, capitals and digits change so often, was made by no person.
 _LONG: Final = 16
 _CHANGES: Final = 5
@@ -104,6 +120,7 @@ _REFER: Final = (
     "Have the task read it where it runs, and name it here: env:NAME, file:/path or "
     "keyring:SERVICE/USER."
 )
+_OTHER: Final = "Say something else, and keep the secret where only those read it who need it."
 _INSTEAD: Final = (
     "it is kept in a database that is copied and exported. Keep the secret elsewhere and name it: "
     "env:NAME, file:/path or keyring:SERVICE/USER."
@@ -160,7 +177,7 @@ def check_no_secret(what: str, given: Any) -> None:
     Raises:
         SecretError: Something is one by its name or by its looks.
     """
-    _check(what, given, lambda key, inner: inner is not None and _is_name(key), _ADVICE)
+    _check(what, given, lambda key, inner: inner is not None and is_secret_name(key), _ADVICE)
 
 
 def check_arguments(what: str, given: Any) -> None:
@@ -177,6 +194,19 @@ def check_arguments(what: str, given: Any) -> None:
         SecretError: Something at any depth is one by its name or by its looks.
     """
     _check(what, given, _is_secret_argument, _REFER)
+
+
+def check_labels(what: str, given: Any) -> None:
+    """Check that what something is called, or said to be, is no secret. Any: JSON.
+
+    Args:
+        what: What it is part of; that is what the error says of it.
+        given: A name; or names with values, of which as much is asked as of arguments.
+
+    Raises:
+        SecretError: Something at any depth is one by its name or by its looks.
+    """
+    _check(what, given, _is_secret_argument, _OTHER)
 
 
 def _check(what: str, given: Any, is_named: Callable[[str, Any], bool], advice: str) -> None:
@@ -222,6 +252,12 @@ def refuse_secret_url(what: str, url: str) -> None:
     Raises:
         SecretError: It has a user, a query that names a secret, or a path that nobody can guess.
     """
+    if _SENDS.search(url):
+        raise SecretError(
+            what,
+            "whoever knows the path of a URL of this host may send there, so that the URL is a"
+            f" secret itself, and {_INSTEAD} A URL may be named so as well.",
+        )
     refuse_secrets(what, url)
     parts = urlsplit(url)
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
@@ -237,12 +273,13 @@ def refuse_secret_url(what: str, url: str) -> None:
 
 def has_secret(text: str) -> bool:
     """Tell whether a part of a text looks like a secret."""
-    return _looks_like_one(text) or _has_password(text)
+    return _looks_like_one(text) or _has_password(text) or _has_secret_query(text)
 
 
 def _looks_like_one(text: str) -> bool:
     found = _MAY_LOOK.finditer(text)
-    return _LOOKS.search(text) is not None or any(_is_made_up(each["rest"]) for each in found)
+    is_one = _LOOKS.search(text) or _SENDS.search(text)
+    return is_one is not None or any(_is_made_up(each["rest"]) for each in found)
 
 
 def _has_password(text: str) -> bool:
@@ -250,7 +287,20 @@ def _has_password(text: str) -> bool:
     return any(":" in each and not _IS_TEMPLATE.search(each) for each in _IN_ADDRESS.findall(text))
 
 
-def _is_name(key: str) -> bool:
+def _has_secret_query(text: str) -> bool:
+    every = _IN_QUERY.finditer(text)
+    return any(is_secret_part(each["name"], each["value"]) for each in every)
+
+
+def is_secret_part(name: str, value: str) -> bool:
+    """Tell whether what a query says under a name is a secret: a token, say, may be a word."""
+    return _is_secret_argument(name, value) or (
+        _SIGNS.fullmatch(name) is not None and _is_random(value)
+    )
+
+
+def is_secret_name(key: str) -> bool:
+    """Tell whether what is called so is a secret."""
     name = re.sub(r"[^a-z0-9]", "", key.lower())
     return name in _KEYS or name.endswith(_ENDINGS)
 
@@ -258,7 +308,9 @@ def _is_name(key: str) -> bool:
 def _is_secret_argument(key: str, given: Any) -> bool:
     if isinstance(given, list | tuple):
         return any(_is_secret_argument(key, each) for each in given)
-    if not isinstance(given, str) or not given.strip() or is_reference(given) or not _is_name(key):
+    if not isinstance(given, str) or not given.strip() or is_reference(given):
+        return False
+    if not is_secret_name(key):
         return False
     if given.startswith(_PATHS):  # where it is, and not what it is
         return any(map(_is_random, given.split("/")))
@@ -293,8 +345,9 @@ def shown_url(url: str) -> str:
     except ValueError:
         return LEFT_OUT
     host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-    if parts.path in ("", "/") and not parts.query and not parts.fragment:
-        return host
+    is_short = parts.path in ("", "/") or _IS_SHOWN.fullmatch(parts.path)
+    if is_short and not parts.query and not parts.fragment:
+        return f"{host}{parts.path.rstrip('/')}"
     return f"{host}/{LEFT_OUT}{sha256(url.encode('utf-8', 'replace')).hexdigest()[:_SHOWN]}"
 
 
@@ -314,11 +367,17 @@ def without_secrets(text: str, secrets: Iterable[str] = ()) -> str:
         if each:
             text = text.replace(each, LEFT_OUT)
     text = _MAY_LOOK.sub(_left_out, _LOOKS.sub(LEFT_OUT, text))
+    text = _IN_QUERY.sub(_without_value, _SENDS.sub(_host, text))
     return _IN_ADDRESS.sub(LEFT_OUT, text)
 
 
 def _left_out(found: re.Match[str]) -> str:
     return LEFT_OUT if _is_made_up(found["rest"]) else found[0]
+
+
+def _without_value(found: re.Match[str]) -> str:
+    is_one = is_secret_part(found["name"], found["value"])
+    return f"{found['before']}{LEFT_OUT}" if is_one else found[0]
 
 
 def json_without_secrets(given: Any) -> Any:
@@ -339,12 +398,15 @@ __all__ = [
     "LEFT_OUT",
     "NAMES",
     "check_arguments",
+    "check_labels",
     "check_no_secret",
     "checked_entry",
     "checked_reference",
     "has_secret",
     "hosts_alone",
     "is_reference",
+    "is_secret_name",
+    "is_secret_part",
     "json_without_secrets",
     "refuse_secret_url",
     "refuse_secrets",

@@ -59,6 +59,8 @@ class Rule(StrEnum):
     CACHED = "cached"
 
 
+_YEARS: Final = range(2, 9999)
+
 #: All rules, which is what counts unless others are asked for.
 ALL_RULES: Final = frozenset(Rule)
 
@@ -127,12 +129,31 @@ class State:
 
     @classmethod
     def scheduled(cls, when: datetime, name: str = "") -> State:
-        """Return the state of what is to start at a time."""
-        return cls(
-            StateType.SCHEDULED,
-            name,
-            details={"scheduled_time": when.astimezone(UTC).isoformat()},
+        """Return the state of what is to start at a time.
+
+        Raises:
+            ValidationError: It has no time zone, or is of a year that cannot be kept.
+        """
+        found = checked_time(when)
+        return cls(StateType.SCHEDULED, name, details={"scheduled_time": found.isoformat()})
+
+
+def checked_time(given: Any) -> datetime:
+    """Return when something is to start, in UTC. Any: what somebody gave.
+
+    Raises:
+        ValidationError: It is no time, has no time zone, or is of a year that cannot be kept.
+    """
+    if not isinstance(given, datetime) or given.tzinfo is None:
+        said = given.isoformat() if isinstance(given, datetime) else repr(given)
+        raise ValidationError("scheduled_time", f"expected a time with its time zone, not {said}.")
+    # Wherever it is shown, it is still a time there.
+    if given.year not in _YEARS:
+        raise ValidationError(
+            "scheduled_time",
+            f"expected a time of the years {_YEARS[0]} to {_YEARS[-1]}, not {given.isoformat()}.",
         )
+    return given.astimezone(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,6 +369,7 @@ __all__ = [
     "State",
     "StateType",
     "Subject",
+    "checked_time",
     "decide",
     "keep_books",
     "name_in_force",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from taskgraph.catalog.requests import checked_name, checked_object
-from taskgraph.catalog.secrets import check_arguments
+from taskgraph.catalog.secrets import check_arguments, check_labels
 from taskgraph.catalog.workflow_rows import NewStep, TaskOfPackage, WorkflowStep
 from taskgraph.errors import ReservedArgumentError, TaskOptionError, ValidationError
 from taskgraph.tasks.options import known_options
@@ -77,11 +77,13 @@ def checked_step(given: Step, describe: Describe) -> NewStep:
 
     Raises:
         ReservedArgumentError: An argument is one that is only given when it runs.
-        SecretError: An argument is a secret; none is kept.
+        SecretError: Something is a secret; none is kept.
         ValidationError: It is no step, or its task has no such parameter or option.
     """
     which, args, options = _parts_of(given)
     known = known_task(which, describe)
+    if known.task is None:  # what code says itself is no secret any more
+        check_labels("step", known.name)
     input_type, output_type = known.input_type, known.output_type
     if isinstance(given, WorkflowStep):
         input_type, output_type = given.input_type, given.output_type
@@ -138,9 +140,11 @@ def checked_options(name: str, given: Mapping[str, Any] | None) -> dict[str, Any
     """Return the options of a step as they are kept; None is said of those that are to go.
 
     Raises:
+        SecretError: One is a secret; none is kept.
         ValidationError: There is no such option, or it has a value that it cannot have.
     """
     chosen = checked_object(f"options of step {name}", given)
+    check_labels(f"options of step {name}", chosen)
     try:
         known_options(f"Step {name}", without_none(chosen))
     except (TaskOptionError, TypeError) as error:

@@ -34,7 +34,9 @@ class StudyStore(Protocol):
     def studies(self) -> list[Study]:
         """Return all studies by name."""
 
-    def delete_study(self, study_id: str, *, must_be_empty: bool, dry_run: bool) -> DeletedStudy:
+    def delete_study(
+        self, study_id: str, *, must_be_empty: bool, with_groups: bool, dry_run: bool
+    ) -> DeletedStudy:
         """Delete a study with its workflows and datasets; its executions are of none then."""
 
 
@@ -111,6 +113,7 @@ class StudyManager:
         ref: str | Study,
         *,
         executions: str = "keep",
+        groups: bool = False,
         missing_ok: bool = False,
         dry_run: bool = False,
     ) -> DeletedStudy | None:
@@ -120,6 +123,8 @@ class StudyManager:
             ref: The study.
             executions: What becomes of its executions: ``keep`` has them be of no study, ``refuse``
                 is an error if there are any, ``delete`` deletes them.
+            groups: Whether the groups of its workflows go with these; their executions are no part
+                of that.
             missing_ok: Whether it may be gone already.
             dry_run: Whether nothing is to be done.
 
@@ -130,6 +135,7 @@ class StudyManager:
             StudyNotFoundError: There is none, and it is not ``missing_ok``.
             StillInUseError: An active execution is part of it, or uses something of it.
             StudyInUseError: It has executions, and was to be deleted only if it has none.
+            WorkflowInUseError: A workflow has groups, and it was not said that they go with it.
             ValidationError: That cannot become of executions.
         """
         if executions not in FATES:
@@ -141,14 +147,20 @@ class StudyManager:
             raise StudyNotFoundError(str(ref))
         if executions != "delete":
             is_empty = executions == "refuse"
-            return self._store.delete_study(found.id, must_be_empty=is_empty, dry_run=dry_run)
+            return self._store.delete_study(
+                found.id, must_be_empty=is_empty, with_groups=groups, dry_run=dry_run
+            )
         if self._delete_many is None:
             raise ValidationError("executions 'delete'", "nothing here deletes executions.")
-        plan = self._store.delete_study(found.id, must_be_empty=False, dry_run=True)
+        plan = self._store.delete_study(
+            found.id, must_be_empty=False, with_groups=groups, dry_run=True
+        )
         if dry_run:
             return replace(plan, kept=0, deleted=plan.kept)
         self._delete_many(F.study(found.name))
-        gone = self._store.delete_study(found.id, must_be_empty=False, dry_run=False)
+        gone = self._store.delete_study(
+            found.id, must_be_empty=False, with_groups=groups, dry_run=False
+        )
         return replace(gone, deleted=plan.kept - gone.kept)
 
 

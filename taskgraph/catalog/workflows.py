@@ -11,6 +11,7 @@ from taskgraph.catalog.applying import ApplyVerbs
 from taskgraph.catalog.editing import StepVerbs
 from taskgraph.catalog.portable import portable, read_spec, read_steps
 from taskgraph.catalog.requests import checked_name, checked_object
+from taskgraph.catalog.secrets import check_labels
 from taskgraph.catalog.steps import RESERVED_ARGUMENTS, Step, checked_step
 from taskgraph.catalog.workflow_finding import WorkflowStore
 from taskgraph.catalog.workflow_rows import NewWorkflow, Workflow, WorkflowDeletion
@@ -60,7 +61,7 @@ class WorkflowManager(StepVerbs, ApplyVerbs):
             version=_checked_version(version),
             study=None if study is None else checked_name("study", study),
             steps=tuple(checked_step(each, self._describe) for each in _listed(steps)),
-            meta=checked_object("meta", meta),
+            meta=_checked_meta(meta),
         )
         return self.get(self._store.create_workflow(wanted))
 
@@ -182,7 +183,7 @@ class WorkflowManager(StepVerbs, ApplyVerbs):
             steps=read_steps(
                 said["steps"], self._store.tasks_of_packages, allow_unknown=allow_unknown
             ),
-            meta=checked_object("meta", said.get("meta")),
+            meta=_checked_meta(said.get("meta")),
         )
         return self.get(self._store.create_workflow(wanted))
 
@@ -201,12 +202,19 @@ def _checked_version(given: Any) -> int:
     return given
 
 
+def _checked_meta(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    meta = checked_object("meta", given)
+    check_labels("meta", meta)
+    return meta
+
+
 def _checked_namespace(given: str) -> str:
     return _checked_part("namespace", given) if given else ""
 
 
 def _checked_part(what: str, given: str) -> str:
     name = checked_name(what, given)
+    check_labels(what, name)
     if "@" in name:
         raise ValidationError(what, f"{name!r}: what follows an @ is a version.")
     if what == "workflow" and "." in name:

@@ -173,7 +173,7 @@ def _watch(archive: Archive, interval: float, as_json: bool, out: TextIO) -> Non
         while not end.is_wanted:
             try:
                 done = archive.policies.deliver(tell=tell, go_on=lambda: not end.is_wanted)
-                wrong = done.unreadable
+                wrong = (*done.unreadable, *(f"{each.pause}." for each in done.held))
             except (DatabaseGoneError, DatabaseVersionError):
                 raise  # it does not come back
             except DatabaseError as error:

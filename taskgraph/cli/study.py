@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -94,13 +94,20 @@ def owner(ctx: click.Context, as_json: bool, study: str, user: str | None) -> in
     show_default=True,
     help="What becomes of its executions: they are of no study, must not be there, or go too.",
 )
+@click.option("--groups", is_flag=True, help="The groups of its workflows too.")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON; does not ask.")
 @click.argument("study", metavar="STUDY")
 @click.pass_context
 def delete(
-    ctx: click.Context, executions: str, dry_run: bool, yes: bool, as_json: bool, study: str
+    ctx: click.Context,
+    executions: str,
+    groups: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    study: str,
 ) -> int:
     """Delete one study."""
     from taskgraph.errors import StudyNotFoundError
@@ -108,14 +115,15 @@ def delete(
     with opened_archive(ctx) as archive:
         if archive is None:
             raise StudyNotFoundError(study)
-        found = archive.studies.delete(study, executions=executions, dry_run=True)
+        how: dict[str, Any] = {"executions": executions, "groups": groups}
+        found = archive.studies.delete(study, **how, dry_run=True)
         assert found is not None
         if not (dry_run or yes or as_json):
             click.echo(_told(found, is_done=False))
             if not click.confirm(f"Delete study {found.name}?"):
                 return ExitCode.OK
         if not dry_run:
-            found = archive.studies.delete(study, executions=executions) or found
+            found = archive.studies.delete(study, **how) or found
     if as_json:
         click.echo(json.dumps({**found.to_json(), "dry_run": dry_run}, indent=2))
     else:
@@ -125,7 +133,12 @@ def delete(
 
 def _told(gone: DeletedStudy, *, is_done: bool) -> str:
     """Return what went with a study, or would."""
-    counts = {"workflow": gone.workflows, "dataset": gone.datasets, "execution": gone.deleted}
+    counts = {
+        "workflow": gone.workflows,
+        "group": gone.groups,
+        "dataset": gone.datasets,
+        "execution": gone.deleted,
+    }
     went = [_number(count, noun) for noun, count in counts.items() if count]
     said = f"Study {gone.name} {'is' if is_done else 'would be'} deleted"
     said += f", with {', '.join(went)}" if went else ""

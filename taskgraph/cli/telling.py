@@ -74,8 +74,11 @@ class AfterRun:
         for each in done.attempts:
             if each.status != "delivered":
                 self._say(f"A notification of {each.notification.policy} failed: {each.error}")
-        if done.waiting:
-            self._say(f"{done.waiting:,} wait; they are sent by: taskgraph policy deliver")
+        for pause in done.held:
+            self._say(f"{pause}")
+        others = done.waiting - sum(pause.waiting for pause in done.held)
+        if others > 0:
+            self._say(f"{others:,} wait; they are sent by: taskgraph policy deliver")
 
     def _say(self, text: str) -> None:
         from taskgraph.provenance.page import clean_text

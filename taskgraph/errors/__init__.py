@@ -107,6 +107,7 @@ from taskgraph.errors.lookups import (
 from taskgraph.errors.people import (
     DuplicatePackageError,
     InactiveTaskError,
+    LastSuperuserError,
     OperationNotFoundError,
     PackageInUseError,
     PackageNotFoundError,
@@ -222,6 +223,7 @@ __all__ = [
     "InvalidRecordError",
     "InvalidStateError",
     "InvalidValueError",
+    "LastSuperuserError",
     "LaunchError",
     "LazyResultError",
     "LeaseLostError",

@@ -52,6 +52,21 @@ class UserInUseError(ConflictError):
         )
 
 
+class LastSuperuserError(ConflictError):
+    """The only superuser who is active is to be deleted, or to be none any more."""
+
+    def __init__(self, email: str) -> None:
+        super().__init__(email)
+        self.email = email
+
+    def __str__(self) -> str:
+        return (
+            f"User {self.email} is the only superuser who is active, and of those who would be left"
+            " nobody could force any state. Make another one first: `taskgraph user update USER"
+            " --superuser`."
+        )
+
+
 class PermissionDeniedError(TaskgraphError):
     """Somebody is to do what only others may."""
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from taskgraph.catalog.said_secrets import said_without_secrets
 from taskgraph.catalog.secrets import NAMES, checked_reference, hosts_alone, without_secrets
 from taskgraph.errors import SecretError
 
@@ -79,7 +80,7 @@ def cleaned(text: str) -> str:
 
     Of URLs it keeps the hosts: the rest can be a secret, wherever it comes from.
     """
-    return hosts_alone(without_secrets(text, _known()))
+    return hosts_alone(said_without_secrets(without_secrets(text, _known())))
 
 
 def _known() -> Iterator[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
 from taskgraph.catalog.policy_rows import (
     Attempt,
     Delivered,
+    Held,
     NotificationPolicy,
     QueuedNotification,
     label_text,
@@ -120,7 +122,15 @@ def notifications_page(notifications: Sequence[QueuedNotification]) -> list[Bloc
         ]
         for each in notifications
     ]
-    return [Grid(columns, rows)]
+    return [Grid(columns, rows), *_pauses(notifications)]
+
+
+def _pauses(notifications: Sequence[QueuedNotification]) -> list[Block]:
+    """Return a line for each policy whose receiver wants nothing for now: until when, and why."""
+    every = [(each.policy, each.held_until) for each in notifications]
+    counts = Counter((name, until) for name, until in every if until is not None)
+    held = [Held(name, until, count) for (name, until), count in sorted(counts.items())]
+    return [Note(line(clean(f"{each}"))) for each in held]
 
 
 def no_notifications(total: int, filters: Sequence[str]) -> list[Block]:
@@ -157,7 +167,8 @@ def delivered_line(done: Delivered) -> list[Block]:
         said.append(f"{done.count('given_up'):,} given up")
     if done.waiting:
         said.append(f"{done.waiting:,} waiting for the next try")
-    return [Note(line(f"Notifications: {', '.join(said)}."))]
+    pauses = [Note(line(clean(f"{each}"))) for each in done.held]
+    return [Note(line(f"Notifications: {', '.join(said)}.")), *pauses]
 
 
 def _status(status: str) -> Line:

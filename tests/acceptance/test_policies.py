@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -92,6 +93,25 @@ def test_what_a_run_says_and_how_it_ends_is_the_same_whatever_becomes_of_it(proj
     assert "they are sent by: taskgraph policy deliver" in after.err
     assert quiet.err == ""
     assert {each["waiting"] > 0 for each in project.json("policy", "list")["policies"]} == {True}
+
+
+def test_a_pause_that_a_receiver_asks_for_is_shown_wherever_something_waits_for_it(
+    project: Any,
+) -> None:
+    busy = (429, {"Retry-After": "40000"})
+    with Receiver(answers=(busy,), secret=None) as receiver:
+        project("policy", "create", "busy", "--webhook", receiver.url)
+        project("run", "flow.py", "greet", "--name", "you", NO_PROXY="*")
+        later = project("run", "flow.py", "greet", "--name", "me", NO_PROXY="*")
+        listed, delivered = project("policy", "notifications"), project("policy", "deliver")
+
+    assert len(receiver.seen) == 1
+    pause = r"Policy busy: nothing is sent before [-\d]+ [:\d]+, as the receiver has asked"
+    for said in (later.err, listed.out, delivered.out):
+        assert re.search(rf"{pause} \(Retry-After\); \d+ wait\.", " ".join(said.split())), said
+    assert "policy deliver" not in later.err
+    held = {each["held_until"] for each in project.json("policy", "notifications")["notifications"]}
+    assert held == {project.json("policy", "deliver")["held"][0]["until"]}
 
 
 def test_a_function_beside_the_script_is_called(project: Any) -> None:

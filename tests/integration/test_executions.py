@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -355,7 +356,15 @@ def test_what_fails_is_tried_again_as_often_as_was_said(tg: Archive) -> None:
 def test_a_delay_is_what_was_said_or_the_longest_that_there_is(
     tg: Archive, said: Any, least: float
 ) -> None:
-    made = tg.executions.create("f", options={"retries": 1, "retry_delay": said}).execution
+    made = tg.executions.create("f", options={"retries": 1}).execution
+    # As others may have written it.
+    options = json.dumps({"retries": 1, "retry_delay": said})
+    key = bytearray.fromhex(made.id)
+    tg.backend._transact(
+        lambda driver: (
+            driver.execute("UPDATE execution SET options = ? WHERE id = ?", (options, key)).rowcount
+        )
+    )
     tg.executions.set_state(made, "RUNNING")
 
     again = tg.executions.set_state(made, "FAILED").state
@@ -401,6 +410,59 @@ def test_what_cannot_be_a_state_is_refused_and_nothing_is_written(
 
     assert len(tg.executions.states(made)) == 1
     assert tg.executions.get(made) == made
+
+
+@pytest.mark.parametrize(
+    ("when", "said"),
+    [
+        (datetime(2030, 1, 1), "expected a time with its time zone, not 2030-01-01T00:00:00"),
+        ("2030-01-01", "expected a time with its time zone"),
+        (datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5))), "of the years 2 to 9998"),
+        (datetime(9999, 12, 31, 23, tzinfo=timezone(-timedelta(hours=5))), "of the years 2 to"),
+        (datetime(9999, 12, 31, tzinfo=UTC), "of the years 2 to 9998, not 9999"),
+    ],
+)
+def test_what_is_scheduled_is_so_for_a_time_that_all_agree_upon(
+    tg: Archive, when: Any, said: str
+) -> None:
+    with pytest.raises(ValidationError, match=said):
+        State.scheduled(when)
+    text = when if isinstance(when, str) else when.isoformat()
+    with pytest.raises(ValidationError, match="scheduled_time"):
+        tg.executions.create("f", state=State("SCHEDULED", details={"scheduled_time": text}))
+    made = tg.executions.create("f", state=State.scheduled(datetime(9998, 12, 31, tzinfo=UTC)))
+    assert tg.executions.get(made.execution).next_scheduled_start_time is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"retries": "x"}, "retries"),
+        ({"retry_delay": "soon"}, "retry_delay"),
+        ({"bogus": 1}, "there is no 'bogus'"),
+        ({"retrys": 1}, "Did you mean 'retries'"),
+        ({"nout": 2}, "nout"),
+        ({"script": 5}, "script"),
+        ({"account": 5}, "account"),
+        ({"no_cache": "yes"}, "no_cache"),
+        ({"priority": "first"}, "priority"),
+    ],
+)
+def test_options_that_nobody_can_follow_are_refused(
+    tg: Archive, options: dict[str, Any], said: str
+) -> None:
+    scheduled = State.scheduled(datetime(2030, 1, 1, tzinfo=UTC))
+    later = tg.executions.create("f", state=scheduled).execution
+    for queues in ([], ["q"]):
+        with pytest.raises(ValidationError, match=said):
+            tg.executions.create("f", options=options, queues=queues)
+    with pytest.raises(ValidationError, match=said):
+        tg.executions.update(later, options=options)
+    assert tg.executions.count() == 1
+
+    kept = {"retries": 2, "retry_delay": [1, 2], "timeout": 60, "script": "flow.py", "priority": 1}
+    made = tg.executions.create("f", options={**kept, "account": "a", "no_cache": True}).execution
+    assert made.options == {**kept, "account": "a", "no_cache": True}
 
 
 def test_what_is_late_by_more_than_all_time_is_nothing(tg: Archive) -> None:

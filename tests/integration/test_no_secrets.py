@@ -133,6 +133,36 @@ def test_no_argument_of_a_step_is_a_secret(tg: Archive, args: dict[str, Any]) ->
     assert not is_secret(dumped(tg))
 
 
+def test_nothing_is_called_by_a_secret(tg: Archive, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("a")
+    looks = f"ghp_{CANARY}"
+    step = tg.workflows.create("kept", steps=["no_secrets.somewhere"]).steps[0]
+    spec = tg.workflows.export("kept")
+    for verb in (
+        lambda: tg.workflows.create(looks, steps=[fetch]),
+        lambda: tg.workflows.create("w", namespace=looks, steps=[fetch]),
+        lambda: tg.workflows.create("w", steps=[fetch], meta={"token": looks}),
+        lambda: tg.workflows.create("w", steps=[f"no_secrets.{looks}"]),
+        lambda: tg.workflows.create("w", steps=[{"task": fetch, "options": {"queue": looks}}]),
+        lambda: tg.workflows.update_step(step, options={"queue": looks}),
+        lambda: tg.workflows.import_(
+            {**spec, "steps": [{"task": looks}]}, version="next", allow_unknown=True
+        ),
+        lambda: tg.datasets.register(looks, path),
+        lambda: tg.datasets.register("a", path, facets={"token": looks}),
+        lambda: tg.datasets.register("a", path, facets=[("model", ["A", looks])]),
+        lambda: Webhook(f"https://hooks.slack.com/services/T0/B0/{CANARY}"),
+    ):
+        with pytest.raises(SecretError) as caught:
+            verb()
+        assert not is_secret(str(caught.value))
+
+    assert not is_secret(dumped(tg))
+    assert tg.datasets.register("a", path, facets={"token": "word", "model": ["A", "B"]}).facets
+    assert [each.name for each in tg.workflows.list()] == ["kept"]
+
+
 def test_what_the_code_says_itself_may_be_said_again(tg: Archive) -> None:
     """What looks like a secret, and is none, is a default of the task."""
 

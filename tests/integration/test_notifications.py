@@ -514,10 +514,18 @@ def test_a_receiver_that_asks_for_a_pause_has_it_from_all_policies(
         assert (len(receiver.seen), len(told)) == (1, 4)
         assert [each.status for each in first.attempts].count("failed") == 1
         assert (len(second.attempts), second.waiting) == (1, 8)
+        assert [(each.policy, each.waiting) for each in second.held] == [("p", 4), ("q", 4)]
+        ((_, until),) = {(each.waiting, each.until) for each in second.held}
+        waiting = tg.policies.notifications(status="waiting")
+        assert {each.held_until for each in waiting} == {until}
+        said = f"Policy p: nothing is sent before {until.astimezone():%Y-%m-%d %H:%M:%S}"
+        assert f"{second.held[0]}" == f"{said}, as the receiver has asked (Retry-After); 4 wait."
+        assert tg.policies.notifications(status="delivered")[0].held_until is None
         soon = from_micros(tg.backend.clock()) + timedelta(seconds=60)
         assert all(each.due > soon for each in tg.policies.notifications(status="waiting"))
         make_due(tg)
-        assert tg.policies.deliver().count("delivered") == 8
+        over = tg.policies.deliver()
+        assert (over.count("delivered"), over.held) == (8, ())
         tg.policies.update("p", target=Webhook(f"{receiver.url}3", "env:HOOK"))
         ended(tg)
         assert tg.policies.deliver().count("delivered") == 2  # of p, which asks another one, and r

@@ -89,9 +89,13 @@ def test_no_secret_is_in_what_it_says(tg: Archive) -> None:
         tg.operations.running("fetch", "https://ada:canary@example.org/x") as running,
     ):
         running.say("the token is ghp_canary", "-----BEGIN KEY-----\ncanary\n-----END KEY-----")
-        raise RuntimeError("whsec_canary is wrong")
+        running.progress(token="canary", db={"password": "canary"}, files=3)
+        running.say("connect(password='canary')")
+        raise RuntimeError("whsec_canary is wrong, and so is password=canary")
 
-    assert "canary" not in str(tg.operations.get(running.id).to_json())
+    found = tg.operations.get(running.id)
+    assert "canary" not in str(found.to_json())
+    assert found.data["files"] == 3
 
 
 def test_only_the_end_is_kept_of_what_it_says(tg: Archive) -> None:

@@ -15,6 +15,7 @@ from taskgraph.catalog.submitters import Submitter
 from taskgraph.errors import (
     AmbiguousIdError,
     ConflictError,
+    LastSuperuserError,
     NotFoundError,
     PermissionDeniedError,
     SecretError,
@@ -76,6 +77,7 @@ def test_an_address_and_a_name_are_of_one_user(tg: Archive) -> None:
 
 def test_only_what_is_given_is_changed(tg: Archive) -> None:
     made = tg.users.create("ada@x.org", username="ada", settings={"a": 1, "b": {"c": [2]}})
+    tg.users.create("root@x.org", superuser=True)
 
     assert tg.users.update(made) == made
     changed = tg.users.update("ada", superuser=True, username=None)
@@ -392,6 +394,46 @@ def test_who_has_something_is_not_deleted(tg: Archive) -> None:
     assert tg.users.delete(ada, missing_ok=True) is False
     with pytest.raises(UserNotFoundError):
         tg.users.delete("ada@x.org")
+
+
+def test_the_only_superuser_stays_one_while_there_are_others(tg: Archive) -> None:
+    root = tg.users.create("root@x.org", superuser=True)
+    tg.users.create("gone@x.org", superuser=True, active=False)
+    ada = tg.users.create("ada@x.org")
+    ways: list[Any] = [
+        lambda: tg.users.delete(root),
+        lambda: tg.users.update(root, active=False),
+        lambda: tg.users.update(root, superuser=False),
+    ]
+    for refused in ways:
+        with pytest.raises(LastSuperuserError, match=r"root@x\.org is the only .* update USER"):
+            refused()
+    assert tg.users.get(root) == root
+    assert tg.users.update(root, superuser=True, username="root").superuser
+    assert not tg.users.update(ada, active=False).active  # who is none may be put aside
+
+    tg.users.update("gone@x.org", active=True)
+    assert not tg.users.update(root, superuser=False).superuser
+    assert [tg.users.delete(each) for each in (root, ada)] == [True, True]
+    with pytest.raises(LastSuperuserError):
+        tg.users.update("gone@x.org", active=False)  # nobody else, but nobody could go on either
+    assert tg.users.delete("gone@x.org")  # without any user all may
+    assert tg.users.count() == 0
+
+
+def test_of_two_superusers_who_go_at_once_one_stays(database_uri: str, tg: Archive) -> None:
+    both = [tg.users.create(f"{name}@x.org", superuser=True) for name in ("a", "b")]
+    tg.users.create("ada@x.org")
+
+    def go(number: int) -> bool:
+        with taskgraph.open(database_uri) as own:
+            try:
+                return own.users.delete(both[number])
+            except LastSuperuserError:
+                return False
+
+    assert sorted(at_once(2, go)) == [False, True]
+    assert tg.users.count({"superuser": {"is_": True}}) == 1
 
 
 def test_a_study_stays_whose_it_is(tg: Archive) -> None:

@@ -239,6 +239,28 @@ def test_what_is_run_is_of_who_the_settings_name(
     ]  # fmt: skip
 
 
+def test_nothing_is_run_in_the_name_of_who_is_inactive(
+    tg: Archive, database_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tg.users.create("ada@x.org", username="ada")
+    tg.users.create("bob@x.org", username="bob", active=False)
+    for name in ("bob@x.org", "bob", "ada", "who@where"):
+        monkeypatch.setenv("TASKGRAPH_USER", name)
+        with SqlBackend(database_uri) as backend, Scheduler(backend=backend) as scheduler:
+            if name.startswith("bob"):
+                for how in ({}, {"study": "night"}):
+                    with pytest.raises(PermissionDeniedError, match=r"'bob.*may not submit"):
+                        scheduler.run(one(), **how)
+            else:
+                assert scheduler.run(one()) == 1
+    assert [each.submitted_by for each in tg.executions.list(sort="created", descending=False)] == [
+        "ada", "who@where",
+    ]  # fmt: skip
+    # What has run elsewhere is written down, whoever it was.
+    over = tg.executions.create("permitted.one", submitted_by="bob", state="COMPLETED")
+    assert over.is_new
+
+
 def test_where_there_is_no_database_nobody_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TASKGRAPH_USER", "ada@x.org")
     with Scheduler(backend=MemoryBackend()) as scheduler:

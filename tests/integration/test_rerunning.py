@@ -97,7 +97,7 @@ def test_under_one_key_it_is_run_once(tg: Archive, flow: Any) -> None:
 
 def test_what_was_frozen_is_run_though_the_originals_are_gone(tg: Archive, flow: Any) -> None:
     tg.datasets.delete("a")
-    tg.studies.delete("nightly")  # with its workflows, and their groups
+    tg.studies.delete("nightly", groups=True)  # with its workflows, and their groups
     snapshot = tg.executions.snapshot(flow)
 
     again = tg.executions.rerun(flow, no_cache=True)

@@ -16,6 +16,7 @@ from taskgraph.errors import (
     StudyInUseError,
     StudyNotFoundError,
     ValidationError,
+    WorkflowInUseError,
 )
 from taskgraph_backend.integrity import check
 
@@ -47,6 +48,24 @@ def test_executions_are_kept_without_a_study_unless_it_is_said_otherwise(
     assert [each.study for each in tg.executions.list()] == [None, None]
     assert tg.executions.snapshot("-")["study"] == "nightly"
     assert tg.executions.datasets("-")[0].dataset_id is None
+    assert check(tg.backend) == []
+
+
+@pytest.mark.parametrize("executions", ["keep", "delete"])
+def test_groups_go_with_it_where_that_is_said(tg: Archive, study: str, executions: str) -> None:
+    tg.workflows.create("w", study="nightly", steps=["no.where"])
+    tg.groups.plan("w", ["tas"], group_by=["model"])
+    for is_dry in (True, False):
+        with pytest.raises(WorkflowInUseError, match=r"Workflow w@1 has 1 group\. .*--groups"):
+            tg.studies.delete(study, executions=executions, dry_run=is_dry)
+    assert (len(tg.groups.list()), tg.executions.count()) == (1, 2)
+
+    planned = tg.studies.delete(study, executions=executions, groups=True, dry_run=True)
+    gone = tg.studies.delete(study, executions=executions, groups=True)
+
+    assert gone == planned
+    assert gone is not None and (gone.workflows, gone.groups, gone.datasets) == (1, 1, 1)
+    assert tg.groups.list() == tg.workflows.list() == tg.studies.list() == []
     assert check(tg.backend) == []
 
 

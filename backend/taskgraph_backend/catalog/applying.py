@@ -75,14 +75,25 @@ def check(driver: Driver, request: Request, terms: Terms) -> None:
             raise DatasetReadOnlyError(output.name)
     steps = [(each.task_name, each.task_hash) for each in terms.steps]
     used = _check_tasks(driver, steps or [(request.entrypoint, None)])
-    user = None if request.submitted_by is None else submitter(driver, request.submitted_by)
-    if user is not None:
-        user.check(str(request.submitted_by), terms.account)
+    check_submitter(driver, request, terms.account)
     if flow is not None and output is not None:
         _check_interval(driver, request.entrypoint, flow, output, terms)
     if used:
         now = claims.clock(driver)
         driver.executemany(_USED, [(now, each) for each in used])
+
+
+def check_submitter(driver: Driver, request: Request, account: str | None) -> None:
+    """Check that who asks is active, and may use an account; of nobody nothing is asked.
+
+    Raises:
+        PermissionDeniedError: That may not be.
+    """
+    if request.submitted_by is None:
+        return
+    user = submitter(driver, request.submitted_by)
+    if user is not None:
+        user.check(request.submitted_by, account)
 
 
 def submitter(driver: Driver, name: str) -> Submitter | None:
@@ -150,4 +161,4 @@ def _read(given: Any) -> Any:
     return json.loads(given) if isinstance(given, str) else given
 
 
-__all__ = ["check", "count_files", "submitter"]
+__all__ = ["check", "check_submitter", "count_files", "submitter"]

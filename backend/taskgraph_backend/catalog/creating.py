@@ -107,7 +107,7 @@ def create(driver: Driver, request: Request, snapshot: str) -> Known | None:
         UnknownRecordError: There is no job of the id that it is said to be run in.
         ConflictError: Somebody else writes its output, or its group is in progress.
         ValidationError: It is for workers, and its priority is no number.
-        TaskgraphError: It may not be submitted on these terms.
+        TaskgraphError: It may not be submitted on these terms, or by who asks.
     """
     known = find_under_key(driver, request)
     if known is not None:
@@ -121,6 +121,8 @@ def create(driver: Driver, request: Request, snapshot: str) -> Known | None:
         using.check(driver, uses, is_active=request.state.is_active)
     if request.terms is not None:
         applying.check(driver, request, request.terms)
+    elif request.state.is_active:
+        applying.check_submitter(driver, request, None)
     study = None if request.study is None else studies.get_or_create(driver, request.study)
     now = claims.clock(driver)
     state = State(

@@ -17,7 +17,7 @@ from taskgraph.errors import ValidationError
 from taskgraph.jsontext import storable
 from taskgraph.tasks.names import join_name
 from taskgraph_backend import claims
-from taskgraph_backend.catalog.policy_columns import read_kept
+from taskgraph_backend.catalog.policy_columns import held_at, read_kept
 from taskgraph_backend.dialects import NOW, Driver
 from taskgraph_backend.tags import current_tags
 from taskgraph_backend.times import from_micros
@@ -68,7 +68,7 @@ _BEFORE: Final = (
 )
 _LISTED: Final = (
     "SELECT n.id, p.name, e.id, e.name, e.entrypoint, s.name, s.timestamp, n.queued_at, n.due,"
-    f" n.attempts, n.delivered_at, n.given_up_at, n.error FROM {_ABOUT}"
+    f" n.attempts, n.delivered_at, n.given_up_at, n.error, p.target, {NOW} FROM {_ABOUT}"
 )
 _OF_STATUS: Final = {
     "waiting": f"({_WAITING})",
@@ -217,8 +217,10 @@ def _meant(wanted: WantedNotifications) -> tuple[str, list[Any]]:
 def _queued(row: Any) -> QueuedNotification:
     (
         id, policy, execution, name, entrypoint, state, moment, queued, due,
-        attempts, delivered, given_up, error,
+        attempts, delivered, given_up, error, target, now,
     ) = row  # fmt: skip
+    is_over = delivered is not None or given_up is not None
+    held = 0 if is_over else held_at(target, now)
     return QueuedNotification(
         id=bytes(id).hex(),
         policy=policy,
@@ -232,6 +234,7 @@ def _queued(row: Any) -> QueuedNotification:
         delivered_at=None if delivered is None else from_micros(delivered),
         given_up_at=None if given_up is None else from_micros(given_up),
         error=error,
+        held_until=from_micros(held) if held else None,
     )
 
 

@@ -174,8 +174,7 @@ def _watches(driver: Driver) -> tuple[list[Watch], tuple[str, ...]]:
         since = _after_a_jump(kept.active_since or made, now) if is_ahead else seen
         # Without a newer state there is nothing to be awaited earlier.
         until = max(since, min(now, newest or 0) - LATE)
-        # Nobody asks for more than a day: that was a clock that was ahead.
-        held = kept.held_until if kept.held_until - now <= _DAY else 0
+        held = kept.held_at(now)
         found.append(Watch(bytes(key), about, kept.earlier, since, until, held, is_ahead))
     return found, tuple(wrong)
 

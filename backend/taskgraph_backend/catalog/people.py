@@ -9,6 +9,7 @@ from typing import Any, Final
 from taskgraph.catalog.people_rows import NewUser, is_linked
 from taskgraph.catalog.requests import one_form
 from taskgraph.errors import (
+    LastSuperuserError,
     UserExistsError,
     UserGroupNotFoundError,
     UserInUseError,
@@ -35,6 +36,12 @@ _SETTINGS: Final = "UPDATE user_account SET settings = ? WHERE id = ?"
 _OWNED: Final = (
     "SELECT 'package', name, version FROM task_package WHERE owner_id = ?",
     "SELECT 'study', name, '' FROM study WHERE owner_id = ?",
+)
+_FLAGS: Final = "SELECT email, active, superuser FROM user_account WHERE id = ?"
+# Those who are left, and whether one of them may force any state.
+_OTHERS: Final = (
+    "SELECT COUNT(*), COUNT(CASE WHEN active AND superuser THEN 1 END) FROM user_account"
+    " WHERE id <> ?"
 )
 _OF_GROUP: Final = "SELECT 'package', name, version FROM task_package WHERE user_group_id = ?"
 
@@ -102,10 +109,13 @@ def update_user(driver: Driver, user_id: str, changes: Mapping[str, Any]) -> boo
 
     Raises:
         UserExistsError: The address or the name is taken.
+        LastSuperuserError: Nobody would be left who may force any state.
     """
     if not _is_there(driver, "user_account", user_id):
         return False
     _check_free(driver, user_id, changes)
+    if changes.get("active") is False or changes.get("superuser") is False:
+        _check_not_last(driver, user_id, stays=True)
     for column in ("email", "username", "active", "superuser", "verified", "settings"):
         if column in changes:
             value = changes[column]
@@ -150,6 +160,7 @@ def delete_user(driver: Driver, user_id: str) -> bool:
 
     Raises:
         UserInUseError: Packages or studies belong to the user.
+        LastSuperuserError: Others would be left, and none who may force any state.
     """
     key = _binary(user_id)
     row = driver.execute("SELECT email FROM user_account WHERE id = ?", (key,)).fetchone()
@@ -157,6 +168,7 @@ def delete_user(driver: Driver, user_id: str) -> bool:
         return False
     owned = [each for sql in _OWNED for each in driver.execute(sql, (key,)).fetchall()]
     _check_unused(f"User {row[0]}", owned)
+    _check_not_last(driver, user_id, stays=False)
     driver.execute("DELETE FROM user_group_member WHERE user_id = ?", (key,))
     driver.execute("DELETE FROM user_account WHERE id = ?", (key,))
     return True
@@ -258,6 +270,17 @@ def _check_free(driver: Driver, user_id: str, wanted: Mapping[str, Any]) -> None
         row = driver.execute(sql, (value,)).fetchone()
         if row is not None and bytes(row[0]).hex() != user_id:
             raise UserExistsError(f"{what} {value!r}")
+
+
+def _check_not_last(driver: Driver, user_id: str, *, stays: bool) -> None:
+    """Check that a user is not the only one who may force any state.
+
+    Without any user anybody may, so that the last one of all can go.
+    """
+    email, is_active, is_superuser = driver.execute(_FLAGS, (_binary(user_id),)).fetchone()
+    others, superusers = driver.execute(_OTHERS, (_binary(user_id),)).fetchone()
+    if is_active and is_superuser and not superusers and (stays or others):
+        raise LastSuperuserError(email)
 
 
 def _check_unused(what: str, owned: list[Any]) -> None:

@@ -57,6 +57,7 @@ class PeopleCatalog(OpenedPort):
 
         Raises:
             UserExistsError: The address or the name is taken.
+            LastSuperuserError: Nobody would be left who may force any state.
         """
         is_there = self._backend._transact(people.update_user, user_id, changes)
         return self._user(user_id if is_there else None)
@@ -74,6 +75,7 @@ class PeopleCatalog(OpenedPort):
 
         Raises:
             UserInUseError: Packages or studies belong to the user.
+            LastSuperuserError: Others would be left, and none who may force any state.
         """
         return self._backend._transact(people.delete_user, user_id)
 

@@ -19,6 +19,7 @@ from taskgraph.errors import SecretError, ValidationError
 from taskgraph.filters import TagFilter
 from taskgraph.jsontext import to_json
 
+_DAY: Final = 24 * 3600 * 1_000_000
 _NUMBER: Final = "expected a whole number."
 
 
@@ -67,6 +68,11 @@ class Kept:
     earlier: tuple[Earlier, ...] = ()
     active_since: int = 0
 
+    def held_at(self, now: int) -> int:
+        """Return until when the receiver wants nothing, as it is then; 0 for any time."""
+        # Nobody asks for more than a day: that was a clock that was ahead.
+        return self.held_until if now < self.held_until <= now + _DAY else 0
+
 
 def read_about(states: Any, labels: Any) -> About:
     """Return what a policy is about. Any: JSON, as text or read.
@@ -104,6 +110,17 @@ def read_kept(said: Any) -> Kept:
     except SecretError as error:
         raise ValidationError("target", f"{error}") from error
     return Kept(target, attempts, held, earlier, since)
+
+
+def held_at(said: Any, now: int) -> int:
+    """Return until when a receiver wants nothing, of the column of the target. Any: JSON.
+
+    Of what cannot be read nothing is known: 0.
+    """
+    try:
+        return read_kept(said).held_at(now)
+    except ValidationError:
+        return 0
 
 
 def kept_column(kept: Kept) -> str:
@@ -162,4 +179,13 @@ def _read(what: str, said: Any) -> Any:
         raise ValidationError(what, "this is no JSON.") from None
 
 
-__all__ = ["About", "Earlier", "Kept", "about_columns", "kept_column", "read_about", "read_kept"]
+__all__ = [
+    "About",
+    "Earlier",
+    "Kept",
+    "about_columns",
+    "held_at",
+    "kept_column",
+    "read_about",
+    "read_kept",
+]

@@ -8,7 +8,12 @@ from typing import Any
 
 from taskgraph.catalog.delivering import Due, Found
 from taskgraph.catalog.policies import WantedNotifications
-from taskgraph.catalog.policy_rows import Notification, NotificationPolicy, QueuedNotification
+from taskgraph.catalog.policy_rows import (
+    Held,
+    Notification,
+    NotificationPolicy,
+    QueuedNotification,
+)
 from taskgraph.errors import ExecutionNotFoundError
 from taskgraph_backend.catalog import notifications, notifying, policies, watched
 from taskgraph_backend.opened import OpenedPort
@@ -117,6 +122,10 @@ class PolicyCatalog(OpenedPort):
     def count_waiting(self) -> int:
         """Return how many notifications are to be delivered."""
         return self._backend._ask(notifications.count_waiting)
+
+    def held(self) -> tuple[Held, ...]:
+        """Return what waits because its receiver has asked for a pause, by policy."""
+        return self._backend._ask(policies.held)
 
     def notifications(
         self, wanted: WantedNotifications, limit: int | None, offset: int

@@ -291,14 +291,18 @@ class Catalog(OpenedPort):
         with self._backend.reader() as session:
             return study_lists.every(session)
 
-    def delete_study(self, study_id: str, *, must_be_empty: bool, dry_run: bool) -> DeletedStudy:
+    def delete_study(
+        self, study_id: str, *, must_be_empty: bool, with_groups: bool, dry_run: bool
+    ) -> DeletedStudy:
         """Delete a study with its workflows and datasets; its executions are of none then.
 
         Raises:
             StillInUseError: An active execution is part of it, or uses something of it.
             StudyInUseError: It has executions, and must not.
+            WorkflowInUseError: A workflow has groups, and these are not to go with it.
         """
-        return self._backend._transact(study_deletion.delete, study_id, must_be_empty, dry_run)
+        given = study_id, must_be_empty, with_groups, dry_run
+        return self._backend._transact(study_deletion.delete, *given)
 
     def _complete(self) -> None:
         """Fill in what an older library left out of executions that it wrote."""

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from taskgraph.catalog.rows import DeletedStudy
-from taskgraph.errors import StillInUseError, StudyInUseError, StudyNotFoundError
+from taskgraph.errors import (
+    StillInUseError,
+    StudyInUseError,
+    StudyNotFoundError,
+    WorkflowInUseError,
+)
+from taskgraph.tasks.names import join_name
 from taskgraph_backend.catalog import datasets
 from taskgraph_backend.catalog.using import IS_ACTIVE
 from taskgraph_backend.dialects import Driver
@@ -23,6 +29,11 @@ _ACTIVE: Final = (
 )
 _OF_WORKFLOWS: Final = "(SELECT id FROM workflow WHERE study_id = ?)"
 _OF_GROUPS: Final = f"(SELECT id FROM execution_group WHERE workflow_id IN {_OF_WORKFLOWS})"
+_GROUPS: Final = (
+    "SELECT w.namespace, w.name, w.version, count(*) FROM workflow w"
+    " JOIN execution_group g ON g.workflow_id = w.id WHERE w.study_id = ?"
+    " GROUP BY w.namespace, w.name, w.version ORDER BY w.namespace, w.name, w.version"
+)
 # What refers to others goes before them.
 _FORGET: Final = (
     "UPDATE execution SET study_id = NULL WHERE study_id = ?",
@@ -36,12 +47,15 @@ _FORGET: Final = (
 )
 
 
-def delete(driver: Driver, study_id: str, must_be_empty: bool, dry_run: bool) -> DeletedStudy:
+def delete(
+    driver: Driver, study_id: str, must_be_empty: bool, with_groups: bool, dry_run: bool
+) -> DeletedStudy:
     """Delete a study; within a transaction that is alone.
 
     Raises:
         StillInUseError: An active execution is part of it, or uses something of it.
         StudyInUseError: It has executions, and must not.
+        WorkflowInUseError: A workflow has groups, and these are not to go with it.
         StudyNotFoundError: It was deleted since.
     """
     key = _binary(study_id)
@@ -58,7 +72,12 @@ def delete(driver: Driver, study_id: str, must_be_empty: bool, dry_run: bool) ->
     if active:
         raise StillInUseError(f"Study {name!r}", sorted(active))
     found = driver.execute("SELECT id FROM dataset WHERE study_id = ?", (key,)).fetchall()
-    gone = DeletedStudy(name, executions, 0, _count(driver, "workflow", key), len(found))
+    grouped = driver.execute(_GROUPS, (key,)).fetchall()
+    if grouped and not with_groups:
+        namespace, workflow, version, count = grouped[0]
+        raise WorkflowInUseError(f"{join_name(namespace, workflow)}@{version}", int(count))
+    groups = sum(int(row[3]) for row in grouped)
+    gone = DeletedStudy(name, executions, 0, _count(driver, "workflow", key), len(found), groups)
     if dry_run:
         return gone
     for (dataset,) in found:

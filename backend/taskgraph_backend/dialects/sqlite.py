@@ -70,8 +70,9 @@ _REASONS: tuple[tuple[str, type[DatabaseError], str], ...] = (
     (
         "SQLITE_READONLY",
         DatabaseReadOnlyError,
-        "it cannot be written to ({message}). Check the permissions of {path} and of its folder, "
-        "or copy it to where you can write.",
+        "it cannot be written to ({message}), and is read by help of files beside it. Check the "
+        "permissions of {path} and of its folder, or copy it to where you can write. To read what "
+        "nobody writes to, add ?immutable=1 to the URI.",
     ),
     (
         "SQLITE_FULL",

@@ -18,7 +18,7 @@ from taskgraph.catalog.delivering import (
     Found,
     pause_after,
 )
-from taskgraph.catalog.policy_rows import ATTEMPTS, Answer, Notification
+from taskgraph.catalog.policy_rows import ATTEMPTS, Answer, Held, Notification
 from taskgraph.catalog.states import State, StateType
 from taskgraph.catalog.targets import Callback
 from taskgraph.errors import ValidationError
@@ -108,6 +108,9 @@ class _Store:
 
     def count_waiting(self) -> int:
         return len(self.waiting)
+
+    def held(self) -> tuple[Held, ...]:
+        return ()
 
 
 def _deliverer(store: _Store, *answers: Answer | Exception) -> Deliverer:

@@ -31,7 +31,11 @@ LOOKS = [
     "sk-proj-canary9Xy_8Zq-Ab12Cd34Ef56", "pypi-canaryAgEIcHlwaS5vcmcCJ",
     "eyJcanaryhbGciOiJIUzI1NiJ9", "ghs_canary16C7e42F292c6912E7",
     "-----BEGIN RSA PRIVATE KEY-----\ncanary\n-----END RSA PRIVATE KEY-----",
-    "https://ada:canary@example.org/x",
+    "https://ada:canary@example.org/x", "https://example.org/x?a=1&api_key=canary",
+    "https://example.org/x?token=canaryVTQuvSVVUWkgbpcBzXQw&b=2",
+    "https://data.example.org/a.nc?X-Amz-Signature=canary51HxYz9Qw3Er7Ty",
+    "https://hooks.slack.com/services/T0/B0/canary", "https://discord.com/api/webhooks/1/canary",
+    "https://team.webhook.office.com/webhookb2/canary", "https://api.telegram.org/bot12:canary/send",
 ]  # fmt: skip
 
 # Names that begin as keys do, and words behind the name of a scheme.
@@ -41,6 +45,11 @@ NO_SECRETS = [
     "hf_transformers_model_cache_v2", "pypi-simple-mirror-of-the-lab", "eyJafjallajokull_eruptions",
     "basic statistics", "Basic Statistics of runs", "bearer certificates",
     "Basic ERA5-Land statistics", "basic climatology1981-2010",
+    "https://example.org/x?token=word&key=surface&max_tokens=512", "https://example.org/?pwd=/data",
+    "https://example.org/?hash=5f4dcc3b5aa765d61d8327deb882cf99", "https://slack.com/help/articles",
+    "https://example.org/?api_key={KEY}&password=${PW}", "https://discord.com/channels/1/2",
+    "https://hooks.slack.com/services/{KEY}", "https://hooks.slack.com/services/T1/${REST}",
+    "what? token=1", "https://example.org/?password=env:PW&secret=&n=1",
 ]  # fmt: skip
 
 inner: Any = st.recursive(
@@ -104,6 +113,7 @@ def test_a_name_that_begins_as_a_key_does_is_none(text: str) -> None:
         {"url": "https://ada:canary@example.org/x"},
         {"ghp_canary": 1},
         {"passwords": ["env:ONE", "canary"]},
+        {"u": "https://example.org/x?api_key=canary"},
     ],
 )
 def test_an_argument_that_is_a_secret_is_refused_and_not_repeated(given: dict[str, Any]) -> None:
