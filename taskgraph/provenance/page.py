@@ -109,12 +109,14 @@ class Column:
         may_shrink: Whether its text is cut on a narrow terminal.
         may_drop: Whether it is left out on a terminal that is too narrow for all columns; of more
             such columns, the last one first.
+        may_wrap: Whether text that is wider goes on in the next line instead of being cut.
     """
 
     name: str
     is_right: bool = False
     may_shrink: bool = False
     may_drop: bool = False
+    may_wrap: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,7 +379,11 @@ def _grid(block: Grid, console: Console) -> RenderableType:
     for column, width in zip(columns, widths, strict=True):
         justify: JustifyMethod = "right" if column.is_right else "left"
         table.add_column(
-            column.name, justify=justify, no_wrap=True, overflow="ellipsis", width=width
+            column.name,
+            justify=justify,
+            no_wrap=not column.may_wrap,
+            overflow="fold" if column.may_wrap else "ellipsis",
+            width=width,
         )
     for row in block.rows:
         table.add_row(*(_text(row[place]) for place in kept))

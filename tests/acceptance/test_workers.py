@@ -112,3 +112,25 @@ def test_what_is_no_json_says_which_argument_it_is(flow: Any) -> None:
     assert made["parameters"] == {"xs": [2, 4]}
     burst_of_a = flow("worker", "start", "--pool", "p", "--queues", "a", "--burst")
     assert "flow.halves is COMPLETED" in burst_of_a.out
+
+
+def test_the_reason_of_what_failed_before_it_ran_is_where_the_command_says(project: Any) -> None:
+    words = ("submit", "--json", "--queue", "gpu", "flow.py", "main", "--n", "1")
+    submitted = json.loads(project(*words).out)
+    (project.folder / "flow.py").rename(project.folder / "gone.py")
+    burst(project)
+    reason = "flow.py: there is no such file"
+
+    log, shown, why = (
+        project("log", "-"),
+        project("execution", "show", "-"),
+        project("explain", "-"),
+    )
+
+    for each in (log, shown, why):
+        assert each.code == 0 and reason in each.out, each
+    assert "flow.main: no call ran, it is FAILED: Cannot load" in why.out
+    assert "flow.main" in log.out and "command" not in log.out
+    assert reason in project.json("log", submitted["id"])["message"]
+    assert reason in project.json("execution", "show", "-")["state"]["message"]
+    assert reason in project.json("execution", "list")["executions"][0]["state"]["message"]
