@@ -209,7 +209,7 @@ def history(
 
 @command.command("retract", help="Have a dataset, and what came of it, not be used any more.")
 @click.option("--reason", required=True, metavar="TEXT", help="Why, for those who ask later.")
-@click.option("--by", metavar="NAME", help="Who says so. Default: the user and the host.")
+@click.option("--by", metavar="NAME", help="Who says so. Default: the user of the settings.")
 @click.option("--study", metavar="STUDY", help="Where to look for the name first.")
 @click.option("--no-cascade", is_flag=True, help="Only itself, and not what came from it.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be marked.")

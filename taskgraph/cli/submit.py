@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from taskgraph.cli.managed import made_archive
+from taskgraph.cli.managed import actor_of, made_archive
 from taskgraph.cli.options import ExitCode
 from taskgraph.cli.pairs import Pair, TagPair
 
@@ -89,7 +89,6 @@ def command(
     words: tuple[str, ...],
 ) -> int:
     """Write an execution down."""
-    from taskgraph.assembly.surroundings import author
     from taskgraph.catalog.queueing import PRIORITY
     from taskgraph.catalog.rerunning import NO_CACHE
     from taskgraph.cli.run import read_call, show_tasks
@@ -121,7 +120,7 @@ def command(
             idempotency_key=key,
             tags=tags,
             options=said,
-            submitted_by=author(),
+            submitted_by=actor_of(archive, None, is_forced=False),
         )
         found = made.execution
         if not wait:
