@@ -84,10 +84,10 @@ def command(
 
 
 def _defined(ctx: click.Context, script: str, name: str | None) -> AnyTask:
-    from taskgraph.cli.scripts import find_task, load_script
+    from taskgraph.cli.scripts import find_task, load_aside
 
     assert name is not None
-    return find_task(load_script(script), name)
+    return find_task(load_aside(script), name)
 
 
 class _Wanted(NamedTuple):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from taskgraph.cli.aside import printed_aside
 from taskgraph.cli.managed import actor_of, made_archive
 from taskgraph.cli.options import ExitCode
 from taskgraph.cli.pairs import Pair, TagPair
@@ -98,7 +99,8 @@ def command(
 
     if not words or words[0] in ("--help", "-h"):
         return show_tasks(ctx, script, is_asked=bool(words))
-    call = read_call(ctx, script, words)
+    with printed_aside():
+        call = read_call(ctx, script, words)
     try:
         said: dict[str, Any] = dict(options)
         shared_options("All tasks of this run", said)

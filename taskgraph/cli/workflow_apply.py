@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from taskgraph.cli.aside import printed_aside
 from taskgraph.cli.managed import opened_archive
 from taskgraph.cli.options import ExitCode
 from taskgraph.cli.pairs import TagPair
@@ -79,7 +80,7 @@ def apply(
     if here and queue is not None:
         raise click.UsageError("--here runs it in this process, and --queue has it wait.", ctx)
     first, last = _range(ctx, steps)
-    with opened_archive(ctx) as archive:
+    with opened_archive(ctx) as archive, printed_aside():
         if archive is None:
             raise WorkflowNotFoundError(workflow)
         found = archive.workflows.find(workflow)
