@@ -32,6 +32,7 @@ they are now. Results of before are used.
 @click.option("--no-cache", is_flag=True, help="Use no results of before; store as ever.")
 @click.option(
     "--idempotency-key",
+    "--key",
     metavar="KEY",
     help="Run it once under this key; where it was, not at all.",
 )

@@ -103,6 +103,7 @@ def test_code_that_is_broken_is_not_collected_and_the_log_says_where(project: An
     (failed,) = project.json("operation", "list")["operations"]
     assert failed["id"][:8] in answer.err
     assert "return 1 / 0" in done(project, "operation", "show", failed["id"])
+    assert done(project, "operation", "show", "-").startswith(f"Operation {failed['id'][:8]}")
     assert "There are no packages yet" in done(project, "package", "list")
 
 
