@@ -205,7 +205,7 @@ class OperationManager:
         self._by = None if user is None else without_secrets(storable(one_form(user)))
 
     def find(self, ref: str | Operation) -> Operation | None:
-        """Return an operation by its id, the start of that, or ``-`` for the newest; None: there is none.
+        """Return an operation by its id, the start of that, or ``-`` for the newest one.
 
         Raises:
             AmbiguousIdError: More than one starts so.
