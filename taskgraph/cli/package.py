@@ -69,7 +69,9 @@ def collect(
 
         click.echo(clean_text(f"Error: {done.error}"), err=True)
         click.echo(f"`taskgraph operation show {done.id[:8]}` shows its log.", err=True)
-    return ExitCode.OK if is_ok else ExitCode.RUN_FAILED
+    if is_ok:
+        return ExitCode.OK
+    return ExitCode.NOT_FOUND if done.data.get("not_found") else ExitCode.RUN_FAILED
 
 
 def _news(done: Operation) -> str:

@@ -587,5 +587,5 @@ def test_workflows_are_listed_by_what_is_asked(tg: Archive) -> None:
 
 def test_a_page_that_is_none_is_refused(tg: Archive) -> None:
     for page in ({"limit": 0}, {"offset": -1}):
-        with pytest.raises(ValidationError, match="limit and offset"):
+        with pytest.raises(ValidationError, match=r"limit|offset"):
             tg.workflows.list(**page)
