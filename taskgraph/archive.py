@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -225,7 +226,7 @@ class Archive:
         self.retractions = RetractionManager(
             retractions_of(backend, self._begin),
             lambda what: find_retractable(backend, settings, self._named(what)),
-            author,
+            partial(author, settings),
         )
         people = people_of(backend, self._begin)
         self.users = UserManager(people)

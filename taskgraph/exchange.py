@@ -155,7 +155,7 @@ def push(
         closing(_open_repo(settings, place, migrate=None)) as other,
     ):
         roots = _roots(backend, settings, what) if what else None
-        return _exchanged(repo, _move(backend, other, author(), roots, tell))
+        return _exchanged(repo, _move(backend, other, author(settings), roots, tell))
 
 
 def pull(

@@ -177,7 +177,12 @@ class Questions(Parts):
         with in_force(self.settings, self._places):
             found = values_of(self.backend, [record])
         if isinstance(found, str):
-            raise RerunError(what, found)
+            raise RerunError(
+                "the workflow",
+                f"{found.removeprefix('its argument ')}. Put it back as it was; or register what "
+                "is there now (`taskgraph dataset register`) and run that (`taskgraph execution "
+                "rerun --today`).",
+            )
         return found[record.value_hash]
 
     @contextmanager

@@ -103,6 +103,8 @@ def _find(named: str) -> _Source:
         except ScriptNotFoundError as error:
             if distribution is None:
                 reason = "there is no file, no module and no installed distribution of this name."
+                if path.is_dir():
+                    reason = "it is a folder. Name a Python file in it, or a module."
                 raise ScriptNotFoundError(named, reason) from error
         else:
             of = distribution or _distribution_of(module.__name__)

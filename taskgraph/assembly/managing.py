@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,6 +149,11 @@ def find_retractable(backend: SqlBackend, settings: Settings, what: Any) -> Enti
                     raise NotRetractableError(text, reason)
                 name = found.task.fullname if kind == "Job" else found.task_name
                 return Entity("CallNode", call, f"{name} {call[:8]}")
+    except AmbiguousIdError as error:
+        dataset = backend._ask(find_dataset, text)
+        if dataset is None or dataset.name != text:
+            raise
+        raise _not_only_dataset(dataset, error.matches) from None
     except UnknownRecordError:
         known = backend._ask(find_dataset, text) or backend._ask(
             find_file, list(places_named(settings, text)), text
@@ -172,9 +178,15 @@ def _only_dataset(named: Entity, kind: str, id: str) -> Entity:
         AmbiguousIdError: It is, or stands for a place in a list.
     """
     if kind != "Task":
-        every = [f"Dataset {named.id[:12]} {named.name}", f"{kind} {id[:12]}"]
-        raise AmbiguousIdError(named.name, every)
+        raise _not_only_dataset(named, [f"{kind} {id[:12]}"])
     return named
+
+
+def _not_only_dataset(named: Entity, others: Sequence[str]) -> AmbiguousIdError:
+    every = [f"Dataset {named.id[:12]} {named.name}", *others]
+    dataset = shlex.quote(named.name)
+    advice = f"add digits, or take the dataset by `taskgraph dataset retract {dataset}`"
+    return AmbiguousIdError(named.name, every, advice)
 
 
 def create_execution(backend: Backend, request: Request, snapshot: PackedValue) -> str:

@@ -94,7 +94,7 @@ def release_files(
     from taskgraph.engine.releasing import release
 
     with opened(settings) as backend, closing(open_reader(settings)) as reader:
-        return release(reader, backend, paths, by=author(), dry_run=dry_run, force=force)
+        return release(reader, backend, paths, by=author(settings), dry_run=dry_run, force=force)
 
 
 def find_record(reader: AnyReader, settings: Settings, text: str) -> Any:

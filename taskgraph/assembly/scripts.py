@@ -27,9 +27,18 @@ def load_script(script: str) -> ModuleType:
     path = Path(script)
     if path.suffix == ".py" or path.is_file():
         return _load_file(script, path)
+    if path.is_dir() and (script.endswith("/") or not _is_module(script)):
+        raise ScriptNotFoundError(script, "it is a folder. Name a Python file in it, or a module.")
     if "/" in script:
         raise ScriptNotFoundError(script, "there is no such file.")
+    if not _is_module(script):
+        raise ScriptNotFoundError(script, "that is the name of no file and of no module.")
     return _load_module(script)
+
+
+def _is_module(name: str) -> bool:
+    """Tell whether a module can be called so: the names before and after each dot are there."""
+    return "/" not in name and all(each.strip() for each in name.split("."))
 
 
 def _load_file(script: str, path: Path) -> ModuleType:

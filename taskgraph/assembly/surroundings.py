@@ -64,8 +64,15 @@ def labels_of_run(
     return labels.labels_of_run(settings.project_dir, user=who, project=project, doc=doc)
 
 
-def author() -> str:
-    """Return who does something that is written down: user and host."""
+def author(settings: Settings | None = None) -> str:
+    """Return who does something that is written down: whom the settings name, or user and host.
+
+    Args:
+        settings: Those of the project; without them it is the user of this machine.
+    """
+    said = "" if settings is None else settings.user.email.strip()
+    if said:
+        return said
     try:
         import getpass
 

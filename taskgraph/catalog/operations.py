@@ -37,6 +37,7 @@ from taskgraph.jsontext import storable
 from taskgraph.records import LEASE_SECONDS
 
 _MOST: Final = 100
+_NEWEST: Final = "-"
 _BEATS: Final = 3  # times that a lease is prolonged while it lives
 #: So much is kept of what is said of an operation: its end.
 MOST_LOGGED: Final = 100_000
@@ -205,11 +206,13 @@ class OperationManager:
         self._by = None if user is None else without_secrets(storable(one_form(user)))
 
     def find(self, ref: str | Operation) -> Operation | None:
-        """Return an operation by id or start of one; None where there is none.
+        """Return an operation by its id, the start of that, or ``-`` for the newest one.
 
         Raises:
             AmbiguousIdError: More than one starts so.
         """
+        if ref == _NEWEST:
+            return next(iter(self.list(limit=1)), None)
         return self._store.find_operation(storable(_text(ref)))
 
     def get(self, ref: str | Operation) -> Operation:

@@ -24,6 +24,7 @@ from taskgraph.catalog.user_groups import UserGroupManager, group_ref
 from taskgraph.errors import (
     PackageNotFoundError,
     ScriptLoadError,
+    ScriptNotFoundError,
     UnfollowedCodeError,
     UnhashableValueError,
     ValidationError,
@@ -128,7 +129,8 @@ class PackageManager:
         Returns:
             The operation as it ended: ``data`` has ``package`` (its id), ``label``, ``tasks`` (how
             many) and ``is_new``, and ``put_aside`` (a list of ``name@version``) if it takes the
-            place of others; of one that failed, ``error``.
+            place of others; of one that failed, ``error``, and ``data`` has ``not_found`` if there
+            is nothing of this name.
 
         Raises:
             DuplicatePackageError: The owner, or the group, has this version, with other tasks.
@@ -168,6 +170,8 @@ class PackageManager:
         except ScriptLoadError as error:
             if error.trace:
                 running.say(error.trace.rstrip())
+            if isinstance(error, ScriptNotFoundError):
+                running.progress(not_found=True)
             raise
         wanted = _new_package(found, version, owner, group)
         running.say(f"{wanted.name} {wanted.version}, from {wanted.origin}")

@@ -182,13 +182,14 @@ def _read(what: str, key: str, operator: str, value: Any, depth: int) -> Any:
 
 
 def _read_time(what: str, value: Any) -> datetime:
+    said = value
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
-            raise _wrong(what, "a time as 2026-01-31T18:00:00+00:00", value) from None
+            raise _wrong(what, "a time as 2026-01-31T18:00:00+00:00", said) from None
     if not isinstance(value, datetime) or value.tzinfo is None:
-        raise _wrong(what, "a time with its time zone", value)
+        raise _wrong(what, "a time with its time zone, as 2026-01-31T18:00:00+00:00", said)
     return value.astimezone(UTC)
 
 

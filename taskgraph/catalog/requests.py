@@ -212,11 +212,12 @@ def check_page(limit: int | None, offset: int) -> None:
     Raises:
         ValidationError: It cannot.
     """
-    counts = [(offset, 0)] if limit is None else [(limit, 1), (offset, 0)]
-    for count, least in counts:
+    counts: list[tuple[str, Any, int]] = [("limit", limit, 1), ("offset", offset, 0)]
+    for what, count, least in counts if limit is not None else counts[1:]:
         is_number = isinstance(count, int) and not isinstance(count, bool)
         if not is_number or not least <= count < _MOST_ROWS:
-            raise ValidationError("limit and offset", "expected 1 or more, and 0 or more.")
+            most = f"{least} to {_MOST_ROWS - 1}"
+            raise ValidationError(what, f"expected a whole number from {most}, not {count!r}.")
 
 
 def checked_object(what: str, given: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -131,7 +131,11 @@ def rerun(
     said = _frozen_again(frozen, request) if again.from_snapshot else None
     made = store.create(request, strict=False, frozen=said)
     if made.is_new and not again.is_queued:
-        runner().run_again(made.execution.id, origin, wanted, cache=again.use_cache)
+        try:
+            runner().run_again(made.execution.id, origin, wanted, cache=again.use_cache)
+        except RerunError as error:
+            error.execution_id = made.execution.id
+            raise
     return made.execution.id
 
 

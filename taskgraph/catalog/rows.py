@@ -249,10 +249,12 @@ class Created:
     Attributes:
         execution: The new one, or the one that was there under the same key.
         is_new: Which of the two it is.
+        is_other: Whether that one is known to be of another request, so that this was not done.
     """
 
     execution: Execution
     is_new: bool
+    is_other: bool = False
 
 
 @dataclass(frozen=True, slots=True)

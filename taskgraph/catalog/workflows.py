@@ -198,7 +198,7 @@ def _checked_version(given: Any) -> int:
     if isinstance(given, bool) or not isinstance(given, int):
         raise ValidationError("version", f"expected a number, not {given!r}.")
     if not 1 <= given <= _MOST_VERSIONS:
-        raise ValidationError("version", f"expected 1 or more, not {given}.")
+        raise ValidationError("version", f"expected 1 to {_MOST_VERSIONS}, not {given}.")
     return given
 
 

@@ -39,7 +39,12 @@ def command() -> None:
     metavar="KEY=VALUE",
     help="Only those with this dimension; all of them, if repeated.",
 )
-@click.option("--retracted", is_flag=True, help="Those too whose execution is not to be used.")
+@click.option(
+    "--include-retracted",
+    "--retracted",
+    is_flag=True,
+    help="Those too whose execution is not to be used.",
+)
 @click.option("-n", "--limit", type=COUNT, help="At most so many.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.pass_context
@@ -49,7 +54,7 @@ def list_(
     kind: str | None,
     key: str | None,
     dimensions: tuple[tuple[str, Any], ...],
-    retracted: bool,
+    include_retracted: bool,
     limit: int | None,
     as_json: bool,
 ) -> int:
@@ -68,7 +73,7 @@ def list_(
                 kind=kind,
                 key=key,
                 dimensions=dimensions,
-                include_retracted=retracted,
+                include_retracted=include_retracted,
                 limit=limit,
             )
     if as_json:

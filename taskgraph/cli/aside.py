@@ -1,6 +1,8 @@
 """What others print while a command works goes to stderr: stdout has what the command says.
 
-A function that is called with a notification may print, and so may what it starts, and its C code.
+A script may print when it is loaded, a task when it runs, a function when it is called with a
+notification, and so may what these start, and their C code. Only what `taskgraph run` writes to
+stdout is what the script prints there, and its result.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -60,6 +60,7 @@ def command(
 ) -> int:
     """List the aliases, or make one."""
     from taskgraph.assembly import databases
+    from taskgraph.assembly.surroundings import author
 
     settings = load_settings(ctx)
     if is_list and (old or count):
@@ -73,7 +74,8 @@ def command(
         if old is None:
             show(backend.load_aliases(), as_json)
             return ExitCode.OK
-        alias, said = _bless(backend, task, old, new or old, why, count)
+        wanted = _Wanted(old, new or old, author(settings), why)
+        alias, said = _bless(backend, task, wanted, count)
     if as_json:
         show([alias], as_json)
     else:
@@ -82,24 +84,32 @@ def command(
 
 
 def _defined(ctx: click.Context, script: str, name: str | None) -> AnyTask:
-    from taskgraph.cli.scripts import find_task, load_script
+    from taskgraph.cli.scripts import find_task, load_aside
 
     assert name is not None
-    return find_task(load_script(script), name)
+    return find_task(load_aside(script), name)
+
+
+class _Wanted(NamedTuple):
+    """What is said to count for what, by whom and why."""
+
+    old: str
+    new: str
+    by: str
+    why: str
 
 
 def _bless(
-    backend: Backend, task: AnyTask | None, old: str, new: str, why: str, count: int | None
+    backend: Backend, task: AnyTask | None, said: _Wanted, count: int | None
 ) -> tuple[TaskAliasRecord, str]:
-    from taskgraph.assembly import surroundings
     from taskgraph.engine import blessing
 
-    later = blessing.defined(task) if task is not None else blessing.recorded(backend, new)
+    later = blessing.defined(task) if task is not None else blessing.recorded(backend, said.new)
     # A bare name of a task in the script will do for both.
-    wanted = later.fullname if task is not None and old == task.name else old
+    wanted = later.fullname if task is not None and said.old == task.name else said.old
     earlier = blessing.recorded(backend, wanted, later.hash)
     checked = blessing.check(backend, earlier, later, count) if count else None
-    alias = blessing.bless(backend, earlier, later, surroundings.author(), why)
+    alias = blessing.bless(backend, earlier, later, said.by, said.why)
     lines = [f"Results of {_name(earlier)} count for {_name(later)} now."]
     if checked is not None:
         calls = "call" if checked.calls == 1 else "calls"

@@ -88,7 +88,9 @@ def register(
     help="With this facet: of one key any of the values, and that for each key.",
 )
 @click.option("--filter", "where", metavar="JSON", help="What is meant, as JSON; beside the rest.")
-@click.option("--retracted", is_flag=True, help="Those too that are not to be used.")
+@click.option(
+    "--include-retracted", "--retracted", is_flag=True, help="Those too that are not to be used."
+)
 @click.option("-n", "--limit", type=COUNT, help="At most so many.")
 @click.option("--count", "is_count", is_flag=True, help="Only how many there are.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
@@ -96,7 +98,7 @@ def register(
 def list_(
     ctx: click.Context,
     /,
-    retracted: bool,
+    include_retracted: bool,
     limit: int | None,
     is_count: bool,
     as_json: bool,
@@ -110,9 +112,9 @@ def list_(
     found, total = [], 0
     with opened_archive(ctx) as archive:
         if archive is not None and is_count:
-            total = archive.datasets.count(where, include_retracted=retracted)
+            total = archive.datasets.count(where, include_retracted=include_retracted)
         elif archive is not None:
-            found = archive.datasets.list(where, include_retracted=retracted, limit=limit)
+            found = archive.datasets.list(where, include_retracted=include_retracted, limit=limit)
             total = 0 if found else archive.datasets.count(include_retracted=True)
     if is_count:
         click.echo(json.dumps({"count": total}) if as_json else str(total))
@@ -209,7 +211,7 @@ def history(
 
 @command.command("retract", help="Have a dataset, and what came of it, not be used any more.")
 @click.option("--reason", required=True, metavar="TEXT", help="Why, for those who ask later.")
-@click.option("--by", metavar="NAME", help="Who says so. Default: the user and the host.")
+@click.option("--by", metavar="NAME", help="Who says so. Default: the user of the settings.")
 @click.option("--study", metavar="STUDY", help="Where to look for the name first.")
 @click.option("--no-cascade", is_flag=True, help="Only itself, and not what came from it.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be marked.")

@@ -60,7 +60,9 @@ command.add_command(sweep)
     "-n", "--limit", type=COUNT, default=_MOST, show_default=True, help="At most so many."
 )
 @click.option("--after", metavar="CURSOR", help="What follows the page that ended with this.")
-@click.option("--include-retracted", is_flag=True, help="Those too that were retracted.")
+@click.option(
+    "--include-retracted", "--retracted", is_flag=True, help="Those too that were retracted."
+)
 @click.option("--count", "is_count", is_flag=True, help="Only how many there are.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.pass_context

@@ -58,10 +58,10 @@ def command(ctx: click.Context, as_json: bool, code: bool, script: str | None, w
 
 
 def _explain_current(script: str, name: str) -> AnyExplanation:
-    from taskgraph.cli.scripts import find_task, load_script
+    from taskgraph.cli.scripts import find_task, load_aside
     from taskgraph.provenance.explain_runs import explain_current_code
 
-    return explain_current_code(find_task(load_script(script), name))
+    return explain_current_code(find_task(load_aside(script), name))
 
 
 def _explain_recorded(settings: Settings, what: str, *, code: bool) -> AnyExplanation:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from taskgraph.cli.aside import printed_aside
 from taskgraph.cli.limits import Duration
 from taskgraph.cli.managed import opened_archive
 from taskgraph.cli.options import COUNT, ExitCode
@@ -125,14 +126,15 @@ def run(
             _show(chosen, as_json)
             return ExitCode.OK
         load_tasks(ctx, script or flow.meta.get("script"))
-        made = archive.groups.run(
-            decisions,
-            limit=limit,
-            one_per=one_per,
-            recompute=recompute,
-            account=account,
-            submitted_by=submitted_by,
-        )
+        with printed_aside():
+            made = archive.groups.run(
+                decisions,
+                limit=limit,
+                one_per=one_per,
+                recompute=recompute,
+                account=account,
+                submitted_by=submitted_by,
+            )
     if not made and not as_json:
         groups = "1 group" if len(decisions) == 1 else f"{len(decisions):,} groups"
         click.echo(f"Nothing is to run: {groups} of {flow.label}.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from taskgraph.cli.aside import printed_aside
 from taskgraph.cli.options import ExitCode, config_dir, load_settings
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ def _checked(ctx: click.Context, words: Sequence[str]) -> str:
         return f"rerun-{given['rerun'][:8]}"
     if script is None or not rest or rest[0] in ("--help", "-h"):
         raise click.UsageError("Expected SCRIPT TASK [FLAGS], as `taskgraph run` takes them.", ctx)
-    run.read_call(asked, script, rest)
+    with printed_aside():
+        run.read_call(asked, script, rest)
     return str(rest[0])
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from taskgraph.cli.aside import printed_aside
 from taskgraph.cli.managed import made_archive, opened_archive
 from taskgraph.cli.options import COUNT, ExitCode
 
@@ -55,7 +56,7 @@ def collect(
     module: str,
 ) -> int:
     """Collect tasks."""
-    with made_archive(ctx) as archive:
+    with made_archive(ctx) as archive, printed_aside():
         done = archive.packages.collect(module, owner=owner, group=group, version=version)
     is_ok = done.error is None
     if as_json:
@@ -68,7 +69,9 @@ def collect(
 
         click.echo(clean_text(f"Error: {done.error}"), err=True)
         click.echo(f"`taskgraph operation show {done.id[:8]}` shows its log.", err=True)
-    return ExitCode.OK if is_ok else ExitCode.RUN_FAILED
+    if is_ok:
+        return ExitCode.OK
+    return ExitCode.NOT_FOUND if done.data.get("not_found") else ExitCode.RUN_FAILED
 
 
 def _news(done: Operation) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from taskgraph.cli.aside import printed_aside
 from taskgraph.cli.managed import opened_archive
 from taskgraph.cli.options import ExitCode, load_settings
 
@@ -31,6 +32,7 @@ they are now. Results of before are used.
 @click.option("--no-cache", is_flag=True, help="Use no results of before; store as ever.")
 @click.option(
     "--idempotency-key",
+    "--key",
     metavar="KEY",
     help="Run it once under this key; where it was, not at all.",
 )
@@ -59,7 +61,7 @@ def command(
     from taskgraph.cli.workflow import script_as_kept
     from taskgraph.errors import ExecutionNotFoundError
 
-    with opened_archive(ctx) as archive:
+    with opened_archive(ctx) as archive, printed_aside():
         if archive is None:
             raise ExecutionNotFoundError(ref)
         origin = archive.executions.get(ref)
@@ -81,10 +83,12 @@ def command(
 def load_tasks(ctx: click.Context, script: str | None) -> ModuleType | None:
     """Load the script or module that tasks are in; a path may be one from the project's folder.
 
+    What it prints goes to stderr.
+
     Returns:
         The module; None where there is no script.
     """
-    from taskgraph.cli.scripts import load_script
+    from taskgraph.cli.scripts import load_aside
     from taskgraph.garbage import keep_loaded
 
     if script is None:
@@ -93,8 +97,8 @@ def load_tasks(ctx: click.Context, script: str | None) -> ModuleType | None:
     path = Path(script)
     if path.suffix == ".py" and not path.is_absolute() and not path.is_file():
         path = load_settings(ctx).project_dir / path
-        return load_script(str(path))
-    return load_script(script)
+        return load_aside(str(path))
+    return load_aside(script)
 
 
 def _script_of(ctx: click.Context, archive: Archive, origin: Execution) -> str | None:

@@ -16,7 +16,7 @@ from taskgraph.cli.options import ExitCode
     short_help="Have a bad result, and all that came from it, not be used any more.",
 )
 @click.option("--reason", required=True, metavar="TEXT", help="Why, for those who ask later.")
-@click.option("--by", metavar="NAME", help="Who says so. Default: the user and the host.")
+@click.option("--by", metavar="NAME", help="Who says so. Default: the user of the settings.")
 @click.option("--no-cascade", is_flag=True, help="Only itself, and not what came from it.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be marked.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")

@@ -92,7 +92,10 @@ taskgraph run flow.py main --n 3
     "--workspace", metavar="DIR", help="The folder of this execution, which no other one has."
 )
 @click.option(
-    "--idempotency-key", metavar="KEY", help="Run the task once under this key: where it was, stop."
+    "--idempotency-key",
+    "--key",
+    metavar="KEY",
+    help="Run the task once under this key: where it was, stop.",
 )
 @click.option(
     "--project", metavar="NAME", help="What the run is for. Default: the name of the folder."

@@ -6,11 +6,23 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from taskgraph.assembly.scripts import load_script
+from taskgraph.cli.aside import printed_aside
 from taskgraph.errors import UnknownTaskError
 from taskgraph.tasks.registry import AnyTask, get_task_registry
 
 # Tasks of the library itself are no entries to a user's workflow.
 _OWN_NAMESPACE = "taskgraph"
+
+
+def load_aside(script: str) -> ModuleType:
+    """Load a script or module; what it prints goes to stderr, for stdout has what is said of it.
+
+    Raises:
+        ScriptNotFoundError: There is neither a file nor a module of this name.
+        ScriptLoadError: It raised an exception, or its name is that of another module.
+    """
+    with printed_aside():
+        return load_script(script)
 
 
 def tasks_of(module: ModuleType) -> list[AnyTask]:
@@ -49,4 +61,4 @@ def _nearest(name: str, tasks: Sequence[AnyTask]) -> Sequence[str]:
     return [names[each] for each in difflib.get_close_matches(name, names, n=1, cutoff=0.5)]
 
 
-__all__ = ["find_task", "load_script", "tasks_of"]
+__all__ = ["find_task", "load_aside", "load_script", "tasks_of"]

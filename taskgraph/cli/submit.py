@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from taskgraph.cli.managed import made_archive
+from taskgraph.cli.aside import printed_aside
+from taskgraph.cli.managed import actor_of, made_archive
 from taskgraph.cli.options import ExitCode
 from taskgraph.cli.pairs import Pair, TagPair
 
 if TYPE_CHECKING:
     from taskgraph.archive import Archive
-    from taskgraph.catalog.rows import Execution
+    from taskgraph.catalog.rows import Created, Execution
 
 _HELP = """Write a task down for workers, which run it where they are.
 
@@ -54,7 +55,10 @@ _LONGEST_PAUSE: Final = 1.0
 @click.option("--name", metavar="NAME", help="What to call it. Default: the task's name.")
 @click.option("--study", metavar="NAME", help="The study that it is part of.")
 @click.option("--workspace", metavar="DIR", help="Its folder, which no other execution has.")
-@click.option("--key", metavar="KEY", help="Submit the task once under this key.")
+@click.option(
+    "--idempotency-key", "--key", metavar="KEY", help="Submit the task once under this key."
+)
+@click.option("--strict", is_flag=True, help="A key that was used for something else is an error.")
 @click.option(
     "--tag", "tags", type=TagPair(), multiple=True, metavar="KEY=VALUE", help="A tag of it."
 )
@@ -79,7 +83,8 @@ def command(
     name: str | None,
     study: str | None,
     workspace: str | None,
-    key: str | None,
+    idempotency_key: str | None,
+    strict: bool,
     tags: tuple[tuple[str, Any], ...],
     options: tuple[tuple[str, Any], ...],
     no_cache: bool,
@@ -89,7 +94,6 @@ def command(
     words: tuple[str, ...],
 ) -> int:
     """Write an execution down."""
-    from taskgraph.assembly.surroundings import author
     from taskgraph.catalog.queueing import PRIORITY
     from taskgraph.catalog.rerunning import NO_CACHE
     from taskgraph.cli.run import read_call, show_tasks
@@ -99,7 +103,8 @@ def command(
 
     if not words or words[0] in ("--help", "-h"):
         return show_tasks(ctx, script, is_asked=bool(words))
-    call = read_call(ctx, script, words)
+    with printed_aside():
+        call = read_call(ctx, script, words)
     try:
         said: dict[str, Any] = dict(options)
         shared_options("All tasks of this run", said)
@@ -118,14 +123,17 @@ def command(
             study=study,
             workspace=workspace,
             queues=queues,
-            idempotency_key=key,
+            idempotency_key=idempotency_key,
+            strict=strict,
             tags=tags,
             options=said,
-            submitted_by=author(),
+            submitted_by=actor_of(archive, None, is_forced=False),
         )
         found = made.execution
         if not wait:
-            return _tell(archive, found, made.is_new, as_json)
+            return _tell(archive, made, as_json)
+        # Stdout has what it returns.
+        _say(archive, made, is_aside=True)
         try:
             found = _ended(archive, found)
         except KeyboardInterrupt:
@@ -180,21 +188,37 @@ def _reason(value: Any) -> str | None:
     return f"there is a {place}{kind.__qualname__} in it"
 
 
-def _tell(archive: Archive, found: Execution, is_new: bool, as_json: bool) -> int:
+def _tell(archive: Archive, made: Created, as_json: bool) -> int:
     if as_json:
-        click.echo(json.dumps({**found.to_json(), "is_new": is_new}, indent=2))
-        return ExitCode.OK
+        shown = {"is_new": made.is_new, "is_other": made.is_other}
+        click.echo(json.dumps({**made.execution.to_json(), **shown}, indent=2))
+    else:
+        _say(archive, made, is_aside=False)
+    return ExitCode.OK
+
+
+def _say(archive: Archive, made: Created, *, is_aside: bool) -> None:
+    """Say what has become of what was asked for, and whether anybody is there to run it."""
+    from taskgraph.catalog.states import StateType
+
+    found = made.execution
     queues = queues_of(found.tags)
-    said = f"waits in {', '.join(queues)}" if found.is_active else f"is {found.state.name}"
-    known = "" if is_new else ", as it was submitted before"
-    click.echo(f"{found.id[:8]} {found.entrypoint} {said}{known}.")
-    if found.is_active and not _is_served(archive, queues):
+    is_waiting = found.state.type is StateType.PENDING or found.state.type is StateType.SCHEDULED
+    said = f"waits in {', '.join(queues)}" if is_waiting else f"is {found.state.name}"
+    known = "" if made.is_new or made.is_other else ", as it was submitted before"
+    click.echo(f"{found.id[:8]} {found.entrypoint} {said}{known}.", err=is_aside)
+    if made.is_other:
+        click.echo(
+            f"Under the key {found.idempotency_key!r} something else was submitted before, which "
+            "is this; what you ask for now is not. Take another key for it.",
+            err=True,
+        )
+    if is_waiting and not _is_served(archive, queues):
         first = queues[0] if queues else "NAME"
         click.echo(
             f"No worker serves that now: taskgraph worker start --pool {first} --queues {first}",
             err=True,
         )
-    return ExitCode.OK
 
 
 def queues_of(tags: Mapping[str, Any]) -> list[str]:

@@ -19,11 +19,13 @@ What was run meanwhile stays as it is. The alias stays in `taskgraph bless --lis
 @click.pass_context
 def command(ctx: click.Context, old: str, new: str | None) -> int:
     """End the aliases that are meant, and say which they were."""
-    from taskgraph.assembly import databases, surroundings
+    from taskgraph.assembly import databases
+    from taskgraph.assembly.surroundings import author
     from taskgraph.engine import blessing
 
-    with databases.opened(load_settings(ctx)) as backend:
-        ended = blessing.unbless(backend, old, new, surroundings.author())
+    settings = load_settings(ctx)
+    with databases.opened(settings) as backend:
+        ended = blessing.unbless(backend, old, new, author(settings))
     for alias in ended:
         earlier = f"{alias.old_name} ({alias.old_hash[:8]})"
         later = f"{alias.new_name} ({alias.new_hash[:8]})"

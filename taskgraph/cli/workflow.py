@@ -69,9 +69,9 @@ def create(
     steps: tuple[str, ...],
 ) -> int:
     """Store a workflow."""
-    from taskgraph.cli.scripts import find_task, load_script
+    from taskgraph.cli.scripts import find_task, load_aside
 
-    module = load_script(script)
+    module = load_aside(script)
     read = [_step(ctx, each) for each in steps]
     found = [(find_task(module, task), args) for task, args in read]
     meta: dict[str, Any] = {"script": script_as_kept(ctx, script)}

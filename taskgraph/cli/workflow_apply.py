@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from taskgraph.cli.aside import printed_aside
 from taskgraph.cli.managed import opened_archive
 from taskgraph.cli.options import ExitCode
 from taskgraph.cli.pairs import TagPair
@@ -44,7 +45,7 @@ taskgraph workflow apply mean@2 --input raw=tas --output means --steps 1-2
     "--priority", type=int, default=0, show_default=True, help="The smallest is taken first."
 )
 @click.option("--here", is_flag=True, help="Run it in this process, at once.")
-@click.option("--key", metavar="KEY", help="Submit it once under this key.")
+@click.option("--idempotency-key", "--key", metavar="KEY", help="Submit it once under this key.")
 @click.option("--strict", is_flag=True, help="A key that was used for something else is an error.")
 @click.option("--account", metavar="NAME", help="From which account it is paid.")
 @click.option("--submitted-by", metavar="WHO", help="Who asks for it.")
@@ -64,7 +65,7 @@ def apply(
     steps: str | None,
     queue: str | None,
     here: bool,
-    key: str | None,
+    idempotency_key: str | None,
     tags: tuple[tuple[str, Any], ...],
     script: str | None,
     as_json: bool,
@@ -79,7 +80,7 @@ def apply(
     if here and queue is not None:
         raise click.UsageError("--here runs it in this process, and --queue has it wait.", ctx)
     first, last = _range(ctx, steps)
-    with opened_archive(ctx) as archive:
+    with opened_archive(ctx) as archive, printed_aside():
         if archive is None:
             raise WorkflowNotFoundError(workflow)
         found = archive.workflows.find(workflow)
@@ -91,7 +92,7 @@ def apply(
             first_step=first,
             last_step=last,
             queue=DEFAULT_QUEUE if queue is None else queue,
-            idempotency_key=key,
+            idempotency_key=idempotency_key,
             tags=tags,
             here=here,
             script=None if script is None else script_as_kept(ctx, script),

@@ -137,7 +137,7 @@ class InvalidStateError(ValidationError):
 
     def __init__(self, given: str, known: Sequence[str]) -> None:
         listed = ", ".join(known)
-        super().__init__(given, f"this is no state. There are: {listed}.")
+        super().__init__(given or "''", f"this is no state. There are: {listed}.")
         self.given = given
         self.known = tuple(known)
 

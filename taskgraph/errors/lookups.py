@@ -45,17 +45,23 @@ class NoCallError(UnknownRecordError):
 
 
 class AmbiguousIdError(TaskgraphError, LookupError):
-    """An id prefix stands for more than one record."""
+    """An id prefix stands for more than one record.
 
-    def __init__(self, prefix: str, matches: Sequence[str]) -> None:
-        super().__init__(prefix, tuple(matches))
+    Attributes:
+        prefix: What was asked for.
+        matches: What it stands for.
+        advice: What to do.
+    """
+
+    def __init__(self, prefix: str, matches: Sequence[str], advice: str = "add digits") -> None:
+        super().__init__(prefix, tuple(matches), advice)
         self.prefix = prefix
         self.matches = tuple(matches)
+        self.advice = advice
 
     def __str__(self) -> str:
-        return (
-            f"{self.prefix!r} stands for several records ({', '.join(self.matches)}): add digits."
-        )
+        listed = ", ".join(self.matches)
+        return f"{self.prefix!r} stands for several records ({listed}): {self.advice}."
 
 
 class TagKeyError(TaskgraphError, ValueError):

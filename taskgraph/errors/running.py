@@ -172,15 +172,23 @@ class ExecutionCancelledError(TaskgraphError):
 
 
 class RerunError(TaskgraphError):
-    """A recorded call cannot be made again as it was."""
+    """A recorded call cannot be made again as it was.
+
+    Attributes:
+        execution_id: The execution that was written down for it, and has failed; None for none.
+    """
 
     def __init__(self, job: str, reason: str) -> None:
         super().__init__(job, reason)
         self.job = job
         self.reason = reason
+        self.execution_id: str | None = None
 
     def __str__(self) -> str:
-        return f"The call of {self.job} cannot be made again: {self.reason}"
+        said = f"The call of {self.job} cannot be made again: {self.reason}"
+        if self.execution_id is None:
+            return said
+        return f"{said.removesuffix('.')}. Execution {self.execution_id[:8]} has failed by it."
 
 
 class TaskTimeoutError(TaskgraphError, TimeoutError):

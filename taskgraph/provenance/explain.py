@@ -236,11 +236,13 @@ class ExecutionExplanation(Told):
 
     Attributes:
         execution_id: The execution.
-        task: The task of its root job.
+        task: What it ran: the task of its root job, or what it was to run.
         ran: How many calls ran.
         cached: How many did not.
         explained: How many of those that ran are explained here, in the order of their start.
         causes: What made them run, that with the most calls first.
+        status: Its status.
+        message: What there is to say of that.
     """
 
     execution_id: str
@@ -249,6 +251,8 @@ class ExecutionExplanation(Told):
     cached: int
     explained: int
     causes: tuple[RootCause, ...]
+    status: str = "DONE"
+    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ from taskgraph.provenance.explain_calls import (
 )
 from taskgraph.provenance.explain_code import explain_code
 from taskgraph.provenance.explain_words import SWITCHED_OFF, brief
-from taskgraph.provenance.rows import GiverRow, HistoryReader, PastJobRow
+from taskgraph.provenance.rows import ExecutionRow, GiverRow, HistoryReader, PastJobRow
 from taskgraph.tasks.task import Task
 from taskgraph.values.preview import preview
 
@@ -79,7 +79,7 @@ def explain_found(reader: HistoryReader, found: Any, name: str) -> AnyExplanatio
         return explain_job(reader, found[1].id)
     match type(found).__name__:
         case "Execution":
-            return explain_execution(reader, found.id)
+            return explain_execution(reader, found)
         case "Job":
             return explain_job(reader, found.id)
         case "Task":
@@ -393,23 +393,25 @@ def _below(reader: HistoryReader, job: PastJobRow) -> tuple[Change, ...]:
 # Executions
 
 
-def explain_execution(reader: HistoryReader, execution_id: str) -> ExecutionExplanation:
+def explain_execution(reader: HistoryReader, row: ExecutionRow) -> ExecutionExplanation:
     """Explain why calls of an execution ran: what changed, and what followed from that."""
-    every = reader.job_counts(execution_id)
+    every = reader.job_counts(row.id)
     counts = {task: each for task, each in every.items() if not task.startswith("taskgraph.")}
     cached = sum(each.get("CACHED", 0) for each in counts.values())
     total = sum(sum(each.values()) for each in counts.values())
-    missed = reader.missed_jobs(execution_id, MOST_MISSES)
+    missed = reader.missed_jobs(row.id, MOST_MISSES)
     explained = _explain_missed(reader, missed)
     # A scheduler task below which nothing ran is counted as cached, and is no news else.
     told = [each for each in explained if each.changes[0].kind is not ChangeKind.STEPPED]
     return ExecutionExplanation(
-        execution_id,
-        next(iter(counts), None),
+        row.id,
+        next(iter(counts), row.entrypoint or None),
         ran=total - cached,
         cached=cached,
         explained=len(explained),
         causes=tuple(_root_causes(told)),
+        status=row.status,
+        message=row.message,
     )
 
 

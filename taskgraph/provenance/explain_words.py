@@ -133,7 +133,10 @@ def _of_hit(explanation: Explanation) -> str:
 
 def _of_execution(explanation: ExecutionExplanation) -> str:
     calls = "call" if explanation.ran == 1 else "calls"
-    task = clean(explanation.task or "")
+    task = clean(explanation.task or explanation.execution_id[:_ID_DIGITS])
+    if not explanation.ran and not explanation.cached and explanation.status != "DONE":
+        why = f": {clean(explanation.message)}" if explanation.message else ""
+        return f"{task}: no call ran, it is {explanation.status}{why}"
     if not explanation.ran:
         return f"{task}: no call ran, {explanation.cached:,} came from the cache"
     text = f"{task}: {explanation.ran:,} {calls} ran, {explanation.cached:,} came from the cache"

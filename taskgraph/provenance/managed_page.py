@@ -84,6 +84,7 @@ def execution_detail(
     """Return all that is managed of an execution; its states and jobs, where these are given."""
     facts = [
         ("State", _state_of(execution)),
+        ("Message", line(clean(execution.state.message or ""))),
         ("Runs", line(clean(execution.entrypoint))),
         ("Study", line(clean(execution.study or ""))),
         ("Workspace", line(Span(clean(execution.workspace or ""), "path"))),
@@ -177,8 +178,8 @@ def _states(states: Sequence[State]) -> Grid:
     columns = [
         Column("state"),
         Column("since"),
-        Column("message", may_shrink=True),
-        Column("details", may_shrink=True),
+        Column("message", may_shrink=True, may_wrap=True),
+        Column("details", may_shrink=True, may_wrap=True),
     ]
     rows = [
         [

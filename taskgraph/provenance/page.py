@@ -109,12 +109,14 @@ class Column:
         may_shrink: Whether its text is cut on a narrow terminal.
         may_drop: Whether it is left out on a terminal that is too narrow for all columns; of more
             such columns, the last one first.
+        may_wrap: Whether text that is wider goes on in the next line instead of being cut.
     """
 
     name: str
     is_right: bool = False
     may_shrink: bool = False
     may_drop: bool = False
+    may_wrap: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +264,12 @@ def print_on(console: Console, blocks: Sequence[Block]) -> None:
         if isinstance(block, Heading) and index:
             console.print()
         console.print(_drawn(block, console), overflow="fold")
+        if isinstance(block, Grid):
+            lacking = _left_out(block, console)
+            if lacking:
+                they = "it" if len(lacking) == 1 else "them"
+                said = f"Not shown: {', '.join(lacking)}. A wider terminal has {they}."
+                console.print(_text(line(Span(said, "dim"))), overflow="fold")
 
 
 def drawn_page(blocks: Sequence[Block], console: Console) -> RenderableType:
@@ -364,24 +372,46 @@ def _grid(block: Grid, console: Console) -> RenderableType:
         padding=(0, _GAP, 0, 0),
         show_edge=False,
     )
-    natural = [
-        max([len(column.name), *(_text(row[place]).cell_len for row in block.rows)])
-        for place, column in enumerate(block.columns)
-    ]
-    kept = kept_columns(block.columns, natural, console.width, _GAP + has_header)
+    wanted = _natural(block)
+    kept = kept_columns(block.columns, wanted, console.width, _GAP + has_header)
     columns = [block.columns[place] for place in kept]
-    natural = [natural[place] for place in kept]
+    natural = [wanted[place] for place in kept]
     may_shrink = [column.may_shrink for column in columns]
     # A box draws one blank more between two columns.
     widths = fit_widths(natural, may_shrink, console.width, _GAP + has_header)
     for column, width in zip(columns, widths, strict=True):
         justify: JustifyMethod = "right" if column.is_right else "left"
         table.add_column(
-            column.name, justify=justify, no_wrap=True, overflow="ellipsis", width=width
+            column.name,
+            justify=justify,
+            no_wrap=not column.may_wrap,
+            overflow="fold" if column.may_wrap else "ellipsis",
+            width=width,
         )
     for row in block.rows:
         table.add_row(*(_text(row[place]) for place in kept))
     return table
+
+
+def _natural(block: Grid) -> list[int]:
+    """Return how wide each column would like to be."""
+    return [
+        max([len(column.name), *(_text(row[place]).cell_len for row in block.rows)])
+        for place, column in enumerate(block.columns)
+    ]
+
+
+def _left_out(block: Grid, console: Console) -> list[str]:
+    """Return the names of the columns that say something and have no room."""
+    gap = _GAP + any(column.name for column in block.columns)
+    kept = kept_columns(block.columns, _natural(block), console.width, gap)
+    return [
+        column.name
+        for place, column in enumerate(block.columns)
+        if place not in kept
+        and column.name
+        and any(row[place].text.strip() not in ("", "-") for row in block.rows)
+    ]
 
 
 def kept_columns(

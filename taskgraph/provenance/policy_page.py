@@ -145,14 +145,16 @@ def no_notifications(total: int, filters: Sequence[str]) -> list[Block]:
 def attempt_line(attempt: Attempt) -> list[Block]:
     """Return a line on what became of one attempt."""
     told = attempt.notification
-    why = "" if attempt.error is None else f": {clean(attempt.error, _LONG)}"
+    said = clean(told.text, _LONG)
+    if attempt.error is not None:
+        said = f"{said.removesuffix('.')}: {clean(attempt.error, _LONG)}"
     return [
         Note(
             line(
                 _status(attempt.status),
                 " ",
                 Span(clean(told.policy, _WIDTH), "name"),
-                f": {clean(told.text, _LONG)}{why}",
+                f": {said}",
             )
         )
     ]

@@ -250,6 +250,7 @@ def _execution(reader: Reader, row: ExecutionRow, limit: int) -> ExecutionDetail
         jobs_total=sum(total.values()),
         jobs=tuple(map(JobView.of, jobs)),
         tags=current_tags(row),
+        message=row.message,
     )
 
 

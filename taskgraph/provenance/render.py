@@ -233,6 +233,7 @@ def execution_summary(detail: ExecutionDetail) -> list[Block]:
     execution = detail.execution
     facts = [
         ("status", status(execution.status)),
+        ("message", line(clean(detail.message or ""))),
         ("started", moment(execution.started)),
         ("time", duration(execution.seconds)),
         ("command", line(clean(execution.command_line))),
@@ -244,7 +245,7 @@ def execution_summary(detail: ExecutionDetail) -> list[Block]:
                 Span(clean(execution.task or ""), "task"),
             )
         ),
-        Facts(facts),
+        Facts([(label, said) for label, said in facts if said.text]),
     ]
     if detail.tasks:
         blocks += [Heading(line("Jobs"), is_part=True), _status_table(detail)]

@@ -193,7 +193,7 @@ class ExecutionView:
         ended = row.state_time if row.status not in ("RUNNING", "PENDING") else None
         return cls(
             id=row.id,
-            task=None if job is None else job.task.fullname,
+            task=(row.entrypoint or None) if job is None else job.task.fullname,
             status=row.status,
             started=None if job is None else job.start_time,
             ended=ended,
@@ -237,6 +237,7 @@ class ExecutionDetail:
     jobs_total: int
     jobs: tuple[JobView, ...]
     tags: dict[str, list[Any]] = field(default_factory=dict)
+    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

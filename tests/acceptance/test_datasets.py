@@ -68,7 +68,8 @@ def test_a_dataset_is_retracted_by_its_name_whatever_else_is_called_so(place: An
     made = place.json(*said, "--by", "ada", "--study", "s")
 
     found = {
-        each["study"]: each for each in place.json("dataset", "list", "--retracted")["datasets"]
+        each["study"]: each
+        for each in place.json("dataset", "list", "--include-retracted")["datasets"]
     }
     assert (planned["entity_type"], planned["entity_id"]) == ("Dataset", found[None]["id"])
     assert (made["entity_id"], made["by"]) == (found["s"]["id"], "ada")

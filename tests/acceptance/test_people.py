@@ -103,6 +103,7 @@ def test_code_that_is_broken_is_not_collected_and_the_log_says_where(project: An
     (failed,) = project.json("operation", "list")["operations"]
     assert failed["id"][:8] in answer.err
     assert "return 1 / 0" in done(project, "operation", "show", failed["id"])
+    assert done(project, "operation", "show", "-").startswith(f"Operation {failed['id'][:8]}")
     assert "There are no packages yet" in done(project, "package", "list")
 
 
@@ -257,3 +258,23 @@ def test_no_secret_is_in_any_row_export_log_or_error(project: Any, database_uri:
 
     assert [each for each in said if "canary" in each.lower()] == []
     assert len(said) > 60
+
+
+def test_whoever_the_settings_name_submits_retracts_and_blesses(project: Any) -> None:
+    done(project, "user", "create", "ada@x.org")
+    ada = {"TASKGRAPH_USER": "ada@x.org"}
+    done(project, "submit", "--queue", "q", "flow.py", "half", "--x", "4", **ada)
+    waits = newest(project)
+    assert waits["submitted_by"] == "ada@x.org"
+    done(project, "execution", "set-state", waits["id"], "FAILED", "--force", **ada)
+    done(project, "run", "flow.py", "half", "--x", "4")
+    written = (project.folder / "flow.py").read_text()
+    (project.folder / "flow.py").write_text(written.replace("def half(", "def halved("))
+
+    done(project, "retract", "-", "--reason", "a bad disk", **ada)
+    words = ("flow.half", "flow.halved", "--script", "flow.py")
+    done(project, "bless", *words, **ada)
+
+    (retracted,) = project.json("retractions")["retractions"]
+    (alias,) = project.json("bless", "--list")
+    assert (retracted["by"], alias["author"]) == ("ada@x.org", "ada@x.org")

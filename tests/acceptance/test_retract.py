@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -194,3 +195,17 @@ def test_a_dataset_is_retracted_by_its_name(space: Any) -> None:
     assert space.json("dataset", "list")["datasets"] == []
     unknown = space("dataset", "retract", "wind", "--reason", "a wrong delivery")
     assert (unknown.code, "Traceback" in unknown.err) == (3, False)
+
+
+def test_a_dataset_that_is_called_like_the_start_of_ids_is_named(lab: Any) -> None:
+    rows = lab.json("log", "--type", "job", "--type", "call", "-n", "100")
+    ids = [each.get("id") or each["call_hash"] for each in rows]
+    assert len(ids) > 16  # so that two of them start in the same way
+    name = Counter(each[0] for each in ids).most_common(1)[0][0].upper()
+    assert lab("dataset", "register", name, "left.txt").code == 0
+
+    done = lab("retract", name, "--reason", "a bad disk")
+
+    assert done.code == 2 and "stands for several records (Dataset " in done.err
+    assert f"taskgraph dataset retract {name}" in done.err
+    assert lab("dataset", "retract", name, "--reason", "a bad disk").code == 0

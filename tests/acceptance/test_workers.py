@@ -112,3 +112,63 @@ def test_what_is_no_json_says_which_argument_it_is(flow: Any) -> None:
     assert made["parameters"] == {"xs": [2, 4]}
     burst_of_a = flow("worker", "start", "--pool", "p", "--queues", "a", "--burst")
     assert "flow.halves is COMPLETED" in burst_of_a.out
+
+
+def test_the_reason_of_what_failed_before_it_ran_is_where_the_command_says(project: Any) -> None:
+    words = ("submit", "--json", "--queue", "gpu", "flow.py", "main", "--n", "1")
+    submitted = json.loads(project(*words).out)
+    (project.folder / "flow.py").rename(project.folder / "gone.py")
+    burst(project)
+    reason = "flow.py: there is no such file"
+
+    log, shown, why = (
+        project("log", "-"),
+        project("execution", "show", "-"),
+        project("explain", "-"),
+    )
+
+    for each in (log, shown, why):
+        assert each.code == 0 and reason in each.out, each
+    assert "flow.main: no call ran, it is FAILED: Cannot load" in why.out
+    assert "flow.main" in log.out and "command" not in log.out
+    assert reason in project.json("log", submitted["id"])["message"]
+    assert reason in project.json("execution", "show", "-")["state"]["message"]
+    assert reason in project.json("execution", "list")["executions"][0]["state"]["message"]
+
+
+def test_a_key_that_was_used_for_something_else_is_said(project: Any) -> None:
+    words = ("submit", "--queue", "gpu", "--idempotency-key", "monday")
+    first = project(*words, "flow.py", "half", "--x", "4")
+    same = project(*words, "flow.py", "half", "--x", "4")
+    other = project(*words, "flow.py", "half", "--x", "6")
+    strict = project(*words, "--strict", "flow.py", "half", "--x", "6")
+    told = json.loads(project(*words, "--json", "flow.py", "half", "--x", "6").out)
+
+    assert "submitted before" in same.out and "something else" not in same.err
+    assert other.out == first.out and "'monday' something else was submitted before" in other.err
+    assert (strict.code, "was used for another request" in strict.err) == (4, True)
+    assert (told["is_new"], told["is_other"], told["parameters"]) == (False, True, {"x": 4})
+
+
+def test_who_waits_for_nobody_is_told_what_waits(project: Any) -> None:
+    line = [sys.executable, "-m", "taskgraph.cli.main", "submit", "--wait", "--queue", "gpu"]
+    waiting = subprocess.Popen(
+        [*line, "flow.py", "half", "--x", "4"],
+        cwd=project.folder,
+        env=project._environment({}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert waiting.stderr is not None
+        first, second = waiting.stderr.readline(), waiting.stderr.readline()
+        (made,) = project.json("execution", "list")["executions"]
+        assert first == f"{made['id'][:8]} flow.half waits in gpu.\n"
+        assert "taskgraph worker start --pool gpu --queues gpu" in second
+        burst(project)
+        assert waiting.wait(60) == 0
+        assert waiting.communicate()[0] == "2.0\n"
+    finally:
+        waiting.kill()
+        waiting.communicate()

@@ -274,3 +274,19 @@ def test_without_a_database_there_is_nothing(space: Any) -> None:
     for words in (("show", "w"), ("export", "w"), ("remove-step", "w:0"), ("reorder", "w", "0"),
                   ("apply", "w", "--input", "a", "--output", "b")):  # fmt: skip
         assert space("workflow", *words).code == 3
+
+
+def test_a_rerun_whose_input_is_gone_says_what_to_do_and_which_execution_it_was(
+    shared: Any,
+) -> None:
+    inputs = ("--input", "tas", "--input", "pr")
+    done = shared("workflow", "apply", "climate.mean", *inputs, "--output", "means", "--here")
+    assert done.code == 0, done.err
+    (shared.folder / "tas.txt").unlink()
+
+    failed = shared("execution", "rerun", "-")
+
+    newest = shared.json("execution", "show", "-")
+    assert failed.code == 1 and newest["state"]["type"] == "FAILED"
+    assert "tas.txt: it is not there any more. Put it back as it was" in failed.err
+    assert f"Execution {newest['id'][:8]} has failed by it." in failed.err

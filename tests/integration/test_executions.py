@@ -615,9 +615,9 @@ def test_a_cursor_of_another_list_is_refused(tg: Archive) -> None:
         tg.executions.list(sort="time")
     cuts: list[dict[str, Any]] = [{"limit": 2**63}, {"limit": None}, {"offset": 2**63}]
     for cut in cuts:
-        with pytest.raises(ValidationError, match="limit and offset"):
+        with pytest.raises(ValidationError, match=r"limit|offset"):
             tg.executions.list(**cut)
-    with pytest.raises(ValidationError, match="limit and offset"):
+    with pytest.raises(ValidationError, match=r"limit|offset"):
         tg.executions.list(limit=0)
 
 

@@ -198,11 +198,11 @@ def test_a_list_is_not_cut_in_a_way_that_is_none(tg: Archive, limit: Any) -> Non
         tg.workflows.list, tg.groups.list, tg.policies.notifications, tg.executions.list,
     ]  # fmt: skip
     for each in lists:
-        with pytest.raises(ValidationError, match="limit and offset"):
+        with pytest.raises(ValidationError, match=r"limit|offset"):
             each(limit=limit)
         assert len(each(limit=2**40)) == 0
         if limit != 0:
-            with pytest.raises(ValidationError, match="limit and offset"):
+            with pytest.raises(ValidationError, match=r"limit|offset"):
                 each(offset=limit)
 
 

@@ -587,5 +587,14 @@ def test_workflows_are_listed_by_what_is_asked(tg: Archive) -> None:
 
 def test_a_page_that_is_none_is_refused(tg: Archive) -> None:
     for page in ({"limit": 0}, {"offset": -1}):
-        with pytest.raises(ValidationError, match="limit and offset"):
+        with pytest.raises(ValidationError, match=r"limit|offset"):
             tg.workflows.list(**page)
+
+
+def test_a_number_that_is_too_large_is_refused_by_what_is_so(tg: Archive) -> None:
+    with pytest.raises(ValidationError, match="offset: expected a whole number from 0 to 46116"):
+        tg.workflows.list(offset=10**30)
+    with pytest.raises(ValidationError, match="limit: expected a whole number from 1 to 46116"):
+        tg.workflows.list(limit=10**30)
+    with pytest.raises(ValidationError, match="expected 1 to 2147483647, not 1099511627776"):
+        tg.workflows.create("wide", version=2**40, steps=["edited.f"])

@@ -13,13 +13,16 @@ from taskgraph.catalog.criteria import Criteria
 from taskgraph.catalog.rows import Page
 from taskgraph.jsontext import words_of
 from taskgraph_backend import models
-from taskgraph_backend.catalog.listing import Order, state_of, tags_of
+from taskgraph_backend.catalog.listing import LAST, Order, is_in_force, state_of, tags_of
 from taskgraph_backend.query.criteria import executions_where
 
 _row = models.Execution
 # What an attribute is made of that is not a column of its name, and how.
 _MADE: Final[dict[str, tuple[tuple[Any, ...], Callable[..., Any]]]] = {
-    "state": ((_row.state_type, _row.state_name, _row.state_time), state_of),
+    "state": (
+        (_row.state_type, _row.state_name, _row.state_time, LAST.message, LAST.details),
+        state_of,
+    ),
     "name": ((_row.name, _row.entrypoint), lambda name, entry: name or entry.rpartition(".")[2]),
     "study": ((models.Study.name,), lambda name: name),
     "command": ((_row.args,), words_of),
@@ -47,6 +50,8 @@ def page(
     query = select(_row.id, order.column, *parts).select_from(_row)
     if "study" in made:
         query = query.outerjoin(models.Study, models.Study.id == _row.study_id)
+    if "state" in made:
+        query = query.outerjoin(LAST, is_in_force())
     query = order.order(query.where(executions_where(where)))
     if after is not None:
         query = query.where(order.beyond(*order.read(after)))

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from taskgraph.catalog.criteria import Criteria
 from taskgraph.catalog.rows import Execution, Page
@@ -32,6 +33,8 @@ _AT_ONCE: Final = 10_000
 _WHOLE_ID: Final = 32
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NEWEST: Final = "-"
+#: The row of the state that is in force; filters look at the others by its table.
+LAST: Final = aliased(models.State)
 _COLUMNS: Final = {
     "created": "created_at",
     "expected_start": "expected_start_time",
@@ -218,20 +221,36 @@ def snapshot_of(session: Session, execution_id: str) -> str | None:
 
 def _select(*others: Any) -> Select[Any]:
     row, study = models.Execution, models.Study
-    return select(row, study.name.label("study_name"), *others).outerjoin(
-        study, study.id == row.study_id
+    said = LAST.message.label("state_message"), LAST.details.label("state_details")
+    query = select(row, study.name.label("study_name"), *said, *others)
+    return query.outerjoin(study, study.id == row.study_id).outerjoin(LAST, is_in_force())
+
+
+def is_in_force() -> ColumnElement[bool]:
+    """Return the condition that `LAST` is the state of an execution; of older libraries none is."""
+    row = models.Execution
+    return and_(
+        LAST.execution_id == row.id,
+        LAST.timestamp == row.state_time,
+        LAST.type == row.state_type,
     )
 
 
-def state_of(kind: str, name: str, since: datetime) -> State:
-    """Return the state that is in force, as the columns of an execution have it."""
+def state_of(
+    kind: str,
+    name: str,
+    since: datetime,
+    message: str | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> State:
+    """Return the state that is in force, by the columns of an execution and of its last row."""
     type = StateType(kind)
-    return State(type, name_in_force(type, name), since)
+    return State(type, name_in_force(type, name), since, message, details or {})
 
 
 def _executions(session: Session, rows: Any) -> list[Execution]:
     tags = tags_of(session, [row[0].id for row in rows])
-    return [_execution(row[0], row.study_name, tags.get(row[0].id, {})) for row in rows]
+    return [_execution(row, tags.get(row[0].id, {})) for row in rows]
 
 
 def tags_of(session: Session, ids: list[str]) -> dict[str, dict[str, list[Any]]]:
@@ -250,17 +269,24 @@ def tags_of(session: Session, ids: list[str]) -> dict[str, dict[str, list[Any]]]
     return found
 
 
-def _execution(row: models.Execution, study: str | None, tags: dict[str, list[Any]]) -> Execution:
+def _execution(found: Any, tags: dict[str, list[Any]]) -> Execution:
+    row: models.Execution = found[0]
     return Execution(
         id=row.id,
         name=row.name or row.entrypoint.rpartition(".")[2],
         entrypoint=row.entrypoint,
-        state=state_of(row.state_type, row.state_name, row.state_time),
+        state=state_of(
+            row.state_type,
+            row.state_name,
+            row.state_time,
+            found.state_message,
+            found.state_details,
+        ),
         created_at=row.created_at,
         parameters=row.parameters,
         options=row.options,
         tags=tags,
-        study=study,
+        study=found.study_name,
         workspace=row.workspace,
         command=words_of(row.args),
         start_time=row.start_time,
@@ -288,9 +314,11 @@ def _execution(row: models.Execution, study: str | None, tags: dict[str, list[An
 
 
 __all__ = [
+    "LAST",
     "Order",
     "count",
     "find",
+    "is_in_force",
     "page",
     "running",
     "snapshot_of",

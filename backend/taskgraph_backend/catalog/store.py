@@ -78,12 +78,13 @@ class Catalog(OpenedPort):
         while True:
             known = creating.submit(self._backend, request, snapshot)
             is_new = known.execution_id == request.id
-            if strict and not is_new and known.request_hash != request.hash():
+            is_other = not is_new and known.request_hash != request.hash()
+            if strict and is_other:
                 assert request.idempotency_key is not None
                 raise IdempotencyConflictError(request.idempotency_key, known.execution_id)
             found = self.find(known.execution_id)
             if found is not None:
-                return Created(found, is_new)
+                return Created(found, is_new, is_other)
             if is_new:
                 raise ExecutionNotFoundError(request.id)
             # Whoever had the key was deleted since, and the key is free.

@@ -183,6 +183,12 @@ class Execution(Base):
         return status_of(self.state_type, cached=False)
 
     @property
+    def message(self) -> str | None:
+        """What there is to say of the state that it is in."""
+        said = self.states[-1:]
+        return said[0].message if said and said[0].type == self.state_type else None
+
+    @property
     def status_display(self) -> str:
         """The status as it stands in a column: as wide as the longest one."""
         return self.status.ljust(_STATUS_WIDTH)

@@ -293,6 +293,16 @@ class ExecutionRow(Protocol):
         ...
 
     @property
+    def entrypoint(self) -> str:
+        """What it was to run: the full name of a task or a workflow; "" where nobody said."""
+        ...
+
+    @property
+    def message(self) -> str | None:
+        """What there is to say of its state."""
+        ...
+
+    @property
     def environment(self) -> ValueRow | None:
         """What it ran on, as a value."""
         ...

@@ -223,6 +223,20 @@ def test_an_execution_groups_its_causes() -> None:
     assert headline(nothing) == "flow.main: no call ran, 3 came from the cache"
 
 
+@pytest.mark.parametrize(
+    ("status", "message", "said"),
+    [
+        ("FAILED", "It is gone.", "eeeeeeee: no call ran, it is FAILED: It is gone."),
+        ("PENDING", None, "eeeeeeee: no call ran, it is PENDING"),
+        ("DONE", None, "eeeeeeee: no call ran, 0 came from the cache"),
+    ],
+)
+def test_what_ran_nothing_is_told_by_its_state(status: str, message: str | None, said: str) -> None:
+    run = ExecutionExplanation("e" * 32, None, 0, 0, 0, (), status, message)
+
+    assert headline(run) == said
+
+
 def test_code_is_listed_with_what_cannot_be_followed_apart() -> None:
     code = explain_code(
         "flow.f",

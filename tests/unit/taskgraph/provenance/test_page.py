@@ -138,9 +138,29 @@ def test_a_column_that_may_be_dropped_gives_way_to_the_others() -> None:
     columns = [Column("id"), Column("of", may_drop=True), Column("call", may_shrink=True)]
     grid = Grid(columns, [[line("a1"), line("b2"), line("c" * 74)]])
 
-    assert "of" not in _drawn([grid], 26) and "c" * 20 in _drawn([grid], 26)
+    assert "b2" not in _drawn([grid], 26) and "c" * 20 in _drawn([grid], 26)
     assert "b2" in _drawn([grid], 40)
     assert "b2" in plain_text([grid])
+
+
+def test_a_column_that_is_left_out_is_named_if_it_says_something() -> None:
+    columns = [Column("id"), Column("of", may_drop=True), Column("call", may_shrink=True)]
+    full = Grid(columns, [[line("a1"), line("b2"), line("c" * 74)]])
+    blank = Grid(columns, [[line("a1"), line(""), line("c" * 74)]])
+
+    narrow = " ".join(_drawn([full], 26).split())
+    assert narrow.endswith("Not shown: of. A wider terminal has it.")
+    for drawn in (_drawn([full], 40), _drawn([blank], 26), plain_text([full])):
+        assert "Not shown" not in drawn
+
+
+def test_what_may_go_on_in_the_next_line_is_not_cut() -> None:
+    columns = [Column("state"), Column("message", may_shrink=True, may_wrap=True)]
+    words = " ".join(f"word{number}" for number in range(20))
+
+    drawn = _drawn([Grid(columns, [[line("Failed"), line(words)]])], 40)
+
+    assert drawn.count("word") == 20 and "…" not in drawn
 
 
 def _drawn(blocks: list[Block], width: int) -> str:
