@@ -214,10 +214,24 @@ def check_page(limit: int | None, offset: int) -> None:
     """
     counts: list[tuple[str, Any, int]] = [("limit", limit, 1), ("offset", offset, 0)]
     for what, count, least in counts if limit is not None else counts[1:]:
-        is_number = isinstance(count, int) and not isinstance(count, bool)
-        if not is_number or not least <= count < _MOST_ROWS:
-            most = f"{least} to {_MOST_ROWS - 1}"
-            raise ValidationError(what, f"expected a whole number from {most}, not {count!r}.")
+        check_between(what, count, least, _MOST_ROWS - 1)
+
+
+def check_between(what: str, given: Any, least: int, most: int) -> None:
+    """Check that something is a whole number within bounds.
+
+    Raises:
+        ValidationError: It is none, or too small, or too large.
+    """
+    if isinstance(given, bool) or not isinstance(given, int):
+        expected = "a whole number"
+    elif given < least:
+        expected = f"{least} or more"
+    elif given > most:
+        expected = f"{most} at most"
+    else:
+        return
+    raise ValidationError(what, f"expected {expected}, not {given!r}.")
 
 
 def checked_object(what: str, given: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from taskgraph.catalog.applying import ApplyVerbs
 from taskgraph.catalog.editing import StepVerbs
 from taskgraph.catalog.portable import portable, read_spec, read_steps
-from taskgraph.catalog.requests import checked_name, checked_object
+from taskgraph.catalog.requests import check_between, checked_name, checked_object
 from taskgraph.catalog.secrets import check_labels
 from taskgraph.catalog.steps import RESERVED_ARGUMENTS, Step, checked_step
 from taskgraph.catalog.workflow_finding import WorkflowStore
@@ -195,11 +195,8 @@ def _listed(given: Any) -> Iterable[Step]:
 
 
 def _checked_version(given: Any) -> int:
-    if isinstance(given, bool) or not isinstance(given, int):
-        raise ValidationError("version", f"expected a number, not {given!r}.")
-    if not 1 <= given <= _MOST_VERSIONS:
-        raise ValidationError("version", f"expected 1 to {_MOST_VERSIONS}, not {given}.")
-    return given
+    check_between("version", given, 1, _MOST_VERSIONS)
+    return int(given)
 
 
 def _checked_meta(given: Mapping[str, Any] | None) -> dict[str, Any]:

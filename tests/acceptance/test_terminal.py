@@ -20,7 +20,7 @@ from tests.terminals import on_a_terminal
 PAGES = Path(__file__).parent / "terminal_pages"
 
 _FLOW = """
-    import sys
+    import os, sys
     import time
 
     from taskgraph import task
@@ -49,7 +49,7 @@ _FLOW = """
     @task
     def waits(n: int) -> int:
         print("waiting", flush=True)
-        time.sleep(3)
+        while not os.path.exists("go"): time.sleep(0.02)
         return n
 
 
@@ -125,6 +125,8 @@ def test_an_interrupted_run_on_a_terminal(space: Space) -> None:
         if "waiting\r\n" in shown and not sent:
             sent.append(process.pid)
             process.send_signal(signal.SIGINT)
+        elif "Stopping" in shown:
+            (space.folder / "go").touch()
 
     lines = on_a_terminal(command("waiting"), space.folder, environment(space), 80, interrupt)
 

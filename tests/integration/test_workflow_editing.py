@@ -592,9 +592,9 @@ def test_a_page_that_is_none_is_refused(tg: Archive) -> None:
 
 
 def test_a_number_that_is_too_large_is_refused_by_what_is_so(tg: Archive) -> None:
-    with pytest.raises(ValidationError, match="offset: expected a whole number from 0 to 46116"):
+    with pytest.raises(ValidationError, match=r"offset: expected 46116\d* at most"):
         tg.workflows.list(offset=10**30)
-    with pytest.raises(ValidationError, match="limit: expected a whole number from 1 to 46116"):
+    with pytest.raises(ValidationError, match=r"limit: expected 46116\d* at most"):
         tg.workflows.list(limit=10**30)
-    with pytest.raises(ValidationError, match="expected 1 to 2147483647, not 1099511627776"):
+    with pytest.raises(ValidationError, match="expected 2147483647 at most, not 1099511627776"):
         tg.workflows.create("wide", version=2**40, steps=["edited.f"])

@@ -125,7 +125,7 @@ def test_what_is_not_there_is_said(tg: Archive) -> None:
         ({"name": "w@2"}, "what follows an @"),
         ({"name": "a.b"}, "before a dot"),
         ({"version": 0}, "1 or more"),
-        ({"version": True}, "expected a number"),
+        ({"version": True}, "expected a whole number"),
         ({"steps": [3]}, "expected a task"),
         ({"steps": "abc"}, "a list of steps"),
         ({"steps": 3}, "a list of steps"),
