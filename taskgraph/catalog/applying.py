@@ -17,6 +17,7 @@ from taskgraph.catalog.admission import check_code, check_runnable
 from taskgraph.catalog.launches import Launch, Launcher
 from taskgraph.catalog.requests import (
     ACCOUNT,
+    SCRIPT,
     Request,
     checked_name,
     checked_queues,
@@ -124,9 +125,9 @@ class ApplyVerbs(WorkflowFinder):
         queues = () if here else checked_queues((checked_name("queue", queue),))
         options: dict[str, Any] = {} if here else {"priority": _checked_priority(priority)}
         if script is not None:
-            options["script"] = checked_name("script", script)
+            options[SCRIPT] = checked_name("script", script)
         elif "script" in found.meta:
-            options["script"] = found.meta["script"]
+            options[SCRIPT] = found.meta["script"]
         uses = self._pin(found, inputs, output, first_step, last_step)
         terms = self._admission.admit(uses, submitted_by, account)
         if terms.account is not None:

@@ -31,6 +31,8 @@ _MOST_ROWS: Final = 2**62
 SNAPSHOT_VERSION: Final = 1
 #: The option of an execution that says from what is paid.
 ACCOUNT: Final = "account"
+#: The option of an execution that says in which file its tasks are.
+SCRIPT: Final = "script"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class Request:
         for name in ("submitted_by", "code_version", "version"):
             del said[name]
         # Where its code is, is for who runs it, and which code that is for information.
-        said["options"].pop("script", None)
+        said["options"].pop(SCRIPT, None)
         for step in (said.get("workflow") or {}).get("steps", ()):
             del step["code_hash"]
         return hash_record("request", to_json(mark_floats(said)))
@@ -304,8 +306,10 @@ def whole_path(folder: str | os.PathLike[str] | None) -> str | None:
 
 __all__ = [
     "ACCOUNT",
+    "SCRIPT",
     "Request",
     "Terms",
+    "check_between",
     "check_page",
     "checked_json",
     "checked_name",

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from taskgraph.catalog.admission import Admission, check_code
 from taskgraph.catalog.queueing import UNCLAIMED
-from taskgraph.catalog.requests import ACCOUNT, Request, Terms
+from taskgraph.catalog.requests import ACCOUNT, SCRIPT, Request, Terms
 from taskgraph.catalog.rows import QUEUE_TAG, Created, Execution
 from taskgraph.catalog.states import State, StateType
 from taskgraph.catalog.uses import (
@@ -278,7 +278,7 @@ def _request(
     options = _paid_from(origin.options, terms.account)
     options.pop(NO_CACHE, None)  # which was said of the first one alone
     if again.script is not None:
-        options["script"] = again.script
+        options[SCRIPT] = again.script
     if again.is_queued and not again.use_cache:
         options[NO_CACHE] = True
     claimed = json.dumps(sys.argv or [origin.entrypoint])  # that is what a process has claimed

@@ -10,13 +10,16 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from taskgraph.catalog.queueing import PRIORITY, priority_of
-from taskgraph.catalog.requests import ACCOUNT, checked_name, checked_object, checked_title
+from taskgraph.catalog.requests import (
+    ACCOUNT,
+    SCRIPT,
+    checked_name,
+    checked_object,
+    checked_title,
+)
 from taskgraph.catalog.rerunning import NO_CACHE
 from taskgraph.errors import TaskOptionError, ValidationError
 from taskgraph.tasks.options import KNOWN_OPTIONS, OWN_OPTIONS, known_options
-
-#: Where the tasks of an execution are: a file.
-SCRIPT: Final = "script"
 
 _OTHERS: Final = (ACCOUNT, NO_CACHE, PRIORITY, SCRIPT)
 _WHAT: Final = "options"
@@ -58,4 +61,4 @@ def _check_names(chosen: Mapping[str, Any]) -> None:
             )
 
 
-__all__ = ["SCRIPT", "checked_run_options"]
+__all__ = ["checked_run_options"]

@@ -103,10 +103,11 @@ def load_tasks(ctx: click.Context, script: str | None) -> ModuleType | None:
 
 def _script_of(ctx: click.Context, archive: Archive, origin: Execution) -> str | None:
     """Return the script that an execution was run from, as far as it is known."""
+    from taskgraph.catalog.requests import SCRIPT
     from taskgraph.cli.again import script_of
     from taskgraph.cli.run import command as run
 
-    said = origin.options.get("script")
+    said = origin.options.get(SCRIPT)
     if isinstance(said, str):
         return said
     return script_of(archive, origin.id, run)

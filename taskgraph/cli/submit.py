@@ -95,6 +95,7 @@ def command(
 ) -> int:
     """Write an execution down."""
     from taskgraph.catalog.queueing import PRIORITY
+    from taskgraph.catalog.requests import SCRIPT
     from taskgraph.catalog.rerunning import NO_CACHE
     from taskgraph.cli.run import read_call, show_tasks
     from taskgraph.cli.workflow import script_as_kept
@@ -110,7 +111,7 @@ def command(
         shared_options("All tasks of this run", said)
     except TaskOptionError as error:
         raise click.UsageError(str(error), ctx) from error
-    said["script"] = script_as_kept(ctx, script)
+    said[SCRIPT] = script_as_kept(ctx, script)
     if priority is not None:
         said[PRIORITY] = priority
     if no_cache:

@@ -13,6 +13,7 @@ from taskgraph.app.launching import (
     recorded_or_called,
 )
 from taskgraph.app.scheduler import Scheduler
+from taskgraph.catalog.requests import SCRIPT
 from taskgraph.catalog.rerunning import NO_CACHE, RERUN_TAG, parameters_of, uses_of
 from taskgraph.catalog.rows import Execution
 from taskgraph.catalog.states import State, StateType
@@ -143,7 +144,7 @@ class TakenRunner:
 
     def _scripts(self, found: Execution, frozen: Any) -> Iterator[str]:
         """Yield the scripts that the tasks of an execution are in, as far as it says so."""
-        said = found.options.get("script")
+        said = found.options.get(SCRIPT)
         if isinstance(said, str):
             yield said  # which goes before what the workflow says
             return

@@ -135,10 +135,15 @@ def sleepers(folder: Path, executor: str, seconds: float) -> subprocess.Popen[st
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
+    until_begun(process, folder)
+    return process
+
+
+def until_begun(process: subprocess.Popen[str], folder: Path) -> None:
+    """Wait until a body of a process sleeps."""
     while process.poll() is None and not list(folder.glob("begun-*")):
         time.sleep(0.005)
     time.sleep(0.3)  # a signal just before a sleep begins is heard of when that ends
-    return process
 
 
 def job_states(folder: Path) -> dict[str, list[str]]:
@@ -349,9 +354,7 @@ def test_after_a_ctrl_c_in_the_last_call_of_one_group_no_other_one_is_run(tmp_pa
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    while process.poll() is None and not list(tmp_path.glob("begun-*")):
-        time.sleep(0.005)
-    time.sleep(0.3)  # as above
+    until_begun(process, tmp_path)
     os.killpg(process.pid, signal.SIGINT)
     _, complaints = process.communicate(timeout=60)
 

@@ -13,13 +13,13 @@ import pytest
 from taskgraph.scripting import groups
 from taskgraph.scripting.groups import is_guarded
 
-# It starts a script that takes no notice of being asked to end, as a slot of a worker may.
-#: On CI, which installs it, a missing one is a failure and no skip.
+# On CI, which installs it, a missing one is a failure and no skip.
 needs_ps = pytest.mark.skipif(
     shutil.which("ps") is None and not os.environ.get("CI"),
     reason="there is no ps: it is of any system but a small container's, and CI installs it",
 )
 
+# It starts a script that takes no notice of being asked to end, as a slot of a worker may.
 STARTS = """
 import sys
 from taskgraph.scripting.groups import ProcessGroup
